@@ -1,0 +1,2 @@
+//! pandad.
+pub mod error;
