@@ -1,2 +1,3 @@
 //! pandad.
 pub mod error;
+pub mod config;

@@ -1,0 +1,274 @@
+//! What a configuration means once it is read: plain typed values.
+//!
+//! Nothing here reads or checks; `super::Config::load` is the only way to get one.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole configuration, every value checked and every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The .inv itself, as an absolute path: it tells two running pandads apart.
+    pub path: PathBuf,
+    /// What concerns the whole process.
+    pub daemon: Daemon,
+    /// The job `kafka_to_file`, when its section is there.
+    pub kafka_to_file: Option<KafkaToFile>,
+    /// The job `expired_to_list`, when its section is there.
+    pub expired_to_list: Option<ExpiredToList>,
+    /// The job `list_to_hash`, when its section is there.
+    pub list_to_hash: Option<ListToHash>,
+    /// What the operator should know but what does not stop the start: one sentence each, with its line.
+    pub warnings: Vec<String>,
+}
+
+/// `[daemon_section]`: what concerns the whole process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Daemon {
+    /// How long a stop may take before what is unfinished is left for the next start.
+    pub stop_timeout: Duration,
+    /// Bytes one job may hold between reading and writing.
+    pub memory: u64,
+    /// Address and port of the status page; empty is off.
+    pub http: String,
+    /// File for the process number; empty is none, otherwise an absolute path.
+    pub pidfile: String,
+    /// `stderr`, or the absolute path of a log file.
+    pub log: String,
+    /// The least important kind of line that is logged.
+    pub log_level: log::LevelFilter,
+}
+
+/// `[log_section]`: Kafka records become lines in a log file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KafkaToFile {
+    /// `panda_process`: the name before the colon in the original's process titles.
+    pub group_name: String,
+    /// `master['log_master_name']`: names the job in log lines.
+    pub name: String,
+    /// `children['log_kafka']`: names the workers.
+    pub worker_name: String,
+    /// Brokers to begin with, each as `host:port` or `[v6]:port`.
+    pub brokers: Vec<String>,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// What is read, and how.
+    pub kafka: Kafka,
+    /// Where the lines go, and how.
+    pub log_file: LogFile,
+}
+
+/// `kafka[…]`: topics, group and manner of reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kafka {
+    /// Topic names, no two alike.
+    pub topics: Vec<String>,
+    /// Consumer group the positions belong to.
+    pub group: String,
+    /// Where to begin in a partition nobody has a position for.
+    pub start: Start,
+    /// Where the group's positions are kept.
+    pub offsets: Offsets,
+    /// Which client fetches.
+    pub client: Client,
+    /// Whether partitions are shared out among several pandads.
+    pub membership: Membership,
+    /// Whether records of unfinished and aborted transactions are read.
+    pub isolation: Isolation,
+}
+
+/// `kafka['start']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record there is.
+    Earliest,
+    /// At what comes next.
+    Latest,
+}
+
+/// `kafka['offsets']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offsets {
+    /// In Kafka's own offsets topic.
+    Kafka,
+    /// In ZooKeeper, as consumers of the 0.8 and 0.9 days did.
+    ZooKeeper,
+}
+
+/// `kafka['client']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// What the brokers' answers call for.
+    Auto,
+    /// The `kafka` package.
+    Crate,
+    /// pandad's own client.
+    Native,
+}
+
+/// `kafka['membership']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// A member of the group: Kafka shares the partitions out.
+    Coordinated,
+    /// This pandad reads every partition itself.
+    Alone,
+}
+
+/// `kafka['isolation']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Only what is outside transactions or committed.
+    ReadCommitted,
+    /// Everything, as it lies in the log.
+    ReadUncommitted,
+}
+
+/// `log_file[…]`: where lines go, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogFile {
+    /// Absolute path; a relative one was taken from the directory of the .inv.
+    pub path: PathBuf,
+    /// What a line looks like.
+    pub format: Format,
+    /// Whether a batch is on the disk before its position is committed.
+    pub sync: Sync,
+    /// Longest time between a write and its settling.
+    pub settle: Duration,
+    /// Size in bytes above which the file is rotated; `None` is never.
+    pub rotate_size: Option<u64>,
+    /// Rhythm in which the file is rotated; `None` is never.
+    pub rotate_every: Option<Every>,
+    /// How many rotated files are kept.
+    pub rotate_keep: u32,
+    /// Whether rotated files are compressed.
+    pub rotate_gzip: bool,
+}
+
+/// `log_file['format']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The PHP system's line, byte for byte.
+    Original,
+    /// The value and a newline.
+    Raw,
+    /// One JSON object.
+    Json,
+}
+
+/// `log_file['sync']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// fsync before each commit.
+    Always,
+    /// The kernel writes back when it likes: a power loss may lose lines.
+    Never,
+}
+
+/// `log_file['rotate_every']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Every {
+    /// At each full hour.
+    Hour,
+    /// At midnight.
+    Day,
+}
+
+/// `[clearCache_section]`: keys that expire become items on a work list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpiredToList {
+    /// `panda_process`: the name before the colon in the original's process titles.
+    pub group_name: String,
+    /// `master['clear_master_name']`: names the job in log lines.
+    pub name: String,
+    /// `children['redis_cache_clear']`: names the workers.
+    pub worker_name: String,
+    /// Worker threads that push, at least one.
+    pub workers: usize,
+    /// Only keys that begin with this; empty is every key.
+    pub prefix: String,
+    /// Whether keys are looked for that died while nobody listened.
+    pub reconcile: Reconcile,
+    /// The server whose keys expire.
+    pub expire: Redis,
+    /// The server that holds the work list.
+    pub list: Redis,
+    /// The work list's key.
+    pub list_key: String,
+}
+
+/// `expired['reconcile']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconcile {
+    /// Not at all.
+    No,
+    /// Found and logged, not pushed.
+    DryRun,
+    /// Found and pushed.
+    Yes,
+}
+
+/// `[panda_server_section]`: items of the work list become deleted hash fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListToHash {
+    /// `panda_process`: the name before the colon in the original's process titles.
+    pub group_name: String,
+    /// `panda_process_master`: names the job in log lines.
+    pub name: String,
+    /// `panda_process_child`: names the workers.
+    pub worker_name: String,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// The server that holds the work list.
+    pub list: Redis,
+    /// The work list's key.
+    pub list_key: String,
+    /// The server that holds the hashes.
+    pub ar: Redis,
+    /// Hashes a field is deleted from, no two alike.
+    pub hashes: Vec<String>,
+}
+
+/// One Redis server of `[redis_env_section]`.
+#[derive(Clone, PartialEq)]
+pub struct Redis {
+    /// Where it listens.
+    pub address: RedisAddress,
+    /// User of an access list; empty is the default user.
+    pub user: String,
+    /// Password; empty is none.
+    pub password: String,
+    /// Number of the database.
+    pub database: u32,
+    /// Longest time a connection may take to come about.
+    pub connect_timeout: Duration,
+}
+
+// Written by hand so that no log line or test output can hold the password.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = if self.password.is_empty() { "none" } else { "set" };
+        f.debug_struct("Redis")
+            .field("address", &self.address)
+            .field("user", &self.user)
+            .field("password", &format_args!("{password}"))
+            .field("database", &self.database)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish()
+    }
+}
+
+/// Where a Redis server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisAddress {
+    /// Over TCP.
+    Tcp {
+        /// Name or address, an IPv6 address without brackets.
+        host: String,
+        /// Port number.
+        port: u16,
+    },
+    /// Through a socket in the file system, absolute path.
+    Unix(PathBuf),
+}
