@@ -185,7 +185,7 @@ install_producers() { cached producers "the Python client confluent-kafka from P
 # the directory as it was before the rename.
 fetch_producers() {
     python3 -m venv "$1"
-    quietly "$1/bin/python" -m pip install 'confluent-kafka>=2.3'
+    quietly "$1/bin/python" -m pip install 'confluent-kafka>=2.3,<3'
     "$1/bin/python" -c 'import confluent_kafka'
 }
 

@@ -21,22 +21,23 @@ write_run() {
     chmod +x "$dir/run"
 }
 
-# java_command VERSION HEAP CLASS ARGUMENT...: sets the array java_words.
+# java_command VERSION HEAP LEVEL CLASS ARGUMENT...: sets the array java_words.
 java_command() {
-    local version=$1 heap=$2 log4j
-    shift 2
+    local version=$1 heap=$2 level=$3 log4j
+    shift 3
     if [[ $version == 4.* ]]; then
         log4j=-Dlog4j2.configurationFile=$root/scripts/lib/log4j2.properties
     else
         log4j=-Dlog4j.configuration=file:$root/scripts/lib/log4j.properties
     fi
-    java_words=("$(find_java)" "-Xmx$heap" "${jvm_flags[@]}" "$log4j" -cp "$cache/kafka-$version/libs/*" "$@")
+    java_words=("$(find_java)" "-Xmx$heap" "${jvm_flags[@]}" "$log4j" "-Dpandad.level=$level"
+        -cp "$cache/kafka-$version/libs/*" "$@")
 }
 
 run_tool() {
     local version=$1
     shift
-    java_command "$version" 256m "$@"
+    java_command "$version" 256m ERROR "$@"
     "${java_words[@]}"
 }
 
@@ -57,7 +58,7 @@ kafka_create() {
     fi
     for ((id = 1; id <= brokers; id++)); do
         broker_properties "$set" "$version" "$id" "$copies" >"$set/$id/server.properties"
-        java_command "$version" 512m kafka.Kafka "$set/$id/server.properties"
+        java_command "$version" 512m INFO kafka.Kafka "$set/$id/server.properties"
         write_run "$set/$id" "${java_words[@]}"
         uses_zookeeper "$version" || storage_format "$set" "$version" "$id"
     done
@@ -74,7 +75,7 @@ zookeeper_create() {
 		maxClientCnxns=0
 		admin.enableServer=false
 	EOF
-    java_command "$2" 128m org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zookeeper.properties"
+    java_command "$2" 128m INFO org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zookeeper.properties"
     write_run "$dir" "${java_words[@]}"
 }
 
@@ -198,7 +199,7 @@ kafka_topic() {
     alter) topic_alter "$version" "$class" "$@" ;;
     list | describe)
         [ $# -eq 0 ] || set -- --topic "$@"
-        run_tool "$version" "$class" "${target[@]}" "--$verb" "$@" 2>&1
+        run_tool "$version" "$class" "${target[@]}" "--$verb" "$@"
         ;;
     *) die "topic: no such verb: $verb" ;;
     esac
