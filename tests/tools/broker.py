@@ -1,0 +1,82 @@
+"""Makes topics and reads a group's offsets for the tests, as long as they run:
+one JSON request per line on stdin, one JSON answer per line on stdout. Offsets
+in Kafka are read by librdkafka, so that a standard client finds them too."""
+
+import json
+import sys
+import time
+
+import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+import wire
+
+PASSING = [
+    confluent_kafka.KafkaError.NOT_COORDINATOR,
+    confluent_kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    confluent_kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+]
+
+
+class Answers:
+    def __init__(self, address, version):
+        self.address, self.version = address, tuple(int(part) for part in version.split("."))
+        self.common = {"bootstrap.servers": address, "reconnect.backoff.max.ms": 500, "log_level": 3}
+        if self.version < (0, 10):
+            self.common.update({"api.version.request": False, "broker.version.fallback": "0.9.0"})
+        self.consumers = {}
+        self.zookeeper = None
+
+    def create(self, topic, partitions):
+        admin = AdminClient(self.common)
+        new = NewTopic(topic, partitions, 1)
+        admin.create_topics([new], operation_timeout=30, request_timeout=30)[topic].result()
+        return {}
+
+    def alter(self, topic, partitions):
+        admin = AdminClient(self.common)
+        new = NewPartitions(topic, partitions)
+        admin.create_partitions([new], operation_timeout=30, request_timeout=30)[topic].result()
+        return {}
+
+    def committed(self, store, group, topic, partitions):
+        """The offset of each partition, -1 where there is none."""
+        if store == "zookeeper":
+            # A connection of its own each time: brokers are restarted.
+            found = wire.committed(wire.Broker(self.address), 0, group, topic, range(partitions))
+            return {"offsets": [found[p][0] for p in range(partitions)]}
+        if group not in self.consumers:
+            self.consumers[group] = confluent_kafka.Consumer({**self.common, "group.id": group})
+        asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
+        found = patiently(lambda: self.consumers[group].committed(asked, timeout=30))
+        for one in found:
+            if one.error:
+                raise confluent_kafka.KafkaException(one.error)
+        return {"offsets": [one.offset if one.offset >= 0 else -1 for one in found]}
+
+
+def patiently(ask):
+    """A broker that has just started has no group coordinator for a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return ask()
+        except confluent_kafka.KafkaException as fault:
+            if time.monotonic() > deadline or fault.args[0].code() not in PASSING:
+                raise
+            time.sleep(0.1)
+
+
+def main():
+    answers = Answers(*sys.argv[1:])
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(answers, request.pop("do"))(**request)
+        except Exception as fault:  # Whatever it was, the test is to show it.
+            answer = {"error": f"{type(fault).__name__}: {fault}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
