@@ -120,6 +120,7 @@ kraft_properties() {
 		controller.listener.names=CONTROLLER
 		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 		inter.broker.listener.name=PLAINTEXT
+		broker.session.timeout.ms=6000
 		advertised.listeners=PLAINTEXT://127.0.0.1:$port
 		share.coordinator.state.topic.replication.factor=$copies
 		share.coordinator.state.topic.min.isr=1
@@ -140,7 +141,7 @@ storage_format() {
 
 # ---- When it is up
 
-probe_zookeeper() { node_said "$1" | grep -q 'binding to port' && answers "$(cat "$1/port")"; }
+probe_zookeeper() { node_said "$1" 'binding to port' && answers "$(cat "$1/port")"; }
 
 # Its own log says so (another server may hold the port), and it answers a
 # request: ApiVersions 0, or for 0.9, which has none, Metadata 0 of all topics.
@@ -148,7 +149,7 @@ probe_kafka() {
     local request='\0\0\0\x0a\0\x12\0\0\0\0\0\1\xff\xff'
     # shellcheck disable=SC1003
     [[ $1 != */kafka-0.9.* ]] || request='\0\0\0\x0e\0\x03\0\0\0\0\0\1\xff\xff\0\0\0\0'
-    node_said "$1" | grep -Eq 'KafkaServer.* started|Kafka Server started' &&
+    node_said "$1" 'KafkaServer.* started|Kafka Server started' &&
         kafka_answers "$(cat "$1/port")" "$request"
 }
 
@@ -166,7 +167,7 @@ kafka_answers() {
 
 # A broker that was killed is still registered in ZooKeeper until its session
 # ends, and a new one with its id refuses to start meanwhile.
-still_registered() { node_said "$1" | grep -Eq 'already registered|NodeExists'; }
+still_registered() { node_said "$1" 'already registered|NodeExists'; }
 
 # ---- Topics
 

@@ -44,11 +44,14 @@ node_spawn() {
     # descriptor of the caller's, so that nobody waits for it.
     (cd "$dir" && exec setsid "$dir/run" </dev/null >>"$dir/log" 2>&1 9>&-) &
     pid=$!
+    # Not a job of this shell: its end is no news to it.
+    disown
     echo "$pid $(start_time "$pid" || echo gone)" >"$dir/pid"
 }
 
-# What it printed since its latest start.
-node_said() { tail -c "+$(($(cat "$1/from") + 1))" "$1/log"; }
+# Whether it printed the pattern since its latest start. grep reads to the end:
+# with -q it would leave tail writing to nobody, which counts as a failure.
+node_said() { tail -c "+$(($(cat "$1/from") + 1))" "$1/log" | grep -Ei "$2" >/dev/null; }
 
 node_failed() {
     say "$1; the end of its log, $2/log:"

@@ -22,7 +22,7 @@ redis_create() {
 # Its own log says so (another server may hold the port), and it answers PING.
 probe_redis() {
     local reply=''
-    node_said "$1" | grep -Eiq 'ready to accept connections' || return 1
+    node_said "$1" 'ready to accept connections' || return 1
     reply=$(
         exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$(cat "$1/port")" || exit 0
         printf 'PING\r\n' >&3
