@@ -1,3 +1,15 @@
-//! pandad.
-pub mod error;
+//! pandad: Kafka records into a log file exactly once, expired Redis keys onto a
+//! work list, work items into deleted hash fields.
+//!
+//! The modules in reading order; ARCHITECTURE.md is the map.
+
+pub mod backoff;
 pub mod config;
+pub mod error;
+pub mod kafka;
+pub mod logfile;
+pub mod pipeline;
+pub mod record;
+pub mod report;
+pub mod shutdown;
+pub mod threads;

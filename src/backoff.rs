@@ -1,0 +1,48 @@
+//! How long to wait before the next try: doubling, capped, with jitter, so that
+//! many clients of a server that comes back do not all come back at once.
+
+use std::time::Duration;
+
+/// A growing pause. Pure: the caller sleeps.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    first: Duration,
+    cap: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// Starts at `first`, doubles up to `cap`.
+    pub fn new(first: Duration, cap: Duration) -> Self {
+        Self { first, cap, next: first }
+    }
+
+    /// The pause to make now: between half and all of the current step.
+    pub fn pause(&mut self) -> Duration {
+        let step = self.next;
+        self.next = (step * 2).min(self.cap);
+        step.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// Something useful came back: start small again.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_the_cap_and_starts_again() {
+        let ms = Duration::from_millis;
+        let mut backoff = Backoff::new(ms(100), ms(350));
+        for step in [100, 200, 350, 350] {
+            let pause = backoff.pause();
+            assert!(pause >= ms(step) / 2 && pause <= ms(step), "{pause:?} for {step}");
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= ms(100));
+    }
+}

@@ -1,0 +1,136 @@
+//! A `KafkaClient` that may be trusted for a while: built for brokers that have just
+//! answered, thrown away after any error that is not Kafka's own.
+//!
+//! The crate keeps dead sockets for ever, does not compare correlation ids, and has a
+//! fixed time limit of 120 s; a new client cures all three.
+
+use std::time::Duration;
+
+use kafka_crate::client::KafkaClient;
+use kafka_crate::error::{Error, KafkaCode};
+
+use super::Cluster;
+use super::probe::{self, Era};
+use crate::error::Fault;
+use crate::threads;
+
+/// What an error of the crate calls for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Kafka's own answer: the client is good, the request was not served.
+    Code(KafkaCode),
+    /// The reply was read whole and its records cannot be: the client is good.
+    Records(String),
+    /// Anything else, a panic included: the client is not to be used again.
+    Client(String),
+}
+
+impl Trouble {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Trouble::Code(code) => format!("Kafka answers {code:?}"),
+            Trouble::Records(text) | Trouble::Client(text) => text.clone(),
+        }
+    }
+
+    /// Looks through the crate's wrappers for Kafka's own code.
+    pub(super) fn of(error: &Error) -> Self {
+        match error {
+            Error::ArcSelf(inner) => Self::of(inner),
+            // The crate makes up this code for a bad CRC.
+            Error::Kafka(KafkaCode::CorruptMessage) => {
+                Self::Records("a record is corrupt: its CRC is not that of its bytes".to_owned())
+            }
+            Error::Kafka(code) | Error::TopicPartitionError { error_code: code, .. } => Self::Code(*code),
+            Error::InvalidSnappy(why) => Self::Records(format!("a batch is not valid snappy: {why}")),
+            Error::UnsupportedProtocol => {
+                Self::Records("a record is of a format that the kafka crate cannot read".to_owned())
+            }
+            Error::UnsupportedCompression => Self::Records(
+                "a batch is compressed by a codec that the kafka crate cannot read (lz4 or zstd)".to_owned(),
+            ),
+            Error::UnexpectedEOF => Self::Client("the broker closed the connection".to_owned()),
+            other => Self::Client(other.to_string()),
+        }
+    }
+}
+
+/// Calls into the crate and contains its panics.
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Trouble> {
+    match threads::contain(call) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Trouble::of(&error)),
+        Err(panic) => Err(Trouble::Client(format!("the kafka crate panicked: {panic}"))),
+    }
+}
+
+/// Builds clients, each on the next bootstrap broker that answers.
+pub(super) struct Connector {
+    cluster: Cluster,
+    next: usize,
+    /// What the brokers speak; asked again after a failure.
+    era: Option<Era>,
+}
+
+impl Connector {
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { cluster, next: 0, era: None }
+    }
+
+    /// A client for the next bootstrap broker that answers.
+    ///
+    /// # Errors
+    /// `Wait`: none answers. `Never`: one does, and this crate cannot work with it.
+    pub(super) fn connect(&mut self) -> Result<KafkaClient, Fault> {
+        let mut last = "no broker is configured".to_owned();
+        for _ in 0..self.cluster.brokers.len() {
+            let index = self.next % self.cluster.brokers.len();
+            self.next = self.next.wrapping_add(1);
+            let Some(broker) = self.cluster.brokers.get(index) else { continue };
+            match probe::ask(broker, &self.cluster.client_id, self.era) {
+                Ok(era) => {
+                    self.check(broker, era)?;
+                    self.era = Some(era);
+                    return Ok(self.client(broker));
+                }
+                Err(error) => last = format!("{broker} is unreachable: {error}"),
+            }
+        }
+        self.era = None;
+        Err(Fault::Wait(last))
+    }
+
+    /// Only one host: the crate would ask the first of a list for ever, were it hung.
+    fn client(&self, broker: &str) -> KafkaClient {
+        let mut client = KafkaClient::new(vec![broker.to_owned()]);
+        client.set_client_id(self.cluster.client_id.clone());
+        client
+    }
+
+    fn check(&self, broker: &str, era: Era) -> Result<(), Fault> {
+        let Era::Fetch(lowest, highest) = era else { return Ok(()) };
+        if lowest > 0 {
+            return Err(Fault::Never(format!(
+                "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from version \
+                 {lowest}, the crate speaks 0): use a broker before 4.0 until pandad's own client is there"
+            )));
+        }
+        // Fetch version 4 came with transactions, in 0.11.
+        if highest >= 4 && self.cluster.read_committed {
+            return Err(Fault::Never(format!(
+                "{broker} has transactions (Kafka 0.11 or later), which the kafka crate cannot filter: say \
+                 kafka['isolation']='read_uncommitted' in [log_section] to read without a filter"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Loads the topics' metadata.
+pub(super) fn load_metadata(client: &mut KafkaClient, topics: &[String]) -> Result<(), Trouble> {
+    guarded(|| client.load_metadata(topics))
+}
+
+/// How long an idle connection is kept: less than the ten minutes after which brokers
+/// close it, and the crate would find that out only by failing.
+pub(super) const IDLE: Duration = Duration::from_secs(240);

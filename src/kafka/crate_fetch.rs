@@ -1,0 +1,141 @@
+//! [`Fetch`] by the `kafka` crate, for the zookeeper-era brokers: a thread of its own
+//! asks for one wanted partition after the other.
+//!
+//! The crate's calls may hang for two minutes and cannot be interrupted, so the thread
+//! is disposable: when it is stuck or has panicked, it is left to itself and another
+//! one goes on from the last offset that was handed over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use super::crate_thread::{Order, Reader};
+use super::{Begin, Cluster, Event, Fetch};
+use crate::error::Fault;
+use crate::record::TopicPartition;
+use crate::threads;
+
+/// A call that takes longer is taken for hung.
+const STUCK: Duration = Duration::from_secs(35);
+/// Replies that may wait to be taken: one is being handed on while the next arrives.
+const AHEAD: usize = 2;
+
+/// See the module.
+pub struct CrateFetch {
+    cluster: Cluster,
+    /// What is wanted, with the next offset as handed over: what a new thread starts from.
+    wanted: BTreeMap<TopicPartition, (Begin, u64)>,
+    thread: Option<Running>,
+}
+
+struct Running {
+    /// Dropped to end the thread.
+    orders: Sender<Order>,
+    events: Receiver<Result<Event, Fault>>,
+    pulse: Arc<Pulse>,
+}
+
+/// When the thread last came back from a call, in milliseconds since it began.
+pub(super) struct Pulse {
+    began: Instant,
+    last: AtomicU64,
+}
+
+impl Pulse {
+    /// The thread is alive.
+    pub(super) fn beat(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Relaxed);
+    }
+
+    fn quiet_for(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
+}
+
+impl CrateFetch {
+    /// A reader of this cluster. Nothing happens before something is wanted.
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster, wanted: BTreeMap::new(), thread: None }
+    }
+
+    fn running(&mut self) -> Result<&Running, Fault> {
+        let thread = match self.thread.take() {
+            Some(thread) => thread,
+            None => self.start()?,
+        };
+        Ok(self.thread.insert(thread))
+    }
+
+    fn start(&self) -> Result<Running, Fault> {
+        let (orders, to_read) = unbounded();
+        let (to_tell, events) = bounded(AHEAD);
+        for (partition, (begin, want)) in &self.wanted {
+            // The receiver is right here.
+            let _sent = orders.send(Order { partition: partition.clone(), begin: begin.clone(), want: *want });
+        }
+        let pulse = Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0) });
+        let reader = Reader::new(self.cluster.clone(), to_read, to_tell, Arc::clone(&pulse));
+        threads::spawn("kafka-fetch", move || reader.run())
+            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+        Ok(Running { orders, events, pulse })
+    }
+
+    /// Keeps track of what was handed over.
+    fn passing(&mut self, event: &Event) {
+        match event {
+            Event::Fetched(fetched) => {
+                if let Some((begin, want)) = self.wanted.get_mut(&fetched.partition)
+                    && *want == fetched.want
+                {
+                    // Landmarks have been compared when the first records come.
+                    *begin = Begin::At(fetched.next, Vec::new());
+                }
+            }
+            Event::Found(partition, at) => {
+                if let Some((begin, _)) = self.wanted.get_mut(partition) {
+                    *begin = Begin::At(*at, Vec::new());
+                }
+            }
+            Event::Different(partition, _) => {
+                self.wanted.remove(partition);
+            }
+            Event::Idle | Event::Trouble(..) => {}
+        }
+    }
+}
+
+impl Fetch for CrateFetch {
+    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
+        self.wanted.insert(partition.clone(), (begin.clone(), want));
+        let order = Order { partition: partition.clone(), begin, want };
+        if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
+            // It has ended; the next one begins with all that is wanted.
+            self.thread = None;
+        }
+    }
+
+    fn next(&mut self, until: Instant) -> Result<Event, Fault> {
+        let thread = self.running()?;
+        let stuck = thread.pulse.quiet_for() > STUCK;
+        match thread.events.recv_deadline(until) {
+            Ok(event) => {
+                let event = event?;
+                self.passing(&event);
+                Ok(event)
+            }
+            Err(RecvTimeoutError::Timeout) if stuck => {
+                self.thread = None;
+                Ok(Event::Trouble(None, "the broker is connected and does not answer".to_owned()))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Event::Idle),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.thread = None;
+                Ok(Event::Trouble(None, "the reading thread ended and is started again".to_owned()))
+            }
+        }
+    }
+}

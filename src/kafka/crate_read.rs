@@ -1,0 +1,192 @@
+//! Reading one partition through the crate without losing what it loses.
+//!
+//! On the first compressed batch of a reply the crate returns that batch alone and
+//! drops the records before it. So one partition is asked for at a time, and a reply
+//! that starts above the offset asked for is believed only after the gap rule.
+
+use std::time::Duration;
+
+use kafka_crate::client::{FetchOffset, FetchPartition, KafkaClient};
+use kafka_crate::error::KafkaCode;
+
+use super::crate_client::{Trouble, guarded};
+use super::crate_reply::{Reply, Seen};
+use crate::record::TopicPartition;
+
+/// What is asked for at first, in bytes: a broker's largest ordinary record and some.
+pub(super) const FIRST_BYTES: i32 = 1024 * 1024 + 64 * 1024;
+/// What is asked for at most, in bytes, when nothing came although there is something.
+pub(super) const MOST_BYTES: i32 = 128 * 1024 * 1024;
+/// The smallest entry of a message set, in bytes: offset, size, and an empty message
+/// of format 0.
+const SMALLEST: i32 = 26;
+
+/// What came of one try.
+pub(super) enum Read {
+    /// Records, and what the reply says of itself.
+    Records(Reply, Seen),
+    /// Nothing, and nothing is there yet.
+    Nothing,
+    /// Nothing, although the partition goes on behind the offset: ask for more bytes.
+    Short(i64),
+    /// The offset is above the partition's end.
+    AboveEnd(i64),
+    /// The broker does not have this offset (any more, or yet).
+    OutOfRange,
+    /// Nobody leads the partition.
+    Leaderless,
+}
+
+/// Prepares a client for reading: the broker answers at once, with or without records.
+pub(super) fn prepare(client: &mut KafkaClient) -> Result<(), Trouble> {
+    client.set_fetch_min_bytes(1);
+    guarded(|| client.set_fetch_max_wait_time(Duration::ZERO))
+}
+
+/// Asks for one partition's records from an offset, and applies the gap rule.
+pub(super) fn read(
+    client: &mut KafkaClient,
+    partition: &TopicPartition,
+    from: i64,
+    max_bytes: i32,
+) -> Result<Read, Trouble> {
+    let (reply, seen) = match fetch(client, partition, from, max_bytes)? {
+        Ok(found) => found,
+        Err(other) => return Ok(other),
+    };
+    match seen.first {
+        Some(first) if first > from => close_gap(client, partition, from, max_bytes, (reply, seen)),
+        Some(_) => Ok(Read::Records(reply, seen)),
+        None if seen.high_watermark > from => Ok(Read::Short(seen.high_watermark)),
+        None if seen.high_watermark < from => Ok(Read::AboveEnd(seen.high_watermark)),
+        None => Ok(Read::Nothing),
+    }
+}
+
+fn fetch(
+    client: &mut KafkaClient,
+    partition: &TopicPartition,
+    from: i64,
+    max_bytes: i32,
+) -> Result<Result<(Reply, Seen), Read>, Trouble> {
+    let request =
+        FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
+    let reply = Reply::new(guarded(|| client.fetch_messages_for_partition(&request))?, from);
+    match reply.look() {
+        Ok(Some(seen)) => Ok(Ok((reply, seen))),
+        Ok(None) => Ok(Err(Read::Leaderless)),
+        Err(Trouble::Code(KafkaCode::OffsetOutOfRange)) => Ok(Err(Read::OutOfRange)),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// The gap rule. The records between `from` and the first one that came were either
+/// dropped by the crate or are really not there (compaction). Bisecting the size
+/// between the largest reply that came back empty and the smallest that started
+/// above tells: if an earlier record were there, a smaller reply would hold it alone.
+/// Only when no entry fits between the two sizes is the gap real.
+///
+/// Halving until a reply is empty is not enough: an empty reply also means that the
+/// first record was cut.
+fn close_gap(
+    client: &mut KafkaClient,
+    partition: &TopicPartition,
+    from: i64,
+    max_bytes: i32,
+    above: (Reply, Seen),
+) -> Result<Read, Trouble> {
+    let (mut empty, mut smallest, mut best) = (0, max_bytes, above);
+    while smallest - empty > SMALLEST {
+        let middle = empty + (smallest - empty) / 2;
+        let (reply, seen) = match fetch(client, partition, from, middle)? {
+            Ok(found) => found,
+            Err(other) => return Ok(other),
+        };
+        match seen.first {
+            None => empty = middle,
+            Some(first) if first <= from => return Ok(Read::Records(reply, seen)),
+            Some(_) => {
+                smallest = middle;
+                best = (reply, seen);
+            }
+        }
+    }
+    let (reply, seen) = best;
+    log::debug!("{partition}: offsets {from} to {} are not in the log", seen.first.unwrap_or(from));
+    Ok(Read::Records(reply, seen))
+}
+
+/// The partition's first offset and its end.
+pub(super) fn bounds(client: &mut KafkaClient, partition: &TopicPartition) -> Result<(i64, i64), Trouble> {
+    let mut ends = [0; 2];
+    for (end, which) in ends.iter_mut().zip([FetchOffset::Earliest, FetchOffset::Latest]) {
+        let offsets = guarded(|| client.fetch_topic_offsets(&partition.topic, which))?;
+        *end = offsets
+            .iter()
+            .find(|found| found.partition == partition.partition && found.offset >= 0)
+            .map(|found| found.offset)
+            .ok_or(Trouble::Code(KafkaCode::LeaderNotAvailable))?;
+    }
+    let [first, end] = ends;
+    Ok((first, end))
+}
+
+/// Whether a log is still the one that was read.
+pub(super) enum Check {
+    /// As far as can be told.
+    Same,
+    /// It is another; reading goes on at this offset.
+    Different(i64),
+    /// Its end, given here, is below the position: wait for it to grow, then check again.
+    Behind(i64),
+}
+
+/// Compares the log with landmarks (offset and fingerprint, oldest first) before `at`.
+///
+/// A record that is gone (compacted, expired) says nothing and is trusted.
+pub(super) fn check(
+    client: &mut KafkaClient,
+    partition: &TopicPartition,
+    at: i64,
+    landmarks: &[(i64, u32)],
+) -> Result<Check, Trouble> {
+    let (first, end) = bounds(client, partition)?;
+    let mut differs = false;
+    for (offset, fingerprint) in landmarks.iter().rev().filter(|(offset, _)| (first..end).contains(offset)) {
+        match fingerprint_at(client, partition, *offset)? {
+            Some(found) if found != *fingerprint => differs = true,
+            Some(_) if differs => return Ok(Check::Different(offset + 1)),
+            Some(_) => break,
+            None => {}
+        }
+    }
+    Ok(match (differs, at > end) {
+        (true, _) => Check::Different(first),
+        (false, true) => Check::Behind(end),
+        (false, false) => Check::Same,
+    })
+}
+
+fn fingerprint_at(
+    client: &mut KafkaClient,
+    partition: &TopicPartition,
+    offset: i64,
+) -> Result<Option<u32>, Trouble> {
+    let mut max_bytes = FIRST_BYTES;
+    loop {
+        match read(client, partition, offset, max_bytes)? {
+            Read::Records(reply, _) => {
+                let mut found = None;
+                reply.each(|record| {
+                    if record.offset == offset {
+                        found = Some(record.fingerprint());
+                    }
+                });
+                return Ok(found);
+            }
+            Read::Short(_) if max_bytes < MOST_BYTES => max_bytes = max_bytes.saturating_mul(2),
+            Read::Leaderless => return Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
+            _ => return Ok(None),
+        }
+    }
+}

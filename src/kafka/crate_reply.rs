@@ -1,0 +1,82 @@
+//! One fetch reply of the crate for one partition, and the records in it.
+
+use kafka_crate::client::fetch::{Data, Message, Response};
+
+use super::crate_client::Trouble;
+use crate::record::Record;
+
+/// A reply that was asked for one partition only.
+pub struct Reply {
+    responses: Vec<Response>,
+    from: i64,
+}
+
+/// What a reply says, short of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The offset of its first record; `None` = it has none.
+    pub(super) first: Option<i64>,
+    /// One past the offset of its last record, or where it was asked from.
+    pub(super) next: i64,
+    /// Its last record's offset and fingerprint.
+    pub(super) last: Option<(i64, u32)>,
+    /// The partition's end, for readers.
+    pub(super) high_watermark: i64,
+    /// Bytes of keys and values.
+    pub(super) bytes: u64,
+}
+
+impl Reply {
+    pub(super) fn new(responses: Vec<Response>, from: i64) -> Self {
+        Self { responses, from }
+    }
+
+    /// `None`: the crate asked nobody, because no leader is known.
+    pub(super) fn look(&self) -> Result<Option<Seen>, Trouble> {
+        for response in &self.responses {
+            for topic in response.topics() {
+                if let Some(partition) = topic.partitions().first() {
+                    return match partition.data() {
+                        Ok(data) => Ok(Some(self.summarise(data))),
+                        Err(error) => Err(Trouble::of(&error)),
+                    };
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn summarise(&self, data: &Data<'_>) -> Seen {
+        let messages = data.messages();
+        let wanted = messages.iter().filter(|message| message.offset >= self.from);
+        Seen {
+            first: wanted.clone().map(|message| message.offset).next(),
+            next: wanted.clone().map(|message| message.offset + 1).next_back().unwrap_or(self.from),
+            last: wanted.clone().next_back().map(|message| (message.offset, record(message).fingerprint())),
+            high_watermark: data.highwatermark_offset(),
+            bytes: wanted.map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
+        }
+    }
+
+    /// Calls `each` for every record at or behind the offset asked for.
+    pub fn each(&self, mut each: impl FnMut(&Record<'_>)) {
+        let partitions = self
+            .responses
+            .iter()
+            .flat_map(|response| response.topics())
+            .flat_map(|topic| topic.partitions());
+        for partition in partitions {
+            let Ok(data) = partition.data() else { continue };
+            for message in data.messages().iter().filter(|message| message.offset >= self.from) {
+                each(&record(message));
+            }
+        }
+    }
+}
+
+/// The crate shows a null as empty; an empty key or value is therefore taken for
+/// null, which it almost always is.
+fn record<'a>(message: &Message<'a>) -> Record<'a> {
+    let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
+    Record { offset: message.offset, timestamp: None, key: some(message.key), value: some(message.value) }
+}

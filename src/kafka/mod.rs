@@ -1,0 +1,155 @@
+//! Kafka, behind two seams: [`Fetch`] brings records of wanted partitions, [`Place`]
+//! knows which partitions are ours and what the group has committed.
+//!
+//! Whatever a client library believes it delivered, the only authority for the next
+//! offset is what the log file holds: positions are the caller's, on both seams.
+
+mod crate_client;
+mod crate_fetch;
+mod crate_place;
+mod crate_read;
+mod crate_reply;
+mod crate_thread;
+mod probe;
+
+use std::time::Instant;
+
+use crate::error::Fault;
+use crate::record::{Record, TopicPartition};
+
+pub use crate_fetch::CrateFetch;
+pub use crate_place::{CratePlace, Storage};
+
+/// Where to find the cluster, and what is expected of it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Bootstrap brokers, `host:port`.
+    pub brokers: Vec<String>,
+    /// Shown in the broker's logs.
+    pub client_id: String,
+    /// Whether records of open and aborted transactions must not be delivered.
+    pub read_committed: bool,
+}
+
+/// Consecutive records of one partition, as one reply brought them.
+pub struct Fetched {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The offset that was asked for.
+    pub from: i64,
+    /// The offset to ask for next.
+    pub next: i64,
+    /// Which [`Fetch::want`] this answers.
+    pub want: u64,
+    /// Records in the partition that are beyond `next`, as the broker last said.
+    pub lag: u64,
+    /// What it holds in memory, in bytes.
+    pub bytes: u64,
+    /// The records.
+    pub payload: Payload,
+}
+
+/// The records of a [`Fetched`], to be decoded in a worker.
+pub enum Payload {
+    /// The `kafka` crate's own reply, decoded already.
+    Crate(crate_reply::Reply),
+    /// None: retention deleted the whole stretch before it could be read.
+    Gone,
+}
+
+/// What [`Fetch::next`] tells.
+pub enum Event {
+    /// Records.
+    Fetched(Fetched),
+    /// Nothing new; the brokers answer.
+    Idle,
+    /// One partition, or without one all of them, cannot be read just now.
+    Trouble(Option<TopicPartition>, String),
+    /// Nobody had a position: this is where the partition begins for us.
+    Found(TopicPartition, i64),
+    /// The record before the position is not the one that landed: the topic was made
+    /// anew or truncated. The newest landmark that still agrees is followed by this
+    /// offset, or it is the log's start. Nothing is read until it is wanted again.
+    Different(TopicPartition, i64),
+}
+
+/// From where to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// An offset. First the log is compared with these landmarks: offset and
+    /// fingerprint of records that landed, oldest first.
+    At(i64, Vec<(i64, u32)>),
+    /// The first record there is.
+    Earliest,
+    /// Behind the last record there is.
+    Latest,
+}
+
+/// Reads wanted partitions. Never blocks longer than it is told to.
+pub trait Fetch: Send {
+    /// Reads this partition from here on; replaces an earlier want of it. `want`
+    /// comes back with what is fetched, so that older answers can be told.
+    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64);
+
+    /// What happens next; waits until `until` at most.
+    ///
+    /// # Errors
+    /// `Never`: this cluster cannot be read by this client as configured.
+    fn next(&mut self, until: Instant) -> Result<Event, Fault>;
+}
+
+/// A partition that is ours from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assigned {
+    /// Which one.
+    pub partition: TopicPartition,
+    /// The group's offset; `None`: it has none.
+    pub committed: Option<i64>,
+    /// The metadata string of that commit.
+    pub metadata: String,
+    /// Found later than the first partitions of its topic: it starts at its first record.
+    pub new: bool,
+}
+
+/// What [`Place::next`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceEvent {
+    /// Nothing has changed.
+    Unchanged,
+    /// These partitions are ours too.
+    Assigned(Vec<Assigned>),
+    /// The group holds these offsets now.
+    Committed(Vec<(TopicPartition, i64)>),
+    /// The group cannot be reached or refuses; it is tried again.
+    Trouble(String),
+}
+
+/// The group: which partitions are ours, and their committed offsets.
+pub trait Place: Send {
+    /// What has happened; does not wait.
+    ///
+    /// # Errors
+    /// `Never`: the group cannot be used as configured.
+    fn next(&mut self) -> Result<PlaceEvent, Fault>;
+
+    /// Commits in the background, until it is done; answered by [`PlaceEvent::Committed`].
+    /// The caller waits for the answer before it commits again.
+    fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>);
+
+    /// Waits for a commit under way until `until` at most, then takes leave.
+    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
+}
+
+/// Calls `each` for every record of a payload, in order.
+///
+/// # Errors
+/// `Wait` if the payload cannot be decoded.
+pub fn records(payload: &Payload, each: impl FnMut(&Record<'_>)) -> Result<(), Fault> {
+    match payload {
+        Payload::Crate(reply) => {
+            reply.each(each);
+            Ok(())
+        }
+        Payload::Gone => Ok(()),
+    }
+}

@@ -1,0 +1,168 @@
+//! At the start: what of the journalled ranges is really in the file. What agrees
+//! is adopted; only a torn rest of our own is cut.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::journal::{CHECKED, FileId, Mark};
+use super::state::State;
+
+/// How much is read at a time when a range is checked.
+const PIECE: usize = 256 * 1024;
+
+/// The log file, open at its end.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) id: FileId,
+    pub(super) end: u64,
+    /// The last bytes before the end, at most [`CHECKED`].
+    pub(super) tail: Vec<u8>,
+}
+
+/// Opens the file for appending, creating it if it is not there.
+pub(super) fn open(path: &Path) -> io::Result<Opened> {
+    // Append and not a place of our own: if somebody else writes or truncates, our
+    // lines must neither overwrite theirs nor leave a hole. Non-blocking, because
+    // opening a FIFO waits for a reader; the kind is checked right after.
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let id = FileId { device: meta.dev(), inode: meta.ino() };
+    let tail = tail(&file, meta.len())?;
+    Ok(Opened { file, id, end: meta.len(), tail })
+}
+
+/// Compares the file with the journal: adopts, cuts a torn rest, and returns the
+/// file as it is to be appended to. `state` then holds what has landed, with a mark at the
+/// file's end that is to be written to the journal.
+pub(super) fn adopt(path: &Path, state: &mut State) -> io::Result<Opened> {
+    let mut opened = open(path)?;
+    if let Some(mark) = state.mark.clone() {
+        if mark.file == opened.id {
+            adopt_file(path, &mut opened, &mark, state)?;
+        } else if let Some((moved, mut file)) = find_moved(path, mark.file)? {
+            log::info!("{}: was moved to {} meanwhile", path.display(), moved.display());
+            adopt_file(&moved, &mut file, &mark, state)?;
+            file.file.sync_data()?;
+        } else {
+            log::warn!(
+                "{}: is another file than the journal's and that one is not beside it; positions are kept",
+                path.display()
+            );
+        }
+    }
+    state.recent.clear();
+    end_torn_line(path, &mut opened)?;
+    // What was adopted may be in the page cache only, and the mark says durable.
+    opened.file.sync_data()?;
+    let before = crc32fast::hash(&opened.tail);
+    let sequence = state.next_sequence() - 1;
+    state.mark = Some(Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() });
+    Ok(opened)
+}
+
+fn adopt_file(path: &Path, opened: &mut Opened, mark: &Mark, state: &mut State) -> io::Result<()> {
+    let shown = path.display();
+    if opened.end < mark.end {
+        log::warn!(
+            "{shown}: {} bytes long where the journal knows {}: somebody shortened it; positions are kept",
+            opened.end,
+            mark.end
+        );
+        return Ok(());
+    }
+    if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
+        log::warn!("{shown}: is not what the journal knows: somebody changed it; positions are kept");
+        return Ok(());
+    }
+    let ranges: Vec<_> = state.recent.drain(..).collect();
+    let reach = ranges.iter().map(|range| range.to).max().unwrap_or(mark.end);
+    let mut end = mark.end;
+    let mut sequence = mark.sequence;
+    let mut adopted = 0usize;
+    for range in &ranges {
+        let follows = range.file == mark.file && range.from == end && range.to <= opened.end;
+        if !follows || checksum(&opened.file, range.from, range.to)? != range.crc {
+            break;
+        }
+        state.settle(&range.changes);
+        end = range.to;
+        sequence = range.sequence;
+        adopted += 1;
+    }
+    if adopted > 0 || !ranges.is_empty() {
+        log::info!("{shown}: adopted {adopted} of {} unsettled writes", ranges.len());
+    }
+    if let Some(mark) = &mut state.mark {
+        mark.sequence = sequence;
+    }
+    if opened.end > end && opened.end <= reach {
+        log::warn!(
+            "{shown}: cut {} bytes of a write that did not complete; its records come again",
+            opened.end - end
+        );
+        opened.file.set_len(end)?;
+        opened.end = end;
+    } else if opened.end > end {
+        log::warn!("{shown}: {} bytes are somebody else's and stay", opened.end - end);
+    }
+    opened.tail = tail(&opened.file, opened.end)?;
+    Ok(())
+}
+
+/// A last line without a newline, which is not ours, gets one: lines must not run together.
+fn end_torn_line(path: &Path, opened: &mut Opened) -> io::Result<()> {
+    if matches!(opened.tail.last(), None | Some(b'\n')) {
+        return Ok(());
+    }
+    log::warn!("{}: its last line has no end; a newline is added", path.display());
+    io::Write::write_all(&mut &opened.file, b"\n")?;
+    opened.end += 1;
+    opened.tail = tail(&opened.file, opened.end)?;
+    Ok(())
+}
+
+/// Looks for a file with these numbers beside `path`, where log rotation leaves it.
+fn find_moved(path: &Path, id: FileId) -> io::Result<Option<(PathBuf, Opened)>> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for entry in fs::read_dir(directory.unwrap_or(Path::new(".")))? {
+        let entry = entry?;
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_file() && (FileId { device: meta.dev(), inode: meta.ino() }) == id {
+            return Ok(Some((entry.path(), open(&entry.path())?)));
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes before `end`, at most [`CHECKED`].
+pub(super) fn tail(file: &File, end: u64) -> io::Result<Vec<u8>> {
+    let from = end.saturating_sub(CHECKED as u64);
+    let mut bytes = vec![0; CHECKED.min(usize::try_from(end).unwrap_or(CHECKED))];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
+}
+
+fn checksum(file: &File, from: u64, to: u64) -> io::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; PIECE];
+    let mut at = from;
+    while at < to {
+        let wanted = PIECE.min(usize::try_from(to - at).unwrap_or(PIECE));
+        let piece = buffer.get_mut(..wanted).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        hasher.update(piece);
+        at += wanted as u64;
+    }
+    Ok(hasher.finalize())
+}

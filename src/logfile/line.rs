@@ -1,0 +1,203 @@
+//! The line formats: how one record becomes one line.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::record::{Record, TopicPartition};
+
+/// How a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The value as it is; null is an empty line, a newline inside a value stays one.
+    Raw,
+    /// One JSON object with everything known of the record.
+    Json,
+    /// The line of the PHP system that pandad replaces.
+    Original,
+}
+
+impl Format {
+    /// Appends the record's line, newline included.
+    pub fn append(self, out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
+        match self {
+            Format::Raw => out.extend_from_slice(record.value.unwrap_or_default()),
+            Format::Json => json(out, partition, record),
+            Format::Original => original(out, record),
+        }
+        out.push(b'\n');
+    }
+}
+
+/// `{"topic","partition","offset","timestamp","key","headers","value"}`; what the client
+/// library does not give is left out.
+fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
+    out.extend_from_slice(b"{\"topic\":");
+    string(out, &partition.topic, Escape::Json);
+    out.extend_from_slice(b",\"partition\":");
+    number(out, i64::from(partition.partition));
+    out.extend_from_slice(b",\"offset\":");
+    number(out, record.offset);
+    if let Some(timestamp) = record.timestamp {
+        out.extend_from_slice(b",\"timestamp\":");
+        number(out, timestamp);
+    }
+    json_bytes(out, "key", record.key);
+    json_bytes(out, "value", record.value);
+    out.push(b'}');
+}
+
+/// `,"name":"text"`, `,"name":null`, or `,"name_base64":"…"` for bytes that are not UTF-8.
+fn json_bytes(out: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    match bytes {
+        None => out.extend_from_slice(b"\":null"),
+        Some(bytes) => text_or_base64(out, bytes, Escape::Json),
+    }
+}
+
+/// What PHP's `json_encode` gives for the message as the PHP client decoded it.
+///
+/// Message format 0: CRC-32 over magic, attributes, key and value (the protocol
+/// guide's "Message sets"); the size is that of the message without its offset and
+/// size fields. A null is an empty string, as it was there. Bytes that are not
+/// UTF-8, for which the original lost the record, stand as `key_base64` or
+/// `value_base64`.
+fn original(out: &mut Vec<u8>, record: &Record<'_>) {
+    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    out.extend_from_slice(b"consumer_message:{\"offset\":");
+    number(out, record.offset);
+    out.extend_from_slice(b",\"size\":");
+    number(out, (14 + key.len() + value.len()) as i64);
+    out.extend_from_slice(b",\"message\":{\"crc\":");
+    number(out, i64::from(format_0_crc(record)));
+    out.extend_from_slice(b",\"magic\":0,\"attr\":0,\"timestamp\":0,\"key");
+    text_or_base64(out, key, Escape::Php);
+    out.extend_from_slice(b",\"value");
+    text_or_base64(out, value, Escape::Php);
+    out.extend_from_slice(b"}}");
+}
+
+fn format_0_crc(record: &Record<'_>) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[0, 0]);
+    for field in [record.key, record.value] {
+        // A length does not pass i32 on the wire; -1 is null.
+        let length = field.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        hasher.update(&length.to_be_bytes());
+        hasher.update(field.unwrap_or_default());
+    }
+    hasher.finalize()
+}
+
+/// Ends a name that is open: `":"text"` or `_base64":"…"`.
+fn text_or_base64(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            out.extend_from_slice(b"\":");
+            string(out, text, escape);
+        }
+        Err(_) => {
+            out.extend_from_slice(b"_base64\":\"");
+            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+            out.push(b'"');
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    /// What RFC 8259 demands and no more.
+    Json,
+    /// PHP's defaults: `\/`, and `\uXXXX` for everything beyond ASCII.
+    Php,
+}
+
+fn string(out: &mut Vec<u8>, text: &str, escape: Escape) {
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| needs_escape(byte, escape)) {
+        let (plain, from) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let mut chars = from.chars();
+        if let Some(special) = chars.next() {
+            escaped(out, special);
+        }
+        rest = chars.as_str();
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out.push(b'"');
+}
+
+fn needs_escape(byte: u8, escape: Escape) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20) || escape == Escape::Php && (byte == b'/' || byte >= 0x80)
+}
+
+fn escaped(out: &mut Vec<u8>, special: char) {
+    let short = match special {
+        '"' => b'"',
+        '\\' => b'\\',
+        '/' => b'/',
+        '\u{8}' => b'b',
+        '\u{c}' => b'f',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        _ => {
+            for unit in special.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+            }
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Decimal digits without an allocation.
+fn number(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: Format, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
+        let mut out = Vec::new();
+        let record = Record { offset: 42, timestamp: None, key, value };
+        format.append(&mut out, &TopicPartition::new("t", 3), &record);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn raw_is_the_value() {
+        assert_eq!(line(Format::Raw, Some(b"k"), Some(b"a b")), "a b\n");
+        assert_eq!(line(Format::Raw, None, None), "\n");
+    }
+
+    #[test]
+    fn json_keeps_null_text_and_bytes_apart() {
+        assert_eq!(
+            line(Format::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
+            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
+        );
+        assert_eq!(
+            line(Format::Json, Some(b"\xff"), None),
+            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key_base64\":\"/w==\",\"value\":null}\n"
+        );
+    }
+
+    /// The expected text was made by PHP 8.2: `json_encode` of the decoded array.
+    #[test]
+    fn original_is_php_json() {
+        assert_eq!(
+            line(Format::Original, None, Some("a/é😀\u{7f}".as_bytes())),
+            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":4237741447,\"magic\":0,\"attr\":0,\
+             \"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
+        );
+        assert!(
+            line(Format::Original, Some(b"k"), Some(b"\xfe"))
+                .ends_with("\"key\":\"k\",\"value_base64\":\"/g==\"}}\n")
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! Where to start reading a partition: one pure function over what the journal and
+//! the group say.
+//!
+//! Each commit that can carry one has a token in its metadata. A position without a
+//! token, or with a token that names another offset, was set by somebody else: an
+//! operator's reset, a tool that copied metadata, another program of the group.
+
+use std::fmt;
+
+/// What a commit of ours says of itself, in its metadata string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The journal that committed.
+    pub identity: u128,
+    /// The history that the position belongs to.
+    pub epoch: u64,
+    /// The offset that it was committed with.
+    pub offset: i64,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pandad1:{:032x}:{:016x}:{}", self.identity, self.epoch, self.offset)
+    }
+}
+
+impl Token {
+    /// Reads a commit's metadata; `None` if it is not a token of ours in form.
+    pub fn parse(metadata: &str) -> Option<Self> {
+        let mut parts = metadata.split(':');
+        let form = parts.next()?;
+        let identity = u128::from_str_radix(parts.next()?, 16).ok()?;
+        let epoch = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let offset = parts.next()?.parse().ok()?;
+        let token = Self { identity, epoch, offset };
+        (form == "pandad1" && parts.next().is_none()).then_some(token)
+    }
+}
+
+/// What the journal knows of the partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The next offset to land.
+    pub position: i64,
+    /// The history it belongs to.
+    pub epoch: u64,
+    /// Values that this journal committed without a token, or was about to.
+    pub committed: &'a [i64],
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Go on where the journal is.
+    Journal,
+    /// The journal is behind what it committed itself: an old copy of it and of its
+    /// file was put back. Go on where it is, loudly.
+    JournalWentBack,
+    /// Go on at the group's offset, in the history that its token names.
+    Follow(i64, u64),
+    /// Somebody set the group's offset: go there, as a new history.
+    Moved(i64),
+    /// Nobody has a position: `kafka['start']` decides.
+    Nowhere,
+}
+
+/// Decides by the journal's identity and knowledge, the committed offset and its metadata.
+pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, metadata: &str) -> Start {
+    let Some(committed) = committed else {
+        return if known.is_some() { Start::Journal } else { Start::Nowhere };
+    };
+    let token = Token::parse(metadata).filter(|token| token.offset == committed);
+    match (token, known) {
+        (Some(token), Some(known)) if token.epoch == known.epoch => {
+            if committed <= known.position {
+                Start::Journal
+            } else if token.identity == identity {
+                Start::JournalWentBack
+            } else {
+                Start::Follow(committed, token.epoch)
+            }
+        }
+        (Some(token), _) => Start::Follow(committed, token.epoch),
+        (None, Some(known)) if known.committed.contains(&committed) || committed == known.position => {
+            Start::Journal
+        }
+        (None, _) => Start::Moved(committed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SELF: u128 = 7;
+
+    fn known(committed: &[i64]) -> Option<Known<'_>> {
+        Some(Known { position: 100, epoch: 1, committed })
+    }
+
+    fn token(identity: u128, epoch: u64, offset: i64) -> String {
+        Token { identity, epoch, offset }.to_string()
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let cases = [
+            (None, None, String::new(), Start::Nowhere),
+            (known(&[]), None, String::new(), Start::Journal),
+            (known(&[]), Some(90), token(SELF, 1, 90), Start::Journal),
+            (known(&[]), Some(110), token(9, 1, 110), Start::Follow(110, 1)),
+            (known(&[]), Some(110), token(SELF, 1, 110), Start::JournalWentBack),
+            (known(&[]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
+            (None, Some(90), token(9, 2, 90), Start::Follow(90, 2)),
+            (known(&[80, 90]), Some(90), String::new(), Start::Journal),
+            (known(&[80, 90]), Some(85), String::new(), Start::Moved(85)),
+            (known(&[]), Some(100), String::new(), Start::Journal),
+            (None, Some(90), "copied by a tool".to_owned(), Start::Moved(90)),
+            // A token that does not name its own offset is no token.
+            (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90)),
+        ];
+        for (known, committed, metadata, start) in cases {
+            assert_eq!(decide(SELF, known, committed, &metadata), start, "{committed:?} {metadata}");
+        }
+    }
+
+    #[test]
+    fn tokens_come_back_and_others_do_not_pass() {
+        let token = Token { identity: u128::MAX, epoch: 3, offset: -1 };
+        assert_eq!(Token::parse(&token.to_string()), Some(token));
+        for other in ["", "pandad1", "pandad1:0:0:0:0", "pandad2:0:0:0", "pandad1:x:0:0"] {
+            assert_eq!(Token::parse(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the journal's entries add up to. Pure: used while reading the journal at
+//! the start and while writing it, so that both mean the same.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::journal::{Change, Entry, Mark, PartitionState, Range};
+use crate::record::TopicPartition;
+
+/// How many landmarks and how many committed values are kept of a partition.
+const KEPT: usize = 8;
+
+/// Everything that a snapshot must hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// The partitions by their number, as of the last mark.
+    pub(super) partitions: BTreeMap<u32, PartitionState>,
+    numbers: HashMap<TopicPartition, u32>,
+    /// The last mark.
+    pub(super) mark: Option<Mark>,
+    /// The ranges after it, in order: written, perhaps not durable.
+    pub(super) recent: VecDeque<Range>,
+}
+
+impl State {
+    /// Adds up the entries of a journal.
+    pub(super) fn replay(entries: Vec<Entry>) -> Self {
+        let mut state = Self::default();
+        for entry in entries {
+            state.apply(entry);
+        }
+        state
+    }
+
+    /// What one entry changes.
+    pub(super) fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Partition(index, partition) => {
+                self.numbers.insert(partition.partition.clone(), index);
+                self.partitions.insert(index, partition);
+            }
+            Entry::Range(range) => self.recent.push_back(range),
+            Entry::Mark(mark) => {
+                while self.recent.front().is_some_and(|range| range.sequence <= mark.sequence) {
+                    if let Some(range) = self.recent.pop_front() {
+                        self.settle(&range.changes);
+                    }
+                }
+                for (index, value) in &mark.commits {
+                    if let Some(partition) = self.partitions.get_mut(index) {
+                        push_kept(&mut partition.committed, *value);
+                    }
+                }
+                self.mark = Some(mark);
+            }
+        }
+    }
+
+    /// Takes a range's changes into the positions.
+    pub(super) fn settle(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Some(partition) = self.partitions.get_mut(&change.index) {
+                partition.position = change.position;
+                if let Some(last) = change.last {
+                    push_kept(&mut partition.landmarks, last);
+                }
+            }
+        }
+    }
+
+    /// The number and state of a partition.
+    pub(super) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
+        let index = *self.numbers.get(partition)?;
+        Some((index, self.partitions.get(&index)?))
+    }
+
+    /// A number that no partition has.
+    pub(super) fn free_number(&self) -> u32 {
+        self.partitions.last_key_value().map_or(0, |(last, _)| last + 1)
+    }
+
+    /// The sequence number that the next range gets.
+    pub(super) fn next_sequence(&self) -> u64 {
+        let marked = self.mark.as_ref().map_or(0, |mark| mark.sequence);
+        self.recent.back().map_or(marked, |range| range.sequence) + 1
+    }
+
+    /// The entries that, read alone, add up to this very state.
+    pub(super) fn snapshot(&self) -> Vec<Entry> {
+        let partitions = self.partitions.iter().map(|(i, state)| Entry::Partition(*i, state.clone()));
+        // The committed values are in the partitions' states already.
+        let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
+        partitions.chain(mark).chain(self.recent.iter().cloned().map(Entry::Range)).collect()
+    }
+}
+
+fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if list.last() == Some(&item) {
+        return;
+    }
+    if list.len() >= KEPT {
+        list.remove(0);
+    }
+    list.push(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::journal::{FileId, Landmark};
+    use super::*;
+
+    fn partition(index: u32, position: i64) -> Entry {
+        let partition = TopicPartition::new("t", index as i32);
+        let state =
+            PartitionState { partition, position, epoch: 1, landmarks: Vec::new(), committed: Vec::new() };
+        Entry::Partition(index, state)
+    }
+
+    fn range(sequence: u64, position: i64) -> Entry {
+        let last = Some(Landmark { offset: position - 1, fingerprint: 5 });
+        let file = FileId { device: 1, inode: 2 };
+        let changes = vec![Change { index: 0, position, last }];
+        Entry::Range(Range { sequence, file, from: 0, to: 9, crc: 0, before: 0, changes })
+    }
+
+    fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> Entry {
+        Entry::Mark(Mark { sequence, file: FileId { device: 1, inode: 2 }, end: 9, before: 0, commits })
+    }
+
+    #[test]
+    fn a_mark_settles_what_came_before_it_and_no_more() {
+        let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
+        let state = State::replay(entries);
+        let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
+        assert_eq!((known.position, known.committed.as_slice()), (20, [20].as_slice()));
+        assert_eq!(state.recent.len(), 1);
+        assert_eq!(state.next_sequence(), 3);
+    }
+
+    #[test]
+    fn a_snapshot_is_the_same_state() {
+        let mut entries = vec![partition(0, 0), partition(1, 5)];
+        for n in 1..=20 {
+            entries.push(range(n, n as i64 * 10));
+            entries.push(mark(n, vec![(0, n as i64 * 10)]));
+        }
+        entries.push(range(21, 999));
+        let state = State::replay(entries);
+        let again = State::replay(state.snapshot());
+        assert_eq!(again.partitions, state.partitions);
+        assert_eq!(again.recent, state.recent);
+        assert_eq!(again.next_sequence(), 22);
+        assert_eq!(state.partitions[&0].landmarks.len(), KEPT);
+    }
+}

@@ -1,0 +1,236 @@
+//! The writing end and the settling end of the log file.
+//!
+//! The order is the promise: journal the range → write the lines → (settle) sync the
+//! file → journal the mark → sync the journal → only then may anything be committed.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::adopt::{self, Opened};
+use super::journal::{CHECKED, Change, FileId, Mark, Range};
+use super::ledger::{Ledger, Settled};
+
+/// Lines to be written, with their CRC, which is computed where they were made.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// Whole lines.
+    pub bytes: &'a [u8],
+    /// CRC-32 of the bytes, ready to be combined with others.
+    pub crc: &'a crc32fast::Hasher,
+}
+
+/// The end that appends. One thread owns it.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    ledger: Ledger,
+    file: Arc<File>,
+    id: FileId,
+    end: u64,
+    /// The last bytes before the end, at most [`CHECKED`].
+    tail: Vec<u8>,
+    /// A range that is journalled and not wholly written.
+    pending: Option<Pending>,
+    unsettled: u64,
+    last_sequence: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    range: Range,
+    written: u64,
+}
+
+/// What the settle thread makes durable.
+#[derive(Debug)]
+pub struct Checkpoint {
+    file: Arc<File>,
+    written: bool,
+    mark: Mark,
+}
+
+/// The end that syncs, in a thread of its own.
+#[derive(Debug)]
+pub struct Settler {
+    pub(super) ledger: Ledger,
+    pub(super) sync: bool,
+}
+
+impl Writer {
+    pub(super) fn new(path: &Path, ledger: Ledger, opened: Opened) -> Self {
+        let last_sequence = ledger.next_sequence() - 1;
+        Self {
+            path: path.to_owned(),
+            ledger,
+            file: Arc::new(opened.file),
+            id: opened.id,
+            end: opened.end,
+            tail: opened.tail,
+            pending: None,
+            unsettled: 0,
+            last_sequence,
+        }
+    }
+
+    /// Appends the pieces as one range. `changes` are the positions after it.
+    ///
+    /// # Errors
+    /// Call again with the very same pieces: writing goes on at the byte where it stopped.
+    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {
+        if self.pending.is_none() {
+            self.check_path()?;
+            self.announce(pieces, changes)?;
+        }
+        self.write_rest(pieces)?;
+        let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
+        self.end = range.to;
+        self.last_sequence = range.sequence;
+        self.unsettled += written;
+        for piece in pieces {
+            extend_tail(&mut self.tail, piece.bytes);
+        }
+        self.ledger.land(changes);
+        Ok(())
+    }
+
+    /// Bytes written since the last checkpoint.
+    pub fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
+
+    /// Whether a checkpoint would make anything durable or committed.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.unsettled > 0 || self.ledger.wants_commit()
+    }
+
+    /// Everything appended so far.
+    pub fn checkpoint(&mut self) -> Checkpoint {
+        let written = std::mem::take(&mut self.unsettled) > 0;
+        Checkpoint { file: Arc::clone(&self.file), written, mark: self.mark() }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.last_sequence,
+            file: self.id,
+            end: self.end,
+            before: crc32fast::hash(&self.tail),
+            commits: Vec::new(),
+        }
+    }
+
+    /// Is the path still our file, and is it as long as we left it?
+    fn check_path(&mut self) -> io::Result<()> {
+        let same_file = match std::fs::metadata(&self.path) {
+            Ok(meta) => (FileId { device: meta.dev(), inode: meta.ino() }) == self.id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if same_file && self.file.metadata()?.len() == self.end {
+            return Ok(());
+        }
+        // What was written before is made durable in the old file, so that from here
+        // on only the new one matters.
+        self.file.sync_data()?;
+        let opened = adopt::open(&self.path)?;
+        super::sync_directory(&self.path)?;
+        self.file = Arc::new(opened.file);
+        self.id = opened.id;
+        self.end = opened.end;
+        self.tail = opened.tail;
+        if !matches!(self.tail.last(), None | Some(b'\n')) {
+            (&*self.file).write_all(b"\n")?;
+            self.end += 1;
+            extend_tail(&mut self.tail, b"\n");
+        }
+        self.ledger.mark_place(self.mark())?;
+        let what = if same_file { "was changed by somebody else" } else { "was moved away" };
+        log::info!("{}: {what}; going on at its end as it is now", self.path.display());
+        Ok(())
+    }
+
+    fn announce(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut length = 0;
+        for piece in pieces {
+            crc.combine(piece.crc);
+            length += piece.bytes.len() as u64;
+        }
+        let range = Range {
+            sequence: self.ledger.next_sequence(),
+            file: self.id,
+            from: self.end,
+            to: self.end + length,
+            crc: crc.finalize(),
+            before: crc32fast::hash(&self.tail),
+            changes: changes.to_vec(),
+        };
+        self.ledger.announce(&range)?;
+        self.pending = Some(Pending { range, written: 0 });
+        Ok(())
+    }
+
+    fn write_rest(&mut self, pieces: &[Piece<'_>]) -> io::Result<()> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        let length = pending.range.to - pending.range.from;
+        while pending.written < length {
+            let rest = rest_of(pieces, pending.written);
+            match (&*self.file).write_vectored(&rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => pending.written += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pieces from byte `from` on; at most as many as one system call takes.
+fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
+    const SLICES: usize = 256;
+    let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
+    let mut rest = Vec::new();
+    for piece in pieces {
+        match piece.bytes.get(skip..) {
+            Some(bytes) if !bytes.is_empty() => {
+                rest.push(IoSlice::new(bytes));
+                skip = 0;
+            }
+            _ => skip -= piece.bytes.len().min(skip),
+        }
+        if rest.len() == SLICES {
+            break;
+        }
+    }
+    rest
+}
+
+/// Keeps the last [`CHECKED`] bytes.
+fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
+    let last = bytes.get(bytes.len().saturating_sub(CHECKED)..).unwrap_or_default();
+    let drop = (tail.len() + last.len()).saturating_sub(CHECKED);
+    tail.drain(..drop);
+    tail.extend_from_slice(last);
+}
+
+impl Settler {
+    /// Makes a checkpoint durable. On return its positions may be committed.
+    ///
+    /// # Errors
+    /// Nothing is known of what was to be settled: what the file really holds must be looked up
+    /// by opening it anew.
+    pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
+        if self.sync && checkpoint.written {
+            checkpoint.file.sync_data()?;
+        }
+        let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
+        if self.sync {
+            journal.sync_data()?;
+        }
+        Ok(settled)
+    }
+}

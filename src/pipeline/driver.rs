@@ -1,0 +1,187 @@
+//! Runs one pipeline: starts the stages, drives the source, joins everything.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+
+use super::budget::Budget;
+use super::inflight::{Ticket, Tickets};
+use super::landing::{self, Landing};
+use super::{Item, Limits, Settle, Sink, Source, Worker, pool};
+use crate::error::Fault;
+use crate::report::Counters;
+use crate::shutdown::Stop;
+use crate::threads::{self, Thread};
+
+/// The longest one poll may wait, so that notes and the stop are seen in between.
+const POLL: Duration = Duration::from_millis(100);
+/// For how long the source may take its leave when everything has settled.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What a pipeline is made of.
+pub struct Parts<S, B, K, T> {
+    /// Where work comes from.
+    pub source: S,
+    /// Builds a worker: once for each thread, and again after a failure.
+    pub build_worker: B,
+    /// Where outcomes land.
+    pub sink: K,
+    /// What makes them durable.
+    pub settle: T,
+}
+
+/// What the stages of one run share.
+pub(super) struct Run {
+    pub(super) name: String,
+    pub(super) stop: Stop,
+    pub(super) counters: Arc<Counters>,
+    failed: AtomicBool,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl Run {
+    /// Ends the run; the first fault is the one that is told.
+    pub(super) fn fail(&self, fault: Fault) {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        self.failed.store(true, SeqCst);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(SeqCst)
+    }
+}
+
+/// Runs until the stop, or until a fault that the parts cannot be used after.
+///
+/// On return every thread of the run has ended, and what had landed is settled
+/// unless the stop said now.
+///
+/// # Errors
+/// `Wait`: build new parts and run again. `Never`: the job has failed for good.
+pub fn run<S, B, W, K, T>(
+    name: &str,
+    limits: &Limits,
+    parts: Parts<S, B, K, T>,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+) -> Result<(), Fault>
+where
+    S: Source,
+    S::Task: Send + 'static,
+    S::Note: Send + 'static,
+    W: Worker<Task = S::Task> + 'static,
+    W::Outcome: Send + 'static,
+    B: Fn() -> W + Send + Sync + 'static,
+    K: Sink<Outcome = W::Outcome, Note = S::Note> + Send + 'static,
+    K::Checkpoint: Send + 'static,
+    T: Settle<Checkpoint = K::Checkpoint, Note = S::Note> + Send + 'static,
+{
+    let run = Arc::new(Run {
+        name: name.to_owned(),
+        stop: stop.clone(),
+        counters: Arc::clone(counters),
+        failed: AtomicBool::new(false),
+        fault: Mutex::new(None),
+    });
+    let budget = Budget::new(limits.memory);
+    let (task_sender, tasks) = bounded::<(Ticket, Item<S::Task>)>(limits.workers * 2);
+    let (outcome_sender, outcomes) = unbounded();
+    let (note_sender, notes) = unbounded();
+    let (settle_sender, to_settle) = bounded(1);
+    let (settled_sender, settled) = bounded(1);
+
+    let mut stages = Vec::new();
+    let build_worker = Arc::new(parts.build_worker);
+    for number in 0..limits.workers {
+        let (run, budget) = (Arc::clone(&run), budget.clone());
+        let (tasks, outcomes, build) = (tasks.clone(), outcome_sender.clone(), Arc::clone(&build_worker));
+        let body = move || pool::work(|| build(), &tasks, &outcomes, &budget, &run);
+        stages.push(start(&format!("{}-w{number}", short(name)), body)?);
+    }
+    // Only the workers hold these now: when they end, the sink's channel closes.
+    drop((tasks, outcome_sender));
+    let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
+    let settle = parts.settle;
+    stages.push(start(&format!("{}-settle", short(name)), move || {
+        landing::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+    })?);
+    let landing = Landing::new(
+        parts.sink,
+        limits.clone(),
+        budget.clone(),
+        settle_sender,
+        settled,
+        note_sender,
+        Arc::clone(&run),
+    );
+    stages.push(start(&format!("{}-sink", short(name)), move || landing.run(&outcomes))?);
+
+    let mut source = parts.source;
+    drive(&mut source, task_sender, &notes, &budget, &run);
+    // The source has stopped; the stages run dry one after the other, and the last
+    // of them to end closes the notes.
+    for note in &notes {
+        source.note(note);
+    }
+    source.finish(Instant::now() + LEAVE);
+    for stage in stages {
+        if let Err(panic) = stage.join() {
+            run.fail(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
+        }
+    }
+    let fault = run.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fault.map_or(Ok(()), Err)
+}
+
+/// The source's loop. Ends, and so closes the workers' channel, at the first stop or fault.
+fn drive<S: Source>(
+    source: &mut S,
+    tasks: Sender<(Ticket, Item<S::Task>)>,
+    notes: &Receiver<S::Note>,
+    budget: &Budget,
+    run: &Run,
+) {
+    let mut tickets = Tickets::default();
+    let mut items = Vec::new();
+    while !run.stop.is_quiet() && !run.has_failed() {
+        for note in notes.try_iter() {
+            source.note(note);
+        }
+        if !budget.has_room() {
+            // Notes are heard meanwhile: commits go on while the disk is full.
+            select! {
+                recv(notes) -> note => if let Ok(note) = note { source.note(note) },
+                recv(budget.freed()) -> _ => {}
+                recv(run.stop.quiet_channel()) -> _ => {}
+                default(POLL) => {}
+            }
+            continue;
+        }
+        match threads::contain(|| source.poll(Instant::now() + POLL, &mut items)) {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => return run.fail(fault),
+            Err(panic) => {
+                return run.fail(Fault::Wait(format!("the source panicked and is rebuilt: {panic}")));
+            }
+        }
+        for item in items.drain(..) {
+            budget.take(item.bytes);
+            let ticket = tickets.take(item.lane);
+            select! {
+                send(tasks, (ticket, item)) -> sent => if sent.is_err() { return },
+                recv(run.stop.now_channel()) -> _ => return,
+            }
+        }
+    }
+}
+
+fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
+    threads::spawn(name, body).map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
+}
+
+/// The job's name as far as it fits before a stage's in the 15 bytes that Linux shows.
+fn short(name: &str) -> &str {
+    name.split('_').next().unwrap_or(name)
+}

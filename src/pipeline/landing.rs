@@ -1,0 +1,232 @@
+//! The sink's loop and the settle thread: outcomes land in lane order, and what
+//! has landed is settled when starved or full, or when the timer says so.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, never, select};
+
+use super::budget::Budget;
+use super::driver::Run;
+use super::inflight::Inflight;
+use super::pool::Finished;
+use super::{Limits, Settle, Sink};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::report::Outage;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The settle thread: makes each checkpoint durable and tells the source.
+///
+/// A fault ends it; its closed channel then tells the sink.
+pub(super) fn settle<T: Settle>(
+    mut settle: T,
+    checkpoints: &Receiver<T::Checkpoint>,
+    settled: &Sender<()>,
+    notes: &Sender<T::Note>,
+    run: &Run,
+) {
+    for checkpoint in checkpoints {
+        match settle.settle(checkpoint) {
+            Ok(note) => {
+                // The source hears it before the sink hands over the next one. When
+                // either is gone the run is at its end and nobody needs to hear.
+                let _gone = notes.send(note);
+                let _gone = settled.send(());
+            }
+            Err(fault) => return run.fail(fault),
+        }
+    }
+}
+
+/// The sink's stage.
+pub(super) struct Landing<K: Sink> {
+    sink: K,
+    limits: Limits,
+    budget: Budget,
+    /// Dropped at the end, which ends the settle thread.
+    checkpoints: Sender<K::Checkpoint>,
+    settled: Receiver<()>,
+    notes: Sender<K::Note>,
+    run: Arc<Run>,
+    inflight: Inflight<(u64, K::Outcome)>,
+    ready: VecDeque<K::Outcome>,
+    /// Bytes of what is in `ready`, given back when it is empty.
+    ready_bytes: u64,
+    outage: Outage,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+    /// Whether a checkpoint is with the settle thread.
+    settling: bool,
+    last_settle: Instant,
+    /// Since when something is unsettled: in the sink, and with the settle thread.
+    since: Option<Instant>,
+    since_settling: Option<Instant>,
+}
+
+impl<K: Sink> Landing<K> {
+    pub(super) fn new(
+        sink: K,
+        limits: Limits,
+        budget: Budget,
+        checkpoints: Sender<K::Checkpoint>,
+        settled: Receiver<()>,
+        notes: Sender<K::Note>,
+        run: Arc<Run>,
+    ) -> Self {
+        let outage = Outage::new(run.name.clone());
+        Self {
+            sink,
+            limits,
+            budget,
+            checkpoints,
+            settled,
+            notes,
+            run,
+            inflight: Inflight::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            outage,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            retry_at: None,
+            settling: false,
+            last_settle: Instant::now(),
+            since: None,
+            since_settling: None,
+        }
+    }
+
+    /// Lands and settles until the workers have ended and everything is settled.
+    pub(super) fn run(mut self, outcomes: &Receiver<Finished<K::Outcome>>) {
+        let closed = never();
+        let mut open = true;
+        while !self.run.has_failed() && !self.run.stop.is_now() {
+            let starved = self.receive(if open { outcomes } else { &closed }, &mut open);
+            if self.retry_at.is_none_or(|at| Instant::now() >= at) {
+                self.land();
+            }
+            if self.retry_at.is_some() && !open {
+                // Stopping, and the disk still refuses: what is in hand comes again
+                // after the next start, so waiting for room would only delay the stop.
+                self.ready.clear();
+                self.retry_at = None;
+            }
+            if !self.settling && self.may_settle(starved || !open) {
+                self.hand_over();
+            }
+            if !open && self.ready.is_empty() && !self.settling && !self.sink.wants_checkpoint() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for an outcome, a settling or the next thing due. True if no outcome came.
+    fn receive(&mut self, outcomes: &Receiver<Finished<K::Outcome>>, open: &mut bool) -> bool {
+        // With as much landed and unsettled as the budget, nothing more is taken in.
+        let full = self.sink.unsettled() >= self.limits.memory;
+        let nothing = never();
+        let outcomes = if full && self.settling { &nothing } else { outcomes };
+        select! {
+            recv(outcomes) -> finished => match finished {
+                Ok(finished) => {
+                    self.take(finished);
+                    for finished in outcomes.try_iter() {
+                        self.take(finished);
+                    }
+                    return false;
+                }
+                Err(_) => *open = false,
+            },
+            recv(self.settled) -> done => match done {
+                Ok(()) => {
+                    self.settling = false;
+                    self.since_settling = None;
+                    self.show_oldest();
+                }
+                // The settle thread has ended by a fault, which it has reported, or
+                // by a panic, which the driver reports when it joins it.
+                Err(_) => self.run.fail(Fault::Wait("the settle thread ended".to_owned())),
+            },
+            default(self.patience()) => {}
+        }
+        outcomes.is_empty()
+    }
+
+    /// Until the next thing is due: a retry, or a settling.
+    fn patience(&self) -> Duration {
+        let now = Instant::now();
+        let retry = self.retry_at.map(|at| at.saturating_duration_since(now));
+        let settle = (!self.settling && self.sink.wants_checkpoint())
+            .then(|| (self.last_settle + self.limits.settle_min).saturating_duration_since(now));
+        retry.into_iter().chain(settle).min().unwrap_or(self.limits.settle_max)
+    }
+
+    fn take(&mut self, finished: Finished<K::Outcome>) {
+        let mut in_order = VecDeque::new();
+        self.inflight.finished(finished.ticket, (finished.bytes, finished.outcome), &mut in_order);
+        for (bytes, outcome) in in_order {
+            self.ready_bytes += bytes;
+            self.ready.push_back(outcome);
+        }
+    }
+
+    /// One try to land what is in order.
+    fn land(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
+        let mut notes = Vec::new();
+        let landed = self.sink.land(&mut self.ready, &mut notes);
+        for note in notes {
+            // The source is gone only when the run has ended.
+            let _gone = self.notes.send(note);
+        }
+        if self.sink.unsettled() > 0 && self.since.is_none() {
+            self.since = Some(Instant::now());
+            self.show_oldest();
+        }
+        match landed {
+            Ok(()) => {
+                self.budget.give_back(std::mem::take(&mut self.ready_bytes));
+                self.retry_at = None;
+                self.backoff.reset();
+                self.outage.up("written again");
+                self.run.counters.disk_refuses.store(false, Relaxed);
+            }
+            Err(Fault::Wait(why)) => {
+                self.outage.down(&why);
+                self.run.counters.disk_refuses.store(true, Relaxed);
+                self.retry_at = Some(Instant::now() + self.backoff.pause());
+            }
+            Err(never) => self.run.fail(never),
+        }
+    }
+
+    /// Settle when starved or full, never more often than the least time between two.
+    fn may_settle(&self, starved: bool) -> bool {
+        let waited = self.last_settle.elapsed();
+        let due = starved && waited >= self.limits.settle_min
+            || self.sink.unsettled() >= self.limits.memory / 2
+            || waited >= self.limits.settle_max;
+        due && self.sink.wants_checkpoint()
+    }
+
+    fn hand_over(&mut self) {
+        let checkpoint = self.sink.checkpoint();
+        self.settling = true;
+        self.last_settle = Instant::now();
+        self.since_settling = self.since.take();
+        self.show_oldest();
+        if self.checkpoints.send(checkpoint).is_err() {
+            self.run.fail(Fault::Wait("the settle thread ended".to_owned()));
+        }
+    }
+
+    fn show_oldest(&self) {
+        self.run.counters.set_oldest_unsettled(self.since_settling.or(self.since));
+    }
+}

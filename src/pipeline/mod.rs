@@ -1,0 +1,128 @@
+//! One pipeline for every job: it knows threads, order, budgets and stopping, and
+//! it knows no Kafka and no Redis.
+//!
+//! ```text
+//! Source ──tasks──▶ Worker × N ──outcomes──▶ Sink ──▶ settle ──notes──▶ Source
+//! poll              work                     land     sync              commit
+//! ```
+//!
+//! Each arrow is a channel, and a stage ends because the channel before it closed:
+//! stopping the source therefore lets everything in hand run through to its end.
+
+mod budget;
+mod driver;
+mod inflight;
+mod landing;
+mod pool;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::error::Fault;
+
+pub use driver::{Parts, run};
+
+/// One piece of work on its way: near 1 MiB, never a single record.
+#[derive(Debug)]
+pub struct Item<T> {
+    /// Outcomes of one lane reach the sink in the order of their polling.
+    pub lane: u32,
+    /// What the task holds in memory, in bytes.
+    pub bytes: u64,
+    /// The work itself.
+    pub task: T,
+}
+
+/// Where work comes from. One thread polls it and tells it what has settled.
+pub trait Source {
+    /// What a worker gets.
+    type Task;
+    /// What comes back from the sink: settled positions, or what was dropped and is to be fetched again.
+    type Note;
+
+    /// Adds what there is to `items`; waits for it until `until` at most.
+    ///
+    /// # Errors
+    /// `Wait`: this source is to be rebuilt after what it produced is settled or
+    /// dropped. `Never`: the job ends.
+    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault>;
+
+    /// Hears what became of its tasks.
+    fn note(&mut self, note: Self::Note);
+
+    /// The last call: every note has been heard; commit and take leave until `until` at most.
+    fn finish(&mut self, until: Instant);
+}
+
+/// One of a fixed pool. A worker that fails or panics is thrown away and rebuilt,
+/// and its task is tried again by its successor.
+pub trait Worker {
+    /// What the source gave.
+    type Task;
+    /// What the sink gets.
+    type Outcome;
+
+    /// Does the work; the outcome's bytes replace the task's in the job's budget.
+    ///
+    /// # Errors
+    /// `Wait`: try the same task again. `Never`: the job ends.
+    fn work(&mut self, task: &Self::Task) -> Result<(Self::Outcome, u64), Fault>;
+}
+
+/// Where outcomes land, in lane order. Only for jobs that need order.
+pub trait Sink {
+    /// What a worker made.
+    type Outcome;
+    /// What the source is told.
+    type Note;
+    /// What the settle thread needs to make durable what has landed so far.
+    type Checkpoint;
+
+    /// Lands outcomes from the front of `ready`, in order, removing what has landed or was refused.
+    ///
+    /// # Errors
+    /// `Wait`: the rest is still in `ready`; call again. `Never`: the job ends.
+    fn land(&mut self, ready: &mut VecDeque<Self::Outcome>, notes: &mut Vec<Self::Note>)
+    -> Result<(), Fault>;
+
+    /// Bytes landed since the last checkpoint.
+    fn unsettled(&self) -> u64;
+
+    /// Whether a checkpoint would settle anything.
+    fn wants_checkpoint(&self) -> bool;
+
+    /// Takes all that has landed so far for settling.
+    fn checkpoint(&mut self) -> Self::Checkpoint;
+}
+
+/// Makes a checkpoint durable, in a thread of its own, while the sink lands on.
+pub trait Settle {
+    /// From the sink.
+    type Checkpoint;
+    /// To the source: these positions may be committed.
+    type Note;
+
+    /// Returns when the checkpoint would survive a loss of power.
+    ///
+    /// # Errors
+    /// Any error means that nothing is known of what was to be settled: the run
+    /// ends and the job is rebuilt from what the disk really holds.
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Note, Fault>;
+}
+
+/// The figures a pipeline runs by. They come from the configuration, so that
+/// tests run in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Threads in the pool.
+    pub workers: usize,
+    /// Bytes held between poll and landing; as much again may wait to be settled.
+    pub memory: u64,
+    /// The least time between two settlings.
+    pub settle_min: Duration,
+    /// The longest that something landed waits to be settled.
+    pub settle_max: Duration,
+}

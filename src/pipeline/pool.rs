@@ -1,0 +1,67 @@
+//! The fixed pool of workers. A panic is contained in one task: the worker is
+//! thrown away and rebuilt, the task is tried again.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::budget::Budget;
+use super::driver::Run;
+use super::inflight::Ticket;
+use super::{Item, Worker};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::report::Outage;
+use crate::threads;
+
+/// The pause after a failed try: short, since the whole lane waits for it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An outcome with its place and its weight.
+pub(super) struct Finished<O> {
+    pub(super) ticket: Ticket,
+    pub(super) bytes: u64,
+    pub(super) outcome: O,
+}
+
+/// One worker thread: until its channel ran dry, or until the stop says now.
+///
+/// It never looks at the first stop: what was polled is worked off.
+pub(super) fn work<W: Worker>(
+    build: impl Fn() -> W,
+    tasks: &Receiver<(Ticket, Item<W::Task>)>,
+    outcomes: &Sender<Finished<W::Outcome>>,
+    budget: &Budget,
+    run: &Run,
+) {
+    let mut worker = build();
+    let mut outage = Outage::new(format!("{}: worker", run.name));
+    for (ticket, item) in tasks {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let (outcome, bytes) = loop {
+            let why = match threads::contain(|| worker.work(&item.task)) {
+                Ok(Ok(done)) => break done,
+                Ok(Err(Fault::Wait(why))) => why,
+                Ok(Err(never)) => return run.fail(never),
+                Err(panic) => {
+                    run.counters.panics.fetch_add(1, Relaxed);
+                    format!("panicked and is rebuilt: {panic}")
+                }
+            };
+            outage.down(&why);
+            worker = build();
+            if run.stop.wait_now(backoff.pause()) || run.has_failed() {
+                return;
+            }
+        };
+        outage.up("works again");
+        budget.take(bytes);
+        budget.give_back(item.bytes);
+        // The sink has ended, by a fault of its own that it has reported.
+        if outcomes.send(Finished { ticket, bytes, outcome }).is_err() {
+            return;
+        }
+    }
+}

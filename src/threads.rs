@@ -1,0 +1,76 @@
+//! The one door through which threads are made: every thread has a name, and a
+//! panic in it becomes a value that its owner must look at.
+
+use std::any::Any;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::thread::{Builder, JoinHandle};
+
+/// Linux shows at most 15 bytes of a thread's name; longer ones are cut.
+const SHOWN_BYTES: usize = 15;
+
+/// A running thread. Dropping it lets the thread go on by itself.
+#[derive(Debug)]
+pub struct Thread<T> {
+    handle: JoinHandle<Result<T, String>>,
+}
+
+impl<T: Send + 'static> Thread<T> {
+    /// Waits for the end. `Err` is the text of the panic that ended the thread.
+    pub fn join(self) -> Result<T, String> {
+        match self.handle.join() {
+            Ok(result) => result,
+            Err(panic) => Err(panic_text(panic.as_ref())),
+        }
+    }
+
+    /// Whether the thread has ended, so that `join` would not wait.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+/// Starts a thread called `name`.
+///
+/// # Errors
+/// The system's refusal (too many threads, no memory).
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Thread<T>> {
+    let shown: String = name.chars().take(SHOWN_BYTES).collect();
+    let handle = Builder::new().name(shown).spawn(move || contain(body))?;
+    Ok(Thread { handle })
+}
+
+/// Runs one unit of work and turns a panic in it into its text.
+///
+/// The caller throws away whatever state the work may have left half changed.
+///
+/// # Errors
+/// The text of the panic.
+pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(panic.as_ref()))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a text".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_value() {
+        let thread = spawn("a-name-longer-than-fifteen", || panic!("at {}", 7)).unwrap();
+        assert_eq!(thread.join(), Err::<(), _>("at 7".to_owned()));
+        assert_eq!(contain(|| 3), Ok(3));
+    }
+}
