@@ -5,7 +5,9 @@
 
 pub mod backoff;
 pub mod config;
+pub mod daemon;
 pub mod error;
+pub mod jobs;
 pub mod kafka;
 pub mod logfile;
 pub mod pipeline;

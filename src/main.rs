@@ -1,1 +1,124 @@
-fn main() {}
+//! The command line: flags, configuration, run, exit status. Nothing else exits.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+use pandad::config::{Config, Daemon};
+use pandad::daemon;
+use pandad::error::Error;
+
+const HELP: &str = "\
+pandad: Kafka records into a log file, expired Redis keys onto a work list, work items into deleted hash fields
+
+    pandad [--only JOB[,JOB]] FILE   run the jobs whose sections are in FILE, in the foreground, for ever
+    pandad -t FILE                   check FILE: OK, or every fault
+    pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
+    pandad --help | --version
+
+Jobs: kafka_to_file, expired_to_list, list_to_hash.
+Signals: TERM, INT and QUIT stop and settle; a second one leaves at once.
+Exit status: 0 stopped, 1 every job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
+configuration.
+";
+
+fn main() -> ExitCode {
+    let error = match parse(std::env::args_os().skip(1).collect()).and_then(run) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) => error,
+    };
+    // Nobody is left to be told that standard error is closed.
+    let _closed = writeln!(std::io::stderr(), "pandad: {}", error.to_string().replace('\n', "\npandad: "));
+    ExitCode::from(match error {
+        Error::Usage(_) => 2,
+        Error::Config(_) => 78,
+        Error::Failed(_) => 1,
+    })
+}
+
+enum Command {
+    Help,
+    Version,
+    Check(PathBuf),
+    Print(PathBuf),
+    Run(PathBuf, Vec<String>),
+}
+
+fn parse(args: Vec<OsString>) -> Result<Command, Error> {
+    let usage = |text: String| Error::Usage(format!("{text}; see pandad --help"));
+    let mut parser = lexopt::Parser::from_args(args);
+    let (mut file, mut mode, mut only) = (None, None, Vec::new());
+    while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
+        match arg {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Short(flag @ ('t' | 'T')) if mode.is_none_or(|set| set == flag) => mode = Some(flag),
+            Short('t' | 'T') => return Err(usage("-t and -T exclude each other".to_owned())),
+            Long("only") => {
+                let names = parser.value().map_err(|error| usage(error.to_string()))?;
+                only.extend(names.to_string_lossy().split(',').map(str::to_owned));
+            }
+            Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            other => return Err(usage(other.unexpected().to_string())),
+        }
+    }
+    if let Some(unknown) = only.iter().find(|name| !daemon::JOBS.contains(&name.as_str())) {
+        return Err(usage(format!("--only: there is no job '{unknown}', only {}", daemon::JOBS.join(", "))));
+    }
+    let file = file.ok_or_else(|| usage("which configuration file?".to_owned()))?;
+    Ok(match mode {
+        Some('t') => Command::Check(file),
+        Some(_) => Command::Print(file),
+        None => Command::Run(file, only),
+    })
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Help => print(HELP),
+        Command::Version => print(concat!("pandad ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Check(file) => {
+            let config = load(&file)?;
+            print(&config.warnings.iter().map(|text| format!("warning: {text}\n")).collect::<String>())?;
+            print("OK\n")
+        }
+        Command::Print(file) => print(&load(&file)?.to_inv()),
+        Command::Run(file, only) => {
+            let config = load(&file)?;
+            start_log(&config.daemon)?;
+            for text in &config.warnings {
+                log::warn!("{text}");
+            }
+            log::info!("pandad {} on {}", env!("CARGO_PKG_VERSION"), config.path.display());
+            daemon::run(&config, &only)
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<Config, Error> {
+    Config::load(file)
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
+}
+
+/// Log lines go to standard error, or to the end of a file.
+fn start_log(daemon: &Daemon) -> Result<(), Error> {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(daemon.log_level).format_target(false);
+    if daemon.log != "stderr" {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&daemon.log)
+            .map_err(|error| Error::Failed(format!("daemon_section log = {}: {error}", daemon.log)))?;
+        builder.target(env_logger::Target::Pipe(Box::new(file)));
+    }
+    builder.init();
+    Ok(())
+}

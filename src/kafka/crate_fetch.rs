@@ -75,7 +75,8 @@ impl CrateFetch {
         let (to_tell, events) = bounded(AHEAD);
         for (partition, (begin, want)) in &self.wanted {
             // The receiver is right here.
-            let _sent = orders.send(Order { partition: partition.clone(), begin: begin.clone(), want: *want });
+            let _sent =
+                orders.send(Order { partition: partition.clone(), begin: begin.clone(), want: *want });
         }
         let pulse = Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0) });
         let reader = Reader::new(self.cluster.clone(), to_read, to_tell, Arc::clone(&pulse));
@@ -103,7 +104,7 @@ impl CrateFetch {
             Event::Different(partition, _) => {
                 self.wanted.remove(partition);
             }
-            Event::Idle | Event::Trouble(..) => {}
+            Event::Nothing | Event::Idle | Event::Well(_) | Event::Trouble(..) => {}
         }
     }
 }
@@ -131,7 +132,7 @@ impl Fetch for CrateFetch {
                 self.thread = None;
                 Ok(Event::Trouble(None, "the broker is connected and does not answer".to_owned()))
             }
-            Err(RecvTimeoutError::Timeout) => Ok(Event::Idle),
+            Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {
                 self.thread = None;
                 Ok(Event::Trouble(None, "the reading thread ended and is started again".to_owned()))

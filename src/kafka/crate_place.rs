@@ -52,12 +52,7 @@ impl CratePlace {
     ///
     /// # Errors
     /// `Wait`: no thread can be had.
-    pub fn new(
-        cluster: Cluster,
-        group: &str,
-        topics: &[String],
-        storage: Storage,
-    ) -> Result<Self, Fault> {
+    pub fn new(cluster: Cluster, group: &str, topics: &[String], storage: Storage) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
         let (to_tell, events) = unbounded();
         let thread = Thread {
@@ -237,6 +232,7 @@ impl Thread {
             return Ok(false);
         }
         self.backoff.reset();
+        self.tell(PlaceEvent::Reached).map_err(|Gone| Failure::Gone)?;
         Ok(true)
     }
 
@@ -269,8 +265,7 @@ impl Thread {
                 .iter()
                 .map(|(partition, _)| FetchGroupOffset::new(&partition.topic, partition.partition));
             let asked: Vec<FetchGroupOffset<'_>> = asked.collect();
-            let answered =
-                guarded(|| client.fetch_group_offsets(&group, &asked)).map_err(Failure::Kafka)?;
+            let answered = guarded(|| client.fetch_group_offsets(&group, &asked)).map_err(Failure::Kafka)?;
             let mut offsets = BTreeMap::new();
             let mut seen = BTreeSet::new();
             for (topic, partitions) in answered {

@@ -69,8 +69,7 @@ fn fetch(
     from: i64,
     max_bytes: i32,
 ) -> Result<Result<(Reply, Seen), Read>, Trouble> {
-    let request =
-        FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
+    let request = FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
     let reply = Reply::new(guarded(|| client.fetch_messages_for_partition(&request))?, from);
     match reply.look() {
         Ok(Some(seen)) => Ok(Ok((reply, seen))),

@@ -60,11 +60,8 @@ impl Reply {
 
     /// Calls `each` for every record at or behind the offset asked for.
     pub fn each(&self, mut each: impl FnMut(&Record<'_>)) {
-        let partitions = self
-            .responses
-            .iter()
-            .flat_map(|response| response.topics())
-            .flat_map(|topic| topic.partitions());
+        let partitions =
+            self.responses.iter().flat_map(|response| response.topics()).flat_map(|topic| topic.partitions());
         for partition in partitions {
             let Ok(data) = partition.data() else { continue };
             for message in data.messages().iter().filter(|message| message.offset >= self.from) {

@@ -46,6 +46,8 @@ struct Wanted {
     not_before: Option<Instant>,
     /// Whether the comparison found another log; the owner decides what to do.
     parted: bool,
+    /// Whether the owner was told of trouble.
+    troubled: bool,
 }
 
 pub(super) struct Reader {
@@ -134,6 +136,7 @@ impl Reader {
                 backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                 not_before: None,
                 parted: false,
+                troubled: false,
             };
             self.wanted.insert(partition, wanted);
             order = self.orders.try_recv().ok();
@@ -163,8 +166,8 @@ impl Reader {
         let why = match self.connector.connect() {
             Ok(mut client) => {
                 client.set_connection_idle_timeout(IDLE);
-                let prepared = crate_read::prepare(&mut client)
-                    .and_then(|()| load_metadata(&mut client, &topics));
+                let prepared =
+                    crate_read::prepare(&mut client).and_then(|()| load_metadata(&mut client, &topics));
                 match prepared {
                     Ok(()) => {
                         self.client = Some(client);
@@ -194,26 +197,26 @@ impl Reader {
             return Ok(false);
         }
         match turn(client, wanted) {
+            Ok(Turn::Quiet) if wanted.troubled => {
+                wanted.calm();
+                self.tell(Event::Well(partition.clone()))?;
+                Ok(false)
+            }
             Ok(Turn::Quiet) => Ok(false),
             Ok(Turn::Tell(event)) => {
-                let trouble = matches!(event, Event::Trouble(..));
-                if trouble {
-                    wanted.not_before = Some(Instant::now() + wanted.backoff.pause());
-                } else {
-                    wanted.backoff.reset();
-                }
+                wanted.calm();
                 self.tell(event)?;
-                Ok(!trouble)
+                Ok(true)
             }
-            Err(Trouble::Code(code)) => {
-                wanted.not_before = Some(Instant::now() + wanted.backoff.pause());
-                self.refresh(partition)?;
-                let why = Trouble::Code(code).text();
+            Ok(Turn::Stuck(why)) | Err(Trouble::Records(why)) => {
+                wanted.trouble();
                 self.tell(Event::Trouble(Some(partition.clone()), why))?;
                 Ok(false)
             }
-            Err(Trouble::Records(why)) => {
-                wanted.not_before = Some(Instant::now() + wanted.backoff.pause());
+            Err(Trouble::Code(code)) => {
+                wanted.trouble();
+                self.refresh(partition)?;
+                let why = Trouble::Code(code).text();
                 self.tell(Event::Trouble(Some(partition.clone()), why))?;
                 Ok(false)
             }
@@ -237,9 +240,26 @@ impl Reader {
     }
 }
 
+impl Wanted {
+    fn trouble(&mut self) {
+        self.troubled = true;
+        self.not_before = Some(Instant::now() + self.backoff.pause());
+    }
+
+    fn calm(&mut self) {
+        self.troubled = false;
+        self.not_before = None;
+        self.backoff.reset();
+    }
+}
+
 enum Turn {
+    /// Nothing new.
     Quiet,
+    /// Something happened.
     Tell(Event),
+    /// This partition cannot be read just now, and why.
+    Stuck(String),
 }
 
 /// What this partition has to tell now.
@@ -250,9 +270,6 @@ fn turn(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> 
         }
         wanted.begin = None;
     }
-    let trouble = |wanted: &Wanted, why: String| {
-        Ok(Turn::Tell(Event::Trouble(Some(wanted.partition.clone()), why)))
-    };
     match crate_read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
         Read::Records(reply, seen) => {
             let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
@@ -264,15 +281,15 @@ fn turn(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> 
             Ok(Turn::Tell(hand_over(wanted, seen.next, lag, seen.bytes, Payload::Crate(reply))))
         }
         Read::Nothing => Ok(Turn::Quiet),
-        Read::Short(end) if wanted.max_bytes >= MOST_BYTES => trouble(
-            wanted,
-            format!("nothing can be read at offset {} in {MOST_BYTES} bytes, and its end is {end}", wanted.at),
-        ),
+        Read::Short(end) if wanted.max_bytes >= MOST_BYTES => Ok(Turn::Stuck(format!(
+            "nothing can be read at offset {} in {MOST_BYTES} bytes, and its end is {end}",
+            wanted.at
+        ))),
         Read::Short(_) => {
             wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(MOST_BYTES);
             turn(client, wanted)
         }
-        Read::AboveEnd(end) => latch(wanted, end),
+        Read::AboveEnd(end) => Ok(latch(wanted, end)),
         Read::OutOfRange => out_of_range(client, wanted),
         Read::Leaderless => Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
     }
@@ -298,23 +315,22 @@ fn begin_at(client: &mut KafkaClient, wanted: &mut Wanted, begin: Begin) -> Resu
             wanted.parted = true;
             Ok(Some(Turn::Tell(Event::Different(wanted.partition.clone(), next))))
         }
-        Check::Behind(end) => latch(wanted, end).map(Some),
+        Check::Behind(end) => Ok(Some(latch(wanted, end))),
     }
 }
 
 /// An end below the position: nothing is read before the log has been compared again,
 /// since growth alone would also come from a topic that was made anew.
-fn latch(wanted: &mut Wanted, end: i64) -> Result<Turn, Trouble> {
+fn latch(wanted: &mut Wanted, end: i64) -> Turn {
     wanted.begin = Some(Begin::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
-    let why = format!("its end {end} is below the position {}", wanted.at);
-    Ok(Turn::Tell(Event::Trouble(Some(wanted.partition.clone()), why)))
+    Turn::Stuck(format!("its end {end} is below the position {}", wanted.at))
 }
 
 /// Below the log's start: go there, and say what is gone. Above its end: wait.
 fn out_of_range(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> {
     let (first, end) = crate_read::bounds(client, &wanted.partition)?;
     if wanted.at >= first {
-        return latch(wanted, end);
+        return Ok(latch(wanted, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
     Ok(Turn::Tell(hand_over(wanted, first, lag, 0, Payload::Gone)))

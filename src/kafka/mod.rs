@@ -61,8 +61,12 @@ pub enum Payload {
 pub enum Event {
     /// Records.
     Fetched(Fetched),
+    /// Nothing came in the time there was.
+    Nothing,
     /// Nothing new; the brokers answer.
     Idle,
+    /// A partition that was in trouble can be read again; it has nothing new.
+    Well(TopicPartition),
     /// One partition, or without one all of them, cannot be read just now.
     Trouble(Option<TopicPartition>, String),
     /// Nobody had a position: this is where the partition begins for us.
@@ -116,6 +120,8 @@ pub struct Assigned {
 pub enum PlaceEvent {
     /// Nothing has changed.
     Unchanged,
+    /// The group was reached; nothing has changed.
+    Reached,
     /// These partitions are ours too.
     Assigned(Vec<Assigned>),
     /// The group holds these offsets now.

@@ -16,7 +16,7 @@ const LARGEST: u32 = 64 * 1024;
 
 const API_VERSIONS: i16 = 18;
 const FETCH: i16 = 1;
-const CORRELATION: i32 = 0x70_64_61_64;
+const CORRELATION: i32 = 0x7061_6e64;
 
 /// What a broker said of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,8 +68,7 @@ impl Area {
         let body = frames(snapshot, 1);
         let half = least.max(HEADER + 4 * body.len() as u64).next_multiple_of(4096);
         let aside = with_suffix(path, ".new");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
         let zeros = vec![0; 64 * 1024];
         let mut filled = 0;
         while filled < half * 2 {

@@ -300,7 +300,8 @@ pub(super) mod tests {
     }
 
     fn state() -> impl Strategy<Value = PartitionState> {
-        let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
+        let lists =
+            (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
         ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
             |(topic, partition, position, epoch, (landmarks, committed))| PartitionState {
                 partition: TopicPartition::new(topic, partition),
@@ -315,14 +316,16 @@ pub(super) mod tests {
     pub(in crate::logfile) fn entry() -> impl Strategy<Value = Entry> {
         let change = (any::<u32>(), any::<i64>(), proptest::option::of(landmark()))
             .prop_map(|(index, position, last)| Change { index, position, last });
-        let range = (any::<u64>(), file(), any::<(u64, u64, u32, u32)>(), proptest::collection::vec(change, 0..5))
-            .prop_map(|(sequence, file, (from, to, crc, before), changes)| {
-                Entry::Range(Range { sequence, file, from, to, crc, before, changes })
-            });
-        let mark = (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(any::<(u32, i64)>(), 0..5))
-            .prop_map(|(sequence, file, (end, before), commits)| {
-                Entry::Mark(Mark { sequence, file, end, before, commits })
-            });
+        let range =
+            (any::<u64>(), file(), any::<(u64, u64, u32, u32)>(), proptest::collection::vec(change, 0..5))
+                .prop_map(|(sequence, file, (from, to, crc, before), changes)| {
+                    Entry::Range(Range { sequence, file, from, to, crc, before, changes })
+                });
+        let mark =
+            (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(any::<(u32, i64)>(), 0..5))
+                .prop_map(|(sequence, file, (end, before), commits)| {
+                    Entry::Mark(Mark { sequence, file, end, before, commits })
+                });
         prop_oneof![(any::<u32>(), state()).prop_map(|(i, s)| Entry::Partition(i, s)), range, mark]
     }
 

@@ -49,13 +49,8 @@ pub struct Settled {
 
 impl Ledger {
     pub(super) fn new(area: Area, state: State) -> Self {
-        let inner = Inner {
-            area,
-            state,
-            landed: HashMap::new(),
-            acknowledged: HashMap::new(),
-            committing: false,
-        };
+        let inner =
+            Inner { area, state, landed: HashMap::new(), acknowledged: HashMap::new(), committing: false };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -121,14 +116,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Moves a position over records that are gone; durable with the next settling.
-    pub fn skip(&self, partition: &TopicPartition, position: i64) {
-        let mut inner = self.lock();
-        if let Some((index, _)) = inner.state.find(partition) {
-            inner.landed.insert(index, position);
-        }
-    }
-
     /// The partition's number and the next offset to land, if it is assigned.
     pub fn landed(&self, partition: &TopicPartition) -> Option<(u32, i64)> {
         let inner = self.lock();
@@ -156,6 +143,18 @@ impl Ledger {
             }
         }
         inner.committing = false;
+    }
+
+    /// Values to commit outside of a settling: journalled and durable on return.
+    /// Empty while an earlier commit is unanswered, or when the group holds everything.
+    ///
+    /// # Errors
+    /// The journal's disk.
+    pub fn take_commits(&self) -> io::Result<Vec<(TopicPartition, i64)>> {
+        let Some(mark) = self.lock().state.mark.clone() else { return Ok(Vec::new()) };
+        let (settled, journal) = self.mark(mark)?;
+        journal.sync_data()?;
+        Ok(settled.commits)
     }
 
     pub(super) fn next_sequence(&self) -> u64 {

@@ -166,7 +166,9 @@ fn sort(path: &Path, error: &io::Error) -> OpenError {
     let text = format!("{}: {error}", path.display());
     let io_error = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
     match error.kind() {
-        StorageFull | QuotaExceeded | ReadOnlyFilesystem | Interrupted | TooManyLinks => OpenError::Wait(text),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem | Interrupted | TooManyLinks => {
+            OpenError::Wait(text)
+        }
         _ if io_error => OpenError::Wait(text),
         _ => OpenError::Never(text),
     }

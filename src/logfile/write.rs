@@ -35,6 +35,8 @@ pub struct Writer {
     /// A range that is journalled and not wholly written.
     pending: Option<Pending>,
     unsettled: u64,
+    /// Whether a range landed since the last checkpoint, be it without a byte.
+    landed: bool,
     last_sequence: u64,
 }
 
@@ -71,6 +73,7 @@ impl Writer {
             tail: opened.tail,
             pending: None,
             unsettled: 0,
+            landed: false,
             last_sequence,
         }
     }
@@ -89,6 +92,7 @@ impl Writer {
         self.end = range.to;
         self.last_sequence = range.sequence;
         self.unsettled += written;
+        self.landed = true;
         for piece in pieces {
             extend_tail(&mut self.tail, piece.bytes);
         }
@@ -103,11 +107,12 @@ impl Writer {
 
     /// Whether a checkpoint would make anything durable or committed.
     pub fn wants_checkpoint(&self) -> bool {
-        self.unsettled > 0 || self.ledger.wants_commit()
+        self.landed || self.ledger.wants_commit()
     }
 
     /// Everything appended so far.
     pub fn checkpoint(&mut self) -> Checkpoint {
+        self.landed = false;
         let written = std::mem::take(&mut self.unsettled) > 0;
         Checkpoint { file: Arc::clone(&self.file), written, mark: self.mark() }
     }

@@ -46,10 +46,7 @@ impl<O> Inflight<O> {
 
     /// Takes a finished outcome; whatever is now in order is added to `ready`.
     pub(super) fn finished(&mut self, ticket: Ticket, outcome: O, ready: &mut VecDeque<O>) {
-        let lane = self
-            .lanes
-            .entry(ticket.lane)
-            .or_insert_with(|| Lane { next: 0, early: BTreeMap::new() });
+        let lane = self.lanes.entry(ticket.lane).or_insert_with(|| Lane { next: 0, early: BTreeMap::new() });
         lane.early.insert(ticket.number, outcome);
         while let Some(outcome) = lane.early.remove(&lane.next) {
             ready.push_back(outcome);

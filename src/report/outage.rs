@@ -7,26 +7,36 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Outage {
     subject: String,
+    patience: Duration,
     since: Option<Instant>,
+    told: bool,
 }
 
 impl Outage {
     /// `subject` opens both log lines, e.g. `kafka_to_file: Kafka`.
     pub fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), since: None }
+        Self { subject: subject.into(), patience: Duration::ZERO, since: None, told: false }
     }
 
-    /// It does not work, because of `why`. Logged if it worked before.
+    /// Says nothing of what passes sooner than this by itself.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// It does not work, because of `why`. Logged once, when it has lasted.
     pub fn down(&mut self, why: &str) {
-        if self.since.is_none() {
-            self.since = Some(Instant::now());
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if !self.told && since.elapsed() >= self.patience {
+            self.told = true;
             log::warn!("{}: {why}; waiting", self.subject);
         }
     }
 
-    /// It works. Logged, with `what` and the time it took, if it did not before.
+    /// It works. Logged, with `what` and the time it took, if the outage was.
     pub fn up(&mut self, what: &str) {
-        if let Some(since) = self.since.take() {
+        let since = self.since.take();
+        if let Some(since) = since.filter(|_| std::mem::take(&mut self.told)) {
             log::info!("{}: {what} after {:.1} s", self.subject, since.elapsed().as_secs_f64());
         }
     }

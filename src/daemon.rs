@@ -1,0 +1,171 @@
+//! The process: starts the jobs, watches them, stops them by a deadline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
+
+use crate::backoff::Backoff;
+use crate::config::Config;
+use crate::error::{Error, Fault};
+use crate::jobs::{self, Job};
+use crate::report::{Counters, Outage};
+use crate::shutdown::{self, Stop, StopHandle};
+use crate::threads;
+
+/// How often each job's state is logged.
+const STATE: Duration = Duration::from_secs(60);
+/// The pause before a job is built again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A job that ran this long before it failed starts again at the shortest pause.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// For how long a stop that says now may take: nothing waits any more.
+const NOW: Duration = Duration::from_secs(1);
+
+/// The names of all jobs.
+pub const JOBS: [&str; 3] = jobs::NAMES;
+
+/// A job's end: its name, and why it failed for good, if it did.
+type Ended = (&'static str, Option<String>);
+
+/// Runs the configured jobs, or those of them that `only` names, until the stop.
+///
+/// # Errors
+/// `Config`: local faults, before any job ran. `Failed`: every job has failed for
+/// good, or the stop had to be cut short.
+pub fn run(config: &Config, only: &[String]) -> Result<(), Error> {
+    let mut jobs = jobs::configured(config);
+    jobs.retain(|job| only.is_empty() || only.iter().any(|name| name == job.name()));
+    if jobs.is_empty() {
+        return Err(Error::Failed("none of the jobs asked for is configured in this version".to_owned()));
+    }
+    let (handle, stop) = shutdown::pair();
+    shutdown::on_signals(handle.clone()).map_err(Error::Failed)?;
+    let faults: Vec<_> = jobs.iter_mut().filter_map(|job| job.prepare().err()).flatten().collect();
+    if !faults.is_empty() {
+        return Err(Error::Config(faults));
+    }
+    let (ended_sender, ended) = unbounded();
+    let mut states = Vec::new();
+    for job in jobs {
+        states.push((job.name(), job.counters()));
+        start(job, &stop, ended_sender.clone())?;
+    }
+    drop(ended_sender);
+    let failed = watch(&states, &ended, &handle, &stop, config.daemon.stop_timeout);
+    for (name, counters) in &states {
+        log::info!("{name}: ended; {counters}");
+    }
+    failed
+}
+
+fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Error> {
+    let (name, stop) = (job.name(), stop.clone());
+    threads::spawn(name, move || {
+        let mut job = job;
+        let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
+            .unwrap_or_else(|panic| Some(format!("a fault of our own: {panic}")));
+        // The watcher is there as long as any job is.
+        let _watcher_gone = ended.send((name, outcome));
+    })
+    .map(drop)
+    .map_err(|error| Error::Failed(format!("cannot start the thread of {name}: {error}")))
+}
+
+/// Runs a job again and again until it ends by the stop (`None`) or has failed for good.
+fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
+    let mut outage = Outage::new(job.name());
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        let began = Instant::now();
+        match job.run(stop) {
+            Ok(()) => return None,
+            Err(Fault::Never(why)) => {
+                log::error!("{}: failed for good: {why}", job.name());
+                return Some(why);
+            }
+            Err(Fault::Wait(why)) => {
+                if began.elapsed() > HEALTHY {
+                    backoff.reset();
+                    outage.up("ran again");
+                }
+                outage.down(&why);
+                if stop.wait(backoff.pause()) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Until every job has ended, or the deadline after the stop has passed.
+fn watch(
+    states: &[(&'static str, Arc<Counters>)],
+    ended: &Receiver<Ended>,
+    handle: &StopHandle,
+    stop: &Stop,
+    timeout: Duration,
+) -> Result<(), Error> {
+    let mut failed = Vec::new();
+    let mut running = states.len();
+    let mut next_state = Instant::now() + STATE;
+    while running > 0 && !stop.is_quiet() {
+        select! {
+            recv(ended) -> end => match end {
+                Ok((name, why)) => {
+                    running -= 1;
+                    failed.extend(why.map(|why| format!("{name}: {why}")));
+                }
+                Err(_) => running = 0,
+            },
+            recv(stop.quiet_channel()) -> _ => {}
+            default(next_state.saturating_duration_since(Instant::now())) => {
+                for (name, counters) in states {
+                    log::info!("{name}: state: {counters}");
+                }
+                next_state += STATE;
+            }
+        }
+    }
+    if !stop.is_quiet() {
+        return Err(Error::Failed(format!("every job has failed for good: {}", failed.join("; "))));
+    }
+    if finish(running, ended, handle, stop, timeout) {
+        return Ok(());
+    }
+    Err(Error::Failed("stopped before everything was settled; what was not comes again".to_owned()))
+}
+
+/// The stop: waits for the jobs by the deadline. True if all of them ended by themselves.
+fn finish(
+    mut running: usize,
+    ended: &Receiver<Ended>,
+    handle: &StopHandle,
+    stop: &Stop,
+    timeout: Duration,
+) -> bool {
+    let deadline = Instant::now() + timeout;
+    while running > 0 && !stop.is_now() {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        select! {
+            recv(ended) -> _ => running -= 1,
+            recv(stop.now_channel()) -> _ => {}
+            default(rest) => {
+                log::warn!("not everything has settled after {timeout:?}: leaving now");
+                handle.now();
+            }
+        }
+    }
+    if running == 0 {
+        return true;
+    }
+    let deadline = Instant::now() + NOW;
+    while running > 0 {
+        match ended.recv_deadline(deadline) {
+            Ok(_) => running -= 1,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    false
+}
