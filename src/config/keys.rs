@@ -18,7 +18,7 @@ pub const DAEMON: &str = "daemon_section";
 pub const SECTIONS: [&str; 5] = [LOG, CLEAR, REDIS, SERVER, DAEMON];
 
 /// One key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Section it belongs in.
     pub section: &'static str,

@@ -1,0 +1,105 @@
+//! Where faults are gathered, so that all are reported at once, in the order of lines.
+//!
+//! It is also the one place that decides whether a value may be shown: a password never is.
+
+use super::keys;
+use crate::error::{ConfigFault, Error};
+
+/// Faults that are reported, at most; a file that is no .inv at all would give one a line.
+const MOST: usize = 1_000;
+/// Characters of a key or value that are shown, at most.
+const SHOWN: usize = 120;
+
+/// The faults and warnings found so far.
+#[derive(Debug)]
+pub struct Faults {
+    file: String,
+    faults: Vec<ConfigFault>,
+    left_out: usize,
+    warnings: Vec<ConfigFault>,
+}
+
+/// Where a fault is: line, section, key as written, value as written.
+#[derive(Debug, Clone, Default)]
+pub struct At<'a> {
+    /// 1-based line, if it has one.
+    pub line: Option<usize>,
+    /// Section name, or empty.
+    pub section: &'a str,
+    /// Key, or empty.
+    pub key: &'a str,
+    /// Value, if it may help; whether it is shown is decided by the key.
+    pub value: Option<&'a str>,
+}
+
+impl Faults {
+    /// Nothing found yet in `file`.
+    pub fn new(file: String) -> Self {
+        Self { file, faults: Vec::new(), left_out: 0, warnings: Vec::new() }
+    }
+
+    /// Notes a fault.
+    pub fn push(&mut self, at: At<'_>, expected: impl Into<String>) {
+        if self.faults.len() < MOST {
+            let fault = self.make(at, expected.into());
+            self.faults.push(fault);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Notes something that does not stop the start.
+    pub fn warn(&mut self, at: At<'_>, text: impl Into<String>) {
+        if self.warnings.len() < MOST {
+            let warning = self.make(at, text.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    /// The warnings in line order, or every fault in line order.
+    pub fn finish(mut self) -> Result<Vec<String>, Error> {
+        // What has no line is missing altogether and comes last.
+        let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
+        if self.faults.is_empty() {
+            self.warnings.sort_by_key(order);
+            return Ok(self.warnings.iter().map(ToString::to_string).collect());
+        }
+        self.faults.sort_by_key(order);
+        if self.left_out > 0 {
+            let text = format!("and {} more of this kind: is this an .inv?", self.left_out);
+            let fault = self.make(At::default(), text);
+            self.faults.push(fault);
+        }
+        Err(Error::Config(self.faults))
+    }
+
+    fn make(&self, at: At<'_>, expected: String) -> ConfigFault {
+        ConfigFault {
+            file: self.file.clone(),
+            line: at.line,
+            section: shown(at.section),
+            key: shown(at.key),
+            value: at.value.filter(|_| may_show(at.key)).map(shown),
+            expected,
+        }
+    }
+}
+
+/// Only a value whose key is known not to hold a password: a misspelt password key is unknown.
+fn may_show(key: &str) -> bool {
+    let key = super::key::canonical(key).unwrap_or_default();
+    !key.ends_with("['password']") && keys::ALL.iter().any(|known| known.name == key)
+}
+
+/// Short enough for one line, and without characters that a terminal would obey.
+fn shown(text: &str) -> String {
+    let mut out: String = text
+        .chars()
+        .take(SHOWN)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out
+}

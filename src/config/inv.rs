@@ -1,0 +1,191 @@
+//! The door to the `configparser` package: text becomes keys that are *taken*.
+//!
+//! What is left after everything known was taken is a fault with a guess at what was meant.
+
+use std::collections::{BTreeMap, HashMap};
+
+use configparser::ini::{Ini, IniDefault};
+
+use super::faults::{At, Faults};
+use super::keys::{self, Key};
+use super::scan::{Item, scan};
+use super::{suggest, value};
+
+/// A value from the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// What it stands for.
+    pub text: String,
+    /// As it stands there, without comment.
+    pub raw: String,
+    /// 1-based.
+    pub line: usize,
+}
+
+/// What taking a key gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is not in the file.
+    Absent,
+    /// It is there, and a fault was noted already.
+    Spoiled,
+    /// It is there.
+    Value(Value),
+}
+
+/// The file as it was read.
+#[derive(Debug)]
+pub struct Inv {
+    /// Section → line of its heading.
+    sections: HashMap<String, usize>,
+    /// Section and key → what is known of it; what was taken is no longer in here.
+    entries: BTreeMap<(String, String), Entry>,
+    ini: Ini,
+}
+
+#[derive(Debug)]
+struct Entry {
+    line: usize,
+    written: String,
+    spoiled: bool,
+}
+
+impl Inv {
+    /// Reads a text; every fault of its form goes to `faults`.
+    pub fn read(text: &str, faults: &mut Faults) -> Self {
+        let mut sections = HashMap::new();
+        let mut entries = BTreeMap::new();
+        let mut clean = String::new();
+        let mut under = String::new();
+        for found in scan(text, faults) {
+            let line = found.line;
+            let (key, written, value) = match (found.item, &found.section) {
+                (Item::Section, Some(name)) => {
+                    sections.insert(name.clone(), line);
+                    if !keys::SECTIONS.contains(&name.as_str()) {
+                        let at = At { line: Some(line), section: name, ..At::default() };
+                        faults.warn(at, suggest::for_section(name));
+                    }
+                    continue;
+                }
+                (Item::Section, None) => continue,
+                (Item::Entry { key, written, value }, _) => (key, written, value),
+            };
+            let entry = Entry { line, written: written.to_owned(), spoiled: value.is_none() };
+            match found.section {
+                Some(section) => {
+                    if let Some(value) = value {
+                        // A section written twice is a fault, but its keys are still its own.
+                        if under != section {
+                            clean.push_str(&format!("[{section}]\n"));
+                            under.clone_from(&section);
+                        }
+                        clean.push_str(&format!("{key}={value}\n"));
+                    }
+                    entries.insert((section, key), entry);
+                }
+                None => {
+                    let at = At { line: Some(line), key: written, value, ..At::default() };
+                    faults.push(at, suggest::for_orphan(&key));
+                    // It counts as given where it belongs, or it would be missed there as well.
+                    for known in keys::ALL.iter().filter(|known| known.name == key) {
+                        let entry = Entry { line, written: written.to_owned(), spoiled: true };
+                        entries.entry((known.section.to_owned(), key.clone())).or_insert(entry);
+                    }
+                }
+            }
+        }
+        let mut ini = Ini::new_from_defaults(manner());
+        if let Err(why) = ini.read(clean) {
+            faults.push(At::default(), format!("the file cannot be read as an .inv: {why}"));
+        }
+        Self { sections, entries, ini }
+    }
+
+    /// The line a section begins on, if it is there.
+    pub fn section(&self, name: &str) -> Option<usize> {
+        self.sections.get(name).copied()
+    }
+
+    /// Takes a key out.
+    pub fn take(&mut self, key: &Key) -> Taken {
+        let Some(entry) = self.entries.remove(&(key.section.to_owned(), key.name.to_owned())) else {
+            return Taken::Absent;
+        };
+        if entry.spoiled {
+            return Taken::Spoiled;
+        }
+        let raw = self.ini.get(key.section, key.name).unwrap_or_default();
+        match value::meaning(&raw) {
+            Ok(text) => Taken::Value(Value { text, raw, line: entry.line }),
+            Err(_) => Taken::Spoiled,
+        }
+    }
+
+    /// Notes what nobody took.
+    pub fn leftovers(self, faults: &mut Faults) {
+        for ((section, key), entry) in &self.entries {
+            // A section of somebody else's has its warning.
+            if !keys::SECTIONS.contains(&section.as_str()) || !self.sections.contains_key(section) {
+                continue;
+            }
+            let at = At { line: Some(entry.line), section, key: &entry.written, value: None };
+            faults.push(at, suggest::for_key(section, key));
+        }
+    }
+}
+
+/// How the package is to read: by default it lower-cases keys, takes `#` for a comment and `:`
+/// for a delimiter, and cuts comments off inside quotes.
+fn manner() -> IniDefault {
+    let mut manner = IniDefault::default();
+    manner.case_sensitive = true;
+    manner.comment_symbols = vec![';'];
+    manner.inline_comment_symbols = Some(Vec::new());
+    manner.enable_inline_comments = false;
+    manner.delimiters = vec!['='];
+    manner.multiline = false;
+    manner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Inv, Vec<String>) {
+        let mut faults = Faults::new("t".into());
+        let inv = Inv::read(text, &mut faults);
+        let list = match faults.finish() {
+            Ok(_) => Vec::new(),
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+        };
+        (inv, list)
+    }
+
+    #[test]
+    fn the_traps_of_the_package_are_closed() {
+        let (mut inv, faults) = read(concat!(
+            "[log_section]\n",
+            "broker_list='a#b;c:d=e' ; comment\n",
+            "kafka[\"topics\"] = Mixed:Case#x\n",
+            "    kafka[group]='deeper indented is no continuation'\n",
+        ));
+        assert_eq!(faults, Vec::<String>::new());
+        let mut take = |key: &Key| match inv.take(key) {
+            Taken::Value(value) => (value.line, value.text),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(take(&keys::BROKER_LIST), (2, "a#b;c:d=e".into()));
+        assert_eq!(take(&keys::TOPICS), (3, "Mixed:Case#x".into()));
+        assert_eq!(take(&keys::GROUP), (4, "deeper indented is no continuation".into()));
+        assert_eq!(inv.take(&keys::GROUP), Taken::Absent);
+    }
+
+    #[test]
+    fn a_section_called_default_is_like_any_other() {
+        let (inv, faults) = read("[default]\nx=1\n[log_section]\nbroker_list=a\n");
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(inv.section("default"), Some(1));
+        assert_eq!(inv.section("log_section"), Some(3));
+    }
+}

@@ -1,0 +1,159 @@
+//! What somebody probably meant who wrote a name that does not exist.
+
+use super::keys::{self, Key};
+
+/// Names longer than this are no slip of the finger.
+const LONGEST: usize = 64;
+
+/// A sentence on what was probably meant by an unknown key of a known section.
+pub fn for_key(section: &str, name: &str) -> String {
+    let here = || keys::ALL.iter().filter(|key| key.section == section);
+    let base = name.split('[').next().unwrap_or(name);
+    let subs: Vec<&str> = here().filter_map(|key| sub_of(key, base)).collect();
+    if base == name && !subs.is_empty() {
+        return format!("there is no such key; {base}[…] takes {}", subs.join(", "));
+    }
+    // The part in brackets alone.
+    if let Some(key) = here().find(|key| key.name.ends_with(&format!("['{name}']"))) {
+        return format!("there is no such key; did you mean {}?", key.name);
+    }
+    if let Some(near) = nearest(name, here().map(|key| key.name)) {
+        return format!("there is no such key; did you mean {near}?");
+    }
+    let elsewhere = sections_of(name);
+    if !elsewhere.is_empty() {
+        return format!("this key belongs in {elsewhere}");
+    }
+    if !subs.is_empty() {
+        return format!("there is no such key; {base}[…] takes {}", subs.join(", "));
+    }
+    if let Some(near) = nearest(name, keys::ALL.iter().map(|key| key.name)) {
+        return format!("there is no such key; did you mean {near}, which belongs in {}?", sections_of(near));
+    }
+    "there is no such key: remove it, or put ; before it".into()
+}
+
+/// A sentence on a key that stands before the first section.
+pub fn for_orphan(name: &str) -> String {
+    let sections = sections_of(name);
+    if sections.is_empty() {
+        "the key stands before the first [section]: move it below the section it belongs to".into()
+    } else {
+        format!("the key stands before the first [section]; it belongs in {sections}")
+    }
+}
+
+/// A sentence on an unknown section.
+pub fn for_section(name: &str) -> String {
+    match nearest(name, keys::SECTIONS.into_iter()) {
+        Some(near) => format!("pandad has no such section and passes over it; did you mean [{near}]?"),
+        None => "pandad has no such section and passes over it".into(),
+    }
+}
+
+/// The sections that have a key of this name, as a text.
+fn sections_of(name: &str) -> String {
+    let sections: Vec<String> =
+        keys::ALL.iter().filter(|key| key.name == name).map(|key| format!("[{}]", key.section)).collect();
+    sections.join(" or ")
+}
+
+fn sub_of(key: &Key, base: &str) -> Option<&'static str> {
+    key.name.strip_prefix(base)?.strip_prefix("['")?.strip_suffix("']")
+}
+
+/// The nearest of some names, if one is near enough.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = plain(name)?;
+    candidates
+        .filter_map(|candidate| {
+            let other = plain(candidate)?;
+            let distance = distance(&name, &other);
+            // Singular for plural and the like, or the beginning of a longer name.
+            let begins =
+                name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
+            let near = distance <= 2 && distance * 2 < name.len();
+            (near || begins).then_some((distance, candidate))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters and digits in lower case: `kafka.topics`, `kafka_topics` and `Kafka[topics]` are one.
+fn plain(name: &str) -> Option<Vec<char>> {
+    if name.len() > LONGEST {
+        return None;
+    }
+    Some(name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+}
+
+/// Letters to insert, delete or exchange, or neighbours to swap, until one is the other.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        let mut left = None;
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+            let mut best = at(&row, j) + usize::from(x != y);
+            best = best.min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            if j > 0 && last == Some(y) && left == Some(x) {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            next.push(best);
+            left = Some(y);
+        }
+        last = Some(x);
+        before = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn far(a: &str, b: &str) -> usize {
+        distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(far("", ""), 0);
+        assert_eq!(far("abc", ""), 3);
+        assert_eq!(far("", "abc"), 3);
+        assert_eq!(far("kitten", "sitting"), 3);
+        assert_eq!(far("group", "gruop"), 1);
+        assert_eq!(far("topics", "topic"), 1);
+    }
+
+    #[test]
+    fn what_was_meant() {
+        for (section, name, part) in [
+            (keys::LOG, "kafka['topic']", "did you mean kafka['topics']?"),
+            (keys::LOG, "kafka_topics", "did you mean kafka['topics']?"),
+            (keys::LOG, "kafka.group", "did you mean kafka['group']?"),
+            (keys::LOG, "topics", "did you mean kafka['topics']?"),
+            (keys::LOG, "kafka", "kafka[…] takes topics, group, start"),
+            (keys::LOG, "Broker_List", "did you mean broker_list?"),
+            (keys::LOG, "broker_lists", "did you mean broker_list?"),
+            (keys::LOG, "brokers", "there is no such key"),
+            (keys::LOG, "broker", "did you mean broker_list?"),
+            (keys::LOG, "kafka['colour']", "kafka[…] takes topics, group, start"),
+            (keys::LOG, "redis_ar['host']", "belongs in [redis_env_section]"),
+            (keys::LOG, "stop_timeot", "did you mean stop_timeout, which belongs in [daemon_section]?"),
+            (keys::REDIS, "redis_ar['pasword']", "did you mean redis_ar['password']?"),
+            (keys::SERVER, "max_proces_num", "did you mean max_process_num?"),
+            (keys::DAEMON, "wholly_other", "remove it"),
+        ] {
+            let text = for_key(section, name);
+            assert!(text.contains(part), "{section} {name}: {text}");
+        }
+        assert!(for_orphan("broker_list").contains("belongs in [log_section]"));
+        assert!(for_orphan("panda_process").contains("[log_section] or [clearCache_section] or "));
+        assert!(for_section("log_sektion").contains("did you mean [log_section]?"));
+        assert!(!for_section("mysql").contains("did you mean"));
+    }
+}
