@@ -40,7 +40,7 @@ impl Faults {
 
     /// Notes a fault.
     pub fn push(&mut self, at: At<'_>, expected: impl Into<String>) {
-        if self.faults.len() < MOST {
+        if !self.full() {
             let fault = self.make(at, expected.into());
             self.faults.push(fault);
         } else {
@@ -54,6 +54,11 @@ impl Faults {
             let warning = self.make(at, text.into());
             self.warnings.push(warning);
         }
+    }
+
+    /// Whether further faults are only counted.
+    pub fn full(&self) -> bool {
+        self.faults.len() >= MOST
     }
 
     /// The warnings in line order, or every fault in line order.

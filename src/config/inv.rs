@@ -130,7 +130,9 @@ impl Inv {
                 continue;
             }
             let at = At { line: Some(entry.line), section, key: &entry.written, value: None };
-            faults.push(at, suggest::for_key(section, key));
+            // Looking for the nearest name costs too much to do it for what is not reported.
+            let text = if faults.full() { String::new() } else { suggest::for_key(section, key) };
+            faults.push(at, text);
         }
     }
 }

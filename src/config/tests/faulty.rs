@@ -1,0 +1,196 @@
+//! Faulty texts: every fault is found, at its line, with something to act on.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::error::{ConfigFault, Error};
+
+fn faults(text: &str) -> Vec<ConfigFault> {
+    match Config::parse(text, Path::new("t.inv")) {
+        Err(Error::Config(faults)) => faults,
+        Err(other) => panic!("{other}\n---\n{text}"),
+        Ok(_) => panic!("no fault found in\n{text}"),
+    }
+}
+
+/// Text of an .inv, then each fault's line (0 is none) and a phrase of what it says.
+type Faulty = (&'static str, &'static [(usize, &'static str)]);
+
+/// What [log_section] needs, in front of most cases; their own lines begin with line 3.
+const HEAD: &str = "[log_section]\nbroker_list='127.0.0.1:9092'\n";
+
+const FORM: &[Faulty] = &[
+    ("kafka['group']=a|b", &[(3, "PHP calculates with an unquoted |")]),
+    ("kafka['group']=a&b", &[(3, "unquoted &")]),
+    ("kafka['group']=a^b", &[(3, "unquoted ^")]),
+    ("kafka['group']=a~b", &[(3, "unquoted ~")]),
+    ("kafka['group']=p@ss!word", &[(3, "unquoted !")]),
+    ("kafka['group']=pass(w)", &[(3, "unquoted (")]),
+    ("kafka['group']={x}", &[(3, "unquoted { is reserved")]),
+    ("kafka['group']=a\"b\"", &[(3, "a double quote in the middle")]),
+    ("kafka['group']=a=b", &[(3, "an unquoted = in a value")]),
+    (
+        "kafka['group']=it's\nkafka['topics']='x y'",
+        &[(3, "an apostrophe opens a quote"), (4, "cannot be a topic")],
+    ),
+    ("kafka['group']='abc\nkafka['topics']=a", &[(3, "no closing ' on this line")]),
+    ("kafka['group']='abc\ndef'\nkafka['start']=x", &[(3, "cannot span lines"), (5, "earliest, latest")]),
+    ("kafka['group']=\"abc", &[(3, "no closing \" on this line")]),
+    ("kafka['group']=\"C:\\dir\\\"", &[(3, "escaped by the backslash")]),
+    ("kafka['group']='a' b", &[(3, "text follows the closing quote")]),
+    ("kafka['group']='x\\'y'", &[(3, "nothing can be escaped")]),
+    ("kafka['group']=\"a\" \"b\"", &[(3, "PHP drops the blanks")]),
+    ("kafka['group']=${HOME}", &[(3, "write the value itself")]),
+    ("kafka['group']=\"x${HOME}\"", &[(3, "write the value itself")]),
+    ("kafka['group']=a$", &[(3, "misreads an unquoted $")]),
+    ("kafka['group']=E_ALL", &[(3, "E_ALL is the name of a PHP constant")]),
+    ("kafka['group']=yes sir", &[(3, "the unquoted word yes")]),
+    ("kafka['group']=\u{a0}a", &[(3, "U+00A0")]),
+    ("kafka['group']=‘a’", &[(3, "typographic quote")]),
+    ("kafka['group']=a\nkafka[group]=b", &[(4, "stands on line 3 already")]),
+    ("[daemon_section]\n[log_section]\nkafka['group']=b", &[(4, "began on line 1 already")]),
+    ("[log_section\nx=1", &[(3, "no closing ]"), (3, "began on line 1"), (4, "no such key")]),
+    ("[daemon_section] memory=1M", &[(3, "text follows the ]")]),
+    ("[ daemon_section ]", &[(3, "blanks within [ ]")]),
+    ("[]", &[(3, "a section's name is expected")]),
+    ("# a comment", &[(3, "use ;")]),
+    ("#kafka['group']=x", &[(3, "use ;")]),
+    ("；注释", &[(3, "full-width ；")]),
+    ("kafka['group']＝x", &[(3, "full-width ＝")]),
+    ("kafka['group']", &[(3, "there is no = on this line")]),
+    ("kafka['group'] ; = x", &[(3, "there is no = on this line")]),
+    ("= x", &[(3, "nothing stands before the =")]),
+    ("null = x", &[(3, "null is a reserved word")]),
+    ("a!b = x", &[(3, "the key holds !")]),
+    ("'a' = x", &[(3, "the key holds")]),
+    ("kafka[] = x", &[(3, "PHP counts up under []")]),
+    ("kafka['a']['b'] = x", &[(3, "no key within a key")]),
+    ("kafka['group' = x", &[(3, "has no closing ]")]),
+    ("kafka['group']x = x", &[(3, "text follows the closing ]")]),
+    ("kafka['group] = x", &[(3, "quotes within [ ]")]),
+    ("kafka['group']=a\0b", &[(3, "a NUL character")]),
+    ("\u{3000}kafka['group']=a", &[(3, "invisible character (U+3000)")]),
+];
+
+const MEANING: &[Faulty] = &[
+    ("kafka['topic']=x", &[(3, "did you mean kafka['topics']?")]),
+    ("kafka_topics=x", &[(3, "did you mean kafka['topics']?")]),
+    ("memory=16M", &[(3, "this key belongs in [daemon_section]")]),
+    ("kafka['topics']='a,,b'", &[(3, "a topic is missing")]),
+    ("kafka['topics']='a,b,a'", &[(3, "the topic a is named twice")]),
+    ("kafka['topics']='..'", &[(3, "cannot be a topic")]),
+    ("kafka['topics']=''", &[(3, "at least one topic")]),
+    ("kafka['group']=''", &[(3, "a name is expected")]),
+    ("kafka['group']='a/b'\nkafka['offsets']='zookeeper'", &[(3, "in ZooKeeper a group is a node")]),
+    ("kafka['start']='newest'", &[(3, "one of earliest, latest")]),
+    ("kafka['start']=on", &[(3, "unquoted, on is '1' to PHP")]),
+    ("log_handler['worker_num']=0", &[(3, "from 1 to 256")]),
+    ("log_handler['worker_num']=0x1A", &[(3, "a whole number")]),
+    ("log_handler['worker_num']=-3", &[(3, "a whole number")]),
+    ("log_file['settle_ms']=49", &[(3, "from 50 to 60000")]),
+    ("log_file['path']='logs/'", &[(3, "the path of a file")]),
+    ("log_file['rotate_size']='10T'", &[(3, "a size from 64K to 1024G")]),
+    ("log_file['rotate_gzip']='maybe'", &[(3, "one of no, yes")]),
+    ("[daemon_section]\nstop_timeout=0", &[(4, "seconds from 1 to 3600")]),
+    ("[daemon_section]\nmemory='512K'", &[(4, "a size from 1M to 4G")]),
+    ("[daemon_section]\nlog_level='loud'", &[(4, "off, error, warn, info")]),
+    ("[daemon_section]\nlog='consumer.log'", &[(4, "this is the file the records go to")]),
+    ("[panda_server_section]", &[(3, "[redis_env_section] is expected")]),
+    ("[panda_server_section]\n[redis_env_section]", &[(4, "a host is expected"), (4, "a host is expected")]),
+    (
+        "[redis_env_section]\nredis_ar['port']=99999\nredis_ar['timeout']=1e3\nredis_ar['host']='redis://x'",
+        &[(4, "from 1 to 65535"), (5, "seconds from 0 to 300"), (6, "without a scheme")],
+    ),
+    ("[redis_env_section]\nredis_ar['host']='a:6379'", &[(4, "the port belongs in the key ['port']")]),
+    ("[redis_env_section]\nredis_ar['host']='/run/r.sock'", &[(4, "this is a path")]),
+    ("[redis_env_section]\nredis_ar['socket_type']='udp'", &[(4, "'' or 'tcp'")]),
+    ("[redis_env_section]\nredis_ar['hashes']='a b a'", &[(4, "the hash a is named twice")]),
+    ("[redis_env_section]\nredis_ar['pasword']='geheim'", &[(4, "did you mean redis_ar['password']?")]),
+    ("[redis_env_section]\nredis_ar['password']='********'", &[(4, "the mask that -T prints")]),
+    ("kafka['client']='native'", &[(3, "not in this version")]),
+    ("kafka['topics']='/a.*/'", &[(3, "not in this version")]),
+    ("log_file['path']='{topic}.log'", &[(3, "not in this version")]),
+    (
+        "log_file['rotate_size']='100M'\nlog_file['rotate_every']=day",
+        &[(3, "not in this"), (4, "not in this")],
+    ),
+    (
+        "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
+        &[(4, "not in this"), (5, "not in this"), (6, "a size")],
+    ),
+];
+
+/// Cases without the head.
+const WHOLE: &[Faulty] = &[
+    ("", &[(0, "no job is configured")]),
+    ("; only a comment\n", &[(0, "no job is configured")]),
+    ("broker_list=a\n[log_section]\n", &[(1, "it belongs in [log_section]")]),
+    ("x=a\n[log_section]\nbroker_list=a\n", &[(1, "before the first [section]")]),
+    ("[log_section]\n", &[(1, "the key broker_list is missing: at least one broker")]),
+    ("[log_section]\nbroker_list=''\n", &[(2, "at least one broker")]),
+    ("[log_section]\nbroker_list='a:9092,'\n", &[(2, "a broker is missing")]),
+    ("[log_section]\nbroker_list='a:0'\n", &[(2, "from 1 to 65535")]),
+    ("[log_section]\nbroker_list='::1'\n", &[(2, "write an IPv6 address as [::1]:9092")]),
+    ("[log_section]\nbroker_list='kafka://a'\n", &[(2, "has a scheme")]),
+    ("[log_section]\nbroker_list='a b'\n", &[(2, "no host name")]),
+    ("[log_section]\nbroker_list='a,a:9092'\n", &[(2, "named twice")]),
+    ("[log_sektion]\nbroker_list=a\n", &[(0, "no job is configured")]),
+    ("[log_section]\rbroker_list=a\r\n#\n", &[(3, "use ;")]),
+    (
+        "[clearCache_section]\n[redis_env_section]\nredis_kv_expire[host]=a\nredis_list[host]=a\n",
+        &[(0, "there would be nothing to run")],
+    ),
+    (
+        "[log_section]\nbroker_list=a(\nlog_handler[worker_num]=none\n#\n[daemon_section]\nmemori=1\n",
+        &[(2, "unquoted ("), (3, "unquoted, none is ''"), (4, "use ;"), (6, "did you mean memory?")],
+    ),
+];
+
+#[test]
+fn every_fault_at_once_each_with_its_line() {
+    let with_head = FORM.iter().chain(MEANING).map(|(text, expected)| (format!("{HEAD}{text}"), *expected));
+    let whole = WHOLE.iter().map(|(text, expected)| ((*text).to_owned(), *expected));
+    for (text, expected) in with_head.chain(whole) {
+        let faults = faults(&text);
+        let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), expected.len(), "{text:?}: {all:#?}");
+        for (fault, (line, phrase)) in faults.iter().zip(expected) {
+            assert_eq!(fault.line.unwrap_or(0), *line, "{text:?}: {fault}");
+            assert!(fault.expected.contains(phrase), "{text:?}: {fault}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_never_shows_a_password() {
+    for line in [
+        "redis_ar['password']=geheim!",
+        "redis_ar['password']='geheim",
+        "redis_ar['password']=\"a\ngeheim\"",
+        "redis_ar['password'] 'geheim'",
+        "redis_ar['password']:'geheim'",
+        "redis_ar['pasword']='geheim'",
+        "redis_ar['passwort']=geheim!",
+        "#redis_ar['password']='geheim'",
+    ] {
+        for fault in faults(&format!("{HEAD}[redis_env_section]\n{line}\n")) {
+            assert!(!fault.to_string().contains("geheim"), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_says_where_and_what() {
+    let fault = faults(&format!("{HEAD}log_handler[worker_num]=many ; c"));
+    assert_eq!(
+        fault[0].to_string(),
+        "t.inv:3: [log_section] log_handler['worker_num'] = many: a whole number from 1 to 256 is expected, of threads"
+    );
+}
+
+#[test]
+fn a_file_of_nothing_but_faults_is_cut_short() {
+    let faults = faults(&"#\n".repeat(500_000));
+    assert_eq!(faults.len(), 1_001);
+    assert!(faults[1_000].expected.contains("more of this kind"));
+}

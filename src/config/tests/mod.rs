@@ -1,0 +1,156 @@
+//! The reading as a whole: texts and what comes of them.
+
+mod faulty;
+mod reread;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+
+const ORIGINAL: &str = include_str!("../../../tests/inv/original.inv");
+const SHIPPED: &str = include_str!("../../../.inv");
+
+fn load(text: &str) -> Config {
+    match Config::parse(text, Path::new("/etc/pandad/.inv")) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}\n---\n{text}"),
+    }
+}
+
+#[test]
+fn the_original_as_printed() {
+    let config = load(ORIGINAL);
+    let job = config.kafka_to_file.unwrap();
+    assert_eq!(job.brokers, ["172.16.61.176:9092"]);
+    assert_eq!(
+        (job.name.as_str(), job.worker_name.as_str(), job.workers),
+        ("log_kafka_master", "log_kafka_worker", 5)
+    );
+    assert_eq!((job.kafka.topics.as_slice(), job.kafka.group.as_str()), (&["test".to_owned()][..], "test"));
+    assert_eq!(job.log_file.path, PathBuf::from("/etc/pandad/consumer.log"));
+    assert_eq!(job.log_file.settle, Duration::from_secs(1));
+    let job = config.expired_to_list.unwrap();
+    assert_eq!((job.name.as_str(), job.workers), ("subscrible_clear_master", 1));
+    assert_eq!(job.expire.address, RedisAddress::Tcp { host: "172.16.61.100".into(), port: 6379 });
+    assert_eq!(job.expire.connect_timeout, Duration::from_secs(5));
+    let job = config.list_to_hash.unwrap();
+    assert_eq!((job.name.as_str(), job.workers), ("clear_redis_list_master", 2));
+    assert_eq!((job.list_key.as_str(), job.hashes.len()), ("panda_user_expire", 17));
+    assert_eq!(config.daemon.stop_timeout, Duration::from_secs(25));
+    assert_eq!(config.daemon.memory, 16 << 20);
+    assert_eq!(config.daemon.log_level, log::LevelFilter::Info);
+}
+
+#[test]
+fn the_shipped_file_says_every_default_and_nothing_else() {
+    let shipped = load(SHIPPED);
+    let mut local = String::new();
+    for line in ORIGINAL.lines() {
+        local.push_str(&line.replace("172.16.61.176", "127.0.0.1").replace("172.16.61.100", "127.0.0.1"));
+        local.push('\n');
+    }
+    let defaults = load(&local);
+    assert_eq!(Config { warnings: Vec::new(), ..shipped }, Config { warnings: Vec::new(), ..defaults });
+    for key in keys::ALL {
+        let line = SHIPPED.lines().find(|line| line.trim_start().starts_with(key.name));
+        assert!(line.is_some(), "{} is not in the shipped file", key.name);
+    }
+    for line in local.lines() {
+        assert!(SHIPPED.lines().any(|shipped| shipped == line), "the original's line is gone: {line}");
+    }
+}
+
+#[test]
+fn defaults_pass_their_own_checks() {
+    // Only sections and what has no default: everything else must come out of its default.
+    let text = "[log_section]\nbroker_list=a\n[clearCache_section]\n[panda_server_section]\n[redis_env_section]\n\
+                redis_kv_expire[host]=a\nredis_list[host]=b\nredis_ar[host]=c\n[daemon_section]\n";
+    let config = load(text);
+    assert!(
+        config.kafka_to_file.is_some() && config.expired_to_list.is_some() && config.list_to_hash.is_some()
+    );
+}
+
+#[test]
+fn the_forms_a_key_may_have() {
+    for form in
+        ["kafka['group']", "kafka[\"group\"]", "kafka[group]", " kafka [ 'group' ] ", "\tkafka[ group ]"]
+    {
+        let config = load(&format!("[log_section]\nbroker_list=a\n{form} = \"g\" ; comment"));
+        assert_eq!(config.kafka_to_file.unwrap().kafka.group, "g", "{form}");
+    }
+}
+
+#[test]
+fn line_ends_bom_and_indent() {
+    let text = "\u{feff}    [log_section]\r\n\t broker_list = a:1 , [::1]:2,b  \r\r\n ; c\rlog_handler[worker_num]=007";
+    let job = load(text).kafka_to_file.unwrap();
+    assert_eq!(job.brokers, ["a:1", "[::1]:2", "b:9092"]);
+    assert_eq!(job.workers, 7);
+}
+
+#[test]
+fn unquoted_words_that_php_replaces() {
+    let text = "[log_section]\nbroker_list=a\nlog_file[rotate_gzip]=yes\nlog_file[rotate_every]=off\n\
+                [clearCache_section]\nexpired[reconcile]=Yes\n[redis_env_section]\nredis_kv_expire[host]=a\n\
+                redis_list[host]=a\nredis_list[password]=null\n[daemon_section]\nlog_level=off\n";
+    let config = load(text);
+    assert!(config.kafka_to_file.unwrap().log_file.rotate_gzip);
+    let job = config.expired_to_list.unwrap();
+    assert_eq!((job.reconcile, job.list.password.as_str()), (Reconcile::Yes, ""));
+    assert_eq!(config.daemon.log_level, log::LevelFilter::Off);
+}
+
+#[test]
+fn sockets_users_and_databases() {
+    let text = "[panda_server_section]\n[log_section]\nbroker_list=a\n[redis_env_section]\n\
+                redis_list[socket_type]=unix\nredis_list[socket]='run/r.sock'\nredis_list[timeout]=2.5\n\
+                redis_ar[host]='[::1]'\nredis_ar[user]=u\nredis_ar[password]='p;\"w'\nredis_ar[database]=3\n\
+                redis_ar[hashes]='a, b\tc'\n";
+    let job = load(text).list_to_hash.unwrap();
+    assert_eq!(job.list.address, RedisAddress::Unix("/etc/pandad/run/r.sock".into()));
+    assert_eq!(job.list.connect_timeout, Duration::from_millis(2_500));
+    assert_eq!(job.ar.address, RedisAddress::Tcp { host: "::1".into(), port: 6379 });
+    assert_eq!((job.ar.user.as_str(), job.ar.password.as_str(), job.ar.database), ("u", "p;\"w", 3));
+    assert_eq!(job.hashes, ["a", "b", "c"]);
+    assert!(!format!("{job:?}").contains("p;"), "a password is never printed");
+}
+
+#[test]
+fn warnings_name_their_line() {
+    let config = load("[mysql]\nx=1\n[log_section]\nbroker_list=a\n[demon_section]\nhttp=x\n");
+    let all = config.warnings.join("\n");
+    assert!(all.contains(":1: [mysql]: pandad has no such section"), "{all}");
+    assert!(all.contains(":5: [demon_section]") && all.contains("did you mean [daemon_section]?"), "{all}");
+    assert!(
+        all.contains(":3: [log_section] kafka['membership']: 'coordinated' is not in this version"),
+        "{all}"
+    );
+    let alone = load("[log_section]\nbroker_list=a\nkafka[membership]=alone\n");
+    assert_eq!(alone.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn files_that_are_none() {
+    let dir = std::env::temp_dir().join(format!("pandad-config-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("big");
+    let fails = |path: &Path, line: Option<usize>, phrase: &str| match Config::load(path) {
+        Err(Error::Config(faults)) => {
+            assert_eq!(faults.len(), 1);
+            assert_eq!(faults[0].line, line);
+            assert!(faults[0].expected.contains(phrase), "{}", faults[0]);
+        }
+        other => panic!("{other:?}"),
+    };
+    fails(&dir, None, "it is a directory");
+    fails(&dir.join("none"), None, "cannot be read");
+    std::fs::write(&file, vec![b';'; (1 << 20) + 1]).unwrap();
+    fails(&file, None, "larger than 1 MiB");
+    std::fs::write(&file, b"[log_section]\n;\xcf\xfb\xb7\xd1\n").unwrap();
+    fails(&file, Some(2), "iconv -f GBK -t UTF-8");
+    std::fs::write(&file, ORIGINAL).unwrap();
+    assert_eq!(Config::load(&file).unwrap().kafka_to_file.unwrap().log_file.path, dir.join("consumer.log"));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,0 +1,143 @@
+//! What `-T` prints is read again to the same; and no text at all makes the reading fall over.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{ORIGINAL, SHIPPED, load};
+use crate::config::{Config, Redis, convert, keys, value};
+use crate::error::Error;
+
+/// What is printed is read again to the same, but for warnings and for masks.
+fn reread(config: &Config) {
+    let text = config.to_inv();
+    let again = match Config::parse_allowing_mask(&text, &config.path) {
+        Ok(again) => again,
+        Err(error) => panic!("{error}\n---\n{text}"),
+    };
+    assert_eq!(
+        Config { warnings: Vec::new(), ..again },
+        Config { warnings: Vec::new(), ..masked(config.clone()) }
+    );
+}
+
+fn masked(mut config: Config) -> Config {
+    let mask = |redis: &mut Redis| {
+        if !redis.password.is_empty() {
+            redis.password = keys::MASK.into();
+        }
+    };
+    if let Some(job) = &mut config.expired_to_list {
+        mask(&mut job.expire);
+        mask(&mut job.list);
+    }
+    if let Some(job) = &mut config.list_to_hash {
+        mask(&mut job.list);
+        mask(&mut job.ar);
+    }
+    config
+}
+
+#[test]
+fn printed_and_read_again() {
+    reread(&load(ORIGINAL));
+    reread(&load(SHIPPED));
+    let secret = load(&SHIPPED.replace("redis_ar['password']=''", "redis_ar['password']='geheim'"));
+    reread(&secret);
+    assert!(!secret.to_inv().contains("geheim"));
+    let printed = Config::parse(&secret.to_inv(), Path::new("t"));
+    assert!(printed.unwrap_err().to_string().contains("the mask that -T prints"));
+    // Every key is printed but the socket, which takes the place of host and port.
+    for key in keys::ALL.iter().filter(|key| !key.name.ends_with("['socket']")) {
+        assert!(secret.to_inv().contains(&format!("\n{} = ", key.name)), "{} is not printed", key.name);
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[^\r\n\0]{0,12}", "['\"\\\\$ {};#=&a]{0,8}"]
+}
+
+fn name_text() -> impl Strategy<Value = String> {
+    text().prop_filter("a name", |text| convert::name(text).is_ok())
+}
+
+prop_compose! {
+    fn redis_text(block: &'static str)(
+        unix in proptest::bool::ANY, host in "[a-z][a-z0-9.-]{0,8}", port in 1u16.., user in text(),
+        password in text(), database in 0u32..1000, ms in 0u64..300_000,
+    ) -> String {
+        let put = |key: &str, value: &str| format!("{block}['{key}']={}\n", value::quote(value));
+        let password = if password == keys::MASK { String::new() } else { password };
+        let kind = if unix { put("socket_type", "unix") + &put("socket", &host) } else { put("host", &host) };
+        kind + &put("port", &port.to_string()) + &put("user", &user) + &put("password", &password)
+            + &put("database", &database.to_string()) + &put("timeout", &format!("{}.{:03}", ms / 1000, ms % 1000))
+    }
+}
+
+prop_compose! {
+    fn whole_text()(
+        redis in (redis_text("redis_kv_expire"), redis_text("redis_list"), redis_text("redis_ar")),
+        names in (text(), text(), text(), name_text(), name_text()),
+        brokers in proptest::collection::hash_set("[a-z]{1,8}(:[1-9][0-9]{0,3})?", 1..4),
+        topics in proptest::collection::hash_set("[a-z0-9_-]{1,9}", 1..4),
+        choices in (0usize..2, 0usize..2, 0usize..2, 0usize..3, 0usize..3, 0usize..6),
+        numbers in (1u64..=256, 50u64..=60_000, 1_000u64..=3_600_000, 1u64 << 20..=4 << 30),
+        jobs in (proptest::bool::ANY, proptest::bool::ANY),
+    ) -> String {
+        let q = |text: &str| value::quote(text);
+        let join = |set: &std::collections::HashSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
+        let pick = |words: &[&str], at: usize| words[at].to_owned();
+        let mut out = format!(
+            "[log_section]\npanda_process={}\nmaster['log_master_name']={}\nkafka['group']={}\nbroker_list={}\n\
+             kafka['topics']={}\nkafka['start']={}\nkafka['offsets']={}\nkafka['membership']={}\n\
+             log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
+            q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
+            pick(&["earliest", "latest"], choices.0), pick(&["kafka", "zookeeper"], choices.1),
+            pick(&["coordinated", "alone"], choices.2), pick(&["original", "raw", "json"], choices.3),
+            numbers.0, numbers.1,
+        );
+        if jobs.0 {
+            out += &format!("[clearCache_section]\nexpired['prefix']={}\nexpired['reconcile']={}\n",
+                q(&names.2), q(["no", "dry-run", "yes"][choices.4]));
+        }
+        if jobs.1 {
+            out += "[panda_server_section]\nmax_process_num=3\n";
+        }
+        out += &format!("[redis_env_section]\n{}{}{}redis_list['key']={}\n", redis.0, redis.1, redis.2, q(&names.4));
+        out += &format!("[daemon_section]\nstop_timeout={}.{:03}\nmemory={}\nlog_level='{}'\n",
+            numbers.2 / 1000, numbers.2 % 1000, numbers.3,
+            pick(&["off", "error", "warn", "info", "debug", "trace"], choices.5));
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_is_printed_and_read_again(text in whole_text()) {
+        reread(&load(&text));
+    }
+
+    #[test]
+    fn any_text_gives_values_or_faults(text in "(?s).{0,200}") {
+        let _ = Config::parse(&text, Path::new("t"));
+    }
+
+    #[test]
+    fn any_text_of_the_kind_gives_values_or_faults(
+        parts in proptest::collection::vec(prop_oneof![
+            Just("[log_section]"), Just("broker_list"), Just("kafka['topics']"), Just("="), Just("'"), Just("\""),
+            Just("\n"), Just("\r\n"), Just(" "), Just(";"), Just("["), Just("]"), Just("\\"), Just("${"), Just("a"),
+            Just("\u{3000}"), Just("#"), Just("中"), Just("1"), Just("[redis_env_section]"), Just("\0"),
+        ], 0..40)
+    ) {
+        let text = parts.concat();
+        match Config::parse(&text, Path::new("t")) {
+            Ok(_) => {}
+            Err(Error::Config(faults)) => {
+                prop_assert!(!faults.is_empty());
+                prop_assert!(faults.is_sorted_by_key(|fault| fault.line.unwrap_or(usize::MAX)));
+            }
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}
