@@ -48,10 +48,10 @@ impl Faults {
         }
     }
 
-    /// Notes something that does not stop the start.
-    pub fn warn(&mut self, at: At<'_>, text: impl Into<String>) {
+    /// Notes something that does not stop the start; the text is only made when it is kept.
+    pub fn warn(&mut self, at: At<'_>, text: impl FnOnce() -> String) {
         if self.warnings.len() < MOST {
-            let warning = self.make(at, text.into());
+            let warning = self.make(at, text());
             self.warnings.push(warning);
         }
     }

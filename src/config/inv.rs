@@ -64,7 +64,7 @@ impl Inv {
                     sections.insert(name.clone(), line);
                     if !keys::SECTIONS.contains(&name.as_str()) {
                         let at = At { line: Some(line), section: name, ..At::default() };
-                        faults.warn(at, suggest::for_section(name));
+                        faults.warn(at, || suggest::for_section(name));
                     }
                     continue;
                 }

@@ -101,7 +101,8 @@ impl Reader {
         if let Some(raw) = value.map(|value| &value.raw)
             && let Some(read) = value::reserved(raw)
         {
-            expected.push_str(&format!("; unquoted, {raw} is '{read}' to PHP: put it in quotes"));
+            expected
+                .push_str(&format!("; unquoted, {raw} is '{read}' to PHP: quote it if the word is meant"));
         }
         let at = At {
             line: value.map_or(self.inv.section(key.section), |value| Some(value.line)),
@@ -121,7 +122,7 @@ impl Reader {
             key: key.name,
             value: value.map(|value| value.raw.as_str()),
         };
-        self.faults.warn(at, text);
+        self.faults.warn(at, || text.to_owned());
     }
 
     /// Notes a fault of a section, at its heading.
@@ -133,7 +134,7 @@ impl Reader {
     /// Notes a warning about a section, at its heading.
     pub fn warn_section(&mut self, section: &str, text: &str) {
         let at = At { line: self.inv.section(section), section, ..At::default() };
-        self.faults.warn(at, text);
+        self.faults.warn(at, || text.to_owned());
     }
 
     /// Ends the reading: what nobody took is a fault.
