@@ -1,0 +1,22 @@
+//! pandad from outside: the real binary against real brokers, with real
+//! producers. scripts/test brings up what these tests stand on; without it they
+//! fail and say so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "in a test that is how a fault is shown"
+)]
+
+mod command_line;
+mod damage;
+mod delivers;
+mod full_disk;
+mod kill9;
+mod outages;
+mod resume;
+mod static_binary;
+mod stops;
+mod support;

@@ -1,0 +1,72 @@
+//! Somebody else fills the disk and frees it later: pandad waits, says so once,
+//! says once that it goes on, uses next to no CPU meanwhile, and the file is
+//! whole.
+
+use crate::support::daemon::{Daemon, Inv};
+use crate::support::disk::Disk;
+use crate::support::produce::{Produce, Producing};
+use crate::support::servers::kafka;
+use crate::support::wait::seconds;
+use crate::support::{all, directory, unique};
+use std::time::Instant;
+
+const DOWN: &str = "cannot write";
+const UP: &str = "written again after";
+
+/// A daemon that writes to a small disk, and a stream that comes in.
+fn on_a_small_disk(records: u64) -> (Disk, Daemon, Producing) {
+    let kafka = kafka("3.9.1");
+    let topic = unique("disk");
+    kafka.create(&topic, 2);
+    let disk = Disk::mount(&directory("disk"), 20);
+    let path = disk.inside.join("consumer.log");
+    let inv = Inv::log(&kafka, &topic, &unique("disk")).job("log_file['path']", path.to_str().unwrap());
+    let daemon = Daemon::new(&inv).behind(disk.prefix()).writes(disk.outside.join("consumer.log"));
+    let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 500);
+    (disk, daemon, produce.start())
+}
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    let (full, records) = if all() { (60, 40_000) } else { (15, 15_000) };
+    let (disk, mut daemon, producing) = on_a_small_disk(records);
+    daemon.start();
+    daemon.wait_landed_at_least(500, seconds(30));
+    disk.fill();
+    daemon.wait_log(DOWN, seconds(20));
+    let (cpu, began) = (daemon.cpu(), Instant::now());
+    std::thread::sleep(seconds(full));
+    let share = 100.0 * (daemon.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    println!("full for {full} s: CPU {share:.2} %, memory {} KiB", daemon.memory());
+    assert!(daemon.running() && daemon.log_lines(UP).is_empty(), "the disk is still full");
+    disk.free();
+    daemon.wait_log(UP, seconds(20));
+    producing.finish();
+    daemon.finish(&[records / 2, records / 2], seconds(60));
+    let (down, up) = (daemon.log_lines(DOWN), daemon.log_lines(UP));
+    assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
+    println!("{}\n{}", down[0], up[0]);
+    assert!(share < 2.0, "{share:.2} % CPU while the disk was full");
+}
+
+#[test]
+fn it_is_killed_and_started_on_a_full_disk() {
+    let (disk, mut daemon, producing) = on_a_small_disk(10_000);
+    daemon.start();
+    daemon.wait_landed_at_least(500, seconds(30));
+    disk.fill();
+    daemon.wait_log(DOWN, seconds(20));
+    for _ in 0..2 {
+        daemon.kill9();
+        daemon.start();
+        daemon.wait_log(DOWN, seconds(30));
+    }
+    // A stop is not held up by a disk that stays full.
+    let took = daemon.stop();
+    println!("TERM on the full disk took {took:?}");
+    daemon.start();
+    daemon.wait_log(DOWN, seconds(30));
+    disk.free();
+    producing.finish();
+    daemon.finish(&[5000, 5000], seconds(60));
+}

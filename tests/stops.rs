@@ -1,0 +1,85 @@
+//! Signals: TERM, INT and QUIT end it cleanly within the deadline whatever it is
+//! doing, a second one at once, and a broker that hangs cannot hold it.
+
+use crate::support::daemon::{Daemon, Inv};
+use crate::support::produce::Produce;
+use crate::support::servers::{kafka, victim};
+use crate::support::wait::seconds;
+use crate::support::{unique, wait};
+use rustix::process::Signal;
+use std::time::Instant;
+
+#[test]
+fn term_int_and_quit_end_it_cleanly_in_mid_stream() {
+    let kafka = kafka("1.1.1");
+    let topic = unique("signals");
+    kafka.create(&topic, 2);
+    let mut producing =
+        Produce::seq(&kafka, &topic, 20_000).with("--partitions", 2).with("--rate", 1500).start();
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("signals")));
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let before = std::fs::metadata(&daemon.file).map_or(0, |data| data.len());
+        daemon.start();
+        let grown = || std::fs::metadata(&daemon.file).map_or(0, |data| data.len()) > before;
+        wait::until("the file grows", seconds(30), grown);
+        let began = Instant::now();
+        daemon.signal(signal);
+        let status = daemon.wait_exit(seconds(25));
+        println!("{signal:?}: {status} after {:?}", began.elapsed());
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert!(began.elapsed() < seconds(5), "nothing held it, but it took {:?}", began.elapsed());
+        assert!(producing.running(), "not in mid-stream");
+    }
+    daemon.start();
+    producing.finish();
+    daemon.finish(&[10_000, 10_000], seconds(60));
+}
+
+/// A daemon that has landed 1000 records of a broker that then hangs.
+fn with_a_hung_broker(stop_timeout: &str, then: impl FnOnce(&mut Daemon)) {
+    let victim = victim();
+    let topic = unique("hangs");
+    victim.kafka.create(&topic, 1);
+    Produce::seq(&victim.kafka, &topic, 1000).run();
+    let inv = Inv::log(&victim.kafka, &topic, &unique("hangs"));
+    let mut daemon = Daemon::new(&inv.set("daemon_section", "stop_timeout", stop_timeout));
+    daemon.start();
+    daemon.wait_landed(&[1000], seconds(30));
+    victim.hang();
+    // Long enough for a request to be on its way.
+    std::thread::sleep(seconds(2));
+    then(&mut daemon);
+    victim.go_on();
+    // What was not settled comes again, once.
+    Produce::seq(&victim.kafka, &topic, 1000).with("--first", 1000).run();
+    daemon.start();
+    daemon.finish(&[2000], seconds(60));
+}
+
+#[test]
+fn a_hung_broker_does_not_hold_up_a_stop() {
+    with_a_hung_broker("5", |daemon| {
+        let began = Instant::now();
+        daemon.signal(Signal::TERM);
+        let status = daemon.wait_exit(seconds(25));
+        println!("TERM with a hung broker: {status} after {:?}", began.elapsed());
+        assert!(began.elapsed() < seconds(7), "stop_timeout is 5 s, it took {:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    with_a_hung_broker("25", |daemon| {
+        daemon.signal(Signal::TERM);
+        std::thread::sleep(wait::millis(300));
+        if daemon.running() {
+            let began = Instant::now();
+            daemon.signal(Signal::TERM);
+            let status = daemon.wait_exit(seconds(25));
+            println!("the second signal: {status} after {:?}", began.elapsed());
+            assert!(began.elapsed() < seconds(1), "it took {:?}", began.elapsed());
+        } else {
+            println!("the first signal was enough: {}", daemon.wait_exit(seconds(1)));
+        }
+    });
+}

@@ -1,0 +1,354 @@
+//! The real binary, run from outside as people run it: an .inv in a directory of
+//! its own, signals, its log, its exit status and what /proc says of it. When a
+//! test fails, all of that is printed.
+
+use super::servers::{Kafka, Store, binary};
+use super::{check, directory, tail::Tail, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// As much of a log as a failing test shows, from its end.
+const SHOWN: usize = 64 << 10;
+
+/// The text of an .inv in the making.
+#[derive(Debug, Clone)]
+pub struct Inv {
+    sections: Vec<(String, Vec<(String, String)>)>,
+}
+
+impl Inv {
+    /// A log job as tests want it: alone in its group, lines as they came.
+    pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
+        let inv = Inv { sections: Vec::new() };
+        let inv = inv
+            .set("log_section", "broker_list", &kafka.address)
+            .set("log_section", "kafka['topics']", topics)
+            .set("log_section", "kafka['group']", group)
+            .set("log_section", "kafka['membership']", "alone")
+            .set("log_section", "log_handler['worker_num']", "2")
+            .set("log_section", "log_file['format']", "raw");
+        // From 0.11 on there may be transactions, which this client cannot filter.
+        if kafka.at_least(0, 11) { inv.job("kafka['isolation']", "read_uncommitted") } else { inv }
+    }
+
+    /// A key of the log job.
+    pub fn job(self, key: &str, value: &str) -> Inv {
+        self.set("log_section", key, value)
+    }
+
+    pub fn store(self, store: Store) -> Inv {
+        self.job("kafka['offsets']", store.name())
+    }
+
+    /// Sets a key, in the place of an earlier one of that name.
+    pub fn set(mut self, section: &str, key: &str, value: &str) -> Inv {
+        let at = self.sections.iter().position(|(name, _)| name == section).unwrap_or_else(|| {
+            self.sections.push((section.to_string(), Vec::new()));
+            self.sections.len() - 1
+        });
+        let keys = &mut self.sections[at].1;
+        keys.retain(|(name, _)| name != key);
+        keys.push((key.to_string(), value.to_string()));
+        self
+    }
+
+    /// Indented as the original is printed.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (section, keys) in &self.sections {
+            text += &format!("    [{section}]\n");
+            for (key, value) in keys {
+                text += &format!("    {key} = '{value}'\n");
+            }
+        }
+        text
+    }
+}
+
+/// A daemon and its directory. Dropping it kills it.
+pub struct Daemon {
+    pub dir: PathBuf,
+    pub file: PathBuf,
+    prefix: Vec<String>,
+    arguments: Vec<String>,
+    child: Option<Child>,
+    /// Where in the log the present run begins.
+    from: usize,
+}
+
+impl Daemon {
+    pub fn new(inv: &Inv) -> Daemon {
+        Daemon::with_text(&inv.text())
+    }
+
+    pub fn with_text(inv: &str) -> Daemon {
+        let dir = directory("daemon");
+        std::fs::write(dir.join("test.inv"), inv).unwrap();
+        let file = dir.join("consumer.log");
+        Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), child: None, from: 0 }
+    }
+
+    /// Starts it behind another command that becomes it.
+    pub fn behind(mut self, prefix: Vec<String>) -> Daemon {
+        self.prefix = prefix;
+        self
+    }
+
+    /// Where the test finds the log file, if not in the daemon's directory.
+    pub fn writes(mut self, file: PathBuf) -> Daemon {
+        self.file = file;
+        self
+    }
+
+    /// Flags before the .inv.
+    pub fn flags(mut self, flags: &[&str]) -> Daemon {
+        self.arguments = flags.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    // ---- Its life
+
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.from = self.whole_log().len();
+        let append =
+            |name: &str| OpenOptions::new().create(true).append(true).open(self.dir.join(name)).unwrap();
+        let mut words = self.prefix.clone();
+        words.push(binary().display().to_string());
+        words.extend(self.arguments.clone());
+        words.push(self.dir.join("test.inv").display().to_string());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(&self.dir).stdin(Stdio::null());
+        command.stdout(append("stdout")).stderr(append("stderr"));
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Starts it and waits until it says that it runs.
+    #[track_caller]
+    pub fn start_and_wait(&mut self) {
+        self.start();
+        self.wait_log("kafka_to_file: running", wait::seconds(30));
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.id() as i32).unwrap(), signal).unwrap();
+    }
+
+    /// kill -9, and gone when this returns.
+    pub fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub fn running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
+        wait::until("the daemon ends", limit, || !self.running());
+        self.child.take().expect("it was started").wait().unwrap()
+    }
+
+    /// TERM, and it ends with 0 in good time.
+    #[track_caller]
+    pub fn stop(&mut self) -> Duration {
+        let began = Instant::now();
+        self.signal(Signal::TERM);
+        let status = self.wait_exit(wait::seconds(25));
+        assert_eq!(status.code(), Some(0), "exit status after TERM");
+        began.elapsed()
+    }
+
+    // ---- What it says
+
+    fn whole_log(&self) -> String {
+        let bytes = std::fs::read(self.dir.join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The log of the present run, or of the last one.
+    pub fn log(&self) -> String {
+        self.whole_log().split_off(self.from)
+    }
+
+    pub fn log_lines(&self, phrase: &str) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(phrase)).map(str::to_string).collect()
+    }
+
+    /// Waits for a log line of the present run.
+    #[track_caller]
+    pub fn wait_log(&mut self, phrase: &str, limit: Duration) {
+        wait::until(&format!("a log line with {phrase:?}"), limit, || {
+            let there = self.log().contains(phrase);
+            assert!(there || self.running(), "the daemon ended before it logged {phrase:?}");
+            there
+        });
+    }
+
+    // ---- What it did
+
+    /// Waits until each partition's last record is in the file; what is there is not judged here.
+    #[track_caller]
+    pub fn wait_landed(&mut self, each: &[u64], limit: Duration) {
+        let mut tail = Tail::new(&self.file, each.len());
+        let total: u64 = each.iter().sum();
+        let landed = wait::within(limit, || {
+            assert!(self.running(), "the daemon ended");
+            tail.read() >= total && tail.next == each
+        });
+        if !landed {
+            let report = check::files(each, &[&self.file]).unwrap();
+            panic!("after {limit:?} not all is there: {report}\n{}", report.examples.join("\n"));
+        }
+    }
+
+    /// Waits until the file holds so many records, of whatever partition.
+    #[track_caller]
+    pub fn wait_landed_at_least(&mut self, records: u64, limit: Duration) {
+        let mut tail = Tail::new(&self.file, 0);
+        wait::until(&format!("{records} records in the file"), limit, || {
+            assert!(self.running(), "the daemon ended");
+            tail.read() >= records
+        });
+    }
+
+    /// The checker's word on the file.
+    #[track_caller]
+    pub fn assert_whole(&self, each: &[u64]) {
+        let report = check::files(each, &[&self.file]).unwrap();
+        assert!(report.whole(), "{report}\n{}", report.examples.join("\n"));
+    }
+
+    /// All has landed, it stops with 0, and the file is whole.
+    #[track_caller]
+    pub fn finish(&mut self, each: &[u64], limit: Duration) {
+        self.wait_landed(each, limit);
+        self.stop();
+        self.assert_whole(each);
+    }
+
+    // ---- What it costs
+
+    /// User and system time so far.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // The name in the second field may hold blanks; what follows its bracket does not.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        // Linux shows 100 ticks a second to programs, whatever it counts inside.
+        wait::millis(ticks * 10)
+    }
+
+    /// Resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The program that runs, as /proc knows it.
+    pub fn executable(&self) -> PathBuf {
+        std::fs::read_link(format!("/proc/{}/exe", self.id())).unwrap()
+    }
+
+    fn print_all(&self) {
+        for name in ["test.inv", "stdout", "stderr"] {
+            let bytes = std::fs::read(self.dir.join(name)).unwrap_or_default();
+            let shown = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).into_owned();
+            println!("---- {} ({} bytes)\n{shown}", self.dir.join(name).display(), bytes.len());
+        }
+        println!("---- files beside {}", self.file.display());
+        for entry in self.file.parent().and_then(|dir| dir.read_dir().ok()).into_iter().flatten().flatten() {
+            println!("{:>12} {}", entry.metadata().map_or(0, |data| data.len()), entry.path().display());
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let state = if self.running() { "running" } else { "not running" };
+            println!("---- the daemon is {state} as the test fails");
+            self.print_all();
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        // What a failed test leaves is for whoever looks into it.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// Runs the binary to its end, for what needs no running job.
+#[track_caller]
+pub fn run(arguments: &[&str]) -> Ran {
+    run_in(Path::new("."), arguments)
+}
+
+/// The same in a directory.
+#[track_caller]
+pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(binary());
+    command
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let ended = wait::within(wait::seconds(20), || child.try_wait().unwrap().is_some());
+    if !ended {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let ran = Ran::new(arguments, &output);
+    assert!(ended, "it still ran after 20 s: {ran:?}");
+    ran
+}
+
+/// What came of it. Shown whole by a failing test.
+#[derive(Debug)]
+pub struct Ran {
+    pub arguments: String,
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    fn new(arguments: &[&str], output: &Output) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        Ran { arguments: arguments.join(" "), status: output.status.code(), out, err }
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Ran {
+        let Ran { arguments, out, err, .. } = &self;
+        assert_eq!(self.status, Some(status), "pandad {arguments}\n---- stdout\n{out}\n---- stderr\n{err}");
+        self
+    }
+
+    /// Both streams hold this somewhere.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Ran {
+        let Ran { arguments, out, err, .. } = &self;
+        let there = out.contains(text) || err.contains(text);
+        assert!(there, "pandad {arguments} does not say {text:?}\n---- stdout\n{out}\n---- stderr\n{err}");
+        self
+    }
+}

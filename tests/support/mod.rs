@@ -1,0 +1,36 @@
+//! What the integration tests stand on: the real daemon, real servers, real
+//! producers, a disk that can be full, and the checker.
+
+pub mod check;
+pub mod daemon;
+pub mod disk;
+pub mod produce;
+pub mod servers;
+pub mod tail;
+pub mod wait;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The long forms: all versions, larger counts (`scripts/test --all`).
+pub fn all() -> bool {
+    std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
+}
+
+/// A name nobody else has: tests share brokers and run side by side.
+pub fn unique(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A directory of the test's own; whoever asks for it removes it.
+pub fn directory(stem: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(unique(&format!("pandad-{stem}")));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -1,0 +1,85 @@
+//! Runs tests/tools/produce.py: in the foreground, or beside the test as a
+//! paced stream. It vouches for each record's acknowledgement and offset; when
+//! it cannot, the test fails with its words.
+
+use super::servers::{Kafka, python};
+use super::{directory, wait};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What is to be produced.
+pub struct Produce {
+    command: Command,
+    stem: PathBuf,
+}
+
+impl Produce {
+    pub fn new(mode: &str, kafka: &Kafka, topic: &str, records: u64) -> Produce {
+        let mut command = python("produce.py");
+        command.args([mode, "--brokers", &kafka.address, "--version", &kafka.version, "--topic", topic]);
+        command.args(["--records", &records.to_string()]);
+        Produce { command, stem: directory("produce") }
+    }
+
+    pub fn seq(kafka: &Kafka, topic: &str, records: u64) -> Produce {
+        Produce::new("seq", kafka, topic, records)
+    }
+
+    /// Any of produce.py's options.
+    pub fn with(mut self, option: &str, value: impl ToString) -> Produce {
+        self.command.args([option, &value.to_string()]);
+        self
+    }
+
+    /// Produces and waits; gives what produce.py says of it.
+    #[track_caller]
+    pub fn run(self) -> serde_json::Value {
+        self.start().finish()
+    }
+
+    /// Produces beside the test.
+    pub fn start(mut self) -> Producing {
+        let open = |name: &str| File::create(self.stem.join(name)).unwrap();
+        self.command.stdin(Stdio::null()).stdout(open("out")).stderr(open("err"));
+        let child = self.command.spawn().unwrap();
+        Producing { child, stem: self.stem }
+    }
+}
+
+pub struct Producing {
+    child: Child,
+    stem: PathBuf,
+}
+
+impl Producing {
+    /// Is the stream still coming in?
+    pub fn running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the last acknowledgement.
+    #[track_caller]
+    pub fn finish(self) -> serde_json::Value {
+        self.finish_within(wait::seconds(300))
+    }
+
+    #[track_caller]
+    pub fn finish_within(mut self, limit: Duration) -> serde_json::Value {
+        let ended = wait::within(limit, || !self.running());
+        let read = |name: &str| std::fs::read_to_string(self.stem.join(name)).unwrap();
+        assert!(ended, "produce.py still runs after {limit:?}: {}", read("err"));
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "produce.py: {status}\n{}\n{}", read("out"), read("err"));
+        serde_json::from_str(&read("out")).unwrap()
+    }
+}
+
+impl Drop for Producing {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.stem);
+    }
+}
