@@ -192,7 +192,7 @@ mod tests {
     fn original_is_php_json() {
         assert_eq!(
             line(Format::Original, None, Some("a/é😀\u{7f}".as_bytes())),
-            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":4237741447,\"magic\":0,\"attr\":0,\
+            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\"attr\":0,\
              \"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
         );
         assert!(

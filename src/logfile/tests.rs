@@ -1,1 +1,321 @@
+//! The log file as its users see it: opened, appended to, killed at every point,
+//! opened again.
 
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::*;
+use crate::record::TopicPartition;
+
+/// A directory of its own, removed at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("pandad-logfile-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("out.log")
+    }
+
+    fn content(&self) -> String {
+        fs::read_to_string(self.log()).unwrap()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+/// Appends one line for each offset in [from, next).
+fn append(log: &mut LogFile, from: i64, next: i64) {
+    let lines: String = (from..next).map(|n| format!("line {n}\n")).collect();
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(lines.as_bytes());
+    let (index, landed) = log.ledger.landed(&partition()).unwrap();
+    assert_eq!(landed, from);
+    let last = Some(Landmark { offset: next - 1, fingerprint: next as u32 });
+    let change = Change { index, position: next, last };
+    log.writer.append(&[Piece { bytes: lines.as_bytes(), crc: &crc }], &[change]).unwrap();
+}
+
+fn settle(log: &mut LogFile) -> Vec<(TopicPartition, i64)> {
+    let checkpoint = log.writer.checkpoint();
+    log.settler.settle(checkpoint).unwrap().commits
+}
+
+/// Opened for the first time, with the partition placed at 0.
+fn fresh(dir: &Dir) -> LogFile {
+    let log = open(&dir.log(), true).unwrap();
+    assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, None);
+    log.ledger.place(&partition(), 0).unwrap();
+    log
+}
+
+/// Opened again after a kill: where reading goes on.
+fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
+    let log = open(&dir.log(), true).unwrap();
+    let position = log.ledger.resume(&partition(), committed, "").unwrap().position;
+    (log, position.unwrap_or(-1))
+}
+
+fn lines(count: i64) -> String {
+    (0..count).map(|n| format!("line {n}\n")).collect()
+}
+
+#[test]
+fn a_kill_after_the_write_doubles_nothing() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    append(&mut log, 3, 5);
+    drop(log);
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 5);
+    append(&mut log, 5, 6);
+    drop(log);
+    assert_eq!(again(&dir, None).1, 6);
+    assert_eq!(dir.content(), lines(6));
+}
+
+#[test]
+fn a_range_that_was_journalled_and_not_written_comes_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    let whole = dir.content().len() as u64;
+    append(&mut log, 3, 5);
+    drop(log);
+    // As if the kill had come before the second write.
+    OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(whole).unwrap();
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 3);
+    append(&mut log, 3, 5);
+    assert_eq!(dir.content(), lines(5));
+}
+
+#[test]
+fn a_torn_write_is_cut_and_comes_again() {
+    for cut in 1..14 {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 3);
+        let whole = dir.content().len() as u64;
+        append(&mut log, 3, 5);
+        drop(log);
+        OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(whole + cut).unwrap();
+        let (mut log, position) = again(&dir, None);
+        let first_line = 7;
+        assert_eq!(position, if cut == first_line * 2 { 5 } else { 3 }, "cut after {cut}");
+        append(&mut log, position, 6);
+        assert_eq!(dir.content(), lines(6));
+    }
+}
+
+#[test]
+fn bytes_that_are_not_what_was_written_come_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    append(&mut log, 3, 5);
+    drop(log);
+    // What a loss of power leaves: the right length, the wrong bytes.
+    let mut bytes = fs::read(dir.log()).unwrap();
+    let at = bytes.len() - 4;
+    bytes[at] = 0;
+    fs::write(dir.log(), bytes).unwrap();
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 3);
+    append(&mut log, 3, 5);
+    assert_eq!(dir.content(), lines(5));
+}
+
+#[test]
+fn somebody_elses_lines_stay() {
+    let dir = Dir::new();
+    fs::write(dir.log(), "from before, without an end").unwrap();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 1);
+    settle(&mut log);
+    drop(log);
+    let mut file = OpenOptions::new().append(true).open(dir.log()).unwrap();
+    file.write_all(b"a note").unwrap();
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 1);
+    append(&mut log, 1, 2);
+    // And while it runs.
+    file.write_all(b"another").unwrap();
+    append(&mut log, 2, 3);
+    drop(log);
+    assert_eq!(again(&dir, None).1, 3);
+    assert_eq!(dir.content(), "from before, without an end\nline 0\na note\nline 1\nanother\nline 2\n");
+}
+
+#[test]
+fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    let moved = dir.0.join("out.log.1");
+    fs::rename(dir.log(), &moved).unwrap();
+    append(&mut log, 2, 3);
+    drop(log);
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 3);
+    // Moved after the last write, with the process dead: adopted where it is.
+    append(&mut log, 3, 4);
+    drop(log);
+    fs::rename(dir.log(), dir.0.join("out.log.2")).unwrap();
+    let (mut log, position) = again(&dir, None);
+    assert_eq!(position, 4);
+    append(&mut log, 4, 5);
+    assert_eq!(dir.content(), "line 4\n");
+    assert_eq!(fs::read_to_string(moved).unwrap(), lines(2));
+}
+
+#[test]
+fn a_file_that_was_emptied_keeps_the_positions() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    settle(&mut log);
+    fs::write(dir.log(), "").unwrap();
+    append(&mut log, 2, 3);
+    settle(&mut log);
+    drop(log);
+    fs::write(dir.log(), "").unwrap();
+    assert_eq!(again(&dir, None).1, 3);
+}
+
+#[test]
+fn values_about_to_be_committed_are_known_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    assert_eq!(settle(&mut log), [(partition(), 2)]);
+    append(&mut log, 2, 3);
+    // Nothing more is committed before the answer.
+    assert_eq!(settle(&mut log), []);
+    assert!(!log.ledger.wants_commit());
+    log.ledger.committed(&[(partition(), 2)]);
+    assert!(log.ledger.wants_commit());
+    assert_eq!(log.ledger.take_commits().unwrap(), [(partition(), 3)]);
+    append(&mut log, 3, 9);
+    drop(log);
+    // Whether the answer to either commit was lost or not.
+    assert_eq!(again(&dir, Some(2)).1, 9);
+    assert_eq!(again(&dir, Some(3)).1, 9);
+    // Somebody else's value is gone to, back and forward, and from there on.
+    assert_eq!(again(&dir, Some(1)).1, 1);
+    assert_eq!(again(&dir, None).1, 1);
+    assert_eq!(again(&dir, Some(70)).1, 70);
+}
+
+#[test]
+fn the_journal_is_rewritten_again_and_again() {
+    let dir = Dir::new();
+    let mut log = open_sized(&dir.log(), false, 4096).unwrap();
+    log.ledger.place(&partition(), 0).unwrap();
+    for n in 0..1000 {
+        append(&mut log, n, n + 1);
+        if n % 7 == 0 {
+            settle(&mut log);
+            log.ledger.committed(&[]);
+        }
+        if n % 100 == 99 {
+            drop(log);
+            log = open_sized(&dir.log(), false, 4096).unwrap();
+            assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(n + 1));
+        }
+    }
+    assert_eq!(dir.content(), lines(1000));
+}
+
+#[test]
+fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
+    let dir = Dir::new();
+    let mut log = open_sized(&dir.log(), false, 4096).unwrap();
+    for n in 0..500 {
+        log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
+    }
+    log.ledger.place(&partition(), 0).unwrap();
+    append(&mut log, 0, 1);
+    drop(log);
+    let (log, position) = again(&dir, None);
+    assert_eq!(position, 1);
+    let far = log.ledger.resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, "").unwrap();
+    assert_eq!(far.position, Some(499));
+}
+
+#[test]
+fn a_second_writer_is_kept_off() {
+    let dir = Dir::new();
+    let log = fresh(&dir);
+    assert!(matches!(open(&dir.log(), true), Err(OpenError::Never(why)) if why.contains("another pandad")));
+    drop(log);
+    assert!(open(&dir.log(), true).is_ok());
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let dir = Dir::new();
+    fs::create_dir(dir.log()).unwrap();
+    assert!(matches!(open(&dir.log(), true), Err(OpenError::Never(why)) if why.contains("not a regular")));
+    let missing = dir.0.join("no/such/out.log");
+    assert!(matches!(open(&missing, true), Err(OpenError::Never(_))));
+}
+
+#[test]
+fn an_unreadable_journal_is_set_aside_and_nothing_is_cut() {
+    for garbage in [b"not a journal".to_vec(), vec![0; 8192], Vec::new()] {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 2);
+        drop(log);
+        let journal = dir.0.join("out.log.journal");
+        fs::write(&journal, &garbage).unwrap();
+        let (log, position) = again(&dir, None);
+        assert_eq!(position, -1);
+        drop(log);
+        assert_eq!(dir.content(), lines(2));
+        assert_eq!(fs::read(dir.0.join("out.log.journal.unreadable")).unwrap(), garbage);
+    }
+}
+
+#[test]
+fn a_torn_journal_is_read_up_to_where_it_is_whole() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    settle(&mut log);
+    append(&mut log, 2, 4);
+    drop(log);
+    let journal = dir.0.join("out.log.journal");
+    let whole = fs::read(&journal).unwrap();
+    let text = dir.content();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in (64..=end).rev().step_by(3).take(60) {
+        let mut torn = whole.clone();
+        torn[at] ^= 0x55;
+        fs::write(&journal, torn).unwrap();
+        fs::write(dir.log(), &text).unwrap();
+        // The file's inode stays the same, since it is written in place.
+        let (log, position) = again(&dir, None);
+        assert!([-1, 0, 2, 4].contains(&position), "at {at}: {position}");
+        drop(log);
+        let _ = fs::remove_file(dir.0.join("out.log.journal.unreadable"));
+    }
+}

@@ -42,10 +42,15 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Ends the run; the first fault is the one that is told.
+    /// Ends the run at once; the first fault is the one that is told.
     pub(super) fn fail(&self, fault: Fault) {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        self.end_with(fault);
         self.failed.store(true, SeqCst);
+    }
+
+    /// The run will have ended by this fault; what is in hand still lands and settles.
+    fn end_with(&self, fault: Fault) {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -128,7 +133,7 @@ where
     source.finish(Instant::now() + LEAVE);
     for stage in stages {
         if let Err(panic) = stage.join() {
-            run.fail(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
+            run.end_with(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
         }
     }
     let fault = run.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -161,9 +166,9 @@ fn drive<S: Source>(
         }
         match threads::contain(|| source.poll(Instant::now() + POLL, &mut items)) {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => return run.fail(fault),
+            Ok(Err(fault)) => return run.end_with(fault),
             Err(panic) => {
-                return run.fail(Fault::Wait(format!("the source panicked and is rebuilt: {panic}")));
+                return run.end_with(Fault::Wait(format!("the source panicked and is rebuilt: {panic}")));
             }
         }
         for item in items.drain(..) {

@@ -1,1 +1,262 @@
+//! The pipeline over in-memory parts that fail, panic and stall.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::report::Counters;
+use crate::shutdown::{self, StopHandle};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What the parts of one test share.
+#[derive(Default)]
+struct World {
+    /// What has landed and settled: (lane, number).
+    settled: Mutex<Vec<(u32, u64)>>,
+    landed: Mutex<Vec<(u32, u64)>>,
+    polled: AtomicU64,
+    /// Polled and not landed, in bytes, and the most there ever was.
+    held: AtomicU64,
+    most_held: AtomicU64,
+    sink_refuses: AtomicBool,
+    settle_fails: AtomicBool,
+    source_panics: AtomicBool,
+    finished: AtomicBool,
+    worker_faults: AtomicU64,
+    slow_worker: AtomicBool,
+}
+
+struct Numbers {
+    world: Arc<World>,
+    lanes: u32,
+    each: u64,
+    next: BTreeMap<u32, u64>,
+}
+
+impl Source for Numbers {
+    type Task = (u32, u64);
+    type Note = Vec<(u32, u64)>;
+
+    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+        assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
+        let before = items.len();
+        for lane in 0..self.lanes {
+            let next = self.next.entry(lane).or_default();
+            if *next < self.each {
+                items.push(Item { lane, bytes: 10, task: (lane, *next) });
+                *next += 1;
+                self.world.polled.fetch_add(1, SeqCst);
+                let held = self.world.held.fetch_add(10, SeqCst) + 10;
+                self.world.most_held.fetch_max(held, SeqCst);
+            }
+        }
+        if items.len() == before {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(MS));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, note: Self::Note) {
+        self.world.settled.lock().unwrap().extend(note);
+    }
+
+    fn finish(&mut self, _: Instant) {
+        self.world.finished.store(true, SeqCst);
+    }
+}
+
+struct Doubler(Arc<World>);
+
+impl Worker for Doubler {
+    type Task = (u32, u64);
+    type Outcome = (u32, u64);
+
+    fn work(&mut self, task: &(u32, u64)) -> Result<((u32, u64), u64), Fault> {
+        if self.0.slow_worker.load(SeqCst) {
+            std::thread::sleep(MS * (fastrand::u32(0..3)));
+        }
+        // Every third try fails, by a panic or by an error.
+        match self.0.worker_faults.fetch_sub(1, SeqCst) {
+            0 => self.0.worker_faults.store(0, SeqCst),
+            n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
+            n if n % 2 == 0 => panic!("this worker is told to"),
+            _ => return Err(Fault::Wait("this worker is told to fail".to_owned())),
+        }
+        Ok((*task, 10))
+    }
+}
+
+struct Shelf {
+    world: Arc<World>,
+    unsettled: Vec<(u32, u64)>,
+}
+
+impl Sink for Shelf {
+    type Outcome = (u32, u64);
+    type Note = Vec<(u32, u64)>;
+    type Checkpoint = Vec<(u32, u64)>;
+
+    fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Note>) -> Result<(), Fault> {
+        while let Some(outcome) = ready.front() {
+            if self.world.sink_refuses.load(SeqCst) {
+                return Err(Fault::Wait("no space left".to_owned()));
+            }
+            self.world.landed.lock().unwrap().push(*outcome);
+            self.world.held.fetch_sub(10, SeqCst);
+            self.unsettled.push(*outcome);
+            ready.pop_front();
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.unsettled.len() as u64 * 10
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
+    fn checkpoint(&mut self) -> Self::Checkpoint {
+        std::mem::take(&mut self.unsettled)
+    }
+}
+
+struct Clerk(Arc<World>);
+
+impl Settle for Clerk {
+    type Checkpoint = Vec<(u32, u64)>;
+    type Note = Vec<(u32, u64)>;
+
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Note, Fault> {
+        if self.0.settle_fails.load(SeqCst) {
+            return Err(Fault::Wait("fsync failed".to_owned()));
+        }
+        Ok(checkpoint)
+    }
+}
+
+struct Running {
+    world: Arc<World>,
+    counters: Arc<Counters>,
+    stop: StopHandle,
+    thread: crate::threads::Thread<Result<(), Fault>>,
+}
+
+fn start(world: World, lanes: u32, each: u64) -> Running {
+    let world = Arc::new(world);
+    let (handle, stop) = shutdown::pair();
+    let counters = Counters::shared();
+    let limits = Limits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
+    let (parts_world, run_counters) = (Arc::clone(&world), Arc::clone(&counters));
+    let thread = crate::threads::spawn("run", move || {
+        let world = parts_world;
+        let worker_world = Arc::clone(&world);
+        let parts = Parts {
+            source: Numbers { world: Arc::clone(&world), lanes, each, next: BTreeMap::new() },
+            build_worker: move || Doubler(Arc::clone(&worker_world)),
+            sink: Shelf { world: Arc::clone(&world), unsettled: Vec::new() },
+            settle: Clerk(world),
+        };
+        run("test_job", &limits, parts, &stop, &run_counters)
+    })
+    .unwrap();
+    Running { world, counters, stop: handle, thread }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never so: {what}");
+        std::thread::sleep(MS);
+    }
+}
+
+/// Every lane whole and in order.
+fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
+    for lane in 0..lanes {
+        let numbers: Vec<u64> = list.iter().filter(|(l, _)| *l == lane).map(|(_, n)| *n).collect();
+        assert_eq!(numbers, (0..each).collect::<Vec<u64>>(), "lane {lane}");
+    }
+}
+
+#[test]
+fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
+    let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
+    let running = start(world, 3, 50);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 3, 50);
+    assert_in_order(&running.world.settled.lock().unwrap(), 3, 50);
+    assert!(running.world.finished.load(SeqCst));
+    assert!(running.counters.panics.load(SeqCst) > 0);
+}
+
+#[test]
+fn the_first_stop_settles_what_was_polled() {
+    let running = start(World { slow_worker: true.into(), ..World::default() }, 2, u64::MAX);
+    wait_until("some landed", || running.world.landed.lock().unwrap().len() > 20);
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    let settled = running.world.settled.lock().unwrap().len() as u64;
+    assert_eq!(settled, running.world.polled.load(SeqCst));
+}
+
+#[test]
+fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    std::thread::sleep(MS * 30);
+    // The budget is 200, and one poll may overshoot it.
+    assert!(running.world.most_held.load(SeqCst) <= 220, "{:?}", running.world.most_held);
+    running.world.sink_refuses.store(false, SeqCst);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
+    assert!(!running.counters.disk_refuses.load(SeqCst));
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+}
+
+#[test]
+fn a_stop_while_the_sink_refuses_ends_at_once() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    running.stop.quiet();
+    let asked = Instant::now();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert!(asked.elapsed() < Duration::from_secs(4));
+    assert_eq!(running.world.settled.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn a_settle_fault_ends_the_run_to_be_built_again() {
+    let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
+    assert_eq!(running.thread.join(), Ok(Err(Fault::Wait("fsync failed".to_owned()))));
+    assert!(running.world.settled.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
+    let running = start(World::default(), 1, u64::MAX);
+    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
+    running.world.source_panics.store(true, SeqCst);
+    let ended = running.thread.join().unwrap();
+    assert!(matches!(&ended, Err(Fault::Wait(why)) if why.contains("the source is told to")), "{ended:?}");
+    let settled = running.world.settled.lock().unwrap().len() as u64;
+    assert_eq!(settled, running.world.polled.load(SeqCst));
+}
+
+#[test]
+fn the_second_stop_ends_what_the_first_would_wait_for() {
+    let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
+    wait_until("it fails", || running.counters.panics.load(SeqCst) > 0);
+    running.stop.quiet();
+    std::thread::sleep(MS * 20);
+    assert!(!running.thread.is_finished(), "workers never see the first stop");
+    running.stop.now();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+}
