@@ -92,7 +92,7 @@ fn the_effective_configuration_is_one_that_is_read_again() {
 #[test]
 fn passwords_are_masked_and_the_mask_is_refused() {
     let secret = "hunter2-and-more";
-    let (_dir, path) = inv(&format!("{GOOD}\n[redis_env_section]\nredis_list['password']='{secret}'\n"));
+    let (_dir, path) = inv(&format!("{GOOD}\n[clearCache_section]\n[redis_env_section]\nredis_list['password']='{secret}'\n"));
     let shown = run(&["-T", &path]).expect(0);
     assert!(!shown.out.contains(secret) && !shown.err.contains(secret), "the password is shown");
     assert!(shown.out.contains("redis_list['password']"), "{}", shown.out);

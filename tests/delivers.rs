@@ -131,8 +131,8 @@ fn a_state_line_each_minute() {
     Produce::seq(&kafka, &topic, 1000).run();
     let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("state")));
     daemon.start();
-    daemon.wait_log("kafka_to_file: state", wait::seconds(70));
-    let lines = daemon.log_lines("kafka_to_file: state");
+    daemon.wait_log("kafka_to_file: state:", wait::seconds(70));
+    let lines = daemon.log_lines("kafka_to_file: state:");
     assert!(lines[0].contains("1000"), "it does not tell of its 1000 records: {}", lines[0]);
     println!("{}", lines[0]);
     daemon.finish(&[1000], wait::seconds(5));
