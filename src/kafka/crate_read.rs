@@ -13,8 +13,13 @@ use super::crate_client::{Trouble, guarded};
 use super::crate_reply::{Reply, Seen};
 use crate::record::TopicPartition;
 
-/// What is asked for at first, in bytes: a broker's largest ordinary record and some.
-pub(super) const FIRST_BYTES: i32 = 1024 * 1024 + 64 * 1024;
+/// What is asked for at first, in bytes.
+pub(super) const FIRST_BYTES: i32 = 64 * 1024;
+/// What is asked for of a partition that has much, in bytes: a broker's largest
+/// ordinary record and some.
+pub(super) const FULL_BYTES: i32 = 1024 * 1024 + 64 * 1024;
+/// What is asked for at least, in bytes.
+pub(super) const LEAST_BYTES: i32 = 4 * 1024;
 /// What is asked for at most, in bytes, when nothing came although there is something.
 pub(super) const MOST_BYTES: i32 = 128 * 1024 * 1024;
 /// The smallest entry of a message set, in bytes: offset, size, and an empty message

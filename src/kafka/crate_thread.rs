@@ -11,7 +11,7 @@ use kafka_crate::error::KafkaCode;
 
 use super::crate_client::{Connector, IDLE, Trouble, load_metadata};
 use super::crate_fetch::Pulse;
-use super::crate_read::{self, Check, FIRST_BYTES, MOST_BYTES, Read};
+use super::crate_read::{self, Check, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
 use super::{Begin, Cluster, Event, Fetched, Payload};
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -273,7 +273,7 @@ fn turn(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> 
     match crate_read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
         Read::Records(reply, seen) => {
             let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
-            wanted.max_bytes = FIRST_BYTES;
+            wanted.max_bytes = next_size(seen.bytes);
             if wanted.landmarks.len() >= LANDMARKS {
                 wanted.landmarks.remove(0);
             }
@@ -293,6 +293,15 @@ fn turn(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> 
         Read::OutOfRange => out_of_range(client, wanted),
         Read::Leaderless => Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
     }
+}
+
+/// What to ask for after a reply with this many bytes of records.
+///
+/// Of a compressed reply the crate returns one batch and drops the rest, so asking for
+/// much more than one batch has the broker read, convert and send in vain; and a reply
+/// that was filled lets the next be twice as large.
+fn next_size(came: u64) -> i32 {
+    i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(LEAST_BYTES, FULL_BYTES)
 }
 
 /// Resolves where to begin. `Some`: there is something to tell first.
