@@ -92,7 +92,10 @@ fn the_effective_configuration_is_one_that_is_read_again() {
 #[test]
 fn passwords_are_masked_and_the_mask_is_refused() {
     let secret = "hunter2-and-more";
-    let (_dir, path) = inv(&format!("{GOOD}\n[clearCache_section]\n[redis_env_section]\nredis_list['password']='{secret}'\n"));
+    let redis = "redis_kv_expire['host']='127.0.0.1'\nredis_list['host']='127.0.0.1'";
+    let (_dir, path) = inv(&format!(
+        "{GOOD}\n[clearCache_section]\n[redis_env_section]\n{redis}\nredis_list['password']='{secret}'\n"
+    ));
     let shown = run(&["-T", &path]).expect(0);
     assert!(!shown.out.contains(secret) && !shown.err.contains(secret), "the password is shown");
     assert!(shown.out.contains("redis_list['password']"), "{}", shown.out);
