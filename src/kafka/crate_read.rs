@@ -76,7 +76,7 @@ fn fetch(
 ) -> Result<Result<(Reply, Seen), Read>, Trouble> {
     let request = FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
     let reply = Reply::new(guarded(|| client.fetch_messages_for_partition(&request))?, from);
-    match reply.look() {
+    match reply.look(partition) {
         Ok(Some(seen)) => Ok(Ok((reply, seen))),
         Ok(None) => Ok(Err(Read::Leaderless)),
         Err(Trouble::Code(KafkaCode::OffsetOutOfRange)) => Ok(Err(Read::OutOfRange)),

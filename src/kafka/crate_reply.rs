@@ -3,7 +3,7 @@
 use kafka_crate::client::fetch::{Data, Message, Response};
 
 use super::crate_client::Trouble;
-use crate::record::Record;
+use crate::record::{Record, TopicPartition};
 
 /// A reply that was asked for one partition only.
 pub struct Reply {
@@ -32,18 +32,21 @@ impl Reply {
     }
 
     /// `None`: the crate asked nobody, because no leader is known.
-    pub(super) fn look(&self) -> Result<Option<Seen>, Trouble> {
-        for response in &self.responses {
-            for topic in response.topics() {
-                if let Some(partition) = topic.partitions().first() {
-                    return match partition.data() {
-                        Ok(data) => Ok(Some(self.summarise(data))),
-                        Err(error) => Err(Trouble::of(&error)),
-                    };
-                }
-            }
+    ///
+    /// The crate does not compare correlation ids, so a reply may be the answer to an
+    /// earlier question: one about another partition ends the client.
+    pub(super) fn look(&self, asked: &TopicPartition) -> Result<Option<Seen>, Trouble> {
+        let answers = self.responses.iter().flat_map(|response| response.topics());
+        let mut answers = answers.flat_map(|topic| topic.partitions().iter().map(move |one| (topic, one)));
+        let Some((topic, partition)) = answers.next() else { return Ok(None) };
+        let fits = topic.topic() == &*asked.topic && partition.partition() == asked.partition;
+        if !fits || answers.next().is_some() {
+            return Err(Trouble::Client("a reply was to another question".to_owned()));
         }
-        Ok(None)
+        match partition.data() {
+            Ok(data) => Ok(Some(self.summarise(data))),
+            Err(error) => Err(Trouble::of(&error)),
+        }
     }
 
     fn summarise(&self, data: &Data<'_>) -> Seen {

@@ -185,7 +185,7 @@ impl<K: Sink> Landing<K> {
             // The source is gone only when the run has ended.
             let _gone = self.notes.send(note);
         }
-        if self.sink.unsettled() > 0 && self.since.is_none() {
+        if (self.sink.unsettled() > 0 || landed.is_err()) && self.since.is_none() {
             self.since = Some(Instant::now());
             self.show_oldest();
         }
