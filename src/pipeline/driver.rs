@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) name: String,
     pub(super) stop: Stop,
     pub(super) counters: Arc<Counters>,
+    /// Whether the sink is waiting to land what it has: reading on would only pile it up.
+    pub(super) refused: AtomicBool,
     failed: AtomicBool,
     fault: Mutex<Option<Fault>>,
 }
@@ -87,6 +89,7 @@ where
         name: name.to_owned(),
         stop: stop.clone(),
         counters: Arc::clone(counters),
+        refused: AtomicBool::new(false),
         failed: AtomicBool::new(false),
         fault: Mutex::new(None),
     });
@@ -154,7 +157,7 @@ fn drive<S: Source>(
         for note in notes.try_iter() {
             source.note(note);
         }
-        if !budget.has_room() {
+        if !budget.has_room() || run.refused.load(SeqCst) {
             // Notes are heard meanwhile: commits go on while the disk is full.
             select! {
                 recv(notes) -> note => if let Ok(note) = note { source.note(note) },

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -195,15 +195,20 @@ impl<K: Sink> Landing<K> {
                 self.retry_at = None;
                 self.backoff.reset();
                 self.outage.up("written again");
-                self.run.counters.disk_refuses.store(false, Relaxed);
+                self.refuse(false);
             }
             Err(Fault::Wait(why)) => {
                 self.outage.down(&why);
-                self.run.counters.disk_refuses.store(true, Relaxed);
+                self.refuse(true);
                 self.retry_at = Some(Instant::now() + self.backoff.pause());
             }
             Err(never) => self.run.fail(never),
         }
+    }
+
+    fn refuse(&self, refused: bool) {
+        self.run.refused.store(refused, SeqCst);
+        self.run.counters.disk_refuses.store(refused, Relaxed);
     }
 
     /// Settle when starved or full, never more often than the least time between two.
