@@ -188,7 +188,7 @@ kafka_topic() {
     read -r -a target <<<"$(admin_target "$set" "$version")"
     case $verb in
     create)
-        [ $# -ge 2 ] || die 'topic NAME create TOPIC PARTITIONS [--config k=v]... [--replication-factor N]'
+        [[ ${2:-} =~ ^[0-9]+$ ]] || die 'topic SET create TOPIC PARTITIONS [FLAG]...'
         local topic=$1 partitions=$2
         shift 2
         [[ " $* " == *' --replication-factor '* || " $* " == *' --replica-assignment '* ]] ||
