@@ -92,7 +92,10 @@ fn what_somebody_else_appended_is_ended_and_not_cut() {
     assert_eq!(case.daemon.log_lines("32 bytes are somebody else's and stay").len(), 1);
     case.daemon.stop();
     let after = std::fs::read(&case.daemon.file).unwrap();
-    assert!(after.starts_with(&before) && after[before.len()] == b'\n', "the foreign line was not just ended");
+    assert!(
+        after.starts_with(&before) && after[before.len()] == b'\n',
+        "the foreign line was not just ended"
+    );
     let report = check::files(&[2000], &[&case.daemon.file]).unwrap();
     let found = (report.missing, report.doubled, report.torn, report.disordered);
     assert_eq!(found, (0, 0, 1, 0), "only the foreign line: {:#?}", report.examples);

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::journal::{CHECKED, FileId, Mark};
+use super::journal::{CHECKED, FileId, Mark, Session};
 use super::state::State;
 
 /// How much is read at a time when a range is checked.
@@ -44,15 +44,15 @@ pub(super) fn open(path: &Path) -> io::Result<Opened> {
 
 /// Compares the file with the journal: adopts, cuts a torn rest, and returns the
 /// file as it is to be appended to. `state` then holds what has landed, with a mark at the
-/// file's end that is to be written to the journal.
-pub(super) fn adopt(path: &Path, state: &mut State) -> io::Result<Opened> {
+/// file's end that is to be written to the journal. `boot` is the kernel's boot id.
+pub(super) fn adopt(path: &Path, state: &mut State, boot: Option<u128>) -> io::Result<Opened> {
     let mut opened = open(path)?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
-            adopt_file(path, &mut opened, &mark, state)?;
+            adopt_file(path, &mut opened, &mark, state, boot)?;
         } else if let Some((moved, mut file)) = find_moved(path, mark.file)? {
             log::info!("{}: was moved to {} meanwhile", path.display(), moved.display());
-            adopt_file(&moved, &mut file, &mark, state)?;
+            adopt_file(&moved, &mut file, &mark, state, boot)?;
             file.file.sync_data()?;
         } else {
             log::warn!(
@@ -65,13 +65,21 @@ pub(super) fn adopt(path: &Path, state: &mut State) -> io::Result<Opened> {
     end_torn_line(path, &mut opened)?;
     // What was adopted may be in the page cache only, and the mark says durable.
     opened.file.sync_data()?;
+    // An unknown boot is never the same one.
+    state.session = Some(Session { boot: boot.unwrap_or_default(), closed: false });
     let before = crc32fast::hash(&opened.tail);
     let sequence = state.next_sequence() - 1;
     state.mark = Some(Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() });
     Ok(opened)
 }
 
-fn adopt_file(path: &Path, opened: &mut Opened, mark: &Mark, state: &mut State) -> io::Result<()> {
+fn adopt_file(
+    path: &Path,
+    opened: &mut Opened,
+    mark: &Mark,
+    state: &mut State,
+    boot: Option<u128>,
+) -> io::Result<()> {
     let shown = path.display();
     if opened.end < mark.end {
         log::warn!(
@@ -86,7 +94,14 @@ fn adopt_file(path: &Path, opened: &mut Opened, mark: &Mark, state: &mut State) 
         return Ok(());
     }
     let ranges: Vec<_> = state.recent.drain(..).collect();
-    let reach = ranges.iter().map(|range| range.to).max().unwrap_or(mark.end);
+    // Where our bytes may reach to. The kernel writes pages back in any order, so what
+    // a loss of power leaves may hold lines whose range never got to the disk.
+    let reach = match state.session {
+        Some(session) if session.closed || Some(session.boot) == boot => {
+            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
+        }
+        _ => u64::MAX,
+    };
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;

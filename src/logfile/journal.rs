@@ -85,8 +85,30 @@ pub struct Mark {
     pub end: u64,
     /// CRC-32 of the 4 KiB before the end.
     pub before: u32,
-    /// What is about to be committed: partition by number, and value.
-    pub commits: Vec<(u32, i64)>,
+    /// What is about to be committed.
+    pub commits: Vec<Commit>,
+}
+
+/// A value that is about to be committed without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// Which partition, by its number in this journal.
+    pub index: u32,
+    /// The value that this run's last commit was acknowledged with: what was committed
+    /// before that can no longer be what the group holds.
+    pub acknowledged: Option<i64>,
+    /// The value.
+    pub value: i64,
+}
+
+/// A run of the program, as far as it bears on what the file may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// The kernel's boot id. After another boot, lines may be on the disk whose ranges
+    /// are not; within one boot, nothing of ours is in the file that is not journalled.
+    pub boot: u128,
+    /// Whether the run ended with everything settled: then nothing of ours is unjournalled.
+    pub closed: bool,
 }
 
 /// One entry of the journal.
@@ -98,11 +120,14 @@ pub enum Entry {
     Range(Range),
     /// A settling.
     Mark(Mark),
+    /// A run began, or ended cleanly.
+    Session(Session),
 }
 
 const PARTITION: u8 = 1;
 const RANGE: u8 = 2;
 const MARK: u8 = 3;
+const SESSION: u8 = 4;
 
 impl Entry {
     /// Appends the entry's payload.
@@ -134,10 +159,17 @@ impl Entry {
                 out.extend_from_slice(&mark.sequence.to_be_bytes());
                 encode_place(out, mark.file, mark.end, mark.before);
                 encode_count(out, mark.commits.len());
-                for (index, value) in &mark.commits {
-                    out.extend_from_slice(&index.to_be_bytes());
-                    out.extend_from_slice(&value.to_be_bytes());
+                for commit in &mark.commits {
+                    out.extend_from_slice(&commit.index.to_be_bytes());
+                    out.push(u8::from(commit.acknowledged.is_some()));
+                    out.extend_from_slice(&commit.acknowledged.unwrap_or(0).to_be_bytes());
+                    out.extend_from_slice(&commit.value.to_be_bytes());
                 }
+            }
+            Entry::Session(session) => {
+                out.push(SESSION);
+                out.extend_from_slice(&session.boot.to_be_bytes());
+                out.push(u8::from(session.closed));
             }
         }
     }
@@ -149,6 +181,10 @@ impl Entry {
             PARTITION => Entry::Partition(reader.u32()?, decode_state(&mut reader)?),
             RANGE => Entry::Range(decode_range(&mut reader)?),
             MARK => Entry::Mark(decode_mark(&mut reader)?),
+            SESSION => {
+                let boot = u128::from_be_bytes(reader.array()?);
+                Entry::Session(Session { boot, closed: reader.u8()? != 0 })
+            }
             _ => return None,
         };
         reader.0.is_empty().then_some(entry)
@@ -235,7 +271,12 @@ fn decode_mark(reader: &mut Reader<'_>) -> Option<Mark> {
         file: decode_file(reader)?,
         end: reader.u64()?,
         before: reader.u32()?,
-        commits: reader.list(|reader| Some((reader.u32()?, reader.i64()?)))?,
+        commits: reader.list(|reader| {
+            let index = reader.u32()?;
+            let known = reader.u8()? != 0;
+            let acknowledged = Some(reader.i64()?).filter(|_| known);
+            Some(Commit { index, acknowledged, value: reader.i64()? })
+        })?,
     })
 }
 
@@ -321,12 +362,18 @@ pub(super) mod tests {
                 .prop_map(|(sequence, file, (from, to, crc, before), changes)| {
                     Entry::Range(Range { sequence, file, from, to, crc, before, changes })
                 });
-        let mark =
-            (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(any::<(u32, i64)>(), 0..5))
-                .prop_map(|(sequence, file, (end, before), commits)| {
-                    Entry::Mark(Mark { sequence, file, end, before, commits })
-                });
-        prop_oneof![(any::<u32>(), state()).prop_map(|(i, s)| Entry::Partition(i, s)), range, mark]
+        let commit = any::<(u32, Option<i64>, i64)>().prop_map(|(index, acknowledged, value)| Commit {
+            index,
+            acknowledged,
+            value,
+        });
+        let session =
+            any::<(u128, bool)>().prop_map(|(boot, closed)| Entry::Session(Session { boot, closed }));
+        let mark = (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(commit, 0..5))
+            .prop_map(|(sequence, file, (end, before), commits)| {
+                Entry::Mark(Mark { sequence, file, end, before, commits })
+            });
+        prop_oneof![(any::<u32>(), state()).prop_map(|(i, s)| Entry::Partition(i, s)), range, mark, session]
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::area::{Area, Refused};
-use super::journal::{Change, Entry, Landmark, Mark, PartitionState, Range};
+use super::journal::{Change, Commit, Entry, Landmark, Mark, PartitionState, Range, Session};
 use super::resume::{self, Known, Start};
 use super::state::State;
 use crate::record::TopicPartition;
@@ -27,6 +27,8 @@ struct Inner {
     landed: HashMap<u32, i64>,
     /// What the group is known to hold.
     acknowledged: HashMap<u32, i64>,
+    /// What this run's own commits were acknowledged with.
+    own: HashMap<u32, i64>,
     /// Whether values were handed out for committing and no answer has come yet.
     committing: bool,
 }
@@ -49,8 +51,14 @@ pub struct Settled {
 
 impl Ledger {
     pub(super) fn new(area: Area, state: State) -> Self {
-        let inner =
-            Inner { area, state, landed: HashMap::new(), acknowledged: HashMap::new(), committing: false };
+        let inner = Inner {
+            area,
+            state,
+            landed: HashMap::new(),
+            acknowledged: HashMap::new(),
+            own: HashMap::new(),
+            committing: false,
+        };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -140,6 +148,7 @@ impl Ledger {
         for (partition, value) in values {
             if let Some((index, _)) = inner.state.find(partition) {
                 inner.acknowledged.insert(index, *value);
+                inner.own.insert(index, *value);
             }
         }
         inner.committing = false;
@@ -155,6 +164,22 @@ impl Ledger {
         let (settled, journal) = self.mark(mark)?;
         journal.sync_data()?;
         Ok(settled.commits)
+    }
+
+    /// The run ends: if everything has settled, the next start knows that nothing of
+    /// ours is in the file but what is journalled.
+    ///
+    /// # Errors
+    /// The journal's disk; the next start then looks more closely.
+    pub fn close(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        match inner.state.session {
+            Some(session) if inner.state.recent.is_empty() => {
+                inner.write(Entry::Session(Session { closed: true, ..session }))?;
+                inner.area.file().sync_data()
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -179,7 +204,12 @@ impl Ledger {
     pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Arc<File>)> {
         let mut inner = self.lock();
         let after = if inner.committing { Vec::new() } else { inner.to_commit(mark.sequence) };
-        mark.commits.clone_from(&after);
+        let commit = |(index, value): &(u32, i64)| Commit {
+            index: *index,
+            acknowledged: inner.own.get(index).copied(),
+            value: *value,
+        };
+        mark.commits = after.iter().map(commit).collect();
         inner.write_mark(mark)?;
         inner.committing |= !after.is_empty();
         let named = |(index, position): (u32, i64)| {

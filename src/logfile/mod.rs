@@ -60,10 +60,10 @@ pub struct Lock {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, sync: bool) -> Result<LogFile, OpenError> {
-    open_sized(path, sync, area::HALF)
+    open_with(path, sync, area::HALF, boot_id())
 }
 
-fn open_sized(path: &Path, sync: bool, half: u64) -> Result<LogFile, OpenError> {
+fn open_with(path: &Path, sync: bool, half: u64, boot: Option<u128>) -> Result<LogFile, OpenError> {
     check_path(path)?;
     let lock = lock(path)?;
     let at = with_suffix(path, ".journal");
@@ -81,12 +81,18 @@ fn open_sized(path: &Path, sync: bool, half: u64) -> Result<LogFile, OpenError> 
             )));
         }
     };
-    let opened = adopt::adopt(path, &mut state).map_err(|error| sort(path, &error))?;
+    let opened = adopt::adopt(path, &mut state, boot).map_err(|error| sort(path, &error))?;
     let snapshot = state.snapshot();
     let area = start_journal(&at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
     let ledger = Ledger::new(area, state);
     let writer = Writer::new(path, ledger.clone(), opened);
     Ok(LogFile { writer, settler: Settler { ledger: ledger.clone(), sync }, ledger, lock })
+}
+
+/// A number that is another one after each boot.
+fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
 }
 
 /// Each start begins with a snapshot of what was adopted, so that no entry from

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::journal::{Change, Entry, Mark, PartitionState, Range};
+use super::journal::{Change, Entry, Mark, PartitionState, Range, Session};
 use crate::record::TopicPartition;
 
 /// How many landmarks and how many committed values are kept of a partition.
@@ -17,6 +17,8 @@ pub(super) struct State {
     numbers: HashMap<TopicPartition, u32>,
     /// The last mark.
     pub(super) mark: Option<Mark>,
+    /// The run that wrote last.
+    pub(super) session: Option<Session>,
     /// The ranges after it, in order: written, perhaps not durable.
     pub(super) recent: VecDeque<Range>,
 }
@@ -45,13 +47,17 @@ impl State {
                         self.settle(&range.changes);
                     }
                 }
-                for (index, value) in &mark.commits {
-                    if let Some(partition) = self.partitions.get_mut(index) {
-                        push_kept(&mut partition.committed, *value);
+                for commit in &mark.commits {
+                    if let Some(partition) = self.partitions.get_mut(&commit.index) {
+                        if let Some(acknowledged) = commit.acknowledged {
+                            partition.committed = vec![acknowledged];
+                        }
+                        push_kept(&mut partition.committed, commit.value);
                     }
                 }
                 self.mark = Some(mark);
             }
+            Entry::Session(session) => self.session = Some(session),
         }
     }
 
@@ -89,7 +95,8 @@ impl State {
         let partitions = self.partitions.iter().map(|(i, state)| Entry::Partition(*i, state.clone()));
         // The committed values are in the partitions' states already.
         let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
-        partitions.chain(mark).chain(self.recent.iter().cloned().map(Entry::Range)).collect()
+        let session = self.session.map(Entry::Session);
+        partitions.chain(session).chain(mark).chain(self.recent.iter().cloned().map(Entry::Range)).collect()
     }
 }
 
@@ -105,7 +112,7 @@ fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journal::{FileId, Landmark};
+    use super::super::journal::{Commit, FileId, Landmark};
     use super::*;
 
     fn partition(index: u32, position: i64) -> Entry {
@@ -123,6 +130,8 @@ mod tests {
     }
 
     fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> Entry {
+        let commit = |(index, value)| Commit { index, acknowledged: None, value };
+        let commits = commits.into_iter().map(commit).collect();
         Entry::Mark(Mark { sequence, file: FileId { device: 1, inode: 2 }, end: 9, before: 0, commits })
     }
 

@@ -227,7 +227,7 @@ fn values_about_to_be_committed_are_known_again() {
 #[test]
 fn the_journal_is_rewritten_again_and_again() {
     let dir = Dir::new();
-    let mut log = open_sized(&dir.log(), false, 4096).unwrap();
+    let mut log = open_with(&dir.log(), false, 4096, None).unwrap();
     log.ledger.place(&partition(), 0).unwrap();
     for n in 0..1000 {
         append(&mut log, n, n + 1);
@@ -237,7 +237,7 @@ fn the_journal_is_rewritten_again_and_again() {
         }
         if n % 100 == 99 {
             drop(log);
-            log = open_sized(&dir.log(), false, 4096).unwrap();
+            log = open_with(&dir.log(), false, 4096, None).unwrap();
             assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(n + 1));
         }
     }
@@ -247,7 +247,7 @@ fn the_journal_is_rewritten_again_and_again() {
 #[test]
 fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     let dir = Dir::new();
-    let mut log = open_sized(&dir.log(), false, 4096).unwrap();
+    let mut log = open_with(&dir.log(), false, 4096, None).unwrap();
     for n in 0..500 {
         log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
     }
@@ -258,6 +258,46 @@ fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     assert_eq!(position, 1);
     let far = log.ledger.resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, "").unwrap();
     assert_eq!(far.position, Some(499));
+}
+
+/// After a loss of power: the lines got to the disk and their range did not.
+#[test]
+fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
+    for (boot, closed, expected) in [(2, false, ""), (1, false, "line 2\n"), (2, true, "line 2\n")] {
+        let dir = Dir::new();
+        let start = |boot| open_with(&dir.log(), true, area::HALF, Some(boot)).unwrap();
+        let mut log = start(1);
+        log.ledger.place(&partition(), 0).unwrap();
+        append(&mut log, 0, 2);
+        settle(&mut log);
+        if closed {
+            log.ledger.close().unwrap();
+        }
+        let journal = fs::read(dir.0.join("out.log.journal")).unwrap();
+        append(&mut log, 2, 3);
+        drop(log);
+        fs::write(dir.0.join("out.log.journal"), journal).unwrap();
+        let log = start(boot);
+        assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(2));
+        assert_eq!(dir.content(), lines(2) + expected, "boot {boot}, closed {closed}");
+    }
+}
+
+#[test]
+fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    for next in 1..=3 {
+        append(&mut log, next - 1, next);
+        assert_eq!(settle(&mut log), [(partition(), next)]);
+        log.ledger.committed(&[(partition(), next)]);
+    }
+    append(&mut log, 3, 9);
+    drop(log);
+    assert_eq!(again(&dir, Some(3)).1, 9);
+    // The commit of 3 began after 2 was acknowledged, so 1 is somebody's reset.
+    assert_eq!(again(&dir, Some(2)).1, 9);
+    assert_eq!(again(&dir, Some(1)).1, 1);
 }
 
 #[test]

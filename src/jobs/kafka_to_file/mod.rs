@@ -108,6 +108,7 @@ impl Job for KafkaToFile {
         let fetch = Box::new(CrateFetch::new(self.cluster()));
         let place = Box::new(self.place()?);
         let start = self.section.kafka.start;
+        let closing = ledger.clone();
         let worker_buffers = buffers.clone();
         let path = self.section.log_file.path.clone();
         let parts = Parts {
@@ -127,7 +128,11 @@ impl Job for KafkaToFile {
             self.section.kafka.topics.join(", "),
             self.section.log_file.path.display()
         );
-        pipeline::run(NAME, &limits, parts, stop, &self.counters)
+        let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
+        if let Err(error) = closing.close() {
+            log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+        }
+        ended
     }
 }
 
