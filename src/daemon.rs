@@ -85,7 +85,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
                 log::error!("{}: failed for good: {why}", job.name());
                 return Some(why);
             }
-            Err(Fault::Wait(why)) => {
+            Err(Fault::Wait(why) | Fault::Rebuild(why)) => {
                 if began.elapsed() > HEALTHY {
                     backoff.reset();
                     outage.up("ran again");

@@ -55,12 +55,36 @@ impl Trouble {
     }
 }
 
-/// Calls into the crate and contains its panics.
-pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Trouble> {
-    match threads::contain(call) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Trouble::of(&error)),
-        Err(panic) => Err(Trouble::Client(format!("the kafka crate panicked: {panic}"))),
+/// The crate's client, each call contained, and the caller's watchdog fed after it.
+pub(super) struct Client {
+    kafka: KafkaClient,
+    beat: Box<dyn Fn() + Send>,
+}
+
+impl Client {
+    /// Calls into the crate and contains its panics.
+    pub(super) fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut KafkaClient) -> Result<T, Error>,
+    ) -> Result<T, Trouble> {
+        let kafka = &mut self.kafka;
+        let answer = match threads::contain(|| call(kafka)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Trouble::of(&error)),
+            Err(panic) => Err(Trouble::Client(format!("the kafka crate panicked: {panic}"))),
+        };
+        (self.beat)();
+        answer
+    }
+
+    /// Loads the topics' metadata.
+    pub(super) fn load_metadata(&mut self, topics: &[String]) -> Result<(), Trouble> {
+        self.call(|kafka| kafka.load_metadata(topics))
+    }
+
+    /// How many partitions of a topic the metadata names; 0 when it does not know it.
+    pub(super) fn partitions(&self, topic: &str) -> usize {
+        self.kafka.topics().partitions(topic).map_or(0, |found| found.len())
     }
 }
 
@@ -68,30 +92,36 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, T
 pub(super) struct Connector {
     cluster: Cluster,
     next: usize,
-    /// What the brokers speak; asked again after a failure.
+    /// What the brokers speak, once one of them has also answered the crate.
     era: Option<Era>,
+    asked: Option<Era>,
 }
 
 impl Connector {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster, next: 0, era: None }
+    /// `first` is the number of the broker to begin with, so that a hung one is not
+    /// begun with again and again.
+    pub(super) fn new(cluster: Cluster, first: usize) -> Self {
+        Self { cluster, next: first, era: None, asked: None }
     }
 
-    /// A client for the next bootstrap broker that answers.
+    /// A client for the next bootstrap broker that answers. `beat` is called after
+    /// each of its calls, and for each broker that is tried.
     ///
     /// # Errors
     /// `Wait`: none answers. `Never`: one does, and this crate cannot work with it.
-    pub(super) fn connect(&mut self) -> Result<KafkaClient, Fault> {
+    pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<Client, Fault> {
         let mut last = "no broker is configured".to_owned();
         for _ in 0..self.cluster.brokers.len() {
             let index = self.next % self.cluster.brokers.len();
             self.next = self.next.wrapping_add(1);
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
-            match probe::ask(broker, &self.cluster.client_id, self.era) {
+            let answer = probe::ask(broker, &self.cluster.client_id, self.era);
+            beat();
+            match answer {
                 Ok(era) => {
                     self.check(broker, era)?;
-                    self.era = Some(era);
-                    return Ok(self.client(broker));
+                    self.asked = Some(era);
+                    return Ok(self.client(broker, Box::new(beat)));
                 }
                 Err(error) => last = format!("{broker} is unreachable: {error}"),
             }
@@ -100,11 +130,18 @@ impl Connector {
         Err(Fault::Wait(last))
     }
 
+    /// The client works: what its broker said need not be asked again. Silence alone
+    /// would also come from a broker that hangs.
+    pub(super) fn confirm(&mut self) {
+        self.era = self.asked;
+    }
+
     /// Only one host: the crate would ask the first of a list for ever, were it hung.
-    fn client(&self, broker: &str) -> KafkaClient {
-        let mut client = KafkaClient::new(vec![broker.to_owned()]);
-        client.set_client_id(self.cluster.client_id.clone());
-        client
+    fn client(&self, broker: &str, beat: Box<dyn Fn() + Send>) -> Client {
+        let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
+        kafka.set_client_id(self.cluster.client_id.clone());
+        kafka.set_connection_idle_timeout(IDLE);
+        Client { kafka, beat }
     }
 
     fn check(&self, broker: &str, era: Era) -> Result<(), Fault> {
@@ -126,11 +163,6 @@ impl Connector {
     }
 }
 
-/// Loads the topics' metadata.
-pub(super) fn load_metadata(client: &mut KafkaClient, topics: &[String]) -> Result<(), Trouble> {
-    guarded(|| client.load_metadata(topics))
-}
-
 /// How long an idle connection is kept: less than the ten minutes after which brokers
 /// close it, and the crate would find that out only by failing.
-pub(super) const IDLE: Duration = Duration::from_secs(240);
+const IDLE: Duration = Duration::from_secs(240);

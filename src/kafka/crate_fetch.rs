@@ -6,13 +6,14 @@
 //! one goes on from the last offset that was handed over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::crate_thread::{Order, Reader};
+use super::crate_turn::remember;
 use super::{Begin, Cluster, Event, Fetch};
 use crate::error::Fault;
 use crate::record::TopicPartition;
@@ -29,6 +30,10 @@ pub struct CrateFetch {
     /// What is wanted, with the next offset as handed over: what a new thread starts from.
     wanted: BTreeMap<TopicPartition, (Begin, u64)>,
     thread: Option<Running>,
+    /// How many threads there were: each begins with another broker.
+    threads: usize,
+    /// The partition that a thread was stuck on: the next one begins with the others.
+    culprit: Option<TopicPartition>,
 }
 
 struct Running {
@@ -42,6 +47,8 @@ struct Running {
 pub(super) struct Pulse {
     began: Instant,
     last: AtomicU64,
+    /// Whose turn it is.
+    turn: Mutex<Option<TopicPartition>>,
 }
 
 impl Pulse {
@@ -49,6 +56,15 @@ impl Pulse {
     pub(super) fn beat(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Relaxed);
+    }
+
+    /// From now on it is this partition's turn.
+    pub(super) fn turn(&self, partition: &TopicPartition) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(partition.clone());
+    }
+
+    fn culprit(&self) -> Option<TopicPartition> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn quiet_for(&self) -> Duration {
@@ -59,7 +75,7 @@ impl Pulse {
 impl CrateFetch {
     /// A reader of this cluster. Nothing happens before something is wanted.
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, wanted: BTreeMap::new(), thread: None }
+        Self { cluster, wanted: BTreeMap::new(), thread: None, threads: 0, culprit: None }
     }
 
     fn running(&mut self) -> Result<&Running, Fault> {
@@ -70,16 +86,20 @@ impl CrateFetch {
         Ok(self.thread.insert(thread))
     }
 
-    fn start(&self) -> Result<Running, Fault> {
+    fn start(&mut self) -> Result<Running, Fault> {
         let (orders, to_read) = unbounded();
         let (to_tell, events) = bounded(AHEAD);
         for (partition, (begin, want)) in &self.wanted {
+            let later = self.culprit.as_ref() == Some(partition);
+            let (partition, begin) = (partition.clone(), begin.clone());
             // The receiver is right here.
-            let _sent =
-                orders.send(Order { partition: partition.clone(), begin: begin.clone(), want: *want });
+            let _sent = orders.send(Order { partition, begin, want: *want, later });
         }
-        let pulse = Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0) });
-        let reader = Reader::new(self.cluster.clone(), to_read, to_tell, Arc::clone(&pulse));
+        let pulse =
+            Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
+        let first = self.threads;
+        self.threads = self.threads.wrapping_add(1);
+        let reader = Reader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(Running { orders, events, pulse })
@@ -92,8 +112,12 @@ impl CrateFetch {
                 if let Some((begin, want)) = self.wanted.get_mut(&fetched.partition)
                     && *want == fetched.want
                 {
-                    // Landmarks have been compared when the first records come.
-                    *begin = Begin::At(fetched.next, Vec::new());
+                    let mut landmarks = match begin {
+                        Begin::At(_, landmarks) => std::mem::take(landmarks),
+                        Begin::Earliest | Begin::Latest => Vec::new(),
+                    };
+                    remember(&mut landmarks, fetched.last);
+                    *begin = Begin::At(fetched.next, landmarks);
                 }
             }
             Event::Found(partition, at) => {
@@ -112,7 +136,7 @@ impl CrateFetch {
 impl Fetch for CrateFetch {
     fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
         self.wanted.insert(partition.clone(), (begin.clone(), want));
-        let order = Order { partition: partition.clone(), begin, want };
+        let order = Order { partition: partition.clone(), begin, want, later: false };
         if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
             // It has ended; the next one begins with all that is wanted.
             self.thread = None;
@@ -129,6 +153,7 @@ impl Fetch for CrateFetch {
                 Ok(event)
             }
             Err(RecvTimeoutError::Timeout) if stuck => {
+                self.culprit = thread.pulse.culprit();
                 self.thread = None;
                 Ok(Event::Trouble(None, "the broker is connected and does not answer".to_owned()))
             }

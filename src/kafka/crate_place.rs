@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unboun
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 use kafka_crate::error::KafkaCode;
 
-use super::crate_client::{Connector, IDLE, Trouble, guarded, load_metadata};
+use super::crate_client::{Client, Connector, Trouble};
 use super::{Assigned, Cluster, Place, PlaceEvent};
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -25,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The pause in the crate's own commit loop. It has none once its attempts are used
 /// up, so they are set to never be.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+/// How often the group's offsets are asked for in one call of the crate.
+const ATTEMPTS: u32 = 10;
 /// A commit that takes longer is talked about.
 const SLOW: Duration = Duration::from_secs(15);
 /// How often ZooKeeper is asked again when it knows of no offset at all: a broker that has just
@@ -56,7 +58,7 @@ impl CratePlace {
         let (orders, to_commit) = unbounded();
         let (to_tell, events) = unbounded();
         let thread = Thread {
-            connector: Connector::new(cluster),
+            connector: Connector::new(cluster, 0),
             group: group.to_owned(),
             topics: topics.to_vec(),
             storage,
@@ -64,6 +66,7 @@ impl CratePlace {
             events: to_tell,
             assigned: BTreeMap::new(),
             client: None,
+            pending: None,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         };
         threads::spawn("kafka-group", move || thread.run())
@@ -123,7 +126,9 @@ struct Thread {
     events: Sender<Result<PlaceEvent, Fault>>,
     /// How many partitions of each topic are assigned.
     assigned: BTreeMap<String, usize>,
-    client: Option<KafkaClient>,
+    client: Option<Client>,
+    /// What is to be committed, until the group has it.
+    pending: Option<Vec<(TopicPartition, i64)>>,
     backoff: Backoff,
 }
 
@@ -131,27 +136,42 @@ struct Thread {
 struct Gone;
 
 impl Thread {
+    /// Looks for partitions and commits, each at its own pace: a commit that is refused
+    /// must not keep new partitions from being found.
     fn run(mut self) {
         let mut look_at = Instant::now();
+        let mut commit_at = Instant::now();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            match self.orders.recv_deadline(look_at) {
+            let next = if self.pending.is_some() { look_at.min(commit_at) } else { look_at };
+            match self.orders.recv_deadline(next) {
                 Ok(offsets) => {
-                    if self.commit(&offsets).is_err() {
-                        return;
-                    }
+                    self.pending = Some(offsets);
+                    commit_at = Instant::now();
+                    backoff.reset();
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let complete = match self.look() {
-                        Ok(complete) => complete,
-                        Err(trouble) => match self.trouble(&trouble) {
-                            Ok(()) => false,
-                            Err(Gone) => return,
-                        },
-                    };
-                    let pause = if complete { REFRESH } else { self.backoff.pause() };
-                    look_at = Instant::now() + pause;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= commit_at
+                && let Some(offsets) = self.pending.take()
+            {
+                let Ok(done) = self.commit(&offsets) else { return };
+                if !done {
+                    self.pending = Some(offsets);
+                    commit_at = Instant::now() + backoff.pause();
+                }
+            }
+            if Instant::now() >= look_at {
+                let looked = self.look();
+                let complete = matches!(looked, Ok(true));
+                if let Err(failure) = looked
+                    && self.trouble(&failure).is_err()
+                {
+                    return;
+                }
+                let pause = if complete { REFRESH } else { self.backoff.pause() };
+                look_at = Instant::now() + pause;
             }
         }
     }
@@ -184,20 +204,25 @@ impl Thread {
         }
     }
 
-    fn connected(&mut self) -> Result<&mut KafkaClient, Failure> {
+    fn connected(&mut self) -> Result<&mut Client, Failure> {
         let client = match self.client.take() {
             Some(client) => client,
             None => {
-                let mut client = self.connector.connect().map_err(|fault| match fault {
-                    Fault::Wait(why) => Failure::Connect(why),
+                let mut client = self.connector.connect(|| {}).map_err(|fault| match fault {
+                    Fault::Wait(why) | Fault::Rebuild(why) => Failure::Connect(why),
                     never @ Fault::Never(_) => Failure::Never(never),
                 })?;
-                client.set_connection_idle_timeout(IDLE);
-                client.set_group_offset_storage(Some(match self.storage {
+                let storage = match self.storage {
                     Storage::Kafka => GroupOffsetStorage::Kafka,
                     Storage::ZooKeeper => GroupOffsetStorage::Zookeeper,
-                }));
-                load_metadata(&mut client, &self.topics).map_err(Failure::Kafka)?;
+                };
+                let set = |kafka: &mut KafkaClient| {
+                    kafka.set_group_offset_storage(Some(storage));
+                    Ok(())
+                };
+                client.call(set).map_err(Failure::Kafka)?;
+                client.load_metadata(&self.topics).map_err(Failure::Kafka)?;
+                self.connector.confirm();
                 client
             }
         };
@@ -208,12 +233,12 @@ impl Thread {
     fn look(&mut self) -> Result<bool, Failure> {
         let topics = self.topics.clone();
         let client = self.connected()?;
-        load_metadata(client, &topics).map_err(Failure::Kafka)?;
-        let count = |topic: &String| client.topics().partitions(topic).map_or(0, |found| found.len());
-        let counts: Vec<(String, usize)> = topics.iter().map(|t| (t.clone(), count(t))).collect();
+        client.load_metadata(&topics).map_err(Failure::Kafka)?;
+        let count = |topic: String| (client.partitions(&topic), topic);
+        let counts: Vec<(usize, String)> = topics.into_iter().map(count).collect();
         let mut missing = Vec::new();
         let mut found = Vec::new();
-        for (topic, count) in counts {
+        for (count, topic) in counts {
             let known = self.assigned.get(&topic).copied().unwrap_or(0);
             if count == 0 {
                 missing.push(topic);
@@ -258,14 +283,17 @@ impl Thread {
     ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
         let (group, storage) = (self.group.clone(), self.storage);
         let client = self.connected()?;
-        client.set_retry_max_attempts(10);
-        client.set_retry_backoff_time(COMMIT_PAUSE);
         for attempt in 1.. {
             let asked = found
                 .iter()
                 .map(|(partition, _)| FetchGroupOffset::new(&partition.topic, partition.partition));
             let asked: Vec<FetchGroupOffset<'_>> = asked.collect();
-            let answered = guarded(|| client.fetch_group_offsets(&group, &asked)).map_err(Failure::Kafka)?;
+            let ask = |kafka: &mut KafkaClient| {
+                kafka.set_retry_max_attempts(ATTEMPTS);
+                kafka.set_retry_backoff_time(COMMIT_PAUSE);
+                kafka.fetch_group_offsets(&group, &asked)
+            };
+            let answered = client.call(ask).map_err(Failure::Kafka)?;
             let mut offsets = BTreeMap::new();
             let mut seen = BTreeSet::new();
             for (topic, partitions) in answered {
@@ -290,19 +318,16 @@ impl Thread {
         Ok(BTreeMap::new())
     }
 
-    /// Until the group holds these offsets, or the owner is gone.
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), Gone> {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        loop {
-            match self.try_commit(offsets) {
-                Ok(()) => return self.tell(PlaceEvent::Committed(offsets.to_vec())),
-                Err(trouble) => self.trouble(&trouble)?,
+    /// One try. True if the group holds these offsets now.
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<bool, Gone> {
+        match self.try_commit(offsets) {
+            Ok(()) => {
+                self.tell(PlaceEvent::Committed(offsets.to_vec()))?;
+                Ok(true)
             }
-            // Nothing else is ordered while a commit is unanswered, so only the
-            // owner's end can come here.
-            match self.orders.recv_timeout(backoff.pause()) {
-                Err(RecvTimeoutError::Disconnected) => return Err(Gone),
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Err(failure) => {
+                self.trouble(&failure)?;
+                Ok(false)
             }
         }
     }
@@ -310,13 +335,16 @@ impl Thread {
     fn try_commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let group = self.group.clone();
         let client = self.connected()?;
-        client.set_retry_max_attempts(u32::MAX);
-        client.set_retry_backoff_time(COMMIT_PAUSE);
         let offsets = offsets
             .iter()
             .map(|(partition, offset)| CommitOffset::new(&partition.topic, partition.partition, *offset));
         let offsets: Vec<CommitOffset<'_>> = offsets.collect();
-        guarded(|| client.commit_offsets(&group, &offsets)).map_err(Failure::Kafka)
+        let commit = |kafka: &mut KafkaClient| {
+            kafka.set_retry_max_attempts(u32::MAX);
+            kafka.set_retry_backoff_time(COMMIT_PAUSE);
+            kafka.commit_offsets(&group, &offsets)
+        };
+        client.call(commit).map_err(Failure::Kafka)
     }
 }
 

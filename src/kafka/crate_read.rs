@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use kafka_crate::client::{FetchOffset, FetchPartition, KafkaClient};
+use kafka_crate::client::{FetchOffset, FetchPartition};
 use kafka_crate::error::KafkaCode;
 
-use super::crate_client::{Trouble, guarded};
+use super::crate_client::{Client, Trouble};
 use super::crate_reply::{Reply, Seen};
 use crate::record::TopicPartition;
 
@@ -43,14 +43,16 @@ pub(super) enum Read {
 }
 
 /// Prepares a client for reading: the broker answers at once, with or without records.
-pub(super) fn prepare(client: &mut KafkaClient) -> Result<(), Trouble> {
-    client.set_fetch_min_bytes(1);
-    guarded(|| client.set_fetch_max_wait_time(Duration::ZERO))
+pub(super) fn prepare(client: &mut Client) -> Result<(), Trouble> {
+    client.call(|kafka| {
+        kafka.set_fetch_min_bytes(1);
+        kafka.set_fetch_max_wait_time(Duration::ZERO)
+    })
 }
 
 /// Asks for one partition's records from an offset, and applies the gap rule.
 pub(super) fn read(
-    client: &mut KafkaClient,
+    client: &mut Client,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
@@ -69,13 +71,13 @@ pub(super) fn read(
 }
 
 fn fetch(
-    client: &mut KafkaClient,
+    client: &mut Client,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
 ) -> Result<Result<(Reply, Seen), Read>, Trouble> {
     let request = FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
-    let reply = Reply::new(guarded(|| client.fetch_messages_for_partition(&request))?, from);
+    let reply = Reply::new(client.call(|kafka| kafka.fetch_messages_for_partition(&request))?, from);
     match reply.look(partition) {
         Ok(Some(seen)) => Ok(Ok((reply, seen))),
         Ok(None) => Ok(Err(Read::Leaderless)),
@@ -93,7 +95,7 @@ fn fetch(
 /// Halving until a reply is empty is not enough: an empty reply also means that the
 /// first record was cut.
 fn close_gap(
-    client: &mut KafkaClient,
+    client: &mut Client,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
@@ -121,10 +123,10 @@ fn close_gap(
 }
 
 /// The partition's first offset and its end.
-pub(super) fn bounds(client: &mut KafkaClient, partition: &TopicPartition) -> Result<(i64, i64), Trouble> {
+pub(super) fn bounds(client: &mut Client, partition: &TopicPartition) -> Result<(i64, i64), Trouble> {
     let mut ends = [0; 2];
     for (end, which) in ends.iter_mut().zip([FetchOffset::Earliest, FetchOffset::Latest]) {
-        let offsets = guarded(|| client.fetch_topic_offsets(&partition.topic, which))?;
+        let offsets = client.call(|kafka| kafka.fetch_topic_offsets(&partition.topic, which))?;
         *end = offsets
             .iter()
             .find(|found| found.partition == partition.partition && found.offset >= 0)
@@ -149,14 +151,24 @@ pub(super) enum Check {
 ///
 /// A record that is gone (compacted, expired) says nothing and is trusted.
 pub(super) fn check(
-    client: &mut KafkaClient,
+    client: &mut Client,
     partition: &TopicPartition,
     at: i64,
     landmarks: &[(i64, u32)],
 ) -> Result<Check, Trouble> {
+    let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
+    // The usual case costs one fetch; the bounds cost a call to every leader of the topic.
+    match before().next() {
+        None => return Ok(Check::Same),
+        Some((offset, fingerprint)) => {
+            if fingerprint_at(client, partition, *offset)? == Some(*fingerprint) {
+                return Ok(Check::Same);
+            }
+        }
+    }
     let (first, end) = bounds(client, partition)?;
     let mut differs = false;
-    for (offset, fingerprint) in landmarks.iter().rev().filter(|(offset, _)| (first..end).contains(offset)) {
+    for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
         match fingerprint_at(client, partition, *offset)? {
             Some(found) if found != *fingerprint => differs = true,
             Some(_) if differs => return Ok(Check::Different(offset + 1)),
@@ -172,7 +184,7 @@ pub(super) fn check(
 }
 
 fn fingerprint_at(
-    client: &mut KafkaClient,
+    client: &mut Client,
     partition: &TopicPartition,
     offset: i64,
 ) -> Result<Option<u32>, Trouble> {
@@ -193,4 +205,25 @@ fn fingerprint_at(
             _ => return Ok(None),
         }
     }
+}
+
+/// Looks behind `at` for the first offset that can be read, in at most `tries` calls,
+/// when nothing can be read at `at` however much is asked for: the compressed batch
+/// there has lost its last records to compaction, and the crate shows nothing of it.
+///
+/// `Err`: nothing up to this offset.
+pub(super) fn beyond(
+    client: &mut Client,
+    partition: &TopicPartition,
+    at: i64,
+    end: i64,
+    tries: i64,
+) -> Result<Result<i64, i64>, Trouble> {
+    let last = end.min(at.saturating_add(tries));
+    for offset in at..last {
+        if let Read::Records(_, seen) = read(client, partition, offset, FULL_BYTES)? {
+            return Ok(Ok(seen.first.unwrap_or(offset)));
+        }
+    }
+    Ok(Err(last))
 }

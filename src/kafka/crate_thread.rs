@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use kafka_crate::client::KafkaClient;
-use kafka_crate::error::KafkaCode;
 
-use super::crate_client::{Connector, IDLE, Trouble, load_metadata};
+use super::crate_client::{Client, Connector, Trouble};
 use super::crate_fetch::Pulse;
-use super::crate_read::{self, Check, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
-use super::{Begin, Cluster, Event, Fetched, Payload};
+use super::crate_read;
+use super::crate_turn::{Turn, Wanted, turn};
+use super::{Begin, Cluster, Event};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::record::TopicPartition;
@@ -20,8 +19,6 @@ use crate::record::TopicPartition;
 /// The pause when no partition had anything: grows from the first to the second.
 const FIRST_NAP: Duration = Duration::from_millis(5);
 const LONGEST_NAP: Duration = Duration::from_millis(50);
-/// How many records are remembered for comparing the log.
-const LANDMARKS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -30,24 +27,8 @@ pub(super) struct Order {
     pub(super) partition: TopicPartition,
     pub(super) begin: Begin,
     pub(super) want: u64,
-}
-
-/// One wanted partition.
-struct Wanted {
-    partition: TopicPartition,
-    want: u64,
-    /// Where to begin, until that is resolved and the log is checked.
-    begin: Option<Begin>,
-    /// What the log is compared with: records handed over, oldest first.
-    landmarks: Vec<(i64, u32)>,
-    at: i64,
-    max_bytes: i32,
-    backoff: Backoff,
-    not_before: Option<Instant>,
-    /// Whether the comparison found another log; the owner decides what to do.
-    parted: bool,
-    /// Whether the owner was told of trouble.
-    troubled: bool,
+    /// Not at once: the last thread was stuck on it.
+    pub(super) later: bool,
 }
 
 pub(super) struct Reader {
@@ -57,7 +38,7 @@ pub(super) struct Reader {
     events: Sender<Result<Event, Fault>>,
     pulse: Arc<Pulse>,
     wanted: BTreeMap<TopicPartition, Wanted>,
-    client: Option<KafkaClient>,
+    client: Option<Client>,
     backoff: Backoff,
     nap: Duration,
 }
@@ -68,12 +49,13 @@ struct Gone;
 impl Reader {
     pub(super) fn new(
         cluster: Cluster,
+        first: usize,
         orders: Receiver<Order>,
         events: Sender<Result<Event, Fault>>,
         pulse: Arc<Pulse>,
     ) -> Self {
         Self {
-            connector: Connector::new(cluster),
+            connector: Connector::new(cluster, first),
             orders,
             events,
             pulse,
@@ -125,19 +107,8 @@ impl Reader {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Err(Gone),
         };
-        while let Some(Order { partition, begin, want }) = order {
-            let wanted = Wanted {
-                partition: partition.clone(),
-                want,
-                begin: Some(begin),
-                landmarks: Vec::new(),
-                at: 0,
-                max_bytes: FIRST_BYTES,
-                backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-                not_before: None,
-                parted: false,
-                troubled: false,
-            };
+        while let Some(Order { partition, begin, want, later }) = order {
+            let wanted = Wanted::new(partition.clone(), begin, want, later);
             self.wanted.insert(partition, wanted);
             order = self.orders.try_recv().ok();
         }
@@ -163,20 +134,20 @@ impl Reader {
         let mut topics: Vec<String> =
             self.wanted.keys().map(|partition| partition.topic.to_string()).collect();
         topics.dedup();
-        let why = match self.connector.connect() {
+        let pulse = Arc::clone(&self.pulse);
+        let why = match self.connector.connect(move || pulse.beat()) {
             Ok(mut client) => {
-                client.set_connection_idle_timeout(IDLE);
-                let prepared =
-                    crate_read::prepare(&mut client).and_then(|()| load_metadata(&mut client, &topics));
+                let prepared = crate_read::prepare(&mut client).and_then(|()| client.load_metadata(&topics));
                 match prepared {
                     Ok(()) => {
+                        self.connector.confirm();
                         self.client = Some(client);
                         return Ok(true);
                     }
                     Err(trouble) => trouble.text(),
                 }
             }
-            Err(Fault::Wait(why)) => why,
+            Err(Fault::Wait(why) | Fault::Rebuild(why)) => why,
             Err(never) => {
                 let _sent = self.events.send(Err(never));
                 return Err(Gone);
@@ -193,9 +164,10 @@ impl Reader {
         let (Some(client), Some(wanted)) = (&mut self.client, self.wanted.get_mut(partition)) else {
             return Ok(false);
         };
-        if wanted.parted || wanted.not_before.is_some_and(|at| Instant::now() < at) {
+        if !wanted.is_due() {
             return Ok(false);
         }
+        self.pulse.turn(partition);
         match turn(client, wanted) {
             Ok(Turn::Quiet) if wanted.troubled => {
                 wanted.calm();
@@ -215,138 +187,36 @@ impl Reader {
             }
             Err(Trouble::Code(code)) => {
                 wanted.trouble();
+                wanted.check_again();
                 self.refresh(partition)?;
                 let why = Trouble::Code(code).text();
                 self.tell(Event::Trouble(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(Trouble::Client(why)) => {
-                // Everything this client holds may be wrong by now.
-                self.client = None;
-                self.tell(Event::Trouble(None, format!("lost the broker: {why}")))?;
+                // This partition waits, so that an unreachable leader of one does not
+                // keep the others from being read.
+                wanted.trouble();
+                self.tell(Event::Trouble(Some(partition.clone()), format!("lost its broker: {why}")))?;
+                self.drop_client();
                 Ok(false)
             }
         }
     }
 
+    /// Everything that the client holds may be wrong by now, and leaders may have moved.
+    fn drop_client(&mut self) {
+        self.client = None;
+        self.wanted.values_mut().for_each(Wanted::check_again);
+    }
+
     /// Leaders move: after any answer of Kafka's that is an error, ask who leads now.
     fn refresh(&mut self, partition: &TopicPartition) -> Result<(), Gone> {
         let Some(client) = &mut self.client else { return Ok(()) };
-        if let Err(Trouble::Client(why)) = load_metadata(client, &[partition.topic.to_string()]) {
-            self.client = None;
+        if let Err(Trouble::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
+            self.drop_client();
             self.tell(Event::Trouble(None, format!("lost the broker: {why}")))?;
         }
         Ok(())
     }
-}
-
-impl Wanted {
-    fn trouble(&mut self) {
-        self.troubled = true;
-        self.not_before = Some(Instant::now() + self.backoff.pause());
-    }
-
-    fn calm(&mut self) {
-        self.troubled = false;
-        self.not_before = None;
-        self.backoff.reset();
-    }
-}
-
-enum Turn {
-    /// Nothing new.
-    Quiet,
-    /// Something happened.
-    Tell(Event),
-    /// This partition cannot be read just now, and why.
-    Stuck(String),
-}
-
-/// What this partition has to tell now.
-fn turn(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> {
-    if let Some(begin) = wanted.begin.clone() {
-        if let Some(told) = begin_at(client, wanted, begin)? {
-            return Ok(told);
-        }
-        wanted.begin = None;
-    }
-    match crate_read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
-        Read::Records(reply, seen) => {
-            let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
-            wanted.max_bytes = next_size(seen.bytes);
-            if wanted.landmarks.len() >= LANDMARKS {
-                wanted.landmarks.remove(0);
-            }
-            wanted.landmarks.extend(seen.last);
-            Ok(Turn::Tell(hand_over(wanted, seen.next, lag, seen.bytes, Payload::Crate(reply))))
-        }
-        Read::Nothing => Ok(Turn::Quiet),
-        Read::Short(end) if wanted.max_bytes >= MOST_BYTES => Ok(Turn::Stuck(format!(
-            "nothing can be read at offset {} in {MOST_BYTES} bytes, and its end is {end}",
-            wanted.at
-        ))),
-        Read::Short(_) => {
-            wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(MOST_BYTES);
-            turn(client, wanted)
-        }
-        Read::AboveEnd(end) => Ok(latch(wanted, end)),
-        Read::OutOfRange => out_of_range(client, wanted),
-        Read::Leaderless => Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
-    }
-}
-
-/// What to ask for after a reply with this many bytes of records.
-///
-/// Of a compressed reply the crate returns one batch and drops the rest, so asking for
-/// much more than one batch has the broker read, convert and send in vain; and a reply
-/// that was filled lets the next be twice as large.
-fn next_size(came: u64) -> i32 {
-    i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(LEAST_BYTES, FULL_BYTES)
-}
-
-/// Resolves where to begin. `Some`: there is something to tell first.
-fn begin_at(client: &mut KafkaClient, wanted: &mut Wanted, begin: Begin) -> Result<Option<Turn>, Trouble> {
-    let (at, landmarks) = match begin {
-        Begin::At(at, landmarks) => (at, landmarks),
-        Begin::Earliest | Begin::Latest => {
-            let (first, end) = crate_read::bounds(client, &wanted.partition)?;
-            wanted.at = if begin == Begin::Earliest { first } else { end };
-            wanted.begin = None;
-            return Ok(Some(Turn::Tell(Event::Found(wanted.partition.clone(), wanted.at))));
-        }
-    };
-    wanted.at = at;
-    let checked = crate_read::check(client, &wanted.partition, at, &landmarks)?;
-    wanted.landmarks = landmarks;
-    match checked {
-        Check::Same => Ok(None),
-        Check::Different(next) => {
-            wanted.parted = true;
-            Ok(Some(Turn::Tell(Event::Different(wanted.partition.clone(), next))))
-        }
-        Check::Behind(end) => Ok(Some(latch(wanted, end))),
-    }
-}
-
-/// An end below the position: nothing is read before the log has been compared again,
-/// since growth alone would also come from a topic that was made anew.
-fn latch(wanted: &mut Wanted, end: i64) -> Turn {
-    wanted.begin = Some(Begin::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
-    Turn::Stuck(format!("its end {end} is below the position {}", wanted.at))
-}
-
-/// Below the log's start: go there, and say what is gone. Above its end: wait.
-fn out_of_range(client: &mut KafkaClient, wanted: &mut Wanted) -> Result<Turn, Trouble> {
-    let (first, end) = crate_read::bounds(client, &wanted.partition)?;
-    if wanted.at >= first {
-        return Ok(latch(wanted, end));
-    }
-    let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(Turn::Tell(hand_over(wanted, first, lag, 0, Payload::Gone)))
-}
-
-fn hand_over(wanted: &mut Wanted, next: i64, lag: u64, bytes: u64, payload: Payload) -> Event {
-    let from = std::mem::replace(&mut wanted.at, next);
-    let (partition, want) = (wanted.partition.clone(), wanted.want);
-    Event::Fetched(Fetched { partition, from, next, want, lag, bytes, payload })
 }

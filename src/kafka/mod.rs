@@ -10,6 +10,7 @@ mod crate_place;
 mod crate_read;
 mod crate_reply;
 mod crate_thread;
+mod crate_turn;
 mod probe;
 
 use std::time::Instant;
@@ -43,6 +44,8 @@ pub struct Fetched {
     pub want: u64,
     /// Records in the partition that are beyond `next`, as the broker last said.
     pub lag: u64,
+    /// The last record's offset and fingerprint.
+    pub last: Option<(i64, u32)>,
     /// What it holds in memory, in bytes.
     pub bytes: u64,
     /// The records.
@@ -55,6 +58,8 @@ pub enum Payload {
     Crate(crate_reply::Reply),
     /// None: retention deleted the whole stretch before it could be read.
     Gone,
+    /// None: nothing in the stretch can be read; most likely compaction emptied it.
+    Absent,
 }
 
 /// What [`Fetch::next`] tells.
@@ -156,6 +161,6 @@ pub fn records(payload: &Payload, each: impl FnMut(&Record<'_>)) -> Result<(), F
             reply.each(each);
             Ok(())
         }
-        Payload::Gone => Ok(()),
+        Payload::Gone | Payload::Absent => Ok(()),
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn open(path: &Path) -> io::Result<Opened> {
 /// file's end that is to be written to the journal. `boot` is the kernel's boot id.
 pub(super) fn adopt(path: &Path, state: &mut State, boot: Option<u128>) -> io::Result<Opened> {
     let mut opened = open(path)?;
+    super::sync_directory(path)?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
             adopt_file(path, &mut opened, &mark, state, boot)?;
@@ -102,6 +103,10 @@ fn adopt_file(
         }
         _ => u64::MAX,
     };
+    // A sync that failed leaves pages that look written and are not: what cannot be
+    // synced is dropped from the cache, so that the disk is compared and not the cache.
+    opened.file.sync_data()?;
+    rustix::fs::fadvise(&opened.file, mark.end, None, rustix::fs::Advice::DontNeed)?;
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;

@@ -86,8 +86,12 @@ impl Area {
             at: 0,
         };
         area.fill_other_half(&body)?;
+        // The name is made durable before anything is said to be in the new file: an
+        // entry in a file that is not found again would be lost.
         std::fs::rename(&aside, path)?;
-        super::sync_directory(path)?;
+        if let Err(error) = super::sync_directory(path) {
+            log::warn!("{}: its directory cannot be synced: {error}", path.display());
+        }
         Ok(area)
     }
 

@@ -106,8 +106,8 @@ impl Ledger {
                 inner.place(partition, position, random_epoch()?)?;
             }
         }
-        if let (Some((index, _)), Some(committed)) = (inner.state.find(partition), committed) {
-            inner.acknowledged.insert(index, committed);
+        if let Some(committed) = committed {
+            inner.remember(partition, committed)?;
         }
         Ok(inner.begin(partition))
     }
@@ -129,6 +129,11 @@ impl Ledger {
         let inner = self.lock();
         let (index, _) = inner.state.find(partition)?;
         Some((index, *inner.landed.get(&index)?))
+    }
+
+    /// The last records of a partition that have settled, oldest first.
+    pub fn landmarks(&self, partition: &TopicPartition) -> Vec<Landmark> {
+        self.lock().state.find(partition).map_or(Vec::new(), |(_, state)| state.landmarks.clone())
     }
 
     /// Whether any journalled partition belongs to this topic.
@@ -249,7 +254,10 @@ impl Inner {
 
     fn place(&mut self, partition: &TopicPartition, position: i64, epoch: u64) -> io::Result<()> {
         let (index, state) = match self.state.find(partition) {
-            Some((index, known)) => (index, PartitionState { position, epoch, ..known.clone() }),
+            // Landmarks of another place or another log would only mislead.
+            Some((index, known)) => {
+                (index, PartitionState { position, epoch, landmarks: Vec::new(), ..known.clone() })
+            }
             None => {
                 let partition = partition.clone();
                 let (landmarks, committed) = (Vec::new(), Vec::new());
@@ -262,6 +270,20 @@ impl Inner {
         self.write(Entry::Partition(index, state))?;
         // Durable at once: were it lost with the power, another place might be chosen.
         self.area.file().sync_data()
+    }
+
+    /// The group holds this value: it stays among those that are known again, whatever
+    /// becomes of the commits that follow.
+    fn remember(&mut self, partition: &TopicPartition, value: i64) -> io::Result<()> {
+        let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
+        if state.committed.last() != Some(&value) {
+            let mut state = state.clone();
+            state.committed.retain(|known| *known != value);
+            state.committed.push(value);
+            self.write(Entry::Partition(index, state))?;
+        }
+        self.acknowledged.insert(index, value);
+        Ok(())
     }
 
     /// The partition is assigned: landing goes on from its position.

@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
-pub use write::{Checkpoint, Piece, Settler, Writer};
+pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
 
 use area::{Area, Found, with_suffix};
 use journal::Entry;

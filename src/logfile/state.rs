@@ -37,6 +37,10 @@ impl State {
     pub(super) fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Partition(index, partition) => {
+                // What was written of it before has nothing to say of its position now.
+                for range in &mut self.recent {
+                    range.changes.retain(|change| change.index != index);
+                }
                 self.numbers.insert(partition.partition.clone(), index);
                 self.partitions.insert(index, partition);
             }

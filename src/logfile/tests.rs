@@ -359,3 +359,33 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
         let _ = fs::remove_file(dir.0.join("out.log.journal.unreadable"));
     }
 }
+
+/// The group had an offset before this journal was: it must be known again, though no
+/// commit of this journal has been acknowledged, and however often it starts.
+#[test]
+fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
+    let dir = Dir::new();
+    let log = open(&dir.log(), true).unwrap();
+    assert_eq!(log.ledger.resume(&partition(), Some(100), "").unwrap().position, Some(100));
+    drop(log);
+    for start in 0..20 {
+        let (mut log, position) = again(&dir, Some(100));
+        assert_eq!(position, 100 + start);
+        append(&mut log, position, position + 1);
+        // A commit is tried and refused each time.
+        assert_eq!(settle(&mut log), [(partition(), position + 1)]);
+    }
+}
+
+/// A partition that is placed anew while ranges of it are unsettled stays where it is placed.
+#[test]
+fn placing_wins_over_what_was_written_before() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 900);
+    log.ledger.place(&partition(), 0).unwrap();
+    assert!(log.ledger.landmarks(&partition()).is_empty());
+    settle(&mut log);
+    drop(log);
+    assert_eq!(again(&dir, None).1, 0);
+}

@@ -46,6 +46,15 @@ struct Pending {
     written: u64,
 }
 
+/// Why lines could not be appended.
+#[derive(Debug)]
+pub enum AppendError {
+    /// The disk does not take them just now.
+    Wait(io::Error),
+    /// A sync failed: what the file really holds must be looked up by opening it anew.
+    Rebuild(io::Error),
+}
+
 /// What the settle thread makes durable.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -81,13 +90,14 @@ impl Writer {
     /// Appends the pieces as one range. `changes` are the positions after it.
     ///
     /// # Errors
-    /// Call again with the very same pieces: writing goes on at the byte where it stopped.
-    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {
+    /// After `Wait`, call again with the very same pieces: writing goes on at the byte
+    /// where it stopped.
+    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
         if self.pending.is_none() {
             self.check_path()?;
-            self.announce(pieces, changes)?;
+            self.announce(pieces, changes).map_err(AppendError::Wait)?;
         }
-        self.write_rest(pieces)?;
+        self.write_rest(pieces).map_err(AppendError::Wait)?;
         let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
         self.end = range.to;
         self.last_sequence = range.sequence;
@@ -127,34 +137,47 @@ impl Writer {
         }
     }
 
-    /// Is the path still our file, and is it as long as we left it?
-    fn check_path(&mut self) -> io::Result<()> {
+    /// Is the path still our file, and is it as long as we left it? If not, writing
+    /// goes on at the end of what is there now. After an error nothing has changed.
+    fn check_path(&mut self) -> Result<(), AppendError> {
         let same_file = match std::fs::metadata(&self.path) {
             Ok(meta) => (FileId { device: meta.dev(), inode: meta.ino() }) == self.id,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(error),
+            Err(error) => return Err(AppendError::Wait(error)),
         };
-        if same_file && self.file.metadata()?.len() == self.end {
+        if same_file && self.file.metadata().map_err(AppendError::Wait)?.len() == self.end {
             return Ok(());
         }
         // What was written before is made durable in the old file, so that from here
-        // on only the new one matters.
-        self.file.sync_data()?;
-        let opened = adopt::open(&self.path)?;
-        super::sync_directory(&self.path)?;
+        // on only the new one matters. A sync that fails tells it only once.
+        self.file.sync_data().map_err(AppendError::Rebuild)?;
+        let opened = self.open_anew().map_err(AppendError::Wait)?;
+        let mark = Mark {
+            sequence: self.last_sequence,
+            file: opened.id,
+            end: opened.end,
+            before: crc32fast::hash(&opened.tail),
+            commits: Vec::new(),
+        };
+        self.ledger.mark_place(mark).map_err(AppendError::Wait)?;
         self.file = Arc::new(opened.file);
         self.id = opened.id;
         self.end = opened.end;
         self.tail = opened.tail;
-        if !matches!(self.tail.last(), None | Some(b'\n')) {
-            (&*self.file).write_all(b"\n")?;
-            self.end += 1;
-            extend_tail(&mut self.tail, b"\n");
-        }
-        self.ledger.mark_place(self.mark())?;
         let what = if same_file { "was changed by somebody else" } else { "was moved away" };
         log::info!("{}: {what}; going on at its end as it is now", self.path.display());
         Ok(())
+    }
+
+    fn open_anew(&self) -> io::Result<Opened> {
+        let mut opened = adopt::open(&self.path)?;
+        super::sync_directory(&self.path)?;
+        if !matches!(opened.tail.last(), None | Some(b'\n')) {
+            (&opened.file).write_all(b"\n")?;
+            opened.end += 1;
+            extend_tail(&mut opened.tail, b"\n");
+        }
+        Ok(opened)
     }
 
     fn announce(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {

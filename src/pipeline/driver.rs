@@ -124,7 +124,13 @@ where
         note_sender,
         Arc::clone(&run),
     );
-    stages.push(start(&format!("{}-sink", short(name)), move || landing.run(&outcomes))?);
+    let sink_run = Arc::clone(&run);
+    stages.push(start(&format!("{}-sink", short(name)), move || {
+        // The source may be waiting for room that only the sink could make.
+        if let Err(panic) = threads::contain(|| landing.run(&outcomes)) {
+            sink_run.fail(Fault::Wait(format!("the sink panicked and is rebuilt: {panic}")));
+        }
+    })?);
 
     let mut source = parts.source;
     drive(&mut source, task_sender, &notes, &budget, &run);

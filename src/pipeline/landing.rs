@@ -202,7 +202,7 @@ impl<K: Sink> Landing<K> {
                 self.refuse(true);
                 self.retry_at = Some(Instant::now() + self.backoff.pause());
             }
-            Err(never) => self.run.fail(never),
+            Err(fault) => self.run.fail(fault),
         }
     }
 

@@ -84,7 +84,8 @@ pub trait Sink {
     /// Lands outcomes from the front of `ready`, in order, removing what has landed or was refused.
     ///
     /// # Errors
-    /// `Wait`: the rest is still in `ready`; call again. `Never`: the job ends.
+    /// `Wait`: the rest is still in `ready`; call again. `Rebuild`: the run ends and
+    /// the job is built anew. `Never`: the job ends.
     fn land(&mut self, ready: &mut VecDeque<Self::Outcome>, notes: &mut Vec<Self::Note>)
     -> Result<(), Fault>;
 

@@ -43,7 +43,7 @@ pub(super) fn work<W: Worker>(
         let (outcome, bytes) = loop {
             let why = match threads::contain(|| worker.work(&item.task)) {
                 Ok(Ok(done)) => break done,
-                Ok(Err(Fault::Wait(why))) => why,
+                Ok(Err(Fault::Wait(why) | Fault::Rebuild(why))) => why,
                 Ok(Err(never)) => return run.fail(never),
                 Err(panic) => {
                     run.counters.panics.fetch_add(1, Relaxed);

@@ -10,7 +10,7 @@ use super::Buffers;
 use super::source::Note;
 use super::worker::Lined;
 use crate::error::Fault;
-use crate::logfile::{Change, Checkpoint, Ledger, Piece, Settler, Writer};
+use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Piece, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
 use crate::report::Counters;
@@ -85,9 +85,12 @@ impl pipeline::Sink for Land {
             }
             let pieces: Vec<Piece<'_>> =
                 self.batch.iter().map(|lined| Piece { bytes: &lined.lines, crc: &lined.crc }).collect();
-            self.writer
-                .append(&pieces, &self.changes)
-                .map_err(|error| Fault::Wait(format!("cannot write {}: {error}", self.path.display())))?;
+            self.writer.append(&pieces, &self.changes).map_err(|error| match error {
+                AppendError::Wait(why) => Fault::Wait(format!("cannot write {}: {why}", self.path.display())),
+                AppendError::Rebuild(why) => {
+                    Fault::Rebuild(format!("cannot sync {}: {why}", self.path.display()))
+                }
+            })?;
             self.changes.clear();
             for lined in self.batch.drain(..) {
                 self.counters.records.fetch_add(lined.records, Relaxed);

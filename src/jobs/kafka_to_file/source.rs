@@ -213,6 +213,16 @@ impl Records {
                 fetched.next
             );
         }
+        if matches!(fetched.payload, Payload::Absent) {
+            log::warn!(
+                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this client \
+                 takes; going on at {}",
+                fetched.partition,
+                fetched.from,
+                fetched.next - 1,
+                fetched.next
+            );
+        }
         items.push(Item { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         self.counters.lag.store(lag, Relaxed);
@@ -241,7 +251,8 @@ impl pipeline::Source for Records {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
-                    self.want(&partition, Begin::At(position, Vec::new()));
+                    let landmarks = marks(&self.ledger.landmarks(&partition));
+                    self.want(&partition, Begin::At(position, landmarks));
                 }
             }
         }

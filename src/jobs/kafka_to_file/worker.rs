@@ -42,22 +42,12 @@ impl Worker for Lines {
 
     fn work(&mut self, fetched: &Fetched) -> Result<(Lined, u64), Fault> {
         let mut lines = self.buffers.take();
-        let mut last = None;
         let mut records = 0;
         kafka::records(&fetched.payload, |record| {
             self.format.append(&mut lines, &fetched.partition, record);
-            last = Some(Landmark { offset: record.offset, fingerprint: 0 });
             records += 1;
         })?;
-        // Only the last record's fingerprint is wanted; its content is still at hand
-        // in the payload, so it is looked at once more instead of hashing them all.
-        if let Some(last) = &mut last {
-            kafka::records(&fetched.payload, |record| {
-                if record.offset == last.offset {
-                    last.fingerprint = record.fingerprint();
-                }
-            })?;
-        }
+        let last = fetched.last.map(|(offset, fingerprint)| Landmark { offset, fingerprint });
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let bytes = lines.len() as u64;
