@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A job that ran this long before it failed starts again at the shortest pause.
 const HEALTHY: Duration = Duration::from_secs(60);
 /// For how long a stop that says now may take: nothing waits any more.
-const NOW: Duration = Duration::from_secs(1);
+const NOW: Duration = Duration::from_millis(250);
 
 /// The names of all jobs.
 pub const JOBS: [&str; 3] = jobs::NAMES;
