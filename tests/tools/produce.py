@@ -35,6 +35,18 @@ class Records:
         self.acked = dict(self.start)
         self.faults = []
         self.producer = confluent_kafka.Producer(settings(args, codec))
+        self._await_leaders()
+
+    def _await_leaders(self):
+        """Partitions are made in ZooKeeper first; a broker that has not heard of them refuses records."""
+        deadline = time.monotonic() + 30
+        while True:
+            found = self.producer.list_topics(self.args.topic, 30).topics[self.args.topic].partitions
+            if all(p in found and found[p].leader >= 0 for p in self.args.partitions):
+                return
+            if time.monotonic() > deadline:
+                sys.exit(f"produce: no leader for all of {self.args.topic}/{self.args.partitions}: {found}")
+            time.sleep(0.1)
 
     def send(self, partition, pad):
         args, index = self.args, self.sent[partition]
