@@ -121,7 +121,7 @@ fn killed(kafka: Kafka, plan: &Plan) {
     daemon.finish(&stream.each, seconds(60));
     let committed = stream.kafka.committed(Store::Kafka, &stream.group, &stream.topic, PARTITIONS);
     assert_eq!(committed, stream.each.map(|each| each as i64));
-    println!("{} lines, whole", tail.read());
+    println!("{records} records, whole by the checker's word");
 }
 
 /// As after a loss of power in the middle of a write, as far as that can be had without

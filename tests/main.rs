@@ -15,6 +15,7 @@ mod damage;
 mod delivers;
 mod full_disk;
 mod kill9;
+mod made_anew;
 mod outages;
 mod resume;
 mod static_binary;

@@ -142,6 +142,11 @@ impl Kafka {
         }
     }
 
+    /// The topic is deleted and made anew, empty.
+    pub fn remake(&self, topic: &str, partitions: usize) {
+        self.ask(json!({"do": "remake", "topic": topic, "partitions": partitions}));
+    }
+
     /// More partitions for a topic.
     pub fn alter(&self, topic: &str, partitions: usize) {
         if self.at_least(1, 0) {

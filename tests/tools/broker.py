@@ -33,6 +33,20 @@ class Answers:
         admin.create_topics([new], operation_timeout=30, request_timeout=30)[topic].result()
         return {}
 
+    def remake(self, topic, partitions):
+        """The topic is deleted and made anew, as soon as the broker lets one."""
+        admin = AdminClient(self.common)
+        admin.delete_topics([topic], operation_timeout=30, request_timeout=30)[topic].result()
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.create(topic, partitions)
+            except confluent_kafka.KafkaException as fault:
+                exists = fault.args[0].code() == confluent_kafka.KafkaError.TOPIC_ALREADY_EXISTS
+                if time.monotonic() > deadline or not exists:
+                    raise
+                time.sleep(0.1)
+
     def alter(self, topic, partitions):
         admin = AdminClient(self.common)
         new = NewPartitions(topic, partitions)

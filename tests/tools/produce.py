@@ -40,9 +40,12 @@ class Records:
     def _await_leaders(self):
         """Partitions are made in ZooKeeper first; a broker that has not heard of them refuses records."""
         deadline = time.monotonic() + 30
+        seen = 0
         while True:
             found = self.producer.list_topics(self.args.topic, 30).topics[self.args.topic].partitions
-            if all(p in found and found[p].leader >= 0 for p in self.args.partitions):
+            # More than once: the library may still take in an older answer after a newer one.
+            seen = seen + 1 if all(p in found and found[p].leader >= 0 for p in self.args.partitions) else 0
+            if seen == 3:
                 return
             if time.monotonic() > deadline:
                 sys.exit(f"produce: no leader for all of {self.args.topic}/{self.args.partitions}: {found}")

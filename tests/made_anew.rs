@@ -1,0 +1,40 @@
+//! A topic that is deleted and made anew has other records at the same offsets: they
+//! are all new, and none of them may be taken for one that landed already.
+
+use crate::support::daemon::{Daemon, Inv};
+use crate::support::produce::Produce;
+use crate::support::servers::victim;
+use crate::support::unique;
+use crate::support::wait::seconds;
+
+/// Ten old records; then more new ones than there were old ones. They name another
+/// partition, which is how the checker tells them apart.
+fn made_anew(while_it_runs: bool) {
+    let victim = victim();
+    let topic = unique("anew");
+    victim.kafka.create(&topic, 1);
+    Produce::seq(&victim.kafka, &topic, 10).run();
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("anew")));
+    daemon.start();
+    daemon.wait_landed(&[10], seconds(30));
+    if !while_it_runs {
+        daemon.stop();
+    }
+    victim.kafka.remake(&topic, 1);
+    Produce::seq(&victim.kafka, &topic, 50).with("--base", 1).run();
+    if !while_it_runs {
+        daemon.start();
+    }
+    daemon.wait_log("made anew or truncated", seconds(60));
+    daemon.finish(&[10, 50], seconds(30));
+}
+
+#[test]
+fn a_topic_made_anew_while_it_runs_is_read_from_its_start() {
+    made_anew(true);
+}
+
+#[test]
+fn a_topic_made_anew_while_it_is_stopped_is_read_from_its_start() {
+    made_anew(false);
+}
