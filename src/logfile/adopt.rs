@@ -106,7 +106,9 @@ fn adopt_file(
     // A sync that failed leaves pages that look written and are not: what cannot be
     // synced is dropped from the cache, so that the disk is compared and not the cache.
     opened.file.sync_data()?;
-    rustix::fs::fadvise(&opened.file, mark.end, None, rustix::fs::Advice::DontNeed)?;
+    if let Err(error) = rustix::fs::fadvise(&opened.file, mark.end, None, rustix::fs::Advice::DontNeed) {
+        log::debug!("{shown}: its cached pages cannot be dropped: {error}");
+    }
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;
