@@ -30,8 +30,17 @@ class Answers:
     def create(self, topic, partitions):
         admin = AdminClient(self.common)
         new = NewTopic(topic, partitions, 1)
-        admin.create_topics([new], operation_timeout=30, request_timeout=30)[topic].result()
-        return {}
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                admin.create_topics([new], operation_timeout=30, request_timeout=30)[topic].result()
+                return {}
+            except confluent_kafka.KafkaException as fault:
+                # A broker that hung for a while has lost its session with ZooKeeper and
+                # answers so once more after it has gone on.
+                if time.monotonic() > deadline or "Session expired" not in str(fault):
+                    raise
+                time.sleep(0.5)
 
     def remake(self, topic, partitions):
         """The topic is deleted and made anew, as soon as the broker lets one."""
