@@ -64,6 +64,7 @@ pub(super) enum Refused {
 
 impl Area {
     /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
+    /// The new name is durable only once the caller has synced the directory.
     pub(super) fn create(path: &Path, identity: u128, least: u64, snapshot: &[Entry]) -> io::Result<Self> {
         let body = frames(snapshot, 1);
         let half = least.max(HEADER + 4 * body.len() as u64).next_multiple_of(4096);
@@ -86,12 +87,7 @@ impl Area {
             at: 0,
         };
         area.fill_other_half(&body)?;
-        // The name is made durable before anything is said to be in the new file: an
-        // entry in a file that is not found again would be lost.
         std::fs::rename(&aside, path)?;
-        if let Err(error) = super::sync_directory(path) {
-            log::warn!("{}: its directory cannot be synced: {error}", path.display());
-        }
         Ok(area)
     }
 
@@ -165,8 +161,10 @@ impl Area {
         let next = next.map_or(0, |entry| frames(std::slice::from_ref(entry), 0).len());
         let needed = HEADER + 2 * (body.len() + next + FRAME) as u64;
         if needed > self.half {
+            // From the rename on only the new file is the journal, also if the sync of
+            // its name fails: an entry in the old one would not be found again.
             *self = Self::create(&self.path, self.identity, needed.max(self.half * 2), snapshot)?;
-            return Ok(());
+            return super::sync_directory(&self.path);
         }
         self.fill_other_half(&body)
     }

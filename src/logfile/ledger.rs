@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::area::{Area, Refused};
 use super::journal::{Change, Commit, Entry, Landmark, Mark, PartitionState, Range, Session};
 use super::resume::{self, Known, Start};
-use super::state::State;
+use super::state::{State, push_kept};
 use crate::record::TopicPartition;
 
 /// A handle on the positions of one job. Cloning it shares them.
@@ -279,7 +279,7 @@ impl Inner {
         if state.committed.last() != Some(&value) {
             let mut state = state.clone();
             state.committed.retain(|known| *known != value);
-            state.committed.push(value);
+            push_kept(&mut state.committed, value);
             self.write(Entry::Partition(index, state))?;
         }
         self.acknowledged.insert(index, value);

@@ -103,7 +103,11 @@ fn start_journal(at: &Path, area: Option<Area>, half: u64, snapshot: &[Entry]) -
             area.rewrite(snapshot, None)?;
             Ok(area)
         }
-        None => Area::create(at, u128::from_be_bytes(ledger::random()?), half, snapshot),
+        None => {
+            let area = Area::create(at, u128::from_be_bytes(ledger::random()?), half, snapshot)?;
+            sync_directory(at)?;
+            Ok(area)
+        }
     }
 }
 

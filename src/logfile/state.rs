@@ -104,7 +104,8 @@ impl State {
     }
 }
 
-fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
+/// Adds to a short list, the oldest going first.
+pub(super) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.last() == Some(&item) {
         return;
     }

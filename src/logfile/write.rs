@@ -159,7 +159,7 @@ impl Writer {
             before: crc32fast::hash(&opened.tail),
             commits: Vec::new(),
         };
-        self.ledger.mark_place(mark).map_err(AppendError::Wait)?;
+        self.ledger.mark_place(mark).map_err(AppendError::Rebuild)?;
         self.file = Arc::new(opened.file);
         self.id = opened.id;
         self.end = opened.end;
