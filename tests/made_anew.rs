@@ -20,7 +20,9 @@ fn made_anew(while_it_runs: bool) {
     if !while_it_runs {
         daemon.stop();
     }
-    victim.kafka.remake(&topic, 1);
+    // While it runs, it is to find the topic gone, and by then to try so seldom that
+    // the next it sees is the new topic, longer already than the old one was.
+    victim.kafka.remake(&topic, 1, if while_it_runs { 8 } else { 0 });
     Produce::seq(&victim.kafka, &topic, 50).with("--base", 1).run();
     if !while_it_runs {
         daemon.start();

@@ -142,9 +142,9 @@ impl Kafka {
         }
     }
 
-    /// The topic is deleted and made anew, empty.
-    pub fn remake(&self, topic: &str, partitions: usize) {
-        self.ask(json!({"do": "remake", "topic": topic, "partitions": partitions}));
+    /// The topic is deleted and, some seconds later, made anew, empty.
+    pub fn remake(&self, topic: &str, partitions: usize, pause: u64) {
+        self.ask(json!({"do": "remake", "topic": topic, "partitions": partitions, "pause": pause}));
     }
 
     /// More partitions for a topic.

@@ -42,10 +42,11 @@ class Answers:
                     raise
                 time.sleep(0.5)
 
-    def remake(self, topic, partitions):
-        """The topic is deleted and made anew, as soon as the broker lets one."""
+    def remake(self, topic, partitions, pause):
+        """The topic is deleted and, seconds later, made anew, as soon as the broker lets one."""
         admin = AdminClient(self.common)
         admin.delete_topics([topic], operation_timeout=30, request_timeout=30)[topic].result()
+        time.sleep(pause)
         deadline = time.monotonic() + 30
         while True:
             try:
