@@ -85,12 +85,14 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
                 log::error!("{}: failed for good: {why}", job.name());
                 return Some(why);
             }
-            Err(Fault::Wait(why) | Fault::Rebuild(why)) => {
+            Err(fault) => {
                 if began.elapsed() > HEALTHY {
                     backoff.reset();
                     outage.up("ran again");
                 }
-                outage.down(&why);
+                if let Fault::Wait(why) | Fault::Rebuild(why) = fault {
+                    outage.down(&why);
+                }
                 if stop.wait(backoff.pause()) {
                     return None;
                 }

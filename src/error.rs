@@ -77,6 +77,8 @@ impl fmt::Display for ConfigFault {
 pub enum Fault {
     /// The other side or the disk does not serve just now: wait and try again in place.
     Wait(String),
+    /// The same, and whoever met it has logged it: nobody says it again.
+    Told,
     /// What is held in memory cannot be believed any more: build everything anew.
     Rebuild(String),
     /// It can never succeed as things are configured: the job ends with this text.
@@ -87,6 +89,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Wait(text) | Fault::Rebuild(text) | Fault::Never(text) => f.write_str(text),
+            Fault::Told => f.write_str("as logged before"),
         }
     }
 }

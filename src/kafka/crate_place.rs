@@ -209,8 +209,8 @@ impl Thread {
             Some(client) => client,
             None => {
                 let mut client = self.connector.connect(|| {}).map_err(|fault| match fault {
-                    Fault::Wait(why) | Fault::Rebuild(why) => Failure::Connect(why),
                     never @ Fault::Never(_) => Failure::Never(never),
+                    other => Failure::Connect(other.to_string()),
                 })?;
                 let storage = match self.storage {
                     Storage::Kafka => GroupOffsetStorage::Kafka,

@@ -1,14 +1,16 @@
 //! Runs one pipeline: starts the stages, drives the source, joins everything.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
 use super::landing::{self, Landing};
+use super::pool::Finished;
 use super::{Item, Limits, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
 use crate::report::Counters;
@@ -44,6 +46,17 @@ pub(super) struct Run {
 }
 
 impl Run {
+    fn new(name: &str, stop: &Stop, counters: &Arc<Counters>) -> Self {
+        Self {
+            name: name.to_owned(),
+            stop: stop.clone(),
+            counters: Arc::clone(counters),
+            refused: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            fault: Mutex::new(None),
+        }
+    }
+
     /// Ends the run at once; the first fault is the one that is told.
     pub(super) fn fail(&self, fault: Fault) {
         self.end_with(fault);
@@ -57,6 +70,16 @@ impl Run {
 
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(SeqCst)
+    }
+
+    /// Waits for the stages to end, and gives the fault by which the run has ended.
+    fn end(&self, stages: Vec<Thread<()>>) -> Result<(), Fault> {
+        for stage in stages {
+            if let Err(panic) = stage.join() {
+                self.end_with(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
+            }
+        }
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 
@@ -85,14 +108,7 @@ where
     K::Checkpoint: Send + 'static,
     T: Settle<Checkpoint = K::Checkpoint, Note = S::Note> + Send + 'static,
 {
-    let run = Arc::new(Run {
-        name: name.to_owned(),
-        stop: stop.clone(),
-        counters: Arc::clone(counters),
-        refused: AtomicBool::new(false),
-        failed: AtomicBool::new(false),
-        fault: Mutex::new(None),
-    });
+    let run = Arc::new(Run::new(name, stop, counters));
     let budget = Budget::new(limits.memory);
     let (task_sender, tasks) = bounded::<(Ticket, Item<S::Task>)>(limits.workers * 2);
     let (outcome_sender, outcomes) = unbounded();
@@ -100,16 +116,9 @@ where
     let (settle_sender, to_settle) = bounded(1);
     let (settled_sender, settled) = bounded(1);
 
-    let mut stages = Vec::new();
-    let build_worker = Arc::new(parts.build_worker);
-    for number in 0..limits.workers {
-        let (run, budget) = (Arc::clone(&run), budget.clone());
-        let (tasks, outcomes, build) = (tasks.clone(), outcome_sender.clone(), Arc::clone(&build_worker));
-        let body = move || pool::work(|| build(), &tasks, &outcomes, &budget, &run);
-        stages.push(start(&format!("{}-w{number}", short(name)), body)?);
-    }
-    // Only the workers hold these now: when they end, the sink's channel closes.
-    drop((tasks, outcome_sender));
+    // Only the workers hold the senders then: when they end, the sink's channel closes.
+    let deliver = move |finished| outcome_sender.send(finished).is_ok();
+    let mut stages = start_workers(&run, limits.workers, parts.build_worker, tasks, &budget, deliver)?;
     let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
@@ -140,13 +149,66 @@ where
         source.note(note);
     }
     source.finish(Instant::now() + LEAVE);
-    for stage in stages {
-        if let Err(panic) = stage.join() {
-            run.end_with(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
-        }
-    }
-    let fault = run.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-    fault.map_or(Ok(()), Err)
+    run.end(stages)
+}
+
+/// Runs a pipeline that has no sink: what a worker has done is done, in whatever
+/// order. Otherwise as [`run`].
+///
+/// # Errors
+/// As [`run`].
+pub fn run_direct<S, B, W>(
+    name: &str,
+    limits: &Limits,
+    mut source: S,
+    build_worker: B,
+    stop: &Stop,
+    counters: &Arc<Counters>,
+) -> Result<(), Fault>
+where
+    S: Source<Note = Infallible>,
+    S::Task: Send + 'static,
+    W: Worker<Task = S::Task, Outcome = ()> + 'static,
+    B: Fn() -> W + Send + Sync + 'static,
+{
+    let run = Arc::new(Run::new(name, stop, counters));
+    let budget = Budget::new(limits.memory);
+    let (task_sender, tasks) = bounded(limits.workers * 2);
+    let freed = budget.clone();
+    let deliver = move |finished: Finished<()>| {
+        freed.give_back(finished.bytes);
+        true
+    };
+    let workers = start_workers(&run, limits.workers, build_worker, tasks, &budget, deliver)?;
+    drive(&mut source, task_sender, &never(), &budget, &run);
+    let ended = run.end(workers);
+    source.finish(Instant::now() + LEAVE);
+    ended
+}
+
+/// The pool. The receiver of tasks and the way of outcomes live in its threads alone.
+fn start_workers<B, W>(
+    run: &Arc<Run>,
+    count: usize,
+    build_worker: B,
+    tasks: Receiver<(Ticket, Item<W::Task>)>,
+    budget: &Budget,
+    deliver: impl Fn(Finished<W::Outcome>) -> bool + Clone + Send + 'static,
+) -> Result<Vec<Thread<()>>, Fault>
+where
+    W: Worker + 'static,
+    W::Task: Send + 'static,
+    W::Outcome: Send + 'static,
+    B: Fn() -> W + Send + Sync + 'static,
+{
+    let build_worker = Arc::new(build_worker);
+    let worker = |number| {
+        let (run, budget, build) = (Arc::clone(run), budget.clone(), Arc::clone(&build_worker));
+        let (tasks, deliver) = (tasks.clone(), deliver.clone());
+        let name = format!("{}-w{number}", short(&run.name));
+        start(&name, move || pool::work(|| build(), &tasks, deliver, &budget, &run))
+    };
+    (0..count).map(worker).collect()
 }
 
 /// The source's loop. Ends, and so closes the workers' channel, at the first stop or fault.
@@ -181,13 +243,32 @@ fn drive<S: Source>(
             }
         }
         for item in items.drain(..) {
-            budget.take(item.bytes);
-            let ticket = tickets.take(item.lane);
-            select! {
-                send(tasks, (ticket, item)) -> sent => if sent.is_err() { return },
-                recv(run.stop.now_channel()) -> _ => return,
+            if !hand_out(item, &mut tickets, &tasks, budget, run) {
+                return;
             }
         }
+    }
+    source.rest(&mut items);
+    for item in items {
+        if !hand_out(item, &mut tickets, &tasks, budget, run) {
+            return;
+        }
+    }
+}
+
+/// Waits for a worker to be near. False if the run is at its end.
+fn hand_out<T>(
+    item: Item<T>,
+    tickets: &mut Tickets,
+    tasks: &Sender<(Ticket, Item<T>)>,
+    budget: &Budget,
+    run: &Run,
+) -> bool {
+    budget.take(item.bytes);
+    let ticket = tickets.take(item.lane);
+    select! {
+        send(tasks, (ticket, item)) -> sent => sent.is_ok(),
+        recv(run.stop.now_channel()) -> _ => false,
     }
 }
 

@@ -197,8 +197,10 @@ impl<K: Sink> Landing<K> {
                 self.outage.up("written again");
                 self.refuse(false);
             }
-            Err(Fault::Wait(why)) => {
-                self.outage.down(&why);
+            Err(fault @ (Fault::Wait(_) | Fault::Told)) => {
+                if let Fault::Wait(why) = fault {
+                    self.outage.down(&why);
+                }
                 self.refuse(true);
                 self.retry_at = Some(Instant::now() + self.backoff.pause());
             }

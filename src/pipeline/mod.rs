@@ -6,7 +6,8 @@
 //! poll              work                     land     sync              commit
 //! ```
 //!
-//! Each arrow is a channel, and a stage ends because the channel before it closed:
+//! A job whose outcomes need no order has no sink: its workers finish the work, and
+//! nothing comes back. Each arrow is a channel, and a stage ends because the channel before it closed:
 //! stopping the source therefore lets everything in hand run through to its end.
 
 mod budget;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Fault;
 
-pub use driver::{Parts, run};
+pub use driver::{Parts, run, run_direct};
 
 /// One piece of work on its way: near 1 MiB, never a single record.
 #[derive(Debug)]
@@ -50,10 +51,14 @@ pub trait Source {
     /// dropped. `Never`: the job ends.
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault>;
 
+    /// At the first stop: adds what is in hand already and would be lost otherwise.
+    fn rest(&mut self, _items: &mut Vec<Item<Self::Task>>) {}
+
     /// Hears what became of its tasks.
     fn note(&mut self, note: Self::Note);
 
-    /// The last call: every note has been heard; commit and take leave until `until` at most.
+    /// The last call: no task is in work any more and every note has been heard;
+    /// commit and take leave until `until` at most.
     fn finish(&mut self, until: Instant);
 }
 
@@ -65,10 +70,14 @@ pub trait Worker {
     /// What the sink gets.
     type Outcome;
 
+    /// Whether a task that fails after the first stop is let go, since it is kept
+    /// elsewhere and comes again. Otherwise it is tried until the stop says now.
+    const MAY_LEAVE: bool = false;
+
     /// Does the work; the outcome's bytes replace the task's in the job's budget.
     ///
     /// # Errors
-    /// `Wait`: try the same task again. `Never`: the job ends.
+    /// `Wait` and `Told`: try the same task again. `Never`: the job ends.
     fn work(&mut self, task: &Self::Task) -> Result<(Self::Outcome, u64), Fault>;
 }
 

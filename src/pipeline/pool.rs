@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::budget::Budget;
 use super::driver::Run;
@@ -28,11 +28,11 @@ pub(super) struct Finished<O> {
 
 /// One worker thread: until its channel ran dry, or until the stop says now.
 ///
-/// It never looks at the first stop: what was polled is worked off.
+/// The first stop changes nothing for work that succeeds: what was polled is worked off.
 pub(super) fn work<W: Worker>(
     build: impl Fn() -> W,
     tasks: &Receiver<(Ticket, Item<W::Task>)>,
-    outcomes: &Sender<Finished<W::Outcome>>,
+    deliver: impl Fn(Finished<W::Outcome>) -> bool,
     budget: &Budget,
     run: &Run,
 ) {
@@ -41,26 +41,29 @@ pub(super) fn work<W: Worker>(
     for (ticket, item) in tasks {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let (outcome, bytes) = loop {
-            let why = match threads::contain(|| worker.work(&item.task)) {
+            match threads::contain(|| worker.work(&item.task)) {
                 Ok(Ok(done)) => break done,
-                Ok(Err(Fault::Wait(why) | Fault::Rebuild(why))) => why,
-                Ok(Err(never)) => return run.fail(never),
+                Ok(Err(Fault::Told)) => {}
+                Ok(Err(Fault::Wait(why) | Fault::Rebuild(why))) => outage.down(&why),
+                Ok(Err(never @ Fault::Never(_))) => return run.fail(never),
                 Err(panic) => {
                     run.counters.panics.fetch_add(1, Relaxed);
-                    format!("panicked and is rebuilt: {panic}")
+                    outage.down(&format!("panicked and is rebuilt: {panic}"));
                 }
-            };
-            outage.down(&why);
+            }
+            if run.stop.is_quiet() && W::MAY_LEAVE {
+                return;
+            }
             worker = build();
             if run.stop.wait_now(backoff.pause()) || run.has_failed() {
                 return;
             }
         };
-        outage.up("works again");
+        outage.up("back");
         budget.take(bytes);
         budget.give_back(item.bytes);
         // The sink has ended, by a fault of its own that it has reported.
-        if outcomes.send(Finished { ticket, bytes, outcome }).is_err() {
+        if !deliver(Finished { ticket, bytes, outcome }) {
             return;
         }
     }

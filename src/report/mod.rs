@@ -10,20 +10,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+/// What a job's state line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Records that land in a file.
+    Records,
+    /// Keys that expired and were pushed.
+    Keys,
+    /// Items that were taken off a list and done.
+    Items,
+}
+
 /// The counters of one job. Written by its stages, read by the state line.
 #[derive(Debug)]
 pub struct Counters {
+    shown: Shown,
     started: Instant,
-    /// Records landed since the start.
-    pub records: AtomicU64,
+    /// Records landed, keys pushed or items done since the start.
+    pub done: AtomicU64,
     /// Bytes of lines landed since the start.
     pub bytes: AtomicU64,
-    /// Records that are in the source and not landed, as last seen.
+    /// Fields deleted since the start.
+    pub fields: AtomicU64,
+    /// What is in the source and not done, as last seen.
     pub lag: AtomicU64,
-    /// Records that were gone at the source before they could be read.
+    /// What was gone at the source before it could be read, or was heard and found no room.
     pub lost: AtomicU64,
     /// Outcomes refused for continuity and fetched again.
     pub dropped: AtomicU64,
+    /// Items put on the dead list.
+    pub dead: AtomicU64,
+    /// Items taken over from a pandad that died.
+    pub taken_over: AtomicU64,
     /// Panics contained in a worker.
     pub panics: AtomicU64,
     /// Whether the disk refuses what is to be written.
@@ -32,26 +50,24 @@ pub struct Counters {
     oldest: AtomicU64,
 }
 
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
+impl Counters {
+    /// Counters at zero, to be shared by the stages of one job.
+    pub fn shared(shown: Shown) -> Arc<Self> {
+        Arc::new(Self {
+            shown,
             started: Instant::now(),
-            records: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            fields: AtomicU64::new(0),
             lag: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            dead: AtomicU64::new(0),
+            taken_over: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             disk_refuses: AtomicBool::new(false),
             oldest: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Counters {
-    /// Counters at zero, to be shared by the stages of one job.
-    pub fn shared() -> Arc<Self> {
-        Arc::new(Self::default())
+        })
     }
 
     /// Notes since when something landed is waiting to be settled; `None` = nothing is.
@@ -74,20 +90,27 @@ impl Counters {
 }
 
 impl fmt::Display for Counters {
-    /// The state line's figures.
+    /// The state line's figures; those at the end only when they are not 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "records {}, bytes {}, lag {}, oldest unsettled {} ms, disk {}",
-            self.records.load(Relaxed),
-            self.bytes.load(Relaxed),
-            self.lag.load(Relaxed),
-            self.oldest_unsettled_ms(),
-            if self.disk_refuses.load(Relaxed) { "refuses writes" } else { "ok" },
-        )?;
-        for (name, counter) in
-            [("lost", &self.lost), ("fetched again", &self.dropped), ("panics", &self.panics)]
-        {
+        let [done, bytes, fields, lag] =
+            [&self.done, &self.bytes, &self.fields, &self.lag].map(|counter| counter.load(Relaxed));
+        match self.shown {
+            Shown::Records => write!(
+                f,
+                "records {done}, bytes {bytes}, lag {lag}, oldest unsettled {} ms, disk {}",
+                self.oldest_unsettled_ms(),
+                if self.disk_refuses.load(Relaxed) { "refuses writes" } else { "ok" },
+            )?,
+            Shown::Keys => write!(f, "keys {done}, waiting {lag}")?,
+            Shown::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
+        }
+        for (name, counter) in [
+            ("lost", &self.lost),
+            ("fetched again", &self.dropped),
+            ("dead", &self.dead),
+            ("taken over", &self.taken_over),
+            ("panics", &self.panics),
+        ] {
             match counter.load(Relaxed) {
                 0 => {}
                 count => write!(f, ", {name} {count}")?,
@@ -103,8 +126,8 @@ mod tests {
 
     #[test]
     fn the_state_line_names_every_figure() {
-        let counters = Counters::default();
-        counters.records.store(7, Relaxed);
+        let counters = Counters::shared(Shown::Records);
+        counters.done.store(7, Relaxed);
         counters.lost.store(2, Relaxed);
         counters.set_oldest_unsettled(Some(Instant::now()));
         let line = counters.to_string();
@@ -112,5 +135,8 @@ mod tests {
         assert!(line.ends_with("disk ok, lost 2"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
+        let counters = Counters::shared(Shown::Items);
+        counters.dead.store(3, Relaxed);
+        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3");
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, CrateFetch, CratePlace, Storage};
 use crate::logfile::{self, LogFile, OpenError, line};
 use crate::pipeline::{self, Limits, Parts};
-use crate::report::Counters;
+use crate::report::{Counters, Shown};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
@@ -36,7 +36,7 @@ pub(super) struct KafkaToFile {
 
 impl KafkaToFile {
     pub(super) fn new(section: Section, memory: u64, inv: String) -> Self {
-        Self { section, memory, inv, counters: Counters::shared(), opened: None }
+        Self { section, memory, inv, counters: Counters::shared(Shown::Records), opened: None }
     }
 
     fn open(&self) -> Result<LogFile, OpenError> {

@@ -93,7 +93,7 @@ impl pipeline::Sink for Land {
             })?;
             self.changes.clear();
             for lined in self.batch.drain(..) {
-                self.counters.records.fetch_add(lined.records, Relaxed);
+                self.counters.done.fetch_add(lined.records, Relaxed);
                 self.counters.bytes.fetch_add(lined.lines.len() as u64, Relaxed);
                 self.buffers.give_back(lined.lines);
             }
