@@ -16,6 +16,7 @@ mod delivers;
 mod full_disk;
 mod kill9;
 mod made_anew;
+mod original_format;
 mod outages;
 mod resume;
 mod static_binary;

@@ -189,6 +189,16 @@ fetch_producers() {
     "$1/bin/python" -c 'import confluent_kafka'
 }
 
+# ---- PHP
+
+# Only compared with: without it the tests go by what a PHP wrote once.
+try_php() {
+    have php && return 0
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
+    # In a process of its own, which may give up.
+    (needed=(php-cli) && install_needed) && hash -r && have php
+}
+
 # ---- What all of this needs of the machine
 
 python_is_whole() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
