@@ -1,23 +1,36 @@
 # shellcheck shell=bash
 # Sourced by scripts/servers: what a Redis set is made of and when it is up.
+# Each node is a server of its own; none replicates another.
 # shellcheck disable=SC2154 # names of common.sh
 
+# redis_create SET VERSION SERVERS
 redis_create() {
-    local version=$2 dir=$1/1
-    mkdir -p "$dir/data"
-    reserve_port "$dir"
-    # With the append-only file a killed server comes back with what it held.
-    cat >"$dir/redis.conf" <<-EOF
+    local set=$1 version=$2 servers=$3 id dir
+    for ((id = 1; id <= servers; id++)); do
+        dir=$set/$id
+        mkdir -p "$dir/data"
+        reserve_port "$dir"
+        redis_conf "$dir" >"$dir/redis.conf"
+        write_run "$dir" "$cache/redis-$version/bin/redis-server" "$dir/redis.conf"
+    done
+}
+
+# With the append-only file, synced each time, a killed server comes back with
+# all that it has acknowledged.
+redis_conf() {
+    cat <<-EOF
 		bind 127.0.0.1
-		port $(cat "$dir/port")
-		dir $dir/data
+		port $(cat "$1/port")
+		unixsocket $(redis_socket "$1")
+		dir $1/data
 		daemonize no
 		save ""
 		appendonly yes
-		appendfsync everysec
+		appendfsync always
 	EOF
-    write_run "$dir" "$cache/redis-$version/bin/redis-server" "$dir/redis.conf"
 }
+
+redis_socket() { echo "$1/socket"; }
 
 # Its own log says so (another server may hold the port), and it answers PING.
 probe_redis() {
