@@ -4,14 +4,19 @@
 //! The modules in reading order; ARCHITECTURE.md is the map.
 
 pub mod backoff;
+pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod expiry;
+pub mod host;
 pub mod jobs;
 pub mod kafka;
 pub mod logfile;
 pub mod pipeline;
+pub mod queue;
 pub mod record;
+pub mod redis;
 pub mod report;
 pub mod shutdown;
 pub mod threads;

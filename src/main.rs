@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use pandad::commands::dead::{self, Action};
 use pandad::config::{Config, Daemon};
 use pandad::daemon;
 use pandad::error::Error;
@@ -16,6 +17,8 @@ pandad: Kafka records into a log file, expired Redis keys onto a work list, work
     pandad [--only JOB[,JOB]] FILE   run the jobs whose sections are in FILE, in the foreground, for ever
     pandad -t FILE                   check FILE: OK, or every fault
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
+    pandad dead FILE list            show the items that could not be done, with time and reason
+    pandad dead FILE retry|drop      put them back on the work list | delete them
     pandad --help | --version
 
 Jobs: kafka_to_file, expired_to_list, list_to_hash.
@@ -44,6 +47,7 @@ enum Command {
     Check(PathBuf),
     Print(PathBuf),
     Run(PathBuf, Vec<String>),
+    Dead(PathBuf, Action),
 }
 
 fn parse(args: Vec<OsString>) -> Result<Command, Error> {
@@ -60,6 +64,9 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
                 let names = parser.value().map_err(|error| usage(error.to_string()))?;
                 only.extend(names.to_string_lossy().split(',').map(str::to_owned));
             }
+            Value(word) if file.is_none() && mode.is_none() && only.is_empty() && word == "dead" => {
+                return parse_dead(&mut parser).map_err(usage);
+            }
             Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
             other => return Err(usage(other.unexpected().to_string())),
         }
@@ -75,6 +82,20 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
     })
 }
 
+fn parse_dead(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    const EXPECTED: &str = "dead: a file and one of list, retry and drop are expected";
+    let mut words = Vec::new();
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Value(word) => words.push(word),
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let [file, action] = <[OsString; 2]>::try_from(words).map_err(|_| EXPECTED.to_owned())?;
+    let action = action.to_str().and_then(Action::named).ok_or_else(|| EXPECTED.to_owned())?;
+    Ok(Command::Dead(PathBuf::from(file), action))
+}
+
 fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help => print(HELP),
@@ -85,6 +106,7 @@ fn run(command: Command) -> Result<(), Error> {
             print("OK\n")
         }
         Command::Print(file) => print(&load(&file)?.to_inv()),
+        Command::Dead(file, action) => dead::run(&load(&file)?, action, |line| print(&format!("{line}\n"))),
         Command::Run(file, only) => {
             let config = load(&file)?;
             start_log(&config.daemon)?;

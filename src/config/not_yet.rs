@@ -8,7 +8,7 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 7] = [
+const FAULTS: [NotYet; 8] = [
     (keys::CLIENT, |v| is(v, "native"), "the native client is not in this version: write 'auto' or 'crate'"),
     (
         keys::TOPICS,
@@ -22,6 +22,12 @@ const FAULTS: [NotYet; 7] = [
     ),
     (keys::ROTATE_SIZE, set, "rotation is not in this version: write '' for off"),
     (keys::ROTATE_EVERY, set, "rotation is not in this version: write '' for off"),
+    (
+        keys::RECONCILE,
+        // Unquoted, PHP makes nothing of no.
+        |v| set(v) && !is(v, "no"),
+        "looking for keys that died while nobody listened is not in this version: write 'no'",
+    ),
     (keys::HTTP, set, "the status page is not in this version: write '' for off"),
     (keys::PIDFILE, set, "the pidfile is not in this version: write '' for none"),
 ];
@@ -31,12 +37,6 @@ const WARNINGS: [NotYet; 1] = [(
     |v| is(v, "coordinated"),
     "'coordinated' is not in this version and acts as 'alone': run one pandad for each group",
 )];
-
-/// Sections whose jobs do not run, and what to say.
-const JOBS: [(&str, &str); 2] = [
-    (keys::CLEAR, "the job expired_to_list is not in this version and does not run"),
-    (keys::SERVER, "the job list_to_hash is not in this version and does not run"),
-];
 
 /// Notes what the configuration asks for in vain, defaults of sections that are there included.
 pub fn check(reader: &mut Reader) {
@@ -49,17 +49,6 @@ pub fn check(reader: &mut Reader) {
         if reader.holds(key).is_some_and(asked) {
             reader.warn(key, text);
         }
-    }
-    for (section, text) in JOBS {
-        if reader.has(section) {
-            reader.warn_section(section, text);
-        }
-    }
-    if !reader.has(keys::LOG) && JOBS.iter().any(|(section, _)| reader.has(section)) {
-        reader.fault_section(
-            keys::LOG,
-            "the section is missing, and no other job is in this version: there would be nothing to run",
-        );
     }
 }
 

@@ -131,12 +131,6 @@ impl Reader {
         self.faults.push(at, expected);
     }
 
-    /// Notes a warning about a section, at its heading.
-    pub fn warn_section(&mut self, section: &str, text: &str) {
-        let at = At { line: self.inv.section(section), section, ..At::default() };
-        self.faults.warn(at, || text.to_owned());
-    }
-
     /// Ends the reading: what nobody took is a fault.
     pub fn finish(mut self) -> Faults {
         self.inv.leftovers(&mut self.faults);

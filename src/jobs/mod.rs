@@ -1,12 +1,15 @@
 //! The jobs: what pandad does. Each is put together from its configuration, a
 //! pipeline and the servers it needs; none knows another.
 
+mod expired_to_list;
 mod kafka_to_file;
+mod list_to_hash;
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Redis, RedisAddress};
 use crate::error::{ConfigFault, Fault};
+use crate::redis::{Address, Server};
 use crate::report::Counters;
 use crate::shutdown::Stop;
 
@@ -32,7 +35,7 @@ pub trait Job: Send {
 }
 
 /// The names of all jobs, as `--only` takes them.
-pub const NAMES: [&str; 3] = [kafka_to_file::NAME, "expired_to_list", "list_to_hash"];
+pub const NAMES: [&str; 3] = [kafka_to_file::NAME, expired_to_list::NAME, list_to_hash::NAME];
 
 /// The jobs that the configuration asks for.
 pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
@@ -41,5 +44,29 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
         let file = config.path.display().to_string();
         jobs.push(Box::new(kafka_to_file::KafkaToFile::new(section.clone(), config.daemon.memory, file)));
     }
+    if let Some(section) = &config.expired_to_list {
+        jobs.push(Box::new(expired_to_list::ExpiredToList::new(section.clone(), config.daemon.memory)));
+    }
+    if let Some(section) = &config.list_to_hash {
+        jobs.push(Box::new(list_to_hash::ListToHash::new(section.clone(), config.daemon.memory)));
+    }
     jobs
+}
+
+/// A Redis server as the configuration names it becomes one to connect to.
+///
+/// `name` is the server's name in the .inv, `client` what its client list shows.
+pub fn server(name: &'static str, redis: &Redis, client: &str) -> Server {
+    Server {
+        name,
+        address: match &redis.address {
+            RedisAddress::Tcp { host, port } => Address::Tcp(host.clone(), *port),
+            RedisAddress::Unix(path) => Address::Unix(path.clone()),
+        },
+        user: redis.user.clone(),
+        password: redis.password.clone(),
+        database: redis.database,
+        connect_timeout: redis.connect_timeout,
+        client_name: client.to_owned(),
+    }
 }

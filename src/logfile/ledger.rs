@@ -10,6 +10,7 @@ use super::area::{Area, Refused};
 use super::journal::{Change, Commit, Entry, Landmark, Mark, PartitionState, Range, Session};
 use super::resume::{self, Known, Start};
 use super::state::{State, push_kept};
+use crate::host;
 use crate::record::TopicPartition;
 
 /// A handle on the positions of one job. Cloning it shares them.
@@ -334,15 +335,5 @@ impl Inner {
 
 /// A name for a history that no other has.
 fn random_epoch() -> io::Result<u64> {
-    random().map(u64::from_be_bytes)
-}
-
-/// Bytes from the kernel's generator.
-pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
-    }
-    Ok(bytes)
+    host::random().map(u64::from_be_bytes)
 }

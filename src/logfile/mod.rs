@@ -20,6 +20,7 @@ pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
 pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
 
+use crate::host;
 use area::{Area, Found, with_suffix};
 use journal::Entry;
 use state::State;
@@ -60,7 +61,7 @@ pub struct Lock {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, sync: bool) -> Result<LogFile, OpenError> {
-    open_with(path, sync, area::HALF, boot_id())
+    open_with(path, sync, area::HALF, host::boot_id())
 }
 
 fn open_with(path: &Path, sync: bool, half: u64, boot: Option<u128>) -> Result<LogFile, OpenError> {
@@ -89,12 +90,6 @@ fn open_with(path: &Path, sync: bool, half: u64, boot: Option<u128>) -> Result<L
     Ok(LogFile { writer, settler: Settler { ledger: ledger.clone(), sync }, ledger, lock })
 }
 
-/// A number that is another one after each boot.
-fn boot_id() -> Option<u128> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
-}
-
 /// Each start begins with a snapshot of what was adopted, so that no entry from
 /// before it is ever compared with the file again.
 fn start_journal(at: &Path, area: Option<Area>, half: u64, snapshot: &[Entry]) -> io::Result<Area> {
@@ -104,7 +99,7 @@ fn start_journal(at: &Path, area: Option<Area>, half: u64, snapshot: &[Entry]) -
             Ok(area)
         }
         None => {
-            let area = Area::create(at, u128::from_be_bytes(ledger::random()?), half, snapshot)?;
+            let area = Area::create(at, u128::from_be_bytes(host::random()?), half, snapshot)?;
             sync_directory(at)?;
             Ok(area)
         }

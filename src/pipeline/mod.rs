@@ -136,3 +136,10 @@ pub struct Limits {
     /// The longest that something landed waits to be settled.
     pub settle_max: Duration,
 }
+
+impl Limits {
+    /// For a pipeline without a sink, which settles nothing.
+    pub fn direct(workers: usize, memory: u64) -> Self {
+        Self { workers, memory, settle_min: Duration::ZERO, settle_max: Duration::ZERO }
+    }
+}

@@ -93,12 +93,12 @@ fn line_ends_bom_and_indent() {
 #[test]
 fn unquoted_words_that_php_replaces() {
     let text = "[log_section]\nbroker_list=a\nlog_file[rotate_gzip]=yes\nlog_file[rotate_every]=off\n\
-                [clearCache_section]\nexpired[reconcile]=Yes\n[redis_env_section]\nredis_kv_expire[host]=a\n\
+                [clearCache_section]\nexpired[reconcile]=No\n[redis_env_section]\nredis_kv_expire[host]=a\n\
                 redis_list[host]=a\nredis_list[password]=null\n[daemon_section]\nlog_level=off\n";
     let config = load(text);
     assert!(config.kafka_to_file.unwrap().log_file.rotate_gzip);
     let job = config.expired_to_list.unwrap();
-    assert_eq!((job.reconcile, job.list.password.as_str()), (Reconcile::Yes, ""));
+    assert_eq!((job.reconcile, job.list.password.as_str()), (Reconcile::No, ""));
     assert_eq!(config.daemon.log_level, log::LevelFilter::Off);
 }
 

@@ -1,0 +1,80 @@
+//! `pandad dead FILE list|retry|drop`: what became of items that could not be done.
+
+use crate::config::{Config, Redis};
+use crate::error::Error;
+use crate::jobs;
+use crate::queue::Names;
+use crate::queue::dead::{self, Entry};
+use crate::redis::Connection;
+
+/// What is to be done with the dead list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Show it.
+    List,
+    /// Put the items back on the work list.
+    Retry,
+    /// Delete the items.
+    Drop,
+}
+
+impl Action {
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "list" => Action::List,
+            "retry" => Action::Retry,
+            "drop" => Action::Drop,
+            _ => return None,
+        })
+    }
+}
+
+/// Does it on the work list's server; each line goes to `print`.
+///
+/// # Errors
+/// `Failed`: no Redis job is configured, or the server does not serve.
+pub fn run(
+    config: &Config,
+    action: Action,
+    mut print: impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (list, key) = work_list(config)
+        .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
+    let server = jobs::server("redis_list", list, "pandad:dead");
+    let names = Names::new(key);
+    let failed = |trouble| Error::Failed(format!("{server}: {trouble}"));
+    let mut connection = Connection::open(&server).map_err(failed)?;
+    match action {
+        Action::List => {
+            let mut printed = Ok(());
+            dead::list(&mut connection, &names, |entry| {
+                if printed.is_ok() {
+                    printed = print(&line(&entry));
+                }
+            })
+            .map_err(failed)?;
+            printed
+        }
+        Action::Retry => {
+            let count = dead::retry(&mut connection, &names).map_err(failed)?;
+            print(&format!("{count} items put back on {key}"))
+        }
+        Action::Drop => {
+            let count = dead::drop_all(&mut connection, &names).map_err(failed)?;
+            print(&format!("{count} items deleted"))
+        }
+    }
+}
+
+fn work_list(config: &Config) -> Option<(&Redis, &str)> {
+    let done = config.list_to_hash.as_ref().map(|job| (&job.list, job.list_key.as_str()));
+    done.or_else(|| config.expired_to_list.as_ref().map(|job| (&job.list, job.list_key.as_str())))
+}
+
+/// Time, reason and item, apart by tabs; bytes of the item that are not printed as such are escaped.
+fn line(entry: &Entry) -> String {
+    let time = i64::try_from(entry.time).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time = time.map_or_else(|| entry.time.to_string(), |time| time.to_string());
+    format!("{time}\t{}\t\"{}\"", entry.reason, entry.item.escape_ascii())
+}

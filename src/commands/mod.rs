@@ -1,0 +1,4 @@
+//! What a person asks of pandad beside the running jobs. Each command connects, does
+//! its work, prints and ends; none needs a pandad that runs.
+
+pub mod dead;

@@ -1,0 +1,106 @@
+//! What this machine and this process are called, and whether another process of this
+//! machine is gone.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+/// A number that is another one after each boot.
+pub fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
+/// Bytes from the kernel's generator.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
+}
+
+/// One process of one boot of one machine, as text to be left where others find it:
+/// `<boot id> <process namespace> <process id>`. What is not known is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    boot: u128,
+    namespace: u64,
+    id: u32,
+}
+
+impl Process {
+    /// The one that runs this.
+    pub fn this() -> Self {
+        Self { boot: boot_id().unwrap_or(0), namespace: namespace().unwrap_or(0), id: std::process::id() }
+    }
+
+    /// Whether it certainly does not run any more. False for one of another machine, and
+    /// for one whose number another process has by now.
+    pub fn is_gone(&self) -> bool {
+        let here = Self::this();
+        if here.boot == 0 || here.namespace == 0 || (here.boot, here.namespace) != (self.boot, self.namespace)
+        {
+            return false;
+        }
+        let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        // Not to be allowed to signal it is a sign of life.
+        pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+    }
+}
+
+/// Process ids are numbers within one of these: a container has its own.
+fn namespace() -> Option<u64> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x} {} {}", self.boot, self.namespace, self.id)
+    }
+}
+
+impl FromStr for Process {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let (Some(boot), Some(namespace), Some(id), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(());
+        };
+        Ok(Self {
+            boot: u128::from_str_radix(boot, 16).map_err(|_| ())?,
+            namespace: namespace.parse().map_err(|_| ())?,
+            id: id.parse().map_err(|_| ())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_of_this_machine_can_be_seen_to_be_gone() {
+        let this = Process::this();
+        assert_eq!(this.to_string().parse(), Ok(this));
+        assert!(!this.is_gone());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let gone = Process { id: child.id(), ..this };
+        child.wait().unwrap();
+        assert!(gone.is_gone());
+        assert!(!Process { boot: this.boot ^ 1, ..gone }.is_gone());
+        assert!(!Process { namespace: this.namespace ^ 1, ..gone }.is_gone());
+        assert!("".parse::<Process>().is_err() && "0 0".parse::<Process>().is_err());
+    }
+}

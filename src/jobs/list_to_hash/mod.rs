@@ -1,0 +1,82 @@
+//! The job `list_to_hash`: items of the work list become fields deleted from hashes,
+//! none lost.
+
+mod item;
+mod source;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Job, server};
+use crate::config::ListToHash as Section;
+use crate::error::{ConfigFault, Fault};
+use crate::pipeline;
+use crate::queue::{Names, Slots, Taker};
+use crate::redis::{Health, Link};
+use crate::report::{Counters, Shown};
+use crate::shutdown::Stop;
+
+pub(super) const NAME: &str = "list_to_hash";
+/// Batches in work or waiting for each worker: one that it does, one that is ready.
+const BATCHES_EACH: u32 = 2;
+
+/// See the module.
+pub(super) struct ListToHash {
+    section: Section,
+    memory: u64,
+    counters: Arc<Counters>,
+}
+
+impl ListToHash {
+    pub(super) fn new(section: Section, memory: u64) -> Self {
+        Self { section, memory, counters: Counters::shared(Shown::Items) }
+    }
+}
+
+impl Job for ListToHash {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Nothing that it needs is local.
+    fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
+        Ok(())
+    }
+
+    fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
+        let Section { group_name, worker_name, workers, list, list_key, ar, hashes, .. } = &self.section;
+        let client = format!("{group_name}:{worker_name}");
+        let list = Arc::new(server("redis_list", list, &client));
+        let ar = Arc::new(server("redis_ar", ar, &client));
+        let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
+        let names = Names::new(list_key);
+        let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_EACH;
+        let slots = Slots::new(in_work);
+        let shared = Arc::new(worker::Shared {
+            hashes: hashes.clone(),
+            names: names.clone(),
+            slots: slots.clone(),
+            counters: Arc::clone(&self.counters),
+            no_hashes: Mutex::new(HashMap::new()),
+        });
+        let source = source::Batches {
+            taker: Taker::start(&list, &list_health, names, slots.clone())?,
+            slots,
+            in_work: in_work as usize,
+            counters: Arc::clone(&self.counters),
+        };
+        log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
+        let build_worker = move || worker::Deleter {
+            ar: Link::new(Arc::clone(&ar), ar_health.clone()),
+            list: Link::new(Arc::clone(&list), list_health.role("acknowledge")),
+            shared: Arc::clone(&shared),
+        };
+        let limits = pipeline::Limits::direct(*workers, self.memory);
+        pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
+    }
+}

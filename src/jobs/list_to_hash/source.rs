@@ -1,0 +1,43 @@
+//! The source: batches off the work list.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::error::Fault;
+use crate::pipeline::{self, Item};
+use crate::queue::{Batch, Slots, Taker};
+use crate::report::Counters;
+
+/// See the module.
+pub(super) struct Batches {
+    pub(super) taker: Taker,
+    pub(super) slots: Slots,
+    /// How many batches may be in work: as many slots are free when none is.
+    pub(super) in_work: usize,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl pipeline::Source for Batches {
+    /// Taken out by the worker that has done it, together with its slot.
+    type Task = Mutex<Option<Batch>>;
+    type Note = Infallible;
+
+    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+        if let Some(batch) = self.taker.take(until) {
+            items.push(Item { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
+        }
+        self.counters.lag.store(self.taker.waiting(), Relaxed);
+        self.counters.taken_over.fetch_add(self.taker.taken_over(), Relaxed);
+        Ok(())
+    }
+
+    fn note(&mut self, note: Infallible) {
+        match note {}
+    }
+
+    fn finish(&mut self, _until: Instant) {
+        self.taker.end(self.slots.free() == self.in_work);
+    }
+}

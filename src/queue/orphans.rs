@@ -1,0 +1,160 @@
+//! Finds batch lists that nobody works on: those of dead instances, and those of this
+//! one whose last move had no answer.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::Names;
+use crate::host::Process;
+use crate::redis::{Connection, Requests, Trouble, Value, cmd};
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(5);
+/// An instance that is dead and holds nothing is remembered for this long, since a
+/// command of its own may still be under way.
+const FORGET: Duration = Duration::from_secs(3600);
+/// An instance that says it used more batch lists than this says nonsense.
+const MOST_SLOTS: u32 = 100_000;
+/// So many moves without an answer are kept an eye on.
+const MOST_SUSPECTS: usize = 1000;
+
+/// What was found, and what is known of the others.
+pub(super) struct Orphans {
+    next: Instant,
+    found: VecDeque<String>,
+    /// This instance's batch lists that may hold something.
+    suspects: BTreeSet<String>,
+    dead_since: HashMap<String, Instant>,
+}
+
+impl Orphans {
+    pub(super) fn new() -> Self {
+        Self {
+            next: Instant::now(),
+            found: VecDeque::new(),
+            suspects: BTreeSet::new(),
+            dead_since: HashMap::new(),
+        }
+    }
+
+    /// A move to this batch list had no answer: it may be there, or come to be.
+    pub(super) fn suspect(&mut self, batch: String) {
+        self.suspects.insert(batch);
+        if self.suspects.len() > MOST_SUSPECTS {
+            // Another instance looks into it once this one has ended.
+            self.suspects.pop_first();
+        }
+        self.next = Instant::now();
+    }
+
+    /// Whether a batch list of this instance may hold what nobody works on.
+    pub(super) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    /// The next batch list to be taken over.
+    pub(super) fn pop(&mut self) -> Option<String> {
+        self.found.pop_front()
+    }
+
+    /// Looks for all of them.
+    pub(super) fn look(
+        &mut self,
+        connection: &mut Connection,
+        names: &Names,
+        own: &str,
+    ) -> Result<(), Trouble> {
+        let mut candidates: Vec<String> = self.suspects.iter().cloned().collect();
+        let dead = self.dead(connection, names, own)?;
+        for (instance, slots) in &dead {
+            candidates.extend((0..*slots).map(|slot| names.batch(instance, slot)));
+        }
+        let there = exist(connection, &candidates)?;
+        let mut holding: Vec<&str> = Vec::new();
+        for batch in candidates.iter().zip(there).filter_map(|(batch, there)| there.then_some(batch)) {
+            holding
+                .extend(dead.iter().map(|(instance, _)| instance.as_str()).find(|one| batch.contains(one)));
+            if !self.found.contains(batch) {
+                self.found.push_back(batch.clone());
+            }
+        }
+        for (instance, _) in &dead {
+            if !holding.contains(&instance.as_str()) {
+                self.forget_in_time(connection, names, instance)?;
+            }
+        }
+        self.next = Instant::now() + EVERY;
+        Ok(())
+    }
+
+    /// Every other instance that shows no sign of life, and how many batch lists it has used.
+    fn dead(
+        &mut self,
+        connection: &mut Connection,
+        names: &Names,
+        own: &str,
+    ) -> Result<Vec<(String, u32)>, Trouble> {
+        let mut others = Vec::new();
+        let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(names.instances()))? else {
+            return Ok(others);
+        };
+        let texts: Vec<String> = registered.iter().map(text).collect();
+        for pair in texts.chunks_exact(2) {
+            if let [instance, slots] = pair
+                && instance != own
+            {
+                others.push((instance.clone(), slots.parse::<u32>().unwrap_or(0).min(MOST_SLOTS)));
+            }
+        }
+        let mut requests = Requests::default();
+        for (instance, _) in &others {
+            requests.add(cmd("GET").arg(names.alive(instance)));
+        }
+        let signs = connection.demand_all(&requests)?;
+        let gone = |sign: &Value| match sign {
+            Value::Nil => true,
+            sign => text(sign).parse::<Process>().is_ok_and(|process| process.is_gone()),
+        };
+        let dead: Vec<(String, u32)> =
+            others.into_iter().zip(&signs).filter(|(_, sign)| gone(sign)).map(|(other, _)| other).collect();
+        self.dead_since.retain(|instance, _| dead.iter().any(|(one, _)| one == instance));
+        Ok(dead)
+    }
+
+    /// A dead instance without anything is taken off the register, long after it died.
+    fn forget_in_time(
+        &mut self,
+        connection: &mut Connection,
+        names: &Names,
+        instance: &str,
+    ) -> Result<(), Trouble> {
+        let since = *self.dead_since.entry(instance.to_owned()).or_insert_with(Instant::now);
+        if since.elapsed() > FORGET {
+            connection.ask(cmd("HDEL").arg(names.instances()).arg(instance))?;
+        }
+        Ok(())
+    }
+}
+
+fn exist(connection: &mut Connection, keys: &[String]) -> Result<Vec<bool>, Trouble> {
+    let mut there = Vec::with_capacity(keys.len());
+    for some in keys.chunks(1000) {
+        let mut requests = Requests::default();
+        for key in some {
+            requests.add(cmd("EXISTS").arg(key));
+        }
+        there.extend(connection.demand_all(&requests)?.iter().map(|answer| *answer == Value::Int(1)));
+    }
+    Ok(there)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,161 @@
+//! One blocking connection: every wait on it has an end.
+
+use std::time::Duration;
+
+use redis_crate::io::tcp::TcpSettings;
+use redis_crate::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, cmd};
+
+use super::trouble::Trouble;
+use super::{Address, Requests, Server};
+
+/// How long an answer may take. A server that is busy with somebody's slow command is
+/// given time; one that hangs must not hold us for ever.
+const RESPONSE: Duration = Duration::from_secs(10);
+
+/// See the module. After a [`Trouble::Lost`] it is of no use any more.
+pub struct Connection {
+    redis: redis_crate::Connection,
+}
+
+impl Connection {
+    /// Connects, authenticates, selects the database and sees that the server answers,
+    /// all within the server's connect timeout.
+    ///
+    /// # Errors
+    /// `Lost`: nobody answers. `Refused`: it does not let us in, or is not ready.
+    pub fn open(server: &Server) -> Result<Self, Trouble> {
+        let address = match &server.address {
+            Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
+            Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        };
+        // Left to the crate, a refusal of the password or the database loses its text.
+        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let client = address
+            .into_connection_info()
+            .and_then(|info| Client::open(info.set_redis_settings(bare).set_tcp_settings(tcp)))
+            .map_err(Trouble::from)?;
+        let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(Trouble::from)?;
+        redis.set_write_timeout(Some(RESPONSE)).map_err(Trouble::from)?;
+        let mut connection = Self { redis };
+        connection.patience(server.connect_timeout)?;
+        connection.enter(server)?;
+        connection.patience(RESPONSE)?;
+        Ok(connection)
+    }
+
+    fn enter(&mut self, server: &Server) -> Result<(), Trouble> {
+        if !server.password.is_empty() {
+            let mut auth = cmd("AUTH");
+            if !server.user.is_empty() {
+                auth.arg(&server.user);
+            }
+            self.ask(auth.arg(&server.password))?;
+        }
+        if server.database != 0 {
+            self.ask(cmd("SELECT").arg(server.database))?;
+        }
+        self.ask(&cmd("PING"))?;
+        // Only for whoever looks at the server; Redis takes no blanks in it.
+        if !server.client_name.is_empty() && server.client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            match self.ask(cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
+                Ok(_) | Err(Trouble::Refused { .. }) => {}
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the next answers may take. A command that blocks on the server must
+    /// give up there before this passes, or what it took would be lost.
+    ///
+    /// # Errors
+    /// `Lost`: the socket is gone.
+    pub fn patience(&self, time: Duration) -> Result<(), Trouble> {
+        self.redis.set_read_timeout(Some(time)).map_err(Trouble::from)
+    }
+
+    /// One command and its answer.
+    ///
+    /// # Errors
+    /// `Lost`: no answer; it may have been carried out or not. `Refused`: the server's no.
+    pub fn ask(&mut self, command: &Cmd) -> Result<Value, Trouble> {
+        self.redis.send_packed_command(&command.get_packed_command()).map_err(Trouble::from)?;
+        trouble_of(self.receive()?)
+    }
+
+    /// Many commands in one round trip; each answer may be a `Value::ServerError`.
+    ///
+    /// # Errors
+    /// `Lost`: not every answer came; any of them may have been carried out or not.
+    pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.redis.send_packed_command(requests.bytes()).map_err(Trouble::from)?;
+        // The crate's own loop would go on after a time-out, and wait as long again for
+        // each of the other answers.
+        (0..requests.len()).map(|_| self.receive()).collect()
+    }
+
+    /// The same, when no answer may be a refusal.
+    ///
+    /// # Errors
+    /// As [`Connection::ask_all`]; `Refused`: the first no.
+    pub fn demand_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
+        self.ask_all(requests)?.into_iter().map(trouble_of).collect()
+    }
+
+    fn receive(&mut self) -> Result<Value, Trouble> {
+        self.redis.recv_response().map_err(Trouble::from)
+    }
+
+    /// Turns the connection into a subscriber and calls `each` with every message until
+    /// that says stop, or the connection is lost. `each` gets `None` when it was quiet
+    /// for `quiet`; the server is then asked whether it is still there.
+    ///
+    /// # Errors
+    /// `Refused`: the subscription. `Lost`: the connection.
+    pub fn listen(
+        &mut self,
+        channel: &str,
+        quiet: Duration,
+        subscribed: impl FnOnce(),
+        mut each: impl FnMut(Option<&[u8]>) -> bool,
+    ) -> Result<(), Trouble> {
+        // By hand, because the crate takes a refusal of SUBSCRIBE for its confirmation.
+        self.ask(cmd("SUBSCRIBE").arg(channel))?;
+        self.patience(quiet)?;
+        subscribed();
+        let mut pubsub = self.redis.as_pubsub();
+        let ended = loop {
+            match pubsub.get_message() {
+                Ok(message) => {
+                    if !each(Some(message.get_payload_bytes())) {
+                        break Ok(());
+                    }
+                }
+                Err(error) if error.is_timeout() => {
+                    if !each(None) {
+                        break Ok(());
+                    }
+                    // Its answer must come within `quiet`.
+                    if let Err(error) = pubsub.ping::<Value>() {
+                        break Err(Trouble::from(error));
+                    }
+                }
+                Err(error) => break Err(Trouble::from(error)),
+            }
+        };
+        // Dropping it unsubscribes and waits for the answers; nobody needs them.
+        let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
+        ended
+    }
+}
+
+fn trouble_of(value: Value) -> Result<Value, Trouble> {
+    match value {
+        Value::ServerError(error) => Err(Trouble::from(error)),
+        value => Ok(value),
+    }
+}

@@ -1,0 +1,117 @@
+//! What a server's refusal means, and what whoever reads the log can do about it.
+
+use std::fmt;
+
+use redis_crate::{RedisError, ServerError};
+
+/// Why a command has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer: not connected, cut off, or too late. The connection is not to be used again.
+    Lost(String),
+    /// The server's own no: the first word of its error, and the rest.
+    Refused {
+        /// Such as `WRONGTYPE`; `ERR` for most.
+        code: String,
+        /// The rest of the line.
+        text: String,
+    },
+}
+
+/// What the codes call for; `ERR` says it by its text.
+const REMEDIES: [(&str, &str); 17] = [
+    ("NOAUTH", "the server wants a password: set the password of this server in the .inv"),
+    ("WRONGPASS", "the password or the user is not the server's: set them in the .inv"),
+    ("NOPERM", "the user of this server in the .inv may not do that: its access list must allow it"),
+    ("LOADING", "the server is still loading its data"),
+    ("BUSY", "somebody's script keeps the server busy"),
+    ("READONLY", "this server is a replica, which takes no writes: name the master in the .inv"),
+    ("OOM", "the server has reached its maxmemory and takes nothing more: free memory or raise maxmemory"),
+    ("WRONGTYPE", "the key holds something else: rename or delete it, or name another key in the .inv"),
+    ("MISCONF", "the server cannot save its data and takes no writes: its own log says why"),
+    ("NOREPLICAS", "the server has too few replicas to take writes"),
+    ("MASTERDOWN", "this server is a replica that has lost its master"),
+    ("UNBLOCKED", "the server has become a replica"),
+    ("CLUSTERDOWN", "this is a node of a Redis Cluster that is down"),
+    ("MOVED", "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own"),
+    ("ASK", "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own"),
+    (
+        "CROSSSLOT",
+        "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own",
+    ),
+    ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
+];
+const TEXTS: [(&str, &str); 4] = [
+    // Redis before 6, and a password where the server has none.
+    ("invalid password", "the password is not the server's: set it in the .inv"),
+    (
+        "without any password configured",
+        "the server has no password: leave the password of this server in the .inv empty",
+    ),
+    ("no password is set", "the server has no password: leave the password of this server in the .inv empty"),
+    ("DB index is out of range", "the server has fewer databases: set the database in the .inv"),
+];
+
+impl Trouble {
+    /// Whether it is the server's error of this code.
+    pub fn is(&self, wanted: &str) -> bool {
+        matches!(self, Trouble::Refused { code, .. } if code == wanted)
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        let Trouble::Refused { code, text } = self else { return None };
+        let by_code = REMEDIES.iter().find(|(known, _)| known == code);
+        let by_text = || TEXTS.iter().find(|(part, _)| text.contains(part));
+        by_code.or_else(by_text).map(|(_, remedy)| *remedy)
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Lost(why) => f.write_str(why)?,
+            Trouble::Refused { code, text } => write!(f, "{code} {text}")?,
+        }
+        self.remedy().map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
+    }
+}
+
+impl From<ServerError> for Trouble {
+    fn from(error: ServerError) -> Self {
+        // The crate calls what the server calls ERR by a name of its own.
+        let code = match error.code() {
+            "ResponseError" | "ResponseErr" => "ERR",
+            code => code,
+        };
+        Trouble::Refused { code: code.to_owned(), text: error.details().unwrap_or_default().to_owned() }
+    }
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        if error.is_timeout() {
+            return Trouble::Lost("no answer in time".to_owned());
+        }
+        if error.is_connection_dropped() && error.is_unrecoverable_error() && !error.is_connection_refusal() {
+            return Trouble::Lost("the connection was closed".to_owned());
+        }
+        Trouble::Lost(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_come_with_a_remedy() {
+        let refused =
+            |code: &str, text: &str| Trouble::Refused { code: code.to_owned(), text: text.to_owned() };
+        let oom = refused("OOM", "command not allowed when used memory > 'maxmemory'.");
+        assert!(oom.to_string().ends_with("free memory or raise maxmemory)"), "{oom}");
+        assert!(oom.is("OOM") && !oom.is("ERR"));
+        let old = refused("ERR", "invalid password");
+        assert!(old.to_string().contains("set it in the .inv"), "{old}");
+        assert_eq!(refused("ERR", "no such key").to_string(), "ERR no such key");
+    }
+}
