@@ -10,9 +10,11 @@ use crate::redis::{Connection, Requests, Trouble, Value, cmd};
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(5);
-/// An instance that is dead and holds nothing is remembered for this long, since a
-/// command of its own may still be under way.
+/// An instance that shows no life and holds nothing is remembered for this long: it may
+/// be stopped in the middle of a move, and wake up.
 const FORGET: Duration = Duration::from_secs(3600);
+/// One whose process is gone can only have left a command that is still under way.
+const FORGET_GONE: Duration = Duration::from_secs(60);
 /// An instance that says it used more batch lists than this says nonsense.
 const MOST_SLOTS: u32 = 100_000;
 /// So many moves without an answer are kept an eye on.
@@ -24,17 +26,19 @@ pub(super) struct Orphans {
     found: VecDeque<String>,
     /// This instance's batch lists that may hold something.
     suspects: BTreeSet<String>,
-    dead_since: HashMap<String, Instant>,
+    dead: HashMap<String, Dead>,
+}
+
+/// What is known of an instance without a sign of life.
+struct Dead {
+    since: Instant,
+    /// Its process certainly does not run any more.
+    gone: bool,
 }
 
 impl Orphans {
     pub(super) fn new() -> Self {
-        Self {
-            next: Instant::now(),
-            found: VecDeque::new(),
-            suspects: BTreeSet::new(),
-            dead_since: HashMap::new(),
-        }
+        Self { next: Instant::now(), found: VecDeque::new(), suspects: BTreeSet::new(), dead: HashMap::new() }
     }
 
     /// A move to this batch list had no answer: it may be there, or come to be.
@@ -115,25 +119,31 @@ impl Orphans {
             requests.add(cmd("GET").arg(names.alive(instance)));
         }
         let signs = connection.demand_all(&requests)?;
-        let gone = |sign: &Value| match sign {
-            Value::Nil => true,
-            sign => text(sign).parse::<Process>().is_ok_and(|process| process.is_gone()),
-        };
-        let dead: Vec<(String, u32)> =
-            others.into_iter().zip(&signs).filter(|(_, sign)| gone(sign)).map(|(other, _)| other).collect();
-        self.dead_since.retain(|instance, _| dead.iter().any(|(one, _)| one == instance));
+        let mut dead = Vec::new();
+        for ((instance, slots), sign) in others.into_iter().zip(&signs) {
+            let gone = text(sign).parse::<Process>().is_ok_and(|process| process.is_gone());
+            if gone || *sign == Value::Nil {
+                let known = Dead { since: Instant::now(), gone };
+                self.dead.entry(instance.clone()).or_insert(known).gone |= gone;
+                dead.push((instance, slots));
+            }
+        }
+        self.dead.retain(|instance, _| dead.iter().any(|(one, _)| one == instance));
         Ok(dead)
     }
 
-    /// A dead instance without anything is taken off the register, long after it died.
+    /// A dead instance without anything is taken off the register, well after it died.
     fn forget_in_time(
-        &mut self,
+        &self,
         connection: &mut Connection,
         names: &Names,
         instance: &str,
     ) -> Result<(), Trouble> {
-        let since = *self.dead_since.entry(instance.to_owned()).or_insert_with(Instant::now);
-        if since.elapsed() > FORGET {
+        let ripe = self
+            .dead
+            .get(instance)
+            .is_some_and(|dead| dead.since.elapsed() > if dead.gone { FORGET_GONE } else { FORGET });
+        if ripe {
             connection.ask(cmd("HDEL").arg(names.instances()).arg(instance))?;
         }
         Ok(())

@@ -204,10 +204,7 @@ impl Taker {
             }
             Ok(items_of(accepted(answers.next())?))
         })?;
-        if !items.is_empty() {
-            self.taken_over += items.len() as u64;
-            log::info!("took over {} items that nobody worked on ({orphan})", items.len());
-        }
+        self.taken_over += items.len() as u64;
         Ok(items)
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::NAME;
 use crate::error::Fault;
 use crate::pipeline::{self, Item};
 use crate::queue::{Batch, Slots, Taker};
@@ -29,7 +30,11 @@ impl pipeline::Source for Batches {
             items.push(Item { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
         }
         self.counters.lag.store(self.taker.waiting(), Relaxed);
-        self.counters.taken_over.fetch_add(self.taker.taken_over(), Relaxed);
+        let taken_over = self.taker.taken_over();
+        if taken_over > 0 {
+            self.counters.taken_over.fetch_add(taken_over, Relaxed);
+            log::info!("{NAME}: took over {taken_over} items that nobody worked on");
+        }
         Ok(())
     }
 
