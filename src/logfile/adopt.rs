@@ -1,11 +1,10 @@
 //! At the start: what of the journalled ranges is really in the file. What agrees
 //! is adopted; only a torn rest of our own is cut.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::disk::{Disk, Handle, How, Kind, directory_of};
 use super::journal::{CHECKED, FileId, Mark, Session};
 use super::state::State;
 
@@ -15,7 +14,7 @@ const PIECE: usize = 256 * 1024;
 /// The log file, open at its end.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: Handle,
     pub(super) id: FileId,
     pub(super) end: u64,
     /// The last bytes before the end, at most [`CHECKED`].
@@ -23,38 +22,34 @@ pub(super) struct Opened {
 }
 
 /// Opens the file for appending, creating it if it is not there.
-pub(super) fn open(path: &Path) -> io::Result<Opened> {
-    // Append and not a place of our own: if somebody else writes or truncates, our
-    // lines must neither overwrite theirs nor leave a hole. Non-blocking, because
-    // opening a FIFO waits for a reader; the kind is checked right after.
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Opened> {
+    let file = disk.open(path, How::Append)?;
+    let look = file.look()?;
+    if look.kind != Kind::File {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let id = FileId { device: meta.dev(), inode: meta.ino() };
-    let tail = tail(&file, meta.len())?;
-    Ok(Opened { file, id, end: meta.len(), tail })
+    let tail = tail(&file, look.len)?;
+    Ok(Opened { file, id: look.id, end: look.len, tail })
 }
 
 /// Compares the file with the journal: adopts, cuts a torn rest, and returns the
 /// file as it is to be appended to. `state` then holds what has landed, with a mark at the
 /// file's end that is to be written to the journal. `boot` is the kernel's boot id.
-pub(super) fn adopt(path: &Path, state: &mut State, boot: Option<u128>) -> io::Result<Opened> {
-    let mut opened = open(path)?;
-    super::sync_directory(path)?;
+pub(super) fn adopt(
+    disk: &dyn Disk,
+    path: &Path,
+    state: &mut State,
+    boot: Option<u128>,
+) -> io::Result<Opened> {
+    let mut opened = open(disk, path)?;
+    disk.sync_names(directory_of(path))?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
             adopt_file(path, &mut opened, &mark, state, boot)?;
-        } else if let Some((moved, mut file)) = find_moved(path, mark.file)? {
+        } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
             log::info!("{}: was moved to {} meanwhile", path.display(), moved.display());
             adopt_file(&moved, &mut file, &mark, state, boot)?;
-            file.file.sync_data()?;
+            file.file.sync()?;
         } else {
             log::warn!(
                 "{}: is another file than the journal's and that one is not beside it; positions are kept",
@@ -65,7 +60,7 @@ pub(super) fn adopt(path: &Path, state: &mut State, boot: Option<u128>) -> io::R
     state.recent.clear();
     end_torn_line(path, &mut opened)?;
     // What was adopted may be in the page cache only, and the mark says durable.
-    opened.file.sync_data()?;
+    opened.file.sync()?;
     // An unknown boot is never the same one.
     state.session = Some(Session { boot: boot.unwrap_or_default(), closed: false });
     let before = crc32fast::hash(&opened.tail);
@@ -105,10 +100,8 @@ fn adopt_file(
     };
     // A sync that failed leaves pages that look written and are not: what cannot be
     // synced is dropped from the cache, so that the disk is compared and not the cache.
-    opened.file.sync_data()?;
-    if let Err(error) = rustix::fs::fadvise(&opened.file, mark.end, None, rustix::fs::Advice::DontNeed) {
-        log::debug!("{shown}: its cached pages cannot be dropped: {error}");
-    }
+    opened.file.sync()?;
+    opened.file.forget_cached(mark.end);
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;
@@ -148,34 +141,33 @@ fn end_torn_line(path: &Path, opened: &mut Opened) -> io::Result<()> {
         return Ok(());
     }
     log::warn!("{}: its last line has no end; a newline is added", path.display());
-    io::Write::write_all(&mut &opened.file, b"\n")?;
+    opened.file.append_all(b"\n")?;
     opened.end += 1;
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
 }
 
 /// Looks for a file with these numbers beside `path`, where log rotation leaves it.
-fn find_moved(path: &Path, id: FileId) -> io::Result<Option<(PathBuf, Opened)>> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    for entry in fs::read_dir(directory.unwrap_or(Path::new(".")))? {
-        let entry = entry?;
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_file() && (FileId { device: meta.dev(), inode: meta.ino() }) == id {
-            return Ok(Some((entry.path(), open(&entry.path())?)));
+fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, Opened)>> {
+    for beside in disk.list(directory_of(path))? {
+        let Ok(look) = disk.look(&beside) else { continue };
+        if look.kind == Kind::File && look.id == id {
+            let opened = open(disk, &beside)?;
+            return Ok(Some((beside, opened)));
         }
     }
     Ok(None)
 }
 
 /// The bytes before `end`, at most [`CHECKED`].
-pub(super) fn tail(file: &File, end: u64) -> io::Result<Vec<u8>> {
+pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
     let from = end.saturating_sub(CHECKED as u64);
     let mut bytes = vec![0; CHECKED.min(usize::try_from(end).unwrap_or(CHECKED))];
     file.read_exact_at(&mut bytes, from)?;
     Ok(bytes)
 }
 
-fn checksum(file: &File, from: u64, to: u64) -> io::Result<u32> {
+fn checksum(file: &Handle, from: u64, to: u64) -> io::Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; PIECE];
     let mut at = from;

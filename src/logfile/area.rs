@@ -9,12 +9,11 @@
 //! CRC and payload. A frame's CRC begins with the generation, so that what an
 //! earlier generation left behind in the same half is never taken for an entry.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::disk::{Disk, Handle, How, directory_of, read_all};
 use super::journal::Entry;
 
 const MAGIC: &[u8; 8] = b"pandadjl";
@@ -43,8 +42,9 @@ pub(super) enum Found {
 /// The journal's file, open for appending.
 #[derive(Debug)]
 pub(super) struct Area {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Arc<File>,
+    file: Handle,
     half: u64,
     active: u64,
     generation: u64,
@@ -65,21 +65,28 @@ pub(super) enum Refused {
 impl Area {
     /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
     /// The new name is durable only once the caller has synced the directory.
-    pub(super) fn create(path: &Path, identity: u128, least: u64, snapshot: &[Entry]) -> io::Result<Self> {
+    pub(super) fn create(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        identity: u128,
+        least: u64,
+        snapshot: &[Entry],
+    ) -> io::Result<Self> {
         let body = frames(snapshot, 1);
         let half = least.max(HEADER + 4 * body.len() as u64).next_multiple_of(4096);
         let aside = with_suffix(path, ".new");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
+        let file = disk.open(&aside, How::Anew)?;
         let zeros = vec![0; 64 * 1024];
         let mut filled = 0;
         while filled < half * 2 {
             let count = zeros.len().min(usize::try_from(half * 2 - filled).unwrap_or(usize::MAX));
-            file.write_all_at(zeros.get(..count).unwrap_or_default(), filled)?;
+            file.write_at(zeros.get(..count).unwrap_or_default(), filled)?;
             filled += count as u64;
         }
         let mut area = Self {
+            disk: Arc::clone(disk),
             path: path.to_owned(),
-            file: Arc::new(file),
+            file,
             half,
             active: 1,
             generation: 0,
@@ -87,23 +94,20 @@ impl Area {
             at: 0,
         };
         area.fill_other_half(&body)?;
-        std::fs::rename(&aside, path)?;
+        disk.rename(&aside, path)?;
         Ok(area)
     }
 
     /// Reads what stands at `path`.
-    pub(super) fn read(path: &Path) -> io::Result<Found> {
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+    pub(super) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
+        let file = match disk.open(path, How::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(error) => return Err(error),
         };
-        let length = file.metadata()?.len();
-        if length > LARGEST {
-            return Ok(Found::Unreadable(format!("{length} bytes are too many for a journal")));
-        }
-        let mut bytes = Vec::new();
-        (&file).take(LARGEST).read_to_end(&mut bytes)?;
+        let Some(bytes) = read_all(&*file, LARGEST)? else {
+            return Ok(Found::Unreadable(format!("more than {LARGEST} bytes are too many for a journal")));
+        };
         let (first, second) = bytes.split_at(bytes.len() / 2);
         let headers = [Header::read(first), Header::read(second)];
         if let Some(version) = headers.iter().flatten().map(|h| h.version).find(|v| *v > VERSION) {
@@ -119,8 +123,9 @@ impl Area {
             return Ok(Found::Unreadable("its newest half holds no entry".to_owned()));
         }
         let area = Self {
+            disk: Arc::clone(disk),
             path: path.to_owned(),
-            file: Arc::new(file),
+            file,
             half: half.len() as u64,
             active,
             generation: header.generation,
@@ -136,7 +141,7 @@ impl Area {
     }
 
     /// The file, to be synced by whoever settles.
-    pub(super) fn file(&self) -> Arc<File> {
+    pub(super) fn file(&self) -> Handle {
         Arc::clone(&self.file)
     }
 
@@ -147,7 +152,7 @@ impl Area {
         if self.at + (frame.len() + FRAME) as u64 > self.half {
             return Err(Refused::Full);
         }
-        self.file.write_all_at(&frame, self.active * self.half + self.at).map_err(Refused::Io)?;
+        self.file.write_at(&frame, self.active * self.half + self.at).map_err(Refused::Io)?;
         self.at += frame.len() as u64;
         Ok(())
     }
@@ -163,8 +168,8 @@ impl Area {
         if needed > self.half {
             // From the rename on only the new file is the journal, also if the sync of
             // its name fails: an entry in the old one would not be found again.
-            *self = Self::create(&self.path, self.identity, needed.max(self.half * 2), snapshot)?;
-            return super::sync_directory(&self.path);
+            *self = Self::create(&self.disk, &self.path, self.identity, needed.max(self.half * 2), snapshot)?;
+            return self.disk.sync_names(directory_of(&self.path));
         }
         self.fill_other_half(&body)
     }
@@ -172,12 +177,12 @@ impl Area {
     fn fill_other_half(&mut self, body: &[u8]) -> io::Result<()> {
         let (other, generation) = (1 - self.active, self.generation + 1);
         let start = other * self.half;
-        self.file.write_all_at(body, start + HEADER)?;
+        self.file.write_at(body, start + HEADER)?;
         // The end of the entries, should older frames follow.
-        self.file.write_all_at(&[0; FRAME], start + HEADER + body.len() as u64)?;
-        self.file.sync_data()?;
-        self.file.write_all_at(&Header::bytes(self.identity, generation), start)?;
-        self.file.sync_data()?;
+        self.file.write_at(&[0; FRAME], start + HEADER + body.len() as u64)?;
+        self.file.sync()?;
+        self.file.write_at(&Header::bytes(self.identity, generation), start)?;
+        self.file.sync()?;
         self.active = other;
         self.generation = generation;
         self.at = HEADER + body.len() as u64;

@@ -2,11 +2,11 @@
 //! by the source (where to start), the sink (what to land) and the settle thread.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::area::{Area, Refused};
+use super::disk::Handle;
 use super::journal::{Change, Commit, Entry, Landmark, Mark, PartitionState, Range, Session};
 use super::resume::{self, Known, Start};
 use super::state::{State, push_kept};
@@ -168,7 +168,7 @@ impl Ledger {
     pub fn take_commits(&self) -> io::Result<Vec<(TopicPartition, i64)>> {
         let Some(mark) = self.lock().state.mark.clone() else { return Ok(Vec::new()) };
         let (settled, journal) = self.mark(mark)?;
-        journal.sync_data()?;
+        journal.sync()?;
         Ok(settled.commits)
     }
 
@@ -182,7 +182,7 @@ impl Ledger {
         match inner.state.session {
             Some(session) if inner.state.recent.is_empty() => {
                 inner.write(Entry::Session(Session { closed: true, ..session }))?;
-                inner.area.file().sync_data()
+                inner.area.file().sync()
             }
             _ => Ok(()),
         }
@@ -207,7 +207,7 @@ impl Ledger {
 
     /// Everything up to the mark is durable in the file. Journals that, together with
     /// the values to commit now; the journal's file is still to be synced.
-    pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Arc<File>)> {
+    pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Handle)> {
         let mut inner = self.lock();
         let after = if inner.committing { Vec::new() } else { inner.to_commit(mark.sequence) };
         let commit = |(index, value): &(u32, i64)| Commit {
@@ -230,7 +230,7 @@ impl Ledger {
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         inner.write(Entry::Mark(mark))?;
-        inner.area.file().sync_data()
+        inner.area.file().sync()
     }
 }
 
@@ -270,7 +270,7 @@ impl Inner {
         };
         self.write(Entry::Partition(index, state))?;
         // Durable at once: were it lost with the power, another place might be chosen.
-        self.area.file().sync_data()
+        self.area.file().sync()
     }
 
     /// The group holds this value: it stays among those that are known again, whatever

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod area;
+mod disk;
 mod journal;
 mod ledger;
 pub mod line;
@@ -15,6 +16,7 @@ mod write;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
@@ -22,6 +24,7 @@ pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
 
 use crate::host;
 use area::{Area, Found, with_suffix};
+use disk::{Disk, Kind, directory_of};
 use journal::Entry;
 use state::State;
 
@@ -61,18 +64,27 @@ pub struct Lock {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, sync: bool) -> Result<LogFile, OpenError> {
-    open_with(path, sync, area::HALF, host::boot_id())
+    let disk: Arc<dyn Disk> = Arc::new(disk::Real);
+    check_path(&*disk, path)?;
+    let lock = lock(path)?;
+    let (writer, settler, ledger) = open_with(&disk, path, sync, area::HALF, host::boot_id())?;
+    Ok(LogFile { writer, settler, ledger, lock })
 }
 
-fn open_with(path: &Path, sync: bool, half: u64, boot: Option<u128>) -> Result<LogFile, OpenError> {
-    check_path(path)?;
-    let lock = lock(path)?;
+/// All but the lock, which only the disk of this machine has.
+fn open_with(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    sync: bool,
+    half: u64,
+    boot: Option<u128>,
+) -> Result<(Writer, Settler, Ledger), OpenError> {
     let at = with_suffix(path, ".journal");
-    let (mut state, area) = match Area::read(&at).map_err(|error| sort(&at, &error))? {
+    let (mut state, area) = match Area::read(disk, &at).map_err(|error| sort(&at, &error))? {
         Found::Journal(area, entries) => (State::replay(entries), Some(area)),
         Found::Missing => (State::default(), None),
         Found::Unreadable(why) => {
-            set_aside(&at, &why)?;
+            set_aside(&**disk, &at, &why)?;
             (State::default(), None)
         }
         Found::Later(version) => {
@@ -82,39 +94,45 @@ fn open_with(path: &Path, sync: bool, half: u64, boot: Option<u128>) -> Result<L
             )));
         }
     };
-    let opened = adopt::adopt(path, &mut state, boot).map_err(|error| sort(path, &error))?;
+    let opened = adopt::adopt(&**disk, path, &mut state, boot).map_err(|error| sort(path, &error))?;
     let snapshot = state.snapshot();
-    let area = start_journal(&at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
+    let area = start_journal(disk, &at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
     let ledger = Ledger::new(area, state);
-    let writer = Writer::new(path, ledger.clone(), opened);
-    Ok(LogFile { writer, settler: Settler { ledger: ledger.clone(), sync }, ledger, lock })
+    let writer = Writer::new(Arc::clone(disk), path, ledger.clone(), opened);
+    Ok((writer, Settler { ledger: ledger.clone(), sync }, ledger))
 }
 
 /// Each start begins with a snapshot of what was adopted, so that no entry from
 /// before it is ever compared with the file again.
-fn start_journal(at: &Path, area: Option<Area>, half: u64, snapshot: &[Entry]) -> io::Result<Area> {
+fn start_journal(
+    disk: &Arc<dyn Disk>,
+    at: &Path,
+    area: Option<Area>,
+    half: u64,
+    snapshot: &[Entry],
+) -> io::Result<Area> {
     match area {
         Some(mut area) => {
             area.rewrite(snapshot, None)?;
             Ok(area)
         }
         None => {
-            let area = Area::create(at, u128::from_be_bytes(host::random()?), half, snapshot)?;
-            sync_directory(at)?;
+            let area = Area::create(disk, at, u128::from_be_bytes(host::random()?), half, snapshot)?;
+            disk.sync_names(directory_of(at))?;
             Ok(area)
         }
     }
 }
 
-fn check_path(path: &Path) -> Result<(), OpenError> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_file() => Ok(()),
+fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
+    match disk.look(path) {
+        Ok(look) if look.kind == Kind::File => Ok(()),
         Ok(_) => Err(OpenError::Never(format!("{}: not a regular file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            match directory.map(std::fs::metadata) {
-                Some(Err(error)) => Err(sort(directory.unwrap_or(path), &error)),
-                Some(Ok(meta)) if !meta.is_dir() => {
+            let directory = directory_of(path);
+            match disk.look(directory) {
+                Err(error) => Err(sort(directory, &error)),
+                Ok(look) if look.kind != Kind::Directory => {
                     Err(OpenError::Never(format!("{}: its directory is not one", path.display())))
                 }
                 _ => Ok(()),
@@ -149,20 +167,14 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
 }
 
 /// An unreadable journal is kept for whoever wants to know what happened.
-fn set_aside(at: &Path, why: &str) -> Result<(), OpenError> {
+fn set_aside(disk: &dyn Disk, at: &Path, why: &str) -> Result<(), OpenError> {
     let aside = with_suffix(at, ".unreadable");
     log::warn!(
         "{}: not a journal that can be read ({why}); moved to {}, and the group's offsets decide",
         at.display(),
         aside.display()
     );
-    std::fs::rename(at, &aside).map_err(|error| sort(at, &error))
-}
-
-/// Makes a name in the path's directory durable.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    disk.rename(at, &aside).map_err(|error| sort(at, &error))
 }
 
 /// Waiting helps against a full, read-only or failing disk, and against nothing else.

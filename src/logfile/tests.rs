@@ -57,6 +57,22 @@ fn settle(log: &mut LogFile) -> Vec<(TopicPartition, i64)> {
     log.settler.settle(checkpoint).unwrap().commits
 }
 
+/// With a journal that is soon full.
+fn small(dir: &Dir) -> LogFile {
+    with(dir, false, 4096, None)
+}
+
+fn at_boot(dir: &Dir, boot: u128) -> LogFile {
+    with(dir, true, area::HALF, Some(boot))
+}
+
+fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
+    let lock = lock(&dir.log()).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(disk::Real);
+    let (writer, settler, ledger) = open_with(&disk, &dir.log(), sync, half, boot).unwrap();
+    LogFile { writer, settler, ledger, lock }
+}
+
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
     let log = open(&dir.log(), true).unwrap();
@@ -227,7 +243,7 @@ fn values_about_to_be_committed_are_known_again() {
 #[test]
 fn the_journal_is_rewritten_again_and_again() {
     let dir = Dir::new();
-    let mut log = open_with(&dir.log(), false, 4096, None).unwrap();
+    let mut log = small(&dir);
     log.ledger.place(&partition(), 0).unwrap();
     for n in 0..1000 {
         append(&mut log, n, n + 1);
@@ -237,7 +253,7 @@ fn the_journal_is_rewritten_again_and_again() {
         }
         if n % 100 == 99 {
             drop(log);
-            log = open_with(&dir.log(), false, 4096, None).unwrap();
+            log = small(&dir);
             assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(n + 1));
         }
     }
@@ -247,7 +263,7 @@ fn the_journal_is_rewritten_again_and_again() {
 #[test]
 fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     let dir = Dir::new();
-    let mut log = open_with(&dir.log(), false, 4096, None).unwrap();
+    let mut log = small(&dir);
     for n in 0..500 {
         log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
     }
@@ -265,7 +281,7 @@ fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
 fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
     for (boot, closed, expected) in [(2, false, ""), (1, false, "line 2\n"), (2, true, "line 2\n")] {
         let dir = Dir::new();
-        let start = |boot| open_with(&dir.log(), true, area::HALF, Some(boot)).unwrap();
+        let start = |boot| at_boot(&dir, boot);
         let mut log = start(1);
         log.ledger.place(&partition(), 0).unwrap();
         append(&mut log, 0, 2);

@@ -3,13 +3,12 @@
 //! The order is the promise: journal the range → write the lines → (settle) sync the
 //! file → journal the mark → sync the journal → only then may anything be committed.
 
-use std::fs::File;
-use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::adopt::{self, Opened};
+use super::disk::{Disk, Handle, directory_of};
 use super::journal::{CHECKED, Change, FileId, Mark, Range};
 use super::ledger::{Ledger, Settled};
 
@@ -25,9 +24,10 @@ pub struct Piece<'a> {
 /// The end that appends. One thread owns it.
 #[derive(Debug)]
 pub struct Writer {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     ledger: Ledger,
-    file: Arc<File>,
+    file: Handle,
     id: FileId,
     end: u64,
     /// The last bytes before the end, at most [`CHECKED`].
@@ -58,7 +58,7 @@ pub enum AppendError {
 /// What the settle thread makes durable.
 #[derive(Debug)]
 pub struct Checkpoint {
-    file: Arc<File>,
+    file: Handle,
     written: bool,
     mark: Mark,
 }
@@ -71,12 +71,13 @@ pub struct Settler {
 }
 
 impl Writer {
-    pub(super) fn new(path: &Path, ledger: Ledger, opened: Opened) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, ledger: Ledger, opened: Opened) -> Self {
         let last_sequence = ledger.next_sequence() - 1;
         Self {
+            disk,
             path: path.to_owned(),
             ledger,
-            file: Arc::new(opened.file),
+            file: opened.file,
             id: opened.id,
             end: opened.end,
             tail: opened.tail,
@@ -140,17 +141,17 @@ impl Writer {
     /// Is the path still our file, and is it as long as we left it? If not, writing
     /// goes on at the end of what is there now. After an error nothing has changed.
     fn check_path(&mut self) -> Result<(), AppendError> {
-        let same_file = match std::fs::metadata(&self.path) {
-            Ok(meta) => (FileId { device: meta.dev(), inode: meta.ino() }) == self.id,
+        let same_file = match self.disk.look(&self.path) {
+            Ok(look) => look.id == self.id,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(AppendError::Wait(error)),
         };
-        if same_file && self.file.metadata().map_err(AppendError::Wait)?.len() == self.end {
+        if same_file && self.file.look().map_err(AppendError::Wait)?.len == self.end {
             return Ok(());
         }
         // What was written before is made durable in the old file, so that from here
         // on only the new one matters. A sync that fails tells it only once.
-        self.file.sync_data().map_err(AppendError::Rebuild)?;
+        self.file.sync().map_err(AppendError::Rebuild)?;
         let opened = self.open_anew().map_err(AppendError::Wait)?;
         let mark = Mark {
             sequence: self.last_sequence,
@@ -160,7 +161,7 @@ impl Writer {
             commits: Vec::new(),
         };
         self.ledger.mark_place(mark).map_err(AppendError::Rebuild)?;
-        self.file = Arc::new(opened.file);
+        self.file = opened.file;
         self.id = opened.id;
         self.end = opened.end;
         self.tail = opened.tail;
@@ -170,10 +171,10 @@ impl Writer {
     }
 
     fn open_anew(&self) -> io::Result<Opened> {
-        let mut opened = adopt::open(&self.path)?;
-        super::sync_directory(&self.path)?;
+        let mut opened = adopt::open(&*self.disk, &self.path)?;
+        self.disk.sync_names(directory_of(&self.path))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
-            (&opened.file).write_all(b"\n")?;
+            opened.file.append_all(b"\n")?;
             opened.end += 1;
             extend_tail(&mut opened.tail, b"\n");
         }
@@ -206,7 +207,7 @@ impl Writer {
         let length = pending.range.to - pending.range.from;
         while pending.written < length {
             let rest = rest_of(pieces, pending.written);
-            match (&*self.file).write_vectored(&rest) {
+            match self.file.append(&rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => pending.written += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -253,11 +254,11 @@ impl Settler {
     /// by opening it anew.
     pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
         if self.sync && checkpoint.written {
-            checkpoint.file.sync_data()?;
+            checkpoint.file.sync()?;
         }
         let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
         if self.sync {
-            journal.sync_data()?;
+            journal.sync()?;
         }
         Ok(settled)
     }

@@ -1,0 +1,216 @@
+//! The one way to the disk: every file operation of the log file and its journal goes
+//! through here, so that a test can stop them after any of them and choose what a loss
+//! of power leaves.
+
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::journal::FileId;
+
+/// An open file, shared by those who write and those who sync.
+pub(super) type Handle = Arc<dyn Opened>;
+
+/// How a file is opened; always for reading and writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It must be there.
+    Existing,
+    /// Writing goes to the end; created where it is not there.
+    Append,
+    /// Created, or emptied where it is there.
+    Anew,
+}
+
+/// What stands at a path, or behind a handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) id: FileId,
+    pub(super) len: u64,
+    pub(super) kind: Kind,
+    /// When it was last written to, in seconds since 1970.
+    pub(super) modified: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    Other,
+}
+
+/// The names.
+pub(super) trait Disk: Debug + Send + Sync {
+    fn open(&self, path: &Path, how: How) -> io::Result<Handle>;
+    fn look(&self, path: &Path) -> io::Result<Look>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Every name in a directory, with the directory.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Makes the names in a directory durable.
+    fn sync_names(&self, directory: &Path) -> io::Result<()>;
+}
+
+/// The bytes.
+pub(super) trait Opened: Debug + Send + Sync {
+    fn look(&self) -> io::Result<Look>;
+    /// At most so many bytes as fit.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+    /// At the end; gives how much was written.
+    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
+    /// Has what follows read from the disk itself, as far as the kernel obliges.
+    fn forget_cached(&self, from: u64);
+}
+
+impl dyn Opened {
+    /// All of the buffer, or an error.
+    pub(super) fn read_exact_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    buffer = buffer.get_mut(count..).unwrap_or_default();
+                    at += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// All of the bytes at the end.
+    pub(super) fn append_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.append(&[IoSlice::new(bytes)]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directory a path is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The disk of this machine.
+#[derive(Debug)]
+pub(super) struct Real;
+
+impl Disk for Real {
+    fn open(&self, path: &Path, how: How) -> io::Result<Handle> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match how {
+            How::Existing => &mut options,
+            // Append and not a place of our own: if somebody else writes or truncates, our
+            // lines must neither overwrite theirs nor leave a hole.
+            How::Append => options.append(true).create(true),
+            How::Anew => options.create(true).truncate(true),
+        };
+        // Opening a FIFO would wait for a reader; the kind is looked at by the caller.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        Ok(Arc::new(options.open(path)?))
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Look> {
+        Ok(Look::of(&std::fs::metadata(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn sync_names(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
+    }
+}
+
+impl Look {
+    fn of(meta: &std::fs::Metadata) -> Self {
+        let kind = match meta {
+            meta if meta.is_file() => Kind::File,
+            meta if meta.is_dir() => Kind::Directory,
+            _ => Kind::Other,
+        };
+        let id = FileId { device: meta.dev(), inode: meta.ino() };
+        Self { id, len: meta.len(), kind, modified: meta.mtime() }
+    }
+}
+
+impl Opened for File {
+    fn look(&self) -> io::Result<Look> {
+        Ok(Look::of(&self.metadata()?))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, at)
+    }
+
+    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut file = self;
+        file.write_vectored(slices)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn forget_cached(&self, from: u64) {
+        if let Err(error) = rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed) {
+            log::debug!("cached pages cannot be dropped: {error}");
+        }
+    }
+}
+
+/// Everything in a file, if it is no longer than `limit`.
+pub(super) fn read_all(file: &dyn Opened, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let len = file.look()?.len;
+    if len > limit {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    Reader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// A file read from its beginning to its end.
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a dyn Opened,
+    pub(super) at: u64,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
