@@ -3,6 +3,8 @@
 
 mod adopt;
 mod area;
+#[cfg(test)]
+mod crash;
 mod disk;
 mod journal;
 mod ledger;
