@@ -17,6 +17,8 @@ pub(super) struct Opened {
     pub(super) file: Handle,
     pub(super) id: FileId,
     pub(super) end: u64,
+    /// When it was last written to, in seconds since 1970.
+    pub(super) modified: i64,
     /// The last bytes before the end, at most [`CHECKED`].
     pub(super) tail: Vec<u8>,
 }
@@ -29,7 +31,7 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Opened> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let tail = tail(&file, look.len)?;
-    Ok(Opened { file, id: look.id, end: look.len, tail })
+    Ok(Opened { file, id: look.id, end: look.len, modified: look.modified, tail })
 }
 
 /// Compares the file with the journal: adopts, cuts a torn rest, and returns the

@@ -2,6 +2,7 @@
 //! was written and up to where the source was read, and decides at the start.
 
 mod adopt;
+mod archive;
 mod area;
 #[cfg(test)]
 mod crash;
@@ -10,6 +11,7 @@ mod journal;
 mod ledger;
 pub mod line;
 pub mod resume;
+mod rotate;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,11 @@ use std::sync::Arc;
 
 pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
+pub use rotate::{Every, Rotation};
 pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
 
 use crate::host;
+use archive::Archive;
 use area::{Area, Found, with_suffix};
 use disk::{Disk, Kind, directory_of};
 use journal::Entry;
@@ -65,11 +69,15 @@ pub struct Lock {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(path: &Path, sync: bool) -> Result<LogFile, OpenError> {
+pub fn open(path: &Path, sync: bool, rotation: &Rotation) -> Result<LogFile, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk::Real);
     check_path(&*disk, path)?;
     let lock = lock(path)?;
-    let (writer, settler, ledger) = open_with(&disk, path, sync, area::HALF, host::boot_id())?;
+    let (mut writer, settler, ledger) = open_with(&disk, path, sync, area::HALF, host::boot_id(), rotation)?;
+    if rotation.is_on() {
+        // Only from here on does the journal not need the rotated files.
+        writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| sort(path, &error))?);
+    }
     Ok(LogFile { writer, settler, ledger, lock })
 }
 
@@ -80,6 +88,7 @@ fn open_with(
     sync: bool,
     half: u64,
     boot: Option<u128>,
+    rotation: &Rotation,
 ) -> Result<(Writer, Settler, Ledger), OpenError> {
     let at = with_suffix(path, ".journal");
     let (mut state, area) = match Area::read(disk, &at).map_err(|error| sort(&at, &error))? {
@@ -100,7 +109,7 @@ fn open_with(
     let snapshot = state.snapshot();
     let area = start_journal(disk, &at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
     let ledger = Ledger::new(area, state);
-    let writer = Writer::new(Arc::clone(disk), path, ledger.clone(), opened);
+    let writer = Writer::new(Arc::clone(disk), path, ledger.clone(), opened, rotation.clone());
     Ok((writer, Settler { ledger: ledger.clone(), sync }, ledger))
 }
 

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::adopt::{self, Opened};
+use super::archive::Archive;
 use super::disk::{Disk, Handle, directory_of};
 use super::journal::{CHECKED, Change, FileId, Mark, Range};
 use super::ledger::{Ledger, Settled};
+use super::rotate::{self, Rotation};
 
 /// Lines to be written, with their CRC, which is computed where they were made.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,13 @@ pub struct Writer {
     /// Whether a range landed since the last checkpoint, be it without a byte.
     landed: bool,
     last_sequence: u64,
+    rotation: Rotation,
+    /// When the file was last written to, in milliseconds since 1970.
+    last_write: i64,
+    /// It was us who moved the file away.
+    rotating: bool,
+    /// Tidies rotated files; only with rotation.
+    pub(super) archive: Option<Archive>,
 }
 
 #[derive(Debug)]
@@ -71,7 +80,13 @@ pub struct Settler {
 }
 
 impl Writer {
-    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, ledger: Ledger, opened: Opened) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        ledger: Ledger,
+        opened: Opened,
+        rotation: Rotation,
+    ) -> Self {
         let last_sequence = ledger.next_sequence() - 1;
         Self {
             disk,
@@ -85,6 +100,10 @@ impl Writer {
             unsettled: 0,
             landed: false,
             last_sequence,
+            rotation,
+            rotating: false,
+            last_write: opened.modified * 1000,
+            archive: None,
         }
     }
 
@@ -95,12 +114,14 @@ impl Writer {
     /// where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
         if self.pending.is_none() {
+            self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
             self.check_path()?;
             self.announce(pieces, changes).map_err(AppendError::Wait)?;
         }
         self.write_rest(pieces).map_err(AppendError::Wait)?;
         let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
         self.end = range.to;
+        self.last_write = (self.rotation.now)();
         self.last_sequence = range.sequence;
         self.unsettled += written;
         self.landed = true;
@@ -109,6 +130,47 @@ impl Writer {
         }
         self.ledger.land(changes);
         Ok(())
+    }
+
+    /// Rotates the file if its time has come, though nothing is to be written.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; call again.
+    pub fn tick(&mut self) -> Result<(), AppendError> {
+        if self.pending.is_some() || !self.rotate_if_due(0)? {
+            return Ok(());
+        }
+        self.check_path()
+    }
+
+    /// If the file was moved away, what was written is made durable there, and writing
+    /// goes on in a new one. False while a write has to be finished first.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; call again.
+    pub fn reopen(&mut self) -> Result<bool, AppendError> {
+        if self.pending.is_some() {
+            return Ok(false);
+        }
+        self.check_path()?;
+        Ok(true)
+    }
+
+    /// Moves the file away if that is due; `check_path` does the rest. True if it did.
+    fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
+        if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
+            return Ok(false);
+        }
+        let same = self.disk.look(&self.path).is_ok_and(|look| look.id == self.id);
+        // Moved away by somebody else: that will do.
+        if same {
+            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Wait)?;
+            let to = rotate::name(&self.path, (self.rotation.now)(), &others);
+            self.disk.rename(&self.path, &to).map_err(AppendError::Wait)?;
+            log::info!("{}: rotated to {}", self.path.display(), to.display());
+            self.rotating = true;
+        }
+        Ok(true)
     }
 
     /// Bytes written since the last checkpoint.
@@ -165,8 +227,15 @@ impl Writer {
         self.id = opened.id;
         self.end = opened.end;
         self.tail = opened.tail;
-        let what = if same_file { "was changed by somebody else" } else { "was moved away" };
-        log::info!("{}: {what}; going on at its end as it is now", self.path.display());
+        self.last_write = opened.modified * 1000;
+        if !std::mem::take(&mut self.rotating) {
+            let what = if same_file { "was changed by somebody else" } else { "was moved away" };
+            log::info!("{}: {what}; going on at its end as it is now", self.path.display());
+        }
+        // Only now does the journal no longer need the old file.
+        if let Some(archive) = &self.archive {
+            archive.tidy();
+        }
         Ok(())
     }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use crate::config::{Format, Isolation, KafkaToFile as Section, Offsets, Sync};
+use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, CrateFetch, CratePlace, Storage};
-use crate::logfile::{self, LogFile, OpenError, line};
+use crate::logfile::{self, Every, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
 use crate::report::{Counters, Shown};
 use crate::shutdown::Stop;
@@ -40,7 +40,18 @@ impl KafkaToFile {
     }
 
     fn open(&self) -> Result<LogFile, OpenError> {
-        logfile::open(&self.section.log_file.path, self.section.log_file.sync == Sync::Always)
+        let file = &self.section.log_file;
+        let rotation = Rotation {
+            size: file.rotate_size,
+            every: file.rotate_every.map(|every| match every {
+                config::Every::Hour => Every::Hour,
+                config::Every::Day => Every::Day,
+            }),
+            keep: file.rotate_keep as usize,
+            gzip: file.rotate_gzip,
+            ..Rotation::off()
+        };
+        logfile::open(&file.path, file.sync == Sync::Always, &rotation)
     }
 
     fn cluster(&self) -> Cluster {

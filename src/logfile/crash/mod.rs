@@ -5,10 +5,14 @@
 
 mod sim;
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AppendError, Change, Disk, Landmark, Ledger, OpenError, Piece, Settler, Writer, open_with};
+use super::archive::tidy;
+use super::{
+    AppendError, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer, open_with,
+};
 use crate::record::TopicPartition;
 use sim::{End, Lie, Sim};
 
@@ -26,35 +30,18 @@ enum Step {
     Settle,
     /// Somebody renames the file away, as log rotation does.
     Moved,
+    /// Rotated files are compressed.
+    Tidy,
 }
 
 /// A run that does everything there is.
+#[rustfmt::skip]
 const SCRIPT: &[Step] = {
-    use Step::{Append, Moved, Settle};
+    use Step::{Append, Moved, Settle, Tidy};
     &[
-        Append(0, 3),
-        Append(1, 2),
-        Settle,
-        Append(0, 2),
-        Settle,
-        Append(1, 4),
-        Append(0, 1),
-        Moved,
-        Append(0, 3),
-        Append(1, 1),
-        Settle,
-        Append(1, 2),
-        Append(0, 2),
-        Settle,
-        Moved,
-        Settle,
-        Append(1, 3),
-        Append(0, 4),
-        Append(0, 1),
-        Settle,
-        Append(1, 2),
-        Append(0, 5),
-        Settle,
+        Append(0, 3), Append(1, 2), Settle, Append(0, 2), Settle, Append(1, 4), Append(0, 1), Moved,
+        Append(0, 3), Append(1, 1), Settle, Tidy, Append(1, 2), Append(0, 2), Settle, Moved, Settle,
+        Append(1, 3), Tidy, Append(0, 4), Append(0, 1), Settle, Append(1, 2), Append(0, 5), Settle,
         Append(1, 1),
     ]
 };
@@ -76,7 +63,6 @@ struct World {
     group: [Option<i64>; PARTITIONS],
     boot: u128,
     wrong: Wrong,
-    moved: u32,
 }
 
 fn partition(number: usize) -> TopicPartition {
@@ -86,7 +72,7 @@ fn partition(number: usize) -> TopicPartition {
 impl World {
     fn new(wrong: Wrong) -> Self {
         let lie = if wrong == Wrong::NamesNotSynced { Lie::NamesNotSynced } else { Lie::None };
-        Self { disk: Sim::new(lie), group: [None; PARTITIONS], boot: 1, wrong, moved: 0 }
+        Self { disk: Sim::new(lie), group: [None; PARTITIONS], boot: 1, wrong }
     }
 
     fn copy(&self) -> Self {
@@ -97,7 +83,8 @@ impl World {
     /// `None` if it was stopped.
     fn run(&mut self, script: &[Step]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot));
+        let rotation = rotation();
+        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
             Err(OpenError::Wait(_) | OpenError::Never(_)) => return None,
@@ -117,6 +104,7 @@ impl World {
             self.step(&mut run, Step::Append(number, RECORDS))?;
         }
         self.step(&mut run, Step::Settle)?;
+        self.step(&mut run, Step::Tidy)?;
         run.ledger.close().ok()
     }
 
@@ -136,12 +124,13 @@ impl World {
                 Some(())
             }
             Step::Moved => {
-                self.moved += 1;
+                let others = self.disk.list(Path::new("/log")).ok()?;
+                let to = super::rotate::name(Path::new(PATH), 0, &others);
                 // Somebody else's, so it may well fail.
-                let to = format!("{PATH}-{:03}", self.moved);
-                let _ = self.disk.rename(Path::new(PATH), Path::new(&to));
+                let _ = self.disk.rename(Path::new(PATH), &to);
                 Some(())
             }
+            Step::Tidy => tidy(&self.disk, Path::new(PATH), &rotation(), &|| false).ok(),
         }
     }
 
@@ -154,6 +143,10 @@ impl World {
         // The file that is written to holds the newest.
         files.sort_by_key(|(name, _)| (name == PATH, name.clone()));
         for (name, bytes) in files {
+            if name.ends_with(".part") {
+                continue;
+            }
+            let bytes = if name.ends_with(".gz") { unzip(&bytes) } else { bytes };
             let text = String::from_utf8_lossy(&bytes);
             for line in text.split_inclusive('\n') {
                 match read_line(line) {
@@ -169,6 +162,19 @@ impl World {
             faults.push(format!("ends at {next:?}"));
         }
         faults
+    }
+}
+
+/// Small files, each compressed.
+fn rotation() -> Rotation {
+    Rotation { size: Some(250), gzip: true, now: || 0, ..Rotation::off() }
+}
+
+fn unzip(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(error) => format!("not whole: {error}\n").into_bytes(),
     }
 }
 
@@ -272,7 +278,7 @@ impl World {
 
 #[test]
 fn whatever_is_cut_off_each_record_is_there_once() {
-    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 40 };
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 20 };
     let (states, bad) = every_crash_point(Wrong::Nothing, ways);
     println!("{states} states after a crash, {} bad", bad.len());
     assert!(states > 5000, "{states} are not every crash point");
@@ -282,7 +288,7 @@ fn whatever_is_cut_off_each_record_is_there_once() {
 #[test]
 fn what_is_done_wrong_on_purpose_is_seen() {
     for wrong in [Wrong::CommitBeforeSync, Wrong::NamesNotSynced, Wrong::LengthIsTrusted] {
-        let (states, bad) = every_crash_point(wrong, 40);
+        let (states, bad) = every_crash_point(wrong, 10);
         println!("{wrong:?}: {} of {states} states are bad", bad.len());
         assert!(bad.len() > 10, "{wrong:?}: only {} of {states} are bad", bad.len());
     }
