@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
+use pandad::commands::{journal, reopen};
 use pandad::config::{Config, Daemon};
 use pandad::daemon;
 use pandad::error::Error;
@@ -17,12 +18,15 @@ pandad: Kafka records into a log file, expired Redis keys onto a work list, work
     pandad [--only JOB[,JOB]] FILE   run the jobs whose sections are in FILE, in the foreground, for ever
     pandad -t FILE                   check FILE: OK, or every fault
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
+    pandad reopen FILE               the log file was moved away: return when nothing more comes there
+    pandad journal LOGFILE           print what the journal of a log file knows
+    pandad journal LOGFILE --forget  have the group's offsets decide at the next start
     pandad dead FILE list            show the items that could not be done, with time and reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
     pandad --help | --version
 
 Jobs: kafka_to_file, expired_to_list, list_to_hash.
-Signals: TERM, INT and QUIT stop and settle; a second one leaves at once.
+Signals: TERM, INT and QUIT stop and settle; a second one leaves at once. HUP and USR1 reopen the log file.
 Exit status: 0 stopped, 1 every job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
 configuration.
 ";
@@ -48,6 +52,8 @@ enum Command {
     Print(PathBuf),
     Run(PathBuf, Vec<String>),
     Dead(PathBuf, Action),
+    Reopen(PathBuf),
+    Journal(PathBuf, bool),
 }
 
 fn parse(args: Vec<OsString>) -> Result<Command, Error> {
@@ -64,8 +70,8 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
                 let names = parser.value().map_err(|error| usage(error.to_string()))?;
                 only.extend(names.to_string_lossy().split(',').map(str::to_owned));
             }
-            Value(word) if file.is_none() && mode.is_none() && only.is_empty() && word == "dead" => {
-                return parse_dead(&mut parser).map_err(usage);
+            Value(word) if file.is_none() && mode.is_none() && only.is_empty() && is_command(&word) => {
+                return parse_command(&word, &mut parser).map_err(usage);
             }
             Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
             other => return Err(usage(other.unexpected().to_string())),
@@ -82,18 +88,32 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
     })
 }
 
-fn parse_dead(parser: &mut lexopt::Parser) -> Result<Command, String> {
-    const EXPECTED: &str = "dead: a file and one of list, retry and drop are expected";
-    let mut words = Vec::new();
+fn is_command(word: &OsString) -> bool {
+    ["dead", "reopen", "journal"].iter().any(|name| word == name)
+}
+
+fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command, String> {
+    let (mut words, mut forget) = (Vec::new(), false);
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Value(word) => words.push(word),
+            Long("forget") if name == "journal" => forget = true,
             other => return Err(other.unexpected().to_string()),
         }
     }
-    let [file, action] = <[OsString; 2]>::try_from(words).map_err(|_| EXPECTED.to_owned())?;
-    let action = action.to_str().and_then(Action::named).ok_or_else(|| EXPECTED.to_owned())?;
-    Ok(Command::Dead(PathBuf::from(file), action))
+    let mut words = words.into_iter();
+    let (file, action, none) = (words.next().map(PathBuf::from), words.next(), words.next());
+    match (name.to_str(), file, action, none) {
+        (Some("reopen"), Some(file), None, None) => Ok(Command::Reopen(file)),
+        (Some("journal"), Some(file), None, None) => Ok(Command::Journal(file, forget)),
+        (Some("dead"), Some(file), Some(action), None) => {
+            let action = action.to_str().and_then(Action::named);
+            Ok(Command::Dead(file, action.ok_or("dead: one of list, retry and drop is expected")?))
+        }
+        (Some("reopen"), ..) => Err("reopen: one configuration file is expected".to_owned()),
+        (Some("journal"), ..) => Err("journal: one log file is expected".to_owned()),
+        _ => Err("dead: a configuration file and one of list, retry and drop are expected".to_owned()),
+    }
 }
 
 fn run(command: Command) -> Result<(), Error> {
@@ -106,7 +126,9 @@ fn run(command: Command) -> Result<(), Error> {
             print("OK\n")
         }
         Command::Print(file) => print(&load(&file)?.to_inv()),
-        Command::Dead(file, action) => dead::run(&load(&file)?, action, |line| print(&format!("{line}\n"))),
+        Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
+        Command::Reopen(file) => reopen::run(&load(&file)?, print_line),
+        Command::Journal(file, forget) => journal::run(&file, forget, print_line),
         Command::Run(file, only) => {
             let config = load(&file)?;
             start_log(&config.daemon)?;
@@ -121,6 +143,10 @@ fn run(command: Command) -> Result<(), Error> {
 
 fn load(file: &Path) -> Result<Config, Error> {
     Config::load(file)
+}
+
+fn print_line(line: &str) -> Result<(), Error> {
+    print(&format!("{line}\n"))
 }
 
 fn print(text: &str) -> Result<(), Error> {

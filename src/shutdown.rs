@@ -1,10 +1,12 @@
-//! Stopping: a signal thread turns TERM, INT and QUIT into two tokens that every
+//! Stopping, and reopening: a signal thread turns TERM, INT and QUIT into two tokens that every
 //! wait in the program can be interrupted by.
 //!
 //! The first signal asks for *quiet* (take nothing new, settle what is in hand);
 //! the second, or the deadline, says *now*. Both are channels that close: closing
-//! is the message, so any number of threads can wait on them without polling.
+//! is the message, so any number of threads can wait on them without polling. HUP and
+//! USR1 ask for the log file to be reopened; whoever writes it looks at the count.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ pub enum Never {}
 #[derive(Clone)]
 pub struct StopHandle {
     senders: Arc<Mutex<Senders>>,
+    reopens: Arc<AtomicU64>,
 }
 
 struct Senders {
@@ -33,6 +36,7 @@ struct Senders {
 pub struct Stop {
     quiet: Receiver<Never>,
     now: Receiver<Never>,
+    reopens: Arc<AtomicU64>,
 }
 
 /// A new pair: the handle that stops and the token that shows it.
@@ -40,7 +44,9 @@ pub fn pair() -> (StopHandle, Stop) {
     let (quiet_sender, quiet) = bounded(0);
     let (now_sender, now) = bounded(0);
     let senders = Senders { quiet: Some(quiet_sender), now: Some(now_sender) };
-    (StopHandle { senders: Arc::new(Mutex::new(senders)) }, Stop { quiet, now })
+    let reopens = Arc::new(AtomicU64::new(0));
+    let handle = StopHandle { senders: Arc::new(Mutex::new(senders)), reopens: Arc::clone(&reopens) };
+    (handle, Stop { quiet, now, reopens })
 }
 
 impl StopHandle {
@@ -59,6 +65,11 @@ impl StopHandle {
     /// Whether `quiet` was asked for already.
     pub fn is_quiet(&self) -> bool {
         self.lock().quiet.is_none()
+    }
+
+    /// The log file may have been moved away: look now.
+    pub fn reopen(&self) {
+        self.reopens.fetch_add(1, SeqCst);
     }
 
     fn lock(&self) -> MutexGuard<'_, Senders> {
@@ -85,6 +96,11 @@ impl Stop {
     /// Closes with the second stop.
     pub fn now_channel(&self) -> &Receiver<Never> {
         &self.now
+    }
+
+    /// How often it was asked to reopen the log file so far.
+    pub fn reopens(&self) -> u64 {
+        self.reopens.load(SeqCst)
     }
 
     /// Sleeps for `time`, or less if the first stop comes. True if it has come.
@@ -120,9 +136,7 @@ pub fn on_signals(handle: StopHandle) -> Result<(), String> {
         for signal in signals.forever() {
             match signal {
                 SIGTERM | SIGINT | SIGQUIT => stop_by(signal, &handle),
-                SIGHUP | SIGUSR1 => {
-                    log::warn!("signal {signal}: reopening the log file is not in this version");
-                }
+                SIGHUP | SIGUSR1 => handle.reopen(),
                 _ => {}
             }
         }

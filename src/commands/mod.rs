@@ -2,3 +2,5 @@
 //! its work, prints and ends; none needs a pandad that runs.
 
 pub mod dead;
+pub mod journal;
+pub mod reopen;

@@ -8,7 +8,7 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 8] = [
+const FAULTS: [NotYet; 6] = [
     (keys::CLIENT, |v| is(v, "native"), "the native client is not in this version: write 'auto' or 'crate'"),
     (
         keys::TOPICS,
@@ -20,8 +20,6 @@ const FAULTS: [NotYet; 8] = [
         |v| v.contains("{topic}"),
         "a file for each topic is not in this version: write a path without {topic}",
     ),
-    (keys::ROTATE_SIZE, set, "rotation is not in this version: write '' for off"),
-    (keys::ROTATE_EVERY, set, "rotation is not in this version: write '' for off"),
     (
         keys::RECONCILE,
         // Unquoted, PHP makes nothing of no.

@@ -5,7 +5,7 @@
 //! stopped anywhere, the next tidying finishes it.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -103,7 +103,7 @@ pub(super) fn tidy(
     Ok(())
 }
 
-fn compress(disk: &dyn Disk, file: &PathBuf, stop: &dyn Fn() -> bool) -> io::Result<()> {
+fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result<()> {
     let (done, part) = (with_suffix(file, ".gz"), with_suffix(file, ".gz.part"));
     // A compressed one has its name only when it is whole and durable.
     if disk.look(&done).is_err() {

@@ -7,9 +7,11 @@ mod area;
 #[cfg(test)]
 mod crash;
 mod disk;
+pub mod inspect;
 mod journal;
 mod ledger;
 pub mod line;
+mod lock;
 pub mod resume;
 mod rotate;
 mod state;
@@ -17,13 +19,13 @@ mod state;
 mod tests;
 mod write;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
+pub use lock::{Asked, Lock, ask_to_reopen};
 pub use rotate::{Every, Rotation};
 pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
 
@@ -56,12 +58,6 @@ pub struct LogFile {
     pub lock: Lock,
 }
 
-/// Keeps a second pandad off the file. A file of its own, which is never renamed.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
 /// Locks, reads the journal, adopts what the file holds of it, and opens both ends.
 ///
 /// `sync` false leaves out every sync but those at the start: a kill still loses
@@ -72,7 +68,7 @@ pub struct Lock {
 pub fn open(path: &Path, sync: bool, rotation: &Rotation) -> Result<LogFile, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk::Real);
     check_path(&*disk, path)?;
-    let lock = lock(path)?;
+    let lock = Lock::take(path)?;
     let (mut writer, settler, ledger) = open_with(&disk, path, sync, area::HALF, host::boot_id(), rotation)?;
     if rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
@@ -151,30 +147,6 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => Err(sort(path, &error)),
     }
-}
-
-fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let at = with_suffix(path, ".lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&at)
-        .map_err(|error| sort(&at, &error))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(OpenError::Never(format!(
-                "{}: locked: another pandad writes this log file",
-                at.display()
-            )));
-        }
-        Err(error) => return Err(sort(&at, &error.into())),
-    }
-    // For people only, so a full disk may keep it from being written.
-    let _for_people = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(Lock { _file: file })
 }
 
 /// An unreadable journal is kept for whoever wants to know what happened.

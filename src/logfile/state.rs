@@ -65,6 +65,15 @@ impl State {
         }
     }
 
+    /// What was read is read anew from where the group says.
+    pub(super) fn forget_partitions(&mut self) {
+        self.partitions.clear();
+        self.numbers.clear();
+        for range in &mut self.recent {
+            range.changes.clear();
+        }
+    }
+
     /// Takes a range's changes into the positions.
     pub(super) fn settle(&mut self, changes: &[Change]) {
         for change in changes {

@@ -1,7 +1,7 @@
 //! The log file as its users see it: opened, appended to, killed at every point,
 //! opened again.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -67,7 +67,7 @@ fn at_boot(dir: &Dir, boot: u128) -> LogFile {
 }
 
 fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
-    let lock = lock(&dir.log()).unwrap();
+    let lock = Lock::take(&dir.log()).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(disk::Real);
     let (writer, settler, ledger) = open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off()).unwrap();
     LogFile { writer, settler, ledger, lock }

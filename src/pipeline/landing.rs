@@ -18,6 +18,8 @@ use crate::error::Fault;
 use crate::report::Outage;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How often a sink that gets nothing is given the chance to do what is due.
+const TICK: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The settle thread: makes each checkpoint durable and tells the source.
@@ -162,7 +164,7 @@ impl<K: Sink> Landing<K> {
         let retry = self.retry_at.map(|at| at.saturating_duration_since(now));
         let settle = (!self.settling && self.sink.wants_checkpoint())
             .then(|| (self.last_settle + self.limits.settle_min).saturating_duration_since(now));
-        retry.into_iter().chain(settle).min().unwrap_or(self.limits.settle_max)
+        retry.into_iter().chain(settle).min().unwrap_or(TICK).min(TICK)
     }
 
     fn take(&mut self, finished: Finished<K::Outcome>) {
@@ -174,13 +176,13 @@ impl<K: Sink> Landing<K> {
         }
     }
 
-    /// One try to land what is in order.
+    /// One try to do what is due and to land what is in order.
     fn land(&mut self) {
-        if self.ready.is_empty() {
-            return;
-        }
         let mut notes = Vec::new();
-        let landed = self.sink.land(&mut self.ready, &mut notes);
+        let mut landed = self.sink.tick();
+        if landed.is_ok() && !self.ready.is_empty() {
+            landed = self.sink.land(&mut self.ready, &mut notes);
+        }
         for note in notes {
             // The source is gone only when the run has ended.
             let _gone = self.notes.send(note);

@@ -98,6 +98,14 @@ pub trait Sink {
     fn land(&mut self, ready: &mut VecDeque<Self::Outcome>, notes: &mut Vec<Self::Note>)
     -> Result<(), Fault>;
 
+    /// Does what is due though nothing may have come: called several times a second.
+    ///
+    /// # Errors
+    /// As [`Sink::land`].
+    fn tick(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Bytes landed since the last checkpoint.
     fn unsettled(&self) -> u64;
 

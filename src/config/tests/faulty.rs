@@ -111,10 +111,6 @@ const MEANING: &[Faulty] = &[
     ("kafka['topics']='/a.*/'", &[(3, "not in this version")]),
     ("log_file['path']='{topic}.log'", &[(3, "not in this version")]),
     (
-        "log_file['rotate_size']='100M'\nlog_file['rotate_every']=day",
-        &[(3, "not in this"), (4, "not in this")],
-    ),
-    (
         "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
         &[(4, "not in this"), (5, "not in this"), (6, "a size")],
     ),

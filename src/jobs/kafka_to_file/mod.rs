@@ -108,8 +108,11 @@ impl Job for KafkaToFile {
                 OpenError::Never(why) => Fault::Never(why),
             })?,
         };
+        let LogFile { writer, settler, ledger, lock } = opened;
         // Held until every thread of the run has ended.
-        let LogFile { writer, settler, ledger, lock: _lock } = opened;
+        let _lock = lock.clone();
+        // The first tick says that the file has just been opened.
+        let reopening = sink::Reopening { stop: stop.clone(), lock, done: u64::MAX };
         let buffers = Buffers::new(self.section.workers);
         let format = match self.section.log_file.format {
             Format::Original => line::Format::Original,
@@ -125,7 +128,14 @@ impl Job for KafkaToFile {
         let parts = Parts {
             source: source::Records::new(fetch, place, ledger.clone(), start, Arc::clone(&self.counters)),
             build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
-            sink: sink::Land::new(writer, ledger, path.clone(), buffers, Arc::clone(&self.counters)),
+            sink: sink::Land::new(
+                writer,
+                ledger,
+                path.clone(),
+                buffers,
+                Arc::clone(&self.counters),
+                reopening,
+            ),
             settle: sink::Sync::new(settler, path),
         };
         let limits = Limits {

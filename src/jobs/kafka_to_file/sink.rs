@@ -10,10 +10,11 @@ use super::Buffers;
 use super::source::Note;
 use super::worker::Lined;
 use crate::error::Fault;
-use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Piece, Settler, Writer};
+use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
 use crate::report::Counters;
+use crate::shutdown::Stop;
 
 /// Small outcomes are written together up to this many bytes.
 const BATCH: usize = 1024 * 1024;
@@ -28,6 +29,14 @@ pub(super) struct Land {
     /// Being written: kept as it is until the file has all of it.
     batch: Vec<Lined>,
     changes: Vec<Change>,
+    reopening: Reopening,
+}
+
+/// Somebody asked for the file to be reopened, and wants to know when that is done.
+pub(super) struct Reopening {
+    pub(super) stop: Stop,
+    pub(super) lock: Lock,
+    pub(super) done: u64,
 }
 
 impl Land {
@@ -37,8 +46,18 @@ impl Land {
         path: PathBuf,
         buffers: Buffers,
         counters: Arc<Counters>,
+        reopening: Reopening,
     ) -> Self {
-        Self { writer, ledger, path, buffers, counters, batch: Vec::new(), changes: Vec::new() }
+        Self { writer, ledger, path, buffers, counters, batch: Vec::new(), changes: Vec::new(), reopening }
+    }
+
+    fn fault(&self, error: AppendError) -> Fault {
+        match error {
+            AppendError::Wait(why) => Fault::Wait(format!("cannot write {}: {why}", self.path.display())),
+            AppendError::Rebuild(why) => {
+                Fault::Rebuild(format!("cannot sync {}: {why}", self.path.display()))
+            }
+        }
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
@@ -85,12 +104,9 @@ impl pipeline::Sink for Land {
             }
             let pieces: Vec<Piece<'_>> =
                 self.batch.iter().map(|lined| Piece { bytes: &lined.lines, crc: &lined.crc }).collect();
-            self.writer.append(&pieces, &self.changes).map_err(|error| match error {
-                AppendError::Wait(why) => Fault::Wait(format!("cannot write {}: {why}", self.path.display())),
-                AppendError::Rebuild(why) => {
-                    Fault::Rebuild(format!("cannot sync {}: {why}", self.path.display()))
-                }
-            })?;
+            if let Err(error) = self.writer.append(&pieces, &self.changes) {
+                return Err(self.fault(error));
+            }
             self.changes.clear();
             for lined in self.batch.drain(..) {
                 self.counters.done.fetch_add(lined.records, Relaxed);
@@ -98,6 +114,16 @@ impl pipeline::Sink for Land {
                 self.buffers.give_back(lined.lines);
             }
         }
+    }
+
+    fn tick(&mut self) -> Result<(), Fault> {
+        self.writer.tick().map_err(|error| self.fault(error))?;
+        let asked = self.reopening.stop.reopens();
+        if asked != self.reopening.done && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopening.done = asked;
+            self.reopening.lock.note_reopened();
+        }
+        Ok(())
     }
 
     fn unsettled(&self) -> u64 {

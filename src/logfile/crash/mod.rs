@@ -278,7 +278,7 @@ impl World {
 
 #[test]
 fn whatever_is_cut_off_each_record_is_there_once() {
-    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 20 };
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 30 };
     let (states, bad) = every_crash_point(Wrong::Nothing, ways);
     println!("{states} states after a crash, {} bad", bad.len());
     assert!(states > 5000, "{states} are not every crash point");

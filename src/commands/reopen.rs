@@ -1,0 +1,27 @@
+//! `pandad reopen FILE`: the log file was moved away; returns when nothing more comes
+//! there and what came is durable, so that log rotation can go on with it.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::logfile::{self, Asked};
+
+/// Asks the pandad that runs by this configuration and waits, for as long as its stop may take.
+///
+/// # Errors
+/// `Failed`: there is no log file in the configuration, or it was not done in time.
+pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+    let Some(job) = &config.kafka_to_file else {
+        return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));
+    };
+    let path = &job.log_file.path;
+    let shown = path.display();
+    match logfile::ask_to_reopen(path, config.daemon.stop_timeout) {
+        Ok(Asked::Done) => print(&format!("{shown}: reopened")),
+        Ok(Asked::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do")),
+        Ok(Asked::NotInTime) => Err(Error::Failed(format!(
+            "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
+            config.daemon.stop_timeout.as_secs()
+        ))),
+        Err(error) => Err(Error::Failed(format!("{shown}: {error}"))),
+    }
+}
