@@ -19,6 +19,7 @@ mod made_anew;
 mod original_format;
 mod outages;
 mod resume;
+mod rotation;
 mod static_binary;
 mod stops;
 mod support;

@@ -10,7 +10,7 @@ use super::journal::Entry;
 use super::lock::Lock;
 use super::state::State;
 
-/// One line for each entry of the half in force, oldest first.
+/// One line for each entry of the half in force, oldest first, and what they add up to.
 ///
 /// # Errors
 /// A text: there is no journal, or none that can be read.
@@ -18,6 +18,18 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     let (area, entries) = read(log_file)?;
     let mut lines = vec![format!("journal {:032x}, {} entries", area.identity(), entries.len())];
     lines.extend(entries.iter().map(line));
+    let mut state = State::replay(entries);
+    // The next start looks whether these are in the file.
+    let unsettled: Vec<_> = state.recent.drain(..).collect();
+    unsettled.iter().for_each(|range| state.settle(&range.changes));
+    for known in state.partitions.values() {
+        lines.push(format!(
+            "{} is at {}, {} writes unsettled",
+            known.partition,
+            known.position,
+            unsettled.len()
+        ));
+    }
     Ok(lines)
 }
 

@@ -159,10 +159,10 @@ impl Check {
 }
 
 /// Checks whole files in one go.
-pub fn files(each: &[u64], paths: &[&Path]) -> io::Result<Report> {
+pub fn files<P: AsRef<Path>>(each: &[u64], paths: &[P]) -> io::Result<Report> {
     let mut check = Check::new(each);
     for path in paths {
-        check.file(path)?;
+        check.file(path.as_ref())?;
     }
     Ok(check.finish())
 }

@@ -3,7 +3,7 @@
 //! test fails, all of that is printed.
 
 use super::servers::{Kafka, Store, binary};
-use super::{check, directory, tail::Tail, wait};
+use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -208,7 +208,7 @@ impl Daemon {
             tail.read() >= total && tail.next == each
         });
         if !landed {
-            let report = check::files(each, &[&self.file]).unwrap();
+            let report = check::files(each, &self.files()).unwrap();
             panic!("after {limit:?} not all is there: {report}\n{}", report.examples.join("\n"));
         }
     }
@@ -223,10 +223,15 @@ impl Daemon {
         });
     }
 
-    /// The checker's word on the file.
+    /// The log file and what was rotated away from it, oldest first.
+    pub fn files(&self) -> Vec<PathBuf> {
+        tail::files(&self.file)
+    }
+
+    /// The checker's word on the files.
     #[track_caller]
     pub fn assert_whole(&self, each: &[u64]) {
-        let report = check::files(each, &[&self.file]).unwrap();
+        let report = check::files(each, &self.files()).unwrap();
         assert!(report.whole(), "{report}\n{}", report.examples.join("\n"));
     }
 

@@ -1,56 +1,90 @@
-//! Follows a log file while it grows and tells how far each partition has come.
-//! It only counts; whether the file is whole is for the checker to say.
+//! Follows a log file while it grows and is rotated, and tells how far each partition
+//! has come. It only counts; whether the files are whole is for the checker to say.
 
 use super::check::place_of;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub struct Tail {
     path: PathBuf,
-    read: u64,
-    /// The last line taken in, with its newline.
-    last: Vec<u8>,
+    /// How far each file was read, by its inode.
+    files: HashMap<u64, Read>,
     /// Whole lines that hold a test record.
     pub records: u64,
-    /// For each partition the place after the last record in the file.
+    /// For each partition the place after the last record in the files.
     pub next: Vec<u64>,
+}
+
+#[derive(Default)]
+struct Read {
+    to: u64,
+    /// The last line taken in, with its newline.
+    last: Vec<u8>,
+}
+
+/// The log file and what was rotated away from it, oldest first; not what is compressed.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let start = format!("{}-", path.file_name().unwrap().to_str().unwrap());
+    let beside = path.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let rotated = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.starts_with(&start) && name.ends_with('Z')
+    };
+    let mut files: Vec<PathBuf> = beside.filter(rotated).collect();
+    files.sort();
+    files.push(path.to_path_buf());
+    files
 }
 
 impl Tail {
     pub fn new(path: &Path, partitions: usize) -> Tail {
-        Tail { path: path.to_path_buf(), read: 0, last: Vec::new(), records: 0, next: vec![0; partitions] }
+        Tail { path: path.to_path_buf(), files: HashMap::new(), records: 0, next: vec![0; partitions] }
     }
 
     /// Takes in the whole lines that have come since; a file that is not there yet is empty.
     pub fn read(&mut self) -> u64 {
-        let Ok(file) = File::open(&self.path) else { return self.records };
-        if !self.still_there(&file) {
-            *self = Tail::new(&self.path, self.next.len());
+        for path in files(&self.path) {
+            let Ok(file) = File::open(path) else { continue };
+            let inode = file.metadata().unwrap().ino();
+            let mut read = self.files.remove(&inode).unwrap_or_default();
+            if !read.still_there(&file) {
+                // A start after a kill may cut what was seen here, and write on from there.
+                *self = Tail::new(&self.path, self.next.len());
+                return self.read();
+            }
+            self.read_file(file, &mut read);
+            self.files.insert(inode, read);
         }
+        self.records
+    }
+
+    fn read_file(&mut self, file: File, read: &mut Read) {
         let mut reader = BufReader::with_capacity(1 << 18, file);
-        reader.seek(SeekFrom::Start(self.read)).unwrap();
+        reader.seek(SeekFrom::Start(read.to)).unwrap();
         let mut line = Vec::new();
         loop {
             line.clear();
             let count = reader.read_until(b'\n', &mut line).unwrap();
             if line.last() != Some(&b'\n') {
-                return self.records;
+                return;
             }
-            self.read += count as u64;
-            std::mem::swap(&mut self.last, &mut line);
-            let Ok(place) = place_of(&self.last[..count - 1]) else { continue };
+            read.to += count as u64;
+            std::mem::swap(&mut read.last, &mut line);
+            let Ok(place) = place_of(&read.last[..count - 1]) else { continue };
             self.records += 1;
             if let Some(next) = self.next.get_mut(place.partition) {
                 *next = (*next).max(place.index + 1);
             }
         }
     }
+}
 
-    /// A start after a kill may cut what was seen here, and write on from there.
+impl Read {
     fn still_there(&self, file: &File) -> bool {
         let mut found = vec![0; self.last.len()];
-        file.read_exact_at(&mut found, self.read - self.last.len() as u64).is_ok() && found == self.last
+        file.read_exact_at(&mut found, self.to - self.last.len() as u64).is_ok() && found == self.last
     }
 }

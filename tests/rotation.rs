@@ -1,0 +1,132 @@
+//! Rotation, by pandad itself and by others: no line is lost, none is in two files, and
+//! `pandad reopen` returns when the file that was moved away is complete.
+
+use crate::support::daemon::{Daemon, Inv, run};
+use crate::support::produce::Produce;
+use crate::support::servers::kafka;
+use crate::support::wait::seconds;
+use crate::support::{check, unique, wait};
+use rustix::process::Signal;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A stream that comes in, and a daemon that rotates as `keys` say.
+fn streaming(records: u64, keys: &[(&str, &str)]) -> (Daemon, crate::support::produce::Producing) {
+    let kafka = kafka("3.9.1");
+    let topic = unique("rotation");
+    kafka.create(&topic, 2);
+    let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 2000);
+    let inv = keys
+        .iter()
+        .fold(Inv::log(&kafka, &topic, &unique("rotation")), |inv, (key, value)| inv.job(key, value));
+    (Daemon::new(&inv), produce.start())
+}
+
+#[test]
+fn by_size_compressed_and_the_oldest_go() {
+    let keys = [
+        ("log_file['rotate_size']", "64K"),
+        ("log_file['rotate_gzip']", "yes"),
+        ("log_file['rotate_keep']", "1000"),
+    ];
+    let (mut daemon, producing) = streaming(16_000, &keys);
+    daemon.start();
+    producing.finish();
+    // Counted in the plain files only until they are compressed, so the last one decides.
+    wait::until("everything has landed", seconds(60), || {
+        let state = daemon.log_lines("begins at");
+        !state.is_empty() && total_lines(&daemon) == 16_000
+    });
+    daemon.stop();
+    daemon.start_and_wait();
+    wait::until("all are compressed", seconds(30), || daemon.files().len() == 1);
+    daemon.stop();
+    let zipped = beside(&daemon, ".gz");
+    assert!(zipped.len() > 5, "{zipped:?}");
+    assert!(beside(&daemon, ".part").is_empty());
+    let mut files = Vec::new();
+    for file in zipped {
+        assert!(Command::new("gzip").args(["-dk", file.to_str().unwrap()]).status().unwrap().success());
+        files.push(file.with_extension(""));
+        assert!(std::fs::metadata(files.last().unwrap()).unwrap().len() <= 64 << 10, "larger than it may be");
+    }
+    files.push(daemon.file.clone());
+    let report = check::files(&[8000, 8000], &files).unwrap();
+    assert!(report.whole(), "{report}");
+    keeps_only_the_newest(daemon);
+}
+
+/// The same directory with fewer to be kept.
+fn keeps_only_the_newest(mut daemon: Daemon) {
+    let inv = daemon.dir.join("test.inv");
+    let text = std::fs::read_to_string(&inv).unwrap();
+    std::fs::write(&inv, text.replace("'1000'", "'3'")).unwrap();
+    let mut before = beside(&daemon, ".gz");
+    daemon.start_and_wait();
+    wait::until("three are left", seconds(30), || beside(&daemon, ".gz").len() == 3);
+    daemon.stop();
+    assert_eq!(beside(&daemon, ".gz"), before.split_off(before.len() - 3), "not the newest were kept");
+}
+
+fn total_lines(daemon: &Daemon) -> usize {
+    let plain = daemon.files().into_iter().map(|file| std::fs::read(file).unwrap_or_default());
+    let zipped = beside(daemon, ".gz")
+        .into_iter()
+        .map(|file| Command::new("gzip").args(["-dc", file.to_str().unwrap()]).output().unwrap().stdout);
+    plain.chain(zipped).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()
+}
+
+fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
+    let all = daemon.dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = all.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    found.sort();
+    found
+}
+
+/// As logrotate does it, again and again: move away, tell, and then the file is complete.
+#[test]
+fn moved_away_and_reopened() {
+    let (mut daemon, producing) = streaming(12_000, &[]);
+    let inv = daemon.dir.join("test.inv").display().to_string();
+    daemon.start();
+    daemon.wait_landed_at_least(500, seconds(30));
+    for round in 0..6u32 {
+        let moved = PathBuf::from(format!("{}-2026112{round}T000000.000Z", daemon.file.display()));
+        std::fs::rename(&daemon.file, &moved).unwrap();
+        match round % 3 {
+            0 => drop(run(&["reopen", &inv]).expect(0).says("reopened")),
+            1 => daemon.signal(Signal::HUP),
+            // Nobody says anything: it is noticed before the next write.
+            _ => {}
+        }
+        let length = std::fs::metadata(&moved).unwrap().len();
+        std::thread::sleep(wait::millis(700));
+        if round % 3 == 0 {
+            assert_eq!(std::fs::metadata(&moved).unwrap().len(), length, "written to after the reopening");
+        }
+        wait::until("a new file is there", seconds(10), || daemon.file.exists());
+    }
+    producing.finish();
+    daemon.finish(&[6000, 6000], seconds(60));
+    assert_eq!(daemon.files().len(), 7);
+    run(&["reopen", &inv]).expect(0).says("nothing to do");
+}
+
+#[test]
+fn the_journal_can_be_read_and_told_to_forget() {
+    let (mut daemon, producing) = streaming(1000, &[]);
+    daemon.start();
+    producing.finish();
+    daemon.finish(&[500, 500], seconds(30));
+    let file = daemon.file.display().to_string();
+    run(&["journal", &file]).expect(0).says("session").says("is at 500").says("bytes of file");
+    daemon.start_and_wait();
+    run(&["journal", &file, "--forget"]).expect(1).says("locked");
+    daemon.stop();
+    run(&["journal", &file, "--forget"]).expect(0).says("2 positions forgotten");
+    daemon.start_and_wait();
+    daemon.wait_log("begins at offset 500", seconds(30));
+    daemon.stop();
+    daemon.assert_whole(&[500, 500]);
+    run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");
+}
