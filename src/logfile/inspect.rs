@@ -98,7 +98,10 @@ fn line(entry: &Entry) -> String {
             mark.file.inode,
             mark.commits
                 .iter()
-                .map(|commit| format!("{}={}", commit.index, commit.value))
+                .map(|commit| match commit.value {
+                    Some(value) => format!("{}={value} without a token", commit.index),
+                    None => format!("{} with a token", commit.index),
+                })
                 .collect::<Vec<_>>()
                 .join(" "),
         ),

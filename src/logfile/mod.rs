@@ -4,6 +4,7 @@
 mod adopt;
 mod archive;
 mod area;
+mod commits;
 #[cfg(test)]
 mod crash;
 mod disk;
@@ -12,6 +13,7 @@ mod journal;
 mod ledger;
 pub mod line;
 mod lock;
+mod positions;
 pub mod resume;
 mod rotate;
 mod state;

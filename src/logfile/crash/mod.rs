@@ -13,7 +13,7 @@ use super::archive::tidy;
 use super::{
     AppendError, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer, open_with,
 };
-use crate::record::TopicPartition;
+use crate::record::{Beside, Commit, TopicPartition};
 use sim::{End, Lie, Sim};
 
 const PARTITIONS: usize = 2;
@@ -59,8 +59,8 @@ enum Wrong {
 #[derive(Clone)]
 struct World {
     disk: Sim,
-    /// What the group holds.
-    group: [Option<i64>; PARTITIONS],
+    /// What the group holds, and what stands beside it.
+    group: [Option<(i64, String)>; PARTITIONS],
     boot: u128,
     wrong: Wrong,
 }
@@ -72,7 +72,7 @@ fn partition(number: usize) -> TopicPartition {
 impl World {
     fn new(wrong: Wrong) -> Self {
         let lie = if wrong == Wrong::NamesNotSynced { Lie::NamesNotSynced } else { Lie::None };
-        Self { disk: Sim::new(lie), group: [None; PARTITIONS], boot: 1, wrong }
+        Self { disk: Sim::new(lie), group: [None, None], boot: 1, wrong }
     }
 
     fn copy(&self) -> Self {
@@ -91,7 +91,9 @@ impl World {
         };
         let mut run = Run { writer, settler, ledger, next: [0; PARTITIONS] };
         for number in 0..PARTITIONS {
-            let resumed = run.ledger.resume(&partition(number), self.group[number], "").ok()?;
+            let (offset, beside) = self.group[number].clone().unzip();
+            let beside = Beside::Text(beside.unwrap_or_default());
+            let resumed = run.ledger.resume(&partition(number), offset, &beside).ok()?;
             run.next[number] = match resumed.position {
                 Some(position) => position,
                 None => run.ledger.place(&partition(number), 0).ok().map(|()| 0)?,
@@ -114,13 +116,15 @@ impl World {
             Step::Settle => {
                 let checkpoint = run.writer.checkpoint();
                 if self.wrong == Wrong::CommitBeforeSync {
-                    self.group = run.next.map(Some);
+                    self.group = run.next.map(|next| Some((next, String::new())));
                 }
                 let settled = run.settler.settle(checkpoint).ok()?;
-                for (partition, position) in &settled.commits {
-                    self.group[partition.partition as usize] = Some(*position);
+                let mut held = Vec::new();
+                for Commit { partition, offset, metadata } in settled.commits {
+                    self.group[partition.partition as usize] = Some((offset, metadata));
+                    held.push((partition, offset));
                 }
-                run.ledger.committed(&settled.commits);
+                run.ledger.committed(&held);
                 Some(())
             }
             Step::Moved => {
