@@ -92,6 +92,7 @@ fn only_keys_with_the_prefix_and_never_its_own() {
 #[test]
 fn another_database_and_another_list() {
     let expiry = Expiry::up(NEWEST);
+    let tested = expiry.list.tested("expired_to_list", "other names and databases");
     let mut two = expiry.expire.connect_to(2);
     let inv = expiry.inv().server("redis_kv_expire", "database", "2");
     let mut daemon =
@@ -108,6 +109,7 @@ fn another_database_and_another_list() {
     daemon.stop();
     assert_eq!(items(), ["of 2"]);
     assert_eq!(expiry.list.keys("*"), [""; 0], "database 0 of the list's server");
+    tested.passed("1 of 2 keys");
 }
 
 fn letters(flags: &str) -> BTreeSet<char> {
@@ -399,6 +401,7 @@ fn alone(expiry: &Expiry, n: u64) -> Duration {
 #[test]
 fn a_silent_server_costs_next_to_nothing() {
     let expiry = Expiry::up(NEWEST);
+    let tested = expiry.list.tested("expired_to_list", "a silent server");
     let mut daemon = Daemon::new(&expiry.inv());
     daemon.start_and_listen();
     expiry.assert_hears(&mut daemon, "a key");
@@ -409,4 +412,5 @@ fn a_silent_server_costs_next_to_nothing() {
     assert!(cpu <= Duration::from_secs_f64(0.001 * time) + millis(10), "CPU {cpu:?} in {time:.0} s");
     expiry.assert_hears(&mut daemon, "another key");
     daemon.stop();
+    tested.passed(format_args!("{:.1} ms of CPU in {time:.0} s", cpu.as_secs_f64() * 1000.0));
 }

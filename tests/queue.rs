@@ -109,6 +109,7 @@ fn dead_as_they_came(list: &Redis, unreadable: &[&[u8]]) {
 #[test]
 fn items_may_come_again_and_again() {
     let queue = Queue::up(NEWEST, 10);
+    let tested = queue.list.tested("list_to_hash", "items that come again");
     for _ in 0..100 {
         queue.push(0..20);
     }
@@ -116,6 +117,7 @@ fn items_may_come_again_and_again() {
     daemon.start();
     queue.finish(&mut daemon, seconds(30));
     assert!(daemon.log_lines("WARN").is_empty() && daemon.log_lines("ERROR").is_empty());
+    tested.passed("2000 items of 20 users");
 }
 
 /// One request for each hash and batch, not for each item; the same of a batch's end.
@@ -173,6 +175,7 @@ fn alone(queue: &Queue, user: u64) -> Duration {
 #[test]
 fn an_empty_list_costs_next_to_nothing() {
     let queue = Queue::up(NEWEST, 1);
+    let tested = queue.list.tested("list_to_hash", "an empty list");
     let mut daemon = Daemon::new(&queue.inv());
     daemon.start_and_wait();
     queue.push(0..1);
@@ -189,6 +192,7 @@ fn an_empty_list_costs_next_to_nothing() {
     // /proc counts hundredths of a second.
     assert!(cpu <= Duration::from_secs_f64(0.001 * time) + millis(10), "CPU {cpu:?} in {time:.0} s");
     queue.finish(&mut daemon, seconds(10));
+    tested.passed(format_args!("{:.1} ms of CPU in {time:.0} s", cpu.as_secs_f64() * 1000.0));
 }
 
 /// Stopped and started in mid-stream: each stop leaves the rest on the list and nothing elsewhere.
@@ -255,6 +259,7 @@ fn another_list_other_hashes_and_other_databases() {
 #[test]
 fn large_items_are_done() {
     let queue = Queue::up(NEWEST, 200);
+    let tested = queue.list.tested("list_to_hash", "large items");
     for user in 0..200 {
         // From a few bytes to 2 MiB, the field at the very end.
         let pad = "p".repeat(if user % 20 == 0 { 2 << 20 } else { fastrand::usize(0..50_000) });
@@ -263,4 +268,5 @@ fn large_items_are_done() {
     let mut daemon = Daemon::new(&queue.inv().set("daemon_section", "memory", "1M"));
     daemon.start();
     queue.finish(&mut daemon, seconds(60));
+    tested.passed("200 items of up to 2 MiB");
 }

@@ -189,6 +189,7 @@ fn what_a_killed_one_held_is_taken_up_at_the_next_start() {
 #[test]
 fn what_a_killed_one_held_is_taken_over_by_a_living_one() {
     let queue = Queue::up(NEWEST, 500);
+    let tested = queue.list.tested("list_to_hash", "taken over by a living one");
     let (mut one, mut other) = (Daemon::new(&queue.inv()), Daemon::new(&queue.inv()));
     killed_with_a_batch(&queue, &mut one);
     // It starts on a list that is not its own yet, so that it lives before it can look.
@@ -204,6 +205,8 @@ fn what_a_killed_one_held_is_taken_over_by_a_living_one() {
     queue.ar.go_on();
     queue.wait_done(&mut other, seconds(25));
     other.stop();
+    queue.assert_clean_but_for_names();
+    tested.passed("800 items");
 }
 
 /// Leaves batches with items and nobody to do them.
@@ -261,6 +264,7 @@ fn what_a_dead_one_elsewhere_held_is_taken_over_once_its_sign_of_life_is_gone() 
 #[test]
 fn one_that_stands_still_for_a_while_does_no_harm() {
     let queue = Queue::up(NEWEST, 2000);
+    let tested = queue.list.tested("list_to_hash", "one stands still for longer than its sign of life");
     let proxy = Proxy::before(&queue.ar, millis(200));
     let slow = queue.inv().server("redis_ar", "port", &proxy.port.to_string());
     let (mut still, mut other) = (Daemon::new(&slow), Daemon::new(&queue.inv()));
@@ -282,6 +286,7 @@ fn one_that_stands_still_for_a_while_does_no_harm() {
     still.stop();
     other.stop();
     queue.assert_clean_but_for_names();
+    tested.passed("3000 items");
 }
 
 /// The server has done it and the answer is lost, wherever it was: on neither side is
@@ -315,6 +320,7 @@ fn answers_that_are_lost_lose_no_item() {
 #[test]
 fn two_lists_on_one_server_have_nothing_to_do_with_each_other() {
     let (list, ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
+    let tested = list.tested("list_to_hash", "two lists on one server");
     let keys = ["one", "one:more"];
     for (key, field) in keys.iter().zip(["1", "2"]) {
         for hash in ["hash-one", "hash-one:more"] {
@@ -333,4 +339,5 @@ fn two_lists_on_one_server_have_nothing_to_do_with_each_other() {
         daemon.stop();
     }
     assert_eq!(list.keys("*"), [""; 0]);
+    tested.passed("2 items");
 }

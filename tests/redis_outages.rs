@@ -295,6 +295,7 @@ fn servers_that_are_down_at_the_start_are_waited_for() {
 #[test]
 fn a_server_that_is_loading_at_the_start_is_waited_for() {
     let mut queue = Queue::up(NEWEST, 100);
+    let tested = queue.list.tested("list_to_hash", "redis_ar: loading at the start");
     queue.push(0..100);
     Trouble::Loading.begin(&mut queue.ar);
     let mut daemon = Daemon::new(&queue.inv());
@@ -308,6 +309,7 @@ fn a_server_that_is_loading_at_the_start_is_waited_for() {
     daemon.assert_waited_once("list_to_hash", "redis_ar");
     daemon.stop();
     queue.assert_clean();
+    tested.passed("100 items");
 }
 
 /// A stop does not wait for a server that is down or hangs; what was in work is done by the next start.
@@ -317,6 +319,8 @@ fn a_stop_is_not_held_up_by_a_server_that_is_gone() {
         [(Trouble::Stopped, true), (Trouble::Stopped, false), (Trouble::Hangs, true), (Trouble::Hangs, false)]
     {
         let mut queue = Queue::up(NEWEST, 1000);
+        let name = if of_list { "redis_list" } else { "redis_ar" };
+        let tested = queue.list.tested("list_to_hash", &format!("TERM, {name}: {trouble:?}"));
         let mut daemon = Daemon::new(&queue.inv().set("daemon_section", "stop_timeout", "5"));
         daemon.start_and_wait();
         let feed = queue.feed(0..500, 5000);
@@ -338,6 +342,7 @@ fn a_stop_is_not_held_up_by_a_server_that_is_gone() {
         queue.wait_done(&mut daemon, seconds(30));
         daemon.stop();
         queue.assert_clean_but_for_names();
+        tested.passed("1000 items");
     }
 }
 
@@ -345,12 +350,14 @@ fn a_stop_is_not_held_up_by_a_server_that_is_gone() {
 #[test]
 fn full_hashes_are_no_trouble() {
     let queue = Queue::up(NEWEST, 100);
+    let tested = queue.ar.tested("list_to_hash", "redis_ar: Full");
     queue.ar.set("maxmemory", "1");
     let mut daemon = Daemon::new(&queue.inv());
     daemon.start_and_wait();
     queue.push(0..100);
     queue.finish(&mut daemon, seconds(20));
     assert!(daemon.log_lines("; waiting").is_empty());
+    tested.passed("100 items");
 }
 
 /// Somebody's string bears the name of one of the hashes: the others are served, it is said once,
@@ -394,6 +401,7 @@ fn queue_done(queue: &Queue, left: u64) {
 #[test]
 fn the_log_file_grows_while_redis_is_down() {
     let kafka = kafka("3.9.1");
+    let tested = kafka.tested("while Redis is down");
     let topic = unique("without-redis");
     kafka.create(&topic, 2);
     let (list, mut ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
@@ -412,12 +420,14 @@ fn the_log_file_grows_while_redis_is_down() {
     ar.start();
     wait::until("the queue works", seconds(30), || daemon.log_lines("back after").len() >= 2);
     daemon.finish(&[2000, 2000], seconds(10));
+    tested.passed("4000 records");
 }
 
 /// Kafka is down, Redis is not.
 #[test]
 fn the_queue_goes_on_while_kafka_is_down() {
     let queue = Queue::up(NEWEST, 1000);
+    let tested = queue.list.tested("list_to_hash", "while Kafka is down");
     let expire = Redis::up(NEWEST);
     let mut kafka = kafka("3.9.1");
     // Nobody listens there.
@@ -432,12 +442,14 @@ fn the_queue_goes_on_while_kafka_is_down() {
     let queue = Queue { list: expiry.list, ..queue };
     queue.push(500..1000);
     queue.finish(&mut daemon, seconds(30));
+    tested.passed("500 keys, 1000 items");
 }
 
 /// The one server is down, the job that needs the others goes on.
 #[test]
 fn one_dead_server_stops_one_job() {
     let mut queue = Queue::up(NEWEST, 100);
+    let tested = queue.list.tested("list_to_hash", "one server down, one job waits");
     let mut expire = Redis::up(NEWEST);
     let mut daemon = Daemon::new(&queue.inv().and(Inv::expiry(&expire, &queue.list)));
     daemon.start();
@@ -457,4 +469,5 @@ fn one_dead_server_stops_one_job() {
     queue.finish(&mut daemon, seconds(30));
     let waited = daemon.log_lines("; waiting");
     assert_eq!(waited.len(), 2, "each of the two for one job: {waited:#?}");
+    tested.passed("2 servers");
 }

@@ -214,6 +214,7 @@ fn wrong_passwords_are_told_and_waited_for() {
 fn the_time_to_connect_is_bounded() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let ar = Redis::up(NEWEST);
+    let tested = ar.tested("list_to_hash", "a server that never answers");
     for (timeout, least, most) in [("1.0", 900, 3000), ("0.0", 4500, 8000)] {
         let inv = Inv::queue(&ar, &ar).server("redis_list", "timeout", timeout);
         let mut daemon =
@@ -230,12 +231,14 @@ fn the_time_to_connect_is_bounded() {
         println!("and stopped within {:?}", began.elapsed());
         assert!(began.elapsed() < seconds(8), "stopped after {:?}", began.elapsed());
     }
+    tested.passed("timeout 1.0 and 0.0");
 }
 
 /// A database that the server does not have.
 #[test]
 fn a_database_that_is_not_there_is_told() {
     let queue = Queue::up(NEWEST, 10);
+    let tested = queue.list.tested("list_to_hash", "a database that is not there");
     let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "database", "99"));
     daemon.start();
     queue.push(0..10);
@@ -250,6 +253,7 @@ fn a_database_that_is_not_there_is_told() {
     queue.wait_done(&mut daemon, seconds(10));
     daemon.stop();
     queue.assert_clean_but_for_names();
+    tested.passed("10 items");
 }
 
 /// Whoever looks at the server's connections finds pandad by the names of the original's processes.

@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Write;
 
-/// One line of the table. Dropped before it has passed, it is a line that failed.
+/// One line of the table. Dropped before it has an outcome, it is a line that failed.
 pub struct Tested {
     subject: String,
-    passed: bool,
+    ended: bool,
 }
 
 impl Tested {
@@ -18,19 +18,28 @@ impl Tested {
         let subject = [server, job, what].map(|field| field.replace(['\t', '\n', '|'], " ")).join("\t");
         println!("{server}: {what}");
         write(&format!("{subject}\tbegun\t"));
-        Tested { subject, passed: false }
+        Tested { subject, ended: false }
     }
 
     /// It was as it should be; `figures` says how much was tried.
-    pub fn passed(mut self, figures: impl Display) {
-        self.passed = true;
-        write(&format!("{}\tpassed\t{figures}", self.subject));
+    pub fn passed(self, figures: impl Display) {
+        self.ends("passed", figures);
+    }
+
+    /// It is not served, and says so as it should.
+    pub fn refused(self, figures: impl Display) {
+        self.ends("refused", figures);
+    }
+
+    fn ends(mut self, outcome: &str, figures: impl Display) {
+        self.ended = true;
+        write(&format!("{}\t{outcome}\t{figures}", self.subject));
     }
 }
 
 impl Drop for Tested {
     fn drop(&mut self) {
-        if !self.passed {
+        if !self.ended {
             write(&format!("{}\tfailed\t", self.subject));
         }
     }
