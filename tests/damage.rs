@@ -4,6 +4,7 @@
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, kafka};
+use crate::support::tested::Tested;
 use crate::support::wait::seconds;
 use crate::support::{check, unique};
 use std::fs::OpenOptions;
@@ -15,16 +16,18 @@ struct Case {
     topic: String,
     daemon: Daemon,
     produced: u64,
+    tested: Tested,
 }
 
 impl Case {
     /// A daemon that has landed 1000 records and was stopped.
-    fn new() -> Case {
+    fn new(what: &str) -> Case {
         let kafka = kafka("1.1.1");
+        let tested = kafka.tested(what);
         let topic = unique("damage");
         kafka.create(&topic, 1);
         let daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("damage")));
-        let mut case = Case { kafka, topic, daemon, produced: 0 };
+        let mut case = Case { kafka, topic, daemon, produced: 0, tested };
         case.land_more();
         case.daemon.stop();
         case
@@ -57,7 +60,7 @@ impl Case {
 
 #[test]
 fn without_its_journal_nothing_is_cut() {
-    let mut case = Case::new();
+    let mut case = Case::new("without its journal");
     let before = std::fs::read(&case.daemon.file).unwrap();
     std::fs::remove_file(case.journal()).unwrap();
     case.land_more();
@@ -65,11 +68,12 @@ fn without_its_journal_nothing_is_cut() {
     let after = std::fs::read(&case.daemon.file).unwrap();
     assert!(after.starts_with(&before), "what was there has changed");
     case.daemon.assert_whole(&[2000]);
+    case.tested.passed("2000 records");
 }
 
 #[test]
 fn without_its_journal_a_torn_last_line_is_ended_and_not_cut() {
-    let mut case = Case::new();
+    let mut case = Case::new("without its journal, a torn line");
     std::fs::remove_file(case.journal()).unwrap();
     case.append("{\"p\":0,\"i\":77,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
@@ -80,12 +84,13 @@ fn without_its_journal_a_torn_last_line_is_ended_and_not_cut() {
     let report = check::files(&[2000], &[&case.daemon.file]).unwrap();
     let found = (report.missing, report.doubled, report.torn, report.disordered);
     assert_eq!(found, (0, 0, 1, 0), "only the torn line: {:#?}", report.examples);
+    case.tested.passed("2000 records");
 }
 
 /// Behind what the journal knows stands what somebody else wrote: it stays.
 #[test]
 fn what_somebody_else_appended_is_ended_and_not_cut() {
-    let mut case = Case::new();
+    let mut case = Case::new("lines of somebody else");
     case.append("{\"p\":0,\"i\":1000,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
     case.land_more();
@@ -99,12 +104,13 @@ fn what_somebody_else_appended_is_ended_and_not_cut() {
     let report = check::files(&[2000], &[&case.daemon.file]).unwrap();
     let found = (report.missing, report.doubled, report.torn, report.disordered);
     assert_eq!(found, (0, 0, 1, 0), "only the foreign line: {:#?}", report.examples);
+    case.tested.passed("2000 records");
 }
 
 /// A foreign journal, or one whose disk went bad, proves nothing against the file.
 #[test]
 fn a_journal_that_is_garbage_cuts_nothing() {
-    let mut case = Case::new();
+    let mut case = Case::new("a journal of garbage");
     let before = std::fs::read(&case.daemon.file).unwrap();
     let journal = case.journal();
     let length = std::fs::metadata(&journal).unwrap().len() as usize;
@@ -113,11 +119,12 @@ fn a_journal_that_is_garbage_cuts_nothing() {
     case.daemon.stop();
     assert!(std::fs::read(&case.daemon.file).unwrap().starts_with(&before), "what was there has changed");
     case.daemon.assert_whole(&[2000]);
+    case.tested.passed("2000 records");
 }
 
 #[test]
 fn a_second_daemon_on_the_same_file_ends_and_says_why() {
-    let mut case = Case::new();
+    let mut case = Case::new("a second pandad on the file");
     case.daemon.start_and_wait();
     let group = unique("second");
     let path = case.daemon.file.display().to_string();
@@ -131,4 +138,5 @@ fn a_second_daemon_on_the_same_file_ends_and_says_why() {
     case.land_more();
     case.daemon.stop();
     case.daemon.assert_whole(&[2000]);
+    case.tested.passed("2000 records");
 }

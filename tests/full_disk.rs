@@ -6,6 +6,7 @@ use crate::support::daemon::{Daemon, Inv};
 use crate::support::disk::Disk;
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
+use crate::support::tested::Tested;
 use crate::support::wait::seconds;
 use crate::support::{all, directory, unique};
 use std::time::Instant;
@@ -14,8 +15,9 @@ const DOWN: &str = "cannot write";
 const UP: &str = "written again after";
 
 /// A daemon that writes to a small disk, and a stream that comes in.
-fn on_a_small_disk(records: u64) -> (Disk, Daemon, Producing) {
+fn on_a_small_disk(what: &str, records: u64) -> (Disk, Daemon, Producing, Tested) {
     let kafka = kafka("3.9.1");
+    let tested = kafka.tested(what);
     let topic = unique("disk");
     kafka.create(&topic, 2);
     let disk = Disk::mount(&directory("disk"), 20);
@@ -23,13 +25,13 @@ fn on_a_small_disk(records: u64) -> (Disk, Daemon, Producing) {
     let inv = Inv::log(&kafka, &topic, &unique("disk")).job("log_file['path']", path.to_str().unwrap());
     let daemon = Daemon::new(&inv).behind(disk.prefix()).writes(disk.outside.join("consumer.log"));
     let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 500);
-    (disk, daemon, produce.start())
+    (disk, daemon, produce.start(), tested)
 }
 
 #[test]
 fn a_full_disk_is_waited_out() {
     let (full, records) = if all() { (60, 40_000) } else { (15, 15_000) };
-    let (disk, mut daemon, producing) = on_a_small_disk(records);
+    let (disk, mut daemon, producing, tested) = on_a_small_disk("a full disk", records);
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
     disk.fill();
@@ -47,11 +49,12 @@ fn a_full_disk_is_waited_out() {
     assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
     println!("{}\n{}", down[0], up[0]);
     assert!(share < 2.0, "{share:.2} % CPU while the disk was full");
+    tested.passed(format_args!("{records} records, full for {full} s"));
 }
 
 #[test]
 fn it_is_killed_and_started_on_a_full_disk() {
-    let (disk, mut daemon, producing) = on_a_small_disk(10_000);
+    let (disk, mut daemon, producing, tested) = on_a_small_disk("kill -9 on a full disk", 10_000);
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
     disk.fill();
@@ -69,4 +72,5 @@ fn it_is_killed_and_started_on_a_full_disk() {
     disk.free();
     producing.finish();
     daemon.finish(&[5000, 5000], seconds(60));
+    tested.passed("10000 records, 2 kills");
 }

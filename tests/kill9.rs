@@ -103,6 +103,7 @@ fn killed(kafka: Kafka, plan: &Plan) {
     let seed = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("Kafka {}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
+    let tested = kafka.tested(&format!("kill -9 in mid-stream, {}", plan.codec));
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::start(kafka, plan);
     // Rotated all the time: a line takes less than a hundred bytes.
@@ -132,6 +133,7 @@ fn killed(kafka: Kafka, plan: &Plan) {
     let files = daemon.files().len();
     println!("{records} records in {files} files, whole by the checker's word");
     assert!(files > 3, "rotated too seldom to show anything");
+    tested.passed(format_args!("{kills} kills ({between} between), {records} records, {files} files"));
 }
 
 /// As after a loss of power in the middle of a write, as far as that can be had without
@@ -140,12 +142,14 @@ fn killed(kafka: Kafka, plan: &Plan) {
 fn a_write_that_was_torn_is_cut_and_comes_again() {
     let plan = Plan { kills: 1, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
+    let tested = stream.kafka.tested("a write torn in the middle");
     let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));
     assert!(stream.producing.running(), "not in mid-stream");
     stream.producing.finish();
     for daemon in &mut daemons {
         daemon.finish(&stream.each, seconds(60));
     }
+    tested.passed(format_args!("{} records, cut short and zeroed", plan.records));
 }
 
 /// Kills one in the moment of a write, damages that write and starts it again.

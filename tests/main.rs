@@ -12,12 +12,18 @@
 
 mod command_line;
 mod damage;
+mod dead_list;
 mod delivers;
+mod expired;
 mod full_disk;
 mod kill9;
 mod made_anew;
 mod original_format;
 mod outages;
+mod queue;
+mod queue_kill9;
+mod redis_outages;
+mod redis_servers;
 mod resume;
 mod rotation;
 mod static_binary;

@@ -25,6 +25,7 @@ fn once_down_and_once_up(daemon: &Daemon) {
 #[test]
 fn a_broker_that_is_down_at_the_start_is_waited_for() {
     let victim = victim();
+    let tested = victim.kafka.tested("down at the start");
     let topic = unique("late");
     victim.kafka.create(&topic, 2);
     Produce::seq(&victim.kafka, &topic, 1000).with("--partitions", 2).run();
@@ -41,11 +42,13 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
     daemon.wait_log("back after", seconds(60));
     daemon.finish(&[500, 500], seconds(30));
     once_down_and_once_up(&daemon);
+    tested.passed("1000 records");
 }
 
 #[test]
 fn a_broker_that_restarts_in_mid_stream_loses_nothing() {
     let victim = victim();
+    let tested = victim.kafka.tested("a restart in mid-stream");
     let topic = unique("restart");
     victim.kafka.create(&topic, 4);
     let produce = Produce::seq(&victim.kafka, &topic, 12_000).with("--partitions", 4).with("--rate", 600);
@@ -64,11 +67,13 @@ fn a_broker_that_restarts_in_mid_stream_loses_nothing() {
     }
     producing.finish();
     daemon.finish(&[3000; 4], seconds(60));
+    tested.passed("12000 records");
 }
 
 #[test]
 fn a_broker_that_hangs_for_a_while_loses_nothing() {
     let victim = victim();
+    let tested = victim.kafka.tested("a broker that hangs");
     let topic = unique("pause");
     victim.kafka.create(&topic, 2);
     let produce = Produce::seq(&victim.kafka, &topic, 10_000).with("--partitions", 2).with("--rate", 600);
@@ -82,12 +87,14 @@ fn a_broker_that_hangs_for_a_while_loses_nothing() {
     victim.go_on();
     producing.finish();
     daemon.finish(&[5000, 5000], seconds(120));
+    tested.passed("10000 records");
 }
 
 /// The victim makes no topics by itself.
 #[test]
 fn a_topic_that_does_not_exist_yet_is_waited_for() {
     let victim = victim();
+    let tested = victim.kafka.tested("a topic that is not there yet");
     let topic = unique("not-yet");
     let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("not-yet")));
     daemon.start();
@@ -97,4 +104,5 @@ fn a_topic_that_does_not_exist_yet_is_waited_for() {
     victim.kafka.create(&topic, 2);
     Produce::seq(&victim.kafka, &topic, 1000).with("--partitions", 2).run();
     daemon.finish(&[500, 500], seconds(60));
+    tested.passed("1000 records");
 }

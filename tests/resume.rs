@@ -9,10 +9,12 @@ use crate::support::{unique, wait};
 #[test]
 fn it_goes_on_where_it_stopped() {
     for kafka in readable() {
+        let tested = kafka.tested("stopped and started again");
         goes_on(&kafka, Store::Kafka);
         if kafka.zookeeper {
             goes_on(&kafka, Store::Zookeeper);
         }
+        tested.passed("3 rounds of 1000 records");
     }
 }
 

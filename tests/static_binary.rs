@@ -27,6 +27,7 @@ fn the_static_binary_needs_nothing_and_does_the_job() {
     assert!(!dynamic.contains("NEEDED"), "it needs libraries");
 
     let kafka = kafka("1.1.1");
+    let tested = kafka.tested("the static binary");
     let topic = unique("static");
     kafka.create(&topic, 2);
     Produce::seq(&kafka, &topic, 2000).with("--partitions", 2).with("--codec", "gzip").run();
@@ -35,4 +36,5 @@ fn the_static_binary_needs_nothing_and_does_the_job() {
     daemon.start_and_wait();
     assert_eq!(daemon.executable(), binary().canonicalize().unwrap());
     daemon.finish(&[1000, 1000], wait::seconds(30));
+    tested.passed("2000 records");
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 #[test]
 fn term_int_and_quit_end_it_cleanly_in_mid_stream() {
     let kafka = kafka("1.1.1");
+    let tested = kafka.tested("TERM, INT and QUIT in mid-stream");
     let topic = unique("signals");
     kafka.create(&topic, 2);
     let mut producing =
@@ -33,12 +34,14 @@ fn term_int_and_quit_end_it_cleanly_in_mid_stream() {
     daemon.start();
     producing.finish();
     daemon.finish(&[10_000, 10_000], seconds(60));
+    tested.passed("20000 records");
 }
 
 /// A broker hangs in mid-stream, so that what was written cannot be committed; then the
 /// daemon is to stop. What was not settled comes again, once.
-fn with_a_hung_broker(stop_timeout: &str, then: impl FnOnce(&mut Daemon)) {
+fn with_a_hung_broker(what: &str, stop_timeout: &str, then: impl FnOnce(&mut Daemon)) {
     let victim = victim();
+    let tested = victim.kafka.tested(what);
     let topic = unique("hangs");
     victim.kafka.create(&topic, 2);
     let producing =
@@ -55,11 +58,12 @@ fn with_a_hung_broker(stop_timeout: &str, then: impl FnOnce(&mut Daemon)) {
     daemon.start();
     producing.finish();
     daemon.finish(&[4000, 4000], seconds(60));
+    tested.passed("8000 records");
 }
 
 #[test]
 fn a_hung_broker_does_not_hold_up_a_stop() {
-    with_a_hung_broker("5", |daemon| {
+    with_a_hung_broker("TERM while the broker hangs", "5", |daemon| {
         let began = Instant::now();
         daemon.signal(Signal::TERM);
         let status = daemon.wait_exit(seconds(25));
@@ -71,7 +75,7 @@ fn a_hung_broker_does_not_hold_up_a_stop() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    with_a_hung_broker("25", |daemon| {
+    with_a_hung_broker("a second signal", "25", |daemon| {
         daemon.signal(Signal::TERM);
         std::thread::sleep(seconds(1));
         assert!(daemon.running(), "nothing held it up: this shows nothing of a second signal");

@@ -2,19 +2,32 @@
 //! its own, signals, its log, its exit status and what /proc says of it. When a
 //! test fails, all of that is printed.
 
+use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// As much of a log as a failing test shows, from its end.
 const SHOWN: usize = 64 << 10;
 
+/// What each job says when it has started, and the section that asks for it.
+const RUNNING: [(&str, &str); 3] = [
+    ("[log_section]", "kafka_to_file: running, "),
+    ("[clearCache_section]", "expired_to_list: running, "),
+    ("[panda_server_section]", "list_to_hash: running, "),
+];
+
+/// What the listener says once it hears of every key that expires.
+pub const LISTENING: &str = "expired_to_list: listening on __keyevent@";
+
 /// The text of an .inv in the making.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Inv {
     sections: Vec<(String, Vec<(String, String)>)>,
 }
@@ -22,8 +35,7 @@ pub struct Inv {
 impl Inv {
     /// A log job as tests want it: alone in its group, lines as they came.
     pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
-        let inv = Inv { sections: Vec::new() };
-        let inv = inv
+        let inv = Inv::default()
             .set("log_section", "broker_list", &kafka.address)
             .set("log_section", "kafka['topics']", topics)
             .set("log_section", "kafka['group']", group)
@@ -32,6 +44,52 @@ impl Inv {
             .set("log_section", "log_file['format']", "raw");
         // From 0.11 on there may be transactions, which this client cannot filter.
         if kafka.at_least(0, 11) { inv.job("kafka['isolation']", "read_uncommitted") } else { inv }
+    }
+
+    /// The queue's job: items of the one server, hashes on the other.
+    pub fn queue(list: &Redis, ar: &Redis) -> Inv {
+        Inv::default()
+            .set("panda_server_section", "max_process_num", "2")
+            .redis("redis_list", list)
+            .redis("redis_ar", ar)
+    }
+
+    /// The job that hears of expired keys: they expire on the one server, the list is on the other.
+    pub fn expiry(expire: &Redis, list: &Redis) -> Inv {
+        Inv::default()
+            .set("clearCache_section", "cache_clear_handler['worker_num']", "1")
+            .redis("redis_kv_expire", expire)
+            .redis("redis_list", list)
+    }
+
+    /// One of the three Redis servers.
+    pub fn redis(self, name: &str, redis: &Redis) -> Inv {
+        self.server(name, "host", "127.0.0.1").server(name, "port", &redis.port.to_string()).server(
+            name,
+            "password",
+            &redis.password,
+        )
+    }
+
+    /// The same by its unix socket.
+    pub fn by_socket(self, name: &str, redis: &Redis) -> Inv {
+        let inv = self.server(name, "socket_type", "unix").server(name, "socket", shown(&redis.socket()));
+        inv.server(name, "password", &redis.password)
+    }
+
+    /// One key of one of the three.
+    pub fn server(self, name: &str, key: &str, value: &str) -> Inv {
+        self.set("redis_env_section", &format!("{name}['{key}']"), value)
+    }
+
+    /// Both: the other's keys count where both have one.
+    pub fn and(mut self, other: Inv) -> Inv {
+        for (section, keys) in other.sections {
+            for (key, value) in keys {
+                self = self.set(&section, &key, &value);
+            }
+        }
+        self
     }
 
     /// A key of the log job.
@@ -74,6 +132,8 @@ pub struct Daemon {
     pub file: PathBuf,
     prefix: Vec<String>,
     arguments: Vec<String>,
+    /// What its jobs say when they have started.
+    running: Vec<&'static str>,
     child: Option<Child>,
     /// Where in the log the present run begins.
     from: usize,
@@ -88,7 +148,9 @@ impl Daemon {
         let dir = directory("daemon");
         std::fs::write(dir.join("test.inv"), inv).unwrap();
         let file = dir.join("consumer.log");
-        Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), child: None, from: 0 }
+        let asked = |section: &&(&str, &str)| inv.lines().any(|line| line.trim() == section.0);
+        let running = RUNNING.iter().filter(asked).map(|section| section.1).collect();
+        Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
     }
 
     /// Starts it behind another command that becomes it.
@@ -126,11 +188,20 @@ impl Daemon {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// Starts it and waits until it says that it runs.
+    /// Starts it and waits until each of its jobs says that it runs.
     #[track_caller]
     pub fn start_and_wait(&mut self) {
         self.start();
-        self.wait_log("kafka_to_file: running", wait::seconds(30));
+        for running in self.running.clone() {
+            self.wait_log(running, wait::seconds(30));
+        }
+    }
+
+    /// Starts it and waits until it hears of every key that expires.
+    #[track_caller]
+    pub fn start_and_listen(&mut self) {
+        self.start_and_wait();
+        self.wait_log(LISTENING, wait::seconds(30));
     }
 
     pub fn id(&self) -> u32 {
@@ -194,6 +265,17 @@ impl Daemon {
             assert!(there || self.running(), "the daemon ended before it logged {phrase:?}");
             there
         });
+    }
+
+    /// `job` has waited for `server` once and no longer does: one line down and one up.
+    #[track_caller]
+    pub fn assert_waited_once(&self, job: &str, server: &str) {
+        let of_both = self.log_lines(&format!("{job}: {server} "));
+        let with = |end: &dyn Fn(&String) -> bool| of_both.iter().filter(|line| end(line)).cloned().collect();
+        let down: Vec<String> = with(&|line| line.contains("WARN") && line.ends_with("; waiting"));
+        let up: Vec<String> = with(&|line| line.contains("INFO") && line.contains("back after "));
+        assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {of_both:#?}");
+        println!("{}\n{}", down[0], up[0]);
     }
 
     // ---- What it did
@@ -315,14 +397,26 @@ pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
+    // Read beside it: a pipe that is full would hold it up.
+    let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let ended = wait::within(wait::seconds(20), || child.try_wait().unwrap().is_some());
     if !ended {
         child.kill().unwrap();
     }
-    let output = child.wait_with_output().unwrap();
+    let status = child.wait().unwrap();
+    let output = Output { status, stdout: out.join().unwrap(), stderr: err.join().unwrap() };
     let ran = Ran::new(arguments, &output);
     assert!(ended, "it still ran after 20 s: {ran:?}");
     ran
+}
+
+fn reader(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    let mut from = from.unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 /// What came of it. Shown whole by a failing test.

@@ -1,12 +1,18 @@
 //! What the integration tests stand on: the real daemon, real servers, real
-//! producers, a disk that can be full, and the checker.
+//! producers, a disk that can be full, connections that are slow and cut, and the
+//! checker.
 
 pub mod check;
 pub mod daemon;
 pub mod disk;
+pub mod expiry;
 pub mod produce;
+pub mod proxy;
+pub mod queue;
+pub mod redis;
 pub mod servers;
 pub mod tail;
+pub mod tested;
 pub mod wait;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 //! variables. One that is missing fails the test that needs it: a test that is
 //! left out in silence proves nothing.
 
+use super::tested::Tested;
 use super::{directory, repository};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ impl Store {
     }
 }
 
-fn variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: {REMEDY}"))
 }
 
@@ -124,6 +125,11 @@ impl Kafka {
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();
         (parts[0], parts[1]) >= (major, minor)
+    }
+
+    /// A line of TESTED.md, about this version and kafka_to_file.
+    pub fn tested(&self, what: &str) -> Tested {
+        Tested::begins(&format!("Kafka {}", self.version), "kafka_to_file", what)
     }
 
     /// A new topic; returns when it has its leaders.

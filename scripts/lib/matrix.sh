@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Sourced by scripts/test: makes the table of what was run on which server with
+# which result, out of the lines that the tests wrote while they ran and nothing
+# else. A line: server, job, what, outcome, figures, with tabs between them;
+# the outcome is begun first, and later passed, refused or failed.
+# shellcheck disable=SC2154 # names of common.sh and install.sh
+
+# matrix RESULTS: the table in Markdown. A server that no test began on was not run.
+matrix() {
+    local version
+    {
+        for version in "${kafka_versions[@]}"; do echo "Kafka $version"; done
+        for version in "${redis_versions[@]}"; do echo "Redis $version"; done
+    } | awk -f "$root/scripts/lib/matrix.awk" - "$1"
+}
+
+# What was tested, and with what in all. OUTPUT is what cargo test printed.
+matrix_head() {
+    local binary=$1 output=$2 commit
+    if commit=$(git rev-parse --short=12 HEAD 2>/dev/null); then
+        git diff --quiet HEAD -- . ':!TESTED.md' || commit+=' with changes'
+    else
+        commit='no commit'
+    fi
+    echo '# What was tested'
+    echo
+    echo "Written by \`scripts/test --all\` on $(date -u +%Y-%m-%d), from what the tests noted while they ran."
+    echo "pandad: $("$binary" --version), $commit, $(stat -c %s "$binary") bytes, $(uname -sm)."
+    echo "Tests: $(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed + 0 " passed, " failed + 0 " failed" }' "$output")."
+    echo
+}

@@ -1,0 +1,123 @@
+//! A server on which keys expire and another one with the work list: what the tests
+//! of expired_to_list look at from outside.
+
+use super::daemon::{Daemon, Inv};
+use super::queue::LIST;
+use super::redis::Redis;
+use super::wait;
+use redis_crate::{cmd, pipe};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+pub struct Expiry {
+    pub expire: Redis,
+    pub list: Redis,
+}
+
+impl Expiry {
+    /// Two ordinary servers of one version.
+    #[track_caller]
+    pub fn up(version: &str) -> Expiry {
+        Expiry { expire: Redis::up(version), list: Redis::up(version) }
+    }
+
+    pub fn inv(&self) -> Inv {
+        Inv::expiry(&self.expire, &self.list)
+    }
+
+    /// Keys that expire after so many milliseconds; the server notices when it likes.
+    #[track_caller]
+    pub fn set<K: AsRef<[u8]>>(&self, keys: &[K], after: Range<u64>) {
+        for some in keys.chunks(1000) {
+            let mut pipe = pipe();
+            for key in some {
+                let time = fastrand::u64(after.clone());
+                pipe.cmd("SET").arg(key.as_ref()).arg("").arg("PX").arg(time).ignore();
+            }
+            self.expire.run_all(&pipe);
+        }
+    }
+
+    /// Keys that have expired, and the server has noticed, when this returns.
+    #[track_caller]
+    pub fn expire_now<K: AsRef<[u8]>>(&self, keys: &[K]) {
+        self.set(keys, 1..2);
+        std::thread::sleep(wait::millis(5));
+        for some in keys.chunks(1000) {
+            let mut pipe = pipe();
+            for key in some {
+                pipe.cmd("EXISTS").arg(key.as_ref()).ignore();
+            }
+            self.expire.run_all(&pipe);
+        }
+    }
+
+    /// Waits until so many items are on the list.
+    #[track_caller]
+    pub fn wait_pushed(&self, daemon: &mut Daemon, items: usize, limit: Duration) {
+        let mut there = 0;
+        let all = wait::within(limit, || {
+            assert!(daemon.running(), "the daemon ended");
+            there = self.list.len(LIST) as usize;
+            there >= items
+        });
+        assert!(all, "after {limit:?} there are {there} of {items} items on the list");
+    }
+
+    /// All of these are on the list and no others, some perhaps more than once.
+    #[track_caller]
+    pub fn assert_pushed<K: AsRef<[u8]>>(&self, keys: &[K]) {
+        let items: BTreeSet<Vec<u8>> = self.list.items(LIST).into_iter().collect();
+        let wanted: BTreeSet<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+        assert!(items == wanted, "{} different items for {} keys", items.len(), wanted.len());
+    }
+
+    /// These and no others are on the list, each once.
+    #[track_caller]
+    pub fn assert_pushed_once<K: AsRef<[u8]>>(&self, keys: &[K]) {
+        let mut items = self.list.items(LIST);
+        let mut wanted: Vec<Vec<u8>> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+        items.sort();
+        wanted.sort();
+        if items != wanted {
+            let shown = |items: &[Vec<u8>], without: &[Vec<u8>]| {
+                let others = items.iter().filter(|item| without.binary_search(item).is_err());
+                others.take(8).map(|item| item.escape_ascii().to_string()).collect::<Vec<_>>()
+            };
+            let (missing, foreign) = (shown(&wanted, &items), shown(&items, &wanted));
+            let twice = items.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            let (have, want) = (items.len(), wanted.len());
+            panic!(
+                "{have} items for {want} keys: missing {missing:?} …, foreign {foreign:?} …, {twice} twice"
+            );
+        }
+        assert!(
+            self.expire.port == self.list.port || !self.expire.exists(LIST),
+            "pushed to the wrong server"
+        );
+    }
+
+    /// One more key expires and comes through: what it waits for works.
+    #[track_caller]
+    pub fn assert_hears(&self, daemon: &mut Daemon, key: &str) {
+        let before = self.list.len(LIST) as usize;
+        self.expire_now(&[key]);
+        self.wait_pushed(daemon, before + 1, wait::seconds(10));
+        assert_eq!(self.list.ask::<String>(&["LINDEX", LIST, "0"]), key);
+    }
+
+    /// Nothing of its own is left on either server.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        for redis in [&self.expire, &self.list] {
+            assert_eq!(redis.keys("pandad:*"), [""; 0], "keys of its own are left");
+        }
+    }
+
+    /// Connections that have subscribed to something: their line in CLIENT LIST.
+    pub fn subscribers(&self) -> Vec<String> {
+        let clients: String = self.expire.run(cmd("CLIENT").arg("LIST"));
+        clients.lines().filter(|line| line.contains(" sub=1 ")).map(str::to_string).collect()
+    }
+}

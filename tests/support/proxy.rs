@@ -1,0 +1,96 @@
+//! Stands between pandad and a Redis server: what the server answers takes longer,
+//! as over a real network, and all connections can be cut, so that what was on its
+//! way is gone though the server has done it.
+
+use super::redis::Redis;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+pub struct Proxy {
+    pub port: u16,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: u16,
+    delay: Duration,
+    ended: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Proxy {
+    /// Every answer takes this much longer.
+    pub fn before(redis: &Redis, delay: Duration) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inner =
+            Inner { target: redis.port, delay, ended: AtomicBool::new(false), open: Mutex::default() };
+        let inner = Arc::new(inner);
+        let accepting = Arc::clone(&inner);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                if accepting.ended.load(Relaxed) {
+                    break;
+                }
+                if let Ok(client) = client {
+                    accepting.join(client);
+                }
+            }
+        });
+        Proxy { port, inner }
+    }
+
+    /// Closes every connection; answers on their way are lost. True if there were any.
+    pub fn cut(&self) -> bool {
+        self.inner.cut()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.inner.ended.store(true, Relaxed);
+        self.inner.cut();
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Inner {
+    fn join(&self, client: TcpStream) {
+        // A server that is down: the client sees its connection closed.
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        let copy = |stream: &TcpStream| stream.try_clone().unwrap();
+        for stream in [&client, &server] {
+            let _ = stream.set_nodelay(true);
+        }
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).extend([copy(&client), copy(&server)]);
+        let (from, to) = (copy(&client), copy(&server));
+        thread::spawn(move || pass(from, to, Duration::ZERO));
+        let delay = self.delay;
+        thread::spawn(move || pass(server, client, delay));
+    }
+
+    fn cut(&self) -> bool {
+        let open: Vec<_> = self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for stream in &open {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        !open.is_empty()
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let mut piece = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut piece) {
+        thread::sleep(delay);
+        if to.write_all(&piece[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
