@@ -8,7 +8,9 @@ use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
 use crate::support::tested::Tested;
 use crate::support::wait::seconds;
-use crate::support::{all, directory, unique};
+use crate::support::{all, directory, unique, wait};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 const DOWN: &str = "cannot write";
@@ -30,10 +32,11 @@ fn on_a_small_disk(what: &str, records: u64) -> (Disk, Daemon, Producing, Tested
 
 #[test]
 fn a_full_disk_is_waited_out() {
-    let (full, records) = if all() { (60, 40_000) } else { (15, 15_000) };
+    let (full, records) = if all() { (120, 70_000) } else { (15, 15_000) };
     let (disk, mut daemon, producing, tested) = on_a_small_disk("a full disk", records);
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
+    let mut follower = Follower::start(&daemon);
     disk.fill();
     daemon.wait_log(DOWN, seconds(20));
     let (cpu, began) = (daemon.cpu(), Instant::now());
@@ -49,7 +52,45 @@ fn a_full_disk_is_waited_out() {
     assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
     println!("{}\n{}", down[0], up[0]);
     assert!(share < 2.0, "{share:.2} % CPU while the disk was full");
+    follower.assert_printed_each_line_once(&daemon);
     tested.passed(format_args!("{records} records, full for {full} s"));
+}
+
+/// `tail -F` on the file, as people and log shippers follow it.
+struct Follower {
+    tail: Child,
+    printed: PathBuf,
+}
+
+impl Follower {
+    fn start(daemon: &Daemon) -> Follower {
+        let printed = daemon.dir.join("tail");
+        let mut tail = Command::new("tail");
+        // By looking, since it follows into another mount namespace.
+        tail.args(["-n", "+1", "-s", "0.2", "---disable-inotify", "-F"]).arg(&daemon.file);
+        let out = std::fs::File::create(&printed).unwrap();
+        Follower { tail: tail.stdout(out).stderr(Stdio::null()).spawn().unwrap(), printed }
+    }
+
+    #[track_caller]
+    fn assert_printed_each_line_once(&mut self, daemon: &Daemon) {
+        let file = std::fs::read(&daemon.file).unwrap();
+        wait::until("tail has printed as much as there is", seconds(10), || {
+            std::fs::metadata(&self.printed).unwrap().len() >= file.len() as u64
+        });
+        assert!(
+            std::fs::read(&self.printed).unwrap() == file,
+            "tail -F printed something else than the file"
+        );
+        println!("tail -F printed each of {} bytes once", file.len());
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.tail.kill();
+        let _ = self.tail.wait();
+    }
 }
 
 #[test]

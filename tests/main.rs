@@ -14,6 +14,7 @@ mod command_line;
 mod damage;
 mod dead_list;
 mod delivers;
+mod disk_faults;
 mod expired;
 mod full_disk;
 mod kill9;
