@@ -180,7 +180,8 @@ impl<K: Sink> Landing<K> {
     fn land(&mut self) {
         let mut notes = Vec::new();
         let mut landed = self.sink.tick();
-        if landed.is_ok() && !self.ready.is_empty() {
+        // What was refused the last time may be in the sink's own hands.
+        if landed.is_ok() && (!self.ready.is_empty() || self.retry_at.is_some()) {
             landed = self.sink.land(&mut self.ready, &mut notes);
         }
         for note in notes {

@@ -91,6 +91,7 @@ impl Worker for Doubler {
 
 struct Shelf {
     world: Arc<World>,
+    in_hand: Option<(u32, u64)>,
     unsettled: Vec<(u32, u64)>,
 }
 
@@ -100,14 +101,16 @@ impl Sink for Shelf {
     type Checkpoint = Vec<(u32, u64)>;
 
     fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Note>) -> Result<(), Fault> {
-        while let Some(outcome) = ready.front() {
-            if self.world.sink_refuses.load(SeqCst) {
+        loop {
+            // Taken before it is tried, as a sink does that writes many at a time.
+            self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
+            if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
                 return Err(Fault::Wait("no space left".to_owned()));
             }
-            self.world.landed.lock().unwrap().push(*outcome);
+            let Some(outcome) = self.in_hand.take() else { break };
+            self.world.landed.lock().unwrap().push(outcome);
             self.world.held.fetch_sub(10, SeqCst);
-            self.unsettled.push(*outcome);
-            ready.pop_front();
+            self.unsettled.push(outcome);
         }
         Ok(())
     }
@@ -158,7 +161,7 @@ fn start(world: World, lanes: u32, each: u64) -> Running {
         let parts = Parts {
             source: Numbers { world: Arc::clone(&world), lanes, each, next: BTreeMap::new() },
             build_worker: move || Doubler(Arc::clone(&worker_world)),
-            sink: Shelf { world: Arc::clone(&world), unsettled: Vec::new() },
+            sink: Shelf { world: Arc::clone(&world), in_hand: None, unsettled: Vec::new() },
             settle: Clerk(world),
         };
         run("test_job", &limits, parts, &stop, &run_counters)
@@ -219,6 +222,19 @@ fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
     running.stop.quiet();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+}
+
+/// Nothing more comes that would give the sink another try.
+#[test]
+fn the_last_outcome_that_was_refused_is_tried_again() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 1, 1);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    std::thread::sleep(MS * 300);
+    assert!(running.counters.disk_refuses.load(SeqCst), "it still refuses");
+    running.world.sink_refuses.store(false, SeqCst);
+    wait_until("it has settled", || running.world.settled.lock().unwrap().len() == 1);
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
 }
 
 #[test]
