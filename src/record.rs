@@ -31,6 +31,26 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
+/// A partition's offset on its way to the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The next offset to read.
+    pub offset: i64,
+    /// The string that stands beside it; empty where the group's storage keeps none.
+    pub metadata: String,
+}
+
+/// What the group has beside a partition's offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing ever: the group's offsets are in ZooKeeper, which has no room for it.
+    NoRoom,
+    /// This string; empty where there is none, or no offset either.
+    Text(String),
+}
+
 /// One record as it came from Kafka, borrowed from the reply that brought it.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {

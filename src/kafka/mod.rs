@@ -11,6 +11,7 @@ mod crate_read;
 mod crate_reply;
 mod crate_thread;
 mod crate_turn;
+pub mod native;
 mod probe;
 
 use std::time::Instant;

@@ -1,0 +1,142 @@
+//! Kafka's error codes: what they are called, and what each calls for where a group's
+//! offsets are concerned.
+
+use std::fmt;
+
+/// An error code as it came over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub i16);
+
+/// What is to be done about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing: it is no error.
+    None,
+    /// Ask the same broker again, after a pause.
+    Again,
+    /// Another broker is the group's coordinator now: find it, ask that one.
+    FindAgain,
+    /// The group has members that we are not, or are no more.
+    Membership,
+    /// Asking again cannot help: something is configured wrongly here or there.
+    Never,
+}
+
+impl Code {
+    /// No error.
+    pub const NONE: Self = Self(0);
+    /// The topic or partition is not known, perhaps not yet.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// The partition has no leader just now; the topic may be being made.
+    pub const LEADER_NOT_AVAILABLE: Self = Self(5);
+    /// The string beside an offset is longer than the broker takes.
+    pub const OFFSET_METADATA_TOO_LARGE: Self = Self(12);
+    /// The coordinator is still reading the group's offsets.
+    pub const COORDINATOR_LOAD_IN_PROGRESS: Self = Self(14);
+    /// There is no coordinator yet.
+    pub const COORDINATOR_NOT_AVAILABLE: Self = Self(15);
+    /// It is another broker.
+    pub const NOT_COORDINATOR: Self = Self(16);
+    /// The group has live members, and this is none of them.
+    pub const UNKNOWN_MEMBER_ID: Self = Self(25);
+
+    /// Whether it is none.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// What is to be done about it.
+    pub fn remedy(self) -> Remedy {
+        match self.0 {
+            0 => Remedy::None,
+            7 | 15 | 16 => Remedy::FindAgain,
+            22 | 25 | 27 | 79 | 82 | 113 => Remedy::Membership,
+            // With the token left out a commit would look like an operator's reset, so
+            // one that is too long for the broker ends the job.
+            12 | 28 | 23 | 24 | 26 => Remedy::Never,
+            // The others pass by themselves, or when somebody grants what is missing.
+            _ => Remedy::Again,
+        }
+    }
+
+    fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            -1 => "UNKNOWN_SERVER_ERROR",
+            0 => "NONE",
+            3 => "UNKNOWN_TOPIC_OR_PARTITION",
+            5 => "LEADER_NOT_AVAILABLE",
+            6 => "NOT_LEADER_OR_FOLLOWER",
+            7 => "REQUEST_TIMED_OUT",
+            8 => "BROKER_NOT_AVAILABLE",
+            9 => "REPLICA_NOT_AVAILABLE",
+            12 => "OFFSET_METADATA_TOO_LARGE",
+            13 => "NETWORK_EXCEPTION",
+            14 => "COORDINATOR_LOAD_IN_PROGRESS",
+            15 => "COORDINATOR_NOT_AVAILABLE",
+            16 => "NOT_COORDINATOR",
+            17 => "INVALID_TOPIC_EXCEPTION",
+            22 => "ILLEGAL_GENERATION",
+            23 => "INCONSISTENT_GROUP_PROTOCOL",
+            24 => "INVALID_GROUP_ID",
+            25 => "UNKNOWN_MEMBER_ID",
+            26 => "INVALID_SESSION_TIMEOUT",
+            27 => "REBALANCE_IN_PROGRESS",
+            28 => "INVALID_COMMIT_OFFSET_SIZE",
+            29 => "TOPIC_AUTHORIZATION_FAILED",
+            30 => "GROUP_AUTHORIZATION_FAILED",
+            31 => "CLUSTER_AUTHORIZATION_FAILED",
+            35 => "UNSUPPORTED_VERSION",
+            42 => "INVALID_REQUEST",
+            56 => "KAFKA_STORAGE_ERROR",
+            69 => "GROUP_ID_NOT_FOUND",
+            79 => "MEMBER_ID_REQUIRED",
+            82 => "FENCED_INSTANCE_ID",
+            88 => "UNSTABLE_OFFSET_COMMIT",
+            89 => "THROTTLING_QUOTA_EXCEEDED",
+            113 => "STALE_MEMBER_EPOCH",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The oracle's table has the same names, in another spelling, and knows which
+    /// errors a client may try again.
+    #[test]
+    fn names_and_remedies_agree_with_the_oracle() {
+        let plain = |name: &str| name.replace('_', "").to_lowercase();
+        let mut named = 0;
+        for number in -1..150 {
+            let code = Code(number);
+            let Some(name) = code.name().filter(|_| number != 0) else { continue };
+            named += 1;
+            let theirs = kafka_protocol::ResponseError::try_from_code(number).unwrap();
+            let their_name = format!("{theirs:?}");
+            assert_eq!(plain(name), plain(their_name.split('(').next().unwrap()), "{number}");
+            if theirs.is_retriable() {
+                assert!(matches!(code.remedy(), Remedy::Again | Remedy::FindAgain), "{name}");
+            }
+        }
+        assert!(named > 25);
+        assert_eq!(Code(77).to_string(), "error 77");
+        assert_eq!(Code::NONE.remedy(), Remedy::None);
+        assert_eq!(Code::OFFSET_METADATA_TOO_LARGE.remedy(), Remedy::Never);
+        assert_eq!(Code::UNKNOWN_MEMBER_ID.remedy(), Remedy::Membership);
+        assert_eq!(Code::COORDINATOR_LOAD_IN_PROGRESS.remedy(), Remedy::Again);
+        for code in [Code::NOT_COORDINATOR, Code::COORDINATOR_NOT_AVAILABLE] {
+            assert_eq!(code.remedy(), Remedy::FindAgain);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! One TCP connection to one broker: a request, then its answer, each within a time
+//! limit.
+//!
+//! After anything unexpected the connection is closed for good: a late answer must
+//! never be taken for that to a later request.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use super::messages::{ApiVersions, Request};
+use super::versions::Versions;
+use super::wire::{Reader, TooLong, Writer};
+use crate::error::Fault;
+
+/// How long is waited for what, and how much is taken in.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For a connection, over all addresses of the broker's name.
+    pub connect: Duration,
+    /// For the answer to ApiVersions, which Kafka 0.9 never gives.
+    pub silence: Duration,
+    /// For a request's whole answer.
+    pub answer: Duration,
+    /// The largest answer, in bytes.
+    pub largest: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            silence: Duration::from_secs(3),
+            answer: Duration::from_secs(10),
+            largest: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Room for an answer is made in steps of this many bytes, as it comes in.
+const STEP: usize = 64 * 1024;
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    /// A name or an address without brackets, and a port; `None` if that is no port.
+    pub fn new(host: &str, port: i32) -> Option<Self> {
+        let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
+        Some(Self { host: host.to_owned(), port })
+    }
+
+    /// From `host:port` or `[v6]:port`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        Self::new(host, port.parse().ok()?)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// A connection that has shown what its broker speaks.
+#[derive(Debug)]
+pub struct Connection {
+    address: Address,
+    client_id: String,
+    limits: Limits,
+    versions: Versions,
+    correlation: i32,
+    /// Taken out while a request is under way: what failed cannot be used again.
+    stream: Option<TcpStream>,
+    used: Instant,
+}
+
+impl Connection {
+    /// Connects, and asks what the broker speaks unless that is known.
+    ///
+    /// # Errors
+    /// Why it cannot be reached, or is no Kafka broker.
+    pub fn open(
+        address: &Address,
+        client_id: &str,
+        limits: Limits,
+        known: Option<Versions>,
+    ) -> Result<Self, String> {
+        let versions = match known {
+            Some(versions) => versions,
+            None => match Self::connect(address, client_id, limits, Versions::Silent)?.speaks()? {
+                Answered::With(connection) => return Ok(connection),
+                // A broker that does not know the request still waits on that connection.
+                Answered::Silence => Versions::Silent,
+            },
+        };
+        Self::connect(address, client_id, limits, versions)
+    }
+
+    fn connect(
+        address: &Address,
+        client_id: &str,
+        limits: Limits,
+        versions: Versions,
+    ) -> Result<Self, String> {
+        let stream = connect(address, limits.connect);
+        let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
+        Ok(Self {
+            address: address.clone(),
+            client_id: client_id.to_owned(),
+            limits,
+            versions,
+            correlation: 0,
+            stream: Some(stream),
+            used: Instant::now(),
+        })
+    }
+
+    fn speaks(mut self) -> Result<Answered, String> {
+        let asked = self.exchange(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
+        match asked {
+            Ok((_code, spoken)) => {
+                self.versions = Versions::Spoken(spoken);
+                Ok(Answered::With(self))
+            }
+            Err(Lost::Silent) => Ok(Answered::Silence),
+            Err(lost) => Err(self.say(&lost)),
+        }
+    }
+
+    /// Whose connection it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the broker speaks.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// How long nothing was asked.
+    pub fn idle(&self) -> Duration {
+        self.used.elapsed()
+    }
+
+    /// Asks in the highest version that both sides speak.
+    ///
+    /// # Errors
+    /// `Wait`: the connection is lost and of no further use. `Never`: the broker
+    /// speaks no version of this request that is written here, or the request is too
+    /// long for the protocol.
+    pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
+        let version = self.versions.choose::<R>();
+        let version = version.map_err(|why| Fault::Never(format!("{}: {why}", self.address)))?;
+        self.exchange(request, version, self.limits.answer).map_err(|lost| match lost {
+            Lost::TooLong => Fault::Never(self.say(&lost)),
+            _ => Fault::Wait(self.say(&lost)),
+        })
+    }
+
+    fn say(&self, lost: &Lost) -> String {
+        let address = &self.address;
+        match lost {
+            Lost::Closed => format!("lost the connection to {address} before"),
+            Lost::Silent => format!("{address} does not answer"),
+            Lost::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                format!("{address} closed the connection")
+            }
+            Lost::Io(error) => format!("lost the connection to {address}: {error}"),
+            Lost::NotKafka(why) => format!("{address} does not answer as Kafka does: {why}"),
+            Lost::TooLong => format!("a request to {address} is too long for the protocol"),
+        }
+    }
+
+    fn exchange<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        limit: Duration,
+    ) -> Result<R::Answer, Lost> {
+        let mut stream = self.stream.take().ok_or(Lost::Closed)?;
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = frame(request, version, self.correlation, &self.client_id).map_err(|_| Lost::TooLong)?;
+        let until = Instant::now() + limit;
+        write(&mut stream, &frame, until).map_err(Lost::Io)?;
+        let body = read(&mut stream, self.limits.largest, until)?;
+        let mut reader = Reader::new(&body);
+        // Before anything else is made of it.
+        if reader.i32() != Ok(self.correlation) {
+            return Err(Lost::NotKafka("it answers another request".to_owned()));
+        }
+        let answer = R::read(version, &mut reader).and_then(|answer| reader.end().map(|()| answer));
+        let answer = answer.map_err(|why| Lost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
+        self.stream = Some(stream);
+        self.used = Instant::now();
+        Ok(answer)
+    }
+}
+
+enum Answered {
+    With(Connection),
+    Silence,
+}
+
+/// Why a connection is of no further use.
+#[derive(Debug)]
+enum Lost {
+    /// It was lost before.
+    Closed,
+    /// Not one byte came in time.
+    Silent,
+    Io(io::Error),
+    NotKafka(String),
+    /// The request cannot be written.
+    TooLong,
+}
+
+/// Tries the name's addresses in turn, so that a dead one leaves time for the others.
+fn connect(address: &Address, limit: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + limit;
+    let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for one in addresses {
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        left = left.saturating_sub(1).max(1);
+        // A limit of nothing is refused by the library.
+        match TcpStream::connect_timeout(&one, share.max(Duration::from_millis(1))) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Length, header and body.
+fn frame<R: Request>(
+    request: &R,
+    version: i16,
+    correlation: i32,
+    client_id: &str,
+) -> Result<Vec<u8>, TooLong> {
+    let mut writer = Writer::default();
+    writer.i16(R::KEY);
+    writer.i16(version);
+    writer.i32(correlation);
+    writer.string(client_id);
+    request.write(version, &mut writer);
+    let body = writer.finish()?;
+    let length = i32::try_from(body.len()).map_err(|_| TooLong)?;
+    Ok([length.to_be_bytes().as_slice(), &body].concat())
+}
+
+/// What is left of a time limit.
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+    left.ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(left(until)?))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// One answer, without its length.
+fn read(stream: &mut TcpStream, largest: usize, until: Instant) -> Result<Vec<u8>, Lost> {
+    let mut length = [0; 4];
+    match fill(stream, &mut length, until) {
+        Ok(()) => {}
+        Err((0, error)) if timed_out(&error) => return Err(Lost::Silent),
+        Err((_, error)) => return Err(Lost::Io(error)),
+    }
+    let length = i32::from_be_bytes(length);
+    let wanted = usize::try_from(length).ok().filter(|wanted| *wanted <= largest);
+    let Some(wanted) = wanted else {
+        return Err(Lost::NotKafka(format!("an answer of {length} bytes")));
+    };
+    let mut body = Vec::new();
+    while body.len() < wanted {
+        let from = body.len();
+        body.resize(wanted.min(from + STEP), 0);
+        let room = body.get_mut(from..).unwrap_or_default();
+        fill(stream, room, until).map_err(|(_, error)| Lost::Io(error))?;
+    }
+    Ok(body)
+}
+
+/// Fills a buffer whole; an error comes with how many bytes there were before it.
+fn fill(stream: &mut TcpStream, room: &mut [u8], until: Instant) -> Result<(), (usize, io::Error)> {
+    let mut filled = 0;
+    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let some =
+            left(until).and_then(|left| stream.set_read_timeout(Some(left))).and_then(|()| stream.read(rest));
+        match some {
+            Ok(0) => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((filled, error)),
+        }
+    }
+    Ok(())
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,99 @@
+//! The requests and their answers, one file each: how they are written and read in
+//! every version that is spoken here.
+
+pub mod api_versions;
+pub mod find_coordinator;
+pub mod metadata;
+pub mod offset_commit;
+pub mod offset_fetch;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::wire::{Malformed, Reader, Writer};
+use crate::record::TopicPartition;
+
+pub use api_versions::ApiVersions;
+pub use find_coordinator::FindCoordinator;
+pub use metadata::Metadata;
+pub use offset_commit::OffsetCommit;
+pub use offset_fetch::OffsetFetch;
+
+/// A request, and how its answer is read.
+pub trait Request {
+    /// Its number in the protocol.
+    const KEY: i16;
+    /// Its name in the protocol.
+    const NAME: &'static str;
+    /// The lowest version written here. Kafka 0.9, which cannot be asked what it
+    /// speaks, speaks this one.
+    const LOWEST: i16;
+    /// The highest version written here; not a flexible one.
+    const HIGHEST: i16;
+    /// What the broker says to it.
+    type Answer;
+
+    /// Appends the request's body.
+    fn write(&self, version: i16, out: &mut Writer);
+
+    /// Reads the answer's body.
+    ///
+    /// # Errors
+    /// It is not the answer to this request in this version.
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed>;
+}
+
+/// As a member of which generation a group's offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The group's generation.
+    pub generation: i32,
+    /// The name that the coordinator gave.
+    pub id: &'a str,
+    /// The name that a static member gave itself; sent where the version has room for it.
+    pub instance: Option<&'a str>,
+}
+
+impl Member<'static> {
+    /// As nobody's member: taken while the group has none.
+    pub const ALONE: Self = Self { generation: -1, id: "", instance: None };
+}
+
+/// Writes a list of topics, each with the list of its items.
+fn write_topics<'a, T>(
+    out: &mut Writer,
+    items: &'a [T],
+    partition: impl Fn(&'a T) -> &'a TopicPartition,
+    mut item: impl FnMut(&mut Writer, &'a T),
+) {
+    let mut topics: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+    for one in items {
+        topics.entry(&partition(one).topic).or_default().push(one);
+    }
+    out.list(topics.into_iter(), |out, (topic, items)| {
+        out.string(topic);
+        out.list(items.into_iter(), &mut item);
+    });
+}
+
+/// Reads a list of topics, each with a list of items that begin with the partition's
+/// number and take at least `least` bytes; gives them all in one list.
+fn read_topics<T>(
+    from: &mut Reader<'_>,
+    least: usize,
+    mut item: impl FnMut(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<Vec<(TopicPartition, T)>, Malformed> {
+    let mut all = Vec::new();
+    from.list(6, |from| {
+        let topic: Arc<str> = from.string()?.into();
+        from.list(least, |from| {
+            let partition = TopicPartition::new(Arc::clone(&topic), from.i32()?);
+            all.push((partition, item(from)?));
+            Ok(())
+        })?;
+        Ok(())
+    })?;
+    Ok(all)
+}

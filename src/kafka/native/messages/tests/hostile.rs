@@ -1,0 +1,159 @@
+//! Answers that somebody has tampered with: whatever comes of them, there is no panic,
+//! and they take no more memory than their bytes are worth.
+
+use super::*;
+
+/// How much memory one byte of a frame may cost. A list of partitions costs most: six
+/// bytes each become a name, a number and a code, and a growing list is copied.
+const WORTH: u64 = 24;
+/// And what a frame of no bytes may.
+const GRACE: u64 = 8 * 1024;
+
+/// A change to a frame, by numbers that are fitted to its length.
+#[derive(Debug, Clone)]
+enum Tamper {
+    Flip(usize, u8),
+    Cut(usize),
+    Insert(usize, Vec<u8>),
+    /// Four bytes become a count or a length that lies.
+    Lie(usize, i32),
+    Repeat(usize, usize),
+}
+
+fn tampering() -> impl Strategy<Value = Vec<Tamper>> {
+    let lies = prop_oneof![
+        Just(i32::MAX),
+        Just(i32::MIN),
+        Just(-1),
+        Just(-2),
+        Just(0x7fff),
+        Just(0xffff),
+        Just(1 << 24),
+        any::<i32>(),
+        -3..300
+    ];
+    let one = prop_oneof![
+        (any::<usize>(), any::<u8>()).prop_map(|(at, with)| Tamper::Flip(at, with)),
+        any::<usize>().prop_map(Tamper::Cut),
+        (any::<usize>(), vec(any::<u8>(), 0..16)).prop_map(|(at, bytes)| Tamper::Insert(at, bytes)),
+        (any::<usize>(), lies).prop_map(|(at, lie)| Tamper::Lie(at, lie)),
+        (any::<usize>(), any::<usize>()).prop_map(|(from, to)| Tamper::Repeat(from, to)),
+    ];
+    vec(one, 0..6)
+}
+
+fn tamper(mut frame: Vec<u8>, tampering: &[Tamper]) -> Vec<u8> {
+    for one in tampering {
+        let within = |at: usize| at % (frame.len() + 1);
+        match one {
+            Tamper::Flip(at, with) => {
+                let at = within(*at);
+                if let Some(byte) = frame.get_mut(at) {
+                    *byte ^= with;
+                }
+            }
+            Tamper::Cut(at) => frame.truncate(within(*at)),
+            Tamper::Insert(at, bytes) => {
+                let at = within(*at);
+                frame.splice(at..at, bytes.iter().copied());
+            }
+            Tamper::Lie(at, lie) => {
+                let at = within(*at);
+                let to = (at + 4).min(frame.len());
+                frame.splice(at..to, lie.to_be_bytes());
+            }
+            Tamper::Repeat(from, to) => {
+                let (from, to) = (within(*from), within(*to));
+                let part: Vec<u8> = frame[from.min(to)..from.max(to)].to_vec();
+                frame.extend(part);
+            }
+        }
+    }
+    frame
+}
+
+/// Reads it as each version's answer.
+fn survive<R: Request>(frame: &[u8]) {
+    for version in R::LOWEST..=R::HIGHEST {
+        let used = allocation_counter::measure(|| drop(read::<R>(version, frame)));
+        let most = frame.len() as u64 * WORTH + GRACE;
+        assert!(used.bytes_max <= most, "{} v{version}: {} bytes for {frame:?}", R::NAME, used.bytes_max);
+    }
+}
+
+/// Many: each is cheap, and what breaks a decoder is rare.
+fn cases() -> ProptestConfig {
+    let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(if all { 200_000 } else { 20_000 })
+    }
+}
+
+fn some_version<R: Request>() -> impl Strategy<Value = i16> {
+    R::LOWEST..=R::HIGHEST
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn api_versions(answer in api_versions_answers(), changes in tampering()) {
+        survive::<ApiVersions>(&tamper(theirs(&answer, 0), &changes));
+    }
+
+    #[test]
+    fn find_coordinator(
+        answer in find_coordinator_answers(),
+        version in some_version::<FindCoordinator<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<FindCoordinator<'_>>(&tamper(theirs(&answer, version), &changes));
+    }
+
+    #[test]
+    fn offset_commit(
+        answer in offset_commit_answers(),
+        version in some_version::<OffsetCommit<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<OffsetCommit<'_>>(&tamper(theirs(&answer, version), &changes));
+    }
+
+    #[test]
+    fn offset_fetch(
+        answer in offset_fetch_answers(),
+        version in some_version::<OffsetFetch<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<OffsetFetch<'_>>(&tamper(theirs(&answer, version), &changes));
+    }
+
+    #[test]
+    fn metadata(
+        answer in metadata_answers(),
+        version in some_version::<Metadata<'_>>(),
+        changes in tampering(),
+    ) {
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        // The oracle refuses to write what the version has no room for.
+        prop_assume!(version >= 7 || partitions.clone().all(|one| one.leader_epoch == -1));
+        survive::<Metadata<'_>>(&tamper(theirs(&answer, version), &changes));
+    }
+}
+
+/// The worst that a frame of the largest size can ask for.
+#[test]
+fn a_large_frame_that_lies_costs_what_it_weighs() {
+    for count in [i32::MAX, 1 << 24, 1 << 20] {
+        let mut frame = count.to_be_bytes().to_vec();
+        frame.resize(1 << 20, 0);
+        survive::<ApiVersions>(&frame);
+        survive::<OffsetCommit<'_>>(&frame);
+        survive::<OffsetFetch<'_>>(&frame);
+        survive::<Metadata<'_>>(&frame);
+        let mut bytes = vec![0; 4];
+        bytes.extend(&frame);
+        survive::<OffsetCommit<'_>>(&bytes);
+    }
+}
