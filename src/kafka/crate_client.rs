@@ -10,7 +10,8 @@ use kafka_crate::client::KafkaClient;
 use kafka_crate::error::{Error, KafkaCode};
 
 use super::Cluster;
-use super::probe::{self, Era};
+use super::native::connection::{Address, Connection, Limits};
+use super::native::versions::Versions;
 use crate::error::Fault;
 use crate::threads;
 
@@ -93,15 +94,15 @@ pub(super) struct Connector {
     cluster: Cluster,
     next: usize,
     /// What the brokers speak, once one of them has also answered the crate.
-    era: Option<Era>,
-    asked: Option<Era>,
+    known: Option<Versions>,
+    asked: Option<Versions>,
 }
 
 impl Connector {
     /// `first` is the number of the broker to begin with, so that a hung one is not
     /// begun with again and again.
     pub(super) fn new(cluster: Cluster, first: usize) -> Self {
-        Self { cluster, next: first, era: None, asked: None }
+        Self { cluster, next: first, known: None, asked: None }
     }
 
     /// A client for the next bootstrap broker that answers. `beat` is called after
@@ -115,25 +116,27 @@ impl Connector {
             let index = self.next % self.cluster.brokers.len();
             self.next = self.next.wrapping_add(1);
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
-            let answer = probe::ask(broker, &self.cluster.client_id, self.era);
+            let Some(address) = Address::parse(broker) else { continue };
+            let known = self.known.clone();
+            let answer = Connection::open(&address, &self.cluster.client_id, Limits::default(), known);
             beat();
             match answer {
-                Ok(era) => {
-                    self.check(broker, era)?;
-                    self.asked = Some(era);
+                Ok(connection) => {
+                    self.check(broker, connection.versions())?;
+                    self.asked = Some(connection.versions().clone());
                     return Ok(self.client(broker, Box::new(beat)));
                 }
-                Err(error) => last = format!("{broker} is unreachable: {error}"),
+                Err(why) => last = why,
             }
         }
-        self.era = None;
+        self.known = None;
         Err(Fault::Wait(last))
     }
 
     /// The client works: what its broker said need not be asked again. Silence alone
     /// would also come from a broker that hangs.
     pub(super) fn confirm(&mut self) {
-        self.era = self.asked;
+        self.known = self.asked.clone();
     }
 
     /// Only one host: the crate would ask the first of a list for ever, were it hung.
@@ -144,8 +147,8 @@ impl Connector {
         Client { kafka, beat }
     }
 
-    fn check(&self, broker: &str, era: Era) -> Result<(), Fault> {
-        let Era::Fetch(lowest, highest) = era else { return Ok(()) };
+    fn check(&self, broker: &str, versions: &Versions) -> Result<(), Fault> {
+        let Some((lowest, highest)) = versions.range(FETCH) else { return Ok(()) };
         if lowest > 0 {
             return Err(Fault::Never(format!(
                 "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from version \
@@ -163,6 +166,8 @@ impl Connector {
     }
 }
 
+/// The number of the request Fetch.
+const FETCH: i16 = 1;
 /// How long an idle connection is kept: less than the ten minutes after which brokers
 /// close it, and the crate would find that out only by failing.
 const IDLE: Duration = Duration::from_secs(240);

@@ -4,23 +4,27 @@
 //! Whatever a client library believes it delivered, the only authority for the next
 //! offset is what the log file holds: positions are the caller's, on both seams.
 
+mod alone;
+mod alone_thread;
 mod crate_client;
 mod crate_fetch;
-mod crate_place;
+mod crate_group;
 mod crate_read;
 mod crate_reply;
 mod crate_thread;
 mod crate_turn;
 pub mod native;
-mod probe;
+mod own_group;
 
 use std::time::Instant;
 
 use crate::error::Fault;
-use crate::record::{Record, TopicPartition};
+use crate::record::{Beside, Commit, Record, TopicPartition};
 
+pub use alone::{Alone, Storage};
+// The name by which the job still asks for it.
+pub use alone::Alone as CratePlace;
 pub use crate_fetch::CrateFetch;
-pub use crate_place::{CratePlace, Storage};
 
 /// Where to find the cluster, and what is expected of it.
 #[derive(Debug, Clone)]
@@ -115,8 +119,8 @@ pub struct Assigned {
     pub partition: TopicPartition,
     /// The group's offset; `None`: it has none.
     pub committed: Option<i64>,
-    /// The metadata string of that commit.
-    pub metadata: String,
+    /// What stands beside it.
+    pub metadata: Beside,
     /// Found later than the first partitions of its topic: it starts at its first record.
     pub new: bool,
 }
@@ -130,7 +134,8 @@ pub enum PlaceEvent {
     Reached,
     /// These partitions are ours too.
     Assigned(Vec<Assigned>),
-    /// The group holds these offsets now.
+    /// The group holds these offsets now; of what was to be committed with them, others
+    /// may be refused, and are to be committed again.
     Committed(Vec<(TopicPartition, i64)>),
     /// The group cannot be reached or refuses; it is tried again.
     Trouble(String),
@@ -146,7 +151,7 @@ pub trait Place: Send {
 
     /// Commits in the background, until it is done; answered by [`PlaceEvent::Committed`].
     /// The caller waits for the answer before it commits again.
-    fn commit(&mut self, offsets: Vec<(TopicPartition, i64)>);
+    fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for a commit under way until `until` at most, then takes leave.
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;

@@ -39,7 +39,9 @@ pub struct PartitionState {
     pub epoch: u64,
     /// The last records landed, oldest first.
     pub landmarks: Vec<Landmark>,
-    /// Values committed, or about to be, without a token; oldest first.
+    /// Values that the group may hold by commits of this journal's own that say nothing
+    /// of this history: committed without a token, or with that of an earlier history.
+    /// Oldest first.
     pub committed: Vec<i64>,
 }
 
@@ -89,7 +91,7 @@ pub struct Mark {
     pub commits: Vec<Commit>,
 }
 
-/// A value that is about to be committed without a token.
+/// What a commit changes of the values that the group may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commit {
     /// Which partition, by its number in this journal.
@@ -97,8 +99,9 @@ pub struct Commit {
     /// The value that this run's last commit was acknowledged with: what was committed
     /// before that can no longer be what the group holds.
     pub acknowledged: Option<i64>,
-    /// The value.
-    pub value: i64,
+    /// The value that is about to be committed without a token; `None`: the group holds
+    /// a token of the present history, so all earlier values are gone.
+    pub value: Option<i64>,
 }
 
 /// A run of the program, as far as it bears on what the file may hold.
@@ -163,7 +166,8 @@ impl Entry {
                     out.extend_from_slice(&commit.index.to_be_bytes());
                     out.push(u8::from(commit.acknowledged.is_some()));
                     out.extend_from_slice(&commit.acknowledged.unwrap_or(0).to_be_bytes());
-                    out.extend_from_slice(&commit.value.to_be_bytes());
+                    // -1 is no offset.
+                    out.extend_from_slice(&commit.value.unwrap_or(-1).to_be_bytes());
                 }
             }
             Entry::Session(session) => {
@@ -275,7 +279,8 @@ fn decode_mark(reader: &mut Reader<'_>) -> Option<Mark> {
             let index = reader.u32()?;
             let known = reader.u8()? != 0;
             let acknowledged = Some(reader.i64()?).filter(|_| known);
-            Some(Commit { index, acknowledged, value: reader.i64()? })
+            let value = Some(reader.i64()?).filter(|value| *value >= 0);
+            Some(Commit { index, acknowledged, value })
         })?,
     })
 }
@@ -362,11 +367,9 @@ pub(super) mod tests {
                 .prop_map(|(sequence, file, (from, to, crc, before), changes)| {
                     Entry::Range(Range { sequence, file, from, to, crc, before, changes })
                 });
-        let commit = any::<(u32, Option<i64>, i64)>().prop_map(|(index, acknowledged, value)| Commit {
-            index,
-            acknowledged,
-            value,
-        });
+        let values = proptest::option::of(0..i64::MAX);
+        let commit = (any::<u32>(), any::<Option<i64>>(), values)
+            .prop_map(|(index, acknowledged, value)| Commit { index, acknowledged, value });
         let session =
             any::<(u128, bool)>().prop_map(|(boot, closed)| Entry::Session(Session { boot, closed }));
         let mark = (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(commit, 0..5))

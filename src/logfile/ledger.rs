@@ -1,37 +1,23 @@
 //! The positions: what has landed, what has settled, what has been committed. Shared
 //! by the source (where to start), the sink (what to land) and the settle thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::area::{Area, Refused};
-use super::journal::{Change, Commit, Entry, Landmark, Mark, PartitionState, Range, Session};
+use super::area::Area;
+use super::commits::Commits;
+use super::journal::{Change, Entry, Landmark, Mark, Range, Session};
+use super::positions::{Positions, random_epoch};
 use super::resume::{self, Known, Start};
-use super::state::{State, push_kept};
-use crate::host;
-use crate::record::TopicPartition;
+use super::state::State;
+use crate::record::{Beside, Commit, TopicPartition};
 
 /// A handle on the positions of one job. Cloning it shares them.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    inner: Arc<Mutex<Inner>>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    area: Area,
-    /// As of the last mark, and the ranges since.
-    state: State,
-    /// The next offset to land, by partition number; only of assigned partitions.
-    landed: HashMap<u32, i64>,
-    /// What the group is known to hold.
-    acknowledged: HashMap<u32, i64>,
-    /// What this run's own commits were acknowledged with.
-    own: HashMap<u32, i64>,
-    /// Whether values were handed out for committing and no answer has come yet.
-    committing: bool,
+    inner: Arc<Mutex<Positions>>,
 }
 
 /// Where a partition is to be read from.
@@ -47,29 +33,23 @@ pub struct Resumed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// To be committed now; empty while an earlier commit is unanswered.
-    pub commits: Vec<(TopicPartition, i64)>,
+    pub commits: Vec<Commit>,
 }
 
 impl Ledger {
     pub(super) fn new(area: Area, state: State) -> Self {
-        let inner = Inner {
-            area,
-            state,
-            landed: HashMap::new(),
-            acknowledged: HashMap::new(),
-            own: HashMap::new(),
-            committing: false,
-        };
+        let inner = Positions { area, state, landed: HashMap::new(), commits: Commits::default() };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Positions> {
         // A panic elsewhere leaves no entry half applied: each method writes the
         // journal first and changes memory last.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides where to start an assigned partition and makes the decision durable.
+    /// From then on commits of the partition carry a token, if there is room for one.
     ///
     /// # Errors
     /// The journal's disk.
@@ -77,9 +57,14 @@ impl Ledger {
         &self,
         partition: &TopicPartition,
         committed: Option<i64>,
-        metadata: &str,
+        metadata: &Beside,
     ) -> io::Result<Resumed> {
         let mut inner = self.lock();
+        inner.commits.has_room(partition, *metadata != Beside::NoRoom);
+        let metadata = match metadata {
+            Beside::Text(text) => text.as_str(),
+            Beside::NoRoom => "",
+        };
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| Known {
             position: state.position,
@@ -108,7 +93,7 @@ impl Ledger {
             }
         }
         if let Some(committed) = committed {
-            inner.remember(partition, committed)?;
+            inner.remember(partition, committed, metadata)?;
         }
         Ok(inner.begin(partition))
     }
@@ -145,19 +130,23 @@ impl Ledger {
     /// Whether settled positions wait to be committed and none are being committed.
     pub fn wants_commit(&self) -> bool {
         let inner = self.lock();
-        !inner.committing && inner.uncommitted().next().is_some()
+        !inner.commits.waiting && inner.uncommitted().next().is_some()
     }
 
     /// The group now holds these values.
     pub fn committed(&self, values: &[(TopicPartition, i64)]) {
         let mut inner = self.lock();
         for (partition, value) in values {
-            if let Some((index, _)) = inner.state.find(partition) {
-                inner.acknowledged.insert(index, *value);
-                inner.own.insert(index, *value);
+            if let Some((index, state)) = inner.state.find(partition) {
+                let epoch = state.epoch;
+                inner.commits.answer(index, *value, epoch);
             }
         }
-        inner.committing = false;
+        inner.commits.waiting = false;
+        if let Err(error) = inner.forget_obsolete() {
+            // The next mark says it as well.
+            log::debug!("the journal cannot be told of a commit: {error}");
+        }
     }
 
     /// Values to commit outside of a settling: journalled and durable on return.
@@ -165,7 +154,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The journal's disk.
-    pub fn take_commits(&self) -> io::Result<Vec<(TopicPartition, i64)>> {
+    pub fn take_commits(&self) -> io::Result<Vec<Commit>> {
         let Some(mark) = self.lock().state.mark.clone() else { return Ok(Vec::new()) };
         let (settled, journal) = self.mark(mark)?;
         journal.sync_data()?;
@@ -209,19 +198,10 @@ impl Ledger {
     /// the values to commit now; the journal's file is still to be synced.
     pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Arc<File>)> {
         let mut inner = self.lock();
-        let after = if inner.committing { Vec::new() } else { inner.to_commit(mark.sequence) };
-        let commit = |(index, value): &(u32, i64)| Commit {
-            index: *index,
-            acknowledged: inner.own.get(index).copied(),
-            value: *value,
-        };
-        mark.commits = after.iter().map(commit).collect();
+        let after = if inner.commits.waiting { Vec::new() } else { inner.to_commit(mark.sequence) };
+        mark.commits = inner.journalled(&after);
         inner.write_mark(mark)?;
-        inner.committing |= !after.is_empty();
-        let named = |(index, position): (u32, i64)| {
-            inner.state.partitions.get(&index).map(|state| (state.partition.clone(), position))
-        };
-        let commits = after.into_iter().filter_map(named).collect();
+        let commits = after.into_iter().filter_map(|(index, offset)| inner.order(index, offset)).collect();
         Ok((Settled { commits }, inner.area.file()))
     }
 
@@ -232,108 +212,4 @@ impl Ledger {
         inner.write(Entry::Mark(mark))?;
         inner.area.file().sync_data()
     }
-}
-
-impl Inner {
-    /// Writes an entry, rewriting the journal first where it is full, then applies it.
-    fn write(&mut self, entry: Entry) -> io::Result<()> {
-        match self.area.append(&entry) {
-            Ok(()) => {}
-            Err(Refused::Io(error)) => return Err(error),
-            Err(Refused::Full) => {
-                self.area.rewrite(&self.state.snapshot(), Some(&entry))?;
-                match self.area.append(&entry) {
-                    Ok(()) => {}
-                    Err(Refused::Io(error)) => return Err(error),
-                    Err(Refused::Full) => return Err(io::Error::other("an entry larger than the journal")),
-                }
-            }
-        }
-        self.state.apply(entry);
-        Ok(())
-    }
-
-    fn place(&mut self, partition: &TopicPartition, position: i64, epoch: u64) -> io::Result<()> {
-        let (index, state) = match self.state.find(partition) {
-            // Landmarks of another place or another log would only mislead.
-            Some((index, known)) => {
-                (index, PartitionState { position, epoch, landmarks: Vec::new(), ..known.clone() })
-            }
-            None => {
-                let partition = partition.clone();
-                let (landmarks, committed) = (Vec::new(), Vec::new());
-                (
-                    self.state.free_number(),
-                    PartitionState { partition, position, epoch, landmarks, committed },
-                )
-            }
-        };
-        self.write(Entry::Partition(index, state))?;
-        // Durable at once: were it lost with the power, another place might be chosen.
-        self.area.file().sync_data()
-    }
-
-    /// The group holds this value: it stays among those that are known again, whatever
-    /// becomes of the commits that follow.
-    fn remember(&mut self, partition: &TopicPartition, value: i64) -> io::Result<()> {
-        let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
-        if state.committed.last() != Some(&value) {
-            let mut state = state.clone();
-            state.committed.retain(|known| *known != value);
-            push_kept(&mut state.committed, value);
-            self.write(Entry::Partition(index, state))?;
-        }
-        self.acknowledged.insert(index, value);
-        Ok(())
-    }
-
-    /// The partition is assigned: landing goes on from its position.
-    fn begin(&mut self, partition: &TopicPartition) -> Resumed {
-        let Some((index, state)) = self.state.find(partition) else {
-            return Resumed { position: None, landmarks: Vec::new() };
-        };
-        let resumed = Resumed { position: Some(state.position), landmarks: state.landmarks.clone() };
-        let position = state.position;
-        self.landed.insert(index, position);
-        resumed
-    }
-
-    fn uncommitted(&self) -> impl Iterator<Item = (u32, i64)> {
-        self.state.partitions.iter().filter_map(|(index, state)| {
-            let assigned = self.landed.contains_key(index);
-            let differs = self.acknowledged.get(index) != Some(&state.position);
-            (assigned && differs).then_some((*index, state.position))
-        })
-    }
-
-    /// The assigned partitions' positions once the ranges up to `sequence` have
-    /// settled, where the group does not hold them yet.
-    fn to_commit(&self, sequence: u64) -> Vec<(u32, i64)> {
-        let mut positions: BTreeMap<u32, i64> =
-            self.state.partitions.iter().map(|(index, known)| (*index, known.position)).collect();
-        for range in self.state.recent.iter().take_while(|range| range.sequence <= sequence) {
-            for change in &range.changes {
-                positions.insert(change.index, change.position);
-            }
-        }
-        positions.retain(|index, position| {
-            self.landed.contains_key(index) && self.acknowledged.get(index) != Some(position)
-        });
-        positions.into_iter().collect()
-    }
-
-    /// A checkpoint taken before writing moved to another place settles its ranges,
-    /// and must not move the place back.
-    fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
-        let mark = match &self.state.mark {
-            Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
-            _ => mark,
-        };
-        self.write(Entry::Mark(mark))
-    }
-}
-
-/// A name for a history that no other has.
-fn random_epoch() -> io::Result<u64> {
-    host::random().map(u64::from_be_bytes)
 }

@@ -3,9 +3,11 @@
 
 mod adopt;
 mod area;
+mod commits;
 mod journal;
 mod ledger;
 pub mod line;
+mod positions;
 pub mod resume;
 mod state;
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub struct Known<'a> {
     pub position: i64,
     /// The history it belongs to.
     pub epoch: u64,
-    /// Values that this journal committed without a token, or was about to.
+    /// Values that the group may hold by commits of this journal's own that say nothing
+    /// of this history: without a token, or with that of an earlier history.
     pub committed: &'a [i64],
 }
 
@@ -79,6 +80,11 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
             } else {
                 Start::Follow(committed, token.epoch)
             }
+        }
+        // A history of this journal's own that it has left since: the commit that should
+        // have said so did not come through.
+        (Some(token), Some(known)) if token.identity == identity && known.committed.contains(&committed) => {
+            Start::Journal
         }
         (Some(token), _) => Start::Follow(committed, token.epoch),
         (None, Some(known)) if known.committed.contains(&committed) || committed == known.position => {
@@ -116,6 +122,10 @@ mod tests {
             (known(&[80, 90]), Some(85), String::new(), Start::Moved(85)),
             (known(&[]), Some(100), String::new(), Start::Journal),
             (None, Some(90), "copied by a tool".to_owned(), Start::Moved(90)),
+            // The journal went on to another history, and its commit was lost.
+            (known(&[90]), Some(90), token(SELF, 2, 90), Start::Journal),
+            (known(&[90]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
+            (known(&[90]), Some(95), token(SELF, 2, 95), Start::Follow(95, 2)),
             // A token that does not name its own offset is no token.
             (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90)),
         ];

@@ -52,11 +52,13 @@ impl State {
                     }
                 }
                 for commit in &mark.commits {
-                    if let Some(partition) = self.partitions.get_mut(&commit.index) {
-                        if let Some(acknowledged) = commit.acknowledged {
-                            partition.committed = vec![acknowledged];
-                        }
-                        push_kept(&mut partition.committed, commit.value);
+                    let Some(partition) = self.partitions.get_mut(&commit.index) else { continue };
+                    if let Some(acknowledged) = commit.acknowledged {
+                        partition.committed = vec![acknowledged];
+                    }
+                    match commit.value {
+                        Some(value) => push_kept(&mut partition.committed, value),
+                        None => partition.committed.clear(),
                     }
                 }
                 self.mark = Some(mark);
@@ -135,7 +137,7 @@ mod tests {
     }
 
     fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> Entry {
-        let commit = |(index, value)| Commit { index, acknowledged: None, value };
+        let commit = |(index, value)| Commit { index, acknowledged: None, value: Some(value) };
         let commits = commits.into_iter().map(commit).collect();
         Entry::Mark(Mark { sequence, file: FileId { device: 1, inode: 2 }, end: 9, before: 0, commits })
     }

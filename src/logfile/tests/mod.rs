@@ -1,13 +1,15 @@
 //! The log file as its users see it: opened, appended to, killed at every point,
 //! opened again.
 
+mod tokens;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::*;
-use crate::record::TopicPartition;
+use crate::record::{Beside, Commit, TopicPartition};
 
 /// A directory of its own, removed at the end.
 struct Dir(PathBuf);
@@ -54,13 +56,19 @@ fn append(log: &mut LogFile, from: i64, next: i64) {
 
 fn settle(log: &mut LogFile) -> Vec<(TopicPartition, i64)> {
     let checkpoint = log.writer.checkpoint();
-    log.settler.settle(checkpoint).unwrap().commits
+    bare(log.settler.settle(checkpoint).unwrap().commits)
+}
+
+/// Commits that carry no token.
+fn bare(commits: Vec<Commit>) -> Vec<(TopicPartition, i64)> {
+    assert!(commits.iter().all(|one| one.metadata.is_empty()), "{commits:?}");
+    commits.into_iter().map(|one| (one.partition, one.offset)).collect()
 }
 
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
     let log = open(&dir.log(), true).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, None);
+    assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, None);
     log.ledger.place(&partition(), 0).unwrap();
     log
 }
@@ -68,7 +76,7 @@ fn fresh(dir: &Dir) -> LogFile {
 /// Opened again after a kill: where reading goes on.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
     let log = open(&dir.log(), true).unwrap();
-    let position = log.ledger.resume(&partition(), committed, "").unwrap().position;
+    let position = log.ledger.resume(&partition(), committed, &Beside::NoRoom).unwrap().position;
     (log, position.unwrap_or(-1))
 }
 
@@ -212,7 +220,7 @@ fn values_about_to_be_committed_are_known_again() {
     assert!(!log.ledger.wants_commit());
     log.ledger.committed(&[(partition(), 2)]);
     assert!(log.ledger.wants_commit());
-    assert_eq!(log.ledger.take_commits().unwrap(), [(partition(), 3)]);
+    assert_eq!(bare(log.ledger.take_commits().unwrap()), [(partition(), 3)]);
     append(&mut log, 3, 9);
     drop(log);
     // Whether the answer to either commit was lost or not.
@@ -238,7 +246,7 @@ fn the_journal_is_rewritten_again_and_again() {
         if n % 100 == 99 {
             drop(log);
             log = open_with(&dir.log(), false, 4096, None).unwrap();
-            assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(n + 1));
+            assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(n + 1));
         }
     }
     assert_eq!(dir.content(), lines(1000));
@@ -256,7 +264,10 @@ fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     drop(log);
     let (log, position) = again(&dir, None);
     assert_eq!(position, 1);
-    let far = log.ledger.resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, "").unwrap();
+    let far = log
+        .ledger
+        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &Beside::NoRoom)
+        .unwrap();
     assert_eq!(far.position, Some(499));
 }
 
@@ -278,7 +289,7 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
         drop(log);
         fs::write(dir.0.join("out.log.journal"), journal).unwrap();
         let log = start(boot);
-        assert_eq!(log.ledger.resume(&partition(), None, "").unwrap().position, Some(2));
+        assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(2));
         assert_eq!(dir.content(), lines(2) + expected, "boot {boot}, closed {closed}");
     }
 }
@@ -366,7 +377,7 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
 fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
     let dir = Dir::new();
     let log = open(&dir.log(), true).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), Some(100), "").unwrap().position, Some(100));
+    assert_eq!(log.ledger.resume(&partition(), Some(100), &Beside::NoRoom).unwrap().position, Some(100));
     drop(log);
     for start in 0..20 {
         let (mut log, position) = again(&dir, Some(100));

@@ -1,0 +1,116 @@
+//! [`Place`] without membership: every partition of the topics is ours, and offsets
+//! are committed as nobody's member. This is the owner's side; what takes time is done
+//! in a thread of its own, which nobody waits for.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+
+use super::alone_thread::{Pace, Thread};
+use super::crate_group::CrateGroup;
+use super::own_group::OwnGroup;
+use super::{Cluster, Place, PlaceEvent};
+use crate::error::Fault;
+use crate::record::{Beside, Commit, TopicPartition};
+use crate::threads;
+
+/// A commit that takes longer is talked about.
+const SLOW: Duration = Duration::from_secs(15);
+
+/// Where the group's offsets are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// In Kafka, each with a string beside it.
+    Kafka,
+    /// In ZooKeeper, which has no room for one.
+    ZooKeeper,
+}
+
+/// The group's offset of one partition, if it has one, and what stands beside it.
+pub(super) type Held = (Option<i64>, Beside);
+/// The same for each partition that was asked for, or why it cannot be told.
+pub(super) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
+
+/// What the thread asks of a client. Each call is one try; pauses are the thread's.
+/// A fault of the whole is the call's own error: `Wait` or `Never`.
+pub(super) trait Group: Send {
+    /// The numbers of each topic's partitions, or why they cannot be told.
+    fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault>;
+
+    /// What the group holds of these partitions, in their order.
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault>;
+
+    /// Commits; gives the partitions that are refused. The group holds the others.
+    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault>;
+}
+
+/// See the module.
+pub struct Alone {
+    orders: Sender<Vec<Commit>>,
+    events: Receiver<Result<PlaceEvent, Fault>>,
+    committing: Option<Instant>,
+}
+
+impl Alone {
+    /// Begins to look for the topics' partitions.
+    ///
+    /// # Errors
+    /// `Wait`: no thread can be had.
+    pub fn new(cluster: Cluster, group: &str, topics: &[String], storage: Storage) -> Result<Self, Fault> {
+        let client: Box<dyn Group> = match storage {
+            Storage::Kafka => Box::new(OwnGroup::new(&cluster, group)),
+            Storage::ZooKeeper => Box::new(CrateGroup::new(cluster, group)),
+        };
+        Self::over(client, topics, Pace::default())
+    }
+
+    pub(super) fn over(client: Box<dyn Group>, topics: &[String], pace: Pace) -> Result<Self, Fault> {
+        let (orders, to_commit) = unbounded();
+        let (to_tell, events) = unbounded();
+        let thread = Thread::new(client, topics, pace, to_commit, to_tell);
+        threads::spawn("kafka-group", move || thread.run())
+            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+        Ok(Self { orders, events, committing: None })
+    }
+}
+
+impl Place for Alone {
+    fn next(&mut self) -> Result<PlaceEvent, Fault> {
+        match self.events.try_recv() {
+            Ok(event) => {
+                let event = event?;
+                if matches!(event, PlaceEvent::Committed(_)) {
+                    self.committing = None;
+                }
+                Ok(event)
+            }
+            Err(TryRecvError::Empty) => match self.committing {
+                Some(since) if since.elapsed() > SLOW => {
+                    Ok(PlaceEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
+                }
+                _ => Ok(PlaceEvent::Unchanged),
+            },
+            Err(TryRecvError::Disconnected) => Err(Fault::Wait("the group's thread ended".to_owned())),
+        }
+    }
+
+    fn commit(&mut self, offsets: Vec<Commit>) {
+        self.committing = Some(Instant::now());
+        // A thread that has ended is found out by `next`.
+        let _ended = self.orders.send(offsets);
+    }
+
+    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+        self.committing?;
+        loop {
+            match self.events.recv_deadline(until) {
+                Ok(Ok(PlaceEvent::Committed(offsets))) => {
+                    self.committing = None;
+                    return Some(offsets);
+                }
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the group is known to hold of each partition, and what is on its way there.
+//! Pure; the ledger keeps one beside the journal's state.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::record::TopicPartition;
+
+/// By the partitions' numbers in the journal.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    /// What the group is known to hold of the present history.
+    acknowledged: HashMap<u32, i64>,
+    /// The same, as far as this run's own commits were acknowledged with it.
+    own: HashMap<u32, i64>,
+    /// Handed out last: the value and its history.
+    ordered: HashMap<u32, (i64, u64)>,
+    /// Whether what was handed out is still unanswered.
+    pub(super) waiting: bool,
+    /// Partitions whose commits carry a token: there is room for one.
+    bearing: HashSet<TopicPartition>,
+}
+
+impl Commits {
+    /// Whether there is room for a token beside this partition's offset.
+    pub(super) fn has_room(&mut self, partition: &TopicPartition, room: bool) {
+        if room {
+            self.bearing.insert(partition.clone());
+        } else {
+            self.bearing.remove(partition);
+        }
+    }
+
+    /// Whether this partition's commits carry a token.
+    pub(super) fn bears(&self, partition: &TopicPartition) -> bool {
+        self.bearing.contains(partition)
+    }
+
+    /// The group holds this value in the present history.
+    pub(super) fn holds(&mut self, index: u32, value: i64) {
+        self.acknowledged.insert(index, value);
+    }
+
+    /// Whether the group is not known to hold this value.
+    pub(super) fn lacks(&self, index: u32, value: i64) -> bool {
+        self.acknowledged.get(&index) != Some(&value)
+    }
+
+    /// What this run's own commits were last acknowledged with, in the present history.
+    pub(super) fn own(&self, index: u32) -> Option<i64> {
+        self.own.get(&index).copied()
+    }
+
+    /// This value of this history is handed out to be committed.
+    pub(super) fn order(&mut self, index: u32, value: i64, epoch: u64) {
+        self.ordered.insert(index, (value, epoch));
+        self.waiting = true;
+    }
+
+    /// The group holds what was handed out, while this is the partition's history.
+    pub(super) fn answer(&mut self, index: u32, value: i64, epoch: u64) {
+        // It may have been left while the commit was under way.
+        if !matches!(self.ordered.get(&index), Some((ordered, of)) if *ordered == value && *of != epoch) {
+            self.acknowledged.insert(index, value);
+            self.own.insert(index, value);
+        }
+    }
+
+    /// The partition goes on in another history. Gives what the group may hold of the
+    /// one that is left, oldest first.
+    pub(super) fn leave(&mut self, index: u32) -> Vec<i64> {
+        self.own.remove(&index);
+        let under_way = self.ordered.get(&index).map(|(value, _)| *value);
+        self.acknowledged.remove(&index).into_iter().chain(under_way).collect()
+    }
+}
