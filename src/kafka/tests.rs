@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::alone::{AllHeld, Group};
 use super::alone_thread::Pace;
 use super::*;
+use crate::record::Token;
 
 #[derive(Default)]
 struct State {
@@ -15,6 +16,8 @@ struct State {
     offsets: BTreeMap<TopicPartition, (i64, String)>,
     /// Partitions of which nothing is told and to which nothing is committed.
     refused: BTreeMap<TopicPartition, Fault>,
+    /// Partitions to which nothing is committed.
+    deaf: BTreeMap<TopicPartition, Fault>,
     /// Every call fails with this.
     down: Option<Fault>,
     commits: Vec<Vec<Commit>>,
@@ -61,7 +64,8 @@ impl Group for Told {
         state.commits.push(offsets.to_vec());
         let mut refused = Vec::new();
         for one in offsets {
-            match state.refused.get(&one.partition).cloned() {
+            let refusal = state.refused.get(&one.partition).or(state.deaf.get(&one.partition));
+            match refusal.cloned() {
                 Some(fault) => refused.push((one.partition.clone(), fault)),
                 None => {
                     state.offsets.insert(one.partition.clone(), (one.offset, one.metadata.clone()));
@@ -84,6 +88,11 @@ fn t(number: i32) -> TopicPartition {
 
 fn commit(number: i32, offset: i64) -> Commit {
     Commit { partition: t(number), offset, metadata: format!("token {offset}") }
+}
+
+/// An offset of ours, as the group holds it.
+fn token(offset: i64) -> (i64, String) {
+    (offset, Token { identity: 1, epoch: 2, offset }.to_string())
 }
 
 /// A group with one topic of so many partitions.
@@ -136,16 +145,50 @@ fn waiting(why: &str) -> Fault {
 #[test]
 fn partitions_are_assigned_with_what_stands_beside_their_offsets() {
     let told = group(2);
-    told.state().offsets.insert(t(1), (7, "token".to_owned()));
+    told.state().offsets.insert(t(1), token(7));
     let mut place = over(&told, pace());
     let none = Beside::Text(String::new());
     let first = Assigned { partition: t(0), committed: None, metadata: none.clone(), new: false };
-    let text = Beside::Text("token".to_owned());
+    let text = Beside::Text(token(7).1);
     let second = Assigned { partition: t(1), committed: Some(7), metadata: text, new: false };
     assert_eq!(assigned(&mut place), [first, second]);
     told.state().topics.insert("t".to_owned(), vec![0, 1, 2]);
     let third = Assigned { partition: t(2), committed: None, metadata: none, new: true };
     assert_eq!(assigned(&mut place), [third], "only that, and as a new one");
+}
+
+/// Before anything is read from it, an offset that somebody else set has a token.
+#[test]
+fn an_offset_without_a_token_is_claimed() {
+    let told = group(3);
+    told.state().offsets.insert(t(0), (7, String::new()));
+    told.state().offsets.insert(t(1), (8, token(7).1));
+    told.state().offsets.insert(t(2), token(9));
+    let mut place = over(&told, pace());
+    let assigned = assigned(&mut place);
+    for (one, offset) in assigned.iter().zip([7, 8, 9]) {
+        let Beside::Text(text) = &one.metadata else { panic!("there is room") };
+        let named = Token::naming(offset, text).unwrap();
+        assert_eq!((one.committed, named.is_claim()), (Some(offset), offset != 9));
+        assert_eq!(told.state().offsets[&one.partition], (offset, text.clone()));
+    }
+    let claims: Vec<_> = told.state().commits.concat().into_iter().map(|one| one.partition).collect();
+    assert_eq!(claims, [t(0), t(1)], "each once, and no other");
+    assert_ne!(assigned[0].metadata, assigned[1].metadata);
+}
+
+/// Its group has other members, say: it is not read before it is claimed.
+#[test]
+fn an_offset_that_cannot_be_claimed_is_waited_for() {
+    let told = group(2);
+    told.state().offsets.insert(t(0), (7, String::new()));
+    told.state().deaf.insert(t(0), waiting("live members"));
+    let mut place = over(&told, pace());
+    let partitions = |all: Vec<Assigned>| all.into_iter().map(|one| one.partition).collect::<Vec<_>>();
+    assert_eq!(partitions(assigned(&mut place)), [t(1)]);
+    assert_eq!(trouble(&mut place), "live members");
+    told.state().deaf.clear();
+    assert_eq!(partitions(assigned(&mut place)), [t(0)]);
 }
 
 #[test]
@@ -164,7 +207,7 @@ fn a_topic_is_waited_for() {
 fn a_partition_whose_offset_is_not_told_waits_by_itself() {
     let told = group(3);
     told.state().refused.insert(t(1), waiting("loading"));
-    told.state().offsets.insert(t(1), (5, String::new()));
+    told.state().offsets.insert(t(1), token(5));
     let mut place = over(&told, pace());
     let names = |all: Vec<Assigned>| all.into_iter().map(|one| one.partition).collect::<BTreeSet<_>>();
     assert_eq!(names(assigned(&mut place)), BTreeSet::from([t(0), t(2)]));
@@ -235,8 +278,8 @@ fn leaving_waits_for_a_commit_under_way() {
 #[test]
 fn idle_offsets_are_committed_again() {
     let told = group(3);
-    told.state().offsets.insert(t(0), (7, "token 7".to_owned()));
-    told.state().offsets.insert(t(2), (8, "token 8".to_owned()));
+    told.state().offsets.insert(t(0), token(7));
+    told.state().offsets.insert(t(2), token(8));
     let mut place = over(&told, Pace { renew: QUICK * 2, ..pace() });
     assigned(&mut place);
     place.commit(vec![commit(1, 4)]);
@@ -249,9 +292,10 @@ fn idle_offsets_are_committed_again() {
         sleep(QUICK);
     }
     let again = told.state().commits[from].clone();
-    assert_eq!(again, [commit(0, 7), commit(1, 4)]);
+    let seven = Commit { partition: t(0), offset: 7, metadata: token(7).1 };
+    assert_eq!(again, [seven, commit(1, 4)]);
     assert_eq!(told.state().offsets[&t(2)], (2, String::new()));
-    assert_eq!(told.state().offsets[&t(0)], (7, "token 7".to_owned()));
+    assert_eq!(told.state().offsets[&t(0)], token(7));
 }
 
 #[test]
