@@ -51,6 +51,53 @@ pub enum Beside {
     Text(String),
 }
 
+/// What a commit says of itself, in the string beside its offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The journal that committed; 0: none, see [`Self::claim`].
+    pub identity: u128,
+    /// The history that the offset belongs to: a random name, compared for equality only.
+    pub epoch: u64,
+    /// The offset that it was committed with.
+    pub offset: i64,
+}
+
+impl Token {
+    /// For an offset that somebody else set: it is committed again with a name of its
+    /// own, so that the same offset set once more is known to be so.
+    pub fn claim(epoch: u64, offset: i64) -> Self {
+        Self { identity: 0, epoch, offset }
+    }
+
+    /// Whether it is [`Self::claim`]'s.
+    pub fn is_claim(&self) -> bool {
+        self.identity == 0
+    }
+
+    /// The token beside this offset; `None` if what stands there is not of our form, or
+    /// names another offset: tools copy it.
+    pub fn naming(offset: i64, beside: &str) -> Option<Self> {
+        Self::parse(beside).filter(|token| token.offset == offset)
+    }
+
+    /// Reads a token; `None` if it is none of ours in form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let form = parts.next()?;
+        let identity = u128::from_str_radix(parts.next()?, 16).ok()?;
+        let epoch = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let offset = parts.next()?.parse().ok()?;
+        let token = Self { identity, epoch, offset };
+        (form == "pandad1" && parts.next().is_none()).then_some(token)
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pandad1:{:032x}:{:016x}:{}", self.identity, self.epoch, self.offset)
+    }
+}
+
 /// One record as it came from Kafka, borrowed from the reply that brought it.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -91,5 +138,14 @@ mod tests {
         let b = record(Some(b"a".as_slice()), Some(b"bc".as_slice()));
         assert_ne!(a.fingerprint(), b.fingerprint());
         assert_eq!(record(None, None).fingerprint(), record(Some(b""), Some(b"")).fingerprint());
+    }
+
+    #[test]
+    fn tokens_come_back_and_others_do_not_pass() {
+        let token = Token { identity: u128::MAX, epoch: 3, offset: -1 };
+        assert_eq!(Token::parse(&token.to_string()), Some(token));
+        for other in ["", "pandad1", "pandad1:0:0:0:0", "pandad2:0:0:0", "pandad1:x:0:0"] {
+            assert_eq!(Token::parse(other), None, "{other}");
+        }
     }
 }

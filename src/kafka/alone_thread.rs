@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::alone::Group;
+use super::alone::{Group, Held};
 use super::{Assigned, PlaceEvent};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::host;
+use crate::record::{Beside, Commit, Token, TopicPartition};
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
@@ -187,25 +188,53 @@ impl Thread {
     /// Assigns those whose offsets the group tells; gives the fault of one of the rest.
     fn assign(&mut self, found: &[TopicPartition]) -> Result<Option<Fault>, Fault> {
         let mut fault = None;
-        let mut assigned = Vec::new();
-        for (partition, held) in self.client.committed(found)? {
-            match held {
-                Ok((committed, metadata)) => {
-                    if let (Some(offset), Beside::Text(text)) = (committed, &metadata) {
-                        let (partition, metadata) = (partition.clone(), text.clone());
-                        self.held.insert(partition.clone(), Commit { partition, offset, metadata });
-                    }
-                    let first = self.first.get(&*partition.topic);
-                    let new = first.is_some_and(|first| !first.contains(&partition.partition));
-                    self.assigned.insert(partition.clone());
-                    assigned.push(Assigned { partition, committed, metadata, new });
-                }
+        let mut held: BTreeMap<TopicPartition, Held> = BTreeMap::new();
+        for (partition, answer) in self.client.committed(found)? {
+            match answer {
+                Ok(one) => drop(held.insert(partition, one)),
                 Err(other) => fault = Some(other),
             }
+        }
+        fault = self.claim(&mut held)?.or(fault);
+        let mut assigned = Vec::new();
+        for (partition, (committed, metadata)) in held {
+            if let (Some(offset), Beside::Text(text)) = (committed, &metadata) {
+                let (partition, metadata) = (partition.clone(), text.clone());
+                self.held.insert(partition.clone(), Commit { partition, offset, metadata });
+            }
+            let first = self.first.get(&*partition.topic);
+            let new = first.is_some_and(|first| !first.contains(&partition.partition));
+            self.assigned.insert(partition.clone());
+            assigned.push(Assigned { partition, committed, metadata, new });
         }
         if !assigned.is_empty() {
             // If the owner is gone, that is noticed when the next order is waited for.
             let _gone = self.tell(PlaceEvent::Assigned(assigned));
+        }
+        Ok(fault)
+    }
+
+    /// Commits offsets that somebody else has set once more, now with a token, before
+    /// anything is read from there: so they are told from the same offset set again.
+    /// Takes out those that cannot be, and gives the fault of one of them.
+    fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
+        let mut claims = Vec::new();
+        for (partition, (committed, beside)) in held.iter_mut() {
+            let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
+            if Token::naming(offset, text).is_none() {
+                let epoch =
+                    host::random().map_err(|error| Fault::Wait(format!("no random name: {error}")))?;
+                *text = Token::claim(u64::from_be_bytes(epoch), offset).to_string();
+                claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
+            }
+        }
+        if claims.is_empty() {
+            return Ok(None);
+        }
+        let mut fault = None;
+        for (partition, refusal) in self.client.commit(&claims)? {
+            held.remove(&partition);
+            fault = Some(refusal);
         }
         Ok(fault)
     }

@@ -15,6 +15,8 @@ mod crate_thread;
 mod crate_turn;
 pub mod native;
 mod own_group;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 

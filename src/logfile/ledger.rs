@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::area::Area;
 use super::commits::Commits;
 use super::disk::Handle;
-use super::journal::{Change, Entry, Landmark, Mark, Range, Session};
+use super::journal::{Change, Entry, Landmark, Mark, PartitionState, Range, Session};
 use super::positions::{Positions, random_epoch};
 use super::resume::{self, Known, Start};
 use super::state::State;
@@ -80,16 +80,22 @@ impl Ledger {
                 "{partition}: the journal is behind offset {committed:?}, which it committed itself: an older \
                  copy of it was put back; going on where the journal is"
             ),
-            Start::Follow(position, epoch) => inner.place(partition, position, epoch)?,
-            Start::Moved(position) => {
-                if let Some((_, state)) = &known {
+            Start::Follow(position, epoch) => {
+                inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
+            }
+            Start::Moved(position, epoch) => {
+                if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
                     log::warn!(
                         "{partition}: the group's offset was set to {position} by somebody else (the journal is \
                          at {}); going there",
                         state.position
                     );
                 }
-                inner.place(partition, position, random_epoch()?)?;
+                let epoch = match epoch {
+                    Some(epoch) => epoch,
+                    None => random_epoch()?,
+                };
+                inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
         }
         if let Some(committed) = committed {
@@ -105,7 +111,7 @@ impl Ledger {
     /// The journal's disk.
     pub fn place(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.place(partition, position, random_epoch()?)?;
+        inner.place(partition, position, random_epoch()?, Vec::new())?;
         inner.begin(partition);
         Ok(())
     }
@@ -212,4 +218,10 @@ impl Ledger {
         inner.write(Entry::Mark(mark))?;
         inner.area.file().sync()
     }
+}
+
+/// The landmarks that still stand before this position.
+fn landmarks_at(known: Option<&(u32, PartitionState)>, position: i64) -> Vec<Landmark> {
+    let same = known.filter(|(_, state)| state.position == position);
+    same.map_or(Vec::new(), |(_, state)| state.landmarks.clone())
 }

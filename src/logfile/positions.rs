@@ -7,12 +7,11 @@ use std::io;
 
 use super::area::{Area, Refused};
 use super::commits::Commits;
-use super::journal::{self, Entry, Mark, PartitionState};
+use super::journal::{self, Entry, Landmark, Mark, PartitionState};
 use super::ledger::Resumed;
-use super::resume::Token;
 use super::state::{State, push_kept};
 use crate::host;
-use crate::record::{Commit, TopicPartition};
+use crate::record::{Commit, Token, TopicPartition};
 
 #[derive(Debug)]
 pub(super) struct Positions {
@@ -43,11 +42,18 @@ impl Positions {
         Ok(())
     }
 
-    pub(super) fn place(&mut self, partition: &TopicPartition, position: i64, epoch: u64) -> io::Result<()> {
+    /// Goes on at this position in this history. Landmarks are those of the records
+    /// before it: of another place or another log they would only mislead.
+    pub(super) fn place(
+        &mut self,
+        partition: &TopicPartition,
+        position: i64,
+        epoch: u64,
+        landmarks: Vec<Landmark>,
+    ) -> io::Result<()> {
         let (index, state) = match self.state.find(partition) {
-            // Landmarks of another place or another log would only mislead.
             Some((index, known)) => {
-                let mut known = PartitionState { position, epoch, landmarks: Vec::new(), ..known.clone() };
+                let mut known = PartitionState { position, epoch, landmarks, ..known.clone() };
                 for value in self.commits.leave(index) {
                     keep(&mut known.committed, value);
                 }
@@ -55,7 +61,7 @@ impl Positions {
             }
             None => {
                 let partition = partition.clone();
-                let (landmarks, committed) = (Vec::new(), Vec::new());
+                let committed = Vec::new();
                 (
                     self.state.free_number(),
                     PartitionState { partition, position, epoch, landmarks, committed },
@@ -77,23 +83,22 @@ impl Positions {
         metadata: &str,
     ) -> io::Result<()> {
         let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
-        let epoch = Token::parse(metadata).filter(|token| token.offset == value).map(|token| token.epoch);
         let mut kept = state.committed.clone();
-        let held = match epoch {
+        let held = match Token::naming(value, metadata) {
             _ if !self.commits.bears(partition) => {
                 keep(&mut kept, value);
                 true
             }
-            // It is committed anew at once, now with a token.
+            Some(token) if token.epoch == state.epoch => {
+                kept.clear();
+                // A claim is replaced by our own token at once.
+                !token.is_claim()
+            }
+            Some(_) => false,
             None => {
                 kept = vec![value];
                 false
             }
-            Some(epoch) if epoch == state.epoch => {
-                kept.clear();
-                true
-            }
-            Some(_) => false,
         };
         if kept != state.committed {
             self.write(Entry::Partition(index, PartitionState { committed: kept, ..state.clone() }))?;

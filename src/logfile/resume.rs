@@ -1,41 +1,12 @@
 //! Where to start reading a partition: one pure function over what the journal and
 //! the group say.
 //!
-//! Each commit that can carry one has a token in its metadata. A position without a
-//! token, or with a token that names another offset, was set by somebody else: an
-//! operator's reset, a tool that copied metadata, another program of the group.
+//! Each commit that can carry one has a token beside it. An offset without a token, or
+//! with a token that names another one, was set by somebody else: an operator's reset,
+//! a tool that copied metadata, another program of the group. Where there is room for a
+//! token such an offset has been claimed before it comes here.
 
-use std::fmt;
-
-/// What a commit of ours says of itself, in its metadata string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    /// The journal that committed.
-    pub identity: u128,
-    /// The history that the position belongs to.
-    pub epoch: u64,
-    /// The offset that it was committed with.
-    pub offset: i64,
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pandad1:{:032x}:{:016x}:{}", self.identity, self.epoch, self.offset)
-    }
-}
-
-impl Token {
-    /// Reads a commit's metadata; `None` if it is not a token of ours in form.
-    pub fn parse(metadata: &str) -> Option<Self> {
-        let mut parts = metadata.split(':');
-        let form = parts.next()?;
-        let identity = u128::from_str_radix(parts.next()?, 16).ok()?;
-        let epoch = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let offset = parts.next()?.parse().ok()?;
-        let token = Self { identity, epoch, offset };
-        (form == "pandad1" && parts.next().is_none()).then_some(token)
-    }
-}
+use crate::record::Token;
 
 /// What the journal knows of the partition.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +30,9 @@ pub enum Start {
     JournalWentBack,
     /// Go on at the group's offset, in the history that its token names.
     Follow(i64, u64),
-    /// Somebody set the group's offset: go there, as a new history.
-    Moved(i64),
+    /// Somebody set the group's offset: go there, as a new history, whose name it may
+    /// have been claimed with.
+    Moved(i64, Option<u64>),
     /// Nobody has a position: `kafka['start']` decides.
     Nowhere,
 }
@@ -70,8 +42,8 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
     let Some(committed) = committed else {
         return if known.is_some() { Start::Journal } else { Start::Nowhere };
     };
-    let token = Token::parse(metadata).filter(|token| token.offset == committed);
-    match (token, known) {
+    let values = known.map_or(&[][..], |known| known.committed);
+    match (Token::naming(committed, metadata), known) {
         (Some(token), Some(known)) if token.epoch == known.epoch => {
             if committed <= known.position {
                 Start::Journal
@@ -83,14 +55,22 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
         }
         // A history of this journal's own that it has left since: the commit that should
         // have said so did not come through.
-        (Some(token), Some(known)) if token.identity == identity && known.committed.contains(&committed) => {
-            Start::Journal
+        (Some(token), Some(_)) if token.identity == identity && values.contains(&committed) => Start::Journal,
+        // Where the journal is: nothing is gained by believing that it was put there by
+        // this journal's own commit, and a second one to the same place would be missed.
+        (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
+            Start::Moved(committed, Some(token.epoch))
+        }
+        (Some(token), _) if token.is_claim() => {
+            if values.contains(&committed) {
+                Start::Journal
+            } else {
+                Start::Moved(committed, Some(token.epoch))
+            }
         }
         (Some(token), _) => Start::Follow(committed, token.epoch),
-        (None, Some(known)) if known.committed.contains(&committed) || committed == known.position => {
-            Start::Journal
-        }
-        (None, _) => Start::Moved(committed),
+        (None, Some(known)) if values.contains(&committed) || committed == known.position => Start::Journal,
+        (None, _) => Start::Moved(committed, None),
     }
 }
 
@@ -119,27 +99,24 @@ mod tests {
             (known(&[]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
             (None, Some(90), token(9, 2, 90), Start::Follow(90, 2)),
             (known(&[80, 90]), Some(90), String::new(), Start::Journal),
-            (known(&[80, 90]), Some(85), String::new(), Start::Moved(85)),
+            (known(&[80, 90]), Some(85), String::new(), Start::Moved(85, None)),
             (known(&[]), Some(100), String::new(), Start::Journal),
-            (None, Some(90), "copied by a tool".to_owned(), Start::Moved(90)),
+            (None, Some(90), "copied by a tool".to_owned(), Start::Moved(90, None)),
             // The journal went on to another history, and its commit was lost.
             (known(&[90]), Some(90), token(SELF, 2, 90), Start::Journal),
             (known(&[90]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
             (known(&[90]), Some(95), token(SELF, 2, 95), Start::Follow(95, 2)),
+            // Set by somebody else, and claimed since.
+            (known(&[]), Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
+            (None, Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
+            (known(&[]), Some(100), Token::claim(5, 100).to_string(), Start::Moved(100, Some(5))),
+            (known(&[90]), Some(90), Token::claim(5, 90).to_string(), Start::Journal),
+            (known(&[]), Some(90), Token::claim(1, 90).to_string(), Start::Journal),
             // A token that does not name its own offset is no token.
-            (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90)),
+            (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90, None)),
         ];
         for (known, committed, metadata, start) in cases {
             assert_eq!(decide(SELF, known, committed, &metadata), start, "{committed:?} {metadata}");
-        }
-    }
-
-    #[test]
-    fn tokens_come_back_and_others_do_not_pass() {
-        let token = Token { identity: u128::MAX, epoch: 3, offset: -1 };
-        assert_eq!(Token::parse(&token.to_string()), Some(token));
-        for other in ["", "pandad1", "pandad1:0:0:0:0", "pandad2:0:0:0", "pandad1:x:0:0"] {
-            assert_eq!(Token::parse(other), None, "{other}");
         }
     }
 }

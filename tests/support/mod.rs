@@ -6,6 +6,7 @@ pub mod check;
 pub mod daemon;
 pub mod disk;
 pub mod expiry;
+pub mod groups;
 pub mod produce;
 pub mod proxy;
 pub mod queue;

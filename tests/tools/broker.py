@@ -25,6 +25,7 @@ class Answers:
         if self.version < (0, 10):
             self.common.update({"api.version.request": False, "broker.version.fallback": "0.9.0"})
         self.consumers = {}
+        self.members = {}
         self.zookeeper = None
 
     def create(self, topic, partitions):
@@ -69,14 +70,58 @@ class Answers:
             # A connection of its own each time: brokers are restarted.
             found = wire.committed(wire.Broker(self.address), 0, group, topic, range(partitions))
             return {"offsets": [found[p][0] for p in range(partitions)]}
-        if group not in self.consumers:
-            self.consumers[group] = confluent_kafka.Consumer({**self.common, "group.id": group})
+        found = self.found(group, topic, partitions)
+        return {"offsets": [one.offset if one.offset >= 0 else -1 for one in found]}
+
+    def held(self, group, topic, partitions):
+        """Offset and the string beside it, None where there is nothing. The string is read here:
+        confluent-kafka takes it for one that ends in a zero."""
+        offsets = self.committed("kafka", group, topic, partitions)["offsets"]
+        found = wire.committed(wire.Broker(self.address), 1, group, topic, range(partitions))
+        if [found[p][0] for p in range(partitions)] != offsets:
+            raise RuntimeError(f"librdkafka reads {offsets}, and on the wire there is {found}")
+        return {"held": [found[p] if found[p][0] >= 0 else None for p in range(partitions)]}
+
+    def beside(self, group, topic):
+        """What librdkafka finds beside the first partition's offset."""
+        return {"beside": self.found(group, topic, 1)[0].metadata}
+
+    def found(self, group, topic, partitions):
         asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
-        found = patiently(lambda: self.consumers[group].committed(asked, timeout=30))
+        found = patiently(lambda: self.consumer(group).committed(asked, timeout=30))
         for one in found:
             if one.error:
                 raise confluent_kafka.KafkaException(one.error)
-        return {"offsets": [one.offset if one.offset >= 0 else -1 for one in found]}
+        return found
+
+    def consumer(self, group):
+        if group not in self.consumers:
+            self.consumers[group] = confluent_kafka.Consumer({**self.common, "group.id": group})
+        return self.consumers[group]
+
+    def set(self, group, topic, partition, offset):
+        """Commits as somebody from outside, with nothing beside the offset."""
+        one = confluent_kafka.TopicPartition(topic, partition, offset)
+        done = patiently(lambda: self.consumer(group).commit(offsets=[one], asynchronous=False))
+        if done[0].error:
+            raise confluent_kafka.KafkaException(done[0].error)
+        return {}
+
+    def join(self, group, topic):
+        """A live member of the group, until it is told to leave."""
+        member = confluent_kafka.Consumer({**self.common, "group.id": group, "session.timeout.ms": 6000})
+        member.subscribe([topic])
+        deadline = time.monotonic() + 60
+        while not member.assignment():
+            member.poll(0.1)
+            if time.monotonic() > deadline:
+                raise TimeoutError("it is not assigned anything")
+        self.members[group] = member
+        return {}
+
+    def leave(self, group):
+        self.members.pop(group).close()
+        return {}
 
 
 def patiently(ask):

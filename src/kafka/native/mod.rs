@@ -9,5 +9,7 @@ pub mod code;
 pub mod commits;
 pub mod connection;
 pub mod messages;
+#[cfg(test)]
+mod tests;
 pub mod versions;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! Commits that carry a token: whose they are, and what an operator's reset is.
 
-use super::super::resume::Token;
 use super::*;
+use crate::record::Token;
 
 /// The group as it is asked and told: its offset and what stands beside it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,7 +41,13 @@ fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
     (log, position)
 }
 
-fn assign(log: &LogFile, group: &Group) -> i64 {
+/// What somebody else set is claimed before it is told.
+fn assign(log: &LogFile, group: &mut Group) -> i64 {
+    if let Some((offset, text)) = &mut group.0
+        && Token::naming(*offset, text).is_none()
+    {
+        *text = Token::claim(fastrand::u64(..), *offset).to_string();
+    }
     let (offset, text) = group.0.clone().map_or((None, String::new()), |(at, text)| (Some(at), text));
     log.ledger.resume(&partition(), offset, &Beside::Text(text)).unwrap().position.unwrap_or(-1)
 }
@@ -102,6 +108,24 @@ fn an_operators_reset_is_honoured_whatever_the_value() {
     }
 }
 
+/// The same value once more, before any commit came through: a reset of its own.
+#[test]
+fn the_same_reset_twice_is_two_resets() {
+    let (dir, mut group) = (Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 50);
+    commit(&mut log, &mut group);
+    drop(log);
+    // To where it is, and back to where it was before.
+    for to in [50, 50, 50, 20, 20, 20] {
+        group.reset(to);
+        let mut log = open(&dir.log(), true, &Rotation::off()).unwrap();
+        assert_eq!(assign(&log, &mut group), to);
+        append(&mut log, to, to + 10);
+        settle_some(&mut log);
+    }
+}
+
 /// Killed again and again before any commit comes through, it goes on where it was.
 #[test]
 fn a_reset_that_was_followed_is_not_followed_again() {
@@ -110,7 +134,7 @@ fn a_reset_that_was_followed_is_not_followed_again() {
     let mut at = 30;
     for _ in 0..5 {
         let mut log = open(&dir.log(), true, &Rotation::off()).unwrap();
-        assert_eq!(assign(&log, &group), at);
+        assert_eq!(assign(&log, &mut group), at);
         append(&mut log, at, at + 2);
         at += 2;
         // Handed out, and lost with the process.
@@ -152,7 +176,7 @@ fn a_history_that_was_left_does_not_come_back() {
     append(&mut log, 40, 60);
     drop(log);
     let mut log = open(&dir.log(), true, &Rotation::off()).unwrap();
-    assert_eq!(assign(&log, &group), 60);
+    assert_eq!(assign(&log, &mut group), 60);
     commit(&mut log, &mut group);
     assert_eq!(group.token().unwrap().offset, 60);
     drop(log);
