@@ -13,15 +13,19 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     let Some(job) = &config.kafka_to_file else {
         return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));
     };
-    let path = &job.log_file.path;
-    let shown = path.display();
-    match logfile::ask_to_reopen(path, config.daemon.stop_timeout) {
-        Ok(Asked::Done) => print(&format!("{shown}: reopened")),
-        Ok(Asked::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do")),
-        Ok(Asked::NotInTime) => Err(Error::Failed(format!(
-            "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
-            config.daemon.stop_timeout.as_secs()
-        ))),
-        Err(error) => Err(Error::Failed(format!("{shown}: {error}"))),
+    for path in job.paths() {
+        let shown = path.display();
+        match logfile::ask_to_reopen(&path, config.daemon.stop_timeout) {
+            Ok(Asked::Done) => print(&format!("{shown}: reopened"))?,
+            Ok(Asked::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
+            Ok(Asked::NotInTime) => {
+                return Err(Error::Failed(format!(
+                    "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
+                    config.daemon.stop_timeout.as_secs()
+                )));
+            }
+            Err(error) => return Err(Error::Failed(format!("{shown}: {error}"))),
+        }
     }
+    Ok(())
 }

@@ -116,7 +116,7 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
         }
     }
     if let (Some(daemon), Some(Some(job))) = (&daemon, &kafka_to_file) {
-        files_apart(r, daemon, &job.log_file);
+        files_apart(r, daemon, &job.paths());
     }
     not_yet::check(r);
 
@@ -302,9 +302,9 @@ fn redis_server(r: &mut Reader, k: RedisKeys, needed: bool) -> Option<Redis> {
 }
 
 /// Two writers in one file would spoil the records.
-fn files_apart(r: &mut Reader, daemon: &Daemon, file: &LogFile) {
+fn files_apart(r: &mut Reader, daemon: &Daemon, files: &[PathBuf]) {
     for (key, path) in [(keys::DAEMON_LOG, &daemon.log), (keys::PIDFILE, &daemon.pidfile)] {
-        if Path::new(path) == file.path {
+        if files.iter().any(|file| file == Path::new(path)) {
             r.fault(key, "this is the file the records go to: write another path");
         }
     }

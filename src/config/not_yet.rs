@@ -8,17 +8,12 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 6] = [
+const FAULTS: [NotYet; 5] = [
     (keys::CLIENT, |v| is(v, "native"), "the native client is not in this version: write 'auto' or 'crate'"),
     (
         keys::TOPICS,
         |v| v.trim().starts_with('/'),
         "topics by regular expression are not in this version: name the topics",
-    ),
-    (
-        keys::FILE_PATH,
-        |v| v.contains("{topic}"),
-        "a file for each topic is not in this version: write a path without {topic}",
     ),
     (
         keys::RECONCILE,

@@ -59,6 +59,21 @@ pub struct KafkaToFile {
     pub log_file: LogFile,
 }
 
+impl KafkaToFile {
+    /// The log files: one, or, where the path says `{topic}`, one for each topic in their order.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let path = self.log_file.path.to_string_lossy();
+        if !path.contains(TOPIC) {
+            return vec![self.log_file.path.clone()];
+        }
+        // A topic's name holds nothing that would lead to another directory.
+        self.kafka.topics.iter().map(|topic| PathBuf::from(path.replace(TOPIC, topic))).collect()
+    }
+}
+
+/// Stands for the topic's name in `log_file['path']`.
+pub const TOPIC: &str = "{topic}";
+
 /// `kafka[…]`: topics, group and manner of reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kafka {
@@ -128,7 +143,7 @@ pub enum Isolation {
 /// `log_file[…]`: where lines go, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogFile {
-    /// Absolute path; a relative one was taken from the directory of the .inv.
+    /// Absolute path; a relative one was taken from the directory of the .inv. It may hold `{topic}`.
     pub path: PathBuf,
     /// What a line looks like.
     pub format: Format,

@@ -109,7 +109,6 @@ const MEANING: &[Faulty] = &[
     ("[redis_env_section]\nredis_ar['password']='********'", &[(4, "the mask that -T prints")]),
     ("kafka['client']='native'", &[(3, "not in this version")]),
     ("kafka['topics']='/a.*/'", &[(3, "not in this version")]),
-    ("log_file['path']='{topic}.log'", &[(3, "not in this version")]),
     (
         "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
         &[(4, "not in this"), (5, "not in this"), (6, "a size")],

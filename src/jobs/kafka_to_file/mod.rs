@@ -1,20 +1,24 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
+mod files;
 mod sink;
 mod source;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
+use files::{Ledgers, OpenFile, Which};
+
 use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, CrateFetch, CratePlace, Storage};
-use crate::logfile::{self, Every, LogFile, OpenError, Rotation, line};
+use crate::logfile::{self, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
 use crate::report::{Counters, Shown};
 use crate::shutdown::Stop;
@@ -31,7 +35,7 @@ pub(super) struct KafkaToFile {
     inv: String,
     counters: Arc<Counters>,
     /// Opened by `prepare`, for the first run.
-    opened: Option<LogFile>,
+    opened: Option<Vec<OpenFile>>,
 }
 
 impl KafkaToFile {
@@ -39,7 +43,8 @@ impl KafkaToFile {
         Self { section, memory, inv, counters: Counters::shared(Shown::Records), opened: None }
     }
 
-    fn open(&self) -> Result<LogFile, OpenError> {
+    /// Every file, or why one of them could not be opened.
+    fn open(&self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
         let file = &self.section.log_file;
         let rotation = Rotation {
             size: file.rotate_size,
@@ -51,7 +56,11 @@ impl KafkaToFile {
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        logfile::open(&file.path, file.sync == Sync::Always, &rotation)
+        let open = |path: PathBuf| match logfile::open(&path, file.sync == Sync::Always, &rotation) {
+            Ok(log) => Ok(OpenFile { path, log }),
+            Err(error) => Err((path, error)),
+        };
+        self.section.paths().into_iter().map(open).collect()
     }
 
     fn cluster(&self) -> Cluster {
@@ -85,14 +94,14 @@ impl Job for KafkaToFile {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
             // A full or failing disk is waited out by `run`.
-            Err(OpenError::Wait(_)) => {}
-            Err(OpenError::Never(why)) => {
+            Err((_, OpenError::Wait(_))) => {}
+            Err((path, OpenError::Never(why))) => {
                 return Err(vec![ConfigFault {
                     file: self.inv.clone(),
                     line: None,
                     section: "log_section".to_owned(),
                     key: "log_file['path']".to_owned(),
-                    value: Some(self.section.log_file.path.display().to_string()),
+                    value: Some(path.display().to_string()),
                     expected: why,
                 }]);
             }
@@ -103,40 +112,39 @@ impl Job for KafkaToFile {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let opened = match self.opened.take() {
             Some(opened) => opened,
-            None => self.open().map_err(|error| match error {
+            None => self.open().map_err(|(_, error)| match error {
                 OpenError::Wait(why) => Fault::Wait(why),
                 OpenError::Never(why) => Fault::Never(why),
             })?,
         };
-        let LogFile { writer, settler, ledger, lock } = opened;
+        let which = Which::new(if opened.len() > 1 { self.section.kafka.topics.clone() } else { Vec::new() });
         // Held until every thread of the run has ended.
-        let _lock = lock.clone();
-        // The first tick says that the file has just been opened.
-        let reopening = sink::Reopening { stop: stop.clone(), lock, done: u64::MAX };
+        let _locks: Vec<Lock> = opened.iter().map(|file| file.log.lock.clone()).collect();
+        let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
+        let (mut files, mut settlers) = (Vec::new(), Vec::new());
+        for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
+            files.push(sink::File::new(path.clone(), writer, ledger, lock));
+            settlers.push((path, settler));
+        }
         let buffers = Buffers::new(self.section.workers);
         let format = match self.section.log_file.format {
             Format::Original => line::Format::Original,
             Format::Raw => line::Format::Raw,
             Format::Json => line::Format::Json,
         };
-        let fetch = Box::new(CrateFetch::new(self.cluster()));
-        let place = Box::new(self.place()?);
-        let start = self.section.kafka.start;
-        let closing = ledger.clone();
         let worker_buffers = buffers.clone();
-        let path = self.section.log_file.path.clone();
+        let counters = || Arc::clone(&self.counters);
         let parts = Parts {
-            source: source::Records::new(fetch, place, ledger.clone(), start, Arc::clone(&self.counters)),
-            build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
-            sink: sink::Land::new(
-                writer,
-                ledger,
-                path.clone(),
-                buffers,
-                Arc::clone(&self.counters),
-                reopening,
+            source: source::Records::new(
+                Box::new(CrateFetch::new(self.cluster())),
+                Box::new(self.place()?),
+                Ledgers::new(which.clone(), ledgers.clone()),
+                self.section.kafka.start,
+                counters(),
             ),
-            settle: sink::Sync::new(settler, path),
+            build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
+            sink: sink::Land { which, files, buffers, counters: counters(), stop: stop.clone() },
+            settle: sink::Sync { settlers },
         };
         let limits = Limits {
             workers: self.section.workers,
@@ -150,8 +158,10 @@ impl Job for KafkaToFile {
             self.section.log_file.path.display()
         );
         let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
-        if let Err(error) = closing.close() {
-            log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+        for ledger in ledgers {
+            if let Err(error) = ledger.close() {
+                log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+            }
         }
         ended
     }

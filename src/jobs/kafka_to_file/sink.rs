@@ -1,4 +1,4 @@
-//! The sink: continuity is checked here, then lines go to the log file. And the
+//! The sink: continuity is checked here, then lines go to the log files. And the
 //! settle thread's part.
 
 use std::collections::{HashMap, VecDeque};
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
+use super::files::Which;
 use super::source::Note;
 use super::worker::Lined;
 use crate::error::Fault;
-use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settler, Writer};
+use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
 use crate::report::Counters;
@@ -21,34 +22,34 @@ const BATCH: usize = 1024 * 1024;
 
 /// See the module.
 pub(super) struct Land {
+    pub(super) which: Which,
+    pub(super) files: Vec<File>,
+    pub(super) buffers: Buffers,
+    pub(super) counters: Arc<Counters>,
+    /// Somebody may ask for the files to be reopened, so often as this says.
+    pub(super) stop: Stop,
+}
+
+/// One of the files, as far as it is appended to.
+pub(super) struct File {
+    path: PathBuf,
     writer: Writer,
     ledger: Ledger,
-    path: PathBuf,
-    buffers: Buffers,
-    counters: Arc<Counters>,
+    /// Tells whoever asked that the file was reopened.
+    lock: Lock,
+    /// What stop said when it was last reopened; nothing yet, for it has just been opened.
+    reopened: Option<u64>,
+    /// In order, and not looked at yet.
+    queue: VecDeque<Lined>,
     /// Being written: kept as it is until the file has all of it.
     batch: Vec<Lined>,
     changes: Vec<Change>,
-    reopening: Reopening,
 }
 
-/// Somebody asked for the file to be reopened, and wants to know when that is done.
-pub(super) struct Reopening {
-    pub(super) stop: Stop,
-    pub(super) lock: Lock,
-    pub(super) done: u64,
-}
-
-impl Land {
-    pub(super) fn new(
-        writer: Writer,
-        ledger: Ledger,
-        path: PathBuf,
-        buffers: Buffers,
-        counters: Arc<Counters>,
-        reopening: Reopening,
-    ) -> Self {
-        Self { writer, ledger, path, buffers, counters, batch: Vec::new(), changes: Vec::new(), reopening }
+impl File {
+    pub(super) fn new(path: PathBuf, writer: Writer, ledger: Ledger, lock: Lock) -> Self {
+        let (queue, batch, changes) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { path, writer, ledger, lock, reopened: None, queue, batch, changes }
     }
 
     fn fault(&self, error: AppendError) -> Fault {
@@ -61,11 +62,11 @@ impl Land {
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
-    fn fill(&mut self, ready: &mut VecDeque<Lined>, notes: &mut Vec<Note>) {
+    fn fill(&mut self, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) {
         let mut bytes = 0;
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < BATCH
-            && let Some(lined) = ready.pop_front()
+            && let Some(lined) = self.queue.pop_front()
         {
             let landed =
                 positions.get(&lined.partition).copied().or_else(|| self.ledger.landed(&lined.partition));
@@ -77,9 +78,9 @@ impl Land {
                     self.batch.push(lined);
                 }
                 other => {
-                    self.counters.dropped.fetch_add(lined.records, Relaxed);
+                    counters.dropped.fetch_add(lined.records, Relaxed);
                     let Lined { partition, want, lines, .. } = lined;
-                    self.buffers.give_back(lines);
+                    buffers.give_back(lines);
                     if let Some((_, position)) = other {
                         notes.push(Note::Refused { partition, want, position });
                     }
@@ -87,17 +88,11 @@ impl Land {
             }
         }
     }
-}
 
-impl pipeline::Sink for Land {
-    type Outcome = Lined;
-    type Note = Note;
-    type Checkpoint = Checkpoint;
-
-    fn land(&mut self, ready: &mut VecDeque<Lined>, notes: &mut Vec<Note>) -> Result<(), Fault> {
+    fn land(&mut self, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) -> Result<(), Fault> {
         loop {
             if self.batch.is_empty() {
-                self.fill(ready, notes);
+                self.fill(buffers, counters, notes);
             }
             if self.batch.is_empty() {
                 return Ok(());
@@ -109,56 +104,74 @@ impl pipeline::Sink for Land {
             }
             self.changes.clear();
             for lined in self.batch.drain(..) {
-                self.counters.done.fetch_add(lined.records, Relaxed);
-                self.counters.bytes.fetch_add(lined.lines.len() as u64, Relaxed);
-                self.buffers.give_back(lined.lines);
+                counters.done.fetch_add(lined.records, Relaxed);
+                counters.bytes.fetch_add(lined.lines.len() as u64, Relaxed);
+                buffers.give_back(lined.lines);
             }
         }
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
+    fn tick(&mut self, asked: u64) -> Result<(), Fault> {
         self.writer.tick().map_err(|error| self.fault(error))?;
-        let asked = self.reopening.stop.reopens();
-        if asked != self.reopening.done && self.writer.reopen().map_err(|error| self.fault(error))? {
-            self.reopening.done = asked;
-            self.reopening.lock.note_reopened();
+        if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopened = Some(asked);
+            self.lock.note_reopened();
         }
         Ok(())
     }
+}
+
+impl pipeline::Sink for Land {
+    type Outcome = Lined;
+    type Note = Note;
+    type Checkpoint = Vec<(usize, Checkpoint)>;
+
+    fn land(&mut self, ready: &mut VecDeque<Lined>, notes: &mut Vec<Note>) -> Result<(), Fault> {
+        for lined in ready.drain(..) {
+            if let Some(file) = self.files.get_mut(self.which.of(&lined.partition.topic)) {
+                file.queue.push_back(lined);
+            }
+        }
+        self.files.iter_mut().try_for_each(|file| file.land(&self.buffers, &self.counters, notes))
+    }
+
+    fn tick(&mut self) -> Result<(), Fault> {
+        let asked = self.stop.reopens();
+        self.files.iter_mut().try_for_each(|file| file.tick(asked))
+    }
 
     fn unsettled(&self) -> u64 {
-        self.writer.unsettled()
+        self.files.iter().map(|file| file.writer.unsettled()).sum()
     }
 
     fn wants_checkpoint(&self) -> bool {
-        self.writer.wants_checkpoint()
+        self.files.iter().any(|file| file.writer.wants_checkpoint())
     }
 
-    fn checkpoint(&mut self) -> Checkpoint {
-        self.writer.checkpoint()
+    fn checkpoint(&mut self) -> Self::Checkpoint {
+        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.wants_checkpoint());
+        wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
     }
 }
 
-/// The settle thread's part.
+/// The settle thread's part: the settlers, in the order of the files.
 pub(super) struct Sync {
-    settler: Settler,
-    path: PathBuf,
-}
-
-impl Sync {
-    pub(super) fn new(settler: Settler, path: PathBuf) -> Self {
-        Self { settler, path }
-    }
+    pub(super) settlers: Vec<(PathBuf, Settler)>,
 }
 
 impl pipeline::Settle for Sync {
-    type Checkpoint = Checkpoint;
+    type Checkpoint = Vec<(usize, Checkpoint)>;
     type Note = Note;
 
-    fn settle(&mut self, checkpoint: Checkpoint) -> Result<Note, Fault> {
-        match self.settler.settle(checkpoint) {
-            Ok(settled) => Ok(Note::Settled(settled)),
-            Err(error) => Err(Fault::Wait(format!("cannot sync {}: {error}", self.path.display()))),
+    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Note, Fault> {
+        let mut commits = Vec::new();
+        for (number, checkpoint) in checkpoints {
+            let Some((path, settler)) = self.settlers.get_mut(number) else { continue };
+            match settler.settle(checkpoint) {
+                Ok(settled) => commits.extend(settled.commits),
+                Err(error) => return Err(Fault::Wait(format!("cannot sync {}: {error}", path.display()))),
+            }
         }
+        Ok(Note::Settled(Settled { commits }))
     }
 }

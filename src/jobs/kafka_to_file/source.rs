@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
+use super::files::Ledgers;
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Payload, Place, PlaceEvent};
@@ -31,7 +32,7 @@ pub(super) enum Note {
 pub(super) struct Records {
     fetch: Box<dyn Fetch>,
     place: Box<dyn Place>,
-    ledger: Ledger,
+    ledgers: Ledgers,
     start: Start,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, Tracked>,
@@ -56,14 +57,14 @@ impl Records {
     pub(super) fn new(
         fetch: Box<dyn Fetch>,
         place: Box<dyn Place>,
-        ledger: Ledger,
+        ledgers: Ledgers,
         start: Start,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             fetch,
             place,
-            ledger,
+            ledgers,
             start,
             counters,
             partitions: BTreeMap::new(),
@@ -72,6 +73,11 @@ impl Records {
             brokers: Outage::new(format!("{NAME}: Kafka")),
             group: Outage::new(format!("{NAME}: the group")).patient(GROUP_PATIENCE),
         }
+    }
+
+    /// The journal of this partition's file.
+    fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
+        self.ledgers.of(partition).ok_or_else(|| Fault::Never(format!("{partition}: has no log file")))
     }
 
     /// What the group has to say, all of it.
@@ -93,7 +99,7 @@ impl Records {
                 }
                 PlaceEvent::Committed(offsets) => {
                     self.group.up("back");
-                    self.ledger.committed(&offsets);
+                    self.ledgers.committed(&offsets, &mut *self.place);
                 }
             }
         }
@@ -105,12 +111,14 @@ impl Records {
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
-            one.new || self.ledger.knows_topic(topic) || assigned.iter().any(in_group)
+            one.new
+                || self.ledgers.of(&one.partition).is_some_and(|ledger| ledger.knows_topic(topic))
+                || assigned.iter().any(in_group)
         };
         let new: Vec<bool> = assigned.iter().map(read_already).collect();
         for (one, new) in assigned.iter().zip(new) {
             let resumed = self
-                .ledger
+                .ledger(&one.partition)?
                 .resume(&one.partition, one.committed, &one.metadata)
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
@@ -142,14 +150,18 @@ impl Records {
     /// Goes on in logs that are not what they were, once what was read of the old
     /// ones has landed.
     fn join_parted(&mut self) -> Result<(), Fault> {
-        let landed = |partition: &TopicPartition| self.ledger.landed(partition).map(|(_, at)| at);
+        let landed = |partition: &TopicPartition| {
+            self.ledgers.of(partition).and_then(|ledger| ledger.landed(partition)).map(|(_, at)| at)
+        };
         let idle = |partition: &TopicPartition| {
             self.partitions.get(partition).is_some_and(|one| landed(partition) == Some(one.polled))
         };
         let ripe: Vec<TopicPartition> = self.parted.keys().filter(|one| idle(one)).cloned().collect();
         for partition in ripe {
             if let Some(position) = self.parted.remove(&partition) {
-                self.ledger.place(&partition, position).map_err(|error| journal_fault(&error))?;
+                self.ledger(&partition)?
+                    .place(&partition, position)
+                    .map_err(|error| journal_fault(&error))?;
                 self.want(&partition, Begin::At(position, Vec::new()));
             }
         }
@@ -177,7 +189,7 @@ impl Records {
             }
             Event::Found(partition, at) => {
                 self.brokers.up("back");
-                self.ledger.place(&partition, at).map_err(|error| journal_fault(&error))?;
+                self.ledger(&partition)?.place(&partition, at).map_err(|error| journal_fault(&error))?;
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.polled = at;
                 }
@@ -243,15 +255,14 @@ impl pipeline::Source for Records {
     fn note(&mut self, note: Note) {
         match note {
             Note::Settled(Settled { commits }) => {
-                if !commits.is_empty() {
-                    self.place.commit(commits);
-                }
+                self.ledgers.commit(commits, &mut *self.place);
             }
             Note::Refused { partition, want, position } => {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
-                    let landmarks = marks(&self.ledger.landmarks(&partition));
+                    let landmarks = self.ledgers.of(&partition).map(|ledger| ledger.landmarks(&partition));
+                    let landmarks = marks(&landmarks.unwrap_or_default());
                     self.want(&partition, Begin::At(position, landmarks));
                 }
             }
@@ -263,11 +274,14 @@ impl pipeline::Source for Records {
     fn finish(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.place.leave(until) {
-                self.ledger.committed(&offsets);
+                self.ledgers.committed(&offsets, &mut *self.place);
             }
-            match self.ledger.take_commits() {
+            if self.ledgers.is_committing() {
+                continue;
+            }
+            match self.ledgers.take_commits() {
                 Ok(commits) if commits.is_empty() => return,
-                Ok(commits) => self.place.commit(commits),
+                Ok(commits) => self.ledgers.commit(commits, &mut *self.place),
                 Err(error) => {
                     log::warn!(
                         "{NAME}: cannot journal the last commit: {error}; the journal knows the position"

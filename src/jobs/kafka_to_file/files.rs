@@ -1,0 +1,101 @@
+//! The log files of the job: one for everything, or one for each topic, each with a
+//! journal of its own.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::kafka::Place;
+use crate::logfile::{Ledger, LogFile};
+use crate::record::{Commit, TopicPartition};
+
+/// Which of the files a topic's lines go to.
+#[derive(Debug, Clone)]
+pub(super) struct Which {
+    /// In the order of the files; empty: there is one for everything.
+    topics: Arc<[String]>,
+}
+
+impl Which {
+    /// `topics` in the order of their files, or none for one file.
+    pub(super) fn new(topics: Vec<String>) -> Self {
+        Self { topics: topics.into() }
+    }
+
+    /// The number of the file.
+    pub(super) fn of(&self, topic: &str) -> usize {
+        self.topics.iter().position(|known| known == topic).unwrap_or(0)
+    }
+}
+
+/// One of the files, open.
+pub(super) struct OpenFile {
+    pub(super) path: PathBuf,
+    pub(super) log: LogFile,
+}
+
+/// What the journals know, and the commits that are on their way for them.
+pub(super) struct Ledgers {
+    which: Which,
+    all: Vec<Ledger>,
+    /// Whose commits are unanswered. One order is under way at a time.
+    ordered: Vec<usize>,
+    waiting: VecDeque<Vec<Commit>>,
+}
+
+impl Ledgers {
+    pub(super) fn new(which: Which, all: Vec<Ledger>) -> Self {
+        Self { which, all, ordered: Vec::new(), waiting: VecDeque::new() }
+    }
+
+    /// The one that knows this partition.
+    pub(super) fn of(&self, partition: &TopicPartition) -> Option<&Ledger> {
+        self.all.get(self.which.of(&partition.topic))
+    }
+
+    /// Has these committed, now or when the order before has been answered.
+    pub(super) fn commit(&mut self, commits: Vec<Commit>, place: &mut dyn Place) {
+        if commits.is_empty() {
+            return;
+        }
+        if !self.ordered.is_empty() {
+            self.waiting.push_back(commits);
+            return;
+        }
+        self.ordered = commits.iter().map(|one| self.which.of(&one.partition.topic)).collect();
+        self.ordered.sort_unstable();
+        self.ordered.dedup();
+        place.commit(commits);
+    }
+
+    /// The group holds these values.
+    pub(super) fn committed(&mut self, offsets: &[(TopicPartition, i64)], place: &mut dyn Place) {
+        for number in std::mem::take(&mut self.ordered) {
+            let of_this = |(partition, _): &&(TopicPartition, i64)| self.which.of(&partition.topic) == number;
+            let values: Vec<_> = offsets.iter().filter(of_this).cloned().collect();
+            if let Some(ledger) = self.all.get(number) {
+                ledger.committed(&values);
+            }
+        }
+        if let Some(next) = self.waiting.pop_front() {
+            self.commit(next, place);
+        }
+    }
+
+    /// Whether an order is unanswered.
+    pub(super) fn is_committing(&self) -> bool {
+        !self.ordered.is_empty()
+    }
+
+    /// What all of them have to commit outside of a settling.
+    ///
+    /// # Errors
+    /// A journal's disk.
+    pub(super) fn take_commits(&self) -> std::io::Result<Vec<Commit>> {
+        let mut commits = Vec::new();
+        for ledger in &self.all {
+            commits.extend(ledger.take_commits()?);
+        }
+        Ok(commits)
+    }
+}
