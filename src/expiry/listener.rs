@@ -56,7 +56,18 @@ impl Listener {
         inbox: Inbox,
     ) -> Result<Self, Fault> {
         let (owner, gone) = bounded(0);
-        let ear = Ear { job, server, health, filter, inbox, gone, mute: false, deaf: None, listening: false };
+        let ear = Ear {
+            job,
+            server,
+            health,
+            filter,
+            inbox,
+            gone,
+            mute: false,
+            deaf: None,
+            listening: false,
+            said: false,
+        };
         threads::spawn("expired-listen", move || ear.run())
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(Self { _owner: owner })
@@ -75,6 +86,8 @@ struct Ear {
     /// Since when nothing is heard, though it was before.
     deaf: Option<Instant>,
     listening: bool,
+    /// That it listens has been said; it only asks again whether there is something to hear.
+    said: bool,
 }
 
 impl Ear {
@@ -85,7 +98,10 @@ impl Ear {
             let listened = threads::contain(|| self.listen());
             let was_listening = std::mem::take(&mut self.listening);
             let trouble = match listened {
-                Ok(Ok(())) => continue,
+                Ok(Ok(())) => {
+                    self.said = true;
+                    continue;
+                }
                 Ok(Err(trouble)) => trouble,
                 Err(panic) => Trouble::Lost(format!("a fault of our own: {panic}")),
             };
@@ -113,11 +129,11 @@ impl Ear {
         let announces = self.see_to_flags(&mut connection)?;
         let channel = format!("__keyevent@{}__:expired", self.server.database);
         let until = (!announces).then(|| Instant::now() + ASK_AGAIN);
-        let (listening, deaf) = (&mut self.listening, &mut self.deaf);
+        let (listening, deaf, said) = (&mut self.listening, &mut self.deaf, &mut self.said);
         let subscribed = || {
             self.health.up();
             *listening = true;
-            if announces {
+            if !std::mem::take(said) {
                 log::info!("{}: listening on {channel} of {}", self.job, self.server);
             }
             if let Some(since) = deaf.take() {
