@@ -212,7 +212,7 @@ fn a_user_without_the_right_to_config_set_is_told_the_line() {
         let set = expiry.expire.setting(FLAGS);
         let inv = expiry.inv().server("redis_kv_expire", "user", "pandad");
         let mut daemon = Daemon::new(&inv.server("redis_kv_expire", "password", "secret-of-pandad"));
-        daemon.start_and_listen();
+        daemon.start_and_wait();
         let line = if version == NEWEST { format!("{FLAGS} {set}Ex") } else { format!("{FLAGS} Ex") };
         daemon.wait_log(&line, seconds(10));
         told_once(&daemon, &line);

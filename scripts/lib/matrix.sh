@@ -14,9 +14,10 @@ matrix() {
     } | awk -f "$root/scripts/lib/matrix.awk" - "$1"
 }
 
-# What was tested, and with what in all. OUTPUT is what cargo test printed.
+# matrix_head COMMAND BINARY OUTPUT: what was tested, and with what in all. OUTPUT
+# is what cargo test printed.
 matrix_head() {
-    local binary=$1 output=$2 commit
+    local command=$1 binary=$2 output=$3 commit
     if commit=$(git rev-parse --short=12 HEAD 2>/dev/null); then
         git diff --quiet HEAD -- . ':!TESTED.md' || commit+=' with changes'
     else
@@ -24,8 +25,8 @@ matrix_head() {
     fi
     echo '# What was tested'
     echo
-    echo "Written by \`scripts/test --all\` on $(date -u +%Y-%m-%d), from what the tests noted while they ran."
-    echo "pandad: $("$binary" --version), $commit, $(stat -c %s "$binary") bytes, $(uname -sm)."
+    echo "Written by \`$command\` on $(date -u +%Y-%m-%d), from what the tests noted while they ran."
+    echo "Binary: $("$binary" --version), $commit, $(stat -c %s "$binary") bytes, $(uname -sm)."
     echo "Tests: $(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed + 0 " passed, " failed + 0 " failed" }' "$output")."
     echo
 }

@@ -18,6 +18,8 @@ use crate::threads;
 const QUIET: Duration = Duration::from_secs(5);
 /// A server that announces nothing and does not let us change that is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// A connection that is lost after this may be made anew at once.
+const STEADY: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -54,7 +56,18 @@ impl Listener {
         inbox: Inbox,
     ) -> Result<Self, Fault> {
         let (owner, gone) = bounded(0);
-        let ear = Ear { job, server, health, filter, inbox, gone, mute: false };
+        let ear = Ear {
+            job,
+            server,
+            health,
+            filter,
+            inbox,
+            gone,
+            mute: false,
+            deaf: None,
+            listening: false,
+            said: false,
+        };
         threads::spawn("expired-listen", move || ear.run())
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(Self { _owner: owner })
@@ -70,29 +83,43 @@ struct Ear {
     gone: Receiver<()>,
     /// Nothing is announced, and that has been said.
     mute: bool,
+    /// Since when nothing is heard, though it was before.
+    deaf: Option<Instant>,
+    listening: bool,
+    /// That it listens has been said; it only asks again whether there is something to hear.
+    said: bool,
 }
 
 impl Ear {
     fn run(mut self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        while !self.is_alone() {
+        while !is_closed(&self.gone) {
             let began = Instant::now();
-            match threads::contain(|| self.listen()) {
-                Ok(Ok(())) => continue,
-                Ok(Err(trouble)) => self.health.down(&trouble.to_string()),
-                Err(panic) => self.health.down(&format!("a fault of our own: {panic}")),
+            let listened = threads::contain(|| self.listen());
+            let was_listening = std::mem::take(&mut self.listening);
+            let trouble = match listened {
+                Ok(Ok(())) => {
+                    self.said = true;
+                    continue;
+                }
+                Ok(Err(trouble)) => trouble,
+                Err(panic) => Trouble::Lost(format!("a fault of our own: {panic}")),
+            };
+            if was_listening {
+                self.deaf.get_or_insert_with(Instant::now);
+                if began.elapsed() > STEADY {
+                    // Not an outage before a new connection cannot be had either, and
+                    // what refuses that says more.
+                    continue;
+                }
             }
+            self.health.down(&trouble.to_string());
             if began.elapsed() > LONGEST_PAUSE {
                 backoff.reset();
             }
             // Only a closed channel ends the wait early.
             let _alone = self.gone.recv_timeout(backoff.pause());
         }
-    }
-
-    /// Whether nobody takes what is heard any more.
-    fn is_alone(&self) -> bool {
-        self.gone.try_recv().is_err_and(|error| error.is_disconnected())
     }
 
     /// One connection, from its beginning to its end.
@@ -102,17 +129,23 @@ impl Ear {
         let announces = self.see_to_flags(&mut connection)?;
         let channel = format!("__keyevent@{}__:expired", self.server.database);
         let until = (!announces).then(|| Instant::now() + ASK_AGAIN);
+        let (listening, deaf, said) = (&mut self.listening, &mut self.deaf, &mut self.said);
         let subscribed = || {
-            if self.health.up() {
-                log::warn!("{}: keys that expired meanwhile were not heard of", self.job);
+            self.health.up();
+            *listening = true;
+            if !std::mem::take(said) {
+                log::info!("{}: listening on {channel} of {}", self.job, self.server);
             }
-            log::info!("{}: listening on {channel} of {}", self.job, self.server);
+            if let Some(since) = deaf.take() {
+                let seconds = since.elapsed().as_secs_f64();
+                log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", self.job);
+            }
         };
         connection.listen(&channel, QUIET, subscribed, |key| {
             if let Some(key) = key.filter(|key| self.filter.wants(key)) {
                 self.inbox.put(key);
             }
-            !self.is_alone() && until.is_none_or(|until| Instant::now() < until)
+            !is_closed(&self.gone) && until.is_none_or(|until| Instant::now() < until)
         })
     }
 
@@ -159,6 +192,11 @@ impl Ear {
             log::error!("{}: {}: {what}; put this line into its redis.conf: {line}", self.job, self.server);
         }
     }
+}
+
+/// Whether nobody takes what is heard any more.
+fn is_closed(gone: &Receiver<()>) -> bool {
+    gone.try_recv().is_err_and(|error| error.is_disconnected())
 }
 
 /// Replicas never announce that a key has expired.

@@ -49,6 +49,8 @@ impl Batch {
 /// See the module.
 pub struct Taker {
     link: Link,
+    /// For looking around: served when moves may be refused.
+    lookout: Link,
     names: Names,
     instance: String,
     slots: Slots,
@@ -87,6 +89,7 @@ impl Taker {
         let life = Life::start(link("beat"), &names, &instance)?;
         Ok(Self {
             link: link("take"),
+            lookout: link("look"),
             names,
             instance,
             slots,
@@ -150,7 +153,7 @@ impl Taker {
     fn try_take(&mut self, until: Instant) -> Result<Option<Batch>, Fault> {
         if self.orphans.is_due() {
             let (orphans, names, own) = (&mut self.orphans, &self.names, &self.instance);
-            self.link.again(|connection| orphans.look(connection, names, own))?;
+            self.lookout.again(|connection| orphans.look(connection, names, own))?;
         }
         let Some(slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.names.batch(&self.instance, slot.number());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis_crate::io::tcp::TcpSettings;
 use redis_crate::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, cmd};
 
-use super::trouble::Trouble;
+use super::trouble::{Trouble, was_interrupted};
 use super::{Address, Requests, Server};
 
 /// How long an answer may take. A server that is busy with somebody's slow command is
@@ -135,6 +135,8 @@ impl Connection {
                         break Ok(());
                     }
                 }
+                // Whoever is stopped and goes on finds its wait cut short.
+                Err(error) if was_interrupted(&error) => {}
                 Err(error) if error.is_timeout() => {
                     if !each(None) {
                         break Ok(());

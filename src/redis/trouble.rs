@@ -1,6 +1,9 @@
 //! What a server's refusal means, and what whoever reads the log can do about it.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 use redis_crate::{RedisError, ServerError};
 
@@ -99,9 +102,23 @@ impl From<RedisError> for Trouble {
     }
 }
 
+/// Whether a signal cut the wait short: nothing was lost, and what came is still there.
+pub(super) fn was_interrupted(error: &RedisError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kind == Some(io::ErrorKind::Interrupted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interruption_is_told_from_the_rest() {
+        let error = |kind: io::ErrorKind| RedisError::from(io::Error::from(kind));
+        assert!(was_interrupted(&error(io::ErrorKind::Interrupted)));
+        assert!(!was_interrupted(&error(io::ErrorKind::WouldBlock)));
+    }
 
     #[test]
     fn refusals_come_with_a_remedy() {

@@ -267,15 +267,21 @@ impl Daemon {
         });
     }
 
-    /// `job` has waited for `server` once and no longer does: one line down and one up.
+    /// `job` has waited for `server` once and no longer does: one line down and one up. Not
+    /// every part of it tries at the same time, so the second may be late by some seconds.
     #[track_caller]
     pub fn assert_waited_once(&self, job: &str, server: &str) {
-        let of_both = self.log_lines(&format!("{job}: {server} "));
-        let with = |end: &dyn Fn(&String) -> bool| of_both.iter().filter(|line| end(line)).cloned().collect();
-        let down: Vec<String> = with(&|line| line.contains("WARN") && line.ends_with("; waiting"));
-        let up: Vec<String> = with(&|line| line.contains("INFO") && line.contains("back after "));
-        assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {of_both:#?}");
-        println!("{}\n{}", down[0], up[0]);
+        let mut of_both = Vec::new();
+        let mut both = (0, 0);
+        wait::within(wait::seconds(10), || {
+            of_both = self.log_lines(&format!("{job}: {server} "));
+            let is_down = |line: &&String| line.contains("WARN") && line.ends_with("; waiting");
+            let is_up = |line: &&String| line.contains("INFO") && line.contains("back after ");
+            both = (of_both.iter().filter(is_down).count(), of_both.iter().filter(is_up).count());
+            both.1 >= 1
+        });
+        assert_eq!(both, (1, 1), "one line down and one up: {of_both:#?}");
+        println!("{}", of_both.join("\n"));
     }
 
     // ---- What it did

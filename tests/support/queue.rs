@@ -192,7 +192,7 @@ impl Feed {
                     pipe.exec(&mut redis).unwrap();
                 }
                 done = due;
-                std::thread::sleep(wait::millis(2));
+                std::thread::sleep(wait::millis(10));
             }
         });
         Feed { ended, thread: Some(thread) }
