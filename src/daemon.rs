@@ -136,7 +136,9 @@ fn watch(
     if finish(running, ended, handle, stop, timeout) {
         return Ok(());
     }
-    Err(Error::Failed("stopped before everything was settled; what was not comes again".to_owned()))
+    Err(Error::Failed(
+        "stopped before everything was settled; records and items that were not come again".to_owned(),
+    ))
 }
 
 /// The stop: waits for the jobs by the deadline. True if all of them ended by themselves.

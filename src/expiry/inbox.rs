@@ -23,6 +23,9 @@ struct Inner {
     keys: VecDeque<Vec<u8>>,
     bytes: u64,
     limit: u64,
+    /// Nobody takes anything any more.
+    closed: bool,
+    heard: u64,
     dropped: u64,
     overflow: Outage,
 }
@@ -31,7 +34,8 @@ impl Inbox {
     /// Holds up to `limit` bytes; `subject` opens the log lines about what did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
-        let inner = Inner { keys: VecDeque::new(), bytes: 0, limit, dropped: 0, overflow };
+        let inner =
+            Inner { keys: VecDeque::new(), bytes: 0, limit, closed: false, heard: 0, dropped: 0, overflow };
         Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
     }
 
@@ -39,6 +43,10 @@ impl Inbox {
     pub(super) fn put(&self, key: &[u8]) {
         let mut inner = self.lock();
         let cost = key.len() as u64 + EACH;
+        if inner.closed {
+            return;
+        }
+        inner.heard += 1;
         if inner.bytes + cost > inner.limit {
             inner.dropped += 1;
             inner.overflow.down("more keys expire than can be pushed: the newest are dropped");
@@ -69,6 +77,13 @@ impl Inbox {
             inner.overflow.up("keys find room again");
         }
         (keys, bytes)
+    }
+
+    /// From here on nothing is heard; gives how many keys were.
+    pub fn close(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.heard
     }
 
     /// Keys that were dropped since the last call.

@@ -83,15 +83,14 @@ pub fn retry(connection: &mut Connection, names: &Names) -> Result<u64, Trouble>
         if entries.is_empty() {
             return Ok(retried);
         }
-        // All of a chunk or nothing of it.
-        let mut requests = Requests::default();
-        requests.add(&cmd("MULTI"));
+        // Cut off between the two, these items are on both lists: better twice than lost.
+        let (mut put, mut take) = (Requests::default(), Requests::default());
         for entry in entries.iter().rev() {
-            requests.add(cmd("LPUSH").arg(&names.list).arg(&Entry::decode(entry).item));
-            requests.add(cmd("LREM").arg(names.dead()).arg(-1).arg(entry));
+            put.add(cmd("LPUSH").arg(&names.list).arg(&Entry::decode(entry).item));
+            take.add(cmd("LREM").arg(names.dead()).arg(-1).arg(entry));
         }
-        requests.add(&cmd("EXEC"));
-        connection.demand_all(&requests)?;
+        connection.demand_all(&put)?;
+        connection.demand_all(&take)?;
         retried += entries.len() as u64;
         left = left.saturating_sub(entries.len() as u64);
     }

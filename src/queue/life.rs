@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -17,6 +17,8 @@ use crate::threads::{self, Thread};
 pub(super) const LIFE: Duration = Duration::from_secs(10);
 /// Three chances within a life.
 const BEAT: Duration = Duration::from_secs(3);
+/// How long its end waits for a beat that is under way.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after one that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -40,12 +42,16 @@ impl Life {
         let shown = Arc::clone(&beating);
         let thread = threads::spawn("list-alive", move || {
             loop {
-                let pause = match link.again(|connection| connection.ask(&beat)) {
-                    Ok(_) => {
+                let pause = match threads::contain(|| link.again(|connection| connection.ask(&beat))) {
+                    Ok(Ok(_)) => {
                         shown.store(true, SeqCst);
                         BEAT
                     }
-                    Err(_) => RETRY,
+                    Ok(Err(_told)) => RETRY,
+                    Err(panic) => {
+                        log::error!("a fault of our own in the sign of life: {panic}");
+                        RETRY
+                    }
                 };
                 if stopped.recv_timeout(pause).is_err_and(|error| error.is_disconnected()) {
                     return;
@@ -64,8 +70,11 @@ impl Life {
     /// Ends it; the key is left to whoever ends the instance.
     pub fn stop(self) {
         drop(self.stop);
-        // It only ever fails by a panic, which has been logged.
-        let _ended = self.thread.join();
+        // One that is in the middle of a beat which nobody answers ends by itself, later.
+        let until = Instant::now() + PATIENCE;
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finds batch lists that nobody works on: those of dead instances, and those of this
 //! one whose last move had no answer.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Names;
@@ -25,7 +25,7 @@ pub(super) struct Orphans {
     next: Instant,
     found: VecDeque<String>,
     /// This instance's batch lists that may hold something.
-    suspects: BTreeSet<String>,
+    suspects: VecDeque<(String, Instant)>,
     dead: HashMap<String, Dead>,
 }
 
@@ -38,15 +38,15 @@ struct Dead {
 
 impl Orphans {
     pub(super) fn new() -> Self {
-        Self { next: Instant::now(), found: VecDeque::new(), suspects: BTreeSet::new(), dead: HashMap::new() }
+        Self { next: Instant::now(), found: VecDeque::new(), suspects: VecDeque::new(), dead: HashMap::new() }
     }
 
     /// A move to this batch list had no answer: it may be there, or come to be.
     pub(super) fn suspect(&mut self, batch: String) {
-        self.suspects.insert(batch);
+        self.suspects.push_back((batch, Instant::now()));
         if self.suspects.len() > MOST_SUSPECTS {
             // Another instance looks into it once this one has ended.
-            self.suspects.pop_first();
+            self.suspects.pop_front();
         }
         self.next = Instant::now();
     }
@@ -72,7 +72,8 @@ impl Orphans {
         names: &Names,
         own: &str,
     ) -> Result<(), Trouble> {
-        let mut candidates: Vec<String> = self.suspects.iter().cloned().collect();
+        self.suspects.retain(|(_, since)| since.elapsed() < FORGET);
+        let mut candidates: Vec<String> = self.suspects.iter().map(|(batch, _)| batch.clone()).collect();
         let dead = self.dead(connection, names, own)?;
         for (instance, slots) in &dead {
             candidates.extend((0..*slots).map(|slot| names.batch(instance, slot)));

@@ -18,6 +18,8 @@ use crate::redis::{Cmd, Connection, Health, Link, Requests, Server, Trouble, Val
 /// Items and bytes of one batch, at most; the last item may overshoot.
 const ITEMS: u64 = 1000;
 const BYTES: usize = 1 << 20;
+/// Items that are asked for in the first packet.
+const FIRST: u64 = 16;
 /// Redis gives up waiting for an item after this: before 6.0 it counts in whole seconds.
 /// It must be shorter than any time limit of the connection, or an item could be moved
 /// while nobody listens.
@@ -49,18 +51,16 @@ impl Batch {
 /// See the module.
 pub struct Taker {
     link: Link,
-    /// For looking around: served when moves may be refused.
-    lookout: Link,
     names: Names,
     instance: String,
     slots: Slots,
     life: Option<Life>,
     orphans: Orphans,
     moves: Option<Moves>,
+    /// The number of batch lists that this connection has registered.
+    registered: Option<u32>,
     /// How long the work list was when last seen.
     waiting: u64,
-    /// The longest item of the last batch: how many are asked for at a time goes by it.
-    largest: usize,
     backoff: Backoff,
     not_before: Instant,
     /// Items that were another instance's.
@@ -89,15 +89,14 @@ impl Taker {
         let life = Life::start(link("beat"), &names, &instance)?;
         Ok(Self {
             link: link("take"),
-            lookout: link("look"),
             names,
             instance,
             slots,
             life: Some(life),
             orphans: Orphans::new(),
             moves: None,
+            registered: None,
             waiting: 0,
-            largest: 1,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             not_before: Instant::now(),
             taken_over: 0,
@@ -113,17 +112,24 @@ impl Taker {
         }
         match self.try_take(until) {
             Ok(batch) => {
-                self.backoff.reset();
+                if self.not_before <= Instant::now() {
+                    self.backoff.reset();
+                }
                 batch
             }
             Err(_told) => {
-                // The next connection may lead to another server.
-                self.moves = None;
-                self.waiting = 0;
-                self.not_before = Instant::now() + self.backoff.pause();
+                self.pause();
                 None
             }
         }
+    }
+
+    /// After a failure. The next connection may lead to another server.
+    fn pause(&mut self) {
+        self.moves = None;
+        self.registered = None;
+        self.waiting = 0;
+        self.not_before = Instant::now() + self.backoff.pause();
     }
 
     /// How many items are on the work list, as last seen.
@@ -147,14 +153,15 @@ impl Taker {
         }
         requests.add(cmd("DEL").arg(self.names.alive(&self.instance)));
         // If this fails the key dies by itself, and others look into the lists.
-        let _told = self.link.again(|connection| connection.demand_all(&requests).map(drop));
+        let _told = self.link.doing("end").once(|connection| connection.demand_all(&requests).map(drop));
     }
 
     fn try_take(&mut self, until: Instant) -> Result<Option<Batch>, Fault> {
         if self.orphans.is_due() {
             let (orphans, names, own) = (&mut self.orphans, &self.names, &self.instance);
-            self.lookout.again(|connection| orphans.look(connection, names, own))?;
+            self.link.doing("look").again(|connection| orphans.look(connection, names, own))?;
         }
+        self.register()?;
         let Some(slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.names.batch(&self.instance, slot.number());
         // Set while a move is under way that has no answer yet.
@@ -171,7 +178,6 @@ impl Taker {
         }
         match taken {
             Ok(items) if !items.is_empty() => {
-                self.largest = items.iter().map(Vec::len).max().unwrap_or(1).max(1);
                 Ok(Some(Batch { slot, key, items, ordered: AtomicU32::new(0) }))
             }
             nothing => {
@@ -181,9 +187,21 @@ impl Taker {
         }
     }
 
-    /// Goes before every move, in the same packet: whoever finds this instance dead
-    /// learns from it which lists to look into.
-    fn register(&self) -> Cmd {
+    /// Nothing is moved before this was accepted: whoever finds this instance dead learns
+    /// from it which lists to look into.
+    fn register(&mut self) -> Result<(), Fault> {
+        let used = self.slots.used();
+        if self.registered != Some(used) {
+            let registration = self.registration();
+            self.link.doing("register").once(|connection| connection.ask(&registration).map(drop))?;
+            self.registered = Some(used);
+        }
+        Ok(())
+    }
+
+    /// It also goes before every move, in the same packet, since an instance that stood
+    /// still for long may have been taken off the register.
+    fn registration(&self) -> Cmd {
         let mut register = cmd("HSET");
         register.arg(self.names.instances()).arg(&self.instance).arg(self.slots.used());
         register
@@ -191,21 +209,23 @@ impl Taker {
 
     fn take_over(&mut self, orphan: &str, key: &str, unsure: &mut bool) -> Result<Vec<Vec<u8>>, Fault> {
         let mut requests = Requests::default();
-        requests.add(&self.register());
         requests.add(cmd("RENAMENX").arg(orphan).arg(key));
         requests.add(cmd("LRANGE").arg(key).arg(0).arg(-1));
-        let items = self.link.once(|connection| {
+        let items = self.link.doing("take over").once(|connection| {
+            // From here on until the items are in hand the list may hold them.
             *unsure = true;
-            let answers = connection.ask_all(&requests)?;
-            *unsure = false;
-            let mut answers = answers.into_iter();
-            accepted(answers.next())?;
+            let mut answers = connection.ask_all(&requests)?.into_iter();
             match accepted(answers.next()) {
-                // Somebody else was quicker.
-                Err(Trouble::Refused { text, .. }) if text.contains("no such key") => return Ok(Vec::new()),
+                Err(refusal @ Trouble::Refused { .. }) => {
+                    *unsure = false;
+                    // Somebody else was quicker.
+                    return if refusal.says("no such key") { Ok(Vec::new()) } else { Err(refusal) };
+                }
                 renamed => drop(renamed?),
             }
-            Ok(items_of(accepted(answers.next())?))
+            let items = items_of(accepted(answers.next())?);
+            *unsure = false;
+            Ok(items)
         })?;
         self.taken_over += items.len() as u64;
         Ok(items)
@@ -213,14 +233,14 @@ impl Taker {
 
     /// Waits for an item unless some are known to be there; then takes what there is.
     fn move_items(&mut self, key: &str, unsure: &mut bool) -> Result<Vec<Vec<u8>>, Fault> {
-        let (register, names, largest) = (self.register(), &self.names, self.largest);
+        let (register, names) = (self.registration(), &self.names);
         let (moves, waiting) = (&mut self.moves, &mut self.waiting);
-        self.link.once(|connection| {
+        let mut moved = Moved::default();
+        let done = self.link.doing("take").once(|connection| {
             let moves = match moves {
                 Some(moves) => *moves,
                 None => *moves.insert(Moves::of(connection)?),
             };
-            let mut moved = Moved::default();
             let mut move_some = |command: &Cmd, times: u64, moved: &mut Moved| {
                 let mut requests = Requests::default();
                 requests.add(&register).repeat(command, usize::try_from(times).unwrap_or(1));
@@ -234,8 +254,7 @@ impl Taker {
                 *waiting = moved.left;
             }
             while *waiting > 0 && moved.items() < ITEMS && moved.bytes < BYTES {
-                let by_size = ((BYTES - moved.bytes) / largest).max(1) as u64;
-                let count = (*waiting).min(ITEMS - moved.items()).min(by_size);
+                let count = (*waiting).min(moved.room());
                 let before = moved.items();
                 move_some(&moves.at_once(names, key), count, &mut moved)?;
                 *waiting = moved.left;
@@ -243,8 +262,14 @@ impl Taker {
                     break;
                 }
             }
-            Ok(moved.items)
-        })
+            Ok(())
+        });
+        match done {
+            // What was moved before the refusal is worked on; no more is taken for now.
+            Err(_told) if !*unsure && !moved.items.is_empty() => self.pause(),
+            done => done?,
+        }
+        Ok(moved.items)
     }
 }
 
@@ -262,10 +287,16 @@ impl Moved {
         self.items.len() as u64
     }
 
-    /// The answers to a registration, to moves, and to the question for what is left.
-    ///
-    /// A refusal counts only if nothing was moved before it: what was moved is worked
-    /// on, and the refusal comes again.
+    /// How many items may be asked for in one packet. Nobody knows how large they are, so
+    /// it begins with few and goes on by what came.
+    fn room(&self) -> u64 {
+        let largest = self.items.iter().map(Vec::len).max().unwrap_or(1).max(1);
+        let by_size = (BYTES.saturating_sub(self.bytes) / largest).max(1) as u64;
+        by_size.min((self.items() * 4).max(FIRST)).min(ITEMS - self.items().min(ITEMS))
+    }
+
+    /// The answers to a registration, to moves, and to the question for what is left. The
+    /// first refusal among them is the error; what was moved is kept all the same.
     fn hear(&mut self, answers: Vec<Value>) -> Result<(), Trouble> {
         let mut refusal = None;
         self.left = 0;
@@ -281,14 +312,7 @@ impl Moved {
                 _ => {}
             }
         }
-        match refusal {
-            Some(refusal) if self.items.is_empty() => Err(refusal),
-            Some(_) => {
-                self.left = 0;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        refusal.map_or(Ok(()), Err)
     }
 }
 

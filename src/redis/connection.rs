@@ -50,7 +50,13 @@ impl Connection {
             if !server.user.is_empty() {
                 auth.arg(&server.user);
             }
-            self.ask(auth.arg(&server.password))?;
+            // A server that does not know AUTH repeats what it was sent.
+            self.ask(auth.arg(&server.password)).map_err(|trouble| match trouble {
+                Trouble::Refused { code, .. } if trouble_names_words(&trouble) => {
+                    Trouble::Refused { code, text: "it does not know AUTH".to_owned() }
+                }
+                trouble => trouble,
+            })?;
         }
         if server.database != 0 {
             self.ask(cmd("SELECT").arg(server.database))?;
@@ -143,6 +149,11 @@ impl Connection {
                     }
                     // Its answer must come within `quiet`.
                     if let Err(error) = pubsub.ping::<Value>() {
+                        // What came before the silence is heard all the same.
+                        let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
+                        while let Ok(message) = pubsub.get_message() {
+                            each(Some(message.get_payload_bytes()));
+                        }
                         break Err(Trouble::from(error));
                     }
                 }
@@ -155,9 +166,18 @@ impl Connection {
     }
 }
 
+/// Whether the refusal is of the command itself, which then stands in the text with its words.
+fn trouble_names_words(trouble: &Trouble) -> bool {
+    trouble.says("unknown command") || trouble.says("with args")
+}
+
 fn trouble_of(value: Value) -> Result<Value, Trouble> {
     match value {
         Value::ServerError(error) => Err(Trouble::from(error)),
+        // What a transaction was refused stands among its answers.
+        Value::Array(values) => {
+            values.into_iter().map(trouble_of).collect::<Result<_, _>>().map(Value::Array)
+        }
         value => Ok(value),
     }
 }

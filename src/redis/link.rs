@@ -73,6 +73,12 @@ impl Link {
         Self { server, health, connection: None }
     }
 
+    /// For what the server is used next: see [`Health::role`].
+    pub fn doing(&mut self, role: &'static str) -> &mut Self {
+        self.health.role = role;
+        self
+    }
+
     /// Does `work`, and once more on a new connection if the old one turns out to be
     /// dead: so `work` may be carried out twice.
     ///

@@ -61,6 +61,11 @@ impl Trouble {
         matches!(self, Trouble::Refused { code, .. } if code == wanted)
     }
 
+    /// Whether it is an error of the server whose text has this in it.
+    pub fn says(&self, part: &str) -> bool {
+        matches!(self, Trouble::Refused { text, .. } if text.contains(part))
+    }
+
     fn remedy(&self) -> Option<&'static str> {
         let Trouble::Refused { code, text } = self else { return None };
         let by_code = REMEDIES.iter().find(|(known, _)| known == code);

@@ -4,6 +4,7 @@ mod source;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Job, server};
 use crate::config::ExpiredToList as Section;
@@ -56,6 +57,7 @@ impl Job for ExpiredToList {
         let source = source::Heard {
             _listener: Listener::start(NAME, expire, expire_health, filter, inbox.clone())?,
             inbox,
+            before: self.counters.done.load(Relaxed) + self.counters.lost.load(Relaxed),
             counters: Arc::clone(&self.counters),
         };
         let (list_key, counters) = (list_key.clone(), Arc::clone(&self.counters));

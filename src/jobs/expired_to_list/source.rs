@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use super::NAME;
 use crate::error::Fault;
 use crate::expiry::{Inbox, Listener};
 use crate::pipeline::{self, Item};
@@ -17,6 +18,8 @@ const KEYS: usize = 1000;
 pub(super) struct Heard {
     pub(super) _listener: Listener,
     pub(super) inbox: Inbox,
+    /// Keys that an earlier run of the job pushed or lost.
+    pub(super) before: u64,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -42,6 +45,7 @@ impl pipeline::Source for Heard {
 
     /// Nobody else knows of what was heard.
     fn rest(&mut self, items: &mut Vec<Item<Self::Task>>) {
+        self.inbox.close();
         while self.inbox.waiting() > 0 {
             self.take(Instant::now(), items);
         }
@@ -51,5 +55,13 @@ impl pipeline::Source for Heard {
         match note {}
     }
 
-    fn finish(&mut self, _until: Instant) {}
+    /// What was heard and could not be pushed is told: it does not come again.
+    fn finish(&mut self, _until: Instant) {
+        let known = self.counters.done.load(Relaxed) + self.counters.lost.load(Relaxed);
+        let missing = (self.before + self.inbox.close()).saturating_sub(known);
+        if missing > 0 {
+            self.counters.lost.fetch_add(missing, Relaxed);
+            log::error!("{NAME}: {missing} keys were heard of and could not be pushed: they are lost");
+        }
+    }
 }

@@ -13,6 +13,10 @@ use crate::redis::{Link, Requests, Trouble, Value, cmd};
 use crate::report::{Counters, Outage};
 
 const NO_FIELD: &str = "no field after the last ':'";
+/// Bytes of commands in one packet, about.
+const PACKET: usize = 4 << 20;
+/// Bytes of an item that the log shows.
+const SHOWN: usize = 100;
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -64,77 +68,77 @@ impl pipeline::Worker for Deleter {
 impl Deleter {
     /// Deletes the fields from every hash; gives how many there were.
     fn delete(&mut self, fields: &[&[u8]]) -> Result<u64, Fault> {
-        let mut requests = Requests::default();
-        for hash in &self.shared.hashes {
-            requests.add(cmd("HDEL").arg(hash).arg(fields));
-        }
-        let shared = &self.shared;
-        self.ar.again(|connection| {
-            let mut deleted = 0;
-            let mut refusal = None;
-            for (hash, answer) in shared.hashes.iter().zip(connection.ask_all(&requests)?) {
-                match answer {
-                    Value::Int(count) => {
-                        deleted += u64::try_from(count).unwrap_or(0);
-                        shared.is_hash(hash);
-                    }
-                    Value::ServerError(error) => match Trouble::from(error) {
-                        trouble if trouble.is("WRONGTYPE") => shared.is_no_hash(hash, &trouble),
-                        trouble => refusal = refusal.or(Some(trouble)),
-                    },
-                    _ => {}
-                }
+        let shared = Arc::clone(&self.shared);
+        let bytes: usize = fields.iter().map(|field| field.len()).sum();
+        let at_a_time = (PACKET / bytes.max(1)).max(1);
+        let mut deleted = 0;
+        for hashes in shared.hashes.chunks(at_a_time) {
+            let mut requests = Requests::default();
+            for hash in hashes {
+                requests.add(cmd("HDEL").arg(hash).arg(fields));
             }
-            refusal.map_or(Ok(deleted), Err)
+            deleted += self.ar.again(|connection| {
+                let mut deleted = 0;
+                let mut refusal = None;
+                for (hash, answer) in hashes.iter().zip(connection.ask_all(&requests)?) {
+                    match answer {
+                        Value::Int(count) => {
+                            deleted += u64::try_from(count).unwrap_or(0);
+                            shared.is_hash(hash);
+                        }
+                        Value::ServerError(error) => match Trouble::from(error) {
+                            trouble if trouble.is("WRONGTYPE") => shared.is_no_hash(hash, &trouble),
+                            trouble => refusal = refusal.or(Some(trouble)),
+                        },
+                        _ => {}
+                    }
+                }
+                refusal.map_or(Ok(deleted), Err)
+            })?;
+        }
+        Ok(deleted)
+    }
+
+    /// What cannot be read goes to the dead list; only when it is there is the batch list
+    /// deleted.
+    fn acknowledge(&mut self, batch: &Batch, unreadable: &[&[u8]]) -> Result<(), Fault> {
+        if !unreadable.is_empty() {
+            self.bury(unreadable)?;
+        }
+        let mut delete = cmd("DEL");
+        delete.arg(&batch.key);
+        self.list.doing("acknowledge").again(|connection| {
+            batch.ordered.fetch_add(1, SeqCst);
+            connection.ask(&delete).map(drop)
         })
     }
 
-    /// Deletes the batch list; what cannot be read goes to the dead list in the same moment.
-    fn acknowledge(&mut self, batch: &Batch, unreadable: &[&[u8]]) -> Result<(), Fault> {
-        let mut requests = Requests::default();
-        let mut delete = cmd("DEL");
-        delete.arg(&batch.key);
-        if unreadable.is_empty() {
-            requests.add(&delete);
-        } else {
-            let dead_list = self.shared.names.dead();
-            let mut push = cmd("LPUSH");
-            push.arg(&dead_list);
-            for item in unreadable {
-                push.arg(dead::Entry::now(NO_FIELD, item).encode());
-            }
-            requests.add(&cmd("MULTI")).add(&push);
-            requests
-                .add(cmd("LTRIM").arg(&dead_list).arg(0).arg(dead::KEPT - 1))
-                .add(&delete)
-                .add(&cmd("EXEC"));
-        }
-        let answers = self.list.again(|connection| {
-            batch.ordered.fetch_add(1, SeqCst);
-            connection.demand_all(&requests)
-        })?;
-        if !unreadable.is_empty() {
-            self.tell_dead(unreadable, &answers);
-        }
-        Ok(())
-    }
-
-    fn tell_dead(&self, unreadable: &[&[u8]], answers: &[Value]) {
-        self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
+    /// Cut off in between, it is done again: better twice on the dead list than lost.
+    fn bury(&mut self, unreadable: &[&[u8]]) -> Result<(), Fault> {
+        let dead_list = self.shared.names.dead();
+        let mut push = cmd("LPUSH");
+        push.arg(&dead_list);
         for item in unreadable {
-            log::warn!("{}: put on the dead list, {NO_FIELD}: \"{}\"", super::NAME, item.escape_ascii());
+            push.arg(dead::Entry::now(NO_FIELD, item).encode());
         }
-        let length = match answers.last() {
-            Some(Value::Array(done)) => match done.first() {
-                Some(Value::Int(length)) => u64::try_from(*length).unwrap_or(0),
-                _ => 0,
-            },
-            _ => 0,
-        };
-        if length > dead::KEPT {
-            let dropped = length - dead::KEPT;
+        let mut requests = Requests::default();
+        requests.add(&push).add(cmd("LTRIM").arg(&dead_list).arg(0).arg(dead::KEPT - 1));
+        let answers = self.list.doing("bury").again(|connection| connection.demand_all(&requests))?;
+        self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
+        let first = unreadable.first().copied().unwrap_or_default();
+        let shown = first.get(..SHOWN).unwrap_or(first).escape_ascii();
+        log::warn!(
+            "{}: {} items put on the dead list, {NO_FIELD}; the first is \"{shown}\"",
+            super::NAME,
+            unreadable.len()
+        );
+        if let Some(Value::Int(length)) = answers.first()
+            && let Some(dropped) =
+                u64::try_from(*length).unwrap_or(0).checked_sub(dead::KEPT).filter(|count| *count > 0)
+        {
             log::error!("{}: the dead list is full: its {dropped} oldest items were dropped", super::NAME);
         }
+        Ok(())
     }
 }
 
