@@ -24,6 +24,7 @@ mod outages;
 mod own_commits;
 mod queue;
 mod queue_kill9;
+mod queue_refusals;
 mod redis_outages;
 mod redis_servers;
 mod resets;

@@ -3,7 +3,7 @@
 
 use crate::support::daemon::{Daemon, Inv, run};
 use crate::support::produce::Produce;
-use crate::support::servers::kafka;
+use crate::support::servers::{Store, kafka};
 use crate::support::wait::seconds;
 use crate::support::{check, unique, wait};
 use rustix::process::Signal;
@@ -130,4 +130,49 @@ fn the_journal_can_be_read_and_told_to_forget() {
     daemon.stop();
     daemon.assert_whole(&[500, 500]);
     run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");
+}
+
+/// Each topic in a file of its own, with a journal of its own.
+#[test]
+fn a_file_for_each_topic() {
+    let kafka = kafka("3.9.1");
+    let (a, b) = (unique("topic-a"), unique("topic-b"));
+    for topic in [&a, &b] {
+        kafka.create(topic, 2);
+    }
+    let inv = Inv::log(&kafka, &format!("{a},{b}"), &unique("topics")).job("log_file['path']", "{topic}.log");
+    let mut daemon = Daemon::new(&inv);
+    for round in 1..=2u64 {
+        for topic in [&a, &b] {
+            let first = (round - 1) * 500;
+            Produce::seq(&kafka, topic, 1000).with("--partitions", 2).with("--first", first).run();
+        }
+        daemon.start();
+        for topic in [&a, &b] {
+            let file = daemon.dir.join(format!("{topic}.log"));
+            wait::until("all has landed", seconds(30), || {
+                std::fs::read(&file).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
+                    == round * 1000
+            });
+        }
+        // The second start goes on where the kill left it.
+        if round == 1 {
+            daemon.kill9();
+        } else {
+            daemon.stop();
+        }
+    }
+    for topic in [&a, &b] {
+        let file = daemon.dir.join(format!("{topic}.log"));
+        let report = check::files(&[1000, 1000], &[&file]).unwrap();
+        assert!(report.whole(), "{topic}: {report}");
+        let committed = kafka.committed(Store::Kafka, &group_of(&daemon), topic, 2);
+        assert_eq!(committed, [1000, 1000], "{topic}");
+    }
+}
+
+fn group_of(daemon: &Daemon) -> String {
+    let text = std::fs::read_to_string(daemon.dir.join("test.inv")).unwrap();
+    let line = text.lines().find(|line| line.contains("kafka['group']")).unwrap();
+    line.split('\'').nth(3).unwrap().to_string()
 }

@@ -1,0 +1,75 @@
+//! A server that carries out one command of many and refuses the next: no item may be
+//! between two lists then, and no password in what is said of it.
+
+use crate::support::daemon::Daemon;
+use crate::support::queue::{DEAD, INSTANCES, LIST, Queue, item};
+use crate::support::redis::{NEWEST, Redis, newest};
+use crate::support::wait::{millis, seconds};
+use redis_crate::{cmd, pipe};
+
+/// What a killed one left is taken over while the server takes no writes that need
+/// memory: renaming a list needs none, registering does.
+#[test]
+fn a_takeover_from_a_full_list_loses_nothing() {
+    for version in newest() {
+        let queue = Queue::up(&version, 200);
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        std::thread::sleep(seconds(1));
+        let items: Vec<String> = (0..50).map(item).collect();
+        let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";
+        // In one go, or it would be taken over before the server is full.
+        queue.list.run_all(
+            pipe()
+                .atomic()
+                .add_command(cmd("LPUSH").arg(orphan).arg(&items).clone())
+                .add_command(cmd("HSET").arg(INSTANCES).arg("deadbeef00000000").arg(4).clone())
+                .add_command(cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).clone()),
+        );
+        daemon.wait_log("OOM", seconds(20));
+        std::thread::sleep(seconds(7));
+        queue.list.set("maxmemory", "0");
+        for first in (50..200).step_by(10) {
+            queue.push(first..first + 10);
+            std::thread::sleep(millis(100));
+        }
+        queue.wait_done(&mut daemon, seconds(30));
+        daemon.stop();
+    }
+}
+
+/// What cannot be put on the dead list stays where it is.
+#[test]
+fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
+    for version in newest() {
+        let queue = Queue::up(&version, 10);
+        queue.list.ask::<String>(&["SET", DEAD, "somebody's"]);
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        queue.list.push(LIST, "x:");
+        daemon.wait_log("WRONGTYPE", seconds(10));
+        // Others are done meanwhile, and the log does not call it over for that.
+        queue.push(0..10);
+        std::thread::sleep(seconds(3));
+        assert_eq!(queue.batches().values().sum::<u64>(), 1, "the item is where it was");
+        assert_eq!(daemon.log_lines("; waiting").len(), 1, "said once: {}", daemon.log());
+        queue.list.ask::<u64>(&["DEL", DEAD]);
+        daemon.wait_log("back after", seconds(20));
+        queue.wait_done(&mut daemon, seconds(20));
+        assert_eq!(queue.list.len(DEAD), 1);
+        daemon.stop();
+    }
+}
+
+/// Old servers repeat a command that they do not know, word for word.
+#[test]
+fn a_server_that_does_not_know_auth_is_told_of_without_the_password() {
+    let list = Redis::new(NEWEST).line("rename-command AUTH \"\"").started();
+    let queue = Queue::on(list, Redis::up(NEWEST), 0);
+    let inv = queue.inv().set("redis_env_section", "redis_list['password']", "s3cr3t-and-more");
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    daemon.wait_log("; waiting", seconds(20));
+    assert!(daemon.log().contains("AUTH"), "{}", daemon.log());
+    assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
+}
