@@ -237,14 +237,14 @@ fn what_a_dead_one_elsewhere_held_is_taken_over_once_its_sign_of_life_is_gone() 
         let batch = |slot: u32| format!("pandad:queue:{LIST}:{elsewhere}:{slot}:batch");
         queue.list.ask::<u64>(&["HSET", INSTANCES, elsewhere, "3"]);
         let alive = format!("pandad:queue:{LIST}:{elsewhere}:alive");
-        // Of this boot and this number, but of another namespace of processes.
-        queue.list.ask::<String>(&["SET", &alive, "00000000000000000000000000000001 1 1", "PX", "6000"]);
-        let began = Instant::now();
         for user in 0..400 {
             queue.list.push(&batch(0), &item(user));
             queue.list.push(&batch(2), &item(user + 400));
         }
         queue.push(800..1000);
+        // Of this boot and this number, but of another namespace of processes.
+        queue.list.ask::<String>(&["SET", &alive, "00000000000000000000000000000001 1 1", "PX", "6000"]);
+        let began = Instant::now();
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start();
         wait::until("the list is done", seconds(10), || queue.fields_left() == 800 * 17);
