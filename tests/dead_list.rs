@@ -23,8 +23,8 @@ impl Case {
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
         for item in POISON {
-            queue.list.push(LIST, item);
             let len = queue.list.len(DEAD);
+            queue.list.push(LIST, item);
             wait::until("it is put aside", seconds(10), || queue.list.len(DEAD) == len + 1);
         }
         wait::until("the batch is acknowledged", seconds(10), || queue.batches().is_empty());

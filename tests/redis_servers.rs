@@ -5,12 +5,14 @@
 use crate::support::daemon::{Daemon, Inv, LISTENING};
 use crate::support::expiry::Expiry;
 use crate::support::produce::Produce;
-use crate::support::queue::{Queue, item};
+use crate::support::queue::{INSTANCES, Queue, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, shown, versions};
 use crate::support::servers::{Store, kafka};
 use crate::support::wait::{millis, seconds};
 use crate::support::{all, repository, wait};
+use redis_crate::cmd;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Passwords that a line of an .inv, a command and a log could all stumble over.
@@ -98,6 +100,50 @@ fn by_the_original(broker: &str, versions: [&str; 3]) {
     of_kafka.passed("2000 records");
     for line in tested {
         line.passed(format_args!("{USERS} users, three servers with passwords"));
+    }
+}
+
+/// One server for everything, as in the original's own installations: pandad's own keys expire there
+/// too, when one is killed, and are not taken for work.
+#[test]
+fn one_server_for_everything() {
+    for version in versions() {
+        let redis = Redis::up(&version);
+        let tested = redis.tested("list_to_hash", "one server for everything");
+        let inv = Inv::queue(&redis, &redis).and(Inv::expiry(&redis, &redis));
+        let mut daemon = Daemon::new(&inv.server("redis_ar", "hashes", "users.id"));
+        let pairs =
+            |users: Range<u64>| users.flat_map(|user| [field(user), "x".to_string()]).collect::<Vec<_>>();
+        redis.run::<String>(cmd("HMSET").arg("users.id").arg(pairs(0..1000)));
+        // What the field would be, were such a key taken for work.
+        for word in ["alive", "batch", "instances", "dead"] {
+            redis.ask::<u64>(&["HSET", "users.id", word, "stays"]);
+        }
+        let expire = |users: Range<u64>| {
+            for user in users {
+                redis.ask::<String>(&["SET", &item(user), "x", "PX", &fastrand::u64(1..300).to_string()]);
+            }
+        };
+        let left = || redis.ask::<u64>(&["HLEN", "users.id"]) - 4;
+        daemon.start_and_listen();
+        expire(0..500);
+        wait::until("the first are done", seconds(20), || left() == 500);
+        daemon.kill9();
+        let alive = redis.keys("pandad:*:alive");
+        assert_eq!(alive.len(), 1, "{alive:?}");
+        daemon.start_and_listen();
+        // It expires after ten seconds, and the server is made to notice.
+        wait::until("its sign of life is gone", seconds(15), || !redis.exists(&alive[0]));
+        expire(500..1000);
+        wait::until("all are done", seconds(20), || left() == 0);
+        daemon.stop();
+        let ended = daemon.log_lines("expired_to_list: ended");
+        assert!(ended[0].contains("keys 500,"), "{ended:?}");
+        assert_eq!(redis.ask::<u64>(&["HLEN", "users.id"]), 4, "a word became a field");
+        let mut keys = redis.keys("*");
+        keys.retain(|key| key != INSTANCES && key != "users.id");
+        assert_eq!(keys, [""; 0]);
+        tested.passed("1000 users, 1 kill");
     }
 }
 

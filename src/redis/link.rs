@@ -90,7 +90,7 @@ impl Link {
     ) -> Result<T, Fault> {
         let was_open = self.connection.is_some();
         match self.attempt(&mut work) {
-            Err(Trouble::Lost(_)) if was_open => {
+            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => {
                 let second = self.attempt(&mut work);
                 self.judge(second)
             }
@@ -109,7 +109,7 @@ impl Link {
     ) -> Result<T, Fault> {
         let was_open = self.connection.is_some();
         match self.attempt(&mut work) {
-            Err(Trouble::Lost(_)) if was_open => Err(Fault::Told),
+            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => Err(Fault::Told),
             done => self.judge(done),
         }
     }

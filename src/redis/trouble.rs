@@ -44,6 +44,7 @@ const REMEDIES: [(&str, &str); 17] = [
     ),
     ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
 ];
+const INTERRUPTED: &str = "interrupted while waiting for an answer";
 const TEXTS: [(&str, &str); 4] = [
     // Redis before 6, and a password where the server has none.
     ("invalid password", "the password is not the server's: set it in the .inv"),
@@ -59,6 +60,11 @@ impl Trouble {
     /// Whether it is the server's error of this code.
     pub fn is(&self, wanted: &str) -> bool {
         matches!(self, Trouble::Refused { code, .. } if code == wanted)
+    }
+
+    /// Whether only our own wait was cut short: by whoever stopped and continued us.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, Trouble::Lost(why) if why == INTERRUPTED)
     }
 
     /// Whether it is an error of the server whose text has this in it.
@@ -97,6 +103,9 @@ impl From<ServerError> for Trouble {
 
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
+        if was_interrupted(&error) {
+            return Trouble::Lost(INTERRUPTED.to_owned());
+        }
         if error.is_timeout() {
             return Trouble::Lost("no answer in time".to_owned());
         }
