@@ -34,6 +34,7 @@ fn once_down_and_once_up(daemon: &Daemon) {
 /// Beyond the limit the kernel sends XFSZ, which would end a process that did not know it.
 #[test]
 fn a_limit_on_the_size_of_files_is_waited_out() {
+    let tested = kafka("3.9.1").tested("a limit on the size of files");
     let (daemon, producing) = streaming("");
     let mut daemon = daemon.behind(vec!["prlimit".to_string(), "--fsize=700000:unlimited".to_string()]);
     daemon.start();
@@ -47,10 +48,12 @@ fn a_limit_on_the_size_of_files_is_waited_out() {
     producing.finish();
     daemon.finish(&[8000, 8000], seconds(60));
     once_down_and_once_up(&daemon);
+    tested.passed("waited out");
 }
 
 #[test]
 fn a_log_directory_that_is_gone_for_a_while_is_waited_for() {
+    let tested = kafka("3.9.1").tested("a log directory that is gone");
     let (mut daemon, producing) = streaming("logs/");
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
@@ -63,6 +66,7 @@ fn a_log_directory_that_is_gone_for_a_while_is_waited_for() {
     producing.finish();
     daemon.finish(&[8000, 8000], seconds(60));
     once_down_and_once_up(&daemon);
+    tested.passed("waited for");
 }
 
 #[test]

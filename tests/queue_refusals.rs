@@ -13,6 +13,7 @@ use redis_crate::{cmd, pipe};
 fn a_takeover_from_a_full_list_loses_nothing() {
     for version in newest() {
         let queue = Queue::up(&version, 200);
+        let tested = queue.list.tested("list_to_hash", "a takeover from a full list");
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
         std::thread::sleep(seconds(1));
@@ -35,6 +36,7 @@ fn a_takeover_from_a_full_list_loses_nothing() {
         }
         queue.wait_done(&mut daemon, seconds(30));
         daemon.stop();
+        tested.passed("200 items");
     }
 }
 
@@ -43,6 +45,7 @@ fn a_takeover_from_a_full_list_loses_nothing() {
 fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
     for version in newest() {
         let queue = Queue::up(&version, 10);
+        let tested = queue.list.tested("list_to_hash", "a dead list that is a string");
         queue.list.ask::<String>(&["SET", DEAD, "somebody's"]);
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
@@ -58,6 +61,7 @@ fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
         queue.wait_done(&mut daemon, seconds(20));
         assert_eq!(queue.list.len(DEAD), 1);
         daemon.stop();
+        tested.passed("11 items");
     }
 }
 

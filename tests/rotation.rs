@@ -24,6 +24,7 @@ fn streaming(records: u64, keys: &[(&str, &str)]) -> (Daemon, crate::support::pr
 
 #[test]
 fn by_size_compressed_and_the_oldest_go() {
+    let tested = kafka("3.9.1").tested("rotation by size, compressed");
     let keys = [
         ("log_file['rotate_size']", "64K"),
         ("log_file['rotate_gzip']", "yes"),
@@ -55,6 +56,7 @@ fn by_size_compressed_and_the_oldest_go() {
     let report = check::files(&[8000, 8000], &files).unwrap();
     assert!(report.whole(), "{report}");
     keeps_only_the_newest(daemon);
+    tested.passed("the oldest go");
 }
 
 /// The same directory with fewer to be kept.
@@ -87,6 +89,7 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
 /// As logrotate does it, again and again: move away, tell, and then the file is complete.
 #[test]
 fn moved_away_and_reopened() {
+    let tested = kafka("3.9.1").tested("moved away and reopened");
     let (mut daemon, producing) = streaming(12_000, &[]);
     let inv = daemon.dir.join("test.inv").display().to_string();
     daemon.start();
@@ -111,10 +114,12 @@ fn moved_away_and_reopened() {
     daemon.finish(&[6000, 6000], seconds(60));
     assert_eq!(daemon.files().len(), 7);
     run(&["reopen", &inv]).expect(0).says("nothing to do");
+    tested.passed("by command and by signal");
 }
 
 #[test]
 fn the_journal_can_be_read_and_told_to_forget() {
+    let tested = kafka("3.9.1").tested("pandad journal");
     let (mut daemon, producing) = streaming(1000, &[]);
     daemon.start();
     producing.finish();
@@ -130,11 +135,13 @@ fn the_journal_can_be_read_and_told_to_forget() {
     daemon.stop();
     daemon.assert_whole(&[500, 500]);
     run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");
+    tested.passed("read, and told to forget");
 }
 
 /// Each topic in a file of its own, with a journal of its own.
 #[test]
 fn a_file_for_each_topic() {
+    let tested = kafka("3.9.1").tested("a file for each topic");
     let kafka = kafka("3.9.1");
     let (a, b) = (unique("topic-a"), unique("topic-b"));
     for topic in [&a, &b] {
@@ -169,6 +176,7 @@ fn a_file_for_each_topic() {
         let committed = kafka.committed(Store::Kafka, &group_of(&daemon), topic, 2);
         assert_eq!(committed, [1000, 1000], "{topic}");
     }
+    tested.passed("2 topics");
 }
 
 fn group_of(daemon: &Daemon) -> String {
