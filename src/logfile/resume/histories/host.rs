@@ -78,6 +78,8 @@ pub(super) struct Run {
     held: [Option<i64>; PARTITIONS],
     /// The same, as far as this run's own commits were acknowledged with it.
     own: [Option<i64>; PARTITIONS],
+    /// What it may still hold with a claim of the present history.
+    claimed: [Option<i64>; PARTITIONS],
     /// What was ordered last: the value and its history.
     ordered: [Option<(i64, u64)>; PARTITIONS],
     /// The group is known to hold a token of the present history.
@@ -117,6 +119,7 @@ impl Run {
             landed: [None; PARTITIONS],
             held: [None; PARTITIONS],
             own: [None; PARTITIONS],
+            claimed: [None; PARTITIONS],
             ordered: [None; PARTITIONS],
             named: [false; PARTITIONS],
             request: None,
@@ -161,7 +164,8 @@ impl Host {
             run.own[partition] = None;
             run.named[partition] = false;
             let under_way = run.ordered[partition].map(|(value, _)| value);
-            for value in run.held[partition].take().into_iter().chain(under_way) {
+            let held = run.claimed[partition].take().or(run.held[partition].take());
+            for value in held.into_iter().chain(under_way) {
                 keep(&mut committed, value);
                 self.values[partition].push(value);
             }
@@ -186,9 +190,7 @@ impl Host {
             Some(token) if token.epoch == part.epoch => {
                 part.committed.clear();
                 run.named[partition] = !went_back;
-                if token.is_claim() {
-                    run.ordered[partition] = Some((value, token.epoch));
-                }
+                run.claimed[partition] = token.is_claim().then_some(value);
                 !token.is_claim()
             }
             _ => false,
@@ -240,6 +242,7 @@ impl Host {
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
                 run.held[*partition] = Some(*value);
                 run.own[*partition] = Some(*value);
+                run.claimed[*partition] = None;
                 run.named[*partition] = true;
             }
         }

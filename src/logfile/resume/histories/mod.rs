@@ -261,7 +261,7 @@ fn a_wrong_history_is_told_in_short() {
 fn the_ledger_keeps_these_books() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {
         let kind = Kind { mirrored: true, ..kind };
-        let many = many(kind, decide, seeds(200));
+        let many = many(kind, decide, seeds(300));
         println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
         let Some(seed) = many.wrong.first() else { continue };
         let story = told(kind, decide, *seed, |world| !world.oracle.violations.is_empty());
