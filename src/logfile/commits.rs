@@ -12,6 +12,8 @@ pub(super) struct Commits {
     acknowledged: HashMap<u32, i64>,
     /// The same, as far as this run's own commits were acknowledged with it.
     own: HashMap<u32, i64>,
+    /// What it may still hold with a claim of the present history.
+    claimed: HashMap<u32, i64>,
     /// Handed out last: the value and its history.
     ordered: HashMap<u32, (i64, u64)>,
     /// Whether what was handed out is still unanswered.
@@ -40,6 +42,11 @@ impl Commits {
         self.acknowledged.insert(index, value);
     }
 
+    /// The group holds this value with a claim of the present history.
+    pub(super) fn claimed(&mut self, index: u32, value: i64) {
+        self.claimed.insert(index, value);
+    }
+
     /// Whether the group is not known to hold this value.
     pub(super) fn lacks(&self, index: u32, value: i64) -> bool {
         self.acknowledged.get(&index) != Some(&value)
@@ -62,6 +69,7 @@ impl Commits {
         if !matches!(self.ordered.get(&index), Some((ordered, of)) if *ordered == value && *of != epoch) {
             self.acknowledged.insert(index, value);
             self.own.insert(index, value);
+            self.claimed.remove(&index);
         }
     }
 
@@ -70,6 +78,7 @@ impl Commits {
     pub(super) fn leave(&mut self, index: u32) -> Vec<i64> {
         self.own.remove(&index);
         let under_way = self.ordered.get(&index).map(|(value, _)| *value);
-        self.acknowledged.remove(&index).into_iter().chain(under_way).collect()
+        let held = self.claimed.remove(&index).or(self.acknowledged.remove(&index));
+        held.into_iter().chain(under_way).collect()
     }
 }

@@ -77,8 +77,8 @@ impl Ledger {
             Start::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             Start::Journal => {}
             Start::JournalWentBack => log::warn!(
-                "{partition}: the journal is behind offset {committed:?}, which it committed itself: an older \
-                 copy of it was put back; going on where the journal is"
+                "{partition}: the group's offset {committed:?} is one that this journal committed and does not \
+                 know of: an older copy of it was put back, or the commit came late; going on where the journal is"
             ),
             Start::Follow(position, epoch) => {
                 inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;

@@ -91,7 +91,11 @@ impl Positions {
             }
             Some(token) if token.epoch == state.epoch => {
                 kept.clear();
-                // A claim is replaced by our own token at once.
+                // A claim is replaced by our own token at once; until then it is what the
+                // group holds, should this history be left.
+                if token.is_claim() {
+                    self.commits.claimed(index, value);
+                }
                 !token.is_claim()
             }
             Some(_) => false,

@@ -3,7 +3,7 @@
 //! file is opened again, the source delivers from where that says, and in the end each
 //! record must be in the files once, in order, with nothing between them.
 
-mod sim;
+pub(super) mod sim;
 
 use std::io::Read;
 use std::path::Path;

@@ -16,7 +16,7 @@ use super::super::journal::FileId;
 
 /// What the disk pretends to do and does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(in crate::logfile) enum Lie {
     None,
     /// Names are never made durable.
     NamesNotSynced,
@@ -30,7 +30,7 @@ pub(super) enum End {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Sim {
+pub(in crate::logfile) struct Sim {
     world: Arc<Mutex<World>>,
 }
 
@@ -112,7 +112,7 @@ impl File {
 }
 
 impl Sim {
-    pub(super) fn new(lie: Lie) -> Self {
+    pub(in crate::logfile) fn new(lie: Lie) -> Self {
         let world = World {
             files: Vec::new(),
             names: BTreeMap::new(),
@@ -126,7 +126,7 @@ impl Sim {
     }
 
     /// Another disk that holds the same.
-    pub(super) fn copy(&self) -> Self {
+    pub(in crate::logfile) fn copy(&self) -> Self {
         Self { world: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
@@ -159,7 +159,7 @@ impl Sim {
     }
 
     /// Every file whose name begins like this, in the order of names.
-    pub(super) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    pub(in crate::logfile) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let world = self.lock();
         let named = |(path, number): (&PathBuf, &usize)| {
             (path.display().to_string(), world.files[*number].now.clone())

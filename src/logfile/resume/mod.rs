@@ -25,8 +25,9 @@ pub struct Known<'a> {
 pub enum Start {
     /// Go on where the journal is.
     Journal,
-    /// The journal is behind what it committed itself: an old copy of it and of its
-    /// file was put back. Go on where it is, loudly.
+    /// The group's offset is this journal's own, and the journal does not know of it: an
+    /// old copy of it and of its file was put back, or the commit came late. Go on where
+    /// the journal is, loudly.
     JournalWentBack,
     /// Go on at the group's offset, in the history that its token names.
     Follow(i64, u64),
@@ -44,18 +45,17 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
     };
     let values = known.map_or(&[][..], |known| known.committed);
     match (Token::naming(committed, metadata), known) {
-        (Some(token), Some(known)) if token.epoch == known.epoch => {
-            if committed <= known.position {
-                Start::Journal
-            } else if token.identity == identity {
-                Start::JournalWentBack
-            } else {
-                Start::Follow(committed, token.epoch)
-            }
+        // What this journal committed itself is no news to it, in whatever history: the commit
+        // came late, or the one that should have followed it did not come through, or an old
+        // copy of the journal was put back.
+        (Some(token), Some(known)) if token.identity == identity => {
+            let was_here = token.epoch == known.epoch && committed <= known.position;
+            if was_here || values.contains(&committed) { Start::Journal } else { Start::JournalWentBack }
         }
-        // A history of this journal's own that it has left since: the commit that should
-        // have said so did not come through.
-        (Some(token), Some(_)) if token.identity == identity && values.contains(&committed) => Start::Journal,
+        (Some(token), Some(known)) if token.epoch == known.epoch && committed <= known.position => {
+            Start::Journal
+        }
+        (Some(token), Some(known)) if token.epoch == known.epoch => Start::Follow(committed, token.epoch),
         // Where the journal is: nothing is gained by believing that it was put there by
         // this journal's own commit, and a second one to the same place would be missed.
         (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
@@ -73,6 +73,9 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
         (None, _) => Start::Moved(committed, None),
     }
 }
+
+#[cfg(test)]
+mod histories;
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +108,8 @@ mod tests {
             // The journal went on to another history, and its commit was lost.
             (known(&[90]), Some(90), token(SELF, 2, 90), Start::Journal),
             (known(&[90]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
-            (known(&[90]), Some(95), token(SELF, 2, 95), Start::Follow(95, 2)),
+            (known(&[90]), Some(95), token(SELF, 2, 95), Start::JournalWentBack),
+            (known(&[90]), Some(110), token(SELF, 2, 110), Start::JournalWentBack),
             // Set by somebody else, and claimed since.
             (known(&[]), Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
             (None, Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),

@@ -1,0 +1,295 @@
+//! One host of a simulated world: what its disk holds, and the books that its program
+//! keeps of it, which are those of the ledger in small.
+
+use super::oracle::Snapshot;
+use crate::record::Token;
+
+pub(super) const PARTITIONS: usize = 3;
+/// How many committed values the journal keeps of a partition.
+pub(super) const KEPT: usize = 8;
+/// How many older copies of a host's journal and file there are at most.
+pub(super) const COPIES: usize = 2;
+
+/// What a commit says beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commits {
+    /// Nothing, as in ZooKeeper: values are known again because the journal keeps them.
+    Values,
+    /// A token.
+    Tokens,
+    /// A token, and nothing is appended before the group holds one of the present history:
+    /// so it must be where several hosts share the group.
+    TokensFirst,
+}
+
+/// Records of one partition that landed together: [from, next).
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) id: u32,
+    pub(super) partition: usize,
+    pub(super) from: i64,
+    pub(super) next: i64,
+    /// Which reading of the log it belongs to; for the oracle.
+    pub(super) pass: usize,
+    /// Its partition was placed elsewhere before it settled.
+    pub(super) void: bool,
+}
+
+/// What the journal knows of a partition.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) position: i64,
+    pub(super) epoch: u64,
+    pub(super) committed: Vec<i64>,
+}
+
+/// What outlives the program, as far as it is durable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk {
+    pub(super) parts: [Option<Part>; PARTITIONS],
+    pub(super) file: Vec<Stretch>,
+}
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) identity: u128,
+    pub(super) disk: Disk,
+    /// Written, each with its range in the journal, and perhaps not durable.
+    pub(super) recent: Vec<Vec<Stretch>>,
+    pub(super) run: Option<Run>,
+    /// It has run, so there is a journal.
+    pub(super) begun: bool,
+    pub(super) copies: Vec<(Disk, Snapshot)>,
+    /// The number of the last request that it knows to have been carried out.
+    pub(super) answered: u32,
+    /// The number that was due when an older copy was put back.
+    pub(super) restored: u32,
+    /// Values that the group had from this host without a token, or that it found there.
+    pub(super) values: [Vec<i64>; PARTITIONS],
+}
+
+/// What a running program keeps in memory.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) commits: Commits,
+    /// The next offset to land, of assigned partitions.
+    pub(super) landed: [Option<i64>; PARTITIONS],
+    /// What the group is known to hold of the present history.
+    held: [Option<i64>; PARTITIONS],
+    /// The same, as far as this run's own commits were acknowledged with it.
+    own: [Option<i64>; PARTITIONS],
+    /// What it may still hold with a claim of the present history.
+    claimed: [Option<i64>; PARTITIONS],
+    /// What was ordered last: the value and its history.
+    ordered: [Option<(i64, u64)>; PARTITIONS],
+    /// The group is known to hold a token of the present history.
+    named: [bool; PARTITIONS],
+    pub(super) request: Option<Request>,
+}
+
+/// A commit.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) host: usize,
+    pub(super) number: u32,
+    pub(super) generation: u32,
+    pub(super) offsets: Vec<Offset>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Offset {
+    pub(super) partition: usize,
+    pub(super) value: i64,
+    pub(super) metadata: String,
+}
+
+impl Run {
+    /// Where the group holds a token of the present history, kept values have served.
+    fn forget(&self, disk: &mut Disk) {
+        for (part, own) in disk.parts.iter_mut().zip(self.own) {
+            if let (Some(part), true) = (part, own.is_some() && self.commits != Commits::Values) {
+                part.committed.clear();
+            }
+        }
+    }
+
+    pub(super) fn new(commits: Commits) -> Self {
+        Self {
+            commits,
+            landed: [None; PARTITIONS],
+            held: [None; PARTITIONS],
+            own: [None; PARTITIONS],
+            claimed: [None; PARTITIONS],
+            ordered: [None; PARTITIONS],
+            named: [false; PARTITIONS],
+            request: None,
+        }
+    }
+}
+
+impl Host {
+    pub(super) fn new(number: usize) -> Self {
+        Self {
+            identity: number as u128 + 1,
+            disk: Disk::default(),
+            recent: Vec::new(),
+            run: None,
+            begun: false,
+            copies: Vec::new(),
+            answered: 0,
+            restored: 0,
+            values: Default::default(),
+        }
+    }
+
+    /// What its file holds of a partition.
+    pub(super) fn stretches(&self, partition: usize) -> Vec<&Stretch> {
+        let all = self.disk.file.iter().chain(self.recent.iter().flatten());
+        all.filter(|stretch| stretch.partition == partition).collect()
+    }
+
+    /// Whether the partition is assigned to it, and records of it may be appended.
+    pub(super) fn may_land(&self, partition: usize) -> bool {
+        let Some(run) = &self.run else { return false };
+        let waits = run.commits == Commits::TokensFirst && !run.named[partition];
+        run.landed[partition].is_some() && !waits
+    }
+
+    /// The journal goes on elsewhere; durable at once.
+    pub(super) fn place(&mut self, partition: usize, position: i64, epoch: u64) {
+        let part = &mut self.disk.parts[partition];
+        let mut committed = part.take().map_or(Vec::new(), |part| part.committed);
+        if let Some(run) = &mut self.run {
+            // What the group may hold of the history that is left.
+            run.own[partition] = None;
+            run.named[partition] = false;
+            let under_way = run.ordered[partition].map(|(value, _)| value);
+            let held = run.claimed[partition].take().or(run.held[partition].take());
+            for value in held.into_iter().chain(under_way) {
+                keep(&mut committed, value);
+                self.values[partition].push(value);
+            }
+        }
+        *part = Some(Part { position, epoch, committed });
+        for stretch in self.recent.iter_mut().flatten().filter(|stretch| stretch.partition == partition) {
+            stretch.void = true;
+        }
+    }
+
+    /// The decision is durable: what the group holds is taken note of, and landing begins.
+    pub(super) fn begin(&mut self, partition: usize, held: Option<(i64, &str)>, went_back: bool) {
+        let (Some(run), Some(part)) = (&mut self.run, &mut self.disk.parts[partition]) else { return };
+        run.landed[partition] = Some(part.position);
+        let Some((value, metadata)) = held else { return };
+        let known = match Token::naming(value, metadata) {
+            _ if run.commits == Commits::Values => {
+                keep(&mut part.committed, value);
+                self.values[partition].push(value);
+                true
+            }
+            Some(token) if token.epoch == part.epoch => {
+                part.committed.clear();
+                run.named[partition] = !went_back;
+                run.claimed[partition] = token.is_claim().then_some(value);
+                !token.is_claim()
+            }
+            _ => false,
+        };
+        run.held[partition] = known.then_some(value);
+    }
+
+    /// What was written becomes durable, and what is to be committed is journalled, if no
+    /// commit is under way.
+    pub(super) fn mark(&mut self, host: usize, number: u32, generation: u32) {
+        let Some(run) = &mut self.run else { return };
+        self.disk.adopt(std::mem::take(&mut self.recent));
+        run.forget(&mut self.disk);
+        if run.request.is_some() {
+            return;
+        }
+        let mut offsets = Vec::new();
+        for (partition, part) in self.disk.parts.iter_mut().enumerate() {
+            let (Some(_), Some(part)) = (run.landed[partition], part) else { continue };
+            let Part { position: value, epoch, .. } = *part;
+            if run.held[partition] == Some(value) {
+                continue;
+            }
+            let metadata = if run.commits == Commits::Values {
+                if let Some(own) = run.own[partition] {
+                    part.committed = vec![own];
+                }
+                push_kept(&mut part.committed, value);
+                self.values[partition].push(value);
+                String::new()
+            } else {
+                Token { identity: self.identity, epoch, offset: value }.to_string()
+            };
+            run.ordered[partition] = Some((value, epoch));
+            offsets.push(Offset { partition, value, metadata });
+        }
+        if !offsets.is_empty() {
+            run.request = Some(Request { host, number, generation, offsets });
+        }
+    }
+
+    /// The group has answered that it holds what was ordered.
+    pub(super) fn acknowledge(&mut self, request: &Request) {
+        let Some(run) = &mut self.run else { return };
+        self.answered = self.answered.max(request.number);
+        for Offset { partition, value, .. } in &request.offsets {
+            let epoch = self.disk.parts[*partition].as_ref().map(|part| part.epoch);
+            // The history may have been left since.
+            if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
+                run.held[*partition] = Some(*value);
+                run.own[*partition] = Some(*value);
+                run.claimed[*partition] = None;
+                run.named[*partition] = true;
+            }
+        }
+        run.request = None;
+        run.forget(&mut self.disk);
+    }
+
+    /// The program is gone. Of what was written and not settled, `kept` ranges are left.
+    pub(super) fn die(&mut self, kept: u8) {
+        self.recent.truncate(usize::from(kept));
+        self.disk.adopt(std::mem::take(&mut self.recent));
+        self.run = None;
+    }
+
+    pub(super) fn copy(&mut self, snapshot: Snapshot) {
+        if self.copies.len() == COPIES {
+            self.copies.remove(0);
+        }
+        self.copies.push((self.disk.clone(), snapshot));
+    }
+}
+
+impl Disk {
+    /// The ranges are in the file and in the journal.
+    fn adopt(&mut self, ranges: Vec<Vec<Stretch>>) {
+        for stretch in ranges.into_iter().flatten() {
+            if let (false, Some(part)) = (stretch.void, &mut self.parts[stretch.partition]) {
+                part.position = stretch.next;
+            }
+            self.file.push(stretch);
+        }
+    }
+}
+
+fn keep(list: &mut Vec<i64>, value: i64) {
+    if list.last() != Some(&value) {
+        list.retain(|known| *known != value);
+        push_kept(list, value);
+    }
+}
+
+fn push_kept(list: &mut Vec<i64>, value: i64) {
+    if list.last() == Some(&value) {
+        return;
+    }
+    if list.len() >= KEPT {
+        list.remove(0);
+    }
+    list.push(value);
+}

@@ -1,0 +1,419 @@
+//! Knows what must be in the files, whatever the rule decides.
+//!
+//! Each reading of a partition's log from some place on is a pass: the first, and one for
+//! each reset that was honoured. Within a pass a file may hold no record twice, and the
+//! files together must leave none out. So a start that has no reset to honour must be at
+//! or behind the end of what its own file holds of the pass, and not beyond what all files
+//! hold of it without a gap. For a host alone that is one offset.
+
+use std::collections::BTreeMap;
+
+use super::host::{Commits, KEPT, PARTITIONS, Stretch};
+use super::world::{By, Entry, name};
+
+/// What is not promised: where the files may be wrong, or a reset is not honoured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Limit {
+    /// Several hosts: a position expired, and a host went on from a journal that had not
+    /// heard of the latest reset, or from nothing. Doubles.
+    Expired,
+    /// Several hosts: an older copy was put back, and a host went on where another had
+    /// come to since. Loses what the copy lacks.
+    RestoredAndPassed,
+    /// Several hosts: an older copy was put back that is in another history than the group.
+    /// Doubles.
+    RestoredInOtherHistory,
+    /// An older copy was put back that does not know the partition yet. Loses what it lacks.
+    RestoredUnknown,
+    /// A reset to exactly a value that the journal keeps, because the group had it without
+    /// a token, is not seen.
+    ResetToKeptValue,
+    /// Without tokens: an older copy was put back, and what had been committed since is taken
+    /// for a reset. Loses what the copy lacks.
+    RestoredWithoutToken,
+    /// Without tokens: a commit came so late that the journal keeps its value no more, and is
+    /// taken for a reset.
+    LateWithoutToken,
+    /// A claim came late, when another had been made, and is taken for that of a new reset.
+    LateClaim,
+    /// Without tokens, several hosts one after the other: what a host had not committed
+    /// when the next one took over is doubled when it comes back.
+    SeveralWithoutToken,
+}
+
+/// How often what happened.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) starts: u32,
+    pub(super) resets: u32,
+    pub(super) honoured: u32,
+    /// Resets that were gone before any start saw them.
+    pub(super) overwritten: u32,
+    pub(super) limits: BTreeMap<Limit, u32>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.starts += other.starts;
+        self.resets += other.resets;
+        self.honoured += other.honoured;
+        self.overwritten += other.overwritten;
+        for (limit, times) in &other.limits {
+            *self.limits.entry(*limit).or_default() += times;
+        }
+    }
+}
+
+/// A start, as the rule decided it.
+#[derive(Debug)]
+pub(super) struct Started<'a> {
+    pub(super) host: usize,
+    pub(super) partition: usize,
+    pub(super) entry: Option<&'a Entry>,
+    pub(super) position: i64,
+    pub(super) epoch: u64,
+    /// Whether the journal knew the partition.
+    pub(super) known: bool,
+    /// Values that the group had from this host without a token, or that it found there.
+    pub(super) seen: &'a [i64],
+    /// The number of its last request that it knew to have been carried out.
+    pub(super) answered: u32,
+    /// The number that was due when an older copy was put back.
+    pub(super) restored: u32,
+}
+
+impl Started<'_> {
+    /// The host whose commit the group holds.
+    fn author(&self) -> Option<usize> {
+        self.entry.and_then(|entry| match entry.by {
+            By::Host { host, .. } => Some(host),
+            By::Operator { .. } => None,
+        })
+    }
+
+    /// The limit that a commit without a token may have met.
+    fn without_token(&self) -> Option<Limit> {
+        let entry = self.entry?;
+        let Entry { offset, by: By::Host { number, claim, .. }, .. } = entry else { return None };
+        let kept = self.seen.iter().rev().take(KEPT).any(|value| value == offset);
+        if !entry.is_bare() {
+            None
+        } else if *claim {
+            Some(Limit::LateClaim)
+        } else if *number < self.restored {
+            Some(Limit::RestoredWithoutToken)
+        } else {
+            (*number < self.answered || !kept).then_some(Limit::LateWithoutToken)
+        }
+    }
+}
+
+/// What is known of one partition.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    /// Where each pass began.
+    passes: Vec<i64>,
+    now: Option<usize>,
+    /// The first pass of the log as it is; those before it are of one that is gone.
+    first: usize,
+    /// The history that the last start was in.
+    epoch: Option<u64>,
+    /// Where the resets that were honoured went.
+    honoured: Vec<i64>,
+    /// What they skipped.
+    skipped: Vec<(i64, i64)>,
+    /// The group's offset was there and expired.
+    expired: bool,
+    /// A limit was met that spoils everything up to the next reset.
+    spoiled: Option<Limit>,
+    /// A limit was met that makes passes which are no reset's.
+    crooked: bool,
+    /// A limit was met that loses records.
+    loses: bool,
+    ghosts: Vec<Ghost>,
+}
+
+/// What was in a file that an older copy was put in place of.
+#[derive(Debug, Clone)]
+struct Ghost {
+    host: usize,
+    stretch: Stretch,
+    /// A start went on beyond it.
+    passed: bool,
+}
+
+/// What belongs to a copy of a host's journal and file, if the host is alone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    parts: [Part; PARTITIONS],
+    /// The numbers of the resets that a start has gone by.
+    heard: Vec<u32>,
+}
+
+impl Snapshot {
+    pub(super) fn heard(&self, number: u32) -> bool {
+        self.heard.contains(&number)
+    }
+}
+
+pub(super) struct Oracle {
+    hosts: usize,
+    commits: Commits,
+    now: Snapshot,
+    /// What a host's first start may meet since an older copy was put back.
+    back: Vec<[Option<Limit>; PARTITIONS]>,
+    pub(super) tally: Tally,
+    pub(super) violations: Vec<String>,
+}
+
+impl Oracle {
+    pub(super) fn new(hosts: usize, commits: Commits) -> Self {
+        Self {
+            hosts,
+            commits,
+            now: Snapshot::default(),
+            back: vec![[None; PARTITIONS]; hosts],
+            tally: Tally::default(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// The pass that what lands now belongs to.
+    pub(super) fn pass(&self, partition: usize) -> usize {
+        self.now.parts[partition].now.unwrap()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.now.clone()
+    }
+
+    /// The group's offset is set, or gone.
+    pub(super) fn expired(&mut self, partition: usize, gone: bool) {
+        self.now.parts[partition].expired = gone;
+    }
+
+    /// A start. True if it is the first after a reset.
+    pub(super) fn started(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>) -> bool {
+        self.tally.starts += 1;
+        let part = &mut self.now.parts[start.partition];
+        let other_history = part.epoch.replace(start.epoch) != Some(start.epoch);
+        let Some(Entry { offset, by: By::Operator { number, honoured: false }, .. }) = start.entry else {
+            self.judge(files, start, other_history);
+            return false;
+        };
+        self.now.heard.push(*number);
+        if start.position == *offset {
+            self.tally.honoured += 1;
+            let end = part.now.map_or(0, |pass| part.reach(files, pass, |ghost| ghost.passed));
+            part.honoured.push(*offset);
+            part.skipped.push((end, *offset));
+            part.spoiled = None;
+            part.begin(*offset);
+            self.back.iter_mut().for_each(|of| of[start.partition] = None);
+            return true;
+        }
+        if start.seen.contains(offset) {
+            self.meet(Limit::ResetToKeptValue);
+        } else {
+            self.violate(start, format!("the reset to {offset} was not honoured"));
+        }
+        self.judge(files, start, other_history);
+        true
+    }
+
+    /// A start that goes by no reset.
+    fn judge(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>, other_history: bool) {
+        let Started { host, partition, position, .. } = *start;
+        let several = self.hosts > 1;
+        let back = self.back[host][partition].take();
+        let part = &mut self.now.parts[partition];
+        // Nobody has read it: at its first record.
+        let (mut low, mut high) = (0, 0);
+        if let Some(pass) = part.now {
+            let own = files[host].iter().filter(|stretch| stretch.pass == pass);
+            low = own.map(|stretch| stretch.next).max().unwrap_or(part.passes[pass]);
+            high = part.reach(files, pass, |ghost| ghost.passed);
+        }
+        // Whatever the offset, in a history that the group is not in.
+        let strays = if start.entry.is_none() && part.expired {
+            Some(Limit::Expired)
+        } else {
+            back.filter(|limit| *limit == Limit::RestoredInOtherHistory)
+        };
+        part.spoiled = part.spoiled.or(strays.filter(|_| several && other_history));
+        if (low..=high).contains(&position) {
+            if part.now.is_none() {
+                part.begin(position);
+            }
+            return;
+        }
+        if part.spoiled.is_none() && several && position > high && part.passes_ghosts(files, start) {
+            self.meet(Limit::RestoredAndPassed);
+            return;
+        }
+        let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known);
+        let limit = if part.spoiled.is_some() || unknown.is_some() {
+            part.spoiled.or(unknown)
+        } else if several && self.commits == Commits::Values {
+            Some(Limit::SeveralWithoutToken)
+        } else {
+            start.without_token()
+        };
+        part.crooked = true;
+        part.begin(position);
+        let Some(limit) = limit else {
+            let why = if position < low {
+                "its file has records from there on"
+            } else {
+                "records before it are in no file"
+            };
+            return self.violate(start, format!("must start in [{low}, {high}]: {why}"));
+        };
+        part.loses |= matches!(
+            limit,
+            Limit::RestoredUnknown | Limit::RestoredWithoutToken | Limit::LateWithoutToken | Limit::LateClaim
+        );
+        if several && self.commits != Commits::Values {
+            part.spoiled = Some(limit);
+        }
+        self.meet(limit);
+    }
+
+    /// An older copy of a host's journal and file is put back, with its histories; `gone`
+    /// is what the file held and holds no more.
+    pub(super) fn restored(
+        &mut self,
+        host: usize,
+        gone: Vec<Stretch>,
+        then: &Snapshot,
+        epochs: [Option<u64>; PARTITIONS],
+    ) {
+        for ((part, then), (back, epoch)) in
+            self.now.parts.iter_mut().zip(&then.parts).zip(self.back[host].iter_mut().zip(epochs))
+        {
+            *back = if epoch.is_none() {
+                Some(Limit::RestoredUnknown)
+            } else {
+                (self.hosts > 1 && epoch != part.epoch).then_some(Limit::RestoredInOtherHistory)
+            };
+            if self.hosts == 1 {
+                // Things are as they were then, but for what passes there were.
+                let Part { now, honoured, skipped, epoch, .. } = then.clone();
+                *part = Part { now, honoured, skipped, epoch, ..std::mem::take(part) };
+            }
+        }
+        if self.hosts == 1 {
+            self.now.heard.clone_from(&then.heard);
+        }
+        for stretch in gone {
+            self.now.parts[stretch.partition].ghosts.push(Ghost { host, stretch, passed: false });
+        }
+    }
+
+    /// The topic is another one of the same name, to be read from its first record.
+    pub(super) fn made_anew(&mut self, partition: usize, epoch: u64) {
+        let Part { passes, expired, .. } = std::mem::take(&mut self.now.parts[partition]);
+        let part = &mut self.now.parts[partition];
+        *part = Part { first: passes.len(), passes, expired, epoch: Some(epoch), ..Part::default() };
+        part.begin(0);
+    }
+
+    fn meet(&mut self, limit: Limit) {
+        *self.tally.limits.entry(limit).or_default() += 1;
+    }
+
+    fn violate(&mut self, start: &Started<'_>, what: String) {
+        let Started { host, partition, position, .. } = start;
+        self.violations.push(format!("{}/p{partition} started at {position}: {what}", name(*host)));
+    }
+
+    /// Judges the files themselves, whatever starts there were.
+    pub(super) fn faults(&self, files: &[Vec<&Stretch>], partition: usize) -> Vec<String> {
+        let part = &self.now.parts[partition];
+        let mut faults = Vec::new();
+        let of_log = |stretch: &&Stretch| stretch.pass >= part.first;
+        let files: Vec<Vec<&Stretch>> =
+            files.iter().map(|file| file.iter().copied().filter(of_log).collect()).collect();
+        let end = files.iter().flatten().map(|stretch| stretch.next).max().unwrap_or(0);
+        let passes = part.first..part.passes.len();
+        let passes: Vec<_> =
+            passes.map(|pass| part.passes[pass]..part.reach(&files, pass, |_| self.hosts > 1)).collect();
+        for (host, file) in files.iter().enumerate().filter(|_| !part.crooked) {
+            let at = format!("{}/p{partition}", name(host));
+            for offset in 0..end {
+                let times =
+                    file.iter().filter(|stretch| (stretch.from..stretch.next).contains(&offset)).count();
+                if times > passes.iter().filter(|pass| pass.contains(&offset)).count() {
+                    faults.push(format!("{at}: the file has {offset} {times} times"));
+                    break;
+                }
+            }
+            if self.hosts == 1 {
+                faults.extend(jump(file, &part.honoured).map(|what| format!("{at}: {what}")));
+            }
+        }
+        let ghosts = part.ghosts.iter().filter(|_| self.hosts > 1).map(|ghost| &ghost.stretch);
+        let held: Vec<_> = files.iter().flatten().copied().chain(ghosts).collect();
+        let is_held = |offset: i64| held.iter().any(|stretch| (stretch.from..stretch.next).contains(&offset));
+        let is_skipped =
+            |offset: i64| part.skipped.iter().any(|(from, next)| (*from..*next).contains(&offset));
+        let missing = (0..end).find(|offset| !is_held(*offset) && !is_skipped(*offset));
+        if let (Some(offset), false) = (missing, part.loses) {
+            faults.push(format!("p{partition}: {offset} is in no file"));
+        }
+        faults
+    }
+}
+
+impl Part {
+    fn begin(&mut self, position: i64) {
+        self.passes.push(position);
+        self.now = Some(self.passes.len() - 1);
+    }
+
+    /// Up to where the files hold a pass without a gap, with the ghosts that count.
+    fn reach(&self, files: &[Vec<&Stretch>], pass: usize, counts: impl Fn(&Ghost) -> bool) -> i64 {
+        let ghosts = self.ghosts.iter().filter(|ghost| counts(ghost)).map(|ghost| &ghost.stretch);
+        let held = files.iter().flatten().copied().chain(ghosts).filter(|stretch| stretch.pass == pass);
+        let mut held: Vec<(i64, i64)> = held.map(|stretch| (stretch.from, stretch.next)).collect();
+        held.sort_unstable();
+        let mut end = self.passes[pass];
+        for (from, next) in held {
+            if from > end {
+                break;
+            }
+            end = end.max(next);
+        }
+        end
+    }
+
+    /// Whether all that is missing before the start was in a file that an older copy was put
+    /// in place of, and it is not that file's own host going by its own commit.
+    fn passes_ghosts(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>) -> bool {
+        let Some(pass) = self.now else { return false };
+        let counts = |ghost: &Ghost| {
+            ghost.passed || ghost.host != start.host || start.author().is_some_and(|host| host != ghost.host)
+        };
+        let passes = self.reach(files, pass, counts) >= start.position;
+        for ghost in self.ghosts.iter_mut().filter(|ghost| passes && ghost.stretch.pass == pass) {
+            ghost.passed |= ghost.host != start.host || start.author().is_some_and(|host| host != ghost.host);
+        }
+        passes
+    }
+}
+
+/// A lone host's file goes on where it was, but for the resets, in their order.
+fn jump(file: &[&Stretch], honoured: &[i64]) -> Option<String> {
+    let mut next = 0;
+    let mut resets = honoured.iter();
+    for stretch in file {
+        while stretch.from != next {
+            let Some(reset) = resets.next() else {
+                return Some(format!("{} follows where {next} is due", stretch.from));
+            };
+            next = *reset;
+        }
+        next = stretch.next;
+    }
+    None
+}
