@@ -11,6 +11,7 @@
 )]
 
 mod command_line;
+mod coordinator;
 mod damage;
 mod dead_list;
 mod delivers;

@@ -3,6 +3,7 @@
 //! checker.
 
 pub mod check;
+pub mod cluster;
 pub mod daemon;
 pub mod disk;
 pub mod expiry;

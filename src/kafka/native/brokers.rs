@@ -58,6 +58,15 @@ impl Brokers {
         }
     }
 
+    /// The broker did not answer: one that hangs would be waited for again and again.
+    /// Until all others have been tried it is not.
+    pub fn shun(&mut self, address: &Address) {
+        self.any.take_if(|any| any.address() == address);
+        if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
+            self.next = self.next.wrapping_add(1);
+        }
+    }
+
     /// Asks the broker that answered last, or else the bootstrap brokers in turn.
     ///
     /// # Errors
@@ -65,8 +74,12 @@ impl Brokers {
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let mut last = Fault::Wait("no broker is configured".to_owned());
         if let Some(connection) = self.any.take().filter(is_fresh) {
+            let address = connection.address().clone();
             match self.ask_on(connection, request) {
-                Err(fault @ Fault::Wait(_)) => last = fault,
+                Err(fault @ Fault::Wait(_)) => {
+                    self.shun(&address);
+                    last = fault;
+                }
                 answer => return answer,
             }
         }
@@ -78,7 +91,7 @@ impl Brokers {
             };
             match answer {
                 Err(fault @ Fault::Wait(_)) => {
-                    self.next = self.next.wrapping_add(1);
+                    self.shun(&address);
                     last = fault;
                 }
                 answer => return answer,

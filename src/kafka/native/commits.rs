@@ -155,8 +155,13 @@ impl Commits {
                     }
                     return Ok(answer);
                 }
-                Err(Fault::Wait(_)) if is_used && again => again = false,
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    brokers.shun(connection.address());
+                    if !(is_used && again && matches!(fault, Fault::Wait(_))) {
+                        return Err(fault);
+                    }
+                    again = false;
+                }
             }
         }
     }

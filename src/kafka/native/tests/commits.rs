@@ -269,3 +269,35 @@ fn a_coordinator_that_closes_at_once_is_a_wait() {
     assert!(matches!(&fault, Fault::Wait(why) if why.contains("closed")), "{fault}");
     assert_eq!(keys(&broker), [FIND, COMMIT]);
 }
+
+/// A coordinator that hangs is also the broker that would be asked for another one: it
+/// is waited for once.
+#[test]
+fn a_coordinator_that_hangs_is_waited_for_once() {
+    let new = Scripted::new(|asked| match asked.key {
+        API_VERSIONS => speaks_as_4_1(),
+        _ => answer_commit(asked, |_| 0),
+    });
+    let (hangs, to) = (Arc::new(AtomicBool::new(false)), new.address.clone());
+    let own: Arc<Mutex<Option<Address>>> = Arc::default();
+    let (known, has_hung) = (Arc::clone(&own), Arc::clone(&hangs));
+    let old = Scripted::new(move |asked| match asked.key {
+        _ if has_hung.load(SeqCst) => Reply::Silence,
+        API_VERSIONS => speaks_as_4_1(),
+        FIND => at(asked, known.lock().unwrap().as_ref().unwrap()),
+        _ => answer_commit(asked, |_| 0),
+    });
+    *own.lock().unwrap() = Some(old.address.clone());
+    let other = Scripted::new(move |asked| match asked.key {
+        API_VERSIONS => speaks_as_4_1(),
+        _ => at(asked, &to),
+    });
+    let mut brokers = Brokers::new(&[old.host(), other.host()], "c", limits());
+    let mut commits = Commits::new("g");
+    commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+    hangs.store(true, SeqCst);
+    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 2)]).unwrap();
+    assert_eq!(answers[0].1, Ok(()));
+    assert_eq!(keys(&old), [FIND, COMMIT, COMMIT], "it is not asked for another one");
+    assert_eq!((keys(&other), keys(&new)), (vec![FIND], vec![COMMIT]));
+}

@@ -137,7 +137,8 @@ fn the_time_limit_is_that_of_the_whole_answer() {
         let began = Instant::now();
         refused(&broker);
         let took = began.elapsed();
-        assert!(took >= limits().answer && took < limits().answer * 2, "{took:?}");
+        // All of the slow one would take ten seconds.
+        assert!(took >= limits().answer && took < limits().answer * 8, "{took:?}");
     }
 }
 

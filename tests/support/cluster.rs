@@ -1,0 +1,83 @@
+//! Several brokers of a test's own, which it may kill and hang one by one.
+
+use super::{directory, repository};
+use std::path::PathBuf;
+use std::process::Command;
+
+pub struct Cluster {
+    pub version: String,
+    /// By number, from 1 on: `addresses[0]` is that of broker 1.
+    pub addresses: Vec<String>,
+    state: PathBuf,
+}
+
+impl Cluster {
+    /// Brings up so many brokers; they are gone with this value.
+    #[track_caller]
+    pub fn up(version: &str, brokers: usize) -> Cluster {
+        let state = directory("cluster");
+        let mut cluster = Cluster { version: version.to_owned(), addresses: Vec::new(), state };
+        cluster.script(&["up", &format!("kafka-{version}x{brokers}")]);
+        let port = |number| {
+            let file = cluster.state.join(format!("kafka-{version}/{number}/port"));
+            std::fs::read_to_string(file).unwrap()
+        };
+        cluster.addresses =
+            (1..=brokers).map(|number| format!("127.0.0.1:{}", port(number).trim())).collect();
+        cluster
+    }
+
+    /// The number of the broker that listens there.
+    #[track_caller]
+    pub fn number(&self, address: &str) -> usize {
+        let found = self.addresses.iter().position(|one| one == address);
+        found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
+    }
+
+    /// KILL, as when its machine dies.
+    pub fn kill(&self, number: usize) {
+        self.on("kill", number);
+    }
+
+    /// STOP: it holds its connections and answers nothing.
+    pub fn hang(&self, number: usize) {
+        self.on("pause", number);
+    }
+
+    /// It goes on after [`Self::hang`].
+    pub fn go_on(&self, number: usize) {
+        self.on("resume", number);
+    }
+
+    /// It is up again after [`Self::kill`].
+    pub fn start(&self, number: usize) {
+        self.on("start", number);
+    }
+
+    #[track_caller]
+    pub fn create(&self, topic: &str, partitions: usize) {
+        let (set, count) = (format!("kafka-{}", self.version), partitions.to_string());
+        self.script(&["topic", &set, "create", topic, &count, "--replication-factor", "3"]);
+    }
+
+    #[track_caller]
+    fn on(&self, what: &str, number: usize) {
+        self.script(&[what, &format!("kafka-{}/{number}", self.version)]);
+    }
+
+    #[track_caller]
+    fn script(&self, args: &[&str]) {
+        let mut command = Command::new(repository("scripts/servers"));
+        let output = command.args(args).env("PANDAD_STATE", &self.state).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "scripts/servers {args:?}: {}\n{said}", output.status);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut down = Command::new(repository("scripts/servers"));
+        let _ = down.arg("down").env("PANDAD_STATE", &self.state).output();
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
