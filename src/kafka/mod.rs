@@ -24,8 +24,6 @@ use crate::error::Fault;
 use crate::record::{Beside, Commit, Record, TopicPartition};
 
 pub use alone::{Alone, Storage};
-// The name by which the job still asks for it.
-pub use alone::Alone as CratePlace;
 pub use crate_fetch::CrateFetch;
 
 /// Where to find the cluster, and what is expected of it.

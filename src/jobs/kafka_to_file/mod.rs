@@ -17,7 +17,7 @@ use files::{Ledgers, OpenFile, Which};
 
 use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::{Cluster, CrateFetch, CratePlace, Storage};
+use crate::kafka::{Alone, Cluster, CrateFetch, Storage};
 use crate::logfile::{self, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
 use crate::report::{Counters, Shown};
@@ -71,13 +71,13 @@ impl KafkaToFile {
         }
     }
 
-    fn place(&self) -> Result<CratePlace, Fault> {
+    fn place(&self) -> Result<Alone, Fault> {
         let kafka = &self.section.kafka;
         let storage = match kafka.offsets {
             Offsets::Kafka => Storage::Kafka,
             Offsets::ZooKeeper => Storage::ZooKeeper,
         };
-        CratePlace::new(self.cluster(), &kafka.group, &kafka.topics, storage)
+        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage)
     }
 }
 
