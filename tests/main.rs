@@ -18,6 +18,7 @@ mod delivers;
 mod disk_faults;
 mod expired;
 mod full_disk;
+mod group_members;
 mod kill9;
 mod made_anew;
 mod original_format;

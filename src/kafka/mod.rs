@@ -13,6 +13,8 @@ mod crate_read;
 mod crate_reply;
 mod crate_thread;
 mod crate_turn;
+pub mod group;
+mod held;
 pub mod native;
 mod own_group;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use crate::record::{Beside, Commit, Record, TopicPartition};
 
 pub use alone::{Alone, Storage};
 pub use crate_fetch::CrateFetch;
+pub use group::Lease;
 
 /// Where to find the cluster, and what is expected of it.
 #[derive(Debug, Clone)]
@@ -139,6 +142,16 @@ pub enum PlaceEvent {
     Committed(Vec<(TopicPartition, i64)>),
     /// The group cannot be reached or refuses; it is tried again.
     Trouble(String),
+    /// All partitions are to be let go, until then at most: stop reading, let what is in
+    /// hand land and settle, commit, then call [`Place::released`]. What is ours
+    /// afterwards comes with [`PlaceEvent::Assigned`].
+    Revoked(Instant),
+    /// No partition is ours any more: drop what is in hand and has not landed, settle
+    /// what has, then call [`Place::released`].
+    Lost,
+    /// The coordinator knows this member by that name; whoever gives it after a restart
+    /// is the same member.
+    Named(String),
 }
 
 /// The group: which partitions are ours, and their committed offsets.
@@ -155,6 +168,18 @@ pub trait Place: Send {
 
     /// Waits for a commit under way until `until` at most, then takes leave.
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
+
+    /// Nothing of what was ours is in hand any more: see [`PlaceEvent::Revoked`].
+    fn released(&mut self) {}
+
+    /// As long as it holds, nobody else can have what is ours.
+    fn lease(&self) -> Lease {
+        Lease::for_ever()
+    }
+
+    /// What is ours is free for others from now on; waits until `until` at most for the
+    /// group to hear of it.
+    fn depart(&mut self, _until: Instant) {}
 }
 
 /// Calls `each` for every record of a payload, in order.

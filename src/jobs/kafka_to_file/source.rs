@@ -93,6 +93,8 @@ impl Records {
                     return Ok(());
                 }
                 PlaceEvent::Reached => self.group.up("back"),
+                PlaceEvent::Revoked(_) | PlaceEvent::Lost => self.place.released(),
+                PlaceEvent::Named(_) => {}
                 PlaceEvent::Assigned(assigned) => {
                     self.group.up("back");
                     self.assign(&assigned)?;

@@ -90,6 +90,7 @@ impl Code {
             56 => "KAFKA_STORAGE_ERROR",
             69 => "GROUP_ID_NOT_FOUND",
             79 => "MEMBER_ID_REQUIRED",
+            81 => "GROUP_MAX_SIZE_REACHED",
             82 => "FENCED_INSTANCE_ID",
             88 => "UNSTABLE_OFFSET_COMMIT",
             89 => "THROTTLING_QUOTA_EXCEEDED",

@@ -41,6 +41,9 @@ impl Default for Limits {
 /// Room for an answer is made in steps of this many bytes, as it comes in.
 const STEP: usize = 64 * 1024;
 
+/// How often a wait for a late answer is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Where a broker is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
@@ -166,6 +169,29 @@ impl Connection {
         })
     }
 
+    /// As [`Self::ask`], for an answer that may come so much later than others as
+    /// `patience` says. Every now and then `go_on` is asked whether to wait on; if not,
+    /// the connection is given up.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ask_patiently<R: Request>(
+        &mut self,
+        request: &R,
+        patience: Duration,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<R::Answer, Fault> {
+        let version = self.versions.choose::<R>();
+        let version = version.map_err(|why| Fault::Never(format!("{}: {why}", self.address)))?;
+        let limit = self.limits.answer + patience;
+        let until = Instant::now() + limit;
+        let mut wait = |stream: &TcpStream| wait_readable(stream, until, &mut go_on);
+        self.exchange_waiting(request, version, limit, &mut wait).map_err(|lost| match lost {
+            Lost::TooLong => Fault::Never(self.say(&lost)),
+            _ => Fault::Wait(self.say(&lost)),
+        })
+    }
+
     fn say(&self, lost: &Lost) -> String {
         let address = &self.address;
         match lost {
@@ -186,11 +212,23 @@ impl Connection {
         version: i16,
         limit: Duration,
     ) -> Result<R::Answer, Lost> {
+        self.exchange_waiting(request, version, limit, &mut |_| Ok(()))
+    }
+
+    /// `wait` returns when an answer begins to come, or why it is not waited for.
+    fn exchange_waiting<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        limit: Duration,
+        wait: &mut dyn FnMut(&TcpStream) -> Result<(), Lost>,
+    ) -> Result<R::Answer, Lost> {
         let mut stream = self.stream.take().ok_or(Lost::Closed)?;
         self.correlation = self.correlation.wrapping_add(1);
         let frame = frame(request, version, self.correlation, &self.client_id).map_err(|_| Lost::TooLong)?;
         let until = Instant::now() + limit;
         write(&mut stream, &frame, until).map_err(Lost::Io)?;
+        wait(&stream)?;
         let body = read(&mut stream, self.limits.largest, until)?;
         let mut reader = Reader::new(&body);
         // Before anything else is made of it.
@@ -260,6 +298,23 @@ fn frame<R: Request>(
     let body = writer.finish()?;
     let length = i32::try_from(body.len()).map_err(|_| TooLong)?;
     Ok([length.to_be_bytes().as_slice(), &body].concat())
+}
+
+/// Waits for the first byte of an answer without taking it.
+fn wait_readable(stream: &TcpStream, until: Instant, go_on: &mut dyn FnMut() -> bool) -> Result<(), Lost> {
+    loop {
+        if !go_on() {
+            return Err(Lost::Io(io::ErrorKind::Interrupted.into()));
+        }
+        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(LOOK))));
+        match some.and_then(|()| stream.peek(&mut [0])) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if timed_out(&error) => return Err(Lost::Silent),
+            Err(error) => return Err(Lost::Io(error)),
+        }
+    }
 }
 
 /// What is left of a time limit.
