@@ -15,6 +15,7 @@ mod crate_thread;
 mod crate_turn;
 pub mod native;
 mod own_group;
+mod same_log;
 #[cfg(test)]
 mod tests;
 

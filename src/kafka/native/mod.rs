@@ -8,6 +8,7 @@ pub mod brokers;
 pub mod code;
 pub mod commits;
 pub mod connection;
+pub mod frame;
 pub mod messages;
 #[cfg(test)]
 mod tests;
