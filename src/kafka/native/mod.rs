@@ -9,6 +9,7 @@ pub mod code;
 pub mod commits;
 pub mod connection;
 pub mod messages;
+pub mod records;
 #[cfg(test)]
 mod tests;
 pub mod versions;
