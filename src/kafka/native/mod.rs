@@ -10,6 +10,7 @@ pub mod commits;
 pub mod connection;
 pub mod frame;
 pub mod messages;
+pub mod records;
 #[cfg(test)]
 mod tests;
 pub mod versions;
