@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::super::code::Code;
+use super::super::records::Aborted;
 use super::super::wire::{Malformed, Reader, Writer};
 use super::{Isolation, Request, read_topics, write_topics};
 use crate::record::TopicPartition;
@@ -61,15 +62,6 @@ pub struct Partition {
     pub aborted: Vec<Aborted>,
     /// Where in the frame the record set is. Its end may be cut anywhere.
     pub records: Range<usize>,
-}
-
-/// An aborted transaction: records of its producer from there on, up to the marker, are void.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Aborted {
-    /// The producer's number.
-    pub producer: i64,
-    /// The first offset.
-    pub first_offset: i64,
 }
 
 impl Request for Fetch<'_> {
