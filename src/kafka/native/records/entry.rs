@@ -5,7 +5,7 @@
 use super::broken::{Broken, Why};
 
 /// Offset and size, which the size does not count.
-const FRAMING: usize = 12;
+pub(super) const FRAMING: usize = 12;
 /// The least size of an entry of each format: CRC, magic, attributes, timestamp, two
 /// lengths; and a batch's header.
 const LEAST: [usize; 3] = [14, 22, 49];
@@ -30,7 +30,7 @@ pub(super) struct Entries<'a> {
     rest: &'a [u8],
     /// Offsets ascend: none may be below.
     floor: i64,
-    /// Whether messages in a wrapper are walked, whose offsets may be relative.
+    /// How many bytes the entry that is cut has in all.
     cut: Option<usize>,
 }
 
@@ -47,18 +47,13 @@ impl<'a> Entries<'a> {
 
     fn take(&mut self) -> Result<Option<Entry<'a>>, Why> {
         let Some((framing, behind)) = self.rest.split_first_chunk::<FRAMING>() else { return Ok(None) };
-        let size = i32::from_be_bytes(at(framing, 8)?);
-        let size = usize::try_from(size).map_err(|_| Why::Malformed("an entry's size is negative"))?;
         let magic = behind.get(4).copied();
         if let Some(magic) = magic
             && magic > 2
         {
             return Err(Why::Format(magic));
         }
-        if size < LEAST.get(usize::from(magic.unwrap_or(0))).copied().unwrap_or(usize::MAX) {
-            return Err(Why::Malformed("an entry is smaller than its header"));
-        }
-        let whole = FRAMING.saturating_add(size);
+        let whole = sized(framing, magic.unwrap_or(0))?;
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
             return Ok(None);
@@ -94,6 +89,17 @@ impl<'a> Iterator for Entries<'a> {
         }
         taken
     }
+}
+
+/// How many bytes the entry that begins so has in all, by its format.
+pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, Why> {
+    let size = i32::from_be_bytes(at(framing, 8)?);
+    let size = usize::try_from(size).map_err(|_| Why::Malformed("an entry's size is negative"))?;
+    let least = LEAST.get(usize::from(magic)).copied().ok_or(Why::Format(magic))?;
+    if size < least {
+        return Err(Why::Malformed("an entry is smaller than its header"));
+    }
+    Ok(size.saturating_add(FRAMING))
 }
 
 /// The field at this place of a header.
