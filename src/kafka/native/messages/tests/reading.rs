@@ -10,7 +10,7 @@ use crate::kafka::native::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
 /// The first versions that the oracle has.
-const ORACLE_FETCH: i16 = 4;
+pub(super) const ORACLE_FETCH: i16 = 4;
 const ORACLE_LIST: i16 = 1;
 
 fn isolations() -> impl Strategy<Value = Isolation> {
@@ -63,9 +63,9 @@ fn their_fetch(
 
 /// A partition of an answer: number, code, high watermark, last stable offset, log
 /// start, aborted transactions, records.
-type Got = (i32, i16, i64, i64, i64, Option<Vec<(i64, i64)>>, Vec<u8>);
+pub(super) type Got = (i32, i16, i64, i64, i64, Option<Vec<(i64, i64)>>, Vec<u8>);
 
-fn got() -> impl Strategy<Value = Vec<(String, Vec<Got>)>> {
+pub(super) fn got() -> impl Strategy<Value = Vec<(String, Vec<Got>)>> {
     let aborted = proptest::option::of(vec((any::<i64>(), any::<i64>()), 0..4));
     let one = (
         any::<i32>(),
@@ -96,7 +96,12 @@ fn old_fetched(topics: &[(String, Vec<Got>)], version: i16, number: i32) -> Vec<
     out.finish().unwrap()
 }
 
-fn their_fetched(topics: &[(String, Vec<Got>)], version: i16, number: i32, code: i16) -> FetchResponse {
+pub(super) fn their_fetched(
+    topics: &[(String, Vec<Got>)],
+    version: i16,
+    number: i32,
+    code: i16,
+) -> FetchResponse {
     use kafka_protocol::messages::fetch_response as their;
     let topics = topics.iter().map(|(topic, items)| {
         let partitions = items.iter().map(|(partition, code, high, stable, start, aborted, records)| {
@@ -122,6 +127,42 @@ fn their_fetched(topics: &[(String, Vec<Got>)], version: i16, number: i32, code:
     });
     let answer = FetchResponse::default().with_throttle_time_ms(number).with_responses(topics.collect());
     if version >= 7 { answer.with_error_code(code).with_session_id(number) } else { answer }
+}
+
+/// A partition of an answer: number, code, offset.
+pub(super) type Listed = (i32, i16, Option<i64>);
+
+pub(super) fn listed() -> impl Strategy<Value = Vec<(String, Vec<Listed>)>> {
+    topics((any::<i32>(), any::<i16>(), proptest::option::of(any::<i64>())))
+}
+
+pub(super) fn list_answer(all: &[(String, Vec<Listed>)], version: i16, number: i32) -> Vec<u8> {
+    use kafka_protocol::messages::list_offsets_response as their;
+    if version < ORACLE_LIST {
+        let mut out = Writer::default();
+        out.list(all.iter(), |out, (topic, items)| {
+            out.string(topic);
+            out.list(items.iter(), |out, (partition, code, offset)| {
+                out.i32(*partition);
+                out.i16(*code);
+                out.list(offset.iter(), |out, offset| out.i64(*offset));
+            });
+        });
+        return out.finish().unwrap();
+    }
+    let topics = all.iter().map(|(topic, items)| {
+        let items = items.iter().map(|(partition, code, offset)| {
+            let one = their::ListOffsetsPartitionResponse::default();
+            let one = one.with_partition_index(*partition).with_error_code(*code);
+            let one = one.with_timestamp(i64::from(number)).with_offset(offset.unwrap_or(-1));
+            if version >= 4 { one.with_leader_epoch(number) } else { one }
+        });
+        let topic = their::ListOffsetsTopicResponse::default().with_name(text(topic).into());
+        topic.with_partitions(items.collect())
+    });
+    let throttle = if version >= 2 { number } else { 0 };
+    let answer = ListOffsetsResponse::default().with_throttle_time_ms(throttle);
+    theirs(&answer.with_topics(topics.collect()), version)
 }
 
 proptest! {
@@ -220,37 +261,11 @@ proptest! {
 
     #[test]
     fn list_offsets_is_read(
-        all in topics((any::<i32>(), any::<i16>(), proptest::option::of(any::<i64>()))),
+        all in listed(),
         number in any::<i32>(),
     ) {
-        use kafka_protocol::messages::list_offsets_response as their;
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
-            let bytes = if version < ORACLE_LIST {
-                let mut out = Writer::default();
-                out.list(all.iter(), |out, (topic, items)| {
-                    out.string(topic);
-                    out.list(items.iter(), |out, (partition, code, offset)| {
-                        out.i32(*partition);
-                        out.i16(*code);
-                        out.list(offset.iter(), |out, offset| out.i64(*offset));
-                    });
-                });
-                out.finish().unwrap()
-            } else {
-                let topics = all.iter().map(|(topic, items)| {
-                    let items = items.iter().map(|(partition, code, offset)| {
-                        let one = their::ListOffsetsPartitionResponse::default();
-                        let one = one.with_partition_index(*partition).with_error_code(*code);
-                        let one = one.with_timestamp(i64::from(number)).with_offset(offset.unwrap_or(-1));
-                        if version >= 4 { one.with_leader_epoch(number) } else { one }
-                    });
-                    let topic = their::ListOffsetsTopicResponse::default().with_name(text(topic).into());
-                    topic.with_partitions(items.collect())
-                });
-                let throttle = if version >= 2 { number } else { 0 };
-                let answer = ListOffsetsResponse::default().with_throttle_time_ms(throttle);
-                theirs(&answer.with_topics(topics.collect()), version)
-            };
+            let bytes = list_answer(&all, version, number);
             let read: Vec<_> = read::<ListOffsets<'_>>(version, &bytes).unwrap().into_iter()
                 .map(|(partition, one)| (partition, one.code, one.offset)).collect();
             let meant: Vec<_> = all.iter().flat_map(|(topic, items)| items.iter().map(|(number, code, offset)| {
