@@ -17,7 +17,9 @@ const SESSION: Duration = wait::seconds(6);
 /// Every broker of this run, and the one that the crate cannot read.
 fn every() -> Vec<Kafka> {
     let mut brokers = readable();
-    if std::env::var("PANDAD_KAFKA_4_1_0").is_ok() { brokers.push(kafka("4.1.0")); }
+    if std::env::var("PANDAD_KAFKA_4_1_0").is_ok() {
+        brokers.push(kafka("4.1.0"));
+    }
     brokers
 }
 
@@ -157,7 +159,8 @@ fn partitions_are_shared_with_librdkafka_whoever_leads() {
             let twos: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &two).len()).collect();
             sizes == [2, 2, 3] && twos == [1, 1]
         });
-        let mut all = [of(&first.has, &one), of(&second.has, &one), mate.has().iter().map(|(_, n)| *n).collect()];
+        let mut all =
+            [of(&first.has, &one), of(&second.has, &one), mate.has().iter().map(|(_, n)| *n).collect()];
         // Each has a run.
         all.sort();
         assert_eq!(all.concat(), [0, 1, 2, 3, 4, 5, 6]);
@@ -259,7 +262,8 @@ fn new_partitions_and_topics_are_shared_out_whoever_leads() {
         until("they share five", &mut [&mut first, &mut second], |members| total(members) == 5);
         kafka.create(&two, 3);
         until("they share eight", &mut [&mut first, &mut second], |members| {
-            total(members) == 8 && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
+            total(members) == 8
+                && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
         });
         // One by one, so that the one left leads, or has come back by its own name.
         let again = second.setup.clone();

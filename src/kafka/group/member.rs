@@ -134,7 +134,10 @@ impl Thread {
                 }
                 let now = self.subscription().user_data;
                 if self.state.phase() == Phase::In && now != self.shared_by {
-                    log::info!("the group '{}': partitions have come or gone; sharing out anew", self.setup.group);
+                    log::info!(
+                        "the group '{}': partitions have come or gone; sharing out anew",
+                        self.setup.group
+                    );
                     if let Some(tell) = self.state.let_go() {
                         self.pass_on(tell)?;
                     }
@@ -175,7 +178,10 @@ impl Thread {
                 self.tell(Told::LetGo(asked, Instant::now() + left))
             }
             Tell::Lost { asked } => {
-                log::warn!("the group '{}' went on without this member: its partitions are lost", self.setup.group);
+                log::warn!(
+                    "the group '{}' went on without this member: its partitions are lost",
+                    self.setup.group
+                );
                 self.tell(Told::Lost(asked))
             }
             Tell::Fenced => {
@@ -200,7 +206,11 @@ impl Thread {
 
     fn well(&mut self) -> Result<(), Gone> {
         self.pauses.reset();
-        if std::mem::take(&mut self.in_trouble) { self.tell(Told::Event(PlaceEvent::Reached)) } else { Ok(()) }
+        if std::mem::take(&mut self.in_trouble) {
+            self.tell(Told::Event(PlaceEvent::Reached))
+        } else {
+            Ok(())
+        }
     }
 
     /// What an answer asks for beyond what the state has made of it.
@@ -385,7 +395,7 @@ impl Thread {
         if joined.leader != joined.member {
             return Ok(Vec::new());
         }
-        let members: Vec<Wanting> = joined.members.iter().map(|one| wanting(one)).collect();
+        let members: Vec<Wanting> = joined.members.iter().map(wanting).collect();
         let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
         topics.sort();
         topics.dedup();
@@ -395,9 +405,9 @@ impl Thread {
             let partitions = shares.remove(&one.id).unwrap_or_default();
             let assignment = Assignment { partitions, user_data: seen.digest(&one.topics) };
             let bytes = assignment.encode();
-            bytes.map(|bytes| (one.id.clone(), bytes)).map_err(|_| {
-                Fault::Wait("an assignment is longer than the protocol allows".to_owned())
-            })
+            bytes
+                .map(|bytes| (one.id.clone(), bytes))
+                .map_err(|_| Fault::Wait("an assignment is longer than the protocol allows".to_owned()))
         });
         log::info!("the group '{}': sharing out among {} members", self.setup.group, members.len());
         assignments.collect()
@@ -443,6 +453,7 @@ impl Thread {
         self.next = Instant::now() + self.setup.pace.beat;
         self.well()?;
         let share = Share {
+            number: self.state.asked(),
             generation: self.state.generation(),
             id: self.state.id().to_owned(),
             instance: self.state.instance().map(str::to_owned),

@@ -24,7 +24,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::native::brokers::Brokers;
 use super::native::connection::Limits;
-use super::{Cluster, Place, PlaceEvent};
+use super::{Assigned, Cluster, Place, PlaceEvent};
 use crate::error::Fault;
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
@@ -87,6 +87,8 @@ enum Told {
     /// Let go until then; the number comes back with the answer.
     LetGo(u64, Instant),
     Lost(u64),
+    /// These are the owner's, unless it has been asked to let go more often than that.
+    Given(u64, Vec<Assigned>),
     Named(String),
     Fault(Fault),
 }
@@ -163,6 +165,9 @@ impl Coordinated {
                 self.asked = asked;
                 PlaceEvent::Lost
             }
+            Told::Given(asked, assigned) if asked == self.asked => PlaceEvent::Assigned(assigned),
+            // Found out too late: it was to be let go before it came.
+            Told::Given(..) => PlaceEvent::Reached,
             Told::Named(id) => PlaceEvent::Named(id),
             Told::Fault(fault) => return Err(fault),
         })
@@ -170,7 +175,9 @@ impl Coordinated {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-    threads::spawn(name, body).map(drop).map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
+    threads::spawn(name, body)
+        .map(drop)
+        .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
 }
 
 impl Place for Coordinated {

@@ -38,6 +38,8 @@ pub(super) enum Ask {
 /// A member's share of one generation.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
+    /// How often the owner had been asked to let go when it came.
+    pub(super) number: u64,
     pub(super) generation: i32,
     pub(super) id: String,
     pub(super) instance: Option<String>,
@@ -139,8 +141,9 @@ impl Thread {
         match ask {
             Ask::Share(share) => {
                 self.unasked.clone_from(&share.partitions);
+                let number = share.number;
                 self.share = Some(share);
-                if self.unasked.is_empty() { self.tell(PlaceEvent::Assigned(Vec::new())) } else { Ok(()) }
+                if self.unasked.is_empty() { self.give(number, Vec::new()) } else { Ok(()) }
             }
             Ask::Commit(offsets) => {
                 self.ordered = Some(offsets);
@@ -152,9 +155,17 @@ impl Thread {
                 self.held.clear();
                 self.refused.clear();
                 // Whoever ordered it is owed an answer.
-                if self.ordered.take().is_some() { self.tell(PlaceEvent::Committed(Vec::new())) } else { Ok(()) }
+                if self.ordered.take().is_some() {
+                    self.tell(PlaceEvent::Committed(Vec::new()))
+                } else {
+                    Ok(())
+                }
             }
         }
+    }
+
+    fn give(&self, number: u64, assigned: Vec<Assigned>) -> Result<(), Gone> {
+        self.tell.send(Told::Given(number, assigned)).map_err(|_| Gone)
     }
 
     fn tell(&self, event: PlaceEvent) -> Result<(), Gone> {
@@ -176,7 +187,8 @@ impl Thread {
     // ---- Where the share begins
 
     fn assign(&mut self) -> Result<(), Gone> {
-        if self.unasked.is_empty() || self.share.is_none() {
+        let Some(number) = self.share.as_ref().map(|share| share.number) else { return Ok(()) };
+        if self.unasked.is_empty() {
             return Ok(());
         }
         match self.find_out() {
@@ -184,7 +196,7 @@ impl Thread {
                 let done: BTreeSet<&TopicPartition> = assigned.iter().map(|one| &one.partition).collect();
                 self.unasked.retain(|one| !done.contains(one));
                 if !assigned.is_empty() {
-                    self.tell(PlaceEvent::Assigned(assigned))?;
+                    self.give(number, assigned)?;
                 }
                 fault.map_or(Ok(()), |fault| self.fault(fault))
             }

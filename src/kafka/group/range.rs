@@ -95,10 +95,7 @@ mod tests {
         let mixed = [member("c1", "t1"), member("c2", "t1 t2"), member("c3", "t1")];
         assert_eq!(shared(&mixed, &[("t1", 3), ("t2", 2)]), ["c1: t1/0", "c2: t1/1 t2/0 t2/1", "c3: t1/2"]);
         let both = [member("c1", "t1 t2"), member("c2", "t1 t2")];
-        assert_eq!(
-            shared(&both, &[("t1", 3), ("t2", 3)]),
-            ["c1: t1/0 t1/1 t2/0 t2/1", "c2: t1/2 t2/2"]
-        );
+        assert_eq!(shared(&both, &[("t1", 3), ("t2", 3)]), ["c1: t1/0 t1/1 t2/0 t2/1", "c2: t1/2 t2/2"]);
         let statics = [member("c1=i1", "t1 t2"), member("c2=i2", "t1 t2"), member("c3=i3", "t1 t2")];
         assert_eq!(
             shared(&statics, &[("t1", 5), ("t2", 4)]),

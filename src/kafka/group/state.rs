@@ -96,6 +96,12 @@ impl State {
         self.generation
     }
 
+    /// How often the owner was asked to let go: what it is given from now on it has since
+    /// the last time.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// The name of its own, where it has one.
     pub(super) fn instance(&self) -> Option<&str> {
         self.is_static.unwrap_or(false).then_some(&self.instance)

@@ -149,7 +149,8 @@ mod tests {
     use super::*;
 
     fn counts(text: &str) -> BTreeMap<String, usize> {
-        let one = |one: &str| one.split_once('=').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
+        let one =
+            |one: &str| one.split_once('=').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
         text.split_whitespace().filter_map(one).collect()
     }
 

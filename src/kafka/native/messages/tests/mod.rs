@@ -4,6 +4,7 @@
 mod group;
 mod hostile;
 mod oracle;
+mod reading;
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{
