@@ -8,12 +8,7 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 4] = [
-    (
-        keys::TOPICS,
-        |v| v.trim().starts_with('/'),
-        "topics by regular expression are not in this version: name the topics",
-    ),
+const FAULTS: [NotYet; 3] = [
     (
         keys::RECONCILE,
         // Unquoted, PHP makes nothing of no.
@@ -24,22 +19,11 @@ const FAULTS: [NotYet; 4] = [
     (keys::PIDFILE, set, "the pidfile is not in this version: write '' for none"),
 ];
 
-const WARNINGS: [NotYet; 1] = [(
-    keys::MEMBERSHIP,
-    |v| is(v, "coordinated"),
-    "'coordinated' is not in this version and acts as 'alone': run one pandad for each group",
-)];
-
 /// Notes what the configuration asks for in vain, defaults of sections that are there included.
 pub fn check(reader: &mut Reader) {
     for (key, asked, text) in FAULTS {
         if reader.holds(key).is_some_and(asked) {
             reader.fault(key, text);
-        }
-    }
-    for (key, asked, text) in WARNINGS {
-        if reader.holds(key).is_some_and(asked) {
-            reader.warn(key, text);
         }
     }
 }

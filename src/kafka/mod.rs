@@ -24,10 +24,11 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::Fault;
 use crate::record::{Beside, Commit, Record, TopicPartition};
+use native::connection::Limits;
 use native::frame::Frame;
 use native::records::{self, Aborted};
 
@@ -45,6 +46,21 @@ pub struct Cluster {
     pub client_id: String,
     /// Whether records of open and aborted transactions must not be delivered.
     pub read_committed: bool,
+    /// Whether its brokers did not say what they speak when they were last asked, as Kafka
+    /// 0.9 does not: then they are not waited for long.
+    pub silent: bool,
+}
+
+/// How long brokers are waited for that were silent before; those that answer do so
+/// within a fraction of it.
+const SILENT: Duration = Duration::from_millis(250);
+
+impl Cluster {
+    /// How long is waited for what.
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = Limits::default();
+        if self.silent { Limits { silence: SILENT, ..limits } } else { limits }
+    }
 }
 
 /// Consecutive records of one partition, as one reply brought them.
@@ -174,9 +190,16 @@ pub enum PlaceEvent {
     /// No partition is ours any more: drop what is in hand and has not landed, settle
     /// what has, then call [`Place::released`].
     Lost,
-    /// The coordinator knows this member by that name; whoever gives it after a restart
+    /// The coordinator knows this member by another name; whoever gives it after a restart
     /// is the same member.
-    Named(String),
+    Named {
+        /// The name.
+        id: String,
+        /// See [`Cluster::silent`].
+        silent: bool,
+    },
+    /// Somebody else has joined with this member's own name: it stays down, for this reason.
+    Fenced(String),
 }
 
 /// The group: which partitions are ours, and their committed offsets.

@@ -6,7 +6,6 @@ use super::alone::{AllHeld, Group};
 use super::native::brokers::Brokers;
 use super::native::code::Code;
 use super::native::commits::{Answers, Commits, Committed, Refusal};
-use super::native::connection::Limits;
 use super::native::messages::metadata::Topic;
 use super::native::messages::{Member, Metadata};
 use crate::error::Fault;
@@ -23,7 +22,7 @@ impl OwnGroup {
     pub(super) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
-            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default()),
+            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
             commits: Commits::new(group),
         }
     }

@@ -17,8 +17,9 @@ use super::disk::{Disk, Handle, How, directory_of, read_all};
 use super::journal::Entry;
 
 const MAGIC: &[u8; 8] = b"pandadjl";
-/// The format's version; another one is refused, not guessed at.
-const VERSION: u16 = 1;
+/// The format's version; a later one is refused, not guessed at. Version 1 had no member
+/// entries.
+const VERSION: u16 = 2;
 const HEADER: u64 = 64;
 const FRAME: usize = 8;
 /// The least size of a half, in bytes.

@@ -23,6 +23,7 @@ use crate::kafka::native::connection::Connection;
 use crate::kafka::native::coordinator;
 use crate::kafka::native::messages::join_group::{GroupMember, Joined};
 use crate::kafka::native::messages::{Heartbeat, JoinGroup, LeaveGroup, Metadata, SyncGroup};
+use crate::kafka::native::versions::Versions;
 
 /// The pause before what failed is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -185,7 +186,7 @@ impl Thread {
                 self.tell(Told::Lost(asked))
             }
             Tell::Fenced => {
-                self.tell(Told::Fault(Fault::Never(fenced(&self.setup.instance))))?;
+                self.tell(Told::Fenced(fenced(&self.setup.instance)))?;
                 Err(Gone)
             }
         }
@@ -331,7 +332,9 @@ impl Thread {
         };
         let verdict = self.state.joined(&joined);
         if self.state.id() != before && !self.state.id().is_empty() {
-            self.tell(Told::Named(self.state.id().to_owned()))?;
+            let versions = self.connection.as_ref().map(Connection::versions);
+            let silent = versions == Some(&Versions::Silent);
+            self.tell(Told::Named(self.state.id().to_owned(), silent))?;
         }
         match verdict {
             Verdict::Fine => {}

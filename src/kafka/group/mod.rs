@@ -89,7 +89,8 @@ enum Told {
     Lost(u64),
     /// These are the owner's, unless it has been asked to let go more often than that.
     Given(u64, Vec<Assigned>),
-    Named(String),
+    Named(String, bool),
+    Fenced(String),
     Fault(Fault),
 }
 
@@ -117,14 +118,14 @@ impl Coordinated {
         let (offsets, asks) = unbounded();
         let (owner, owned) = bounded(0);
         let (tell, told) = unbounded();
-        let brokers = |limits| Brokers::new(&cluster.brokers, &cluster.client_id, limits);
-        let slow = Limits::default();
+        let slow = cluster.limits();
+        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
         // A coordinator that hangs must be found out well within the session.
         let third = setup.session / 3;
         let quick = Limits { connect: slow.connect.min(third), answer: slow.answer.min(third), ..slow };
         let watching = watch::Thread::new(
             setup.topics.clone(),
-            brokers(slow),
+            brokers.apart(slow),
             setup.pace.look,
             owned.clone(),
             tell.clone(),
@@ -132,7 +133,7 @@ impl Coordinated {
         );
         let keeping = offsets::Thread::new(
             &setup.group,
-            brokers(slow),
+            brokers.apart(slow),
             setup.pace.renew,
             asks,
             owned.clone(),
@@ -142,7 +143,8 @@ impl Coordinated {
         let times = Times { session: setup.session, rebalance: setup.pace.rebalance };
         let (instance, id) = (setup.instance.clone(), setup.id.clone().unwrap_or_default());
         let state = State::new(times, lease.clone(), instance, id);
-        let being = member::Thread::new(setup, brokers(quick), state, orders, owned, tell, offsets.clone());
+        let being =
+            member::Thread::new(setup, brokers.apart(quick), state, orders, owned, tell, offsets.clone());
         start("kafka-topics", move || watching.run())?;
         start("kafka-group", move || keeping.run())?;
         start("kafka-member", move || being.run())?;
@@ -168,7 +170,8 @@ impl Coordinated {
             Told::Given(asked, assigned) if asked == self.asked => PlaceEvent::Assigned(assigned),
             // Found out too late: it was to be let go before it came.
             Told::Given(..) => PlaceEvent::Reached,
-            Told::Named(id) => PlaceEvent::Named(id),
+            Told::Named(id, silent) => PlaceEvent::Named { id, silent },
+            Told::Fenced(why) => PlaceEvent::Fenced(why),
             Told::Fault(fault) => return Err(fault),
         })
     }
