@@ -13,6 +13,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 
 import confluent_kafka
 
@@ -46,7 +47,7 @@ def java(version, address, name, codec):
     libs = os.environ["PANDAD_KAFKA_" + version.replace(".", "_") + "_LIBS"]
     command = [os.environ["PANDAD_JAVA"], "-cp", libs + "/*", "kafka.tools.ConsoleProducer", "--topic", name]
     command += ["--bootstrap-server" if at_least(version, "3") else "--broker-list", address]
-    command += ["--compression-codec", codec] if codec != "none" else []
+    command += ["--compression-codec", codec]
     command += ["--timeout", "1000", "--batch-size", "16384"]
     command += ["--property", "parse.key=true", "--property", "key.separator=|"]
     lines = "".join(f"k{i}|{value(i)}\n" for i in range(COUNT))
@@ -76,9 +77,11 @@ def transactions(address, name):
         producer.abort_transaction(30) if index == 0 else producer.commit_transaction(30)
 
 
-def fetch(version, address, name):
+def fetch(version, address, name, converted=False):
     """Aborted transactions and record set, from the beginning, read_committed where there is such a thing."""
     api = 10 if at_least(version, "2.1") else 4 if at_least(version, "0.11") else 2 if at_least(version, "0.10") else 0
+    if converted:
+        api = 2
     body = struct.pack(">iii", -1, 1000, 1)
     body += struct.pack(">ib", 1 << 20, 1) if api >= 4 else b""
     body += struct.pack(">ii", 0, -1) if api >= 7 else b""
@@ -103,8 +106,10 @@ def fetch(version, address, name):
             at += 16
     size = struct.unpack_from(">i", answer, at)[0]
     records = answer[at + 4 : at + 4 + size]
+    if not records:
+        raise RuntimeError(f"{name}: nothing there")
     listed = ",".join(f"{producer}:{first}" for producer, first in aborted) or "-"
-    print(f"{name} {listed} {records.hex()}", flush=True)
+    print(f"{name}{'-converted' if converted else ''} {listed} {records.hex()}", flush=True)
 
 
 def main():
@@ -115,6 +120,7 @@ def main():
         for made, by in ((java, "java"), (librdkafka, "librdkafka")):
             name = f"{version}-{by}-{codec}"
             topic(version, name)
+            time.sleep(1)
             made(version, address, name, codec)
             fetch(version, address, name)
     if at_least(version, "0.10"):
@@ -122,6 +128,15 @@ def main():
         topic(version, name, "message.timestamp.type=LogAppendTime")
         java(version, address, name, "gzip")
         fetch(version, address, name)
+    if at_least(version, "0.11"):
+        # As the PHP client got them: format 2 is converted to format 1 for Fetch version 2.
+        name = f"{version}-java-append_time_plain"
+        topic(version, name, "message.timestamp.type=LogAppendTime")
+        time.sleep(1)
+        java(version, address, name, "none")
+        fetch(version, address, name)
+        fetch(version, address, name, converted=True)
+        fetch(version, address, f"{version}-java-none", converted=True)
     if version in ("0.10.2.2", "2.8.2"):
         older = "0.10.2" if at_least(version, "1") else "0.9.0"
         for codec in codecs[1:4]:
@@ -133,6 +148,8 @@ def main():
         name = f"{version}-librdkafka-transactions"
         topic(version, name)
         transactions(address, name)
+        # The marker is written a moment after it is acknowledged.
+        time.sleep(2)
         fetch(version, address, name)
 
 

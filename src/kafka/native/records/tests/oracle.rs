@@ -93,7 +93,7 @@ fn cases() -> ProptestConfig {
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
     ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(if all { 20_000 } else { 1_000 })
+        ..ProptestConfig::with_cases(if all { 20_000 } else { 300 })
     }
 }
 
