@@ -163,8 +163,7 @@ fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, Why> {
     let delta = fields.varlong()?;
     let offset = batch.base.checked_add(i64::from(fields.varint()?));
     let append_time = batch.append_time();
-    let timestamp =
-        if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
+    let timestamp = if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
     Ok(Record {
         offset: offset.ok_or(Why::Malformed("an offset is too high"))?,
         timestamp: Some(timestamp),
