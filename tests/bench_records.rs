@@ -5,6 +5,8 @@
 //! Prints the records decoded and the nanoseconds for each. The set is near a MiB of
 //! batches of 64 records with values of 230 bytes, as a busy producer makes them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -22,7 +24,8 @@ const BATCH: i64 = 64;
 
 /// A log line of a web server, in JSON: words that repeat and numbers that do not.
 fn value(index: i64, dice: &mut fastrand::Rng) -> Vec<u8> {
-    let mut text = format!("{{\"ts\":{},\"i\":{index},\"host\":\"web{}\",\"msg\":\"", 1_700_000_000 + index, index % 40);
+    let mut text =
+        format!("{{\"ts\":{},\"i\":{index},\"host\":\"web{}\",\"msg\":\"", 1_700_000_000 + index, index % 40);
     while text.len() < 226 {
         text += dice.choice(["GET ", "/path/to/", "user=", "200 ", "error ", "timeout "]).unwrap();
         text += &format!("{:x} ", dice.u16(..4096));
@@ -91,7 +94,8 @@ fn main() {
     let mut dice = fastrand::Rng::with_seed(1);
     let mut set = BytesMut::new();
     for base in (0..RECORDS).step_by(BATCH as usize) {
-        let records: Vec<Theirs> = (base..base + BATCH).map(|offset| record(offset, base, &mut dice)).collect();
+        let records: Vec<Theirs> =
+            (base..base + BATCH).map(|offset| record(offset, base, &mut dice)).collect();
         let options = RecordEncodeOptions { version: 2, compression: codec };
         let pack = |plain: &mut BytesMut, out: &mut BytesMut, codec| {
             out.extend_from_slice(&compress(codec, plain));
