@@ -3,10 +3,13 @@
 //! installed here, over random payloads.
 
 use crate::support::{all, directory, repository};
+use pandad::kafka::native::records::{Scratch, decode};
 use pandad::logfile::line::Format;
 use pandad::record::{Record, TopicPartition};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 
 /// Messages as Kafka 0.9.0.1 stored them (offset, size and message, from its log
@@ -166,6 +169,66 @@ fn original_shows_size_and_crc_as_a_broker_stored_them() {
         );
         assert!(line.starts_with(start.as_bytes()), "{start}\n{}", String::from_utf8_lossy(&line));
     }
+}
+
+/// The lines of a record set.
+fn lines(set: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let read = decode(set, 0, None, &mut Scratch::default(), &mut |record| {
+        let mut out = Vec::new();
+        Format::Original.append(&mut out, &TopicPartition::new("t", 0), record);
+        lines.push(String::from_utf8(out).unwrap());
+        ControlFlow::Continue(())
+    });
+    assert!(read.is_ok(), "{read:?}");
+    lines
+}
+
+/// How the lines of a set begin whose messages are not compressed: by its bytes alone.
+fn beginnings(mut set: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some(head) = set.get(..26) {
+        let number = |from: usize| u32::from_be_bytes(head[from..from + 4].try_into().unwrap());
+        let long = |from: usize| i64::from_be_bytes(head[from..from + 8].try_into().unwrap());
+        let timestamp = if head[16] == 0 { 0 } else { long(18) };
+        found.push(format!(
+            "consumer_message:{{\"offset\":{},\"size\":{},\"message\":{{\"crc\":{},\"magic\":{},\"attr\":{},\
+             \"timestamp\":{timestamp},",
+            long(0),
+            number(8),
+            number(12),
+            head[16],
+            head[17],
+        ));
+        set = &set[12 + number(8) as usize..];
+    }
+    found
+}
+
+/// Sets as brokers from 0.9 to 3.9 sent them; those named "-converted" are of format 2 on
+/// the disk and were asked for as the PHP client does.
+#[test]
+fn original_shows_every_format_as_a_broker_sent_it_to_the_old_client() {
+    let text = std::fs::read_to_string(repository("tests/vectors/record_sets.txt")).unwrap();
+    let sets: HashMap<&str, Vec<u8>> = text
+        .lines()
+        .filter_map(|line| Some((line.split(' ').next()?, unhex(line.rsplit(' ').next()?))))
+        .collect();
+    let mut formats = [0; 3];
+    for (name, sent) in &sets {
+        // Plain messages: no codec in their attributes.
+        if sent[16] > 1 || sent[17] & 7 != 0 {
+            continue;
+        }
+        let stored = &sets[name.trim_end_matches("-converted")];
+        formats[usize::from(stored[16])] += 1;
+        let (lines, beginnings) = (lines(stored), beginnings(sent));
+        assert_eq!(lines.len(), beginnings.len(), "{name}");
+        for (line, beginning) in lines.iter().zip(&beginnings) {
+            assert!(line.starts_with(beginning), "{name}\n{beginning}\n{line}");
+        }
+    }
+    assert!(formats.iter().all(|count| *count > 1), "{formats:?}");
 }
 
 #[test]

@@ -236,6 +236,35 @@ mod tests {
         );
     }
 
+    fn json_of(record: &Record<'_>) -> String {
+        let mut out = Vec::new();
+        Format::Json.append(&mut out, &TopicPartition::new("t", 3), record);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_shows_timestamps_and_headers_where_there_are_any() {
+        let of = |timestamp, headers: Option<&'static [u8]>| Record {
+            timestamp,
+            headers: headers.map(|bytes| Headers::check(bytes).unwrap()),
+            ..Record::bare(1, None, None)
+        };
+        let start = "{\"topic\":\"t\",\"partition\":3,\"offset\":1,\"timestamp\":-1,\"key\":null";
+        assert_eq!(json_of(&of(Some(-1), None)), format!("{start},\"value\":null}}\n"));
+        assert_eq!(json_of(&of(Some(-1), Some(b"\0"))), format!("{start},\"headers\":[],\"value\":null}}\n"));
+        // Twice the same name; a value, null, empty.
+        let headers = b"\x06\x02a\x02\"\x02a\x01\x04\xc3\xbc\x00";
+        assert_eq!(
+            json_of(&of(Some(-1), Some(headers))),
+            format!("{start},\"headers\":[[\"a\",\"\\\"\"],[\"a\",null],[\"ü\",\"\"]],\"value\":null}}\n")
+        );
+        let headers = b"\x04\x02a\x02\xff\x02b\x01";
+        assert_eq!(
+            json_of(&of(Some(-1), Some(headers))),
+            format!("{start},\"headers_base64\":[[\"YQ==\",\"/w==\"],[\"Yg==\",null]],\"value\":null}}\n")
+        );
+    }
+
     /// The expected text was made by PHP 8.2: `json_encode` of the decoded array.
     #[test]
     fn original_is_php_json() {

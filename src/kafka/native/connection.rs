@@ -20,7 +20,8 @@ use crate::error::Fault;
 pub struct Limits {
     /// For a connection, over all addresses of the broker's name.
     pub connect: Duration,
-    /// For the answer to ApiVersions, which Kafka 0.9 never gives.
+    /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
+    /// not missed.
     pub silence: Duration,
     /// For a request's whole answer.
     pub answer: Duration,
@@ -32,7 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            silence: Duration::from_secs(3),
+            silence: Duration::from_millis(300),
             answer: Duration::from_secs(10),
             largest: 16 * 1024 * 1024,
         }
@@ -97,24 +98,33 @@ impl Connection {
             Some(versions) => connect(versions),
             None => match connect(Versions::Silent)?.speaks()? {
                 Answered::With(connection) => Ok(connection),
-                Answered::Silence(first, sent) => first.believe(sent, connect(Versions::Silent)?),
+                Answered::Silence(first, sent) => match first.doubt(sent, connect(Versions::Silent)?)? {
+                    Some(connection) => Ok(connection),
+                    // A broker that does not know the request still waits on those.
+                    None => connect(Versions::Silent),
+                },
             },
         }
     }
 
     /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
-    /// answers what it knows on another connection; one that hung, and is back by the
-    /// time it answers there, has answered here as well.
-    fn believe(mut self, sent: Sent, mut other: Self) -> Result<Self, String> {
+    /// answers what it knows on another connection, and is silent there, too. One that
+    /// hung, or is far away, has by then answered somewhere: that connection is used.
+    fn doubt(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
+        let asked = Instant::now();
         // A group that nobody has: found or not, it is an answer.
         other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
+        other.limits.silence = self.limits.silence.max(asked.elapsed() * 3);
+        if let Answered::With(other) = other.speaks()? {
+            return Ok(Some(other));
+        }
         let until = Instant::now() + self.limits.silence / 10;
         match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
             Ok((_code, spoken)) => {
                 self.versions = Versions::Spoken(spoken);
-                Ok(self)
+                Ok(Some(self))
             }
-            Err(Lost::Silent) => Ok(other),
+            Err(Lost::Silent) => Ok(None),
             Err(lost) => Err(self.say(&lost)),
         }
     }

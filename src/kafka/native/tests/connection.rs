@@ -70,7 +70,7 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     assert!(began.elapsed() >= limits().silence);
     assert_eq!(*connection.versions(), Versions::Silent);
     assert_eq!(connection.ask(&ASK).unwrap().node, 7);
-    assert_eq!(broker.asked(), [(1, 10, 0); 2], "once for proof that it is alive");
+    assert_eq!(broker.asked(), [(1, 10, 0), (2, 10, 0)], "once for proof that it is alive");
 
     // Once such a broker has answered something, it is not asked again.
     let mut brokers = Brokers::new(&[broker.host()], "the client", limits());
