@@ -10,7 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::frame::Frame;
-use super::messages::{ApiVersions, Request};
+use super::messages::{ApiVersions, FindCoordinator, Request};
 use super::versions::Versions;
 use super::wire::{Reader, TooLong, Writer};
 use crate::error::Fault;
@@ -20,7 +20,8 @@ use crate::error::Fault;
 pub struct Limits {
     /// For a connection, over all addresses of the broker's name.
     pub connect: Duration,
-    /// For the answer to ApiVersions, which Kafka 0.9 never gives.
+    /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
+    /// not missed.
     pub silence: Duration,
     /// For a request's whole answer.
     pub answer: Duration,
@@ -32,7 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            silence: Duration::from_secs(3),
+            silence: Duration::from_millis(300),
             answer: Duration::from_secs(10),
             largest: 16 * 1024 * 1024,
         }
@@ -95,15 +96,40 @@ impl Connection {
         limits: Limits,
         known: Option<Versions>,
     ) -> Result<Self, String> {
-        let versions = match known {
-            Some(versions) => versions,
-            None => match Self::connect(address, client_id, limits, Versions::Silent)?.speaks()? {
-                Answered::With(connection) => return Ok(connection),
-                // A broker that does not know the request still waits on that connection.
-                Answered::Silence => Versions::Silent,
+        let connect = |versions| Self::connect(address, client_id, limits, versions);
+        match known {
+            Some(versions) => connect(versions),
+            None => match connect(Versions::Silent)?.speaks()? {
+                Answered::With(connection) => Ok(connection),
+                Answered::Silence(first, sent) => match first.doubt(sent, connect(Versions::Silent)?)? {
+                    Some(connection) => Ok(connection),
+                    // A broker that does not know the request still waits on those.
+                    None => connect(Versions::Silent),
+                },
             },
-        };
-        Self::connect(address, client_id, limits, versions)
+        }
+    }
+
+    /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
+    /// answers what it knows on another connection, and is silent there, too. One that
+    /// hung, or is far away, has by then answered somewhere: that connection is used.
+    fn doubt(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
+        let asked = Instant::now();
+        // A group that nobody has: found or not, it is an answer.
+        other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
+        other.limits.silence = self.limits.silence.max(asked.elapsed() * 3);
+        if let Answered::With(other) = other.speaks()? {
+            return Ok(Some(other));
+        }
+        let until = Instant::now() + self.limits.silence / 10;
+        match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
+            Ok((_code, spoken)) => {
+                self.versions = Versions::Spoken(spoken);
+                Ok(Some(self))
+            }
+            Err(Lost::Silent) => Ok(None),
+            Err(lost) => Err(self.say(&lost)),
+        }
     }
 
     fn connect(
@@ -126,15 +152,14 @@ impl Connection {
     }
 
     fn speaks(mut self) -> Result<Answered, String> {
-        let asked = self
-            .write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence)
-            .and_then(|sent| self.read::<ApiVersions>(&sent, &mut Frame::default()));
-        match asked {
+        let sent = self.write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
+        let sent = sent.map_err(|lost| self.say(&lost))?;
+        match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
             Ok((_code, spoken)) => {
                 self.versions = Versions::Spoken(spoken);
                 Ok(Answered::With(self))
             }
-            Err(Lost::Silent) => Ok(Answered::Silence),
+            Err(Lost::Silent) => Ok(Answered::Silence(self, sent)),
             Err(lost) => Err(self.say(&lost)),
         }
     }
@@ -238,7 +263,14 @@ impl Connection {
 
     fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, Lost> {
         let mut stream = self.stream.take().ok_or(Lost::Closed)?;
-        read(&mut stream, self.limits.largest, sent.until, frame)?;
+        match read(&mut stream, self.limits.largest, sent.until, frame) {
+            // Not one byte: it may still come.
+            Err(Lost::Silent) if R::KEY == ApiVersions::KEY => {
+                self.stream = Some(stream);
+                return Err(Lost::Silent);
+            }
+            done => done?,
+        }
         let mut reader = Reader::new(frame.bytes());
         // Before anything else is made of it.
         if reader.i32() != Ok(sent.correlation) {
@@ -270,7 +302,8 @@ impl Sent {
 
 enum Answered {
     With(Connection),
-    Silence,
+    /// The connection on which it may still be said.
+    Silence(Connection, Sent),
 }
 
 /// Why a connection is of no further use.
