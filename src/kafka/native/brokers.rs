@@ -76,7 +76,8 @@ impl Brokers {
     /// brokers the others know.
     pub fn apart(&self, limits: Limits) -> Self {
         let (hosts, client_id, known) = (self.hosts.clone(), self.client_id.clone(), Arc::clone(&self.known));
-        Self { hosts, client_id, limits, next: self.next, known, any: None }
+        let spoken = self.spoken.clone();
+        Self { hosts, client_id, limits, next: self.next, known, spoken, any: None }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Address, Versions>> {
