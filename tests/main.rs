@@ -19,6 +19,7 @@ mod disk_faults;
 mod expired;
 mod full_disk;
 mod group_members;
+mod groups;
 mod kill9;
 mod made_anew;
 mod original_format;

@@ -44,6 +44,11 @@ impl Inv {
             .set("log_section", "log_file['format']", "raw")
     }
 
+    /// A log job that is a member of its group.
+    pub fn member(kafka: &Kafka, topics: &str, group: &str) -> Inv {
+        Inv::log(kafka, topics, group).job("kafka['membership']", "coordinated")
+    }
+
     /// The queue's job: items of the one server, hashes on the other.
     pub fn queue(list: &Redis, ar: &Redis) -> Inv {
         Inv::default()
@@ -204,6 +209,10 @@ impl Daemon {
 
     pub fn id(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
+    }
+
+    pub fn is_started(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn signal(&self, signal: Signal) {
