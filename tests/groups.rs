@@ -251,6 +251,8 @@ fn after_kill_9_the_first_line_comes_at_once() {
         group.wait_shared(1);
         for round in 0..if all() { 5 } else { 2 } {
             let daemon = &mut group.daemons[0];
+            // Its name is in the journal by then.
+            std::thread::sleep(millis(300));
             daemon.kill9();
             let first = round * 20;
             let produce = Produce::seq(&kafka, &group.topic, 240).with("--partitions", PARTITIONS);

@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon the group is listened to again while something waits for its answer.
 const SOON: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The pause before records that cannot be read are fetched once more grows from the
 /// first to the second.
@@ -184,6 +185,19 @@ impl Records {
     fn want_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
         self.want(partition, Begin::At(position, marks(&landmarks.unwrap_or_default())));
+    }
+
+    /// How soon the group is to be listened to again.
+    fn hears_again(&self) -> Duration {
+        if !self.flow.is_shared_out() {
+            return LONG;
+        }
+        match self.letting_go.is_some() || self.ledgers.is_behind() {
+            true => SOON,
+            // A share may come at any moment.
+            false if self.partitions.is_empty() => SOON * 4,
+            false => LONG,
+        }
     }
 
     /// Commits what has settled, as far as the time allows: what is not committed is
@@ -401,8 +415,7 @@ impl pipeline::Source for Records {
         self.join_parted()?;
         self.want_again();
         // What is held back until the group has answered shall not wait for records.
-        let waits = self.flow.is_shared_out() && (self.letting_go.is_some() || self.ledgers.is_behind());
-        let until = if waits { until.min(Instant::now() + SOON) } else { until };
+        let until = until.min(Instant::now() + self.hears_again());
         let event = self.fetch.next(until)?;
         self.hear_brokers(event, items)
     }

@@ -96,16 +96,15 @@ impl Records {
                 "the group shares out anew, and the disk does not take what is in hand".to_owned(),
             ));
         }
-        if is_ours {
+        // What has been handed out to be committed may not have come here yet.
+        if is_ours && self.ledgers.is_behind() {
             if self.ledgers.is_committing() || Instant::now() < state.commit_at {
                 return Ok(());
             }
             state.commit_at = Instant::now() + PAUSE;
             let commits = self.ledgers.take_commits().map_err(|error| journal_fault(&error))?;
-            if !commits.is_empty() {
-                self.ledgers.commit(commits, &mut *self.place);
-                return Ok(());
-            }
+            self.ledgers.commit(commits, &mut *self.place);
+            return Ok(());
         }
         self.ledgers.let_go();
         self.letting_go = None;
