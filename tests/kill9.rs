@@ -7,7 +7,7 @@ use crate::support::produce::{Produce, Producing};
 use crate::support::servers::{Kafka, Store, kafka};
 use crate::support::tail::Tail;
 use crate::support::wait::{millis, seconds};
-use crate::support::{all, unique, wait};
+use crate::support::{all, seed, unique, wait};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -100,8 +100,7 @@ fn kill_9_in_mid_stream() {
 
 fn killed(kafka: Kafka, plan: &Plan) {
     let Plan { kills, records, .. } = *plan;
-    let seed = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
+    let seed = seed();
     println!("Kafka {}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
     let tested = kafka.tested(&format!("kill -9 in mid-stream, {}", plan.codec));
     let mut dice = fastrand::Rng::with_seed(seed);

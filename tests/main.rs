@@ -20,6 +20,7 @@ mod expired;
 mod full_disk;
 mod kill9;
 mod made_anew;
+mod matrix;
 mod original_format;
 mod outages;
 mod own_commits;

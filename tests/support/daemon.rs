@@ -3,6 +3,7 @@
 //! test fails, all of that is printed.
 
 use super::redis::{Redis, shown};
+use super::content::By;
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,6 +45,17 @@ impl Inv {
             .set("log_section", "log_file['format']", "raw");
         // From 0.11 on there may be transactions, which this client cannot filter.
         if kafka.at_least(0, 11) { inv.job("kafka['isolation']", "read_uncommitted") } else { inv }
+    }
+
+    /// Read by this client.
+    pub fn client(self, kafka: &Kafka, by: By) -> Inv {
+        let inv = self.job("kafka['client']", by.word());
+        // The crate cannot filter aborted transactions, and wants to hear that this is known.
+        let isolation = match by {
+            By::Crate if kafka.at_least(0, 11) => "read_uncommitted",
+            _ => "read_committed",
+        };
+        inv.job("kafka['isolation']", isolation)
     }
 
     /// The queue's job: items of the one server, hashes on the other.

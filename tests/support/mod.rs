@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod cluster;
+pub mod content;
 pub mod daemon;
 pub mod disk;
 pub mod expiry;
@@ -23,6 +24,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The long forms: all versions, larger counts (`scripts/test --all`).
 pub fn all() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
+}
+
+/// What chance decides in a test; printed, so that it can be repeated.
+pub fn seed() -> u64 {
+    let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| fastrand::u64(..))
 }
 
 /// A name nobody else has: tests share brokers and run side by side.
