@@ -32,7 +32,7 @@ impl Case {
     fn line(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        let record = Record { offset: self.offset, timestamp: None, key, value };
+        let record = Record::bare(self.offset, key, value);
         Format::Original.append(&mut out, &TopicPartition::new("t", 0), &record);
         out
     }

@@ -164,7 +164,7 @@ mod tests {
 
     fn line(format: Format, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let mut out = Vec::new();
-        let record = Record { offset: 42, timestamp: None, key, value };
+        let record = Record::bare(42, key, value);
         format.append(&mut out, &TopicPartition::new("t", 3), &record);
         String::from_utf8(out).unwrap()
     }

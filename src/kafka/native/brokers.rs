@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::connection::{Address, Connection, Limits};
-use super::messages::Request;
+use super::messages::{FindCoordinator, Request};
 use super::versions::Versions;
 use crate::error::Fault;
 
@@ -65,6 +65,38 @@ impl Brokers {
         if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
             self.next = self.next.wrapping_add(1);
         }
+    }
+
+    /// What the brokers speak, as the first bootstrap broker that answers says.
+    ///
+    /// # Errors
+    /// `Wait`: none of them answers.
+    pub fn speaks(&mut self) -> Result<Versions, Fault> {
+        let mut last = Fault::Wait("no broker is configured".to_owned());
+        for _ in 0..self.hosts.len() {
+            let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
+            let opened = self.open(&address).map_err(Fault::Wait);
+            let answer = opened.and_then(|connection| self.speaks_on(connection));
+            match answer {
+                Err(fault @ Fault::Wait(_)) => {
+                    self.shun(&address);
+                    last = fault;
+                }
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+
+    /// One that was silent at first must answer something that 0.9 does, too: it could
+    /// also be one that hangs.
+    fn speaks_on(&mut self, connection: Connection) -> Result<Versions, Fault> {
+        let versions = connection.versions().clone();
+        if versions == Versions::Silent {
+            // A group that nobody has: found or not, it is an answer.
+            self.ask_on(connection, &FindCoordinator { group: "pandad" })?;
+        }
+        Ok(versions)
     }
 
     /// Asks the broker that answered last, or else the bootstrap brokers in turn.
