@@ -206,6 +206,16 @@ impl Log {
         self.batches.retain(|batch| batch.last >= start);
     }
 
+    /// What stands in a stretch, for whoever looks into a failure.
+    pub(super) fn shown(&self, from: i64, next: i64) -> String {
+        let inside = self.batches.iter().filter(|one| one.last >= from && one.first < next);
+        let batches = inside.map(|one| {
+            let attributes = i16::from_be_bytes([one.bytes[21], one.bytes[22]]);
+            format!("{}-{} format {} attributes {attributes}", one.first, one.last, one.bytes[16])
+        });
+        format!("{:?}; {:?}", batches.collect::<Vec<_>>(), self.aborts)
+    }
+
     /// The set from an offset on. A broker before 0.10.1 cuts it at `max_bytes`, a later
     /// one gives the first batch whole; and the transactions that were aborted in it.
     pub(super) fn read(

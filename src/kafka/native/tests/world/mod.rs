@@ -29,6 +29,8 @@ struct Partition {
     /// Which broker leads it.
     leader: Option<usize>,
     epoch: i32,
+    /// Led the log that is no more.
+    barred: Option<usize>,
 }
 
 impl Partition {
@@ -67,7 +69,7 @@ impl World {
                 }
                 let leader = Some(dice.usize(..BROKERS));
                 let key = (topic.to_owned(), i32::try_from(number).unwrap());
-                partitions.insert(key, Partition { logs: vec![log], leader, epoch: 0 });
+                partitions.insert(key, Partition { logs: vec![log], leader, epoch: 0, barred: None });
             }
         }
         let listeners: Vec<TcpListener> =
