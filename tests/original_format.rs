@@ -22,17 +22,25 @@ const STORED: [(&str, Option<&str>, Option<&str>); 4] = [
     ),
 ];
 
+#[derive(Default)]
 struct Case {
     offset: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
+    /// Of a message of format 1.
+    timestamp: Option<i64>,
+    append_time: bool,
 }
 
 impl Case {
     fn line(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        let record = Record::bare(self.offset, key, value);
+        let record = Record {
+            timestamp: self.timestamp,
+            append_time: self.append_time,
+            ..Record::bare(self.offset, key, value)
+        };
         Format::Original.append(&mut out, &TopicPartition::new("t", 0), &record);
         out
     }
@@ -46,13 +54,22 @@ impl Case {
                 write!(text, "{byte:02x}").unwrap();
             }
         }
+        if let Some(timestamp) = self.timestamp {
+            write!(text, " {timestamp} {}", if self.append_time { 8 } else { 0 }).unwrap();
+        }
         text
     }
 
     fn parse(text: &str) -> Case {
         let parts: Vec<&str> = text.split(' ').collect();
         let bytes = |part: &str| part.strip_prefix('x').map(unhex);
-        Case { offset: parts[0].parse().unwrap(), key: bytes(parts[1]), value: bytes(parts[2]) }
+        Case {
+            offset: parts[0].parse().unwrap(),
+            key: bytes(parts[1]),
+            value: bytes(parts[2]),
+            timestamp: parts.get(3).map(|timestamp| timestamp.parse().unwrap()),
+            append_time: parts.get(4) == Some(&"8"),
+        }
     }
 }
 
@@ -140,7 +157,7 @@ fn original_shows_size_and_crc_as_a_broker_stored_them() {
         let stored = unhex(stored);
         let number = |from: usize| u32::from_be_bytes(stored[from..from + 4].try_into().unwrap());
         let bytes = |text: &Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        let line = Case { offset: offset as i64, key: bytes(key), value: bytes(value) }.line();
+        let line = Case { offset: offset as i64, key: bytes(key), value: bytes(value), ..Case::default() }.line();
         let start = format!(
             "consumer_message:{{\"offset\":{offset},\"size\":{},\"message\":{{\"crc\":{},\"magic\":0,",
             number(8),
@@ -175,7 +192,9 @@ fn original_lines_are_those_of_a_live_php() {
             _ => 60,
         };
         let (key, value) = (random_text(&mut dice, 20), random_text(&mut dice, longest));
-        cases.push(Case { offset: dice.i64(0..), key, value });
+        let timestamp = dice.bool().then(|| dice.i64(..));
+        let append_time = timestamp.is_some() && dice.bool();
+        cases.push(Case { offset: dice.i64(0..), key, value, timestamp, append_time });
     }
     println!("{count} random records against PHP, PANDAD_TEST_SEED={seed}");
     compare(&cases, &ask_php(&cases));
@@ -186,8 +205,8 @@ fn original_lines_are_those_of_a_live_php() {
 fn original_loses_no_bytes_that_php_lost() {
     let bad: [&[u8]; 6] =
         [b"\xff", b"a\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80"];
-    let cases: Vec<Case> =
-        bad.iter().map(|value| Case { offset: 7, key: None, value: Some(value.to_vec()) }).collect();
+    let case = |value: &&[u8]| Case { offset: 7, value: Some(value.to_vec()), ..Case::default() };
+    let cases: Vec<Case> = bad.iter().map(case).collect();
     for case in &cases {
         let line = String::from_utf8(case.line()).unwrap();
         assert!(line.contains(",\"key\":\"\",\"value_base64\":\""), "{line}");

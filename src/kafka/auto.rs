@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::crate_fetch::CrateFetch;
-use super::native::brokers::Brokers;
+use super::native::brokers::{Brokers, Spoken};
 use super::native::connection::Limits;
 use super::native::fetch::{NativeFetch, Pace};
 use super::native::messages::{self, Request};
@@ -40,6 +40,7 @@ pub enum Client {
 pub struct Auto {
     cluster: Cluster,
     client: Client,
+    spoken: Spoken,
     state: State,
     /// What was wanted before it was known who reads.
     wanted: BTreeMap<TopicPartition, (Begin, u64)>,
@@ -57,7 +58,7 @@ enum State {
 impl Auto {
     /// A reader of this cluster. Nothing happens before something is wanted.
     pub fn new(cluster: Cluster, client: Client) -> Self {
-        Self { cluster, client, state: State::Unasked, wanted: BTreeMap::new() }
+        Self { cluster, client, spoken: Spoken::default(), state: State::Unasked, wanted: BTreeMap::new() }
     }
 
     fn begin(&mut self) -> Result<State, Fault> {
@@ -70,8 +71,8 @@ impl Auto {
 
     fn ask(&self) -> Result<State, Fault> {
         let (answer, asked) = bounded(1);
-        let cluster = self.cluster.clone();
-        threads::spawn("kafka-ask", move || ask(&cluster, &|told| answer.send(told).is_ok()))
+        let (cluster, spoken) = (self.cluster.clone(), self.spoken.clone());
+        threads::spawn("kafka-ask", move || ask(&cluster, &spoken, &|told| answer.send(told).is_ok()))
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(State::Asking(asked))
     }
@@ -79,7 +80,7 @@ impl Auto {
     fn read_by(&mut self, native: bool) -> Result<State, Fault> {
         let cluster = self.cluster.clone();
         let mut fetch: Box<dyn Fetch> = match native {
-            true => Box::new(NativeFetch::new(cluster, Pace::default())?),
+            true => Box::new(NativeFetch::new(cluster, Pace::default(), self.spoken.clone())?),
             false => Box::new(CrateFetch::new(cluster)),
         };
         for (partition, (begin, want)) in std::mem::take(&mut self.wanted) {
@@ -107,9 +108,9 @@ impl Auto {
 }
 
 /// Until a broker answers: then what it speaks; before, why none does.
-fn ask(cluster: &Cluster, tell: &dyn Fn(Result<Versions, Fault>) -> bool) {
+fn ask(cluster: &Cluster, spoken: &Spoken, tell: &dyn Fn(Result<Versions, Fault>) -> bool) {
     let pace = Pace::default();
-    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default());
+    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default()).sharing(spoken);
     let mut pauses = Backoff::new(pace.pauses.0, pace.pauses.1);
     loop {
         let answer = brokers.speaks();

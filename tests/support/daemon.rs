@@ -36,15 +36,13 @@ pub struct Inv {
 impl Inv {
     /// A log job as tests want it: alone in its group, lines as they came.
     pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
-        let inv = Inv::default()
+        Inv::default()
             .set("log_section", "broker_list", &kafka.address)
             .set("log_section", "kafka['topics']", topics)
             .set("log_section", "kafka['group']", group)
             .set("log_section", "kafka['membership']", "alone")
             .set("log_section", "log_handler['worker_num']", "2")
-            .set("log_section", "log_file['format']", "raw");
-        // From 0.11 on there may be transactions, which this client cannot filter.
-        if kafka.at_least(0, 11) { inv.job("kafka['isolation']", "read_uncommitted") } else { inv }
+            .set("log_section", "log_file['format']", "raw")
     }
 
     /// Read by this client.

@@ -10,7 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::frame::Frame;
-use super::messages::{ApiVersions, Request};
+use super::messages::{ApiVersions, FindCoordinator, Request};
 use super::versions::Versions;
 use super::wire::{Reader, TooLong, Writer};
 use crate::error::Fault;
@@ -92,15 +92,31 @@ impl Connection {
         limits: Limits,
         known: Option<Versions>,
     ) -> Result<Self, String> {
-        let versions = match known {
-            Some(versions) => versions,
-            None => match Self::connect(address, client_id, limits, Versions::Silent)?.speaks()? {
-                Answered::With(connection) => return Ok(connection),
-                // A broker that does not know the request still waits on that connection.
-                Answered::Silence => Versions::Silent,
+        let connect = |versions| Self::connect(address, client_id, limits, versions);
+        match known {
+            Some(versions) => connect(versions),
+            None => match connect(Versions::Silent)?.speaks()? {
+                Answered::With(connection) => Ok(connection),
+                Answered::Silence(first, sent) => first.believe(sent, connect(Versions::Silent)?),
             },
-        };
-        Self::connect(address, client_id, limits, versions)
+        }
+    }
+
+    /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
+    /// answers what it knows on another connection; one that hung, and is back by the
+    /// time it answers there, has answered here as well.
+    fn believe(mut self, sent: Sent, mut other: Self) -> Result<Self, String> {
+        // A group that nobody has: found or not, it is an answer.
+        other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
+        let until = Instant::now() + self.limits.silence / 10;
+        match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
+            Ok((_code, spoken)) => {
+                self.versions = Versions::Spoken(spoken);
+                Ok(self)
+            }
+            Err(Lost::Silent) => Ok(other),
+            Err(lost) => Err(self.say(&lost)),
+        }
     }
 
     fn connect(
@@ -123,15 +139,14 @@ impl Connection {
     }
 
     fn speaks(mut self) -> Result<Answered, String> {
-        let asked = self
-            .write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence)
-            .and_then(|sent| self.read::<ApiVersions>(&sent, &mut Frame::default()));
-        match asked {
+        let sent = self.write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
+        let sent = sent.map_err(|lost| self.say(&lost))?;
+        match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
             Ok((_code, spoken)) => {
                 self.versions = Versions::Spoken(spoken);
                 Ok(Answered::With(self))
             }
-            Err(Lost::Silent) => Ok(Answered::Silence),
+            Err(Lost::Silent) => Ok(Answered::Silence(self, sent)),
             Err(lost) => Err(self.say(&lost)),
         }
     }
@@ -211,7 +226,14 @@ impl Connection {
 
     fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, Lost> {
         let mut stream = self.stream.take().ok_or(Lost::Closed)?;
-        read(&mut stream, self.limits.largest, sent.until, frame)?;
+        match read(&mut stream, self.limits.largest, sent.until, frame) {
+            // Not one byte: it may still come.
+            Err(Lost::Silent) if R::KEY == ApiVersions::KEY => {
+                self.stream = Some(stream);
+                return Err(Lost::Silent);
+            }
+            done => done?,
+        }
         let mut reader = Reader::new(frame.bytes());
         // Before anything else is made of it.
         if reader.i32() != Ok(sent.correlation) {
@@ -243,7 +265,8 @@ impl Sent {
 
 enum Answered {
     With(Connection),
-    Silence,
+    /// The connection on which it may still be said.
+    Silence(Connection, Sent),
 }
 
 /// Why a connection is of no further use.

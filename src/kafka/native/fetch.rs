@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
+use super::brokers::Spoken;
 use super::connection::Limits;
 use super::leaders::{Leaders, Order};
 use crate::error::Fault;
@@ -61,15 +62,16 @@ pub struct NativeFetch {
 }
 
 impl NativeFetch {
-    /// A reader of this cluster. Nothing happens before something is wanted.
+    /// A reader of this cluster, of which others may have heard. Nothing happens before
+    /// something is wanted.
     ///
     /// # Errors
     /// `Wait`: no thread can be had.
-    pub fn new(cluster: Cluster, pace: Pace) -> Result<Self, Fault> {
+    pub fn new(cluster: Cluster, pace: Pace, spoken: Spoken) -> Result<Self, Fault> {
         let (orders, to_do) = unbounded();
         // One reply is handed on while the next arrives.
         let (to_tell, events) = bounded(1);
-        let leaders = Leaders::new(cluster, pace, to_do, to_tell);
+        let leaders = Leaders::new(cluster, pace, to_do, to_tell, spoken);
         threads::spawn("kafka-leaders", move || leaders.run())
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })

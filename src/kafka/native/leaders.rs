@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
-use super::brokers::Brokers;
+use super::brokers::{Brokers, Spoken};
 use super::connection::Address;
 use super::fetch::Pace;
 use super::frame::Frames;
@@ -59,6 +59,7 @@ pub(super) struct Leaders {
     cluster: Cluster,
     pace: Pace,
     brokers: Brokers,
+    spoken: Spoken,
     orders: Receiver<Order>,
     lost: Receiver<Lost>,
     /// For the readers.
@@ -93,14 +94,16 @@ impl Leaders {
         pace: Pace,
         orders: Receiver<Order>,
         events: Sender<Vec<Event>>,
+        spoken: Spoken,
     ) -> Self {
         let (report, lost) = unbounded();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, pace.limits);
+        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, pace.limits).sharing(&spoken);
         let now = Instant::now();
         Self {
             cluster,
             pace,
             brokers,
+            spoken,
             orders,
             lost,
             report,
@@ -313,6 +316,7 @@ impl Leaders {
             self.report.clone(),
             self.frames.clone(),
             Arc::clone(&self.reading),
+            self.spoken.clone(),
         );
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| format!("cannot start a thread: {error}"))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::begin::{Leader, Unknown};
+use super::brokers::Spoken;
 use super::connection::{Address, Connection, Sent};
 use super::fetch::Pace;
 use super::frame::{Frame, Frames};
@@ -75,6 +76,7 @@ pub(super) struct Reader {
     frames: Frames,
     /// How many readers have something to read.
     reading: Arc<AtomicUsize>,
+    spoken: Spoken,
     counted: bool,
     connection: Option<Connection>,
     /// What the broker speaks, once it has answered.
@@ -97,6 +99,7 @@ impl Reader {
         report: Sender<Lost>,
         frames: Frames,
         reading: Arc<AtomicUsize>,
+        spoken: Spoken,
     ) -> Self {
         Self {
             address,
@@ -107,6 +110,7 @@ impl Reader {
             report,
             frames,
             reading,
+            spoken,
             counted: false,
             connection: None,
             known: None,
@@ -257,7 +261,7 @@ impl Reader {
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
             let known = self.known.take();
-            let opened = Connection::open(&self.address, &self.cluster.client_id, self.pace.limits, known);
+            let opened = self.spoken.open(&self.address, &self.cluster.client_id, self.pace.limits, known);
             self.connection = Some(opened.map_err(Fault::Wait)?);
         }
         Ok(())

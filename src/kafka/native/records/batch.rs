@@ -143,6 +143,9 @@ fn whole(feed: &mut Feed<'_>) -> Result<usize, Why> {
     while feed.bytes().len() < VARINT && feed.more()? {}
     let mut fields = Fields { rest: feed.bytes() };
     let before = fields.rest.len();
+    if before == 0 {
+        return Err(Why::Malformed("a batch has fewer records than it says"));
+    }
     let length = fields.varint()?;
     let length = usize::try_from(length).map_err(|_| Why::Malformed("a record's length is negative"))?;
     if length > LARGEST {

@@ -64,11 +64,10 @@ impl Zstd {
                     return Ok(false);
                 }
                 self.ended = true;
-                let Some(log) = header(input)? else { continue };
-                self.largest = self.largest.max(log);
-                // No flags, so no checksum is expected: it is compared here, or not.
+                let Some(Frame { checksum, window }) = header(input)? else { continue };
+                self.largest = self.largest.max(window);
                 let [a, b, c, d] = FRAME.to_le_bytes();
-                let header = [a, b, c, d, 0, ((log - 10) << 3) as u8];
+                let header = [a, b, c, d, checksum, ((window - 10) << 3) as u8];
                 let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
                 decoder.reset(header.as_slice()).map_err(|_| fault("the header is not one"))?;
                 self.inside = true;
@@ -98,9 +97,16 @@ impl Zstd {
     }
 }
 
-/// Takes a frame's header; tells the window that it is given, as a power of two, or
-/// `None` after a frame that is to be skipped.
-fn header(input: &mut &[u8]) -> Result<Option<u32>, Why> {
+/// What of a frame's header is kept.
+struct Frame {
+    /// The flag that says that a checksum ends it.
+    checksum: u8,
+    /// The window that it is given, as a power of two.
+    window: u32,
+}
+
+/// Takes a frame's header; `None` after a frame that is to be skipped.
+fn header(input: &mut &[u8]) -> Result<Option<Frame>, Why> {
     let number = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
     if number & 0xffff_fff0 == SKIPPABLE {
         let length = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
@@ -133,5 +139,6 @@ fn header(input: &mut &[u8]) -> Result<Option<u32>, Why> {
         }
     };
     let worth = usize::BITS - input.len().saturating_mul(EXPANDS).leading_zeros();
-    Ok(Some(asked.clamp(LEAST, worth.clamp(USUAL, MOST))))
+    let window = asked.clamp(LEAST, worth.clamp(USUAL, MOST));
+    Ok(Some(Frame { checksum: flags & 4, window }))
 }
