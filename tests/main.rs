@@ -21,6 +21,7 @@ mod full_disk;
 mod kill9;
 mod made_anew;
 mod matrix;
+mod network;
 mod original_format;
 mod outages;
 mod own_commits;

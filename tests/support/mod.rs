@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod disk;
 pub mod expiry;
 pub mod groups;
+pub mod network;
 pub mod produce;
 pub mod proxy;
 pub mod queue;
