@@ -16,7 +16,8 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    ApiVersionsResponse, FindCoordinatorResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    MetadataResponse,
 };
 
 use super::super::{API_VERSIONS, Asked, Reply, framed, receive, say, text};
@@ -27,11 +28,13 @@ use super::{Cluster, World};
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
+const FIND_COORDINATOR: i16 = 10;
 
 const OUT_OF_RANGE: i16 = 1;
 const UNKNOWN_TOPIC: i16 = 3;
 const NO_LEADER: i16 = 5;
 const NOT_LEADER: i16 = 6;
+const NO_COORDINATOR: i16 = 15;
 const FENCED_EPOCH: i16 = 74;
 const UNKNOWN_EPOCH: i16 = 75;
 /// What a partition may say of itself: unknown, out of range, corrupt, moved, timed out,
@@ -43,7 +46,7 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
         if world.over.load(SeqCst) {
             break;
         }
-        let fault = roll(world).filter(|fault| asked.key != API_VERSIONS || *fault != Fault::Stall);
+        let fault = roll(world).filter(|fault| *fault != Fault::Stall || may_stall(world, &asked));
         let Some(body) = answer(world, node, &asked, fault) else { continue };
         let bytes = framed(asked.correlation, &body);
         if !send(world, &mut stream, asked.correlation, bytes, fault) {
@@ -52,6 +55,11 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
     }
     // Others hold this connection too, so letting go of it would not close it.
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// A broker that never says what it speaks while it answers all else is one of Kafka 0.9.
+fn may_stall(world: &World, asked: &Asked) -> bool {
+    asked.key != API_VERSIONS || !world.kept_silent.swap(true, SeqCst)
 }
 
 fn roll(world: &World) -> Option<Fault> {
@@ -107,6 +115,10 @@ fn answer(world: &World, node: usize, asked: &Asked, fault: Option<Fault>) -> Op
         METADATA => metadata(&mut world.cluster(), asked),
         LIST_OFFSETS => Reply::Say(list_offsets(world, node, asked)),
         FETCH => Reply::Say(fetch(world, node, asked, fault)),
+        // Nobody has a group here; but who asks, hears that it is.
+        FIND_COORDINATOR => {
+            say(&FindCoordinatorResponse::default().with_error_code(NO_COORDINATOR), asked.version)
+        }
         other => panic!("a reader does not send requests of kind {other}"),
     };
     match reply {

@@ -54,6 +54,8 @@ struct World {
     /// Whether it may still do harm.
     faulty: AtomicBool,
     over: AtomicBool,
+    /// Whether what a broker speaks has been kept from somebody.
+    kept_silent: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -77,7 +79,8 @@ impl World {
         let ports = listeners.iter().map(|one| one.local_addr().unwrap().port()).collect();
         let cluster = Mutex::new(Cluster { partitions, ports, down: [false; BROKERS], dice });
         let (faulty, over) = (AtomicBool::new(true), AtomicBool::new(false));
-        let world = Arc::new(World { plan, cluster, faulty, over, open: Mutex::default() });
+        let (kept_silent, open) = (AtomicBool::new(false), Mutex::default());
+        let world = Arc::new(World { plan, cluster, faulty, over, kept_silent, open });
         for (node, listener) in listeners.into_iter().enumerate() {
             let world = Arc::clone(&world);
             thread::spawn(move || world.accept(node, &listener));

@@ -11,6 +11,7 @@ use super::log::Log;
 use super::reader::Reader;
 use super::{BROKERS, World};
 use crate::kafka::Cluster;
+use crate::kafka::native::brokers::Spoken;
 use crate::kafka::native::connection::Limits;
 use crate::kafka::native::fetch::{NativeFetch, Pace};
 
@@ -68,7 +69,7 @@ fn drive(
         client_id: "schedule".to_owned(),
         read_committed: world.plan.committed,
     };
-    let fetch = NativeFetch::new(cluster, pace()).map_err(|fault| fault.to_string())?;
+    let fetch = NativeFetch::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();
