@@ -157,7 +157,8 @@ fn original_shows_size_and_crc_as_a_broker_stored_them() {
         let stored = unhex(stored);
         let number = |from: usize| u32::from_be_bytes(stored[from..from + 4].try_into().unwrap());
         let bytes = |text: &Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        let line = Case { offset: offset as i64, key: bytes(key), value: bytes(value), ..Case::default() }.line();
+        let line =
+            Case { offset: offset as i64, key: bytes(key), value: bytes(value), ..Case::default() }.line();
         let start = format!(
             "consumer_message:{{\"offset\":{offset},\"size\":{},\"message\":{{\"crc\":{},\"magic\":0,",
             number(8),

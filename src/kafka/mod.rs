@@ -31,7 +31,7 @@ use native::records::{self, Aborted};
 
 pub use alone::{Alone, Storage};
 pub use auto::{Auto as AutoFetch, Client};
-pub use native::records::{Broken, Scratch};
+pub use native::records::{Broken, Decoded, Scratch};
 
 /// Where to find the cluster, and what is expected of it.
 #[derive(Debug, Clone)]
@@ -182,15 +182,6 @@ pub trait Place: Send {
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
 }
 
-/// How far the records of a [`Fetched`] were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decoded {
-    /// The offset to go on at.
-    pub next: i64,
-    /// The last record's offset and fingerprint.
-    pub last: Option<(i64, u32)>,
-}
-
 /// Calls `each` for every record of what was fetched, in order, until it breaks.
 ///
 /// # Errors
@@ -207,12 +198,7 @@ pub fn records(
         }
         Payload::Wire(Wire { frame, set, aborted }) => {
             let set = frame.bytes().get(set.clone()).unwrap_or_default();
-            let mut last = None;
-            let next = records::decode(set, fetched.from, aborted.as_deref(), scratch, &mut |record| {
-                last = Some((record.offset, record.fingerprint()));
-                each(record)
-            })?;
-            Ok(Decoded { next, last })
+            records::decode(set, fetched.from, aborted.as_deref(), scratch, each)
         }
         Payload::Gone | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
     }

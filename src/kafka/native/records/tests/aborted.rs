@@ -30,11 +30,11 @@ fn log() -> Vec<Vec<u8>> {
     ]
 }
 
-const LIST: [Aborted; 3] =
-    [Aborted { first_offset: 14, producer: 1 }, Aborted { first_offset: 0, producer: 1 }, Aborted {
-        first_offset: 6,
-        producer: 2,
-    }];
+const LIST: [Aborted; 3] = [
+    Aborted { first_offset: 14, producer: 1 },
+    Aborted { first_offset: 0, producer: 1 },
+    Aborted { first_offset: 6, producer: 2 },
+];
 
 #[test]
 fn aborted_records_and_markers_do_not_come() {

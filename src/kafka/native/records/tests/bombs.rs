@@ -171,10 +171,8 @@ fn decoding_allocates_nothing_once_it_is_warm() {
             if codec == Codec::Lz4Old && magic > 0 {
                 continue;
             }
-            let set: Vec<u8> =
-                (0..10).flat_map(|at| stored(magic, codec, &records(at * 100, 100))).collect();
-            let list: Vec<Aborted> =
-                (0..50).map(|at| Aborted { first_offset: at, producer: at }).collect();
+            let set: Vec<u8> = (0..10).flat_map(|at| stored(magic, codec, &records(at * 100, 100))).collect();
+            let list: Vec<Aborted> = (0..50).map(|at| Aborted { first_offset: at, producer: at }).collect();
             let mut turn = || {
                 let mut count = 0;
                 let done = decode(&set, 0, Some(&list), &mut scratch, &mut |_| {

@@ -52,7 +52,8 @@ fn frames_to_be_skipped_are() {
 fn batches_larger_than_the_window_come_whole() {
     // Three MiB, with a record of two among small ones.
     let mut large = records(0, 6_000);
-    large[3_000].value = Some((0..2 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
+    large[3_000].value =
+        Some((0..2 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
     for magic in [0, 1, 2] {
         for codec in CODECS {
             if codec == Codec::Lz4Old && magic > 0 {

@@ -83,7 +83,8 @@ fn originals() -> Vec<Vec<u8>> {
     let mut originals = Vec::new();
     for magic in [0, 1, 2] {
         for codec in CODECS {
-            originals.push([stored(magic, codec, &records(3, 6)), stored(magic, codec, &records(9, 2))].concat());
+            originals
+                .push([stored(magic, codec, &records(3, 6)), stored(magic, codec, &records(9, 2))].concat());
         }
     }
     let headers = vec![(b"a".to_vec(), Some(b"b".to_vec())), (b"c".to_vec(), None)];

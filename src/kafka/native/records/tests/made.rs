@@ -101,7 +101,8 @@ pub(super) fn record(offset: i64, key: Option<&str>, value: Option<&str>) -> See
 
 /// Some records that differ, from this offset on.
 pub(super) fn records(from: i64, count: i64) -> Vec<Seen> {
-    let one = |offset| record(offset, Some(&format!("k{offset}")), Some(&format!("value {offset} ").repeat(12)));
+    let one =
+        |offset| record(offset, Some(&format!("k{offset}")), Some(&format!("value {offset} ").repeat(12)));
     (from..from + count).map(one).collect()
 }
 

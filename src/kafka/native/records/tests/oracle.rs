@@ -91,10 +91,7 @@ fn encode(records: &[Theirs], codec: Codec) -> Vec<u8> {
 
 fn cases() -> ProptestConfig {
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(if all { 20_000 } else { 300 })
-    }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if all { 20_000 } else { 300 }) }
 }
 
 proptest! {
