@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod clients;
 mod command_line;
 mod coordinator;
 mod damage;

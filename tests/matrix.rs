@@ -25,8 +25,7 @@ fn what_is_in_the_file_is_what_was_produced() {
 
 fn on(kafka: &Kafka, seed: u64) {
     let produced = content::produce(kafka, &unique("kind"), if all() { 4000 } else { 400 }, seed);
-    let readers: Vec<By> = if kafka.at_least(4, 0) { vec![By::Native] } else { vec![By::Native, By::Crate] };
-    for by in readers {
+    for by in kafka.clients() {
         compare(kafka, &produced, by);
     }
 }
@@ -66,10 +65,7 @@ fn compare(kafka: &Kafka, produced: &Produced, by: By) {
 fn many_records_in_each_codec() {
     let records = if all() { 200_000 } else { 10_000 };
     for kafka in brokers() {
-        for by in [By::Native, By::Crate] {
-            if by == By::Crate && kafka.at_least(4, 0) {
-                continue;
-            }
+        for by in kafka.clients() {
             volume(&kafka, by, records);
         }
     }

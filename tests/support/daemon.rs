@@ -163,6 +163,11 @@ impl Daemon {
         Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
     }
 
+    /// Another configuration from the next start on.
+    pub fn configure(&self, inv: &Inv) {
+        std::fs::write(self.dir.join("test.inv"), inv.text()).unwrap();
+    }
+
     /// Starts it behind another command that becomes it.
     pub fn behind(mut self, prefix: Vec<String>) -> Daemon {
         self.prefix = prefix;

@@ -2,6 +2,7 @@
 //! variables. One that is missing fails the test that needs it: a test that is
 //! left out in silence proves nothing.
 
+use super::content::By;
 use super::tested::Tested;
 use super::{directory, repository};
 use serde_json::{Map, Value, json};
@@ -130,6 +131,11 @@ impl Kafka {
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();
         (parts[0], parts[1]) >= (major, minor)
+    }
+
+    /// Which clients can read from it.
+    pub fn clients(&self) -> Vec<By> {
+        if self.at_least(4, 0) { vec![By::Native] } else { vec![By::Native, By::Crate] }
     }
 
     /// A line of TESTED.md, about this version and kafka_to_file.
