@@ -129,10 +129,10 @@ pub(super) fn decode(
 
 fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut Out<'_>) -> Result<(), Stop> {
     let count = u32::try_from(batch.count).map_err(|_| Why::Malformed("a batch's count is negative"))?;
-    for _ in 0..count {
+    for index in 1..=count {
         let whole = whole(feed)?;
         let record = record(batch, feed.need(whole)?)?;
-        out.give(&record)?;
+        out.give(&record, index == count)?;
         feed.take(whole);
     }
     if feed.ended()? { Ok(()) } else { Err(Why::Malformed("a batch has more bytes than records").into()) }

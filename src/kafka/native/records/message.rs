@@ -82,14 +82,15 @@ pub(super) fn decode(
     }
     let message = Message::read(entry.magic, entry.bytes)?;
     if message.codec() == 0 {
-        return out.give(&Record {
+        let record = Record {
             offset: entry.offset,
             timestamp: message.timestamp,
             append_time: message.append_time(),
             key: message.key,
             value: message.value,
             headers: None,
-        });
+        };
+        return out.give(&record, true);
     }
     wrapped(entry, &message, codecs, window, out)
 }
@@ -169,14 +170,16 @@ impl Inner<'_> {
             if message.codec() != 0 {
                 return Err(Why::Malformed("a wrapper is in a wrapper").into());
             }
-            out.give(&Record {
+            let record = Record {
                 offset,
                 timestamp: self.append_time.or(message.timestamp),
                 append_time: self.append_time.is_some() || message.append_time(),
                 key: message.key,
                 value: message.value,
                 headers: None,
-            })?;
+            };
+            // A wrapper's offset is that of the last message in it.
+            out.give(&record, offset == self.entry.last)?;
             feed.take(whole);
         }
         Ok(())

@@ -47,9 +47,19 @@ pub struct Scratch {
     filter: aborted::Filter,
 }
 
+/// How far a set was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoded {
+    /// The offset to go on at: one above the record that `each` broke at, or else
+    /// [`Span::next`].
+    pub next: i64,
+    /// Offset and fingerprint of the last record; of one before it where the set ends
+    /// in a batch whose last records are not wanted.
+    pub last: Option<(i64, u32)>,
+}
+
 /// Calls `each` for every record of the set at or above `from`, in order, until it
-/// breaks; tells the offset to go on at: one above the record that broke it, or else
-/// [`Span::next`]. A cut entry at the end is left alone.
+/// breaks. A cut entry at the end is left alone.
 ///
 /// `aborted` lists the aborted transactions that the Fetch answer told of, in any order;
 /// their records are left out. `None` delivers them (`read_uncommitted`). Control batches
@@ -64,14 +74,14 @@ pub fn decode(
     aborted: Option<&[Aborted]>,
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<i64, Broken> {
+) -> Result<Decoded, Broken> {
     let mut out = Out::new(from, each);
     scratch.filter.begin(aborted);
     let done = entries(set, scratch, &mut out);
     scratch.window.shrink();
     scratch.codecs.shrink();
     match done {
-        Ok(()) | Err(Stop::Enough) => Ok(out.next),
+        Ok(()) | Err(Stop::Enough) => Ok(Decoded { next: out.next, last: out.last }),
         Err(Stop::Broken(why)) => Err(Broken { next: out.next, why }),
     }
 }

@@ -28,12 +28,14 @@ pub(super) struct Out<'a> {
     /// Offsets that a record of the entry may have.
     lowest: i64,
     highest: i64,
+    /// Offset and fingerprint of the last record that was given at an entry's end.
+    pub(super) last: Option<(i64, u32)>,
     each: &'a mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 }
 
 impl<'a> Out<'a> {
     pub(super) fn new(from: i64, each: &'a mut dyn FnMut(&Record<'_>) -> ControlFlow<()>) -> Self {
-        Self { next: from, lowest: 0, highest: -1, each }
+        Self { next: from, lowest: 0, highest: -1, last: None, each }
     }
 
     /// At the beginning of an entry, whose records follow.
@@ -55,11 +57,12 @@ impl<'a> Out<'a> {
         offset < self.next
     }
 
-    /// A record of the entry.
+    /// A record of the entry; `ends`: it may be its last. Fingerprints cost, so only
+    /// such ones get one.
     ///
     /// Its offset must be one that the entry may have, and above the one before it:
     /// what is written once per offset could not be told apart otherwise.
-    pub(super) fn give(&mut self, record: &Record<'_>) -> Result<(), Stop> {
+    pub(super) fn give(&mut self, record: &Record<'_>, ends: bool) -> Result<(), Stop> {
         if record.offset < self.lowest || record.offset > self.highest {
             return Err(Why::Malformed("offsets do not ascend").into());
         }
@@ -68,9 +71,10 @@ impl<'a> Out<'a> {
             return Ok(());
         }
         self.next = record.offset + 1;
-        match (self.each)(record) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Stop::Enough),
+        let flow = (self.each)(record);
+        if ends || flow.is_break() {
+            self.last = Some((record.offset, record.fingerprint()));
         }
+        if flow.is_break() { Err(Stop::Enough) } else { Ok(()) }
     }
 }

@@ -44,16 +44,34 @@ impl Seen {
     }
 }
 
+/// Decodes, and tells where to go on.
+fn decode(
+    set: &[u8],
+    from: i64,
+    aborted: Option<&[Aborted]>,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<i64, Broken> {
+    super::decode(set, from, aborted, scratch, each).map(|done| done.next)
+}
+
 /// What came, and how it ended.
 type Ended = (Vec<Seen>, Result<i64, Broken>);
 
 fn read_with(set: &[u8], from: i64, aborted: Option<&[Aborted]>, scratch: &mut Scratch) -> Ended {
     let mut seen = Vec::new();
-    let done = decode(set, from, aborted, scratch, &mut |record| {
+    let mut landmarks = Vec::new();
+    let done = super::decode(set, from, aborted, scratch, &mut |record| {
         seen.push(Seen::of(record));
+        landmarks.push((record.offset, record.fingerprint()));
         ControlFlow::Continue(())
     });
-    (seen, done)
+    if let Ok(done) = done {
+        // What an aborted transaction left out may have been at the set's end.
+        assert!(done.last.is_none_or(|last| landmarks.contains(&last)));
+        assert!(aborted.is_some() || done.last == landmarks.last().copied(), "{done:?}");
+    }
+    (seen, done.map(|done| done.next))
 }
 
 fn read(set: &[u8], from: i64, aborted: Option<&[Aborted]>) -> Ended {
