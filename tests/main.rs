@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod clients;
 mod command_line;
 mod coordinator;
 mod damage;
@@ -22,6 +23,8 @@ mod group_members;
 mod groups;
 mod kill9;
 mod made_anew;
+mod matrix;
+mod network;
 mod original_format;
 mod outages;
 mod own_commits;

@@ -2,6 +2,7 @@
 //! its own, signals, its log, its exit status and what /proc says of it. When a
 //! test fails, all of that is printed.
 
+use super::content::By;
 use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
@@ -47,6 +48,17 @@ impl Inv {
     /// A log job that is a member of its group.
     pub fn member(kafka: &Kafka, topics: &str, group: &str) -> Inv {
         Inv::log(kafka, topics, group).job("kafka['membership']", "coordinated")
+    }
+
+    /// Read by this client.
+    pub fn client(self, kafka: &Kafka, by: By) -> Inv {
+        let inv = self.job("kafka['client']", by.word());
+        // The crate cannot filter aborted transactions, and wants to hear that this is known.
+        let isolation = match by {
+            By::Crate if kafka.at_least(0, 11) => "read_uncommitted",
+            _ => "read_committed",
+        };
+        inv.job("kafka['isolation']", isolation)
     }
 
     /// The queue's job: items of the one server, hashes on the other.
@@ -154,6 +166,11 @@ impl Daemon {
         let asked = |section: &&(&str, &str)| inv.lines().any(|line| line.trim() == section.0);
         let running = RUNNING.iter().filter(asked).map(|section| section.1).collect();
         Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
+    }
+
+    /// Another configuration from the next start on.
+    pub fn configure(&self, inv: &Inv) {
+        std::fs::write(self.dir.join("test.inv"), inv.text()).unwrap();
     }
 
     /// Starts it behind another command that becomes it.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::code::Code;
 use super::connection::Connection;
-use super::fetch::{LARGEST_REPLY, Pace};
+use super::fetch::{MOST_BYTES, Pace};
 use super::frame::Frame;
 use super::messages::fetch::{Partition, Wanted};
 use super::messages::list_offsets::End;
@@ -115,7 +115,7 @@ impl Log for Leader<'_> {
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
             match records::span(set, offset) {
                 Ok(span) if span.next == offset => match span.cut {
-                    Some(needed) if needed > max_bytes && needed <= LARGEST_REPLY => max_bytes = needed,
+                    Some(needed) if needed > max_bytes && needed <= MOST_BYTES => max_bytes = needed,
                     _ => return Ok(None),
                 },
                 Ok(_) => break fingerprint(set, offset, self.scratch),

@@ -36,8 +36,8 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            // A record may be as large as a broker takes it.
-            limits: Limits { largest: LARGEST_REPLY, ..Limits::default() },
+            // Such a batch, and as much again of others that came with it.
+            limits: Limits { largest: 2 * MOST_BYTES, ..Limits::default() },
             max_wait: Duration::from_millis(500),
             reply: 2 * 1024 * 1024,
             partition: 1024 * 1024,
@@ -48,8 +48,8 @@ impl Default for Pace {
     }
 }
 
-/// The largest answer that is taken in, in bytes.
-pub const LARGEST_REPLY: usize = 128 * 1024 * 1024;
+/// The largest batch that is taken in, in bytes.
+pub const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// See the module.
 pub struct NativeFetch {

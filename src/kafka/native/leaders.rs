@@ -130,16 +130,20 @@ impl Leaders {
     /// Waits for something to do, and does it.
     fn round(&mut self) -> Result<(), Gone> {
         let due = self.next_due().saturating_duration_since(Instant::now());
+        let mut order = None;
         select! {
-            recv(self.orders) -> order => self.obey(order.map_err(|_| Gone)?),
+            recv(self.orders) -> one => order = Some(one.map_err(|_| Gone)?),
             recv(self.lost) -> lost => if let Ok(lost) = lost { self.hear(lost) },
             default(due) => {}
         }
-        while let Ok(order) = self.orders.try_recv() {
-            self.obey(order);
-        }
+        // An order may follow from what was lost: that counts first, or it would be
+        // given to the same leader again at once.
         while let Ok(lost) = self.lost.try_recv() {
             self.hear(lost);
+        }
+        while let Some(one) = order {
+            self.obey(one);
+            order = self.orders.try_recv().ok();
         }
         if Instant::now() >= self.refresh_at {
             self.refresh()?;

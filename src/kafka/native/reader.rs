@@ -28,6 +28,10 @@ use crate::threads;
 
 /// However many brokers are read, one reply may hold so many bytes.
 const LEAST_REPLY: usize = 256 * 1024;
+/// So many bytes of one partition are always asked for.
+const LEAST_BYTES: usize = 64 * 1024;
+/// So many partitions are asked for at once, those that come next the next time.
+const MOST_PARTITIONS: usize = 1000;
 /// A broker that brings nothing and does not wait is not asked more often than this.
 const LONGEST_NAP: Duration = Duration::from_millis(500);
 const FIRST_NAP: Duration = Duration::from_millis(1);
@@ -172,8 +176,9 @@ impl Reader {
             let nap = self.nap_after(&told, at);
             self.take_orders(nap)?;
             // Before anything is handed on: that may take as long as the disk does.
-            pending = if self.slots.values().any(Slot::is_curious) { None } else { self.ask()? };
+            let next = if self.slots.values().any(Slot::is_curious) { Ok(None) } else { self.ask() };
             self.tell(told)?;
+            pending = next?;
         }
         Ok(())
     }
@@ -334,7 +339,7 @@ impl Reader {
                     return Ok(self.latch(slot, end, told));
                 }
                 slot.todo = Todo::Read;
-                told.push(Event::Fetched(slot.hand_over(first, end, Payload::Gone, pace)));
+                told.push(Event::Fetched(slot.hand_over(first, end, Payload::Gone)));
             }
             Todo::Inspect => {
                 let why = leader.inspect(slot.at)?;
@@ -359,15 +364,26 @@ impl Reader {
         if self.cluster.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
     }
 
+    /// How much is asked for of one partition. Brokers before 0.10.1 know no limit for
+    /// the whole answer.
+    fn usual_bytes(&mut self) -> Result<usize, Fault> {
+        let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
+        let share = self.pace.reply / self.slots.len().clamp(1, MOST_PARTITIONS);
+        Ok(if limited { self.pace.partition } else { share.max(LEAST_BYTES).min(self.pace.partition) })
+    }
+
     /// Asks for what is due; `None`: nothing is.
     fn ask(&mut self) -> Result<Option<Pending>, Fault> {
-        let mut partitions: Vec<Wanted> = self.slots.values().filter_map(Slot::wanted).collect();
+        let usual = self.usual_bytes()?;
+        let wanted = self.slots.values().filter_map(|slot| slot.wanted(usual));
+        let mut partitions: Vec<Wanted> = wanted.collect();
         if partitions.is_empty() {
             return Ok(None);
         }
         // A reply that is full ends early in the list.
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
+        partitions.truncate(MOST_PARTITIONS);
         let share = self.pace.reply / self.reading.load(SeqCst).max(1);
         let fetch = Fetch {
             max_wait_ms: i32::try_from(self.pace.max_wait.as_millis()).unwrap_or(i32::MAX),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::code::Code;
-use super::fetch::{LARGEST_REPLY, Pace};
+use super::fetch::{MOST_BYTES, Pace};
 use super::frame::Frame;
 use super::messages::fetch::{Partition, Wanted};
 use super::records::{self, Span};
@@ -22,7 +22,8 @@ pub(super) struct Slot {
     /// The next offset to read.
     pub(super) at: i64,
     pub(super) todo: Todo,
-    max_bytes: usize,
+    /// What is asked for, in bytes, if it is more than usual.
+    max_bytes: Option<usize>,
     backoff: Backoff,
     not_before: Option<Instant>,
     /// Whether the owner knows that it is well: of nothing new it hears only then.
@@ -69,7 +70,7 @@ impl Slot {
             epoch,
             at,
             todo: Todo::Begin(begin),
-            max_bytes: pace.partition,
+            max_bytes: None,
             backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
             not_before: None,
             greeted: false,
@@ -88,14 +89,14 @@ impl Slot {
         self.todo != Todo::Read && self.not_before().is_none()
     }
 
-    /// How it is asked for, if it is to be read now.
-    pub(super) fn wanted(&self) -> Option<Wanted> {
+    /// How it is asked for, if it is to be read now; usually with so many bytes.
+    pub(super) fn wanted(&self, usual: usize) -> Option<Wanted> {
         let now = self.todo == Todo::Read && self.not_before().is_none();
         now.then(|| Wanted {
             partition: self.partition.clone(),
             epoch: self.epoch,
             offset: self.at,
-            max_bytes: i32::try_from(self.max_bytes).unwrap_or(i32::MAX),
+            max_bytes: i32::try_from(self.max_bytes.unwrap_or(usual)).unwrap_or(i32::MAX),
         })
     }
 
@@ -106,19 +107,19 @@ impl Slot {
     }
 
     /// Goes on at this offset, having been well.
-    pub(super) fn go_on(&mut self, next: i64, pace: &Pace) -> i64 {
+    fn go_on(&mut self, next: i64) -> i64 {
         self.greeted = true;
         self.not_before = None;
         self.backoff.reset();
         self.open = None;
         self.told_open = false;
-        self.max_bytes = pace.partition;
+        self.max_bytes = None;
         std::mem::replace(&mut self.at, next)
     }
 
     /// Makes a [`Fetched`] of what was read or skipped from the position to `next`.
-    pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload, pace: &Pace) -> Fetched {
-        let from = self.go_on(next, pace);
+    pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
+        let from = self.go_on(next);
         Fetched {
             partition: self.partition.clone(),
             from,
@@ -159,7 +160,7 @@ impl Slot {
                 set: answer.records.start..answer.records.start + span.bytes,
                 aborted: committed.then(|| answer.aborted.clone()),
             };
-            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire), pace);
+            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
             fetched.bytes = span.bytes as u64;
             return Meaning::Records(fetched);
         }
@@ -170,11 +171,11 @@ impl Slot {
     fn hear_in_vain(&mut self, span: Span) -> Meaning {
         match span.cut {
             // Brokers before 0.10.1 cut a batch that is larger than what was asked for.
-            Some(needed) if needed > self.max_bytes && needed <= LARGEST_REPLY => {
-                self.max_bytes = needed;
+            Some(needed) if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= MOST_BYTES => {
+                self.max_bytes = Some(needed);
                 Meaning::Nothing
             }
-            Some(needed) if needed > LARGEST_REPLY => Meaning::Trouble(format!(
+            Some(needed) if needed > MOST_BYTES => Meaning::Trouble(format!(
                 "the batch at offset {} has {needed} bytes, more than is taken in",
                 self.at
             )),
