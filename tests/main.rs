@@ -19,6 +19,7 @@ mod delivers;
 mod disk_faults;
 mod expired;
 mod full_disk;
+mod group_clusters;
 mod group_members;
 mod groups;
 mod kill9;

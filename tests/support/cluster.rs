@@ -1,5 +1,6 @@
 //! Several brokers of a test's own, which it may kill and hang one by one.
 
+use super::servers::Kafka;
 use super::{directory, repository};
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,6 +35,11 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
+    /// Its first broker, as one that tests produce to and ask.
+    pub fn kafka(&self) -> Kafka {
+        Kafka::alone(&self.version, &self.addresses[0])
+    }
+
     /// KILL, as when its machine dies.
     pub fn kill(&self, number: usize) {
         self.on("kill", number);
@@ -58,6 +64,13 @@ impl Cluster {
     pub fn create(&self, topic: &str, partitions: usize) {
         let (set, count) = (format!("kafka-{}", self.version), partitions.to_string());
         self.script(&["topic", &set, "create", topic, &count, "--replication-factor", "3"]);
+    }
+
+    /// More partitions for a topic.
+    #[track_caller]
+    pub fn alter(&self, topic: &str, partitions: usize) {
+        let (set, count) = (format!("kafka-{}", self.version), partitions.to_string());
+        self.script(&["topic", &set, "alter", topic, "--partitions", &count]);
     }
 
     #[track_caller]
