@@ -5,6 +5,8 @@ mod files;
 mod flow;
 mod sink;
 mod source;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::{Path, PathBuf};

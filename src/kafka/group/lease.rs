@@ -31,6 +31,18 @@ impl Lease {
         millis(host::since_boot()) < self.until.load(SeqCst)
     }
 
+    /// One that a test renews.
+    #[cfg(test)]
+    pub(crate) fn until_told() -> Self {
+        Self::none()
+    }
+
+    /// It holds for so long from now on.
+    #[cfg(test)]
+    pub(crate) fn renew(&self, time: Duration) {
+        self.set(host::since_boot() + time);
+    }
+
     /// It holds until then, in time since boot. One thread says so.
     pub(super) fn set(&self, until: Duration) {
         self.until.store(millis(until), SeqCst);

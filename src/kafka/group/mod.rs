@@ -13,8 +13,6 @@ mod protocol;
 mod range;
 mod seen;
 mod state;
-#[cfg(test)]
-mod tests;
 mod verdict;
 mod watch;
 
