@@ -55,7 +55,7 @@ fn read(log_file: &Path) -> Result<(Area, Vec<Entry>), String> {
     let shown = at.display();
     let disk: Arc<dyn Disk> = Arc::new(Real);
     match Area::read(&disk, &at) {
-        Ok(Found::Journal(area, entries)) => Ok((area, entries)),
+        Ok(Found::Journal { area, entries, .. }) => Ok((area, entries)),
         Ok(Found::Missing) => Err(format!("{shown}: there is none")),
         Ok(Found::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(Found::Later(version)) => {

@@ -183,6 +183,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a sync of the journal has failed: what it holds must be looked up by opening
+    /// it anew.
+    pub fn has_failed(&self) -> bool {
+        self.lock().area.file().has_failed()
+    }
+
     pub(super) fn next_sequence(&self) -> u64 {
         self.lock().state.next_sequence()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::super::crash::sim::{Lie, Sim};
 use super::super::super::disk::{Disk, How};
-use super::super::super::{Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
+use super::super::super::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
 use super::host::{COPIES, Offset, Stretch};
 use crate::record::{Beside, Token, TopicPartition};
 
@@ -49,7 +49,8 @@ impl Mirror {
 
     pub(super) fn start(&mut self) {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off());
+        let opened =
+            open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off(), &mut Before::default());
         self.run = Some(opened.unwrap());
         let files = self.disk.contents(PATH);
         let file = files.iter().find(|(name, _)| name == PATH);
