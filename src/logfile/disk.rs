@@ -241,6 +241,18 @@ impl Opened for File {
     }
 }
 
+/// The name of the mount that a directory is in, which no later one has; 0 where the kernel
+/// does not tell (before 6.8).
+pub(super) fn mount(directory: &Path) -> u64 {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    // STATX_MNT_ID_UNIQUE: the number without it is given again.
+    const UNIQUE: u32 = 0x4000;
+    match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
+        Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
+        _ => 0,
+    }
+}
+
 /// Everything in a file, if it is no longer than `limit`.
 pub(super) fn read_all(file: &dyn Opened, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let len = file.look()?.len;

@@ -74,12 +74,18 @@ pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -
     check_path(&*disk, path)?;
     let lock = Lock::take(path)?;
     let (mut writer, settler, ledger) =
-        open_with(&disk, path, sync, area::HALF, host::boot_id(), rotation, before)?;
+        open_with(&disk, path, sync, area::HALF, era(path), rotation, before)?;
     if rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
         writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| sort(path, &error))?);
     }
     Ok(LogFile { writer, settler, ledger, lock })
+}
+
+/// What was written and not synced lives as long as this boot and this mount of the file
+/// system, whose pages go with it: unmounted because it failed is as if the power had gone.
+fn era(path: &Path) -> Option<u128> {
+    host::boot_id().map(|boot| boot ^ u128::from(disk::mount(directory_of(path))))
 }
 
 /// All but the lock, which only the disk of this machine has.
