@@ -100,6 +100,9 @@ fn a_sync_that_fails_costs_nothing() {
     to.daemon.wait_log(UP, seconds(30));
     to.finish();
     to.once_down_and_once_up();
+    // What is really on the device, not what the kernel remembers.
+    to.disk.run("sync '@/consumer.log' && dd if='@/consumer.log' iflag=nocache count=0");
+    to.daemon.assert_whole(&[to.records / 2, to.records / 2]);
     assert_eq!(to.daemon.log_lines(": cut ").len(), 1, "what was lost was in the file, and is said once");
     to.passed();
 }
