@@ -23,7 +23,7 @@ use std::time::Instant;
 use crate::error::Fault;
 use crate::record::{Beside, Commit, Record, TopicPartition};
 
-pub use alone::{Alone, Storage};
+pub use alone::{Alone, Names, Storage};
 pub use crate_fetch::CrateFetch;
 
 /// Where to find the cluster, and what is expected of it.

@@ -18,7 +18,7 @@ use super::journal::Entry;
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The format's version; another one is refused, not guessed at.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: u64 = 64;
 const FRAME: usize = 8;
 /// The least size of a half, in bytes.
@@ -144,6 +144,11 @@ impl Area {
     /// The random name that this journal was given when it was created.
     pub(super) fn identity(&self) -> u128 {
         self.identity
+    }
+
+    /// Another name, from the next rewrite on.
+    pub(super) fn rename(&mut self, identity: u128) {
+        self.identity = identity;
     }
 
     /// The file, to be synced by whoever settles.

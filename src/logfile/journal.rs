@@ -39,10 +39,12 @@ pub struct PartitionState {
     pub epoch: u64,
     /// The last records landed, oldest first.
     pub landmarks: Vec<Landmark>,
-    /// Values that the group may hold by commits of this journal's own that say nothing
-    /// of this history: committed without a token, or with that of an earlier history.
-    /// Oldest first.
+    /// Values that the group may hold by commits of this journal's own that carry no token,
+    /// oldest first.
     pub committed: Vec<i64>,
+    /// The names of the last histories that were left for another, or that were claimed and are
+    /// none, oldest first.
+    pub left: Vec<u64>,
 }
 
 /// A partition's position after a range.
@@ -226,6 +228,10 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
     for value in &state.committed {
         out.extend_from_slice(&value.to_be_bytes());
     }
+    encode_count(out, state.left.len());
+    for epoch in &state.left {
+        out.extend_from_slice(&epoch.to_be_bytes());
+    }
 }
 
 fn decode_state(reader: &mut Reader<'_>) -> Option<PartitionState> {
@@ -237,6 +243,8 @@ fn decode_state(reader: &mut Reader<'_>) -> Option<PartitionState> {
         epoch: reader.u64()?,
         landmarks: reader.list(decode_landmark)?,
         committed: reader.list(Reader::i64)?,
+        // Version 1 had none.
+        left: if reader.0.is_empty() { Vec::new() } else { reader.list(Reader::u64)? },
     })
 }
 
@@ -348,13 +356,15 @@ pub(super) mod tests {
     fn state() -> impl Strategy<Value = PartitionState> {
         let lists =
             (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
+        let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9));
         ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
-            |(topic, partition, position, epoch, (landmarks, committed))| PartitionState {
+            |(topic, partition, position, epoch, ((landmarks, committed), left))| PartitionState {
                 partition: TopicPartition::new(topic, partition),
                 position,
                 epoch,
                 landmarks,
                 committed,
+                left,
             },
         )
     }

@@ -20,6 +20,7 @@ use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Alone, Cluster, CrateFetch, Storage};
 use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
+use crate::record::TopicPartition;
 use crate::report::{Counters, Shown, Stage};
 use crate::shutdown::Stop;
 
@@ -78,13 +79,16 @@ impl KafkaToFile {
         }
     }
 
-    fn place(&self) -> Result<Alone, Fault> {
+    fn place(&self, which: Which, ledgers: Vec<Ledger>) -> Result<Alone, Fault> {
         let kafka = &self.section.kafka;
         let storage = match kafka.offsets {
             Offsets::Kafka => Storage::Kafka,
             Offsets::ZooKeeper => Storage::ZooKeeper,
         };
-        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage)
+        let name = move |partition: &TopicPartition, offset| {
+            ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
+        };
+        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage, Box::new(name))
     }
 }
 
@@ -148,7 +152,7 @@ impl Job for KafkaToFile {
         let parts = Parts {
             source: source::Records::new(
                 Box::new(CrateFetch::new(self.cluster())),
-                Box::new(self.place()?),
+                Box::new(self.place(which.clone(), ledgers.clone())?),
                 Ledgers::new(which.clone(), ledgers.clone()),
                 self.section.kafka.start,
                 counters(),

@@ -41,7 +41,7 @@ fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
         world.end(2, &mut dice);
     } else {
         world.sync_failed = true;
-        if way % 4 == 0 {
+        if way.is_multiple_of(4) {
             world.disk.evict();
         }
     }

@@ -75,6 +75,13 @@ impl Mirror {
         self.check(at == position, || format!("p{partition}: the ledger begins at {at}, not at {position}"));
     }
 
+    /// What the books say of whether the group holds a token of the present history.
+    pub(super) fn agreed(&mut self, partition: usize, agreed: bool) {
+        let Some((_, _, ledger)) = &self.run else { return };
+        let here = ledger.is_agreed(&name(partition));
+        self.check(here == agreed, || format!("p{partition}: agreed by the ledger {here}, not {agreed}"));
+    }
+
     /// A token of the simulated books, as the ledger would have made it.
     fn token(&self, token: Token) -> Token {
         if token.is_claim() {
