@@ -3,12 +3,13 @@
 //! nothing missing, nothing doubled, nothing torn, the order kept.
 
 use crate::support::cluster::Cluster;
+use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::{Kafka, Store, Victim, kafka, victim};
 use crate::support::tail::Tail;
 use crate::support::wait::{millis, seconds};
-use crate::support::{all, unique, wait};
+use crate::support::{all, seed, unique, wait};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ const RESTART: u64 = 15_000;
 
 /// How it is done: kills spread over the whole stream.
 struct Plan {
+    by: By,
     kills: u32,
     /// How often the broker is stopped or killed, and started.
     restarts: u32,
@@ -44,6 +46,8 @@ impl Plan {
 
 /// A broker that may be restarted.
 enum Broker {
+    /// Only where it is not.
+    Shared(Kafka),
     Victim(Victim),
     Own(Cluster),
 }
@@ -51,6 +55,7 @@ enum Broker {
 impl Broker {
     fn kafka(&self) -> Kafka {
         match self {
+            Broker::Shared(kafka) => kafka.clone(),
             Broker::Victim(victim) => victim.kafka.clone(),
             Broker::Own(cluster) => cluster.kafka(),
         }
@@ -59,6 +64,7 @@ impl Broker {
     /// It goes, with or without taking its leave.
     fn end(&self, killed: bool) {
         match (self, killed) {
+            (Broker::Shared(_), _) => panic!("others use it"),
             (Broker::Victim(victim), true) => victim.kill(),
             (Broker::Victim(victim), false) => victim.stop(),
             (Broker::Own(cluster), true) => cluster.kill(1),
@@ -68,6 +74,7 @@ impl Broker {
 
     fn start(&self) {
         match self {
+            Broker::Shared(_) => panic!("others use it"),
             Broker::Victim(victim) => victim.start(),
             Broker::Own(cluster) => cluster.start(1),
         }
@@ -164,27 +171,38 @@ fn kill_at_start(daemon: &mut Daemon, dice: &mut fastrand::Rng) {
 fn kill_9_in_mid_stream() {
     // In full: 200 kills and two million records.
     if !all() {
-        let plan = Plan { kills: 6, restarts: 1, records: 60_000, rate: 2000, codec: "none" };
+        let plan = Plan { by: By::Native, kills: 6, restarts: 1, records: 60_000, rate: 2000, codec: "none" };
         return killed(&Broker::Victim(victim()), &plan);
     }
-    let plan = Plan { kills: 170, restarts: 5, records: 1_800_000, rate: 8000, codec: "none" };
+    let plan =
+        Plan { by: By::Native, kills: 170, restarts: 5, records: 1_800_000, rate: 8000, codec: "none" };
     killed(&Broker::Own(Cluster::up("3.9.1", 1)), &plan);
-    let plan = Plan { kills: 30, restarts: 2, records: 300_000, rate: 2500, codec: "gzip" };
+    let plan = Plan { by: By::Crate, kills: 30, restarts: 2, records: 300_000, rate: 2500, codec: "gzip" };
     killed(&Broker::Victim(victim()), &plan);
+}
+
+#[test]
+fn kill_9_in_mid_stream_of_kafka_4() {
+    let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (4, 16_000, 1500) };
+    let plan = Plan { by: By::Native, kills, restarts: 0, records, rate, codec: "lz4" };
+    killed(&Broker::Shared(kafka("4.1.0")), &plan);
 }
 
 fn killed(broker: &Broker, plan: &Plan) {
     let kafka = broker.kafka();
     let Plan { kills, restarts, records, .. } = *plan;
-    let seed = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("Kafka {}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
-    let what = format!("kill -9 in mid-stream, the broker restarted in between, {}", plan.codec);
+    let seed = seed();
+    let by = plan.by.word();
+    println!("Kafka {}, {by}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
+    let what = match restarts {
+        0 => format!("kill -9 in mid-stream, {}, by the {by} client", plan.codec),
+        _ => format!("kill -9 in mid-stream, the broker restarted, {}, by the {by} client", plan.codec),
+    };
     let tested = kafka.tested(&what);
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::start(kafka, plan);
     // Rotated all the time: a line takes less than a hundred bytes.
-    let inv = Inv::log(&stream.kafka, &stream.topic, &stream.group);
+    let inv = Inv::log(&stream.kafka, &stream.topic, &stream.group).client(&stream.kafka, plan.by);
     let inv = inv.job("log_file['rotate_size']", "256K").job("log_file['rotate_keep']", "100000");
     let mut daemon = Daemon::new(&inv);
     let mut tail = Tail::new(&daemon.file, PARTITIONS);
@@ -221,7 +239,7 @@ fn killed(broker: &Broker, plan: &Plan) {
 /// cutting the power: the last bytes of a write that was not settled are not there.
 #[test]
 fn a_write_that_was_torn_is_cut_and_comes_again() {
-    let plan = Plan { kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
+    let plan = Plan { by: By::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a write torn in the middle");
     let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));

@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod clients;
 mod command_line;
 mod coordinator;
 mod damage;
@@ -21,6 +22,8 @@ mod failing_disk;
 mod full_disk;
 mod kill9;
 mod made_anew;
+mod matrix;
+mod network;
 mod original_format;
 mod outages;
 mod own_commits;
