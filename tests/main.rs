@@ -18,6 +18,7 @@ mod dead_list;
 mod delivers;
 mod disk_faults;
 mod expired;
+mod failing_disk;
 mod full_disk;
 mod kill9;
 mod made_anew;

@@ -2,8 +2,10 @@
 //! made of them, and outages logged once going down and once coming back.
 
 mod outage;
+mod standing;
 
 pub use outage::Outage;
+pub use standing::{Stage, Standing};
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub enum Shown {
 pub struct Counters {
     shown: Shown,
     started: Instant,
+    /// Whether the job gets on.
+    pub standing: Standing,
     /// Records landed, keys pushed or items done since the start.
     pub done: AtomicU64,
     /// Bytes of lines landed since the start.
@@ -51,11 +55,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counters at zero, to be shared by the stages of one job.
-    pub fn shared(shown: Shown) -> Arc<Self> {
+    /// Counters at zero, to be shared by the stages of the job of this name.
+    pub fn shared(name: &str, shown: Shown) -> Arc<Self> {
         Arc::new(Self {
             shown,
             started: Instant::now(),
+            standing: Standing::new(name),
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             fields: AtomicU64::new(0),
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_state_line_names_every_figure() {
-        let counters = Counters::shared(Shown::Records);
+        let counters = Counters::shared("test", Shown::Records);
         counters.done.store(7, Relaxed);
         counters.lost.store(2, Relaxed);
         counters.set_oldest_unsettled(Some(Instant::now()));
@@ -135,7 +140,7 @@ mod tests {
         assert!(line.ends_with("disk ok, lost 2"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
-        let counters = Counters::shared(Shown::Items);
+        let counters = Counters::shared("test", Shown::Items);
         counters.dead.store(3, Relaxed);
         assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3");
     }

@@ -127,6 +127,11 @@ impl Drop for Victim {
 }
 
 impl Kafka {
+    /// One that has no ZooKeeper and is none of those that scripts/test brought up.
+    pub(super) fn alone(version: &str, address: &str) -> Kafka {
+        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper: false, state: None }
+    }
+
     /// Both numbers of a version that is at least this.
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();

@@ -30,7 +30,7 @@ pub(super) struct ListToHash {
 
 impl ListToHash {
     pub(super) fn new(section: Section, memory: u64) -> Self {
-        Self { section, memory, counters: Counters::shared(Shown::Items) }
+        Self { section, memory, counters: Counters::shared(NAME, Shown::Items) }
     }
 }
 
