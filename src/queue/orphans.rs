@@ -186,8 +186,12 @@ pub(super) fn take_over(
         let alive = names.alive(instance);
         let mut requests = Requests::default();
         requests.add(cmd("WATCH").arg(&alive)).add(cmd("GET").arg(&alive));
-        if !is_dead(connection.demand_all(&requests)?.last()) {
-            return connection.ask(&cmd("UNWATCH")).map(drop);
+        let mut answers = connection.ask_all(&requests)?.into_iter();
+        // A server that refuses WATCH leaves a moment between the two: then a batch may be
+        // done twice, which loses nothing.
+        let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
+        if !is_dead(answers.next().as_ref()) {
+            return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
         }
     }
     let mut requests = Requests::default();
