@@ -121,6 +121,28 @@ fn items_may_come_again_and_again() {
     tested.passed("2000 items of 20 users");
 }
 
+/// Redis 6.2 calls the older one deprecated.
+#[test]
+fn items_are_moved_by_the_newest_command_that_the_server_knows() {
+    for version in versions() {
+        let queue = Queue::up(&version, 10);
+        let mut daemon = Daemon::new(&queue.inv());
+        let (blocking, at_once) =
+            if version.starts_with("3.") { ("brpoplpush", "rpoplpush") } else { ("blmove", "lmove") };
+        let tested = queue.list.tested("list_to_hash", &format!("items moved by {blocking}"));
+        queue.push(0..10);
+        daemon.start_and_wait();
+        queue.finish(&mut daemon, seconds(20));
+        for (command, used) in [(blocking, true), (at_once, true), ("eval", false)] {
+            assert_eq!(queue.list.calls(command) > 0, used, "Redis {version}: {command}");
+        }
+        if !version.starts_with("3.") {
+            assert_eq!(queue.list.calls("brpoplpush") + queue.list.calls("rpoplpush"), 0);
+        }
+        tested.passed("10 items");
+    }
+}
+
 /// One request for each hash and batch, not for each item; the same of a batch's end.
 #[test]
 fn many_items_are_few_requests() {

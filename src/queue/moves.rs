@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_packet_goes_by_the_size_of_what_came_before() {
         let mut items = Items::default();
-        let mut moved = Moved::new(&mut items, 0);
+        let moved = Moved::new(&mut items, 0);
         assert_eq!(moved.room(), FIRST);
         (0..16).for_each(|_| moved.items.push(&[7; 30]));
         assert_eq!(moved.room(), 64);

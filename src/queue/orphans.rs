@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Names;
 use crate::host::Process;
-use crate::redis::{Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, Connection, Requests, Trouble, Value, cmd};
 
 /// An instance that shows no life and holds nothing is remembered for this long: it may
 /// be stopped in the middle of a move, and wake up.
@@ -168,7 +168,8 @@ impl Orphans {
 }
 
 /// Renames the orphan's list to `key`, unless its instance has shown a sign of life
-/// meanwhile. `unsure` is set while it may have been renamed, and left set if it was.
+/// meanwhile; `register` goes before it, since who is not registered may take nothing.
+/// `unsure` is set while it may have been renamed, and left set if it was.
 ///
 /// The two are one: WATCH has the renaming fail if the sign is set after it was found
 /// missing. So an instance whose sign was accepted has what it still finds for good.
@@ -179,6 +180,7 @@ pub(super) fn take_over(
     connection: &mut Connection,
     names: &Names,
     orphan: &Orphan,
+    register: &Cmd,
     key: &str,
     unsure: &mut bool,
 ) -> Result<(), Trouble> {
@@ -195,7 +197,8 @@ pub(super) fn take_over(
         }
     }
     let mut requests = Requests::default();
-    requests.add(&cmd("MULTI")).add(cmd("RENAMENX").arg(&orphan.batch).arg(key)).add(&cmd("EXEC"));
+    requests.add(&cmd("MULTI")).add(register);
+    requests.add(cmd("RENAMENX").arg(&orphan.batch).arg(key)).add(&cmd("EXEC"));
     *unsure = true;
     let done = connection.demand_all(&requests);
     if let Err(refusal @ Trouble::Refused { .. }) = done {

@@ -131,7 +131,7 @@ impl Taker {
         let sure = !self.orphans.has_suspects();
         let mut last = cmd("DEL");
         last.arg(names.alive(instance));
-        let ended = self.link.doing("end").again(|connection| {
+        let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, names, instance, slots, sure);
             // If this fails the key dies by itself, and others look into the lists.
             connection.ask(&last)?;
@@ -212,9 +212,10 @@ impl Taker {
         items: &mut Items,
         unsure: &mut bool,
     ) -> Result<(), Fault> {
+        let register = self.registration();
         let names = &self.names;
         self.link.doing("take over").once(|connection| {
-            orphans::take_over(connection, names, orphan, key, unsure)?;
+            orphans::take_over(connection, names, orphan, &register, key, unsure)?;
             // Until the items are in hand the list may hold them.
             if *unsure {
                 batch::read(connection, key, items)?;
