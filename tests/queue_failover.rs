@@ -80,7 +80,8 @@ fn the_list_fails_over_and_the_old_master_is_a_replica_now() {
         let old = std::mem::replace(&mut queue.list, replica);
         queue.wait_done(&mut daemon, seconds(60));
         daemon.wait_log("back after", seconds(20));
-        assert_eq!(daemon.log_lines("; waiting").len(), 1, "said once: {}", daemon.log());
+        // Each connection finds out for itself.
+        assert!(daemon.log_lines("; waiting").len() <= 4, "said again and again: {}", daemon.log());
         daemon.stop();
         queue.assert_clean_but_for_names();
         drop(old);
