@@ -95,7 +95,7 @@ fn a_user_who_comes_back_in_that_very_moment_keeps_the_fields() {
             let mut daemon = deleter(&inv);
             daemon.start_and_wait();
             one.push(LIST, &format!("{PREFIX}7_1"));
-            wait::until("the marker is watched", seconds(20), || one.calls("watch") > 0);
+            wait::until("it has looked for the marker", seconds(20), || one.calls("exists") > 0);
             // The answer is still on its way.
             cmd("SET").arg(format!("{PREFIX}7_1")).arg("here").exec(&mut at_markers).unwrap();
             put("7");

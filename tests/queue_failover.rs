@@ -4,7 +4,7 @@
 
 use crate::support::daemon::Daemon;
 use crate::support::proxy::Proxy;
-use crate::support::queue::{LIST, Queue};
+use crate::support::queue::{INSTANCES, LIST, Queue, item};
 use crate::support::redis::{NEWEST, Redis, newest};
 use crate::support::wait;
 use crate::support::wait::{millis, seconds};
@@ -55,6 +55,29 @@ fn the_list_fails_over_to_a_replica_that_lags_behind() {
         daemon.stop();
         queue.assert_clean_but_for_names();
         tested.passed(format_args!("{} items", USERS + 500));
+    }
+}
+
+/// Its predecessor had deleted that batch, and nothing else comes that would clear it away.
+#[test]
+fn a_batch_list_that_a_new_master_still_has_is_seen_to_at_once() {
+    for version in newest() {
+        let queue = Queue::up(&version, 20);
+        let tested = queue.list.tested("list_to_hash", "a batch list of old after a new connection");
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        queue.push(0..10);
+        wait::until("the first are done", seconds(20), || queue.fields_left() == 10 * 17);
+        let instance = queue.list.ask::<Vec<String>>(&["HKEYS", INSTANCES]).remove(0);
+        for user in 10..20 {
+            // Two workers have four of them.
+            queue.list.push(&format!("pandad:queue:{LIST}:{instance}:{}:batch", user % 4), &item(user));
+        }
+        queue.list.ask::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        queue.wait_done(&mut daemon, seconds(20));
+        daemon.stop();
+        queue.assert_clean_but_for_names();
+        tested.passed("10 items");
     }
 }
 
