@@ -2,8 +2,8 @@
 //! its own, signals, its log, its exit status and what /proc says of it. When a
 //! test fails, all of that is printed.
 
-use super::redis::{Redis, shown};
 use super::content::By;
+use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};

@@ -162,8 +162,7 @@ impl Kafka {
         let set = format!("kafka-{}", self.version);
         for (name, partitions, settings) in topics {
             let settings = settings.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap()));
-            let flags: Vec<String> =
-                settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
+            let flags: Vec<String> = settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
             let count = partitions.to_string();
             let mut words = vec!["topic", &set, "create", name, &count];
             words.extend(flags.iter().map(String::as_str));
