@@ -44,6 +44,8 @@ pub struct Counters {
     pub dropped: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,
+    /// Items whose users came back and were left alone.
+    pub came_back: AtomicU64,
     /// Items taken over from a pandad that died.
     pub taken_over: AtomicU64,
     /// Panics contained in a worker.
@@ -68,6 +70,7 @@ impl Counters {
             lost: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            came_back: AtomicU64::new(0),
             taken_over: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             disk_refuses: AtomicBool::new(false),
@@ -113,6 +116,7 @@ impl fmt::Display for Counters {
             ("lost", &self.lost),
             ("fetched again", &self.dropped),
             ("dead", &self.dead),
+            ("came back", &self.came_back),
             ("taken over", &self.taken_over),
             ("panics", &self.panics),
         ] {
