@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod canary;
 mod command_line;
 mod coordinator;
 mod damage;
@@ -20,6 +21,8 @@ mod expired;
 mod full_disk;
 mod kill9;
 mod made_anew;
+mod missed;
+mod on_time;
 mod original_format;
 mod outages;
 mod own_commits;
