@@ -132,7 +132,9 @@ fn several_pandads_push_once() {
             expiry.expire_now(&keys[300..]);
             expiry.wait_pushed(&mut daemons[1], 400, seconds(20));
             std::thread::sleep(seconds(1));
-            daemons.iter_mut().for_each(|daemon| drop(daemon.stop()));
+            for daemon in &mut daemons {
+                daemon.stop();
+            }
             expiry.assert_pushed_once(&keys);
             expiry.assert_clean();
             tested.passed(format_args!("{} keys, each once", keys.len()));

@@ -109,12 +109,14 @@ fn keys_of_before_the_start_expire_on_time() {
     for version in versions() {
         for prefix in ["", "odd*[a]?\\^-"] {
             let expiry = Expiry::up(&version);
-            let tested = expiry.list.tested("expired_to_list", &format!("on time, keys of before, '{prefix}'"));
+            let tested =
+                expiry.list.tested("expired_to_list", &format!("on time, keys of before, '{prefix}'"));
             expiry.others(OTHERS);
             let keys: Vec<String> = (0..100).map(|n| format!("{prefix}k{n}")).collect();
             expiry.set(&keys, 4000..4500);
             expiry.set(&["oddly other"], 4000..4001);
-            let mut daemon = Daemon::new(&expiry.inv().set("clearCache_section", "expired['prefix']", prefix));
+            let mut daemon =
+                Daemon::new(&expiry.inv().set("clearCache_section", "expired['prefix']", prefix));
             daemon.start_and_listen();
             let expected = keys.len() + usize::from(prefix.is_empty());
             expiry.wait_pushed(&mut daemon, expected, millis(4500) + LATE);
@@ -195,4 +197,35 @@ fn the_server_is_asked_for_no_more_keys_than_it_may_be() {
     expiry.wait_pushed(&mut daemon, 1, seconds(60));
     daemon.stop();
     tested.passed(format_args!("{calls} in {took:.1} s"));
+}
+
+/// Who may only listen hears keys, late, and is told what that lacks; it costs nobody anything.
+#[test]
+fn without_the_rights_to_touch_keys_they_are_still_heard() {
+    let expiry = Expiry::up(NEWEST);
+    let tested = expiry.list.tested("expired_to_list", "no rights but to subscribe");
+    expiry.expire.set("notify-keyspace-events", "Exg");
+    expiry.others(100);
+    for (rights, channels) in [
+        (["-pttl", "+config|get"].as_slice(), "&*"),
+        (&["-scan", "-set", "+config|get"], "&*"),
+        (&["-@all", "+subscribe", "+ping", "+role", "+time"], "&__keyevent@0__:expired"),
+    ] {
+        let user = ["ACL", "SETUSER", "pandad", "reset", "on", ">of-pandad", "~*", "+@all", channels];
+        expiry.expire.ask::<String>(&[&user[..], rights].concat());
+        let inv = expiry.inv().server("redis_kv_expire", "user", "pandad");
+        let mut daemon = Daemon::new(&inv.server("redis_kv_expire", "password", "of-pandad"));
+        daemon.start_and_listen();
+        daemon.wait_log("keys may be late", seconds(10));
+        let (cpu, began) = (daemon.cpu(), Instant::now());
+        std::thread::sleep(seconds(2));
+        let share = (daemon.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+        assert!(share < 0.1, "{rights:?}: {share:.2} of a processor");
+        expiry.assert_hears(&mut daemon, "heard");
+        daemon.stop();
+        let told = daemon.log_lines("keys may be late");
+        println!("{}", told.join("\n"));
+        assert!(told.len() <= 4, "told again and again: {told:#?}");
+    }
+    tested.passed("3 users");
 }

@@ -158,7 +158,9 @@ impl Rounds {
                 None => Seen::Heard(heard.saturating_duration_since(due)),
             };
         }
-        let State::Gone { announced: before, looked, looks, .. } = &mut self.state else { return Seen::Nothing };
+        let State::Gone { announced: before, looked, looks, .. } = &mut self.state else {
+            return Seen::Nothing;
+        };
         if now < *looked + LOOK {
             return Seen::Nothing;
         }

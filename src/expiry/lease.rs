@@ -191,7 +191,12 @@ fn look(
 }
 
 /// Carries out the command if the lease is still whose it was. False if it is not.
-fn exchange(connection: &mut Connection, fence: &Fence, whose: &Whose, command: &Cmd) -> Result<bool, Trouble> {
+fn exchange(
+    connection: &mut Connection,
+    fence: &Fence,
+    whose: &Whose,
+    command: &Cmd,
+) -> Result<bool, Trouble> {
     let mut requests = Requests::default();
     fence.watch(&mut requests);
     let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();

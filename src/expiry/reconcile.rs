@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Keys in one look, and in one packet.
 const MOST: usize = 10_000;
 const PACKET: usize = 500;
+/// Bytes of a key that the log shows.
+const SHOWN: usize = 100;
 const RETRY: Duration = Duration::from_millis(500);
 /// What may not be done is tried again after this.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -70,6 +72,13 @@ enum Found {
     Gone,
     Persists,
     ExpiresIn(u64),
+}
+
+/// Keys that one look has found.
+#[derive(Default)]
+struct Missed {
+    count: u64,
+    first: Option<Vec<u8>>,
 }
 
 impl Reconciler {
@@ -114,7 +123,7 @@ impl Reconciler {
             let some = self.state.pending.len().saturating_sub(PACKET);
             let entries = self.state.pending.get(some..).unwrap_or_default();
             let remembered = &self.remembered;
-            self.list.doing("remember").again(|connection| remembered.add(connection, entries))?;
+            self.list.doing("reconcile").again(|connection| remembered.add(connection, entries))?;
             self.state.pending.truncate(some);
         }
         Ok(())
@@ -138,21 +147,21 @@ impl Reconciler {
         let before = self.remembered.clock.at(now).saturating_sub(millis(OVERDUE));
         let remembered = self.remembered.clone();
         let overdue =
-            self.list.doing("overdue").again(|connection| remembered.overdue(connection, before, MOST))?;
+            self.list.doing("reconcile").again(|connection| remembered.overdue(connection, before, MOST))?;
         let there: HashSet<&[u8]> = overdue.iter().map(Vec::as_slice).collect();
         self.state.suspects.retain(|key, _| there.contains(key.as_slice()));
-        for keys in overdue.chunks(PACKET) {
-            self.judge(keys, settled)?;
-        }
-        Ok(())
+        let mut missed = Missed::default();
+        let judged = overdue.chunks(PACKET).try_for_each(|keys| self.judge(keys, settled, &mut missed));
+        self.tell(&missed);
+        judged
     }
 
     /// Asks for some keys, and does what follows from the answers.
-    fn judge(&mut self, keys: &[Vec<u8>], settled: Instant) -> Result<(), Fault> {
+    fn judge(&mut self, keys: &[Vec<u8>], settled: Instant, missed: &mut Missed) -> Result<(), Fault> {
         self.wait_for_room(keys.len());
         let found = self.ask(keys)?;
         let now = Instant::now();
-        let (mut change, mut missed) = (Change::default(), 0);
+        let (mut change, mut gone) = (Change::default(), Vec::new());
         for (key, found) in keys.iter().zip(found) {
             match found {
                 Found::ExpiresIn(left) => {
@@ -162,35 +171,39 @@ impl Reconciler {
                 Found::Gone => {
                     let since = *self.state.suspects.entry(key.clone()).or_insert(now);
                     if since + ANNOUNCED < settled {
-                        missed += 1;
-                        change.remove.push(key);
-                        if !self.dry_run {
-                            change.push.push(key);
-                        }
+                        gone.push(key.as_slice());
                     }
                 }
             }
+        }
+        change.remove.extend(&gone);
+        if !self.dry_run {
+            change.push.extend(&gone);
         }
         if change.remove.is_empty() && change.renew.is_empty() {
             return Ok(());
         }
         let remembered = &self.remembered;
         // Done twice it would push twice: without an answer the next look shows what was done.
-        if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))? && missed > 0 {
-            let first = change.remove.first().copied().unwrap_or_default();
-            self.tell(missed, first);
+        if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))?
+            && let Some(first) = gone.first()
+        {
+            missed.first.get_or_insert_with(|| first.to_vec());
+            missed.count += gone.len() as u64;
         }
         Ok(())
     }
 
-    fn tell(&self, missed: u64, first: &[u8]) {
-        let done = if self.dry_run { "would be pushed (dry-run)" } else { "are pushed now" };
+    fn tell(&self, missed: &Missed) {
+        let Some(first) = &missed.first else { return };
         log::warn!(
-            "{}: {missed} keys died unheard and {done}; one is \"{}\"",
+            "{}: {} keys died unheard and {}; one is \"{}\"",
             self.job,
-            first.get(..100).unwrap_or(first).escape_ascii()
+            missed.count,
+            if self.dry_run { "would be pushed (dry-run)" } else { "are pushed now" },
+            first.get(..SHOWN).unwrap_or(first).escape_ascii()
         );
-        self.counters.found.fetch_add(missed, Relaxed);
+        self.counters.found.fetch_add(missed.count, Relaxed);
     }
 
     fn ask(&mut self, keys: &[Vec<u8>]) -> Result<Vec<Found>, Fault> {
@@ -198,7 +211,8 @@ impl Reconciler {
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
-        let answers = self.expire.doing("reconcile").again(|connection| reply::sort(connection.ask_all(&requests)?))?;
+        let answers =
+            self.expire.doing("touch").again(|connection| reply::sort(connection.ask_all(&requests)?))?;
         answers
             .into_iter()
             .map(|answer| match answer {

@@ -55,7 +55,12 @@ impl Remembered {
     ///
     /// # Errors
     /// The server's.
-    pub(super) fn overdue(&self, connection: &mut Connection, before: u64, count: usize) -> Result<Vec<Vec<u8>>, Trouble> {
+    pub(super) fn overdue(
+        &self,
+        connection: &mut Connection,
+        before: u64,
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, Trouble> {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(&self.set).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
@@ -69,7 +74,11 @@ impl Remembered {
     ///
     /// # Errors
     /// The server's; the push may have been carried out.
-    pub(super) fn push(&self, connection: &mut Connection, keys: &[(Instant, Vec<u8>)]) -> Result<(), Trouble> {
+    pub(super) fn push(
+        &self,
+        connection: &mut Connection,
+        keys: &[(Instant, Vec<u8>)],
+    ) -> Result<(), Trouble> {
         loop {
             let mut requests = Requests::default();
             self.fence.watch(&mut requests);

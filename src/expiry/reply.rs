@@ -28,7 +28,8 @@ fn answer(value: Value) -> Result<Answer, Trouble> {
         Value::Array(values) => Answer::Values(values),
         Value::ServerError(error) => {
             let trouble = Trouble::from(error);
-            let of_one = ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.is(code));
+            let of_one =
+                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.is(code));
             if !of_one {
                 return Err(trouble);
             }

@@ -4,6 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::redis::{Cmd, cmd};
+
+/// Keys that one step looks at.
+pub(super) const STEP: usize = 500;
 /// Between two sweeps.
 const SELDOM: Duration = Duration::from_secs(300);
 /// Between two sweeps that stand in for deadlines.
@@ -27,15 +31,7 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) fn new(now: Instant) -> Self {
         let none = Duration::ZERO;
-        Self {
-            cursor: None,
-            began: now,
-            next: now,
-            spilled: false,
-            nudging: false,
-            again: false,
-            took: none,
-        }
+        Self { cursor: None, began: now, next: now, spilled: false, nudging: false, again: false, took: none }
     }
 
     /// From the beginning: a new subscription.
@@ -96,8 +92,19 @@ impl Sweep {
     }
 }
 
+/// The command for one step.
+pub(super) fn command(cursor: &[u8], prefix: &[u8]) -> Cmd {
+    let mut scan = cmd("SCAN");
+    scan.arg(cursor);
+    if !prefix.is_empty() {
+        scan.arg("MATCH").arg(pattern(prefix));
+    }
+    scan.arg("COUNT").arg(STEP);
+    scan
+}
+
 /// A pattern for MATCH: keys that begin with the prefix, whatever is in it.
-pub(super) fn pattern(prefix: &[u8]) -> Vec<u8> {
+fn pattern(prefix: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(prefix.len() + 1);
     for byte in prefix {
         if b"*?[]\\^-".contains(byte) {

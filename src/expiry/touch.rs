@@ -7,7 +7,7 @@
 //! Deadlines are kept by our own clock, counted from the answer, so that it does not
 //! matter what the server's clock shows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,22 +17,22 @@ use crossbeam_channel::{Receiver, select};
 use super::canary::{self, Rounds, Seen};
 use super::deadlines::{Deadlines, HORIZON, Learned};
 use super::gate::{Clock, Gate, millis};
+use super::lateness::Lateness;
 use super::listener::{Filter, is_closed};
 use super::memory::Memory;
 use super::news::News;
 use super::pace::Pace;
 use super::reply::{self, Answer};
-use super::sweep::{self, Sweep};
+use super::rights::{Right, Rights};
+use super::sweep::{self, STEP, Sweep};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::redis::{Cmd, Link, Requests, cmd};
+use crate::redis::{Link, Requests, cmd};
 use crate::report::Counters;
 use crate::threads;
 
 /// Keys that are asked in one packet: so many take the server less than a millisecond.
 const PACKET: usize = 256;
-/// Keys that one step of a sweep looks at.
-const STEP: usize = 500;
 /// A key expires in the millisecond after its deadline.
 const AFTER: Duration = Duration::from_millis(1);
 /// How often one with nothing to do looks whether it is its turn.
@@ -41,10 +41,6 @@ const TURN: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// What may not be asked is tried again after this.
-const REFUSED: Duration = Duration::from_secs(60);
-/// The lateness that is shown is the worst of this time, at least.
-const SHOWN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Toucher {
@@ -77,19 +73,8 @@ pub(super) struct State {
     unasked: Vec<Asked>,
     /// Every key is asked, known or not: deadlines may have changed unheard.
     ask_all: bool,
-    /// Until when it is not tried again.
-    refused: HashMap<Right, Instant>,
-    /// Microseconds: the worst lateness of this time and of the one before.
-    late: (u64, u64),
-    late_since: Instant,
-}
-
-/// What may be refused by an access list, each told once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Right {
-    Touch,
-    Sweep,
-    Canary,
+    rights: Rights,
+    late: Lateness,
 }
 
 /// A key that is asked when it expires.
@@ -114,15 +99,15 @@ impl Packet {
 }
 
 impl State {
-    pub(super) fn new(now: Instant) -> Self {
+    /// `about` opens the log lines of what is refused.
+    pub(super) fn new(about: String, now: Instant) -> Self {
         Self {
             subscription: None,
             found: VecDeque::new(),
             unasked: Vec::new(),
             ask_all: false,
-            refused: HashMap::new(),
-            late: (0, 0),
-            late_since: now,
+            rights: Rights::new(about),
+            late: Lateness::new(now),
         }
     }
 }
@@ -180,15 +165,17 @@ impl Toucher {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let room = pace.room(PACKET, now);
         let mut packet = Packet { canary: false, keys: Vec::new(), scan: None };
-        if self.is_refused(Right::Touch, now) {
+        if self.state.rights.is_refused(Right::Touch, now) {
             // Deadlines that pass meanwhile are the server's own business.
             while self.deadlines.pop(now).is_some() {}
             self.news.take(usize::MAX);
             self.state.found.clear();
             self.state.unasked.clear();
+            self.state.rights.needs_none(Right::Sweep, now);
         }
         if room > 0 {
-            packet.canary = self.rounds.is_to_be_set(now) && !self.is_refused(Right::Canary, now);
+            packet.canary =
+                self.rounds.is_to_be_set(now) && !self.state.rights.is_refused(Right::Canary, now);
             packet.keys.append(&mut self.state.unasked);
             while packet.keys.len() < room
                 && let Some((key, due)) = self.deadlines.pop(now)
@@ -200,7 +187,10 @@ impl Toucher {
             let left = room.saturating_sub(packet.keys.len()).min(self.state.found.len());
             packet.keys.extend(self.state.found.drain(..left).map(|key| Asked { key, due: None }));
             // Whatever else there is comes first.
-            if packet.keys.len() < room && self.state.found.is_empty() && !self.is_refused(Right::Sweep, now) {
+            if packet.keys.len() < room
+                && self.state.found.is_empty()
+                && !self.state.rights.is_refused(Right::Sweep, now)
+            {
                 packet.scan = self.sweep.step(now);
             }
         }
@@ -213,14 +203,16 @@ impl Toucher {
     fn wait(&self, now: Instant) {
         let room = self.pace.lock().unwrap_or_else(PoisonError::into_inner).room(1, now) > 0;
         let mut until = now + LONGEST_WAIT;
-        let mut due = |moment: Option<Instant>| until = until.min(moment.unwrap_or(until));
-        due(self.rounds.next());
+        let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
         due(self.deadlines.next());
-        if !self.is_refused(Right::Sweep, now) {
-            due(self.sweep.due());
+        if !self.state.rights.is_refused(Right::Canary, now) {
+            due(self.rounds.next());
         }
-        let at_once = !self.news.is_empty() || !self.state.found.is_empty() || !self.state.unasked.is_empty();
-        if at_once || self.sweep.due().is_none() {
+        if !self.state.rights.is_refused(Right::Sweep, now) {
+            // One that is under way goes on at once.
+            due(self.sweep.due().or(Some(now)));
+        }
+        if !self.news.is_empty() || !self.state.found.is_empty() || !self.state.unasked.is_empty() {
             until = now;
         }
         if !room {
@@ -245,7 +237,7 @@ impl Toucher {
             requests.add(cmd("PTTL").arg(&asked.key));
         }
         if let Some(cursor) = &packet.scan {
-            requests.add(&self.scan(cursor));
+            requests.add(&sweep::command(cursor, &self.filter.prefix));
         }
         let gate = self.gate.clone();
         let answers = self.link.doing("touch").again(|connection| {
@@ -276,18 +268,8 @@ impl Toucher {
         if packet.scan.is_some() {
             self.sweep_said(answers.next(), now);
         }
-        self.show(now);
+        self.counters.late.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
         Ok(())
-    }
-
-    fn scan(&self, cursor: &[u8]) -> Cmd {
-        let mut scan = cmd("SCAN");
-        scan.arg(cursor);
-        if !self.filter.prefix.is_empty() {
-            scan.arg("MATCH").arg(sweep::pattern(&self.filter.prefix));
-        }
-        scan.arg("COUNT").arg(STEP);
-        scan
     }
 
     fn clock_said(&self, answer: Option<&Answer>, now: Instant) {
@@ -301,7 +283,12 @@ impl Toucher {
     fn canary_said(&mut self, answer: Option<Answer>, now: Instant) {
         if let Some(Answer::No(why)) = answer {
             self.rounds.was_refused(now);
-            self.refuse(Right::Canary, now, &format!("the key {} may not be set", self.canary.escape_ascii()), &why);
+            self.state.rights.refuse(
+                Right::Canary,
+                now,
+                &format!("the key {} may not be set", self.canary.escape_ascii()),
+                &why,
+            );
             return;
         }
         let due = self.rounds.was_set(now);
@@ -311,11 +298,18 @@ impl Toucher {
     fn key_said(&mut self, asked: Asked, answer: Option<Answer>, now: Instant) {
         let left = match answer {
             Some(Answer::Number(left)) => left,
-            Some(Answer::No(why)) => return self.refuse(Right::Touch, now, "keys may not be asked when they expire", &why),
+            Some(Answer::No(why)) => {
+                return self.state.rights.refuse(
+                    Right::Touch,
+                    now,
+                    "keys may not be asked when they expire",
+                    &why,
+                );
+            }
             _ => return,
         };
         if let Some(due) = asked.due {
-            self.late(now.saturating_duration_since(due));
+            self.state.late.saw(now.saturating_duration_since(due));
         }
         let Ok(left) = u64::try_from(left) else {
             // It has expired by now, was deleted, or has no deadline any more.
@@ -350,7 +344,12 @@ impl Toucher {
                     self.remember.iter().for_each(Memory::swept);
                 }
             }
-            Some(Answer::No(why)) => self.refuse(Right::Sweep, now, "SCAN may not be used: deadlines of before are not known", &why),
+            Some(Answer::No(why)) => self.state.rights.refuse(
+                Right::Sweep,
+                now,
+                "SCAN may not be used: deadlines of before are not known",
+                &why,
+            ),
             _ => {}
         }
     }
@@ -372,7 +371,7 @@ impl Toucher {
         let seen = self.rounds.look(now, self.gate.announced());
         match seen {
             Seen::Nothing => {}
-            Seen::Heard(late) => self.late(late),
+            Seen::Heard(late) => self.state.late.saw(late),
             Seen::HeardAgain(after) => log::warn!(
                 "{}: {}: keys that expire are heard of again after {:.1} s",
                 self.job,
@@ -390,33 +389,6 @@ impl Toucher {
             }
             Seen::StillSilent => self.gate.renew(),
         }
-        self.late(self.rounds.lateness(now));
-    }
-
-    fn late(&mut self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.state.late.0 = self.state.late.0.max(micros);
-    }
-
-    /// The state line's figure.
-    fn show(&mut self, now: Instant) {
-        let (this, before) = self.state.late;
-        let worst = this.max(before).max(u64::try_from(self.sweep.lateness().as_micros()).unwrap_or(u64::MAX));
-        self.counters.late.store(worst, Relaxed);
-        if now > self.state.late_since + SHOWN {
-            self.state.late = (0, this);
-            self.state.late_since = now;
-        }
-    }
-
-    fn is_refused(&self, right: Right, now: Instant) -> bool {
-        self.state.refused.get(&right).is_some_and(|until| now < *until)
-    }
-
-    /// Said once; tried again from time to time.
-    fn refuse(&mut self, right: Right, now: Instant, what: &str, why: &str) {
-        if self.state.refused.insert(right, now + REFUSED).is_none() {
-            log::warn!("{}: {}: {what}, keys may be late: {why}", self.job, self.server);
-        }
+        self.state.late.saw(self.rounds.lateness(now));
     }
 }

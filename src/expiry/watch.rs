@@ -152,7 +152,7 @@ impl Shared {
             remember: self.memory.clone(),
             counters: Arc::clone(&self.counters),
             gone: gone.clone(),
-            state: touch::State::new(now),
+            state: touch::State::new(format!("{}: {}", watched.job, watched.expire.0), now),
         };
         let reconciler = self.memory.clone().map(|memory| Reconciler {
             job: watched.job,
@@ -186,7 +186,8 @@ impl Shared {
             gone,
             state: listener::State::default(),
         };
-        let mut threads = vec![start("expired-lease", || keeper.run())?, start("expired-touch", || toucher.run())?];
+        let mut threads =
+            vec![start("expired-lease", || keeper.run())?, start("expired-touch", || toucher.run())?];
         if let Some(reconciler) = reconciler {
             threads.push(start("expired-recon", || reconciler.run())?);
         }

@@ -33,7 +33,8 @@ impl Expiry {
             let mut pipe = pipe();
             for key in some {
                 let time = fastrand::u64(after.clone());
-                pipe.cmd("SET").arg(key.as_ref()).arg("").arg("PX").arg(time).ignore();
+                // Redis 3.2 keeps the deadline of this in its append-only file, and of SET PX the time.
+                pipe.cmd("PSETEX").arg(key.as_ref()).arg(time).arg("").ignore();
             }
             self.expire.run_all(&pipe);
         }

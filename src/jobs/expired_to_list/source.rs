@@ -66,7 +66,9 @@ impl pipeline::Source for Heard {
         let missing = (self.before + self.inbox.close()).saturating_sub(known);
         if missing > 0 && self.reconciles {
             self.counters.overflowed.fetch_add(missing, Relaxed);
-            log::warn!("{NAME}: {missing} keys were heard of and could not be pushed: the next start finds them");
+            log::warn!(
+                "{NAME}: {missing} keys were heard of and could not be pushed: the next start finds them"
+            );
         } else if missing > 0 {
             self.counters.lost.fetch_add(missing, Relaxed);
             log::error!("{NAME}: {missing} keys were heard of and could not be pushed: they are lost");
