@@ -81,12 +81,15 @@ fn what_was_never_learned_is_pushed_and_what_was_set_anew_stays_remembered() {
         expiry.wait_pushed(&mut daemon, 1, seconds(10));
         expiry.set(&["again"], 1500..1501);
         expiry.wait_remembered(1);
-        expiry.list.hang();
-        std::thread::sleep(millis(1800));
+        expiry.list.ask::<String>(&["RENAME", LIST, "aside"]);
+        expiry.list.ask::<String>(&["SET", LIST, "a string"]);
+        daemon.wait_log("WRONGTYPE", seconds(20));
+        assert_eq!(expiry.remembered(), 1, "it is forgotten before it is pushed");
         // Heard, and not pushed; it is there again before it is.
+        let before = expiry.deadline("again");
         expiry.set(&["again"], 60_000..60_001);
-        std::thread::sleep(millis(300));
-        expiry.list.go_on();
+        wait::until("its new deadline is remembered", seconds(10), || expiry.deadline("again") > before);
+        expiry.list.ask::<String>(&["RENAME", "aside", LIST]);
         expiry.wait_pushed(&mut daemon, 2, seconds(20));
         std::thread::sleep(seconds(4));
         assert_eq!(expiry.remembered(), 1, "its new deadline went with the old event");

@@ -54,6 +54,7 @@ fn a_key_expires_on_time_however_it_got_its_deadline() {
         expiry.others(OTHERS);
         let mut daemon = Daemon::new(&expiry.inv().set("clearCache_section", "expired['prefix']", "k:"));
         daemon.start_and_listen();
+        expiry.wait_swept();
         for key in ["k:expire", "k:pexpire", "k:expireat", "k:pexpireat", "k:getex"] {
             expiry.expire.ask::<String>(&["SET", key, "x"]);
         }

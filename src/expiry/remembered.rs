@@ -82,11 +82,17 @@ impl Remembered {
         loop {
             let mut requests = Requests::default();
             self.fence.watch(&mut requests);
+            requests.add(cmd("TYPE").arg(&self.list));
             for (_, key) in keys {
                 requests.add(cmd("ZSCORE").arg(&self.set).arg(key));
             }
             let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();
             let theirs = matches!(self.fence.whose(&mut answers), Whose::Theirs(_));
+            if !matches!(answers.next(), Some(Answer::Word(kind)) if kind == "list" || kind == "none") {
+                // The push will be refused, and a transaction would remove all the same.
+                connection.ask(&cmd("UNWATCH"))?;
+                return connection.ask(&plain(&self.list, keys)).map(drop);
+            }
             let mut change = Change::default();
             for ((heard, key), answer) in keys.iter().zip(answers) {
                 let deadline = score(&answer);

@@ -7,6 +7,8 @@ pub(super) enum Answer {
     Number(i64),
     Bytes(Vec<u8>),
     Values(Vec<Value>),
+    /// A status.
+    Word(String),
     /// This may not be done; the rest may.
     No(String),
     Other,
@@ -26,6 +28,7 @@ fn answer(value: Value) -> Result<Answer, Trouble> {
         Value::Int(number) => Answer::Number(number),
         Value::BulkString(bytes) => Answer::Bytes(bytes),
         Value::Array(values) => Answer::Values(values),
+        Value::SimpleString(word) => Answer::Word(word),
         Value::ServerError(error) => {
             let trouble = Trouble::from(error);
             let of_one =

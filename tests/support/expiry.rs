@@ -73,6 +73,23 @@ impl Expiry {
         sets.iter().map(|set| self.list.ask::<u64>(&["ZCARD", set])).sum()
     }
 
+    /// The remembered deadline of a key.
+    pub fn deadline(&self, key: &str) -> Option<String> {
+        let sets = self.list.keys("pandad:expiry:*:deadlines");
+        sets.iter().find_map(|set| self.list.ask::<Option<String>>(&["ZSCORE", set, key]))
+    }
+
+    /// The first sweep is over: from here on only what is announced is known.
+    #[track_caller]
+    pub fn wait_swept(&self) {
+        let mut steps = self.expire.calls("scan");
+        wait::until("the sweep is over", wait::seconds(30), || {
+            std::thread::sleep(wait::millis(300));
+            let before = std::mem::replace(&mut steps, self.expire.calls("scan"));
+            steps == before && steps > 0
+        });
+    }
+
     #[track_caller]
     pub fn wait_remembered(&self, keys: usize) {
         wait::until(&format!("{keys} deadlines are remembered"), wait::seconds(30), || {
