@@ -2,10 +2,8 @@
 //! whoever hears. Over the bound the newest are dropped and counted.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::report::Outage;
 
@@ -16,7 +14,8 @@ const EACH: u64 = 64;
 #[derive(Clone)]
 pub struct Inbox {
     inner: Arc<Mutex<Inner>>,
-    wake: (Sender<()>, Receiver<()>),
+    /// A channel would spin before it sleeps, and an empty inbox is looked at ten times a second.
+    filled: Arc<Condvar>,
 }
 
 /// Keys that are to be pushed together, each with the moment in which it was heard of.
@@ -58,7 +57,7 @@ impl Inbox {
             dropped: 0,
             overflow,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
+        Self { inner: Arc::new(Mutex::new(inner)), filled: Arc::default() }
     }
 
     /// A key was heard of.
@@ -79,19 +78,16 @@ impl Inbox {
         let first = inner.keys.len() == 1;
         drop(inner);
         if first {
-            // Full means that a wake-up is waiting there already.
-            let _already_there = self.wake.0.try_send(());
+            self.filled.notify_one();
         }
     }
 
     /// Up to `count` keys; waits until `until` for the first. What was taken is in hand
     /// until it is [done](Inbox::done).
     pub fn take(&self, count: usize, until: Instant) -> Taken {
-        if self.lock().keys.is_empty() {
-            // Either way it is looked at again.
-            let _woken = self.wake.1.recv_deadline(until);
-        }
-        let mut inner = self.lock();
+        let wait = until.saturating_duration_since(Instant::now());
+        let waited = self.filled.wait_timeout_while(self.lock(), wait, |inner| inner.keys.is_empty());
+        let (mut inner, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
         let count = count.min(inner.keys.len());
         let keys: Vec<(Instant, Vec<u8>)> = inner.keys.drain(..count).collect();
         let bytes = keys.iter().map(|(_, key)| key.len() as u64 + EACH).sum();
