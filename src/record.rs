@@ -1,7 +1,11 @@
 //! What a record is, and how a partition is named.
 
+mod headers;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use headers::{Header, Headers};
 
 /// One partition of one topic.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,20 +107,32 @@ impl fmt::Display for Token {
 pub struct Record<'a> {
     /// Its offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970; `None` where the client library gives none.
+    /// Milliseconds since 1970, -1 where the producer gave none; `None` where the
+    /// message format (0) has none, or the client library shows none.
     pub timestamp: Option<i64>,
+    /// Whether the broker set the timestamp when it appended the record
+    /// (`LogAppendTime`), and not the producer (`CreateTime`).
+    pub append_time: bool,
     /// The key; `None` for null.
     pub key: Option<&'a [u8]>,
     /// The value; `None` for null.
     pub value: Option<&'a [u8]>,
+    /// The headers; `None` where the message format (0, 1) has none, or the client
+    /// library shows none.
+    pub headers: Option<Headers<'a>>,
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// A record of which no more than this is known.
+    pub fn bare(offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
+        Self { offset, timestamp: None, append_time: false, key, value, headers: None }
+    }
+
     /// A short check of the content, kept with a position to tell later whether the
     /// log is still the same one.
     ///
-    /// Null counts as empty, and timestamps do not count, since not every client
-    /// library shows them: a position must outlive a change of client.
+    /// Null counts as empty, and timestamps and headers do not count, since not every
+    /// client library shows them: a position must outlive a change of client.
     pub fn fingerprint(&self) -> u32 {
         let key = self.key.unwrap_or_default();
         let mut hasher = crc32fast::Hasher::new();
@@ -133,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_tells_key_from_value() {
-        let record = |key, value| Record { offset: 1, timestamp: None, key, value };
+        let record = |key, value| Record::bare(1, key, value);
         let a = record(Some(b"ab".as_slice()), Some(b"c".as_slice()));
         let b = record(Some(b"a".as_slice()), Some(b"bc".as_slice()));
         assert_ne!(a.fingerprint(), b.fingerprint());

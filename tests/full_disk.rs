@@ -2,6 +2,7 @@
 //! says once that it goes on, uses next to no CPU meanwhile, and the file is
 //! whole.
 
+use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::disk::Disk;
 use crate::support::produce::{Produce, Producing};
@@ -17,23 +18,33 @@ const DOWN: &str = "cannot write";
 const UP: &str = "written again after";
 
 /// A daemon that writes to a small disk, and a stream that comes in.
-fn on_a_small_disk(what: &str, records: u64) -> (Disk, Daemon, Producing, Tested) {
-    let kafka = kafka("3.9.1");
-    let tested = kafka.tested(what);
+fn on_a_small_disk(version: &str, what: &str, records: u64) -> (Disk, Daemon, Producing, Tested) {
+    let kafka = kafka(version);
+    let tested = kafka.tested(&format!("{what}, by the native client"));
     let topic = unique("disk");
     kafka.create(&topic, 2);
     let disk = Disk::mount(&directory("disk"), 20);
     let path = disk.inside.join("consumer.log");
-    let inv = Inv::log(&kafka, &topic, &unique("disk")).job("log_file['path']", path.to_str().unwrap());
+    let inv = Inv::log(&kafka, &topic, &unique("disk")).client(&kafka, By::Native);
+    let inv = inv.job("log_file['path']", path.to_str().unwrap());
     let daemon = Daemon::new(&inv).behind(disk.prefix()).writes(disk.outside.join("consumer.log"));
     let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 500);
     (disk, daemon, produce.start(), tested)
 }
 
+/// The short form takes one broker for each test.
+fn versions(short: &'static str) -> Vec<&'static str> {
+    if all() { vec!["3.9.1", "4.1.0"] } else { vec![short] }
+}
+
 #[test]
 fn a_full_disk_is_waited_out() {
+    versions("3.9.1").into_iter().for_each(waited_out);
+}
+
+fn waited_out(version: &str) {
     let (full, records) = if all() { (120, 70_000) } else { (15, 15_000) };
-    let (disk, mut daemon, producing, tested) = on_a_small_disk("a full disk", records);
+    let (disk, mut daemon, producing, tested) = on_a_small_disk(version, "a full disk", records);
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
     let mut follower = Follower::start(&daemon);
@@ -95,7 +106,11 @@ impl Drop for Follower {
 
 #[test]
 fn it_is_killed_and_started_on_a_full_disk() {
-    let (disk, mut daemon, producing, tested) = on_a_small_disk("kill -9 on a full disk", 10_000);
+    versions("4.1.0").into_iter().for_each(killed_and_started);
+}
+
+fn killed_and_started(version: &str) {
+    let (disk, mut daemon, producing, tested) = on_a_small_disk(version, "kill -9 on a full disk", 10_000);
     daemon.start();
     daemon.wait_landed_at_least(500, seconds(30));
     disk.fill();

@@ -2,12 +2,13 @@
 //! kills between a write and its commit: nothing missing, nothing doubled,
 //! nothing torn, the order kept.
 
+use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::{Kafka, Store, kafka};
 use crate::support::tail::Tail;
 use crate::support::wait::{millis, seconds};
-use crate::support::{all, unique, wait};
+use crate::support::{all, seed, unique, wait};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ const PARTITIONS: usize = 4;
 
 /// How it is done: kills spread over the whole stream.
 struct Plan {
+    by: By,
     kills: u32,
     records: u64,
     rate: u64,
@@ -92,22 +94,31 @@ fn kill_at_start(daemon: &mut Daemon, dice: &mut fastrand::Rng) {
 fn kill_9_in_mid_stream() {
     // In full: 200 kills and two million records.
     let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (6, 40_000, 2000) };
-    killed(kafka("3.9.1"), &Plan { kills, records, rate, codec: "none" });
+    killed(kafka("3.9.1"), &Plan { by: By::Native, kills, records, rate, codec: "none" });
     if all() {
-        killed(kafka("1.1.1"), &Plan { kills: 30, records: 300_000, rate: 2500, codec: "gzip" });
+        killed(
+            kafka("1.1.1"),
+            &Plan { by: By::Crate, kills: 30, records: 300_000, rate: 2500, codec: "gzip" },
+        );
     }
+}
+
+#[test]
+fn kill_9_in_mid_stream_of_kafka_4() {
+    let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (4, 16_000, 1500) };
+    killed(kafka("4.1.0"), &Plan { by: By::Native, kills, records, rate, codec: "lz4" });
 }
 
 fn killed(kafka: Kafka, plan: &Plan) {
     let Plan { kills, records, .. } = *plan;
-    let seed = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("Kafka {}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
-    let tested = kafka.tested(&format!("kill -9 in mid-stream, {}", plan.codec));
+    let seed = seed();
+    let by = plan.by.word();
+    println!("Kafka {}, {by}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
+    let tested = kafka.tested(&format!("kill -9 in mid-stream, {}, by the {by} client", plan.codec));
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::start(kafka, plan);
     // Rotated all the time: a line takes less than a hundred bytes.
-    let inv = Inv::log(&stream.kafka, &stream.topic, &stream.group);
+    let inv = Inv::log(&stream.kafka, &stream.topic, &stream.group).client(&stream.kafka, plan.by);
     let inv = inv.job("log_file['rotate_size']", "256K").job("log_file['rotate_keep']", "100000");
     let mut daemon = Daemon::new(&inv);
     let mut tail = Tail::new(&daemon.file, PARTITIONS);
@@ -140,7 +151,7 @@ fn killed(kafka: Kafka, plan: &Plan) {
 /// cutting the power: the last bytes of a write that was not settled are not there.
 #[test]
 fn a_write_that_was_torn_is_cut_and_comes_again() {
-    let plan = Plan { kills: 1, records: 20_000, rate: 1500, codec: "none" };
+    let plan = Plan { by: By::Native, kills: 1, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a write torn in the middle");
     let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));

@@ -11,6 +11,7 @@
 )]
 
 mod canary;
+mod clients;
 mod command_line;
 mod coordinator;
 mod damage;
@@ -21,7 +22,9 @@ mod expired;
 mod full_disk;
 mod kill9;
 mod made_anew;
+mod matrix;
 mod missed;
+mod network;
 mod on_time;
 mod original_format;
 mod outages;

@@ -3,10 +3,13 @@
 //! installed here, over random payloads.
 
 use crate::support::{all, directory, repository};
+use pandad::kafka::native::records::{Scratch, decode};
 use pandad::logfile::line::Format;
 use pandad::record::{Record, TopicPartition};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 
 /// Messages as Kafka 0.9.0.1 stored them (offset, size and message, from its log
@@ -22,17 +25,25 @@ const STORED: [(&str, Option<&str>, Option<&str>); 4] = [
     ),
 ];
 
+#[derive(Default)]
 struct Case {
     offset: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
+    /// Of a message of format 1.
+    timestamp: Option<i64>,
+    append_time: bool,
 }
 
 impl Case {
     fn line(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        let record = Record { offset: self.offset, timestamp: None, key, value };
+        let record = Record {
+            timestamp: self.timestamp,
+            append_time: self.append_time,
+            ..Record::bare(self.offset, key, value)
+        };
         Format::Original.append(&mut out, &TopicPartition::new("t", 0), &record);
         out
     }
@@ -46,13 +57,22 @@ impl Case {
                 write!(text, "{byte:02x}").unwrap();
             }
         }
+        if let Some(timestamp) = self.timestamp {
+            write!(text, " {timestamp} {}", if self.append_time { 8 } else { 0 }).unwrap();
+        }
         text
     }
 
     fn parse(text: &str) -> Case {
         let parts: Vec<&str> = text.split(' ').collect();
         let bytes = |part: &str| part.strip_prefix('x').map(unhex);
-        Case { offset: parts[0].parse().unwrap(), key: bytes(parts[1]), value: bytes(parts[2]) }
+        Case {
+            offset: parts[0].parse().unwrap(),
+            key: bytes(parts[1]),
+            value: bytes(parts[2]),
+            timestamp: parts.get(3).map(|timestamp| timestamp.parse().unwrap()),
+            append_time: parts.get(4) == Some(&"8"),
+        }
     }
 }
 
@@ -140,7 +160,8 @@ fn original_shows_size_and_crc_as_a_broker_stored_them() {
         let stored = unhex(stored);
         let number = |from: usize| u32::from_be_bytes(stored[from..from + 4].try_into().unwrap());
         let bytes = |text: &Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        let line = Case { offset: offset as i64, key: bytes(key), value: bytes(value) }.line();
+        let line =
+            Case { offset: offset as i64, key: bytes(key), value: bytes(value), ..Case::default() }.line();
         let start = format!(
             "consumer_message:{{\"offset\":{offset},\"size\":{},\"message\":{{\"crc\":{},\"magic\":0,",
             number(8),
@@ -148,6 +169,66 @@ fn original_shows_size_and_crc_as_a_broker_stored_them() {
         );
         assert!(line.starts_with(start.as_bytes()), "{start}\n{}", String::from_utf8_lossy(&line));
     }
+}
+
+/// The lines of a record set.
+fn lines(set: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let read = decode(set, 0, None, &mut Scratch::default(), &mut |record| {
+        let mut out = Vec::new();
+        Format::Original.append(&mut out, &TopicPartition::new("t", 0), record);
+        lines.push(String::from_utf8(out).unwrap());
+        ControlFlow::Continue(())
+    });
+    assert!(read.is_ok(), "{read:?}");
+    lines
+}
+
+/// How the lines of a set begin whose messages are not compressed: by its bytes alone.
+fn beginnings(mut set: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some(head) = set.get(..26) {
+        let number = |from: usize| u32::from_be_bytes(head[from..from + 4].try_into().unwrap());
+        let long = |from: usize| i64::from_be_bytes(head[from..from + 8].try_into().unwrap());
+        let timestamp = if head[16] == 0 { 0 } else { long(18) };
+        found.push(format!(
+            "consumer_message:{{\"offset\":{},\"size\":{},\"message\":{{\"crc\":{},\"magic\":{},\"attr\":{},\
+             \"timestamp\":{timestamp},",
+            long(0),
+            number(8),
+            number(12),
+            head[16],
+            head[17],
+        ));
+        set = &set[12 + number(8) as usize..];
+    }
+    found
+}
+
+/// Sets as brokers from 0.9 to 3.9 sent them; those named "-converted" are of format 2 on
+/// the disk and were asked for as the PHP client does.
+#[test]
+fn original_shows_every_format_as_a_broker_sent_it_to_the_old_client() {
+    let text = std::fs::read_to_string(repository("tests/vectors/record_sets.txt")).unwrap();
+    let sets: HashMap<&str, Vec<u8>> = text
+        .lines()
+        .filter_map(|line| Some((line.split(' ').next()?, unhex(line.rsplit(' ').next()?))))
+        .collect();
+    let mut formats = [0; 3];
+    for (name, sent) in &sets {
+        // Plain messages: no codec in their attributes.
+        if sent[16] > 1 || sent[17] & 7 != 0 {
+            continue;
+        }
+        let stored = &sets[name.trim_end_matches("-converted")];
+        formats[usize::from(stored[16])] += 1;
+        let (lines, beginnings) = (lines(stored), beginnings(sent));
+        assert_eq!(lines.len(), beginnings.len(), "{name}");
+        for (line, beginning) in lines.iter().zip(&beginnings) {
+            assert!(line.starts_with(beginning), "{name}\n{beginning}\n{line}");
+        }
+    }
+    assert!(formats.iter().all(|count| *count > 1), "{formats:?}");
 }
 
 #[test]
@@ -175,7 +256,9 @@ fn original_lines_are_those_of_a_live_php() {
             _ => 60,
         };
         let (key, value) = (random_text(&mut dice, 20), random_text(&mut dice, longest));
-        cases.push(Case { offset: dice.i64(0..), key, value });
+        let timestamp = dice.bool().then(|| dice.i64(..));
+        let append_time = timestamp.is_some() && dice.bool();
+        cases.push(Case { offset: dice.i64(0..), key, value, timestamp, append_time });
     }
     println!("{count} random records against PHP, PANDAD_TEST_SEED={seed}");
     compare(&cases, &ask_php(&cases));
@@ -186,8 +269,8 @@ fn original_lines_are_those_of_a_live_php() {
 fn original_loses_no_bytes_that_php_lost() {
     let bad: [&[u8]; 6] =
         [b"\xff", b"a\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80"];
-    let cases: Vec<Case> =
-        bad.iter().map(|value| Case { offset: 7, key: None, value: Some(value.to_vec()) }).collect();
+    let case = |value: &&[u8]| Case { offset: 7, value: Some(value.to_vec()), ..Case::default() };
+    let cases: Vec<Case> = bad.iter().map(case).collect();
     for case in &cases {
         let line = String::from_utf8(case.line()).unwrap();
         assert!(line.contains(",\"key\":\"\",\"value_base64\":\""), "{line}");

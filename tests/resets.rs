@@ -1,9 +1,10 @@
 //! An operator sets the group's offset while pandad is down, back or forward, to any
 //! value, also one that pandad committed itself: reading goes on exactly there.
 
+use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::produce::Produce;
-use crate::support::servers::{Kafka, readable};
+use crate::support::servers::{Kafka, brokers};
 use crate::support::tail::places;
 use crate::support::{all, unique, wait};
 
@@ -12,19 +13,26 @@ const MORE: i64 = 100;
 
 #[test]
 fn an_operators_resets_are_honoured_exactly() {
-    for kafka in readable() {
-        resets(&kafka, if all() { 10 } else { 3 });
+    for kafka in brokers() {
+        for by in kafka.clients() {
+            // In the short form each broker by the client that is chosen for it.
+            if all() || (by == By::Native) == kafka.at_least(0, 11) {
+                resets(&kafka, by, if all() { 10 } else { 3 });
+            }
+        }
     }
 }
 
-fn resets(kafka: &Kafka, rounds: i64) {
+fn resets(kafka: &Kafka, by: By, rounds: i64) {
     // The tool came with 0.11; before it, operators used a client.
     let by_tool = kafka.at_least(1, 0);
     let how = if by_tool { "kafka-consumer-groups" } else { "librdkafka" };
-    let tested = kafka.tested(&format!("an operator's resets by {how}, back and forward"));
+    let client = by.word();
+    let tested =
+        kafka.tested(&format!("an operator's resets by {how}, back and forward, by the {client} client"));
     let (topic, group) = (unique("resets"), unique("resets"));
     kafka.create(&topic, 1);
-    let mut daemon = Daemon::new(&Inv::log(kafka, &topic, &group));
+    let mut daemon = Daemon::new(&Inv::log(kafka, &topic, &group).client(kafka, by));
     let mut expected: Vec<u64> = Vec::new();
     let mut dice = fastrand::Rng::new();
     let mut targets = Vec::new();

@@ -9,6 +9,10 @@ jvm_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.awt.
 
 uses_zookeeper() { [[ $1 != 3.* && $1 != 4.* ]]; }
 
+# From 0.10.2 on a broker can listen in two places and say of each where it is found:
+# the second is found only through a proxy of the tests.
+has_second_listener() { [[ $1 != 0.9.* ]]; }
+
 write_run() {
     local dir=$1
     shift
@@ -51,6 +55,10 @@ kafka_create() {
     for ((id = 1; id <= brokers; id++)); do
         mkdir -p "$set/$id/data"
         reserve_port "$set/$id"
+        if has_second_listener "$version"; then
+            reserve_port "$set/$id" behind
+            reserve_port "$set/$id" proxy
+        fi
     done
     if ! uses_zookeeper "$version"; then
         reserve_port "$set/1" controller
@@ -80,7 +88,7 @@ zookeeper_create() {
 }
 
 broker_properties() {
-    local set=$1 version=$2 id=$3 copies=$4 dir=$1/$3 port
+    local set=$1 version=$2 id=$3 copies=$4 dir=$1/$3 port second=''
     port=$(cat "$dir/port")
     cat <<-EOF
 		log.dirs=$dir/data
@@ -97,40 +105,46 @@ broker_properties() {
 		num.io.threads=4
 		background.threads=2
 		log.cleaner.dedupe.buffer.size=8388608
+		log.cleaner.backoff.ms=1000
 	EOF
+    if has_second_listener "$version"; then
+        second=,PROXIED://127.0.0.1:$(cat "$dir/behind")
+        cat <<-EOF
+			listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
+			inter.broker.listener.name=PLAINTEXT
+			advertised.listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:$(cat "$dir/proxy")
+		EOF
+    fi
     if uses_zookeeper "$version"; then
         cat <<-EOF
 			broker.id=$id
-			listeners=PLAINTEXT://127.0.0.1:$port
+			listeners=PLAINTEXT://127.0.0.1:$port$second
 			zookeeper.connect=127.0.0.1:$(cat "$set/zookeeper/port")
 			zookeeper.connection.timeout.ms=30000
 			zookeeper.session.timeout.ms=6000
 		EOF
     else
-        kraft_properties "$set" "$id" "$port" "$copies"
+        kraft_properties "$set" "$id" "$port$second" "$copies"
     fi
 }
 
 kraft_properties() {
-    local set=$1 id=$2 port=$3 copies=$4 controller
+    local set=$1 id=$2 place=$3 copies=$4 controller
     controller=127.0.0.1:$(cat "$set/1/controller")
     cat <<-EOF
 		node.id=$id
 		controller.quorum.voters=1@$controller
 		controller.listener.names=CONTROLLER
-		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-		inter.broker.listener.name=PLAINTEXT
 		broker.session.timeout.ms=6000
-		advertised.listeners=PLAINTEXT://127.0.0.1:$port
 		share.coordinator.state.topic.replication.factor=$copies
 		share.coordinator.state.topic.min.isr=1
 	EOF
     if [ "$id" -eq 1 ]; then
         echo process.roles=broker,controller
-        echo "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://$controller"
+        echo "listeners=PLAINTEXT://127.0.0.1:$place,CONTROLLER://$controller"
     else
         echo process.roles=broker
-        echo "listeners=PLAINTEXT://127.0.0.1:$port"
+        echo "listeners=PLAINTEXT://127.0.0.1:$place"
     fi
 }
 

@@ -118,7 +118,7 @@ reserve_port() {
 
 release_ports() {
     local file port
-    for file in "$1"/port "$1"/controller; do
+    for file in "$1"/port "$1"/controller "$1"/behind "$1"/proxy; do
         [ -f "$file" ] || continue
         port=$(cat "$file")
         [ "$(readlink "$cache/ports/$port")" != "$1" ] || rm -f "$cache/ports/$port"

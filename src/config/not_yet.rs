@@ -8,8 +8,7 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 4] = [
-    (keys::CLIENT, |v| is(v, "native"), "the native client is not in this version: write 'auto' or 'crate'"),
+const FAULTS: [NotYet; 3] = [
     (
         keys::TOPICS,
         |v| v.trim().starts_with('/'),

@@ -86,6 +86,13 @@ impl CrateFetch {
         Ok(self.thread.insert(thread))
     }
 
+    fn order(&mut self, order: Order) {
+        if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
+            // It has ended; the next one begins with all that is wanted.
+            self.thread = None;
+        }
+    }
+
     fn start(&mut self) -> Result<Running, Fault> {
         let (orders, to_read) = unbounded();
         let (to_tell, events) = bounded(AHEAD);
@@ -93,7 +100,7 @@ impl CrateFetch {
             let later = self.culprit.as_ref() == Some(partition);
             let (partition, begin) = (partition.clone(), begin.clone());
             // The receiver is right here.
-            let _sent = orders.send(Order { partition, begin, want: *want, later });
+            let _sent = orders.send(Order::Want { partition, begin, want: *want, later });
         }
         let pulse =
             Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
@@ -128,7 +135,7 @@ impl CrateFetch {
             Event::Different(partition, _) => {
                 self.wanted.remove(partition);
             }
-            Event::Nothing | Event::Idle | Event::Well(_) | Event::Trouble(..) => {}
+            Event::Again(..) | Event::Nothing | Event::Idle | Event::Well(_) | Event::Trouble(..) => {}
         }
     }
 }
@@ -136,11 +143,12 @@ impl CrateFetch {
 impl Fetch for CrateFetch {
     fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
         self.wanted.insert(partition.clone(), (begin.clone(), want));
-        let order = Order { partition: partition.clone(), begin, want, later: false };
-        if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
-            // It has ended; the next one begins with all that is wanted.
-            self.thread = None;
-        }
+        self.order(Order::Want { partition: partition.clone(), begin, want, later: false });
+    }
+
+    fn forget(&mut self, partition: &TopicPartition) {
+        self.wanted.remove(partition);
+        self.order(Order::Forget(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {

@@ -33,6 +33,8 @@ pub(super) struct CrateGroup {
 
 impl CrateGroup {
     pub(super) fn new(cluster: Cluster, group: &str) -> Self {
+        // That matters to records only.
+        let cluster = Cluster { read_committed: false, ..cluster };
         Self {
             connector: Connector::new(cluster, 0),
             group: group.to_owned(),

@@ -11,6 +11,7 @@ use kafka_crate::error::KafkaCode;
 
 use super::crate_client::{Client, Trouble};
 use super::crate_reply::{Reply, Seen};
+use super::same_log::{self, Check, Log};
 use crate::record::TopicPartition;
 
 /// What is asked for at first, in bytes.
@@ -137,50 +138,32 @@ pub(super) fn bounds(client: &mut Client, partition: &TopicPartition) -> Result<
     Ok((first, end))
 }
 
-/// Whether a log is still the one that was read.
-pub(super) enum Check {
-    /// As far as can be told.
-    Same,
-    /// It is another; reading goes on at this offset.
-    Different(i64),
-    /// Its end, given here, is below the position: wait for it to grow, then check again.
-    Behind(i64),
-}
-
-/// Compares the log with landmarks (offset and fingerprint, oldest first) before `at`.
-///
-/// A record that is gone (compacted, expired) says nothing and is trusted.
+/// Compares the log with landmarks before `at`.
 pub(super) fn check(
     client: &mut Client,
     partition: &TopicPartition,
     at: i64,
     landmarks: &[(i64, u32)],
 ) -> Result<Check, Trouble> {
-    let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
-    // The usual case costs one fetch; the bounds cost a call to every leader of the topic.
-    match before().next() {
-        None => return Ok(Check::Same),
-        Some((offset, fingerprint)) => {
-            if fingerprint_at(client, partition, *offset)? == Some(*fingerprint) {
-                return Ok(Check::Same);
-            }
-        }
+    same_log::check(&mut Asked { client, partition }, at, landmarks)
+}
+
+/// A partition's log, through the crate.
+struct Asked<'a> {
+    client: &'a mut Client,
+    partition: &'a TopicPartition,
+}
+
+impl Log for Asked<'_> {
+    type Error = Trouble;
+
+    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Trouble> {
+        fingerprint_at(self.client, self.partition, offset)
     }
-    let (first, end) = bounds(client, partition)?;
-    let mut differs = false;
-    for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
-        match fingerprint_at(client, partition, *offset)? {
-            Some(found) if found != *fingerprint => differs = true,
-            Some(_) if differs => return Ok(Check::Different(offset + 1)),
-            Some(_) => break,
-            None => {}
-        }
+
+    fn bounds(&mut self) -> Result<(i64, i64), Trouble> {
+        bounds(self.client, self.partition)
     }
-    Ok(match (differs, at > end) {
-        (true, _) => Check::Different(first),
-        (false, true) => Check::Behind(end),
-        (false, false) => Check::Same,
-    })
 }
 
 fn fingerprint_at(

@@ -78,5 +78,5 @@ impl Reply {
 /// null, which it almost always is.
 fn record<'a>(message: &Message<'a>) -> Record<'a> {
     let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
-    Record { offset: message.offset, timestamp: None, key: some(message.key), value: some(message.value) }
+    Record::bare(message.offset, some(message.key), some(message.value))
 }

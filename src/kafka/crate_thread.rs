@@ -22,13 +22,18 @@ const LONGEST_NAP: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Read this partition from here on.
-pub(super) struct Order {
-    pub(super) partition: TopicPartition,
-    pub(super) begin: Begin,
-    pub(super) want: u64,
-    /// Not at once: the last thread was stuck on it.
-    pub(super) later: bool,
+/// What the owner orders.
+pub(super) enum Order {
+    /// Read this partition from here on.
+    Want {
+        partition: TopicPartition,
+        begin: Begin,
+        want: u64,
+        /// Not at once: the last thread was stuck on it.
+        later: bool,
+    },
+    /// Read it no more.
+    Forget(TopicPartition),
 }
 
 pub(super) struct Reader {
@@ -107,9 +112,14 @@ impl Reader {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Err(Gone),
         };
-        while let Some(Order { partition, begin, want, later }) = order {
-            let wanted = Wanted::new(partition.clone(), begin, want, later);
-            self.wanted.insert(partition, wanted);
+        while let Some(one) = order {
+            match one {
+                Order::Want { partition, begin, want, later } => {
+                    let wanted = Wanted::new(partition.clone(), begin, want, later);
+                    self.wanted.insert(partition, wanted);
+                }
+                Order::Forget(partition) => drop(self.wanted.remove(&partition)),
+            }
             order = self.orders.try_recv().ok();
         }
         Ok(())

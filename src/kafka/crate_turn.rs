@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use kafka_crate::error::KafkaCode;
 
 use super::crate_client::{Client, Trouble};
-use super::crate_read::{self, Check, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
+use super::crate_read::{self, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
+use super::same_log::Check;
 use super::{Begin, Event, Fetched, Payload};
 use crate::backoff::Backoff;
 use crate::record::TopicPartition;

@@ -6,6 +6,7 @@
 
 mod alone;
 mod alone_thread;
+mod auto;
 mod crate_client;
 mod crate_fetch;
 mod crate_group;
@@ -15,16 +16,22 @@ mod crate_thread;
 mod crate_turn;
 pub mod native;
 mod own_group;
+mod same_log;
 #[cfg(test)]
 mod tests;
 
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Fault;
 use crate::record::{Beside, Commit, Record, TopicPartition};
+use native::frame::Frame;
+use native::records::{self, Aborted};
 
 pub use alone::{Alone, Storage};
-pub use crate_fetch::CrateFetch;
+pub use auto::{Auto as AutoFetch, Client};
+pub use native::records::{Broken, Decoded, Scratch};
 
 /// Where to find the cluster, and what is expected of it.
 #[derive(Debug, Clone)]
@@ -61,10 +68,21 @@ pub struct Fetched {
 pub enum Payload {
     /// The `kafka` crate's own reply, decoded already.
     Crate(crate_reply::Reply),
+    /// Bytes as the broker sent them, for our own decoder.
+    Wire(Wire),
     /// None: retention deleted the whole stretch before it could be read.
     Gone,
     /// None: nothing in the stretch can be read; most likely compaction emptied it.
     Absent,
+}
+
+/// A record set in a frame that others share.
+pub struct Wire {
+    frame: Arc<Frame>,
+    /// Where in the frame; whole entries.
+    set: Range<usize>,
+    /// Aborted transactions in it; `None`: transactions do not matter.
+    aborted: Option<Vec<Aborted>>,
 }
 
 /// What [`Fetch::next`] tells.
@@ -85,6 +103,10 @@ pub enum Event {
     /// anew or truncated. The newest landmark that still agrees is followed by this
     /// offset, or it is the log's start. Nothing is read until it is wanted again.
     Different(TopicPartition, i64),
+    /// Nothing more comes for this want of it. It is to be wanted again once all that
+    /// was fetched has landed: another broker may lead it, so that the log is to be
+    /// compared again.
+    Again(TopicPartition, u64),
 }
 
 /// From where to read.
@@ -105,10 +127,13 @@ pub trait Fetch: Send {
     /// comes back with what is fetched, so that older answers can be told.
     fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64);
 
+    /// Reads it no more. What was fetched already may still come.
+    fn forget(&mut self, partition: &TopicPartition);
+
     /// What happens next; waits until `until` at most.
     ///
     /// # Errors
-    /// `Never`: this cluster cannot be read by this client as configured.
+    /// `Wait`: to be built anew. `Never`: this cluster cannot be read by this client as configured.
     fn next(&mut self, until: Instant) -> Result<Event, Fault>;
 }
 
@@ -157,16 +182,24 @@ pub trait Place: Send {
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
 }
 
-/// Calls `each` for every record of a payload, in order.
+/// Calls `each` for every record of what was fetched, in order, until it breaks.
 ///
 /// # Errors
-/// `Wait` if the payload cannot be decoded.
-pub fn records(payload: &Payload, each: impl FnMut(&Record<'_>)) -> Result<(), Fault> {
-    match payload {
+/// It cannot be read on; what came before was delivered.
+pub fn records(
+    fetched: &Fetched,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Decoded, Broken> {
+    match &fetched.payload {
         Payload::Crate(reply) => {
-            reply.each(each);
-            Ok(())
+            reply.each(|record| _ = each(record));
+            Ok(Decoded { next: fetched.next, last: fetched.last })
         }
-        Payload::Gone | Payload::Absent => Ok(()),
+        Payload::Wire(Wire { frame, set, aborted }) => {
+            let set = frame.bytes().get(set.clone()).unwrap_or_default();
+            records::decode(set, fetched.from, aborted.as_deref(), scratch, each)
+        }
+        Payload::Gone | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
     }
 }

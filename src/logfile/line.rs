@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::record::{Record, TopicPartition};
+use crate::record::{Headers, Record, TopicPartition};
 
 /// How a record is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Format {
     }
 }
 
-/// `{"topic","partition","offset","timestamp","key","headers","value"}`; what the client
-/// library does not give is left out.
+/// `{"topic","partition","offset","timestamp","key","headers","value"}`; what the message
+/// format does not have or the client library does not give is left out.
 fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
     out.extend_from_slice(b"{\"topic\":");
     string(out, &partition.topic, Escape::Json);
@@ -42,6 +42,9 @@ fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
         number(out, timestamp);
     }
     json_bytes(out, "key", record.key);
+    if let Some(headers) = &record.headers {
+        json_headers(out, headers);
+    }
     json_bytes(out, "value", record.value);
     out.push(b'}');
 }
@@ -56,31 +59,67 @@ fn json_bytes(out: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
     }
 }
 
+/// `,"headers":[["name","value"],…]`, a null value as null. If any name or value is not
+/// UTF-8, all of them stand in `headers_base64`, so that a pair has one form only.
+fn json_headers(out: &mut Vec<u8>, headers: &Headers<'_>) {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+    let is_text = headers.iter().all(|(name, value)| text(name) && value.is_none_or(text));
+    out.extend_from_slice(if is_text { b",\"headers\":[" } else { b",\"headers_base64\":[" });
+    for (at, (name, value)) in headers.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"[" } else { b",[" });
+        for (at, bytes) in [Some(name), value].into_iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            match bytes {
+                None => out.extend_from_slice(b"null"),
+                Some(bytes) if is_text => text_of(out, bytes),
+                Some(bytes) => base64(out, bytes),
+            }
+        }
+        out.push(b']');
+    }
+    out.push(b']');
+}
+
 /// What PHP's `json_encode` gives for the message as the PHP client decoded it.
 ///
-/// Message format 0: CRC-32 over magic, attributes, key and value (the protocol
-/// guide's "Message sets"); the size is that of the message without its offset and
-/// size fields. A null is an empty string, as it was there. Bytes that are not
-/// UTF-8, for which the original lost the record, stand as `key_base64` or
-/// `value_base64`.
+/// A record with a timestamp is a message of format 1, which is what a broker sent to
+/// that client for one of format 2 as well; without, it is one of format 0. CRC-32 over
+/// magic, attributes, timestamp, key and value (the protocol guide's "Message sets"); the
+/// size is that of the message without its offset and size fields. A null is an empty
+/// string, as it was there. Bytes that are not UTF-8, for which the original lost the
+/// record, stand as `key_base64` or `value_base64`.
 fn original(out: &mut Vec<u8>, record: &Record<'_>) {
     let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    let timestamped = record.timestamp.is_some();
+    // Of the attributes only who set the timestamp: a message by itself is not compressed.
+    let attributes = if timestamped && record.append_time { 8 } else { 0 };
     out.extend_from_slice(b"consumer_message:{\"offset\":");
     number(out, record.offset);
     out.extend_from_slice(b",\"size\":");
-    number(out, (14 + key.len() + value.len()) as i64);
+    number(out, (if timestamped { 22 } else { 14 } + key.len() + value.len()) as i64);
     out.extend_from_slice(b",\"message\":{\"crc\":");
-    number(out, i64::from(format_0_crc(record)));
-    out.extend_from_slice(b",\"magic\":0,\"attr\":0,\"timestamp\":0,\"key");
+    number(out, i64::from(message_crc(record, attributes)));
+    out.extend_from_slice(b",\"magic\":");
+    number(out, i64::from(timestamped));
+    out.extend_from_slice(b",\"attr\":");
+    number(out, i64::from(attributes));
+    out.extend_from_slice(b",\"timestamp\":");
+    number(out, record.timestamp.unwrap_or(0));
+    out.extend_from_slice(b",\"key");
     text_or_base64(out, key, Escape::Php);
     out.extend_from_slice(b",\"value");
     text_or_base64(out, value, Escape::Php);
     out.extend_from_slice(b"}}");
 }
 
-fn format_0_crc(record: &Record<'_>) -> u32 {
+fn message_crc(record: &Record<'_>, attributes: u8) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[0, 0]);
+    hasher.update(&[u8::from(record.timestamp.is_some()), attributes]);
+    if let Some(timestamp) = record.timestamp {
+        hasher.update(&timestamp.to_be_bytes());
+    }
     for field in [record.key, record.value] {
         // A length does not pass i32 on the wire; -1 is null.
         let length = field.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
@@ -98,11 +137,21 @@ fn text_or_base64(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) {
             string(out, text, escape);
         }
         Err(_) => {
-            out.extend_from_slice(b"_base64\":\"");
-            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
-            out.push(b'"');
+            out.extend_from_slice(b"_base64\":");
+            base64(out, bytes);
         }
     }
+}
+
+/// A string of JSON's; what is not UTF-8 in it is replaced.
+fn text_of(out: &mut Vec<u8>, bytes: &[u8]) {
+    string(out, &String::from_utf8_lossy(bytes), Escape::Json);
+}
+
+fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+    out.push(b'"');
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,7 +213,7 @@ mod tests {
 
     fn line(format: Format, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let mut out = Vec::new();
-        let record = Record { offset: 42, timestamp: None, key, value };
+        let record = Record::bare(42, key, value);
         format.append(&mut out, &TopicPartition::new("t", 3), &record);
         String::from_utf8(out).unwrap()
     }
@@ -184,6 +233,35 @@ mod tests {
         assert_eq!(
             line(Format::Json, Some(b"\xff"), None),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key_base64\":\"/w==\",\"value\":null}\n"
+        );
+    }
+
+    fn json_of(record: &Record<'_>) -> String {
+        let mut out = Vec::new();
+        Format::Json.append(&mut out, &TopicPartition::new("t", 3), record);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_shows_timestamps_and_headers_where_there_are_any() {
+        let of = |timestamp, headers: Option<&'static [u8]>| Record {
+            timestamp,
+            headers: headers.map(|bytes| Headers::check(bytes).unwrap()),
+            ..Record::bare(1, None, None)
+        };
+        let start = "{\"topic\":\"t\",\"partition\":3,\"offset\":1,\"timestamp\":-1,\"key\":null";
+        assert_eq!(json_of(&of(Some(-1), None)), format!("{start},\"value\":null}}\n"));
+        assert_eq!(json_of(&of(Some(-1), Some(b"\0"))), format!("{start},\"headers\":[],\"value\":null}}\n"));
+        // Twice the same name; a value, null, empty.
+        let headers = b"\x06\x02a\x02\"\x02a\x01\x04\xc3\xbc\x00";
+        assert_eq!(
+            json_of(&of(Some(-1), Some(headers))),
+            format!("{start},\"headers\":[[\"a\",\"\\\"\"],[\"a\",null],[\"ü\",\"\"]],\"value\":null}}\n")
+        );
+        let headers = b"\x04\x02a\x02\xff\x02b\x01";
+        assert_eq!(
+            json_of(&of(Some(-1), Some(headers))),
+            format!("{start},\"headers_base64\":[[\"YQ==\",\"/w==\"],[\"Yg==\",null]],\"value\":null}}\n")
         );
     }
 

@@ -3,6 +3,7 @@
 //! test fails, all of that is printed.
 
 use super::redis::{Redis, shown};
+use super::content::By;
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,15 +36,24 @@ pub struct Inv {
 impl Inv {
     /// A log job as tests want it: alone in its group, lines as they came.
     pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
-        let inv = Inv::default()
+        Inv::default()
             .set("log_section", "broker_list", &kafka.address)
             .set("log_section", "kafka['topics']", topics)
             .set("log_section", "kafka['group']", group)
             .set("log_section", "kafka['membership']", "alone")
             .set("log_section", "log_handler['worker_num']", "2")
-            .set("log_section", "log_file['format']", "raw");
-        // From 0.11 on there may be transactions, which this client cannot filter.
-        if kafka.at_least(0, 11) { inv.job("kafka['isolation']", "read_uncommitted") } else { inv }
+            .set("log_section", "log_file['format']", "raw")
+    }
+
+    /// Read by this client.
+    pub fn client(self, kafka: &Kafka, by: By) -> Inv {
+        let inv = self.job("kafka['client']", by.word());
+        // The crate cannot filter aborted transactions, and wants to hear that this is known.
+        let isolation = match by {
+            By::Crate if kafka.at_least(0, 11) => "read_uncommitted",
+            _ => "read_committed",
+        };
+        inv.job("kafka['isolation']", isolation)
     }
 
     /// The queue's job: items of the one server, hashes on the other.
@@ -151,6 +161,11 @@ impl Daemon {
         let asked = |section: &&(&str, &str)| inv.lines().any(|line| line.trim() == section.0);
         let running = RUNNING.iter().filter(asked).map(|section| section.1).collect();
         Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
+    }
+
+    /// Another configuration from the next start on.
+    pub fn configure(&self, inv: &Inv) {
+        std::fs::write(self.dir.join("test.inv"), inv.text()).unwrap();
     }
 
     /// Starts it behind another command that becomes it.

@@ -4,10 +4,12 @@
 
 pub mod check;
 pub mod cluster;
+pub mod content;
 pub mod daemon;
 pub mod disk;
 pub mod expiry;
 pub mod groups;
+pub mod network;
 pub mod produce;
 pub mod proxy;
 pub mod queue;
@@ -23,6 +25,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The long forms: all versions, larger counts (`scripts/test --all`).
 pub fn all() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
+}
+
+/// What chance decides in a test; printed, so that it can be repeated.
+pub fn seed() -> u64 {
+    let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| fastrand::u64(..))
 }
 
 /// A name nobody else has: tests share brokers and run side by side.

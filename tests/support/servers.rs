@@ -2,9 +2,10 @@
 //! variables. One that is missing fails the test that needs it: a test that is
 //! left out in silence proves nothing.
 
+use super::content::By;
 use super::tested::Tested;
 use super::{directory, repository};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -57,13 +58,18 @@ pub fn kafka(version: &str) -> Kafka {
     }
 }
 
-/// Every broker of this run that the `kafka` crate can read from: 4.x it cannot.
+/// Every broker of this run.
+pub fn brokers() -> Vec<Kafka> {
+    let versions = variable("PANDAD_TEST_KAFKA");
+    assert!(!versions.trim().is_empty(), "PANDAD_TEST_KAFKA names no broker: {REMEDY}");
+    versions.split_whitespace().map(kafka).collect()
+}
+
+/// Those of them that the `kafka` crate can read from: 4.x it cannot.
 pub fn readable() -> Vec<Kafka> {
-    let mut versions: Vec<String> =
-        variable("PANDAD_TEST_KAFKA").split_whitespace().map(str::to_string).collect();
-    versions.retain(|version| !version.starts_with("4."));
-    assert!(!versions.is_empty(), "PANDAD_TEST_KAFKA names no broker: {REMEDY}");
-    versions.iter().map(|version| kafka(version)).collect()
+    let mut all = brokers();
+    all.retain(|kafka| !kafka.at_least(4, 0));
+    all
 }
 
 /// A broker that a test may stop, kill and hang: one at a time, each time up again.
@@ -127,9 +133,42 @@ impl Kafka {
         (parts[0], parts[1]) >= (major, minor)
     }
 
+    /// Which clients can read from it.
+    pub fn clients(&self) -> Vec<By> {
+        if self.at_least(4, 0) { vec![By::Native] } else { vec![By::Native, By::Crate] }
+    }
+
     /// A line of TESTED.md, about this version and kafka_to_file.
     pub fn tested(&self, what: &str) -> Tested {
         Tested::begins(&format!("Kafka {}", self.version), "kafka_to_file", what)
+    }
+
+    /// A line of TESTED.md's table of contents, by one of the two clients.
+    pub fn content(&self, client: &str, kind: &str) -> Tested {
+        self.tested(&format!("content, {client}: {kind}"))
+    }
+
+    /// New topics: each a name, a number of partitions and its settings.
+    #[track_caller]
+    pub fn create_with_settings(&self, topics: Vec<(&str, usize, Map<String, Value>)>) {
+        if self.at_least(0, 10) {
+            let topics: Map<String, Value> = topics
+                .into_iter()
+                .map(|(name, partitions, settings)| (name.to_owned(), json!([partitions, settings])))
+                .collect();
+            self.ask(json!({"do": "create_all", "topics": topics}));
+            return;
+        }
+        let set = format!("kafka-{}", self.version);
+        for (name, partitions, settings) in topics {
+            let settings = settings.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap()));
+            let flags: Vec<String> =
+                settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
+            let count = partitions.to_string();
+            let mut words = vec!["topic", &set, "create", name, &count];
+            words.extend(flags.iter().map(String::as_str));
+            self.script(&words);
+        }
     }
 
     /// A new topic; returns when it has its leaders.

@@ -28,13 +28,19 @@ class Answers:
         self.members = {}
         self.zookeeper = None
 
-    def create(self, topic, partitions):
+    def create(self, topic, partitions, config=None):
+        self.create_all({topic: [partitions, config or {}]})
+        return {}
+
+    def create_all(self, topics):
+        """Each name with its partitions and settings."""
         admin = AdminClient(self.common)
-        new = NewTopic(topic, partitions, 1)
+        new = [NewTopic(name, partitions, 1, config=config) for name, (partitions, config) in topics.items()]
         deadline = time.monotonic() + 30
         while True:
             try:
-                admin.create_topics([new], operation_timeout=30, request_timeout=30)[topic].result()
+                for made in admin.create_topics(new, operation_timeout=30, request_timeout=30).values():
+                    made.result()
                 return {}
             except confluent_kafka.KafkaException as fault:
                 # A broker that hung for a while has lost its session with ZooKeeper and

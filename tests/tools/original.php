@@ -1,12 +1,13 @@
 <?php
 // The lines that the PHP system wrote, by PHP itself: each case becomes a message
-// of format 0 as a broker stores it, is decoded as the old consumer did, and goes
-// through json_encode.
+// of format 0, or 1 where it has a timestamp, as a broker stores it, is decoded as
+// the old consumer did, and goes through json_encode.
 //
 //   php original.php < CASES      one line for each case
 //   php original.php vectors      fixed cases, each followed by its line
 //
-// A case: the offset, the key, the value; bytes as x and hex digits, null as -.
+// A case: the offset, the key, the value; bytes as x and hex digits, null as -;
+// and perhaps the timestamp and the attributes.
 
 declare(strict_types=1);
 
@@ -15,9 +16,9 @@ if (crc32('123456789') !== 0xcbf43926) {
     exit(1);
 }
 
-function message_set(int $offset, ?string $key, ?string $value): string
+function message_set(int $offset, ?string $key, ?string $value, ?int $timestamp, int $attr): string
 {
-    $rest = pack('CC', 0, 0);
+    $rest = $timestamp === null ? pack('CC', 0, $attr) : pack('CCJ', 1, $attr, $timestamp);
     foreach ([$key, $value] as $field) {
         $rest .= $field === null ? pack('N', 0xffffffff) : pack('N', strlen($field)) . $field;
     }
@@ -42,6 +43,10 @@ function line(string $set): string
     $head = unpack('Joffset/Nsize/Ncrc/Cmagic/Cattr', $set);
     $at = 18;
     $message = ['crc' => $head['crc'], 'magic' => $head['magic'], 'attr' => $head['attr'], 'timestamp' => 0];
+    if ($head['magic'] >= 1) {
+        $message['timestamp'] = unpack('J', $set, $at)[1];
+        $at += 8;
+    }
     $message['key'] = take_bytes($set, $at);
     $message['value'] = take_bytes($set, $at);
     $seen = ['offset' => $head['offset'], 'size' => $head['size'], 'message' => $message];
@@ -50,9 +55,10 @@ function line(string $set): string
 
 function of_case(string $case): string
 {
-    [$offset, $key, $value] = explode(' ', trim($case));
+    [$offset, $key, $value, $timestamp, $attr] = explode(' ', trim($case)) + [3 => null, 4 => '0'];
     $bytes = fn (string $text) => $text === '-' ? null : hex2bin(substr($text, 1));
-    return line(message_set((int) $offset, $bytes($key), $bytes($value)));
+    $timestamp = $timestamp === null ? null : (int) $timestamp;
+    return line(message_set((int) $offset, $bytes($key), $bytes($value), $timestamp, (int) $attr));
 }
 
 function vectors(): iterable
@@ -81,6 +87,10 @@ function vectors(): iterable
     yield [9, null, str_repeat("0123456789/\u{e4}\u{1f600}\n", 100)];
     yield [10, null, '0'];
     yield [11, 'null', 'false'];
+    foreach ([0, -1, 1, 1448496000123, PHP_INT_MAX, PHP_INT_MIN] as $timestamp) {
+        yield [12, null, null, $timestamp, 0];
+        yield [13, 'key', "v\u{fc}", $timestamp, 8];
+    }
 }
 
 function utf8(int $point): string
@@ -96,8 +106,9 @@ function utf8(int $point): string
 
 if (($argv[1] ?? '') === 'vectors') {
     $text = fn (?string $bytes) => $bytes === null ? '-' : 'x' . bin2hex($bytes);
-    foreach (vectors() as [$offset, $key, $value]) {
-        $case = "$offset {$text($key)} {$text($value)}";
+    foreach (vectors() as $vector) {
+        [$offset, $key, $value] = $vector;
+        $case = implode(' ', [$offset, $text($key), $text($value), ...array_slice($vector, 3)]);
         echo "$case\n", of_case($case);
     }
 } else {

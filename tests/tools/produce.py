@@ -168,7 +168,7 @@ def compared(args, records, enough):
     """Ends a run that is only worth anything if compressed and plain batches really lie side by side."""
     records.flush()
     kinds, turns, before = {}, 0, None
-    for _, codec, _ in wire.batches(args.brokers, args.version, args.topic, args.partitions[0]):
+    for _, codec, _, _ in wire.batches(args.brokers, args.version, args.topic, args.partitions[0]):
         kinds[codec] = kinds.get(codec, 0) + 1
         turns += before is not None and codec != before
         before = codec

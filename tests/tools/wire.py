@@ -61,7 +61,7 @@ def committed(broker, version, group, topic, partitions):
 
 
 def batches(address, version, topic, partition):
-    """Walks a partition from its start: (offset of the first record or of the wrapper, codec, bytes)."""
+    """Walks a partition from its start: (offset of the first record or of the wrapper, codec, bytes, format)."""
     # The version that shows each broker's batches as they are stored: an older one is
     # converted, which 0.10 does by taking compressed batches apart.
     fetch = 4 if version >= (0, 11) else 2 if version >= (0, 10) else 0
@@ -86,10 +86,10 @@ def _walk(broker, version, topic, partition):
             at += 12 + 16 * max(aborted, 0)
         length = struct.unpack_from(">i", answer, at)[0]
         found, last = list(_entries(answer[at + 4 : at + 4 + length])), None
-        for first, following, codec, count in found:
+        for first, following, codec, count, magic in found:
             if following > position:
                 last = following
-                yield first, codec, count
+                yield first, codec, count, magic
         if last is not None:
             position = last
         elif position >= high:
@@ -99,7 +99,7 @@ def _walk(broker, version, topic, partition):
 
 
 def _entries(data):
-    """(first offset, next offset, codec, bytes) of each whole entry; a wrapper carries its last offset."""
+    """(first offset, next offset, codec, bytes, format) of each whole entry; a wrapper carries its last offset."""
     at = 0
     while at + 17 <= len(data):
         offset, size = struct.unpack_from(">qi", data, at)
@@ -107,7 +107,7 @@ def _entries(data):
             return
         if data[at + 16] == 2:
             attributes, delta = struct.unpack_from(">hi", data, at + 21)
-            yield offset, offset + delta + 1, CODECS[attributes & 7], size
+            yield offset, offset + delta + 1, CODECS[attributes & 7], size, 2
         else:
-            yield offset, offset + 1, CODECS[data[at + 17] & 7], size
+            yield offset, offset + 1, CODECS[data[at + 17] & 7], size, data[at + 16]
         at += 12 + size

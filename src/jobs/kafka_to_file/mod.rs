@@ -17,7 +17,7 @@ use files::{Ledgers, OpenFile, Which};
 
 use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::{Alone, Cluster, CrateFetch, Storage};
+use crate::kafka::{Alone, AutoFetch, Client, Cluster, Storage};
 use crate::logfile::{self, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
 use crate::report::{Counters, Shown};
@@ -68,6 +68,16 @@ impl KafkaToFile {
             brokers: self.section.brokers.clone(),
             client_id: self.section.worker_name.clone(),
             read_committed: self.section.kafka.isolation == Isolation::ReadCommitted,
+        }
+    }
+
+    fn client(&self) -> Client {
+        match self.section.kafka.client {
+            config::Client::Auto => {
+                Client::Auto { zookeeper: self.section.kafka.offsets == Offsets::ZooKeeper }
+            }
+            config::Client::Crate => Client::Crate,
+            config::Client::Native => Client::Native,
         }
     }
 
@@ -136,7 +146,7 @@ impl Job for KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
             source: source::Records::new(
-                Box::new(CrateFetch::new(self.cluster())),
+                Box::new(AutoFetch::new(self.cluster(), self.client())),
                 Box::new(self.place()?),
                 Ledgers::new(which.clone(), ledgers.clone()),
                 self.section.kafka.start,

@@ -71,7 +71,16 @@ impl File {
             let landed =
                 positions.get(&lined.partition).copied().or_else(|| self.ledger.landed(&lined.partition));
             match landed {
-                Some((index, position)) if position == lined.from && lined.next > lined.from => {
+                Some((index, position)) if position == lined.from && continues(&lined) => {
+                    if let Some(short) = &lined.short {
+                        let (partition, want) = (lined.partition.clone(), lined.want);
+                        let position = lined.next;
+                        notes.push(Note::Short { partition, want, position, short: short.clone() });
+                    }
+                    if lined.next == lined.from {
+                        buffers.give_back(lined.lines);
+                        continue;
+                    }
                     bytes += lined.lines.len();
                     positions.insert(lined.partition.clone(), (index, lined.next));
                     self.changes.push(Change { index, position: lined.next, last: lined.last });
@@ -119,6 +128,11 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// Whether an outcome moves on, or says why it does not.
+fn continues(lined: &Lined) -> bool {
+    lined.next > lined.from || lined.next == lined.from && lined.short.is_some()
 }
 
 impl pipeline::Sink for Land {

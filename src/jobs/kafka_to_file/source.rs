@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::NAME;
 use super::files::Ledgers;
+use super::worker::Short;
+use crate::backoff::Backoff;
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Payload, Place, PlaceEvent};
@@ -20,12 +22,19 @@ use crate::report::{Counters, Outage};
 const PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The pause before records that cannot be read are fetched once more grows from the
+/// first to the second.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// What the source is told.
 pub(super) enum Note {
     /// These positions are durable.
     Settled(Settled),
     /// An outcome did not continue what has landed: fetch from the position again.
     Refused { partition: TopicPartition, want: u64, position: i64 },
+    /// What was fetched could be used up to here only.
+    Short { partition: TopicPartition, want: u64, position: i64, short: Short },
 }
 
 /// See the module.
@@ -39,6 +48,12 @@ pub(super) struct Records {
     wants: u64,
     /// Logs that are not what they were, and where to go on once nothing is in flight.
     parted: HashMap<TopicPartition, i64>,
+    /// Partitions to be wanted again once nothing is in flight: which want has ended.
+    again: HashMap<TopicPartition, u64>,
+    /// Partitions that stand still until then, and where.
+    later: HashMap<TopicPartition, (Instant, i64)>,
+    /// Partitions whose records could not be read, and from where.
+    broken: HashMap<TopicPartition, i64>,
     brokers: Outage,
     group: Outage,
 }
@@ -50,7 +65,11 @@ struct Tracked {
     /// The next offset after what was polled.
     polled: i64,
     lag: u64,
+    /// Where it is to begin, until that is found.
+    unresolved: Option<Begin>,
     outage: Outage,
+    /// Of records that cannot be read.
+    pauses: Backoff,
 }
 
 impl Records {
@@ -70,6 +89,9 @@ impl Records {
             partitions: BTreeMap::new(),
             wants: 0,
             parted: HashMap::new(),
+            again: HashMap::new(),
+            later: HashMap::new(),
+            broken: HashMap::new(),
             brokers: Outage::new(format!("{NAME}: Kafka")),
             group: Outage::new(format!("{NAME}: the group")).patient(GROUP_PATIENCE),
         }
@@ -130,7 +152,8 @@ impl Records {
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
             let outage = Outage::new(format!("{NAME}: {}", one.partition)).patient(PATIENCE);
             let polled = resumed.position.unwrap_or(-1);
-            let tracked = Tracked { lane, want: 0, polled, lag: 0, outage };
+            let pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+            let tracked = Tracked { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
             self.partitions.insert(one.partition.clone(), tracked);
             self.want(&one.partition, begin);
         }
@@ -141,22 +164,33 @@ impl Records {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.wants += 1;
         tracked.want = self.wants;
-        if let Begin::At(position, _) = begin {
-            tracked.polled = position;
+        tracked.unresolved = None;
+        match begin {
+            Begin::At(position, _) => tracked.polled = position,
+            Begin::Earliest | Begin::Latest => tracked.unresolved = Some(begin.clone()),
         }
+        self.again.remove(partition);
+        self.later.remove(partition);
         self.fetch.want(partition, begin, self.wants);
+    }
+
+    /// Wants it from here on, after a comparison with what has landed.
+    fn want_from(&mut self, partition: &TopicPartition, position: i64) {
+        let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
+        self.want(partition, Begin::At(position, marks(&landmarks.unwrap_or_default())));
+    }
+
+    /// The position of a partition of which nothing is in flight.
+    fn idle_at(&self, partition: &TopicPartition) -> Option<i64> {
+        let (_, landed) = self.ledgers.of(partition)?.landed(partition)?;
+        self.partitions.get(partition).filter(|one| one.polled == landed).map(|_| landed)
     }
 
     /// Goes on in logs that are not what they were, once what was read of the old
     /// ones has landed.
     fn join_parted(&mut self) -> Result<(), Fault> {
-        let landed = |partition: &TopicPartition| {
-            self.ledgers.of(partition).and_then(|ledger| ledger.landed(partition)).map(|(_, at)| at)
-        };
-        let idle = |partition: &TopicPartition| {
-            self.partitions.get(partition).is_some_and(|one| landed(partition) == Some(one.polled))
-        };
-        let ripe: Vec<TopicPartition> = self.parted.keys().filter(|one| idle(one)).cloned().collect();
+        let idle = |partition: &&TopicPartition| self.idle_at(partition).is_some();
+        let ripe: Vec<TopicPartition> = self.parted.keys().filter(idle).cloned().collect();
         for partition in ripe {
             if let Some(position) = self.parted.remove(&partition) {
                 self.ledger(&partition)?
@@ -168,6 +202,70 @@ impl Records {
         Ok(())
     }
 
+    /// Wants again what its reader has let go of, once all of it has landed, and what
+    /// could not be read and is due.
+    fn want_again(&mut self) {
+        if self.again.is_empty() && self.later.is_empty() && self.broken.is_empty() {
+            return;
+        }
+        self.mend_broken();
+        for (partition, want) in self.again.clone() {
+            let Some(tracked) = self.partitions.get(&partition) else { continue };
+            if tracked.want != want {
+                self.again.remove(&partition);
+            } else if let Some(begin) = tracked.unresolved.clone() {
+                self.want(&partition, begin);
+            } else if let Some(position) = self.idle_at(&partition) {
+                self.want_from(&partition, position);
+            }
+        }
+        let now = Instant::now();
+        let due = self.later.iter().filter(|(_, (at, _))| now >= *at);
+        let due: Vec<(TopicPartition, i64)> = due.map(|(one, (_, at))| (one.clone(), *at)).collect();
+        for (partition, position) in due {
+            self.want_from(&partition, position);
+        }
+    }
+
+    /// Partitions of which a record landed that could not be read before are well.
+    fn mend_broken(&mut self) {
+        let passed = |(partition, at): &(&TopicPartition, &i64)| {
+            let landed = self.ledgers.of(partition).and_then(|ledger| ledger.landed(partition));
+            landed.is_none_or(|(_, landed)| landed > **at)
+        };
+        let mended: Vec<TopicPartition> =
+            self.broken.iter().filter(passed).map(|(one, _)| one.clone()).collect();
+        for partition in mended {
+            self.broken.remove(&partition);
+            if let Some(tracked) = self.partitions.get_mut(&partition) {
+                tracked.outage.up("back");
+                tracked.pauses.reset();
+            }
+        }
+    }
+
+    /// What was fetched of a partition could be used up to a position only.
+    fn fall_short(&mut self, partition: TopicPartition, want: u64, position: i64, short: Short) {
+        let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.want == want) else {
+            return;
+        };
+        match short {
+            Short::Full => self.want_from(&partition, position),
+            Short::Broken(why) => {
+                tracked.outage.down(&why);
+                // What is still on its way of this want is refused, and no reason to want it again.
+                self.wants += 1;
+                tracked.want = self.wants;
+                tracked.polled = position;
+                let due = Instant::now() + tracked.pauses.pause();
+                self.fetch.forget(&partition);
+                self.again.remove(&partition);
+                self.broken.insert(partition.clone(), position);
+                self.later.insert(partition, (due, position));
+            }
+        }
+    }
+
     fn hear_brokers(&mut self, event: Event, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
@@ -177,7 +275,9 @@ impl Records {
                 self.take(fetched, items);
             }
             Event::Well(partition) => {
-                if let Some(tracked) = self.partitions.get_mut(&partition) {
+                if !self.broken.contains_key(&partition)
+                    && let Some(tracked) = self.partitions.get_mut(&partition)
+                {
                     tracked.outage.up("back");
                 }
             }
@@ -192,6 +292,12 @@ impl Records {
                 self.ledger(&partition)?.place(&partition, at).map_err(|error| journal_fault(&error))?;
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.polled = at;
+                    tracked.unresolved = None;
+                }
+            }
+            Event::Again(partition, want) => {
+                if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
+                    self.again.insert(partition, want);
                 }
             }
             Event::Different(partition, position) => {
@@ -210,7 +316,10 @@ impl Records {
         if fetched.want != tracked.want {
             return;
         }
-        tracked.outage.up("back");
+        // That it can be fetched does not say that it can be read.
+        if !self.broken.contains_key(&fetched.partition) {
+            tracked.outage.up("back");
+        }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;
         if matches!(fetched.payload, Payload::Gone) {
@@ -248,6 +357,7 @@ impl pipeline::Source for Records {
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         self.hear_group()?;
         self.join_parted()?;
+        self.want_again();
         let event = self.fetch.next(until)?;
         self.hear_brokers(event, items)
     }
@@ -261,10 +371,11 @@ impl pipeline::Source for Records {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
-                    let landmarks = self.ledgers.of(&partition).map(|ledger| ledger.landmarks(&partition));
-                    let landmarks = marks(&landmarks.unwrap_or_default());
-                    self.want(&partition, Begin::At(position, landmarks));
+                    self.want_from(&partition, position);
                 }
+            }
+            Note::Short { partition, want, position, short } => {
+                self.fall_short(partition, want, position, short);
             }
         }
     }

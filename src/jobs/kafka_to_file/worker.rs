@@ -1,12 +1,27 @@
 //! The worker: the records of one reply become lines in one buffer.
 
+use std::ops::ControlFlow;
+
 use super::Buffers;
 use crate::error::Fault;
-use crate::kafka::{self, Fetched};
+use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
 use crate::logfile::line::Format;
 use crate::pipeline::Worker;
 use crate::record::TopicPartition;
+
+/// Lines of one reply beyond this many bytes are left for the next: a batch may expand
+/// to a thousand times its size.
+const MOST: usize = 32 * 1024 * 1024;
+
+/// Why a reply was not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Short {
+    /// Its lines are as many as are made at once.
+    Full,
+    /// What follows cannot be read, and why.
+    Broken(String),
+}
 
 /// What a worker made of one reply: lines, and which stretch of the partition they are.
 pub(super) struct Lined {
@@ -22,17 +37,20 @@ pub(super) struct Lined {
     /// The last record.
     pub(super) last: Option<Landmark>,
     pub(super) records: u64,
+    /// The stretch is shorter than what was fetched.
+    pub(super) short: Option<Short>,
 }
 
 /// See the module.
 pub(super) struct Lines {
     format: Format,
     buffers: Buffers,
+    scratch: Scratch,
 }
 
 impl Lines {
     pub(super) fn new(format: Format, buffers: Buffers) -> Self {
-        Self { format, buffers }
+        Self { format, buffers, scratch: Scratch::default() }
     }
 }
 
@@ -42,24 +60,38 @@ impl Worker for Lines {
 
     fn work(&mut self, fetched: &Fetched) -> Result<(Lined, u64), Fault> {
         let mut lines = self.buffers.take();
-        let mut records = 0;
-        kafka::records(&fetched.payload, |record| {
+        let (mut records, mut reached) = (0, fetched.from);
+        let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
             self.format.append(&mut lines, &fetched.partition, record);
             records += 1;
-        })?;
-        let last = fetched.last.map(|(offset, fingerprint)| Landmark { offset, fingerprint });
+            reached = record.offset + 1;
+            if lines.len() < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let (Decoded { next, last }, short) = match decoded {
+            Ok(decoded) if decoded.next == fetched.next => (decoded, None),
+            Ok(decoded) if lines.len() >= MOST => (decoded, Some(Short::Full)),
+            Ok(decoded) => {
+                let why = format!("its records end at offset {}, not at {}", decoded.next, fetched.next);
+                (Decoded { next: reached, last: decoded.last }, Some(Short::Broken(why)))
+            }
+            Err(broken) => {
+                (Decoded { next: broken.next, last: None }, Some(Short::Broken(broken.to_string())))
+            }
+        };
+        let last = last.map(|(offset, fingerprint)| Landmark { offset, fingerprint });
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let bytes = lines.len() as u64;
         let outcome = Lined {
             partition: fetched.partition.clone(),
             from: fetched.from,
-            next: fetched.next,
+            next,
             want: fetched.want,
             lines,
             crc,
             last,
             records,
+            short,
         };
         Ok((outcome, bytes))
     }

@@ -2,6 +2,8 @@
 //! one for the rest, and what each of them speaks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use super::connection::{Address, Connection, Limits};
@@ -13,6 +15,34 @@ use crate::error::Fault;
 /// ten minutes, firewalls in between earlier and without a word.
 const IDLE: Duration = Duration::from_secs(240);
 
+/// Whether any broker of a cluster has said what it speaks. From then on one that does
+/// not say it is one that hangs, and not one of Kafka 0.9: spoken to as such it would
+/// show records that were aborted.
+#[derive(Debug, Clone, Default)]
+pub struct Spoken(Arc<AtomicBool>);
+
+impl Spoken {
+    /// Connects to this broker; `known` is what it speaks, if that is certain.
+    ///
+    /// # Errors
+    /// Why it cannot be reached or be spoken to.
+    pub fn open(
+        &self,
+        address: &Address,
+        client_id: &str,
+        limits: Limits,
+        known: Option<Versions>,
+    ) -> Result<Connection, String> {
+        let connection = Connection::open(address, client_id, limits, known)?;
+        if *connection.versions() != Versions::Silent {
+            self.0.store(true, SeqCst);
+        } else if self.0.load(SeqCst) {
+            return Err(format!("{address} does not say what it speaks"));
+        }
+        Ok(connection)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Brokers {
@@ -23,6 +53,7 @@ pub struct Brokers {
     next: usize,
     /// What brokers speak that have shown it by answering.
     known: BTreeMap<Address, Versions>,
+    spoken: Spoken,
     any: Option<Connection>,
 }
 
@@ -36,6 +67,7 @@ impl Brokers {
             limits,
             next: 0,
             known: BTreeMap::new(),
+            spoken: Spoken::default(),
             any: None,
         }
     }
@@ -47,7 +79,13 @@ impl Brokers {
     pub fn open(&mut self, address: &Address) -> Result<Connection, String> {
         // Until it answers again it may have become a broker of another version.
         let known = self.known.remove(address);
-        Connection::open(address, &self.client_id, self.limits, known)
+        self.spoken.open(address, &self.client_id, self.limits, known)
+    }
+
+    /// Shares what others of the same cluster have heard.
+    #[must_use]
+    pub fn sharing(self, spoken: &Spoken) -> Self {
+        Self { spoken: spoken.clone(), ..self }
     }
 
     /// The broker has answered a request: what it speaks need not be asked again. Its
@@ -65,6 +103,25 @@ impl Brokers {
         if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
             self.next = self.next.wrapping_add(1);
         }
+    }
+
+    /// What the brokers speak, as the first bootstrap broker that answers says.
+    ///
+    /// # Errors
+    /// `Wait`: none of them answers.
+    pub fn speaks(&mut self) -> Result<Versions, Fault> {
+        let mut last = Fault::Wait("no broker is configured".to_owned());
+        for _ in 0..self.hosts.len() {
+            let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
+            match self.open(&address) {
+                Ok(connection) => return Ok(connection.versions().clone()),
+                Err(why) => {
+                    self.shun(&address);
+                    last = Fault::Wait(why);
+                }
+            }
+        }
+        Err(last)
     }
 
     /// Asks the broker that answered last, or else the bootstrap brokers in turn.

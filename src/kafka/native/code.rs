@@ -25,6 +25,8 @@ pub enum Remedy {
 impl Code {
     /// No error.
     pub const NONE: Self = Self(0);
+    /// The broker does not have the offset that was asked for, any more or yet.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
     /// The topic or partition is not known, perhaps not yet.
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
     /// The partition has no leader just now; the topic may be being made.
@@ -59,10 +61,18 @@ impl Code {
         }
     }
 
+    /// Whether another broker leads the partition by now, or soon will, as far as a
+    /// request to its leader goes.
+    pub fn leader_moved(self) -> bool {
+        matches!(self.0, 3 | 5 | 6 | 8 | 9 | 56 | 74 | 75 | 78 | 100)
+    }
+
     fn name(self) -> Option<&'static str> {
         Some(match self.0 {
             -1 => "UNKNOWN_SERVER_ERROR",
             0 => "NONE",
+            1 => "OFFSET_OUT_OF_RANGE",
+            2 => "CORRUPT_MESSAGE",
             3 => "UNKNOWN_TOPIC_OR_PARTITION",
             5 => "LEADER_NOT_AVAILABLE",
             6 => "NOT_LEADER_OR_FOLLOWER",
@@ -89,10 +99,15 @@ impl Code {
             42 => "INVALID_REQUEST",
             56 => "KAFKA_STORAGE_ERROR",
             69 => "GROUP_ID_NOT_FOUND",
+            74 => "FENCED_LEADER_EPOCH",
+            75 => "UNKNOWN_LEADER_EPOCH",
+            76 => "UNSUPPORTED_COMPRESSION_TYPE",
+            78 => "OFFSET_NOT_AVAILABLE",
             79 => "MEMBER_ID_REQUIRED",
             82 => "FENCED_INSTANCE_ID",
             88 => "UNSTABLE_OFFSET_COMMIT",
             89 => "THROTTLING_QUOTA_EXCEEDED",
+            100 => "UNKNOWN_TOPIC_ID",
             113 => "STALE_MEMBER_EPOCH",
             _ => return None,
         })

@@ -9,7 +9,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use super::messages::{ApiVersions, Request};
+use super::frame::Frame;
+use super::messages::{ApiVersions, FindCoordinator, Request};
 use super::versions::Versions;
 use super::wire::{Reader, TooLong, Writer};
 use crate::error::Fault;
@@ -19,7 +20,8 @@ use crate::error::Fault;
 pub struct Limits {
     /// For a connection, over all addresses of the broker's name.
     pub connect: Duration,
-    /// For the answer to ApiVersions, which Kafka 0.9 never gives.
+    /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
+    /// not missed.
     pub silence: Duration,
     /// For a request's whole answer.
     pub answer: Duration,
@@ -31,15 +33,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            silence: Duration::from_secs(3),
+            silence: Duration::from_millis(300),
             answer: Duration::from_secs(10),
             largest: 16 * 1024 * 1024,
         }
     }
 }
-
-/// Room for an answer is made in steps of this many bytes, as it comes in.
-const STEP: usize = 64 * 1024;
 
 /// Where a broker is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,15 +93,40 @@ impl Connection {
         limits: Limits,
         known: Option<Versions>,
     ) -> Result<Self, String> {
-        let versions = match known {
-            Some(versions) => versions,
-            None => match Self::connect(address, client_id, limits, Versions::Silent)?.speaks()? {
-                Answered::With(connection) => return Ok(connection),
-                // A broker that does not know the request still waits on that connection.
-                Answered::Silence => Versions::Silent,
+        let connect = |versions| Self::connect(address, client_id, limits, versions);
+        match known {
+            Some(versions) => connect(versions),
+            None => match connect(Versions::Silent)?.speaks()? {
+                Answered::With(connection) => Ok(connection),
+                Answered::Silence(first, sent) => match first.doubt(sent, connect(Versions::Silent)?)? {
+                    Some(connection) => Ok(connection),
+                    // A broker that does not know the request still waits on those.
+                    None => connect(Versions::Silent),
+                },
             },
-        };
-        Self::connect(address, client_id, limits, versions)
+        }
+    }
+
+    /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
+    /// answers what it knows on another connection, and is silent there, too. One that
+    /// hung, or is far away, has by then answered somewhere: that connection is used.
+    fn doubt(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
+        let asked = Instant::now();
+        // A group that nobody has: found or not, it is an answer.
+        other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
+        other.limits.silence = self.limits.silence.max(asked.elapsed() * 3);
+        if let Answered::With(other) = other.speaks()? {
+            return Ok(Some(other));
+        }
+        let until = Instant::now() + self.limits.silence / 10;
+        match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
+            Ok((_code, spoken)) => {
+                self.versions = Versions::Spoken(spoken);
+                Ok(Some(self))
+            }
+            Err(Lost::Silent) => Ok(None),
+            Err(lost) => Err(self.say(&lost)),
+        }
     }
 
     fn connect(
@@ -125,13 +149,14 @@ impl Connection {
     }
 
     fn speaks(mut self) -> Result<Answered, String> {
-        let asked = self.exchange(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
-        match asked {
+        let sent = self.write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
+        let sent = sent.map_err(|lost| self.say(&lost))?;
+        match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
             Ok((_code, spoken)) => {
                 self.versions = Versions::Spoken(spoken);
                 Ok(Answered::With(self))
             }
-            Err(Lost::Silent) => Ok(Answered::Silence),
+            Err(Lost::Silent) => Ok(Answered::Silence(self, sent)),
             Err(lost) => Err(self.say(&lost)),
         }
     }
@@ -158,12 +183,31 @@ impl Connection {
     /// speaks no version of this request that is written here, or the request is too
     /// long for the protocol.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
+        let sent = self.send(request, Duration::ZERO)?;
+        self.receive::<R>(sent, &mut Frame::default())
+    }
+
+    /// Writes a request; its answer is received later, and no other request is sent
+    /// before. The answer may come so much later than others as `patience` says.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn send<R: Request>(&mut self, request: &R, patience: Duration) -> Result<Sent, Fault> {
         let version = self.versions.choose::<R>();
         let version = version.map_err(|why| Fault::Never(format!("{}: {why}", self.address)))?;
-        self.exchange(request, version, self.limits.answer).map_err(|lost| match lost {
+        let sent = self.write(request, version, self.limits.answer + patience);
+        sent.map_err(|lost| match lost {
             Lost::TooLong => Fault::Never(self.say(&lost)),
             _ => Fault::Wait(self.say(&lost)),
         })
+    }
+
+    /// Waits for the answer to what was sent; its bytes are in `frame` then.
+    ///
+    /// # Errors
+    /// `Wait`: the connection is lost and of no further use.
+    pub fn receive<R: Request>(&mut self, sent: Sent, frame: &mut Frame) -> Result<R::Answer, Fault> {
+        self.read::<R>(&sent, frame).map_err(|lost| Fault::Wait(self.say(&lost)))
     }
 
     fn say(&self, lost: &Lost) -> String {
@@ -180,24 +224,32 @@ impl Connection {
         }
     }
 
-    fn exchange<R: Request>(
-        &mut self,
-        request: &R,
-        version: i16,
-        limit: Duration,
-    ) -> Result<R::Answer, Lost> {
+    fn write<R: Request>(&mut self, request: &R, version: i16, limit: Duration) -> Result<Sent, Lost> {
         let mut stream = self.stream.take().ok_or(Lost::Closed)?;
         self.correlation = self.correlation.wrapping_add(1);
         let frame = frame(request, version, self.correlation, &self.client_id).map_err(|_| Lost::TooLong)?;
         let until = Instant::now() + limit;
         write(&mut stream, &frame, until).map_err(Lost::Io)?;
-        let body = read(&mut stream, self.limits.largest, until)?;
-        let mut reader = Reader::new(&body);
+        self.stream = Some(stream);
+        Ok(Sent { version, correlation: self.correlation, until })
+    }
+
+    fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, Lost> {
+        let mut stream = self.stream.take().ok_or(Lost::Closed)?;
+        match read(&mut stream, self.limits.largest, sent.until, frame) {
+            // Not one byte: it may still come.
+            Err(Lost::Silent) if R::KEY == ApiVersions::KEY => {
+                self.stream = Some(stream);
+                return Err(Lost::Silent);
+            }
+            done => done?,
+        }
+        let mut reader = Reader::new(frame.bytes());
         // Before anything else is made of it.
-        if reader.i32() != Ok(self.correlation) {
+        if reader.i32() != Ok(sent.correlation) {
             return Err(Lost::NotKafka("it answers another request".to_owned()));
         }
-        let answer = R::read(version, &mut reader).and_then(|answer| reader.end().map(|()| answer));
+        let answer = R::read(sent.version, &mut reader).and_then(|answer| reader.end().map(|()| answer));
         let answer = answer.map_err(|why| Lost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
         self.stream = Some(stream);
         self.used = Instant::now();
@@ -205,9 +257,26 @@ impl Connection {
     }
 }
 
+/// A request that was written and is not answered yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Sent {
+    version: i16,
+    correlation: i32,
+    until: Instant,
+}
+
+impl Sent {
+    /// In which version it was written.
+    pub fn version(&self) -> i16 {
+        self.version
+    }
+}
+
 enum Answered {
     With(Connection),
-    Silence,
+    /// The connection on which it may still be said.
+    Silence(Connection, Sent),
 }
 
 /// Why a connection is of no further use.
@@ -282,7 +351,7 @@ fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result
 }
 
 /// One answer, without its length.
-fn read(stream: &mut TcpStream, largest: usize, until: Instant) -> Result<Vec<u8>, Lost> {
+fn read(stream: &mut TcpStream, largest: usize, until: Instant, frame: &mut Frame) -> Result<(), Lost> {
     let mut length = [0; 4];
     match fill(stream, &mut length, until) {
         Ok(()) => {}
@@ -294,14 +363,16 @@ fn read(stream: &mut TcpStream, largest: usize, until: Instant) -> Result<Vec<u8
     let Some(wanted) = wanted else {
         return Err(Lost::NotKafka(format!("an answer of {length} bytes")));
     };
-    let mut body = Vec::new();
-    while body.len() < wanted {
-        let from = body.len();
-        body.resize(wanted.min(from + STEP), 0);
-        let room = body.get_mut(from..).unwrap_or_default();
-        fill(stream, room, until).map_err(|(_, error)| Lost::Io(error))?;
-    }
-    Ok(body)
+    // One call for the limit, not one for each part: a part may overstay by the limit once.
+    stream.set_read_timeout(Some(left(until).map_err(Lost::Io)?)).map_err(Lost::Io)?;
+    let some = |room: &mut [u8]| loop {
+        left(until)?;
+        match stream.read(room) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    };
+    frame.fill(wanted, some).map_err(Lost::Io)
 }
 
 /// Fills a buffer whole; an error comes with how many bytes there were before it.

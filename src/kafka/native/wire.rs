@@ -3,6 +3,7 @@
 //! is left of the frame before it allocates, and never panics.
 
 use std::fmt;
+use std::ops::Range;
 
 /// The bytes are not the message they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,14 @@ const AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    /// The frame's length.
+    whole: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads this frame, or what is left of one.
     pub fn new(frame: &'a [u8]) -> Self {
-        Self { rest: frame }
+        Self { rest: frame, whole: frame.len() }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
@@ -95,6 +98,38 @@ impl<'a> Reader<'a> {
     /// As [`Self::nullable_string`], and where it is null.
     pub fn string(&mut self) -> Result<&'a str, Malformed> {
         self.nullable_string()?.ok_or(Malformed("a string is null"))
+    }
+
+    /// Bytes behind a length of 32 bits, as the place in the frame where they stand; -1 is
+    /// null and as good as none.
+    ///
+    /// # Errors
+    /// They are not whole, or their length is negative otherwise.
+    pub fn place(&mut self) -> Result<Range<usize>, Malformed> {
+        let length = match self.i32()? {
+            -1 => 0,
+            length => usize::try_from(length).map_err(|_| Malformed("a length is negative"))?,
+        };
+        let at = self.whole - self.rest.len();
+        self.take(length)?;
+        Ok(at..at + length)
+    }
+
+    /// A list that may be null (its count is -1); otherwise as [`Self::list`].
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn nullable_list<T>(
+        &mut self,
+        least: usize,
+        item: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<Vec<T>>, Malformed> {
+        let mut ahead = Reader { rest: self.rest, whole: self.whole };
+        if ahead.i32()? == -1 {
+            *self = ahead;
+            return Ok(None);
+        }
+        self.list(least, item).map(Some)
     }
 
     /// A list of items, each of which takes at least `least` bytes of the frame.
@@ -224,6 +259,21 @@ mod tests {
         assert_eq!(reader.nullable_string(), Ok(None));
         assert_eq!(reader.list(8, Reader::i64), Ok(vec![1, 2, 3]));
         assert_eq!(reader.end(), Ok(()));
+    }
+
+    #[test]
+    fn places_are_those_in_the_whole_frame() {
+        let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
+        let mut reader = Reader::new(&frame);
+        assert_eq!(reader.bool(), Ok(true));
+        assert_eq!(reader.place(), Ok(5..7));
+        assert_eq!(reader.place(), Ok(11..11));
+        assert!(reader.place().is_err());
+        let mut reader = Reader::new(&[0xff; 4]);
+        assert_eq!(reader.nullable_list(1, Reader::bool), Ok(None));
+        assert_eq!(reader.end(), Ok(()));
+        assert_eq!(Reader::new(&[0, 0, 0, 1, 7]).nullable_list(1, Reader::bool), Ok(Some(vec![true])));
+        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xfe]).nullable_list(1, Reader::bool).is_err());
     }
 
     #[test]

@@ -2,21 +2,25 @@
 //! every version that is spoken here.
 
 pub mod api_versions;
+pub mod fetch;
 pub mod find_coordinator;
+pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::wire::{Malformed, Reader, Writer};
 use crate::record::TopicPartition;
 
 pub use api_versions::ApiVersions;
+pub use fetch::Fetch;
 pub use find_coordinator::FindCoordinator;
+pub use list_offsets::ListOffsets;
 pub use metadata::Metadata;
 pub use offset_commit::OffsetCommit;
 pub use offset_fetch::OffsetFetch;
@@ -45,6 +49,24 @@ pub trait Request {
     fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed>;
 }
 
+/// Which records of transactions a broker shows (KIP-98).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// All of them.
+    ReadUncommitted,
+    /// Those of open transactions not yet, and which are of aborted ones.
+    ReadCommitted,
+}
+
+impl Isolation {
+    fn level(self) -> i8 {
+        match self {
+            Isolation::ReadUncommitted => 0,
+            Isolation::ReadCommitted => 1,
+        }
+    }
+}
+
 /// As a member of which generation a group's offsets are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
@@ -61,16 +83,23 @@ impl Member<'static> {
     pub const ALONE: Self = Self { generation: -1, id: "", instance: None };
 }
 
-/// Writes a list of topics, each with the list of its items.
+/// Writes a list of topics, each with the list of its items; both in the order in which
+/// they are given.
 fn write_topics<'a, T>(
     out: &mut Writer,
     items: &'a [T],
     partition: impl Fn(&'a T) -> &'a TopicPartition,
     mut item: impl FnMut(&mut Writer, &'a T),
 ) {
-    let mut topics: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+    let mut topics: Vec<(&str, Vec<&T>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for one in items {
-        topics.entry(&partition(one).topic).or_default().push(one);
+        let topic: &str = &partition(one).topic;
+        let place = *places.entry(topic).or_insert(topics.len());
+        match topics.get_mut(place) {
+            Some((_, items)) => items.push(one),
+            None => topics.push((topic, vec![one])),
+        }
     }
     out.list(topics.into_iter(), |out, (topic, items)| {
         out.string(topic);

@@ -1,6 +1,7 @@
 //! One connection: what it speaks, how long it waits, and what it does not believe.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
 use super::*;
@@ -16,7 +17,7 @@ const ASK: FindCoordinator<'static> = FindCoordinator { group: "the group" };
 
 fn find(asked: &Asked) -> Reply {
     assert_eq!(asked.key, FindCoordinator::KEY);
-    assert_eq!(asked.read::<FindCoordinatorRequest>().key.as_str(), "the group");
+    assert!(["the group", "pandad"].contains(&asked.read::<FindCoordinatorRequest>().key.as_str()));
     let answer = FindCoordinatorResponse::default().with_node_id(7.into()).with_host(text("h"));
     say(&answer.with_port(9), asked.version)
 }
@@ -69,7 +70,7 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     assert!(began.elapsed() >= limits().silence);
     assert_eq!(*connection.versions(), Versions::Silent);
     assert_eq!(connection.ask(&ASK).unwrap().node, 7);
-    assert_eq!(broker.asked(), [(1, 10, 0)]);
+    assert_eq!(broker.asked(), [(1, 10, 0), (2, 10, 0)], "once for proof that it is alive");
 
     // Once such a broker has answered something, it is not asked again.
     let mut brokers = Brokers::new(&[broker.host()], "the client", limits());
@@ -78,6 +79,39 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     let mut connection = brokers.open(&broker.address).unwrap();
     assert!(began.elapsed() < limits().silence);
     assert_eq!(connection.ask(&ASK).unwrap().node, 7);
+}
+
+/// A broker that was stopped and goes on: it answers everything that it was asked.
+#[test]
+fn a_broker_that_hung_when_it_was_asked_is_not_taken_for_an_old_one() {
+    let late = AtomicBool::new(false);
+    let broker = Scripted::new(move |asked| {
+        if asked.key != API_VERSIONS {
+            // The other connection: from now on it is awake.
+            late.store(true, SeqCst);
+            return find(asked);
+        }
+        while !late.load(SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        speaks_as_4_1()
+    });
+    let mut connection = open(&broker);
+    assert_ne!(*connection.versions(), Versions::Silent);
+    assert_eq!(connection.ask(&ASK).unwrap().node, 7);
+    assert_eq!(broker.last().version, 2);
+}
+
+/// One that stays silent among others that are not.
+#[test]
+fn where_one_broker_speaks_no_other_is_taken_for_an_old_one() {
+    let silent = |asked: &Asked| if asked.key == API_VERSIONS { Reply::Silence } else { find(asked) };
+    let (today, silent) = (Scripted::new(today), Scripted::new(silent));
+    let mut brokers = Brokers::new(&[silent.host(), today.host()], "the client", limits());
+    assert_eq!(*brokers.open(&silent.address).unwrap().versions(), Versions::Silent);
+    brokers.open(&today.address).unwrap();
+    let why = brokers.open(&silent.address).unwrap_err();
+    assert!(why.contains("does not say what it speaks"), "{why}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod commits;
 mod connection;
+mod world;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -130,6 +130,24 @@ proptest! {
     }
 
     #[test]
+    fn fetch(
+        all in reading::got(),
+        version in reading::ORACLE_FETCH..=Fetch::HIGHEST,
+        changes in tampering(),
+    ) {
+        survive::<Fetch<'_>>(&tamper(theirs(&reading::their_fetched(&all, version, 7, 0), version), &changes));
+    }
+
+    #[test]
+    fn list_offsets(
+        all in reading::listed(),
+        version in some_version::<ListOffsets<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<ListOffsets<'_>>(&tamper(reading::list_answer(&all, version, 7), &changes));
+    }
+
+    #[test]
     fn metadata(
         answer in metadata_answers(),
         version in some_version::<Metadata<'_>>(),
@@ -152,6 +170,8 @@ fn a_large_frame_that_lies_costs_what_it_weighs() {
         survive::<OffsetCommit<'_>>(&frame);
         survive::<OffsetFetch<'_>>(&frame);
         survive::<Metadata<'_>>(&frame);
+        survive::<Fetch<'_>>(&frame);
+        survive::<ListOffsets<'_>>(&frame);
         let mut bytes = vec![0; 4];
         bytes.extend(&frame);
         survive::<OffsetCommit<'_>>(&bytes);

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod oracle;
+mod reading;
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{

@@ -1,0 +1,23 @@
+//! Answers of brokers: each reader of the protocol, in each version, on any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pandad::kafka::native::messages::{
+    ApiVersions, FindCoordinator, Metadata, OffsetCommit, OffsetFetch, Request,
+};
+use pandad::kafka::native::wire::Reader;
+
+fuzz_target!(|input: &[u8]| {
+    read::<ApiVersions>(input);
+    read::<FindCoordinator<'_>>(input);
+    read::<Metadata<'_>>(input);
+    read::<OffsetCommit<'_>>(input);
+    read::<OffsetFetch<'_>>(input);
+});
+
+fn read<R: Request>(bytes: &[u8]) {
+    for version in R::LOWEST..=R::HIGHEST {
+        let mut reader = Reader::new(bytes);
+        let _ = R::read(version, &mut reader).and_then(|_| reader.end());
+    }
+}

@@ -1,0 +1,165 @@
+//! [`Fetch`] by whichever client serves this cluster: found out by asking a broker what
+//! it speaks, in a thread of its own, since that takes seconds with Kafka 0.9.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::crate_fetch::CrateFetch;
+use super::native::brokers::{Brokers, Spoken};
+use super::native::connection::Limits;
+use super::native::fetch::{NativeFetch, Pace};
+use super::native::messages::{self, Request};
+use super::native::versions::Versions;
+use super::{Begin, Cluster, Event, Fetch};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::record::TopicPartition;
+use crate::threads;
+
+/// The first version of Fetch that shows records as they are stored, with headers and
+/// transactions: Kafka 0.11 (KIP-98).
+const STORED: i16 = 4;
+
+/// Which client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// The one that serves the cluster.
+    Auto {
+        /// Whether the group's offsets are kept in ZooKeeper.
+        zookeeper: bool,
+    },
+    /// The `kafka` crate.
+    Crate,
+    /// Our own.
+    Native,
+}
+
+/// See the module.
+pub struct Auto {
+    cluster: Cluster,
+    client: Client,
+    spoken: Spoken,
+    state: State,
+    /// What was wanted before it was known who reads.
+    wanted: BTreeMap<TopicPartition, (Begin, u64)>,
+}
+
+enum State {
+    /// Nobody was asked yet.
+    Unasked,
+    /// Brokers are asked.
+    Asking(Receiver<Result<Versions, Fault>>),
+    /// Somebody reads.
+    Reading(Box<dyn Fetch>),
+}
+
+impl Auto {
+    /// A reader of this cluster. Nothing happens before something is wanted.
+    pub fn new(cluster: Cluster, client: Client) -> Self {
+        Self { cluster, client, spoken: Spoken::default(), state: State::Unasked, wanted: BTreeMap::new() }
+    }
+
+    fn begin(&mut self) -> Result<State, Fault> {
+        match self.client {
+            Client::Crate => self.read_by(false),
+            Client::Native => self.read_by(true),
+            Client::Auto { .. } => self.ask(),
+        }
+    }
+
+    fn ask(&self) -> Result<State, Fault> {
+        let (answer, asked) = bounded(1);
+        let (cluster, spoken) = (self.cluster.clone(), self.spoken.clone());
+        threads::spawn("kafka-ask", move || ask(&cluster, &spoken, &|told| answer.send(told).is_ok()))
+            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+        Ok(State::Asking(asked))
+    }
+
+    fn read_by(&mut self, native: bool) -> Result<State, Fault> {
+        let cluster = self.cluster.clone();
+        let mut fetch: Box<dyn Fetch> = match native {
+            true => Box::new(NativeFetch::new(cluster, Pace::default(), self.spoken.clone())?),
+            false => Box::new(CrateFetch::new(cluster)),
+        };
+        for (partition, (begin, want)) in std::mem::take(&mut self.wanted) {
+            fetch.want(&partition, begin, want);
+        }
+        log::debug!("reading by the {} client", if native { "native" } else { "crate" });
+        Ok(State::Reading(fetch))
+    }
+
+    /// Where the client was found out, another may serve by now: brokers are upgraded.
+    fn doubt(&self, fault: Fault) -> Fault {
+        match (self.client, fault) {
+            (Client::Auto { .. }, Fault::Never(why)) => Fault::Wait(why),
+            (_, fault) => fault,
+        }
+    }
+
+    /// Whether our own client serves brokers that speak this better than the crate.
+    fn is_native(&self, versions: &Versions) -> bool {
+        let stored = versions.range(messages::Fetch::KEY).is_some_and(|(_, highest)| highest >= STORED);
+        let zookeeper = self.client == Client::Auto { zookeeper: true };
+        // The crate cannot leave out what was aborted.
+        stored && (!zookeeper || self.cluster.read_committed)
+    }
+}
+
+/// Until a broker answers: then what it speaks; before, why none does.
+fn ask(cluster: &Cluster, spoken: &Spoken, tell: &dyn Fn(Result<Versions, Fault>) -> bool) {
+    let pace = Pace::default();
+    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default()).sharing(spoken);
+    let mut pauses = Backoff::new(pace.pauses.0, pace.pauses.1);
+    loop {
+        let answer = brokers.speaks();
+        let done = answer.is_ok();
+        if !tell(answer) || done {
+            return;
+        }
+        // Nobody waits for this thread.
+        std::thread::sleep(pauses.pause());
+    }
+}
+
+impl Fetch for Auto {
+    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
+        match &mut self.state {
+            State::Reading(fetch) => fetch.want(partition, begin, want),
+            _ => drop(self.wanted.insert(partition.clone(), (begin, want))),
+        }
+    }
+
+    fn forget(&mut self, partition: &TopicPartition) {
+        match &mut self.state {
+            State::Reading(fetch) => fetch.forget(partition),
+            _ => drop(self.wanted.remove(partition)),
+        }
+    }
+
+    fn next(&mut self, until: Instant) -> Result<Event, Fault> {
+        loop {
+            let asked = match &mut self.state {
+                State::Reading(fetch) => return fetch.next(until).map_err(|fault| self.doubt(fault)),
+                State::Unasked => {
+                    self.state = self.begin()?;
+                    continue;
+                }
+                State::Asking(asked) => asked.recv_deadline(until),
+            };
+            match asked {
+                Ok(Ok(versions)) => {
+                    let native = self.is_native(&versions);
+                    self.state = self.read_by(native)?;
+                }
+                Ok(Err(fault @ Fault::Never(_))) => return Err(fault),
+                Ok(Err(fault)) => return Ok(Event::Trouble(None, fault.to_string())),
+                Err(RecvTimeoutError::Timeout) => return Ok(Event::Nothing),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Fault::Wait("the thread that asks the brokers ended".to_owned()));
+                }
+            }
+        }
+    }
+}

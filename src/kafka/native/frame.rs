@@ -1,0 +1,115 @@
+//! The bytes of one answer, in memory that goes round: allocating and freeing a
+//! megabyte for each reply is slow with musl's allocator.
+
+use std::io;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// A buffer that was grown beyond this for one large record is not kept, in bytes.
+const LARGEST_KEPT: usize = 8 * 1024 * 1024;
+/// A new buffer begins with this many bytes, and grows as bytes really come.
+const STEP: usize = 64 * 1024;
+
+/// Where frames come from and go back to.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    give: Sender<Vec<u8>>,
+    take: Receiver<Vec<u8>>,
+}
+
+impl Frames {
+    /// Keeps this many buffers at most.
+    pub fn new(kept: usize) -> Self {
+        let (give, take) = bounded(kept);
+        Self { give, take }
+    }
+
+    /// An empty frame.
+    pub fn take(&self) -> Frame {
+        let bytes = self.take.try_recv().unwrap_or_default();
+        Frame { bytes, used: 0, home: Some(self.give.clone()) }
+    }
+}
+
+/// One answer's bytes, without its length.
+#[derive(Debug, Default)]
+pub struct Frame {
+    /// As long as it ever was: what is not used is left over from an earlier frame.
+    bytes: Vec<u8>,
+    used: usize,
+    home: Option<Sender<Vec<u8>>>,
+}
+
+impl Frame {
+    /// The answer.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
+    }
+
+    /// Fills it anew with so many bytes from `read`, which is given room and says how
+    /// much of it it has used. Room is made as bytes come in, not by what was promised.
+    ///
+    /// # Errors
+    /// What `read` says; and the end of what it reads before all is there.
+    pub fn fill(
+        &mut self,
+        wanted: usize,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        self.used = 0;
+        while self.used < wanted {
+            if self.used == self.bytes.len() {
+                let more = (self.used * 2).max(STEP).min(wanted);
+                self.bytes.resize(more, 0);
+            }
+            let end = self.bytes.len().min(wanted);
+            match read(self.bytes.get_mut(self.used..end).unwrap_or_default())? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                some => self.used = (self.used + some).min(end),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take()
+            && (1..=LARGEST_KEPT).contains(&self.bytes.capacity())
+        {
+            // When enough of them go round already, this one is freed.
+            let _enough = home.try_send(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_goes_round_and_shows_only_what_it_was_filled_with() {
+        let frames = Frames::new(1);
+        let mut frame = frames.take();
+        frame.fill(5, |room| Ok(std::io::Write::write(&mut &mut *room, b"abcde").unwrap())).unwrap();
+        assert_eq!(frame.bytes(), b"abcde");
+        drop(frame);
+        let mut again = frames.take();
+        assert_eq!(again.bytes(), b"");
+        assert_eq!(again.bytes.len(), 5, "its memory is that of the first");
+        again.fill(2, |room| Ok(std::io::Write::write(&mut &mut *room, b"xyz").unwrap())).unwrap();
+        assert_eq!(again.bytes(), b"xy");
+    }
+
+    #[test]
+    fn room_is_made_for_what_comes_not_for_what_is_promised() {
+        let mut frame = Frame::default();
+        let mut calls = 0;
+        let cut = frame.fill(1 << 30, |room| {
+            calls += 1;
+            Ok(if calls < 3 { room.len() } else { 0 })
+        });
+        assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(frame.bytes.len() <= STEP * 4, "{}", frame.bytes.len());
+    }
+}

@@ -1,0 +1,229 @@
+//! Batches of message format 2 (KIP-98 and the protocol guide's "Record Batch"), and
+//! the records in them.
+
+use super::LARGEST;
+use super::aborted::Filter;
+use super::broken::Why;
+use super::codec::Codecs;
+use super::entry::{Entry, at};
+use super::feed::Feed;
+use super::out::{Out, Stop};
+use super::window::Window;
+use crate::record::{Headers, Record};
+
+/// How long a batch's header is, and from where on its checksum counts.
+const HEADER: usize = 61;
+const CHECKED: usize = 21;
+/// A record's length takes no more bytes.
+const VARINT: usize = 5;
+
+/// A batch's header.
+struct Batch<'a> {
+    base: i64,
+    attributes: i16,
+    producer: i64,
+    count: i32,
+    first_timestamp: i64,
+    max_timestamp: i64,
+    /// Its records, compressed or not.
+    records: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// Reads the header, once the checksum has been found to be right.
+    fn read(entry: &Entry<'a>) -> Result<Self, Why> {
+        let bytes = entry.bytes;
+        let checked = bytes.get(CHECKED..).unwrap_or_default();
+        if u32::from_be_bytes(at(bytes, 17)?) != crc32c::crc32c(checked) {
+            return Err(Why::Checksum);
+        }
+        Ok(Self {
+            base: entry.offset,
+            attributes: i16::from_be_bytes(at(bytes, 21)?),
+            first_timestamp: i64::from_be_bytes(at(bytes, 27)?),
+            max_timestamp: i64::from_be_bytes(at(bytes, 35)?),
+            producer: i64::from_be_bytes(at(bytes, 43)?),
+            count: i32::from_be_bytes(at(bytes, 57)?),
+            records: bytes.get(HEADER..).unwrap_or_default(),
+        })
+    }
+
+    fn codec(&self) -> u8 {
+        (self.attributes & 7) as u8
+    }
+
+    fn append_time(&self) -> bool {
+        self.attributes & 8 != 0
+    }
+
+    fn transactional(&self) -> bool {
+        self.attributes & 16 != 0
+    }
+
+    fn control(&self) -> bool {
+        self.attributes & 32 != 0
+    }
+
+    /// Whether it is the marker of an aborted transaction: the key of its record is a
+    /// version and a type, 0 for an abort, both of 16 bits.
+    fn aborts(&self) -> Result<bool, Why> {
+        if self.codec() != 0 {
+            return Err(Why::Malformed("a control batch is compressed"));
+        }
+        // Compaction may have taken the record.
+        if self.count == 0 {
+            return Ok(false);
+        }
+        let mut fields = Fields { rest: self.records };
+        fields.varint()?;
+        let (_, _) = (fields.take(1)?, fields.varlong()?);
+        fields.varint()?;
+        let key = fields.bytes()?.unwrap_or_default();
+        let kind: [u8; 2] = at(key, 2).map_err(|_| Why::Malformed("a control record has no type"))?;
+        Ok(kind == [0, 0])
+    }
+}
+
+/// Goes along a batch by its header only, for what comes behind it.
+pub(super) fn pass(entry: &Entry<'_>, filter: &mut Filter) -> Result<(), Why> {
+    let batch = Batch::read(entry)?;
+    filter.reach(entry.last);
+    if batch.control() && batch.aborts()? {
+        filter.end(batch.producer);
+    }
+    Ok(())
+}
+
+/// Gives a batch's records.
+pub(super) fn decode(
+    entry: &Entry<'_>,
+    filter: &mut Filter,
+    codecs: &mut Codecs,
+    window: &mut Window,
+    out: &mut Out<'_>,
+) -> Result<(), Stop> {
+    if out.past(entry.last) && !filter.on() {
+        return Ok(());
+    }
+    let batch = Batch::read(entry)?;
+    if filter.on() {
+        filter.reach(entry.last);
+        if batch.control() && batch.aborts()? {
+            filter.end(batch.producer);
+        } else if batch.transactional() && filter.aborted(batch.producer) {
+            return Ok(());
+        }
+    }
+    if batch.control() || out.past(entry.last) {
+        return Ok(());
+    }
+    let mut feed = match batch.codec() {
+        0 => Feed::Plain(batch.records),
+        codec => {
+            window.clear();
+            Feed::Through(codecs.open(codec, 2, batch.records)?, window)
+        }
+    };
+    records(&batch, &mut feed, out)
+}
+
+fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut Out<'_>) -> Result<(), Stop> {
+    let count = u32::try_from(batch.count).map_err(|_| Why::Malformed("a batch's count is negative"))?;
+    for index in 1..=count {
+        let whole = whole(feed)?;
+        let record = record(batch, feed.need(whole)?)?;
+        out.give(&record, index == count)?;
+        feed.take(whole);
+    }
+    if feed.ended()? { Ok(()) } else { Err(Why::Malformed("a batch has more bytes than records").into()) }
+}
+
+/// How many bytes the next record has, its length included.
+fn whole(feed: &mut Feed<'_>) -> Result<usize, Why> {
+    while feed.bytes().len() < VARINT && feed.more()? {}
+    let mut fields = Fields { rest: feed.bytes() };
+    let before = fields.rest.len();
+    if before == 0 {
+        return Err(Why::Malformed("a batch has fewer records than it says"));
+    }
+    let length = fields.varint()?;
+    let length = usize::try_from(length).map_err(|_| Why::Malformed("a record's length is negative"))?;
+    if length > LARGEST {
+        return Err(Why::TooLarge);
+    }
+    Ok(before - fields.rest.len() + length)
+}
+
+/// Reads a record, which takes exactly these bytes.
+fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, Why> {
+    let mut fields = Fields { rest: bytes };
+    fields.varint()?;
+    // Attributes, of which none has a meaning yet.
+    fields.take(1)?;
+    let delta = fields.varlong()?;
+    let offset = batch.base.checked_add(i64::from(fields.varint()?));
+    let append_time = batch.append_time();
+    let timestamp = if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
+    Ok(Record {
+        offset: offset.ok_or(Why::Malformed("an offset is too high"))?,
+        timestamp: Some(timestamp),
+        append_time,
+        key: fields.bytes()?,
+        value: fields.bytes()?,
+        headers: Some(Headers::check(fields.rest).ok_or(Why::Malformed("a record's headers are malformed"))?),
+    })
+}
+
+/// Takes a record's fields off the front.
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Why> {
+        let taken = self.rest.split_at_checked(count);
+        let (taken, rest) = taken.ok_or(Why::Malformed("a field reaches beyond the end of its record"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// A zigzag varint of 64 bits.
+    fn varlong(&mut self) -> Result<i64, Why> {
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        Err(Why::Malformed("a number has too many bytes"))
+    }
+
+    /// A zigzag varint of 32 bits.
+    fn varint(&mut self) -> Result<i32, Why> {
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.byte()?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok((value >> 1) as i32 ^ -((value & 1) as i32));
+            }
+        }
+        Err(Why::Malformed("a number has too many bytes"))
+    }
+
+    fn byte(&mut self) -> Result<u8, Why> {
+        let (byte, rest) = self.rest.split_first().ok_or(Why::Malformed("a record ends in a number"))?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    /// Bytes behind their length; a negative one is null.
+    fn bytes(&mut self) -> Result<Option<&'a [u8]>, Why> {
+        match usize::try_from(self.varint()?) {
+            Ok(length) => self.take(length).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+}

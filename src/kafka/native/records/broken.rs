@@ -1,0 +1,51 @@
+//! What is wrong with a record set, in words for the log.
+
+use std::fmt;
+
+/// A record set that cannot be read on from an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken {
+    /// Where it cannot be read on: every record before it was delivered.
+    pub next: i64,
+    /// What is wrong there.
+    pub why: Why,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The bytes do not have the form that they should.
+    Malformed(&'static str),
+    /// The content is not what was written.
+    Checksum,
+    /// A message format of later than 2.
+    Format(u8),
+    /// A compression codec that is not known.
+    Codec(u8),
+    /// What is compressed cannot be decompressed: the codec's name, and why.
+    Compressed(&'static str, &'static str),
+    /// A record, or a piece that can only be decompressed whole, of more bytes than
+    /// are taken into memory ([`super::LARGEST`]).
+    TooLarge,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => f.write_str(what),
+            Self::Checksum => f.write_str("the checksum is not that of the content"),
+            Self::Format(magic) => write!(f, "message format {magic} is not known"),
+            Self::Codec(codec) => write!(f, "compression codec {codec} is not known"),
+            Self::Compressed(codec, why) => write!(f, "{codec}: {why}"),
+            Self::TooLarge => {
+                write!(f, "a record is larger than {} MiB when decompressed", super::LARGEST >> 20)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the records from offset {} on cannot be read: {}", self.next, self.why)
+    }
+}

@@ -1,0 +1,98 @@
+//! The codecs, all in pure Rust, each decompressing piece by piece into the window.
+//! Their contexts are kept: making them anew costs more than a small batch does.
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
+
+use std::fmt;
+
+use super::broken::Why;
+use super::window::Window;
+
+/// One codec at work.
+trait Decoder {
+    /// Begins anew.
+    fn begin(&mut self);
+
+    /// Decompresses some more of what is left of the input; `false`: it has ended.
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why>;
+}
+
+/// All codecs.
+#[derive(Default)]
+pub(super) struct Codecs {
+    gzip: gzip::Gzip,
+    snappy: snappy::Snappy,
+    lz4: lz4::Lz4,
+    zstd: zstd::Zstd,
+}
+
+impl fmt::Debug for Codecs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Codecs")
+    }
+}
+
+impl Codecs {
+    /// Decompresses `input` by the codec of this number, as the attributes of messages
+    /// and batches have it in their three lowest bits. `magic` is the message format.
+    ///
+    /// # Errors
+    /// There is no such codec.
+    pub(super) fn open<'a>(
+        &'a mut self,
+        codec: u8,
+        magic: u8,
+        input: &'a [u8],
+    ) -> Result<Compressed<'a>, Why> {
+        let decoder: &mut dyn Decoder = match codec {
+            1 => &mut self.gzip,
+            2 => &mut self.snappy,
+            3 => {
+                self.lz4.of_format(magic);
+                &mut self.lz4
+            }
+            4 => &mut self.zstd,
+            codec => return Err(Why::Codec(codec)),
+        };
+        decoder.begin();
+        Ok(Compressed { decoder, rest: input })
+    }
+
+    /// Gives back what only an uncommon batch needed.
+    pub(super) fn shrink(&mut self) {
+        self.zstd.shrink();
+    }
+}
+
+/// Bytes that are being decompressed.
+pub(super) struct Compressed<'a> {
+    decoder: &'a mut dyn Decoder,
+    rest: &'a [u8],
+}
+
+impl Compressed<'_> {
+    /// Brings some more into the window; `false`: it has ended.
+    ///
+    /// # Errors
+    /// The bytes are not what the codec makes, or too large for memory.
+    pub(super) fn more(&mut self, window: &mut Window) -> Result<bool, Why> {
+        self.decoder.more(&mut self.rest, window)
+    }
+}
+
+/// Takes so many bytes off the front.
+fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = input.split_at_checked(count)?;
+    *input = rest;
+    Some(taken)
+}
+
+/// Takes a number off the front.
+fn take_array<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = input.split_first_chunk::<N>()?;
+    *input = rest;
+    Some(*taken)
+}

@@ -1,0 +1,82 @@
+//! Where records are read from: the set itself, or the window that a codec fills.
+
+use super::broken::Why;
+use super::codec::Compressed;
+use super::window::Window;
+
+/// See the module.
+pub(super) enum Feed<'a> {
+    /// In place.
+    Plain(&'a [u8]),
+    /// Through the window.
+    Through(Compressed<'a>, &'a mut Window),
+}
+
+const SHORT: Why = Why::Malformed("records end in the middle of one");
+
+impl Feed<'_> {
+    /// What is there without decompressing more.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Through(_, window) => window.bytes(),
+        }
+    }
+
+    /// Decompresses some more; `false`: there is no more.
+    pub(super) fn more(&mut self) -> Result<bool, Why> {
+        match self {
+            Self::Plain(_) => Ok(false),
+            Self::Through(compressed, window) => compressed.more(window),
+        }
+    }
+
+    /// Decompresses until so much is there.
+    ///
+    /// # Errors
+    /// There is not so much, or it cannot be decompressed.
+    pub(super) fn need(&mut self, count: usize) -> Result<&[u8], Why> {
+        while self.bytes().len() < count {
+            if !self.more()? {
+                return Err(SHORT);
+            }
+        }
+        self.bytes().get(..count).ok_or(SHORT)
+    }
+
+    /// Takes so many of the bytes that are there off the front.
+    pub(super) fn take(&mut self, count: usize) {
+        match self {
+            Self::Plain(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
+            Self::Through(_, window) => window.take(count),
+        }
+    }
+
+    /// Takes so many off the front, however many that is: they are not kept.
+    ///
+    /// # Errors
+    /// There are not so many, or they cannot be decompressed.
+    pub(super) fn skip(&mut self, mut count: usize) -> Result<(), Why> {
+        loop {
+            let now = self.bytes().len().min(count);
+            self.take(now);
+            count -= now;
+            if count == 0 {
+                return Ok(());
+            }
+            if !self.more()? {
+                return Err(SHORT);
+            }
+        }
+    }
+
+    /// Whether there is nothing left.
+    pub(super) fn ended(&mut self) -> Result<bool, Why> {
+        while self.bytes().is_empty() {
+            if !self.more()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

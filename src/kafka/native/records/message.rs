@@ -1,0 +1,187 @@
+//! Messages of format 0 and 1 (the protocol guide's "Message sets"; KIP-31, KIP-32),
+//! plain, or in a compressed wrapper.
+
+use super::LARGEST;
+use super::broken::Why;
+use super::codec::Codecs;
+use super::entry::{Entry, FRAMING, at, sized};
+use super::feed::Feed;
+use super::out::{Out, Stop};
+use super::window::Window;
+use crate::record::Record;
+
+/// Behind the framing: a CRC, which counts what follows it.
+const CHECKED: usize = FRAMING + 4;
+/// A wrapper that decompresses to no more is decompressed once; a larger one twice, so
+/// that it need not be in memory whole.
+const AT_ONCE: usize = 1 << 20;
+
+/// One message.
+struct Message<'a> {
+    attributes: u8,
+    timestamp: Option<i64>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message of this format, framing included, once its CRC has been found to
+    /// be right.
+    fn read(magic: u8, bytes: &'a [u8]) -> Result<Self, Why> {
+        let checked = bytes.get(CHECKED..).unwrap_or_default();
+        if u32::from_be_bytes(at(bytes, FRAMING)?) != crc32fast::hash(checked) {
+            return Err(Why::Checksum);
+        }
+        let [_, attributes] = at(checked, 0)?;
+        let (timestamp, fields) = match magic {
+            0 => (None, 2),
+            _ => (Some(i64::from_be_bytes(at(checked, 2)?)), 10),
+        };
+        let mut rest = checked.get(fields..).unwrap_or_default();
+        let (key, value) = (nullable(&mut rest)?, nullable(&mut rest)?);
+        if !rest.is_empty() {
+            return Err(Why::Malformed("a message has more bytes than fields"));
+        }
+        Ok(Self { attributes, timestamp, key, value })
+    }
+
+    fn codec(&self) -> u8 {
+        self.attributes & 7
+    }
+
+    /// Whether the timestamp is the broker's; format 0 has none.
+    fn append_time(&self) -> bool {
+        self.timestamp.is_some() && self.attributes & 8 != 0
+    }
+}
+
+/// Bytes behind their length; -1 is null.
+fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Why> {
+    let short = Why::Malformed("a field reaches beyond the end of its message");
+    let (length, behind) = rest.split_first_chunk().ok_or(short)?;
+    *rest = behind;
+    let length = i32::from_be_bytes(*length);
+    if length == -1 {
+        return Ok(None);
+    }
+    let length = usize::try_from(length).map_err(|_| Why::Malformed("a field's length is negative"))?;
+    let (taken, behind) = rest.split_at_checked(length).ok_or(short)?;
+    *rest = behind;
+    Ok(Some(taken))
+}
+
+/// Gives the message, or those that it wraps.
+pub(super) fn decode(
+    entry: &Entry<'_>,
+    codecs: &mut Codecs,
+    window: &mut Window,
+    out: &mut Out<'_>,
+) -> Result<(), Stop> {
+    if out.past(entry.last) {
+        return Ok(());
+    }
+    let message = Message::read(entry.magic, entry.bytes)?;
+    if message.codec() == 0 {
+        let record = Record {
+            offset: entry.offset,
+            timestamp: message.timestamp,
+            append_time: message.append_time(),
+            key: message.key,
+            value: message.value,
+            headers: None,
+        };
+        return out.give(&record, true);
+    }
+    wrapped(entry, &message, codecs, window, out)
+}
+
+/// Gives the messages in a wrapper.
+fn wrapped(
+    entry: &Entry<'_>,
+    wrapper: &Message<'_>,
+    codecs: &mut Codecs,
+    window: &mut Window,
+    out: &mut Out<'_>,
+) -> Result<(), Stop> {
+    let packed = wrapper.value.ok_or(Why::Malformed("a wrapper is empty"))?;
+    let magic = entry.magic;
+    window.clear();
+    let mut compressed = codecs.open(wrapper.codec(), magic, packed)?;
+    let mut all = false;
+    while !all && window.bytes().len() < AT_ONCE {
+        all = !compressed.more(window)?;
+    }
+    let inner = Inner { magic, append_time: wrapper.timestamp.filter(|_| wrapper.append_time()), entry };
+    if all {
+        let messages = window.bytes();
+        let base = inner.base(&mut Feed::Plain(messages))?;
+        return inner.give(&mut Feed::Plain(messages), base, out);
+    }
+    let base = inner.base(&mut Feed::Through(compressed, window))?;
+    window.clear();
+    let again = codecs.open(wrapper.codec(), magic, packed)?;
+    inner.give(&mut Feed::Through(again, window), base, out)
+}
+
+/// What a wrapper says of the messages in it.
+struct Inner<'a> {
+    magic: u8,
+    /// The timestamp of all, where it is the broker's.
+    append_time: Option<i64>,
+    entry: &'a Entry<'a>,
+}
+
+impl Inner<'_> {
+    /// What is to be added to the messages' offsets. Those of format 0 are absolute; those
+    /// of format 1 are relative, and the wrapper's is that of the last one (KIP-31).
+    fn base(&self, feed: &mut Feed<'_>) -> Result<i64, Why> {
+        let mut last = None;
+        while let Some((offset, whole)) = self.header(feed)? {
+            if self.magic == 0 {
+                return Ok(0);
+            }
+            last = Some(offset);
+            feed.skip(whole)?;
+        }
+        let last = last.ok_or(Why::Malformed("a wrapper is empty"))?;
+        self.entry.offset.checked_sub(last).ok_or(Why::Malformed("an offset is too low"))
+    }
+
+    /// The next message's offset and its length, framing included; `None` at the end.
+    fn header(&self, feed: &mut Feed<'_>) -> Result<Option<(i64, usize)>, Why> {
+        if feed.ended()? {
+            return Ok(None);
+        }
+        let header = feed.need(CHECKED + 1)?;
+        let (offset, magic) = (i64::from_be_bytes(at(header, 0)?), at::<1>(header, CHECKED)?);
+        if magic != [self.magic] {
+            return Err(Why::Malformed("a message is of another format than its wrapper"));
+        }
+        Ok(Some((offset, sized(header, self.magic)?)))
+    }
+
+    fn give(&self, feed: &mut Feed<'_>, base: i64, out: &mut Out<'_>) -> Result<(), Stop> {
+        while let Some((offset, whole)) = self.header(feed)? {
+            if whole > LARGEST {
+                return Err(Why::TooLarge.into());
+            }
+            let offset = base.checked_add(offset).ok_or(Why::Malformed("an offset is too high"))?;
+            let message = Message::read(self.magic, feed.need(whole)?)?;
+            if message.codec() != 0 {
+                return Err(Why::Malformed("a wrapper is in a wrapper").into());
+            }
+            let record = Record {
+                offset,
+                timestamp: self.append_time.or(message.timestamp),
+                append_time: self.append_time.is_some() || message.append_time(),
+                key: message.key,
+                value: message.value,
+                headers: None,
+            };
+            // A wrapper's offset is that of the last message in it.
+            out.give(&record, offset == self.entry.last)?;
+            feed.take(whole);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Record sets as a Fetch answer has them, made into records: message formats 0, 1 and
+//! 2 in one set, plain or compressed. Pure: bytes in, records out.
+//!
+//! Nothing here trusts the bytes. What is compressed is decompressed piece by piece
+//! into a window that grows no further than one record needs, so that a set takes no
+//! more memory than its largest record, whatever it expands to.
+
+mod aborted;
+mod batch;
+mod broken;
+mod codec;
+mod entry;
+mod feed;
+mod message;
+mod out;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::ops::ControlFlow;
+
+pub use broken::{Broken, Why};
+pub use entry::{Span, span};
+
+use crate::record::Record;
+use entry::Entries;
+use out::{Out, Stop};
+
+/// The largest record that is taken into memory, in bytes.
+pub const LARGEST: usize = 128 << 20;
+
+/// A transaction that was aborted, as a Fetch answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Aborted {
+    /// The offset of its first record in the partition.
+    pub first_offset: i64,
+    /// Whose it was: the producer's id.
+    pub producer: i64,
+}
+
+/// What decoding needs beside the set; kept from call to call, so that it allocates
+/// nothing once it has its size.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    codecs: codec::Codecs,
+    window: window::Window,
+    filter: aborted::Filter,
+}
+
+/// How far a set was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoded {
+    /// The offset to go on at: one above the record that `each` broke at, or else
+    /// [`Span::next`].
+    pub next: i64,
+    /// Offset and fingerprint of the last record; of one before it where the set ends
+    /// in a batch whose last records are not wanted.
+    pub last: Option<(i64, u32)>,
+}
+
+/// Calls `each` for every record of the set at or above `from`, in order, until it
+/// breaks. A cut entry at the end is left alone.
+///
+/// `aborted` lists the aborted transactions that the Fetch answer told of, in any order;
+/// their records are left out. `None` delivers them (`read_uncommitted`). Control batches
+/// are never delivered. The list is that of the whole answer, so `set` must begin where
+/// the answer began, also when `from` is well behind it; see [`still_aborted`].
+///
+/// # Errors
+/// The set cannot be read on; what came before was delivered.
+pub fn decode(
+    set: &[u8],
+    from: i64,
+    aborted: Option<&[Aborted]>,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Decoded, Broken> {
+    let mut out = Out::new(from, each);
+    scratch.filter.begin(aborted);
+    let done = entries(set, scratch, &mut out);
+    scratch.window.shrink();
+    scratch.codecs.shrink();
+    match done {
+        Ok(()) | Err(Stop::Enough) => Ok(Decoded { next: out.next, last: out.last }),
+        Err(Stop::Broken(why)) => Err(Broken { next: out.next, why }),
+    }
+}
+
+fn entries(set: &[u8], scratch: &mut Scratch, out: &mut Out<'_>) -> Result<(), Stop> {
+    let Scratch { codecs, window, filter } = scratch;
+    for entry in Entries::new(set) {
+        let entry = entry?;
+        out.begin(&entry);
+        match entry.magic {
+            2 => batch::decode(&entry, filter, codecs, window, out)?,
+            _ => message::decode(&entry, codecs, window, out)?,
+        }
+        out.end();
+    }
+    Ok(())
+}
+
+/// What is left of a Fetch answer's list of aborted transactions behind these entries
+/// from its beginning: the list for the rest of the answer, where that is decoded by
+/// itself. Behind its marker a transaction is over, and its producer's next one good.
+///
+/// # Errors
+/// A batch among them is malformed; `next` is the offset that it begins at.
+pub fn still_aborted(passed: &[u8], aborted: &[Aborted]) -> Result<Vec<Aborted>, Broken> {
+    let mut filter = aborted::Filter::default();
+    filter.begin(Some(aborted));
+    let mut next = 0;
+    for entry in Entries::new(passed) {
+        let entry = entry.map_err(|why| Broken { next, why })?;
+        if entry.magic == 2 {
+            batch::pass(&entry, &mut filter).map_err(|why| Broken { next, why })?;
+        }
+        next = entry.last + 1;
+    }
+    Ok(filter.rest())
+}

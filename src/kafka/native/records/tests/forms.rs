@@ -1,0 +1,250 @@
+//! Every form that a set can have, made by hand.
+
+use super::*;
+
+/// In each format, by each codec.
+fn every_form(mut check: impl FnMut(u8, Codec)) {
+    for magic in [0, 1, 2] {
+        for codec in CODECS {
+            if codec != Codec::Lz4Old || magic == 0 {
+                check(magic, codec);
+            }
+        }
+    }
+}
+
+#[test]
+fn records_come_as_they_were_stored() {
+    let mut records = records(1000, 50);
+    records.push(record(1050, None, Some("")));
+    records.push(record(1051, Some(""), None));
+    every_form(|magic, codec| {
+        let expected: Vec<Seen> = records.iter().map(|one| in_format(magic, one)).collect();
+        assert_eq!(all(&stored(magic, codec, &records), 1000), expected, "format {magic}, {codec:?}");
+    });
+}
+
+#[test]
+fn one_set_holds_every_format_and_codec() {
+    let (mut set, mut expected) = (Vec::new(), Vec::new());
+    let mut next = 40;
+    every_form(|magic, codec| {
+        let records = records(next, 7);
+        next += 7;
+        set.extend(stored(magic, codec, &records));
+        expected.extend(records.iter().map(|one| in_format(magic, one)));
+    });
+    assert_eq!(all(&set, 0), expected);
+    assert_eq!(span(&set, 0).unwrap(), Span { next, bytes: set.len(), entries: 34, cut: None });
+}
+
+#[test]
+fn records_below_the_offset_asked_for_do_not_come() {
+    every_form(|magic, codec| {
+        let records = records(10, 20);
+        let set = [stored(magic, codec, &records[..15]), stored(magic, codec, &records[15..])].concat();
+        for from in 0..32 {
+            let seen = all(&set, from);
+            assert_eq!(offsets(&seen), (from.max(10)..30).collect::<Vec<_>>(), "format {magic}, {codec:?}");
+            assert_eq!(span(&set, from).unwrap().next, from.max(30));
+        }
+    });
+}
+
+#[test]
+fn a_cut_tail_is_no_fault() {
+    every_form(|magic, codec| {
+        let first = stored(magic, codec, &records(5, 3));
+        let second = stored(magic, codec, &records(8, 1));
+        for cut in 0..second.len() {
+            let set = [&first, &second[..cut]].concat();
+            assert_eq!(offsets(&all(&set, 5)), [5, 6, 7], "format {magic}, {codec:?}, {cut}");
+        }
+        for cut in 0..second.len() {
+            let says = (cut >= 12).then_some(second.len());
+            let expected = Span { next: 8, bytes: 0, entries: 0, cut: says };
+            assert_eq!(span(&second[..cut], 8), Ok(expected));
+            assert_eq!(read(&second[..cut], 8, None), (vec![], Ok(8)));
+        }
+    });
+}
+
+/// What a broker sends in the place of what it cannot convert.
+#[test]
+fn a_stub_larger_than_the_set_is_a_cut_entry() {
+    let mut stub = (-1i64).to_be_bytes().to_vec();
+    stub.extend(1_000_000i32.to_be_bytes());
+    stub.extend([0; 20]);
+    assert_eq!(span(&stub, 3).unwrap().cut, Some(1_000_012));
+    assert_eq!(read(&stub, 3, None), (vec![], Ok(3)));
+}
+
+#[test]
+fn what_compaction_took_is_stepped_over() {
+    // Records from the middle and from the end of a batch.
+    let mut kept = records(100, 10);
+    kept.retain(|one| one.offset % 3 == 0);
+    let mut batch = Batch::of(Codec::Gzip, &kept);
+    (batch.base, batch.last_delta) = (100, 19);
+    let first_timestamp = batch.first_timestamp;
+    batch.records = kept.iter().flat_map(|one| in_batch(100, first_timestamp, one)).collect();
+    assert_eq!(offsets(&all(&batch.bytes(), 100)), [102, 105, 108]);
+    assert_eq!(read(&batch.bytes(), 109, None), (vec![], Ok(120)));
+    // All of one.
+    let mut empty = Batch::of(Codec::None, &[]);
+    (empty.base, empty.last_delta) = (120, 7);
+    let set = [batch.bytes(), empty.bytes()].concat();
+    assert_eq!(read(&set, 115, None), (vec![], Ok(128)));
+    // From the middle of a wrapper: the wrapper's offset is that of the last that is left.
+    let set = wrapper(1, Codec::Gzip, 0, 0, &kept);
+    assert_eq!(offsets(&all(&set, 0)), [102, 105, 108]);
+    assert_eq!(read(&set, 109, None), (vec![], Ok(109)));
+}
+
+#[test]
+fn the_time_of_appending_is_the_brokers() {
+    let records = records(5, 3);
+    let stamped = |magic: u8| -> Vec<Seen> {
+        let one = |one: &Seen| Seen { timestamp: Some(77), append_time: true, ..in_format(magic, one) };
+        records.iter().map(one).collect()
+    };
+    assert_eq!(all(&wrapper(1, Codec::Xerial(32), 8, 77, &records), 0), stamped(1));
+    let mut batch = Batch::of(Codec::Zstd, &records);
+    batch.attributes |= 8;
+    batch.max_timestamp = 77;
+    assert_eq!(all(&batch.bytes(), 0), stamped(2));
+    let plain = message(1, 8, 5, 77, Some(b"k"), None);
+    assert_eq!(all(&plain, 0)[0].timestamp, Some(77));
+    assert!(all(&plain, 0)[0].append_time);
+    // Format 0 has neither; the bit means nothing there.
+    let plain = message(0, 8, 5, 0, Some(b"k"), None);
+    assert!(!all(&plain, 0)[0].append_time);
+}
+
+#[test]
+fn headers_come_in_order_with_names_that_repeat() {
+    let headers = vec![
+        (b"trace".to_vec(), Some(b"1".to_vec())),
+        (b"trace".to_vec(), None),
+        (b"\xff".to_vec(), Some(Vec::new())),
+    ];
+    let records = [Seen { headers: Some(headers), ..record(9, None, Some("x")) }];
+    for codec in CODECS {
+        if codec != Codec::Lz4Old {
+            assert_eq!(all(&Batch::of(codec, &records).bytes(), 0), records);
+        }
+    }
+}
+
+#[test]
+fn reading_stops_where_the_caller_has_enough_and_goes_on_there() {
+    every_form(|magic, codec| {
+        let set = [stored(magic, codec, &records(10, 9)), stored(magic, codec, &records(19, 9))].concat();
+        let mut scratch = Scratch::default();
+        let (mut from, mut seen) = (10, Vec::new());
+        for turn in 0.. {
+            let mut room = 1 + turn % 4;
+            let before = from;
+            from = decode(&set, from, None, &mut scratch, &mut |record| {
+                seen.push(record.offset);
+                room -= 1;
+                if room == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap();
+            assert_eq!(from, seen.last().unwrap() + 1);
+            if from == 28 {
+                break;
+            }
+            assert!(from > before);
+        }
+        assert_eq!(seen, (10..28).collect::<Vec<_>>(), "format {magic}, {codec:?}");
+    });
+}
+
+#[test]
+fn damage_is_found_before_anything_of_its_entry_is_delivered() {
+    every_form(|magic, codec| {
+        let good = stored(magic, codec, &records(10, 3));
+        let bad = stored(magic, codec, &records(13, 1));
+        let checked = if magic == 2 { 21 } else { 16 };
+        for at in checked..bad.len() {
+            // Turning into another format is another fault.
+            if magic < 2 && at == 16 {
+                continue;
+            }
+            let mut set = [good.clone(), bad.clone()].concat();
+            set[good.len() + at] ^= 0x40;
+            let (seen, done) = read(&set, 10, None);
+            assert_eq!(offsets(&seen), [10, 11, 12], "format {magic}, {codec:?}, byte {at}");
+            let broken = done.unwrap_err();
+            assert_eq!(broken.next, 13);
+            let negative = Why::Malformed("a batch ends before it begins");
+            assert!(broken.why == Why::Checksum || broken.why == negative, "{broken}");
+        }
+    });
+}
+
+/// What is wrong with it, and where one would have to go on.
+fn broken(set: &[u8]) -> (i64, String) {
+    let broken = read(set, 0, None).1.unwrap_err();
+    (broken.next, broken.why.to_string())
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    let mut unknown = stored(2, Codec::None, &records(0, 1));
+    unknown[16] = 3;
+    assert_eq!(broken(&unknown), (0, "message format 3 is not known".to_owned()));
+    assert_eq!(span(&unknown, 4), Err(Broken { next: 4, why: Why::Format(3) }));
+    let mut batch = Batch::of(Codec::None, &records(0, 1));
+    batch.attributes = 5;
+    assert_eq!(broken(&batch.bytes()), (0, "compression codec 5 is not known".to_owned()));
+    let mut small = stored(2, Codec::None, &records(0, 1));
+    small[8..12].copy_from_slice(&48i32.to_be_bytes());
+    assert_eq!(broken(&small).1, "an entry is smaller than its header");
+    let mut batch = Batch::of(Codec::Gzip, &records(0, 3));
+    batch.count = 4;
+    assert_eq!(broken(&batch.bytes()), (3, "a batch has fewer records than it says".to_owned()));
+    batch.count = 2;
+    assert_eq!(broken(&batch.bytes()), (2, "a batch has more bytes than records".to_owned()));
+    let nested = wrapper(1, Codec::Gzip, 0, 0, &records(0, 2));
+    let packed = Codec::Gzip.compress(&nested);
+    assert_eq!(broken(&message(1, 1, 1, 0, None, Some(&packed))).1, "a wrapper is in a wrapper");
+    let packed = Codec::Gzip.compress(&messages(0, &records(0, 2)));
+    let other = message(1, 1, 1, 0, None, Some(&packed));
+    assert_eq!(broken(&other).1, "a message is of another format than its wrapper");
+    assert_eq!(broken(&message(1, 1, 1, 0, None, None)).1, "a wrapper is empty");
+}
+
+#[test]
+fn offsets_that_do_not_ascend_are_refused() {
+    let again = [stored(2, Codec::None, &records(5, 3)), stored(2, Codec::None, &records(7, 3))].concat();
+    assert_eq!(broken(&again), (8, "offsets do not ascend".to_owned()));
+    assert_eq!(span(&again, 0).unwrap().next, 8);
+    let mut batch = Batch::of(Codec::None, &[record(5, None, None), record(5, None, None)]);
+    assert_eq!(broken(&batch.bytes()), (6, "offsets do not ascend".to_owned()));
+    batch = Batch::of(Codec::None, &records(5, 3));
+    batch.last_delta = 1;
+    assert_eq!(broken(&batch.bytes()), (7, "offsets do not ascend".to_owned()));
+    let wrapped = wrapper(0, Codec::Gzip, 0, 0, &[record(8, None, None), record(3, None, None)]);
+    assert_eq!(broken(&wrapped).1, "offsets do not ascend");
+    let high = [i64::MAX - 1, i64::MAX].map(|base| Batch { base, ..Batch::of(Codec::None, &[]) }.bytes());
+    assert_eq!(span(&high[0], 0).unwrap().next, i64::MAX);
+    assert_eq!(broken(&high[1]), (0, "an offset is too high".to_owned()));
+}
+
+#[test]
+fn a_set_of_many_entries_can_be_decoded_in_pieces() {
+    let set: Vec<u8> = (0..20).flat_map(|at| stored(2, Codec::Lz4, &records(at * 5, 5))).collect();
+    let mut rest = set.as_slice();
+    let mut from = 0;
+    while !rest.is_empty() {
+        let (_, done) = read(&rest[..rest.len().min(900)], from, None);
+        let piece = span(&rest[..rest.len().min(900)], from).unwrap();
+        assert_eq!(done, Ok(piece.next));
+        assert!(piece.entries > 0);
+        from = piece.next;
+        rest = &rest[piece.bytes..];
+    }
+    assert_eq!(from, 100);
+}

@@ -1,0 +1,98 @@
+//! Where decompressed bytes come and records are read: a buffer whose unread rest moves
+//! to the front when room is short, and which grows only once it is full of bytes that
+//! one record needs.
+
+use super::LARGEST;
+use super::broken::Why;
+
+/// Its size at first: some records deep, and well inside a processor's cache.
+const FIRST: usize = 256 << 10;
+/// Its largest size: a record, and a block of a codec behind it.
+const MOST: usize = LARGEST + (8 << 20);
+/// A larger one is given back at the end of a set.
+const KEPT: usize = 4 << 20;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    buffer: Vec<u8>,
+    /// What is unread begins here,
+    start: usize,
+    /// and ends here.
+    end: usize,
+}
+
+impl Window {
+    /// What has come and was not taken.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Takes this many off the front.
+    pub(super) fn take(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+    }
+
+    /// Room for at least so many bytes behind what has come; all the room there is.
+    ///
+    /// # Errors
+    /// That would be more than may be in memory at once.
+    pub(super) fn room(&mut self, least: usize) -> Result<&mut [u8], Why> {
+        if self.buffer.len() - self.end < least {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            let needed = self.end.saturating_add(least);
+            if needed > MOST {
+                return Err(Why::TooLarge);
+            }
+            if needed > self.buffer.len() {
+                let size = (self.buffer.len() * 2).clamp(FIRST, MOST).max(needed);
+                self.buffer.reserve_exact(size - self.buffer.len());
+                self.buffer.resize(size, 0);
+            }
+        }
+        Ok(self.buffer.get_mut(self.end..).unwrap_or_default())
+    }
+
+    /// The first bytes of the room were written.
+    pub(super) fn came(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.buffer.len());
+    }
+
+    /// Forgets its content.
+    pub(super) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Gives back what only an uncommon record needed.
+    pub(super) fn shrink(&mut self) {
+        self.clear();
+        if self.buffer.len() > KEPT {
+            self.buffer = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_for_what_is_unread_and_no_further() {
+        let mut window = Window::default();
+        for turn in 0..64 {
+            window.room(64 << 10).unwrap()[..64 << 10].fill(turn);
+            window.came(64 << 10);
+            window.take(60 << 10);
+        }
+        assert_eq!(window.buffer.len(), 2 * FIRST, "64 times 4 KiB are unread");
+        let expected: Vec<u8> = (60..64).flat_map(|turn| vec![turn; 64 << 10]).collect();
+        assert!(window.bytes() == expected);
+        assert_eq!(window.room(MOST).err(), Some(Why::TooLarge));
+        window.room(KEPT).unwrap();
+        window.shrink();
+        assert_eq!(window.buffer.len(), 0);
+    }
+}
