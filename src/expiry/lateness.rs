@@ -41,9 +41,8 @@ mod tests {
         let now = Instant::now();
         let mut lateness = Lateness::new(now);
         lateness.saw(Duration::from_millis(7));
-        let shown: Vec<u64> = (0..=4)
-            .map(|n| lateness.worst(now + SHOWN * n + Duration::from_millis(1), Duration::ZERO))
-            .collect();
+        let each = SHOWN + Duration::from_millis(1);
+        let shown: Vec<u64> = (0..=4).map(|n| lateness.worst(now + each * n, Duration::ZERO)).collect();
         assert_eq!(shown, [7000, 7000, 7000, 0, 0]);
         assert_eq!(lateness.worst(now, Duration::from_secs(1)), 1_000_000);
     }
