@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod canary;
 mod clients;
 mod command_line;
 mod coordinator;
@@ -23,7 +24,9 @@ mod full_disk;
 mod kill9;
 mod made_anew;
 mod matrix;
+mod missed;
 mod network;
+mod on_time;
 mod original_format;
 mod outages;
 mod own_commits;

@@ -83,6 +83,8 @@ fn expired_to_list(out: &mut Out, job: &ExpiredToList) {
     out.put(keys::CLEAR_WORKERS, &job.workers.to_string());
     out.put(keys::EXPIRED_PREFIX, &job.prefix);
     out.put(keys::RECONCILE, job.reconcile.word());
+    out.put(keys::EXPIRED_RATE, &job.rate.to_string());
+    out.put(keys::EXPIRED_MEMORY, &bytes(job.memory));
 }
 
 fn list_to_hash(out: &mut Out, job: &ListToHash) {

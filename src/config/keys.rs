@@ -69,6 +69,9 @@ pub const CLEAR_CHILD: Key = key(CLEAR, "children['redis_cache_clear']", "subscr
 pub const CLEAR_WORKERS: Key = key(CLEAR, "cache_clear_handler['worker_num']", "1");
 pub const EXPIRED_PREFIX: Key = key(CLEAR, "expired['prefix']", "");
 pub const RECONCILE: Key = key(CLEAR, "expired['reconcile']", "no");
+// Keys a second, and bytes with K, M or G.
+pub const EXPIRED_RATE: Key = key(CLEAR, "expired['rate']", "50000");
+pub const EXPIRED_MEMORY: Key = key(CLEAR, "expired['memory']", "64M");
 
 // [panda_server_section]
 pub const SERVER_PROCESS: Key = key(SERVER, "panda_process", "panda_process");
@@ -178,6 +181,8 @@ pub const ALL: [Key; 64] = [
     CLEAR_WORKERS,
     EXPIRED_PREFIX,
     RECONCILE,
+    EXPIRED_RATE,
+    EXPIRED_MEMORY,
     REDIS_EXPIRE.socket_type,
     REDIS_EXPIRE.socket,
     REDIS_EXPIRE.host,

@@ -239,6 +239,8 @@ fn expired_to_list(
     let worker_name = r.get(keys::CLEAR_CHILD, any);
     let workers = r.get(keys::CLEAR_WORKERS, workers);
     let reconcile = r.get(keys::RECONCILE, word);
+    let rate = r.get(keys::EXPIRED_RATE, |text| number(text, 100, 1_000_000));
+    let memory = r.get(keys::EXPIRED_MEMORY, |text| size(text, 1 << 20, 16 << 30));
     Some(ExpiredToList {
         group_name: group_name?,
         name: name?,
@@ -246,6 +248,8 @@ fn expired_to_list(
         workers: workers?,
         prefix: prefix?,
         reconcile: reconcile?,
+        rate: u32::try_from(rate?).ok()?,
+        memory: memory?,
         expire: expire?,
         list: list?,
         list_key: list_key?,

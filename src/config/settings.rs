@@ -205,6 +205,10 @@ pub struct ExpiredToList {
     pub prefix: String,
     /// Whether keys are looked for that died while nobody listened.
     pub reconcile: Reconcile,
+    /// Keys that are asked for on the server where keys expire, a second at most.
+    pub rate: u32,
+    /// Bytes that deadlines may take.
+    pub memory: u64,
     /// The server whose keys expire.
     pub expire: Redis,
     /// The server that holds the work list.

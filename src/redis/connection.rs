@@ -152,28 +152,33 @@ impl Connection {
         self.redis.recv_response().map_err(Trouble::from)
     }
 
-    /// Turns the connection into a subscriber and calls `each` with every message until
-    /// that says stop, or the connection is lost. `each` gets `None` when it was quiet
-    /// for `quiet`; the server is then asked whether it is still there.
+    /// Turns the connection into a subscriber of the channels and calls `each` with every
+    /// message, the channel first, until that says stop, or the connection is lost. `each`
+    /// gets `None` when it was quiet for `quiet`; the server is then asked whether it is
+    /// still there.
     ///
     /// # Errors
     /// `Refused`: the subscription. `Lost`: the connection.
     pub fn listen(
         &mut self,
-        channel: &str,
+        channels: &[String],
         quiet: Duration,
         subscribed: impl FnOnce(),
-        mut each: impl FnMut(Option<&[u8]>) -> bool,
+        mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
     ) -> Result<(), Trouble> {
         // By hand, because the crate takes a refusal of SUBSCRIBE for its confirmation.
-        self.ask(cmd("SUBSCRIBE").arg(channel))?;
+        self.ask(cmd("SUBSCRIBE").arg(channels))?;
+        // One confirmation for each; a refusal is of all of them.
+        for _ in channels.iter().skip(1) {
+            trouble_of(self.receive()?)?;
+        }
         self.patience(quiet)?;
         subscribed();
         let mut pubsub = self.redis.as_pubsub();
         let ended = loop {
             match pubsub.get_message() {
                 Ok(message) => {
-                    if !each(Some(message.get_payload_bytes())) {
+                    if !each(Some((message.get_channel_name(), message.get_payload_bytes()))) {
                         break Ok(());
                     }
                 }
@@ -188,7 +193,7 @@ impl Connection {
                         // What came before the silence is heard all the same.
                         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
                         while let Ok(message) = pubsub.get_message() {
-                            each(Some(message.get_payload_bytes()));
+                            each(Some((message.get_channel_name(), message.get_payload_bytes())));
                         }
                         break Err(Trouble::from(error));
                     }

@@ -99,7 +99,7 @@ prop_compose! {
         );
         if jobs.0 {
             out += &format!("[clearCache_section]\nexpired['prefix']={}\nexpired['reconcile']={}\n",
-                q(&names.2), ["'no'", "no", "\"NO\""][choices.4]);
+                q(&names.2), ["'no'", "no", "\"dry-run\""][choices.4]);
         }
         if jobs.1 {
             out += &format!("[panda_server_section]\nmax_process_num=3\nqueue['life']=2.5\nqueue['came_back']={}\n",
