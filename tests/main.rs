@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod canary;
 mod clients;
 mod command_line;
 mod coordinator;
@@ -18,6 +19,7 @@ mod dead_list;
 mod delivers;
 mod disk_faults;
 mod expired;
+mod failing_disk;
 mod full_disk;
 mod group_clusters;
 mod group_members;
@@ -25,13 +27,18 @@ mod groups;
 mod kill9;
 mod made_anew;
 mod matrix;
+mod missed;
 mod network;
+mod on_time;
 mod original_format;
 mod outages;
 mod own_commits;
 mod queue;
+mod queue_came_back;
+mod queue_failover;
 mod queue_kill9;
 mod queue_refusals;
+mod queue_stalled;
 mod redis_outages;
 mod redis_servers;
 mod resets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys;
 use super::settings::{
-    Client, Every, Format, Isolation, Membership, Offsets, Reconcile, Start, Sync, Topics,
+    Client, Every, Format, Guard, Isolation, Membership, Offsets, Reconcile, Start, Sync, Topics,
 };
 use crate::pattern::Pattern;
 
@@ -42,6 +42,7 @@ words!(Format: "original" => Format::Original, "raw" => Format::Raw, "json" => F
 words!(Sync: "always" => Sync::Always, "never" => Sync::Never);
 words!(Every: "hour" => Every::Hour, "day" => Every::Day);
 words!(Reconcile: "no" => Reconcile::No, "dry-run" => Reconcile::DryRun, "yes" => Reconcile::Yes);
+words!(Guard: "auto" => Guard::Auto, "yes" => Guard::Yes, "no" => Guard::No);
 words!(log::LevelFilter:
     "off" => log::LevelFilter::Off,
     "error" => log::LevelFilter::Error,

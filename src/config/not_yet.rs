@@ -8,13 +8,7 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 3] = [
-    (
-        keys::RECONCILE,
-        // Unquoted, PHP makes nothing of no.
-        |v| set(v) && !is(v, "no"),
-        "looking for keys that died while nobody listened is not in this version: write 'no'",
-    ),
+const FAULTS: [NotYet; 2] = [
     (keys::HTTP, set, "the status page is not in this version: write '' for off"),
     (keys::PIDFILE, set, "the pidfile is not in this version: write '' for none"),
 ];
@@ -26,10 +20,6 @@ pub fn check(reader: &mut Reader) {
             reader.fault(key, text);
         }
     }
-}
-
-fn is(value: &str, word: &str) -> bool {
-    value.trim().eq_ignore_ascii_case(word)
 }
 
 fn set(value: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::alone::{Group, Held};
+use super::alone::{Group, Held, Names};
 use super::{Assigned, PlaceEvent, held};
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -38,6 +38,7 @@ impl Default for Pace {
 pub(super) struct Thread {
     client: Box<dyn Group>,
     topics: Vec<String>,
+    names: Names,
     pace: Pace,
     /// Closes when the owner has no more use for this thread.
     orders: Receiver<Vec<Commit>>,
@@ -74,6 +75,7 @@ impl Thread {
     pub(super) fn new(
         client: Box<dyn Group>,
         topics: &[String],
+        names: Names,
         pace: Pace,
         orders: Receiver<Vec<Commit>>,
         events: Sender<Result<PlaceEvent, Fault>>,
@@ -81,6 +83,7 @@ impl Thread {
         Self {
             client,
             topics: topics.to_vec(),
+            names,
             pace,
             orders,
             events,
@@ -217,7 +220,7 @@ impl Thread {
     /// anything is read from there: so they are told from the same offset set again.
     /// Takes out those that cannot be, and gives the fault of one of them.
     fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
-        let claims = held::claims(held)?;
+        let claims = held::claims(held, &self.names);
         if claims.is_empty() {
             return Ok(None);
         }

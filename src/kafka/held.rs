@@ -3,25 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use super::alone::{AllHeld, Held};
-use crate::error::Fault;
-use crate::host;
+use super::alone::{AllHeld, Held, Names};
 use crate::record::{Beside, Commit, Token, TopicPartition};
 
 /// Offsets that somebody else has set, to be committed once more, now with a token,
 /// before anything is read from there: so they are told from the same offset set again.
 /// In `held` each gets the token that it is claimed with.
-pub(super) fn claims(held: &mut BTreeMap<TopicPartition, Held>) -> Result<Vec<Commit>, Fault> {
+pub(super) fn claims(held: &mut BTreeMap<TopicPartition, Held>, names: &Names) -> Vec<Commit> {
     let mut claims = Vec::new();
     for (partition, (committed, beside)) in held.iter_mut() {
         let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
         if Token::naming(offset, text).is_none() {
-            let epoch = host::random().map_err(|error| Fault::Wait(format!("no random name: {error}")))?;
-            *text = Token::claim(u64::from_be_bytes(epoch), offset).to_string();
+            *text = Token::claim(names(partition, offset), offset).to_string();
             claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
         }
     }
-    Ok(claims)
+    claims
 }
 
 /// Of our own commits those that the group still holds, or has forgotten: not what

@@ -32,7 +32,7 @@ use native::connection::Limits;
 use native::frame::Frame;
 use native::records::{self, Aborted};
 
-pub use alone::{Alone, Storage};
+pub use alone::{Alone, Names, Storage};
 pub use auto::{Auto as AutoFetch, Client};
 pub use group::Lease;
 pub use native::records::{Broken, Decoded, Scratch};

@@ -98,6 +98,13 @@ pub struct Checkpoint {
     mark: Mark,
 }
 
+impl Checkpoint {
+    /// Whether it makes any bytes of the log file durable.
+    pub fn has_bytes(&self) -> bool {
+        self.written
+    }
+}
+
 /// The end that syncs, in a thread of its own.
 #[derive(Debug)]
 pub struct Settler {
@@ -155,7 +162,7 @@ impl Writer {
             self.guard.check()?;
             self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
             self.check_path()?;
-            self.announce(pieces, changes).map_err(AppendError::Wait)?;
+            self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
         }
         self.write_rest(pieces)?;
         let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
@@ -226,7 +233,7 @@ impl Writer {
     pub fn checkpoint(&mut self) -> Checkpoint {
         self.landed = false;
         let written = std::mem::take(&mut self.unsettled) > 0;
-        Checkpoint { file: Arc::clone(&self.file), written, mark: self.mark() }
+        Checkpoint { file: self.file.clone(), written, mark: self.mark() }
     }
 
     fn mark(&self) -> Mark {
@@ -308,6 +315,11 @@ impl Writer {
         self.ledger.announce(&range)?;
         self.pending = Some(Pending { range, written: 0 });
         Ok(())
+    }
+
+    /// An entry can be refused because the journal had to be rewritten, and that synced.
+    fn of_journal(&self, error: io::Error) -> AppendError {
+        if self.ledger.has_failed() { AppendError::Rebuild(error) } else { AppendError::Wait(error) }
     }
 
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {

@@ -15,7 +15,7 @@ use super::pool::Finished;
 use super::{Limits, Settle, Sink};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::report::Outage;
+use crate::report::Stage;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often a sink that gets nothing is given the chance to do what is due.
@@ -63,7 +63,6 @@ pub(super) struct Landing<K: Sink> {
     ready: VecDeque<K::Outcome>,
     /// Bytes of what is in `ready`, given back when it is empty.
     ready_bytes: u64,
-    outage: Outage,
     backoff: Backoff,
     retry_at: Option<Instant>,
     /// Since when the sink has held something back, and since when nothing more comes.
@@ -87,7 +86,6 @@ impl<K: Sink> Landing<K> {
         notes: Sender<K::Note>,
         run: Arc<Run>,
     ) -> Self {
-        let outage = Outage::new(run.name.clone());
         Self {
             sink,
             limits,
@@ -99,7 +97,6 @@ impl<K: Sink> Landing<K> {
             inflight: Inflight::new(),
             ready: VecDeque::new(),
             ready_bytes: 0,
-            outage,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             retry_at: None,
             held_since: None,
@@ -209,24 +206,23 @@ impl<K: Sink> Landing<K> {
             self.show_oldest();
         }
         match landed {
+            // Whether the disk takes what it refused before is not known by that.
             Ok(()) if self.sink.holds_back() => {
                 let now = Instant::now();
                 let since = *self.held_since.get_or_insert(now);
                 self.retry_at = Some(now + (now.duration_since(since) / 8).clamp(HELD.0, HELD.1));
-                self.outage.up("written again");
-                self.refuse(false);
             }
             Ok(()) => {
                 self.budget.give_back(std::mem::take(&mut self.ready_bytes));
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();
-                self.outage.up("written again");
+                self.run.counters.standing.up(Stage::Landing, "written again");
                 self.refuse(false);
             }
             Err(fault @ (Fault::Wait(_) | Fault::Told)) => {
                 if let Fault::Wait(why) = fault {
-                    self.outage.down(&why);
+                    self.run.counters.standing.down(Stage::Landing, &why);
                 }
                 self.held_since = None;
                 self.refuse(true);

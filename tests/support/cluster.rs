@@ -40,6 +40,11 @@ impl Cluster {
         Kafka::alone(&self.version, &self.addresses[0])
     }
 
+    /// TERM: it takes its leave.
+    pub fn stop(&self, number: usize) {
+        self.on("stop", number);
+    }
+
     /// KILL, as when its machine dies.
     pub fn kill(&self, number: usize) {
         self.on("kill", number);
@@ -55,7 +60,7 @@ impl Cluster {
         self.on("resume", number);
     }
 
-    /// It is up again after [`Self::kill`].
+    /// It is up again after [`Self::kill`] or [`Self::stop`].
     pub fn start(&self, number: usize) {
         self.on("start", number);
     }

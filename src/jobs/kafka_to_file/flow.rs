@@ -27,6 +27,7 @@ struct Shared {
     /// The group was left because the disk takes nothing.
     gave_up: AtomicBool,
     is_fenced: AtomicBool,
+    lost_in_write: AtomicBool,
 }
 
 impl Flow {
@@ -83,6 +84,15 @@ impl Flow {
     /// Whether the disk takes nothing just now.
     pub(super) fn is_refused(&self, counters: &Counters) -> bool {
         counters.disk_refuses.load(SeqCst)
+    }
+
+    /// A write was not finished when what it belongs to was lost.
+    pub(super) fn lose_in_write(&self) {
+        self.shared.lost_in_write.store(true, SeqCst);
+    }
+
+    pub(super) fn lost_in_write(&self) -> bool {
+        self.shared.lost_in_write.load(SeqCst)
     }
 
     /// Somebody else is what we would be.

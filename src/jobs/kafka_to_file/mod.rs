@@ -22,10 +22,10 @@ use flow::Flow;
 use crate::config::{self, Format, Isolation, KafkaToFile as Section, Membership, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
-use crate::kafka::{Alone, AutoFetch, Client, Cluster, Place, Storage};
-use crate::logfile::{self, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
+use crate::kafka::{Alone, AutoFetch, Client, Cluster, Names, Place, Storage};
+use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
-use crate::report::{Counters, Shown};
+use crate::report::{Counters, Shown, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
@@ -45,6 +45,8 @@ pub(super) struct KafkaToFile {
     gave_up: bool,
     /// Why the last run failed, if that is a matter of where this pandad runs.
     blamed: Option<String>,
+    /// What was said of the files since they were last well.
+    before: Before,
 }
 
 impl KafkaToFile {
@@ -53,15 +55,19 @@ impl KafkaToFile {
             section,
             memory,
             inv,
-            counters: Counters::shared(Shown::Records),
+            counters: Counters::shared(NAME, Shown::Records),
             opened: None,
             gave_up: false,
             blamed: None,
+            before: Before::default(),
         }
     }
 
     /// Every file, or why one of them could not be opened.
-    fn open(&self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
+    fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
+        if !self.counters.standing.is_down() {
+            self.before.say_again();
+        }
         let file = &self.section.log_file;
         let rotation = Rotation {
             size: file.rotate_size,
@@ -73,11 +79,12 @@ impl KafkaToFile {
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        let open = |path: PathBuf| match logfile::open(&path, file.sync == Sync::Always, &rotation) {
+        let (sync, paths) = (file.sync == Sync::Always, self.section.paths());
+        let open = |path: PathBuf| match logfile::open(&path, sync, &rotation, &mut self.before) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
         };
-        self.section.paths().into_iter().map(open).collect()
+        paths.into_iter().map(open).collect()
     }
 
     /// A fault of where this pandad runs.
@@ -116,14 +123,14 @@ impl KafkaToFile {
     }
 
     /// Who we are in the group is what the first file's journal is.
-    fn place(&self, cluster: Cluster, journal: &Ledger) -> Result<Box<dyn Place>, Fault> {
+    fn place(&self, cluster: Cluster, journal: &Ledger, names: Names) -> Result<Box<dyn Place>, Fault> {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
                 Offsets::Kafka => Storage::Kafka,
                 Offsets::ZooKeeper => Storage::ZooKeeper,
             };
-            return Ok(Box::new(Alone::new(cluster, &kafka.group, kafka.topics.names(), storage)?));
+            return Ok(Box::new(Alone::new(cluster, &kafka.group, kafka.topics.names(), storage, names)?));
         }
         let setup = Setup {
             group: kafka.group.clone(),
@@ -136,7 +143,7 @@ impl KafkaToFile {
             id: journal.member().map(|member| member.id),
             pace: Pace::of(kafka.session),
         };
-        Ok(Box::new(Coordinated::new(&cluster, setup)?))
+        Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
 
     /// Whether a disk that took nothing takes something again: before that is seen, no
@@ -163,7 +170,7 @@ impl Job for KafkaToFile {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
             // A full or failing disk is waited out by `run`.
-            Err((_, OpenError::Wait(_))) => {}
+            Err((_, OpenError::Wait(why))) => self.counters.standing.down(Stage::Opening, &why),
             Err((path, OpenError::Never(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
             }
@@ -184,10 +191,14 @@ impl Job for KafkaToFile {
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => self.open().map_err(|(_, error)| match error {
-                OpenError::Wait(why) => Fault::Wait(why),
+                OpenError::Wait(why) => {
+                    self.counters.standing.down(Stage::Opening, &why);
+                    Fault::Told
+                }
                 OpenError::Never(why) => Fault::Never(why),
             })?,
         };
+        self.counters.standing.up(Stage::Opening, "opened");
         let which = Which::new(if opened.len() > 1 {
             self.section.kafka.topics.names().to_vec()
         } else {
@@ -198,7 +209,7 @@ impl Job for KafkaToFile {
         let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
         let journal = ledgers.first().ok_or_else(|| Fault::Never("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let place = self.place(self.cluster(silent), journal)?;
+        let place = self.place(self.cluster(silent), journal, names(which.clone(), ledgers.clone()))?;
         let flow = Flow::new(place.lease(), self.is_member());
         let (mut files, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
@@ -233,7 +244,7 @@ impl Job for KafkaToFile {
                 stop: stop.clone(),
                 flow: flow.clone(),
             },
-            settle: sink::Sync { settlers },
+            settle: sink::Sync { settlers, counters: counters() },
         };
         let limits = Limits {
             workers: self.section.workers,
@@ -241,13 +252,13 @@ impl Job for KafkaToFile {
             settle_min: SETTLE_MIN,
             settle_max: self.section.log_file.settle,
         };
-        log::info!(
-            "{NAME}: running, {} into {}",
-            self.section.kafka.topics.to_string().replace(',', ", "),
-            self.section.log_file.path.display()
-        );
+        let topics = self.section.kafka.topics.to_string().replace(',', ", ");
+        let path = self.section.log_file.path.display();
+        // A run that is tried again and again says so once.
+        let level = if self.counters.standing.is_down() { log::Level::Debug } else { log::Level::Info };
+        log::log!(level, "{NAME}: running, {topics} into {path}");
         let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
-        for ledger in ledgers {
+        for ledger in &ledgers {
             if let Err(error) = ledger.close() {
                 log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
             }
@@ -257,8 +268,17 @@ impl Job for KafkaToFile {
             Err(Fault::Never(why)) if flow.is_fenced() => Some(why.clone()),
             _ => None,
         };
+        self.before.sync_failed = (matches!(ended, Err(Fault::Rebuild(_))) && !flow.lost_in_write())
+            || ledgers.iter().any(Ledger::has_failed);
         ended
     }
+}
+
+/// Under which name an offset that somebody else has set is claimed.
+fn names(which: Which, ledgers: Vec<Ledger>) -> Names {
+    Box::new(move |partition, offset| {
+        ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
+    })
 }
 
 /// Line buffers going round between the workers and the sink: allocating and freeing

@@ -16,7 +16,7 @@ use crate::kafka::Lease;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
-use crate::report::Counters;
+use crate::report::{Counters, Stage};
 use crate::shutdown::Stop;
 
 /// Small outcomes are written together up to this many bytes.
@@ -123,7 +123,7 @@ impl File {
         counters: &Counters,
         notes: &mut Vec<Note>,
     ) -> Result<(), Fault> {
-        self.look_again()?;
+        self.look_again(flow)?;
         loop {
             self.held = false;
             if self.batch.is_empty() {
@@ -158,7 +158,7 @@ impl File {
     }
 
     /// What was about to be written may be somebody else's by now.
-    fn look_again(&mut self) -> Result<(), Fault> {
+    fn look_again(&mut self, flow: &Flow) -> Result<(), Fault> {
         let is_lost = |lined: &Lined| self.ledger.landed(&lined.partition).is_none();
         if !self.writer.is_pending() {
             self.changes.clear();
@@ -168,6 +168,7 @@ impl File {
         } else if self.batch.iter().any(is_lost) {
             // Half of it may be in the file, and must not stay there.
             let path = self.path.display();
+            flow.lose_in_write();
             return Err(Fault::Rebuild(format!(
                 "{path}: a write that was not finished is another pandad's by now"
             )));
@@ -248,6 +249,7 @@ impl pipeline::Sink for Land {
 /// The settle thread's part: the settlers, in the order of the files.
 pub(super) struct Sync {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl pipeline::Settle for Sync {
@@ -256,12 +258,17 @@ impl pipeline::Settle for Sync {
 
     fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Note, Fault> {
         let mut commits = Vec::new();
+        let mut bytes = false;
         for (number, checkpoint) in checkpoints {
             let Some((path, settler)) = self.settlers.get_mut(number) else { continue };
+            bytes |= checkpoint.has_bytes();
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
-                Err(error) => return Err(Fault::Wait(format!("cannot sync {}: {error}", path.display()))),
+                Err(error) => return Err(Fault::Rebuild(format!("cannot sync {}: {error}", path.display()))),
             }
+        }
+        if bytes {
+            self.counters.standing.up(Stage::Settling, "written again");
         }
         Ok(Note::Settled(Settled { commits }))
     }

@@ -16,7 +16,7 @@ use super::worker::Lined;
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Lease, Payload, Place, PlaceEvent};
-use crate::logfile::{self, Ledger, Rotation};
+use crate::logfile::{self, Before, Ledger, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Beside, Commit, TopicPartition};
 use crate::report::{Counters, Shown};
@@ -91,12 +91,12 @@ impl Member {
         let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
-        let log = logfile::open(&path, true, &Rotation::off()).unwrap();
+        let log = logfile::open(&path, true, &Rotation::off(), &mut Before::default()).unwrap();
         let lease = Lease::until_told();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (_handle, stop) = shutdown::pair();
-        let (which, counters) = (Which::new(Vec::new()), Counters::shared(Shown::Records));
+        let (which, counters) = (Which::new(Vec::new()), Counters::shared("test", Shown::Records));
         let flow = Flow::new(lease.clone(), true);
         let source = Records::new(From {
             fetch: Box::new(Brokers(Arc::clone(&world))),
@@ -118,7 +118,7 @@ impl Member {
             stop,
             flow,
         };
-        let sync = Sync { settlers: vec![(path, log.settler)] };
+        let sync = Sync { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
         Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers }
     }
 

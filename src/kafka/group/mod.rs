@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::native::brokers::Brokers;
 use super::native::connection::Limits;
-use super::{Assigned, Cluster, Place, PlaceEvent};
+use super::{Assigned, Cluster, Names, Place, PlaceEvent};
 use crate::error::Fault;
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
@@ -110,7 +110,7 @@ impl Coordinated {
     ///
     /// # Errors
     /// `Wait`: no thread can be had.
-    pub fn new(cluster: &Cluster, setup: Setup) -> Result<Self, Fault> {
+    pub fn new(cluster: &Cluster, setup: Setup, names: Names) -> Result<Self, Fault> {
         let lease = Lease::none();
         let (member, orders) = unbounded();
         let (offsets, asks) = unbounded();
@@ -131,6 +131,7 @@ impl Coordinated {
         );
         let keeping = offsets::Thread::new(
             &setup.group,
+            names,
             brokers.apart(slow),
             setup.pace.renew,
             asks,

@@ -12,7 +12,7 @@ use super::member::Order;
 use super::verdict::{Call, Verdict, verdict};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::alone::Held;
+use crate::kafka::alone::{Held, Names};
 use crate::kafka::held;
 use crate::kafka::native::brokers::Brokers;
 use crate::kafka::native::code::{Code, Remedy};
@@ -55,6 +55,7 @@ impl Share {
 /// See the module.
 pub(super) struct Thread {
     group: String,
+    names: Names,
     brokers: Brokers,
     commits: Commits,
     asks: Receiver<Ask>,
@@ -83,6 +84,7 @@ struct Gone;
 impl Thread {
     pub(super) fn new(
         group: &str,
+        names: Names,
         brokers: Brokers,
         renew: Duration,
         asks: Receiver<Ask>,
@@ -92,6 +94,7 @@ impl Thread {
     ) -> Self {
         Self {
             group: group.to_owned(),
+            names,
             brokers,
             commits: Commits::new(group),
             asks,
@@ -215,7 +218,7 @@ impl Thread {
                 Err(other) => fault = Some(other),
             }
         }
-        let claims = held::claims(&mut held)?;
+        let claims = held::claims(&mut held, &self.names);
         if !claims.is_empty() {
             for (partition, answer) in self.ask_to_commit(&claims)? {
                 if let Err(refusal) = answer {

@@ -92,7 +92,7 @@ impl Records {
                 return Ok(());
             }
             // Part of a write may be in the file: a start anew cuts it.
-            return Err(Fault::Rebuild(
+            return Err(Fault::Wait(
                 "the group shares out anew, and the disk does not take what is in hand".to_owned(),
             ));
         }
