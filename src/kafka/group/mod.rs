@@ -129,16 +129,9 @@ impl Coordinated {
             tell.clone(),
             member.clone(),
         );
-        let keeping = offsets::Thread::new(
-            &setup.group,
-            names,
-            brokers.apart(slow),
-            setup.pace.renew,
-            asks,
-            owned.clone(),
-            tell.clone(),
-            member.clone(),
-        );
+        let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
+        let wires = offsets::Wires { asks, owner: owned_too, tell: tell_too, member: member_too };
+        let keeping = offsets::Thread::new(&setup.group, names, brokers.apart(slow), setup.pace.renew, wires);
         let times = Times { session: setup.session, rebalance: setup.pace.rebalance };
         let (instance, id) = (setup.instance.clone(), setup.id.clone().unwrap_or_default());
         let state = State::new(times, lease.clone(), instance, id);

@@ -52,6 +52,15 @@ impl Share {
     }
 }
 
+/// Whom it hears, and whom it tells.
+pub(super) struct Wires {
+    pub(super) asks: Receiver<Ask>,
+    /// Closes when the owner is gone.
+    pub(super) owner: Receiver<()>,
+    pub(super) tell: Sender<Told>,
+    pub(super) member: Sender<Order>,
+}
+
 /// See the module.
 pub(super) struct Thread {
     group: String,
@@ -82,16 +91,8 @@ pub(super) struct Thread {
 struct Gone;
 
 impl Thread {
-    pub(super) fn new(
-        group: &str,
-        names: Names,
-        brokers: Brokers,
-        renew: Duration,
-        asks: Receiver<Ask>,
-        owner: Receiver<()>,
-        tell: Sender<Told>,
-        member: Sender<Order>,
-    ) -> Self {
+    pub(super) fn new(group: &str, names: Names, brokers: Brokers, renew: Duration, wires: Wires) -> Self {
+        let Wires { asks, owner, tell, member } = wires;
         Self {
             group: group.to_owned(),
             names,

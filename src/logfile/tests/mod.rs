@@ -442,10 +442,10 @@ fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     let (index, _) = log.ledger.landed(&partition()).unwrap();
     let change = Change { index, position: 1, last: None };
     let piece = Piece { bytes: lines, crc: &crc };
-    assert!(matches!(log.writer.append(&[piece], &[change.clone()]), Err(AppendError::Guarded)));
+    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
     assert!(!log.writer.is_pending() && log.ledger.has_settled(), "nothing is announced");
     allowed.store(1, Relaxed);
-    assert!(matches!(log.writer.append(&[piece], &[change.clone()]), Err(AppendError::Guarded)));
+    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
     assert!(log.writer.is_pending() && dir.content().is_empty(), "announced, and not written");
     allowed.store(9, Relaxed);
     log.writer.append(&[piece], &[change]).unwrap();
