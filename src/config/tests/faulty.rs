@@ -107,7 +107,6 @@ const MEANING: &[Faulty] = &[
     ("[redis_env_section]\nredis_ar['hashes']='a b a'", &[(4, "the hash a is named twice")]),
     ("[redis_env_section]\nredis_ar['pasword']='geheim'", &[(4, "did you mean redis_ar['password']?")]),
     ("[redis_env_section]\nredis_ar['password']='********'", &[(4, "the mask that -T prints")]),
-    ("kafka['client']='native'", &[(3, "not in this version")]),
     ("kafka['topics']='/a.*/'", &[(3, "not in this version")]),
     (
         "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",

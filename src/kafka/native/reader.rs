@@ -343,8 +343,7 @@ impl Reader {
             }
             Todo::Inspect => {
                 let why = leader.inspect(slot.at)?;
-                slot.todo = Todo::Read;
-                told.push(slot.trouble(why));
+                slot.is_held_up(why);
             }
         }
         Ok(true)
@@ -427,6 +426,7 @@ impl Reader {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
                 Meaning::Well => told.push(Event::Well(partition.clone())),
+                Meaning::HeldUp(why) => told.push(slot.trouble(why)),
                 Meaning::Trouble(why) => {
                     slot.pause();
                     told.push(slot.trouble(why));
