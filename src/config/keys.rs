@@ -78,6 +78,9 @@ pub const SERVER_PROCESS: Key = key(SERVER, "panda_process", "panda_process");
 pub const SERVER_MASTER: Key = key(SERVER, "panda_process_master", "clear_redis_list_master");
 pub const SERVER_CHILD: Key = key(SERVER, "panda_process_child", "clear_redis_list_worker");
 pub const SERVER_WORKERS: Key = key(SERVER, "max_process_num", "2");
+// Seconds.
+pub const QUEUE_LIFE: Key = key(SERVER, "queue['life']", "10");
+pub const CAME_BACK: Key = key(SERVER, "queue['came_back']", "auto");
 
 /// The keys that each Redis server has.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +154,7 @@ pub const MASK: &str = "********";
 pub const MAX_FILE: u64 = 1 << 20;
 
 /// Every key, by section, in the order in which they are printed.
-pub const ALL: [Key; 64] = [
+pub const ALL: [Key; 66] = [
     LOG_PROCESS,
     BROKER_LIST,
     LOG_MASTER,
@@ -210,6 +213,8 @@ pub const ALL: [Key; 64] = [
     SERVER_MASTER,
     SERVER_CHILD,
     SERVER_WORKERS,
+    QUEUE_LIFE,
+    CAME_BACK,
     STOP_TIMEOUT,
     MEMORY,
     HTTP,

@@ -15,6 +15,8 @@ const RESPONSE: Duration = Duration::from_secs(10);
 /// See the module. After a [`Trouble::Lost`] it is of no use any more.
 pub struct Connection {
     redis: redis_crate::Connection,
+    /// Whether the server has said that it is a master.
+    master: bool,
 }
 
 impl Connection {
@@ -37,7 +39,7 @@ impl Connection {
             .map_err(Trouble::from)?;
         let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(Trouble::from)?;
         redis.set_write_timeout(Some(RESPONSE)).map_err(Trouble::from)?;
-        let mut connection = Self { redis };
+        let mut connection = Self { redis, master: false };
         connection.patience(server.connect_timeout)?;
         connection.enter(server)?;
         connection.patience(RESPONSE)?;
@@ -95,13 +97,47 @@ impl Connection {
     /// # Errors
     /// `Lost`: not every answer came; any of them may have been carried out or not.
     pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
+        let mut values = Vec::with_capacity(requests.len());
+        self.ask_each(requests, |value| values.push(value))?;
+        Ok(values)
+    }
+
+    /// The same; each answer goes to `each` as it comes, so that thousands of them need not
+    /// be held at once.
+    ///
+    /// # Errors
+    /// As [`Connection::ask_all`]; `each` has seen those that came.
+    pub fn ask_each(&mut self, requests: &Requests, mut each: impl FnMut(Value)) -> Result<(), Trouble> {
         if requests.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.redis.send_packed_command(requests.bytes()).map_err(Trouble::from)?;
         // The crate's own loop would go on after a time-out, and wait as long again for
         // each of the other answers.
-        (0..requests.len()).map(|_| self.receive()).collect()
+        for _ in 0..requests.len() {
+            each(self.receive()?);
+        }
+        Ok(())
+    }
+
+    /// Sees once for each connection that the server is no replica: one that takes writes
+    /// would forget them at its next look at its master.
+    ///
+    /// # Errors
+    /// `Refused`: `READONLY`, it is one. `Lost`: as [`Connection::ask`].
+    pub fn demand_master(&mut self) -> Result<(), Trouble> {
+        if self.master {
+            return Ok(());
+        }
+        match self.ask(&cmd("ROLE")) {
+            Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
+                return Err(Trouble::Refused { code: "READONLY".to_owned(), text: String::new() });
+            }
+            // Who may not ask has to believe it.
+            Ok(_) | Err(Trouble::Refused { .. }) => self.master = true,
+            Err(lost) => return Err(lost),
+        }
+        Ok(())
     }
 
     /// The same, when no answer may be a refusal.

@@ -1,5 +1,6 @@
 //! Several brokers of a test's own, which it may kill and hang one by one.
 
+use super::servers::Kafka;
 use super::{directory, repository};
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,6 +35,16 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
+    /// Its first broker, as one that tests produce to and ask.
+    pub fn kafka(&self) -> Kafka {
+        Kafka::alone(&self.version, &self.addresses[0])
+    }
+
+    /// TERM: it takes its leave.
+    pub fn stop(&self, number: usize) {
+        self.on("stop", number);
+    }
+
     /// KILL, as when its machine dies.
     pub fn kill(&self, number: usize) {
         self.on("kill", number);
@@ -49,7 +60,7 @@ impl Cluster {
         self.on("resume", number);
     }
 
-    /// It is up again after [`Self::kill`].
+    /// It is up again after [`Self::kill`] or [`Self::stop`].
     pub fn start(&self, number: usize) {
         self.on("start", number);
     }

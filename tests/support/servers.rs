@@ -127,6 +127,11 @@ impl Drop for Victim {
 }
 
 impl Kafka {
+    /// One that has no ZooKeeper and is none of those that scripts/test brought up.
+    pub(super) fn alone(version: &str, address: &str) -> Kafka {
+        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper: false, state: None }
+    }
+
     /// Both numbers of a version that is at least this.
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();
@@ -162,8 +167,7 @@ impl Kafka {
         let set = format!("kafka-{}", self.version);
         for (name, partitions, settings) in topics {
             let settings = settings.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap()));
-            let flags: Vec<String> =
-                settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
+            let flags: Vec<String> = settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
             let count = partitions.to_string();
             let mut words = vec!["topic", &set, "create", name, &count];
             words.extend(flags.iter().map(String::as_str));

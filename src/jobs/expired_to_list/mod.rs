@@ -27,7 +27,7 @@ pub(super) struct ExpiredToList {
 
 impl ExpiredToList {
     pub(super) fn new(section: Section, memory: u64) -> Self {
-        Self { section, memory, counters: Counters::shared(Shown::Keys) }
+        Self { section, memory, counters: Counters::shared(NAME, Shown::Keys) }
     }
 }
 
