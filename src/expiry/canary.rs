@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For how long it lives.
-pub(super) const LIFE: Duration = Duration::from_secs(1);
+const LIFE: Duration = Duration::from_secs(1);
+/// The same after a silence, so that the next FLUSHALL hardly meets it.
+const SHORT_LIFE: Duration = Duration::from_millis(50);
 /// Between two looks whether it was heard of.
 const LOOK: Duration = Duration::from_millis(250);
 /// So many looks without a word are a silence. Looks and not time: we may have been
@@ -109,10 +111,15 @@ impl Rounds {
         matches!(self.state, State::Idle(next) if next <= now)
     }
 
+    /// For how long it is to live this time.
+    pub(super) fn life(&self) -> Duration {
+        if self.silences == 0 { LIFE } else { SHORT_LIFE }
+    }
+
     /// The server has answered at that moment that it is set; gives when it is due.
     pub(super) fn was_set(&mut self, now: Instant) -> Instant {
         self.canary.take();
-        let due = now + LIFE + Duration::from_millis(1);
+        let due = now + self.life() + Duration::from_millis(1);
         self.state = State::Set(due);
         due
     }

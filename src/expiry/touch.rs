@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use super::canary::{self, Rounds, Seen};
+use super::canary::{Rounds, Seen};
 use super::deadlines::{Deadlines, HORIZON, Learned};
 use super::gate::{Clock, Gate, millis};
 use super::lateness::Lateness;
@@ -231,7 +231,7 @@ impl Toucher {
         requests.add(&cmd("TIME"));
         if packet.canary {
             let mut set = cmd("SET");
-            requests.add(set.arg(&self.canary).arg("").arg("PX").arg(millis(canary::LIFE)));
+            requests.add(set.arg(&self.canary).arg("").arg("PX").arg(millis(self.rounds.life())));
         }
         for asked in &packet.keys {
             requests.add(cmd("PTTL").arg(&asked.key));

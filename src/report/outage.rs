@@ -41,6 +41,13 @@ impl Outage {
         }
     }
 
+    /// What was not told yet was another outage's.
+    pub fn forgive(&mut self) {
+        if !self.told {
+            self.since = None;
+        }
+    }
+
     /// For how long it has been down.
     pub fn lasts(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())

@@ -254,7 +254,12 @@ impl Records {
                     tracked.outage.up("back");
                 }
             }
-            Event::Trouble(None, why) => self.brokers.down(&why),
+            Event::Trouble(None, why) => {
+                self.brokers.down(&why);
+                self.partitions.values_mut().for_each(|tracked| tracked.outage.forgive());
+            }
+            // While no broker answers, that is the outage.
+            Event::Trouble(Some(_), _) if self.brokers.lasts().is_some() => {}
             Event::Trouble(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.outage.down(&why);

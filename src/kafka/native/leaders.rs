@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
@@ -13,7 +12,7 @@ use super::connection::Address;
 use super::fetch::Pace;
 use super::frame::Frames;
 use super::messages::Metadata;
-use super::reader::{self, Reader};
+use super::reader::{self, Common, Reader};
 use crate::backoff::Backoff;
 use crate::kafka::{Begin, Cluster, Event};
 use crate::record::TopicPartition;
@@ -56,18 +55,12 @@ struct Waiting {
 
 /// See the module.
 pub(super) struct Leaders {
-    cluster: Cluster,
-    pace: Pace,
+    /// What every reader gets.
+    common: Common,
     brokers: Brokers,
-    spoken: Spoken,
     orders: Receiver<Order>,
     lost: Receiver<Lost>,
-    /// For the readers.
-    report: Sender<Lost>,
-    events: Sender<Vec<Event>>,
-    frames: Frames,
     readers: BTreeMap<Address, Sender<reader::Order>>,
-    reading: Arc<AtomicUsize>,
     waiting: BTreeMap<TopicPartition, Waiting>,
     placed: BTreeMap<TopicPartition, Placed>,
     /// Leaders as they were last heard of: where, and which epoch.
@@ -100,17 +93,19 @@ impl Leaders {
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, pace.limits).sharing(&spoken);
         let now = Instant::now();
         Self {
-            cluster,
-            pace,
+            common: Common {
+                cluster,
+                pace,
+                events,
+                report,
+                frames: Frames::new(FRAMES),
+                reading: Arc::default(),
+                spoken,
+            },
             brokers,
-            spoken,
             orders,
             lost,
-            report,
-            events,
-            frames: Frames::new(FRAMES),
             readers: BTreeMap::new(),
-            reading: Arc::default(),
             waiting: BTreeMap::new(),
             placed: BTreeMap::new(),
             known: HashMap::new(),
@@ -199,7 +194,7 @@ impl Leaders {
     fn fail(&mut self, partition: &TopicPartition) {
         let now = Instant::now();
         let new = || Failures {
-            backoff: Backoff::new(self.pace.pauses.0, self.pace.pauses.1),
+            backoff: Backoff::new(self.common.pace.pauses.0, self.common.pace.pauses.1),
             last: now,
             not_before: now,
         };
@@ -250,7 +245,7 @@ impl Leaders {
     }
 
     fn tell(&self, events: Vec<Event>) -> Result<(), Gone> {
-        self.events.send(events).map_err(|_| Gone)
+        self.common.events.send(events).map_err(|_| Gone)
     }
 
     /// Asks who leads these topics' partitions. What is wrong with a topic is told of
@@ -311,17 +306,7 @@ impl Leaders {
         let (orders, to_do) = unbounded();
         // The receiver is right here.
         let _sent = orders.send(order);
-        let reader = Reader::new(
-            at.clone(),
-            self.cluster.clone(),
-            self.pace,
-            to_do,
-            self.events.clone(),
-            self.report.clone(),
-            self.frames.clone(),
-            Arc::clone(&self.reading),
-            self.spoken.clone(),
-        );
+        let reader = Reader::new(at.clone(), self.common.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         self.readers.insert(at, orders);
@@ -331,7 +316,7 @@ impl Leaders {
     /// Asks for all leaders again: one that was cut off from the others does not know
     /// that it leads no more.
     fn refresh(&mut self) -> Result<(), Gone> {
-        self.refresh_at = Instant::now() + self.pace.refresh;
+        self.refresh_at = Instant::now() + self.common.pace.refresh;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();
         if topics.is_empty() {
             return Ok(());

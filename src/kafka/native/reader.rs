@@ -1,6 +1,8 @@
 //! The thread that reads one broker: all partitions that it leads, one request after
 //! the other. While what came is handed on, the broker is at work on the next.
 
+mod find_out;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,21 +10,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::begin::{Leader, Unknown};
 use super::brokers::Spoken;
 use super::connection::{Address, Connection, Sent};
 use super::fetch::Pace;
 use super::frame::{Frame, Frames};
 use super::leaders::{Gone, Lost};
 use super::messages::fetch::{Fetched, Wanted};
-use super::messages::list_offsets::End;
 use super::messages::{Fetch, Isolation};
 use super::records::Scratch;
-use super::slot::{Meaning, Slot, Todo};
+use super::slot::{Meaning, Slot};
 use super::versions::Versions;
 use crate::error::Fault;
-use crate::kafka::same_log::Check;
-use crate::kafka::{Begin, Cluster, Event, Payload};
+use crate::kafka::{Begin, Cluster, Event};
 use crate::record::TopicPartition;
 use crate::threads;
 
@@ -69,18 +68,24 @@ struct Pending {
     at: Instant,
 }
 
+/// What the readers of one cluster have in common.
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) cluster: Cluster,
+    pub(super) pace: Pace,
+    pub(super) events: Sender<Vec<Event>>,
+    pub(super) report: Sender<Lost>,
+    pub(super) frames: Frames,
+    /// How many readers have something to read.
+    pub(super) reading: Arc<AtomicUsize>,
+    pub(super) spoken: Spoken,
+}
+
 /// See the module.
 pub(super) struct Reader {
     address: Address,
-    cluster: Cluster,
-    pace: Pace,
+    common: Common,
     orders: Receiver<Order>,
-    events: Sender<Vec<Event>>,
-    report: Sender<Lost>,
-    frames: Frames,
-    /// How many readers have something to read.
-    reading: Arc<AtomicUsize>,
-    spoken: Spoken,
     counted: bool,
     connection: Option<Connection>,
     /// What the broker speaks, once it has answered.
@@ -93,28 +98,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the thread that starts it")]
-    pub(super) fn new(
-        address: Address,
-        cluster: Cluster,
-        pace: Pace,
-        orders: Receiver<Order>,
-        events: Sender<Vec<Event>>,
-        report: Sender<Lost>,
-        frames: Frames,
-        reading: Arc<AtomicUsize>,
-        spoken: Spoken,
-    ) -> Self {
+    pub(super) fn new(address: Address, common: Common, orders: Receiver<Order>) -> Self {
         Self {
             address,
-            cluster,
-            pace,
+            common,
             orders,
-            events,
-            report,
-            frames,
-            reading,
-            spoken,
             counted: false,
             connection: None,
             known: None,
@@ -157,11 +145,11 @@ impl Reader {
     fn let_go(&self, slot: &Slot, told: &mut Vec<Event>) {
         told.push(slot.again());
         // The other side of this ends after us.
-        let _ended = self.report.send(Lost { partition: slot.partition.clone(), want: slot.want });
+        let _ended = self.common.report.send(Lost { partition: slot.partition.clone(), want: slot.want });
     }
 
     fn tell(&self, events: Vec<Event>) -> Result<(), Gone> {
-        if events.is_empty() { Ok(()) } else { self.events.send(events).map_err(|_| Gone) }
+        if events.is_empty() { Ok(()) } else { self.common.events.send(events).map_err(|_| Gone) }
     }
 
     /// One connection's life, or as much of it as there is something to read.
@@ -170,7 +158,7 @@ impl Reader {
         self.find_out()?;
         let mut pending = self.ask()?;
         while let Some(Pending { sent, asked, at }) = pending {
-            let mut frame = self.frames.take();
+            let mut frame = self.common.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
             let told = self.hear(answer, frame, &asked)?;
             let nap = self.nap_after(&told, at);
@@ -185,8 +173,8 @@ impl Reader {
 
     fn count(&mut self, reading: bool) {
         match (std::mem::replace(&mut self.counted, reading), reading) {
-            (false, true) => drop(self.reading.fetch_add(1, SeqCst)),
-            (true, false) => drop(self.reading.fetch_sub(1, SeqCst)),
+            (false, true) => drop(self.common.reading.fetch_add(1, SeqCst)),
+            (true, false) => drop(self.common.reading.fetch_sub(1, SeqCst)),
             _ => {}
         }
     }
@@ -230,7 +218,7 @@ impl Reader {
     fn obey(&mut self, order: Order) -> Result<(), Gone> {
         match order {
             Order::Read { partition, begin, want, epoch } => {
-                let slot = Slot::new(partition.clone(), begin, want, epoch, &self.pace);
+                let slot = Slot::new(partition.clone(), begin, want, epoch, &self.common.pace);
                 self.slots.insert(partition, slot);
             }
             Order::Release { partition, want, again } => {
@@ -249,7 +237,7 @@ impl Reader {
     /// have waited itself.
     fn nap_after(&mut self, told: &[Event], asked: Instant) -> Duration {
         let idle = matches!(told, [] | [Event::Idle]);
-        if !idle || asked.elapsed() >= self.pace.max_wait / 2 {
+        if !idle || asked.elapsed() >= self.common.pace.max_wait / 2 {
             self.nap = FIRST_NAP;
             return Duration::ZERO;
         }
@@ -257,7 +245,7 @@ impl Reader {
         self.nap
     }
 
-    // ---- Finding out
+    // ---- Connecting
 
     fn connection(&mut self) -> Result<&mut Connection, Fault> {
         self.connection.as_mut().ok_or_else(|| Fault::Wait(format!("{} is not connected", self.address)))
@@ -266,110 +254,33 @@ impl Reader {
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
             let known = self.known.take();
-            let opened = self.spoken.open(&self.address, &self.cluster.client_id, self.pace.limits, known);
+            let opened = self.common.spoken.open(
+                &self.address,
+                &self.common.cluster.client_id,
+                self.common.pace.limits,
+                known,
+            );
             self.connection = Some(opened.map_err(Fault::Wait)?);
         }
         Ok(())
     }
 
-    /// Does what is to be done before partitions can be read on.
-    fn find_out(&mut self) -> Result<(), Stopped> {
-        self.connect()?;
-        let curious = self.slots.values().filter(|slot| slot.is_curious());
-        let curious: Vec<TopicPartition> = curious.map(|slot| slot.partition.clone()).collect();
-        let mut told = Vec::new();
-        for partition in curious {
-            let Some(mut slot) = self.slots.remove(&partition) else { continue };
-            let keep = match self.resolve(&mut slot, &mut told) {
-                Ok(keep) => keep,
-                Err(Unknown::Lost(fault)) => {
-                    self.slots.insert(partition, slot);
-                    self.tell(told)?;
-                    return Err(fault.into());
-                }
-                Err(Unknown::Code(code)) if code.leader_moved() => {
-                    told.push(slot.trouble(format!("Kafka answers {code}")));
-                    self.let_go(&slot, &mut told);
-                    false
-                }
-                Err(Unknown::Code(code)) => {
-                    slot.pause();
-                    told.push(slot.trouble(format!("Kafka answers {code}")));
-                    true
-                }
-                Err(Unknown::Records(why)) => {
-                    slot.pause();
-                    told.push(slot.trouble(why));
-                    true
-                }
-            };
-            if keep {
-                self.slots.insert(partition, slot);
-            }
-        }
-        Ok(self.tell(told)?)
-    }
-
-    /// True: the partition stays with us.
-    fn resolve(&mut self, slot: &mut Slot, told: &mut Vec<Event>) -> Result<bool, Unknown> {
-        let isolation = self.isolation();
-        let Self { connection, pace, scratch, .. } = self;
-        let Some(connection) = connection else { return Ok(true) };
-        let mut leader = Leader { connection, partition: &slot.partition, epoch: slot.epoch, pace, scratch };
-        match slot.todo.clone() {
-            Todo::Read => {}
-            Todo::Begin(Begin::At(at, landmarks)) => match leader.check(at, &landmarks)? {
-                Check::Same => slot.todo = Todo::Read,
-                Check::Different(next) => {
-                    told.push(Event::Different(slot.partition.clone(), next));
-                    return Ok(false);
-                }
-                Check::Behind(end) => return Ok(self.latch(slot, end, told)),
-            },
-            Todo::Begin(begin) => {
-                let end = if begin == Begin::Latest { End::Next } else { End::First };
-                slot.at = leader.end(end, isolation)?;
-                slot.todo = Todo::Read;
-                told.push(Event::Found(slot.partition.clone(), slot.at));
-            }
-            Todo::Bounds => {
-                let first = leader.end(End::First, Isolation::ReadUncommitted)?;
-                let end = leader.end(End::Next, Isolation::ReadUncommitted)?;
-                if slot.at >= first {
-                    return Ok(self.latch(slot, end, told));
-                }
-                slot.todo = Todo::Read;
-                told.push(Event::Fetched(slot.hand_over(first, end, Payload::Gone)));
-            }
-            Todo::Inspect => {
-                let why = leader.inspect(slot.at)?;
-                slot.todo = Todo::Read;
-                told.push(slot.trouble(why));
-            }
-        }
-        Ok(true)
-    }
-
-    /// An end below the position: nothing is read before the log has been compared
-    /// again, since growth alone would also come from a topic that was made anew.
-    fn latch(&self, slot: &Slot, end: i64, told: &mut Vec<Event>) -> bool {
-        told.push(slot.trouble(format!("its end {end} is below the position {}", slot.at)));
-        self.let_go(slot, told);
-        false
-    }
-
     // ---- Reading
 
     fn isolation(&self) -> Isolation {
-        if self.cluster.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+        if self.common.cluster.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
     }
 
     /// How much is asked for of one partition. Brokers before 0.10.1 know no limit for
     /// the whole answer.
     fn usual_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
-        let share = self.pace.reply / self.slots.len().clamp(1, MOST_PARTITIONS);
-        Ok(if limited { self.pace.partition } else { share.max(LEAST_BYTES).min(self.pace.partition) })
+        let share = self.common.pace.reply / self.slots.len().clamp(1, MOST_PARTITIONS);
+        Ok(if limited {
+            self.common.pace.partition
+        } else {
+            share.max(LEAST_BYTES).min(self.common.pace.partition)
+        })
     }
 
     /// Asks for what is due; `None`: nothing is.
@@ -384,15 +295,15 @@ impl Reader {
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
         partitions.truncate(MOST_PARTITIONS);
-        let share = self.pace.reply / self.reading.load(SeqCst).max(1);
+        let share = self.common.pace.reply / self.common.reading.load(SeqCst).max(1);
         let fetch = Fetch {
-            max_wait_ms: i32::try_from(self.pace.max_wait.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(self.common.pace.max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: i32::try_from(share.max(LEAST_REPLY)).unwrap_or(i32::MAX),
             isolation: self.isolation(),
             partitions: &partitions,
         };
-        let patience = self.pace.max_wait;
+        let patience = self.common.pace.max_wait;
         let sent = self.connection()?.send(&fetch, patience)?;
         let want = |one: &Wanted| self.slots.get(&one.partition).map_or(0, |slot| slot.want);
         let asked = partitions.iter().map(|one| (one.partition.clone(), want(one))).collect();
@@ -411,7 +322,7 @@ impl Reader {
             return Err(Fault::Wait(format!("{} answers {}", self.address, answer.code)));
         }
         let frame = Arc::new(frame);
-        let committed = self.cluster.read_committed;
+        let committed = self.common.cluster.read_committed;
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
         let mut told = Vec::new();
         for (partition, want) in asked {
@@ -420,13 +331,14 @@ impl Reader {
                 continue;
             };
             let meaning = match answers.remove(partition) {
-                Some(answer) => slot.hear(&answer, &frame, committed, &self.pace),
+                Some(answer) => slot.hear(&answer, &frame, committed, &self.common.pace),
                 None => Meaning::Trouble("the broker left it out of its answer".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
                 Meaning::Well => told.push(Event::Well(partition.clone())),
+                Meaning::HeldUp(why) => told.push(slot.trouble(why)),
                 Meaning::Trouble(why) => {
                     slot.pause();
                     told.push(slot.trouble(why));

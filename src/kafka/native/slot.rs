@@ -30,8 +30,8 @@ pub(super) struct Slot {
     greeted: bool,
     /// Since when an open transaction is all there is at the position.
     open: Option<Instant>,
-    /// Whether that has been talked about.
-    told_open: bool,
+    /// What was found out about that.
+    held_up: Option<String>,
 }
 
 /// What is to be done with it next.
@@ -57,6 +57,8 @@ pub(super) enum Meaning {
     Well,
     /// It cannot be read just now; tried again in place, a little later.
     Trouble(String),
+    /// A transaction holds it up; it is asked for as before.
+    HeldUp(String),
     /// It is to be let go of: another broker may lead it, or it is another log.
     LetGo(String),
 }
@@ -75,7 +77,7 @@ impl Slot {
             not_before: None,
             greeted: false,
             open: None,
-            told_open: false,
+            held_up: None,
         }
     }
 
@@ -112,7 +114,7 @@ impl Slot {
         self.not_before = None;
         self.backoff.reset();
         self.open = None;
-        self.told_open = false;
+        self.held_up = None;
         self.max_bytes = None;
         std::mem::replace(&mut self.at, next)
     }
@@ -193,12 +195,12 @@ impl Slot {
         }
         let held_up = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
         if !held_up {
-            self.open = None;
+            (self.open, self.held_up) = (None, None);
         } else if self.open.get_or_insert_with(Instant::now).elapsed() > pace.hanging {
-            if !self.told_open {
-                self.told_open = true;
-                self.todo = Todo::Inspect;
+            if let Some(why) = &self.held_up {
+                return Meaning::HeldUp(why.clone());
             }
+            self.todo = Todo::Inspect;
             return Meaning::Nothing;
         }
         if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.calm() }
@@ -208,6 +210,13 @@ impl Slot {
         self.not_before = None;
         self.backoff.reset();
         Meaning::Well
+    }
+
+    /// What holds it up has been found out.
+    pub(super) fn is_held_up(&mut self, why: String) {
+        self.todo = Todo::Read;
+        self.greeted = false;
+        self.held_up = Some(why);
     }
 
     /// As an event for the owner, that it is to be wanted again.
