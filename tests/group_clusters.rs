@@ -18,9 +18,9 @@ use std::path::PathBuf;
 
 const FIRST: usize = 6;
 const LATER: usize = 2;
-/// Records of each partition, which come for half a minute, or a minute and a half.
+/// Records of each partition, in three streams.
 fn each() -> u64 {
-    if all() { 15_000 } else { 5_000 }
+    if all() { 15_000 } else { 4_500 }
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn wait_more(daemons: &[Daemon], what: &str) {
     });
 }
 
-fn produce(cluster: &Cluster, topic: &str, partitions: &str, records: u64, rate: u64) -> Producing {
+fn produce(cluster: &Cluster, topic: &str, partitions: &str, records: u64, from: u64) -> Producing {
     let mut kafka = cluster.kafka();
     kafka.address = cluster.addresses.join(",");
     let produce = Produce::seq(&kafka, topic, records).with("--partitions", partitions);
-    produce.with("--rate", rate).with("--linger", 5).start()
+    produce.with("--rate", 1_500).with("--first", from).with("--linger", 5).start()
 }
 
 fn fails(version: &str) {
@@ -84,7 +84,12 @@ fn fails(version: &str) {
     let inv = Inv::member(&kafka, &topic, &group).job("kafka['session_ms']", "6000");
     let mut daemons: Vec<Daemon> = (0..3).map(|_| Daemon::new(&inv)).collect();
     daemons[..2].iter_mut().for_each(Daemon::start_and_wait);
-    let mut producing = produce(&cluster, &topic, "6", each() * FIRST as u64, 1_000);
+    // A broker dies between two streams: what a producer makes of that is not looked at here.
+    let part = each() / 3;
+    let stream = |partitions: &str, count: usize, from: u64| {
+        produce(&cluster, &topic, partitions, part * count as u64, from)
+    };
+    let first = stream("6", FIRST, 0);
     wait_more(&daemons, "from the first members");
 
     daemons[2].start_and_wait();
@@ -93,28 +98,31 @@ fn fails(version: &str) {
     wait::until("librdkafka has a share", seconds(60), || !mate.has().is_empty());
     wait_more(&daemons, "beside librdkafka");
     cluster.alter(&topic, FIRST + LATER);
-    let mut later = produce(&cluster, &topic, "6-7", each() * LATER as u64, 400);
+    let later = stream("6-7", LATER, 0);
     mate.go();
+    first.finish();
+    later.finish();
 
     let old = coordinator(&cluster, &group);
     cluster.kill(old);
+    let second = stream("8", FIRST + LATER, part);
     wait_more(&daemons, "after the coordinator was killed");
-    cluster.start(old);
     daemons[0].stop();
     wait_more(&daemons, "after one has left");
     daemons[0].start_and_wait();
+    second.finish();
+    cluster.start(old);
+
     if all() {
         let hangs = coordinator(&cluster, &group);
         cluster.hang(hangs);
         std::thread::sleep(seconds(8));
         cluster.go_on(hangs);
-        wait_more(&daemons, "after the coordinator hung");
     }
-    assert!(producing.running() || later.running(), "the stream has ended: not in mid-stream");
-
-    producing.finish();
-    later.finish();
-    let each = vec![each(); FIRST + LATER];
+    let third = stream("8", FIRST + LATER, 2 * part);
+    wait_more(&daemons, "after the coordinator came back");
+    third.finish();
+    let each = vec![3 * part; FIRST + LATER];
     let files = |daemons: &[Daemon]| -> Vec<Vec<PathBuf>> { daemons.iter().map(Daemon::files).collect() };
     let landed = wait::within(seconds(90), || {
         std::thread::sleep(millis(200));
