@@ -20,6 +20,7 @@ mod disk_faults;
 mod expired;
 mod full_disk;
 mod kill9;
+mod leaders;
 mod made_anew;
 mod matrix;
 mod network;

@@ -127,6 +127,12 @@ impl Drop for Victim {
 }
 
 impl Kafka {
+    /// A cluster that only one test knows. It is asked for what needs no tool of its own.
+    pub fn of_its_own(version: &str, address: &str) -> Kafka {
+        let zookeeper = version < "3";
+        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper, state: None }
+    }
+
     /// Both numbers of a version that is at least this.
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();
