@@ -19,6 +19,7 @@ mod delivers;
 mod disk_faults;
 mod expired;
 mod full_disk;
+mod isolation;
 mod kill9;
 mod leaders;
 mod made_anew;

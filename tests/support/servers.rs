@@ -219,7 +219,7 @@ impl Kafka {
 
     /// Asks the helper process that stands by for this broker.
     #[track_caller]
-    pub(super) fn ask(&self, request: Value) -> Value {
+    pub fn ask(&self, request: Value) -> Value {
         static HELPERS: OnceLock<Mutex<HashMap<String, Helper>>> = OnceLock::new();
         let helpers = HELPERS.get_or_init(Mutex::default);
         let mut helpers = helpers.lock().unwrap_or_else(PoisonError::into_inner);
