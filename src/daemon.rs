@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::error::{Error, Fault};
 use crate::jobs::{self, Job};
-use crate::report::{Counters, Outage};
+use crate::report::{Counters, Stage};
 use crate::shutdown::{self, Stop, StopHandle};
 use crate::threads;
 
@@ -18,7 +18,8 @@ const STATE: Duration = Duration::from_secs(60);
 /// The pause before a job is built again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A job that ran this long before it failed starts again at the shortest pause.
+/// A job that ran this long before it failed starts again at the shortest pause; what it has not
+/// met for so long is over.
 const HEALTHY: Duration = Duration::from_secs(60);
 /// For how long a stop that says now may take: nothing waits any more.
 const NOW: Duration = Duration::from_millis(250);
@@ -75,7 +76,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
 
 /// Runs a job again and again until it ends by the stop (`None`) or has failed for good.
 fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
-    let mut outage = Outage::new(job.name());
+    let counters = job.counters();
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let began = Instant::now();
@@ -88,10 +89,9 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
             Err(fault) => {
                 if began.elapsed() > HEALTHY {
                     backoff.reset();
-                    outage.up("ran again");
                 }
                 if let Fault::Wait(why) | Fault::Rebuild(why) = fault {
-                    outage.down(&why);
+                    counters.standing.down(Stage::Settling, &why);
                 }
                 if stop.wait(backoff.pause()) {
                     return None;
@@ -124,6 +124,7 @@ fn watch(
             recv(stop.quiet_channel()) -> _ => {}
             default(next_state.saturating_duration_since(Instant::now())) => {
                 for (name, counters) in states {
+                    counters.standing.forgive(HEALTHY);
                     log::info!("{name}: state: {counters}");
                 }
                 next_state += STATE;

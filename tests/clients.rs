@@ -25,10 +25,8 @@ fn a_group_keeps_its_place_from_one_client_to_the_other() {
     std::thread::scope(|scope| {
         let each = plan.into_iter().map(|(version, store)| {
             scope.spawn(move || {
-                let tested = kafka(version).tested(&format!(
-                    "a group from client to client, offsets in {}",
-                    store.name()
-                ));
+                let tested = kafka(version)
+                    .tested(&format!("a group from client to client, offsets in {}", store.name()));
                 with_its_journal(&kafka(version), store);
                 by_its_offset(&kafka(version), store);
                 tested.passed(format_args!("{} turns, {} records", TURNS.len() * 2, MORE * 10));

@@ -1,11 +1,12 @@
 //! kill -9 while a paced stream comes in, again and again, at least half of the
-//! kills between a write and its commit: nothing missing, nothing doubled,
-//! nothing torn, the order kept.
+//! kills between a write and its commit, and the broker restarted in between:
+//! nothing missing, nothing doubled, nothing torn, the order kept.
 
+use crate::support::cluster::Cluster;
 use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::produce::{Produce, Producing};
-use crate::support::servers::{Kafka, Store, kafka};
+use crate::support::servers::{Kafka, Store, Victim, kafka, victim};
 use crate::support::tail::Tail;
 use crate::support::wait::{millis, seconds};
 use crate::support::{all, seed, unique, wait};
@@ -15,11 +16,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const PARTITIONS: usize = 4;
+/// What a restart of the broker takes of the stream's time, in milliseconds.
+const RESTART: u64 = 15_000;
 
 /// How it is done: kills spread over the whole stream.
 struct Plan {
     by: By,
     kills: u32,
+    /// How often the broker is stopped or killed, and started.
+    restarts: u32,
     records: u64,
     rate: u64,
     codec: &'static str,
@@ -29,8 +34,84 @@ impl Plan {
     /// The longest that one run may last, in milliseconds, so that all kills come before
     /// the stream ends: the mean is half of it, and starts and looks take time as well.
     fn longest_run(&self) -> u64 {
-        self.records * 1000 / self.rate / u64::from(self.kills)
+        let restarts = u64::from(self.restarts) * RESTART;
+        (self.records * 1000 / self.rate).saturating_sub(restarts) / u64::from(self.kills)
     }
+
+    /// Whether the broker is restarted after this kill.
+    fn restarts_after(&self, kill: u32) -> bool {
+        self.restarts > 0 && kill % (self.kills / self.restarts) == self.kills / self.restarts / 2
+    }
+}
+
+/// A broker that may be restarted.
+enum Broker {
+    /// Only where it is not.
+    Shared(Kafka),
+    Victim(Victim),
+    Own(Cluster),
+}
+
+impl Broker {
+    fn kafka(&self) -> Kafka {
+        match self {
+            Broker::Shared(kafka) => kafka.clone(),
+            Broker::Victim(victim) => victim.kafka.clone(),
+            Broker::Own(cluster) => cluster.kafka(),
+        }
+    }
+
+    /// It goes, with or without taking its leave.
+    fn end(&self, killed: bool) {
+        match (self, killed) {
+            (Broker::Shared(_), _) => panic!("others use it"),
+            (Broker::Victim(victim), true) => victim.kill(),
+            (Broker::Victim(victim), false) => victim.stop(),
+            (Broker::Own(cluster), true) => cluster.kill(1),
+            (Broker::Own(cluster), false) => cluster.stop(1),
+        }
+    }
+
+    fn start(&self) {
+        match self {
+            Broker::Shared(_) => panic!("others use it"),
+            Broker::Victim(victim) => victim.start(),
+            Broker::Own(cluster) => cluster.start(1),
+        }
+    }
+
+    /// The broker goes while the daemon reads and comes back, and the daemon is killed while
+    /// it is away or after that.
+    fn restart(&self, daemon: &mut Daemon, dice: &mut fastrand::Rng) {
+        let (killed, while_away) = (dice.bool(), dice.bool());
+        let began = Instant::now();
+        let length = length(daemon);
+        daemon.start();
+        wait::until("the file grows", seconds(30), || grown(daemon, length));
+        self.end(killed);
+        std::thread::sleep(millis(dice.u64(0..1000)));
+        if while_away {
+            daemon.kill9();
+        }
+        self.start();
+        if !while_away {
+            let length = self::length(daemon);
+            wait::until("the file grows again", seconds(60), || grown(daemon, length));
+            daemon.kill9();
+        }
+        let how = if killed { "killed" } else { "stopped" };
+        println!("the broker was {how} and started again, {:?}", began.elapsed());
+    }
+}
+
+/// Of all its files.
+fn length(daemon: &Daemon) -> u64 {
+    let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |data| data.len());
+    daemon.files().iter().map(length).sum()
+}
+
+fn grown(daemon: &mut Daemon, before: u64) -> bool {
+    length(daemon) > before || !daemon.running()
 }
 
 struct Stream {
@@ -62,14 +143,10 @@ impl Stream {
 /// Runs it for a random time and kills it; every other time in the moment in
 /// which the file has grown, as the commit must still be on its way.
 fn run_and_kill(daemon: &mut Daemon, longest: u64, dice: &mut fastrand::Rng, on_growth: bool) {
-    let length = |daemon: &Daemon| {
-        let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |data| data.len());
-        daemon.files().iter().map(length).sum::<u64>()
-    };
     let before = length(daemon);
     daemon.start();
     // A run that writes nothing would prove nothing.
-    wait::until("the file grows", seconds(30), || length(daemon) > before || !daemon.running());
+    wait::until("the file grows", seconds(30), || grown(daemon, before));
     let until = Instant::now() + millis(dice.u64(0..longest));
     while Instant::now() < until {
         std::thread::sleep(until.saturating_duration_since(Instant::now()).min(millis(5)));
@@ -93,28 +170,35 @@ fn kill_at_start(daemon: &mut Daemon, dice: &mut fastrand::Rng) {
 #[test]
 fn kill_9_in_mid_stream() {
     // In full: 200 kills and two million records.
-    let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (6, 40_000, 2000) };
-    killed(kafka("3.9.1"), &Plan { by: By::Native, kills, records, rate, codec: "none" });
-    if all() {
-        killed(
-            kafka("1.1.1"),
-            &Plan { by: By::Crate, kills: 30, records: 300_000, rate: 2500, codec: "gzip" },
-        );
+    if !all() {
+        let plan = Plan { by: By::Native, kills: 6, restarts: 1, records: 60_000, rate: 2000, codec: "none" };
+        return killed(&Broker::Victim(victim()), &plan);
     }
+    let plan =
+        Plan { by: By::Native, kills: 170, restarts: 5, records: 1_800_000, rate: 8000, codec: "none" };
+    killed(&Broker::Own(Cluster::up("3.9.1", 1)), &plan);
+    let plan = Plan { by: By::Crate, kills: 30, restarts: 2, records: 300_000, rate: 2500, codec: "gzip" };
+    killed(&Broker::Victim(victim()), &plan);
 }
 
 #[test]
 fn kill_9_in_mid_stream_of_kafka_4() {
     let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (4, 16_000, 1500) };
-    killed(kafka("4.1.0"), &Plan { by: By::Native, kills, records, rate, codec: "lz4" });
+    let plan = Plan { by: By::Native, kills, restarts: 0, records, rate, codec: "lz4" };
+    killed(&Broker::Shared(kafka("4.1.0")), &plan);
 }
 
-fn killed(kafka: Kafka, plan: &Plan) {
-    let Plan { kills, records, .. } = *plan;
+fn killed(broker: &Broker, plan: &Plan) {
+    let kafka = broker.kafka();
+    let Plan { kills, restarts, records, .. } = *plan;
     let seed = seed();
     let by = plan.by.word();
     println!("Kafka {}, {by}, {kills} kills, {records} records, PANDAD_TEST_SEED={seed}", kafka.version);
-    let tested = kafka.tested(&format!("kill -9 in mid-stream, {}, by the {by} client", plan.codec));
+    let what = match restarts {
+        0 => format!("kill -9 in mid-stream, {}, by the {by} client", plan.codec),
+        _ => format!("kill -9 in mid-stream, the broker restarted, {}, by the {by} client", plan.codec),
+    };
+    let tested = kafka.tested(&what);
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::start(kafka, plan);
     // Rotated all the time: a line takes less than a hundred bytes.
@@ -130,6 +214,9 @@ fn killed(kafka: Kafka, plan: &Plan) {
         if kill % 5 == 4 {
             kill_at_start(&mut daemon, &mut dice);
         }
+        if plan.restarts_after(kill) {
+            broker.restart(&mut daemon, &mut dice);
+        }
     }
     println!(
         "{kills} kills at {} of {records} records, {between} between a write and its commit",
@@ -144,14 +231,15 @@ fn killed(kafka: Kafka, plan: &Plan) {
     let files = daemon.files().len();
     println!("{records} records in {files} files, whole by the checker's word");
     assert!(files > 3, "rotated too seldom to show anything");
-    tested.passed(format_args!("{kills} kills ({between} between), {records} records, {files} files"));
+    let counts = format!("{kills} kills ({between} between), {restarts} restarts");
+    tested.passed(format_args!("{counts}, {records} records, {files} files"));
 }
 
 /// As after a loss of power in the middle of a write, as far as that can be had without
 /// cutting the power: the last bytes of a write that was not settled are not there.
 #[test]
 fn a_write_that_was_torn_is_cut_and_comes_again() {
-    let plan = Plan { by: By::Native, kills: 1, records: 20_000, rate: 1500, codec: "none" };
+    let plan = Plan { by: By::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a write torn in the middle");
     let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));

@@ -44,7 +44,8 @@ fn led(version: &str, rounds: u64) {
         std::thread::sleep(seconds(9));
         cluster.go_on(other);
         std::thread::sleep(seconds(2));
-        let turned = if round % 2 == 0 { [[1, 3], [1, 2], [3, 1], [2, 3]] } else { [[2, 1], [3, 1], [2, 3], [3, 2]] };
+        let turned =
+            if round % 2 == 0 { [[1, 3], [1, 2], [3, 1], [2, 3]] } else { [[2, 1], [3, 1], [2, 3], [3, 2]] };
         cluster.relocate(&topic, &turned);
         std::thread::sleep(seconds(3));
         assert!(producing.running(), "the stream ended in round {round}");

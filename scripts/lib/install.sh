@@ -199,6 +199,13 @@ try_php() {
     (needed=(php-cli) && install_needed) && hash -r && have php
 }
 
+# A file system with a quota, for a test. Without it the test says so.
+try_btrfs() {
+    have mkfs.btrfs && return 0
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
+    (needed=(btrfs-progs) && install_needed) && hash -r && have mkfs.btrfs
+}
+
 # ---- What all of this needs of the machine
 
 python_is_whole() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }

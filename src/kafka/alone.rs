@@ -31,6 +31,10 @@ pub(super) type Held = (Option<i64>, Beside);
 /// The same for each partition that was asked for, or why it cannot be told.
 pub(super) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
 
+/// Under which name the offset of a partition is claimed that somebody else has set: the
+/// journal knows. Every try must claim under the same name until the journal has heard of it.
+pub type Names = Box<dyn Fn(&TopicPartition, i64) -> u64 + Send>;
+
 /// What the thread asks of a client. Each call is one try; pauses are the thread's.
 /// A fault of the whole is the call's own error: `Wait` or `Never`.
 pub(super) trait Group: Send {
@@ -56,18 +60,29 @@ impl Alone {
     ///
     /// # Errors
     /// `Wait`: no thread can be had.
-    pub fn new(cluster: Cluster, group: &str, topics: &[String], storage: Storage) -> Result<Self, Fault> {
+    pub fn new(
+        cluster: Cluster,
+        group: &str,
+        topics: &[String],
+        storage: Storage,
+        names: Names,
+    ) -> Result<Self, Fault> {
         let client: Box<dyn Group> = match storage {
             Storage::Kafka => Box::new(OwnGroup::new(&cluster, group)),
             Storage::ZooKeeper => Box::new(CrateGroup::new(cluster, group)),
         };
-        Self::over(client, topics, Pace::default())
+        Self::over(client, topics, names, Pace::default())
     }
 
-    pub(super) fn over(client: Box<dyn Group>, topics: &[String], pace: Pace) -> Result<Self, Fault> {
+    pub(super) fn over(
+        client: Box<dyn Group>,
+        topics: &[String],
+        names: Names,
+        pace: Pace,
+    ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
         let (to_tell, events) = unbounded();
-        let thread = Thread::new(client, topics, pace, to_commit, to_tell);
+        let thread = Thread::new(client, topics, names, pace, to_commit, to_tell);
         threads::spawn("kafka-group", move || thread.run())
             .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, committing: None })

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::alone::{Group, Held};
+use super::alone::{Group, Held, Names};
 use super::{Assigned, PlaceEvent};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::host;
 use crate::record::{Beside, Commit, Token, TopicPartition};
 
 /// How often what is done.
@@ -39,6 +38,7 @@ impl Default for Pace {
 pub(super) struct Thread {
     client: Box<dyn Group>,
     topics: Vec<String>,
+    names: Names,
     pace: Pace,
     /// Closes when the owner has no more use for this thread.
     orders: Receiver<Vec<Commit>>,
@@ -75,6 +75,7 @@ impl Thread {
     pub(super) fn new(
         client: Box<dyn Group>,
         topics: &[String],
+        names: Names,
         pace: Pace,
         orders: Receiver<Vec<Commit>>,
         events: Sender<Result<PlaceEvent, Fault>>,
@@ -82,6 +83,7 @@ impl Thread {
         Self {
             client,
             topics: topics.to_vec(),
+            names,
             pace,
             orders,
             events,
@@ -222,9 +224,7 @@ impl Thread {
         for (partition, (committed, beside)) in held.iter_mut() {
             let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
             if Token::naming(offset, text).is_none() {
-                let epoch =
-                    host::random().map_err(|error| Fault::Wait(format!("no random name: {error}")))?;
-                *text = Token::claim(u64::from_be_bytes(epoch), offset).to_string();
+                *text = Token::claim((self.names)(partition, offset), offset).to_string();
                 claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
             }
         }

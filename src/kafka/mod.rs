@@ -29,7 +29,7 @@ use crate::record::{Beside, Commit, Record, TopicPartition};
 use native::frame::Frame;
 use native::records::{self, Aborted};
 
-pub use alone::{Alone, Storage};
+pub use alone::{Alone, Names, Storage};
 pub use auto::{Auto as AutoFetch, Client};
 pub use native::records::{Broken, Decoded, Scratch};
 

@@ -103,7 +103,8 @@ fn group(partitions: i32) -> Told {
 }
 
 fn over(told: &Told, pace: Pace) -> Alone {
-    Alone::over(Box::new(told.clone()), &["t".to_owned()], pace).unwrap()
+    let name = Box::new(|_: &TopicPartition, offset| offset as u64 + 1);
+    Alone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
 /// The next event that `wanted` makes something of.

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::before::{Before, Finding};
 use super::disk::{Disk, Handle, How, Kind, directory_of};
 use super::journal::{CHECKED, FileId, Mark, Range, Session};
 use super::state::State;
@@ -36,35 +37,35 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Opened> {
 
 /// Compares the file with the journal: adopts, cuts a torn rest, and returns the
 /// file as it is to be appended to. `state` then holds what has landed, with a mark at the
-/// file's end that is to be written to the journal. `boot` is the kernel's boot id.
+/// file's end that is to be written to the journal. Of the two boot ids the first is to be
+/// compared with that of the last session, the second is the kernel's.
 pub(super) fn adopt(
     disk: &dyn Disk,
     path: &Path,
     state: &mut State,
-    boot: Option<u128>,
+    (boot, this_boot): (Option<u128>, Option<u128>),
+    before: &mut Before,
 ) -> io::Result<Opened> {
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(path))?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
-            adopt_file(path, &mut opened, &mark, state, boot)?;
+            adopt_file(path, &mut opened, &mark, state, boot, before)?;
         } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
-            log::info!("{}: was moved to {} meanwhile", path.display(), moved.display());
-            adopt_file(&moved, &mut file, &mark, state, boot)?;
+            before.info(path, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
+            adopt_file(&moved, &mut file, &mark, state, boot, before)?;
             file.file.sync()?;
         } else {
-            log::warn!(
-                "{}: is another file than the journal's and that one is not beside it; positions are kept",
-                path.display()
-            );
+            let text = "is another file than the journal's and that one is not beside it; positions are kept";
+            before.warn(path, Finding::NotBeside, text);
         }
     }
     state.recent.clear();
-    end_torn_line(path, &mut opened)?;
+    end_torn_line(path, &mut opened, before)?;
     // What was adopted may be in the page cache only, and the mark says durable.
     opened.file.sync()?;
     // An unknown boot is never the same one.
-    state.session = Some(Session { boot: boot.unwrap_or_default(), closed: false });
+    state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
     let before = crc32fast::hash(&opened.tail);
     let sequence = state.next_sequence() - 1;
     state.mark = Some(Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() });
@@ -77,18 +78,19 @@ fn adopt_file(
     mark: &Mark,
     state: &mut State,
     boot: Option<u128>,
+    before: &mut Before,
 ) -> io::Result<()> {
-    let shown = path.display();
     if opened.end < mark.end {
-        log::warn!(
-            "{shown}: {} bytes long where the journal knows {}: somebody shortened it; positions are kept",
-            opened.end,
-            mark.end
+        let text = format!(
+            "{} bytes long where the journal knows {}: somebody shortened it; positions are kept",
+            opened.end, mark.end
         );
+        before.warn(path, Finding::Shortened, &text);
         return Ok(());
     }
     if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
-        log::warn!("{shown}: is not what the journal knows: somebody changed it; positions are kept");
+        let text = "is not what the journal knows: somebody changed it; positions are kept";
+        before.warn(path, Finding::Changed, text);
         return Ok(());
     }
     let ranges: Vec<_> = state.recent.drain(..).collect();
@@ -118,31 +120,34 @@ fn adopt_file(
         adopted += 1;
     }
     if adopted > 0 || !ranges.is_empty() {
-        log::info!("{shown}: adopted {adopted} of {} unsettled writes", ranges.len());
+        let text = format!("adopted {adopted} of {} unsettled writes", ranges.len());
+        before.info(path, Finding::Adopted, &text);
     }
     if let Some(mark) = &mut state.mark {
         mark.sequence = sequence;
     }
     if opened.end > end && opened.end <= reach {
-        log::warn!(
-            "{shown}: cut {} bytes of a write that did not complete; its records come again",
+        let text = format!(
+            "cut {} bytes of a write that did not complete; its records come again",
             opened.end - end
         );
+        before.warn(path, Finding::Cut, &text);
         opened.file.set_len(end)?;
         opened.end = end;
     } else if opened.end > end {
-        log::warn!("{shown}: {} bytes are somebody else's and stay", opened.end - end);
+        let text = format!("{} bytes are somebody else's and stay", opened.end - end);
+        before.warn(path, Finding::SomebodyElses, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
 }
 
 /// A last line without a newline, which is not ours, gets one: lines must not run together.
-fn end_torn_line(path: &Path, opened: &mut Opened) -> io::Result<()> {
+fn end_torn_line(path: &Path, opened: &mut Opened, before: &mut Before) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
-    log::warn!("{}: its last line has no end; a newline is added", path.display());
+    before.warn(path, Finding::NoEnd, "its last line has no end; a newline is added");
     opened.file.append_all(b"\n")?;
     opened.end += 1;
     opened.tail = tail(&opened.file, opened.end)?;

@@ -18,7 +18,7 @@ use super::journal::Entry;
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The format's version; another one is refused, not guessed at.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: u64 = 64;
 const FRAME: usize = 8;
 /// The least size of a half, in bytes.
@@ -35,8 +35,9 @@ pub(super) enum Found {
     Unreadable(String),
     /// A journal of a later version.
     Later(u16),
-    /// A journal and its entries, as far as they are whole.
-    Journal(Area, Vec<Entry>),
+    /// A journal and its entries, as far as they are whole. `whole` false: the disk did not
+    /// take all that was written, so that entries may be missing.
+    Journal { area: Area, entries: Vec<Entry>, whole: bool },
 }
 
 /// The journal's file, open for appending.
@@ -100,11 +101,16 @@ impl Area {
 
     /// Reads what stands at `path`.
     pub(super) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
-        let file = match disk.open(path, How::Existing) {
+        let mut file = match disk.open(path, How::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(error) => return Err(error),
         };
+        // If pages could not be written back and nobody has heard of it, this is told now.
+        let whole = file.sync().is_ok();
+        if !whole {
+            file = disk.open(path, How::Existing)?;
+        }
         let Some(bytes) = read_all(&*file, LARGEST)? else {
             return Ok(Found::Unreadable(format!("more than {LARGEST} bytes are too many for a journal")));
         };
@@ -132,7 +138,7 @@ impl Area {
             identity: header.identity,
             at: end,
         };
-        Ok(Found::Journal(area, entries))
+        Ok(Found::Journal { area, entries, whole })
     }
 
     /// The random name that this journal was given when it was created.
@@ -140,9 +146,14 @@ impl Area {
         self.identity
     }
 
+    /// Another name, from the next rewrite on.
+    pub(super) fn rename(&mut self, identity: u128) {
+        self.identity = identity;
+    }
+
     /// The file, to be synced by whoever settles.
     pub(super) fn file(&self) -> Handle {
-        Arc::clone(&self.file)
+        self.file.clone()
     }
 
     /// Appends one entry. After an error nothing has been appended.

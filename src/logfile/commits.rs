@@ -12,8 +12,9 @@ pub(super) struct Commits {
     acknowledged: HashMap<u32, i64>,
     /// The same, as far as this run's own commits were acknowledged with it.
     own: HashMap<u32, i64>,
-    /// What it may still hold with a claim of the present history.
-    claimed: HashMap<u32, i64>,
+    /// Partitions of which the group is known to hold a token of the present history, be it
+    /// another journal's or a claim.
+    named: HashSet<u32>,
     /// Handed out last: the value and its history.
     ordered: HashMap<u32, (i64, u64)>,
     /// Whether what was handed out is still unanswered.
@@ -42,9 +43,14 @@ impl Commits {
         self.acknowledged.insert(index, value);
     }
 
-    /// The group holds this value with a claim of the present history.
-    pub(super) fn claimed(&mut self, index: u32, value: i64) {
-        self.claimed.insert(index, value);
+    /// The group holds a token of the present history.
+    pub(super) fn named(&mut self, index: u32) {
+        self.named.insert(index);
+    }
+
+    /// Whether it is known to.
+    pub(super) fn is_named(&self, index: u32) -> bool {
+        self.named.contains(&index)
     }
 
     /// Whether the group is not known to hold this value.
@@ -69,7 +75,7 @@ impl Commits {
         if !matches!(self.ordered.get(&index), Some((ordered, of)) if *ordered == value && *of != epoch) {
             self.acknowledged.insert(index, value);
             self.own.insert(index, value);
-            self.claimed.remove(&index);
+            self.named.insert(index);
         }
     }
 
@@ -78,7 +84,8 @@ impl Commits {
     pub(super) fn leave(&mut self, index: u32) -> Vec<i64> {
         self.own.remove(&index);
         let under_way = self.ordered.get(&index).map(|(value, _)| *value);
-        let held = self.claimed.remove(&index).or(self.acknowledged.remove(&index));
+        self.named.remove(&index);
+        let held = self.acknowledged.remove(&index);
         held.into_iter().chain(under_way).collect()
     }
 }

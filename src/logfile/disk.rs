@@ -5,14 +5,64 @@
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::journal::FileId;
 
 /// An open file, shared by those who write and those who sync.
-pub(super) type Handle = Arc<dyn Opened>;
+#[derive(Debug, Clone)]
+pub(super) struct Handle {
+    file: Arc<dyn Opened>,
+    /// A sync has failed.
+    failed: Arc<Mutex<bool>>,
+}
+
+impl Handle {
+    pub(super) fn new(file: impl Opened + 'static) -> Self {
+        Self { file: Arc::new(file), failed: Arc::default() }
+    }
+
+    /// Makes what was written durable.
+    ///
+    /// The kernel tells a failed write-back once, to whoever syncs next, and then holds the
+    /// pages for clean that never reached the disk. Several sync the same file here: after
+    /// one of them was told, none may believe that it succeeded. So a handle whose sync
+    /// failed stays so, and what the disk really holds is found out by opening it anew.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        // Held meanwhile, or another's could succeed before the failure is noted.
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *failed {
+            return Err(io::Error::other("a sync has failed before"));
+        }
+        let synced = self.file.sync();
+        #[cfg(test)]
+        let synced = if TRY_AGAIN.get() { synced.or_else(|_| self.file.sync()) } else { synced };
+        *failed = synced.is_err();
+        synced
+    }
+
+    /// Whether a sync has failed, so that no later one will succeed.
+    pub(super) fn has_failed(&self) -> bool {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Lets a test see that it notices when a failed sync is tried again.
+    pub(super) static TRY_AGAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+impl Deref for Handle {
+    type Target = dyn Opened;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.file
+    }
+}
 
 /// How a file is opened; always for reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +113,7 @@ pub(super) trait Opened: Debug + Send + Sync {
     fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Only for [`Handle::sync`].
     fn sync(&self) -> io::Result<()>;
     /// Has what follows read from the disk itself, as far as the kernel obliges.
     fn forget_cached(&self, from: u64);
@@ -121,7 +172,7 @@ impl Disk for Real {
         };
         // Opening a FIFO would wait for a reader; the kind is looked at by the caller.
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        Ok(Arc::new(options.open(path)?))
+        Ok(Handle::new(options.open(path)?))
     }
 
     fn look(&self, path: &Path) -> io::Result<Look> {
@@ -187,6 +238,18 @@ impl Opened for File {
         if let Err(error) = rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed) {
             log::debug!("cached pages cannot be dropped: {error}");
         }
+    }
+}
+
+/// The name of the mount that a directory is in, which no later one has; 0 where the kernel
+/// does not tell (before 6.8).
+pub(super) fn mount(directory: &Path) -> u64 {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    // STATX_MNT_ID_UNIQUE: the number without it is given again.
+    const UNIQUE: u32 = 0x4000;
+    match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
+        Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
+        _ => 0,
     }
 }
 

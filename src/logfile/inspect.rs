@@ -9,6 +9,7 @@ use super::disk::{Disk, Real};
 use super::journal::Entry;
 use super::lock::Lock;
 use super::state::State;
+use crate::host;
 
 /// One line for each entry of the half in force, oldest first, and what they add up to.
 ///
@@ -46,6 +47,9 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     let mut state = State::replay(entries);
     let count = state.partitions.len();
     state.forget_partitions();
+    // By another name: its own tokens are to be followed like anybody's.
+    let name = host::random().map_err(|error| format!("no random name: {error}"))?;
+    area.rename(u128::from_be_bytes(name));
     area.rewrite(&state.snapshot(), None).map_err(|error| format!("{}: {error}", log_file.display()))?;
     Ok(count)
 }
@@ -55,7 +59,7 @@ fn read(log_file: &Path) -> Result<(Area, Vec<Entry>), String> {
     let shown = at.display();
     let disk: Arc<dyn Disk> = Arc::new(Real);
     match Area::read(&disk, &at) {
-        Ok(Found::Journal(area, entries)) => Ok((area, entries)),
+        Ok(Found::Journal { area, entries, .. }) => Ok((area, entries)),
         Ok(Found::Missing) => Err(format!("{shown}: there is none")),
         Ok(Found::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(Found::Later(version)) => {
@@ -68,12 +72,13 @@ fn read(log_file: &Path) -> Result<(Area, Vec<Entry>), String> {
 fn line(entry: &Entry) -> String {
     match entry {
         Entry::Partition(number, state) => format!(
-            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}",
+            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, left {}",
             state.partition,
             state.position,
             state.epoch,
             state.landmarks.iter().map(|mark| mark.offset.to_string()).collect::<Vec<_>>().join(" "),
             state.committed,
+            state.left.iter().map(|epoch| format!("{epoch:016x}")).collect::<Vec<_>>().join(" "),
         ),
         Entry::Range(range) => format!(
             "range {}: bytes {} to {} of file {}:{}, crc {:08x}, positions {}",

@@ -70,6 +70,7 @@ impl Ledger {
             position: state.position,
             epoch: state.epoch,
             committed: &state.committed,
+            left: &state.left,
         });
         let start = resume::decide(inner.area.identity(), facts, committed, metadata);
         log::debug!("{partition}: committed {committed:?}, journal {facts:?}: {start:?}");
@@ -80,6 +81,13 @@ impl Ledger {
                 "{partition}: the group's offset {committed:?} is one that this journal committed and does not \
                  know of: an older copy of it was put back, or the commit came late; going on where the journal is"
             ),
+            Start::NeverKnew(epoch) => {
+                log::warn!(
+                    "{partition}: the group's offset {committed:?} is one that this journal committed, and it does \
+                     not know the partition: an older copy of it was put back; going to the first record"
+                );
+                inner.place(partition, 0, epoch, Vec::new())?;
+            }
             Start::Follow(position, epoch) => {
                 inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
@@ -99,7 +107,7 @@ impl Ledger {
             }
         }
         if let Some(committed) = committed {
-            inner.remember(partition, committed, metadata)?;
+            inner.remember(partition, committed, metadata, start == Start::JournalWentBack)?;
         }
         Ok(inner.begin(partition))
     }
@@ -114,6 +122,26 @@ impl Ledger {
         inner.place(partition, position, random_epoch()?, Vec::new())?;
         inner.begin(partition);
         Ok(())
+    }
+
+    /// The name under which an offset of the group that somebody else has set is to be
+    /// claimed, see [`resume::claim_name`].
+    pub fn claim_name(&self, partition: &TopicPartition, offset: i64) -> u64 {
+        let inner = self.lock();
+        let epoch = inner.state.find(partition).map(|(_, state)| state.epoch);
+        resume::claim_name(inner.area.identity(), epoch, offset)
+    }
+
+    /// Whether the group is known to hold a token of the history that the partition is in.
+    ///
+    /// Where several journals share a group, nothing may be appended before: if this one
+    /// died, the others would follow the offset of another history past what it has
+    /// written, or write it once more (simulated: 6 to 7 of 100 histories go wrong). A journal
+    /// that is alone in its group needs no such wait, since only it decides by what it wrote.
+    /// So the rule is for whoever lands records as a member of a group to keep.
+    pub fn is_agreed(&self, partition: &TopicPartition) -> bool {
+        let inner = self.lock();
+        inner.state.find(partition).is_some_and(|(index, _)| inner.commits.is_named(index))
     }
 
     /// The partition's number and the next offset to land, if it is assigned.
@@ -181,6 +209,12 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a sync of the journal has failed: what it holds must be looked up by opening
+    /// it anew.
+    pub fn has_failed(&self) -> bool {
+        self.lock().area.file().has_failed()
     }
 
     pub(super) fn next_sequence(&self) -> u64 {

@@ -4,6 +4,7 @@
 mod adopt;
 mod archive;
 mod area;
+mod before;
 mod commits;
 #[cfg(test)]
 mod crash;
@@ -25,6 +26,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use before::Before;
 pub use journal::{Change, Landmark};
 pub use ledger::{Ledger, Resumed, Settled};
 pub use lock::{Asked, Lock, ask_to_reopen};
@@ -63,20 +65,27 @@ pub struct LogFile {
 /// Locks, reads the journal, adopts what the file holds of it, and opens both ends.
 ///
 /// `sync` false leaves out every sync but those at the start: a kill still loses
-/// nothing, a loss of power may.
+/// nothing, a loss of power may. What is found is logged unless it was said before.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(path: &Path, sync: bool, rotation: &Rotation) -> Result<LogFile, OpenError> {
+pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -> Result<LogFile, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk::Real);
     check_path(&*disk, path)?;
     let lock = Lock::take(path)?;
-    let (mut writer, settler, ledger) = open_with(&disk, path, sync, area::HALF, host::boot_id(), rotation)?;
+    let (mut writer, settler, ledger) =
+        open_with(&disk, path, sync, area::HALF, era(path), rotation, before)?;
     if rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
         writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| sort(path, &error))?);
     }
     Ok(LogFile { writer, settler, ledger, lock })
+}
+
+/// What was written and not synced lives as long as this boot and this mount of the file
+/// system, whose pages go with it: unmounted because it failed is as if the power had gone.
+fn era(path: &Path) -> Option<u128> {
+    host::boot_id().map(|boot| boot ^ u128::from(disk::mount(directory_of(path))))
 }
 
 /// All but the lock, which only the disk of this machine has.
@@ -85,12 +94,18 @@ fn open_with(
     path: &Path,
     sync: bool,
     half: u64,
-    boot: Option<u128>,
+    mut boot: Option<u128>,
     rotation: &Rotation,
+    before: &mut Before,
 ) -> Result<(Writer, Settler, Ledger), OpenError> {
     let at = with_suffix(path, ".journal");
+    let this_boot = boot;
     let (mut state, area) = match Area::read(disk, &at).map_err(|error| sort(&at, &error))? {
-        Found::Journal(area, entries) => (State::replay(entries), Some(area)),
+        Found::Journal { area, entries, whole } => {
+            // What was written in this boot may be lost all the same.
+            boot = boot.filter(|_| whole && !before.sync_failed);
+            (State::replay(entries), Some(area))
+        }
         Found::Missing => (State::default(), None),
         Found::Unreadable(why) => {
             set_aside(&**disk, &at, &why)?;
@@ -103,9 +118,11 @@ fn open_with(
             )));
         }
     };
-    let opened = adopt::adopt(&**disk, path, &mut state, boot).map_err(|error| sort(path, &error))?;
+    let opened = adopt::adopt(&**disk, path, &mut state, (boot, this_boot), before)
+        .map_err(|error| sort(path, &error))?;
     let snapshot = state.snapshot();
     let area = start_journal(disk, &at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
+    before.sync_failed = false;
     let ledger = Ledger::new(area, state);
     let writer = Writer::new(Arc::clone(disk), path, ledger.clone(), opened, rotation.clone());
     Ok((writer, Settler { ledger: ledger.clone(), sync }, ledger))

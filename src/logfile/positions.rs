@@ -53,19 +53,22 @@ impl Positions {
     ) -> io::Result<()> {
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {
+                let left = known.epoch;
                 let mut known = PartitionState { position, epoch, landmarks, ..known.clone() };
-                for value in self.commits.leave(index) {
-                    keep(&mut known.committed, value);
+                if left != epoch {
+                    keep(&mut known.left, left);
+                }
+                let values = self.commits.leave(index);
+                if !self.commits.bears(partition) {
+                    values.into_iter().for_each(|value| keep(&mut known.committed, value));
                 }
                 (index, known)
             }
             None => {
                 let partition = partition.clone();
-                let committed = Vec::new();
-                (
-                    self.state.free_number(),
-                    PartitionState { partition, position, epoch, landmarks, committed },
-                )
+                let (committed, left) = (Vec::new(), Vec::new());
+                let state = PartitionState { partition, position, epoch, landmarks, committed, left };
+                (self.state.free_number(), state)
             }
         };
         self.write(Entry::Partition(index, state))?;
@@ -81,9 +84,10 @@ impl Positions {
         partition: &TopicPartition,
         value: i64,
         metadata: &str,
+        went_back: bool,
     ) -> io::Result<()> {
         let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
-        let mut kept = state.committed.clone();
+        let (mut kept, mut left) = (state.committed.clone(), state.left.clone());
         let held = match Token::naming(value, metadata) {
             _ if !self.commits.bears(partition) => {
                 keep(&mut kept, value);
@@ -91,21 +95,27 @@ impl Positions {
             }
             Some(token) if token.epoch == state.epoch => {
                 kept.clear();
-                // A claim is replaced by our own token at once; until then it is what the
-                // group holds, should this history be left.
-                if token.is_claim() {
-                    self.commits.claimed(index, value);
+                if !went_back {
+                    self.commits.named(index);
                 }
+                // A claim is replaced by our own token at once.
                 !token.is_claim()
             }
-            Some(_) => false,
+            Some(token) => {
+                // A claim of what this journal committed itself: known again if it comes late.
+                if token.is_claim() {
+                    keep(&mut left, token.epoch);
+                }
+                false
+            }
             None => {
                 kept = vec![value];
                 false
             }
         };
-        if kept != state.committed {
-            self.write(Entry::Partition(index, PartitionState { committed: kept, ..state.clone() }))?;
+        if (&kept, &left) != (&state.committed, &state.left) {
+            let state = PartitionState { committed: kept, left, ..state.clone() };
+            self.write(Entry::Partition(index, state))?;
         }
         if held {
             self.commits.holds(index, value);
@@ -198,8 +208,8 @@ impl Positions {
     }
 }
 
-/// Adds a value to a short list, as its newest.
-fn keep(list: &mut Vec<i64>, value: i64) {
+/// Adds to a short list, as its newest.
+fn keep<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() != Some(&value) {
         list.retain(|known| *known != value);
         push_kept(list, value);

@@ -133,8 +133,14 @@ mod tests {
 
     fn partition(index: u32, position: i64) -> Entry {
         let partition = TopicPartition::new("t", index as i32);
-        let state =
-            PartitionState { partition, position, epoch: 1, landmarks: Vec::new(), committed: Vec::new() };
+        let state = PartitionState {
+            partition,
+            position,
+            epoch: 1,
+            landmarks: Vec::new(),
+            committed: Vec::new(),
+            left: Vec::new(),
+        };
         Entry::Partition(index, state)
     }
 

@@ -72,6 +72,13 @@ pub struct Checkpoint {
     mark: Mark,
 }
 
+impl Checkpoint {
+    /// Whether it makes any bytes of the log file durable.
+    pub fn has_bytes(&self) -> bool {
+        self.written
+    }
+}
+
 /// The end that syncs, in a thread of its own.
 #[derive(Debug)]
 pub struct Settler {
@@ -116,7 +123,7 @@ impl Writer {
         if self.pending.is_none() {
             self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
             self.check_path()?;
-            self.announce(pieces, changes).map_err(AppendError::Wait)?;
+            self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
         }
         self.write_rest(pieces).map_err(AppendError::Wait)?;
         let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
@@ -187,7 +194,7 @@ impl Writer {
     pub fn checkpoint(&mut self) -> Checkpoint {
         self.landed = false;
         let written = std::mem::take(&mut self.unsettled) > 0;
-        Checkpoint { file: Arc::clone(&self.file), written, mark: self.mark() }
+        Checkpoint { file: self.file.clone(), written, mark: self.mark() }
     }
 
     fn mark(&self) -> Mark {
@@ -269,6 +276,11 @@ impl Writer {
         self.ledger.announce(&range)?;
         self.pending = Some(Pending { range, written: 0 });
         Ok(())
+    }
+
+    /// An entry can be refused because the journal had to be rewritten, and that synced.
+    fn of_journal(&self, error: io::Error) -> AppendError {
+        if self.ledger.has_failed() { AppendError::Rebuild(error) } else { AppendError::Wait(error) }
     }
 
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> io::Result<()> {

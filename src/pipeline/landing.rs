@@ -15,7 +15,7 @@ use super::pool::Finished;
 use super::{Limits, Settle, Sink};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::report::Outage;
+use crate::report::Stage;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often a sink that gets nothing is given the chance to do what is due.
@@ -59,7 +59,6 @@ pub(super) struct Landing<K: Sink> {
     ready: VecDeque<K::Outcome>,
     /// Bytes of what is in `ready`, given back when it is empty.
     ready_bytes: u64,
-    outage: Outage,
     backoff: Backoff,
     retry_at: Option<Instant>,
     /// Whether a checkpoint is with the settle thread.
@@ -80,7 +79,6 @@ impl<K: Sink> Landing<K> {
         notes: Sender<K::Note>,
         run: Arc<Run>,
     ) -> Self {
-        let outage = Outage::new(run.name.clone());
         Self {
             sink,
             limits,
@@ -92,7 +90,6 @@ impl<K: Sink> Landing<K> {
             inflight: Inflight::new(),
             ready: VecDeque::new(),
             ready_bytes: 0,
-            outage,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             retry_at: None,
             settling: false,
@@ -197,12 +194,12 @@ impl<K: Sink> Landing<K> {
                 self.budget.give_back(std::mem::take(&mut self.ready_bytes));
                 self.retry_at = None;
                 self.backoff.reset();
-                self.outage.up("written again");
+                self.run.counters.standing.up(Stage::Landing, "written again");
                 self.refuse(false);
             }
             Err(fault @ (Fault::Wait(_) | Fault::Told)) => {
                 if let Fault::Wait(why) = fault {
-                    self.outage.down(&why);
+                    self.run.counters.standing.down(Stage::Landing, &why);
                 }
                 self.refuse(true);
                 self.retry_at = Some(Instant::now() + self.backoff.pause());

@@ -152,7 +152,7 @@ struct Running {
 fn start(world: World, lanes: u32, each: u64) -> Running {
     let world = Arc::new(world);
     let (handle, stop) = shutdown::pair();
-    let counters = Counters::shared(Shown::Records);
+    let counters = Counters::shared("test", Shown::Records);
     let limits = Limits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
     let (parts_world, run_counters) = (Arc::clone(&world), Arc::clone(&counters));
     let thread = crate::threads::spawn("run", move || {
@@ -329,7 +329,7 @@ impl<const LEAVES: bool> Worker for Doer<LEAVES> {
 
 fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running {
     let (handle, stop) = shutdown::pair();
-    let counters = Counters::shared(Shown::Items);
+    let counters = Counters::shared("test", Shown::Items);
     let limits = Limits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
     let (worker_world, source_world, run_counters) =
         (Arc::clone(world), Arc::clone(world), Arc::clone(&counters));

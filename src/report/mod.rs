@@ -2,8 +2,10 @@
 //! made of them, and outages logged once going down and once coming back.
 
 mod outage;
+mod standing;
 
 pub use outage::Outage;
+pub use standing::{Stage, Standing};
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub enum Shown {
 pub struct Counters {
     shown: Shown,
     started: Instant,
+    /// Whether the job gets on.
+    pub standing: Standing,
     /// Records landed, keys pushed or items done since the start.
     pub done: AtomicU64,
     /// Bytes of lines landed since the start.
@@ -36,10 +40,20 @@ pub struct Counters {
     pub lag: AtomicU64,
     /// What was gone at the source before it could be read, or was heard and found no room.
     pub lost: AtomicU64,
+    /// What was heard and found no room, and is to be found again.
+    pub overflowed: AtomicU64,
+    /// Keys that had died unheard and were found.
+    pub found: AtomicU64,
+    /// The worst lateness of the last minute or two, in microseconds.
+    pub late: AtomicU64,
+    /// Whether another pandad does the work.
+    pub standby: AtomicBool,
     /// Outcomes refused for continuity and fetched again.
     pub dropped: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,
+    /// Items whose users came back and were left alone.
+    pub came_back: AtomicU64,
     /// Items taken over from a pandad that died.
     pub taken_over: AtomicU64,
     /// Panics contained in a worker.
@@ -51,18 +65,24 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counters at zero, to be shared by the stages of one job.
-    pub fn shared(shown: Shown) -> Arc<Self> {
+    /// Counters at zero, to be shared by the stages of the job of this name.
+    pub fn shared(name: &str, shown: Shown) -> Arc<Self> {
         Arc::new(Self {
             shown,
             started: Instant::now(),
+            standing: Standing::new(name),
             done: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             fields: AtomicU64::new(0),
             lag: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            found: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            standby: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            came_back: AtomicU64::new(0),
             taken_over: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             disk_refuses: AtomicBool::new(false),
@@ -101,13 +121,20 @@ impl fmt::Display for Counters {
                 self.oldest_unsettled_ms(),
                 if self.disk_refuses.load(Relaxed) { "refuses writes" } else { "ok" },
             )?,
-            Shown::Keys => write!(f, "keys {done}, waiting {lag}")?,
+            Shown::Keys => {
+                let late = self.late.load(Relaxed) as f64 / 1000.0;
+                let standby = if self.standby.load(Relaxed) { ", standby" } else { "" };
+                write!(f, "keys {done}, waiting {lag}, late {late:.1} ms{standby}")?;
+            }
             Shown::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
         }
         for (name, counter) in [
             ("lost", &self.lost),
+            ("overflowed", &self.overflowed),
+            ("found", &self.found),
             ("fetched again", &self.dropped),
             ("dead", &self.dead),
+            ("came back", &self.came_back),
             ("taken over", &self.taken_over),
             ("panics", &self.panics),
         ] {
@@ -126,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_state_line_names_every_figure() {
-        let counters = Counters::shared(Shown::Records);
+        let counters = Counters::shared("test", Shown::Records);
         counters.done.store(7, Relaxed);
         counters.lost.store(2, Relaxed);
         counters.set_oldest_unsettled(Some(Instant::now()));
@@ -135,7 +162,7 @@ mod tests {
         assert!(line.ends_with("disk ok, lost 2"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
-        let counters = Counters::shared(Shown::Items);
+        let counters = Counters::shared("test", Shown::Items);
         counters.dead.store(3, Relaxed);
         assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3");
     }

@@ -35,6 +35,11 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
+    /// TERM: it takes its leave.
+    pub fn stop(&self, number: usize) {
+        self.on("stop", number);
+    }
+
     /// KILL, as when its machine dies.
     pub fn kill(&self, number: usize) {
         self.on("kill", number);
@@ -50,7 +55,7 @@ impl Cluster {
         self.on("resume", number);
     }
 
-    /// It is up again after [`Self::kill`].
+    /// It is up again after [`Self::kill`] or [`Self::stop`].
     pub fn start(&self, number: usize) {
         self.on("start", number);
     }
@@ -95,11 +100,6 @@ impl Cluster {
         let file = self.state.join(format!("kafka-{}/{number}/server.properties", self.version));
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(file, format!("{text}{lines}\n")).unwrap();
-    }
-
-    /// It ends in good order.
-    pub fn stop(&self, number: usize) {
-        self.on("stop", number);
     }
 
     #[track_caller]

@@ -2,8 +2,8 @@
 //! its own, signals, its log, its exit status and what /proc says of it. When a
 //! test fails, all of that is printed.
 
-use super::redis::{Redis, shown};
 use super::content::By;
+use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store, binary};
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
@@ -183,6 +183,13 @@ impl Daemon {
     /// Flags before the .inv.
     pub fn flags(mut self, flags: &[&str]) -> Daemon {
         self.arguments = flags.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Runs this job alone, though the .inv may ask for more.
+    pub fn only(mut self, job: &str) -> Daemon {
+        self.arguments = vec!["--only".to_string(), job.to_string()];
+        self.running.retain(|running| running.starts_with(job));
         self
     }
 

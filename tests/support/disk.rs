@@ -1,11 +1,13 @@
-//! A small disk of the test's own: a tmpfs in a mount namespace of its own, so
-//! that it needs no root where user namespaces are allowed, is seen by the
-//! daemon alone, and is gone with the process that holds it.
+//! Disks of a test's own, which can be full, fail, be over quota and be read-only: each in
+//! a mount namespace of its own, so that it is seen by the daemon alone and is gone with
+//! the process that holds it. A tmpfs needs no root where user namespaces are allowed; a
+//! file system on a loop device needs root, and is told to be missing where there is none.
 
+use super::wait;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub struct Disk {
@@ -14,29 +16,80 @@ pub struct Disk {
     pub inside: PathBuf,
     /// The same directory as the test sees it.
     pub outside: PathBuf,
+    /// Where somebody else's file takes the room away.
+    filler: PathBuf,
     root: bool,
+}
+
+/// What a file system does when its device fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ext4 {
+    /// It has a journal, and makes itself read-only.
+    Journalled,
+    /// It goes on.
+    Plain,
 }
 
 impl Disk {
     /// Mounts `megabytes` on a directory.
-    pub fn mount(at: &std::path::Path, megabytes: u32) -> Disk {
-        std::fs::create_dir_all(at).unwrap();
-        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    pub fn mount(at: &Path, megabytes: u32) -> Disk {
         let mount = format!("mount -t tmpfs -o size={megabytes}m pandad-tests '{}'", at.display());
-        // It holds the namespace until the test's end of the pipe closes, however the test ends.
+        Disk::hold(at, at, &mount).unwrap_or_else(|why| {
+            panic!("no tmpfs for the full disk: needs root, or user namespaces (unshare -rm): {why}")
+        })
+    }
+
+    /// An ext4 of `megabytes` on a loop device that has only `real` of them: when the
+    /// file under it takes no more, the device fails. Gives why, where that cannot be had.
+    pub fn ext4(at: &Path, (megabytes, real): (u32, u32), kind: Ext4) -> Result<Disk, String> {
+        let under = under(at);
+        let features = match kind {
+            Ext4::Journalled => "-J size=4",
+            Ext4::Plain => "-O ^has_journal",
+        };
+        let script = format!(
+            "{} && mkfs.ext4 -q -E nodiscard {features} {} && {}",
+            image_on(&under, megabytes, real),
+            image(at),
+            on_a_device(at, kind),
+        );
+        Disk::hold(at, &under, &script)
+    }
+
+    /// A btrfs with a quota of `megabytes` on what is in it.
+    pub fn with_quota(at: &Path, megabytes: u32) -> Result<Disk, String> {
+        let (under, shown) = (under(at), at.display());
+        let script = format!(
+            "{} && mkfs.btrfs -q {image} >/dev/null && mount -o loop {image} '{shown}' \
+             && btrfs quota enable '{shown}' && btrfs qgroup limit {megabytes}M '{shown}'",
+            image_on(&under, 300, 350),
+            image = image(at),
+        );
+        Disk::hold(at, &under, &script)
+    }
+
+    /// Whoever holds the namespace mounts, and waits until the test's end of the pipe closes,
+    /// however the test ends.
+    fn hold(at: &Path, filled: &Path, mount: &str) -> Result<Disk, String> {
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::create_dir_all(filled).unwrap();
+        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         let script = format!("{mount} && echo mounted && read -r rest");
         let mut command = Command::new("unshare");
         command.args(if root { &["-m"][..] } else { &["-r", "-m"] }).args(["sh", "-c", &script]);
+        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut holder = command.spawn().expect("unshare (util-linux) starts");
         let mut said = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
         if said != "mounted\n" {
             let noise = io::read_to_string(holder.stderr.take().unwrap()).unwrap();
-            panic!("no tmpfs for the full disk: needs root, or user namespaces (unshare -rm): {noise}");
+            holder.wait().unwrap();
+            return Err(noise.trim().replace('\n', " "));
         }
-        let outside = PathBuf::from(format!("/proc/{}/root{}", holder.id(), at.display()));
-        Disk { holder, inside: at.to_path_buf(), outside, root }
+        let outside = |path: &Path| PathBuf::from(format!("/proc/{}/root{}", holder.id(), path.display()));
+        let (outside, filler) = (outside(at), outside(filled).join("somebody-else"));
+        Ok(Disk { holder, inside: at.to_path_buf(), outside, filler, root })
     }
 
     /// What to put before a command that is to see this disk. It keeps its process id.
@@ -49,9 +102,40 @@ impl Disk {
         words
     }
 
-    /// Somebody else writes until nothing more fits.
+    /// A command of whoever looks after the disk; `@` stands for its directory.
+    #[track_caller]
+    pub fn run(&self, command: &str) {
+        let (ok, said) = self.try_run(command);
+        assert!(ok, "{command}: {said}");
+    }
+
+    fn try_run(&self, command: &str) -> (bool, String) {
+        let prefix = self.prefix();
+        let command = command.replace('@', self.inside.to_str().unwrap());
+        let mut shell = Command::new(&prefix[0]);
+        shell.args(&prefix[1..]).args(["sh", "-c", &command]);
+        let ran = shell.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+    }
+
+    /// Unmounted, repaired and mounted again, as after a device that failed.
+    #[track_caller]
+    pub fn mend(&self) {
+        let mut said = String::new();
+        let unmounted = wait::within(wait::seconds(20), || {
+            let (ok, why) = self.try_run("umount '@'");
+            said = why;
+            ok
+        });
+        assert!(unmounted, "{said}");
+        // 1: what was wrong is mended.
+        self.run(&format!("e2fsck -fy {} || [ $? -eq 1 ]", image(&self.inside)));
+        self.run(&on_a_device(&self.inside, Ext4::Journalled));
+    }
+
+    /// Somebody else writes until nothing more fits; under the device, where there is one.
     pub fn fill(&self) {
-        let mut file = File::create(self.outside.join("somebody-else")).unwrap();
+        let mut file = File::create(&self.filler).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
             let block = vec![b'x'; size];
             while file.write(&block).is_ok() {}
@@ -60,13 +144,48 @@ impl Disk {
 
     /// Somebody else goes away.
     pub fn free(&self) {
-        std::fs::remove_file(self.outside.join("somebody-else")).unwrap();
+        std::fs::remove_file(&self.filler).unwrap();
     }
+}
+
+fn under(at: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-under", at.display()))
+}
+
+fn image(at: &Path) -> String {
+    format!("'{}'", under(at).join("image").display())
+}
+
+/// Mounts the image by a loop device that is gone with the mount.
+///
+/// It gets a page at a time: of a longer write for which there is room in part, the driver
+/// says that it is done (Linux 6.18), and no fsync hears of what is missing.
+fn on_a_device(at: &Path, kind: Ext4) -> String {
+    let errors = match kind {
+        Ext4::Journalled => "remount-ro",
+        Ext4::Plain => "continue",
+    };
+    format!(
+        "dev=$(losetup -f --show {}) && echo 4 >/sys/block/${{dev#/dev/}}/queue/max_sectors_kb \
+         && mount -o errors={errors} $dev '{}' && losetup -d $dev",
+        image(at),
+        at.display()
+    )
+}
+
+/// A sparse file on a tmpfs.
+fn image_on(under: &Path, megabytes: u32, real: u32) -> String {
+    let under = under.display();
+    format!(
+        "mount -t tmpfs -o size={real}m pandad-tests '{under}' && truncate -s {megabytes}M '{under}/image'"
+    )
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
+        let _ = std::fs::remove_dir(&self.inside);
+        let _ = std::fs::remove_dir(under(&self.inside));
     }
 }

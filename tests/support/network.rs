@@ -137,7 +137,8 @@ impl Inner {
         let weather = self.weather.lock().unwrap().clone();
         let mut dice = self.dice.lock().unwrap();
         let possible = weather.0.iter().filter(|(fault, _)| among.contains(fault));
-        let fault = possible.into_iter().find(|(_, percent)| dice.u8(..100) < *percent).map(|(fault, _)| *fault);
+        let fault =
+            possible.into_iter().find(|(_, percent)| dice.u8(..100) < *percent).map(|(fault, _)| *fault);
         self.done.fetch_add(u64::from(fault.is_some()), Relaxed);
         fault
     }

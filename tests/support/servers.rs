@@ -127,7 +127,7 @@ impl Drop for Victim {
 }
 
 impl Kafka {
-    /// A cluster that only one test knows. It is asked for what needs no tool of its own.
+    /// One that scripts/test did not bring up and only one test knows.
     pub fn of_its_own(version: &str, address: &str) -> Kafka {
         let zookeeper = version < "3";
         Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper, state: None }
@@ -168,8 +168,7 @@ impl Kafka {
         let set = format!("kafka-{}", self.version);
         for (name, partitions, settings) in topics {
             let settings = settings.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap()));
-            let flags: Vec<String> =
-                settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
+            let flags: Vec<String> = settings.flat_map(|setting| ["--config".to_owned(), setting]).collect();
             let count = partitions.to_string();
             let mut words = vec!["topic", &set, "create", name, &count];
             words.extend(flags.iter().map(String::as_str));

@@ -18,9 +18,10 @@ use files::{Ledgers, OpenFile, Which};
 use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Alone, AutoFetch, Client, Cluster, Storage};
-use crate::logfile::{self, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
+use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
-use crate::report::{Counters, Shown};
+use crate::record::TopicPartition;
+use crate::report::{Counters, Shown, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
@@ -36,15 +37,21 @@ pub(super) struct KafkaToFile {
     counters: Arc<Counters>,
     /// Opened by `prepare`, for the first run.
     opened: Option<Vec<OpenFile>>,
+    /// What was said of the files since they were last well.
+    before: Before,
 }
 
 impl KafkaToFile {
     pub(super) fn new(section: Section, memory: u64, inv: String) -> Self {
-        Self { section, memory, inv, counters: Counters::shared(Shown::Records), opened: None }
+        let counters = Counters::shared(NAME, Shown::Records);
+        Self { section, memory, inv, counters, opened: None, before: Before::default() }
     }
 
     /// Every file, or why one of them could not be opened.
-    fn open(&self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
+    fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
+        if !self.counters.standing.is_down() {
+            self.before.say_again();
+        }
         let file = &self.section.log_file;
         let rotation = Rotation {
             size: file.rotate_size,
@@ -56,11 +63,12 @@ impl KafkaToFile {
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        let open = |path: PathBuf| match logfile::open(&path, file.sync == Sync::Always, &rotation) {
+        let (sync, paths) = (file.sync == Sync::Always, self.section.paths());
+        let open = |path: PathBuf| match logfile::open(&path, sync, &rotation, &mut self.before) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
         };
-        self.section.paths().into_iter().map(open).collect()
+        paths.into_iter().map(open).collect()
     }
 
     fn cluster(&self) -> Cluster {
@@ -81,13 +89,16 @@ impl KafkaToFile {
         }
     }
 
-    fn place(&self) -> Result<Alone, Fault> {
+    fn place(&self, which: Which, ledgers: Vec<Ledger>) -> Result<Alone, Fault> {
         let kafka = &self.section.kafka;
         let storage = match kafka.offsets {
             Offsets::Kafka => Storage::Kafka,
             Offsets::ZooKeeper => Storage::ZooKeeper,
         };
-        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage)
+        let name = move |partition: &TopicPartition, offset| {
+            ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
+        };
+        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage, Box::new(name))
     }
 }
 
@@ -104,7 +115,7 @@ impl Job for KafkaToFile {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
             // A full or failing disk is waited out by `run`.
-            Err((_, OpenError::Wait(_))) => {}
+            Err((_, OpenError::Wait(why))) => self.counters.standing.down(Stage::Opening, &why),
             Err((path, OpenError::Never(why))) => {
                 return Err(vec![ConfigFault {
                     file: self.inv.clone(),
@@ -123,10 +134,14 @@ impl Job for KafkaToFile {
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => self.open().map_err(|(_, error)| match error {
-                OpenError::Wait(why) => Fault::Wait(why),
+                OpenError::Wait(why) => {
+                    self.counters.standing.down(Stage::Opening, &why);
+                    Fault::Told
+                }
                 OpenError::Never(why) => Fault::Never(why),
             })?,
         };
+        self.counters.standing.up(Stage::Opening, "opened");
         let which = Which::new(if opened.len() > 1 { self.section.kafka.topics.clone() } else { Vec::new() });
         // Held until every thread of the run has ended.
         let _locks: Vec<Lock> = opened.iter().map(|file| file.log.lock.clone()).collect();
@@ -147,14 +162,14 @@ impl Job for KafkaToFile {
         let parts = Parts {
             source: source::Records::new(
                 Box::new(AutoFetch::new(self.cluster(), self.client())),
-                Box::new(self.place()?),
+                Box::new(self.place(which.clone(), ledgers.clone())?),
                 Ledgers::new(which.clone(), ledgers.clone()),
                 self.section.kafka.start,
                 counters(),
             ),
             build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
             sink: sink::Land { which, files, buffers, counters: counters(), stop: stop.clone() },
-            settle: sink::Sync { settlers },
+            settle: sink::Sync { settlers, counters: counters() },
         };
         let limits = Limits {
             workers: self.section.workers,
@@ -162,17 +177,18 @@ impl Job for KafkaToFile {
             settle_min: SETTLE_MIN,
             settle_max: self.section.log_file.settle,
         };
-        log::info!(
-            "{NAME}: running, {} into {}",
-            self.section.kafka.topics.join(", "),
-            self.section.log_file.path.display()
-        );
+        let (topics, path) = (self.section.kafka.topics.join(", "), self.section.log_file.path.display());
+        // A run that is tried again and again says so once.
+        let level = if self.counters.standing.is_down() { log::Level::Debug } else { log::Level::Info };
+        log::log!(level, "{NAME}: running, {topics} into {path}");
         let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
-        for ledger in ledgers {
+        for ledger in &ledgers {
             if let Err(error) = ledger.close() {
                 log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
             }
         }
+        self.before.sync_failed =
+            matches!(ended, Err(Fault::Rebuild(_))) || ledgers.iter().any(Ledger::has_failed);
         ended
     }
 }

@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
-use crate::report::Counters;
+use crate::report::{Counters, Stage};
 use crate::shutdown::Stop;
 
 /// Small outcomes are written together up to this many bytes.
@@ -171,6 +171,7 @@ impl pipeline::Sink for Land {
 /// The settle thread's part: the settlers, in the order of the files.
 pub(super) struct Sync {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl pipeline::Settle for Sync {
@@ -179,12 +180,17 @@ impl pipeline::Settle for Sync {
 
     fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Note, Fault> {
         let mut commits = Vec::new();
+        let mut bytes = false;
         for (number, checkpoint) in checkpoints {
             let Some((path, settler)) = self.settlers.get_mut(number) else { continue };
+            bytes |= checkpoint.has_bytes();
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
-                Err(error) => return Err(Fault::Wait(format!("cannot sync {}: {error}", path.display()))),
+                Err(error) => return Err(Fault::Rebuild(format!("cannot sync {}: {error}", path.display()))),
             }
+        }
+        if bytes {
+            self.counters.standing.up(Stage::Settling, "written again");
         }
         Ok(Note::Settled(Settled { commits }))
     }

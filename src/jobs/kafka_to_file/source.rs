@@ -148,7 +148,10 @@ impl Records {
                 None if new || self.start == Start::Earliest => Begin::Earliest,
                 None => Begin::Latest,
             };
-            log::info!("{NAME}: {} begins at {}", one.partition, shown(&begin));
+            // A run that is tried again and again says so once.
+            let down = self.counters.standing.is_down();
+            let level = if down { log::Level::Debug } else { log::Level::Info };
+            log::log!(level, "{NAME}: {} begins at {}", one.partition, shown(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
             let outage = Outage::new(format!("{NAME}: {}", one.partition)).patient(PATIENCE);
             let polled = resumed.position.unwrap_or(-1);

@@ -369,7 +369,7 @@ impl Reader {
     fn usual_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
         let share = self.pace.reply / self.slots.len().clamp(1, MOST_PARTITIONS);
-        Ok(if limited { self.pace.partition } else { share.clamp(LEAST_BYTES, self.pace.partition) })
+        Ok(if limited { self.pace.partition } else { share.max(LEAST_BYTES).min(self.pace.partition) })
     }
 
     /// Asks for what is due; `None`: nothing is.

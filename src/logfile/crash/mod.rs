@@ -4,6 +4,7 @@
 //! record must be in the files once, in order, with nothing between them.
 
 pub(super) mod sim;
+mod sync;
 
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 use super::archive::tidy;
 use super::{
-    AppendError, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer, open_with,
+    AppendError, Before, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer,
+    open_with,
 };
 use crate::record::{Beside, Commit, TopicPartition};
 use sim::{End, Lie, Sim};
@@ -53,6 +55,7 @@ enum Wrong {
     CommitBeforeSync,
     NamesNotSynced,
     LengthIsTrusted,
+    SyncTriedAgain,
 }
 
 /// What outlives the program.
@@ -63,6 +66,8 @@ struct World {
     group: [Option<(i64, String)>; PARTITIONS],
     boot: u128,
     wrong: Wrong,
+    /// What the process remembers, if it has not died.
+    sync_failed: bool,
 }
 
 fn partition(number: usize) -> TopicPartition {
@@ -72,7 +77,7 @@ fn partition(number: usize) -> TopicPartition {
 impl World {
     fn new(wrong: Wrong) -> Self {
         let lie = if wrong == Wrong::NamesNotSynced { Lie::NamesNotSynced } else { Lie::None };
-        Self { disk: Sim::new(lie), group: [None, None], boot: 1, wrong }
+        Self { disk: Sim::new(lie), group: [None, None], boot: 1, wrong, sync_failed: false }
     }
 
     fn copy(&self) -> Self {
@@ -84,7 +89,9 @@ impl World {
     fn run(&mut self, script: &[Step]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let rotation = rotation();
-        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation);
+        let mut before = Before::default();
+        before.sync_failed = std::mem::take(&mut self.sync_failed);
+        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation, &mut before);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
             Err(OpenError::Wait(_) | OpenError::Never(_)) => return None,
@@ -99,15 +106,42 @@ impl World {
                 None => run.ledger.place(&partition(number), 0).ok().map(|()| 0)?,
             };
         }
+        let ended = self.work(&mut run, script);
+        if ended.is_none() {
+            self.take_leave(&run);
+        }
+        ended
+    }
+
+    fn work(&mut self, run: &mut Run, script: &[Step]) -> Option<()> {
         for step in script {
-            self.step(&mut run, *step)?;
+            self.step(run, *step)?;
         }
         for number in 0..PARTITIONS {
-            self.step(&mut run, Step::Append(number, RECORDS))?;
+            self.step(run, Step::Append(number, RECORDS))?;
         }
-        self.step(&mut run, Step::Settle)?;
-        self.step(&mut run, Step::Tidy)?;
+        self.step(run, Step::Settle)?;
+        self.step(run, Step::Tidy)?;
         run.ledger.close().ok()
+    }
+
+    /// As a run does that ends by a fault: what is left to commit is committed, and the
+    /// journal closed.
+    fn take_leave(&mut self, run: &Run) {
+        if let Ok(commits) = run.ledger.take_commits() {
+            self.commit(run, commits);
+        }
+        let _ = run.ledger.close();
+    }
+
+    /// The group takes these.
+    fn commit(&mut self, run: &Run, commits: Vec<Commit>) {
+        let mut held = Vec::new();
+        for Commit { partition, offset, metadata } in commits {
+            self.group[partition.partition as usize] = Some((offset, metadata));
+            held.push((partition, offset));
+        }
+        run.ledger.committed(&held);
     }
 
     fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
@@ -119,12 +153,7 @@ impl World {
                     self.group = run.next.map(|next| Some((next, String::new())));
                 }
                 let settled = run.settler.settle(checkpoint).ok()?;
-                let mut held = Vec::new();
-                for Commit { partition, offset, metadata } in settled.commits {
-                    self.group[partition.partition as usize] = Some((offset, metadata));
-                    held.push((partition, offset));
-                }
-                run.ledger.committed(&held);
+                self.commit(run, settled.commits);
                 Some(())
             }
             Step::Moved => {

@@ -5,6 +5,9 @@
 //! file holds what was synced and any of the later writes, whole, in part or not at all,
 //! with zeros where a later one reached beyond one that was lost; directory changes
 //! survive in the order they were made, up to some point (as journalling file systems do).
+//!
+//! A sync may fail: it says so once, and what was to be written back is lost, though it can be
+//! read until the kernel drops the pages (as Linux does it).
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -44,6 +47,8 @@ struct World {
     /// Operations so far, and after how many the run is stopped.
     operations: u64,
     stop_after: u64,
+    /// If this operation is the sync of a file, it fails.
+    fails: Option<u64>,
     lie: Lie,
 }
 
@@ -53,6 +58,8 @@ struct File {
     durable: Vec<u8>,
     /// Since the last sync.
     writes: Vec<Write>,
+    /// Some of `now` was not written back and never will be.
+    lost: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +94,16 @@ impl File {
         self.writes.push(write);
     }
 
+    /// The kernel drops pages that it holds for clean: what was not written back is gone.
+    fn evict(&mut self) {
+        if std::mem::take(&mut self.lost) {
+            let length = self.now.len();
+            self.now.clone_from(&self.durable);
+            self.writes.iter().for_each(|write| Self::apply(&mut self.now, write));
+            self.now.resize(length, 0);
+        }
+    }
+
     /// What is left of it when the power comes back.
     fn lose(&mut self, dice: &mut fastrand::Rng) {
         let mut left = std::mem::take(&mut self.durable);
@@ -108,6 +125,7 @@ impl File {
         }
         self.now.clone_from(&left);
         self.durable = left;
+        self.lost = false;
     }
 }
 
@@ -120,6 +138,7 @@ impl Sim {
             changes: Vec::new(),
             operations: 0,
             stop_after: u64::MAX,
+            fails: None,
             lie,
         };
         Self { world: Arc::new(Mutex::new(world)) }
@@ -134,6 +153,21 @@ impl Sim {
     pub(super) fn stop_after(&self, operations: u64) {
         let mut world = self.lock();
         world.stop_after = world.operations.saturating_add(operations);
+    }
+
+    /// If the operation after so many is the sync of a file, it fails.
+    pub(super) fn fail_sync_after(&self, operations: u64) {
+        self.lock().fails = Some(operations);
+    }
+
+    /// Whether it has.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().files.iter().any(|file| file.lost)
+    }
+
+    /// Memory is short: what can be read again from the disk is dropped.
+    pub(super) fn evict(&self) {
+        self.lock().files.iter_mut().for_each(File::evict);
     }
 
     pub(super) fn operations(&self) -> u64 {
@@ -216,7 +250,8 @@ impl Disk for Sim {
             world.step()?;
             world.files[number].write(Write::Length(0));
         }
-        Ok(Arc::new(SimFile { world: Arc::clone(&self.world), number, append: how == How::Append }))
+        let append = how == How::Append;
+        Ok(Handle::new(SimFile { world: Arc::clone(&self.world), number, append }))
     }
 
     fn look(&self, path: &Path) -> io::Result<Look> {
@@ -302,12 +337,24 @@ impl Opened for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world.lock().unwrap();
+        let fails = world.fails == Some(world.operations);
         world.step()?;
-        let file = &mut world.files[self.number];
-        file.durable = file.now.clone();
-        file.writes.clear();
+        let File { now, durable, writes, lost } = &mut world.files[self.number];
+        if fails && !writes.is_empty() {
+            *lost = true;
+            writes.clear();
+            return Err(rustix::io::Errno::IO.into());
+        }
+        if *lost {
+            writes.iter().for_each(|write| File::apply(durable, write));
+        } else {
+            durable.clone_from(now);
+        }
+        writes.clear();
         Ok(())
     }
 
-    fn forget_cached(&self, _from: u64) {}
+    fn forget_cached(&self, _from: u64) {
+        self.world.lock().unwrap().files[self.number].evict();
+    }
 }

@@ -15,9 +15,10 @@ pub struct Known<'a> {
     pub position: i64,
     /// The history it belongs to.
     pub epoch: u64,
-    /// Values that the group may hold by commits of this journal's own that say nothing
-    /// of this history: without a token, or with that of an earlier history.
+    /// Values that the group may hold by commits of this journal's own without a token.
     pub committed: &'a [i64],
+    /// The histories that it was in before.
+    pub left: &'a [u64],
 }
 
 /// What to do.
@@ -29,6 +30,10 @@ pub enum Start {
     /// old copy of it and of its file was put back, or the commit came late. Go on where
     /// the journal is, loudly.
     JournalWentBack,
+    /// The group's offset is this journal's own, and the journal does not know the partition:
+    /// an old copy was put back, of when there was nothing of it in the file. Go to the
+    /// log's beginning, in the history that the token names.
+    NeverKnew(u64),
     /// Go on at the group's offset, in the history that its token names.
     Follow(i64, u64),
     /// Somebody set the group's offset: go there, as a new history, whose name it may
@@ -50,12 +55,16 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
         // copy of the journal was put back.
         (Some(token), Some(known)) if token.identity == identity => {
             let was_here = token.epoch == known.epoch && committed <= known.position;
-            if was_here || values.contains(&committed) { Start::Journal } else { Start::JournalWentBack }
+            let left = known.left.contains(&token.epoch);
+            if was_here || left { Start::Journal } else { Start::JournalWentBack }
         }
+        (Some(token), None) if token.identity == identity => Start::NeverKnew(token.epoch),
         (Some(token), Some(known)) if token.epoch == known.epoch && committed <= known.position => {
             Start::Journal
         }
         (Some(token), Some(known)) if token.epoch == known.epoch => Start::Follow(committed, token.epoch),
+        // A claim that was taken over before: it came late, or nothing has replaced it yet.
+        (Some(token), Some(known)) if token.is_claim() && known.left.contains(&token.epoch) => Start::Journal,
         // Where the journal is: nothing is gained by believing that it was put there by
         // this journal's own commit, and a second one to the same place would be missed.
         (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
@@ -74,6 +83,21 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
     }
 }
 
+/// The name of the history that begins where somebody else has set the group's offset.
+///
+/// It follows from what the journal knew when it found the offset there. Until the journal
+/// has taken the claim over, every try claims under the same name, also after a kill, so a
+/// claim that comes late says nothing new; and when it has, the same offset set once more
+/// gets another name.
+pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64) -> u64 {
+    // FNV-1a: a name that differs when any of the three does.
+    let (epoch, bytes) = (epoch.unwrap_or(0).to_be_bytes(), identity.to_be_bytes());
+    let bytes = bytes.into_iter().chain(epoch).chain(offset.to_be_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |name: u64, byte| {
+        (name ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 #[cfg(test)]
 mod histories;
 
@@ -84,7 +108,7 @@ mod tests {
     const SELF: u128 = 7;
 
     fn known(committed: &[i64]) -> Option<Known<'_>> {
-        Some(Known { position: 100, epoch: 1, committed })
+        Some(Known { position: 100, epoch: 1, committed, left: &[2] })
     }
 
     fn token(identity: u128, epoch: u64, offset: i64) -> String {
@@ -108,14 +132,16 @@ mod tests {
             // The journal went on to another history, and its commit was lost.
             (known(&[90]), Some(90), token(SELF, 2, 90), Start::Journal),
             (known(&[90]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
-            (known(&[90]), Some(95), token(SELF, 2, 95), Start::JournalWentBack),
-            (known(&[90]), Some(110), token(SELF, 2, 110), Start::JournalWentBack),
+            (known(&[]), Some(110), token(SELF, 2, 110), Start::Journal),
+            (known(&[]), Some(95), token(SELF, 3, 95), Start::JournalWentBack),
+            (None, Some(95), token(SELF, 3, 95), Start::NeverKnew(3)),
             // Set by somebody else, and claimed since.
             (known(&[]), Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
             (None, Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
             (known(&[]), Some(100), Token::claim(5, 100).to_string(), Start::Moved(100, Some(5))),
             (known(&[90]), Some(90), Token::claim(5, 90).to_string(), Start::Journal),
             (known(&[]), Some(90), Token::claim(1, 90).to_string(), Start::Journal),
+            (known(&[]), Some(90), Token::claim(2, 90).to_string(), Start::Journal),
             // A token that does not name its own offset is no token.
             (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90, None)),
         ];

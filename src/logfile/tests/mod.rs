@@ -77,13 +77,14 @@ fn at_boot(dir: &Dir, boot: u128) -> LogFile {
 fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
     let lock = Lock::take(&dir.log()).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(disk::Real);
-    let (writer, settler, ledger) = open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off()).unwrap();
+    let (writer, settler, ledger) =
+        open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off(), &mut Before::default()).unwrap();
     LogFile { writer, settler, ledger, lock }
 }
 
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
-    let log = open(&dir.log(), true, &Rotation::off()).unwrap();
+    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
     assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, None);
     log.ledger.place(&partition(), 0).unwrap();
     log
@@ -91,7 +92,7 @@ fn fresh(dir: &Dir) -> LogFile {
 
 /// Opened again after a kill: where reading goes on.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
-    let log = open(&dir.log(), true, &Rotation::off()).unwrap();
+    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
     let position = log.ledger.resume(&partition(), committed, &Beside::NoRoom).unwrap().position;
     (log, position.unwrap_or(-1))
 }
@@ -332,10 +333,10 @@ fn a_second_writer_is_kept_off() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off()), Err(OpenError::Never(why)) if why.contains("another pandad"))
+        matches!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()), Err(OpenError::Never(why)) if why.contains("another pandad"))
     );
     drop(log);
-    assert!(open(&dir.log(), true, &Rotation::off()).is_ok());
+    assert!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()).is_ok());
 }
 
 #[test]
@@ -343,10 +344,13 @@ fn what_cannot_work_is_refused() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off()), Err(OpenError::Never(why)) if why.contains("not a regular"))
+        matches!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()), Err(OpenError::Never(why)) if why.contains("not a regular"))
     );
     let missing = dir.0.join("no/such/out.log");
-    assert!(matches!(open(&missing, true, &Rotation::off()), Err(OpenError::Never(_))));
+    assert!(matches!(
+        open(&missing, true, &Rotation::off(), &mut Before::default()),
+        Err(OpenError::Never(_))
+    ));
 }
 
 #[test]
@@ -396,7 +400,7 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
 #[test]
 fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
     let dir = Dir::new();
-    let log = open(&dir.log(), true, &Rotation::off()).unwrap();
+    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
     assert_eq!(log.ledger.resume(&partition(), Some(100), &Beside::NoRoom).unwrap().position, Some(100));
     drop(log);
     for start in 0..20 {

@@ -53,11 +53,14 @@ impl<'a> Entries<'a> {
         {
             return Err(Why::Format(magic));
         }
-        let whole = sized(framing, magic.unwrap_or(0))?;
+        // Not the least size: what a broker sends in the place of what it cannot convert
+        // may say less, but always more than is there.
+        let whole = FRAMING.saturating_add(size(framing)?);
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
             return Ok(None);
         };
+        sized(framing, magic)?;
         let offset = i64::from_be_bytes(at(framing, 0)?);
         let last = if magic == 2 {
             let delta = i32::from_be_bytes(at(bytes, 23)?);
@@ -93,13 +96,17 @@ impl<'a> Iterator for Entries<'a> {
 
 /// How many bytes the entry that begins so has in all, by its format.
 pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, Why> {
-    let size = i32::from_be_bytes(at(framing, 8)?);
-    let size = usize::try_from(size).map_err(|_| Why::Malformed("an entry's size is negative"))?;
+    let size = size(framing)?;
     let least = LEAST.get(usize::from(magic)).copied().ok_or(Why::Format(magic))?;
     if size < least {
         return Err(Why::Malformed("an entry is smaller than its header"));
     }
     Ok(size.saturating_add(FRAMING))
+}
+
+fn size(framing: &[u8]) -> Result<usize, Why> {
+    let size = i32::from_be_bytes(at(framing, 8)?);
+    usize::try_from(size).map_err(|_| Why::Malformed("an entry's size is negative"))
 }
 
 /// The field at this place of a header.

@@ -2,6 +2,7 @@
 //! keeps of it, which are those of the ledger in small.
 
 use super::oracle::Snapshot;
+use super::world::By;
 use crate::record::Token;
 
 pub(super) const PARTITIONS: usize = 3;
@@ -41,6 +42,8 @@ pub(super) struct Part {
     pub(super) position: i64,
     pub(super) epoch: u64,
     pub(super) committed: Vec<i64>,
+    /// The histories that it was in before.
+    pub(super) left: Vec<u64>,
 }
 
 /// What outlives the program, as far as it is durable.
@@ -78,12 +81,10 @@ pub(super) struct Run {
     held: [Option<i64>; PARTITIONS],
     /// The same, as far as this run's own commits were acknowledged with it.
     own: [Option<i64>; PARTITIONS],
-    /// What it may still hold with a claim of the present history.
-    claimed: [Option<i64>; PARTITIONS],
     /// What was ordered last: the value and its history.
     ordered: [Option<(i64, u64)>; PARTITIONS],
     /// The group is known to hold a token of the present history.
-    named: [bool; PARTITIONS],
+    pub(super) named: [bool; PARTITIONS],
     pub(super) request: Option<Request>,
 }
 
@@ -101,6 +102,8 @@ pub(super) struct Offset {
     pub(super) partition: usize,
     pub(super) value: i64,
     pub(super) metadata: String,
+    /// Of a claim: who set what it claims.
+    pub(super) claims: Option<By>,
 }
 
 impl Run {
@@ -119,7 +122,6 @@ impl Run {
             landed: [None; PARTITIONS],
             held: [None; PARTITIONS],
             own: [None; PARTITIONS],
-            claimed: [None; PARTITIONS],
             ordered: [None; PARTITIONS],
             named: [false; PARTITIONS],
             request: None,
@@ -158,19 +160,26 @@ impl Host {
     /// The journal goes on elsewhere; durable at once.
     pub(super) fn place(&mut self, partition: usize, position: i64, epoch: u64) {
         let part = &mut self.disk.parts[partition];
-        let mut committed = part.take().map_or(Vec::new(), |part| part.committed);
+        let (mut committed, mut left) = (Vec::new(), Vec::new());
+        if let Some(part) = part.take() {
+            (committed, left) = (part.committed, part.left);
+            if part.epoch != epoch {
+                keep(&mut left, part.epoch);
+            }
+        }
         if let Some(run) = &mut self.run {
             // What the group may hold of the history that is left.
             run.own[partition] = None;
             run.named[partition] = false;
             let under_way = run.ordered[partition].map(|(value, _)| value);
-            let held = run.claimed[partition].take().or(run.held[partition].take());
-            for value in held.into_iter().chain(under_way) {
+            let held = run.held[partition].take();
+            let values = held.into_iter().chain(under_way);
+            for value in values.filter(|_| run.commits == Commits::Values) {
                 keep(&mut committed, value);
                 self.values[partition].push(value);
             }
         }
-        *part = Some(Part { position, epoch, committed });
+        *part = Some(Part { position, epoch, committed, left });
         for stretch in self.recent.iter_mut().flatten().filter(|stretch| stretch.partition == partition) {
             stretch.void = true;
         }
@@ -190,8 +199,11 @@ impl Host {
             Some(token) if token.epoch == part.epoch => {
                 part.committed.clear();
                 run.named[partition] = !went_back;
-                run.claimed[partition] = token.is_claim().then_some(value);
                 !token.is_claim()
+            }
+            Some(token) if token.is_claim() => {
+                keep(&mut part.left, token.epoch);
+                false
             }
             _ => false,
         };
@@ -225,7 +237,7 @@ impl Host {
                 Token { identity: self.identity, epoch, offset: value }.to_string()
             };
             run.ordered[partition] = Some((value, epoch));
-            offsets.push(Offset { partition, value, metadata });
+            offsets.push(Offset { partition, value, metadata, claims: None });
         }
         if !offsets.is_empty() {
             run.request = Some(Request { host, number, generation, offsets });
@@ -242,7 +254,6 @@ impl Host {
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
                 run.held[*partition] = Some(*value);
                 run.own[*partition] = Some(*value);
-                run.claimed[*partition] = None;
                 run.named[*partition] = true;
             }
         }
@@ -277,14 +288,14 @@ impl Disk {
     }
 }
 
-fn keep(list: &mut Vec<i64>, value: i64) {
+fn keep<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() != Some(&value) {
         list.retain(|known| *known != value);
         push_kept(list, value);
     }
 }
 
-fn push_kept(list: &mut Vec<i64>, value: i64) {
+fn push_kept<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() == Some(&value) {
         return;
     }

@@ -71,3 +71,18 @@ pub(super) fn by_position(identity: u128, known: Journal<'_>, committed: Committ
 pub(super) fn no_values(identity: u128, known: Journal<'_>, committed: Committed, metadata: &str) -> Start {
     decide(identity, known.map(|known| Known { committed: &[], ..known }), committed, metadata)
 }
+
+/// The journal does not keep the histories that it has left.
+pub(super) fn no_histories(
+    identity: u128,
+    known: Journal<'_>,
+    committed: Committed,
+    metadata: &str,
+) -> Start {
+    decide(identity, known.map(|known| Known { left: &[], ..known }), committed, metadata)
+}
+
+/// A journal's own token is followed where it does not know the partition.
+pub(super) fn followed(identity: u128, known: Journal<'_>, committed: Committed, metadata: &str) -> Start {
+    decide(if known.is_some() { identity } else { !identity }, known, committed, metadata)
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::super::crash::sim::{Lie, Sim};
 use super::super::super::disk::{Disk, How};
-use super::super::super::{Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
+use super::super::super::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
 use super::host::{COPIES, Offset, Stretch};
 use crate::record::{Beside, Token, TopicPartition};
 
@@ -49,7 +49,8 @@ impl Mirror {
 
     pub(super) fn start(&mut self) {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off());
+        let opened =
+            open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off(), &mut Before::default());
         self.run = Some(opened.unwrap());
         let files = self.disk.contents(PATH);
         let file = files.iter().find(|(name, _)| name == PATH);
@@ -72,6 +73,13 @@ impl Mirror {
             0
         });
         self.check(at == position, || format!("p{partition}: the ledger begins at {at}, not at {position}"));
+    }
+
+    /// What the books say of whether the group holds a token of the present history.
+    pub(super) fn agreed(&mut self, partition: usize, agreed: bool) {
+        let Some((_, _, ledger)) = &self.run else { return };
+        let here = ledger.is_agreed(&name(partition));
+        self.check(here == agreed, || format!("p{partition}: agreed by the ledger {here}, not {agreed}"));
     }
 
     /// A token of the simulated books, as the ledger would have made it.

@@ -22,7 +22,7 @@ use fastrand::Rng;
 use host::{Commits, PARTITIONS};
 use mirror::Mirror;
 use oracle::{Limit, Tally};
-use world::{Naming, Rule, Setting, World};
+use world::{Claiming, Naming, Rule, Setting, World, claiming};
 
 /// A kind of installation.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,7 @@ struct Kind {
     commits: Commits,
     upgrades: bool,
     naming: Naming,
+    claiming: Claiming,
     mirrored: bool,
 }
 
@@ -41,6 +42,7 @@ const ALONE: Kind = Kind {
     commits: Commits::Tokens,
     upgrades: false,
     naming: Token::naming,
+    claiming,
     mirrored: false,
 };
 /// Offsets in ZooKeeper, or commits by the `kafka` crate.
@@ -59,8 +61,8 @@ impl Kind {
         let mut dice = Rng::with_seed(seed);
         let hosts = dice.usize(self.hosts.0..=self.hosts.1);
         let partitions = dice.usize(1..=PARTITIONS);
-        let Self { commits, upgrades, naming, mirrored, .. } = self;
-        let setting = Setting { hosts, partitions, commits, upgrades, rule, naming, mirrored };
+        let Self { commits, upgrades, naming, claiming, mirrored, .. } = self;
+        let setting = Setting { hosts, partitions, commits, upgrades, rule, naming, claiming, mirrored };
         (setting, event::history(&mut dice, hosts))
     }
 }
@@ -181,7 +183,7 @@ fn holds(kind: Kind, limits: &[Limit]) {
 
 #[test]
 fn alone() {
-    holds(ALONE, &[Limit::RestoredUnknown, Limit::ResetToKeptValue, Limit::LateClaim]);
+    holds(ALONE, &[Limit::LateClaim]);
 }
 
 #[test]
@@ -223,13 +225,17 @@ fn simpler_rules_are_wrong() {
 #[test]
 fn no_row_of_the_table_can_be_left_out() {
     let credulous = Kind { naming: |_, text| Token::parse(text), ..SEVERAL };
-    let rows: [(&str, Rule, Kind, u64); 6] = [
+    let renaming = Kind { claiming: |_, _, offset, fresh| Token::claim(fresh.into(), offset), ..ALONE };
+    let rows: [(&str, Rule, Kind, u64); 9] = [
         ("a token names its offset", lies::any_offset, credulous, 1_000),
         ("histories are told apart", lies::any_history, SEVERAL, 1_000),
         ("a journal knows its own tokens", lies::any_journal, ALONE, 1_000),
         ("those of other histories, too", lies::own_of_this_history, ALONE, 1_000),
         ("a reset to the position is one", lies::by_position, SEVERAL, 4_000),
         ("the journal keeps values", lies::no_values, ALONE_WITHOUT_TOKENS, 1_000),
+        ("the journal keeps histories", lies::no_histories, ALONE, 6_000),
+        ("a journal that never knew begins anew", lies::followed, ALONE, 6_000),
+        ("a claim keeps its name", decide, renaming, 1_000),
     ];
     for (name, rule, kind, count) in rows {
         let wrong = many(kind, rule, 0..count).wrong.len();

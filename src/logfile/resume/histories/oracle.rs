@@ -23,7 +23,8 @@ pub(super) enum Limit {
     /// Several hosts: an older copy was put back that is in another history than the group.
     /// Doubles.
     RestoredInOtherHistory,
-    /// An older copy was put back that does not know the partition yet. Loses what it lacks.
+    /// Without tokens, or with several hosts: an older copy was put back that does not know the
+    /// partition yet. Loses what it lacks.
     RestoredUnknown,
     /// A reset to exactly a value that the journal keeps, because the group had it without
     /// a token, is not seen.
@@ -34,7 +35,8 @@ pub(super) enum Limit {
     /// Without tokens: a commit came so late that the journal keeps its value no more, and is
     /// taken for a reset.
     LateWithoutToken,
-    /// A claim came late, when another had been made, and is taken for that of a new reset.
+    /// A claim came late, after an older copy was put back that does not know it and another
+    /// reset was honoured: it is taken for that of a new one. Like that reset, it may skip.
     LateClaim,
     /// Without tokens, several hosts one after the other: what a host had not committed
     /// when the next one took over is doubled when it comes back.
@@ -94,12 +96,13 @@ impl Started<'_> {
     /// The limit that a commit without a token may have met.
     fn without_token(&self) -> Option<Limit> {
         let entry = self.entry?;
-        let Entry { offset, by: By::Host { number, claim, .. }, .. } = entry else { return None };
+        let Entry { offset, by: By::Host { number, .. }, .. } = entry else {
+            let late = matches!(entry.by, By::Operator { number, honoured: true } if number < self.restored);
+            return late.then_some(Limit::LateClaim);
+        };
         let kept = self.seen.iter().rev().take(KEPT).any(|value| value == offset);
         if !entry.is_bare() {
             None
-        } else if *claim {
-            Some(Limit::LateClaim)
         } else if *number < self.restored {
             Some(Limit::RestoredWithoutToken)
         } else {
@@ -183,6 +186,11 @@ impl Oracle {
         self.now.parts[partition].now.unwrap()
     }
 
+    /// Whether a start has gone by this reset, as far as a host alone remembers.
+    pub(super) fn has_heard(&self, number: u32) -> bool {
+        self.now.heard(number)
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         self.now.clone()
     }
@@ -251,7 +259,9 @@ impl Oracle {
             self.meet(Limit::RestoredAndPassed);
             return;
         }
-        let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known);
+        // A host alone sees by its own token that there was something.
+        let bare = several || start.entry.is_some_and(Entry::is_bare);
+        let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known && bare);
         let limit = if part.spoiled.is_some() || unknown.is_some() {
             part.spoiled.or(unknown)
         } else if several && self.commits == Commits::Values {

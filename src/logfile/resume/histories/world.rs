@@ -1,6 +1,6 @@
 //! The simulated world: the hosts, the group they share, the network between, and people.
 
-use super::super::{Known, Start};
+use super::super::{Known, Start, claim_name};
 use super::event::{Event, Fate, Metadata, Target};
 use super::host::{Commits, Host, Offset, PARTITIONS, Request, Run, Stretch};
 use super::mirror::Mirror;
@@ -13,6 +13,14 @@ pub(super) type Rule = fn(u128, Option<Known<'_>>, Option<i64>, &str) -> Start;
 /// [`Token::naming`], or what is meant to fail.
 pub(super) type Naming = fn(i64, &str) -> Option<Token>;
 
+/// The claim that a journal of this identity makes: by its history and the offset, or, where
+/// it is meant to fail, by a number that nobody else has.
+pub(super) type Claiming = fn(u128, Option<u64>, i64, u32) -> Token;
+
+pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, _: u32) -> Token {
+    Token::claim(claim_name(identity, epoch, offset), offset)
+}
+
 /// What a history takes place in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
@@ -24,6 +32,7 @@ pub(super) struct Setting {
     pub(super) rule: Rule,
     /// What of the group's is taken for a token.
     pub(super) naming: Naming,
+    pub(super) claiming: Claiming,
     /// The log file itself is there as well.
     pub(super) mirrored: bool,
 }
@@ -39,9 +48,9 @@ impl Setting {
 /// Who set the group's offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// A host's commit, or its claim.
-    Host { host: usize, number: u32, claim: bool },
-    /// An operator; `honoured`: a start has gone by it.
+    /// A host's commit.
+    Host { host: usize, number: u32 },
+    /// An operator, be it claimed; `honoured`: a start has gone by it.
     Operator { number: u32, honoured: bool },
 }
 
@@ -178,20 +187,25 @@ impl World {
     }
 
     /// Commits an offset that does not say whose it is once more, with a claim; one that
-    /// is delayed is made anew.
-    fn claim(&mut self, host: usize, partition: usize, delayed: bool) {
+    /// is delayed is made anew, unless the program has died.
+    fn claim(&mut self, host: usize, partition: usize, delayed: bool, died: bool) {
         let Some(Entry { offset, metadata, by }) = self.group[partition].clone() else { return };
         let run = self.hosts[host].run.as_ref().unwrap();
         if run.commits == Commits::Values || (self.setting.naming)(offset, &metadata).is_some() {
             return;
         }
+        let epoch = self.hosts[host].disk.parts[partition].as_ref().map(|part| part.epoch);
+        let (identity, claiming) = (self.hosts[host].identity, self.setting.claiming);
         if delayed {
             let (number, generation) = (self.number(), self.generation);
-            let metadata = Token::claim(number.into(), offset).to_string();
-            let offsets = vec![Offset { partition, value: offset, metadata }];
+            let metadata = claiming(identity, epoch, offset, number).to_string();
+            let offsets = vec![Offset { partition, value: offset, metadata, claims: Some(by) }];
             self.network.push(Request { host, number, generation, offsets });
+            if died {
+                return;
+            }
         }
-        let metadata = Token::claim(self.number().into(), offset).to_string();
+        let metadata = claiming(identity, epoch, offset, self.number()).to_string();
         self.hosts[host].answered = self.numbers;
         self.tell(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
         self.group[partition] = Some(Entry { offset, metadata, by });
@@ -204,7 +218,7 @@ impl World {
             return;
         }
         *steps -= 1;
-        self.claim(host, partition, delayed);
+        self.claim(host, partition, delayed, *steps == 0);
         if *steps == 0 {
             return;
         }
@@ -215,6 +229,7 @@ impl World {
             position: part.position,
             epoch: part.epoch,
             committed: &part.committed,
+            left: &part.left,
         });
         let held = entry.as_ref().map(|entry| (entry.offset, entry.metadata.as_str()));
         let (offset, metadata) = (held.map(|(offset, _)| offset), held.map_or("", |(_, metadata)| metadata));
@@ -227,6 +242,7 @@ impl World {
                 self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
             }
             // The log's first record.
+            Start::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
             Start::Nowhere => self.hosts[host].place(partition, 0, fresh),
         }
         let part = self.hosts[host].disk.parts[partition].clone().unwrap();
@@ -258,7 +274,7 @@ impl World {
         {
             *honoured = true;
         }
-        if let Some(Entry { by: By::Host { host: by, number, .. }, .. }) = entry
+        if let Some(Entry { by: By::Host { host: by, number }, .. }) = entry
             && by == host
         {
             self.hosts[host].answered = self.hosts[host].answered.max(number);
@@ -270,6 +286,15 @@ impl World {
                 mirror.resume(partition, held, room, part.position);
             }
             self.hosts[host].begin(partition, held, start == Start::JournalWentBack);
+            self.compare(host, partition);
+        }
+    }
+
+    /// Whether the group holds a token of the present history: the books and the ledger.
+    fn compare(&mut self, host: usize, partition: usize) {
+        let run = self.hosts[host].run.as_ref().filter(|run| run.commits != Commits::Values);
+        if let (Some(mirror), Some(run)) = (&mut self.mirror, run) {
+            mirror.agreed(partition, run.named[partition]);
         }
     }
 
@@ -310,6 +335,7 @@ impl World {
                 self.carry_out(&request, u8::MAX);
                 self.hosts[host].acknowledge(&request);
                 self.mirror.iter_mut().for_each(|mirror| mirror.acknowledge(&request.offsets));
+                request.offsets.iter().for_each(|offset| self.compare(host, offset.partition));
             }
             Fate::ReplyLost(some) => self.carry_out(&request, some),
             Fate::Lost => {}
@@ -343,8 +369,18 @@ impl World {
         }
         for offset in request.offsets.iter().filter(|offset| some & 1 << offset.partition != 0) {
             let metadata = offset.metadata.clone();
-            let claim = Token::parse(&metadata).is_some_and(|token| token.is_claim());
-            let by = By::Host { host: request.host, number: request.number, claim };
+            let held = self.group[offset.partition].as_ref();
+            if held.is_some_and(|held| (held.offset, &held.metadata) == (offset.value, &metadata)) {
+                // The very claim that is there already; whose reset it is does not change.
+                continue;
+            }
+            let by = match offset.claims {
+                Some(By::Operator { number, .. }) => {
+                    By::Operator { number, honoured: self.oracle.has_heard(number) }
+                }
+                Some(by) => by,
+                None => By::Host { host: request.host, number: request.number },
+            };
             self.set(offset.partition, Some(Entry { offset: offset.value, metadata, by }));
         }
     }
@@ -487,7 +523,7 @@ pub(super) fn name(host: usize) -> char {
 fn shown(entry: Option<&Entry>) -> String {
     let Some(entry) = entry else { return "nothing".to_owned() };
     let by = match entry.by {
-        By::Host { host, number, .. } => format!("by {}'s commit {number}", name(host)),
+        By::Host { host, number } => format!("by {}'s commit {number}", name(host)),
         By::Operator { .. } => "by an operator".to_owned(),
     };
     let metadata = match Token::parse(&entry.metadata) {

@@ -23,8 +23,7 @@ fn gzip(head: &[u8], times: usize) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// The bytes before a value of a MiB in a record without a key, and those behind it.
-/// All have the same offset in the batch, which is refused unless they lie below `from`.
+/// The bytes before a value of a MiB in a record without a key.
 fn head(delta: i64) -> Vec<u8> {
     let mut body = vec![0];
     body.extend(varint(0));
@@ -51,7 +50,7 @@ fn bomb(records: usize) -> Vec<u8> {
 
 #[test]
 fn a_batch_that_expands_a_thousand_times_is_read_in_little_memory() {
-    let mib = if full() { 1024 } else { 192 };
+    let mib = if full() { 1024 } else { 64 };
     let set = bomb(mib);
     assert!(set.len() < mib << 11, "{} bytes", set.len());
     let mut scratch = Scratch::default();
@@ -105,7 +104,7 @@ fn a_record_that_ends_before_its_length_costs_what_it_has() {
 
 #[test]
 fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
-    let size = if full() { 120 << 20 } else { 40 << 20 };
+    let size = if full() { 120 << 20 } else { 16 << 20 };
     let large = Seen { value: Some(vec![7; size]), ..record(0, None, None) };
     let mut scratch = Scratch::default();
     for codec in [Codec::Gzip, Codec::SnappyRaw, Codec::Lz4, Codec::Zstd] {
@@ -124,7 +123,7 @@ fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
 
 #[test]
 fn a_wrapper_that_expands_a_thousand_times_is_read_in_little_memory() {
-    let mib = if full() { 1024 } else { 48 };
+    let mib = if full() { 1024 } else { 24 };
     for magic in [0, 1] {
         let zeros = vec![0; 1 << 20];
         let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -151,14 +150,17 @@ fn sizes_that_lie_allocate_nothing() {
     let snappy = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 50]].concat();
     let zstd_window = b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00".to_vec();
     let zstd_size = b"\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\x00\x00\x01\x00\x00".to_vec();
+    // A decoder that has been used makes its window at once.
+    let mut scratch = Scratch::default();
+    read_with(&stored(2, Codec::Zstd, &records(0, 3)), 0, None, &mut scratch).1.unwrap();
     for (number, packed) in [(2, snappy), (4, zstd_window), (4, zstd_size)] {
         let mut batch = Batch::of(Codec::None, &records(0, 1));
         (batch.attributes, batch.count) = (number, i32::MAX);
         let set = batch.bytes_of(&packed);
         let used = allocation_counter::measure(|| {
-            assert!(read(&set, 0, None).1.is_err());
+            assert!(read_with(&set, 0, None, &mut scratch).1.is_err());
         });
-        assert!(used.bytes_max < 18 << 20, "codec {number}: {} bytes at once", used.bytes_max);
+        assert!(used.bytes_max < 10 << 20, "codec {number}: {} bytes at once", used.bytes_max);
     }
 }
 

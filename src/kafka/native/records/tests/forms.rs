@@ -77,6 +77,10 @@ fn a_stub_larger_than_the_set_is_a_cut_entry() {
     stub.extend([0; 20]);
     assert_eq!(span(&stub, 3).unwrap().cut, Some(1_000_012));
     assert_eq!(read(&stub, 3, None), (vec![], Ok(3)));
+    // The shortest: its framing, and as a size what is left of the set.
+    stub.truncate(12);
+    stub[8..].copy_from_slice(&12i32.to_be_bytes());
+    assert_eq!(read(&[stored(2, Codec::None, &records(3, 1)), stub].concat(), 3, None).1, Ok(4));
 }
 
 #[test]

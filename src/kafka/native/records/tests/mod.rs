@@ -14,6 +14,9 @@ use made::*;
 
 use super::*;
 
+/// A header's name and value.
+type Pair = (Vec<u8>, Option<Vec<u8>>);
+
 /// A record that was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
@@ -22,7 +25,7 @@ struct Seen {
     append_time: bool,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
-    headers: Option<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+    headers: Option<Vec<Pair>>,
 }
 
 impl Seen {

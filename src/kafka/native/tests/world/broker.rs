@@ -140,10 +140,12 @@ fn metadata(cluster: &mut Cluster, asked: &Asked) -> Reply {
     let topics = request.topics.unwrap().into_iter().map(|topic| {
         let name = topic.name.unwrap();
         let mut found = Vec::new();
-        for ((_, number), partition) in cluster.partitions.iter().filter(|((one, _), _)| one[..] == name[..]) {
+        for ((_, number), partition) in cluster.partitions.iter().filter(|((one, _), _)| one[..] == name[..])
+        {
             let leader = partition.leader.map_or(-1, |leader| i32::try_from(leader).unwrap());
             let one = MetadataResponsePartition::default().with_partition_index(*number);
-            let one = one.with_leader_id(leader.into()).with_error_code(if leader < 0 { NO_LEADER } else { 0 });
+            let one =
+                one.with_leader_id(leader.into()).with_error_code(if leader < 0 { NO_LEADER } else { 0 });
             found.push(if asked.version >= 7 { one.with_leader_epoch(partition.epoch) } else { one });
         }
         let code = if found.is_empty() { UNKNOWN_TOPIC } else { 0 };
@@ -402,7 +404,10 @@ fn spoil(found: &mut [Found], fault: Option<Fault>, dice: &mut fastrand::Rng) {
     }
 }
 
-fn write_fetch(version: i16, found: &[(&(String, i32, i32, i64, usize), Found)]) -> Vec<u8> {
+/// Topic, partition, epoch, offset and bytes asked for.
+type FetchAsked = (String, i32, i32, i64, usize);
+
+fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u8> {
     let mut out = Vec::new();
     if version >= 1 {
         out.extend(0_i32.to_be_bytes());

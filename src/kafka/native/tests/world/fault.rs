@@ -131,8 +131,7 @@ impl Plan {
         let lasts = Duration::from_millis(dice.u64(300..1500));
         let faults = (0..dice.u8(0..4)).map(|_| (FAULTS[dice.usize(..FAULTS.len())], dice.u8(2..30)));
         let faults = faults.collect();
-        let kinds: Vec<Change> =
-            (0..dice.u8(0..5)).map(|_| CHANGES[dice.usize(..CHANGES.len())]).collect();
+        let kinds: Vec<Change> = (0..dice.u8(0..5)).map(|_| CHANGES[dice.usize(..CHANGES.len())]).collect();
         let mut changes = Vec::new();
         for kind in kinds {
             for _ in 0..dice.u8(1..5) {

@@ -76,9 +76,7 @@ impl<'a> Reader<'a> {
     /// What it should not have said.
     pub(super) fn hear(&mut self, until: Instant) -> Result<(), String> {
         let due = |(_, one): &(&TopicPartition, &Tracked)| one.later.is_some_and(|at| at <= Instant::now());
-        for partition in
-            self.partitions.iter().filter(due).map(|(one, _)| one.clone()).collect::<Vec<_>>()
-        {
+        for partition in self.partitions.iter().filter(due).map(|(one, _)| one.clone()).collect::<Vec<_>>() {
             self.want(&partition);
         }
         match self.fetch.next(until).map_err(|fault| format!("it ended: {fault}"))? {
@@ -98,7 +96,8 @@ impl<'a> Reader<'a> {
             }
             Event::Trouble(Some(partition), why) => {
                 self.troubles += 1;
-                self.partitions.get_mut(&partition).ok_or("trouble of what nobody wanted")?.trouble = Some(why);
+                self.partitions.get_mut(&partition).ok_or("trouble of what nobody wanted")?.trouble =
+                    Some(why);
                 Ok(())
             }
             Event::Found(partition, at) => self.found(&partition, at),

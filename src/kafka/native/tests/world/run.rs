@@ -27,12 +27,7 @@ fn millis(millis: u64) -> Duration {
 /// Short, so that what takes minutes with real brokers is over in a second.
 fn pace() -> Pace {
     Pace {
-        limits: Limits {
-            connect: millis(500),
-            silence: millis(150),
-            answer: millis(250),
-            largest: 1 << 20,
-        },
+        limits: Limits { connect: millis(500), silence: millis(150), answer: millis(250), largest: 1 << 20 },
         max_wait: millis(20),
         reply: 16 * 1024,
         partition: 4 * 1024,
@@ -140,7 +135,13 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
 fn whatever_brokers_do_each_record_is_delivered_once() {
     let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
-    let count = if given.is_some() { 1 } else if all { 1000 } else { 60 };
+    let count = if given.is_some() {
+        1
+    } else if all {
+        1000
+    } else {
+        60
+    };
     let first: u64 = given.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
     println!("{count} schedules from PANDAD_TEST_SEED={first}");
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
