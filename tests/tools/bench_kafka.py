@@ -33,19 +33,32 @@ def fill(broker, version, topic, codec, records):
 class Run:
     """One program that reads one topic: seconds, processor seconds and the most memory."""
 
-    def __init__(self, took, usage):
-        self.took, self.cpu, self.memory = took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    def __init__(self, took, usage, memory):
+        self.took, self.cpu, self.memory = took, usage.ru_utime + usage.ru_stime, memory
+
+
+def most_memory(pid):
+    """In MB so far. What wait4 tells of it begins with what this script had when it forked."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0  # It has ended.
 
 
 def to_its_end(command, **more):
     began = time.monotonic()
     process = subprocess.Popen(command, **more)
-    _, status, usage = os.wait4(process.pid, 0)
+    memory, pid = 0, 0
+    while pid == 0:
+        memory = max(memory, most_memory(process.pid))
+        time.sleep(0.005)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     took = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command}: status {process.returncode}")
-    return Run(took, usage)
+    return Run(took, usage, memory)
 
 
 def by_kcat(broker, topic, directory):
@@ -77,6 +90,7 @@ def by_pandad(program, broker, topic, directory, sync, size):
                 raise RuntimeError(f"pandad does not get to the end:\n{(directory / 'log').read_text()}")
             time.sleep(0.005)
         took = time.monotonic() - began
+        memory = most_memory(process.pid)
         process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -86,7 +100,7 @@ def by_pandad(program, broker, topic, directory, sync, size):
             process.wait()
     if process.returncode != 0 or path.stat().st_size != size:
         raise RuntimeError(f"pandad: status {process.returncode}, {path.stat().st_size} of {size} bytes")
-    return Run(took, usage)
+    return Run(took, usage, memory)
 
 
 def spread(numbers, form):
@@ -133,7 +147,6 @@ def main():
         topic = f"bench-{codec}-{os.getpid()}"
         fill(broker, version, topic, codec, records)
         measure(pandad, crate, broker, codec, topic, records, rounds)
-        AdminClient({"bootstrap.servers": broker}).delete_topics([topic])[topic].result(30)
 
 
 main()
