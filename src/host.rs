@@ -1,17 +1,32 @@
-//! What this machine and this process are called, and whether another process of this
-//! machine is gone.
+//! What this machine and this process are called, whether another process of this
+//! machine is gone, and the clock that goes on while the machine is suspended.
 
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The time since the boot, that of a suspended machine included: `Instant` stands still then.
+pub fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
+}
 
 /// A number that is another one after each boot.
 pub fn boot_id() -> Option<u128> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
+/// What the machine is called, or the container.
+pub fn name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(text.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Bytes from the kernel's generator.

@@ -165,3 +165,30 @@ fn wrong_usage_is_2_and_a_faulty_file_78() {
     run(&["dead", "/nowhere/at/all.inv", "list"]).expect(78).says("/nowhere/at/all.inv");
     run(&["--help"]).expect(0).says("dead FILE");
 }
+
+/// Whoever never looks at it must not run out of memory by it.
+#[test]
+fn the_dead_list_keeps_its_newest_ten_thousand() {
+    for version in newest() {
+        let queue = Queue::up(&version, 0);
+        let tested = queue.list.tested("list_to_hash", "a dead list that is full");
+        let old: Vec<String> = (0..9_990).map(|number| format!("1 old\n{number}:")).collect();
+        for part in old.chunks(1000) {
+            queue.list.run::<u64>(redis_crate::cmd("RPUSH").arg(DEAD).arg(part));
+        }
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        for number in 0..25 {
+            queue.list.push(LIST, &format!("new {number}:"));
+        }
+        wait::until("all are done", seconds(20), || queue.list.len(LIST) == 0 && queue.batches().is_empty());
+        daemon.stop();
+        let kept = queue.list.items(DEAD);
+        assert_eq!(kept.len(), 10_000);
+        let ends_with = |end: &str| kept.iter().filter(|entry| entry.ends_with(end.as_bytes())).count();
+        assert_eq!((0..25).map(|number| ends_with(&format!("\nnew {number}:"))).sum::<usize>(), 25);
+        assert_eq!((ends_with("\n9974:"), ends_with("\n9975:")), (1, 0), "the oldest go first");
+        assert!(daemon.log().contains("the dead list is full"), "{}", daemon.log());
+        tested.passed("10015 entries");
+    }
+}

@@ -10,6 +10,7 @@
     reason = "in a test that is how a fault is shown"
 )]
 
+mod canary;
 mod clients;
 mod command_line;
 mod coordinator;
@@ -23,13 +24,18 @@ mod full_disk;
 mod kill9;
 mod made_anew;
 mod matrix;
+mod missed;
 mod network;
+mod on_time;
 mod original_format;
 mod outages;
 mod own_commits;
 mod queue;
+mod queue_came_back;
+mod queue_failover;
 mod queue_kill9;
 mod queue_refusals;
+mod queue_stalled;
 mod redis_outages;
 mod redis_servers;
 mod resets;

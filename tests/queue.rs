@@ -2,6 +2,7 @@
 //! cannot be read is put aside, and it waits without turning around.
 
 use crate::support::daemon::Daemon;
+use crate::support::proxy::Proxy;
 use crate::support::queue::{DEAD, LIST, Queue, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, versions};
 use crate::support::wait::{millis, seconds};
@@ -120,6 +121,28 @@ fn items_may_come_again_and_again() {
     tested.passed("2000 items of 20 users");
 }
 
+/// Redis 6.2 calls the older one deprecated.
+#[test]
+fn items_are_moved_by_the_newest_command_that_the_server_knows() {
+    for version in versions() {
+        let queue = Queue::up(&version, 10);
+        let mut daemon = Daemon::new(&queue.inv());
+        let (blocking, at_once) =
+            if version.starts_with("3.") { ("brpoplpush", "rpoplpush") } else { ("blmove", "lmove") };
+        let tested = queue.list.tested("list_to_hash", &format!("items moved by {blocking}"));
+        queue.push(0..10);
+        daemon.start_and_wait();
+        queue.finish(&mut daemon, seconds(20));
+        for (command, used) in [(blocking, true), (at_once, true), ("eval", false)] {
+            assert_eq!(queue.list.calls(command) > 0, used, "Redis {version}: {command}");
+        }
+        if !version.starts_with("3.") {
+            assert_eq!(queue.list.calls("brpoplpush") + queue.list.calls("rpoplpush"), 0);
+        }
+        tested.passed("10 items");
+    }
+}
+
 /// One request for each hash and batch, not for each item; the same of a batch's end.
 #[test]
 fn many_items_are_few_requests() {
@@ -218,6 +241,29 @@ fn a_clean_stop_leaves_nothing_but_the_list() {
         daemon.start();
         queue.finish(&mut daemon, seconds(30));
         tested.passed(format_args!("{USERS} items, {stops} stops"));
+    }
+}
+
+/// What it had taken and could not do is back on the list.
+#[test]
+fn a_stop_hands_back_what_could_not_be_done() {
+    for version in versions() {
+        let queue = Queue::up(&version, 3000);
+        let tested = queue.list.tested("list_to_hash", "what a stop hands back");
+        let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+        let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "port", &proxy.port.to_string()));
+        daemon.start_and_wait();
+        proxy.lead_to(None);
+        proxy.cut();
+        queue.push(0..3000);
+        wait::until("items are taken", seconds(20), || !queue.batches().is_empty());
+        daemon.stop();
+        assert_eq!(queue.own_keys(), [""; 0], "keys of its own are left");
+        assert_eq!((queue.list.len(LIST), queue.fields_left()), (3000, 3000 * 17), "items and fields");
+        proxy.lead_to(Some(&queue.ar));
+        daemon.start();
+        queue.finish(&mut daemon, seconds(30));
+        tested.passed("3000 items");
     }
 }
 

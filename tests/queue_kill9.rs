@@ -15,19 +15,21 @@ use std::time::{Duration, Instant};
 
 /// The hashes are as far away as on another machine, so that a batch is in work for
 /// as long as it would be.
-const DISTANCE: Duration = millis(3);
+pub const DISTANCE: Duration = millis(3);
 
-struct Run {
-    queue: Queue,
+/// A stream of items, and what has been done to those who work on it.
+pub struct Run {
+    pub queue: Queue,
     ar: Proxy,
     kills: u64,
-    between: u64,
+    /// Kills that fell between a move and its acknowledgement.
+    pub between: u64,
     seed: u64,
-    dice: fastrand::Rng,
+    pub dice: fastrand::Rng,
 }
 
 impl Run {
-    fn new(version: &str, users: u64) -> Run {
+    pub fn new(version: &str, users: u64) -> Run {
         let queue = Queue::up(version, users);
         let ar = Proxy::before(&queue.ar, DISTANCE);
         let seed = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -36,8 +38,9 @@ impl Run {
         Run { queue, ar, kills: 0, between: 0, seed, dice: fastrand::Rng::with_seed(seed) }
     }
 
-    fn daemon(&self) -> Daemon {
-        Daemon::new(&self.queue.inv().server("redis_ar", "port", &self.ar.port.to_string()))
+    /// One with a configuration of its own.
+    pub fn daemon(&self, inv: impl Fn(Inv) -> Inv) -> Daemon {
+        Daemon::new(&inv(self.queue.inv().server("redis_ar", "port", &self.ar.port.to_string())))
     }
 
     fn instances(&self) -> BTreeSet<String> {
@@ -46,7 +49,7 @@ impl Run {
 
     /// Starts it and tells which instance of the queue it is.
     #[track_caller]
-    fn start(&self, daemon: &mut Daemon) -> String {
+    pub fn start(&self, daemon: &mut Daemon) -> String {
         let before = self.instances();
         daemon.start();
         let mut new = Vec::new();
@@ -59,14 +62,14 @@ impl Run {
     }
 
     /// What lies in its batch lists.
-    fn held(&self, instance: &str) -> u64 {
+    pub fn held(&self, instance: &str) -> u64 {
         let held = |key: &String| if key.contains(instance) { self.queue.list.len(key) } else { 0 };
         self.queue.list.keys(&format!("pandad:queue:*{instance}:*:batch")).iter().map(held).sum()
     }
 
     /// Lets it run until a random moment, and every other time on until it holds a batch of some
     /// items; then kills it.
-    fn run_and_kill(&mut self, daemon: &mut Daemon, instance: &str, longest: u64) {
+    pub fn run_and_kill(&mut self, daemon: &mut Daemon, instance: &str, longest: u64) {
         std::thread::sleep(millis(self.dice.u64(0..longest)));
         let deadline = Instant::now() + seconds(5);
         // Not at the first item of a batch already: the others are moved by other commands.
@@ -86,7 +89,7 @@ impl Run {
 
     /// All is done, and what is left is at most the names of the dead.
     #[track_caller]
-    fn finish(&mut self, daemons: &mut [Daemon]) {
+    pub fn finish(&mut self, daemons: &mut [Daemon]) {
         self.queue.wait_done(&mut daemons[0], seconds(60));
         for daemon in daemons {
             daemon.stop();
@@ -124,7 +127,7 @@ fn kill_9_between_list_and_hash() {
         let mut run = Run::new(&version, items);
         let tested = run.queue.list.tested("list_to_hash", "kill -9 in mid-stream");
         let feed = run.queue.feed(0..items, rate);
-        let mut daemon = run.daemon();
+        let mut daemon = run.daemon(|inv| inv);
         for kill in 0..kills {
             let instance = run.start(&mut daemon);
             run.run_and_kill(&mut daemon, &instance, longest_run(counts()));
@@ -147,7 +150,7 @@ fn kill_9_of_one_of_two_on_the_list() {
         let mut run = Run::new(&version, items);
         let tested = run.queue.list.tested("list_to_hash", "kill -9, two on the list");
         let feed = run.queue.feed(0..items, rate);
-        let mut daemons = [run.daemon(), run.daemon()];
+        let mut daemons = [run.daemon(|inv| inv), run.daemon(|inv| inv)];
         let mut instances = [String::new(), String::new()];
         for (daemon, instance) in daemons.iter_mut().zip(&mut instances) {
             *instance = run.start(daemon);

@@ -1,10 +1,11 @@
 //! A server that carries out one command of many and refuses the next: no item may be
 //! between two lists then, and no password in what is said of it.
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, run};
 use crate::support::queue::{DEAD, INSTANCES, LIST, Queue, item};
 use crate::support::redis::{NEWEST, Redis, newest};
 use crate::support::wait::{millis, seconds};
+use crate::support::{repository, wait};
 use redis_crate::{cmd, pipe};
 
 /// What a killed one left is taken over while the server takes no writes that need
@@ -76,4 +77,62 @@ fn a_server_that_does_not_know_auth_is_told_of_without_the_password() {
     daemon.wait_log("; waiting", seconds(20));
     assert!(daemon.log().contains("AUTH"), "{}", daemon.log());
     assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
+}
+
+/// The words with a plus that the README has behind this text.
+fn rights(behind: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = readme.split_once(behind).unwrap_or_else(|| panic!("the README does not say {behind}"));
+    let rights = rest.split('`').find(|words| words.starts_with('+')).unwrap();
+    rights.split(' ').map(str::to_string).collect()
+}
+
+/// Moves, takeovers, unreadable items and users who came back, by users who may do nothing else.
+#[test]
+fn the_rights_that_the_readme_names_are_enough() {
+    for version in newest().iter().filter(|version| !version.starts_with("3.")) {
+        let queue = Queue::up(version, 100);
+        let tested = queue.list.tested("list_to_hash", "an access list");
+        let user = |redis: &Redis, keys: &[&str], rights: Vec<String>| {
+            let mut set = cmd("ACL");
+            set.arg(&["SETUSER", "panda", "on", ">secret", "-@all"]).arg(keys).arg(rights);
+            redis.run::<String>(&set);
+        };
+        user(
+            &queue.list,
+            &["~panda_user_expire", "~pandad:*"],
+            rights("on `redis_list` the keys LIST and `pandad:*` with"),
+        );
+        let hashes: Vec<String> = queue.hashes.iter().map(|hash| format!("~{hash}")).collect();
+        let mut keys: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        keys.push("~USER_CACHE_OVERDUE:*");
+        let mut at_hashes = rights("on `redis_ar` the hashes with");
+        at_hashes.extend(rights("on one server for both, the markers and"));
+        user(&queue.ar, &keys, at_hashes);
+
+        let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";
+        (0..20).for_each(|user| queue.list.push(orphan, &item(user)));
+        queue.list.ask::<u64>(&["HSET", INSTANCES, "deadbeef00000000", "1"]);
+        queue.ar.ask::<String>(&["SET", &item(99), "here"]);
+        queue.push(20..100);
+        queue.list.push(LIST, "x:");
+        let mut inv = queue.inv().redis("redis_kv_expire", &queue.ar);
+        for server in ["redis_list", "redis_ar", "redis_kv_expire"] {
+            inv = inv.server(server, "user", "panda").server(server, "password", "secret");
+        }
+        let mut daemon = Daemon::new(&inv.set("panda_server_section", "queue['came_back']", "yes"));
+        daemon.start_and_wait();
+        wait::until("all but one are done", seconds(30), || {
+            queue.fields_left() == 17 && queue.batches().is_empty() && queue.list.len(DEAD) == 1
+        });
+        let file = daemon.dir.join("test.inv").display().to_string();
+        for action in ["list", "retry", "drop"] {
+            run(&["dead", &file, action]).expect(0);
+        }
+        daemon.stop();
+        assert!(!daemon.log().contains("NOPERM"), "{}", daemon.log());
+        assert!(queue.ar.calls("exec") > 0, "markers were not watched");
+        tested.passed("100 items");
+    }
 }

@@ -3,13 +3,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use pandad::kafka::native::messages::{
-    ApiVersions, FindCoordinator, Metadata, OffsetCommit, OffsetFetch, Request,
+    ApiVersions, Fetch, FindCoordinator, ListOffsets, Metadata, OffsetCommit, OffsetFetch, Request,
 };
 use pandad::kafka::native::wire::Reader;
 
 fuzz_target!(|input: &[u8]| {
     read::<ApiVersions>(input);
+    read::<Fetch<'_>>(input);
     read::<FindCoordinator<'_>>(input);
+    read::<ListOffsets<'_>>(input);
     read::<Metadata<'_>>(input);
     read::<OffsetCommit<'_>>(input);
     read::<OffsetFetch<'_>>(input);

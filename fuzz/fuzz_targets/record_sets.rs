@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     match done {
-        Ok(end) => assert!(end >= next),
+        Ok(decoded) => assert!(decoded.next >= next),
         Err(broken) => assert!(broken.next >= next),
     }
     let _ = span(&set, from);
@@ -52,6 +52,9 @@ fn mend(set: &mut [u8]) {
 
 fn crc(polynomial: u32, bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ polynomial })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ polynomial },
+        )
     })
 }

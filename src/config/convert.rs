@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::keys;
-use super::settings::{Client, Every, Format, Isolation, Membership, Offsets, Reconcile, Start, Sync};
+use super::settings::{Client, Every, Format, Guard, Isolation, Membership, Offsets, Reconcile, Start, Sync};
 
 /// A value, or a phrase on what was expected.
 pub type Converted<T> = Result<T, String>;
@@ -39,6 +39,7 @@ words!(Format: "original" => Format::Original, "raw" => Format::Raw, "json" => F
 words!(Sync: "always" => Sync::Always, "never" => Sync::Never);
 words!(Every: "hour" => Every::Hour, "day" => Every::Day);
 words!(Reconcile: "no" => Reconcile::No, "dry-run" => Reconcile::DryRun, "yes" => Reconcile::Yes);
+words!(Guard: "auto" => Guard::Auto, "yes" => Guard::Yes, "no" => Guard::No);
 words!(log::LevelFilter:
     "off" => log::LevelFilter::Off,
     "error" => log::LevelFilter::Error,

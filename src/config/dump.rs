@@ -83,6 +83,8 @@ fn expired_to_list(out: &mut Out, job: &ExpiredToList) {
     out.put(keys::CLEAR_WORKERS, &job.workers.to_string());
     out.put(keys::EXPIRED_PREFIX, &job.prefix);
     out.put(keys::RECONCILE, job.reconcile.word());
+    out.put(keys::EXPIRED_RATE, &job.rate.to_string());
+    out.put(keys::EXPIRED_MEMORY, &bytes(job.memory));
 }
 
 fn list_to_hash(out: &mut Out, job: &ListToHash) {
@@ -90,12 +92,15 @@ fn list_to_hash(out: &mut Out, job: &ListToHash) {
     out.put(keys::SERVER_MASTER, &job.name);
     out.put(keys::SERVER_CHILD, &job.worker_name);
     out.put(keys::SERVER_WORKERS, &job.workers.to_string());
+    out.put(keys::QUEUE_LIFE, &in_seconds(job.life));
+    out.put(keys::CAME_BACK, job.guard.word());
 }
 
 /// The servers that a job uses, the list's once though both jobs use it.
 fn redis(out: &mut Out, expired: Option<&ExpiredToList>, hash: Option<&ListToHash>) {
-    if let Some(job) = expired {
-        server(out, keys::REDIS_EXPIRE, &job.expire);
+    let markers = hash.and_then(|job| job.came_back.as_ref());
+    if let Some(expire) = expired.map(|job| &job.expire).or(markers.map(|markers| &markers.expire)) {
+        server(out, keys::REDIS_EXPIRE, expire);
     }
     let list = expired.map(|job| (&job.list, &job.list_key)).or(hash.map(|job| (&job.list, &job.list_key)));
     if let Some((list, key)) = list {

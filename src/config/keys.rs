@@ -69,12 +69,18 @@ pub const CLEAR_CHILD: Key = key(CLEAR, "children['redis_cache_clear']", "subscr
 pub const CLEAR_WORKERS: Key = key(CLEAR, "cache_clear_handler['worker_num']", "1");
 pub const EXPIRED_PREFIX: Key = key(CLEAR, "expired['prefix']", "");
 pub const RECONCILE: Key = key(CLEAR, "expired['reconcile']", "no");
+// Keys a second, and bytes with K, M or G.
+pub const EXPIRED_RATE: Key = key(CLEAR, "expired['rate']", "50000");
+pub const EXPIRED_MEMORY: Key = key(CLEAR, "expired['memory']", "64M");
 
 // [panda_server_section]
 pub const SERVER_PROCESS: Key = key(SERVER, "panda_process", "panda_process");
 pub const SERVER_MASTER: Key = key(SERVER, "panda_process_master", "clear_redis_list_master");
 pub const SERVER_CHILD: Key = key(SERVER, "panda_process_child", "clear_redis_list_worker");
 pub const SERVER_WORKERS: Key = key(SERVER, "max_process_num", "2");
+// Seconds.
+pub const QUEUE_LIFE: Key = key(SERVER, "queue['life']", "10");
+pub const CAME_BACK: Key = key(SERVER, "queue['came_back']", "auto");
 
 /// The keys that each Redis server has.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +154,7 @@ pub const MASK: &str = "********";
 pub const MAX_FILE: u64 = 1 << 20;
 
 /// Every key, by section, in the order in which they are printed.
-pub const ALL: [Key; 62] = [
+pub const ALL: [Key; 64] = [
     LOG_PROCESS,
     BROKER_LIST,
     LOG_MASTER,
@@ -175,6 +181,8 @@ pub const ALL: [Key; 62] = [
     CLEAR_WORKERS,
     EXPIRED_PREFIX,
     RECONCILE,
+    EXPIRED_RATE,
+    EXPIRED_MEMORY,
     REDIS_EXPIRE.socket_type,
     REDIS_EXPIRE.socket,
     REDIS_EXPIRE.host,
@@ -205,6 +213,8 @@ pub const ALL: [Key; 62] = [
     SERVER_MASTER,
     SERVER_CHILD,
     SERVER_WORKERS,
+    QUEUE_LIFE,
+    CAME_BACK,
     STOP_TIMEOUT,
     MEMORY,
     HTTP,

@@ -96,14 +96,27 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
     let kafka_to_file = if log { Some(kafka_to_file(r)) } else { None };
 
     let redis = r.has(keys::REDIS);
-    let expire = if redis { redis_server(r, keys::REDIS_EXPIRE, clear) } else { None };
+    let guard = r.get(keys::CAME_BACK, word);
+    let prefix = if clear { r.get(keys::EXPIRED_PREFIX, any) } else { Some(String::new()) };
+    let guarded = server
+        && match guard {
+            Some(Guard::Yes) => true,
+            Some(Guard::Auto) => prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()),
+            Some(Guard::No) | None => false,
+        };
+    let expire = if redis { redis_server(r, keys::REDIS_EXPIRE, clear || guarded) } else { None };
     let list = if redis { redis_server(r, keys::REDIS_LIST, clear || server) } else { None };
     let ar = if redis { redis_server(r, keys::REDIS_AR, server) } else { None };
     let list_key = r.get(keys::LIST_KEY, name);
     let hash_names = r.get(keys::HASHES, hashes);
-    let expired_to_list =
-        if clear { Some(expired_to_list(r, expire, list.clone(), list_key.clone())) } else { None };
-    let list_to_hash = if server { Some(list_to_hash(r, list, list_key, ar, hash_names)) } else { None };
+    let expired_to_list = if clear {
+        Some(expired_to_list(r, expire.clone(), list.clone(), list_key.clone(), prefix.clone()))
+    } else {
+        None
+    };
+    let came_back = guarded.then_some((expire, prefix));
+    let list_to_hash =
+        if server { Some(list_to_hash(r, list, list_key, ar, hash_names, guard, came_back)) } else { None };
 
     if !(log || clear || server) {
         let at = At::default();
@@ -219,13 +232,15 @@ fn expired_to_list(
     expire: Option<Redis>,
     list: Option<Redis>,
     list_key: Option<String>,
+    prefix: Option<String>,
 ) -> Option<ExpiredToList> {
     let group_name = r.get(keys::CLEAR_PROCESS, any);
     let name = r.get(keys::CLEAR_MASTER, any);
     let worker_name = r.get(keys::CLEAR_CHILD, any);
     let workers = r.get(keys::CLEAR_WORKERS, workers);
-    let prefix = r.get(keys::EXPIRED_PREFIX, any);
     let reconcile = r.get(keys::RECONCILE, word);
+    let rate = r.get(keys::EXPIRED_RATE, |text| number(text, 100, 1_000_000));
+    let memory = r.get(keys::EXPIRED_MEMORY, |text| size(text, 1 << 20, 16 << 30));
     Some(ExpiredToList {
         group_name: group_name?,
         name: name?,
@@ -233,6 +248,8 @@ fn expired_to_list(
         workers: workers?,
         prefix: prefix?,
         reconcile: reconcile?,
+        rate: u32::try_from(rate?).ok()?,
+        memory: memory?,
         expire: expire?,
         list: list?,
         list_key: list_key?,
@@ -245,11 +262,18 @@ fn list_to_hash(
     list_key: Option<String>,
     ar: Option<Redis>,
     hashes: Option<Vec<String>>,
+    guard: Option<Guard>,
+    came_back: Option<(Option<Redis>, Option<String>)>,
 ) -> Option<ListToHash> {
     let group_name = r.get(keys::SERVER_PROCESS, any);
     let name = r.get(keys::SERVER_MASTER, any);
     let worker_name = r.get(keys::SERVER_CHILD, any);
     let workers = r.get(keys::SERVER_WORKERS, workers);
+    let life = r.get(keys::QUEUE_LIFE, |text| seconds(text, 1, 3_600));
+    let came_back = match came_back {
+        Some((expire, prefix)) => Some(CameBack { expire: expire?, prefix: prefix? }),
+        None => None,
+    };
     Some(ListToHash {
         group_name: group_name?,
         name: name?,
@@ -259,6 +283,9 @@ fn list_to_hash(
         list_key: list_key?,
         ar: ar?,
         hashes: hashes?,
+        life: life?,
+        guard: guard?,
+        came_back,
     })
 }
 

@@ -8,17 +8,11 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 4] = [
+const FAULTS: [NotYet; 3] = [
     (
         keys::TOPICS,
         |v| v.trim().starts_with('/'),
         "topics by regular expression are not in this version: name the topics",
-    ),
-    (
-        keys::RECONCILE,
-        // Unquoted, PHP makes nothing of no.
-        |v| set(v) && !is(v, "no"),
-        "looking for keys that died while nobody listened is not in this version: write 'no'",
     ),
     (keys::HTTP, set, "the status page is not in this version: write '' for off"),
     (keys::PIDFILE, set, "the pidfile is not in this version: write '' for none"),

@@ -205,6 +205,10 @@ pub struct ExpiredToList {
     pub prefix: String,
     /// Whether keys are looked for that died while nobody listened.
     pub reconcile: Reconcile,
+    /// Keys that are asked for on the server where keys expire, a second at most.
+    pub rate: u32,
+    /// Bytes that deadlines may take.
+    pub memory: u64,
     /// The server whose keys expire.
     pub expire: Redis,
     /// The server that holds the work list.
@@ -243,6 +247,32 @@ pub struct ListToHash {
     pub ar: Redis,
     /// Hashes a field is deleted from, no two alike.
     pub hashes: Vec<String>,
+    /// How long after its last sign of life a pandad counts as dead.
+    pub life: Duration,
+    /// Whether to look for users who came back, as it was asked for.
+    pub guard: Guard,
+    /// Where to look for them; `None` is not at all.
+    pub came_back: Option<CameBack>,
+}
+
+/// `queue['came_back']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Where `expired['prefix']` says which items are markers.
+    Auto,
+    /// Also where it does not: every item is one.
+    Yes,
+    /// Never, as in the original.
+    No,
+}
+
+/// A user whose marker key is there again is left alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CameBack {
+    /// The server that holds the markers.
+    pub expire: Redis,
+    /// Only items that begin with this are markers; empty is every item.
+    pub prefix: String,
 }
 
 /// One Redis server of `[redis_env_section]`.

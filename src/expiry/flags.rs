@@ -1,8 +1,10 @@
-//! `notify-keyspace-events`: what it must hold so that expired keys are announced, and
-//! what it becomes. Pure. (The letters: redis.conf, "Event notification".)
+//! `notify-keyspace-events`: what it must hold so that expired keys and deadlines are
+//! announced, and what it becomes. Pure. (The letters: redis.conf, "Event notification".)
 
-/// Announces the event's key, and expirations.
-const NEEDED: &str = "Ex";
+/// Without these nothing that expires is heard of: the event's key, and expirations.
+const EXPIRED: &str = "Ex";
+/// With this deadlines are announced too: EXPIRE, RENAME and the like are generic events.
+const NEEDED: &str = "Exg";
 /// `A` stands for these.
 const ALL: &str = "g$lshzxetd";
 
@@ -10,9 +12,18 @@ const ALL: &str = "g$lshzxetd";
 ///
 /// Letters are only ever added: others listen too.
 pub(super) fn with_ours(flags: &str) -> Option<String> {
-    let has = |letter| flags.contains(letter) || (ALL.contains(letter) && flags.contains('A'));
-    let missing: String = NEEDED.chars().filter(|letter| !has(*letter)).collect();
+    let missing = missing(flags, NEEDED);
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))
+}
+
+/// Whether keys that expire are announced, if perhaps no deadlines.
+pub(super) fn announces_expired(flags: &str) -> bool {
+    missing(flags, EXPIRED).is_empty()
+}
+
+fn missing(flags: &str, wanted: &str) -> String {
+    let has = |letter| flags.contains(letter) || (ALL.contains(letter) && flags.contains('A'));
+    wanted.chars().filter(|letter| !has(*letter)).collect()
 }
 
 /// The line for redis.conf, given what is known of the setting.
@@ -27,18 +38,20 @@ mod tests {
 
     #[test]
     fn letters_are_added_and_none_is_taken_away() {
-        for (flags, expected) in [
-            ("", Some("Ex")),
-            ("Kl", Some("KlEx")),
-            ("Ex", None),
-            ("xE", None),
-            ("AE", None),
-            ("AK", Some("AKE")),
-            ("Eg", Some("Egx")),
+        for (flags, expected, announces) in [
+            ("", Some("Exg"), false),
+            ("Kl", Some("KlExg"), false),
+            ("Ex", Some("Exg"), true),
+            ("xE", Some("xEg"), true),
+            ("AE", None, true),
+            ("AK", Some("AKE"), false),
+            ("gxE", None, true),
+            ("Eg", Some("Egx"), false),
         ] {
             assert_eq!(with_ours(flags).as_deref(), expected, "{flags}");
+            assert_eq!(announces_expired(flags), announces, "{flags}");
         }
-        assert_eq!(line(None), "notify-keyspace-events Ex");
-        assert_eq!(line(Some("Kl")), "notify-keyspace-events KlEx");
+        assert_eq!(line(None), "notify-keyspace-events Exg");
+        assert_eq!(line(Some("Kl")), "notify-keyspace-events KlExg");
     }
 }

@@ -1,11 +1,9 @@
 //! What was heard and not taken yet: bounded in bytes, and never a reason to wait for
 //! whoever hears. Over the bound the newest are dropped and counted.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::report::Outage;
 
@@ -16,11 +14,25 @@ const EACH: u64 = 64;
 #[derive(Clone)]
 pub struct Inbox {
     inner: Arc<Mutex<Inner>>,
-    wake: (Sender<()>, Receiver<()>),
+    /// A channel would spin before it sleeps, and an empty inbox is looked at ten times a second.
+    filled: Arc<Condvar>,
+}
+
+/// Keys that are to be pushed together, each with the moment in which it was heard of.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The oldest first; never none, but where nothing was taken.
+    pub keys: Vec<(Instant, Vec<u8>)>,
+    /// What they cost.
+    pub bytes: u64,
+    number: u64,
 }
 
 struct Inner {
-    keys: VecDeque<Vec<u8>>,
+    keys: VecDeque<(Instant, Vec<u8>)>,
+    /// What was taken and is not done: the moment in which its oldest key was heard of.
+    in_hand: BTreeMap<u64, Instant>,
+    next: u64,
     bytes: u64,
     limit: u64,
     /// Nobody takes anything any more.
@@ -34,9 +46,18 @@ impl Inbox {
     /// Holds up to `limit` bytes; `subject` opens the log lines about what did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
-        let inner =
-            Inner { keys: VecDeque::new(), bytes: 0, limit, closed: false, heard: 0, dropped: 0, overflow };
-        Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
+        let inner = Inner {
+            keys: VecDeque::new(),
+            in_hand: BTreeMap::new(),
+            next: 0,
+            bytes: 0,
+            limit,
+            closed: false,
+            heard: 0,
+            dropped: 0,
+            overflow,
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), filled: Arc::default() }
     }
 
     /// A key was heard of.
@@ -53,30 +74,45 @@ impl Inbox {
             return;
         }
         inner.bytes += cost;
-        inner.keys.push_back(key.to_vec());
+        inner.keys.push_back((Instant::now(), key.to_vec()));
         let first = inner.keys.len() == 1;
         drop(inner);
         if first {
-            // Full means that a wake-up is waiting there already.
-            let _already_there = self.wake.0.try_send(());
+            self.filled.notify_one();
         }
     }
 
-    /// Up to `count` keys, the oldest first, and what they cost; waits until `until` for the first.
-    pub fn take(&self, count: usize, until: Instant) -> (Vec<Vec<u8>>, u64) {
-        if self.lock().keys.is_empty() {
-            // Either way it is looked at again.
-            let _woken = self.wake.1.recv_deadline(until);
-        }
-        let mut inner = self.lock();
+    /// Up to `count` keys; waits until `until` for the first. What was taken is in hand
+    /// until it is [done](Inbox::done).
+    pub fn take(&self, count: usize, until: Instant) -> Taken {
+        let wait = until.saturating_duration_since(Instant::now());
+        let waited = self.filled.wait_timeout_while(self.lock(), wait, |inner| inner.keys.is_empty());
+        let (mut inner, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
         let count = count.min(inner.keys.len());
-        let keys: Vec<Vec<u8>> = inner.keys.drain(..count).collect();
-        let bytes = keys.iter().map(|key| key.len() as u64 + EACH).sum();
+        let keys: Vec<(Instant, Vec<u8>)> = inner.keys.drain(..count).collect();
+        let bytes = keys.iter().map(|(_, key)| key.len() as u64 + EACH).sum();
         inner.bytes -= bytes;
         if inner.bytes < inner.limit / 2 {
             inner.overflow.up("keys find room again");
         }
-        (keys, bytes)
+        let number = inner.next;
+        if let Some((oldest, _)) = keys.first() {
+            inner.next += 1;
+            inner.in_hand.insert(number, *oldest);
+        }
+        Taken { keys, bytes, number }
+    }
+
+    /// It is on the list, or needs not be.
+    pub fn done(&self, taken: &Taken) {
+        self.lock().in_hand.remove(&taken.number);
+    }
+
+    /// Whatever was heard of before this moment is done or was dropped.
+    pub(super) fn settled(&self) -> Instant {
+        let inner = self.lock();
+        let waiting = inner.keys.front().map(|(heard, _)| *heard);
+        inner.in_hand.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
     }
 
     /// From here on nothing is heard; gives how many keys were.
@@ -111,10 +147,27 @@ mod tests {
         for key in [b"a", b"b", b"c", b"d", b"e"] {
             inbox.put(key);
         }
-        let (keys, bytes) = inbox.take(2, Instant::now());
-        assert_eq!((keys, bytes), (vec![b"a".to_vec(), b"b".to_vec()], 2 * (EACH + 1)));
+        let names = |taken: &Taken| taken.keys.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        let taken = inbox.take(2, Instant::now());
+        assert_eq!((names(&taken), taken.bytes), (vec![b"a".to_vec(), b"b".to_vec()], 2 * (EACH + 1)));
         inbox.put(b"f");
         assert_eq!((inbox.waiting(), inbox.dropped(), inbox.dropped()), (2, 2, 0));
-        assert_eq!(inbox.take(9, Instant::now()).0, vec![b"c".to_vec(), b"f".to_vec()]);
+        assert_eq!(names(&inbox.take(9, Instant::now())), vec![b"c".to_vec(), b"f".to_vec()]);
+    }
+
+    #[test]
+    fn what_was_heard_is_settled_when_it_is_done_and_not_when_it_is_taken() {
+        let inbox = Inbox::new("test", 1 << 20);
+        let before = Instant::now();
+        assert!(inbox.settled() >= before);
+        inbox.put(b"a");
+        let (began, first) = (inbox.settled(), inbox.take(1, Instant::now()));
+        inbox.put(b"b");
+        let second = inbox.take(1, Instant::now());
+        assert_eq!(inbox.settled(), began);
+        inbox.done(&first);
+        assert!(inbox.settled() > began);
+        inbox.done(&second);
+        assert!(inbox.settled() > second.keys[0].0);
     }
 }

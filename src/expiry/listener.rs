@@ -1,15 +1,17 @@
-//! The thread that hears of expired keys: it reads and does nothing else, so that the
-//! server never finds it slow. It sees to it, at every connect, that there is something
-//! to hear.
+//! The thread that hears what Redis announces: keys that expired, and keys whose
+//! deadlines changed. It reads and does nothing else, so that the server never finds it
+//! slow. It sees to it, at every connect, that there is something to hear.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 
+use super::canary::Canary;
+use super::gate::Gate;
+use super::news::News;
 use super::{Inbox, flags};
 use crate::backoff::Backoff;
-use crate::error::Fault;
 use crate::redis::{Connection, Health, Server, Trouble, Value, cmd};
 use crate::threads;
 
@@ -22,6 +24,14 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often one that may not listen looks whether it may.
+const TURN: Duration = Duration::from_millis(200);
+
+/// What is announced of a key that got a deadline, or another name, or came from
+/// elsewhere and may have one. SETEX, SET EX, GETEX and all kinds of EXPIRE say `expire`.
+/// Before 6.0 RESTORE and MOVE say nothing, and SWAPDB says nothing anywhere: a sweep
+/// finds such keys. (notifyKeyspaceEvent in db.c, expire.c, cluster.c, t_string.c.)
+const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
 
 /// Which keys are work.
 #[derive(Debug, Clone)]
@@ -33,56 +43,32 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, key: &[u8]) -> bool {
+    pub(super) fn wants(&self, key: &[u8]) -> bool {
         key.starts_with(&self.prefix) && !key.starts_with(&self.never)
     }
 }
 
-/// The thread ends, some seconds later, when this is dropped. Nobody waits for it.
-pub struct Listener {
-    _owner: Sender<()>,
+/// What the listener hears by and whom it tells.
+pub(super) struct Ear {
+    pub(super) job: &'static str,
+    pub(super) server: Arc<Server>,
+    pub(super) health: Health,
+    pub(super) filter: Filter,
+    pub(super) inbox: Inbox,
+    pub(super) news: News,
+    pub(super) gate: Gate,
+    pub(super) canary: Canary,
+    pub(super) gone: Receiver<()>,
+    pub(super) state: State,
 }
 
-impl Listener {
-    /// Begins to listen to the server's expired keys.
-    ///
-    /// # Errors
-    /// `Wait`: no thread can be had.
-    pub fn start(
-        job: &'static str,
-        server: Arc<Server>,
-        health: Health,
-        filter: Filter,
-        inbox: Inbox,
-    ) -> Result<Self, Fault> {
-        let (owner, gone) = bounded(0);
-        let ear = Ear {
-            job,
-            server,
-            health,
-            filter,
-            inbox,
-            gone,
-            mute: false,
-            deaf: None,
-            listening: false,
-            said: false,
-        };
-        threads::spawn("expired-listen", move || ear.run())
-            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
-        Ok(Self { _owner: owner })
-    }
-}
-
-struct Ear {
-    job: &'static str,
-    server: Arc<Server>,
-    health: Health,
-    filter: Filter,
-    inbox: Inbox,
-    gone: Receiver<()>,
+/// What it remembers from one connection to the next.
+#[derive(Default)]
+pub(super) struct State {
     /// Nothing is announced, and that has been said.
     mute: bool,
+    /// Deadlines are not announced, and that has been said.
+    no_deadlines: bool,
     /// Since when nothing is heard, though it was before.
     deaf: Option<Instant>,
     listening: bool,
@@ -91,22 +77,27 @@ struct Ear {
 }
 
 impl Ear {
-    fn run(mut self) {
+    /// Until its owner is gone.
+    pub(super) fn run(mut self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while !is_closed(&self.gone) {
+            if !self.gate.may_listen() {
+                // Whoever listens instead hears what this one does not.
+                (self.state.deaf, self.state.said) = (None, false);
+                let _alone = self.gone.recv_timeout(TURN);
+                continue;
+            }
             let began = Instant::now();
             let listened = threads::contain(|| self.listen());
-            let was_listening = std::mem::take(&mut self.listening);
+            self.gate.is_deaf();
+            let was_listening = std::mem::take(&mut self.state.listening);
             let trouble = match listened {
-                Ok(Ok(())) => {
-                    self.said = true;
-                    continue;
-                }
+                Ok(Ok(())) => continue,
                 Ok(Err(trouble)) => trouble,
                 Err(panic) => Trouble::Lost(format!("a fault of our own: {panic}")),
             };
             if was_listening {
-                self.deaf.get_or_insert_with(Instant::now);
+                self.state.deaf.get_or_insert_with(Instant::now);
                 if began.elapsed() > STEADY {
                     // Not an outage before a new connection cannot be had either, and
                     // what refuses that says more.
@@ -124,29 +115,74 @@ impl Ear {
 
     /// One connection, from its beginning to its end.
     fn listen(&mut self) -> Result<(), Trouble> {
+        let renewals = self.gate.renewals();
         let mut connection = Connection::open(&self.server)?;
         is_master(&mut connection)?;
         let announces = self.see_to_flags(&mut connection)?;
-        let channel = format!("__keyevent@{}__:expired", self.server.database);
+        let database = self.server.database;
+        let channel = |event: &str| format!("__keyevent@{database}__:{event}");
+        let expired = channel("expired");
+        let mut channels = vec![expired.clone()];
+        if !self.state.no_deadlines {
+            channels.extend(DEADLINE_EVENTS.map(channel));
+        }
         let until = (!announces).then(|| Instant::now() + ASK_AGAIN);
-        let (listening, deaf, said) = (&mut self.listening, &mut self.deaf, &mut self.said);
+        let (state, gate, canary) = (&mut self.state, &self.gate, &self.canary);
         let subscribed = || {
             self.health.up();
-            *listening = true;
-            if !std::mem::take(said) {
-                log::info!("{}: listening on {channel} of {}", self.job, self.server);
+            state.listening = true;
+            if !std::mem::take(&mut state.said) {
+                log::info!("{}: listening on {expired} of {}", self.job, self.server);
             }
-            if let Some(since) = deaf.take() {
+            if let Some(since) = state.deaf.take() {
                 let seconds = since.elapsed().as_secs_f64();
                 log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", self.job);
             }
+            gate.listens();
+            self.news.wake();
         };
-        connection.listen(&channel, QUIET, subscribed, |key| {
-            if let Some(key) = key.filter(|key| self.filter.wants(key)) {
-                self.inbox.put(key);
+        let ended = connection.listen(&channels, QUIET, subscribed, |message| {
+            if let Some((channel, key)) = message {
+                if channel == expired {
+                    gate.announces();
+                    if canary.is(key) {
+                        canary.heard();
+                        self.news.wake();
+                    } else if self.filter.wants(key) {
+                        self.inbox.put(key);
+                    }
+                } else if self.filter.wants(key) {
+                    self.news.put(key);
+                }
             }
-            !is_closed(&self.gone) && until.is_none_or(|until| Instant::now() < until)
-        })
+            !is_closed(&self.gone)
+                && gate.may_listen()
+                && gate.renewals() == renewals
+                && until.is_none_or(|until| Instant::now() < until)
+        });
+        match ended {
+            // It only asks again whether there is something to hear.
+            Ok(()) if self.gate.renewals() == renewals => self.state.said = self.gate.may_listen(),
+            Ok(()) => self.state.deaf = Some(Instant::now()),
+            Err(refusal @ Trouble::Refused { .. }) if !self.state.listening && channels.len() > 1 => {
+                return self.without_deadlines(&refusal);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(())
+    }
+
+    /// The rights may be for the one channel.
+    fn without_deadlines(&mut self, refusal: &Trouble) -> Result<(), Trouble> {
+        self.state.no_deadlines = true;
+        log::warn!(
+            "{}: {}: deadlines are not heard of, and keys may be late: {refusal}; allow the channels \
+             __keyevent@{}__:*",
+            self.job,
+            self.server,
+            self.server.database
+        );
+        Ok(())
     }
 
     /// Adds what is missing to `notify-keyspace-events`. False if nothing will be heard.
@@ -160,12 +196,12 @@ impl Ear {
             Err(lost) => return Err(lost),
         };
         let Some(wanted) = flags::with_ours(&flags) else {
-            self.mute = false;
+            self.state.mute = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
-                self.mute = false;
+                self.state.mute = false;
                 log::info!(
                     "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
                     self.job,
@@ -175,11 +211,10 @@ impl Ear {
                 Ok(true)
             }
             Err(refusal @ Trouble::Refused { .. }) => {
-                self.say(
-                    &format!("it announces no expired keys, and may not be told to: {refusal}"),
-                    Some(&flags),
-                );
-                Ok(false)
+                let announces = flags::announces_expired(&flags);
+                let what = if announces { "deadlines" } else { "expired keys" };
+                self.say(&format!("it announces no {what}, and may not be told to: {refusal}"), Some(&flags));
+                Ok(announces)
             }
             Err(lost) => Err(lost),
         }
@@ -187,7 +222,7 @@ impl Ear {
 
     /// Once, until it is well again.
     fn say(&mut self, what: &str, flags: Option<&str>) {
-        if !std::mem::replace(&mut self.mute, true) {
+        if !std::mem::replace(&mut self.state.mute, true) {
             let line = flags::line(flags);
             log::error!("{}: {}: {what}; put this line into its redis.conf: {line}", self.job, self.server);
         }
@@ -195,7 +230,7 @@ impl Ear {
 }
 
 /// Whether nobody takes what is heard any more.
-fn is_closed(gone: &Receiver<()>) -> bool {
+pub(super) fn is_closed(gone: &Receiver<()>) -> bool {
     gone.try_recv().is_err_and(|error| error.is_disconnected())
 }
 

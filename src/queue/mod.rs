@@ -6,14 +6,22 @@
 //!                                                  └──its pandad died──▶ renamed to a living one's
 //! ```
 
+mod batch;
 pub mod dead;
+mod hand_back;
+mod items;
+mod lease;
 mod life;
+mod moves;
 mod names;
 mod orphans;
 mod slots;
 mod taker;
 
+pub use batch::Batch;
+pub use items::Items;
+pub use lease::Lease;
 pub use life::Life;
 pub use names::{Names, OWN};
 pub use slots::{Slot, Slots};
-pub use taker::{Batch, Taker};
+pub use taker::Taker;

@@ -1,15 +1,13 @@
 //! Finds batch lists that nobody works on: those of dead instances, and those of this
 //! one whose last move had no answer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Names;
 use crate::host::Process;
-use crate::redis::{Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, Connection, Requests, Trouble, Value, cmd};
 
-/// How often is looked.
-const EVERY: Duration = Duration::from_secs(5);
 /// An instance that shows no life and holds nothing is remembered for this long: it may
 /// be stopped in the middle of a move, and wake up.
 const FORGET: Duration = Duration::from_secs(3600);
@@ -22,11 +20,21 @@ const MOST_SUSPECTS: usize = 1000;
 
 /// What was found, and what is known of the others.
 pub(super) struct Orphans {
+    /// How often is looked: twice in a life, so that it is known in time who is dead.
+    every: Duration,
     next: Instant,
-    found: VecDeque<String>,
+    found: VecDeque<Orphan>,
     /// This instance's batch lists that may hold something.
     suspects: VecDeque<(String, Instant)>,
     dead: HashMap<String, Dead>,
+}
+
+/// A batch list that nobody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Orphan {
+    batch: String,
+    /// The dead instance that it was of; `None` is this one.
+    of: Option<String>,
 }
 
 /// What is known of an instance without a sign of life.
@@ -37,8 +45,15 @@ struct Dead {
 }
 
 impl Orphans {
-    pub(super) fn new() -> Self {
-        Self { next: Instant::now(), found: VecDeque::new(), suspects: VecDeque::new(), dead: HashMap::new() }
+    /// Nothing is known yet; signs of life last for `life`.
+    pub(super) fn new(life: Duration) -> Self {
+        Self {
+            every: life / 2,
+            next: Instant::now(),
+            found: VecDeque::new(),
+            suspects: VecDeque::new(),
+            dead: HashMap::new(),
+        }
     }
 
     /// A move to this batch list had no answer: it may be there, or come to be.
@@ -61,7 +76,7 @@ impl Orphans {
     }
 
     /// The next batch list to be taken over.
-    pub(super) fn pop(&mut self) -> Option<String> {
+    pub(super) fn pop(&mut self) -> Option<Orphan> {
         self.found.pop_front()
     }
 
@@ -73,26 +88,27 @@ impl Orphans {
         own: &str,
     ) -> Result<(), Trouble> {
         self.suspects.retain(|(_, since)| since.elapsed() < FORGET);
-        let mut candidates: Vec<String> = self.suspects.iter().map(|(batch, _)| batch.clone()).collect();
+        let mut candidates: Vec<Orphan> =
+            self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
         let dead = self.dead(connection, names, own)?;
         for (instance, slots) in &dead {
-            candidates.extend((0..*slots).map(|slot| names.batch(instance, slot)));
+            let of_it = |slot| Orphan { batch: names.batch(instance, slot), of: Some(instance.clone()) };
+            candidates.extend((0..*slots).map(of_it));
         }
         let there = exist(connection, &candidates)?;
-        let mut holding: Vec<&str> = Vec::new();
-        for batch in candidates.iter().zip(there).filter_map(|(batch, there)| there.then_some(batch)) {
-            holding
-                .extend(dead.iter().map(|(instance, _)| instance.as_str()).find(|one| batch.contains(one)));
-            if !self.found.contains(batch) {
-                self.found.push_back(batch.clone());
+        let mut holding: HashSet<String> = HashSet::new();
+        for (orphan, _) in candidates.into_iter().zip(there).filter(|(_, there)| *there) {
+            holding.extend(orphan.of.clone());
+            if !self.found.contains(&orphan) {
+                self.found.push_back(orphan);
             }
         }
         for (instance, _) in &dead {
-            if !holding.contains(&instance.as_str()) {
+            if !holding.contains(instance) {
                 self.forget_in_time(connection, names, instance)?;
             }
         }
-        self.next = Instant::now() + EVERY;
+        self.next = Instant::now() + self.every;
         Ok(())
     }
 
@@ -122,8 +138,8 @@ impl Orphans {
         let signs = connection.demand_all(&requests)?;
         let mut dead = Vec::new();
         for ((instance, slots), sign) in others.into_iter().zip(&signs) {
-            let gone = text(sign).parse::<Process>().is_ok_and(|process| process.is_gone());
-            if gone || *sign == Value::Nil {
+            let gone = is_gone(sign);
+            if is_dead(Some(sign)) {
                 let known = Dead { since: Instant::now(), gone };
                 self.dead.entry(instance.clone()).or_insert(known).gone |= gone;
                 dead.push((instance, slots));
@@ -151,12 +167,65 @@ impl Orphans {
     }
 }
 
-fn exist(connection: &mut Connection, keys: &[String]) -> Result<Vec<bool>, Trouble> {
+/// Renames the orphan's list to `key`, unless its instance has shown a sign of life
+/// meanwhile; `register` goes before it, since who is not registered may take nothing.
+/// `unsure` is set while it may have been renamed, and left set if it was.
+///
+/// The two are one: WATCH has the renaming fail if the sign is set after it was found
+/// missing. So an instance whose sign was accepted has what it still finds for good.
+///
+/// # Errors
+/// The server's.
+pub(super) fn take_over(
+    connection: &mut Connection,
+    names: &Names,
+    orphan: &Orphan,
+    register: &Cmd,
+    key: &str,
+    unsure: &mut bool,
+) -> Result<(), Trouble> {
+    if let Some(instance) = &orphan.of {
+        let alive = names.alive(instance);
+        let mut requests = Requests::default();
+        requests.add(cmd("WATCH").arg(&alive)).add(cmd("GET").arg(&alive));
+        let mut answers = connection.ask_all(&requests)?.into_iter();
+        // A server that refuses WATCH leaves a moment between the two: then a batch may be
+        // done twice, which loses nothing.
+        let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
+        if !is_dead(answers.next().as_ref()) {
+            return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
+        }
+    }
+    let mut requests = Requests::default();
+    requests.add(&cmd("MULTI")).add(register);
+    requests.add(cmd("RENAMENX").arg(&orphan.batch).arg(key)).add(&cmd("EXEC"));
+    *unsure = true;
+    let done = connection.demand_all(&requests);
+    if let Err(refusal @ Trouble::Refused { .. }) = done {
+        *unsure = false;
+        // Somebody else was quicker.
+        return if refusal.says("no such key") { Ok(()) } else { Err(refusal) };
+    }
+    // Without an answer in it, the sign of life was set.
+    *unsure = matches!(done?.last(), Some(Value::Array(_)));
+    Ok(())
+}
+
+/// Whether the sign of life is missing, or is that of a process that is gone.
+fn is_dead(sign: Option<&Value>) -> bool {
+    sign.is_some_and(|sign| *sign == Value::Nil || is_gone(sign))
+}
+
+fn is_gone(sign: &Value) -> bool {
+    text(sign).parse::<Process>().is_ok_and(|process| process.is_gone())
+}
+
+fn exist(connection: &mut Connection, keys: &[Orphan]) -> Result<Vec<bool>, Trouble> {
     let mut there = Vec::with_capacity(keys.len());
     for some in keys.chunks(1000) {
         let mut requests = Requests::default();
         for key in some {
-            requests.add(cmd("EXISTS").arg(key));
+            requests.add(cmd("EXISTS").arg(&key.batch));
         }
         there.extend(connection.demand_all(&requests)?.iter().map(|answer| *answer == Value::Int(1)));
     }

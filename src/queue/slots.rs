@@ -7,14 +7,20 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-/// The number of one batch list, held by whoever works on its batch.
+use super::Items;
+
+/// The number of one batch list, held by whoever works on its batch; and the memory that
+/// its batches lie in, one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Slot(pub(super) u32);
+pub struct Slot {
+    number: u32,
+    pub(super) room: Items,
+}
 
 impl Slot {
     /// Its number.
     pub fn number(&self) -> u32 {
-        self.0
+        self.number
     }
 }
 
@@ -37,7 +43,7 @@ impl Slots {
 
     fn add(&self) {
         // Both ends are ours.
-        let _open = self.give.send(Slot(self.used.fetch_add(1, SeqCst)));
+        let _open = self.give.send(Slot { number: self.used.fetch_add(1, SeqCst), room: Items::default() });
     }
 
     /// A free slot, waited for until `until`.
@@ -46,7 +52,8 @@ impl Slots {
     }
 
     /// Its list is gone by an answer that came: it can be used again.
-    pub fn give_back(&self, slot: Slot) {
+    pub fn give_back(&self, mut slot: Slot) {
+        slot.room.clear();
         let _open = self.give.send(slot);
     }
 
@@ -54,11 +61,6 @@ impl Slots {
     /// takes its place.
     pub fn retire(&self, _slot: Slot) {
         self.add();
-    }
-
-    /// How many are free just now.
-    pub fn free(&self) -> usize {
-        self.free.len()
     }
 
     /// Numbers from 0 up to here have been used.
@@ -79,7 +81,7 @@ mod tests {
         slots.retire(a);
         slots.give_back(b);
         let mut left: Vec<u32> =
-            std::iter::from_fn(|| slots.take(Instant::now())).map(|slot| slot.0).collect();
+            std::iter::from_fn(|| slots.take(Instant::now())).map(|slot| slot.number()).collect();
         left.sort_unstable();
         assert_eq!((left, slots.used()), (vec![1, 2], 3));
     }

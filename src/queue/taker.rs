@@ -1,52 +1,22 @@
 //! Takes batches: waits for the first item, takes the rest of what is there, and takes
 //! over what others left.
-//!
-//! Each item is moved by a command of its own, so that it is always on one list or the
-//! other (the reliable queue of the Redis documentation for LMOVE, with a list per batch).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use super::orphans::Orphans;
-use super::{Life, Names, Slot, Slots};
+use super::hand_back::hand_back;
+use super::lease::Stretch;
+use super::moves::{Moved, Moves};
+use super::orphans::{self, Orphan, Orphans};
+use super::{Batch, Items, Lease, Life, Names, Slots, batch};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
-use crate::redis::{Cmd, Connection, Health, Link, Requests, Server, Trouble, Value, cmd};
+use crate::redis::{Cmd, Health, Link, Requests, Server, cmd};
 
-/// Items and bytes of one batch, at most; the last item may overshoot.
-const ITEMS: u64 = 1000;
-const BYTES: usize = 1 << 20;
-/// Items that are asked for in the first packet.
-const FIRST: u64 = 16;
-/// Redis gives up waiting for an item after this: before 6.0 it counts in whole seconds.
-/// It must be shorter than any time limit of the connection, or an item could be moved
-/// while nobody listens.
-const BLOCK_SECONDS: u32 = 1;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Items in one batch list.
-#[derive(Debug)]
-pub struct Batch {
-    /// Which list.
-    pub slot: Slot,
-    /// Its key.
-    pub key: String,
-    /// What it holds.
-    pub items: Vec<Vec<u8>>,
-    /// How often its deletion was ordered: more than once means that an order may
-    /// still be under way.
-    pub ordered: AtomicU32,
-}
-
-impl Batch {
-    /// What it holds in memory.
-    pub fn bytes(&self) -> u64 {
-        self.items.iter().map(|item| item.len() as u64 + 32).sum()
-    }
-}
 
 /// See the module.
 pub struct Taker {
@@ -59,6 +29,12 @@ pub struct Taker {
     moves: Option<Moves>,
     /// The number of batch lists that this connection has registered.
     registered: Option<u32>,
+    /// Slots whose lists were seen to be empty by this connection. A server that was
+    /// restarted, or took another one's place, may still hold what its predecessor had deleted.
+    seen: BTreeSet<u32>,
+    requests: Requests,
+    /// The largest item of the last batch, in bytes.
+    largest: usize,
     /// How long the work list was when last seen.
     waiting: u64,
     backoff: Backoff,
@@ -67,35 +43,35 @@ pub struct Taker {
     taken_over: u64,
 }
 
-/// The commands that move one item, as the server knows them.
-#[derive(Clone, Copy)]
-enum Moves {
-    /// From Redis 6.2 on.
-    Lmove,
-    /// Before.
-    RpopLpush,
-}
-
 impl Taker {
-    /// A new instance with so many batches in work at a time.
+    /// A new instance that shares its slots and its lease with those who do the work.
     ///
     /// # Errors
     /// `Wait`: no name or no thread can be had.
-    pub fn start(server: &Arc<Server>, health: &Health, names: Names, slots: Slots) -> Result<Self, Fault> {
+    pub fn start(
+        server: &Arc<Server>,
+        health: &Health,
+        names: Names,
+        slots: Slots,
+        lease: &Lease,
+    ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
             .map_err(|error| Fault::Wait(format!("no random number to be had: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let life = Life::start(link("beat"), &names, &instance)?;
+        let life = Life::start(link("beat"), &names, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             names,
             instance,
             slots,
             life: Some(life),
-            orphans: Orphans::new(),
+            orphans: Orphans::new(lease.life()),
             moves: None,
             registered: None,
+            seen: BTreeSet::new(),
+            requests: Requests::default(),
+            largest: 0,
             waiting: 0,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             not_before: Instant::now(),
@@ -106,11 +82,12 @@ impl Taker {
     /// The next batch; `None` when there was none until `until`, or a second later.
     pub fn take(&mut self, until: Instant) -> Option<Batch> {
         let until = until.max(Instant::now());
-        if self.not_before > Instant::now() || !self.life.as_ref().is_some_and(Life::is_beating) {
+        let stretch = self.life.as_ref().and_then(|life| life.lease().stretch());
+        let Some(stretch) = stretch.filter(|_| self.not_before <= Instant::now()) else {
             std::thread::sleep(FIRST_PAUSE.min(until.saturating_duration_since(Instant::now())));
             return None;
-        }
-        match self.try_take(until) {
+        };
+        match self.try_take(until, stretch) {
             Ok(batch) => {
                 if self.not_before <= Instant::now() {
                     self.backoff.reset();
@@ -128,6 +105,7 @@ impl Taker {
     fn pause(&mut self) {
         self.moves = None;
         self.registered = None;
+        self.seen.clear();
         self.waiting = 0;
         self.not_before = Instant::now() + self.backoff.pause();
     }
@@ -142,48 +120,65 @@ impl Taker {
         std::mem::take(&mut self.taken_over)
     }
 
-    /// Ends the instance. What it still holds is for the others, or for the next start.
-    pub fn end(&mut self, nothing_held: bool) {
+    /// Ends the instance when nobody works any more. What it still holds goes back to the
+    /// work list, and its number is returned; where that fails it is for the others, or for
+    /// the next start.
+    pub fn end(&mut self) -> u64 {
         if let Some(life) = self.life.take() {
             life.stop();
         }
-        let mut requests = Requests::default();
-        if nothing_held && !self.orphans.has_suspects() {
-            requests.add(cmd("HDEL").arg(self.names.instances()).arg(&self.instance));
-        }
-        requests.add(cmd("DEL").arg(self.names.alive(&self.instance)));
-        // If this fails the key dies by itself, and others look into the lists.
-        let _told = self.link.doing("end").once(|connection| connection.demand_all(&requests).map(drop));
+        let (names, instance, slots) = (&self.names, &self.instance, &self.slots);
+        let sure = !self.orphans.has_suspects();
+        let mut last = cmd("DEL");
+        last.arg(names.alive(instance));
+        let ended = self.link.doing("end").once(|connection| {
+            let handed_back = hand_back(connection, names, instance, slots, sure);
+            // If this fails the key dies by itself, and others look into the lists.
+            connection.ask(&last)?;
+            handed_back
+        });
+        // Why it failed has been said.
+        ended.unwrap_or(0)
     }
 
-    fn try_take(&mut self, until: Instant) -> Result<Option<Batch>, Fault> {
+    fn try_take(&mut self, until: Instant, stretch: Stretch) -> Result<Option<Batch>, Fault> {
         if self.orphans.is_due() {
             let (orphans, names, own) = (&mut self.orphans, &self.names, &self.instance);
-            self.link.doing("look").again(|connection| orphans.look(connection, names, own))?;
+            self.link.doing("look").once(|connection| orphans.look(connection, names, own))?;
         }
         self.register()?;
-        let Some(slot) = self.slots.take(until) else { return Ok(None) };
+        let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.names.batch(&self.instance, slot.number());
+        let mut items = std::mem::take(&mut slot.room);
         // Set while a move is under way that has no answer yet.
         let mut unsure = false;
-        let taken = match self.orphans.pop() {
-            Some(orphan) => self.take_over(&orphan, &key, &mut unsure),
-            None => self.move_items(&key, &mut unsure),
-        };
+        let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
             // Whatever was moved is found again there.
             self.orphans.suspect(key);
             self.slots.retire(slot);
-            return taken.map(|_| None);
+            return taken.map(|()| None);
         }
-        match taken {
-            Ok(items) if !items.is_empty() => {
-                Ok(Some(Batch { slot, key, items, ordered: AtomicU32::new(0) }))
+        if taken.is_ok() && !items.is_empty() {
+            return Ok(Some(Batch::new(slot, key, items, stretch)));
+        }
+        slot.room = items;
+        self.slots.give_back(slot);
+        taken.map(|()| None)
+    }
+
+    /// Whatever there is for a batch: left in its own list, left by others, or on the work list.
+    fn fill(&mut self, slot: u32, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
+        if !self.seen.contains(&slot) {
+            self.link.doing("look").once(|connection| batch::read(connection, key, items))?;
+            self.seen.insert(slot);
+            if !items.is_empty() {
+                return Ok(());
             }
-            nothing => {
-                self.slots.give_back(slot);
-                nothing.map(|_| None)
-            }
+        }
+        match self.orphans.pop() {
+            Some(orphan) => self.take_over(&orphan, key, items, unsure),
+            None => self.move_items(key, items, unsure),
         }
     }
 
@@ -193,7 +188,10 @@ impl Taker {
         let used = self.slots.used();
         if self.registered != Some(used) {
             let registration = self.registration();
-            self.link.doing("register").once(|connection| connection.ask(&registration).map(drop))?;
+            self.link.doing("register").once(|connection| {
+                connection.demand_master()?;
+                connection.ask(&registration).map(drop)
+            })?;
             self.registered = Some(used);
         }
         Ok(())
@@ -207,165 +205,71 @@ impl Taker {
         register
     }
 
-    fn take_over(&mut self, orphan: &str, key: &str, unsure: &mut bool) -> Result<Vec<Vec<u8>>, Fault> {
-        let mut requests = Requests::default();
-        requests.add(cmd("RENAMENX").arg(orphan).arg(key));
-        requests.add(cmd("LRANGE").arg(key).arg(0).arg(-1));
-        let items = self.link.doing("take over").once(|connection| {
-            // From here on until the items are in hand the list may hold them.
-            *unsure = true;
-            let mut answers = connection.ask_all(&requests)?.into_iter();
-            match accepted(answers.next()) {
-                Err(refusal @ Trouble::Refused { .. }) => {
-                    *unsure = false;
-                    // Somebody else was quicker.
-                    return if refusal.says("no such key") { Ok(Vec::new()) } else { Err(refusal) };
-                }
-                renamed => drop(renamed?),
+    fn take_over(
+        &mut self,
+        orphan: &Orphan,
+        key: &str,
+        items: &mut Items,
+        unsure: &mut bool,
+    ) -> Result<(), Fault> {
+        let register = self.registration();
+        let names = &self.names;
+        self.link.doing("take over").once(|connection| {
+            orphans::take_over(connection, names, orphan, &register, key, unsure)?;
+            // Until the items are in hand the list may hold them.
+            if *unsure {
+                batch::read(connection, key, items)?;
+                *unsure = false;
             }
-            let items = items_of(accepted(answers.next())?);
-            *unsure = false;
-            Ok(items)
+            Ok(())
         })?;
         self.taken_over += items.len() as u64;
-        Ok(items)
+        Ok(())
     }
 
     /// Waits for an item unless some are known to be there; then takes what there is.
-    fn move_items(&mut self, key: &str, unsure: &mut bool) -> Result<Vec<Vec<u8>>, Fault> {
+    fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         let (register, names) = (self.registration(), &self.names);
-        let (moves, waiting) = (&mut self.moves, &mut self.waiting);
-        let mut moved = Moved::default();
+        let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
+        let mut moved = Moved::new(items, self.largest);
         let done = self.link.doing("take").once(|connection| {
             let moves = match moves {
                 Some(moves) => *moves,
                 None => *moves.insert(Moves::of(connection)?),
             };
             let mut move_some = |command: &Cmd, times: u64, moved: &mut Moved| {
-                let mut requests = Requests::default();
-                requests.add(&register).repeat(command, usize::try_from(times).unwrap_or(1));
+                requests.clear().add(&register).repeat(command, usize::try_from(times).unwrap_or(1));
+                requests.add(cmd("LLEN").arg(&names.list));
+                moved.begin();
                 *unsure = true;
-                let answers = connection.ask_all(requests.add(cmd("LLEN").arg(&names.list)))?;
+                connection.ask_each(requests, |answer| moved.hear(answer))?;
                 *unsure = false;
-                moved.hear(answers)
+                moved.end()
             };
             if *waiting == 0 {
                 move_some(&moves.blocking(names, key), 1, &mut moved)?;
                 *waiting = moved.left;
             }
-            while *waiting > 0 && moved.items() < ITEMS && moved.bytes < BYTES {
+            let command = moves.at_once(names, key);
+            while *waiting > 0 && !moved.is_full() {
                 let count = (*waiting).min(moved.room());
-                let before = moved.items();
-                move_some(&moves.at_once(names, key), count, &mut moved)?;
+                let before = moved.count();
+                move_some(&command, count, &mut moved)?;
                 *waiting = moved.left;
-                if moved.items() - before < count {
+                if moved.count() - before < count {
                     break;
                 }
             }
             Ok(())
         });
+        if !items.is_empty() {
+            self.largest = items.largest();
+        }
         match done {
             // What was moved before the refusal is worked on; no more is taken for now.
-            Err(_told) if !*unsure && !moved.items.is_empty() => self.pause(),
+            Err(_told) if !*unsure && !items.is_empty() => self.pause(),
             done => done?,
         }
-        Ok(moved.items)
-    }
-}
-
-/// What has come of moves.
-#[derive(Default)]
-struct Moved {
-    items: Vec<Vec<u8>>,
-    bytes: usize,
-    /// How long the work list is now.
-    left: u64,
-}
-
-impl Moved {
-    fn items(&self) -> u64 {
-        self.items.len() as u64
-    }
-
-    /// How many items may be asked for in one packet. Nobody knows how large they are, so
-    /// it begins with few and goes on by what came.
-    fn room(&self) -> u64 {
-        let largest = self.items.iter().map(Vec::len).max().unwrap_or(1).max(1);
-        let by_size = (BYTES.saturating_sub(self.bytes) / largest).max(1) as u64;
-        by_size.min((self.items() * 4).max(FIRST)).min(ITEMS - self.items().min(ITEMS))
-    }
-
-    /// The answers to a registration, to moves, and to the question for what is left. The
-    /// first refusal among them is the error; what was moved is kept all the same.
-    fn hear(&mut self, answers: Vec<Value>) -> Result<(), Trouble> {
-        let mut refusal = None;
-        self.left = 0;
-        for (number, answer) in answers.into_iter().enumerate() {
-            match answer {
-                Value::BulkString(item) => {
-                    self.bytes += item.len();
-                    self.items.push(item);
-                }
-                // The first number says whether the instance was new.
-                Value::Int(length) if number > 0 => self.left = u64::try_from(length).unwrap_or(0),
-                Value::ServerError(error) => refusal = refusal.or(Some(Trouble::from(error))),
-                _ => {}
-            }
-        }
-        refusal.map_or(Ok(()), Err)
-    }
-}
-
-impl Moves {
-    fn of(connection: &mut Connection) -> Result<Self, Trouble> {
-        match connection.ask(cmd("COMMAND").arg("INFO").arg("blmove")) {
-            Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => Ok(Moves::Lmove),
-            // Not known, or not to be asked: the older commands are still served everywhere.
-            Ok(_) | Err(Trouble::Refused { .. }) => Ok(Moves::RpopLpush),
-            Err(lost) => Err(lost),
-        }
-    }
-
-    fn blocking(self, names: &Names, key: &str) -> Cmd {
-        let mut command = cmd(match self {
-            Moves::Lmove => "BLMOVE",
-            Moves::RpopLpush => "BRPOPLPUSH",
-        });
-        self.ends(command.arg(&names.list).arg(key)).arg(BLOCK_SECONDS);
-        command
-    }
-
-    fn at_once(self, names: &Names, key: &str) -> Cmd {
-        let mut command = cmd(match self {
-            Moves::Lmove => "LMOVE",
-            Moves::RpopLpush => "RPOPLPUSH",
-        });
-        self.ends(command.arg(&names.list).arg(key));
-        command
-    }
-
-    /// The oldest item, to the front of the batch.
-    fn ends(self, command: &mut Cmd) -> &mut Cmd {
-        match self {
-            Moves::Lmove => command.arg("RIGHT").arg("LEFT"),
-            Moves::RpopLpush => command,
-        }
-    }
-}
-
-fn items_of(value: Value) -> Vec<Vec<u8>> {
-    let Value::Array(values) = value else { return Vec::new() };
-    let item = |value| match value {
-        Value::BulkString(item) => Some(item),
-        _ => None,
-    };
-    values.into_iter().filter_map(item).collect()
-}
-
-fn accepted(answer: Option<Value>) -> Result<Value, Trouble> {
-    match answer {
-        Some(Value::ServerError(error)) => Err(Trouble::from(error)),
-        Some(value) => Ok(value),
-        None => Err(Trouble::Lost("an answer is missing".to_owned())),
+        Ok(())
     }
 }

@@ -15,6 +15,8 @@ const RESPONSE: Duration = Duration::from_secs(10);
 /// See the module. After a [`Trouble::Lost`] it is of no use any more.
 pub struct Connection {
     redis: redis_crate::Connection,
+    /// Whether the server has said that it is a master.
+    master: bool,
 }
 
 impl Connection {
@@ -37,7 +39,7 @@ impl Connection {
             .map_err(Trouble::from)?;
         let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(Trouble::from)?;
         redis.set_write_timeout(Some(RESPONSE)).map_err(Trouble::from)?;
-        let mut connection = Self { redis };
+        let mut connection = Self { redis, master: false };
         connection.patience(server.connect_timeout)?;
         connection.enter(server)?;
         connection.patience(RESPONSE)?;
@@ -95,13 +97,47 @@ impl Connection {
     /// # Errors
     /// `Lost`: not every answer came; any of them may have been carried out or not.
     pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
+        let mut values = Vec::with_capacity(requests.len());
+        self.ask_each(requests, |value| values.push(value))?;
+        Ok(values)
+    }
+
+    /// The same; each answer goes to `each` as it comes, so that thousands of them need not
+    /// be held at once.
+    ///
+    /// # Errors
+    /// As [`Connection::ask_all`]; `each` has seen those that came.
+    pub fn ask_each(&mut self, requests: &Requests, mut each: impl FnMut(Value)) -> Result<(), Trouble> {
         if requests.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.redis.send_packed_command(requests.bytes()).map_err(Trouble::from)?;
         // The crate's own loop would go on after a time-out, and wait as long again for
         // each of the other answers.
-        (0..requests.len()).map(|_| self.receive()).collect()
+        for _ in 0..requests.len() {
+            each(self.receive()?);
+        }
+        Ok(())
+    }
+
+    /// Sees once for each connection that the server is no replica: one that takes writes
+    /// would forget them at its next look at its master.
+    ///
+    /// # Errors
+    /// `Refused`: `READONLY`, it is one. `Lost`: as [`Connection::ask`].
+    pub fn demand_master(&mut self) -> Result<(), Trouble> {
+        if self.master {
+            return Ok(());
+        }
+        match self.ask(&cmd("ROLE")) {
+            Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
+                return Err(Trouble::Refused { code: "READONLY".to_owned(), text: String::new() });
+            }
+            // Who may not ask has to believe it.
+            Ok(_) | Err(Trouble::Refused { .. }) => self.master = true,
+            Err(lost) => return Err(lost),
+        }
+        Ok(())
     }
 
     /// The same, when no answer may be a refusal.
@@ -116,28 +152,33 @@ impl Connection {
         self.redis.recv_response().map_err(Trouble::from)
     }
 
-    /// Turns the connection into a subscriber and calls `each` with every message until
-    /// that says stop, or the connection is lost. `each` gets `None` when it was quiet
-    /// for `quiet`; the server is then asked whether it is still there.
+    /// Turns the connection into a subscriber of the channels and calls `each` with every
+    /// message, the channel first, until that says stop, or the connection is lost. `each`
+    /// gets `None` when it was quiet for `quiet`; the server is then asked whether it is
+    /// still there.
     ///
     /// # Errors
     /// `Refused`: the subscription. `Lost`: the connection.
     pub fn listen(
         &mut self,
-        channel: &str,
+        channels: &[String],
         quiet: Duration,
         subscribed: impl FnOnce(),
-        mut each: impl FnMut(Option<&[u8]>) -> bool,
+        mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
     ) -> Result<(), Trouble> {
         // By hand, because the crate takes a refusal of SUBSCRIBE for its confirmation.
-        self.ask(cmd("SUBSCRIBE").arg(channel))?;
+        self.ask(cmd("SUBSCRIBE").arg(channels))?;
+        // One confirmation for each; a refusal is of all of them.
+        for _ in channels.iter().skip(1) {
+            trouble_of(self.receive()?)?;
+        }
         self.patience(quiet)?;
         subscribed();
         let mut pubsub = self.redis.as_pubsub();
         let ended = loop {
             match pubsub.get_message() {
                 Ok(message) => {
-                    if !each(Some(message.get_payload_bytes())) {
+                    if !each(Some((message.get_channel_name(), message.get_payload_bytes()))) {
                         break Ok(());
                     }
                 }
@@ -152,7 +193,7 @@ impl Connection {
                         // What came before the silence is heard all the same.
                         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
                         while let Ok(message) = pubsub.get_message() {
-                            each(Some(message.get_payload_bytes()));
+                            each(Some((message.get_channel_name(), message.get_payload_bytes())));
                         }
                         break Err(Trouble::from(error));
                     }

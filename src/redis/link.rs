@@ -67,6 +67,13 @@ pub struct Link {
     connection: Option<Connection>,
 }
 
+impl Clone for Link {
+    /// To the same server, not connected yet.
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.server), self.health.clone())
+    }
+}
+
 impl Link {
     /// Not connected yet.
     pub fn new(server: Arc<Server>, health: Health) -> Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub use connection::Connection;
 pub use link::{Health, Link};
 pub use redis_crate::{Cmd, Value, cmd};
-pub use requests::Requests;
+pub use requests::{Args, Requests};
 pub use trouble::Trouble;
 
 /// One server, and how to get in.

@@ -1,6 +1,10 @@
-//! Commands packed one behind the other, to be sent in one piece.
+//! Commands packed one behind the other, to be sent in one piece. The memory is kept from
+//! one piece to the next: with musl an allocation costs more than what is put into it.
 
 use redis_crate::Cmd;
+
+/// A buffer that grew beyond this, in bytes, is not kept.
+const KEPT: usize = 8 << 20;
 
 /// Packed commands and how many answers they will get.
 #[derive(Debug, Default)]
@@ -17,14 +21,42 @@ impl Requests {
         self
     }
 
+    /// Adds a command of these words, and of arguments that were packed before.
+    pub fn add_with(&mut self, words: &[&[u8]], args: &Args) -> &mut Self {
+        header(&mut self.bytes, b'*', words.len() + args.len);
+        for word in words {
+            argument(&mut self.bytes, word);
+        }
+        self.bytes.extend_from_slice(&args.bytes);
+        self.len += 1;
+        self
+    }
+
     /// Adds the same command `times` times.
     pub fn repeat(&mut self, command: &Cmd, times: usize) -> &mut Self {
-        let packed = command.get_packed_command();
-        self.bytes.reserve(packed.len().saturating_mul(times));
-        for _ in 0..times {
-            self.bytes.extend_from_slice(&packed);
+        if times == 0 {
+            return self;
+        }
+        let from = self.bytes.len();
+        command.write_packed_command(&mut self.bytes);
+        let one = self.bytes.len() - from;
+        let mut left = (times - 1).saturating_mul(one);
+        self.bytes.reserve(left);
+        // What is there is doubled, in few long copies instead of many short ones.
+        while left > 0 {
+            let there = self.bytes.len() - from;
+            let part = there.min(left);
+            self.bytes.extend_from_within(from..from + part);
+            left -= part;
         }
         self.len += times;
+        self
+    }
+
+    /// Empty again, the memory kept.
+    pub fn clear(&mut self) -> &mut Self {
+        self.len = 0;
+        keep(&mut self.bytes);
         self
     }
 
@@ -40,5 +72,97 @@ impl Requests {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Arguments packed once for many commands.
+#[derive(Debug, Default)]
+pub struct Args {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl Args {
+    /// Adds one.
+    pub fn add(&mut self, text: &[u8]) {
+        argument(&mut self.bytes, text);
+        self.len += 1;
+    }
+
+    /// Empty again, the memory kept.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        keep(&mut self.bytes);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What they take on the wire, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn argument(bytes: &mut Vec<u8>, text: &[u8]) {
+    header(bytes, b'$', text.len());
+    bytes.extend_from_slice(text);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// `*` or `$`, a number, and the end of the line.
+fn header(bytes: &mut Vec<u8>, kind: u8, number: usize) {
+    bytes.push(kind);
+    bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn keep(bytes: &mut Vec<u8>) {
+    if bytes.capacity() > KEPT {
+        *bytes = Vec::new();
+    }
+    bytes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use redis_crate::cmd;
+
+    proptest! {
+        #[test]
+        fn packed_arguments_are_packed_as_the_crate_packs_them(words: Vec<Vec<u8>>, args: Vec<Vec<u8>>) {
+            let mut packed = Args::default();
+            args.iter().for_each(|arg| packed.add(arg));
+            let mut all: Vec<&[u8]> = vec![b"HDEL"];
+            all.extend(words.iter().map(Vec::as_slice));
+            let mut ours = Requests::default();
+            ours.add_with(&all, &packed);
+            let mut theirs = Requests::default();
+            theirs.add(cmd("HDEL").arg(&words).arg(&args));
+            prop_assert_eq!(ours.bytes(), theirs.bytes());
+        }
+
+        #[test]
+        fn a_repeated_command_is_there_so_many_times(times in 0usize..70, key in "[a-z]{0,9}") {
+            let command = cmd("LPOP").arg(key).to_owned();
+            let (mut ours, mut theirs) = (Requests::default(), Requests::default());
+            ours.add(&cmd("PING")).repeat(&command, times);
+            theirs.add(&cmd("PING"));
+            for _ in 0..times {
+                theirs.add(&command);
+            }
+            prop_assert_eq!(ours.bytes(), theirs.bytes());
+            prop_assert_eq!(ours.len(), times + 1);
+            prop_assert!(ours.clear().is_empty() && ours.bytes().is_empty());
+        }
     }
 }

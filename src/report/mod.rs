@@ -40,10 +40,20 @@ pub struct Counters {
     pub lag: AtomicU64,
     /// What was gone at the source before it could be read, or was heard and found no room.
     pub lost: AtomicU64,
+    /// What was heard and found no room, and is to be found again.
+    pub overflowed: AtomicU64,
+    /// Keys that had died unheard and were found.
+    pub found: AtomicU64,
+    /// The worst lateness of the last minute or two, in microseconds.
+    pub late: AtomicU64,
+    /// Whether another pandad does the work.
+    pub standby: AtomicBool,
     /// Outcomes refused for continuity and fetched again.
     pub dropped: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,
+    /// Items whose users came back and were left alone.
+    pub came_back: AtomicU64,
     /// Items taken over from a pandad that died.
     pub taken_over: AtomicU64,
     /// Panics contained in a worker.
@@ -66,8 +76,13 @@ impl Counters {
             fields: AtomicU64::new(0),
             lag: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            found: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            standby: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            came_back: AtomicU64::new(0),
             taken_over: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             disk_refuses: AtomicBool::new(false),
@@ -106,13 +121,20 @@ impl fmt::Display for Counters {
                 self.oldest_unsettled_ms(),
                 if self.disk_refuses.load(Relaxed) { "refuses writes" } else { "ok" },
             )?,
-            Shown::Keys => write!(f, "keys {done}, waiting {lag}")?,
+            Shown::Keys => {
+                let late = self.late.load(Relaxed) as f64 / 1000.0;
+                let standby = if self.standby.load(Relaxed) { ", standby" } else { "" };
+                write!(f, "keys {done}, waiting {lag}, late {late:.1} ms{standby}")?;
+            }
             Shown::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
         }
         for (name, counter) in [
             ("lost", &self.lost),
+            ("overflowed", &self.overflowed),
+            ("found", &self.found),
             ("fetched again", &self.dropped),
             ("dead", &self.dead),
+            ("came back", &self.came_back),
             ("taken over", &self.taken_over),
             ("panics", &self.panics),
         ] {

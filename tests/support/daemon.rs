@@ -186,6 +186,13 @@ impl Daemon {
         self
     }
 
+    /// Runs this job alone, though the .inv may ask for more.
+    pub fn only(mut self, job: &str) -> Daemon {
+        self.arguments = vec!["--only".to_string(), job.to_string()];
+        self.running.retain(|running| running.starts_with(job));
+        self
+    }
+
     // ---- Its life
 
     pub fn start(&mut self) {

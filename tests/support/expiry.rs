@@ -33,7 +33,8 @@ impl Expiry {
             let mut pipe = pipe();
             for key in some {
                 let time = fastrand::u64(after.clone());
-                pipe.cmd("SET").arg(key.as_ref()).arg("").arg("PX").arg(time).ignore();
+                // Redis 3.2 keeps the deadline of this in its append-only file, and of SET PX the time.
+                pipe.cmd("PSETEX").arg(key.as_ref()).arg(time).arg("").ignore();
             }
             self.expire.run_all(&pipe);
         }
@@ -44,6 +45,12 @@ impl Expiry {
     pub fn expire_now<K: AsRef<[u8]>>(&self, keys: &[K]) {
         self.set(keys, 1..2);
         std::thread::sleep(wait::millis(5));
+        self.touch(keys);
+    }
+
+    /// The server looks at the keys, and so notices those that have expired.
+    #[track_caller]
+    pub fn touch<K: AsRef<[u8]>>(&self, keys: &[K]) {
         for some in keys.chunks(1000) {
             let mut pipe = pipe();
             for key in some {
@@ -51,6 +58,43 @@ impl Expiry {
             }
             self.expire.run_all(&pipe);
         }
+    }
+
+    /// Other keys with a time to live, which is long.
+    #[track_caller]
+    pub fn others(&self, count: usize) {
+        let keys: Vec<String> = (0..count).map(|n| format!("other:{n}")).collect();
+        self.set(&keys, 3_600_000..7_200_000);
+    }
+
+    /// How many deadlines are remembered beside the list.
+    pub fn remembered(&self) -> u64 {
+        let sets = self.list.keys("pandad:expiry:*:deadlines");
+        sets.iter().map(|set| self.list.ask::<u64>(&["ZCARD", set])).sum()
+    }
+
+    /// The remembered deadline of a key.
+    pub fn deadline(&self, key: &str) -> Option<String> {
+        let sets = self.list.keys("pandad:expiry:*:deadlines");
+        sets.iter().find_map(|set| self.list.ask::<Option<String>>(&["ZSCORE", set, key]))
+    }
+
+    /// The first sweep is over: from here on only what is announced is known.
+    #[track_caller]
+    pub fn wait_swept(&self) {
+        let mut steps = self.expire.calls("scan");
+        wait::until("the sweep is over", wait::seconds(30), || {
+            std::thread::sleep(wait::millis(300));
+            let before = std::mem::replace(&mut steps, self.expire.calls("scan"));
+            steps == before && steps > 0
+        });
+    }
+
+    #[track_caller]
+    pub fn wait_remembered(&self, keys: usize) {
+        wait::until(&format!("{keys} deadlines are remembered"), wait::seconds(30), || {
+            self.remembered() >= keys as u64
+        });
     }
 
     /// Waits until so many items are on the list.
@@ -118,6 +162,6 @@ impl Expiry {
     /// Connections that have subscribed to something: their line in CLIENT LIST.
     pub fn subscribers(&self) -> Vec<String> {
         let clients: String = self.expire.run(cmd("CLIENT").arg("LIST"));
-        clients.lines().filter(|line| line.contains(" sub=1 ")).map(str::to_string).collect()
+        clients.lines().filter(|line| !line.contains(" sub=0 ")).map(str::to_string).collect()
     }
 }

@@ -1,11 +1,12 @@
 //! Stands between pandad and a Redis server: what the server answers takes longer,
 //! as over a real network, and all connections can be cut, so that what was on its
-//! way is gone though the server has done it.
+//! way is gone though the server has done it. It can lead to another server from one
+//! moment to the next, as an address does that moves to the new master.
 
 use super::redis::Redis;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +17,8 @@ pub struct Proxy {
 }
 
 struct Inner {
-    target: u16,
+    /// A port; 0 leads nowhere.
+    target: AtomicU16,
     delay: Duration,
     ended: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
@@ -27,8 +29,8 @@ impl Proxy {
     pub fn before(redis: &Redis, delay: Duration) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let inner =
-            Inner { target: redis.port, delay, ended: AtomicBool::new(false), open: Mutex::default() };
+        let (target, ended, open) = (AtomicU16::new(redis.port), AtomicBool::new(false), Mutex::default());
+        let inner = Inner { target, delay, ended, open };
         let inner = Arc::new(inner);
         let accepting = Arc::clone(&inner);
         thread::spawn(move || {
@@ -42,6 +44,11 @@ impl Proxy {
             }
         });
         Proxy { port, inner }
+    }
+
+    /// New connections lead there from now on; `None` is nowhere.
+    pub fn lead_to(&self, redis: Option<&Redis>) {
+        self.inner.target.store(redis.map_or(0, |redis| redis.port), Relaxed);
     }
 
     /// Closes every connection; answers on their way are lost. True if there were any.
@@ -62,7 +69,7 @@ impl Drop for Proxy {
 impl Inner {
     fn join(&self, client: TcpStream) {
         // A server that is down: the client sees its connection closed.
-        let Ok(server) = TcpStream::connect(("127.0.0.1", self.target)) else { return };
+        let Ok(server) = TcpStream::connect(("127.0.0.1", self.target.load(Relaxed))) else { return };
         let copy = |stream: &TcpStream| stream.try_clone().unwrap();
         for stream in [&client, &server] {
             let _ = stream.set_nodelay(true);

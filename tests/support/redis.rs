@@ -96,6 +96,28 @@ impl Redis {
         panic!("no port for Redis {}:\n{}", self.version, self.log());
     }
 
+    /// A replica, running and caught up; its master is reached by this port.
+    #[track_caller]
+    pub fn replica(version: &str, master: u16) -> Redis {
+        let replica = Redis::new(version).line(format!("slaveof 127.0.0.1 {master}")).started();
+        wait::until("the replica has caught up", wait::seconds(30), || {
+            replica.figure("replication", "master_link_status").as_deref() == Some("up")
+        });
+        replica
+    }
+
+    /// A replica becomes a master, as Sentinel would have it.
+    #[track_caller]
+    pub fn promote(&self) {
+        self.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
+    }
+
+    /// A master becomes a replica of the new one.
+    #[track_caller]
+    pub fn demote(&self, master: &Redis) {
+        self.ask::<String>(&["SLAVEOF", "127.0.0.1", &master.port.to_string()]);
+    }
+
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -132,9 +132,9 @@ const WHOLE: &[Faulty] = &[
     ("[log_sektion]\nbroker_list=a\n", &[(0, "no job is configured")]),
     ("[log_section]\rbroker_list=a\r\n#\n", &[(3, "use ;")]),
     (
-        "[clearCache_section]\nexpired[reconcile]=yes\n[redis_env_section]\nredis_kv_expire[host]=a\n\
+        "[clearCache_section]\nexpired[reconcile]=maybe\n[redis_env_section]\nredis_kv_expire[host]=a\n\
          redis_list[host]=a\n",
-        &[(2, "not in this version")],
+        &[(2, "dry-run")],
     ),
     (
         "[log_section]\nbroker_list=a(\nlog_handler[worker_num]=none\n#\n[daemon_section]\nmemori=1\n",

@@ -117,6 +117,28 @@ fn sockets_users_and_databases() {
     assert!(!format!("{job:?}").contains("p;"), "a password is never printed");
 }
 
+/// The original had no such guard: it is on by itself only where a prefix says what a marker is.
+#[test]
+fn users_who_came_back_are_left_alone_where_markers_are_known() {
+    let text = |clear: &str, server: &str| {
+        format!(
+            "{clear}\n[panda_server_section]\n{server}\n[redis_env_section]\nredis_kv_expire[host]=k\n\
+             redis_list[host]=l\nredis_ar[host]=a\n"
+        )
+    };
+    let came_back = |clear: &str, server: &str| load(&text(clear, server)).list_to_hash.unwrap().came_back;
+    let prefix = "[clearCache_section]\nexpired['prefix']='U:'";
+    assert_eq!(came_back("", ""), None);
+    assert_eq!(came_back("[clearCache_section]", ""), None);
+    assert_eq!(came_back(prefix, "queue['came_back']='no'"), None);
+    assert_eq!(came_back(prefix, "").unwrap().prefix, "U:");
+    let every = came_back("", "queue['came_back']=yes").unwrap();
+    assert_eq!((every.prefix.as_str(), every.expire.database), ("", 0));
+    let no_host = text("", "queue['came_back']=yes").replace("redis_kv_expire[host]=k", "");
+    let fault = Config::parse(&no_host, Path::new("t")).unwrap_err().to_string();
+    assert!(fault.contains("redis_kv_expire['host']"), "{fault}");
+}
+
 #[test]
 fn warnings_name_their_line() {
     let config = load("[mysql]\nx=1\n[log_section]\nbroker_list=a\n[demon_section]\nhttp=x\n");

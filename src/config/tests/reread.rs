@@ -34,6 +34,7 @@ fn masked(mut config: Config) -> Config {
     if let Some(job) = &mut config.list_to_hash {
         mask(&mut job.list);
         mask(&mut job.ar);
+        job.came_back.iter_mut().for_each(|came_back| mask(&mut came_back.expire));
     }
     config
 }
@@ -98,10 +99,11 @@ prop_compose! {
         );
         if jobs.0 {
             out += &format!("[clearCache_section]\nexpired['prefix']={}\nexpired['reconcile']={}\n",
-                q(&names.2), ["'no'", "no", "\"NO\""][choices.4]);
+                q(&names.2), ["'no'", "no", "\"dry-run\""][choices.4]);
         }
         if jobs.1 {
-            out += "[panda_server_section]\nmax_process_num=3\n";
+            out += &format!("[panda_server_section]\nmax_process_num=3\nqueue['life']=2.5\nqueue['came_back']={}\n",
+                ["'auto'", "yes", "'no'"][choices.4]);
         }
         out += &format!("[redis_env_section]\n{}{}{}redis_list['key']={}\n", redis.0, redis.1, redis.2, q(&names.4));
         out += &format!("[daemon_section]\nstop_timeout={}.{:03}\nmemory={}\nlog_level='{}'\n",

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Job, server};
-use crate::config::ExpiredToList as Section;
+use crate::config::{self, ExpiredToList as Section};
 use crate::error::{ConfigFault, Fault};
-use crate::expiry::{Filter, Inbox, Listener};
+use crate::expiry::{Filter, Inbox, Reconcile, Watch, Watched};
 use crate::pipeline;
 use crate::queue;
-use crate::redis::{Health, Link};
+use crate::redis::Health;
 use crate::report::{Counters, Shown};
 use crate::shutdown::Stop;
 
@@ -52,20 +52,33 @@ impl Job for ExpiredToList {
         let list = Arc::new(server("redis_list", list, &client));
         let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
         let inbox = Inbox::new(NAME, self.memory);
-        let filter = Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN.to_vec() };
         log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
+        let watched = Watched {
+            job: NAME,
+            expire: (expire, expire_health),
+            list: (list, list_health),
+            list_key: list_key.clone(),
+            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN.to_vec() },
+            reconcile: match self.section.reconcile {
+                config::Reconcile::No => Reconcile::No,
+                config::Reconcile::DryRun => Reconcile::DryRun,
+                config::Reconcile::Yes => Reconcile::Yes,
+            },
+            rate: self.section.rate,
+            memory: self.section.memory,
+        };
+        let (watch, push) = Watch::start(watched, inbox.clone(), &self.counters)?;
+        let [done, lost, overflowed] = [&self.counters.done, &self.counters.lost, &self.counters.overflowed]
+            .map(|counter| counter.load(Relaxed));
         let source = source::Heard {
-            _listener: Listener::start(NAME, expire, expire_health, filter, inbox.clone())?,
+            watch,
             inbox,
-            before: self.counters.done.load(Relaxed) + self.counters.lost.load(Relaxed),
+            before: done + lost + overflowed,
+            reconciles: self.section.reconcile == config::Reconcile::Yes,
             counters: Arc::clone(&self.counters),
         };
-        let (list_key, counters) = (list_key.clone(), Arc::clone(&self.counters));
-        let build_worker = move || worker::Pusher {
-            list: Link::new(Arc::clone(&list), list_health.clone()),
-            key: list_key.clone(),
-            counters: Arc::clone(&counters),
-        };
+        let counters = Arc::clone(&self.counters);
+        let build_worker = move || worker::Pusher { push: push.clone(), counters: Arc::clone(&counters) };
         let limits = pipeline::Limits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }

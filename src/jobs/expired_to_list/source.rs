@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::NAME;
 use crate::error::Fault;
-use crate::expiry::{Inbox, Listener};
+use crate::expiry::{Inbox, Taken, Watch};
 use crate::pipeline::{self, Item};
 use crate::report::Counters;
 
@@ -16,26 +16,29 @@ const KEYS: usize = 1000;
 
 /// See the module.
 pub(super) struct Heard {
-    pub(super) _listener: Listener,
+    pub(super) watch: Watch,
     pub(super) inbox: Inbox,
-    /// Keys that an earlier run of the job pushed or lost.
+    /// Keys that an earlier run of the job pushed, lost or left to be found.
     pub(super) before: u64,
+    /// What is dropped is found again.
+    pub(super) reconciles: bool,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Heard {
-    fn take(&self, until: Instant, items: &mut Vec<Item<Vec<Vec<u8>>>>) {
-        let (keys, bytes) = self.inbox.take(KEYS, until);
-        if !keys.is_empty() {
-            items.push(Item { lane: 0, bytes, task: keys });
+    fn take(&self, until: Instant, items: &mut Vec<Item<Taken>>) {
+        let taken = self.inbox.take(KEYS, until);
+        if !taken.keys.is_empty() {
+            items.push(Item { lane: 0, bytes: taken.bytes, task: taken });
         }
         self.counters.lag.store(self.inbox.waiting(), Relaxed);
-        self.counters.lost.fetch_add(self.inbox.dropped(), Relaxed);
+        let counter = if self.reconciles { &self.counters.overflowed } else { &self.counters.lost };
+        counter.fetch_add(self.inbox.dropped(), Relaxed);
     }
 }
 
 impl pipeline::Source for Heard {
-    type Task = Vec<Vec<u8>>;
+    type Task = Taken;
     type Note = Infallible;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
@@ -55,13 +58,21 @@ impl pipeline::Source for Heard {
         match note {}
     }
 
-    /// What was heard and could not be pushed is told: it does not come again.
+    /// What was heard and could not be pushed is told: it does not come again, unless its
+    /// deadline is remembered.
     fn finish(&mut self, _until: Instant) {
-        let known = self.counters.done.load(Relaxed) + self.counters.lost.load(Relaxed);
+        let known = [&self.counters.done, &self.counters.lost, &self.counters.overflowed];
+        let known: u64 = known.iter().map(|counter| counter.load(Relaxed)).sum();
         let missing = (self.before + self.inbox.close()).saturating_sub(known);
-        if missing > 0 {
+        if missing > 0 && self.reconciles {
+            self.counters.overflowed.fetch_add(missing, Relaxed);
+            log::warn!(
+                "{NAME}: {missing} keys were heard of and could not be pushed: the next start finds them"
+            );
+        } else if missing > 0 {
             self.counters.lost.fetch_add(missing, Relaxed);
             log::error!("{NAME}: {missing} keys were heard of and could not be pushed: they are lost");
         }
+        self.watch.end();
     }
 }

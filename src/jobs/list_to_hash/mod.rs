@@ -2,6 +2,7 @@
 //! none lost.
 
 mod item;
+mod marker;
 mod source;
 mod worker;
 
@@ -12,7 +13,7 @@ use super::{Job, server};
 use crate::config::ListToHash as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
-use crate::queue::{Names, Slots, Taker};
+use crate::queue::{Lease, Names, Slots, Taker};
 use crate::redis::{Health, Link};
 use crate::report::{Counters, Shown};
 use crate::shutdown::Stop;
@@ -54,27 +55,37 @@ impl Job for ListToHash {
         let list = Arc::new(server("redis_list", list, &client));
         let ar = Arc::new(server("redis_ar", ar, &client));
         let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
+        let markers = self.section.came_back.as_ref().map(|came_back| {
+            let expire = Arc::new(server("redis_kv_expire", &came_back.expire, &client));
+            marker::Where::new(expire, &ar, came_back.prefix.clone())
+        });
         let names = Names::new(list_key);
         let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_EACH;
         let slots = Slots::new(in_work);
+        let lease = Lease::new(self.section.life);
         let shared = Arc::new(worker::Shared {
             hashes: hashes.clone(),
             names: names.clone(),
             slots: slots.clone(),
+            lease: lease.clone(),
             counters: Arc::clone(&self.counters),
             no_hashes: Mutex::new(HashMap::new()),
         });
         let source = source::Batches {
-            taker: Taker::start(&list, &list_health, names, slots.clone())?,
-            slots,
-            in_work: in_work as usize,
+            taker: Taker::start(&list, &list_health, names, slots, &lease)?,
             counters: Arc::clone(&self.counters),
         };
         log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
-        let build_worker = move || worker::Deleter {
-            ar: Link::new(Arc::clone(&ar), ar_health.clone()),
-            list: Link::new(Arc::clone(&list), list_health.role("acknowledge")),
-            shared: Arc::clone(&shared),
+        if let Some(markers) = &markers {
+            log::info!("{NAME}: users who came back are left alone, {markers}");
+        }
+        let build_worker = move || {
+            worker::Deleter::new(
+                Link::new(Arc::clone(&ar), ar_health.clone()),
+                Link::new(Arc::clone(&list), list_health.role("acknowledge")),
+                markers.as_ref().map(marker::Where::look),
+                Arc::clone(&shared),
+            )
         };
         let limits = pipeline::Limits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)

@@ -8,15 +8,12 @@ use std::time::Instant;
 use super::NAME;
 use crate::error::Fault;
 use crate::pipeline::{self, Item};
-use crate::queue::{Batch, Slots, Taker};
+use crate::queue::{Batch, Taker};
 use crate::report::Counters;
 
 /// See the module.
 pub(super) struct Batches {
     pub(super) taker: Taker,
-    pub(super) slots: Slots,
-    /// How many batches may be in work: as many slots are free when none is.
-    pub(super) in_work: usize,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -43,6 +40,9 @@ impl pipeline::Source for Batches {
     }
 
     fn finish(&mut self, _until: Instant) {
-        self.taker.end(self.slots.free() == self.in_work);
+        let handed_back = self.taker.end();
+        if handed_back > 0 {
+            log::info!("{NAME}: {handed_back} items that were not done are back on the work list");
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! The worker: a batch's fields are deleted from every hash in one round trip, then the
-//! batch list is gone.
+//! batch list is gone. Before either it looks whether the batch is still this pandad's.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::item::field;
+use super::marker::Markers;
 use crate::error::Fault;
 use crate::pipeline;
-use crate::queue::{Batch, Names, Slots, dead};
-use crate::redis::{Link, Requests, Trouble, Value, cmd};
+use crate::queue::{Batch, Lease, Names, Slots, dead};
+use crate::redis::{Args, Connection, Link, Requests, Trouble, Value, cmd};
 use crate::report::{Counters, Outage};
 
 const NO_FIELD: &str = "no field after the last ':'";
@@ -17,12 +18,16 @@ const NO_FIELD: &str = "no field after the last ':'";
 const PACKET: usize = 4 << 20;
 /// Bytes of an item that the log shows.
 const SHOWN: usize = 100;
+/// How often a deletion is begun anew because a marker came to be in the middle of it.
+const TRIES: u32 = 50;
 
 /// What all workers share.
 pub(super) struct Shared {
     pub(super) hashes: Vec<String>,
     pub(super) names: Names,
     pub(super) slots: Slots,
+    /// Whether the others know that this pandad lives.
+    pub(super) lease: Lease,
     pub(super) counters: Arc<Counters>,
     /// Hashes whose keys hold something else.
     pub(super) no_hashes: Mutex<HashMap<String, Outage>>,
@@ -31,10 +36,29 @@ pub(super) struct Shared {
 /// See the module.
 pub(super) struct Deleter {
     /// To the hashes.
-    pub(super) ar: Link,
+    ar: Link,
     /// To the work list.
-    pub(super) list: Link,
-    pub(super) shared: Arc<Shared>,
+    list: Link,
+    /// To the markers, where it is looked for users who came back.
+    markers: Option<Markers>,
+    shared: Arc<Shared>,
+    /// Memory for commands, used again and again.
+    buffers: Buffers,
+}
+
+#[derive(Default)]
+struct Buffers {
+    requests: Requests,
+    fields: Args,
+}
+
+/// What has become of a batch.
+#[derive(Default)]
+struct Done {
+    /// Fields that there were, over all hashes.
+    deleted: u64,
+    /// Items whose users came back.
+    came_back: u64,
 }
 
 impl pipeline::Worker for Deleter {
@@ -46,71 +70,92 @@ impl pipeline::Worker for Deleter {
 
     fn work(&mut self, task: &Self::Task) -> Result<((), u64), Fault> {
         let mut task = task.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(batch) = task.as_ref() else { return Ok(((), 0)) };
-        let fields: Vec<&[u8]> = batch.items.iter().filter_map(|item| field(item)).collect();
-        let unreadable: Vec<&[u8]> =
-            batch.items.iter().map(Vec::as_slice).filter(|item| field(item).is_none()).collect();
-        let deleted = if fields.is_empty() { 0 } else { self.delete(&fields)? };
-        self.acknowledge(batch, &unreadable)?;
-        let counters = &self.shared.counters;
-        counters.done.fetch_add(batch.items.len() as u64, Relaxed);
-        counters.fields.fetch_add(deleted, Relaxed);
-        if let Some(Batch { slot, ordered, .. }) = task.take() {
-            match ordered.into_inner() {
-                1 => self.shared.slots.give_back(slot),
-                _ => self.shared.slots.retire(slot),
-            }
+        let Some(batch) = task.as_mut() else { return Ok(((), 0)) };
+        if !batch.is_held(&self.shared.lease) {
+            self.look_again(batch)?;
+        }
+        if !batch.items.is_empty() {
+            let readable: Vec<&[u8]> = batch.items.iter().filter(|item| field(item).is_some()).collect();
+            let done = if readable.is_empty() { Done::default() } else { self.delete(batch, &readable)? };
+            let unreadable = batch.items.iter().filter(|item| field(item).is_none()).collect();
+            self.acknowledge(batch, unreadable)?;
+            let counters = &self.shared.counters;
+            counters.done.fetch_add(batch.items.len() as u64, Relaxed);
+            counters.fields.fetch_add(done.deleted, Relaxed);
+            counters.came_back.fetch_add(done.came_back, Relaxed);
+        }
+        if let Some(batch) = task.take() {
+            batch.end(&self.shared.slots);
         }
         Ok(((), 0))
     }
 }
 
 impl Deleter {
-    /// Deletes the fields from every hash; gives how many there were.
-    fn delete(&mut self, fields: &[&[u8]]) -> Result<u64, Fault> {
-        let shared = Arc::clone(&self.shared);
-        let bytes: usize = fields.iter().map(|field| field.len()).sum();
-        let at_a_time = (PACKET / bytes.max(1)).max(1);
-        let mut deleted = 0;
-        for hashes in shared.hashes.chunks(at_a_time) {
-            let mut requests = Requests::default();
-            for hash in hashes {
-                requests.add(cmd("HDEL").arg(hash).arg(fields));
-            }
-            deleted += self.ar.again(|connection| {
-                let mut deleted = 0;
-                let mut refusal = None;
-                for (hash, answer) in hashes.iter().zip(connection.ask_all(&requests)?) {
-                    match answer {
-                        Value::Int(count) => {
-                            deleted += u64::try_from(count).unwrap_or(0);
-                            shared.is_hash(hash);
-                        }
-                        Value::ServerError(error) => match Trouble::from(error) {
-                            trouble if trouble.is("WRONGTYPE") => shared.is_no_hash(hash, &trouble),
-                            trouble => refusal = refusal.or(Some(trouble)),
-                        },
-                        _ => {}
-                    }
-                }
-                refusal.map_or(Ok(deleted), Err)
-            })?;
+    pub(super) fn new(ar: Link, list: Link, markers: Option<Markers>, shared: Arc<Shared>) -> Self {
+        Self { ar, list, markers, shared, buffers: Buffers::default() }
+    }
+
+    /// This pandad stood still, or its list's server was away, for longer than its sign of
+    /// life lasts: another one may have taken the batch and done it. Its users may be back.
+    fn look_again(&mut self, batch: &mut Batch) -> Result<(), Fault> {
+        let (lease, before) = (&self.shared.lease, batch.items.len());
+        if !self.list.doing("look").again(|connection| batch.look_again(lease, connection))? {
+            // The thread that keeps the sign of life says what is wrong.
+            return Err(Fault::Told);
         }
-        Ok(deleted)
+        if batch.items.len() < before {
+            let gone = before - batch.items.len();
+            log::info!("{}: {gone} items were taken over by another while this one stood still", super::NAME);
+        }
+        Ok(())
+    }
+
+    /// Deletes the items' fields from every hash.
+    fn delete(&mut self, batch: &Batch, items: &[&[u8]]) -> Result<Done, Fault> {
+        let Self { ar, markers, shared, buffers, .. } = self;
+        let bytes: usize = items.iter().map(|item| item.len() + 16).sum();
+        let at_a_time = (PACKET / bytes.max(1)).max(1);
+        let mut done = Done::default();
+        for hashes in shared.hashes.chunks(at_a_time) {
+            let part = Part { shared, batch, hashes, items };
+            let watched = match markers {
+                Some(markers) if markers.is_atomic() => {
+                    ar.again(|connection| part.delete_watched(connection, markers, buffers))?
+                }
+                _ => None,
+            };
+            let some = match watched {
+                Some(done) => done,
+                None => {
+                    let there = markers.as_mut().map(|markers| markers.there(items)).transpose()?;
+                    ar.again(|connection| part.delete(connection, there.as_deref(), buffers))?
+                }
+            };
+            // Not even looked at again before there is a new sign of life.
+            let Some(some) = some else { return Err(Fault::Told) };
+            done.deleted += some.deleted;
+            done.came_back = done.came_back.max(some.came_back);
+        }
+        Ok(done)
     }
 
     /// What cannot be read goes to the dead list; only when it is there is the batch list
     /// deleted.
-    fn acknowledge(&mut self, batch: &Batch, unreadable: &[&[u8]]) -> Result<(), Fault> {
+    fn acknowledge(&mut self, batch: &Batch, unreadable: Vec<&[u8]>) -> Result<(), Fault> {
         if !unreadable.is_empty() {
-            self.bury(unreadable)?;
+            self.bury(&unreadable)?;
         }
-        let mut delete = cmd("DEL");
+        let (mut delete, lease) = (cmd("DEL"), &self.shared.lease);
         delete.arg(&batch.key);
-        self.list.doing("acknowledge").again(|connection| {
-            batch.ordered.fetch_add(1, SeqCst);
-            connection.ask(&delete).map(drop)
-        })
+        let deleted = self.list.doing("acknowledge").again(|connection| {
+            if !batch.is_held(lease) {
+                return Ok(false);
+            }
+            batch.is_ordered();
+            connection.ask(&delete).map(|_| true)
+        })?;
+        if deleted { Ok(()) } else { Err(Fault::Told) }
     }
 
     /// Cut off in between, it is done again: better twice on the dead list than lost.
@@ -139,6 +184,113 @@ impl Deleter {
             log::error!("{}: the dead list is full: its {dropped} oldest items were dropped", super::NAME);
         }
         Ok(())
+    }
+}
+
+/// Some hashes, and the items whose fields are to go from them.
+struct Part<'a> {
+    shared: &'a Shared,
+    batch: &'a Batch,
+    hashes: &'a [String],
+    items: &'a [&'a [u8]],
+}
+
+impl Part<'_> {
+    /// The fields of those that are not `there`. `None`: the batch may be another's.
+    fn delete(
+        &self,
+        connection: &mut Connection,
+        there: Option<&[bool]>,
+        buffers: &mut Buffers,
+    ) -> Result<Option<Done>, Trouble> {
+        connection.demand_master()?;
+        let came_back = self.pack(there, &mut buffers.fields);
+        buffers.requests.clear();
+        self.order(buffers);
+        if !self.batch.is_held(&self.shared.lease) {
+            return Ok(None);
+        }
+        let answers = connection.ask_all(&buffers.requests)?;
+        Ok(Some(Done { deleted: self.hear(answers)?, came_back }))
+    }
+
+    /// The same, with a look at the markers in one step: `None` if this server does not
+    /// allow it.
+    fn delete_watched(
+        &self,
+        connection: &mut Connection,
+        markers: &mut Markers,
+        buffers: &mut Buffers,
+    ) -> Result<Option<Option<Done>>, Trouble> {
+        connection.demand_master()?;
+        for _ in 0..TRIES {
+            let Some(there) = markers.watch(connection, self.items)? else { return Ok(None) };
+            let came_back = self.pack(Some(&there), &mut buffers.fields);
+            if buffers.fields.is_empty() {
+                connection.ask(&cmd("UNWATCH"))?;
+                return Ok(Some(Some(Done { deleted: 0, came_back })));
+            }
+            buffers.requests.clear().add(&cmd("MULTI"));
+            self.order(buffers);
+            buffers.requests.add(&cmd("EXEC"));
+            if !self.batch.is_held(&self.shared.lease) {
+                connection.ask(&cmd("UNWATCH"))?;
+                return Ok(Some(None));
+            }
+            // What was refused while it was queued has the transaction refused, too.
+            match connection.ask_all(&buffers.requests)?.pop() {
+                Some(Value::Array(answers)) => {
+                    return Ok(Some(Some(Done { deleted: self.hear(answers)?, came_back })));
+                }
+                Some(Value::ServerError(error)) => return Err(Trouble::from(error)),
+                // A marker came to be, or went.
+                _ => {}
+            }
+        }
+        let text = "markers keep coming while their users' fields are deleted".to_owned();
+        Err(Trouble::Refused { code: "EXECABORT".to_owned(), text })
+    }
+
+    /// Packs the fields that are to go; gives how many items stay.
+    fn pack(&self, there: Option<&[bool]>, fields: &mut Args) -> u64 {
+        fields.clear();
+        let mut stay = 0;
+        for (number, item) in self.items.iter().enumerate() {
+            if there.and_then(|there| there.get(number)) == Some(&true) {
+                stay += 1;
+            } else if let Some(field) = field(item) {
+                fields.add(field);
+            }
+        }
+        stay
+    }
+
+    fn order(&self, buffers: &mut Buffers) {
+        if !buffers.fields.is_empty() {
+            for hash in self.hashes {
+                buffers.requests.add_with(&[b"HDEL", hash.as_bytes()], &buffers.fields);
+            }
+        }
+    }
+
+    /// One answer for each hash; gives how many fields there were.
+    fn hear(&self, answers: Vec<Value>) -> Result<u64, Trouble> {
+        let mut deleted = 0;
+        let mut refusal = None;
+        for (hash, answer) in self.hashes.iter().zip(answers) {
+            match answer {
+                Value::Int(count) => {
+                    deleted += u64::try_from(count).unwrap_or(0);
+                    self.shared.is_hash(hash);
+                }
+                Value::ServerError(error) => match Trouble::from(error) {
+                    trouble if trouble.is("WRONGTYPE") => self.shared.is_no_hash(hash, &trouble),
+                    trouble => refusal = refusal.or(Some(trouble)),
+                },
+                _ => {}
+            }
+        }
+        refusal.map_or(Ok(deleted), Err)
     }
 }
 

@@ -404,7 +404,10 @@ fn spoil(found: &mut [Found], fault: Option<Fault>, dice: &mut fastrand::Rng) {
     }
 }
 
-fn write_fetch(version: i16, found: &[(&(String, i32, i32, i64, usize), Found)]) -> Vec<u8> {
+/// Topic, partition, epoch, offset and bytes asked for.
+type FetchAsked = (String, i32, i32, i64, usize);
+
+fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u8> {
     let mut out = Vec::new();
     if version >= 1 {
         out.extend(0_i32.to_be_bytes());
