@@ -2,7 +2,7 @@
 # Sourced by scripts/test: makes the table of what was run on which server with
 # which result, out of the lines that the tests wrote while they ran and nothing
 # else. A line: server, job, what, outcome, figures, with tabs between them;
-# the outcome is begun first, and later passed, refused or failed.
+# the outcome is begun first, and later passed or failed.
 # shellcheck disable=SC2154 # names of common.sh and install.sh
 
 # matrix RESULTS: the table in Markdown. A server that no test began on was not run.

@@ -154,7 +154,7 @@ pub const MASK: &str = "********";
 pub const MAX_FILE: u64 = 1 << 20;
 
 /// Every key, by section, in the order in which they are printed.
-pub const ALL: [Key; 64] = [
+pub const ALL: [Key; 66] = [
     LOG_PROCESS,
     BROKER_LIST,
     LOG_MASTER,

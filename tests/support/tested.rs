@@ -26,11 +26,6 @@ impl Tested {
         self.ends("passed", figures);
     }
 
-    /// It is not served, and says so as it should.
-    pub fn refused(self, figures: impl Display) {
-        self.ends("refused", figures);
-    }
-
     fn ends(mut self, outcome: &str, figures: impl Display) {
         self.ended = true;
         write(&format!("{}\t{outcome}\t{figures}", self.subject));
