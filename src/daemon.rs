@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::error::{Error, Fault};
+use crate::error::{ConfigFault, Error, Fault};
 use crate::jobs::{self, Job};
 use crate::report::{Counters, Stage};
 use crate::shutdown::{self, Stop, StopHandle};
@@ -28,7 +28,13 @@ const NOW: Duration = Duration::from_millis(250);
 pub const JOBS: [&str; 3] = jobs::NAMES;
 
 /// A job's end: its name, and why it failed for good, if it did.
-type Ended = (&'static str, Option<String>);
+type Ended = (&'static str, Option<Failed>);
+
+/// Why a job failed for good, and what is to be changed if it is a matter of that.
+struct Failed {
+    why: String,
+    blame: Option<ConfigFault>,
+}
 
 /// Runs the configured jobs, or those of them that `only` names, until the stop.
 ///
@@ -67,6 +73,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
         let mut job = job;
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
             .unwrap_or_else(|panic| Some(format!("a fault of our own: {panic}")));
+        let outcome = outcome.map(|why| Failed { why, blame: job.blame() });
         // The watcher is there as long as any job is.
         let _watcher_gone = ended.send((name, outcome));
     })
@@ -117,7 +124,7 @@ fn watch(
             recv(ended) -> end => match end {
                 Ok((name, why)) => {
                     running -= 1;
-                    failed.extend(why.map(|why| format!("{name}: {why}")));
+                    failed.extend(why.map(|failed| (name, failed)));
                 }
                 Err(_) => running = 0,
             },
@@ -132,7 +139,7 @@ fn watch(
         }
     }
     if !stop.is_quiet() {
-        return Err(Error::Failed(format!("every job has failed for good: {}", failed.join("; "))));
+        return Err(all_failed(failed));
     }
     if finish(running, ended, handle, stop, timeout) {
         return Ok(());
@@ -140,6 +147,17 @@ fn watch(
     Err(Error::Failed(
         "stopped before everything was settled; records and items that were not come again".to_owned(),
     ))
+}
+
+/// Every job has failed for good: if all of them for what is to be changed where this
+/// pandad runs, that is what is wrong.
+fn all_failed(failed: Vec<(&'static str, Failed)>) -> Error {
+    let blamed: Vec<ConfigFault> = failed.iter().filter_map(|(_, failed)| failed.blame.clone()).collect();
+    if !failed.is_empty() && blamed.len() == failed.len() {
+        return Error::Config(blamed);
+    }
+    let all: Vec<String> = failed.iter().map(|(name, failed)| format!("{name}: {}", failed.why)).collect();
+    Error::Failed(format!("every job has failed for good: {}", all.join("; ")))
 }
 
 /// The stop: waits for the jobs by the deadline. True if all of them ended by themselves.

@@ -13,6 +13,7 @@ pub mod host;
 pub mod jobs;
 pub mod kafka;
 pub mod logfile;
+pub mod pattern;
 pub mod pipeline;
 pub mod queue;
 pub mod record;

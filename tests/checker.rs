@@ -1,5 +1,5 @@
-//! `checker --partitions N --each M[,M..] FILE...`: reads log files of test
-//! records, prints what is missing, doubled, torn and out of order, and exits
+//! `checker --partitions N --each M[,M..] [--together] FILE...`: reads log files of
+//! test records, prints what is missing, doubled, torn and out of order, and exits
 //! with 1 if anything is. Its tests show that it fails on each kind of damage.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a tool of the tests")]
 
@@ -9,19 +9,24 @@ mod check;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: checker --partitions N --each M[,M..] FILE...
+const USAGE: &str = "usage: checker --partitions N --each M[,M..] [--together] FILE...
   --partitions  how many partitions were produced to
   --each        records in each of them: one number for all, or one for each
+  --together    each file is another pandad's, of one group: doubles across them are
+                counted apart, and no fault
   FILE...       log files (raw, json or original lines), in the order written";
 
 fn main() -> ExitCode {
-    let (each, paths) = match arguments() {
+    let (each, paths, together) = match arguments() {
         Ok(parsed) => parsed,
         Err(why) => {
             eprintln!("checker: {why}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
+    if together {
+        return of_a_group(&each, paths);
+    }
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let report = match check::files(&each, &paths) {
         Ok(report) => report,
@@ -37,8 +42,24 @@ fn main() -> ExitCode {
     if report.whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn arguments() -> Result<(Vec<u64>, Vec<PathBuf>), String> {
+fn of_a_group(each: &[u64], paths: Vec<PathBuf>) -> ExitCode {
+    let pandads: Vec<Vec<PathBuf>> = paths.into_iter().map(|path| vec![path]).collect();
+    match check::together(each, &pandads) {
+        Ok(found) => {
+            println!("{found}");
+            found.examples.iter().for_each(|example| println!("  {example}"));
+            if found.whole_within() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(why) => {
+            eprintln!("checker: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn arguments() -> Result<(Vec<u64>, Vec<PathBuf>, bool), String> {
     use lexopt::prelude::*;
+    let mut together = false;
     let (mut partitions, mut each, mut paths) = (None, Vec::new(), Vec::new());
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
@@ -52,6 +73,7 @@ fn arguments() -> Result<(Vec<u64>, Vec<PathBuf>), String> {
                 let parsed: Result<Vec<u64>, _> = list.split(',').map(str::parse).collect();
                 each = parsed.map_err(|e| format!("--each {list}: {e}"))?;
             }
+            Long("together") => together = true,
             Value(path) => paths.push(PathBuf::from(path)),
             other => return Err(other.unexpected().to_string()),
         }
@@ -66,7 +88,7 @@ fn arguments() -> Result<(Vec<u64>, Vec<PathBuf>), String> {
     if paths.is_empty() {
         return Err("no file given".to_string());
     }
-    Ok((each, paths))
+    Ok((each, paths, together))
 }
 
 #[cfg(test)]
@@ -98,6 +120,31 @@ mod tests {
 
     fn counts(report: &Report) -> (u64, u64, u64, u64) {
         (report.missing, report.doubled, report.torn, report.disordered)
+    }
+
+    /// Two pandads' files: a record in both is told apart from one twice in one of them.
+    #[test]
+    fn doubles_across_files_are_not_those_within_one() {
+        let dir = std::env::temp_dir().join(format!("pandad-checker-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let together = |one: &[String], other: &[String]| {
+            let files = [("one", one), ("other", other)].map(|(name, text)| {
+                let path = dir.join(name);
+                std::fs::write(&path, lines(text)).unwrap();
+                vec![path]
+            });
+            super::check::together(&[3, 3], &files).unwrap()
+        };
+        let all = good();
+        let shared = together(&all[..3], &all[3..]);
+        assert!(shared.whole_within() && shared.across == 0, "{shared}");
+        let across = together(&all[..4], &all[3..]);
+        assert!(across.whole_within() && across.across == 1, "{across}");
+        let within = together(&[&all[..3], &all[..1]].concat(), &all[3..]);
+        assert!(!within.whole_within() && within.across == 0 && within.own[0].doubled == 1, "{within}");
+        let missing = together(&all[..2], &all[3..]);
+        assert!(!missing.whole_within() && missing.missing == 1, "{missing}");
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

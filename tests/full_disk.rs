@@ -2,6 +2,7 @@
 //! says once that it goes on, uses next to no CPU meanwhile, and the file is
 //! whole.
 
+use crate::support::check::together;
 use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::disk::Disk;
@@ -129,4 +130,47 @@ fn killed_and_started(version: &str) {
     producing.finish();
     daemon.finish(&[5000, 5000], seconds(60));
     tested.passed("10000 records, 2 kills");
+}
+
+/// Two members, one of them on a full disk: it keeps its share for as long as it was
+/// told to, then the other one takes over; when there is room it comes back.
+#[test]
+fn a_member_on_a_full_disk_leaves_its_share_to_others_in_time() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a member of a group on a full disk leaves in time and comes back");
+    let (topic, group) = (unique("leaves"), unique("leaves"));
+    kafka.create(&topic, 2);
+    let disk = Disk::mount(&directory("disk"), 20);
+    let path = disk.inside.join("consumer.log");
+    let inv = Inv::member(&kafka, &topic, &group).job("kafka['session_ms']", "6000");
+    let mut other = Daemon::new(&inv);
+    let inv = inv.job("kafka['full_disk_s']", "4").job("log_file['path']", path.to_str().unwrap());
+    let mut full = Daemon::new(&inv).behind(disk.prefix()).writes(disk.outside.join("consumer.log"));
+    full.start_and_wait();
+    other.start_and_wait();
+    let records = if all() { 40_000 } else { 10_000 };
+    let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", records / 20);
+    let producing = produce.start();
+    full.wait_landed_at_least(200, seconds(30));
+    other.wait_landed_at_least(200, seconds(30));
+    disk.fill();
+    full.wait_log(DOWN, seconds(20));
+    full.wait_log("the group is left, so that others take over", seconds(20));
+    other.wait_log("2 partitions are ours", seconds(20));
+    assert!(full.running());
+    std::thread::sleep(seconds(2));
+    disk.free();
+    full.wait_log("1 partitions are ours in generation", seconds(1));
+    wait::until("it is back", seconds(40), || full.log_lines("partitions are ours in generation").len() >= 2);
+    producing.finish();
+    let each = [records / 2, records / 2];
+    let found = || together(&each, &[full.files(), other.files()]).unwrap();
+    wait::until("all is there", seconds(60), || found().missing == 0);
+    let found = found();
+    full.stop();
+    other.stop();
+    println!("{found}");
+    assert!(found.whole_within(), "{found}\n{}", found.examples.join("\n"));
+    assert_eq!(found.across, 0, "what did not land was the other one's: {found}");
+    tested.passed(format!("{records} records"));
 }

@@ -6,7 +6,10 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::keys;
-use super::settings::{Client, Every, Format, Guard, Isolation, Membership, Offsets, Reconcile, Start, Sync};
+use super::settings::{
+    Client, Every, Format, Guard, Isolation, Membership, Offsets, Reconcile, Start, Sync, Topics,
+};
+use crate::pattern::Pattern;
 
 /// A value, or a phrase on what was expected.
 pub type Converted<T> = Result<T, String>;
@@ -257,15 +260,17 @@ pub fn host(text: &str) -> Converted<String> {
 }
 
 /// Topic names, separated by commas; a regular expression between slashes stays one.
-pub fn topics(text: &str) -> Converted<Vec<String>> {
+pub fn topics(text: &str) -> Converted<Topics> {
     let text = text.trim();
     if text.is_empty() {
         return Err("at least one topic is expected".into());
     }
-    if text.len() > 2 && text.starts_with('/') && text.ends_with('/') {
-        return Ok(vec![text.to_owned()]);
+    if let Some(pattern) = text.strip_prefix('/') {
+        let pattern = pattern.strip_suffix('/').filter(|pattern| !pattern.is_empty());
+        let pattern = pattern.ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
+        return Pattern::new(pattern).map(Topics::Like).map_err(|why| format!("not a pattern: {why}"));
     }
-    list(text.split(','), "topic", |topic| {
+    let names = list(text.split(','), "topic", |topic| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if topic == "." || topic == ".." || topic.len() > 249 || !topic.bytes().all(legal) {
             return Err(format!(
@@ -273,7 +278,8 @@ pub fn topics(text: &str) -> Converted<Vec<String>> {
             ));
         }
         Ok(topic.to_owned())
-    })
+    })?;
+    Ok(Topics::Named(names))
 }
 
 /// Hash names, separated by commas or blanks.

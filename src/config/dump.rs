@@ -59,12 +59,14 @@ fn kafka_to_file(out: &mut Out, job: &KafkaToFile) {
     out.put(keys::LOG_MASTER, &job.name);
     out.put(keys::LOG_CHILD, &job.worker_name);
     out.put(keys::LOG_WORKERS, &job.workers.to_string());
-    out.put(keys::TOPICS, &kafka.topics.join(","));
+    out.put(keys::TOPICS, &kafka.topics.to_string());
     out.put(keys::GROUP, &kafka.group);
     out.put(keys::START, kafka.start.word());
     out.put(keys::OFFSETS, kafka.offsets.word());
     out.put(keys::CLIENT, kafka.client.word());
     out.put(keys::MEMBERSHIP, kafka.membership.word());
+    out.put(keys::SESSION, &kafka.session.as_millis().to_string());
+    out.put(keys::FULL_DISK, &kafka.full_disk.as_secs().to_string());
     out.put(keys::ISOLATION, kafka.isolation.word());
     out.put(keys::FILE_PATH, &file.path.to_string_lossy());
     out.put(keys::FILE_FORMAT, file.format.word());

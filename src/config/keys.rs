@@ -49,6 +49,9 @@ pub const START: Key = key(LOG, "kafka['start']", "earliest");
 pub const OFFSETS: Key = key(LOG, "kafka['offsets']", "kafka");
 pub const CLIENT: Key = key(LOG, "kafka['client']", "auto");
 pub const MEMBERSHIP: Key = key(LOG, "kafka['membership']", "coordinated");
+// Milliseconds, and seconds.
+pub const SESSION: Key = key(LOG, "kafka['session_ms']", "10000");
+pub const FULL_DISK: Key = key(LOG, "kafka['full_disk_s']", "300");
 pub const ISOLATION: Key = key(LOG, "kafka['isolation']", "read_committed");
 pub const FILE_PATH: Key = key(LOG, "log_file['path']", "consumer.log");
 pub const FILE_FORMAT: Key = key(LOG, "log_file['format']", "original");
@@ -154,7 +157,7 @@ pub const MASK: &str = "********";
 pub const MAX_FILE: u64 = 1 << 20;
 
 /// Every key, by section, in the order in which they are printed.
-pub const ALL: [Key; 66] = [
+pub const ALL: [Key; 68] = [
     LOG_PROCESS,
     BROKER_LIST,
     LOG_MASTER,
@@ -166,6 +169,8 @@ pub const ALL: [Key; 66] = [
     OFFSETS,
     CLIENT,
     MEMBERSHIP,
+    SESSION,
+    FULL_DISK,
     ISOLATION,
     FILE_PATH,
     FILE_FORMAT,

@@ -128,6 +128,15 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
             r.fault_section(section, "this job needs Redis: [redis_env_section] is expected in the file");
         }
     }
+    if let Some(Some(job)) = &kafka_to_file
+        && matches!(job.kafka.topics, Topics::Like(_))
+        && job.log_file.path.to_string_lossy().contains(TOPIC)
+    {
+        r.fault(
+            keys::FILE_PATH,
+            "{topic} needs topics by name: name them, or write one path for all of them",
+        );
+    }
     if let (Some(daemon), Some(Some(job))) = (&daemon, &kafka_to_file) {
         files_apart(r, daemon, &job.paths());
     }
@@ -191,7 +200,10 @@ fn kafka(r: &mut Reader) -> Option<Kafka> {
     let offsets = r.get(keys::OFFSETS, word);
     let client = r.get(keys::CLIENT, word);
     let membership = r.get(keys::MEMBERSHIP, word);
+    let session_ms = r.get(keys::SESSION, |text| number(text, 1_000, 1_800_000));
+    let full_disk = r.get(keys::FULL_DISK, |text| seconds(text, 1, 86_400));
     let isolation = r.get(keys::ISOLATION, word);
+    let membership = membership.map(|membership| share(r, membership, offsets, topics.as_ref()));
     if offsets == Some(Offsets::ZooKeeper) && group.as_ref().is_some_and(|group| group.contains('/')) {
         r.fault(keys::GROUP, "in ZooKeeper a group is a node: a name without / is expected");
     }
@@ -202,8 +214,31 @@ fn kafka(r: &mut Reader) -> Option<Kafka> {
         offsets: offsets?,
         client: client?,
         membership: membership?,
+        session: std::time::Duration::from_millis(session_ms?),
+        full_disk: full_disk?,
         isolation: isolation?,
     })
+}
+
+/// Whether partitions can be shared out, and what else depends on that.
+fn share(
+    r: &mut Reader,
+    wanted: Membership,
+    offsets: Option<Offsets>,
+    topics: Option<&Topics>,
+) -> Membership {
+    let zookeeper = offsets == Some(Offsets::ZooKeeper);
+    if zookeeper && wanted == Membership::Coordinated {
+        r.warn(
+            keys::MEMBERSHIP,
+            "a group whose offsets are in ZooKeeper has no members: acts as 'alone', run one pandad for it",
+        );
+    }
+    let membership = if zookeeper { Membership::Alone } else { wanted };
+    if membership == Membership::Alone && matches!(topics, Some(Topics::Like(_))) {
+        r.fault(keys::TOPICS, "a pattern needs kafka['membership']='coordinated': name the topics");
+    }
+    membership
 }
 
 fn log_file(r: &mut Reader) -> Option<LogFile> {

@@ -8,21 +8,10 @@ use super::reader::Reader;
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
 
-const FAULTS: [NotYet; 3] = [
-    (
-        keys::TOPICS,
-        |v| v.trim().starts_with('/'),
-        "topics by regular expression are not in this version: name the topics",
-    ),
+const FAULTS: [NotYet; 2] = [
     (keys::HTTP, set, "the status page is not in this version: write '' for off"),
     (keys::PIDFILE, set, "the pidfile is not in this version: write '' for none"),
 ];
-
-const WARNINGS: [NotYet; 1] = [(
-    keys::MEMBERSHIP,
-    |v| is(v, "coordinated"),
-    "'coordinated' is not in this version and acts as 'alone': run one pandad for each group",
-)];
 
 /// Notes what the configuration asks for in vain, defaults of sections that are there included.
 pub fn check(reader: &mut Reader) {
@@ -31,15 +20,6 @@ pub fn check(reader: &mut Reader) {
             reader.fault(key, text);
         }
     }
-    for (key, asked, text) in WARNINGS {
-        if reader.holds(key).is_some_and(asked) {
-            reader.warn(key, text);
-        }
-    }
-}
-
-fn is(value: &str, word: &str) -> bool {
-    value.trim().eq_ignore_ascii_case(word)
 }
 
 fn set(value: &str) -> bool {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::pattern::Pattern;
+
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -67,7 +69,7 @@ impl KafkaToFile {
             return vec![self.log_file.path.clone()];
         }
         // A topic's name holds nothing that would lead to another directory.
-        self.kafka.topics.iter().map(|topic| PathBuf::from(path.replace(TOPIC, topic))).collect()
+        self.kafka.topics.names().iter().map(|topic| PathBuf::from(path.replace(TOPIC, topic))).collect()
     }
 }
 
@@ -77,8 +79,8 @@ pub const TOPIC: &str = "{topic}";
 /// `kafka[…]`: topics, group and manner of reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kafka {
-    /// Topic names, no two alike.
-    pub topics: Vec<String>,
+    /// What is read.
+    pub topics: Topics,
     /// Consumer group the positions belong to.
     pub group: String,
     /// Where to begin in a partition nobody has a position for.
@@ -89,8 +91,40 @@ pub struct Kafka {
     pub client: Client,
     /// Whether partitions are shared out among several pandads.
     pub membership: Membership,
+    /// Without a sign of life for this long a member of the group counts as dead.
+    pub session: Duration,
+    /// For how long a member keeps its partitions while the disk takes nothing.
+    pub full_disk: Duration,
     /// Whether records of unfinished and aborted transactions are read.
     pub isolation: Isolation,
+}
+
+/// `kafka['topics']`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Topics {
+    /// These, no two alike.
+    Named(Vec<String>),
+    /// All that match.
+    Like(Pattern),
+}
+
+impl Topics {
+    /// The names, as far as they are known beforehand.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Topics::Named(names) => names,
+            Topics::Like(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Topics::Named(names) => f.write_str(&names.join(",")),
+            Topics::Like(pattern) => fmt::Display::fmt(pattern, f),
+        }
+    }
 }
 
 /// `kafka['start']`.

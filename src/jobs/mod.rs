@@ -32,6 +32,11 @@ pub trait Job: Send {
     /// # Errors
     /// `Wait`: call again after a pause. `Never`: the job has failed for good.
     fn run(&mut self, stop: &Stop) -> Result<(), Fault>;
+
+    /// What is to be changed where this pandad runs, if the last run failed because of it.
+    fn blame(&self) -> Option<ConfigFault> {
+        None
+    }
 }
 
 /// The names of all jobs, as `--only` takes them.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::alone::{Group, Held, Names};
-use super::{Assigned, PlaceEvent};
+use super::{Assigned, PlaceEvent, held};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::record::{Beside, Commit, Token, TopicPartition};
+use crate::record::{Beside, Commit, TopicPartition};
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
@@ -220,14 +220,7 @@ impl Thread {
     /// anything is read from there: so they are told from the same offset set again.
     /// Takes out those that cannot be, and gives the fault of one of them.
     fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
-        let mut claims = Vec::new();
-        for (partition, (committed, beside)) in held.iter_mut() {
-            let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
-            if Token::naming(offset, text).is_none() {
-                *text = Token::claim((self.names)(partition, offset), offset).to_string();
-                claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
-            }
-        }
+        let claims = held::claims(held, &self.names);
         if claims.is_empty() {
             return Ok(None);
         }
@@ -308,17 +301,7 @@ impl Thread {
             Ok(answers) => answers,
             Err(fault) => return self.fault(fault),
         };
-        let ours = answers.into_iter().filter_map(|(partition, held)| {
-            let commit = self.held.get(&partition)?;
-            match held {
-                Ok((None, Beside::Text(_))) => Some(commit.clone()),
-                Ok((Some(offset), Beside::Text(text))) => {
-                    (offset == commit.offset && text == commit.metadata).then(|| commit.clone())
-                }
-                Ok((_, Beside::NoRoom)) | Err(_) => None,
-            }
-        });
-        let ours: Vec<Commit> = ours.collect();
+        let ours = held::to_renew(&self.held, answers);
         if ours.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::crate_fetch::CrateFetch;
 use super::native::brokers::{Brokers, Spoken};
-use super::native::connection::Limits;
 use super::native::fetch::{NativeFetch, Pace};
 use super::native::messages::{self, Request};
 use super::native::versions::Versions;
@@ -110,7 +109,7 @@ impl Auto {
 /// Until a broker answers: then what it speaks; before, why none does.
 fn ask(cluster: &Cluster, spoken: &Spoken, tell: &dyn Fn(Result<Versions, Fault>) -> bool) {
     let pace = Pace::default();
-    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default()).sharing(spoken);
+    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()).sharing(spoken);
     let mut pauses = Backoff::new(pace.pauses.0, pace.pauses.1);
     loop {
         let answer = brokers.speaks();

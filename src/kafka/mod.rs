@@ -14,6 +14,8 @@ mod crate_read;
 mod crate_reply;
 mod crate_thread;
 mod crate_turn;
+pub mod group;
+mod held;
 pub mod native;
 mod own_group;
 mod same_log;
@@ -22,15 +24,17 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::Fault;
 use crate::record::{Beside, Commit, Record, TopicPartition};
+use native::connection::Limits;
 use native::frame::Frame;
 use native::records::{self, Aborted};
 
 pub use alone::{Alone, Names, Storage};
 pub use auto::{Auto as AutoFetch, Client};
+pub use group::Lease;
 pub use native::records::{Broken, Decoded, Scratch};
 
 /// Where to find the cluster, and what is expected of it.
@@ -42,6 +46,21 @@ pub struct Cluster {
     pub client_id: String,
     /// Whether records of open and aborted transactions must not be delivered.
     pub read_committed: bool,
+    /// Whether its brokers did not say what they speak when they were last asked, as Kafka
+    /// 0.9 does not: then they are not waited for long.
+    pub silent: bool,
+}
+
+/// How long brokers are waited for that were silent before; those that answer do so
+/// within a fraction of it.
+const SILENT: Duration = Duration::from_millis(250);
+
+impl Cluster {
+    /// How long is waited for what.
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = Limits::default();
+        if self.silent { Limits { silence: SILENT, ..limits } } else { limits }
+    }
 }
 
 /// Consecutive records of one partition, as one reply brought them.
@@ -164,6 +183,23 @@ pub enum PlaceEvent {
     Committed(Vec<(TopicPartition, i64)>),
     /// The group cannot be reached or refuses; it is tried again.
     Trouble(String),
+    /// All partitions are to be let go, until then at most: stop reading, let what is in
+    /// hand land and settle, commit, then call [`Place::released`]. What is ours
+    /// afterwards comes with [`PlaceEvent::Assigned`].
+    Revoked(Instant),
+    /// No partition is ours any more: drop what is in hand and has not landed, settle
+    /// what has, then call [`Place::released`].
+    Lost,
+    /// The coordinator knows this member by another name; whoever gives it after a restart
+    /// is the same member.
+    Named {
+        /// The name.
+        id: String,
+        /// See [`Cluster::silent`].
+        silent: bool,
+    },
+    /// Somebody else has joined with this member's own name: it stays down, for this reason.
+    Fenced(String),
 }
 
 /// The group: which partitions are ours, and their committed offsets.
@@ -180,6 +216,18 @@ pub trait Place: Send {
 
     /// Waits for a commit under way until `until` at most, then takes leave.
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
+
+    /// Nothing of what was ours is in hand any more: see [`PlaceEvent::Revoked`].
+    fn released(&mut self) {}
+
+    /// As long as it holds, nobody else can have what is ours.
+    fn lease(&self) -> Lease {
+        Lease::for_ever()
+    }
+
+    /// What is ours is free for others from now on; waits until `until` at most for the
+    /// group to hear of it.
+    fn depart(&mut self, _until: Instant) {}
 }
 
 /// Calls `each` for every record of what was fetched, in order, until it breaks.

@@ -5,8 +5,7 @@ use super::Cluster;
 use super::alone::{AllHeld, Group};
 use super::native::brokers::Brokers;
 use super::native::code::Code;
-use super::native::commits::{Commits, Refusal};
-use super::native::connection::Limits;
+use super::native::commits::{Answers, Commits, Committed, Refusal};
 use super::native::messages::metadata::Topic;
 use super::native::messages::{Member, Metadata};
 use crate::error::Fault;
@@ -23,7 +22,7 @@ impl OwnGroup {
     pub(super) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
-            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, Limits::default()),
+            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
             commits: Commits::new(group),
         }
     }
@@ -61,18 +60,7 @@ impl Group for OwnGroup {
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
         let answers = self.commits.committed(&mut self.brokers, partitions)?;
-        let held = answers.into_iter().map(|(partition, answer)| {
-            let held = match answer {
-                Ok(Some(committed)) => Ok((Some(committed.offset), Beside::Text(committed.metadata))),
-                Ok(None) => Ok((None, Beside::Text(String::new()))),
-                Err(refusal) => {
-                    let what = format!("ask for the offset of {partition} in the group '{}'", self.group);
-                    Err(refusal.fault(&what))
-                }
-            };
-            (partition, held)
-        });
-        Ok(held.collect())
+        Ok(held_of(&self.group, answers))
     }
 
     fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
@@ -83,4 +71,19 @@ impl Group for OwnGroup {
         });
         Ok(refused.collect())
     }
+}
+
+/// What the coordinator answered of a group's offsets.
+pub(super) fn held_of(group: &str, answers: Answers<Option<Committed>>) -> AllHeld {
+    let held = answers.into_iter().map(|(partition, answer)| {
+        let held = match answer {
+            Ok(Some(committed)) => Ok((Some(committed.offset), Beside::Text(committed.metadata))),
+            Ok(None) => Ok((None, Beside::Text(String::new()))),
+            Err(refusal) => {
+                Err(refusal.fault(&format!("ask for the offset of {partition} in the group '{group}'")))
+            }
+        };
+        (partition, held)
+    });
+    held.collect()
 }

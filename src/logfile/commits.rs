@@ -79,6 +79,13 @@ impl Commits {
         }
     }
 
+    /// The partitions are others' from now on, who commit what they like.
+    pub(super) fn let_go(&mut self) {
+        self.acknowledged.clear();
+        self.own.clear();
+        self.named.clear();
+    }
+
     /// The partition goes on in another history. Gives what the group may hold of the
     /// one that is left, oldest first.
     pub(super) fn leave(&mut self, index: u32) -> Vec<i64> {

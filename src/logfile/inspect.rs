@@ -113,5 +113,10 @@ fn line(entry: &Entry) -> String {
         Entry::Session(session) => {
             format!("session: boot {:032x}, {}", session.boot, if session.closed { "closed" } else { "open" })
         }
+        Entry::Member(member) => format!(
+            "member: known to the group as {}{}",
+            member.id,
+            if member.silent { ", by a broker that does not say what it speaks" } else { "" }
+        ),
     }
 }

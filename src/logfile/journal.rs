@@ -106,6 +106,16 @@ pub struct Commit {
     pub value: Option<i64>,
 }
 
+/// Who this journal's pandad was in its consumer group, to be the same after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The name that the group's coordinator gave.
+    pub id: String,
+    /// Whether the coordinator does not say what it speaks, as Kafka 0.9 does not: waited
+    /// for once, that need not be waited for long at the next start.
+    pub silent: bool,
+}
+
 /// A run of the program, as far as it bears on what the file may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
@@ -127,12 +137,15 @@ pub enum Entry {
     Mark(Mark),
     /// A run began, or ended cleanly.
     Session(Session),
+    /// The group knows this pandad by another name now.
+    Member(Member),
 }
 
 const PARTITION: u8 = 1;
 const RANGE: u8 = 2;
 const MARK: u8 = 3;
 const SESSION: u8 = 4;
+const MEMBER: u8 = 5;
 
 impl Entry {
     /// Appends the entry's payload.
@@ -177,6 +190,12 @@ impl Entry {
                 out.extend_from_slice(&session.boot.to_be_bytes());
                 out.push(u8::from(session.closed));
             }
+            Entry::Member(member) => {
+                out.push(MEMBER);
+                encode_count(out, member.id.len());
+                out.extend_from_slice(member.id.as_bytes());
+                out.push(u8::from(member.silent));
+            }
         }
     }
 
@@ -190,6 +209,11 @@ impl Entry {
             SESSION => {
                 let boot = u128::from_be_bytes(reader.array()?);
                 Entry::Session(Session { boot, closed: reader.u8()? != 0 })
+            }
+            MEMBER => {
+                let length = reader.u32()? as usize;
+                let id = std::str::from_utf8(reader.bytes(length)?).ok()?.to_owned();
+                Entry::Member(Member { id, silent: reader.u8()? != 0 })
             }
             _ => return None,
         };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::area::Area;
 use super::commits::Commits;
 use super::disk::Handle;
-use super::journal::{Change, Entry, Landmark, Mark, PartitionState, Range, Session};
+use super::journal::{Change, Entry, Landmark, Mark, Member, PartitionState, Range, Session};
 use super::positions::{Positions, random_epoch};
 use super::resume::{self, Known, Start};
 use super::state::State;
@@ -151,6 +151,47 @@ impl Ledger {
         Some((index, *inner.landed.get(&index)?))
     }
 
+    /// No partition is assigned any more: nothing lands until it is resumed.
+    pub fn let_go(&self) {
+        let mut inner = self.lock();
+        inner.landed.clear();
+        inner.commits.let_go();
+    }
+
+    /// Whether all that was written has settled.
+    pub fn has_settled(&self) -> bool {
+        self.lock().state.recent.is_empty()
+    }
+
+    /// Whether the group holds the landed position of every assigned partition, by a
+    /// commit of the present history: whoever took one over would go on exactly there.
+    pub fn group_holds_all(&self) -> bool {
+        let inner = self.lock();
+        let holds =
+            |index: u32, landed: i64| !inner.commits.lacks(index, landed) && inner.commits.is_named(index);
+        inner.landed.iter().all(|(index, landed)| holds(*index, *landed))
+    }
+
+    /// The journal's random name.
+    pub fn identity(&self) -> u128 {
+        self.lock().area.identity()
+    }
+
+    /// Who this pandad was in its group when that was last noted.
+    pub fn member(&self) -> Option<Member> {
+        self.lock().state.member.clone()
+    }
+
+    /// Notes who this pandad is in its group. Need not be durable: without it a restart
+    /// takes longer.
+    ///
+    /// # Errors
+    /// The journal's disk.
+    pub fn note_member(&self, member: Member) -> io::Result<()> {
+        let mut inner = self.lock();
+        if inner.state.member.as_ref() == Some(&member) { Ok(()) } else { inner.write(Entry::Member(member)) }
+    }
+
     /// The last records of a partition that have settled, oldest first.
     pub fn landmarks(&self, partition: &TopicPartition) -> Vec<Landmark> {
         self.lock().state.find(partition).map_or(Vec::new(), |(_, state)| state.landmarks.clone())
@@ -230,7 +271,10 @@ impl Ledger {
     pub(super) fn land(&self, changes: &[Change]) {
         let mut inner = self.lock();
         for change in changes {
-            inner.landed.insert(change.index, change.position);
+            // It may have been let go while it was written.
+            if let Some(landed) = inner.landed.get_mut(&change.index) {
+                *landed = change.position;
+            }
         }
     }
 

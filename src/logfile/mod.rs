@@ -22,16 +22,16 @@ mod state;
 mod tests;
 mod write;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 pub use before::Before;
-pub use journal::{Change, Landmark};
+pub use journal::{Change, Landmark, Member};
 pub use ledger::{Ledger, Resumed, Settled};
 pub use lock::{Asked, Lock, ask_to_reopen};
 pub use rotate::{Every, Rotation};
-pub use write::{AppendError, Checkpoint, Piece, Settler, Writer};
+pub use write::{AppendError, Checkpoint, Guard, Piece, Settler, Writer};
 
 use crate::host;
 use archive::Archive;
@@ -81,6 +81,21 @@ pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -
     }
     Ok(LogFile { writer, settler, ledger, lock })
 }
+
+/// Writes beside the log file as much as a write to it usually is, durably, and deletes
+/// it again: whether the disk takes anything.
+///
+/// # Errors
+/// The disk's.
+pub fn try_disk(path: &Path) -> io::Result<()> {
+    let at = with_suffix(path, ".probe");
+    let mut file = std::fs::File::create(&at)?;
+    let tried = file.write_all(&vec![b'.'; PROBE]).and_then(|()| file.sync_all());
+    std::fs::remove_file(&at).and(tried)
+}
+
+/// Bytes.
+const PROBE: usize = 1024 * 1024;
 
 /// What was written and not synced lives as long as this boot and this mount of the file
 /// system, whose pages go with it: unmounted because it failed is as if the power had gone.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::journal::{Change, Entry, Mark, PartitionState, Range, Session};
+use super::journal::{Change, Entry, Mark, Member, PartitionState, Range, Session};
 use crate::record::TopicPartition;
 
 /// How many landmarks and how many committed values are kept of a partition.
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) mark: Option<Mark>,
     /// The run that wrote last.
     pub(super) session: Option<Session>,
+    /// Who this pandad is in its group, if it is a member.
+    pub(super) member: Option<Member>,
     /// The ranges after it, in order: written, perhaps not durable.
     pub(super) recent: VecDeque<Range>,
 }
@@ -64,6 +66,7 @@ impl State {
                 self.mark = Some(mark);
             }
             Entry::Session(session) => self.session = Some(session),
+            Entry::Member(member) => self.member = Some(member),
         }
     }
 
@@ -111,7 +114,13 @@ impl State {
         // The committed values are in the partitions' states already.
         let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
         let session = self.session.map(Entry::Session);
-        partitions.chain(session).chain(mark).chain(self.recent.iter().cloned().map(Entry::Range)).collect()
+        let member = self.member.clone().map(Entry::Member);
+        partitions
+            .chain(session)
+            .chain(member)
+            .chain(mark)
+            .chain(self.recent.iter().cloned().map(Entry::Range))
+            .collect()
     }
 }
 
@@ -175,10 +184,12 @@ mod tests {
             entries.push(mark(n, vec![(0, n as i64 * 10)]));
         }
         entries.push(range(21, 999));
+        entries.push(Entry::Member(Member { id: "m".to_owned(), silent: true }));
         let state = State::replay(entries);
         let again = State::replay(state.snapshot());
         assert_eq!(again.partitions, state.partitions);
         assert_eq!(again.recent, state.recent);
+        assert_eq!(again.member, state.member);
         assert_eq!(again.next_sequence(), 22);
         assert_eq!(state.partitions[&0].landmarks.len(), KEPT);
     }

@@ -3,6 +3,7 @@
 //! The order is the promise: journal the range → write the lines → (settle) sync the
 //! file → journal the mark → sync the journal → only then may anything be committed.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub struct Piece<'a> {
     /// CRC-32 of the bytes, ready to be combined with others.
     pub crc: &'a crc32fast::Hasher,
 }
+
+/// Whether lines may be written at this very moment.
+pub type Guard = Box<dyn Fn() -> bool + Send>;
 
 /// The end that appends. One thread owns it.
 #[derive(Debug)]
@@ -47,6 +51,26 @@ pub struct Writer {
     rotating: bool,
     /// Tidies rotated files; only with rotation.
     pub(super) archive: Option<Archive>,
+    guard: Guarding,
+}
+
+/// A guard, if there is one.
+#[derive(Default)]
+struct Guarding(Option<Guard>);
+
+impl Guarding {
+    fn check(&self) -> Result<(), AppendError> {
+        match &self.0 {
+            Some(allows) if !allows() => Err(AppendError::Guarded),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Guarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "guarded" } else { "not guarded" })
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +82,8 @@ struct Pending {
 /// Why lines could not be appended.
 #[derive(Debug)]
 pub enum AppendError {
+    /// The guard does not allow it just now.
+    Guarded,
     /// The disk does not take them just now.
     Wait(io::Error),
     /// A sync failed: what the file really holds must be looked up by opening it anew.
@@ -111,7 +137,19 @@ impl Writer {
             rotating: false,
             last_write: opened.modified * 1000,
             archive: None,
+            guard: Guarding::default(),
         }
+    }
+
+    /// From now on nothing is announced or written but while the guard allows it.
+    pub fn guard(&mut self, guard: Guard) {
+        self.guard = Guarding(Some(guard));
+    }
+
+    /// Whether a range is announced and not wholly written: only the very same pieces can
+    /// finish it, or a start anew can cut it.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// Appends the pieces as one range. `changes` are the positions after it.
@@ -121,11 +159,12 @@ impl Writer {
     /// where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
         if self.pending.is_none() {
+            self.guard.check()?;
             self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
             self.check_path()?;
             self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
         }
-        self.write_rest(pieces).map_err(AppendError::Wait)?;
+        self.write_rest(pieces)?;
         let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
         self.end = range.to;
         self.last_write = (self.rotation.now)();
@@ -283,16 +322,18 @@ impl Writer {
         if self.ledger.has_failed() { AppendError::Rebuild(error) } else { AppendError::Wait(error) }
     }
 
-    fn write_rest(&mut self, pieces: &[Piece<'_>]) -> io::Result<()> {
+    fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         let length = pending.range.to - pending.range.from;
         while pending.written < length {
+            // Once more for each write: the entry, or the one before, may have taken long.
+            self.guard.check()?;
             let rest = rest_of(pieces, pending.written);
             match self.file.append(&rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(0) => return Err(AppendError::Wait(io::ErrorKind::WriteZero.into())),
                 Ok(count) => pending.written += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(AppendError::Wait(error)),
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
 
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
@@ -19,6 +19,9 @@ use crate::threads::{self, Thread};
 
 /// The longest one poll may wait, so that notes and the stop are seen in between.
 const POLL: Duration = Duration::from_millis(100);
+/// The same, where nothing may be polled because what was polled waits for something that
+/// the source hears of.
+const MEANWHILE: Duration = Duration::from_millis(5);
 /// For how long the source may take its leave when everything has settled.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -145,8 +148,13 @@ where
     drive(&mut source, task_sender, &notes, &budget, &run);
     // The source has stopped; the stages run dry one after the other, and the last
     // of them to end closes the notes.
-    for note in &notes {
-        source.note(note);
+    loop {
+        match notes.recv_timeout(MEANWHILE) {
+            Ok(note) => source.note(note),
+            // What it says of a fault now, the end says as well.
+            Err(RecvTimeoutError::Timeout) => drop(source.meanwhile()),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
     source.finish(Instant::now() + LEAVE);
     run.end(stages)
@@ -231,7 +239,15 @@ fn drive<S: Source>(
                 recv(notes) -> note => if let Ok(note) = note { source.note(note) },
                 recv(budget.freed()) -> _ => {}
                 recv(run.stop.quiet_channel()) -> _ => {}
-                default(POLL) => {}
+                default(if run.refused.load(SeqCst) { POLL } else { MEANWHILE }) => {}
+            }
+            match threads::contain(|| source.meanwhile()) {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => return run.end_with(fault),
+                Err(panic) => {
+                    let why = format!("the source panicked and is rebuilt: {panic}");
+                    return run.end_with(Fault::Wait(why));
+                }
             }
             continue;
         }

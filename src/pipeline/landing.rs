@@ -21,6 +21,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How often a sink that gets nothing is given the chance to do what is due.
 const TICK: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How soon the sink is asked again for what it held back: the longer that lasts, the later.
+const HELD: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+/// For how long a run that is at its end waits for that.
+const HELD_AT_END: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and tells the source.
 ///
@@ -61,6 +65,9 @@ pub(super) struct Landing<K: Sink> {
     ready_bytes: u64,
     backoff: Backoff,
     retry_at: Option<Instant>,
+    /// Since when the sink has held something back, and since when nothing more comes.
+    held_since: Option<Instant>,
+    at_end_since: Option<Instant>,
     /// Whether a checkpoint is with the settle thread.
     settling: bool,
     last_settle: Instant,
@@ -92,6 +99,8 @@ impl<K: Sink> Landing<K> {
             ready_bytes: 0,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             retry_at: None,
+            held_since: None,
+            at_end_since: None,
             settling: false,
             last_settle: Instant::now(),
             since: None,
@@ -108,7 +117,7 @@ impl<K: Sink> Landing<K> {
             if self.retry_at.is_none_or(|at| Instant::now() >= at) {
                 self.land();
             }
-            if self.retry_at.is_some() && !open {
+            if !open && self.retry_at.is_some() && !self.may_still_land() {
                 // Stopping, and the disk still refuses: what is in hand comes again
                 // after the next start, so waiting for room would only delay the stop.
                 self.ready.clear();
@@ -117,10 +126,17 @@ impl<K: Sink> Landing<K> {
             if !self.settling && self.may_settle(starved || !open) {
                 self.hand_over();
             }
-            if !open && self.ready.is_empty() && !self.settling && !self.sink.wants_checkpoint() {
+            let in_hand = !self.ready.is_empty() || self.retry_at.is_some();
+            if !open && !in_hand && !self.settling && !self.sink.wants_checkpoint() {
                 return;
             }
         }
+    }
+
+    /// At the end of a run: whether what is held back is worth waiting for.
+    fn may_still_land(&mut self) -> bool {
+        let at_end = *self.at_end_since.get_or_insert_with(Instant::now);
+        self.held_since.is_some() && at_end.elapsed() < HELD_AT_END
     }
 
     /// Waits for an outcome, a settling or the next thing due. True if no outcome came.
@@ -190,9 +206,16 @@ impl<K: Sink> Landing<K> {
             self.show_oldest();
         }
         match landed {
+            // Whether the disk takes what it refused before is not known by that.
+            Ok(()) if self.sink.holds_back() => {
+                let now = Instant::now();
+                let since = *self.held_since.get_or_insert(now);
+                self.retry_at = Some(now + (now.duration_since(since) / 8).clamp(HELD.0, HELD.1));
+            }
             Ok(()) => {
                 self.budget.give_back(std::mem::take(&mut self.ready_bytes));
                 self.retry_at = None;
+                self.held_since = None;
                 self.backoff.reset();
                 self.run.counters.standing.up(Stage::Landing, "written again");
                 self.refuse(false);
@@ -201,6 +224,7 @@ impl<K: Sink> Landing<K> {
                 if let Fault::Wait(why) = fault {
                     self.run.counters.standing.down(Stage::Landing, &why);
                 }
+                self.held_since = None;
                 self.refuse(true);
                 self.retry_at = Some(Instant::now() + self.backoff.pause());
             }

@@ -51,6 +51,15 @@ pub trait Source {
     /// dropped. `Never`: the job ends.
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault>;
 
+    /// Called while nothing may be polled: the sink has no room, or the run is at its end
+    /// and works off what it has.
+    ///
+    /// # Errors
+    /// As [`Source::poll`].
+    fn meanwhile(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// At the first stop: adds what is in hand already and would be lost otherwise.
     fn rest(&mut self, _items: &mut Vec<Item<Self::Task>>) {}
 
@@ -104,6 +113,12 @@ pub trait Sink {
     /// As [`Sink::land`].
     fn tick(&mut self) -> Result<(), Fault> {
         Ok(())
+    }
+
+    /// Whether outcomes were left that may not land yet, though nothing is wrong: `land`
+    /// is called again soon.
+    fn holds_back(&self) -> bool {
+        false
     }
 
     /// Bytes landed since the last checkpoint.

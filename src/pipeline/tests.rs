@@ -22,6 +22,8 @@ struct World {
     held: AtomicU64,
     most_held: AtomicU64,
     sink_refuses: AtomicBool,
+    sink_holds_back: AtomicBool,
+    heard_meanwhile: AtomicU64,
     settle_fails: AtomicBool,
     source_panics: AtomicBool,
     finished: AtomicBool,
@@ -56,6 +58,11 @@ impl Source for Numbers {
         if items.len() == before {
             std::thread::sleep(until.saturating_duration_since(Instant::now()).min(MS));
         }
+        Ok(())
+    }
+
+    fn meanwhile(&mut self) -> Result<(), Fault> {
+        self.world.heard_meanwhile.fetch_add(1, SeqCst);
         Ok(())
     }
 
@@ -104,6 +111,9 @@ impl Sink for Shelf {
         loop {
             // Taken before it is tried, as a sink does that writes many at a time.
             self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
+            if self.in_hand.is_some() && self.world.sink_holds_back.load(SeqCst) {
+                return Ok(());
+            }
             if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
                 return Err(Fault::Wait("no space left".to_owned()));
             }
@@ -113,6 +123,10 @@ impl Sink for Shelf {
             self.unsettled.push(outcome);
         }
         Ok(())
+    }
+
+    fn holds_back(&self) -> bool {
+        self.in_hand.is_some()
     }
 
     fn unsettled(&self) -> u64 {
@@ -246,6 +260,46 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(asked.elapsed() < Duration::from_secs(4));
     assert_eq!(running.world.settled.lock().unwrap().len(), 0);
+}
+
+/// What may not land yet is no fault of the disk; it keeps its room, and the source hears
+/// of what it waits for.
+#[test]
+fn what_is_held_back_lands_when_it_may() {
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 2, 200);
+    wait_until("the budget is full", || running.world.held.load(SeqCst) >= 200);
+    std::thread::sleep(MS * 50);
+    assert!(running.world.landed.lock().unwrap().is_empty());
+    assert!(running.world.most_held.load(SeqCst) <= 240, "held back is held");
+    assert!(!running.counters.disk_refuses.load(SeqCst));
+    assert!(running.world.heard_meanwhile.load(SeqCst) > 0);
+    running.world.sink_holds_back.store(false, SeqCst);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+}
+
+/// At a stop it is waited for, as long as that is short.
+#[test]
+fn what_is_held_back_at_a_stop_is_waited_for() {
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 1, 10);
+    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    running.stop.quiet();
+    std::thread::sleep(MS * 300);
+    assert!(!running.thread.is_finished());
+    running.world.sink_holds_back.store(false, SeqCst);
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_eq!(running.world.settled.lock().unwrap().len(), 10);
+    // And if it never may, the run ends all the same.
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 1, 10);
+    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    running.stop.quiet();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert!(running.world.landed.lock().unwrap().is_empty());
 }
 
 #[test]

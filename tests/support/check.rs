@@ -158,6 +158,67 @@ impl Check {
     }
 }
 
+/// What the files of several pandads hold together: each record is to be in one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Together {
+    /// In no file.
+    pub missing: u64,
+    /// In the files of more than one pandad.
+    pub across: u64,
+    /// Each pandad's own files; what is missing there is no fault.
+    pub own: Vec<Report>,
+    /// The first few faults in words.
+    pub examples: Vec<String>,
+}
+
+impl Together {
+    /// Whether no record is missing and each pandad's own files are as they should be.
+    pub fn whole_within(&self) -> bool {
+        self.missing == 0 && self.own.iter().all(|own| own.doubled + own.torn + own.disordered == 0)
+    }
+}
+
+impl fmt::Display for Together {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "missing {}, doubled across files {}", self.missing, self.across)?;
+        for own in &self.own {
+            let Report { doubled, torn, disordered, lines, .. } = own;
+            write!(f, "; doubled {doubled}, torn {torn}, out of order {disordered} ({lines} lines)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the files of several pandads, each pandad's in the order in which it wrote them.
+pub fn together<P: AsRef<Path>>(each: &[u64], pandads: &[Vec<P>]) -> io::Result<Together> {
+    let mut all: Vec<Seen> = each.iter().map(|&records| Seen::new(records)).collect();
+    let mut found = Together::default();
+    for paths in pandads {
+        let mut check = Check::new(each);
+        for path in paths {
+            check.file(path.as_ref())?;
+        }
+        for (all, seen) in all.iter_mut().zip(&check.partitions) {
+            for index in (0..seen.records).filter(|&index| seen.has(index)) {
+                found.across += u64::from(all.mark(index));
+            }
+        }
+        found.examples.append(&mut check.report.examples);
+        found.own.push(check.report);
+    }
+    for (partition, all) in all.iter().enumerate() {
+        let gone: Vec<u64> = (0..all.records).filter(|&index| !all.has(index)).collect();
+        if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
+            found.missing += gone.len() as u64;
+            let count = gone.len();
+            found
+                .examples
+                .push(format!("missing: partition {partition}: {count} records, {first} to {last}"));
+        }
+    }
+    Ok(found)
+}
+
 /// Checks whole files in one go.
 pub fn files<P: AsRef<Path>>(each: &[u64], paths: &[P]) -> io::Result<Report> {
     let mut check = Check::new(each);

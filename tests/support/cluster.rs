@@ -102,6 +102,13 @@ impl Cluster {
         std::fs::write(file, format!("{text}{lines}\n")).unwrap();
     }
 
+    /// More partitions for a topic.
+    #[track_caller]
+    pub fn alter(&self, topic: &str, partitions: usize) {
+        let (set, count) = (format!("kafka-{}", self.version), partitions.to_string());
+        self.script(&["topic", &set, "alter", topic, "--partitions", &count]);
+    }
+
     #[track_caller]
     fn on(&self, what: &str, number: usize) {
         self.script(&[what, &format!("kafka-{}/{number}", self.version)]);

@@ -45,6 +45,11 @@ impl Inv {
             .set("log_section", "log_file['format']", "raw")
     }
 
+    /// A log job that is a member of its group.
+    pub fn member(kafka: &Kafka, topics: &str, group: &str) -> Inv {
+        Inv::log(kafka, topics, group).job("kafka['membership']", "coordinated")
+    }
+
     /// Read by this client.
     pub fn client(self, kafka: &Kafka, by: By) -> Inv {
         let inv = self.job("kafka['client']", by.word());
@@ -228,6 +233,10 @@ impl Daemon {
 
     pub fn id(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
+    }
+
+    pub fn is_started(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn signal(&self, signal: Signal) {

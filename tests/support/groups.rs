@@ -2,7 +2,8 @@
 //! member of it.
 
 use super::servers::{Kafka, variable};
-use serde_json::json;
+use super::unique;
+use serde_json::{Value, json};
 use std::process::Command;
 
 impl Kafka {
@@ -41,6 +42,14 @@ impl Kafka {
         self.ask(json!({"do": "leave", "group": group}));
     }
 
+    /// A live member of the group that is librdkafka and goes on polling. Gone with the value.
+    #[track_caller]
+    pub fn mate(&self, group: &str, topics: &[&str], options: Value) -> Mate {
+        let name = unique("mate");
+        self.ask(json!({"do": "mate", "name": name, "group": group, "topics": topics, "options": options}));
+        Mate { kafka: self.clone(), name }
+    }
+
     /// `kafka-consumer-groups --reset-offsets` as this version ships it, from 1.0 on.
     #[track_caller]
     pub fn reset_by_the_tool(&self, group: &str, topic: &str, offset: i64) {
@@ -58,5 +67,34 @@ impl Kafka {
         let said = String::from_utf8_lossy(&ran.stdout).into_owned();
         let done = ran.status.success() && said.contains(topic) && !said.contains("Error");
         assert!(done, "{tool:?}: {}\n{said}\n{}", ran.status, String::from_utf8_lossy(&ran.stderr));
+    }
+}
+
+/// A member of a group that is librdkafka.
+pub struct Mate {
+    kafka: Kafka,
+    name: String,
+}
+
+impl Mate {
+    /// What it was given, in order.
+    #[track_caller]
+    pub fn has(&self) -> Vec<(String, i32)> {
+        let answer = self.kafka.ask(json!({"do": "mate_has", "name": self.name}));
+        serde_json::from_value(answer["has"].clone()).unwrap()
+    }
+
+    /// It leaves the group.
+    #[track_caller]
+    pub fn go(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Mate {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.kafka.ask(json!({"do": "mate_goes", "name": self.name}));
+        }
     }
 }

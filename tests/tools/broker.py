@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+import mate
 import wire
 
 PASSING = [
@@ -36,6 +37,7 @@ class Answers:
             self.common.update({"api.version.request": False, "broker.version.fallback": "0.9.0"})
         self.consumers = {}
         self.members = {}
+        self.mates = {}
         self.zookeeper = None
 
     def create(self, topic, partitions, config=None):
@@ -168,6 +170,20 @@ class Answers:
 
     def leave(self, group):
         self.members.pop(group).close()
+        return {}
+
+
+    def mate(self, name, group, topics, session=6000, options=None):
+        """A member of the group that goes on polling, until mate_goes."""
+        self.mates[name] = mate.Mate(self.common, group, topics, session, options or {})
+        return {}
+
+    def mate_has(self, name):
+        """What it was given: topics and numbers."""
+        return {"has": self.mates[name].has()}
+
+    def mate_goes(self, name):
+        self.mates.pop(name).go()
         return {}
 
 

@@ -27,7 +27,7 @@ fn the_original_as_printed() {
         (job.name.as_str(), job.worker_name.as_str(), job.workers),
         ("log_kafka_master", "log_kafka_worker", 5)
     );
-    assert_eq!((job.kafka.topics.as_slice(), job.kafka.group.as_str()), (&["test".to_owned()][..], "test"));
+    assert_eq!((job.kafka.topics.names(), job.kafka.group.as_str()), (&["test".to_owned()][..], "test"));
     assert_eq!(job.log_file.path, PathBuf::from("/etc/pandad/consumer.log"));
     assert_eq!(job.log_file.settle, Duration::from_secs(1));
     let job = config.expired_to_list.unwrap();
@@ -145,12 +145,25 @@ fn warnings_name_their_line() {
     let all = config.warnings.join("\n");
     assert!(all.contains(":1: [mysql]: pandad has no such section"), "{all}");
     assert!(all.contains(":5: [demon_section]") && all.contains("did you mean [daemon_section]?"), "{all}");
-    assert!(
-        all.contains(":3: [log_section] kafka['membership']: 'coordinated' is not in this version"),
-        "{all}"
-    );
     let alone = load("[log_section]\nbroker_list=a\nkafka[membership]=alone\n");
     assert_eq!(alone.warnings, Vec::<String>::new());
+    let zookeeper = load("[log_section]\nbroker_list=a\nkafka[offsets]=zookeeper\n");
+    let all = zookeeper.warnings.join("\n");
+    assert!(all.contains(":1: [log_section] kafka['membership']: a group whose offsets"), "{all}");
+    assert_eq!(zookeeper.kafka_to_file.unwrap().kafka.membership, Membership::Alone);
+}
+
+#[test]
+fn topics_by_pattern_need_a_group_with_members_and_one_file() {
+    let text = "[log_section]\nbroker_list=a\nkafka[topics]='/app-(a|b),.*/'\n";
+    let job = load(text).kafka_to_file.unwrap();
+    assert_eq!(job.kafka.topics.to_string(), "/app-(a|b),.*/");
+    assert!(matches!(&job.kafka.topics, Topics::Like(pattern) if pattern.matches("app-a,x")));
+    for more in ["kafka[membership]=alone\n", "kafka[offsets]=zookeeper\n", "log_file[path]='{topic}.log'\n"]
+    {
+        let fails = Config::parse(&format!("{text}{more}"), Path::new("/etc/pandad/.inv"));
+        assert!(matches!(fails, Err(Error::Config(faults)) if faults.len() == 1), "{more}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::kafka::Place;
-use crate::logfile::{Ledger, LogFile};
+use crate::logfile::{Ledger, LogFile, Member};
 use crate::record::{Commit, TopicPartition};
 
 /// Which of the files a topic's lines go to.
@@ -80,6 +80,30 @@ impl Ledgers {
         if let Some(next) = self.waiting.pop_front() {
             self.commit(next, place);
         }
+    }
+
+    /// No partition is ours any more.
+    pub(super) fn let_go(&mut self) {
+        self.waiting.clear();
+        self.all.iter().for_each(Ledger::let_go);
+    }
+
+    /// Whether all that was written has settled.
+    pub(super) fn have_settled(&self) -> bool {
+        self.all.iter().all(Ledger::has_settled)
+    }
+
+    /// Whether something has landed that the group does not hold.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.all.iter().all(Ledger::group_holds_all)
+    }
+
+    /// Notes who we are in the group.
+    ///
+    /// # Errors
+    /// The journal's disk.
+    pub(super) fn note_member(&self, member: &Member) -> std::io::Result<()> {
+        self.all.iter().try_for_each(|ledger| ledger.note_member(member.clone()))
     }
 
     /// Whether an order is unanswered.

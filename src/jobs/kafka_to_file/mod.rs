@@ -2,11 +2,14 @@
 //! exactly once.
 
 mod files;
+mod flow;
 mod sink;
 mod source;
+#[cfg(test)]
+mod tests;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +17,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
 use files::{Ledgers, OpenFile, Which};
+use flow::Flow;
 
-use crate::config::{self, Format, Isolation, KafkaToFile as Section, Offsets, Sync};
+use crate::config::{self, Format, Isolation, KafkaToFile as Section, Membership, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::{Alone, AutoFetch, Client, Cluster, Storage};
+use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
+use crate::kafka::{Alone, AutoFetch, Client, Cluster, Names, Place, Storage};
 use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
-use crate::record::TopicPartition;
 use crate::report::{Counters, Shown, Stage};
 use crate::shutdown::Stop;
 
@@ -37,14 +41,26 @@ pub(super) struct KafkaToFile {
     counters: Arc<Counters>,
     /// Opened by `prepare`, for the first run.
     opened: Option<Vec<OpenFile>>,
+    /// The last run left its group because the disk takes nothing.
+    gave_up: bool,
+    /// Why the last run failed, if that is a matter of where this pandad runs.
+    blamed: Option<String>,
     /// What was said of the files since they were last well.
     before: Before,
 }
 
 impl KafkaToFile {
     pub(super) fn new(section: Section, memory: u64, inv: String) -> Self {
-        let counters = Counters::shared(NAME, Shown::Records);
-        Self { section, memory, inv, counters, opened: None, before: Before::default() }
+        Self {
+            section,
+            memory,
+            inv,
+            counters: Counters::shared(NAME, Shown::Records),
+            opened: None,
+            gave_up: false,
+            blamed: None,
+            before: Before::default(),
+        }
     }
 
     /// Every file, or why one of them could not be opened.
@@ -71,11 +87,24 @@ impl KafkaToFile {
         paths.into_iter().map(open).collect()
     }
 
-    fn cluster(&self) -> Cluster {
+    /// A fault of where this pandad runs.
+    fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
+        ConfigFault {
+            file: self.inv.clone(),
+            line: None,
+            section: "log_section".to_owned(),
+            key: "log_file['path']".to_owned(),
+            value: Some(path.display().to_string()),
+            expected,
+        }
+    }
+
+    fn cluster(&self, silent: bool) -> Cluster {
         Cluster {
             brokers: self.section.brokers.clone(),
             client_id: self.section.worker_name.clone(),
             read_committed: self.section.kafka.isolation == Isolation::ReadCommitted,
+            silent,
         }
     }
 
@@ -89,16 +118,42 @@ impl KafkaToFile {
         }
     }
 
-    fn place(&self, which: Which, ledgers: Vec<Ledger>) -> Result<Alone, Fault> {
+    fn is_member(&self) -> bool {
+        self.section.kafka.membership == Membership::Coordinated
+    }
+
+    /// Who we are in the group is what the first file's journal is.
+    fn place(&self, cluster: Cluster, journal: &Ledger, names: Names) -> Result<Box<dyn Place>, Fault> {
         let kafka = &self.section.kafka;
-        let storage = match kafka.offsets {
-            Offsets::Kafka => Storage::Kafka,
-            Offsets::ZooKeeper => Storage::ZooKeeper,
+        if !self.is_member() {
+            let storage = match kafka.offsets {
+                Offsets::Kafka => Storage::Kafka,
+                Offsets::ZooKeeper => Storage::ZooKeeper,
+            };
+            return Ok(Box::new(Alone::new(cluster, &kafka.group, kafka.topics.names(), storage, names)?));
+        }
+        let setup = Setup {
+            group: kafka.group.clone(),
+            topics: match &kafka.topics {
+                config::Topics::Named(names) => Topics::Named(names.clone()),
+                config::Topics::Like(pattern) => Topics::Like(pattern.clone()),
+            },
+            session: kafka.session,
+            instance: format!("pandad-{:032x}", journal.identity()),
+            id: journal.member().map(|member| member.id),
+            pace: Pace::of(kafka.session),
         };
-        let name = move |partition: &TopicPartition, offset| {
-            ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
-        };
-        Alone::new(self.cluster(), &kafka.group, &kafka.topics, storage, Box::new(name))
+        Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
+    }
+
+    /// Whether a disk that took nothing takes something again: before that is seen, no
+    /// group is joined.
+    fn try_disk(&self) -> Result<(), Fault> {
+        for path in self.section.paths() {
+            logfile::try_disk(&path)
+                .map_err(|error| Fault::Wait(format!("cannot write beside {}: {error}", path.display())))?;
+        }
+        Ok(())
     }
 }
 
@@ -117,20 +172,22 @@ impl Job for KafkaToFile {
             // A full or failing disk is waited out by `run`.
             Err((_, OpenError::Wait(why))) => self.counters.standing.down(Stage::Opening, &why),
             Err((path, OpenError::Never(why))) => {
-                return Err(vec![ConfigFault {
-                    file: self.inv.clone(),
-                    line: None,
-                    section: "log_section".to_owned(),
-                    key: "log_file['path']".to_owned(),
-                    value: Some(path.display().to_string()),
-                    expected: why,
-                }]);
+                return Err(vec![self.local_fault(&path, why)]);
             }
         }
         Ok(())
     }
 
+    fn blame(&self) -> Option<ConfigFault> {
+        let expected = self.blamed.clone()?;
+        Some(self.local_fault(&self.section.log_file.path, expected))
+    }
+
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
+        if self.gave_up {
+            self.try_disk()?;
+            self.gave_up = false;
+        }
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => self.open().map_err(|(_, error)| match error {
@@ -142,13 +199,21 @@ impl Job for KafkaToFile {
             })?,
         };
         self.counters.standing.up(Stage::Opening, "opened");
-        let which = Which::new(if opened.len() > 1 { self.section.kafka.topics.clone() } else { Vec::new() });
+        let which = Which::new(if opened.len() > 1 {
+            self.section.kafka.topics.names().to_vec()
+        } else {
+            Vec::new()
+        });
         // Held until every thread of the run has ended.
         let _locks: Vec<Lock> = opened.iter().map(|file| file.log.lock.clone()).collect();
         let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
+        let journal = ledgers.first().ok_or_else(|| Fault::Never("there is no log file".to_owned()))?;
+        let silent = journal.member().is_some_and(|member| member.silent);
+        let place = self.place(self.cluster(silent), journal, names(which.clone(), ledgers.clone()))?;
+        let flow = Flow::new(place.lease(), self.is_member());
         let (mut files, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
-            files.push(sink::File::new(path.clone(), writer, ledger, lock));
+            files.push(sink::File::new(path.clone(), writer, ledger, lock).under(flow.lease()));
             settlers.push((path, settler));
         }
         let buffers = Buffers::new(self.section.workers);
@@ -160,15 +225,25 @@ impl Job for KafkaToFile {
         let worker_buffers = buffers.clone();
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
-            source: source::Records::new(
-                Box::new(AutoFetch::new(self.cluster(), self.client())),
-                Box::new(self.place(which.clone(), ledgers.clone())?),
-                Ledgers::new(which.clone(), ledgers.clone()),
-                self.section.kafka.start,
-                counters(),
-            ),
+            source: source::Records::new(source::From {
+                fetch: Box::new(AutoFetch::new(self.cluster(silent), self.client())),
+                place,
+                ledgers: Ledgers::new(which.clone(), ledgers.clone()),
+                start: self.section.kafka.start,
+                counters: counters(),
+                flow: flow.clone(),
+                patience: self.section.kafka.full_disk,
+                stop: stop.clone(),
+            }),
             build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
-            sink: sink::Land { which, files, buffers, counters: counters(), stop: stop.clone() },
+            sink: sink::Land {
+                which,
+                files,
+                buffers,
+                counters: counters(),
+                stop: stop.clone(),
+                flow: flow.clone(),
+            },
             settle: sink::Sync { settlers, counters: counters() },
         };
         let limits = Limits {
@@ -177,7 +252,8 @@ impl Job for KafkaToFile {
             settle_min: SETTLE_MIN,
             settle_max: self.section.log_file.settle,
         };
-        let (topics, path) = (self.section.kafka.topics.join(", "), self.section.log_file.path.display());
+        let topics = self.section.kafka.topics.to_string().replace(',', ", ");
+        let path = self.section.log_file.path.display();
         // A run that is tried again and again says so once.
         let level = if self.counters.standing.is_down() { log::Level::Debug } else { log::Level::Info };
         log::log!(level, "{NAME}: running, {topics} into {path}");
@@ -187,10 +263,22 @@ impl Job for KafkaToFile {
                 log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
             }
         }
-        self.before.sync_failed =
-            matches!(ended, Err(Fault::Rebuild(_))) || ledgers.iter().any(Ledger::has_failed);
+        self.gave_up = flow.gave_up();
+        self.blamed = match &ended {
+            Err(Fault::Never(why)) if flow.is_fenced() => Some(why.clone()),
+            _ => None,
+        };
+        self.before.sync_failed = (matches!(ended, Err(Fault::Rebuild(_))) && !flow.lost_in_write())
+            || ledgers.iter().any(Ledger::has_failed);
         ended
     }
+}
+
+/// Under which name an offset that somebody else has set is claimed.
+fn names(which: Which, ledgers: Vec<Ledger>) -> Names {
+    Box::new(move |partition, offset| {
+        ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
+    })
 }
 
 /// Line buffers going round between the workers and the sink: allocating and freeing

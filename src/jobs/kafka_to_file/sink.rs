@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
 use super::files::Which;
+use super::flow::Flow;
 use super::source::Note;
 use super::worker::Lined;
 use crate::error::Fault;
+use crate::kafka::Lease;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
 use crate::pipeline;
 use crate::record::TopicPartition;
@@ -28,6 +30,7 @@ pub(super) struct Land {
     pub(super) counters: Arc<Counters>,
     /// Somebody may ask for the files to be reopened, so often as this says.
     pub(super) stop: Stop,
+    pub(super) flow: Flow,
 }
 
 /// One of the files, as far as it is appended to.
@@ -44,16 +47,27 @@ pub(super) struct File {
     /// Being written: kept as it is until the file has all of it.
     batch: Vec<Lined>,
     changes: Vec<Change>,
+    /// Whether the queue waits for leave to land.
+    held: bool,
 }
 
 impl File {
     pub(super) fn new(path: PathBuf, writer: Writer, ledger: Ledger, lock: Lock) -> Self {
         let (queue, batch, changes) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { path, writer, ledger, lock, reopened: None, queue, batch, changes }
+        Self { path, writer, ledger, lock, reopened: None, queue, batch, changes, held: false }
+    }
+
+    /// Nothing is written without the lease, where there is one.
+    pub(super) fn under(mut self, lease: Option<Lease>) -> Self {
+        if let Some(lease) = lease {
+            self.writer.guard(Box::new(move || lease.holds()));
+        }
+        self
     }
 
     fn fault(&self, error: AppendError) -> Fault {
         match error {
+            AppendError::Guarded => Fault::Told,
             AppendError::Wait(why) => Fault::Wait(format!("cannot write {}: {why}", self.path.display())),
             AppendError::Rebuild(why) => {
                 Fault::Rebuild(format!("cannot sync {}: {why}", self.path.display()))
@@ -62,7 +76,7 @@ impl File {
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
-    fn fill(&mut self, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) {
+    fn fill(&mut self, flow: &Flow, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) {
         let mut bytes = 0;
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < BATCH
@@ -79,6 +93,7 @@ impl File {
                     }
                     if lined.next == lined.from {
                         buffers.give_back(lined.lines);
+                        flow.is_done(1);
                         continue;
                     }
                     bytes += lined.lines.len();
@@ -90,6 +105,7 @@ impl File {
                     counters.dropped.fetch_add(lined.records, Relaxed);
                     let Lined { partition, want, lines, .. } = lined;
                     buffers.give_back(lines);
+                    flow.is_done(1);
                     if let Some((_, position)) = other {
                         notes.push(Note::Refused { partition, want, position });
                     }
@@ -98,24 +114,77 @@ impl File {
         }
     }
 
-    fn land(&mut self, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) -> Result<(), Fault> {
+    /// Lands what may, batch by batch. `may_land` is asked before each.
+    fn land(
+        &mut self,
+        flow: &Flow,
+        may_land: &dyn Fn() -> bool,
+        buffers: &Buffers,
+        counters: &Counters,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Fault> {
+        self.look_again(flow)?;
         loop {
+            self.held = false;
             if self.batch.is_empty() {
-                self.fill(buffers, counters, notes);
+                if !may_land() {
+                    self.drop_lost(flow, buffers, counters);
+                    self.held = !self.queue.is_empty();
+                    return Ok(());
+                }
+                self.fill(flow, buffers, counters, notes);
             }
             if self.batch.is_empty() {
                 return Ok(());
             }
             let pieces: Vec<Piece<'_>> =
                 self.batch.iter().map(|lined| Piece { bytes: &lined.lines, crc: &lined.crc }).collect();
-            if let Err(error) = self.writer.append(&pieces, &self.changes) {
-                return Err(self.fault(error));
+            match self.writer.append(&pieces, &self.changes) {
+                Ok(()) => {}
+                Err(AppendError::Guarded) => {
+                    self.held = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(self.fault(error)),
             }
             self.changes.clear();
+            flow.is_done(self.batch.len() as u64);
             for lined in self.batch.drain(..) {
                 counters.done.fetch_add(lined.records, Relaxed);
                 counters.bytes.fetch_add(lined.lines.len() as u64, Relaxed);
                 buffers.give_back(lined.lines);
+            }
+        }
+    }
+
+    /// What was about to be written may be somebody else's by now.
+    fn look_again(&mut self, flow: &Flow) -> Result<(), Fault> {
+        let is_lost = |lined: &Lined| self.ledger.landed(&lined.partition).is_none();
+        if !self.writer.is_pending() {
+            self.changes.clear();
+            for lined in self.batch.drain(..).rev() {
+                self.queue.push_front(lined);
+            }
+        } else if self.batch.iter().any(is_lost) {
+            // Half of it may be in the file, and must not stay there.
+            let path = self.path.display();
+            flow.lose_in_write();
+            return Err(Fault::Rebuild(format!(
+                "{path}: a write that was not finished is another pandad's by now"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Drops what is not ours any more, though nothing may land.
+    fn drop_lost(&mut self, flow: &Flow, buffers: &Buffers, counters: &Counters) {
+        for lined in std::mem::take(&mut self.queue) {
+            if self.ledger.landed(&lined.partition).is_some() {
+                self.queue.push_back(lined);
+            } else {
+                counters.dropped.fetch_add(lined.records, Relaxed);
+                buffers.give_back(lined.lines);
+                flow.is_done(1);
             }
         }
     }
@@ -142,11 +211,19 @@ impl pipeline::Sink for Land {
 
     fn land(&mut self, ready: &mut VecDeque<Lined>, notes: &mut Vec<Note>) -> Result<(), Fault> {
         for lined in ready.drain(..) {
-            if let Some(file) = self.files.get_mut(self.which.of(&lined.partition.topic)) {
-                file.queue.push_back(lined);
+            match self.files.get_mut(self.which.of(&lined.partition.topic)) {
+                Some(file) => file.queue.push_back(lined),
+                None => self.flow.is_done(1),
             }
         }
-        self.files.iter_mut().try_for_each(|file| file.land(&self.buffers, &self.counters, notes))
+        let others: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
+        let may_land = || self.flow.may_land(others.iter());
+        let (flow, buffers, counters) = (&self.flow, &self.buffers, &self.counters);
+        self.files.iter_mut().try_for_each(|file| file.land(flow, &may_land, buffers, counters, notes))
+    }
+
+    fn holds_back(&self) -> bool {
+        self.files.iter().any(|file| file.held)
     }
 
     fn tick(&mut self) -> Result<(), Fault> {
@@ -163,6 +240,7 @@ impl pipeline::Sink for Land {
     }
 
     fn checkpoint(&mut self) -> Self::Checkpoint {
+        self.flow.close();
         let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.wants_checkpoint());
         wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
     }

@@ -1,6 +1,8 @@
 //! The source: joins what the group says (Place), what the journal knows (Ledger) and
 //! what the brokers have (Fetch) into tasks.
 
+mod membership;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,19 +10,25 @@ use std::time::{Duration, Instant};
 
 use super::NAME;
 use super::files::Ledgers;
+use super::flow::Flow;
 use super::worker::Short;
 use crate::backoff::Backoff;
 use crate::config::Start;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Payload, Place, PlaceEvent};
+use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Payload, Place};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::pipeline::{self, Item};
 use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
+use crate::shutdown::Stop;
+use membership::LettingGo;
 
 /// Leaders move and coordinators load: what passes within this time is not news.
 const PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_PATIENCE: Duration = Duration::from_secs(2);
+/// How soon the group is listened to again while something waits for its answer.
+const SOON: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The pause before records that cannot be read are fetched once more grows from the
 /// first to the second.
@@ -56,6 +64,27 @@ pub(super) struct Records {
     broken: HashMap<TopicPartition, i64>,
     brokers: Outage,
     group: Outage,
+    flow: Flow,
+    /// How many tasks were handed out.
+    handed: u64,
+    letting_go: Option<LettingGo>,
+    /// Since when the disk takes nothing, and for how long that keeps a member in its group.
+    refused_since: Option<Instant>,
+    patience: Duration,
+    stop: Stop,
+}
+
+/// What the source is made of.
+pub(super) struct From {
+    pub(super) fetch: Box<dyn Fetch>,
+    pub(super) place: Box<dyn Place>,
+    pub(super) ledgers: Ledgers,
+    pub(super) start: Start,
+    pub(super) counters: Arc<Counters>,
+    pub(super) flow: Flow,
+    /// See `kafka['full_disk_s']`.
+    pub(super) patience: Duration,
+    pub(super) stop: Stop,
 }
 
 /// One assigned partition.
@@ -73,13 +102,8 @@ struct Tracked {
 }
 
 impl Records {
-    pub(super) fn new(
-        fetch: Box<dyn Fetch>,
-        place: Box<dyn Place>,
-        ledgers: Ledgers,
-        start: Start,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub(super) fn new(from: From) -> Self {
+        let From { fetch, place, ledgers, start, counters, flow, patience, stop } = from;
         Self {
             fetch,
             place,
@@ -94,37 +118,18 @@ impl Records {
             broken: HashMap::new(),
             brokers: Outage::new(format!("{NAME}: Kafka")),
             group: Outage::new(format!("{NAME}: the group")).patient(GROUP_PATIENCE),
+            flow,
+            handed: 0,
+            letting_go: None,
+            refused_since: None,
+            patience,
+            stop,
         }
     }
 
     /// The journal of this partition's file.
     fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
         self.ledgers.of(partition).ok_or_else(|| Fault::Never(format!("{partition}: has no log file")))
-    }
-
-    /// What the group has to say, all of it.
-    fn hear_group(&mut self) -> Result<(), Fault> {
-        loop {
-            match self.place.next()? {
-                PlaceEvent::Unchanged => return Ok(()),
-                PlaceEvent::Trouble(why) => {
-                    // While no broker answers, that is the outage.
-                    if self.brokers.lasts().is_none() {
-                        self.group.down(&why);
-                    }
-                    return Ok(());
-                }
-                PlaceEvent::Reached => self.group.up("back"),
-                PlaceEvent::Assigned(assigned) => {
-                    self.group.up("back");
-                    self.assign(&assigned)?;
-                }
-                PlaceEvent::Committed(offsets) => {
-                    self.group.up("back");
-                    self.ledgers.committed(&offsets, &mut *self.place);
-                }
-            }
-        }
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
@@ -160,6 +165,8 @@ impl Records {
             self.partitions.insert(one.partition.clone(), tracked);
             self.want(&one.partition, begin);
         }
+        // The group may not hold what these begin at.
+        self.flow.close();
         Ok(())
     }
 
@@ -183,6 +190,46 @@ impl Records {
         self.want(partition, Begin::At(position, marks(&landmarks.unwrap_or_default())));
     }
 
+    /// How soon the group is to be listened to again.
+    fn hears_again(&self) -> Duration {
+        if !self.flow.is_shared_out() {
+            return LONG;
+        }
+        match self.letting_go.is_some() || self.ledgers.is_behind() {
+            true => SOON,
+            // A share may come at any moment.
+            false if self.partitions.is_empty() => SOON * 4,
+            false => LONG,
+        }
+    }
+
+    /// Commits what has settled, as far as the time allows: what is not committed is
+    /// in the journal.
+    fn commit_the_rest(&mut self, until: Instant) {
+        while Instant::now() < until {
+            if let Some(offsets) = self.place.leave(until) {
+                self.ledgers.committed(&offsets, &mut *self.place);
+                if offsets.is_empty() {
+                    // Refused: the group must not be run at.
+                    std::thread::sleep(SOON * 10);
+                }
+            }
+            if self.ledgers.is_committing() {
+                continue;
+            }
+            match self.ledgers.take_commits() {
+                Ok(commits) if commits.is_empty() => return,
+                Ok(commits) => self.ledgers.commit(commits, &mut *self.place),
+                Err(error) => {
+                    log::warn!(
+                        "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
     /// The position of a partition of which nothing is in flight.
     fn idle_at(&self, partition: &TopicPartition) -> Option<i64> {
         let (_, landed) = self.ledgers.of(partition)?.landed(partition)?;
@@ -199,6 +246,7 @@ impl Records {
                 self.ledger(&partition)?
                     .place(&partition, position)
                     .map_err(|error| journal_fault(&error))?;
+                self.flow.close();
                 self.want(&partition, Begin::At(position, Vec::new()));
             }
         }
@@ -297,7 +345,11 @@ impl Records {
             }
             Event::Found(partition, at) => {
                 self.brokers.up("back");
+                if !self.partitions.contains_key(&partition) {
+                    return Ok(());
+                }
                 self.ledger(&partition)?.place(&partition, at).map_err(|error| journal_fault(&error))?;
+                self.flow.close();
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.polled = at;
                     tracked.unresolved = None;
@@ -308,6 +360,7 @@ impl Records {
                     self.again.insert(partition, want);
                 }
             }
+            Event::Different(partition, _) if !self.partitions.contains_key(&partition) => {}
             Event::Different(partition, position) => {
                 log::error!(
                     "{NAME}: {partition}: its records are not those that were read before: the topic was made \
@@ -352,6 +405,7 @@ impl Records {
                 fetched.next
             );
         }
+        self.handed += 1;
         items.push(Item { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         self.counters.lag.store(lag, Relaxed);
@@ -364,10 +418,20 @@ impl pipeline::Source for Records {
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         self.hear_group()?;
+        self.let_go()?;
+        self.refused_since = None;
         self.join_parted()?;
         self.want_again();
+        // What is held back until the group has answered shall not wait for records.
+        let until = until.min(Instant::now() + self.hears_again());
         let event = self.fetch.next(until)?;
         self.hear_brokers(event, items)
+    }
+
+    fn meanwhile(&mut self) -> Result<(), Fault> {
+        self.hear_group()?;
+        self.let_go()?;
+        self.watch_disk()
     }
 
     fn note(&mut self, note: Note) {
@@ -388,27 +452,9 @@ impl pipeline::Source for Records {
         }
     }
 
-    /// Commits what has settled, as far as the time allows: what is not committed is
-    /// in the journal.
     fn finish(&mut self, until: Instant) {
-        while Instant::now() < until {
-            if let Some(offsets) = self.place.leave(until) {
-                self.ledgers.committed(&offsets, &mut *self.place);
-            }
-            if self.ledgers.is_committing() {
-                continue;
-            }
-            match self.ledgers.take_commits() {
-                Ok(commits) if commits.is_empty() => return,
-                Ok(commits) => self.ledgers.commit(commits, &mut *self.place),
-                Err(error) => {
-                    log::warn!(
-                        "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
-                    );
-                    return;
-                }
-            }
-        }
+        self.commit_the_rest(until);
+        self.depart(until);
     }
 }
 

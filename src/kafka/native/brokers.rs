@@ -2,8 +2,8 @@
 //! one for the rest, and what each of them speaks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::connection::{Address, Connection, Limits};
@@ -51,8 +51,8 @@ pub struct Brokers {
     limits: Limits,
     /// The bootstrap broker to try next: one that failed is not begun with again.
     next: usize,
-    /// What brokers speak that have shown it by answering.
-    known: BTreeMap<Address, Versions>,
+    /// What brokers speak that have shown it by answering. Shared by those of one cluster.
+    known: Arc<Mutex<BTreeMap<Address, Versions>>>,
     spoken: Spoken,
     any: Option<Connection>,
 }
@@ -66,10 +66,23 @@ impl Brokers {
             client_id: client_id.to_owned(),
             limits,
             next: 0,
-            known: BTreeMap::new(),
+            known: Arc::default(),
             spoken: Spoken::default(),
             any: None,
         }
+    }
+
+    /// The same cluster with connections of its own: what one of them has learnt of the
+    /// brokers the others know.
+    pub fn apart(&self, limits: Limits) -> Self {
+        let (hosts, client_id, known) = (self.hosts.clone(), self.client_id.clone(), Arc::clone(&self.known));
+        let spoken = self.spoken.clone();
+        Self { hosts, client_id, limits, next: self.next, known, spoken, any: None }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Address, Versions>> {
+        // Each change is one call: a panic leaves nothing half done.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connects to this broker.
@@ -78,7 +91,7 @@ impl Brokers {
     /// Why it cannot be reached.
     pub fn open(&mut self, address: &Address) -> Result<Connection, String> {
         // Until it answers again it may have become a broker of another version.
-        let known = self.known.remove(address);
+        let known = self.known().remove(address);
         self.spoken.open(address, &self.client_id, self.limits, known)
     }
 
@@ -91,8 +104,9 @@ impl Brokers {
     /// The broker has answered a request: what it speaks need not be asked again. Its
     /// silence alone could also have been that of one that hangs.
     pub fn confirm(&mut self, connection: &Connection) {
-        if !self.known.contains_key(connection.address()) {
-            self.known.insert(connection.address().clone(), connection.versions().clone());
+        let mut known = self.known();
+        if !known.contains_key(connection.address()) {
+            known.insert(connection.address().clone(), connection.versions().clone());
         }
     }
 

@@ -104,6 +104,7 @@ impl Code {
             76 => "UNSUPPORTED_COMPRESSION_TYPE",
             78 => "OFFSET_NOT_AVAILABLE",
             79 => "MEMBER_ID_REQUIRED",
+            81 => "GROUP_MAX_SIZE_REACHED",
             82 => "FENCED_INSTANCE_ID",
             88 => "UNSTABLE_OFFSET_COMMIT",
             89 => "THROTTLING_QUOTA_EXCEEDED",

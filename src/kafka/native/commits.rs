@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::brokers::{Brokers, is_fresh};
 use super::code::{Code, Remedy};
-use super::connection::{Address, Connection};
+use super::connection::Connection;
+use super::coordinator;
 use super::messages::offset_fetch::Offset;
-use super::messages::{FindCoordinator, Member, OffsetCommit, OffsetFetch, Request};
+use super::messages::{Member, OffsetCommit, OffsetFetch, Request};
 use crate::error::Fault;
 use crate::record::{Commit, TopicPartition};
 
@@ -141,7 +142,7 @@ impl Commits {
             let is_used = used.is_some();
             let mut connection = match used {
                 Some(connection) => connection,
-                None => self.find(brokers)?,
+                None => coordinator::find(brokers, &self.group)?,
             };
             match connection.ask(request) {
                 Ok(answer) => {
@@ -164,17 +165,5 @@ impl Commits {
                 }
             }
         }
-    }
-
-    fn find(&self, brokers: &mut Brokers) -> Result<Connection, Fault> {
-        let found = brokers.ask(&FindCoordinator { group: &self.group })?;
-        if !found.code.is_none() {
-            let what = format!("find the coordinator of the group '{}'", self.group);
-            return Err(Refusal::Code(found.code).fault(&what));
-        }
-        let address = Address::new(&found.host, found.port).ok_or_else(|| {
-            Fault::Wait(format!("Kafka names {}:{} as the group's coordinator", found.host, found.port))
-        })?;
-        brokers.open(&address).map_err(Fault::Wait)
     }
 }

@@ -9,6 +9,7 @@ pub mod brokers;
 pub mod code;
 pub mod commits;
 pub mod connection;
+pub mod coordinator;
 pub mod fetch;
 pub mod frame;
 mod leaders;

@@ -45,7 +45,10 @@ impl Versions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::messages::{ApiVersions, FindCoordinator, Metadata, OffsetCommit, OffsetFetch};
+    use super::super::messages::{
+        ApiVersions, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, Metadata, OffsetCommit, OffsetFetch,
+        SyncGroup,
+    };
     use super::*;
 
     fn spoken(lowest: i16, highest: i16) -> Versions {
@@ -75,6 +78,11 @@ mod tests {
         both::<OffsetCommit<'_>>((0, 2), (2, 9));
         both::<OffsetFetch<'_>>((0, 1), (1, 9));
         both::<Metadata<'_>>((0, 0), (0, 13));
+        // 4.0; 4.1 takes the lower ones again.
+        both::<JoinGroup<'_>>((0, 0), (2, 9));
+        both::<SyncGroup<'_>>((0, 0), (0, 5));
+        both::<Heartbeat<'_>>((0, 0), (0, 4));
+        both::<LeaveGroup<'_>>((0, 0), (0, 5));
         assert_eq!(ApiVersions::LOWEST, 0);
     }
 }

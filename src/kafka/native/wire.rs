@@ -100,6 +100,19 @@ impl<'a> Reader<'a> {
         self.nullable_string()?.ok_or(Malformed("a string is null"))
     }
 
+    /// Bytes behind their length; a length of -1 is null.
+    ///
+    /// # Errors
+    /// They are not whole, or their length is negative otherwise.
+    pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        let length = self.i32()?;
+        if length == -1 {
+            return Ok(None);
+        }
+        let length = usize::try_from(length).map_err(|_| Malformed("a length of bytes is negative"))?;
+        self.take(length).map(Some)
+    }
+
     /// Bytes behind a length of 32 bits, as the place in the frame where they stand; -1 is
     /// null and as good as none.
     ///
@@ -217,6 +230,15 @@ impl Writer {
         }
     }
 
+    /// Bytes behind their length.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        match i32::try_from(bytes.len()) {
+            Ok(length) => self.i32(length),
+            Err(_) => self.too_long = true,
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// A list behind its count.
     pub fn list<T>(&mut self, items: impl ExactSizeIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
         match i32::try_from(items.len()) {
@@ -248,6 +270,8 @@ mod tests {
         writer.i64(i64::MAX);
         writer.string("ü");
         writer.nullable_string(None);
+        writer.bytes(&[7, 8]);
+        writer.i32(-1);
         writer.list([1, 2, 3].into_iter(), Writer::i64);
         let bytes = writer.finish().unwrap();
         let mut reader = Reader::new(&bytes);
@@ -257,6 +281,8 @@ mod tests {
         assert_eq!(reader.i64(), Ok(i64::MAX));
         assert_eq!(reader.string(), Ok("ü"));
         assert_eq!(reader.nullable_string(), Ok(None));
+        assert_eq!(reader.nullable_bytes(), Ok(Some([7, 8].as_slice())));
+        assert_eq!(reader.nullable_bytes(), Ok(None));
         assert_eq!(reader.list(8, Reader::i64), Ok(vec![1, 2, 3]));
         assert_eq!(reader.end(), Ok(()));
     }
@@ -286,6 +312,8 @@ mod tests {
         assert!(Reader::new(&[0xff, 0xfe]).nullable_string().is_err());
         assert!(Reader::new(&[0xff, 0xff]).string().is_err());
         assert!(Reader::new(&[0, 1, 0xff]).string().is_err());
+        assert!(Reader::new(&huge).nullable_bytes().is_err());
+        assert!(Reader::new(&(-2i32).to_be_bytes()).nullable_bytes().is_err());
         assert!(Reader::new(&[0]).i16().is_err());
         assert!(Reader::new(&[0]).end().is_err());
     }

@@ -240,7 +240,7 @@ impl Run {
         let change = Change { index, position: to, last };
         match self.writer.append(&pieces, &[change]) {
             Ok(()) => self.next[number] = to,
-            Err(AppendError::Wait(_) | AppendError::Rebuild(_)) => return None,
+            Err(AppendError::Guarded | AppendError::Wait(_) | AppendError::Rebuild(_)) => return None,
         }
         Some(())
     }

@@ -41,7 +41,10 @@ pub(in crate::logfile) fn entry() -> impl Strategy<Value = Entry> {
     let mark = (any::<u64>(), file(), any::<(u64, u32)>(), proptest::collection::vec(commit, 0..5)).prop_map(
         |(sequence, file, (end, before), commits)| Entry::Mark(Mark { sequence, file, end, before, commits }),
     );
-    prop_oneof![(any::<u32>(), state()).prop_map(|(i, s)| Entry::Partition(i, s)), range, mark, session]
+    let member =
+        ("[a-zA-Z0-9-]{0,60}", any::<bool>()).prop_map(|(id, silent)| Entry::Member(Member { id, silent }));
+    let partition = (any::<u32>(), state()).prop_map(|(i, s)| Entry::Partition(i, s));
+    prop_oneof![partition, range, mark, session, member]
 }
 
 proptest! {

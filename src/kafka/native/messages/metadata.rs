@@ -73,19 +73,47 @@ impl Request for Metadata<'_> {
     }
 
     fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
-        if version >= 3 {
-            let _throttled_ms = from.i32()?;
-        }
-        let brokers = from.list(10, |from| read_broker(version, from))?;
-        if version >= 2 {
-            let _cluster_id = from.nullable_string()?;
-        }
-        if version >= 1 {
-            let _controller = from.i32()?;
-        }
-        let topics = from.list(8, |from| read_topic(version, from))?;
-        Ok(ClusterMetadata { brokers, topics })
+        read(version, from)
     }
+}
+
+/// The same, of every topic that there is.
+#[derive(Debug, Clone, Copy)]
+pub struct AllTopics;
+
+impl Request for AllTopics {
+    const KEY: i16 = Metadata::KEY;
+    const NAME: &'static str = Metadata::NAME;
+    const LOWEST: i16 = Metadata::LOWEST;
+    const HIGHEST: i16 = Metadata::HIGHEST;
+    type Answer = ClusterMetadata;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        // No list at all; version 0 says it with an empty one.
+        out.i32(if version == 0 { 0 } else { -1 });
+        if version >= 4 {
+            out.bool(false);
+        }
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+        read(version, from)
+    }
+}
+
+fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+    if version >= 3 {
+        let _throttled_ms = from.i32()?;
+    }
+    let brokers = from.list(10, |from| read_broker(version, from))?;
+    if version >= 2 {
+        let _cluster_id = from.nullable_string()?;
+    }
+    if version >= 1 {
+        let _controller = from.i32()?;
+    }
+    let topics = from.list(8, |from| read_topic(version, from))?;
+    Ok(ClusterMetadata { brokers, topics })
 }
 
 fn read_broker(version: i16, from: &mut Reader<'_>) -> Result<Broker, Malformed> {

@@ -4,10 +4,14 @@
 pub mod api_versions;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod heartbeat;
+pub mod join_group;
+pub mod leave_group;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+pub mod sync_group;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +24,14 @@ use crate::record::TopicPartition;
 pub use api_versions::ApiVersions;
 pub use fetch::Fetch;
 pub use find_coordinator::FindCoordinator;
+pub use heartbeat::Heartbeat;
+pub use join_group::JoinGroup;
+pub use leave_group::LeaveGroup;
 pub use list_offsets::ListOffsets;
-pub use metadata::Metadata;
+pub use metadata::{AllTopics, Metadata};
 pub use offset_commit::OffsetCommit;
 pub use offset_fetch::OffsetFetch;
+pub use sync_group::SyncGroup;
 
 /// A request, and how its answer is read.
 pub trait Request {

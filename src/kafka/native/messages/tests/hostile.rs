@@ -11,7 +11,7 @@ const GRACE: u64 = 8 * 1024;
 
 /// A change to a frame, by numbers that are fitted to its length.
 #[derive(Debug, Clone)]
-enum Tamper {
+pub(super) enum Tamper {
     Flip(usize, u8),
     Cut(usize),
     Insert(usize, Vec<u8>),
@@ -20,7 +20,7 @@ enum Tamper {
     Repeat(usize, usize),
 }
 
-fn tampering() -> impl Strategy<Value = Vec<Tamper>> {
+pub(super) fn tampering() -> impl Strategy<Value = Vec<Tamper>> {
     let lies = prop_oneof![
         Just(i32::MAX),
         Just(i32::MIN),
@@ -42,7 +42,7 @@ fn tampering() -> impl Strategy<Value = Vec<Tamper>> {
     vec(one, 0..6)
 }
 
-fn tamper(mut frame: Vec<u8>, tampering: &[Tamper]) -> Vec<u8> {
+pub(super) fn tamper(mut frame: Vec<u8>, tampering: &[Tamper]) -> Vec<u8> {
     for one in tampering {
         let within = |at: usize| at % (frame.len() + 1);
         match one {
@@ -73,7 +73,7 @@ fn tamper(mut frame: Vec<u8>, tampering: &[Tamper]) -> Vec<u8> {
 }
 
 /// Reads it as each version's answer.
-fn survive<R: Request>(frame: &[u8]) {
+pub(super) fn survive<R: Request>(frame: &[u8]) {
     for version in R::LOWEST..=R::HIGHEST {
         let used = allocation_counter::measure(|| drop(read::<R>(version, frame)));
         let most = frame.len() as u64 * WORTH + GRACE;
@@ -82,7 +82,7 @@ fn survive<R: Request>(frame: &[u8]) {
 }
 
 /// Many: each is cheap, and what breaks a decoder is rare.
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
     ProptestConfig {
         failure_persistence: None,
@@ -90,7 +90,7 @@ fn cases() -> ProptestConfig {
     }
 }
 
-fn some_version<R: Request>() -> impl Strategy<Value = i16> {
+pub(super) fn some_version<R: Request>() -> impl Strategy<Value = i16> {
     R::LOWEST..=R::HIGHEST
 }
 

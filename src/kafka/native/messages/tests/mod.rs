@@ -1,6 +1,7 @@
 //! The encoders and decoders against the `kafka-protocol` crate over generated
 //! messages, and against frames that somebody has tampered with.
 
+mod group;
 mod hostile;
 mod oracle;
 mod reading;

@@ -63,6 +63,7 @@ fn drive(
         brokers: world.bootstrap(),
         client_id: "schedule".to_owned(),
         read_committed: world.plan.committed,
+        silent: false,
     };
     let fetch = NativeFetch::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));

@@ -1,0 +1,138 @@
+//! The source as a member of its group: what the group says, and letting go of
+//! partitions: nothing more is read, what is in hand lands and settles and is committed,
+//! or is dropped where it is not ours any more.
+
+use std::time::{Duration, Instant};
+
+use super::{NAME, Records, journal_fault};
+use crate::error::Fault;
+use crate::kafka::PlaceEvent;
+use crate::logfile::Member;
+
+/// A commit that did not succeed is tried again after this.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What has not landed so long before the group's time limit will not.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What is to be let go.
+pub(super) struct LettingGo {
+    /// Until then it is ours; `None`: it is not, any more.
+    until: Option<Instant>,
+    commit_at: Instant,
+}
+
+impl Records {
+    /// What the group has to say, all of it.
+    pub(super) fn hear_group(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.place.next()? {
+                PlaceEvent::Unchanged => return Ok(()),
+                PlaceEvent::Trouble(why) => {
+                    // While no broker answers, that is the outage.
+                    if self.brokers.lasts().is_none() {
+                        self.group.down(&why);
+                    }
+                    return Ok(());
+                }
+                PlaceEvent::Reached => self.group.up("back"),
+                PlaceEvent::Assigned(assigned) => {
+                    self.group.up("back");
+                    self.assign(&assigned)?;
+                }
+                PlaceEvent::Committed(offsets) => {
+                    if !offsets.is_empty() {
+                        self.group.up("back");
+                    }
+                    self.ledgers.committed(&offsets, &mut *self.place);
+                }
+                PlaceEvent::Revoked(until) => self.begin_to_let_go(Some(until)),
+                PlaceEvent::Lost => self.begin_to_let_go(None),
+                PlaceEvent::Named { id, silent } => {
+                    // Without it a restart takes longer.
+                    if let Err(error) = self.ledgers.note_member(&Member { id, silent }) {
+                        log::debug!("{NAME}: cannot journal the member's name: {error}");
+                    }
+                }
+                PlaceEvent::Fenced(why) => {
+                    self.flow.fence();
+                    return Err(Fault::Never(why));
+                }
+            }
+        }
+    }
+
+    fn begin_to_let_go(&mut self, until: Option<Instant>) {
+        for partition in self.partitions.keys() {
+            self.fetch.forget(partition);
+        }
+        self.partitions.clear();
+        self.parted.clear();
+        self.again.clear();
+        self.later.clear();
+        self.broken.clear();
+        self.counters.lag.store(0, std::sync::atomic::Ordering::Relaxed);
+        if until.is_none() {
+            // From here on the sink drops it.
+            self.ledgers.let_go();
+        }
+        self.letting_go = Some(LettingGo { until, commit_at: Instant::now() });
+    }
+
+    /// Lets go of what it was asked to, as soon as nothing of it is in hand.
+    pub(super) fn let_go(&mut self) -> Result<(), Fault> {
+        let Some(state) = &mut self.letting_go else { return Ok(()) };
+        if state.until.is_some_and(|until| Instant::now() + MARGIN >= until) {
+            log::warn!("{NAME}: what is in hand cannot be settled in the group's time; it is dropped");
+            state.until = None;
+            self.ledgers.let_go();
+        }
+        let is_ours = state.until.is_some();
+        if self.flow.done() < self.handed || !self.ledgers.have_settled() {
+            if !self.flow.is_refused(&self.counters) {
+                return Ok(());
+            }
+            // Part of a write may be in the file: a start anew cuts it.
+            return Err(Fault::Wait(
+                "the group shares out anew, and the disk does not take what is in hand".to_owned(),
+            ));
+        }
+        // What has been handed out to be committed may not have come here yet.
+        if is_ours && self.ledgers.is_behind() {
+            if self.ledgers.is_committing() || Instant::now() < state.commit_at {
+                return Ok(());
+            }
+            state.commit_at = Instant::now() + PAUSE;
+            let commits = self.ledgers.take_commits().map_err(|error| journal_fault(&error))?;
+            self.ledgers.commit(commits, &mut *self.place);
+            return Ok(());
+        }
+        self.ledgers.let_go();
+        self.letting_go = None;
+        self.place.released();
+        Ok(())
+    }
+
+    /// A member whose disk takes nothing for too long leaves its partitions to others.
+    pub(super) fn watch_disk(&mut self) -> Result<(), Fault> {
+        if !self.flow.is_refused(&self.counters) {
+            self.refused_since = None;
+            return Ok(());
+        }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        if !self.flow.is_shared_out() || since.elapsed() < self.patience {
+            return Ok(());
+        }
+        self.flow.give_up();
+        let seconds = self.patience.as_secs();
+        Err(Fault::Wait(format!(
+            "the disk has taken nothing for {seconds} s: the group is left, so that others take over"
+        )))
+    }
+
+    /// Takes leave, when that is to be for longer than it takes to begin anew.
+    pub(super) fn depart(&mut self, until: Instant) {
+        if self.stop.is_quiet() || self.flow.gave_up() {
+            self.place.depart(until);
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! The thread that is the member: joins, shares out when it leads, and gives a sign of
+//! life. Its connection to the coordinator is its own, so that nothing else delays a
+//! heartbeat.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
+
+use super::offsets::{Ask, Share};
+use super::protocol::{Assignment, KIND, RANGE, Subscription};
+use super::range::{Wanting, share};
+use super::seen::{Seen, Topics, is_digest};
+use super::state::{Phase, State, Tell};
+use super::verdict::{Call, Verdict, fenced, remedy};
+use super::{Setup, Told};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::host;
+use crate::kafka::PlaceEvent;
+use crate::kafka::native::brokers::Brokers;
+use crate::kafka::native::code::Code;
+use crate::kafka::native::connection::Connection;
+use crate::kafka::native::coordinator;
+use crate::kafka::native::messages::join_group::{GroupMember, Joined};
+use crate::kafka::native::messages::{Heartbeat, JoinGroup, LeaveGroup, Metadata, SyncGroup};
+use crate::kafka::native::versions::Versions;
+
+/// The pause before what failed is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// And before what somebody has to mend is.
+const SLOW: Duration = Duration::from_secs(10);
+/// How long a member that has nothing to do waits for an order.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What the member is told.
+pub(super) enum Order {
+    /// The topics are like this now.
+    Seen(Seen),
+    /// The owner has let go of the share; the number is that of the question.
+    Released(u64),
+    /// A commit of this generation was refused.
+    Refused(i32, Code),
+    /// Leave the group, and say when that is done.
+    Leave(Sender<()>),
+}
+
+/// See the module.
+pub(super) struct Thread {
+    setup: Setup,
+    brokers: Brokers,
+    connection: Option<Connection>,
+    state: State,
+    seen: Option<Seen>,
+    /// The digest that the present generation was shared out by.
+    shared_by: Vec<u8>,
+    orders: Receiver<Order>,
+    /// Closes when the owner is gone: the other threads give orders, too.
+    owner: Receiver<()>,
+    /// Came in while an answer was waited for.
+    put_off: Vec<Order>,
+    tell: Sender<Told>,
+    offsets: Sender<Ask>,
+    pauses: Backoff,
+    next: Instant,
+    in_trouble: bool,
+}
+
+/// There is nobody left to be a member for, or no way to be one.
+struct Gone;
+
+impl Thread {
+    pub(super) fn new(
+        setup: Setup,
+        brokers: Brokers,
+        state: State,
+        orders: Receiver<Order>,
+        owner: Receiver<()>,
+        tell: Sender<Told>,
+        offsets: Sender<Ask>,
+    ) -> Self {
+        Self {
+            setup,
+            brokers,
+            connection: None,
+            state,
+            seen: None,
+            shared_by: Vec::new(),
+            orders,
+            owner,
+            put_off: Vec::new(),
+            tell,
+            offsets,
+            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            next: Instant::now(),
+            in_trouble: false,
+        }
+    }
+
+    /// Until the owner is gone, or the group is left.
+    pub(super) fn run(mut self) {
+        while self.round().is_ok() {}
+    }
+
+    /// Waits for an order or for what is due, and does it.
+    fn round(&mut self) -> Result<(), Gone> {
+        for order in std::mem::take(&mut self.put_off) {
+            self.obey(order)?;
+        }
+        let left = self.next.saturating_duration_since(Instant::now());
+        select! {
+            recv(self.orders) -> order => return order.map_or(Err(Gone), |order| self.obey(order)),
+            recv(self.owner) -> _ => return Err(Gone),
+            default(left) => {}
+        }
+        if let Some(tell) = self.state.at(host::since_boot()) {
+            self.pass_on(tell)?;
+        }
+        match self.state.phase() {
+            Phase::Out if self.seen.is_some() => self.join(),
+            Phase::In | Phase::LettingGo { lost: false } => self.beat(),
+            Phase::Out | Phase::LettingGo { lost: true } | Phase::Down => {
+                self.next = Instant::now() + LONG;
+                Ok(())
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Gone> {
+        match order {
+            Order::Seen(seen) => {
+                let first = self.seen.is_none();
+                self.seen = Some(seen);
+                if first {
+                    self.next = Instant::now();
+                }
+                let now = self.subscription().user_data;
+                if self.state.phase() == Phase::In && now != self.shared_by {
+                    log::info!(
+                        "the group '{}': partitions have come or gone; sharing out anew",
+                        self.setup.group
+                    );
+                    if let Some(tell) = self.state.let_go() {
+                        self.pass_on(tell)?;
+                    }
+                }
+            }
+            Order::Released(asked) => {
+                if self.state.released(asked) {
+                    self.next = Instant::now();
+                }
+            }
+            Order::Refused(generation, code) => {
+                if generation == self.state.generation() {
+                    let (_, tell) = self.state.heard(Call::Commit, code, Duration::ZERO);
+                    tell.map_or(Ok(()), |tell| self.pass_on(tell))?;
+                }
+            }
+            Order::Leave(done) => {
+                self.leave();
+                // Whoever asked may have given up waiting.
+                let _given_up = done.send(());
+                return Err(Gone);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- What the owner hears
+
+    fn tell(&self, told: Told) -> Result<(), Gone> {
+        self.tell.send(told).map_err(|_| Gone)
+    }
+
+    fn pass_on(&mut self, tell: Tell) -> Result<(), Gone> {
+        self.next = Instant::now();
+        match tell {
+            Tell::LetGo { asked, until } => {
+                let left = until.saturating_sub(host::since_boot());
+                self.tell(Told::LetGo(asked, Instant::now() + left))
+            }
+            Tell::Lost { asked } => {
+                log::warn!(
+                    "the group '{}' went on without this member: its partitions are lost",
+                    self.setup.group
+                );
+                self.tell(Told::Lost(asked))
+            }
+            Tell::Fenced => {
+                self.tell(Told::Fenced(fenced(&self.setup.instance)))?;
+                Err(Gone)
+            }
+        }
+    }
+
+    /// It did not work; it is tried again.
+    fn trouble(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), Gone> {
+        self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
+        self.in_trouble = true;
+        match fault {
+            Fault::Wait(why) => self.tell(Told::Event(PlaceEvent::Trouble(why))),
+            other => {
+                self.tell(Told::Fault(other))?;
+                Err(Gone)
+            }
+        }
+    }
+
+    fn well(&mut self) -> Result<(), Gone> {
+        self.pauses.reset();
+        if std::mem::take(&mut self.in_trouble) {
+            self.tell(Told::Event(PlaceEvent::Reached))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What an answer asks for beyond what the state has made of it.
+    fn act(&mut self, verdict: Verdict, code: Code) -> Result<(), Gone> {
+        match verdict {
+            Verdict::Fine => self.well(),
+            Verdict::FindAgain => {
+                self.connection = None;
+                self.again(code)
+            }
+            Verdict::Again => self.again(code),
+            Verdict::Refused => self.trouble(Fault::Wait(remedy(code, &self.setup.group)), Some(SLOW)),
+            Verdict::Fenced => self.pass_on(Tell::Fenced),
+            // In words there is nothing to say, but the group must not be run at.
+            Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeName => {
+                self.next = Instant::now() + self.pauses.pause();
+                Ok(())
+            }
+        }
+    }
+
+    fn again(&mut self, code: Code) -> Result<(), Gone> {
+        let group = &self.setup.group;
+        self.trouble(Fault::Wait(format!("the coordinator of the group '{group}' answers {code}")), None)
+    }
+
+    // ---- The coordinator
+
+    fn connected(&mut self) -> Result<Connection, Fault> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => coordinator::find(&mut self.brokers, &self.setup.group),
+        }
+    }
+
+    /// Keeps the connection where the request was answered.
+    fn keep<T>(&mut self, connection: Connection, answer: Result<T, Fault>) -> Result<T, Fault> {
+        match answer {
+            Ok(answer) => {
+                self.brokers.confirm(&connection);
+                self.connection = Some(connection);
+                Ok(answer)
+            }
+            Err(fault) => {
+                self.brokers.shun(connection.address());
+                Err(fault)
+            }
+        }
+    }
+
+    fn beat(&mut self) -> Result<(), Gone> {
+        let sent = host::since_boot();
+        let began = Instant::now();
+        let answer = self.connected().and_then(|mut connection| {
+            let request = Heartbeat { group: &self.setup.group, member: self.state.member() };
+            let answer = connection.ask(&request);
+            self.keep(connection, answer)
+        });
+        let code = match answer {
+            Ok(code) => code,
+            Err(fault) => return self.trouble(fault, None),
+        };
+        let (verdict, tell) = self.state.heard(Call::Heartbeat, code, sent);
+        match verdict {
+            Verdict::Fine | Verdict::Rebalance => self.well()?,
+            Verdict::Lost { .. } | Verdict::Fenced => {}
+            other => return self.act(other, code),
+        }
+        self.next = began + self.setup.pace.beat;
+        tell.map_or(Ok(()), |tell| self.pass_on(tell))
+    }
+
+    /// Takes leave, so that the others need not wait; one try, on a new connection if
+    /// need be.
+    fn leave(&mut self) {
+        if self.state.id().is_empty() || self.state.phase() == Phase::Down {
+            return;
+        }
+        for _ in 0..2 {
+            let answer = self.connected().and_then(|mut connection| {
+                let (member, instance) = (self.state.id(), self.state.instance());
+                let answer = connection.ask(&LeaveGroup { group: &self.setup.group, member, instance });
+                self.keep(connection, answer)
+            });
+            match answer {
+                Ok(code) => return log::debug!("the group '{}' is left: {code}", self.setup.group),
+                Err(fault) => log::debug!("cannot leave the group '{}': {fault}", self.setup.group),
+            }
+        }
+    }
+
+    // ---- Joining
+
+    /// What this member wants, and what it has seen of it.
+    fn subscription(&self) -> Subscription {
+        let counts = self.seen.as_ref().map(|seen| &seen.counts);
+        let topics: Vec<String> = match &self.setup.topics {
+            Topics::Named(names) => names.clone(),
+            like @ Topics::Like(_) => {
+                let known = counts.into_iter().flat_map(|counts| counts.keys());
+                known.filter(|name| like.want(name)).cloned().collect()
+            }
+        };
+        let user_data = self.seen.as_ref().map(|seen| seen.digest(&topics)).unwrap_or_default();
+        Subscription { topics, user_data }
+    }
+
+    /// Joins the next generation and takes its share.
+    fn join(&mut self) -> Result<(), Gone> {
+        let subscription = self.subscription();
+        let Ok(metadata) = subscription.encode() else {
+            return self.trouble(Fault::Never("a topic's name is longer than Kafka takes".to_owned()), None);
+        };
+        let before = self.state.id().to_owned();
+        let joined = match self.ask_to_join(&metadata) {
+            Ok(joined) => joined,
+            Err(fault) => return self.trouble_unless_leaving(fault),
+        };
+        let verdict = self.state.joined(&joined);
+        if self.state.id() != before && !self.state.id().is_empty() {
+            let versions = self.connection.as_ref().map(Connection::versions);
+            let silent = versions == Some(&Versions::Silent);
+            self.tell(Told::Named(self.state.id().to_owned(), silent))?;
+        }
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::TakeName => {
+                self.next = Instant::now();
+                return Ok(());
+            }
+            other => return self.act(other, joined.code),
+        }
+        let sent = host::since_boot();
+        let synced = self.shares(&joined).and_then(|shares| self.ask_for_share(&shares));
+        let (code, assignment) = match synced {
+            Ok(synced) => (synced.code, synced.assignment),
+            Err(fault) => return self.trouble_unless_leaving(fault),
+        };
+        match self.state.synced(code, sent) {
+            Verdict::Fine => self.take(&assignment, subscription),
+            other => self.act(other, code),
+        }
+    }
+
+    fn trouble_unless_leaving(&mut self, fault: Fault) -> Result<(), Gone> {
+        let leaving = self.put_off.iter().any(|order| matches!(order, Order::Leave(_)));
+        if leaving { Ok(()) } else { self.trouble(fault, None) }
+    }
+
+    /// The answer may take as long as other members do to let go.
+    fn ask_to_join(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
+        let mut connection = self.connected()?;
+        let version = connection.versions().choose::<JoinGroup<'_>>();
+        self.state.joins_in(version.map_err(|why| Fault::Never(format!("{}: {why}", connection.address())))?);
+        let request = JoinGroup {
+            group: &self.setup.group,
+            session_ms: millis(self.setup.session),
+            rebalance_ms: millis(self.setup.pace.rebalance),
+            member: self.state.id(),
+            instance: self.state.instance(),
+            kind: KIND,
+            protocols: &[(RANGE, metadata)],
+        };
+        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
+        let patience = self.setup.pace.rebalance;
+        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        self.keep(connection, answer)
+    }
+
+    fn ask_for_share(
+        &mut self,
+        assignments: &[(String, Vec<u8>)],
+    ) -> Result<crate::kafka::native::messages::sync_group::Synced, Fault> {
+        let mut connection = self.connected()?;
+        let request = SyncGroup { group: &self.setup.group, member: self.state.member(), assignments };
+        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
+        let patience = self.setup.session;
+        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        self.keep(connection, answer)
+    }
+
+    /// What each member gets, if this one leads the group; nothing otherwise.
+    fn shares(&mut self, joined: &Joined) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        if joined.leader != joined.member {
+            return Ok(Vec::new());
+        }
+        let members: Vec<Wanting> = joined.members.iter().map(wanting).collect();
+        let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
+        topics.sort();
+        topics.dedup();
+        let seen = self.look_at(&topics)?;
+        let mut shares = share(&members, &seen.counts);
+        let assignments = members.iter().map(|one| {
+            let partitions = shares.remove(&one.id).unwrap_or_default();
+            let assignment = Assignment { partitions, user_data: seen.digest(&one.topics) };
+            let bytes = assignment.encode();
+            bytes
+                .map(|bytes| (one.id.clone(), bytes))
+                .map_err(|_| Fault::Wait("an assignment is longer than the protocol allows".to_owned()))
+        });
+        log::info!("the group '{}': sharing out among {} members", self.setup.group, members.len());
+        assignments.collect()
+    }
+
+    /// The topics of all members, some of which this one may not want.
+    fn look_at(&mut self, topics: &[String]) -> Result<Seen, Fault> {
+        let mut seen = Seen::default();
+        if topics.is_empty() {
+            return Ok(seen);
+        }
+        for topic in self.brokers.ask(&Metadata { topics })?.topics {
+            seen.counts.insert(topic.name, topic.partitions.len());
+        }
+        // A broker that has just started may know less than was seen before.
+        for (topic, count) in self.seen.iter().flat_map(|known| &known.counts) {
+            if let Some(there) = seen.counts.get_mut(topic) {
+                *there = (*there).max(*count);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn take(&mut self, assignment: &[u8], subscription: Subscription) -> Result<(), Gone> {
+        let assignment = match Assignment::decode(assignment) {
+            Ok(assignment) => assignment,
+            Err(why) => {
+                let why = format!("the leader of the group '{}' gave no share: {why}", self.setup.group);
+                return self.trouble(Fault::Wait(why), Some(SLOW));
+            }
+        };
+        let Assignment { mut partitions, user_data } = assignment;
+        partitions.retain(|one| self.setup.topics.want(&one.topic));
+        // Another program that leads says nothing of what it saw.
+        self.shared_by = if is_digest(&user_data) { user_data } else { subscription.user_data };
+        log::info!(
+            "the group '{}': {} partitions are ours in generation {} (member {})",
+            self.setup.group,
+            partitions.len(),
+            self.state.generation(),
+            self.state.id()
+        );
+        self.next = Instant::now() + self.setup.pace.beat;
+        self.well()?;
+        let share = Share {
+            number: self.state.asked(),
+            generation: self.state.generation(),
+            id: self.state.id().to_owned(),
+            instance: self.state.instance().map(str::to_owned),
+            partitions,
+        };
+        // It ends only when this thread does.
+        self.offsets.send(Ask::Share(share)).map_err(|_| Gone)
+    }
+}
+
+/// Puts off what comes in while an answer is waited for; false if it must not be.
+fn wait_on(owner: &Receiver<()>, orders: &Receiver<Order>, put_off: &mut Vec<Order>) -> bool {
+    put_off.extend(orders.try_iter());
+    let is_gone = owner.try_recv() == Err(TryRecvError::Disconnected);
+    !is_gone && !put_off.iter().any(|order| matches!(order, Order::Leave(_)))
+}
+
+fn wanting(member: &GroupMember) -> Wanting {
+    let topics = match Subscription::decode(&member.metadata) {
+        Ok(subscription) => subscription.topics,
+        Err(why) => {
+            log::warn!("the group's member {} does not say which topics it wants: {why}", member.id);
+            Vec::new()
+        }
+    };
+    Wanting { id: member.id.clone(), instance: member.instance.clone(), topics }
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,63 @@
+//! A pattern that names must match whole: the door to regular expressions.
+
+use std::fmt;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    whole: regex_lite::Regex,
+}
+
+impl Pattern {
+    /// From a regular expression, without the slashes around it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, String> {
+        // By itself first: an unclosed bracket must not be closed by ours.
+        regex_lite::Regex::new(text).map_err(|why| why.to_string())?;
+        let whole = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|why| why.to_string())?;
+        Ok(Self { text: text.to_owned(), whole })
+    }
+
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        self.whole.is_match(name)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// With the slashes around it, as it stands in the .inv.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}/", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_matches_whole_or_not_at_all() {
+        let pattern = Pattern::new("app-.*|logs").unwrap();
+        assert!(pattern.matches("app-1") && pattern.matches("logs"));
+        assert!(!pattern.matches("my-app-1") && !pattern.matches("logs2"));
+        assert_eq!(pattern.to_string(), "/app-.*|logs/");
+        for bad in ["a(", "a)", "[", "a)|(b"] {
+            assert!(Pattern::new(bad).is_err(), "{bad}");
+        }
+    }
+}
