@@ -15,7 +15,7 @@ use super::worker::Short;
 use crate::backoff::Backoff;
 use crate::config::Start;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Payload, Place};
+use crate::kafka::{Begin, Event, Fetch, Fetched, Payload, Place};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::pipeline::{self, Item};
 use crate::record::TopicPartition;
@@ -132,44 +132,6 @@ impl Records {
         self.ledgers.of(partition).ok_or_else(|| Fault::Never(format!("{partition}: has no log file")))
     }
 
-    fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // Asked before any of them gets a position: a partition of a topic that is
-        // read already is new, and new partitions start at their first record.
-        let read_already = |one: &Assigned| {
-            let topic = &one.partition.topic;
-            let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
-            one.new
-                || self.ledgers.of(&one.partition).is_some_and(|ledger| ledger.knows_topic(topic))
-                || assigned.iter().any(in_group)
-        };
-        let new: Vec<bool> = assigned.iter().map(read_already).collect();
-        for (one, new) in assigned.iter().zip(new) {
-            let resumed = self
-                .ledger(&one.partition)?
-                .resume(&one.partition, one.committed, &one.metadata)
-                .map_err(|error| journal_fault(&error))?;
-            let begin = match resumed.position {
-                Some(position) => Begin::At(position, marks(&resumed.landmarks)),
-                None if new || self.start == Start::Earliest => Begin::Earliest,
-                None => Begin::Latest,
-            };
-            // A run that is tried again and again says so once.
-            let down = self.counters.standing.is_down();
-            let level = if down { log::Level::Debug } else { log::Level::Info };
-            log::log!(level, "{NAME}: {} begins at {}", one.partition, shown(&begin));
-            let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let outage = Outage::new(format!("{NAME}: {}", one.partition)).patient(PATIENCE);
-            let polled = resumed.position.unwrap_or(-1);
-            let pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-            let tracked = Tracked { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
-            self.partitions.insert(one.partition.clone(), tracked);
-            self.want(&one.partition, begin);
-        }
-        // The group may not hold what these begin at.
-        self.flow.close();
-        Ok(())
-    }
-
     fn want(&mut self, partition: &TopicPartition, begin: Begin) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.wants += 1;
@@ -188,46 +150,6 @@ impl Records {
     fn want_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
         self.want(partition, Begin::At(position, marks(&landmarks.unwrap_or_default())));
-    }
-
-    /// How soon the group is to be listened to again.
-    fn hears_again(&self) -> Duration {
-        if !self.flow.is_shared_out() {
-            return LONG;
-        }
-        match self.letting_go.is_some() || self.ledgers.is_behind() {
-            true => SOON,
-            // A share may come at any moment.
-            false if self.partitions.is_empty() => SOON * 4,
-            false => LONG,
-        }
-    }
-
-    /// Commits what has settled, as far as the time allows: what is not committed is
-    /// in the journal.
-    fn commit_the_rest(&mut self, until: Instant) {
-        while Instant::now() < until {
-            if let Some(offsets) = self.place.leave(until) {
-                self.ledgers.committed(&offsets, &mut *self.place);
-                if offsets.is_empty() {
-                    // Refused: the group must not be run at.
-                    std::thread::sleep(SOON * 10);
-                }
-            }
-            if self.ledgers.is_committing() {
-                continue;
-            }
-            match self.ledgers.take_commits() {
-                Ok(commits) if commits.is_empty() => return,
-                Ok(commits) => self.ledgers.commit(commits, &mut *self.place),
-                Err(error) => {
-                    log::warn!(
-                        "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
-                    );
-                    return;
-                }
-            }
-        }
     }
 
     /// The position of a partition of which nothing is in flight.

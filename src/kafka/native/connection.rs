@@ -4,6 +4,8 @@
 //! After anything unexpected the connection is closed for good: a late answer must
 //! never be taken for that to a later request.
 
+mod patient;
+
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -39,9 +41,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// How often a wait for a late answer is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a broker is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -213,30 +212,6 @@ impl Connection {
         self.read::<R>(&sent, frame).map_err(|lost| Fault::Wait(self.say(&lost)))
     }
 
-    /// As [`Self::ask`], for an answer that may come so much later than others as
-    /// `patience` says. Every now and then `go_on` is asked whether to wait on; if not,
-    /// the connection is given up.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn ask_patiently<R: Request>(
-        &mut self,
-        request: &R,
-        patience: Duration,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<R::Answer, Fault> {
-        let sent = self.send(request, patience)?;
-        let waited = match &self.stream {
-            Some(stream) => wait_readable(stream, sent.until, &mut go_on),
-            None => Err(Lost::Closed),
-        };
-        if let Err(lost) = waited {
-            self.stream = None;
-            return Err(Fault::Wait(self.say(&lost)));
-        }
-        self.receive::<R>(sent, &mut Frame::default())
-    }
-
     fn say(&self, lost: &Lost) -> String {
         let address = &self.address;
         match lost {
@@ -356,23 +331,6 @@ fn frame<R: Request>(
     let body = writer.finish()?;
     let length = i32::try_from(body.len()).map_err(|_| TooLong)?;
     Ok([length.to_be_bytes().as_slice(), &body].concat())
-}
-
-/// Waits for the first byte of an answer without taking it.
-fn wait_readable(stream: &TcpStream, until: Instant, go_on: &mut dyn FnMut() -> bool) -> Result<(), Lost> {
-    loop {
-        if !go_on() {
-            return Err(Lost::Io(io::ErrorKind::Interrupted.into()));
-        }
-        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(LOOK))));
-        match some.and_then(|()| stream.peek(&mut [0])) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if timed_out(&error) => return Err(Lost::Silent),
-            Err(error) => return Err(Lost::Io(error)),
-        }
-    }
 }
 
 /// What is left of a time limit.

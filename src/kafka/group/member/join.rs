@@ -1,0 +1,203 @@
+//! Joining a group's next generation: what this member wants, sharing out if it leads, and
+//! taking its share.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::super::Told;
+use super::super::offsets::{Ask, Share};
+use super::super::protocol::{Assignment, KIND, RANGE, Subscription};
+use super::super::range::{Wanting, share};
+use super::super::seen::{Seen, Topics, is_digest};
+use super::super::verdict::Verdict;
+use super::{Gone, Order, SLOW, Thread};
+use crate::error::Fault;
+use crate::host;
+use crate::kafka::native::connection::Connection;
+use crate::kafka::native::messages::join_group::{GroupMember, Joined};
+use crate::kafka::native::messages::sync_group::Synced;
+use crate::kafka::native::messages::{JoinGroup, Metadata, SyncGroup};
+use crate::kafka::native::versions::Versions;
+
+impl Thread {
+    /// What this member wants, and what it has seen of it.
+    pub(super) fn subscription(&self) -> Subscription {
+        let counts = self.seen.as_ref().map(|seen| &seen.counts);
+        let topics: Vec<String> = match &self.setup.topics {
+            Topics::Named(names) => names.clone(),
+            like @ Topics::Like(_) => {
+                let known = counts.into_iter().flat_map(|counts| counts.keys());
+                known.filter(|name| like.want(name)).cloned().collect()
+            }
+        };
+        let user_data = self.seen.as_ref().map(|seen| seen.digest(&topics)).unwrap_or_default();
+        Subscription { topics, user_data }
+    }
+
+    /// Joins the next generation and takes its share.
+    pub(super) fn join(&mut self) -> Result<(), Gone> {
+        let subscription = self.subscription();
+        let Ok(metadata) = subscription.encode() else {
+            return self.trouble(Fault::Never("a topic's name is longer than Kafka takes".to_owned()), None);
+        };
+        let before = self.state.id().to_owned();
+        let joined = match self.ask_to_join(&metadata) {
+            Ok(joined) => joined,
+            Err(fault) => return self.trouble_unless_leaving(fault),
+        };
+        let verdict = self.state.joined(&joined);
+        if self.state.id() != before && !self.state.id().is_empty() {
+            let versions = self.connection.as_ref().map(Connection::versions);
+            let silent = versions == Some(&Versions::Silent);
+            self.tell(Told::Named(self.state.id().to_owned(), silent))?;
+        }
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::TakeName => {
+                self.next = Instant::now();
+                return Ok(());
+            }
+            other => return self.act(other, joined.code),
+        }
+        let sent = host::since_boot();
+        let synced = self.shares(&joined).and_then(|shares| self.ask_for_share(&shares));
+        let (code, assignment) = match synced {
+            Ok(synced) => (synced.code, synced.assignment),
+            Err(fault) => return self.trouble_unless_leaving(fault),
+        };
+        match self.state.synced(code, sent) {
+            Verdict::Fine => self.take(&assignment, subscription),
+            other => self.act(other, code),
+        }
+    }
+
+    fn trouble_unless_leaving(&mut self, fault: Fault) -> Result<(), Gone> {
+        let leaving = self.put_off.iter().any(|order| matches!(order, Order::Leave(_)));
+        if leaving { Ok(()) } else { self.trouble(fault, None) }
+    }
+
+    /// The answer may take as long as other members do to let go.
+    fn ask_to_join(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
+        let mut connection = self.connected()?;
+        let version = connection.versions().choose::<JoinGroup<'_>>();
+        self.state.joins_in(version.map_err(|why| Fault::Never(format!("{}: {why}", connection.address())))?);
+        let request = JoinGroup {
+            group: &self.setup.group,
+            session_ms: millis(self.setup.session),
+            rebalance_ms: millis(self.setup.pace.rebalance),
+            member: self.state.id(),
+            instance: self.state.instance(),
+            kind: KIND,
+            protocols: &[(RANGE, metadata)],
+        };
+        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
+        let patience = self.setup.pace.rebalance;
+        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        self.keep(connection, answer)
+    }
+
+    fn ask_for_share(&mut self, assignments: &[(String, Vec<u8>)]) -> Result<Synced, Fault> {
+        let mut connection = self.connected()?;
+        let request = SyncGroup { group: &self.setup.group, member: self.state.member(), assignments };
+        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
+        let patience = self.setup.session;
+        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        self.keep(connection, answer)
+    }
+
+    /// What each member gets, if this one leads the group; nothing otherwise.
+    fn shares(&mut self, joined: &Joined) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        if joined.leader != joined.member {
+            return Ok(Vec::new());
+        }
+        let members: Vec<Wanting> = joined.members.iter().map(wanting).collect();
+        let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
+        topics.sort();
+        topics.dedup();
+        let seen = self.look_at(&topics)?;
+        let mut shares = share(&members, &seen.counts);
+        let assignments = members.iter().map(|one| {
+            let partitions = shares.remove(&one.id).unwrap_or_default();
+            let assignment = Assignment { partitions, user_data: seen.digest(&one.topics) };
+            let bytes = assignment.encode();
+            bytes
+                .map(|bytes| (one.id.clone(), bytes))
+                .map_err(|_| Fault::Wait("an assignment is longer than the protocol allows".to_owned()))
+        });
+        log::info!("the group '{}': sharing out among {} members", self.setup.group, members.len());
+        assignments.collect()
+    }
+
+    /// The topics of all members, some of which this one may not want.
+    fn look_at(&mut self, topics: &[String]) -> Result<Seen, Fault> {
+        let mut seen = Seen::default();
+        if topics.is_empty() {
+            return Ok(seen);
+        }
+        for topic in self.brokers.ask(&Metadata { topics })?.topics {
+            seen.counts.insert(topic.name, topic.partitions.len());
+        }
+        // A broker that has just started may know less than was seen before.
+        for (topic, count) in self.seen.iter().flat_map(|known| &known.counts) {
+            if let Some(there) = seen.counts.get_mut(topic) {
+                *there = (*there).max(*count);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn take(&mut self, assignment: &[u8], subscription: Subscription) -> Result<(), Gone> {
+        let assignment = match Assignment::decode(assignment) {
+            Ok(assignment) => assignment,
+            Err(why) => {
+                let why = format!("the leader of the group '{}' gave no share: {why}", self.setup.group);
+                return self.trouble(Fault::Wait(why), Some(SLOW));
+            }
+        };
+        let Assignment { mut partitions, user_data } = assignment;
+        partitions.retain(|one| self.setup.topics.want(&one.topic));
+        // Another program that leads says nothing of what it saw.
+        self.shared_by = if is_digest(&user_data) { user_data } else { subscription.user_data };
+        log::info!(
+            "the group '{}': {} partitions are ours in generation {} (member {})",
+            self.setup.group,
+            partitions.len(),
+            self.state.generation(),
+            self.state.id()
+        );
+        self.next = Instant::now() + self.setup.pace.beat;
+        self.well()?;
+        let share = Share {
+            number: self.state.asked(),
+            generation: self.state.generation(),
+            id: self.state.id().to_owned(),
+            instance: self.state.instance().map(str::to_owned),
+            partitions,
+        };
+        // It ends only when this thread does.
+        self.offsets.send(Ask::Share(share)).map_err(|_| Gone)
+    }
+}
+
+/// Puts off what comes in while an answer is waited for; false if it must not be.
+fn wait_on(owner: &Receiver<()>, orders: &Receiver<Order>, put_off: &mut Vec<Order>) -> bool {
+    put_off.extend(orders.try_iter());
+    let is_gone = owner.try_recv() == Err(TryRecvError::Disconnected);
+    !is_gone && !put_off.iter().any(|order| matches!(order, Order::Leave(_)))
+}
+
+fn wanting(member: &GroupMember) -> Wanting {
+    let topics = match Subscription::decode(&member.metadata) {
+        Ok(subscription) => subscription.topics,
+        Err(why) => {
+            log::warn!("the group's member {} does not say which topics it wants: {why}", member.id);
+            Vec::new()
+        }
+    };
+    Wanting { id: member.id.clone(), instance: member.instance.clone(), topics }
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
