@@ -10,7 +10,7 @@ use kafka_crate::client::KafkaClient;
 use kafka_crate::error::{Error, KafkaCode};
 
 use super::Cluster;
-use super::native::connection::{Address, Connection, Limits};
+use super::native::connection::{Address, Connection};
 use super::native::versions::Versions;
 use crate::error::Fault;
 use crate::threads;
@@ -118,7 +118,7 @@ impl Connector {
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
             let Some(address) = Address::parse(broker) else { continue };
             let known = self.known.clone();
-            let answer = Connection::open(&address, &self.cluster.client_id, Limits::default(), known);
+            let answer = Connection::open(&address, &self.cluster.client_id, self.cluster.limits(), known);
             beat();
             match answer {
                 Ok(connection) => {

@@ -51,9 +51,9 @@ pub struct Cluster {
     pub silent: bool,
 }
 
-/// How long brokers are waited for that were silent before; those that answer do so
-/// within a fraction of it.
-const SILENT: Duration = Duration::from_millis(250);
+/// How long brokers are waited for that were silent before. One that merely hangs is found
+/// out all the same: it must answer something else, and be silent once more.
+const SILENT: Duration = Duration::from_millis(80);
 
 impl Cluster {
     /// How long is waited for what.

@@ -12,11 +12,10 @@ use super::offsets::Ask;
 use super::seen::Seen;
 use super::state::{Phase, State, Tell};
 use super::verdict::{Call, Verdict, fenced, remedy};
-use super::{Setup, Told};
+use super::{Part, Setup, Told};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
-use crate::kafka::PlaceEvent;
 use crate::kafka::native::brokers::Brokers;
 use crate::kafka::native::code::Code;
 use crate::kafka::native::connection::Connection;
@@ -195,7 +194,7 @@ impl Thread {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
         self.in_trouble = true;
         match fault {
-            Fault::Wait(why) => self.tell(Told::Event(PlaceEvent::Trouble(why))),
+            Fault::Wait(why) => self.tell(Told::Trouble(Part::Member, why)),
             other => {
                 self.tell(Told::Fault(other))?;
                 Err(Gone)
@@ -205,11 +204,7 @@ impl Thread {
 
     fn well(&mut self) -> Result<(), Gone> {
         self.pauses.reset();
-        if std::mem::take(&mut self.in_trouble) {
-            self.tell(Told::Event(PlaceEvent::Reached))
-        } else {
-            Ok(())
-        }
+        if std::mem::take(&mut self.in_trouble) { self.tell(Told::Well(Part::Member)) } else { Ok(()) }
     }
 
     /// What an answer asks for beyond what the state has made of it.

@@ -16,6 +16,7 @@ mod state;
 mod verdict;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
@@ -82,6 +83,9 @@ impl Pace {
 /// What the threads tell the owner.
 enum Told {
     Event(PlaceEvent),
+    /// This part does not get on, and why; or it does again.
+    Trouble(Part, String),
+    Well(Part),
     /// Let go until then; the number comes back with the answer.
     LetGo(u64, Instant),
     Lost(u64),
@@ -92,8 +96,17 @@ enum Told {
     Fault(Fault),
 }
 
+/// The threads, as far as each may be in trouble while the others are well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Member,
+    Offsets,
+    Topics,
+}
+
 /// See the module.
 pub struct Coordinated {
+    troubled: BTreeSet<Part>,
     lease: Lease,
     member: Sender<Order>,
     offsets: Sender<Ask>,
@@ -140,11 +153,30 @@ impl Coordinated {
         start("kafka-topics", move || watching.run())?;
         start("kafka-group", move || keeping.run())?;
         start("kafka-member", move || being.run())?;
-        Ok(Self { lease, member, offsets, _owner: owner, told, committing: None, asked: 0 })
+        Ok(Self {
+            lease,
+            member,
+            offsets,
+            _owner: owner,
+            told,
+            committing: None,
+            asked: 0,
+            troubled: BTreeSet::new(),
+        })
     }
 
-    fn hear(&mut self, told: Told) -> Result<PlaceEvent, Fault> {
-        Ok(match told {
+    /// What is the owner's to know of it, if anything.
+    fn hear(&mut self, told: Told) -> Result<Option<PlaceEvent>, Fault> {
+        Ok(Some(match told {
+            Told::Trouble(part, why) => {
+                self.troubled.insert(part);
+                PlaceEvent::Trouble(why)
+            }
+            Told::Well(part) => {
+                // The group is reached when nobody is in trouble any more.
+                self.troubled.remove(&part);
+                return Ok(self.troubled.is_empty().then_some(PlaceEvent::Reached));
+            }
             Told::Event(event) => {
                 if matches!(event, PlaceEvent::Committed(_)) {
                     self.committing = None;
@@ -161,11 +193,11 @@ impl Coordinated {
             }
             Told::Given(asked, assigned) if asked == self.asked => PlaceEvent::Assigned(assigned),
             // Found out too late: it was to be let go before it came.
-            Told::Given(..) => PlaceEvent::Reached,
+            Told::Given(..) => return Ok(None),
             Told::Named(id, silent) => PlaceEvent::Named { id, silent },
             Told::Fenced(why) => PlaceEvent::Fenced(why),
             Told::Fault(fault) => return Err(fault),
-        })
+        }))
     }
 }
 
@@ -177,15 +209,26 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> 
 
 impl Place for Coordinated {
     fn next(&mut self) -> Result<PlaceEvent, Fault> {
-        match self.told.try_recv() {
-            Ok(told) => self.hear(told),
-            Err(TryRecvError::Empty) => match self.committing {
-                Some(since) if since.elapsed() > SLOW => {
-                    Ok(PlaceEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
+        loop {
+            match self.told.try_recv() {
+                Ok(told) => {
+                    if let Some(event) = self.hear(told)? {
+                        return Ok(event);
+                    }
                 }
-                _ => Ok(PlaceEvent::Unchanged),
-            },
-            Err(TryRecvError::Disconnected) => Err(Fault::Wait("the group's threads ended".to_owned())),
+                Err(TryRecvError::Empty) => {
+                    let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW);
+                    let why = "the group's coordinator does not answer a commit";
+                    return Ok(if is_slow {
+                        PlaceEvent::Trouble(why.to_owned())
+                    } else {
+                        PlaceEvent::Unchanged
+                    });
+                }
+                Err(TryRecvError::Disconnected) => {
+                    return Err(Fault::Wait("the group's threads ended".to_owned()));
+                }
+            }
         }
     }
 
@@ -208,7 +251,7 @@ impl Place for Coordinated {
         self.committing?;
         loop {
             let told = self.told.recv_deadline(until).ok()?;
-            if let Ok(PlaceEvent::Committed(offsets)) = self.hear(told) {
+            if let Ok(Some(PlaceEvent::Committed(offsets))) = self.hear(told) {
                 return Some(offsets);
             }
         }

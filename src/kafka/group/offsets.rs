@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::Told;
 use super::member::Order;
 use super::verdict::{Call, Verdict, verdict};
+use super::{Part, Told};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::alone::{Held, Names};
@@ -81,6 +81,7 @@ pub(super) struct Thread {
     held: BTreeMap<TopicPartition, Commit>,
     /// Partitions whose commits are refused while others' are not.
     refused: BTreeSet<TopicPartition>,
+    in_trouble: bool,
     pauses: Backoff,
     next: Instant,
     renew: Duration,
@@ -107,6 +108,7 @@ impl Thread {
             ordered: None,
             held: BTreeMap::new(),
             refused: BTreeSet::new(),
+            in_trouble: false,
             pauses: Backoff::new(PAUSES.0, PAUSES.1),
             next: Instant::now(),
             renew,
@@ -168,11 +170,19 @@ impl Thread {
         }
     }
 
-    fn give(&self, number: u64, assigned: Vec<Assigned>) -> Result<(), Gone> {
+    fn give(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), Gone> {
+        self.well()?;
         self.tell.send(Told::Given(number, assigned)).map_err(|_| Gone)
     }
 
-    fn tell(&self, event: PlaceEvent) -> Result<(), Gone> {
+    /// It was answered.
+    fn well(&mut self) -> Result<(), Gone> {
+        let told = Told::Well(Part::Offsets);
+        if std::mem::take(&mut self.in_trouble) { self.tell.send(told).map_err(|_| Gone) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, event: PlaceEvent) -> Result<(), Gone> {
+        self.well()?;
         self.tell.send(Told::Event(event)).map_err(|_| Gone)
     }
 
@@ -180,7 +190,10 @@ impl Thread {
     fn fault(&mut self, fault: Fault) -> Result<(), Gone> {
         self.next = Instant::now() + self.pauses.pause();
         match fault {
-            Fault::Wait(why) => self.tell(PlaceEvent::Trouble(why)),
+            Fault::Wait(why) => {
+                self.in_trouble = true;
+                self.tell.send(Told::Trouble(Part::Offsets, why)).map_err(|_| Gone)
+            }
             other => {
                 let _owner_may_be_gone = self.tell.send(Told::Fault(other));
                 Err(Gone)

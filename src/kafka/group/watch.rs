@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::Told;
 use super::member::Order;
 use super::seen::{Seen, Topics};
+use super::{Part, Told};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::PlaceEvent;
 use crate::kafka::native::brokers::Brokers;
 use crate::kafka::native::code::Code;
 use crate::kafka::native::messages::metadata::Topic;
@@ -64,15 +63,15 @@ impl Thread {
                 self.member.send(Order::Seen(seen)).map_err(|_| Gone)?;
                 if missing.is_empty() {
                     self.pauses.reset();
-                    self.event(PlaceEvent::Reached)?;
+                    self.tell(Told::Well(Part::Topics))?;
                     self.every
                 } else {
-                    self.event(PlaceEvent::Trouble(missing.join("; ")))?;
+                    self.tell(Told::Trouble(Part::Topics, missing.join("; ")))?;
                     self.pauses.pause()
                 }
             }
             Err(Fault::Wait(why)) => {
-                self.event(PlaceEvent::Trouble(why))?;
+                self.tell(Told::Trouble(Part::Topics, why))?;
                 self.pauses.pause()
             }
             Err(other) => {
@@ -86,8 +85,8 @@ impl Thread {
         }
     }
 
-    fn event(&self, event: PlaceEvent) -> Result<(), Gone> {
-        self.tell.send(Told::Event(event)).map_err(|_| Gone)
+    fn tell(&self, told: Told) -> Result<(), Gone> {
+        self.tell.send(told).map_err(|_| Gone)
     }
 
     /// The topics with their partitions, and what is missing, in words.

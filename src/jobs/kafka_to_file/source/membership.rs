@@ -167,9 +167,11 @@ impl Records {
         }
         self.flow.give_up();
         let seconds = self.patience.as_secs();
-        Err(Fault::Wait(format!(
-            "the disk has taken nothing for {seconds} s: the group is left, so that others take over"
-        )))
+        log::warn!(
+            "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
+        );
+        // That the disk refuses has been said.
+        Err(Fault::Told)
     }
 
     /// How soon the group is to be listened to again.
