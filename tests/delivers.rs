@@ -150,9 +150,9 @@ fn a_state_line_each_minute() {
 fn the_shipped_inv_reads_the_oldest_and_the_newest() {
     let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.inv")).unwrap();
     assert!(shipped.contains("'127.0.0.1:9092'"), "the shipped .inv names another broker");
-    let mut kafkas = vec![kafka("4.1.0")];
-    kafkas.extend(readable().into_iter().next());
-    for kafka in kafkas {
+    // Another test has its topic `test` on 0.10.2.2.
+    let oldest = readable().into_iter().find(|kafka| kafka.version != "0.10.2.2");
+    for kafka in oldest.into_iter().chain([kafka("4.1.0")]) {
         let tested = kafka.tested("the shipped .inv");
         kafka.create("test", 2);
         Produce::seq(&kafka, "test", 1000).with("--partitions", 2).run();

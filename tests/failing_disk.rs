@@ -85,7 +85,7 @@ fn a_quota_that_is_used_up_is_waited_out() {
 /// goes on.
 #[test]
 fn a_sync_that_fails_costs_nothing() {
-    let disk = match Disk::ext4(&directory("sync"), (64, 10), Ext4::Plain) {
+    let disk = match Disk::ext4(&directory("sync"), (64, 24), Ext4::Plain) {
         Ok(disk) => disk,
         Err(why) => return missing("LOOP DEVICE", &why),
     };
@@ -110,7 +110,7 @@ fn a_sync_that_fails_costs_nothing() {
 /// The same with a journal: the file system makes itself read-only, until somebody repairs it.
 #[test]
 fn a_file_system_that_fails_and_becomes_read_only_loses_nothing() {
-    let disk = match Disk::ext4(&directory("fails"), (64, 14), Ext4::Journalled) {
+    let disk = match Disk::ext4(&directory("fails"), (64, 28), Ext4::Journalled) {
         Ok(disk) => disk,
         Err(why) => return missing("LOOP DEVICE", &why),
     };

@@ -212,12 +212,27 @@ kafka_topic() {
         ;;
     delete) quietly run_tool "$version" "$class" "${target[@]}" --delete --topic "$1" ;;
     alter) topic_alter "$version" "$class" "$@" ;;
+    move) topic_move "$set" "$version" "$@" ;;
     list | describe)
         [ $# -eq 0 ] || set -- --topic "$@"
         run_tool "$version" "$class" "${target[@]}" "--$verb" "$@"
         ;;
     *) die "topic: no such verb: $verb" ;;
     esac
+}
+
+# topic_move SET VERSION TOPIC PARTITION=BROKER[:BROKER]...: each partition to these
+# brokers; returns when that has begun.
+topic_move() {
+    local set=$1 version=$2 topic=$3 class=org.apache.kafka.tools.reassign.ReassignPartitionsCommand one list=''
+    shift 3
+    ! uses_zookeeper "$version" || class=kafka.admin.ReassignPartitionsCommand
+    for one in "$@"; do
+        one=${one//:/,}
+        list+="${list:+,}{\"topic\":\"$topic\",\"partition\":${one%=*},\"replicas\":[${one#*=}]}"
+    done
+    echo "{\"version\":1,\"partitions\":[$list]}" >"$set/move.json"
+    quietly run_tool "$version" "$class" "${target[@]}" --reassignment-json-file "$set/move.json" --execute
 }
 
 # topic_alter VERSION CLASS TOPIC [--partitions N] [--config k=v]...: two tools,

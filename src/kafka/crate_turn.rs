@@ -85,7 +85,7 @@ impl Wanted {
         let from = std::mem::replace(&mut self.at, next);
         self.barren = None;
         let (partition, want) = (self.partition.clone(), self.want);
-        Fetched { partition, from, next, want, lag, last: None, bytes: 0, payload }
+        Fetched { partition, from, begins: from, next, want, lag, last: None, bytes: 0, payload }
     }
 }
 

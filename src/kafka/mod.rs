@@ -69,6 +69,9 @@ pub struct Fetched {
     pub partition: TopicPartition,
     /// The offset that was asked for.
     pub from: i64,
+    /// The first offset that the broker has of it, where it tells; above `from` it has
+    /// left some out, as compaction does.
+    pub begins: i64,
     /// The offset to ask for next.
     pub next: i64,
     /// Which [`Fetch::want`] this answers.

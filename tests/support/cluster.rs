@@ -35,11 +35,6 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
-    /// Its first broker, as one that tests produce to and ask.
-    pub fn kafka(&self) -> Kafka {
-        Kafka::alone(&self.version, &self.addresses[0])
-    }
-
     /// TERM: it takes its leave.
     pub fn stop(&self, number: usize) {
         self.on("stop", number);
@@ -71,6 +66,42 @@ impl Cluster {
         self.script(&["topic", &set, "create", topic, &count, "--replication-factor", "3"]);
     }
 
+    /// A topic whose partitions are each on these brokers, the leader first.
+    #[track_caller]
+    pub fn create_on(&self, topic: &str, brokers: &[&[usize]]) {
+        let (set, count) = (format!("kafka-{}", self.version), brokers.len().to_string());
+        let all: Vec<String> = brokers.iter().map(|one| joined(one)).collect();
+        self.script(&["topic", &set, "create", topic, &count, "--replica-assignment", &all.join(",")]);
+    }
+
+    /// Each partition goes to these brokers; returns when that has begun.
+    #[track_caller]
+    pub fn relocate(&self, topic: &str, brokers: &[[usize; 2]]) {
+        let set = format!("kafka-{}", self.version);
+        let each = brokers.iter().enumerate().map(|(number, one)| format!("{number}={}", joined(one)));
+        let each: Vec<String> = each.collect();
+        let mut words = vec!["topic", &set, "move", topic];
+        words.extend(each.iter().map(String::as_str));
+        self.script(&words);
+    }
+
+    /// All of them as one.
+    pub fn kafka(&self) -> Kafka {
+        Kafka::of_its_own(&self.version, &self.addresses.join(","))
+    }
+
+    /// Where a broker keeps its logs.
+    pub fn data(&self, number: usize) -> PathBuf {
+        self.state.join(format!("kafka-{}/{number}/data", self.version))
+    }
+
+    /// More lines in a broker's configuration, from its next start on.
+    pub fn configure(&self, number: usize, lines: &str) {
+        let file = self.state.join(format!("kafka-{}/{number}/server.properties", self.version));
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, format!("{text}{lines}\n")).unwrap();
+    }
+
     /// More partitions for a topic.
     #[track_caller]
     pub fn alter(&self, topic: &str, partitions: usize) {
@@ -90,6 +121,10 @@ impl Cluster {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "scripts/servers {args:?}: {}\n{said}", output.status);
     }
+}
+
+fn joined(brokers: &[usize]) -> String {
+    brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(":")
 }
 
 impl Drop for Cluster {

@@ -272,13 +272,14 @@ fn bytes_of(fields: &Value, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Pairs of name and value; bytes that are not text stand as `{"base64":…}`.
+/// Pairs of name and value, all of them in Base64 if any of them is not text.
 fn headers_of(fields: &Value) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    let side = |value: &Value| match value["base64"].as_str() {
-        Some(text) => Some(super::check::base64(text).expect("base64")),
-        None => value.as_str().map(|text| text.as_bytes().to_vec()),
+    let encoded = fields["headers_base64"].as_array();
+    let side = |value: &Value| match (value.as_str(), encoded) {
+        (Some(text), Some(_)) => Some(super::check::base64(text).expect("base64")),
+        (text, _) => text.map(|text| text.as_bytes().to_vec()),
     };
-    let pairs = fields["headers"].as_array().into_iter().flatten();
+    let pairs = encoded.or(fields["headers"].as_array()).into_iter().flatten();
     pairs.map(|pair| (side(&pair[0]).unwrap_or_default(), side(&pair[1]))).collect()
 }
 

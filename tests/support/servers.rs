@@ -127,9 +127,10 @@ impl Drop for Victim {
 }
 
 impl Kafka {
-    /// One that has no ZooKeeper and is none of those that scripts/test brought up.
-    pub(super) fn alone(version: &str, address: &str) -> Kafka {
-        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper: false, state: None }
+    /// One that scripts/test did not bring up and only one test knows.
+    pub fn of_its_own(version: &str, address: &str) -> Kafka {
+        let zookeeper = version < "3";
+        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper, state: None }
     }
 
     /// Both numbers of a version that is at least this.
@@ -217,7 +218,7 @@ impl Kafka {
 
     /// Asks the helper process that stands by for this broker.
     #[track_caller]
-    pub(super) fn ask(&self, request: Value) -> Value {
+    pub fn ask(&self, request: Value) -> Value {
         static HELPERS: OnceLock<Mutex<HashMap<String, Helper>>> = OnceLock::new();
         let helpers = HELPERS.get_or_init(Mutex::default);
         let mut helpers = helpers.lock().unwrap_or_else(PoisonError::into_inner);

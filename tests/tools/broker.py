@@ -7,7 +7,17 @@ import sys
 import time
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewPartitions,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 
 import mate
 import wire
@@ -125,6 +135,37 @@ class Answers:
             if time.monotonic() > deadline:
                 raise TimeoutError("it is not assigned anything")
         self.members[group] = member
+        return {}
+
+    def begin(self, topic, partition):
+        """A transaction with one record, until it is told to abort."""
+        settings = {"transactional.id": f"hangs-{topic}", "transaction.timeout.ms": 900000}
+        self.open = confluent_kafka.Producer({**self.common, **settings})
+        self.open.init_transactions(30)
+        self.open.begin_transaction()
+        self.open.produce(topic, b"of a transaction that hangs", partition=partition)
+        if self.open.flush(30):
+            raise TimeoutError("the record is not acknowledged")
+        return {}
+
+    def abort(self):
+        self.open.abort_transaction(30)
+        return {}
+
+    def may_read(self, topic, may):
+        """Whether anybody may read the topic; that it is there, everybody may know."""
+        admin = AdminClient(self.common)
+        named = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*")
+        if may:
+            done = admin.delete_acls([AclBindingFilter(*named, AclOperation.ANY, AclPermissionType.ANY)])
+        else:
+            rules = [
+                (AclOperation.READ, AclPermissionType.DENY),
+                (AclOperation.DESCRIBE, AclPermissionType.ALLOW),
+            ]
+            done = admin.create_acls([AclBinding(*named, *rule) for rule in rules])
+        for one in done.values():
+            one.result(30)
         return {}
 
     def leave(self, group):

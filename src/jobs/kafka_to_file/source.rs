@@ -299,6 +299,15 @@ impl Records {
         if fetched.want != tracked.want {
             return;
         }
+        // A broker that finds a batch by its header does not find one whose header is
+        // damaged, and goes on behind it as if compaction had taken it.
+        if let Some(at) = self.broken.get(&fetched.partition).copied()
+            && fetched.from == at
+            && fetched.begins > at
+        {
+            let why = format!("the broker leaves out the records from offset {at} to {}", fetched.begins - 1);
+            return self.fall_short(fetched.partition, fetched.want, at, Short::Broken(why));
+        }
         // That it can be fetched does not say that it can be read.
         if !self.broken.contains_key(&fetched.partition) {
             tracked.outage.up("back");

@@ -12,7 +12,7 @@ use super::files::{Ledgers, Which};
 use super::flow::Flow;
 use super::sink::{File, Land, Sync};
 use super::source::{From, Note, Records};
-use super::worker::Lined;
+use super::worker::{Lined, Short};
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Lease, Payload, Place, PlaceEvent};
@@ -150,7 +150,8 @@ impl Member {
     fn fetches(&mut self, from: i64, next: i64) -> Lined {
         let payload = Payload::Absent;
         let (partition, want) = (partition(), self.wants);
-        let fetched = Fetched { partition, from, next, want, lag: 0, last: None, bytes: 1, payload };
+        let fetched =
+            Fetched { partition, from, begins: from, next, want, lag: 0, last: None, bytes: 1, payload };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let polled = self.poll().pop().expect("it is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
@@ -230,6 +231,28 @@ fn nothing_lands_before_the_group_holds_where_it_begins() {
     member.lands(Vec::new()).unwrap();
     assert!(!member.sink.holds_back());
     assert_eq!(member.content(), lines(3));
+}
+
+/// A broker does not find a batch whose header is damaged, and goes on behind it.
+#[test]
+fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
+    let mut member = Member::at_work();
+    let mut lined = member.fetches(0, 1);
+    lined.short = Some(Short::Broken("damaged".to_owned()));
+    let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
+    member.sink.land(&mut ready, &mut notes).unwrap();
+    notes.into_iter().for_each(|note| member.source.note(note));
+    for (begins, taken) in [(3, 0), (1, 1)] {
+        // Once for what comes late of the old want, once when it is wanted again.
+        member.wants += 2;
+        std::thread::sleep(Duration::from_millis(2100));
+        assert!(member.poll().is_empty(), "it is wanted again");
+        let (partition, want, payload) = (partition(), member.wants, Payload::Absent);
+        let fetched =
+            Fetched { partition, from: 1, begins, next: 5, want, lag: 0, last: None, bytes: 1, payload };
+        member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        assert_eq!(member.poll().len(), taken, "a reply that begins at {begins}");
+    }
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Slot {
         Fetched {
             partition: self.partition.clone(),
             from,
+            begins: from,
             next,
             want: self.want,
             lag: u64::try_from(end - next).unwrap_or(0),
@@ -164,6 +165,7 @@ impl Slot {
             };
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
             fetched.bytes = span.bytes as u64;
+            fetched.begins = span.base;
             return Meaning::Records(fetched);
         }
         if set.is_empty() { self.hear_nothing(answer, committed, pace) } else { self.hear_in_vain(span) }

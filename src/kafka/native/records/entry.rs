@@ -121,6 +121,9 @@ pub struct Span {
     /// The offset to ask for next: one above the last whole entry's last, never below
     /// the one asked for.
     pub next: i64,
+    /// The first offset of the first whole entry, as far as its header tells: in format 2,
+    /// otherwise the offset asked for.
+    pub base: i64,
     /// How many bytes of the set the whole entries take.
     pub bytes: usize,
     /// How many there are.
@@ -139,10 +142,13 @@ pub struct Span {
 /// The first entry is malformed; `next` is then the offset asked for.
 pub fn span(set: &[u8], from: i64) -> Result<Span, Broken> {
     let mut entries = Entries::new(set);
-    let mut span = Span { next: from, bytes: 0, entries: 0, cut: None };
+    let mut span = Span { next: from, base: from, bytes: 0, entries: 0, cut: None };
     for entry in entries.by_ref() {
         match entry {
             Ok(entry) => {
+                if span.entries == 0 && entry.magic == 2 {
+                    span.base = entry.offset;
+                }
                 span.next = span.next.max(entry.last + 1);
                 span.bytes += entry.bytes.len();
                 span.entries += 1;

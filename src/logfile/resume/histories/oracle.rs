@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::host::{Commits, KEPT, PARTITIONS, Stretch};
 use super::world::{By, Entry, name};
+use crate::record::Token;
 
 /// What is not promised: where the files may be wrong, or a reset is not honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +92,12 @@ impl Started<'_> {
             By::Host { host, .. } => Some(host),
             By::Operator { .. } => None,
         })
+    }
+
+    /// Whether the decision is for the history that the group's token names.
+    fn is_in_history_of_entry(&self) -> bool {
+        let token = self.entry.and_then(|entry| Token::naming(entry.offset, &entry.metadata));
+        token.is_some_and(|token| token.epoch == self.epoch)
     }
 
     /// The limit that a commit without a token may have met.
@@ -220,9 +227,12 @@ impl Oracle {
             self.back.iter_mut().for_each(|of| of[start.partition] = None);
             return true;
         }
+        // An older copy that did not know the partition may be in this very history already, by
+        // the token that had replaced the claim; then the claim comes late.
+        let entered = *number < start.restored && start.is_in_history_of_entry();
         if start.seen.contains(offset) {
             self.meet(Limit::ResetToKeptValue);
-        } else {
+        } else if !entered {
             self.violate(start, format!("the reset to {offset} was not honoured"));
         }
         self.judge(files, start, other_history);

@@ -35,7 +35,7 @@ fn one_set_holds_every_format_and_codec() {
         expected.extend(records.iter().map(|one| in_format(magic, one)));
     });
     assert_eq!(all(&set, 0), expected);
-    assert_eq!(span(&set, 0).unwrap(), Span { next, bytes: set.len(), entries: 34, cut: None });
+    assert_eq!(span(&set, 0).unwrap(), Span { next, base: 0, bytes: set.len(), entries: 34, cut: None });
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_cut_tail_is_no_fault() {
         }
         for cut in 0..second.len() {
             let says = (cut >= 12).then_some(second.len());
-            let expected = Span { next: 8, bytes: 0, entries: 0, cut: says };
+            let expected = Span { next: 8, base: 8, bytes: 0, entries: 0, cut: says };
             assert_eq!(span(&second[..cut], 8), Ok(expected));
             assert_eq!(read(&second[..cut], 8, None), (vec![], Ok(8)));
         }

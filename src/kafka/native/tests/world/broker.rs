@@ -1,7 +1,7 @@
 //! One broker of the world: it answers as one of its era does, in every version of
 //! Fetch from 0 to 11, and does to its answers what the schedule says.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -22,7 +22,7 @@ use kafka_protocol::messages::{
 
 use super::super::{API_VERSIONS, Asked, Reply, framed, receive, say, text};
 use super::fault::Fault;
-use super::log::Abort;
+use super::wire::{Asking, Found, Rest, put_string, read_fetch, write_fetch};
 use super::{Cluster, World};
 
 const FETCH: i16 = 1;
@@ -208,40 +208,6 @@ fn list_offsets(world: &World, node: usize, asked: &Asked) -> Vec<u8> {
     body
 }
 
-/// What is left of a request that is read by hand.
-struct Rest<'a>(&'a [u8]);
-
-impl Rest<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    fn i8(&mut self) -> i8 {
-        i8::from_be_bytes(self.take())
-    }
-
-    fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.take())
-    }
-
-    fn i64(&mut self) -> i64 {
-        i64::from_be_bytes(self.take())
-    }
-
-    fn string(&mut self) -> String {
-        let mut bytes = vec![0; usize::from(u16::from_be_bytes(self.take()))];
-        self.0.read_exact(&mut bytes).unwrap();
-        String::from_utf8(bytes).unwrap()
-    }
-}
-
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    out.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-    out.extend(text.as_bytes());
-}
-
 fn list_offsets_0(cluster: &mut Cluster, node: usize, asked: &Asked) -> Vec<u8> {
     let mut rest = Rest(&asked.body);
     assert_eq!(rest.i32(), -1, "it asks as a replica");
@@ -276,66 +242,6 @@ fn list_offsets_0(cluster: &mut Cluster, node: usize, asked: &Asked) -> Vec<u8> 
     }
     assert!(rest.0.is_empty(), "bytes are left behind the request");
     out
-}
-
-/// A fetch as it was asked for.
-struct Asking {
-    wait: Duration,
-    max_bytes: usize,
-    committed: bool,
-    /// Topic, partition, epoch, offset, bytes.
-    partitions: Vec<(String, i32, i32, i64, usize)>,
-}
-
-fn read_fetch(asked: &Asked) -> Asking {
-    let version = asked.version;
-    let mut rest = Rest(&asked.body);
-    assert_eq!(rest.i32(), -1, "it asks as a replica");
-    let wait = Duration::from_millis(u64::try_from(rest.i32()).unwrap());
-    let _least = rest.i32();
-    let max_bytes = if version >= 3 { usize::try_from(rest.i32()).unwrap() } else { usize::MAX };
-    let committed = version >= 4 && rest.i8() == 1;
-    if version >= 7 {
-        let (session, epoch) = (rest.i32(), rest.i32());
-        assert_eq!((session, epoch), (0, -1), "no session");
-    }
-    let mut partitions = Vec::new();
-    for _ in 0..rest.i32() {
-        let topic = rest.string();
-        for _ in 0..rest.i32() {
-            let number = rest.i32();
-            let epoch = if version >= 9 { rest.i32() } else { -1 };
-            let offset = rest.i64();
-            if version >= 5 {
-                rest.i64();
-            }
-            partitions.push((topic.clone(), number, epoch, offset, usize::try_from(rest.i32()).unwrap()));
-        }
-    }
-    if version >= 7 {
-        assert_eq!(rest.i32(), 0, "nothing to be forgotten of a session");
-    }
-    if version >= 11 {
-        rest.string();
-    }
-    assert!(rest.0.is_empty(), "bytes are left behind the request");
-    Asking { wait, max_bytes, committed, partitions }
-}
-
-/// What a partition has for the reader.
-struct Found {
-    code: i16,
-    end: i64,
-    stable: i64,
-    start: i64,
-    aborts: Vec<Abort>,
-    set: Vec<u8>,
-}
-
-impl Found {
-    fn code(code: i16) -> Found {
-        Found { code, end: -1, stable: -1, start: -1, aborts: Vec::new(), set: Vec::new() }
-    }
 }
 
 fn fetch(world: &World, node: usize, asked: &Asked, fault: Option<Fault>) -> Vec<u8> {
@@ -402,45 +308,4 @@ fn spoil(found: &mut [Found], fault: Option<Fault>, dice: &mut fastrand::Rng) {
             _ => {}
         }
     }
-}
-
-/// Topic, partition, epoch, offset and bytes asked for.
-type FetchAsked = (String, i32, i32, i64, usize);
-
-fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    if version >= 1 {
-        out.extend(0_i32.to_be_bytes());
-    }
-    if version >= 7 {
-        out.extend([0; 6]);
-    }
-    // Each by itself: a topic may be named more than once.
-    out.extend(i32::try_from(found.len()).unwrap().to_be_bytes());
-    for ((topic, number, ..), one) in found {
-        put_string(&mut out, topic);
-        out.extend(1_i32.to_be_bytes());
-        out.extend(number.to_be_bytes());
-        out.extend(one.code.to_be_bytes());
-        out.extend(one.end.to_be_bytes());
-        if version >= 4 {
-            out.extend(one.stable.to_be_bytes());
-        }
-        if version >= 5 {
-            out.extend(one.start.to_be_bytes());
-        }
-        if version >= 4 {
-            out.extend(i32::try_from(one.aborts.len()).unwrap().to_be_bytes());
-            for abort in &one.aborts {
-                out.extend(abort.producer.to_be_bytes());
-                out.extend(abort.first.to_be_bytes());
-            }
-        }
-        if version >= 11 {
-            out.extend((-1_i32).to_be_bytes());
-        }
-        out.extend(i32::try_from(one.set.len()).unwrap().to_be_bytes());
-        out.extend(&one.set);
-    }
-    out
 }

@@ -7,6 +7,7 @@ mod fault;
 mod log;
 mod reader;
 mod run;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpListener, TcpStream};

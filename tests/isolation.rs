@@ -1,0 +1,174 @@
+//! One partition that cannot be read holds up no other: corrupt on the broker's disk,
+//! without a leader, not allowed, or behind a transaction that hangs. It is said once,
+//! and once when it is mended, and then nothing of it is missing.
+
+use crate::support::cluster::Cluster;
+use crate::support::content::By;
+use crate::support::daemon::{Daemon, Inv};
+use crate::support::produce::Produce;
+use crate::support::servers::kafka;
+use crate::support::wait::seconds;
+use crate::support::{all, unique, wait};
+use serde_json::json;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What is said of one partition: lines that warn, and lines that it is back.
+fn told(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
+    let mut lines = daemon.log_lines(&format!("{partition}: "));
+    lines.retain(|line| !line.contains("begins at"));
+    lines.into_iter().partition(|line| line.contains("WARN") || line.contains("ERROR"))
+}
+
+#[track_caller]
+fn assert_told_once(daemon: &Daemon, partition: &str) {
+    let mut both = (Vec::new(), Vec::new());
+    wait::within(seconds(30), || {
+        both = told(daemon, partition);
+        !both.1.is_empty()
+    });
+    assert_eq!((both.0.len(), both.1.len()), (1, 1), "one line down and one up: {both:#?}");
+    println!("{}\n{}", both.0[0], both.1[0]);
+}
+
+/// The file of a partition's records.
+fn segment(data: &Path, topic: &str, partition: usize) -> PathBuf {
+    data.join(format!("{topic}-{partition}/00000000000000000000.log"))
+}
+
+#[test]
+fn a_corrupt_partition_holds_up_no_other() {
+    for version in if all() { &["1.1.1", "3.9.1"][..] } else { &["3.9.1"] } {
+        corrupt(version);
+    }
+}
+
+fn corrupt(version: &str) {
+    let cluster = Cluster::up(version, 1);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("one partition corrupt on the broker's disk, and mended");
+    let (topic, group) = (unique("corrupt"), unique("corrupt"));
+    kafka.create(&topic, 3);
+    let produce = |first: u64| {
+        let produce = Produce::seq(&kafka, &topic, 3000).with("--partitions", 3).with("--batch", 50);
+        produce.with("--first", first).with("--codec", "gzip").with("--linger", 5).run();
+    };
+    produce(0);
+    cluster.stop(1);
+    let file = segment(&cluster.data(1), &topic, 1);
+    let whole = fs::read(&file).unwrap();
+    // In the middle of some batch's records, well behind the first.
+    let at = whole.len() / 2;
+    let bytes: Vec<u8> = whole[at..at + 8].iter().map(|byte| byte ^ 0xff).collect();
+    OpenOptions::new().write(true).open(&file).unwrap().write_all_at(&bytes, at as u64).unwrap();
+    cluster.start(1);
+    let inv = Inv::log(&kafka, &topic, &group).client(&kafka, By::Native);
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    daemon.wait_log(&format!("{topic}/1: "), seconds(60));
+    produce(1000);
+    // All of the others, and what stands before the damage.
+    wait_for(&mut daemon, &[2000, 100, 2000]);
+    daemon.wait_log("WARN", seconds(30));
+    let down = told(&daemon, &format!("{topic}/1")).0;
+    assert!(down.iter().any(|line| line.contains("CRC") || line.contains("checksum")), "{down:#?}");
+    cluster.stop(1);
+    OpenOptions::new().write(true).open(&file).unwrap().write_all_at(&whole[at..at + 8], at as u64).unwrap();
+    cluster.start(1);
+    daemon.wait_landed(&[2000; 3], seconds(120));
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.finish(&[2000; 3], seconds(10));
+    tested.passed("6000 records, 3 partitions");
+}
+
+/// At least so many of each partition have landed.
+#[track_caller]
+fn wait_for(daemon: &mut Daemon, least: &[u64]) {
+    let mut tail = crate::support::tail::Tail::new(&daemon.file, least.len());
+    wait::until("the others flow", seconds(60), || {
+        assert!(daemon.running(), "the daemon ended");
+        tail.read();
+        tail.next.iter().zip(least).all(|(next, least)| next >= least)
+    });
+}
+
+#[test]
+fn a_partition_without_a_leader_holds_up_no_other() {
+    let version = "3.9.1";
+    let cluster = Cluster::up(version, 2);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("one partition without a leader");
+    let (topic, group) = (unique("leaderless"), unique("leaderless"));
+    cluster.create_on(&topic, &[&[1], &[2]]);
+    Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    daemon.wait_landed(&[500, 500], seconds(60));
+    cluster.kill(2);
+    daemon.wait_log(&format!("{topic}/1: "), seconds(60));
+    let of_first = Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500);
+    of_first.run();
+    wait_for(&mut daemon, &[1000, 500]);
+    cluster.start(2);
+    Produce::seq(&kafka, &topic, 500).with("--partitions", "1-1").with("--first", 500).run();
+    daemon.wait_landed(&[1000, 1000], seconds(120));
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.finish(&[1000, 1000], seconds(10));
+    tested.passed("2000 records, 2 partitions");
+}
+
+#[test]
+fn a_topic_that_may_not_be_read_holds_up_no_other() {
+    let cluster = Cluster::up("3.9.1", 1);
+    cluster.stop(1);
+    cluster.configure(
+        1,
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         allow.everyone.if.no.acl.found=true",
+    );
+    cluster.start(1);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("one topic that may not be read");
+    let (open, shut, group) = (unique("open"), unique("shut"), unique("rights"));
+    for (topic, base) in [(&open, 0), (&shut, 1)] {
+        kafka.create(topic, 1);
+        Produce::seq(&kafka, topic, 1000).with("--base", base).run();
+    }
+    let may = |may: bool| kafka.ask(json!({"do": "may_read", "topic": shut, "may": may}));
+    may(false);
+    let inv = Inv::log(&kafka, &format!("{open},{shut}"), &group).client(&kafka, By::Native);
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    daemon.wait_log(&format!("{shut}/0: "), seconds(60));
+    wait_for(&mut daemon, &[1000, 0]);
+    Produce::seq(&kafka, &open, 1000).with("--first", 1000).run();
+    wait_for(&mut daemon, &[2000, 0]);
+    may(true);
+    daemon.wait_landed(&[2000, 1000], seconds(120));
+    assert_told_once(&daemon, &format!("{shut}/0"));
+    daemon.finish(&[2000, 1000], seconds(10));
+    tested.passed("3000 records, 2 topics");
+}
+
+#[test]
+fn a_transaction_that_hangs_is_named_with_its_age() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a transaction that hangs");
+    let (topic, group) = (unique("hangs"), unique("hangs"));
+    kafka.create(&topic, 2);
+    Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
+    // In partition 1: a record of a transaction that stays open, and others behind it.
+    kafka.ask(json!({"do": "begin", "topic": topic, "partition": 1}));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500).run();
+    wait_for(&mut daemon, &[1000, 500]);
+    daemon.wait_log("a transaction holds it up", seconds(120));
+    let (down, _) = told(&daemon, &format!("{topic}/1"));
+    assert!(down.len() == 1 && down[0].contains("s ago"), "{down:#?}");
+    println!("{}", down[0]);
+    kafka.ask(json!({"do": "abort"}));
+    daemon.finish(&[1000, 500], seconds(60));
+    tested.passed("1500 records");
+}

@@ -1,0 +1,59 @@
+//! Clusters of three whose leaders are killed, hung and moved while records come in,
+//! each of which all brokers in sync have: nothing is missing, nothing doubled.
+
+use crate::support::cluster::Cluster;
+use crate::support::content::By;
+use crate::support::daemon::{Daemon, Inv};
+use crate::support::produce::Produce;
+use crate::support::wait::seconds;
+use crate::support::{all, unique};
+
+const PARTITIONS: usize = 4;
+const RATE: u64 = 400;
+
+#[test]
+fn leaders_are_killed_hung_and_moved() {
+    let (versions, rounds): (&[&str], _) =
+        if all() { (&["1.1.1", "3.9.1", "4.1.0"], 4) } else { (&["4.1.0"], 1) };
+    for version in versions {
+        led(version, rounds);
+    }
+}
+
+fn led(version: &str, rounds: u64) {
+    let cluster = Cluster::up(version, 3);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("leaders killed, hung and moved");
+    let (topic, group) = (unique("led"), unique("led"));
+    // Broker 1 alone votes for leaders in the later versions, and stays.
+    cluster.create_on(&topic, &[&[2, 1], &[3, 1], &[2, 3], &[3, 2]]);
+    let records = RATE * (20 + 40 * rounds);
+    let produce = Produce::seq(&kafka, &topic, records).with("--partitions", PARTITIONS).with("--rate", RATE);
+    let mut producing = produce.with("--codec", "lz4").with("--linger", 20).start();
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    daemon.wait_landed_at_least(200, seconds(60));
+    for round in 0..rounds {
+        let (one, other) = if round % 2 == 0 { (2, 3) } else { (3, 2) };
+        cluster.kill(one);
+        std::thread::sleep(seconds(3));
+        cluster.start(one);
+        std::thread::sleep(seconds(2));
+        // Longer than the cluster waits for it.
+        cluster.hang(other);
+        std::thread::sleep(seconds(9));
+        cluster.go_on(other);
+        std::thread::sleep(seconds(2));
+        let turned =
+            if round % 2 == 0 { [[1, 3], [1, 2], [3, 1], [2, 3]] } else { [[2, 1], [3, 1], [2, 3], [3, 2]] };
+        cluster.relocate(&topic, &turned);
+        std::thread::sleep(seconds(3));
+        assert!(producing.running(), "the stream ended in round {round}");
+    }
+    producing.finish_within(seconds(300));
+    daemon.finish(&[records / PARTITIONS as u64; PARTITIONS], seconds(120));
+    for damage in ["made anew", "deleted at the broker", "panicked"] {
+        assert!(daemon.log_lines(damage).is_empty(), "{:#?}", daemon.log_lines(damage));
+    }
+    tested.passed(format_args!("{rounds} kills, {rounds} hangs, {} moves, {records} records", rounds * 4));
+}
