@@ -50,14 +50,14 @@ impl Reply {
     }
 
     fn summarise(&self, data: &Data<'_>) -> Seen {
-        let messages = data.messages();
-        let wanted = messages.iter().filter(|message| message.offset >= self.from);
+        let wanted = || ascending(data.messages(), self.from);
+        let last = wanted().last();
         Seen {
-            first: wanted.clone().map(|message| message.offset).next(),
-            next: wanted.clone().map(|message| message.offset + 1).next_back().unwrap_or(self.from),
-            last: wanted.clone().next_back().map(|message| (message.offset, record(message).fingerprint())),
+            first: wanted().map(|message| message.offset).next(),
+            next: last.map_or(self.from, |message| message.offset + 1),
+            last: last.map(|message| (message.offset, record(message).fingerprint())),
             high_watermark: data.highwatermark_offset(),
-            bytes: wanted.map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
+            bytes: wanted().map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
         }
     }
 
@@ -67,11 +67,23 @@ impl Reply {
             self.responses.iter().flat_map(|response| response.topics()).flat_map(|topic| topic.partitions());
         for partition in partitions {
             let Ok(data) = partition.data() else { continue };
-            for message in data.messages().iter().filter(|message| message.offset >= self.from) {
+            for message in ascending(data.messages(), self.from) {
                 each(&record(message));
             }
         }
     }
+}
+
+/// The messages from an offset on, up to the first that does not ascend: of a compacted
+/// batch that was converted for this client a broker (seen with 2.8 and 3.9) may give the
+/// same ones twice in one reply.
+fn ascending<'a, 'm>(
+    messages: &'a [Message<'m>],
+    from: i64,
+) -> impl Iterator<Item = &'a Message<'m>> + use<'a, 'm> {
+    let mut least = from;
+    let wanted = messages.iter().filter(move |message| message.offset >= from);
+    wanted.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
 }
 
 /// The crate shows a null as empty; an empty key or value is therefore taken for
@@ -79,4 +91,17 @@ impl Reply {
 fn record<'a>(message: &Message<'a>) -> Record<'a> {
     let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     Record::bare(message.offset, some(message.key), some(message.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_twice_in_a_reply_is_taken_once() {
+        let messages: Vec<Message<'_>> =
+            [3, 5, 7, 8, 5, 7, 8, 9].map(|offset| Message { offset, key: b"", value: b"" }).into();
+        let offsets: Vec<i64> = ascending(&messages, 5).map(|message| message.offset).collect();
+        assert_eq!(offsets, [5, 7, 8]);
+    }
 }
