@@ -99,7 +99,13 @@ impl Queue {
 
     /// A stream of items beside the test.
     pub fn feed(&self, users: Range<u64>, rate: u64) -> Feed {
-        Feed::start(&self.list, users, rate)
+        Feed::start(&self.list, users, rate, true)
+    }
+
+    /// The same, and until it is told to finish it goes on with items for the same users,
+    /// so that however slow the machine is there is a stream to kill somebody in.
+    pub fn feed_until_told(&self, users: Range<u64>, rate: u64) -> Feed {
+        Feed::start(&self.list, users, rate, false)
     }
 
     /// Fields that items were to delete and that are still there, over all hashes.
@@ -170,32 +176,37 @@ impl Queue {
 
 /// A paced stream of items.
 pub struct Feed {
+    /// Whether it ends with its last user.
+    enough: Arc<AtomicBool>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Feed {
-    fn start(list: &Redis, users: Range<u64>, rate: u64) -> Feed {
+    fn start(list: &Redis, users: Range<u64>, rate: u64, enough: bool) -> Feed {
         let mut redis = list.connect();
-        let ended = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&ended);
+        let (enough, ended) = (Arc::new(AtomicBool::new(enough)), Arc::new(AtomicBool::new(false)));
+        let (whole, over) = (Arc::clone(&enough), Arc::clone(&ended));
         let thread = std::thread::spawn(move || {
             let (began, total) = (Instant::now(), users.end - users.start);
             let mut done = 0;
-            while done < total && !over.load(Relaxed) {
-                let due = (began.elapsed().as_millis() as u64 * rate / 1000).min(total);
+            while (done < total || !whole.load(Relaxed)) && !over.load(Relaxed) {
+                let mut due = began.elapsed().as_millis() as u64 * rate / 1000;
+                if whole.load(Relaxed) {
+                    due = due.min(total);
+                }
                 let mut pipe = pipe();
-                for user in users.start + done..users.start + due {
-                    pipe.cmd("LPUSH").arg(LIST).arg(item(user)).ignore();
+                for number in done..due {
+                    pipe.cmd("LPUSH").arg(LIST).arg(item(users.start + number % total)).ignore();
                 }
                 if due > done {
                     pipe.exec(&mut redis).unwrap();
                 }
-                done = due;
+                done = done.max(due);
                 std::thread::sleep(wait::millis(10));
             }
         });
-        Feed { ended, thread: Some(thread) }
+        Feed { enough, ended, thread: Some(thread) }
     }
 
     pub fn running(&self) -> bool {
@@ -205,6 +216,7 @@ impl Feed {
     /// Waits for the last item.
     #[track_caller]
     pub fn finish(mut self) {
+        self.enough.store(true, Relaxed);
         self.thread.take().unwrap().join().expect("the stream of items");
     }
 }
