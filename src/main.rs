@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
-use pandad::commands::{journal, reopen};
+use pandad::commands::{check, journal, reopen};
 use pandad::config::{Config, Daemon};
 use pandad::daemon;
 use pandad::error::Error;
@@ -16,7 +16,7 @@ const HELP: &str = "\
 pandad: Kafka records into a log file, expired Redis keys onto a work list, work items into deleted hash fields
 
     pandad [--only JOB[,JOB]] FILE   run the jobs whose sections are in FILE, in the foreground, for ever
-    pandad -t FILE                   check FILE: OK, or every fault
+    pandad -t FILE                   check FILE: OK, or every fault; warns of others in the Kafka group that do not fit
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
     pandad reopen FILE               the log file was moved away: return when nothing more comes there
     pandad journal LOGFILE           print what the journal of a log file knows
@@ -120,11 +120,7 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help => print(HELP),
         Command::Version => print(concat!("pandad ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Check(file) => {
-            let config = load(&file)?;
-            print(&config.warnings.iter().map(|text| format!("warning: {text}\n")).collect::<String>())?;
-            print("OK\n")
-        }
+        Command::Check(file) => check::run(&load(&file)?, print_line),
         Command::Print(file) => print(&load(&file)?.to_inv()),
         Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
         Command::Reopen(file) => reopen::run(&load(&file)?, print_line),

@@ -1,9 +1,10 @@
 //! pandad's group member beside librdkafka's, in one group on real brokers: who is given
 //! what, when it is taken away, and what remains after a kill.
 
+use crate::support::daemon::{Daemon, Inv, run};
 use crate::support::groups::Mate;
-use crate::support::servers::{Kafka, kafka, readable};
-use crate::support::{unique, wait};
+use crate::support::servers::{Kafka, Store, kafka, readable};
+use crate::support::{directory, unique, wait};
 use pandad::error::Fault;
 use pandad::kafka::group::{Coordinated, Pace, Setup, Topics};
 use pandad::kafka::{Cluster, Lease, Place, PlaceEvent};
@@ -343,4 +344,56 @@ fn a_group_that_shares_out_otherwise_is_told_about() {
         tested.passed("refused, told, and joined when they were gone");
         member.leaves();
     }
+}
+
+/// `pandad -t` tells who is in the group already, where they and this pandad cannot share it.
+#[test]
+fn the_check_tells_who_else_is_in_the_group() {
+    for kafka in every() {
+        let tested = kafka.tested("pandad -t tells of others in the group");
+        let (topic, group) = (unique("check"), unique("check"));
+        kafka.create(&topic, 1);
+        let (member, alone) = (Inv::member(&kafka, &topic, &group), Inv::log(&kafka, &topic, &group));
+        let said = |inv: &Inv| {
+            let dir = directory("check");
+            std::fs::write(dir.join("test.inv"), inv.text()).unwrap();
+            let ran = run(&["-t", dir.join("test.inv").to_str().unwrap()]).expect(0);
+            std::fs::remove_dir_all(dir).unwrap();
+            ran.out
+        };
+        let with = |options: serde_json::Value| {
+            let mate = kafka.mate(&group, &[&topic], options);
+            wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+            mate
+        };
+        // Only with the first question does a new cluster make a place for groups.
+        kafka.committed(Store::Kafka, &group, &topic, 1);
+        assert_eq!((said(&member).as_str(), said(&alone).as_str()), ("OK\n", "OK\n"), "nobody is there");
+        let mate = with(serde_json::json!({"client.id": "the-mate"}));
+        assert_eq!(said(&member), "OK\n", "it shares out by range");
+        let warned = said(&alone);
+        assert!(warned.contains("1 live member ('the-mate' at /127.0.0.1)"), "{warned}");
+        mate.go();
+        let mate = with(serde_json::json!({"partition.assignment.strategy": "roundrobin"}));
+        let warned = said(&member);
+        assert!(warned.contains("share out by 'roundrobin'") && warned.ends_with("OK\n"), "{warned}");
+        mate.go();
+        tested.passed("nobody, range, roundrobin");
+    }
+}
+
+/// A group of the protocol of KIP-848, which is not shown to who asks as pandad does.
+#[test]
+fn the_check_tells_of_a_group_of_the_later_protocol() {
+    let kafka = kafka("4.1.0");
+    let tested = kafka.tested("pandad -t tells of a group of the later protocol");
+    let (topic, group) = (unique("later"), unique("later"));
+    kafka.create(&topic, 1);
+    let mate = kafka.mate(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
+    wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+    let daemon = Daemon::new(&Inv::member(&kafka, &topic, &group));
+    let warned = run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).out;
+    assert!(warned.contains("later protocol"), "{warned}");
+    mate.go();
+    tested.passed("told");
 }

@@ -7,8 +7,9 @@ mod list_to_hash;
 
 use std::sync::Arc;
 
-use crate::config::{Config, Redis, RedisAddress};
+use crate::config::{Config, Isolation, KafkaToFile, Redis, RedisAddress};
 use crate::error::{ConfigFault, Fault};
+use crate::kafka::Cluster;
 use crate::redis::{Address, Server};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -73,5 +74,17 @@ pub fn server(name: &'static str, redis: &Redis, client: &str) -> Server {
         database: redis.database,
         connect_timeout: redis.connect_timeout,
         client_name: client.to_owned(),
+    }
+}
+
+/// Where the log job finds Kafka.
+///
+/// `silent`: see [`Cluster::silent`].
+pub fn cluster(section: &KafkaToFile, silent: bool) -> Cluster {
+    Cluster {
+        brokers: section.brokers.clone(),
+        client_id: section.worker_name.clone(),
+        read_committed: section.kafka.isolation == Isolation::ReadCommitted,
+        silent,
     }
 }

@@ -20,17 +20,18 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     let mut lines = vec![format!("journal {:032x}, {} entries", area.identity(), entries.len())];
     lines.extend(entries.iter().map(line));
     let mut state = State::replay(entries);
+    let settled: Vec<i64> = state.partitions.values().map(|known| known.position).collect();
     // The next start looks whether these are in the file.
     let unsettled: Vec<_> = state.recent.drain(..).collect();
     unsettled.iter().for_each(|range| state.settle(&range.changes));
-    for known in state.partitions.values() {
-        lines.push(format!(
-            "{} is at {}, {} writes unsettled",
-            known.partition,
-            known.position,
-            unsettled.len()
-        ));
+    for (known, settled) in state.partitions.values().zip(settled) {
+        let mut line = format!("{} is at {}", known.partition, known.position);
+        if known.position != settled {
+            line += &format!(", settled up to {settled}");
+        }
+        lines.push(line);
     }
+    lines.push(format!("{} writes unsettled", unsettled.len()));
     Ok(lines)
 }
 

@@ -13,6 +13,9 @@ class Mate:
         config = {**common, "group.id": group, "session.timeout.ms": session, "enable.auto.commit": False}
         config.update({"auto.offset.reset": "earliest", "partition.assignment.strategy": "range"})
         config.update(options)
+        if config.get("group.protocol") == "consumer":
+            # These are the broker's to say there (KIP-848).
+            del config["session.timeout.ms"], config["partition.assignment.strategy"]
         self.consumer = confluent_kafka.Consumer(config)
         self.consumer.subscribe(topics)
         self.lock, self.going = threading.Lock(), threading.Event()

@@ -19,7 +19,7 @@ use super::Job;
 use files::{Ledgers, OpenFile, Which};
 use flow::Flow;
 
-use crate::config::{self, Format, Isolation, KafkaToFile as Section, Membership, Offsets, Sync};
+use crate::config::{self, Format, KafkaToFile as Section, Membership, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
 use crate::kafka::{Alone, AutoFetch, Client, Cluster, Names, Place, Storage};
@@ -96,15 +96,6 @@ impl KafkaToFile {
             key: "log_file['path']".to_owned(),
             value: Some(path.display().to_string()),
             expected,
-        }
-    }
-
-    fn cluster(&self, silent: bool) -> Cluster {
-        Cluster {
-            brokers: self.section.brokers.clone(),
-            client_id: self.section.worker_name.clone(),
-            read_committed: self.section.kafka.isolation == Isolation::ReadCommitted,
-            silent,
         }
     }
 
@@ -209,7 +200,11 @@ impl Job for KafkaToFile {
         let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
         let journal = ledgers.first().ok_or_else(|| Fault::Never("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let place = self.place(self.cluster(silent), journal, names(which.clone(), ledgers.clone()))?;
+        let place = self.place(
+            super::cluster(&self.section, silent),
+            journal,
+            names(which.clone(), ledgers.clone()),
+        )?;
         let flow = Flow::new(place.lease(), self.is_member());
         let (mut files, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
@@ -226,7 +221,7 @@ impl Job for KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
             source: source::Records::new(source::From {
-                fetch: Box::new(AutoFetch::new(self.cluster(silent), self.client())),
+                fetch: Box::new(AutoFetch::new(super::cluster(&self.section, silent), self.client())),
                 place,
                 ledgers: Ledgers::new(which.clone(), ledgers.clone()),
                 start: self.section.kafka.start,

@@ -9,6 +9,7 @@
 mod lease;
 mod member;
 mod offsets;
+mod others;
 mod protocol;
 mod range;
 mod seen;
@@ -32,6 +33,7 @@ use offsets::Ask;
 use state::{State, Times};
 
 pub use lease::Lease;
+pub use others::Others;
 pub use seen::Topics;
 
 /// A commit that takes longer is talked about.

@@ -46,8 +46,8 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::super::messages::{
-        ApiVersions, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, Metadata, OffsetCommit, OffsetFetch,
-        SyncGroup,
+        ApiVersions, DescribeGroups, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups, Metadata,
+        OffsetCommit, OffsetFetch, SyncGroup,
     };
     use super::*;
 
@@ -83,6 +83,8 @@ mod tests {
         both::<SyncGroup<'_>>((0, 0), (0, 5));
         both::<Heartbeat<'_>>((0, 0), (0, 4));
         both::<LeaveGroup<'_>>((0, 0), (0, 5));
+        both::<DescribeGroups<'_>>((0, 0), (0, 6));
+        both::<ListGroups>((0, 0), (0, 5));
         assert_eq!(ApiVersions::LOWEST, 0);
     }
 }

@@ -2,11 +2,13 @@
 //! every version that is spoken here.
 
 pub mod api_versions;
+pub mod describe_groups;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
@@ -22,11 +24,13 @@ use super::wire::{Malformed, Reader, Writer};
 use crate::record::TopicPartition;
 
 pub use api_versions::ApiVersions;
+pub use describe_groups::DescribeGroups;
 pub use fetch::Fetch;
 pub use find_coordinator::FindCoordinator;
 pub use heartbeat::Heartbeat;
 pub use join_group::JoinGroup;
 pub use leave_group::LeaveGroup;
+pub use list_groups::ListGroups;
 pub use list_offsets::ListOffsets;
 pub use metadata::{AllTopics, Metadata};
 pub use offset_commit::OffsetCommit;

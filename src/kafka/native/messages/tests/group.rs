@@ -4,8 +4,9 @@ use super::hostile::{cases, some_version, survive, tamper, tampering};
 use super::*;
 use crate::kafka::native::code::Code;
 use kafka_protocol::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, MetadataRequest, SyncGroupRequest, SyncGroupResponse,
+    DescribeGroupsRequest, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
+    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
+    MetadataRequest, SyncGroupRequest, SyncGroupResponse,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -31,6 +32,34 @@ fn sync_answers() -> impl Strategy<Value = SyncGroupResponse> {
     (any::<i16>(), bytes()).prop_map(|(code, assignment)| {
         SyncGroupResponse::default().with_error_code(code).with_assignment(assignment.into())
     })
+}
+
+fn described_answers() -> impl Strategy<Value = DescribeGroupsResponse> {
+    use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+    let member =
+        (strings(), strings(), strings(), bytes(), bytes()).prop_map(|(id, client, host, wants, has)| {
+            let one = DescribedGroupMember::default().with_member_id(text(&id)).with_client_id(text(&client));
+            one.with_client_host(text(&host))
+                .with_member_metadata(wants.into())
+                .with_member_assignment(has.into())
+        });
+    let names = (strings(), strings(), strings(), strings());
+    let group =
+        (any::<i16>(), names, vec(member, 0..4)).prop_map(|(code, (name, state, kind, way), members)| {
+            let one = DescribedGroup::default().with_error_code(code).with_group_id(text(&name).into());
+            let one = one.with_group_state(text(&state)).with_protocol_type(text(&kind));
+            one.with_protocol_data(text(&way)).with_members(members)
+        });
+    vec(group, 0..3).prop_map(|groups| DescribeGroupsResponse::default().with_groups(groups))
+}
+
+fn listed_answers() -> impl Strategy<Value = ListGroupsResponse> {
+    use kafka_protocol::messages::list_groups_response::ListedGroup;
+    let group = (strings(), strings()).prop_map(|(name, kind)| {
+        ListedGroup::default().with_group_id(text(&name).into()).with_protocol_type(text(&kind))
+    });
+    (any::<i16>(), vec(group, 0..5))
+        .prop_map(|(code, groups)| ListGroupsResponse::default().with_error_code(code).with_groups(groups))
 }
 
 fn leave_answers() -> impl Strategy<Value = (i16, Vec<(String, Option<String>, i16)>)> {
@@ -189,6 +218,44 @@ proptest! {
     }
 
     #[test]
+    fn describe_groups_is_written_and_read(
+        name in strings(),
+        answer in described_answers(),
+        throttle in any::<i32>(),
+    ) {
+        for version in versions::<DescribeGroups<'_>>() {
+            let request = DescribeGroupsRequest::default().with_groups(vec![text(&name).into()]);
+            prop_assert_eq!(ours(&DescribeGroups { group: &name }, version), theirs(&request, version));
+            let answer = answer.clone().with_throttle_time_ms(if version >= 1 { throttle } else { 0 });
+            let read = read::<DescribeGroups<'_>>(version, &theirs(&answer, version)).unwrap();
+            prop_assert_eq!(read.len(), answer.groups.len());
+            for (ours, theirs) in read.iter().zip(&answer.groups) {
+                prop_assert_eq!((ours.code, ours.group.as_str()), (Code(theirs.error_code), theirs.group_id.as_str()));
+                prop_assert_eq!(ours.kind.as_str(), theirs.protocol_type.as_str());
+                prop_assert_eq!(ours.protocol.as_str(), theirs.protocol_data.as_str());
+                let members: Vec<_> =
+                    ours.members.iter().map(|one| (one.client_id.as_str(), one.host.as_str())).collect();
+                let meant: Vec<_> =
+                    theirs.members.iter().map(|one| (one.client_id.as_str(), one.client_host.as_str())).collect();
+                prop_assert_eq!(members, meant);
+            }
+        }
+    }
+
+    #[test]
+    fn list_groups_is_written_and_read(answer in listed_answers(), throttle in any::<i32>()) {
+        for version in versions::<ListGroups>() {
+            prop_assert_eq!(ours(&ListGroups, version), theirs(&ListGroupsRequest::default(), version));
+            let answer = answer.clone().with_throttle_time_ms(if version >= 1 { throttle } else { 0 });
+            let read = read::<ListGroups>(version, &theirs(&answer, version)).unwrap();
+            let meant: Vec<_> = answer.groups.iter().map(|one| {
+                (one.group_id.to_string(), one.protocol_type.to_string())
+            }).collect();
+            prop_assert_eq!((read.code, read.groups), (Code(answer.error_code), meant));
+        }
+    }
+
+    #[test]
     fn leave_group_is_read((code, members) in leave_answers(), throttle in any::<i32>()) {
         for version in versions::<LeaveGroup<'_>>() {
             let answer = their_leave(version, code, &members);
@@ -240,5 +307,23 @@ proptest! {
     ) {
         survive::<LeaveGroup<'_>>(&tamper(theirs(&their_leave(version, code, &members), version), &changes));
         survive::<Heartbeat<'_>>(&tamper(theirs(&their_leave(1, code, &[]), 1), &changes));
+    }
+
+    #[test]
+    fn tampered_describe_groups(
+        answer in described_answers(),
+        version in some_version::<DescribeGroups<'_>>(),
+        changes in tampering(),
+    ) {
+        survive::<DescribeGroups<'_>>(&tamper(theirs(&answer, version), &changes));
+    }
+
+    #[test]
+    fn tampered_list_groups(
+        answer in listed_answers(),
+        version in some_version::<ListGroups>(),
+        changes in tampering(),
+    ) {
+        survive::<ListGroups>(&tamper(theirs(&answer, version), &changes));
     }
 }

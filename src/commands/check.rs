@@ -1,0 +1,58 @@
+//! `pandad -t FILE`: the configuration has no fault; what else may be said of it, and of
+//! others who have the same Kafka group.
+
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use crate::config::{Config, KafkaToFile, Membership, Offsets};
+use crate::error::Error;
+use crate::jobs;
+use crate::kafka::group::Others;
+use crate::threads;
+
+/// Who cannot be reached by then is not waited for: a configuration is also checked where
+/// there is no network.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
+///
+/// # Errors
+/// Of `print`.
+pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+    for text in &config.warnings {
+        print(&format!("warning: {text}"))?;
+    }
+    // ZooKeeper's groups are not the brokers'.
+    if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == Offsets::Kafka) {
+        match others(job) {
+            Ok(others) => {
+                if let Some(trouble) = others.trouble(job.kafka.membership == Membership::Coordinated) {
+                    print(&format!("warning: {trouble}"))?;
+                }
+            }
+            Err(why) => {
+                print(&format!(
+                    "note: who else is in the group '{}' cannot be told: {why}",
+                    job.kafka.group
+                ))?;
+            }
+        }
+    }
+    print("OK")
+}
+
+fn others(job: &KafkaToFile) -> Result<Others, String> {
+    let (cluster, name) = (jobs::cluster(job, false), job.kafka.group.clone());
+    let (tell, told) = bounded(1);
+    // In a thread, since looking up a name cannot be given a time limit.
+    let looking = threads::spawn("group", move || {
+        // After the time limit nobody listens.
+        let _late = tell.send(Others::look(&cluster, &name, PATIENCE / 3));
+    });
+    looking.map_err(|error| format!("cannot start a thread: {error}"))?;
+    match told.recv_timeout(PATIENCE) {
+        Ok(found) => found.map_err(|fault| fault.to_string()),
+        Err(_) => Err(format!("no broker has answered within {} s", PATIENCE.as_secs())),
+    }
+}
