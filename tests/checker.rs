@@ -5,6 +5,9 @@
 
 #[path = "support/check.rs"]
 mod check;
+#[path = "support/together.rs"]
+#[cfg_attr(not(test), allow(dead_code, reason = "what is at risk only a test knows that kills"))]
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 
 fn of_a_group(each: &[u64], paths: Vec<PathBuf>) -> ExitCode {
     let pandads: Vec<Vec<PathBuf>> = paths.into_iter().map(|path| vec![path]).collect();
-    match check::together(each, &pandads) {
+    match together::together(each, &pandads) {
         Ok(found) => {
             println!("{found}");
             found.examples.iter().for_each(|example| println!("  {example}"));
@@ -93,7 +96,8 @@ fn arguments() -> Result<(Vec<u64>, Vec<PathBuf>, bool), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::check::{Check, Report, place_of};
+    use super::check::{Check, Place, Report, place_of};
+    use super::together::Batch;
 
     /// A record as the producer makes it.
     fn made(partition: usize, index: u64, pad: &str) -> String {
@@ -133,7 +137,7 @@ mod tests {
                 std::fs::write(&path, lines(text)).unwrap();
                 vec![path]
             });
-            super::check::together(&[3, 3], &files).unwrap()
+            super::together::together(&[3, 3], &files).unwrap()
         };
         let all = good();
         let shared = together(&all[..3], &all[3..]);
@@ -144,7 +148,23 @@ mod tests {
         assert!(!within.whole_within() && within.across == 0 && within.own[0].doubled == 1, "{within}");
         let missing = together(&all[..2], &all[3..]);
         assert!(!missing.whole_within() && missing.missing == 1, "{missing}");
+        // One in a settle batch, one in that of a pandad that does not have it.
+        let doubled = together(&all[..4], &all[2..]);
+        let batch =
+            |pandad, first: std::ops::Range<u64>, second| Batch { pandad, beyond: vec![first, second] };
+        assert_eq!(batch(0, 1..2, 0..3).records(), 4);
+        let explained = doubled.explained(&[batch(0, 1..2, 0..0), batch(1, 0..1, 0..1)]);
+        assert_eq!(explained.by, [1, 0]);
+        assert_eq!(explained.unexplained, [Place { partition: 0, index: 2 }]);
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Only some of a partition's records are to be there.
+    #[test]
+    fn what_is_outside_of_what_is_expected_is_foreign() {
+        let mut check = Check::of([1..3, 0..2].into_iter());
+        check.read("test", &mut &lines(&good())[..]).unwrap();
+        assert_eq!(counts(&check.finish()), (0, 0, 2, 0));
     }
 
     #[test]

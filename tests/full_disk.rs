@@ -2,13 +2,13 @@
 //! says once that it goes on, uses next to no CPU meanwhile, and the file is
 //! whole.
 
-use crate::support::check::together;
 use crate::support::content::By;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::disk::Disk;
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
 use crate::support::tested::Tested;
+use crate::support::together::together;
 use crate::support::wait::seconds;
 use crate::support::{all, directory, unique, wait};
 use std::path::PathBuf;

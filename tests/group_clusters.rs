@@ -2,13 +2,13 @@
 //! mid-stream: members come and go, partitions are added, the broker that coordinates the
 //! group is killed and hangs.
 
-use crate::support::check::together;
 use crate::support::cluster::Cluster;
 use crate::support::daemon::{Daemon, Inv};
 use crate::support::groups::Mate;
 use crate::support::produce::{Produce, Producing};
 use crate::support::tail::Tail;
 use crate::support::tested::Tested;
+use crate::support::together::together;
 use crate::support::wait::{millis, seconds};
 use crate::support::{all, unique, wait};
 use pandad::kafka::native::brokers::Brokers;

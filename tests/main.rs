@@ -21,6 +21,7 @@ mod disk_faults;
 mod expired;
 mod failing_disk;
 mod full_disk;
+mod group_chaos;
 mod group_clusters;
 mod group_members;
 mod groups;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 
 /// Enough to see what kind of damage it is; the counts tell how much.
@@ -47,41 +48,56 @@ impl fmt::Display for Report {
     }
 }
 
-/// One partition's records: a bit for each that was seen, and the highest so far.
-struct Seen {
-    records: u64,
+/// One partition's records: which are to be there, a bit for each that was seen, and the
+/// highest so far.
+pub struct Seen {
+    pub expected: Range<u64>,
     bits: Vec<u64>,
     next: u64,
 }
 
 impl Seen {
-    fn new(records: u64) -> Seen {
-        Seen { records, bits: vec![0; records.div_ceil(64) as usize], next: 0 }
+    pub fn new(expected: Range<u64>) -> Seen {
+        let bits = vec![0; expected.end.div_ceil(64) as usize];
+        Seen { expected, bits, next: 0 }
     }
 
     /// Marks a record; true if it was marked already.
-    fn mark(&mut self, index: u64) -> bool {
+    pub fn mark(&mut self, index: u64) -> bool {
         let (word, bit) = ((index / 64) as usize, 1u64 << (index % 64));
         let before = self.bits[word] & bit != 0;
         self.bits[word] |= bit;
         before
     }
 
-    fn has(&self, index: u64) -> bool {
+    pub fn has(&self, index: u64) -> bool {
         self.bits[(index / 64) as usize] & (1u64 << (index % 64)) != 0
+    }
+
+    /// What was not seen: how many, and words about it.
+    pub fn missing(&self, partition: usize) -> Option<(u64, String)> {
+        let mut gone = self.expected.clone().filter(|&index| !self.has(index));
+        let first = gone.next()?;
+        let (count, last) = gone.fold((1, first), |(count, _), index| (count + 1, index));
+        Some((count, format!("missing: partition {partition}: {count} records, {first} to {last}")))
     }
 }
 
 /// A check under way. Files are given in the order in which they were written.
 pub struct Check {
-    partitions: Vec<Seen>,
-    report: Report,
+    pub partitions: Vec<Seen>,
+    pub report: Report,
 }
 
 impl Check {
     /// `each`: how many records each partition should hold.
     pub fn new(each: &[u64]) -> Check {
-        Check { partitions: each.iter().map(|&n| Seen::new(n)).collect(), report: Report::default() }
+        Check::of(each.iter().map(|&records| 0..records))
+    }
+
+    /// `expected`: which records of each partition should be there, and no others.
+    pub fn of(expected: impl Iterator<Item = Range<u64>>) -> Check {
+        Check { partitions: expected.map(Seen::new).collect(), report: Report::default() }
     }
 
     /// Reads one file to its end.
@@ -119,7 +135,8 @@ impl Check {
             }
         };
         let Place { partition, index } = place;
-        let Some(seen) = self.partitions.get_mut(partition).filter(|seen| index < seen.records) else {
+        let Some(seen) = self.partitions.get_mut(partition).filter(|seen| seen.expected.contains(&index))
+        else {
             self.report.torn += 1;
             return self.example(format!("{at}: foreign: partition {partition} has no record {index}"));
         };
@@ -145,78 +162,13 @@ impl Check {
     /// Counts what never came.
     pub fn finish(mut self) -> Report {
         for partition in 0..self.partitions.len() {
-            let seen = &self.partitions[partition];
-            let gone: Vec<u64> = (0..seen.records).filter(|&index| !seen.has(index)).collect();
-            if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
-                self.report.missing += gone.len() as u64;
-                let text =
-                    format!("missing: partition {partition}: {} records, {first} to {last}", gone.len());
+            if let Some((count, text)) = self.partitions[partition].missing(partition) {
+                self.report.missing += count;
                 self.example(text);
             }
         }
         self.report
     }
-}
-
-/// What the files of several pandads hold together: each record is to be in one of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Together {
-    /// In no file.
-    pub missing: u64,
-    /// In the files of more than one pandad.
-    pub across: u64,
-    /// Each pandad's own files; what is missing there is no fault.
-    pub own: Vec<Report>,
-    /// The first few faults in words.
-    pub examples: Vec<String>,
-}
-
-impl Together {
-    /// Whether no record is missing and each pandad's own files are as they should be.
-    pub fn whole_within(&self) -> bool {
-        self.missing == 0 && self.own.iter().all(|own| own.doubled + own.torn + own.disordered == 0)
-    }
-}
-
-impl fmt::Display for Together {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "missing {}, doubled across files {}", self.missing, self.across)?;
-        for own in &self.own {
-            let Report { doubled, torn, disordered, lines, .. } = own;
-            write!(f, "; doubled {doubled}, torn {torn}, out of order {disordered} ({lines} lines)")?;
-        }
-        Ok(())
-    }
-}
-
-/// Checks the files of several pandads, each pandad's in the order in which it wrote them.
-pub fn together<P: AsRef<Path>>(each: &[u64], pandads: &[Vec<P>]) -> io::Result<Together> {
-    let mut all: Vec<Seen> = each.iter().map(|&records| Seen::new(records)).collect();
-    let mut found = Together::default();
-    for paths in pandads {
-        let mut check = Check::new(each);
-        for path in paths {
-            check.file(path.as_ref())?;
-        }
-        for (all, seen) in all.iter_mut().zip(&check.partitions) {
-            for index in (0..seen.records).filter(|&index| seen.has(index)) {
-                found.across += u64::from(all.mark(index));
-            }
-        }
-        found.examples.append(&mut check.report.examples);
-        found.own.push(check.report);
-    }
-    for (partition, all) in all.iter().enumerate() {
-        let gone: Vec<u64> = (0..all.records).filter(|&index| !all.has(index)).collect();
-        if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
-            found.missing += gone.len() as u64;
-            let count = gone.len();
-            found
-                .examples
-                .push(format!("missing: partition {partition}: {count} records, {first} to {last}"));
-        }
-    }
-    Ok(found)
 }
 
 /// Checks whole files in one go.

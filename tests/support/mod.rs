@@ -10,6 +10,7 @@ pub mod disk;
 pub mod expiry;
 pub mod groups;
 pub mod network;
+pub mod pandads;
 pub mod produce;
 pub mod proxy;
 pub mod queue;
@@ -17,6 +18,7 @@ pub mod redis;
 pub mod servers;
 pub mod tail;
 pub mod tested;
+pub mod together;
 pub mod wait;
 
 use std::path::PathBuf;

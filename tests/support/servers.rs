@@ -216,6 +216,12 @@ impl Kafka {
         answer["offsets"].as_array().unwrap().iter().map(|offset| offset.as_i64().unwrap()).collect()
     }
 
+    /// Each partition's end.
+    pub fn ends(&self, topic: &str, partitions: usize) -> Vec<u64> {
+        let answer = self.ask(json!({"do": "ends", "topic": topic, "partitions": partitions}));
+        serde_json::from_value(answer["ends"].clone()).unwrap()
+    }
+
     /// Asks the helper process that stands by for this broker.
     #[track_caller]
     pub fn ask(&self, request: Value) -> Value {

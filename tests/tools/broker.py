@@ -91,6 +91,12 @@ class Answers:
         found = self.found(group, topic, partitions)
         return {"offsets": [one.offset if one.offset >= 0 else -1 for one in found]}
 
+    def ends(self, topic, partitions):
+        """Each partition's end."""
+        consumer = self.consumer("ends")
+        asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
+        return {"ends": [patiently(lambda: consumer.get_watermark_offsets(one, timeout=30))[1] for one in asked]}
+
     def held(self, group, topic, partitions):
         """Offset and the string beside it, None where there is nothing. The string is read here:
         confluent-kafka takes it for one that ends in a zero."""
