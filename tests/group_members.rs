@@ -3,6 +3,8 @@
 
 use crate::support::daemon::{Daemon, Inv, run};
 use crate::support::groups::Mate;
+use crate::support::pandads::share_of;
+use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, Store, kafka, readable};
 use crate::support::{directory, unique, wait};
 use pandad::error::Fault;
@@ -382,18 +384,28 @@ fn the_check_tells_who_else_is_in_the_group() {
     }
 }
 
-/// A group of the protocol of KIP-848, which is not shown to who asks as pandad does.
+/// A group of the protocol of KIP-848, which is not shown to who asks as pandad does: it is
+/// told all the same, and the broker has pandad share with its members.
 #[test]
-fn the_check_tells_of_a_group_of_the_later_protocol() {
+fn a_group_of_the_later_protocol_is_told_about_and_shared() {
     let kafka = kafka("4.1.0");
-    let tested = kafka.tested("pandad -t tells of a group of the later protocol");
+    let tested = kafka.tested("a group of the later protocol (KIP-848): told by pandad -t, and shared");
     let (topic, group) = (unique("later"), unique("later"));
-    kafka.create(&topic, 1);
+    kafka.create(&topic, 4);
     let mate = kafka.mate(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
-    wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
-    let daemon = Daemon::new(&Inv::member(&kafka, &topic, &group));
-    let warned = run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).out;
-    assert!(warned.contains("later protocol"), "{warned}");
+    wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 4);
+    let check = |inv: &Inv| {
+        let daemon = Daemon::new(inv);
+        run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).says("later protocol");
+    };
+    check(&Inv::member(&kafka, &topic, &group));
+    check(&Inv::log(&kafka, &topic, &group));
+    let mut daemon = Daemon::new(&Inv::member(&kafka, &topic, &group));
+    daemon.start_and_wait();
+    wait::until("they share", wait::seconds(60), || share_of(&daemon) == 2 && mate.has().len() == 2);
     mate.go();
-    tested.passed("told");
+    wait::until("pandad has all", wait::seconds(60), || share_of(&daemon) == 4);
+    Produce::seq(&kafka, &topic, 400).with("--partitions", 4).run();
+    daemon.finish(&[100; 4], wait::seconds(60));
+    tested.passed("4 partitions, 400 records");
 }

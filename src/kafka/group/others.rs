@@ -65,16 +65,20 @@ impl Others {
     }
 
     /// Why a member that shares out by `range`, or one that is alone, cannot get on with
-    /// them, and what to do; `None` if there are none, or it can.
+    /// them, or on what condition, and what to do; `None` if there are none, or it can.
     pub fn trouble(&self, is_member: bool) -> Option<String> {
         let (group, count) = (&self.group, self.members.len());
         let remedy = "stop them or use another kafka['group']";
         if self.is_later {
-            return Some(format!(
-                "the group '{group}' is one of a later protocol (kind '{}'), which pandad does not look into: if it \
-                 has live members, {remedy}",
-                self.kind
-            ));
+            let what = format!("the group '{group}' is one of the later protocol (KIP-848)");
+            return Some(if is_member {
+                format!(
+                    "{what}: the brokers take in pandad beside its members, unless they are told not to \
+                     (group.consumer.migration.policy)"
+                )
+            } else {
+                format!("{what}: if it has live members, what a pandad alone commits is refused; {remedy}")
+            });
         }
         if count == 0 {
             return None;
