@@ -43,6 +43,7 @@ struct Chaos {
     kills: u64,
     stops: u64,
     halts: u64,
+    looks: u64,
     /// Where each partition began in this part.
     begun: Vec<u64>,
     /// How long each pandad's file was then.
@@ -86,11 +87,11 @@ fn chaos(version: &str, resets: u64) {
     chaos.wait_committed(seconds(90));
     let each = chaos.group.each.clone();
     chaos.finish_part(Some(each));
-    let Chaos { kills, stops, halts, across, largest, explained, .. } = &chaos;
-    println!("{kills} kills, {stops} stops, {halts} halts, {resets} resets: {explained}");
+    let Chaos { kills, stops, halts, looks, across, largest, explained, .. } = &chaos;
+    println!("{kills} kills, {stops} stops, {halts} halts, {resets} resets, {looks} looks: {explained}");
     tested.passed(format!(
         "{records} records, {kills} kills, {stops} stops, {halts} halts, {resets} resets: {across} doubled \
-         across files, the largest settle batch at risk {largest}; {explained}"
+         across files, the largest settle batch at risk {largest} ({looks} looks beside); {explained}"
     ));
 }
 
@@ -103,6 +104,7 @@ impl Chaos {
             kills: 0,
             stops: 0,
             halts: 0,
+            looks: 0,
             begun: vec![0; PARTITIONS],
             files,
             batches: Vec::new(),
@@ -115,7 +117,11 @@ impl Chaos {
 
     /// After a while something happens to one of them.
     fn disturb(&mut self) {
-        std::thread::sleep(millis(self.dice.u64(1_000..3_000)));
+        let until = Instant::now() + millis(self.dice.u64(1_000..3_000));
+        while Instant::now() < until {
+            self.look();
+            std::thread::sleep(millis(self.dice.u64(50..250)));
+        }
         let number = self.dice.usize(..self.group.daemons.len());
         // Back at once, or when the others have long taken over.
         let pause = millis(if self.dice.bool() { 0 } else { self.dice.u64(0..10_000) });
@@ -141,6 +147,16 @@ impl Chaos {
                 self.group.daemons[number].signal(Signal::CONT);
             }
         }
+    }
+
+    /// Stands still for a moment, in whatever it is about: no more than one settle batch is at
+    /// risk.
+    fn look(&mut self) {
+        let number = self.dice.usize(..self.group.daemons.len());
+        self.group.daemons[number].signal(Signal::STOP);
+        self.group.at_risk(number);
+        self.group.daemons[number].signal(Signal::CONT);
+        self.looks += 1;
     }
 
     fn at_risk(&mut self, number: usize) {
