@@ -3,7 +3,8 @@
 //! there is.
 
 use crate::support::content::By;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, Store, kafka};
 use crate::support::wait::seconds;

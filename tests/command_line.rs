@@ -1,8 +1,8 @@
 //! What a person meets first: help, the check of a configuration, and exit
 //! statuses. None of it needs a broker.
 
-use crate::support::daemon::run;
 use crate::support::directory;
+use crate::support::run::run;
 use std::path::{Path, PathBuf};
 
 /// An .inv in a directory of its own.

@@ -1,7 +1,8 @@
 //! Files that were harmed while nobody looked: what is whole is never cut, what
 //! is torn is made good, and two daemons do not write one file.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, kafka};
 use crate::support::tested::Tested;

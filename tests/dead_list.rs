@@ -1,9 +1,11 @@
 //! `pandad dead FILE list|retry|drop`: items that could not be done are shown, put
 //! back or deleted, whether pandad runs or not.
 
-use crate::support::daemon::{Daemon, Inv, Ran, run};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::queue::{DEAD, LIST, Queue};
 use crate::support::redis::{NEWEST, Redis, newest};
+use crate::support::run::{Ran, run};
 use crate::support::wait;
 use crate::support::wait::seconds;
 use std::path::PathBuf;

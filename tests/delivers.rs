@@ -2,7 +2,8 @@
 //! broker's version and the place of the offsets; partitions that come later are
 //! found. The two hardest cases are batches of different codecs side by side.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, Store, kafka, readable};
 use crate::support::{all, check, unique, wait};

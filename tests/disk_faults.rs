@@ -1,7 +1,8 @@
 //! A disk that refuses in other ways than being full: a limit on the size of files, a log
 //! directory that is gone. Each is waited out, said once, and the file is whole.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
 use crate::support::unique;

@@ -2,8 +2,9 @@
 //! said once, and the file is whole. Where such a disk cannot be had, that is said; the same
 //! faults are simulated at every operation in `src/logfile/crash`.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
 use crate::support::disk::{Disk, Ext4};
+use crate::support::inv::Inv;
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
 use crate::support::tested::Tested;

@@ -3,8 +3,9 @@
 //! whole.
 
 use crate::support::content::By;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
 use crate::support::disk::Disk;
+use crate::support::inv::Inv;
 use crate::support::produce::{Produce, Producing};
 use crate::support::servers::kafka;
 use crate::support::tested::Tested;

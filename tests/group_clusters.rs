@@ -3,8 +3,9 @@
 //! group is killed and hangs.
 
 use crate::support::cluster::Cluster;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
 use crate::support::groups::Mate;
+use crate::support::inv::Inv;
 use crate::support::produce::{Produce, Producing};
 use crate::support::tail::Tail;
 use crate::support::tested::Tested;

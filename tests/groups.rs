@@ -2,7 +2,8 @@
 //! operator, killed and halted, alone before. What many faults together do to them is in
 //! group_chaos.rs.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::pandads::{Group, PARTITIONS, SESSION, assert_whole, new_brokers, share_of};
 use crate::support::produce::Produce;
 use crate::support::servers::{kafka, readable};

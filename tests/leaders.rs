@@ -3,7 +3,8 @@
 
 use crate::support::cluster::Cluster;
 use crate::support::content::By;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::wait::seconds;
 use crate::support::{all, unique};

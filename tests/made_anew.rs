@@ -1,7 +1,8 @@
 //! A topic that is deleted and made anew has other records at the same offsets: they
 //! are all new, and none of them may be taken for one that landed already.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::victim;
 use crate::support::unique;

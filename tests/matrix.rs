@@ -3,7 +3,8 @@
 //! time, each record once.
 
 use crate::support::content::{self, By, Contents, Kind, Produced};
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, brokers};
 use crate::support::tested::Tested;

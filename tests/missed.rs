@@ -1,8 +1,9 @@
 //! expired_to_list: keys that die while nobody listens are found, by remembered
 //! deadlines; and of several pandads one pushes.
 
-use crate::support::daemon::{Daemon, Inv, LISTENING};
+use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
+use crate::support::inv::Inv;
 use crate::support::queue::{LIST, item};
 use crate::support::redis::{NEWEST, newest, versions};
 use crate::support::wait::{millis, seconds};

@@ -2,7 +2,8 @@
 //! garbage, connections that hang or are not taken. Nothing is missing or doubled.
 
 use crate::support::content::By;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::network::{Network, Weather};
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, kafka};

@@ -2,7 +2,8 @@
 //! is waited out, logged once going down and once coming back with the time it
 //! took, and nothing is lost or doubled by it.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::victim;
 use crate::support::wait::seconds;

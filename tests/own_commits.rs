@@ -1,7 +1,8 @@
 //! pandad's own commits on real brokers of every version: with a string beside each
 //! offset, read back by itself and by others, refused where they must be.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, Store, kafka, readable};
 use crate::support::tail::places;

@@ -282,7 +282,7 @@ fn another_list_other_hashes_and_other_databases() {
         list.push("other:list", "a:9_1");
         list.push(LIST, "a:9_1");
         ar.ask::<u64>(&["HSET", "one", "7", "stays"]);
-        let inv = crate::support::daemon::Inv::queue(&list, &ar)
+        let inv = crate::support::inv::Inv::queue(&list, &ar)
             .server("redis_list", "key", "other:list")
             .server("redis_list", "database", "3")
             .server("redis_ar", "database", "5")

@@ -1,6 +1,7 @@
 //! Users who came back: their marker key is there again, so their fields are new and stay.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::proxy::Proxy;
 use crate::support::queue::{LIST, Queue, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, versions};

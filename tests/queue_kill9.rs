@@ -2,7 +2,8 @@
 //! an item's move off the list and its acknowledgement: in the end every field is
 //! gone and nothing is left on any list. Others take over what a dead one held.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::proxy::Proxy;
 use crate::support::queue::{INSTANCES, LIST, Queue, item};
 use crate::support::redis::{NEWEST, Redis, newest};

@@ -1,9 +1,10 @@
 //! A server that carries out one command of many and refuses the next: no item may be
 //! between two lists then, and no password in what is said of it.
 
-use crate::support::daemon::{Daemon, run};
+use crate::support::daemon::Daemon;
 use crate::support::queue::{DEAD, INSTANCES, LIST, Queue, item};
 use crate::support::redis::{NEWEST, Redis, newest};
+use crate::support::run::run;
 use crate::support::wait::{millis, seconds};
 use crate::support::{repository, wait};
 use redis_crate::{cmd, pipe};

@@ -3,7 +3,8 @@
 //! these, with kills between them.
 
 use crate::queue_kill9::{DISTANCE, Run};
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::proxy::Proxy;
 use crate::support::queue::{LIST, Queue};
 use crate::support::redis::{NEWEST, newest};

@@ -2,8 +2,9 @@
 //! an access list; and the configuration of the original, as it stands, against three
 //! servers with passwords and a real Kafka.
 
-use crate::support::daemon::{Daemon, Inv, LISTENING};
+use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::queue::{INSTANCES, Queue, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, shown, versions};

@@ -2,7 +2,8 @@
 //! value, also one that pandad committed itself: reading goes on exactly there.
 
 use crate::support::content::By;
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, brokers};
 use crate::support::tail::places;

@@ -1,7 +1,8 @@
 //! Stopped and started again it goes on where it was, and the group's offsets
 //! say so to anybody: they are what has landed, no more and no less.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Kafka, Store, readable};
 use crate::support::{unique, wait};

@@ -1,8 +1,10 @@
 //! Rotation, by pandad itself and by others: no line is lost, none is in two files, and
 //! `pandad reopen` returns when the file that was moved away is complete.
 
-use crate::support::daemon::{Daemon, Inv, run};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
+use crate::support::run::run;
 use crate::support::servers::{Store, kafka};
 use crate::support::wait::seconds;
 use crate::support::{check, unique, wait};

@@ -1,7 +1,8 @@
 //! The binary that people get: static, so that it needs nothing of the machine,
 //! and it does the job.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{binary, kafka};
 use crate::support::{unique, wait};

@@ -1,7 +1,8 @@
 //! Signals: TERM, INT and QUIT end it cleanly within the deadline whatever it is
 //! doing, a second one at once, and a broker that hangs cannot hold it.
 
-use crate::support::daemon::{Daemon, Inv};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::servers::{Victim, kafka, victim};
 use crate::support::wait::seconds;

@@ -132,18 +132,6 @@ impl Ledger {
         resume::claim_name(inner.area.identity(), epoch, offset)
     }
 
-    /// Whether the group is known to hold a token of the history that the partition is in.
-    ///
-    /// Where several journals share a group, nothing may be appended before: if this one
-    /// died, the others would follow the offset of another history past what it has
-    /// written, or write it once more (simulated: 6 to 7 of 100 histories go wrong). A journal
-    /// that is alone in its group needs no such wait, since only it decides by what it wrote.
-    /// So the rule is for whoever lands records as a member of a group to keep.
-    pub fn is_agreed(&self, partition: &TopicPartition) -> bool {
-        let inner = self.lock();
-        inner.state.find(partition).is_some_and(|(index, _)| inner.commits.is_named(index))
-    }
-
     /// The partition's number and the next offset to land, if it is assigned.
     pub fn landed(&self, partition: &TopicPartition) -> Option<(u32, i64)> {
         let inner = self.lock();
@@ -165,11 +153,24 @@ impl Ledger {
 
     /// Whether the group holds the landed position of every assigned partition, by a
     /// commit of the present history: whoever took one over would go on exactly there.
+    ///
+    /// Where several journals share a group, nothing may be appended before: if this one
+    /// died, the others would follow the offset of another history past what it has
+    /// written, or write it once more (simulated: 6 to 7 of 100 histories go wrong). A journal
+    /// that is alone in its group needs no such wait, since only it decides by what it wrote.
     pub fn group_holds_all(&self) -> bool {
         let inner = self.lock();
         let holds =
             |index: u32, landed: i64| !inner.commits.lacks(index, landed) && inner.commits.is_named(index);
         inner.landed.iter().all(|(index, landed)| holds(*index, *landed))
+    }
+
+    /// The part of [`Self::group_holds_all`] that is about the history, of one partition: what
+    /// the simulation has in its own books.
+    #[cfg(test)]
+    pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
+        let inner = self.lock();
+        inner.state.find(partition).is_some_and(|(index, _)| inner.commits.is_named(index))
     }
 
     /// The journal's random name.

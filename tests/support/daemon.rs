@@ -2,16 +2,13 @@
 //! its own, signals, its log, its exit status and what /proc says of it. When a
 //! test fails, all of that is printed.
 
-use super::content::By;
-use super::redis::{Redis, shown};
-use super::servers::{Kafka, Store, binary};
+use super::inv::Inv;
+use super::servers::binary;
 use super::{check, directory, tail, tail::Tail, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread::JoinHandle;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// As much of a log as a failing test shows, from its end.
@@ -26,120 +23,6 @@ const RUNNING: [(&str, &str); 3] = [
 
 /// What the listener says once it hears of every key that expires.
 pub const LISTENING: &str = "expired_to_list: listening on __keyevent@";
-
-/// The text of an .inv in the making.
-#[derive(Debug, Clone, Default)]
-pub struct Inv {
-    sections: Vec<(String, Vec<(String, String)>)>,
-}
-
-impl Inv {
-    /// A log job as tests want it: alone in its group, lines as they came.
-    pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
-        Inv::default()
-            .set("log_section", "broker_list", &kafka.address)
-            .set("log_section", "kafka['topics']", topics)
-            .set("log_section", "kafka['group']", group)
-            .set("log_section", "kafka['membership']", "alone")
-            .set("log_section", "log_handler['worker_num']", "2")
-            .set("log_section", "log_file['format']", "raw")
-    }
-
-    /// A log job that is a member of its group.
-    pub fn member(kafka: &Kafka, topics: &str, group: &str) -> Inv {
-        Inv::log(kafka, topics, group).job("kafka['membership']", "coordinated")
-    }
-
-    /// Read by this client.
-    pub fn client(self, kafka: &Kafka, by: By) -> Inv {
-        let inv = self.job("kafka['client']", by.word());
-        // The crate cannot filter aborted transactions, and wants to hear that this is known.
-        let isolation = match by {
-            By::Crate if kafka.at_least(0, 11) => "read_uncommitted",
-            _ => "read_committed",
-        };
-        inv.job("kafka['isolation']", isolation)
-    }
-
-    /// The queue's job: items of the one server, hashes on the other.
-    pub fn queue(list: &Redis, ar: &Redis) -> Inv {
-        Inv::default()
-            .set("panda_server_section", "max_process_num", "2")
-            .redis("redis_list", list)
-            .redis("redis_ar", ar)
-    }
-
-    /// The job that hears of expired keys: they expire on the one server, the list is on the other.
-    pub fn expiry(expire: &Redis, list: &Redis) -> Inv {
-        Inv::default()
-            .set("clearCache_section", "cache_clear_handler['worker_num']", "1")
-            .redis("redis_kv_expire", expire)
-            .redis("redis_list", list)
-    }
-
-    /// One of the three Redis servers.
-    pub fn redis(self, name: &str, redis: &Redis) -> Inv {
-        self.server(name, "host", "127.0.0.1").server(name, "port", &redis.port.to_string()).server(
-            name,
-            "password",
-            &redis.password,
-        )
-    }
-
-    /// The same by its unix socket.
-    pub fn by_socket(self, name: &str, redis: &Redis) -> Inv {
-        let inv = self.server(name, "socket_type", "unix").server(name, "socket", shown(&redis.socket()));
-        inv.server(name, "password", &redis.password)
-    }
-
-    /// One key of one of the three.
-    pub fn server(self, name: &str, key: &str, value: &str) -> Inv {
-        self.set("redis_env_section", &format!("{name}['{key}']"), value)
-    }
-
-    /// Both: the other's keys count where both have one.
-    pub fn and(mut self, other: Inv) -> Inv {
-        for (section, keys) in other.sections {
-            for (key, value) in keys {
-                self = self.set(&section, &key, &value);
-            }
-        }
-        self
-    }
-
-    /// A key of the log job.
-    pub fn job(self, key: &str, value: &str) -> Inv {
-        self.set("log_section", key, value)
-    }
-
-    pub fn store(self, store: Store) -> Inv {
-        self.job("kafka['offsets']", store.name())
-    }
-
-    /// Sets a key, in the place of an earlier one of that name.
-    pub fn set(mut self, section: &str, key: &str, value: &str) -> Inv {
-        let at = self.sections.iter().position(|(name, _)| name == section).unwrap_or_else(|| {
-            self.sections.push((section.to_string(), Vec::new()));
-            self.sections.len() - 1
-        });
-        let keys = &mut self.sections[at].1;
-        keys.retain(|(name, _)| name != key);
-        keys.push((key.to_string(), value.to_string()));
-        self
-    }
-
-    /// Indented as the original is printed.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        for (section, keys) in &self.sections {
-            text += &format!("    [{section}]\n");
-            for (key, value) in keys {
-                text += &format!("    {key} = '{value}'\n");
-            }
-        }
-        text
-    }
-}
 
 /// A daemon and its directory. Dropping it kills it.
 pub struct Daemon {
@@ -414,77 +297,5 @@ impl Drop for Daemon {
         if !std::thread::panicking() {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
-    }
-}
-
-/// Runs the binary to its end, for what needs no running job.
-#[track_caller]
-pub fn run(arguments: &[&str]) -> Ran {
-    run_in(Path::new("."), arguments)
-}
-
-/// The same in a directory.
-#[track_caller]
-pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(binary());
-    command
-        .args(arguments)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // Read beside it: a pipe that is full would hold it up.
-    let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
-    let ended = wait::within(wait::seconds(20), || child.try_wait().unwrap().is_some());
-    if !ended {
-        child.kill().unwrap();
-    }
-    let status = child.wait().unwrap();
-    let output = Output { status, stdout: out.join().unwrap(), stderr: err.join().unwrap() };
-    let ran = Ran::new(arguments, &output);
-    assert!(ended, "it still ran after 20 s: {ran:?}");
-    ran
-}
-
-fn reader(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    let mut from = from.unwrap();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
-}
-
-/// What came of it. Shown whole by a failing test.
-#[derive(Debug)]
-pub struct Ran {
-    pub arguments: String,
-    pub status: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl Ran {
-    fn new(arguments: &[&str], output: &Output) -> Ran {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        Ran { arguments: arguments.join(" "), status: output.status.code(), out, err }
-    }
-
-    #[track_caller]
-    pub fn expect(self, status: i32) -> Ran {
-        let Ran { arguments, out, err, .. } = &self;
-        assert_eq!(self.status, Some(status), "pandad {arguments}\n---- stdout\n{out}\n---- stderr\n{err}");
-        self
-    }
-
-    /// Both streams hold this somewhere.
-    #[track_caller]
-    pub fn says(self, text: &str) -> Ran {
-        let Ran { arguments, out, err, .. } = &self;
-        let there = out.contains(text) || err.contains(text);
-        assert!(there, "pandad {arguments} does not say {text:?}\n---- stdout\n{out}\n---- stderr\n{err}");
-        self
     }
 }

@@ -1,7 +1,8 @@
 //! A server on which keys expire and another one with the work list: what the tests
 //! of expired_to_list look at from outside.
 
-use super::daemon::{Daemon, Inv};
+use super::daemon::Daemon;
+use super::inv::Inv;
 use super::queue::LIST;
 use super::redis::Redis;
 use super::wait;

@@ -1,8 +1,10 @@
 //! Several pandads of one group, each with a file of its own, and what is at risk when one of
 //! them is killed.
 
-use super::daemon::{Daemon, Inv, run};
+use super::daemon::Daemon;
+use super::inv::Inv;
 use super::produce::{Produce, Producing};
+use super::run::run;
 use super::servers::{Kafka, Store, kafka};
 use super::tail::Tail;
 use super::together::{Batch, Together, together};

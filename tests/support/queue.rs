@@ -1,7 +1,8 @@
 //! A work list on one server and the hashes on another, filled with users, and
 //! what of them is left: what the tests of list_to_hash look at from outside.
 
-use super::daemon::{Daemon, Inv};
+use super::daemon::Daemon;
+use super::inv::Inv;
 use super::redis::Redis;
 use super::wait::{self, seconds};
 use redis_crate::{cmd, pipe};

@@ -1,6 +1,8 @@
 //! The log file as its users see it: opened, appended to, killed at every point,
 //! opened again.
 
+mod journal;
+mod members;
 mod tokens;
 
 use std::fs::{self, OpenOptions};
@@ -249,45 +251,6 @@ fn values_about_to_be_committed_are_known_again() {
     assert_eq!(again(&dir, Some(70)).1, 70);
 }
 
-#[test]
-fn the_journal_is_rewritten_again_and_again() {
-    let dir = Dir::new();
-    let mut log = small(&dir);
-    log.ledger.place(&partition(), 0).unwrap();
-    for n in 0..1000 {
-        append(&mut log, n, n + 1);
-        if n % 7 == 0 {
-            settle(&mut log);
-            log.ledger.committed(&[]);
-        }
-        if n % 100 == 99 {
-            drop(log);
-            log = small(&dir);
-            assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(n + 1));
-        }
-    }
-    assert_eq!(dir.content(), lines(1000));
-}
-
-#[test]
-fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
-    let dir = Dir::new();
-    let mut log = small(&dir);
-    for n in 0..500 {
-        log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
-    }
-    log.ledger.place(&partition(), 0).unwrap();
-    append(&mut log, 0, 1);
-    drop(log);
-    let (log, position) = again(&dir, None);
-    assert_eq!(position, 1);
-    let far = log
-        .ledger
-        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &Beside::NoRoom)
-        .unwrap();
-    assert_eq!(far.position, Some(499));
-}
-
 /// After a loss of power: the lines got to the disk and their range did not.
 #[test]
 fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
@@ -353,48 +316,6 @@ fn what_cannot_work_is_refused() {
     ));
 }
 
-#[test]
-fn an_unreadable_journal_is_set_aside_and_nothing_is_cut() {
-    for garbage in [b"not a journal".to_vec(), vec![0; 8192], Vec::new()] {
-        let dir = Dir::new();
-        let mut log = fresh(&dir);
-        append(&mut log, 0, 2);
-        drop(log);
-        let journal = dir.0.join("out.log.journal");
-        fs::write(&journal, &garbage).unwrap();
-        let (log, position) = again(&dir, None);
-        assert_eq!(position, -1);
-        drop(log);
-        assert_eq!(dir.content(), lines(2));
-        assert_eq!(fs::read(dir.0.join("out.log.journal.unreadable")).unwrap(), garbage);
-    }
-}
-
-#[test]
-fn a_torn_journal_is_read_up_to_where_it_is_whole() {
-    let dir = Dir::new();
-    let mut log = fresh(&dir);
-    append(&mut log, 0, 2);
-    settle(&mut log);
-    append(&mut log, 2, 4);
-    drop(log);
-    let journal = dir.0.join("out.log.journal");
-    let whole = fs::read(&journal).unwrap();
-    let text = dir.content();
-    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
-    for at in (64..=end).rev().step_by(3).take(60) {
-        let mut torn = whole.clone();
-        torn[at] ^= 0x55;
-        fs::write(&journal, torn).unwrap();
-        fs::write(dir.log(), &text).unwrap();
-        // The file's inode stays the same, since it is written in place.
-        let (log, position) = again(&dir, None);
-        assert!([-1, 0, 2, 4].contains(&position), "at {at}: {position}");
-        drop(log);
-        let _ = fs::remove_file(dir.0.join("out.log.journal.unreadable"));
-    }
-}
-
 /// The group had an offset before this journal was: it must be known again, though no
 /// commit of this journal has been acknowledged, and however often it starts.
 #[test]
@@ -423,67 +344,4 @@ fn placing_wins_over_what_was_written_before() {
     settle(&mut log);
     drop(log);
     assert_eq!(again(&dir, None).1, 0);
-}
-
-/// A guard is asked before the entry and before the lines; what it does not allow can be
-/// finished later, by the very same lines.
-#[test]
-fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
-    use std::sync::atomic::AtomicU32;
-    let dir = Dir::new();
-    let mut log = fresh(&dir);
-    let allowed = Arc::new(AtomicU32::new(0));
-    let asked = Arc::clone(&allowed);
-    log.writer
-        .guard(Box::new(move || asked.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()));
-    let lines = b"line 0\n";
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(lines);
-    let (index, _) = log.ledger.landed(&partition()).unwrap();
-    let change = Change { index, position: 1, last: None };
-    let piece = Piece { bytes: lines, crc: &crc };
-    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
-    assert!(!log.writer.is_pending() && log.ledger.has_settled(), "nothing is announced");
-    allowed.store(1, Relaxed);
-    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
-    assert!(log.writer.is_pending() && dir.content().is_empty(), "announced, and not written");
-    allowed.store(9, Relaxed);
-    log.writer.append(&[piece], &[change]).unwrap();
-    assert_eq!(dir.content(), "line 0\n");
-    assert!(!log.writer.is_pending());
-}
-
-/// The name is there again after a kill, and in a journal that was rewritten.
-#[test]
-fn who_a_member_was_is_known_after_a_kill() {
-    let dir = Dir::new();
-    let log = fresh(&dir);
-    assert_eq!(log.ledger.member(), None);
-    let member = Member { id: "m-1".to_owned(), silent: true };
-    log.ledger.note_member(member.clone()).unwrap();
-    drop(log);
-    for _ in 0..2 {
-        let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
-        assert_eq!(log.ledger.member(), Some(member.clone()));
-    }
-    assert!(
-        inspect::lines(&dir.log()).unwrap().iter().any(|line| line.contains("known to the group as m-1"))
-    );
-}
-
-/// What others may have from then on does not land, though it was being written.
-#[test]
-fn what_is_let_go_while_it_is_written_has_not_landed() {
-    let dir = Dir::new();
-    let mut log = fresh(&dir);
-    append(&mut log, 0, 2);
-    assert!(!log.ledger.group_holds_all() && !log.ledger.has_settled());
-    log.ledger.let_go();
-    log.ledger.land(&[Change { index: 0, position: 9, last: None }]);
-    assert_eq!(log.ledger.landed(&partition()), None);
-    assert!(log.ledger.group_holds_all(), "of what is assigned");
-    assert_eq!(settle(&mut log), []);
-    assert!(log.ledger.has_settled());
-    let position = log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position;
-    assert_eq!(position, Some(2), "the lines are in the file all the same");
 }

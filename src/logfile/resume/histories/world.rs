@@ -1,10 +1,13 @@
 //! The simulated world: the hosts, the group they share, the network between, and people.
 
+mod begin;
+mod people;
+
 use super::super::{Known, Start, claim_name};
-use super::event::{Event, Fate, Metadata, Target};
-use super::host::{Commits, Host, Offset, PARTITIONS, Request, Run, Stretch};
+use super::event::{Event, Fate};
+use super::host::{Commits, Host, PARTITIONS, Request, Stretch};
 use super::mirror::Mirror;
-use super::oracle::{Oracle, Started};
+use super::oracle::Oracle;
 use crate::record::Token;
 
 /// The rule that is simulated: [`super::super::decide`], or one that is meant to fail.
@@ -144,160 +147,6 @@ impl World {
 
     // ---- The programs
 
-    fn start(&mut self, host: usize, dice: u32, dies: Option<u8>) {
-        if self.hosts[host].run.is_some() {
-            return;
-        }
-        if self.setting.hosts > 1 && !self.setting.coordinated() {
-            // Without a coordinator, one after the other.
-            self.quiet();
-        }
-        self.hosts[host].run = Some(Run::new(self.commits));
-        self.hosts[host].begun = true;
-        self.mirror.iter_mut().for_each(Mirror::start);
-        if self.setting.hosts > 1 {
-            self.rebalance(dice);
-        } else {
-            self.generation += 1;
-            let mut steps = dies.filter(|_| self.mirror.is_none()).unwrap_or(u8::MAX);
-            for partition in 0..self.setting.partitions {
-                self.resume(host, partition, dice.is_multiple_of(16), &mut steps);
-            }
-        }
-        if dies.is_some() {
-            self.crash(host, u8::MAX, Fate::Lost);
-        }
-    }
-
-    /// Everybody settles and gives back what it has, then all is dealt out anew.
-    fn rebalance(&mut self, mut dice: u32) {
-        let up: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].run.is_some()).collect();
-        for host in &up {
-            self.settle(*host);
-            self.answer(*host, if dice & 1 == 0 { Fate::Done } else { Fate::Lost });
-            dice >>= 1;
-            let run = self.hosts[*host].run.as_mut().unwrap();
-            *run = Run::new(run.commits);
-        }
-        self.generation += 1;
-        for partition in (0..self.setting.partitions).filter(|_| !up.is_empty()) {
-            self.resume(up[dice as usize % up.len()], partition, false, &mut u8::MAX.clone());
-            dice >>= 2;
-        }
-    }
-
-    /// Commits an offset that does not say whose it is once more, with a claim; one that
-    /// is delayed is made anew, unless the program has died.
-    fn claim(&mut self, host: usize, partition: usize, delayed: bool, died: bool) {
-        let Some(Entry { offset, metadata, by }) = self.group[partition].clone() else { return };
-        let run = self.hosts[host].run.as_ref().unwrap();
-        if run.commits == Commits::Values || (self.setting.naming)(offset, &metadata).is_some() {
-            return;
-        }
-        let epoch = self.hosts[host].disk.parts[partition].as_ref().map(|part| part.epoch);
-        let (identity, claiming) = (self.hosts[host].identity, self.setting.claiming);
-        if delayed {
-            let (number, generation) = (self.number(), self.generation);
-            let metadata = claiming(identity, epoch, offset, number).to_string();
-            let offsets = vec![Offset { partition, value: offset, metadata, claims: Some(by) }];
-            self.network.push(Request { host, number, generation, offsets });
-            if died {
-                return;
-            }
-        }
-        let metadata = claiming(identity, epoch, offset, self.number()).to_string();
-        self.hosts[host].answered = self.numbers;
-        self.tell(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
-        self.group[partition] = Some(Entry { offset, metadata, by });
-    }
-
-    /// As the ledger does it. The claim and each of the two writes to the journal are steps,
-    /// after the last of which the program will die.
-    fn resume(&mut self, host: usize, partition: usize, delayed: bool, steps: &mut u8) {
-        if *steps == 0 {
-            return;
-        }
-        *steps -= 1;
-        self.claim(host, partition, delayed, *steps == 0);
-        if *steps == 0 {
-            return;
-        }
-        *steps -= 1;
-        let entry = self.group[partition].clone();
-        let known = self.hosts[host].disk.parts[partition].clone();
-        let facts = known.as_ref().map(|part| Known {
-            position: part.position,
-            epoch: part.epoch,
-            committed: &part.committed,
-            left: &part.left,
-        });
-        let held = entry.as_ref().map(|entry| (entry.offset, entry.metadata.as_str()));
-        let (offset, metadata) = (held.map(|(offset, _)| offset), held.map_or("", |(_, metadata)| metadata));
-        let start = (self.setting.rule)(self.hosts[host].identity, facts, offset, metadata);
-        let fresh = u64::from(self.number());
-        match start {
-            Start::Journal | Start::JournalWentBack => {}
-            Start::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
-            Start::Moved(position, epoch) => {
-                self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
-            }
-            // The log's first record.
-            Start::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
-            Start::Nowhere => self.hosts[host].place(partition, 0, fresh),
-        }
-        let part = self.hosts[host].disk.parts[partition].clone().unwrap();
-        self.tell(|| {
-            let journal = known.as_ref().map_or("nothing".to_owned(), |known| {
-                format!("{} in history {} (values {:?})", known.position, known.epoch, known.committed)
-            });
-            let (host, entry) = (name(host), shown(entry.as_ref()));
-            let at = format!("at {} in history {}", part.position, part.epoch);
-            format!("    {host}/p{partition}: group {entry}, journal {journal}: {start:?}, so {at}")
-        });
-
-        let files: Vec<Vec<&Stretch>> = self.hosts.iter().map(|host| host.stretches(partition)).collect();
-        let at = &self.hosts[host];
-        let started = Started {
-            host,
-            partition,
-            entry: entry.as_ref(),
-            position: part.position,
-            epoch: part.epoch,
-            known: known.is_some(),
-            seen: &at.values[partition],
-            answered: at.answered,
-            restored: at.restored,
-        };
-        let heard = self.oracle.started(&files, &started);
-        if let (true, Some(Entry { by: By::Operator { honoured, .. }, .. })) =
-            (heard, &mut self.group[partition])
-        {
-            *honoured = true;
-        }
-        if let Some(Entry { by: By::Host { host: by, number }, .. }) = entry
-            && by == host
-        {
-            self.hosts[host].answered = self.hosts[host].answered.max(number);
-        }
-        if *steps > 0 {
-            *steps -= 1;
-            if let Some(mirror) = &mut self.mirror {
-                let room = self.hosts[host].run.as_ref().unwrap().commits != Commits::Values;
-                mirror.resume(partition, held, room, part.position);
-            }
-            self.hosts[host].begin(partition, held, start == Start::JournalWentBack);
-            self.compare(host, partition);
-        }
-    }
-
-    /// Whether the group holds a token of the present history: the books and the ledger.
-    fn compare(&mut self, host: usize, partition: usize) {
-        let run = self.hosts[host].run.as_ref().filter(|run| run.commits != Commits::Values);
-        if let (Some(mirror), Some(run)) = (&mut self.mirror, run) {
-            mirror.agreed(partition, run.named[partition]);
-        }
-    }
-
     fn land(&mut self, host: usize, counts: [u8; PARTITIONS]) {
         let mut range = Vec::new();
         for (partition, count) in counts.into_iter().enumerate() {
@@ -412,98 +261,6 @@ impl World {
             self.quiet();
         }
         (0..PARTITIONS).for_each(|partition| self.expire(partition));
-    }
-
-    // ---- People
-
-    /// Everybody out, as the coordinator demands it before a reset.
-    fn quiet(&mut self) {
-        (0..self.hosts.len()).for_each(|host| self.crash(host, u8::MAX, Fate::Lost));
-    }
-
-    fn reset(&mut self, partition: usize, target: Target, metadata: Metadata) {
-        let host = |number: usize| &self.hosts[number % self.hosts.len()];
-        let offset = match target {
-            Target::At(offset) => offset,
-            Target::Position(number) => {
-                host(number).disk.parts[partition].as_ref().map_or(0, |part| part.position)
-            }
-            Target::Held(by) => self.group[partition].as_ref().map_or(0, |old| (old.offset + by).max(0)),
-            Target::Seen(number, which) => {
-                let values = &host(number).values[partition];
-                values.get(which % values.len().max(1)).copied().unwrap_or(0)
-            }
-        };
-        let copied = match metadata {
-            Metadata::None => String::new(),
-            Metadata::Text => "set by hand".to_owned(),
-            Metadata::Copied(from) => {
-                let from = &self.group[from % self.setting.partitions];
-                from.as_ref().map_or(String::new(), |from| from.metadata.clone())
-            }
-        };
-        // Where a copied token happens to name this offset, it is a commit like any other.
-        let names = Token::parse(&copied).is_some_and(|token| token.offset == offset);
-        let metadata = if names { String::new() } else { copied };
-        if self.setting.coordinated() {
-            self.quiet();
-        }
-        self.oracle.tally.resets += 1;
-        let by = By::Operator { number: self.number(), honoured: false };
-        self.set(partition, Some(Entry { offset, metadata, by }));
-    }
-
-    fn copy(&mut self, host: usize) {
-        if self.hosts[host].run.is_none() && self.hosts[host].begun {
-            let snapshot = self.oracle.snapshot();
-            self.hosts[host].copy(snapshot);
-            self.mirror.iter_mut().for_each(Mirror::copy);
-        }
-    }
-
-    fn restore(&mut self, host: usize, which: u8) {
-        self.crash(host, u8::MAX, Fate::Lost);
-        let number = self.number();
-        let at = &mut self.hosts[host];
-        let which = usize::from(which) % at.copies.len().max(1);
-        let Some((copy, snapshot)) = at.copies.get(which).cloned() else { return };
-        at.restored = number;
-        self.mirror.iter_mut().for_each(|mirror| mirror.restore(which));
-        let was = std::mem::replace(&mut at.disk, copy);
-        let back: Vec<u32> = at.disk.file.iter().map(|stretch| stretch.id).collect();
-        let gone = was.file.into_iter().filter(|stretch| !back.contains(&stretch.id)).collect();
-        let epochs = at.disk.parts.each_ref().map(|part| part.as_ref().map(|part| part.epoch));
-        self.oracle.restored(host, gone, &snapshot, epochs);
-        // Of a host alone, what it heard after the copy was made it has not heard.
-        for entry in self.group.iter_mut().flatten().filter(|_| self.hosts.len() == 1) {
-            if let By::Operator { number, honoured } = &mut entry.by {
-                *honoured = snapshot.heard(*number);
-            }
-        }
-    }
-
-    /// A topic is deleted and created again, which the running program notices: it places
-    /// the partition anew. With one host only: others would see it by the records'
-    /// fingerprints, which are not simulated.
-    fn made_anew(&mut self, partition: usize) {
-        if self.hosts.len() > 1 || !self.hosts[0].may_land(partition) {
-            return;
-        }
-        let faults = self.faults();
-        self.oracle.violations.extend(faults);
-        let epoch = u64::from(self.number());
-        let host = &mut self.hosts[0];
-        host.place(partition, 0, epoch);
-        host.run.as_mut().unwrap().landed[partition] = Some(0);
-        // What was read of the old one, and copies from before, are of no more interest.
-        host.disk.file.retain(|stretch| stretch.partition != partition);
-        host.recent.iter_mut().for_each(|range| range.retain(|stretch| stretch.partition != partition));
-        host.copies.clear();
-        self.mirror.iter_mut().for_each(|mirror| {
-            mirror.place(partition);
-            mirror.forget_copies();
-        });
-        self.oracle.made_anew(partition, epoch);
     }
 
     /// What is wrong with the files.

@@ -1,0 +1,84 @@
+//! The journal's file: rewritten, outgrown, unreadable, torn.
+
+use super::*;
+
+#[test]
+fn the_journal_is_rewritten_again_and_again() {
+    let dir = Dir::new();
+    let mut log = small(&dir);
+    log.ledger.place(&partition(), 0).unwrap();
+    for n in 0..1000 {
+        append(&mut log, n, n + 1);
+        if n % 7 == 0 {
+            settle(&mut log);
+            log.ledger.committed(&[]);
+        }
+        if n % 100 == 99 {
+            drop(log);
+            log = small(&dir);
+            assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(n + 1));
+        }
+    }
+    assert_eq!(dir.content(), lines(1000));
+}
+
+#[test]
+fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
+    let dir = Dir::new();
+    let mut log = small(&dir);
+    for n in 0..500 {
+        log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
+    }
+    log.ledger.place(&partition(), 0).unwrap();
+    append(&mut log, 0, 1);
+    drop(log);
+    let (log, position) = again(&dir, None);
+    assert_eq!(position, 1);
+    let far = log
+        .ledger
+        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &Beside::NoRoom)
+        .unwrap();
+    assert_eq!(far.position, Some(499));
+}
+
+#[test]
+fn an_unreadable_journal_is_set_aside_and_nothing_is_cut() {
+    for garbage in [b"not a journal".to_vec(), vec![0; 8192], Vec::new()] {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 2);
+        drop(log);
+        let journal = dir.0.join("out.log.journal");
+        fs::write(&journal, &garbage).unwrap();
+        let (log, position) = again(&dir, None);
+        assert_eq!(position, -1);
+        drop(log);
+        assert_eq!(dir.content(), lines(2));
+        assert_eq!(fs::read(dir.0.join("out.log.journal.unreadable")).unwrap(), garbage);
+    }
+}
+
+#[test]
+fn a_torn_journal_is_read_up_to_where_it_is_whole() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    settle(&mut log);
+    append(&mut log, 2, 4);
+    drop(log);
+    let journal = dir.0.join("out.log.journal");
+    let whole = fs::read(&journal).unwrap();
+    let text = dir.content();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for at in (64..=end).rev().step_by(3).take(60) {
+        let mut torn = whole.clone();
+        torn[at] ^= 0x55;
+        fs::write(&journal, torn).unwrap();
+        fs::write(dir.log(), &text).unwrap();
+        // The file's inode stays the same, since it is written in place.
+        let (log, position) = again(&dir, None);
+        assert!([-1, 0, 2, 4].contains(&position), "at {at}: {position}");
+        drop(log);
+        let _ = fs::remove_file(dir.0.join("out.log.journal.unreadable"));
+    }
+}

@@ -1,0 +1,66 @@
+//! What a member of a group may land, and what it is called after a kill.
+
+use super::*;
+
+/// A guard is asked before the entry and before the lines; what it does not allow can be
+/// finished later, by the very same lines.
+#[test]
+fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
+    use std::sync::atomic::AtomicU32;
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    let allowed = Arc::new(AtomicU32::new(0));
+    let asked = Arc::clone(&allowed);
+    log.writer
+        .guard(Box::new(move || asked.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()));
+    let lines = b"line 0\n";
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(lines);
+    let (index, _) = log.ledger.landed(&partition()).unwrap();
+    let change = Change { index, position: 1, last: None };
+    let piece = Piece { bytes: lines, crc: &crc };
+    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
+    assert!(!log.writer.is_pending() && log.ledger.has_settled(), "nothing is announced");
+    allowed.store(1, Relaxed);
+    assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
+    assert!(log.writer.is_pending() && dir.content().is_empty(), "announced, and not written");
+    allowed.store(9, Relaxed);
+    log.writer.append(&[piece], &[change]).unwrap();
+    assert_eq!(dir.content(), "line 0\n");
+    assert!(!log.writer.is_pending());
+}
+
+/// The name is there again after a kill, and in a journal that was rewritten.
+#[test]
+fn who_a_member_was_is_known_after_a_kill() {
+    let dir = Dir::new();
+    let log = fresh(&dir);
+    assert_eq!(log.ledger.member(), None);
+    let member = Member { id: "m-1".to_owned(), silent: true };
+    log.ledger.note_member(member.clone()).unwrap();
+    drop(log);
+    for _ in 0..2 {
+        let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+        assert_eq!(log.ledger.member(), Some(member.clone()));
+    }
+    assert!(
+        inspect::lines(&dir.log()).unwrap().iter().any(|line| line.contains("known to the group as m-1"))
+    );
+}
+
+/// What others may have from then on does not land, though it was being written.
+#[test]
+fn what_is_let_go_while_it_is_written_has_not_landed() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    assert!(!log.ledger.group_holds_all() && !log.ledger.has_settled());
+    log.ledger.let_go();
+    log.ledger.land(&[Change { index: 0, position: 9, last: None }]);
+    assert_eq!(log.ledger.landed(&partition()), None);
+    assert!(log.ledger.group_holds_all(), "of what is assigned");
+    assert_eq!(settle(&mut log), []);
+    assert!(log.ledger.has_settled());
+    let position = log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position;
+    assert_eq!(position, Some(2), "the lines are in the file all the same");
+}
