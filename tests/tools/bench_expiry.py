@@ -7,85 +7,17 @@ usage: bench_expiry.py PANDAD REDIS_SERVER [IDLE_SECONDS [OTHERS...]]
 
 import os
 import random
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from bench_redis import Client, cpu, end, memory, pack, start_pandad, start_redis, stop_pandad
+
 PROBES = 1000
 # Seconds: when the first probe is due, over how long they are, and for how long after.
 FIRST, OVER, AFTER = 1.5, 10.0, 5.0
-
-
-def pack(*words):
-    """One command on the wire."""
-    words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-class Client:
-    """Just enough of a client: the answers here are short."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
-
-    def ask(self, *words):
-        return self.ask_all([pack(*words)])[0]
-
-    def ask_all(self, packed):
-        self.socket.sendall(b"".join(packed))
-        return [self.answer() for _ in packed]
-
-    def answer(self):
-        line = self.file.readline()
-        kind, rest = line[:1], line[1:-2]
-        if kind == b"-":
-            raise RuntimeError(rest.decode())
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return [self.answer() for _ in range(int(rest))]
-        return rest
-
-    def info(self, section):
-        lines = self.ask("INFO", section).decode().splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def cpu(self):
-        figures = self.info("cpu")
-        return float(figures["used_cpu_user"]) + float(figures["used_cpu_sys"])
-
-    def calls(self, command):
-        figure = self.info("commandstats").get(f"cmdstat_{command}", "calls=0,")
-        return int(figure.split(",")[0].split("=")[1])
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def cpu(pid):
-    """Seconds on a processor so far, all threads."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
-
-
-def memory(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        line = next(line for line in file if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
 
 
 def fill(client, others):
@@ -132,15 +64,6 @@ def show(name, late, server, ours=None):
     print(shown + (f", pandad {ours:.2f} CPU s" if ours is not None else ""), flush=True)
 
 
-def wait_for(port):
-    for _ in range(100):
-        try:
-            return Client(port)
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
-
-
 def learned(client, others, daemon):
     """Waits until every deadline was asked for; gives the seconds that took."""
     began = time.monotonic()
@@ -154,12 +77,7 @@ def learned(client, others, daemon):
 
 
 def measure(pandad, server, others, directory, processes):
-    port = free_port()
-    processes.append(subprocess.Popen(
-        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory,
-         "--notify-keyspace-events", "Exg"],
-        stdout=subprocess.DEVNULL, process_group=0))
-    client = wait_for(port)
+    port, client = start_redis(server, directory, processes, "--notify-keyspace-events", "Exg")
     fill(client, others)
     print(f"{others} other keys with a time to live", flush=True)
     before = client.cpu()
@@ -171,8 +89,7 @@ def measure(pandad, server, others, directory, processes):
         for name in ("redis_kv_expire", "redis_list"):
             file.write(f"{name}['host']='127.0.0.1'\n{name}['port']={port}\n")
     before = client.cpu()
-    daemon = subprocess.Popen([pandad, path], stderr=subprocess.DEVNULL, process_group=0)
-    processes.append(daemon)
+    daemon = start_pandad(pandad, path, processes)
     took = learned(client, others, daemon)
     learning, learning_ours = client.cpu() - before, cpu(daemon.pid)
     before, before_ours = client.cpu(), cpu(daemon.pid)
@@ -180,17 +97,14 @@ def measure(pandad, server, others, directory, processes):
     show("with pandad", late, client.cpu() - before, cpu(daemon.pid) - before_ours)
     print(f"{'':>12}  learning all deadlines: {took:.1f} s, Redis {learning:.2f} CPU s, pandad "
           f"{learning_ours:.2f} CPU s; pandad's memory {memory(daemon.pid):.1f} MiB", flush=True)
-    daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(30) == 0
-    processes.pop()
+    stop_pandad(processes)
     return client, path
 
 
 def idle(pandad, server, seconds, directory, processes):
     client, path = measure(pandad, server, 0, directory, processes)
     client.ask("FLUSHALL")
-    daemon = subprocess.Popen([pandad, path], stderr=subprocess.DEVNULL, process_group=0)
-    processes.append(daemon)
+    daemon = start_pandad(pandad, path, processes)
     time.sleep(3)
     before, before_server = cpu(daemon.pid), client.cpu()
     time.sleep(seconds)
@@ -211,9 +125,7 @@ def main():
                 measure(pandad, server, others, directory, processes)
                 processes.pop().kill()
         finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+            end(processes)
 
 
 main()

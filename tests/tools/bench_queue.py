@@ -6,67 +6,17 @@ usage: bench_queue.py PANDAD REDIS_SERVER REDIS_CLI [ITEMS [ROUNDS [IDLE_SECONDS
 """
 
 import os
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+from bench_redis import cpu, end, pack, start_pandad, start_redis, stop_pandad
+
 LIST = "panda_user_expire"
 HASHES = [f"hash.{number}" for number in range(17)]
 BATCH = 1000
-
-
-def pack(*words):
-    """One command on the wire."""
-    words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-class Client:
-    """Just enough of a client: the answers here are short."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
-
-    def ask(self, *words):
-        return self.ask_all([pack(*words)])[0]
-
-    def ask_all(self, packed):
-        self.socket.sendall(b"".join(packed))
-        return [self.answer() for _ in packed]
-
-    def answer(self):
-        line = self.file.readline()
-        kind, rest = line[:1], line[1:-2]
-        if kind == b"-":
-            raise RuntimeError(rest.decode())
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return [self.answer() for _ in range(int(rest))]
-        return rest
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def cpu(pid):
-    """Seconds on a processor so far, all threads."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
 
 
 def fill(client, items, key):
@@ -124,14 +74,10 @@ def lone_items(client, count):
 def main():
     pandad, server, cli = sys.argv[1:4]
     items, rounds, idle = [int(word) for word in (sys.argv[4:] + ["200000", "5", "60"][len(sys.argv) - 4 :])]
-    port = free_port()
     processes = []
     with tempfile.TemporaryDirectory() as directory:
         try:
-            processes.append(subprocess.Popen(
-                [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
-                stdout=subprocess.DEVNULL, process_group=0))
-            client = wait_for(port)
+            port, client = start_redis(server, directory, processes)
             path = os.path.join(directory, "bench.inv")
             with open(path, "w", encoding="ascii") as file:
                 file.write("[panda_server_section]\n[redis_env_section]\n")
@@ -141,18 +87,14 @@ def main():
             pipe, ours, ours_cpu = [], [], []
             for _ in range(rounds):
                 pipe.append(by_pipe(cli, port, client, items, directory))
-                daemon = subprocess.Popen([pandad, path], stderr=subprocess.DEVNULL, process_group=0)
-                processes.append(daemon)
+                daemon = start_pandad(pandad, path, processes)
                 time.sleep(0.5)
                 took, seconds = by_pandad(daemon.pid, client, items)
                 ours.append(took)
                 ours_cpu.append(seconds)
-                daemon.send_signal(signal.SIGTERM)
-                assert daemon.wait(30) == 0
-                processes.pop()
+                stop_pandad(processes)
             report_speed(items, pipe, ours, ours_cpu)
-            daemon = subprocess.Popen([pandad, path], stderr=subprocess.DEVNULL, process_group=0)
-            processes.append(daemon)
+            daemon = start_pandad(pandad, path, processes)
             time.sleep(0.5)
             times = sorted(lone_items(client, 200))
             print(f"lone item: median {statistics.median(times):.2f} ms, "
@@ -161,18 +103,7 @@ def main():
             time.sleep(idle)
             print(f"idle for {idle} s: {(cpu(daemon.pid) - before) / idle * 100:.3f} % of one processor")
         finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-
-
-def wait_for(port):
-    for _ in range(100):
-        try:
-            return Client(port)
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
+            end(processes)
 
 
 def report_speed(items, pipe, ours, ours_cpu):
