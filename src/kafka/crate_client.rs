@@ -10,9 +10,11 @@ use kafka_crate::client::KafkaClient;
 use kafka_crate::error::{Error, KafkaCode};
 
 use super::Cluster;
+use super::crate_look::{Gap, Look};
 use super::native::connection::{Address, Connection};
 use super::native::versions::Versions;
 use crate::error::Fault;
+use crate::record::TopicPartition;
 use crate::threads;
 
 /// What an error of the crate calls for.
@@ -60,6 +62,7 @@ impl Trouble {
 pub(super) struct Client {
     kafka: KafkaClient,
     beat: Box<dyn Fn() + Send>,
+    look: Look,
 }
 
 impl Client {
@@ -86,6 +89,20 @@ impl Client {
     /// How many partitions of a topic the metadata names; 0 when it does not know it.
     pub(super) fn partitions(&self, topic: &str) -> usize {
         self.kafka.topics().partitions(topic).map_or(0, |found| found.len())
+    }
+
+    /// A second look at an offset at which the crate cannot read what came: see [`Look::at`].
+    ///
+    /// # Errors
+    /// Why nothing could be found out.
+    pub(super) fn look(&mut self, partition: &TopicPartition, offset: i64) -> Result<Option<Gap>, String> {
+        let topics = self.kafka.topics();
+        let found =
+            topics.partitions(&partition.topic).and_then(|found| found.partition(partition.partition));
+        let leader = found.and_then(|found| Address::parse(found.leader()?.host()));
+        let seen = self.look.at(&leader.ok_or("nobody leads it")?, partition, offset);
+        (self.beat)();
+        seen
     }
 }
 
@@ -144,7 +161,7 @@ impl Connector {
         let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
         kafka.set_client_id(self.cluster.client_id.clone());
         kafka.set_connection_idle_timeout(IDLE);
-        Client { kafka, beat }
+        Client { kafka, beat, look: Look::new(&self.cluster) }
     }
 
     fn check(&self, broker: &str, versions: &Versions) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ use kafka_crate::client::{FetchOffset, FetchPartition};
 use kafka_crate::error::KafkaCode;
 
 use super::crate_client::{Client, Trouble};
+use super::crate_look::Gap;
 use super::crate_reply::{Reply, Seen};
 use super::same_log::{self, Check, Log};
 use crate::record::TopicPartition;
@@ -31,6 +32,8 @@ const SMALLEST: i32 = 26;
 pub(super) enum Read {
     /// Records, and what the reply says of itself.
     Records(Reply, Seen),
+    /// What came cannot be read, and no record is there.
+    Gap(Gap),
     /// Nothing, and nothing is there yet.
     Nothing,
     /// Nothing, although the partition goes on behind the offset: ask for more bytes.
@@ -51,8 +54,32 @@ pub(super) fn prepare(client: &mut Client) -> Result<(), Trouble> {
     })
 }
 
-/// Asks for one partition's records from an offset, and applies the gap rule.
+/// Asks for one partition's records from an offset, and applies the gap rule. Where what
+/// comes cannot be read, it is looked at a second time before that is believed.
 pub(super) fn read(
+    client: &mut Client,
+    partition: &TopicPartition,
+    from: i64,
+    max_bytes: i32,
+) -> Result<Read, Trouble> {
+    let why = match read_once(client, partition, from, max_bytes) {
+        Err(Trouble::Records(why)) => why,
+        done => return done,
+    };
+    match client.look(partition, from) {
+        Ok(Some(gap)) => {
+            log::debug!("{partition}: offsets {from} to {} hold no record ({why})", gap.next - 1);
+            Ok(Read::Gap(gap))
+        }
+        Ok(None) => Err(Trouble::Records(why)),
+        Err(blind) => {
+            log::debug!("{partition}: no second look at offset {from}: {blind}");
+            Err(Trouble::Records(why))
+        }
+    }
+}
+
+fn read_once(
     client: &mut Client,
     partition: &TopicPartition,
     from: i64,
@@ -203,10 +230,13 @@ pub(super) fn beyond(
     tries: i64,
 ) -> Result<Result<i64, i64>, Trouble> {
     let last = end.min(at.saturating_add(tries));
-    for offset in at..last {
-        if let Read::Records(_, seen) = read(client, partition, offset, FULL_BYTES)? {
-            return Ok(Ok(seen.first.unwrap_or(offset)));
+    let mut offset = at;
+    while offset < last {
+        match read(client, partition, offset, FULL_BYTES)? {
+            Read::Records(_, seen) => return Ok(Ok(seen.first.unwrap_or(offset))),
+            Read::Gap(gap) => offset = gap.next,
+            _ => offset += 1,
         }
     }
-    Ok(Err(last))
+    Ok(Err(offset.max(last)))
 }

@@ -31,6 +31,11 @@ impl Reply {
         Self { responses, from }
     }
 
+    /// No records up to this offset.
+    pub(super) fn empty(from: i64) -> Self {
+        Self::new(Vec::new(), from)
+    }
+
     /// `None`: the crate asked nobody, because no leader is known.
     ///
     /// The crate does not compare correlation ids, so a reply may be the answer to an

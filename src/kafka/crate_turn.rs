@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use kafka_crate::error::KafkaCode;
 
 use super::crate_client::{Client, Trouble};
+use super::crate_look::Gap;
 use super::crate_read::{self, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
+use super::crate_reply::Reply;
 use super::same_log::Check;
 use super::{Begin, Event, Fetched, Payload};
 use crate::backoff::Backoff;
@@ -127,6 +129,11 @@ pub(super) fn turn(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Tro
                     bytes: seen.bytes,
                     ..fetched
                 })));
+            }
+            Read::Gap(Gap { next, end }) => {
+                let lag = u64::try_from(end - next).unwrap_or(0);
+                let none = Payload::Crate(Reply::empty(next));
+                return Ok(Turn::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
             }
             Read::Nothing => return Ok(Turn::Quiet),
             Read::Short(end) if wanted.barren.is_some_and(|barren| barren >= end) => {

@@ -10,6 +10,7 @@ mod auto;
 mod crate_client;
 mod crate_fetch;
 mod crate_group;
+mod crate_look;
 mod crate_read;
 mod crate_reply;
 mod crate_thread;
