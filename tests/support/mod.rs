@@ -14,6 +14,7 @@ pub mod produce;
 pub mod proxy;
 pub mod queue;
 pub mod redis;
+pub mod segment;
 pub mod servers;
 pub mod tail;
 pub mod tested;
