@@ -1,5 +1,5 @@
 //! One partition that cannot be read holds up no other: corrupt on the broker's disk,
-//! without a leader, not allowed, or behind a transaction that hangs. It is said once,
+//! compressed by a codec that is not known, without a leader, not allowed, or behind a transaction that hangs. It is said once,
 //! and once when it is mended, and then nothing of it is missing.
 
 use crate::support::cluster::Cluster;
@@ -7,13 +7,12 @@ use crate::support::content::By;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
-use crate::support::servers::kafka;
+use crate::support::segment::{Entry, Segment};
+use crate::support::servers::{Kafka, Store, kafka};
+use crate::support::tail::Tail;
 use crate::support::wait::seconds;
-use crate::support::{all, unique, wait};
+use crate::support::{all, check, unique, wait};
 use serde_json::json;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 /// What is said of one partition: lines that warn, and lines that it is back.
 fn told(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
@@ -33,9 +32,10 @@ fn assert_told_once(daemon: &Daemon, partition: &str) {
     println!("{}\n{}", both.0[0], both.1[0]);
 }
 
-/// The file of a partition's records.
-fn segment(data: &Path, topic: &str, partition: usize) -> PathBuf {
-    data.join(format!("{topic}-{partition}/00000000000000000000.log"))
+/// A thousand records for each of three partitions, compressed.
+fn produce(kafka: &Kafka, topic: &str, first: u64) {
+    let produce = Produce::seq(kafka, topic, 3000).with("--partitions", 3).with("--batch", 50);
+    produce.with("--first", first).with("--codec", "gzip").with("--linger", 5).run();
 }
 
 #[test]
@@ -68,24 +68,19 @@ fn corrupt(version: &str, by: By) {
     }
     let (topic, group) = (unique("corrupt"), unique("corrupt"));
     kafka.create(&topic, 3);
-    let produce = |first: u64| {
-        let produce = Produce::seq(&kafka, &topic, 3000).with("--partitions", 3).with("--batch", 50);
-        produce.with("--first", first).with("--codec", "gzip").with("--linger", 5).run();
-    };
-    produce(0);
+    produce(&kafka, &topic, 0);
     cluster.stop(1);
-    let file = segment(&cluster.data(1), &topic, 1);
-    let whole = fs::read(&file).unwrap();
+    let segment = Segment::open(&cluster.data(1), &topic, 1);
     // In the middle of some batch's records, well behind the first.
-    let at = whole.len() / 2;
-    let bytes: Vec<u8> = whole[at..at + 8].iter().map(|byte| byte ^ 0xff).collect();
-    OpenOptions::new().write(true).open(&file).unwrap().write_all_at(&bytes, at as u64).unwrap();
+    let at = segment.whole.len() / 2;
+    let whole = &segment.whole[at..at + 8];
+    segment.write(&whole.iter().map(|byte| byte ^ 0xff).collect::<Vec<u8>>(), at);
     cluster.start(1);
     let inv = Inv::log(&kafka, &topic, &group).client(&kafka, by);
     let mut daemon = Daemon::new(&inv);
     daemon.start();
     daemon.wait_log(&format!("{topic}/1: "), seconds(60));
-    produce(1000);
+    produce(&kafka, &topic, 1000);
     // All of the others, and what stands before the damage; the crate gives nothing of a
     // reply in which one record is corrupt.
     let before = if by == By::Native { 100 } else { 0 };
@@ -94,7 +89,7 @@ fn corrupt(version: &str, by: By) {
     let down = told(&daemon, &format!("{topic}/1")).0;
     assert!(down.iter().any(|line| line.contains("CRC") || line.contains("checksum")), "{down:#?}");
     cluster.stop(1);
-    OpenOptions::new().write(true).open(&file).unwrap().write_all_at(&whole[at..at + 8], at as u64).unwrap();
+    segment.write(whole, at);
     cluster.start(1);
     daemon.wait_landed(&[2000; 3], seconds(120));
     assert_told_once(&daemon, &format!("{topic}/1"));
@@ -105,12 +100,105 @@ fn corrupt(version: &str, by: By) {
 /// At least so many of each partition have landed.
 #[track_caller]
 fn wait_for(daemon: &mut Daemon, least: &[u64]) {
-    let mut tail = crate::support::tail::Tail::new(&daemon.file, least.len());
+    let mut tail = Tail::new(&daemon.file, least.len());
     wait::until("the others flow", seconds(60), || {
         assert!(daemon.running(), "the daemon ended");
         tail.read();
         tail.next.iter().zip(least).all(|(next, least)| next >= least)
     });
+}
+
+#[test]
+fn a_codec_that_is_not_known_holds_up_no_other() {
+    for version in if all() { &["0.10.2.2", "1.1.1", "3.9.1", "4.1.0"][..] } else { &["3.9.1"] } {
+        unknown_codec(version);
+    }
+}
+
+/// Brokers refuse such a batch when it is produced, so it is made of another on their disk,
+/// in two partitions: one is mended, of the other the batch is deleted.
+fn unknown_codec(version: &str) {
+    let cluster = Cluster::up(version, 1);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("batches of a codec that is not known; one mended, one deleted");
+    let (topic, group) = (unique("codec"), unique("codec"));
+    kafka.create(&topic, 3);
+    produce(&kafka, &topic, 0);
+    cluster.stop(1);
+    let segments = [1, 2].map(|partition| Segment::open(&cluster.data(1), &topic, partition));
+    let [one, other] = [&segments[0], &segments[1]].map(Segment::middle);
+    segments[0].recode(&one, 5);
+    segments[1].recode(&other, 7);
+    cluster.start(1);
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    produce(&kafka, &topic, 1000);
+    wait_for(&mut daemon, &[2000, one.first, other.first]);
+    // Neither a kill nor a stop gets it over the batch.
+    daemon.kill9();
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    daemon.stop();
+    let ended = daemon.log_lines("kafka_to_file: ended");
+    let lag = format!(", lag {}, ", 4000 - one.first - other.first);
+    assert!(ended.len() == 1 && ended[0].contains(", standing still 2"), "{ended:#?}");
+    assert!(ended[0].contains(&lag), "{lag} {ended:#?}");
+    let mut tail = Tail::new(&daemon.file, 3);
+    tail.read();
+    assert_eq!(tail.next, [2000, one.first, other.first], "what landed");
+    let committed = kafka.committed(Store::Kafka, &group, &topic, 3);
+    assert_eq!(committed, [2000, one.first as i64, other.first as i64], "what is committed");
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    let missing = be_gone(&cluster, &kafka, &topic, &segments, (&one, &other));
+    wait_for(&mut daemon, &[2000; 3]);
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.stop();
+    let report = check::files(&[2000; 3], &daemon.files()).unwrap();
+    let lost = (report.missing, report.doubled, report.torn, report.disordered);
+    assert_eq!(lost, (missing, 0, 0, 0), "missing is what was deleted: {:#?}", report.examples);
+    let deleted = format!("{topic}/2: {missing} records from offset {} ", other.first);
+    assert_eq!(daemon.log_lines(&deleted).len(), usize::from(missing > 0), "{deleted}");
+    tested.passed(format_args!("{} of 6000 records, {missing} deleted", 6000 - missing));
+}
+
+/// The partition is told to stand at the batch of this codec, and what helps.
+#[track_caller]
+fn assert_stands(daemon: &mut Daemon, topic: &str, at: &Entry, (partition, codec): (usize, u8)) {
+    let (from, behind) = (format!(" offset {} on ", at.first), format!(" below offset {};", at.last + 1));
+    daemon.wait_log(&format!("compression codec {codec} is not known"), seconds(60));
+    let (down, up) = told(daemon, &format!("{topic}/{partition}"));
+    assert!(down.len() == 1 && up.is_empty(), "one line down: {down:#?} {up:#?}");
+    assert!(down[0].contains(&from) && down[0].contains(&behind), "{down:#?}");
+    println!("{}", down[0]);
+}
+
+/// The first partition's batch is made what it was, the second's deleted where the broker can.
+/// Gives how many records that takes.
+fn be_gone(
+    cluster: &Cluster,
+    kafka: &Kafka,
+    topic: &str,
+    segments: &[Segment; 2],
+    (one, other): (&Entry, &Entry),
+) -> u64 {
+    cluster.stop(1);
+    segments[0].mend(one);
+    let deletes = kafka.at_least(0, 11);
+    if !deletes {
+        segments[1].mend(other);
+    }
+    cluster.start(1);
+    if !deletes {
+        return 0;
+    }
+    let below = other.last + 1;
+    kafka.ask(json!({"do": "delete_records", "topic": topic, "partition": 2, "below": below}));
+    below - other.first
 }
 
 #[test]

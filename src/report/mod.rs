@@ -38,6 +38,8 @@ pub struct Counters {
     pub fields: AtomicU64,
     /// What is in the source and not done, as last seen.
     pub lag: AtomicU64,
+    /// Partitions that stand still: nothing of them can be read where their turn is.
+    pub still: AtomicU64,
     /// What was gone at the source before it could be read, or was heard and found no room.
     pub lost: AtomicU64,
     /// What was heard and found no room, and is to be found again.
@@ -75,6 +77,7 @@ impl Counters {
             bytes: AtomicU64::new(0),
             fields: AtomicU64::new(0),
             lag: AtomicU64::new(0),
+            still: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             found: AtomicU64::new(0),
@@ -129,6 +132,7 @@ impl fmt::Display for Counters {
             Shown::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
         }
         for (name, counter) in [
+            ("standing still", &self.still),
             ("lost", &self.lost),
             ("overflowed", &self.overflowed),
             ("found", &self.found),
@@ -155,11 +159,12 @@ mod tests {
     fn the_state_line_names_every_figure() {
         let counters = Counters::shared("test", Shown::Records);
         counters.done.store(7, Relaxed);
+        counters.still.store(1, Relaxed);
         counters.lost.store(2, Relaxed);
         counters.set_oldest_unsettled(Some(Instant::now()));
         let line = counters.to_string();
         assert!(line.starts_with("records 7, bytes 0, lag 0, oldest unsettled "), "{line}");
-        assert!(line.ends_with("disk ok, lost 2"), "{line}");
+        assert!(line.ends_with("disk ok, standing still 1, lost 2"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
         let counters = Counters::shared("test", Shown::Items);

@@ -48,6 +48,11 @@ impl Outage {
         }
     }
 
+    /// Whether it is down and has lasted long enough to be told.
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
+
     /// For how long it has been down.
     pub fn lasts(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())
@@ -64,8 +69,11 @@ mod tests {
         assert!(outage.lasts().is_none());
         outage.down("gone");
         outage.down("still gone");
-        assert!(outage.lasts().is_some());
+        assert!(outage.lasts().is_some() && outage.is_told());
         outage.up("back");
-        assert!(outage.lasts().is_none());
+        assert!(outage.lasts().is_none() && !outage.is_told());
+        let mut passing = Outage::new("test").patient(Duration::from_secs(3600));
+        passing.down("for a moment");
+        assert!(passing.lasts().is_some() && !passing.is_told());
     }
 }

@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod queue;
 pub mod redis;
 pub mod run;
+pub mod segment;
 pub mod servers;
 pub mod tail;
 pub mod tested;

@@ -174,6 +174,13 @@ class Answers:
             one.result(30)
         return {}
 
+    def delete_records(self, topic, partition, below):
+        """What is below this offset is gone."""
+        one = confluent_kafka.TopicPartition(topic, partition, below)
+        admin = AdminClient(self.common)
+        patiently(lambda: admin.delete_records([one], request_timeout=30)[one].result(30))
+        return {}
+
     def leave(self, group):
         self.members.pop(group).close()
         return {}

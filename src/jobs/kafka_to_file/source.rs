@@ -2,6 +2,7 @@
 //! what the brokers have (Fetch) into tasks.
 
 mod membership;
+mod standing_still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,11 +30,6 @@ const GROUP_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon the group is listened to again while something waits for its answer.
 const SOON: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(3600);
-
-/// The pause before records that cannot be read are fetched once more grows from the
-/// first to the second.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the source is told.
 pub(super) enum Note {
@@ -192,51 +188,7 @@ impl Records {
                 self.want_from(&partition, position);
             }
         }
-        let now = Instant::now();
-        let due = self.later.iter().filter(|(_, (at, _))| now >= *at);
-        let due: Vec<(TopicPartition, i64)> = due.map(|(one, (_, at))| (one.clone(), *at)).collect();
-        for (partition, position) in due {
-            self.want_from(&partition, position);
-        }
-    }
-
-    /// Partitions of which a record landed that could not be read before are well.
-    fn mend_broken(&mut self) {
-        let passed = |(partition, at): &(&TopicPartition, &i64)| {
-            let landed = self.ledgers.of(partition).and_then(|ledger| ledger.landed(partition));
-            landed.is_none_or(|(_, landed)| landed > **at)
-        };
-        let mended: Vec<TopicPartition> =
-            self.broken.iter().filter(passed).map(|(one, _)| one.clone()).collect();
-        for partition in mended {
-            self.broken.remove(&partition);
-            if let Some(tracked) = self.partitions.get_mut(&partition) {
-                tracked.outage.up("back");
-                tracked.pauses.reset();
-            }
-        }
-    }
-
-    /// What was fetched of a partition could be used up to a position only.
-    fn fall_short(&mut self, partition: TopicPartition, want: u64, position: i64, short: Short) {
-        let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.want == want) else {
-            return;
-        };
-        match short {
-            Short::Full => self.want_from(&partition, position),
-            Short::Broken(why) => {
-                tracked.outage.down(&why);
-                // What is still on its way of this want is refused, and no reason to want it again.
-                self.wants += 1;
-                tracked.want = self.wants;
-                tracked.polled = position;
-                let due = Instant::now() + tracked.pauses.pause();
-                self.fetch.forget(&partition);
-                self.again.remove(&partition);
-                self.broken.insert(partition.clone(), position);
-                self.later.insert(partition, (due, position));
-            }
-        }
+        self.want_broken();
     }
 
     fn hear_brokers(&mut self, event: Event, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
@@ -294,6 +246,14 @@ impl Records {
         Ok(())
     }
 
+    /// For the state line.
+    fn show(&self) {
+        let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
+        let still = self.partitions.values().filter(|tracked| tracked.outage.is_told()).count();
+        self.counters.lag.store(lag, Relaxed);
+        self.counters.still.store(still as u64, Relaxed);
+    }
+
     fn take(&mut self, fetched: Fetched, items: &mut Vec<Item<Fetched>>) {
         let Some(tracked) = self.partitions.get_mut(&fetched.partition) else { return };
         if fetched.want != tracked.want {
@@ -338,8 +298,6 @@ impl Records {
         }
         self.handed += 1;
         items.push(Item { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
-        let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
-        self.counters.lag.store(lag, Relaxed);
     }
 }
 
@@ -356,7 +314,9 @@ impl pipeline::Source for Records {
         // What is held back until the group has answered shall not wait for records.
         let until = until.min(Instant::now() + self.hears_again());
         let event = self.fetch.next(until)?;
-        self.hear_brokers(event, items)
+        self.hear_brokers(event, items)?;
+        self.show();
+        Ok(())
     }
 
     fn meanwhile(&mut self) -> Result<(), Fault> {

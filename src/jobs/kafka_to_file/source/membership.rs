@@ -4,10 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    FIRST_PAUSE, LONG, LONGEST_PAUSE, NAME, PATIENCE, Records, SOON, Tracked, journal_fault, marks, shown,
-};
-use crate::backoff::Backoff;
+use super::standing_still::pauses;
+use super::{LONG, NAME, PATIENCE, Records, SOON, Tracked, journal_fault, marks, shown};
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Begin, PlaceEvent};
@@ -94,7 +92,7 @@ impl Records {
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
             let outage = Outage::new(format!("{NAME}: {}", one.partition)).patient(PATIENCE);
             let polled = resumed.position.unwrap_or(-1);
-            let pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+            let pauses = pauses();
             let tracked = Tracked { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
             self.partitions.insert(one.partition.clone(), tracked);
             self.want(&one.partition, begin);
@@ -113,7 +111,7 @@ impl Records {
         self.again.clear();
         self.later.clear();
         self.broken.clear();
-        self.counters.lag.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.show();
         if until.is_none() {
             // From here on the sink drops it.
             self.ledgers.let_go();

@@ -121,7 +121,7 @@ pub(super) fn decode(
         0 => Feed::Plain(batch.records),
         codec => {
             window.clear();
-            Feed::Through(codecs.open(codec, 2, batch.records)?, window)
+            Feed::Through(codecs.open(codec, entry, batch.records)?, window)
         }
     };
     records(&batch, &mut feed, out)

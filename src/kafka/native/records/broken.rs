@@ -21,7 +21,12 @@ pub enum Why {
     /// A message format of later than 2.
     Format(u8),
     /// A compression codec that is not known.
-    Codec(u8),
+    Codec {
+        /// Its number.
+        codec: u8,
+        /// The last offset of what it compressed.
+        last: i64,
+    },
     /// What is compressed cannot be decompressed: the codec's name, and why.
     Compressed(&'static str, &'static str),
     /// A record, or a piece that can only be decompressed whole, of more bytes than
@@ -35,7 +40,13 @@ impl fmt::Display for Why {
             Self::Malformed(what) => f.write_str(what),
             Self::Checksum => f.write_str("the checksum is not that of the content"),
             Self::Format(magic) => write!(f, "message format {magic} is not known"),
-            Self::Codec(codec) => write!(f, "compression codec {codec} is not known"),
+            // Nothing is wrong with it, so it says what helps.
+            Self::Codec { codec, last } => write!(
+                f,
+                "compression codec {codec} is not known; a pandad that knows it goes on there, this one once \
+                 Kafka has deleted what is below offset {}",
+                last.saturating_add(1)
+            ),
             Self::Compressed(codec, why) => write!(f, "{codec}: {why}"),
             Self::TooLarge => {
                 write!(f, "a record is larger than {} MiB when decompressed", super::LARGEST >> 20)

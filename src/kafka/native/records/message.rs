@@ -104,14 +104,14 @@ fn wrapped(
     out: &mut Out<'_>,
 ) -> Result<(), Stop> {
     let packed = wrapper.value.ok_or(Why::Malformed("a wrapper is empty"))?;
-    let magic = entry.magic;
     window.clear();
-    let mut compressed = codecs.open(wrapper.codec(), magic, packed)?;
+    let mut compressed = codecs.open(wrapper.codec(), entry, packed)?;
     let mut all = false;
     while !all && window.bytes().len() < AT_ONCE {
         all = !compressed.more(window)?;
     }
-    let inner = Inner { magic, append_time: wrapper.timestamp.filter(|_| wrapper.append_time()), entry };
+    let inner =
+        Inner { magic: entry.magic, append_time: wrapper.timestamp.filter(|_| wrapper.append_time()), entry };
     if all {
         let messages = window.bytes();
         let base = inner.base(&mut Feed::Plain(messages))?;
@@ -119,7 +119,7 @@ fn wrapped(
     }
     let base = inner.base(&mut Feed::Through(compressed, window))?;
     window.clear();
-    let again = codecs.open(wrapper.codec(), magic, packed)?;
+    let again = codecs.open(wrapper.codec(), entry, packed)?;
     inner.give(&mut Feed::Through(again, window), base, out)
 }
 

@@ -9,6 +9,7 @@ mod zstd;
 use std::fmt;
 
 use super::broken::Why;
+use super::entry::Entry;
 use super::window::Window;
 
 /// One codec at work.
@@ -36,26 +37,26 @@ impl fmt::Debug for Codecs {
 }
 
 impl Codecs {
-    /// Decompresses `input` by the codec of this number, as the attributes of messages
-    /// and batches have it in their three lowest bits. `magic` is the message format.
+    /// Decompresses `input`, which is the entry's, by the codec of this number, as the
+    /// attributes of messages and batches have it in their three lowest bits.
     ///
     /// # Errors
     /// There is no such codec.
     pub(super) fn open<'a>(
         &'a mut self,
         codec: u8,
-        magic: u8,
+        entry: &Entry<'_>,
         input: &'a [u8],
     ) -> Result<Compressed<'a>, Why> {
         let decoder: &mut dyn Decoder = match codec {
             1 => &mut self.gzip,
             2 => &mut self.snappy,
             3 => {
-                self.lz4.of_format(magic);
+                self.lz4.of_format(entry.magic);
                 &mut self.lz4
             }
             4 => &mut self.zstd,
-            codec => return Err(Why::Codec(codec)),
+            codec => return Err(Why::Codec { codec, last: entry.last }),
         };
         decoder.begin();
         Ok(Compressed { decoder, rest: input })

@@ -200,9 +200,25 @@ fn what_is_wrong_is_said_in_words() {
     unknown[16] = 3;
     assert_eq!(broken(&unknown), (0, "message format 3 is not known".to_owned()));
     assert_eq!(span(&unknown, 4), Err(Broken { next: 4, why: Why::Format(3) }));
+    for codec in 5..8 {
+        let mut batch = Batch::of(Codec::None, &records(0, 3));
+        batch.attributes = i16::from(codec);
+        assert_eq!(
+            read(&batch.bytes(), 1, None),
+            (vec![], Err(Broken { next: 1, why: Why::Codec { codec, last: 2 } }))
+        );
+        for magic in 0..2 {
+            let mut set = stored(magic, Codec::None, &records(0, 2));
+            set.extend(message(magic, codec, 7, 0, None, Some(b"packed")));
+            let (seen, ended) = read(&set, 0, None);
+            assert_eq!((seen.len(), ended), (2, Err(Broken { next: 2, why: Why::Codec { codec, last: 7 } })));
+        }
+    }
     let mut batch = Batch::of(Codec::None, &records(0, 1));
-    batch.attributes = 5;
-    assert_eq!(broken(&batch.bytes()), (0, "compression codec 5 is not known".to_owned()));
+    batch.attributes = 6;
+    let said = "compression codec 6 is not known; a pandad that knows it goes on there, this one once Kafka has \
+                deleted what is below offset 1";
+    assert_eq!(broken(&batch.bytes()), (0, said.to_owned()));
     let mut small = stored(2, Codec::None, &records(0, 1));
     small[8..12].copy_from_slice(&48i32.to_be_bytes());
     assert_eq!(broken(&small).1, "an entry is smaller than its header");
