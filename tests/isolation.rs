@@ -71,10 +71,8 @@ fn corrupt(version: &str, by: By) {
     produce(&kafka, &topic, 0);
     cluster.stop(1);
     let segment = Segment::open(&cluster.data(1), &topic, 1);
-    // In the middle of some batch's records, well behind the first.
-    let at = segment.whole.len() / 2;
-    let whole = &segment.whole[at..at + 8];
-    segment.write(&whole.iter().map(|byte| byte ^ 0xff).collect::<Vec<u8>>(), at);
+    let entry = segment.middle();
+    segment.damage(&entry);
     cluster.start(1);
     let inv = Inv::log(&kafka, &topic, &group).client(&kafka, by);
     let mut daemon = Daemon::new(&inv);
@@ -89,7 +87,7 @@ fn corrupt(version: &str, by: By) {
     let down = told(&daemon, &format!("{topic}/1")).0;
     assert!(down.iter().any(|line| line.contains("CRC") || line.contains("checksum")), "{down:#?}");
     cluster.stop(1);
-    segment.write(whole, at);
+    segment.mend(&entry);
     cluster.start(1);
     daemon.wait_landed(&[2000; 3], seconds(120));
     assert_told_once(&daemon, &format!("{topic}/1"));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Segment {
     path: PathBuf,
     /// As it was when it was opened.
-    pub whole: Vec<u8>,
+    whole: Vec<u8>,
 }
 
 /// A batch of format 2 or a message of an earlier one: where its bytes are, and its offsets.
@@ -28,7 +28,7 @@ impl Segment {
         Segment { path, whole }
     }
 
-    pub fn write(&self, bytes: &[u8], at: usize) {
+    fn write(&self, bytes: &[u8], at: usize) {
         let file = OpenOptions::new().write(true).open(&self.path).unwrap();
         file.write_all_at(bytes, at as u64).unwrap();
     }
@@ -62,6 +62,14 @@ impl Segment {
         };
         bytes[place..place + 4].copy_from_slice(&crc.to_be_bytes());
         self.write(&bytes, entry.at);
+    }
+
+    /// Wrong bytes among an entry's records. In its header they could have the broker itself
+    /// pass it over.
+    pub fn damage(&self, entry: &Entry) {
+        let from = entry.bytes.len() - 24;
+        let wrong: Vec<u8> = entry.bytes[from..from + 8].iter().map(|byte| byte ^ 0xff).collect();
+        self.write(&wrong, entry.at + from);
     }
 
     pub fn mend(&self, entry: &Entry) {

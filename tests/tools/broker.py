@@ -26,6 +26,8 @@ PASSING = [
     confluent_kafka.KafkaError.NOT_COORDINATOR,
     confluent_kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
     confluent_kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    confluent_kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+    confluent_kafka.KafkaError.LEADER_NOT_AVAILABLE,
 ]
 
 
@@ -201,7 +203,7 @@ class Answers:
 
 
 def patiently(ask):
-    """A broker that has just started has no group coordinator for a moment."""
+    """A broker that has just started coordinates no group and leads nothing for a moment."""
     deadline = time.monotonic() + 30
     while True:
         try:
