@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pandad::kafka::native::messages::{
-    ApiVersions, Fetch, FindCoordinator, ListOffsets, Metadata, OffsetCommit, OffsetFetch, Request,
+    ApiVersions, Fetch, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Metadata,
+    OffsetCommit, OffsetFetch, Request, SyncGroup,
 };
 use pandad::kafka::native::wire::Reader;
 
@@ -11,10 +12,14 @@ fuzz_target!(|input: &[u8]| {
     read::<ApiVersions>(input);
     read::<Fetch<'_>>(input);
     read::<FindCoordinator<'_>>(input);
+    read::<Heartbeat<'_>>(input);
+    read::<JoinGroup<'_>>(input);
+    read::<LeaveGroup<'_>>(input);
     read::<ListOffsets<'_>>(input);
     read::<Metadata<'_>>(input);
     read::<OffsetCommit<'_>>(input);
     read::<OffsetFetch<'_>>(input);
+    read::<SyncGroup<'_>>(input);
 });
 
 fn read<R: Request>(bytes: &[u8]) {

@@ -68,10 +68,14 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
     candidates
         .filter_map(|candidate| {
             let other = plain(candidate)?;
-            let distance = distance(&name, &other);
             // Singular for plural and the like, or the beginning of a longer name.
             let begins =
                 name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
+            // It is no less than the difference in length, which is known at once.
+            if !begins && name.len().abs_diff(other.len()) > 2 {
+                return None;
+            }
+            let distance = distance(&name, &other);
             let near = distance <= 2 && distance * 2 < name.len();
             (near || begins).then_some((distance, candidate))
         })
