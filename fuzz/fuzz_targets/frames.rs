@@ -3,18 +3,20 @@
 
 use libfuzzer_sys::fuzz_target;
 use pandad::kafka::native::messages::{
-    ApiVersions, Fetch, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListOffsets, Metadata,
-    OffsetCommit, OffsetFetch, Request, SyncGroup,
+    ApiVersions, DescribeGroups, Fetch, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
+    ListOffsets, Metadata, OffsetCommit, OffsetFetch, Request, SyncGroup,
 };
 use pandad::kafka::native::wire::Reader;
 
 fuzz_target!(|input: &[u8]| {
     read::<ApiVersions>(input);
+    read::<DescribeGroups<'_>>(input);
     read::<Fetch<'_>>(input);
     read::<FindCoordinator<'_>>(input);
     read::<Heartbeat<'_>>(input);
     read::<JoinGroup<'_>>(input);
     read::<LeaveGroup<'_>>(input);
+    read::<ListGroups>(input);
     read::<ListOffsets<'_>>(input);
     read::<Metadata<'_>>(input);
     read::<OffsetCommit<'_>>(input);
