@@ -16,6 +16,15 @@ fn reconciling(expiry: &Expiry, how: &str) -> Inv {
     expiry.inv().set("clearCache_section", "expired['reconcile']", how)
 }
 
+/// How long keys live that are to die while nobody listens: until then pandad has learned
+/// their deadlines and has stopped, however slow the machine.
+const LIFE: std::ops::Range<u64> = 9000..10_000;
+
+/// They have died, if they were set at that moment.
+fn outlive(since: Instant) {
+    std::thread::sleep(millis(LIFE.end + 100).saturating_sub(since.elapsed()));
+}
+
 fn items(count: u64) -> Vec<String> {
     (0..count).map(item).collect()
 }
@@ -28,13 +37,14 @@ fn keys_that_die_while_nobody_listens_are_found() {
         let keys = items(2000);
         let mut daemon = Daemon::new(&reconciling(&expiry, "yes"));
         daemon.start_and_listen();
-        expiry.set(&keys, 3000..4000);
-        expiry.set(&["renewed", "persisted"], 3000..4000);
+        expiry.set(&["renewed", "persisted"], LIFE);
+        expiry.set(&keys, LIFE);
+        let set = Instant::now();
         expiry.wait_remembered(keys.len() + 2);
         daemon.stop();
         expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "60000"]);
         expiry.expire.ask::<u64>(&["PERSIST", "persisted"]);
-        std::thread::sleep(millis(4100));
+        outlive(set);
         // The server has noticed every one, and told nobody.
         expiry.touch(&keys);
         assert!(!expiry.list.exists(LIST));
@@ -57,10 +67,11 @@ fn a_dry_run_pushes_only_what_is_heard() {
     let mut daemon = Daemon::new(&reconciling(&expiry, "dry-run"));
     daemon.start_and_listen();
     let keys = items(50);
-    expiry.set(&keys, 2500..2600);
+    expiry.set(&keys, LIFE);
+    let set = Instant::now();
     expiry.wait_remembered(50);
     daemon.stop();
-    std::thread::sleep(millis(2700));
+    outlive(set);
     expiry.touch(&keys);
     daemon.start_and_listen();
     daemon.wait_log("50 keys died unheard and would be pushed (dry-run)", seconds(30));
