@@ -91,7 +91,7 @@ fn what_was_never_learned_is_pushed_and_what_was_set_anew_stays_remembered() {
         daemon.start_and_listen();
         expiry.expire_now(&["never learned"]);
         expiry.wait_pushed(&mut daemon, 1, seconds(10));
-        expiry.set(&["again"], 1500..1501);
+        expiry.set(&["again"], 4000..4001);
         expiry.wait_remembered(1);
         expiry.list.ask::<String>(&["RENAME", LIST, "aside"]);
         expiry.list.ask::<String>(&["SET", LIST, "a string"]);

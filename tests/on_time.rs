@@ -135,9 +135,9 @@ fn keys_that_were_renewed_persisted_or_deleted_are_not_taken_for_expired() {
         let tested = expiry.list.tested("expired_to_list", "renewed, persisted and deleted keys");
         let mut daemon = Daemon::new(&expiry.inv());
         daemon.start_and_listen();
-        expiry.set(&["renewed", "persisted", "deleted", "renamed", "overwritten", "due"], 1000..1001);
+        expiry.set(&["renewed", "persisted", "deleted", "renamed", "overwritten", "due"], 3000..3001);
         std::thread::sleep(millis(300));
-        expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "2500"]);
+        expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "8000"]);
         expiry.expire.ask::<u64>(&["PERSIST", "persisted"]);
         expiry.expire.ask::<u64>(&["DEL", "deleted"]);
         expiry.expire.ask::<String>(&["RENAME", "renamed", "now called"]);
