@@ -169,7 +169,7 @@ fn by_its_socket() {
         // A socket that is gone and comes back is an outage like any other.
         queue.ar.stop();
         queue.push(500..501);
-        daemon.wait_log("redis_ar /", seconds(20));
+        daemon.wait_log("list_to_hash: redis_ar /", seconds(20));
         queue.ar.start();
         queue.fill(500..600);
         queue.push(500..600);
