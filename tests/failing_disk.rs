@@ -115,7 +115,7 @@ fn a_file_system_that_fails_and_becomes_read_only_loses_nothing() {
         Ok(disk) => disk,
         Err(why) => return missing("LOOP DEVICE", &why),
     };
-    let mut to = Streaming::to(disk, "a file system that fails", if all() { 60_000 } else { 30_000 });
+    let mut to = Streaming::to(disk, "a file system that fails", if all() { 100_000 } else { 40_000 });
     for round in 0..if all() { 5 } else { 2 } {
         to.daemon.start();
         to.daemon.wait_landed_at_least(1000 * (round + 1), seconds(30));

@@ -48,7 +48,7 @@ impl Member {
         let brokers = vec![kafka.address.clone()];
         let cluster =
             Cluster { brokers, client_id: "pandad-tests".to_owned(), read_committed: false, silent };
-        let place = Coordinated::new(&cluster, setup.clone(), Box::new(|_, _| 7)).unwrap();
+        let place = Coordinated::new(&cluster, setup.clone(), Box::new(|_, _, _| 7)).unwrap();
         let lease = place.lease();
         Member {
             place,

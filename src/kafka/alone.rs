@@ -31,9 +31,10 @@ pub(super) type Held = (Option<i64>, Beside);
 /// The same for each partition that was asked for, or why it cannot be told.
 pub(super) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
 
-/// Under which name the offset of a partition is claimed that somebody else has set: the
-/// journal knows. Every try must claim under the same name until the journal has heard of it.
-pub type Names = Box<dyn Fn(&TopicPartition, i64) -> u64 + Send>;
+/// Under which name the offset of a partition is claimed that somebody else has set, in this
+/// generation of the group: the journal knows. Every try must claim under the same name until
+/// the journal has heard of it.
+pub type Names = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 
 /// What the thread asks of a client. Each call is one try; pauses are the thread's.
 /// A fault of the whole is the call's own error: `Wait` or `Never`.

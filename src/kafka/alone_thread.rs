@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::alone::{Group, Held, Names};
+use super::native::messages::Member;
 use super::{Assigned, PlaceEvent, held};
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -220,7 +221,7 @@ impl Thread {
     /// anything is read from there: so they are told from the same offset set again.
     /// Takes out those that cannot be, and gives the fault of one of them.
     fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
-        let claims = held::claims(held, &self.names);
+        let claims = held::claims(held, &self.names, Member::ALONE.generation);
         if claims.is_empty() {
             return Ok(None);
         }

@@ -9,12 +9,16 @@ use crate::record::{Beside, Commit, Token, TopicPartition};
 /// Offsets that somebody else has set, to be committed once more, now with a token,
 /// before anything is read from there: so they are told from the same offset set again.
 /// In `held` each gets the token that it is claimed with.
-pub(super) fn claims(held: &mut BTreeMap<TopicPartition, Held>, names: &Names) -> Vec<Commit> {
+pub(super) fn claims(
+    held: &mut BTreeMap<TopicPartition, Held>,
+    names: &Names,
+    generation: i32,
+) -> Vec<Commit> {
     let mut claims = Vec::new();
     for (partition, (committed, beside)) in held.iter_mut() {
         let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
         if Token::naming(offset, text).is_none() {
-            *text = Token::claim(names(partition, offset), offset).to_string();
+            *text = Token::claim(names(partition, offset, generation), offset).to_string();
             claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
         }
     }

@@ -103,7 +103,7 @@ fn group(partitions: i32) -> Told {
 }
 
 fn over(told: &Told, pace: Pace) -> Alone {
-    let name = Box::new(|_: &TopicPartition, offset| offset as u64 + 1);
+    let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
     Alone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 

@@ -126,10 +126,10 @@ impl Ledger {
 
     /// The name under which an offset of the group that somebody else has set is to be
     /// claimed, see [`resume::claim_name`].
-    pub fn claim_name(&self, partition: &TopicPartition, offset: i64) -> u64 {
+    pub fn claim_name(&self, partition: &TopicPartition, offset: i64, generation: i32) -> u64 {
         let inner = self.lock();
         let epoch = inner.state.find(partition).map(|(_, state)| state.epoch);
-        resume::claim_name(inner.area.identity(), epoch, offset)
+        resume::claim_name(inner.area.identity(), epoch, offset, generation)
     }
 
     /// The partition's number and the next offset to land, if it is assigned.

@@ -271,8 +271,9 @@ impl Job for KafkaToFile {
 
 /// Under which name an offset that somebody else has set is claimed.
 fn names(which: Which, ledgers: Vec<Ledger>) -> Names {
-    Box::new(move |partition, offset| {
-        ledgers.get(which.of(&partition.topic)).map_or(0, |ledger| ledger.claim_name(partition, offset))
+    Box::new(move |partition, offset, generation| {
+        let ledger = ledgers.get(which.of(&partition.topic));
+        ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))
     })
 }
 

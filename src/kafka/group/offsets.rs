@@ -232,7 +232,8 @@ impl Thread {
                 Err(other) => fault = Some(other),
             }
         }
-        let claims = held::claims(&mut held, &self.names);
+        let generation = self.share.as_ref().map_or(-1, |share| share.generation);
+        let claims = held::claims(&mut held, &self.names, generation);
         if !claims.is_empty() {
             for (partition, answer) in self.ask_to_commit(&claims)? {
                 if let Err(refusal) = answer {

@@ -115,7 +115,14 @@ impl Log for Leader<'_> {
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
             match records::span(set, offset) {
                 Ok(span) if span.next == offset => match span.cut {
-                    Some(needed) if needed > max_bytes && needed <= MOST_BYTES => max_bytes = needed,
+                    Some(needed) if needed > MOST_BYTES => return Ok(None),
+                    Some(needed) if needed > max_bytes => max_bytes = needed,
+                    // One that throttles its clients (KIP-219) gives nothing, whatever there is.
+                    _ if offset < found.high_watermark => {
+                        return Err(Unknown::Records(format!(
+                            "its leader gives nothing at offset {offset}, though it has more"
+                        )));
+                    }
                     _ => return Ok(None),
                 },
                 Ok(_) => break fingerprint(set, offset, self.scratch),

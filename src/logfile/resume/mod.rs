@@ -89,10 +89,14 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
 /// has taken the claim over, every try claims under the same name, also after a kill, so a
 /// claim that comes late says nothing new; and when it has, the same offset set once more
 /// gets another name.
-pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64) -> u64 {
-    // FNV-1a: a name that differs when any of the three does.
+///
+/// `generation`: the group's, of which this pandad is a member; -1 if it is none's. A claim of
+/// an earlier one is refused, and so never late; but an older copy of a journal would find,
+/// for another reset to the same offset, the name that another member has long left.
+pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64, generation: i32) -> u64 {
+    // FNV-1a: a name that differs when any of the four does.
     let (epoch, bytes) = (epoch.unwrap_or(0).to_be_bytes(), identity.to_be_bytes());
-    let bytes = bytes.into_iter().chain(epoch).chain(offset.to_be_bytes());
+    let bytes = bytes.into_iter().chain(epoch).chain(offset.to_be_bytes()).chain(generation.to_be_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |name: u64, byte| {
         (name ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -225,7 +225,7 @@ fn simpler_rules_are_wrong() {
 #[test]
 fn no_row_of_the_table_can_be_left_out() {
     let credulous = Kind { naming: |_, text| Token::parse(text), ..SEVERAL };
-    let renaming = Kind { claiming: |_, _, offset, fresh| Token::claim(fresh.into(), offset), ..ALONE };
+    let renaming = Kind { claiming: |_, _, offset, _, fresh| Token::claim(fresh.into(), offset), ..ALONE };
     let rows: [(&str, Rule, Kind, u64); 9] = [
         ("a token names its offset", lies::any_offset, credulous, 1_000),
         ("histories are told apart", lies::any_history, SEVERAL, 1_000),

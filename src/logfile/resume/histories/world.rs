@@ -16,12 +16,12 @@ pub(super) type Rule = fn(u128, Option<Known<'_>>, Option<i64>, &str) -> Start;
 /// [`Token::naming`], or what is meant to fail.
 pub(super) type Naming = fn(i64, &str) -> Option<Token>;
 
-/// The claim that a journal of this identity makes: by its history and the offset, or, where
-/// it is meant to fail, by a number that nobody else has.
-pub(super) type Claiming = fn(u128, Option<u64>, i64, u32) -> Token;
+/// The claim that a journal of this identity makes: by its history, the offset and the group's
+/// generation, or, where it is meant to fail, without that or by a number that nobody else has.
+pub(super) type Claiming = fn(u128, Option<u64>, i64, i32, u32) -> Token;
 
-pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, _: u32) -> Token {
-    Token::claim(claim_name(identity, epoch, offset), offset)
+pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, generation: i32, _: u32) -> Token {
+    Token::claim(claim_name(identity, epoch, offset, generation), offset)
 }
 
 /// What a history takes place in.

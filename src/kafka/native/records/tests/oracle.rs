@@ -9,6 +9,7 @@ use kafka_protocol::records::{
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 
@@ -100,9 +101,8 @@ proptest! {
     #[test]
     fn what_they_write_is_read_as_it_was_meant(
         (base, records) in generated(),
-        codec in (0..CODECS.len()).prop_map(|at| CODECS[at]),
+        codec in select(CODECS.into_iter().filter(|codec| *codec != Codec::Lz4Old).collect::<Vec<_>>()),
     ) {
-        prop_assume!(codec != Codec::Lz4Old);
         let given: Vec<Theirs> = records.iter().map(|one| theirs(one, base)).collect();
         let set = encode(&given, codec);
         prop_assert_eq!(span(&set, 0).unwrap().entries, 1);

@@ -60,16 +60,17 @@ impl World {
         }
         let epoch = self.hosts[host].disk.parts[partition].as_ref().map(|part| part.epoch);
         let (identity, claiming) = (self.hosts[host].identity, self.setting.claiming);
+        let member = if self.setting.coordinated() { i32::try_from(self.generation).unwrap() } else { -1 };
         if delayed {
             let (number, generation) = (self.number(), self.generation);
-            let metadata = claiming(identity, epoch, offset, number).to_string();
+            let metadata = claiming(identity, epoch, offset, member, number).to_string();
             let offsets = vec![Offset { partition, value: offset, metadata, claims: Some(by) }];
             self.network.push(Request { host, number, generation, offsets });
             if died {
                 return;
             }
         }
-        let metadata = claiming(identity, epoch, offset, self.number()).to_string();
+        let metadata = claiming(identity, epoch, offset, member, self.number()).to_string();
         self.hosts[host].answered = self.numbers;
         self.tell(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
         self.group[partition] = Some(Entry { offset, metadata, by });
