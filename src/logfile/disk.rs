@@ -75,6 +75,9 @@ pub(super) enum How {
     Anew,
 }
 
+/// The largest piece, in bytes, in which Linux caches files and drops them from the cache.
+const LARGEST_FOLIO: u64 = 2 * 1024 * 1024;
+
 /// What stands at a path, or behind a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
@@ -115,7 +118,8 @@ pub(super) trait Opened: Debug + Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Only for [`Handle::sync`].
     fn sync(&self) -> io::Result<()>;
-    /// Has what follows read from the disk itself, as far as the kernel obliges.
+    /// Has what follows read from the disk itself, as far as the kernel obliges. What is
+    /// before may be read from there as well.
     fn forget_cached(&self, from: u64);
 }
 
@@ -235,6 +239,9 @@ impl Opened for File {
     }
 
     fn forget_cached(&self, from: u64) {
+        // The kernel keeps what is cached in one piece with bytes before (posix_fadvise(2)):
+        // a page, or as many as it takes for one.
+        let from = from - from % LARGEST_FOLIO;
         if let Err(error) = rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed) {
             log::debug!("cached pages cannot be dropped: {error}");
         }

@@ -1,6 +1,7 @@
 //! The log file as its users see it: opened, appended to, killed at every point,
 //! opened again.
 
+mod cache;
 mod journal;
 mod members;
 mod tokens;
