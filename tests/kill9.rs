@@ -242,7 +242,7 @@ fn killed(broker: &Broker, plan: &Plan) {
     assert!(between * 2 >= kills, "only {between} of {kills} kills were between a write and its commit");
     daemon.start();
     stream.producing.finish();
-    daemon.finish(&stream.each, seconds(60));
+    daemon.finish(&stream.each, seconds(180));
     let committed = stream.kafka.committed(Store::Kafka, &stream.group, &stream.topic, PARTITIONS);
     assert_eq!(committed, stream.each.map(|each| each as i64));
     let (files, records) = (daemon.files().len(), stream.each.iter().sum::<u64>());

@@ -2,13 +2,14 @@
 //! an access list; and the configuration of the original, as it stands, against three
 //! servers with passwords and a real Kafka.
 
+use crate::support::cluster::Cluster;
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
 use crate::support::queue::{INSTANCES, Queue, field, item};
 use crate::support::redis::{NEWEST, Redis, newest, shown, versions};
-use crate::support::servers::{Store, kafka};
+use crate::support::servers::Store;
 use crate::support::wait::{millis, seconds};
 use crate::support::{all, repository, wait};
 use redis_crate::cmd;
@@ -61,7 +62,9 @@ fn the_configuration_of_the_original_does_all_its_work() {
 
 fn by_the_original(broker: &str, versions: [&str; 3]) {
     const USERS: u64 = 2000;
-    let kafka = kafka(broker);
+    // Its topic and group have names that others use as well.
+    let cluster = Cluster::up(broker, 1);
+    let kafka = cluster.kafka();
     let of_kafka = kafka.tested("the original's configuration");
     let servers: Vec<Redis> =
         versions.iter().zip(PASSWORDS).map(|(version, password)| protected(version, password)).collect();

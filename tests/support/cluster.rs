@@ -87,7 +87,7 @@ impl Cluster {
 
     /// All of them as one.
     pub fn kafka(&self) -> Kafka {
-        Kafka::of_its_own(&self.version, &self.addresses.join(","))
+        Kafka::of_its_own(&self.version, &self.addresses.join(","), &self.state)
     }
 
     /// Where a broker keeps its logs.

@@ -8,7 +8,7 @@ use super::{directory, repository};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -128,9 +128,14 @@ impl Drop for Victim {
 
 impl Kafka {
     /// One that scripts/test did not bring up and only one test knows.
-    pub fn of_its_own(version: &str, address: &str) -> Kafka {
+    pub fn of_its_own(version: &str, address: &str, state: &Path) -> Kafka {
         let zookeeper = version < "3";
-        Kafka { version: version.to_owned(), address: address.to_owned(), zookeeper, state: None }
+        Kafka {
+            version: version.to_owned(),
+            address: address.to_owned(),
+            zookeeper,
+            state: Some(state.to_owned()),
+        }
     }
 
     /// Both numbers of a version that is at least this.
