@@ -14,6 +14,11 @@ matrix() {
     } | awk -f "$root/scripts/lib/matrix.awk" - "$1"
 }
 
+# not_begun RESULTS EARLIER: of the earlier results those of what was not begun again.
+not_begun() {
+    awk -F '\t' '{ key = $1 FS $2 FS $3 } FILENAME == ARGV[1] { begun[key]; next } !(key in begun)' "$1" "$2"
+}
+
 # matrix_head COMMAND BINARY OUTPUT: what was tested, and with what in all. OUTPUT
 # is what cargo test printed.
 matrix_head() {
@@ -27,6 +32,11 @@ matrix_head() {
     echo
     echo "Written by \`$command\` on $(date -u +%Y-%m-%d), from what the tests noted while they ran."
     echo "Binary: $("$binary" --version), $commit, $(stat -c %s "$binary") bytes, $(uname -sm)."
-    echo "Tests: $(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed + 0 " passed, " failed + 0 " failed" }' "$output")."
+    echo "Tests: $(awk '
+        / \.\.\. (ok|FAILED)$/ && $1 == "test" { name = $0; sub(/ \.\.\. [^ ]*$/, "", name); last[name] = $NF }
+        END {
+            for (name in last) last[name] == "ok" ? passed++ : failed++
+            print passed + 0 " passed, " failed + 0 " failed"
+        }' "$output")."
     echo
 }
