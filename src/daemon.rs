@@ -89,7 +89,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
         let began = Instant::now();
         match job.run(stop) {
             Ok(()) => return None,
-            Err(Fault::Never(why)) => {
+            Err(Fault::Fatal(why)) => {
                 log::error!("{}: failed for good: {why}", job.name());
                 return Some(why);
             }
@@ -97,7 +97,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
                 if began.elapsed() > HEALTHY {
                     backoff.reset();
                 }
-                if let Fault::Wait(why) | Fault::Rebuild(why) = fault {
+                if let Fault::Retry(why) | Fault::Restart(why) = fault {
                     counters.standing.down(Stage::Settling, &why);
                 }
                 if stop.wait(backoff.pause()) {

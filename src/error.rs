@@ -76,20 +76,20 @@ impl fmt::Display for ConfigFault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The other side or the disk does not serve just now: wait and try again in place.
-    Wait(String),
+    Retry(String),
     /// The same, and whoever met it has logged it: nobody says it again.
-    Told,
+    RetryLogged,
     /// What is held in memory cannot be believed any more: build everything anew.
-    Rebuild(String),
+    Restart(String),
     /// It can never succeed as things are configured: the job ends with this text.
-    Never(String),
+    Fatal(String),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Wait(text) | Fault::Rebuild(text) | Fault::Never(text) => f.write_str(text),
-            Fault::Told => f.write_str("as logged before"),
+            Fault::Retry(text) | Fault::Restart(text) | Fault::Fatal(text) => f.write_str(text),
+            Fault::RetryLogged => f.write_str("as logged before"),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
 use pandad::kafka::group::{Coordinated, Pace, Setup, Topics};
-use pandad::kafka::{Cluster, Lease, Place, PlaceEvent};
+use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
 use pandad::pattern::Pattern;
 use pandad::record::{Commit, TopicPartition};
 use std::collections::BTreeMap;
@@ -69,8 +69,8 @@ impl Member {
     fn hear(&mut self) {
         loop {
             match self.place.next() {
-                Ok(PlaceEvent::Unchanged) => return,
-                Ok(PlaceEvent::Assigned(assigned)) => {
+                Ok(GroupEvent::Unchanged) => return,
+                Ok(GroupEvent::Assigned(assigned)) => {
                     for one in assigned {
                         let key = (one.partition.topic.to_string(), one.partition.partition);
                         self.held.insert(key.clone(), one.committed);
@@ -78,22 +78,22 @@ impl Member {
                     }
                     self.has.sort();
                 }
-                Ok(PlaceEvent::Revoked(_)) => {
+                Ok(GroupEvent::Revoked(_)) => {
                     self.revoked += 1;
                     self.give();
                 }
-                Ok(PlaceEvent::Lost) => {
+                Ok(GroupEvent::Lost) => {
                     self.lost += 1;
                     self.give();
                 }
-                Ok(PlaceEvent::Named { id, silent }) => {
+                Ok(GroupEvent::Named { id, silent }) => {
                     self.name = Some(id);
                     self.silent = silent;
                 }
-                Ok(PlaceEvent::Fenced(why)) => self.fenced = Some(why),
-                Ok(PlaceEvent::Committed(offsets)) => self.committed = offsets,
-                Ok(PlaceEvent::Reached) => {}
-                Ok(PlaceEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
+                Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
+                Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
+                Ok(GroupEvent::Reached) => {}
+                Ok(GroupEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
                 Err(fault) => {
                     self.fault = Some(fault);
                     return;
@@ -330,8 +330,8 @@ fn a_group_that_shares_out_otherwise_is_told_about() {
         wait::until("it says so", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
-                    PlaceEvent::Trouble(why) if why.contains("another way") => said = why,
-                    PlaceEvent::Unchanged => break,
+                    GroupEvent::Trouble(why) if why.contains("another way") => said = why,
+                    GroupEvent::Unchanged => break,
                     _ => {}
                 }
             }

@@ -130,7 +130,7 @@ fn refusals_are_those_of_the_partition() {
         let refusal = Refusal::Code(Code::OFFSET_METADATA_TOO_LARGE);
         assert_eq!(answers[0].1, Ok(()));
         assert_eq!(answers[1].1, Err(refusal));
-        assert!(matches!(refusal.fault("commit"), Fault::Never(_)));
+        assert!(matches!(refusal.fault("commit"), Fault::Fatal(_)));
         assert_eq!(client.committed(2), [Ok(Some((5, "token".to_owned()))), Ok(None)]);
         // A partition that is not there.
         let answers = client.commit(&[(0, 7, "token"), (9, 1, "")]);

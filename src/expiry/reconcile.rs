@@ -87,7 +87,7 @@ impl Reconciler {
         while !is_closed(&self.gone) {
             let pause = match threads::contain(|| self.turn()) {
                 Ok(Ok(())) => continue,
-                Ok(Err(Fault::Told)) => RETRY,
+                Ok(Err(Fault::RetryLogged)) => RETRY,
                 Ok(Err(fault)) => {
                     log::error!("{}: keys that died unheard cannot be looked for: {fault:?}", self.job);
                     REFUSED
@@ -218,8 +218,8 @@ impl Reconciler {
             .map(|answer| match answer {
                 Answer::Number(-2) => Ok(Found::Gone),
                 Answer::Number(left) => Ok(u64::try_from(left).map_or(Found::Persists, Found::ExpiresIn)),
-                Answer::No(why) => Err(Fault::Wait(why)),
-                _ => Err(Fault::Wait("an answer to PTTL that is no number".to_owned())),
+                Answer::No(why) => Err(Fault::Retry(why)),
+                _ => Err(Fault::Retry("an answer to PTTL that is no number".to_owned())),
             })
             .collect()
     }

@@ -86,9 +86,9 @@ impl Watch {
     /// Begins to watch: keys that expire come to `inbox`, and `Push` is how they go to the list.
     ///
     /// # Errors
-    /// `Wait`: no thread, or no random name, can be had.
+    /// `Retry`: no thread, or no random name, can be had.
     pub fn start(watched: Watched, inbox: Inbox, counters: &Arc<Counters>) -> Result<(Self, Push), Fault> {
-        let random = host::random::<8>().map_err(|error| Fault::Wait(format!("no random name: {error}")))?;
+        let random = host::random::<8>().map_err(|error| Fault::Retry(format!("no random name: {error}")))?;
         let instance = format!("{:016x}", u64::from_le_bytes(random));
         let now = Instant::now();
         let prefix = String::from_utf8_lossy(&watched.filter.prefix).into_owned();
@@ -207,7 +207,7 @@ impl Shared {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
-    threads::spawn(name, body).map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
+    threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
 }
 
 /// Pushes what was heard. Each worker has one of its own.
@@ -224,7 +224,7 @@ impl Push {
     /// are pushed again: better twice than lost.
     ///
     /// # Errors
-    /// `Told`: the server does not serve; try again after a pause.
+    /// `RetryLogged`: the server does not serve; try again after a pause.
     pub fn push(&mut self, taken: &Taken) -> Result<(), Fault> {
         match &self.remembered {
             None => {

@@ -31,7 +31,7 @@ pub trait Job: Send {
     /// Runs until the stop.
     ///
     /// # Errors
-    /// `Wait`: call again after a pause. `Never`: the job has failed for good.
+    /// `Retry`: call again after a pause. `Fatal`: the job has failed for good.
     fn run(&mut self, stop: &Stop) -> Result<(), Fault>;
 
     /// What is to be changed where this pandad runs, if the last run failed because of it.

@@ -1,4 +1,4 @@
-//! [`Place`] without membership: every partition of the topics is ours, and offsets
+//! [`GroupClient`] without membership: every partition of the topics is ours, and offsets
 //! are committed as nobody's member. This is the owner's side; what takes time is done
 //! in a thread of its own, which nobody waits for.
 
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use super::alone_thread::{Pace, Thread};
 use super::crate_group::CrateGroup;
 use super::own_group::OwnGroup;
-use super::{Cluster, Place, PlaceEvent};
+use super::{Cluster, GroupClient, GroupEvent};
 use crate::error::Fault;
 use crate::record::{Beside, Commit, TopicPartition};
 use crate::threads;
@@ -37,7 +37,7 @@ pub(super) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
 pub type Names = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 
 /// What the thread asks of a client. Each call is one try; pauses are the thread's.
-/// A fault of the whole is the call's own error: `Wait` or `Never`.
+/// A fault of the whole is the call's own error: `Retry` or `Fatal`.
 pub(super) trait Group: Send {
     /// The numbers of each topic's partitions, or why they cannot be told.
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault>;
@@ -50,17 +50,17 @@ pub(super) trait Group: Send {
 }
 
 /// See the module.
-pub struct Alone {
+pub struct Standalone {
     orders: Sender<Vec<Commit>>,
-    events: Receiver<Result<PlaceEvent, Fault>>,
+    events: Receiver<Result<GroupEvent, Fault>>,
     committing: Option<Instant>,
 }
 
-impl Alone {
+impl Standalone {
     /// Begins to look for the topics' partitions.
     ///
     /// # Errors
-    /// `Wait`: no thread can be had.
+    /// `Retry`: no thread can be had.
     pub fn new(
         cluster: Cluster,
         group: &str,
@@ -85,28 +85,28 @@ impl Alone {
         let (to_tell, events) = unbounded();
         let thread = Thread::new(client, topics, names, pace, to_commit, to_tell);
         threads::spawn("kafka-group", move || thread.run())
-            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, committing: None })
     }
 }
 
-impl Place for Alone {
-    fn next(&mut self) -> Result<PlaceEvent, Fault> {
+impl GroupClient for Standalone {
+    fn next(&mut self) -> Result<GroupEvent, Fault> {
         match self.events.try_recv() {
             Ok(event) => {
                 let event = event?;
-                if matches!(event, PlaceEvent::Committed(_)) {
+                if matches!(event, GroupEvent::Committed(_)) {
                     self.committing = None;
                 }
                 Ok(event)
             }
             Err(TryRecvError::Empty) => match self.committing {
                 Some(since) if since.elapsed() > SLOW => {
-                    Ok(PlaceEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
+                    Ok(GroupEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
                 }
-                _ => Ok(PlaceEvent::Unchanged),
+                _ => Ok(GroupEvent::Unchanged),
             },
-            Err(TryRecvError::Disconnected) => Err(Fault::Wait("the group's thread ended".to_owned())),
+            Err(TryRecvError::Disconnected) => Err(Fault::Retry("the group's thread ended".to_owned())),
         }
     }
 
@@ -120,7 +120,7 @@ impl Place for Alone {
         self.committing?;
         loop {
             match self.events.recv_deadline(until) {
-                Ok(Ok(PlaceEvent::Committed(offsets))) => {
+                Ok(Ok(GroupEvent::Committed(offsets))) => {
                     self.committing = None;
                     return Some(offsets);
                 }

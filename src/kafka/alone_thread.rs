@@ -1,4 +1,4 @@
-//! The thread behind [`super::Alone`]: looks for partitions, commits until the group
+//! The thread behind [`super::Standalone`]: looks for partitions, commits until the group
 //! agrees, and commits again what the brokers would otherwise forget, each at its own
 //! pace: a commit that is refused must not keep new partitions from being found.
 
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::alone::{Group, Held, Names};
 use super::native::messages::Member;
-use super::{Assigned, PlaceEvent, held};
+use super::{Assigned, GroupEvent, held};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::record::{Beside, Commit, TopicPartition};
@@ -43,7 +43,7 @@ pub(super) struct Thread {
     pace: Pace,
     /// Closes when the owner has no more use for this thread.
     orders: Receiver<Vec<Commit>>,
-    events: Sender<Result<PlaceEvent, Fault>>,
+    events: Sender<Result<GroupEvent, Fault>>,
     assigned: BTreeSet<TopicPartition>,
     /// The partitions that each topic had when it was first seen.
     first: BTreeMap<String, BTreeSet<i32>>,
@@ -79,7 +79,7 @@ impl Thread {
         names: Names,
         pace: Pace,
         orders: Receiver<Vec<Commit>>,
-        events: Sender<Result<PlaceEvent, Fault>>,
+        events: Sender<Result<GroupEvent, Fault>>,
     ) -> Self {
         Self {
             client,
@@ -122,7 +122,7 @@ impl Thread {
         let now = Instant::now();
         match std::mem::replace(&mut self.ordered, Ordered::Nothing) {
             Ordered::Try(at, offsets) if now >= at => self.commit(offsets)?,
-            Ordered::Tell(at, done) if now >= at => self.tell(PlaceEvent::Committed(done))?,
+            Ordered::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
             later => self.ordered = later,
         }
         if now >= self.look_at {
@@ -137,18 +137,18 @@ impl Thread {
         Ok(())
     }
 
-    fn tell(&self, event: PlaceEvent) -> Result<(), Gone> {
+    fn tell(&self, event: GroupEvent) -> Result<(), Gone> {
         self.events.send(Ok(event)).map_err(|_| Gone)
     }
 
     /// Tells of a fault; one that trying again cannot mend ends the thread.
     fn fault(&self, fault: Fault) -> Result<(), Gone> {
         match fault {
-            Fault::Never(_) => {
+            Fault::Fatal(_) => {
                 let _owner_may_be_gone = self.events.send(Err(fault));
                 Err(Gone)
             }
-            other => self.tell(PlaceEvent::Trouble(other.to_string())),
+            other => self.tell(GroupEvent::Trouble(other.to_string())),
         }
     }
 
@@ -182,10 +182,10 @@ impl Thread {
             }
         }
         if !missing.is_empty() {
-            return self.tell(PlaceEvent::Trouble(missing.join("; "))).map(|()| false);
+            return self.tell(GroupEvent::Trouble(missing.join("; "))).map(|()| false);
         }
         self.looks.reset();
-        self.tell(PlaceEvent::Reached).map(|()| true)
+        self.tell(GroupEvent::Reached).map(|()| true)
     }
 
     /// Assigns those whose offsets the group tells; gives the fault of one of the rest.
@@ -212,7 +212,7 @@ impl Thread {
         }
         if !assigned.is_empty() {
             // If the owner is gone, that is noticed when the next order is waited for.
-            let _gone = self.tell(PlaceEvent::Assigned(assigned));
+            let _gone = self.tell(GroupEvent::Assigned(assigned));
         }
         Ok(fault)
     }
@@ -242,7 +242,7 @@ impl Thread {
             Ok(refused) => refused.into_iter().collect(),
             Err(fault) => return self.try_again(offsets, fault),
         };
-        let never = |fault: &&Fault| matches!(fault, Fault::Never(_));
+        let never = |fault: &&Fault| matches!(fault, Fault::Fatal(_));
         if let Some(fault) = refused.values().find(never) {
             return self.fault(fault.clone());
         }
@@ -263,7 +263,7 @@ impl Thread {
             }
         }
         if refused.is_empty() {
-            return self.tell(PlaceEvent::Committed(done));
+            return self.tell(GroupEvent::Committed(done));
         }
         // The owner would order the refused ones again at once.
         self.ordered = Ordered::Tell(Instant::now() + self.pace.pauses.1 / 2, done);

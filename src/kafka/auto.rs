@@ -1,4 +1,4 @@
-//! [`Fetch`] by whichever client serves this cluster: found out by asking a broker what
+//! [`Fetcher`] by whichever client serves this cluster: found out by asking a broker what
 //! it speaks, in a thread of its own, since that takes seconds with Kafka 0.9.
 
 use std::collections::BTreeMap;
@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::crate_fetch::CrateFetch;
+use super::crate_fetch::LegacyFetcher;
 use super::native::brokers::{Brokers, Spoken};
-use super::native::fetch::{NativeFetch, Pace};
+use super::native::fetch::{BrokerFetcher, Pace};
 use super::native::messages::{self, Request};
 use super::native::versions::Versions;
-use super::{Begin, Cluster, Event, Fetch};
+use super::{Cluster, Event, Fetcher, StartOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::record::TopicPartition;
@@ -42,7 +42,7 @@ pub struct Auto {
     spoken: Spoken,
     state: State,
     /// What was wanted before it was known who reads.
-    wanted: BTreeMap<TopicPartition, (Begin, u64)>,
+    wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
 }
 
 enum State {
@@ -51,7 +51,7 @@ enum State {
     /// Brokers are asked.
     Asking(Receiver<Result<Versions, Fault>>),
     /// Somebody reads.
-    Reading(Box<dyn Fetch>),
+    Reading(Box<dyn Fetcher>),
 }
 
 impl Auto {
@@ -72,15 +72,15 @@ impl Auto {
         let (answer, asked) = bounded(1);
         let (cluster, spoken) = (self.cluster.clone(), self.spoken.clone());
         threads::spawn("kafka-ask", move || ask(&cluster, &spoken, &|told| answer.send(told).is_ok()))
-            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(State::Asking(asked))
     }
 
     fn read_by(&mut self, native: bool) -> Result<State, Fault> {
         let cluster = self.cluster.clone();
-        let mut fetch: Box<dyn Fetch> = match native {
-            true => Box::new(NativeFetch::new(cluster, Pace::default(), self.spoken.clone())?),
-            false => Box::new(CrateFetch::new(cluster)),
+        let mut fetch: Box<dyn Fetcher> = match native {
+            true => Box::new(BrokerFetcher::new(cluster, Pace::default(), self.spoken.clone())?),
+            false => Box::new(LegacyFetcher::new(cluster)),
         };
         for (partition, (begin, want)) in std::mem::take(&mut self.wanted) {
             fetch.want(&partition, begin, want);
@@ -92,7 +92,7 @@ impl Auto {
     /// Where the client was found out, another may serve by now: brokers are upgraded.
     fn doubt(&self, fault: Fault) -> Fault {
         match (self.client, fault) {
-            (Client::Auto { .. }, Fault::Never(why)) => Fault::Wait(why),
+            (Client::Auto { .. }, Fault::Fatal(why)) => Fault::Retry(why),
             (_, fault) => fault,
         }
     }
@@ -122,8 +122,8 @@ fn ask(cluster: &Cluster, spoken: &Spoken, tell: &dyn Fn(Result<Versions, Fault>
     }
 }
 
-impl Fetch for Auto {
-    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
+impl Fetcher for Auto {
+    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
         match &mut self.state {
             State::Reading(fetch) => fetch.want(partition, begin, want),
             _ => drop(self.wanted.insert(partition.clone(), (begin, want))),
@@ -152,11 +152,11 @@ impl Fetch for Auto {
                     let native = self.is_native(&versions);
                     self.state = self.read_by(native)?;
                 }
-                Ok(Err(fault @ Fault::Never(_))) => return Err(fault),
-                Ok(Err(fault)) => return Ok(Event::Trouble(None, fault.to_string())),
+                Ok(Err(fault @ Fault::Fatal(_))) => return Err(fault),
+                Ok(Err(fault)) => return Ok(Event::Failed(None, fault.to_string())),
                 Err(RecvTimeoutError::Timeout) => return Ok(Event::Nothing),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Fault::Wait("the thread that asks the brokers ended".to_owned()));
+                    return Err(Fault::Retry("the thread that asks the brokers ended".to_owned()));
                 }
             }
         }

@@ -126,7 +126,7 @@ impl Connector {
     /// each of its calls, and for each broker that is tried.
     ///
     /// # Errors
-    /// `Wait`: none answers. `Never`: one does, and this crate cannot work with it.
+    /// `Retry`: none answers. `Fatal`: one does, and this crate cannot work with it.
     pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<Client, Fault> {
         let mut last = "no broker is configured".to_owned();
         for _ in 0..self.cluster.brokers.len() {
@@ -147,7 +147,7 @@ impl Connector {
             }
         }
         self.known = None;
-        Err(Fault::Wait(last))
+        Err(Fault::Retry(last))
     }
 
     /// The client works: what its broker said need not be asked again. Silence alone
@@ -167,14 +167,14 @@ impl Connector {
     fn check(&self, broker: &str, versions: &Versions) -> Result<(), Fault> {
         let Some((lowest, highest)) = versions.range(FETCH) else { return Ok(()) };
         if lowest > 0 {
-            return Err(Fault::Never(format!(
+            return Err(Fault::Fatal(format!(
                 "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from version \
                  {lowest}, the crate speaks 0): use a broker before 4.0 until pandad's own client is there"
             )));
         }
         // Fetch version 4 came with transactions, in 0.11.
         if highest >= 4 && self.cluster.read_committed {
-            return Err(Fault::Never(format!(
+            return Err(Fault::Fatal(format!(
                 "{broker} has transactions (Kafka 0.11 or later), which the kafka crate cannot filter: say \
                  kafka['isolation']='read_uncommitted' in [log_section] to read without a filter"
             )));

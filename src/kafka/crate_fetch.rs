@@ -1,4 +1,4 @@
-//! [`Fetch`] by the `kafka` crate, for the zookeeper-era brokers: a thread of its own
+//! [`Fetcher`] by the `kafka` crate, for the zookeeper-era brokers: a thread of its own
 //! asks for one wanted partition after the other.
 //!
 //! The crate's calls may hang for two minutes and cannot be interrupted, so the thread
@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::crate_thread::{Order, Reader};
 use super::crate_turn::remember;
-use super::{Begin, Cluster, Event, Fetch};
+use super::{Cluster, Event, Fetcher, StartOffset};
 use crate::error::Fault;
 use crate::record::TopicPartition;
 use crate::threads;
@@ -25,10 +25,10 @@ const STUCK: Duration = Duration::from_secs(35);
 const AHEAD: usize = 2;
 
 /// See the module.
-pub struct CrateFetch {
+pub struct LegacyFetcher {
     cluster: Cluster,
     /// What is wanted, with the next offset as handed over: what a new thread starts from.
-    wanted: BTreeMap<TopicPartition, (Begin, u64)>,
+    wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
     thread: Option<Running>,
     /// How many threads there were: each begins with another broker.
     threads: usize,
@@ -72,7 +72,7 @@ impl Pulse {
     }
 }
 
-impl CrateFetch {
+impl LegacyFetcher {
     /// A reader of this cluster. Nothing happens before something is wanted.
     pub fn new(cluster: Cluster) -> Self {
         Self { cluster, wanted: BTreeMap::new(), thread: None, threads: 0, culprit: None }
@@ -108,7 +108,7 @@ impl CrateFetch {
         self.threads = self.threads.wrapping_add(1);
         let reader = Reader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
         threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Running { orders, events, pulse })
     }
 
@@ -120,28 +120,32 @@ impl CrateFetch {
                     && *want == fetched.want
                 {
                     let mut landmarks = match begin {
-                        Begin::At(_, landmarks) => std::mem::take(landmarks),
-                        Begin::Earliest | Begin::Latest => Vec::new(),
+                        StartOffset::At(_, landmarks) => std::mem::take(landmarks),
+                        StartOffset::Earliest | StartOffset::Latest => Vec::new(),
                     };
                     remember(&mut landmarks, fetched.last);
-                    *begin = Begin::At(fetched.next, landmarks);
+                    *begin = StartOffset::At(fetched.next, landmarks);
                 }
             }
-            Event::Found(partition, at) => {
+            Event::Resolved(partition, at) => {
                 if let Some((begin, _)) = self.wanted.get_mut(partition) {
-                    *begin = Begin::At(*at, Vec::new());
+                    *begin = StartOffset::At(*at, Vec::new());
                 }
             }
-            Event::Different(partition, _) => {
+            Event::Diverged(partition, _) => {
                 self.wanted.remove(partition);
             }
-            Event::Again(..) | Event::Nothing | Event::Idle | Event::Well(_) | Event::Trouble(..) => {}
+            Event::Relinquished(..)
+            | Event::Nothing
+            | Event::Idle
+            | Event::Recovered(_)
+            | Event::Failed(..) => {}
         }
     }
 }
 
-impl Fetch for CrateFetch {
-    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
+impl Fetcher for LegacyFetcher {
+    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
         self.wanted.insert(partition.clone(), (begin.clone(), want));
         self.order(Order::Want { partition: partition.clone(), begin, want, later: false });
     }
@@ -163,12 +167,12 @@ impl Fetch for CrateFetch {
             Err(RecvTimeoutError::Timeout) if stuck => {
                 self.culprit = thread.pulse.culprit();
                 self.thread = None;
-                Ok(Event::Trouble(None, "the broker is connected and does not answer".to_owned()))
+                Ok(Event::Failed(None, "the broker is connected and does not answer".to_owned()))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {
                 self.thread = None;
-                Ok(Event::Trouble(None, "the reading thread ended and is started again".to_owned()))
+                Ok(Event::Failed(None, "the reading thread ended and is started again".to_owned()))
             }
         }
     }

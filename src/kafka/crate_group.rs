@@ -49,7 +49,7 @@ impl CrateGroup {
             Some(client) => client,
             None => self.connect()?,
         };
-        let answer = call(&mut client).map_err(|trouble| Fault::Wait(trouble.text()))?;
+        let answer = call(&mut client).map_err(|trouble| Fault::Retry(trouble.text()))?;
         self.client = Some(client);
         Ok(answer)
     }
@@ -61,7 +61,7 @@ impl CrateGroup {
             Ok(())
         };
         let prepared = client.call(set).and_then(|()| client.load_metadata(&self.topics));
-        prepared.map_err(|trouble| Fault::Wait(trouble.text()))?;
+        prepared.map_err(|trouble| Fault::Retry(trouble.text()))?;
         self.connector.confirm();
         Ok(client)
     }
@@ -108,7 +108,7 @@ impl Group for CrateGroup {
         let held = partitions.iter().map(|partition| {
             let held = match offsets.get(partition) {
                 Some(offset) => Ok((Some(*offset).filter(|offset| *offset >= 0), Beside::NoRoom)),
-                None => Err(Fault::Wait(format!(
+                None => Err(Fault::Retry(format!(
                     "the group's offset of {partition} was asked for and not answered"
                 ))),
             };

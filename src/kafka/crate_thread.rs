@@ -1,4 +1,4 @@
-//! The reading thread of [`super::CrateFetch`]: one client, the wanted partitions in
+//! The reading thread of [`super::LegacyFetcher`]: one client, the wanted partitions in
 //! turn, and a pause only when none of them had anything.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::crate_client::{Client, Connector, Trouble};
 use super::crate_fetch::Pulse;
 use super::crate_read;
 use super::crate_turn::{Turn, Wanted, turn};
-use super::{Begin, Cluster, Event};
+use super::{Cluster, Event, StartOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::record::TopicPartition;
@@ -27,7 +27,7 @@ pub(super) enum Order {
     /// Read this partition from here on.
     Want {
         partition: TopicPartition,
-        begin: Begin,
+        begin: StartOffset,
         want: u64,
         /// Not at once: the last thread was stuck on it.
         later: bool,
@@ -157,13 +157,13 @@ impl Reader {
                     Err(trouble) => trouble.text(),
                 }
             }
-            Err(Fault::Wait(why) | Fault::Rebuild(why)) => why,
+            Err(Fault::Retry(why) | Fault::Restart(why)) => why,
             Err(never) => {
                 let _sent = self.events.send(Err(never));
                 return Err(Gone);
             }
         };
-        self.tell(Event::Trouble(None, why))?;
+        self.tell(Event::Failed(None, why))?;
         let pause = self.backoff.pause();
         self.pause(pause)?;
         Ok(false)
@@ -181,7 +181,7 @@ impl Reader {
         match turn(client, wanted) {
             Ok(Turn::Quiet) if wanted.troubled => {
                 wanted.calm();
-                self.tell(Event::Well(partition.clone()))?;
+                self.tell(Event::Recovered(partition.clone()))?;
                 Ok(false)
             }
             Ok(Turn::Quiet) => Ok(false),
@@ -192,7 +192,7 @@ impl Reader {
             }
             Ok(Turn::Stuck(why)) | Err(Trouble::Records(why)) => {
                 wanted.trouble();
-                self.tell(Event::Trouble(Some(partition.clone()), why))?;
+                self.tell(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(Trouble::Code(code)) => {
@@ -200,14 +200,14 @@ impl Reader {
                 wanted.check_again();
                 self.refresh(partition)?;
                 let why = Trouble::Code(code).text();
-                self.tell(Event::Trouble(Some(partition.clone()), why))?;
+                self.tell(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(Trouble::Client(why)) => {
                 // This partition waits, so that an unreachable leader of one does not
                 // keep the others from being read.
                 wanted.trouble();
-                self.tell(Event::Trouble(Some(partition.clone()), format!("lost its broker: {why}")))?;
+                self.tell(Event::Failed(Some(partition.clone()), format!("lost its broker: {why}")))?;
                 self.drop_client();
                 Ok(false)
             }
@@ -225,7 +225,7 @@ impl Reader {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(Trouble::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
             self.drop_client();
-            self.tell(Event::Trouble(None, format!("lost the broker: {why}")))?;
+            self.tell(Event::Failed(None, format!("lost the broker: {why}")))?;
         }
         Ok(())
     }

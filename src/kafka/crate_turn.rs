@@ -10,7 +10,7 @@ use super::crate_look::Gap;
 use super::crate_read::{self, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
 use super::crate_reply::Reply;
 use super::same_log::Check;
-use super::{Begin, Event, Fetched, Payload};
+use super::{Event, Fetched, Payload, StartOffset};
 use crate::backoff::Backoff;
 use crate::record::TopicPartition;
 
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
     partition: TopicPartition,
     want: u64,
     /// Where to begin, until that is resolved and the log is checked.
-    begin: Option<Begin>,
+    begin: Option<StartOffset>,
     /// What the log is compared with: records handed over, oldest first.
     landmarks: Vec<(i64, u32)>,
     at: i64,
@@ -43,7 +43,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// `later`: not at once.
-    pub(super) fn new(partition: TopicPartition, begin: Begin, want: u64, later: bool) -> Self {
+    pub(super) fn new(partition: TopicPartition, begin: StartOffset, want: u64, later: bool) -> Self {
         Self {
             partition,
             want,
@@ -79,7 +79,7 @@ impl Wanted {
     /// and the topic may have been made anew meanwhile.
     pub(super) fn check_again(&mut self) {
         if self.begin.is_none() {
-            self.begin = Some(Begin::At(self.at, std::mem::take(&mut self.landmarks)));
+            self.begin = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
         }
     }
 
@@ -181,14 +181,14 @@ fn next_size(came: u64) -> i32 {
 }
 
 /// Resolves where to begin. `Some`: there is something to tell first.
-fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: Begin) -> Result<Option<Turn>, Trouble> {
+fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: StartOffset) -> Result<Option<Turn>, Trouble> {
     let (at, landmarks) = match begin {
-        Begin::At(at, landmarks) => (at, landmarks),
-        Begin::Earliest | Begin::Latest => {
+        StartOffset::At(at, landmarks) => (at, landmarks),
+        StartOffset::Earliest | StartOffset::Latest => {
             let (first, end) = crate_read::bounds(client, &wanted.partition)?;
-            wanted.at = if begin == Begin::Earliest { first } else { end };
+            wanted.at = if begin == StartOffset::Earliest { first } else { end };
             wanted.begin = None;
-            return Ok(Some(Turn::Tell(Event::Found(wanted.partition.clone(), wanted.at))));
+            return Ok(Some(Turn::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
         }
     };
     wanted.at = at;
@@ -198,7 +198,7 @@ fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: Begin) -> Result<Op
         Check::Same => Ok(None),
         Check::Different(next) => {
             wanted.parted = true;
-            Ok(Some(Turn::Tell(Event::Different(wanted.partition.clone(), next))))
+            Ok(Some(Turn::Tell(Event::Diverged(wanted.partition.clone(), next))))
         }
         Check::Behind(end) => Ok(Some(latch(wanted, end))),
     }
@@ -207,7 +207,7 @@ fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: Begin) -> Result<Op
 /// An end below the position: nothing is read before the log has been compared again,
 /// since growth alone would also come from a topic that was made anew.
 fn latch(wanted: &mut Wanted, end: i64) -> Turn {
-    wanted.begin = Some(Begin::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
+    wanted.begin = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
     Turn::Stuck(format!("its end {end} is below the position {}", wanted.at))
 }
 

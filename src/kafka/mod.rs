@@ -1,4 +1,4 @@
-//! Kafka, behind two seams: [`Fetch`] brings records of wanted partitions, [`Place`]
+//! Kafka, behind two seams: [`Fetcher`] brings records of wanted partitions, [`GroupClient`]
 //! knows which partitions are ours and what the group has committed.
 //!
 //! Whatever a client library believes it delivered, the only authority for the next
@@ -33,8 +33,8 @@ use native::connection::Limits;
 use native::frame::Frame;
 use native::records::{self, Aborted};
 
-pub use alone::{Alone, Names, Storage};
-pub use auto::{Auto as AutoFetch, Client};
+pub use alone::{Names, Standalone, Storage};
+pub use auto::{Auto as AutoFetcher, Client};
 pub use group::Lease;
 pub use native::records::{Broken, Decoded, Scratch};
 
@@ -75,7 +75,7 @@ pub struct Fetched {
     pub begins: i64,
     /// The offset to ask for next.
     pub next: i64,
-    /// Which [`Fetch::want`] this answers.
+    /// Which [`Fetcher::want`] this answers.
     pub want: u64,
     /// Records in the partition that are beyond `next`, as the broker last said.
     pub lag: u64,
@@ -108,7 +108,7 @@ pub struct Wire {
     aborted: Option<Vec<Aborted>>,
 }
 
-/// What [`Fetch::next`] tells.
+/// What [`Fetcher::next`] tells.
 pub enum Event {
     /// Records.
     Fetched(Fetched),
@@ -117,24 +117,24 @@ pub enum Event {
     /// Nothing new; the brokers answer.
     Idle,
     /// A partition that was in trouble can be read again; it has nothing new.
-    Well(TopicPartition),
+    Recovered(TopicPartition),
     /// One partition, or without one all of them, cannot be read just now.
-    Trouble(Option<TopicPartition>, String),
+    Failed(Option<TopicPartition>, String),
     /// Nobody had a position: this is where the partition begins for us.
-    Found(TopicPartition, i64),
+    Resolved(TopicPartition, i64),
     /// The record before the position is not the one that landed: the topic was made
     /// anew or truncated. The newest landmark that still agrees is followed by this
     /// offset, or it is the log's start. Nothing is read until it is wanted again.
-    Different(TopicPartition, i64),
+    Diverged(TopicPartition, i64),
     /// Nothing more comes for this want of it. It is to be wanted again once all that
     /// was fetched has landed: another broker may lead it, so that the log is to be
     /// compared again.
-    Again(TopicPartition, u64),
+    Relinquished(TopicPartition, u64),
 }
 
 /// From where to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
+pub enum StartOffset {
     /// An offset. First the log is compared with these landmarks: offset and
     /// fingerprint of records that landed, oldest first.
     At(i64, Vec<(i64, u32)>),
@@ -145,10 +145,10 @@ pub enum Begin {
 }
 
 /// Reads wanted partitions. Never blocks longer than it is told to.
-pub trait Fetch: Send {
+pub trait Fetcher: Send {
     /// Reads this partition from here on; replaces an earlier want of it. `want`
     /// comes back with what is fetched, so that older answers can be told.
-    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64);
+    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64);
 
     /// Reads it no more. What was fetched already may still come.
     fn forget(&mut self, partition: &TopicPartition);
@@ -156,7 +156,7 @@ pub trait Fetch: Send {
     /// What happens next; waits until `until` at most.
     ///
     /// # Errors
-    /// `Wait`: to be built anew. `Never`: this cluster cannot be read by this client as configured.
+    /// `Retry`: to be built anew. `Fatal`: this cluster cannot be read by this client as configured.
     fn next(&mut self, until: Instant) -> Result<Event, Fault>;
 }
 
@@ -173,9 +173,9 @@ pub struct Assigned {
     pub new: bool,
 }
 
-/// What [`Place::next`] tells.
+/// What [`GroupClient::next`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlaceEvent {
+pub enum GroupEvent {
     /// Nothing has changed.
     Unchanged,
     /// The group was reached; nothing has changed.
@@ -188,11 +188,11 @@ pub enum PlaceEvent {
     /// The group cannot be reached or refuses; it is tried again.
     Trouble(String),
     /// All partitions are to be let go, until then at most: stop reading, let what is in
-    /// hand land and settle, commit, then call [`Place::released`]. What is ours
-    /// afterwards comes with [`PlaceEvent::Assigned`].
+    /// hand land and settle, commit, then call [`GroupClient::released`]. What is ours
+    /// afterwards comes with [`GroupEvent::Assigned`].
     Revoked(Instant),
     /// No partition is ours any more: drop what is in hand and has not landed, settle
-    /// what has, then call [`Place::released`].
+    /// what has, then call [`GroupClient::released`].
     Lost,
     /// The coordinator knows this member by another name; whoever gives it after a restart
     /// is the same member.
@@ -207,21 +207,21 @@ pub enum PlaceEvent {
 }
 
 /// The group: which partitions are ours, and their committed offsets.
-pub trait Place: Send {
+pub trait GroupClient: Send {
     /// What has happened; does not wait.
     ///
     /// # Errors
-    /// `Never`: the group cannot be used as configured.
-    fn next(&mut self) -> Result<PlaceEvent, Fault>;
+    /// `Fatal`: the group cannot be used as configured.
+    fn next(&mut self) -> Result<GroupEvent, Fault>;
 
-    /// Commits in the background, until it is done; answered by [`PlaceEvent::Committed`].
+    /// Commits in the background, until it is done; answered by [`GroupEvent::Committed`].
     /// The caller waits for the answer before it commits again.
     fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for a commit under way until `until` at most, then takes leave.
     fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
 
-    /// Nothing of what was ours is in hand any more: see [`PlaceEvent::Revoked`].
+    /// Nothing of what was ours is in hand any more: see [`GroupEvent::Revoked`].
     fn released(&mut self) {}
 
     /// As long as it holds, nobody else can have what is ours.

@@ -29,7 +29,7 @@ impl OwnGroup {
 
     fn refused(&self, partition: &TopicPartition, refusal: Refusal) -> Fault {
         if refusal == Refusal::Code(Code::UNKNOWN_MEMBER_ID) {
-            return Fault::Wait(format!(
+            return Fault::Retry(format!(
                 "the group '{}' has live members, so an offset cannot be committed to it from outside: stop the \
                  other consumers or use another kafka['group']",
                 self.group

@@ -1,4 +1,4 @@
-//! [`Alone`] over a group that does as the test says.
+//! [`Standalone`] over a group that does as the test says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -102,18 +102,18 @@ fn group(partitions: i32) -> Told {
     told
 }
 
-fn over(told: &Told, pace: Pace) -> Alone {
+fn over(told: &Told, pace: Pace) -> Standalone {
     let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
-    Alone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
+    Standalone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
 /// The next event that `wanted` makes something of.
 #[track_caller]
-fn wait<T>(place: &mut Alone, wanted: impl Fn(Result<PlaceEvent, Fault>) -> Option<T>) -> T {
+fn wait<T>(place: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
         match place.next() {
-            Ok(PlaceEvent::Unchanged) => sleep(Duration::from_millis(1)),
+            Ok(GroupEvent::Unchanged) => sleep(Duration::from_millis(1)),
             event => {
                 if let Some(found) = wanted(event) {
                     return found;
@@ -125,22 +125,22 @@ fn wait<T>(place: &mut Alone, wanted: impl Fn(Result<PlaceEvent, Fault>) -> Opti
 }
 
 #[track_caller]
-fn assigned(place: &mut Alone) -> Vec<Assigned> {
-    wait(place, |event| if let Ok(PlaceEvent::Assigned(all)) = event { Some(all) } else { None })
+fn assigned(place: &mut Standalone) -> Vec<Assigned> {
+    wait(place, |event| if let Ok(GroupEvent::Assigned(all)) = event { Some(all) } else { None })
 }
 
 #[track_caller]
-fn committed(place: &mut Alone) -> Vec<(TopicPartition, i64)> {
-    wait(place, |event| if let Ok(PlaceEvent::Committed(all)) = event { Some(all) } else { None })
+fn committed(place: &mut Standalone) -> Vec<(TopicPartition, i64)> {
+    wait(place, |event| if let Ok(GroupEvent::Committed(all)) = event { Some(all) } else { None })
 }
 
 #[track_caller]
-fn trouble(place: &mut Alone) -> String {
-    wait(place, |event| if let Ok(PlaceEvent::Trouble(why)) = event { Some(why) } else { None })
+fn trouble(place: &mut Standalone) -> String {
+    wait(place, |event| if let Ok(GroupEvent::Trouble(why)) = event { Some(why) } else { None })
 }
 
 fn waiting(why: &str) -> Fault {
-    Fault::Wait(why.to_owned())
+    Fault::Retry(why.to_owned())
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_topic_is_waited_for() {
     assert!(trouble(&mut place).contains("the topic t is not there yet"));
     told.state().topics.insert("t".to_owned(), vec![0]);
     assert_eq!(assigned(&mut place).len(), 1);
-    wait(&mut place, |event| (event == Ok(PlaceEvent::Reached)).then_some(()));
+    wait(&mut place, |event| (event == Ok(GroupEvent::Reached)).then_some(()));
 }
 
 /// An offset that cannot be told is not one that is not there; the other partitions
@@ -228,7 +228,7 @@ fn a_commit_is_tried_until_the_group_has_it() {
     assert_eq!(trouble(&mut place), "the coordinator is away");
     told.state().down = None;
     told.state().refused.insert(t(0), waiting("not now"));
-    wait(&mut place, |event| (event == Ok(PlaceEvent::Trouble("not now".to_owned()))).then_some(()));
+    wait(&mut place, |event| (event == Ok(GroupEvent::Trouble("not now".to_owned()))).then_some(()));
     told.state().refused.clear();
     assert_eq!(committed(&mut place), [(t(0), 9)]);
     assert_eq!(told.state().offsets[&t(0)], (9, "token 9".to_owned()));
@@ -255,10 +255,10 @@ fn what_can_never_be_committed_ends_it() {
     let told = group(2);
     let mut place = over(&told, pace());
     assigned(&mut place);
-    told.state().refused.insert(t(1), Fault::Never("the string is too long".to_owned()));
+    told.state().refused.insert(t(1), Fault::Fatal("the string is too long".to_owned()));
     place.commit(vec![commit(0, 1), commit(1, 1)]);
     let fault = wait(&mut place, Result::err);
-    assert_eq!(fault, Fault::Never("the string is too long".to_owned()));
+    assert_eq!(fault, Fault::Fatal("the string is too long".to_owned()));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Lock {
     /// Takes the lock of the log file at `path`.
     ///
     /// # Errors
-    /// `Never` where another pandad has it.
+    /// `Fatal` where another pandad has it.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
         let file = open(&at, true).map_err(|error| sort(&at, &error))?;

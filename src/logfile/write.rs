@@ -155,7 +155,7 @@ impl Writer {
     /// Appends the pieces as one range. `changes` are the positions after it.
     ///
     /// # Errors
-    /// After `Wait`, call again with the very same pieces: writing goes on at the byte
+    /// After `Retry`, call again with the very same pieces: writing goes on at the byte
     /// where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
         if self.pending.is_none() {

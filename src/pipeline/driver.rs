@@ -79,7 +79,7 @@ impl Run {
     fn end(&self, stages: Vec<Thread<()>>) -> Result<(), Fault> {
         for stage in stages {
             if let Err(panic) = stage.join() {
-                self.end_with(Fault::Wait(format!("panicked and is rebuilt: {panic}")));
+                self.end_with(Fault::Retry(format!("panicked and is rebuilt: {panic}")));
             }
         }
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
@@ -92,7 +92,7 @@ impl Run {
 /// unless the stop said now.
 ///
 /// # Errors
-/// `Wait`: build new parts and run again. `Never`: the job has failed for good.
+/// `Retry`: build new parts and run again. `Fatal`: the job has failed for good.
 pub fn run<S, B, W, K, T>(
     name: &str,
     limits: &Limits,
@@ -103,13 +103,13 @@ pub fn run<S, B, W, K, T>(
 where
     S: Source,
     S::Task: Send + 'static,
-    S::Note: Send + 'static,
+    S::Feedback: Send + 'static,
     W: Worker<Task = S::Task> + 'static,
     W::Outcome: Send + 'static,
     B: Fn() -> W + Send + Sync + 'static,
-    K: Sink<Outcome = W::Outcome, Note = S::Note> + Send + 'static,
+    K: Sink<Outcome = W::Outcome, Feedback = S::Feedback> + Send + 'static,
     K::Checkpoint: Send + 'static,
-    T: Settle<Checkpoint = K::Checkpoint, Note = S::Note> + Send + 'static,
+    T: Settle<Checkpoint = K::Checkpoint, Feedback = S::Feedback> + Send + 'static,
 {
     let run = Arc::new(Run::new(name, stop, counters));
     let budget = Budget::new(limits.memory);
@@ -140,7 +140,7 @@ where
     stages.push(start(&format!("{}-sink", short(name)), move || {
         // The source may be waiting for room that only the sink could make.
         if let Err(panic) = threads::contain(|| landing.run(&outcomes)) {
-            sink_run.fail(Fault::Wait(format!("the sink panicked and is rebuilt: {panic}")));
+            sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")));
         }
     })?);
 
@@ -150,9 +150,9 @@ where
     // of them to end closes the notes.
     loop {
         match notes.recv_timeout(MEANWHILE) {
-            Ok(note) => source.note(note),
+            Ok(note) => source.feedback(note),
             // What it says of a fault now, the end says as well.
-            Err(RecvTimeoutError::Timeout) => drop(source.meanwhile()),
+            Err(RecvTimeoutError::Timeout) => drop(source.idle()),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -174,7 +174,7 @@ pub fn run_direct<S, B, W>(
     counters: &Arc<Counters>,
 ) -> Result<(), Fault>
 where
-    S: Source<Note = Infallible>,
+    S: Source<Feedback = Infallible>,
     S::Task: Send + 'static,
     W: Worker<Task = S::Task, Outcome = ()> + 'static,
     B: Fn() -> W + Send + Sync + 'static,
@@ -223,7 +223,7 @@ where
 fn drive<S: Source>(
     source: &mut S,
     tasks: Sender<(Ticket, Item<S::Task>)>,
-    notes: &Receiver<S::Note>,
+    notes: &Receiver<S::Feedback>,
     budget: &Budget,
     run: &Run,
 ) {
@@ -231,22 +231,22 @@ fn drive<S: Source>(
     let mut items = Vec::new();
     while !run.stop.is_quiet() && !run.has_failed() {
         for note in notes.try_iter() {
-            source.note(note);
+            source.feedback(note);
         }
         if !budget.has_room() || run.refused.load(SeqCst) {
             // Notes are heard meanwhile: commits go on while the disk is full.
             select! {
-                recv(notes) -> note => if let Ok(note) = note { source.note(note) },
+                recv(notes) -> note => if let Ok(note) = note { source.feedback(note) },
                 recv(budget.freed()) -> _ => {}
                 recv(run.stop.quiet_channel()) -> _ => {}
                 default(if run.refused.load(SeqCst) { POLL } else { MEANWHILE }) => {}
             }
-            match threads::contain(|| source.meanwhile()) {
+            match threads::contain(|| source.idle()) {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => return run.end_with(fault),
                 Err(panic) => {
                     let why = format!("the source panicked and is rebuilt: {panic}");
-                    return run.end_with(Fault::Wait(why));
+                    return run.end_with(Fault::Retry(why));
                 }
             }
             continue;
@@ -255,7 +255,7 @@ fn drive<S: Source>(
             Ok(Ok(())) => {}
             Ok(Err(fault)) => return run.end_with(fault),
             Err(panic) => {
-                return run.end_with(Fault::Wait(format!("the source panicked and is rebuilt: {panic}")));
+                return run.end_with(Fault::Retry(format!("the source panicked and is rebuilt: {panic}")));
             }
         }
         for item in items.drain(..) {
@@ -264,7 +264,7 @@ fn drive<S: Source>(
             }
         }
     }
-    source.rest(&mut items);
+    source.drain(&mut items);
     for item in items {
         if !hand_out(item, &mut tickets, &tasks, budget, run) {
             return;
@@ -289,7 +289,7 @@ fn hand_out<T>(
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
-    threads::spawn(name, body).map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
+    threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
 }
 
 /// The job's name as far as it fits before a stage's in the 15 bytes that Linux shows.

@@ -33,7 +33,7 @@ pub(super) fn settle<T: Settle>(
     mut settle: T,
     checkpoints: &Receiver<T::Checkpoint>,
     settled: &Sender<()>,
-    notes: &Sender<T::Note>,
+    notes: &Sender<T::Feedback>,
     run: &Run,
 ) {
     for checkpoint in checkpoints {
@@ -57,7 +57,7 @@ pub(super) struct Landing<K: Sink> {
     /// Dropped at the end, which ends the settle thread.
     checkpoints: Sender<K::Checkpoint>,
     settled: Receiver<()>,
-    notes: Sender<K::Note>,
+    notes: Sender<K::Feedback>,
     run: Arc<Run>,
     inflight: Inflight<(u64, K::Outcome)>,
     ready: VecDeque<K::Outcome>,
@@ -83,7 +83,7 @@ impl<K: Sink> Landing<K> {
         budget: Budget,
         checkpoints: Sender<K::Checkpoint>,
         settled: Receiver<()>,
-        notes: Sender<K::Note>,
+        notes: Sender<K::Feedback>,
         run: Arc<Run>,
     ) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl<K: Sink> Landing<K> {
                 }
                 // The settle thread has ended by a fault, which it has reported, or
                 // by a panic, which the driver reports when it joins it.
-                Err(_) => self.run.fail(Fault::Wait("the settle thread ended".to_owned())),
+                Err(_) => self.run.fail(Fault::Retry("the settle thread ended".to_owned())),
             },
             default(self.patience()) => {}
         }
@@ -220,8 +220,8 @@ impl<K: Sink> Landing<K> {
                 self.run.counters.standing.up(Stage::Landing, "written again");
                 self.refuse(false);
             }
-            Err(fault @ (Fault::Wait(_) | Fault::Told)) => {
-                if let Fault::Wait(why) = fault {
+            Err(fault @ (Fault::Retry(_) | Fault::RetryLogged)) => {
+                if let Fault::Retry(why) = fault {
                     self.run.counters.standing.down(Stage::Landing, &why);
                 }
                 self.held_since = None;
@@ -253,7 +253,7 @@ impl<K: Sink> Landing<K> {
         self.since_settling = self.since.take();
         self.show_oldest();
         if self.checkpoints.send(checkpoint).is_err() {
-            self.run.fail(Fault::Wait("the settle thread ended".to_owned()));
+            self.run.fail(Fault::Retry("the settle thread ended".to_owned()));
         }
     }
 

@@ -42,13 +42,13 @@ pub trait Source {
     /// What a worker gets.
     type Task;
     /// What comes back from the sink: settled positions, or what was dropped and is to be fetched again.
-    type Note;
+    type Feedback;
 
     /// Adds what there is to `items`; waits for it until `until` at most.
     ///
     /// # Errors
-    /// `Wait`: this source is to be rebuilt after what it produced is settled or
-    /// dropped. `Never`: the job ends.
+    /// `Retry`: this source is to be rebuilt after what it produced is settled or
+    /// dropped. `Fatal`: the job ends.
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault>;
 
     /// Called while nothing may be polled: the sink has no room, or the run is at its end
@@ -56,15 +56,15 @@ pub trait Source {
     ///
     /// # Errors
     /// As [`Source::poll`].
-    fn meanwhile(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 
     /// At the first stop: adds what is in hand already and would be lost otherwise.
-    fn rest(&mut self, _items: &mut Vec<Item<Self::Task>>) {}
+    fn drain(&mut self, _items: &mut Vec<Item<Self::Task>>) {}
 
     /// Hears what became of its tasks.
-    fn note(&mut self, note: Self::Note);
+    fn feedback(&mut self, note: Self::Feedback);
 
     /// The last call: no task is in work any more and every note has been heard;
     /// commit and take leave until `until` at most.
@@ -86,7 +86,7 @@ pub trait Worker {
     /// Does the work; the outcome's bytes replace the task's in the job's budget.
     ///
     /// # Errors
-    /// `Wait` and `Told`: try the same task again. `Never`: the job ends.
+    /// `Retry` and `RetryLogged`: try the same task again. `Fatal`: the job ends.
     fn work(&mut self, task: &Self::Task) -> Result<(Self::Outcome, u64), Fault>;
 }
 
@@ -95,17 +95,20 @@ pub trait Sink {
     /// What a worker made.
     type Outcome;
     /// What the source is told.
-    type Note;
+    type Feedback;
     /// What the settle thread needs to make durable what has landed so far.
     type Checkpoint;
 
     /// Lands outcomes from the front of `ready`, in order, removing what has landed or was refused.
     ///
     /// # Errors
-    /// `Wait`: the rest is still in `ready`; call again. `Rebuild`: the run ends and
-    /// the job is built anew. `Never`: the job ends.
-    fn land(&mut self, ready: &mut VecDeque<Self::Outcome>, notes: &mut Vec<Self::Note>)
-    -> Result<(), Fault>;
+    /// `Retry`: the rest is still in `ready`; call again. `Restart`: the run ends and
+    /// the job is built anew. `Fatal`: the job ends.
+    fn land(
+        &mut self,
+        ready: &mut VecDeque<Self::Outcome>,
+        notes: &mut Vec<Self::Feedback>,
+    ) -> Result<(), Fault>;
 
     /// Does what is due though nothing may have come: called several times a second.
     ///
@@ -136,14 +139,14 @@ pub trait Settle {
     /// From the sink.
     type Checkpoint;
     /// To the source: these positions may be committed.
-    type Note;
+    type Feedback;
 
     /// Returns when the checkpoint would survive a loss of power.
     ///
     /// # Errors
     /// Any error means that nothing is known of what was to be settled: the run
     /// ends and the job is rebuilt from what the disk really holds.
-    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Note, Fault>;
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Fault>;
 }
 
 /// The figures a pipeline runs by. They come from the configuration, so that

@@ -43,9 +43,9 @@ pub(super) fn work<W: Worker>(
         let (outcome, bytes) = loop {
             match threads::contain(|| worker.work(&item.task)) {
                 Ok(Ok(done)) => break done,
-                Ok(Err(Fault::Told)) => {}
-                Ok(Err(Fault::Wait(why) | Fault::Rebuild(why))) => outage.down(&why),
-                Ok(Err(never @ Fault::Never(_))) => return run.fail(never),
+                Ok(Err(Fault::RetryLogged)) => {}
+                Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(&why),
+                Ok(Err(never @ Fault::Fatal(_))) => return run.fail(never),
                 Err(panic) => {
                     run.counters.panics.fetch_add(1, Relaxed);
                     outage.down(&format!("panicked and is rebuilt: {panic}"));

@@ -40,7 +40,7 @@ struct Numbers {
 
 impl Source for Numbers {
     type Task = (u32, u64);
-    type Note = Vec<(u32, u64)>;
+    type Feedback = Vec<(u32, u64)>;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
         assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
@@ -61,12 +61,12 @@ impl Source for Numbers {
         Ok(())
     }
 
-    fn meanwhile(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), Fault> {
         self.world.heard_meanwhile.fetch_add(1, SeqCst);
         Ok(())
     }
 
-    fn note(&mut self, note: Self::Note) {
+    fn feedback(&mut self, note: Self::Feedback) {
         self.world.settled.lock().unwrap().extend(note);
     }
 
@@ -90,7 +90,7 @@ impl Worker for Doubler {
             0 => self.0.worker_faults.store(0, SeqCst),
             n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
             n if n % 2 == 0 => panic!("this worker is told to"),
-            _ => return Err(Fault::Wait("this worker is told to fail".to_owned())),
+            _ => return Err(Fault::Retry("this worker is told to fail".to_owned())),
         }
         Ok((*task, 10))
     }
@@ -104,10 +104,10 @@ struct Shelf {
 
 impl Sink for Shelf {
     type Outcome = (u32, u64);
-    type Note = Vec<(u32, u64)>;
+    type Feedback = Vec<(u32, u64)>;
     type Checkpoint = Vec<(u32, u64)>;
 
-    fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Note>) -> Result<(), Fault> {
+    fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Feedback>) -> Result<(), Fault> {
         loop {
             // Taken before it is tried, as a sink does that writes many at a time.
             self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
@@ -115,7 +115,7 @@ impl Sink for Shelf {
                 return Ok(());
             }
             if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
-                return Err(Fault::Wait("no space left".to_owned()));
+                return Err(Fault::Retry("no space left".to_owned()));
             }
             let Some(outcome) = self.in_hand.take() else { break };
             self.world.landed.lock().unwrap().push(outcome);
@@ -146,11 +146,11 @@ struct Clerk(Arc<World>);
 
 impl Settle for Clerk {
     type Checkpoint = Vec<(u32, u64)>;
-    type Note = Vec<(u32, u64)>;
+    type Feedback = Vec<(u32, u64)>;
 
-    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Note, Fault> {
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Fault> {
         if self.0.settle_fails.load(SeqCst) {
-            return Err(Fault::Wait("fsync failed".to_owned()));
+            return Err(Fault::Retry("fsync failed".to_owned()));
         }
         Ok(checkpoint)
     }
@@ -305,7 +305,7 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
 #[test]
 fn a_settle_fault_ends_the_run_to_be_built_again() {
     let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(Fault::Wait("fsync failed".to_owned()))));
+    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()))));
     assert!(running.world.settled.lock().unwrap().is_empty());
 }
 
@@ -315,7 +315,7 @@ fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
     wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
     running.world.source_panics.store(true, SeqCst);
     let ended = running.thread.join().unwrap();
-    assert!(matches!(&ended, Err(Fault::Wait(why)) if why.contains("the source is told to")), "{ended:?}");
+    assert!(matches!(&ended, Err(Fault::Retry(why)) if why.contains("the source is told to")), "{ended:?}");
     let settled = running.world.settled.lock().unwrap().len() as u64;
     assert_eq!(settled, running.world.polled.load(SeqCst));
 }
@@ -340,7 +340,7 @@ struct Countdown {
 
 impl Source for Countdown {
     type Task = u64;
-    type Note = std::convert::Infallible;
+    type Feedback = std::convert::Infallible;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<u64>>) -> Result<(), Fault> {
         if self.left == 0 {
@@ -352,11 +352,11 @@ impl Source for Countdown {
         Ok(())
     }
 
-    fn rest(&mut self, items: &mut Vec<Item<u64>>) {
+    fn drain(&mut self, items: &mut Vec<Item<u64>>) {
         items.extend((0..self.in_hand).map(|n| Item { lane: 0, bytes: 10, task: 1000 + n }));
     }
 
-    fn note(&mut self, note: Self::Note) {
+    fn feedback(&mut self, note: Self::Feedback) {
         match note {}
     }
 
@@ -374,7 +374,7 @@ impl<const LEAVES: bool> Worker for Doer<LEAVES> {
 
     fn work(&mut self, task: &u64) -> Result<((), u64), Fault> {
         if self.0.sink_refuses.load(SeqCst) {
-            return Err(Fault::Told);
+            return Err(Fault::RetryLogged);
         }
         self.0.landed.lock().unwrap().push((0, *task));
         Ok(((), 0))

@@ -26,7 +26,7 @@ impl Life {
     /// Begins to beat for the instance; the lease says how long a sign lasts.
     ///
     /// # Errors
-    /// `Wait`: no thread can be had.
+    /// `Retry`: no thread can be had.
     pub fn start(mut link: Link, names: &Names, instance: &str, lease: &Lease) -> Result<Self, Fault> {
         let mut beat = cmd("SET");
         beat.arg(names.alive(instance)).arg(Process::this().to_string()).arg("PX").arg(millis(lease.life()));
@@ -59,7 +59,7 @@ impl Life {
                 }
             }
         })
-        .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 

@@ -47,7 +47,7 @@ impl Taker {
     /// A new instance that shares its slots and its lease with those who do the work.
     ///
     /// # Errors
-    /// `Wait`: no name or no thread can be had.
+    /// `Retry`: no name or no thread can be had.
     pub fn start(
         server: &Arc<Server>,
         health: &Health,
@@ -57,7 +57,7 @@ impl Taker {
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
-            .map_err(|error| Fault::Wait(format!("no random number to be had: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("no random number to be had: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
         let life = Life::start(link("beat"), &names, &instance, lease)?;
         Ok(Self {

@@ -90,7 +90,7 @@ impl Link {
     /// dead: so `work` may be carried out twice.
     ///
     /// # Errors
-    /// `Told`: the server does not serve; try again after a pause.
+    /// `RetryLogged`: the server does not serve; try again after a pause.
     pub fn again<T>(
         &mut self,
         mut work: impl FnMut(&mut Connection) -> Result<T, Trouble>,
@@ -116,7 +116,9 @@ impl Link {
     ) -> Result<T, Fault> {
         let was_open = self.connection.is_some();
         match self.attempt(&mut work) {
-            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => Err(Fault::Told),
+            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => {
+                Err(Fault::RetryLogged)
+            }
             done => self.judge(done),
         }
     }
@@ -144,7 +146,7 @@ impl Link {
             }
             Err(trouble) => {
                 self.health.down(&trouble.to_string());
-                Err(Fault::Told)
+                Err(Fault::RetryLogged)
             }
         }
     }

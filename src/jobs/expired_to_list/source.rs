@@ -39,7 +39,7 @@ impl Heard {
 
 impl pipeline::Source for Heard {
     type Task = Taken;
-    type Note = Infallible;
+    type Feedback = Infallible;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
         self.take(until, items);
@@ -47,14 +47,14 @@ impl pipeline::Source for Heard {
     }
 
     /// Nobody else knows of what was heard.
-    fn rest(&mut self, items: &mut Vec<Item<Self::Task>>) {
+    fn drain(&mut self, items: &mut Vec<Item<Self::Task>>) {
         self.inbox.close();
         while self.inbox.waiting() > 0 {
             self.take(Instant::now(), items);
         }
     }
 
-    fn note(&mut self, note: Infallible) {
+    fn feedback(&mut self, note: Infallible) {
         match note {}
     }
 

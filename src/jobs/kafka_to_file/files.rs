@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::kafka::Place;
+use crate::kafka::GroupClient;
 use crate::logfile::{Ledger, LogFile, Member};
 use crate::record::{Commit, TopicPartition};
 
 /// Which of the files a topic's lines go to.
 #[derive(Debug, Clone)]
-pub(super) struct Which {
+pub(super) struct FileRouter {
     /// In the order of the files; empty: there is one for everything.
     topics: Arc<[String]>,
 }
 
-impl Which {
+impl FileRouter {
     /// `topics` in the order of their files, or none for one file.
     pub(super) fn new(topics: Vec<String>) -> Self {
         Self { topics: topics.into() }
@@ -36,7 +36,7 @@ pub(super) struct OpenFile {
 
 /// What the journals know, and the commits that are on their way for them.
 pub(super) struct Ledgers {
-    which: Which,
+    which: FileRouter,
     all: Vec<Ledger>,
     /// Whose commits are unanswered. One order is under way at a time.
     ordered: Vec<usize>,
@@ -44,7 +44,7 @@ pub(super) struct Ledgers {
 }
 
 impl Ledgers {
-    pub(super) fn new(which: Which, all: Vec<Ledger>) -> Self {
+    pub(super) fn new(which: FileRouter, all: Vec<Ledger>) -> Self {
         Self { which, all, ordered: Vec::new(), waiting: VecDeque::new() }
     }
 
@@ -54,7 +54,7 @@ impl Ledgers {
     }
 
     /// Has these committed, now or when the order before has been answered.
-    pub(super) fn commit(&mut self, commits: Vec<Commit>, place: &mut dyn Place) {
+    pub(super) fn commit(&mut self, commits: Vec<Commit>, place: &mut dyn GroupClient) {
         if commits.is_empty() {
             return;
         }
@@ -69,7 +69,7 @@ impl Ledgers {
     }
 
     /// The group holds these values.
-    pub(super) fn committed(&mut self, offsets: &[(TopicPartition, i64)], place: &mut dyn Place) {
+    pub(super) fn committed(&mut self, offsets: &[(TopicPartition, i64)], place: &mut dyn GroupClient) {
         for number in std::mem::take(&mut self.ordered) {
             let of_this = |(partition, _): &&(TopicPartition, i64)| self.which.of(&partition.topic) == number;
             let values: Vec<_> = offsets.iter().filter(of_this).cloned().collect();

@@ -10,7 +10,7 @@ use crate::report::Counters;
 
 /// See the module. Cloning it shares it.
 #[derive(Clone)]
-pub(super) struct Flow {
+pub(super) struct WriteGate {
     shared: Arc<Shared>,
     lease: Lease,
     /// Whether others may take over what is ours, so that no more than one settle batch
@@ -30,7 +30,7 @@ struct Shared {
     lost_in_write: AtomicBool,
 }
 
-impl Flow {
+impl WriteGate {
     pub(super) fn new(lease: Lease, is_shared_out: bool) -> Self {
         Self { shared: Arc::default(), lease, is_shared_out }
     }

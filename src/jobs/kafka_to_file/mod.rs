@@ -16,13 +16,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use files::{Ledgers, OpenFile, Which};
-use flow::Flow;
+use files::{FileRouter, Ledgers, OpenFile};
+use flow::WriteGate;
 
 use crate::config::{self, Format, KafkaToFile as Section, Membership, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
-use crate::kafka::{Alone, AutoFetch, Client, Cluster, Names, Place, Storage};
+use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
 use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
 use crate::report::{Counters, Shown, Stage};
@@ -114,14 +114,20 @@ impl KafkaToFile {
     }
 
     /// Who we are in the group is what the first file's journal is.
-    fn place(&self, cluster: Cluster, journal: &Ledger, names: Names) -> Result<Box<dyn Place>, Fault> {
+    fn place(&self, cluster: Cluster, journal: &Ledger, names: Names) -> Result<Box<dyn GroupClient>, Fault> {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
                 Offsets::Kafka => Storage::Kafka,
                 Offsets::ZooKeeper => Storage::ZooKeeper,
             };
-            return Ok(Box::new(Alone::new(cluster, &kafka.group, kafka.topics.names(), storage, names)?));
+            return Ok(Box::new(Standalone::new(
+                cluster,
+                &kafka.group,
+                kafka.topics.names(),
+                storage,
+                names,
+            )?));
         }
         let setup = Setup {
             group: kafka.group.clone(),
@@ -142,7 +148,7 @@ impl KafkaToFile {
     fn try_disk(&self) -> Result<(), Fault> {
         for path in self.section.paths() {
             logfile::try_disk(&path)
-                .map_err(|error| Fault::Wait(format!("cannot write beside {}: {error}", path.display())))?;
+                .map_err(|error| Fault::Retry(format!("cannot write beside {}: {error}", path.display())))?;
         }
         Ok(())
     }
@@ -184,13 +190,13 @@ impl Job for KafkaToFile {
             None => self.open().map_err(|(_, error)| match error {
                 OpenError::Wait(why) => {
                     self.counters.standing.down(Stage::Opening, &why);
-                    Fault::Told
+                    Fault::RetryLogged
                 }
-                OpenError::Never(why) => Fault::Never(why),
+                OpenError::Never(why) => Fault::Fatal(why),
             })?,
         };
         self.counters.standing.up(Stage::Opening, "opened");
-        let which = Which::new(if opened.len() > 1 {
+        let which = FileRouter::new(if opened.len() > 1 {
             self.section.kafka.topics.names().to_vec()
         } else {
             Vec::new()
@@ -198,14 +204,14 @@ impl Job for KafkaToFile {
         // Held until every thread of the run has ended.
         let _locks: Vec<Lock> = opened.iter().map(|file| file.log.lock.clone()).collect();
         let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
-        let journal = ledgers.first().ok_or_else(|| Fault::Never("there is no log file".to_owned()))?;
+        let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let place = self.place(
             super::cluster(&self.section, silent),
             journal,
             names(which.clone(), ledgers.clone()),
         )?;
-        let flow = Flow::new(place.lease(), self.is_member());
+        let flow = WriteGate::new(place.lease(), self.is_member());
         let (mut files, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
             files.push(sink::File::new(path.clone(), writer, ledger, lock).under(flow.lease()));
@@ -220,8 +226,8 @@ impl Job for KafkaToFile {
         let worker_buffers = buffers.clone();
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
-            source: source::Records::new(source::From {
-                fetch: Box::new(AutoFetch::new(super::cluster(&self.section, silent), self.client())),
+            source: source::KafkaSource::new(source::From {
+                fetch: Box::new(AutoFetcher::new(super::cluster(&self.section, silent), self.client())),
                 place,
                 ledgers: Ledgers::new(which.clone(), ledgers.clone()),
                 start: self.section.kafka.start,
@@ -230,7 +236,7 @@ impl Job for KafkaToFile {
                 patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
-            build_worker: move || worker::Lines::new(format, worker_buffers.clone()),
+            build_worker: move || worker::Formatter::new(format, worker_buffers.clone()),
             sink: sink::Land {
                 which,
                 files,
@@ -260,17 +266,17 @@ impl Job for KafkaToFile {
         }
         self.gave_up = flow.gave_up();
         self.blamed = match &ended {
-            Err(Fault::Never(why)) if flow.is_fenced() => Some(why.clone()),
+            Err(Fault::Fatal(why)) if flow.is_fenced() => Some(why.clone()),
             _ => None,
         };
-        self.before.sync_failed = (matches!(ended, Err(Fault::Rebuild(_))) && !flow.lost_in_write())
+        self.before.sync_failed = (matches!(ended, Err(Fault::Restart(_))) && !flow.lost_in_write())
             || ledgers.iter().any(Ledger::has_failed);
         ended
     }
 }
 
 /// Under which name an offset that somebody else has set is claimed.
-fn names(which: Which, ledgers: Vec<Ledger>) -> Names {
+fn names(which: FileRouter, ledgers: Vec<Ledger>) -> Names {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(which.of(&partition.topic));
         ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))

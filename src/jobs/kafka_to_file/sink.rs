@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
-use super::files::Which;
-use super::flow::Flow;
-use super::source::Note;
-use super::worker::Lined;
+use super::files::FileRouter;
+use super::flow::WriteGate;
+use super::source::Feedback;
+use super::worker::FormattedBatch;
 use crate::error::Fault;
 use crate::kafka::Lease;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
@@ -24,13 +24,13 @@ const BATCH: usize = 1024 * 1024;
 
 /// See the module.
 pub(super) struct Land {
-    pub(super) which: Which,
+    pub(super) which: FileRouter,
     pub(super) files: Vec<File>,
     pub(super) buffers: Buffers,
     pub(super) counters: Arc<Counters>,
     /// Somebody may ask for the files to be reopened, so often as this says.
     pub(super) stop: Stop,
-    pub(super) flow: Flow,
+    pub(super) flow: WriteGate,
 }
 
 /// One of the files, as far as it is appended to.
@@ -43,9 +43,9 @@ pub(super) struct File {
     /// What stop said when it was last reopened; nothing yet, for it has just been opened.
     reopened: Option<u64>,
     /// In order, and not looked at yet.
-    queue: VecDeque<Lined>,
+    queue: VecDeque<FormattedBatch>,
     /// Being written: kept as it is until the file has all of it.
-    batch: Vec<Lined>,
+    batch: Vec<FormattedBatch>,
     changes: Vec<Change>,
     /// Whether the queue waits for leave to land.
     held: bool,
@@ -67,16 +67,16 @@ impl File {
 
     fn fault(&self, error: AppendError) -> Fault {
         match error {
-            AppendError::Guarded => Fault::Told,
-            AppendError::Wait(why) => Fault::Wait(format!("cannot write {}: {why}", self.path.display())),
+            AppendError::Guarded => Fault::RetryLogged,
+            AppendError::Wait(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
             AppendError::Rebuild(why) => {
-                Fault::Rebuild(format!("cannot sync {}: {why}", self.path.display()))
+                Fault::Restart(format!("cannot sync {}: {why}", self.path.display()))
             }
         }
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
-    fn fill(&mut self, flow: &Flow, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Note>) {
+    fn fill(&mut self, flow: &WriteGate, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Feedback>) {
         let mut bytes = 0;
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < BATCH
@@ -89,7 +89,7 @@ impl File {
                     if let Some(short) = &lined.short {
                         let (partition, want) = (lined.partition.clone(), lined.want);
                         let position = lined.next;
-                        notes.push(Note::Short { partition, want, position, short: short.clone() });
+                        notes.push(Feedback::Truncated { partition, want, position, short: short.clone() });
                     }
                     if lined.next == lined.from {
                         buffers.give_back(lined.lines);
@@ -103,11 +103,11 @@ impl File {
                 }
                 other => {
                     counters.dropped.fetch_add(lined.records, Relaxed);
-                    let Lined { partition, want, lines, .. } = lined;
+                    let FormattedBatch { partition, want, lines, .. } = lined;
                     buffers.give_back(lines);
                     flow.is_done(1);
                     if let Some((_, position)) = other {
-                        notes.push(Note::Refused { partition, want, position });
+                        notes.push(Feedback::Refused { partition, want, position });
                     }
                 }
             }
@@ -117,11 +117,11 @@ impl File {
     /// Lands what may, batch by batch. `may_land` is asked before each.
     fn land(
         &mut self,
-        flow: &Flow,
+        flow: &WriteGate,
         may_land: &dyn Fn() -> bool,
         buffers: &Buffers,
         counters: &Counters,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<Feedback>,
     ) -> Result<(), Fault> {
         self.look_again(flow)?;
         loop {
@@ -158,8 +158,8 @@ impl File {
     }
 
     /// What was about to be written may be somebody else's by now.
-    fn look_again(&mut self, flow: &Flow) -> Result<(), Fault> {
-        let is_lost = |lined: &Lined| self.ledger.landed(&lined.partition).is_none();
+    fn look_again(&mut self, flow: &WriteGate) -> Result<(), Fault> {
+        let is_lost = |lined: &FormattedBatch| self.ledger.landed(&lined.partition).is_none();
         if !self.writer.is_pending() {
             self.changes.clear();
             for lined in self.batch.drain(..).rev() {
@@ -169,7 +169,7 @@ impl File {
             // Half of it may be in the file, and must not stay there.
             let path = self.path.display();
             flow.lose_in_write();
-            return Err(Fault::Rebuild(format!(
+            return Err(Fault::Restart(format!(
                 "{path}: a write that was not finished is another pandad's by now"
             )));
         }
@@ -177,7 +177,7 @@ impl File {
     }
 
     /// Drops what is not ours any more, though nothing may land.
-    fn drop_lost(&mut self, flow: &Flow, buffers: &Buffers, counters: &Counters) {
+    fn drop_lost(&mut self, flow: &WriteGate, buffers: &Buffers, counters: &Counters) {
         for lined in std::mem::take(&mut self.queue) {
             if self.ledger.landed(&lined.partition).is_some() {
                 self.queue.push_back(lined);
@@ -200,16 +200,16 @@ impl File {
 }
 
 /// Whether an outcome moves on, or says why it does not.
-fn continues(lined: &Lined) -> bool {
+fn continues(lined: &FormattedBatch) -> bool {
     lined.next > lined.from || lined.next == lined.from && lined.short.is_some()
 }
 
 impl pipeline::Sink for Land {
-    type Outcome = Lined;
-    type Note = Note;
+    type Outcome = FormattedBatch;
+    type Feedback = Feedback;
     type Checkpoint = Vec<(usize, Checkpoint)>;
 
-    fn land(&mut self, ready: &mut VecDeque<Lined>, notes: &mut Vec<Note>) -> Result<(), Fault> {
+    fn land(&mut self, ready: &mut VecDeque<FormattedBatch>, notes: &mut Vec<Feedback>) -> Result<(), Fault> {
         for lined in ready.drain(..) {
             match self.files.get_mut(self.which.of(&lined.partition.topic)) {
                 Some(file) => file.queue.push_back(lined),
@@ -254,9 +254,9 @@ pub(super) struct Sync {
 
 impl pipeline::Settle for Sync {
     type Checkpoint = Vec<(usize, Checkpoint)>;
-    type Note = Note;
+    type Feedback = Feedback;
 
-    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Note, Fault> {
+    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Feedback, Fault> {
         let mut commits = Vec::new();
         let mut bytes = false;
         for (number, checkpoint) in checkpoints {
@@ -264,12 +264,12 @@ impl pipeline::Settle for Sync {
             bytes |= checkpoint.has_bytes();
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
-                Err(error) => return Err(Fault::Rebuild(format!("cannot sync {}: {error}", path.display()))),
+                Err(error) => return Err(Fault::Restart(format!("cannot sync {}: {error}", path.display()))),
             }
         }
         if bytes {
             self.counters.standing.up(Stage::Settling, "written again");
         }
-        Ok(Note::Settled(Settled { commits }))
+        Ok(Feedback::Settled(Settled { commits }))
     }
 }

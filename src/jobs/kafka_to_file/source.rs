@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::NAME;
 use super::files::Ledgers;
-use super::flow::Flow;
-use super::worker::Short;
+use super::flow::WriteGate;
+use super::worker::Truncated;
 use crate::backoff::Backoff;
 use crate::config::Start;
 use crate::error::Fault;
-use crate::kafka::{Begin, Event, Fetch, Fetched, Payload, Place};
+use crate::kafka::{Event, Fetched, Fetcher, GroupClient, Payload, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::pipeline::{self, Item};
 use crate::record::TopicPartition;
@@ -32,19 +32,19 @@ const SOON: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// What the source is told.
-pub(super) enum Note {
+pub(super) enum Feedback {
     /// These positions are durable.
     Settled(Settled),
     /// An outcome did not continue what has landed: fetch from the position again.
     Refused { partition: TopicPartition, want: u64, position: i64 },
     /// What was fetched could be used up to here only.
-    Short { partition: TopicPartition, want: u64, position: i64, short: Short },
+    Truncated { partition: TopicPartition, want: u64, position: i64, short: Truncated },
 }
 
 /// See the module.
-pub(super) struct Records {
-    fetch: Box<dyn Fetch>,
-    place: Box<dyn Place>,
+pub(super) struct KafkaSource {
+    fetch: Box<dyn Fetcher>,
+    place: Box<dyn GroupClient>,
     ledgers: Ledgers,
     start: Start,
     counters: Arc<Counters>,
@@ -60,7 +60,7 @@ pub(super) struct Records {
     broken: HashMap<TopicPartition, i64>,
     brokers: Outage,
     group: Outage,
-    flow: Flow,
+    flow: WriteGate,
     /// How many tasks were handed out.
     handed: u64,
     letting_go: Option<LettingGo>,
@@ -72,12 +72,12 @@ pub(super) struct Records {
 
 /// What the source is made of.
 pub(super) struct From {
-    pub(super) fetch: Box<dyn Fetch>,
-    pub(super) place: Box<dyn Place>,
+    pub(super) fetch: Box<dyn Fetcher>,
+    pub(super) place: Box<dyn GroupClient>,
     pub(super) ledgers: Ledgers,
     pub(super) start: Start,
     pub(super) counters: Arc<Counters>,
-    pub(super) flow: Flow,
+    pub(super) flow: WriteGate,
     /// See `kafka['full_disk_s']`.
     pub(super) patience: Duration,
     pub(super) stop: Stop,
@@ -91,13 +91,13 @@ struct Tracked {
     polled: i64,
     lag: u64,
     /// Where it is to begin, until that is found.
-    unresolved: Option<Begin>,
+    unresolved: Option<StartOffset>,
     outage: Outage,
     /// Of records that cannot be read.
     pauses: Backoff,
 }
 
-impl Records {
+impl KafkaSource {
     pub(super) fn new(from: From) -> Self {
         let From { fetch, place, ledgers, start, counters, flow, patience, stop } = from;
         Self {
@@ -125,17 +125,17 @@ impl Records {
 
     /// The journal of this partition's file.
     fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
-        self.ledgers.of(partition).ok_or_else(|| Fault::Never(format!("{partition}: has no log file")))
+        self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
 
-    fn want(&mut self, partition: &TopicPartition, begin: Begin) {
+    fn want(&mut self, partition: &TopicPartition, begin: StartOffset) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.wants += 1;
         tracked.want = self.wants;
         tracked.unresolved = None;
         match begin {
-            Begin::At(position, _) => tracked.polled = position,
-            Begin::Earliest | Begin::Latest => tracked.unresolved = Some(begin.clone()),
+            StartOffset::At(position, _) => tracked.polled = position,
+            StartOffset::Earliest | StartOffset::Latest => tracked.unresolved = Some(begin.clone()),
         }
         self.again.remove(partition);
         self.later.remove(partition);
@@ -145,7 +145,7 @@ impl Records {
     /// Wants it from here on, after a comparison with what has landed.
     fn want_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
-        self.want(partition, Begin::At(position, marks(&landmarks.unwrap_or_default())));
+        self.want(partition, StartOffset::At(position, marks(&landmarks.unwrap_or_default())));
     }
 
     /// The position of a partition of which nothing is in flight.
@@ -165,7 +165,7 @@ impl Records {
                     .place(&partition, position)
                     .map_err(|error| journal_fault(&error))?;
                 self.flow.close();
-                self.want(&partition, Begin::At(position, Vec::new()));
+                self.want(&partition, StartOffset::At(position, Vec::new()));
             }
         }
         Ok(())
@@ -199,25 +199,25 @@ impl Records {
                 self.brokers.up("back");
                 self.take(fetched, items);
             }
-            Event::Well(partition) => {
+            Event::Recovered(partition) => {
                 if !self.broken.contains_key(&partition)
                     && let Some(tracked) = self.partitions.get_mut(&partition)
                 {
                     tracked.outage.up("back");
                 }
             }
-            Event::Trouble(None, why) => {
+            Event::Failed(None, why) => {
                 self.brokers.down(&why);
                 self.partitions.values_mut().for_each(|tracked| tracked.outage.forgive());
             }
             // While no broker answers, that is the outage.
-            Event::Trouble(Some(_), _) if self.brokers.lasts().is_some() => {}
-            Event::Trouble(Some(partition), why) => {
+            Event::Failed(Some(_), _) if self.brokers.lasts().is_some() => {}
+            Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.outage.down(&why);
                 }
             }
-            Event::Found(partition, at) => {
+            Event::Resolved(partition, at) => {
                 self.brokers.up("back");
                 if !self.partitions.contains_key(&partition) {
                     return Ok(());
@@ -229,13 +229,13 @@ impl Records {
                     tracked.unresolved = None;
                 }
             }
-            Event::Again(partition, want) => {
+            Event::Relinquished(partition, want) => {
                 if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
                     self.again.insert(partition, want);
                 }
             }
-            Event::Different(partition, _) if !self.partitions.contains_key(&partition) => {}
-            Event::Different(partition, position) => {
+            Event::Diverged(partition, _) if !self.partitions.contains_key(&partition) => {}
+            Event::Diverged(partition, position) => {
                 log::error!(
                     "{NAME}: {partition}: its records are not those that were read before: the topic was made \
                      anew or truncated; going on at offset {position}"
@@ -266,7 +266,7 @@ impl Records {
             && fetched.begins > at
         {
             let why = format!("the broker leaves out the records from offset {at} to {}", fetched.begins - 1);
-            return self.fall_short(fetched.partition, fetched.want, at, Short::Broken(why));
+            return self.fall_short(fetched.partition, fetched.want, at, Truncated::Broken(why));
         }
         // That it can be fetched does not say that it can be read.
         if !self.broken.contains_key(&fetched.partition) {
@@ -301,9 +301,9 @@ impl Records {
     }
 }
 
-impl pipeline::Source for Records {
+impl pipeline::Source for KafkaSource {
     type Task = Fetched;
-    type Note = Note;
+    type Feedback = Feedback;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         self.hear_group()?;
@@ -319,25 +319,25 @@ impl pipeline::Source for Records {
         Ok(())
     }
 
-    fn meanwhile(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), Fault> {
         self.hear_group()?;
         self.let_go()?;
         self.watch_disk()
     }
 
-    fn note(&mut self, note: Note) {
+    fn feedback(&mut self, note: Feedback) {
         match note {
-            Note::Settled(Settled { commits }) => {
+            Feedback::Settled(Settled { commits }) => {
                 self.ledgers.commit(commits, &mut *self.place);
             }
-            Note::Refused { partition, want, position } => {
+            Feedback::Refused { partition, want, position } => {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
                     self.want_from(&partition, position);
                 }
             }
-            Note::Short { partition, want, position, short } => {
+            Feedback::Truncated { partition, want, position, short } => {
                 self.fall_short(partition, want, position, short);
             }
         }
@@ -353,14 +353,14 @@ fn marks(landmarks: &[Landmark]) -> Vec<(i64, u32)> {
     landmarks.iter().map(|one| (one.offset, one.fingerprint)).collect()
 }
 
-fn shown(begin: &Begin) -> String {
+fn shown(begin: &StartOffset) -> String {
     match begin {
-        Begin::At(offset, _) => format!("offset {offset}"),
-        Begin::Earliest => "its first record".to_owned(),
-        Begin::Latest => "its end".to_owned(),
+        StartOffset::At(offset, _) => format!("offset {offset}"),
+        StartOffset::Earliest => "its first record".to_owned(),
+        StartOffset::Latest => "its end".to_owned(),
     }
 }
 
 fn journal_fault(error: &std::io::Error) -> Fault {
-    Fault::Wait(format!("cannot write the journal: {error}"))
+    Fault::Retry(format!("cannot write the journal: {error}"))
 }

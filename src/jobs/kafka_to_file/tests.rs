@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Buffers;
-use super::files::{Ledgers, Which};
-use super::flow::Flow;
+use super::files::{FileRouter, Ledgers};
+use super::flow::WriteGate;
 use super::sink::{File, Land, Sync};
-use super::source::{From, Note, Records};
-use super::worker::{Lined, Short};
+use super::source::{Feedback, From, KafkaSource};
+use super::worker::{FormattedBatch, Truncated};
 use crate::config::Start;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Begin, Event, Fetch, Fetched, Lease, Payload, Place, PlaceEvent};
+use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
 use crate::logfile::{self, Before, Ledger, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Beside, Commit, TopicPartition};
@@ -25,7 +25,7 @@ use crate::shutdown;
 /// What the group and the brokers of a test say and hear.
 #[derive(Default)]
 struct World {
-    said: Mutex<VecDeque<PlaceEvent>>,
+    said: Mutex<VecDeque<GroupEvent>>,
     events: Mutex<VecDeque<Event>>,
     ordered: Mutex<Vec<Vec<Commit>>>,
     released: AtomicU32,
@@ -34,9 +34,9 @@ struct World {
 
 struct Group(Arc<World>);
 
-impl Place for Group {
-    fn next(&mut self) -> Result<PlaceEvent, Fault> {
-        Ok(self.0.said.lock().unwrap().pop_front().unwrap_or(PlaceEvent::Unchanged))
+impl GroupClient for Group {
+    fn next(&mut self) -> Result<GroupEvent, Fault> {
+        Ok(self.0.said.lock().unwrap().pop_front().unwrap_or(GroupEvent::Unchanged))
     }
 
     fn commit(&mut self, offsets: Vec<Commit>) {
@@ -54,8 +54,8 @@ impl Place for Group {
 
 struct Brokers(Arc<World>);
 
-impl Fetch for Brokers {
-    fn want(&mut self, _partition: &TopicPartition, _begin: Begin, _want: u64) {}
+impl Fetcher for Brokers {
+    fn want(&mut self, _partition: &TopicPartition, _begin: StartOffset, _want: u64) {}
 
     fn forget(&mut self, _partition: &TopicPartition) {
         self.0.forgotten.fetch_add(1, Relaxed);
@@ -70,7 +70,7 @@ impl Fetch for Brokers {
 struct Member {
     dir: PathBuf,
     world: Arc<World>,
-    source: Records,
+    source: KafkaSource,
     sink: Land,
     sync: Sync,
     ledger: Ledger,
@@ -96,9 +96,9 @@ impl Member {
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (_handle, stop) = shutdown::pair();
-        let (which, counters) = (Which::new(Vec::new()), Counters::shared("test", Shown::Records));
-        let flow = Flow::new(lease.clone(), true);
-        let source = Records::new(From {
+        let (which, counters) = (FileRouter::new(Vec::new()), Counters::shared("test", Shown::Records));
+        let flow = WriteGate::new(lease.clone(), true);
+        let source = KafkaSource::new(From {
             fetch: Box::new(Brokers(Arc::clone(&world))),
             place: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(which.clone(), vec![ledger.clone()]),
@@ -122,7 +122,7 @@ impl Member {
         Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers }
     }
 
-    fn says(&self, event: PlaceEvent) {
+    fn says(&self, event: GroupEvent) {
         self.world.said.lock().unwrap().push_back(event);
     }
 
@@ -136,7 +136,7 @@ impl Member {
     /// not at all.
     fn is_given(&mut self, committed: Option<(i64, String)>) {
         let metadata = committed.clone().map_or_else(String::new, |(_, token)| token);
-        self.says(PlaceEvent::Assigned(vec![Assigned {
+        self.says(GroupEvent::Assigned(vec![Assigned {
             partition: partition(),
             committed: committed.map(|(offset, _)| offset),
             metadata: Beside::Text(metadata),
@@ -147,7 +147,7 @@ impl Member {
     }
 
     /// A reply is polled, worked on, and on its way to the sink.
-    fn fetches(&mut self, from: i64, next: i64) -> Lined {
+    fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
         let (partition, want) = (partition(), self.wants);
         let fetched =
@@ -158,15 +158,15 @@ impl Member {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let (partition, want, records) = (polled.partition, polled.want, 1);
-        Lined { partition, from, next, want, lines, crc, last: None, records, short: None }
+        FormattedBatch { partition, from, next, want, lines, crc, last: None, records, short: None }
     }
 
-    fn lands(&mut self, lined: Vec<Lined>) -> Result<(), Fault> {
+    fn lands(&mut self, lined: Vec<FormattedBatch>) -> Result<(), Fault> {
         let (mut ready, mut notes) = (lined.into(), Vec::new());
         self.sink.land(&mut ready, &mut notes)
     }
 
-    fn settles(&mut self) -> Note {
+    fn settles(&mut self) -> Feedback {
         let checkpoint = self.sink.checkpoint();
         self.sync.settle(checkpoint).unwrap()
     }
@@ -175,7 +175,7 @@ impl Member {
     fn is_committed(&mut self) -> (i64, String) {
         let ordered = self.world.ordered.lock().unwrap().last().cloned().expect("a commit was ordered");
         let done = ordered.iter().map(|one| (one.partition.clone(), one.offset)).collect();
-        self.says(PlaceEvent::Committed(done));
+        self.says(GroupEvent::Committed(done));
         self.poll();
         (ordered[0].offset, ordered[0].metadata.clone())
     }
@@ -194,7 +194,7 @@ impl Member {
         member.is_given(None);
         member.ledger.place(&partition(), 0).unwrap();
         let note = member.settles();
-        member.source.note(note);
+        member.source.feedback(note);
         assert_eq!(member.is_committed().0, 0);
         member
     }
@@ -210,8 +210,8 @@ fn lines(count: i64) -> String {
     (0..count).map(|one| format!("line {one}\n")).collect()
 }
 
-fn soon() -> PlaceEvent {
-    PlaceEvent::Revoked(Instant::now() + Duration::from_secs(60))
+fn soon() -> GroupEvent {
+    GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
 }
 
 /// Whoever took over would otherwise begin somewhere else, or nowhere.
@@ -224,7 +224,7 @@ fn nothing_lands_before_the_group_holds_where_it_begins() {
     member.lands(vec![lined]).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty());
     let note = member.settles();
-    member.source.note(note);
+    member.source.feedback(note);
     member.lands(Vec::new()).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty(), "ordered is not held");
     member.is_committed();
@@ -238,10 +238,10 @@ fn nothing_lands_before_the_group_holds_where_it_begins() {
 fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let mut member = Member::at_work();
     let mut lined = member.fetches(0, 1);
-    lined.short = Some(Short::Broken("damaged".to_owned()));
+    lined.short = Some(Truncated::Broken("damaged".to_owned()));
     let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
     member.sink.land(&mut ready, &mut notes).unwrap();
-    notes.into_iter().for_each(|note| member.source.note(note));
+    notes.into_iter().for_each(|note| member.source.feedback(note));
     for (begins, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
         member.wants += 2;
@@ -266,7 +266,7 @@ fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
     member.lands(vec![three]).unwrap();
     assert!(member.sink.holds_back());
     assert_eq!(member.content(), lines(4));
-    member.source.note(note);
+    member.source.feedback(note);
     assert_eq!(member.is_committed().0, 4);
     member.lands(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(6));
@@ -300,7 +300,7 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
     let note = member.settles();
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
-    member.source.note(note);
+    member.source.feedback(note);
     assert_eq!(member.orders(), before + 1);
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
@@ -316,10 +316,10 @@ fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
     let lined = member.fetches(0, 3);
     member.lands(vec![lined]).unwrap();
     let note = member.settles();
-    member.source.note(note);
+    member.source.feedback(note);
     let before = member.orders();
     member.says(soon());
-    member.says(PlaceEvent::Committed(Vec::new()));
+    member.says(GroupEvent::Committed(Vec::new()));
     member.poll();
     assert_eq!(member.orders(), before + 1);
     assert_eq!(member.world.released.load(Relaxed), 0);
@@ -333,7 +333,7 @@ fn what_is_lost_is_dropped_and_what_has_landed_settles() {
     let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
     member.lands(vec![one]).unwrap();
     member.lease.renew(Duration::ZERO);
-    member.says(PlaceEvent::Lost);
+    member.says(GroupEvent::Lost);
     member.poll();
     member.lands(vec![two]).unwrap();
     assert!(!member.sink.holds_back(), "it is not waited with");
@@ -341,7 +341,7 @@ fn what_is_lost_is_dropped_and_what_has_landed_settles() {
     assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
     let before = member.orders();
     let note = member.settles();
-    member.source.note(note);
+    member.source.feedback(note);
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 1);
     assert_eq!(member.orders(), before, "nothing is committed that is not ours");
@@ -356,7 +356,7 @@ fn a_share_that_comes_back_goes_on_where_the_journal_is() {
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
     let lined = member.fetches(0, 3);
     member.lands(vec![lined]).unwrap();
-    member.says(PlaceEvent::Lost);
+    member.says(GroupEvent::Lost);
     member.poll();
     member.settles();
     member.poll();
@@ -370,10 +370,10 @@ fn a_share_that_comes_back_goes_on_where_the_journal_is() {
 fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
     let mut member = Member::at_work();
     let lined = member.fetches(0, 2);
-    member.says(PlaceEvent::Lost);
+    member.says(GroupEvent::Lost);
     member.poll();
     member.lands(vec![lined]).unwrap();
-    for event in [Event::Found(partition(), 0), Event::Different(partition(), 0)] {
+    for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();
     }

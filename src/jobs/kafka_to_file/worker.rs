@@ -16,7 +16,7 @@ const MOST: usize = 32 * 1024 * 1024;
 
 /// Why a reply was not read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Short {
+pub(super) enum Truncated {
     /// Its lines are as many as are made at once.
     Full,
     /// What follows cannot be read, and why.
@@ -24,7 +24,7 @@ pub(super) enum Short {
 }
 
 /// What a worker made of one reply: lines, and which stretch of the partition they are.
-pub(super) struct Lined {
+pub(super) struct FormattedBatch {
     pub(super) partition: TopicPartition,
     /// The stretch [from, next); it may hold no record.
     pub(super) from: i64,
@@ -38,27 +38,27 @@ pub(super) struct Lined {
     pub(super) last: Option<Landmark>,
     pub(super) records: u64,
     /// The stretch is shorter than what was fetched.
-    pub(super) short: Option<Short>,
+    pub(super) short: Option<Truncated>,
 }
 
 /// See the module.
-pub(super) struct Lines {
+pub(super) struct Formatter {
     format: Format,
     buffers: Buffers,
     scratch: Scratch,
 }
 
-impl Lines {
+impl Formatter {
     pub(super) fn new(format: Format, buffers: Buffers) -> Self {
         Self { format, buffers, scratch: Scratch::default() }
     }
 }
 
-impl Worker for Lines {
+impl Worker for Formatter {
     type Task = Fetched;
-    type Outcome = Lined;
+    type Outcome = FormattedBatch;
 
-    fn work(&mut self, fetched: &Fetched) -> Result<(Lined, u64), Fault> {
+    fn work(&mut self, fetched: &Fetched) -> Result<(FormattedBatch, u64), Fault> {
         let mut lines = self.buffers.take();
         let (mut records, mut reached) = (0, fetched.from);
         let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
@@ -69,20 +69,20 @@ impl Worker for Lines {
         });
         let (Decoded { next, last }, short) = match decoded {
             Ok(decoded) if decoded.next == fetched.next => (decoded, None),
-            Ok(decoded) if lines.len() >= MOST => (decoded, Some(Short::Full)),
+            Ok(decoded) if lines.len() >= MOST => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
                 let why = format!("its records end at offset {}, not at {}", decoded.next, fetched.next);
-                (Decoded { next: reached, last: decoded.last }, Some(Short::Broken(why)))
+                (Decoded { next: reached, last: decoded.last }, Some(Truncated::Broken(why)))
             }
             Err(broken) => {
-                (Decoded { next: broken.next, last: None }, Some(Short::Broken(broken.to_string())))
+                (Decoded { next: broken.next, last: None }, Some(Truncated::Broken(broken.to_string())))
             }
         };
         let last = last.map(|(offset, fingerprint)| Landmark { offset, fingerprint });
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let bytes = lines.len() as u64;
-        let outcome = Lined {
+        let outcome = FormattedBatch {
             partition: fetched.partition.clone(),
             from: fetched.from,
             next,

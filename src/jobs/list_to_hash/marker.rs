@@ -76,7 +76,7 @@ impl Markers {
     /// Which of the items, in their order, name a marker that is there, by a look of its own.
     ///
     /// # Errors
-    /// `Told`: the server does not serve.
+    /// `RetryLogged`: the server does not serve.
     pub(super) fn there(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
         let Self { link, prefix, requests, names, .. } = self;
         link.again(|connection| exist(connection, items, prefix, requests, names))

@@ -20,7 +20,7 @@ pub(super) struct Batches {
 impl pipeline::Source for Batches {
     /// Taken out by the worker that has done it, together with its slot.
     type Task = Mutex<Option<Batch>>;
-    type Note = Infallible;
+    type Feedback = Infallible;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
         if let Some(batch) = self.taker.take(until) {
@@ -35,7 +35,7 @@ impl pipeline::Source for Batches {
         Ok(())
     }
 
-    fn note(&mut self, note: Infallible) {
+    fn feedback(&mut self, note: Infallible) {
         match note {}
     }
 

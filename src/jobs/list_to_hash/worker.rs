@@ -102,7 +102,7 @@ impl Deleter {
         let (lease, before) = (&self.shared.lease, batch.items.len());
         if !self.list.doing("look").again(|connection| batch.look_again(lease, connection))? {
             // The thread that keeps the sign of life says what is wrong.
-            return Err(Fault::Told);
+            return Err(Fault::RetryLogged);
         }
         if batch.items.len() < before {
             let gone = before - batch.items.len();
@@ -133,7 +133,7 @@ impl Deleter {
                 }
             };
             // Not even looked at again before there is a new sign of life.
-            let Some(some) = some else { return Err(Fault::Told) };
+            let Some(some) = some else { return Err(Fault::RetryLogged) };
             done.deleted += some.deleted;
             done.came_back = done.came_back.max(some.came_back);
         }
@@ -155,7 +155,7 @@ impl Deleter {
             batch.is_ordered();
             connection.ask(&delete).map(|_| true)
         })?;
-        if deleted { Ok(()) } else { Err(Fault::Told) }
+        if deleted { Ok(()) } else { Err(Fault::RetryLogged) }
     }
 
     /// Cut off in between, it is done again: better twice on the dead list than lost.

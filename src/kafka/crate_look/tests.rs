@@ -7,7 +7,7 @@ use super::*;
 use crate::kafka::crate_client::{Client, Connector, Trouble};
 use crate::kafka::crate_read;
 use crate::kafka::crate_turn::{Turn, Wanted, turn};
-use crate::kafka::{Begin, Event, Fetched, records as records_of};
+use crate::kafka::{Event, Fetched, StartOffset, records as records_of};
 use broker::Broker;
 
 const END: i64 = 15;
@@ -39,7 +39,7 @@ fn reading(broker: &Broker, from: i64) -> (Client, Wanted) {
     let mut client = Connector::new(broker.cluster(), 0).connect(|| ()).unwrap();
     crate_read::prepare(&mut client).unwrap();
     client.load_metadata(&[broker::TOPIC.to_owned()]).unwrap();
-    (client, Wanted::new(TopicPartition::new(broker::TOPIC, 0), Begin::At(from, Vec::new()), 1, false))
+    (client, Wanted::new(TopicPartition::new(broker::TOPIC, 0), StartOffset::At(from, Vec::new()), 1, false))
 }
 
 fn fetched(client: &mut Client, wanted: &mut Wanted) -> Fetched {
@@ -111,7 +111,7 @@ fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
 fn a_landmark_that_is_gone_is_no_trouble() {
     let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
     let (mut client, _) = reading(&broker, 8);
-    let begin = Begin::At(8, vec![(5, 12345)]);
+    let begin = StartOffset::At(8, vec![(5, 12345)]);
     let mut wanted = Wanted::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
     assert_eq!(offsets(&fetched(&mut client, &mut wanted)), [8, 9]);
 }

@@ -194,7 +194,7 @@ impl Thread {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
         self.in_trouble = true;
         match fault {
-            Fault::Wait(why) => self.tell(Told::Trouble(Part::Member, why)),
+            Fault::Retry(why) => self.tell(Told::Trouble(Part::Member, why)),
             other => {
                 self.tell(Told::Fault(other))?;
                 Err(Gone)
@@ -216,7 +216,7 @@ impl Thread {
                 self.again(code)
             }
             Verdict::Again => self.again(code),
-            Verdict::Refused => self.trouble(Fault::Wait(remedy(code, &self.setup.group)), Some(SLOW)),
+            Verdict::Refused => self.trouble(Fault::Retry(remedy(code, &self.setup.group)), Some(SLOW)),
             Verdict::Fenced => self.pass_on(Tell::Fenced),
             // In words there is nothing to say, but the group must not be run at.
             Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeName => {
@@ -228,7 +228,7 @@ impl Thread {
 
     fn again(&mut self, code: Code) -> Result<(), Gone> {
         let group = &self.setup.group;
-        self.trouble(Fault::Wait(format!("the coordinator of the group '{group}' answers {code}")), None)
+        self.trouble(Fault::Retry(format!("the coordinator of the group '{group}' answers {code}")), None)
     }
 
     // ---- The coordinator

@@ -1,5 +1,5 @@
 //! A member of a consumer group: Kafka shares the partitions out among its members and
-//! moves them when one dies. This is the owner's side, a [`Place`]; what takes time is
+//! moves them when one dies. This is the owner's side, a [`GroupClient`]; what takes time is
 //! done in three threads, which nobody waits for.
 //!
 //! The protocol is the one that all brokers from 0.9 to 4.x speak (KIP-62 and before:
@@ -24,7 +24,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::native::brokers::Brokers;
 use super::native::connection::Limits;
-use super::{Assigned, Cluster, Names, Place, PlaceEvent};
+use super::{Assigned, Cluster, GroupClient, GroupEvent, Names};
 use crate::error::Fault;
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
@@ -84,7 +84,7 @@ impl Pace {
 
 /// What the threads tell the owner.
 enum Told {
-    Event(PlaceEvent),
+    Event(GroupEvent),
     /// This part does not get on, and why; or it does again.
     Trouble(Part, String),
     Well(Part),
@@ -124,7 +124,7 @@ impl Coordinated {
     /// Begins to join the group.
     ///
     /// # Errors
-    /// `Wait`: no thread can be had.
+    /// `Retry`: no thread can be had.
     pub fn new(cluster: &Cluster, setup: Setup, names: Names) -> Result<Self, Fault> {
         let lease = Lease::none();
         let (member, orders) = unbounded();
@@ -168,36 +168,36 @@ impl Coordinated {
     }
 
     /// What is the owner's to know of it, if anything.
-    fn hear(&mut self, told: Told) -> Result<Option<PlaceEvent>, Fault> {
+    fn hear(&mut self, told: Told) -> Result<Option<GroupEvent>, Fault> {
         Ok(Some(match told {
             Told::Trouble(part, why) => {
                 self.troubled.insert(part);
-                PlaceEvent::Trouble(why)
+                GroupEvent::Trouble(why)
             }
             Told::Well(part) => {
                 // The group is reached when nobody is in trouble any more.
                 self.troubled.remove(&part);
-                return Ok(self.troubled.is_empty().then_some(PlaceEvent::Reached));
+                return Ok(self.troubled.is_empty().then_some(GroupEvent::Reached));
             }
             Told::Event(event) => {
-                if matches!(event, PlaceEvent::Committed(_)) {
+                if matches!(event, GroupEvent::Committed(_)) {
                     self.committing = None;
                 }
                 event
             }
             Told::LetGo(asked, until) => {
                 self.asked = asked;
-                PlaceEvent::Revoked(until)
+                GroupEvent::Revoked(until)
             }
             Told::Lost(asked) => {
                 self.asked = asked;
-                PlaceEvent::Lost
+                GroupEvent::Lost
             }
-            Told::Given(asked, assigned) if asked == self.asked => PlaceEvent::Assigned(assigned),
+            Told::Given(asked, assigned) if asked == self.asked => GroupEvent::Assigned(assigned),
             // Found out too late: it was to be let go before it came.
             Told::Given(..) => return Ok(None),
-            Told::Named(id, silent) => PlaceEvent::Named { id, silent },
-            Told::Fenced(why) => PlaceEvent::Fenced(why),
+            Told::Named(id, silent) => GroupEvent::Named { id, silent },
+            Told::Fenced(why) => GroupEvent::Fenced(why),
             Told::Fault(fault) => return Err(fault),
         }))
     }
@@ -206,11 +206,11 @@ impl Coordinated {
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
     threads::spawn(name, body)
         .map(drop)
-        .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))
+        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
 }
 
-impl Place for Coordinated {
-    fn next(&mut self) -> Result<PlaceEvent, Fault> {
+impl GroupClient for Coordinated {
+    fn next(&mut self) -> Result<GroupEvent, Fault> {
         loop {
             match self.told.try_recv() {
                 Ok(told) => {
@@ -222,13 +222,13 @@ impl Place for Coordinated {
                     let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW);
                     let why = "the group's coordinator does not answer a commit";
                     return Ok(if is_slow {
-                        PlaceEvent::Trouble(why.to_owned())
+                        GroupEvent::Trouble(why.to_owned())
                     } else {
-                        PlaceEvent::Unchanged
+                        GroupEvent::Unchanged
                     });
                 }
                 Err(TryRecvError::Disconnected) => {
-                    return Err(Fault::Wait("the group's threads ended".to_owned()));
+                    return Err(Fault::Retry("the group's threads ended".to_owned()));
                 }
             }
         }
@@ -253,7 +253,7 @@ impl Place for Coordinated {
         self.committing?;
         loop {
             let told = self.told.recv_deadline(until).ok()?;
-            if let Ok(Some(PlaceEvent::Committed(offsets))) = self.hear(told) {
+            if let Ok(Some(GroupEvent::Committed(offsets))) = self.hear(told) {
                 return Some(offsets);
             }
         }

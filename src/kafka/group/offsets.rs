@@ -19,7 +19,7 @@ use crate::kafka::native::code::{Code, Remedy};
 use crate::kafka::native::commits::{Answers, Commits, Refusal};
 use crate::kafka::native::messages::Member;
 use crate::kafka::own_group::held_of;
-use crate::kafka::{Assigned, PlaceEvent};
+use crate::kafka::{Assigned, GroupEvent};
 use crate::record::{Beside, Commit, TopicPartition};
 
 /// The pause before what failed is tried again.
@@ -162,7 +162,7 @@ impl Thread {
                 self.refused.clear();
                 // Whoever ordered it is owed an answer.
                 if self.ordered.take().is_some() {
-                    self.tell(PlaceEvent::Committed(Vec::new()))
+                    self.tell(GroupEvent::Committed(Vec::new()))
                 } else {
                     Ok(())
                 }
@@ -181,7 +181,7 @@ impl Thread {
         if std::mem::take(&mut self.in_trouble) { self.tell.send(told).map_err(|_| Gone) } else { Ok(()) }
     }
 
-    fn tell(&mut self, event: PlaceEvent) -> Result<(), Gone> {
+    fn tell(&mut self, event: GroupEvent) -> Result<(), Gone> {
         self.well()?;
         self.tell.send(Told::Event(event)).map_err(|_| Gone)
     }
@@ -190,7 +190,7 @@ impl Thread {
     fn fault(&mut self, fault: Fault) -> Result<(), Gone> {
         self.next = Instant::now() + self.pauses.pause();
         match fault {
-            Fault::Wait(why) => {
+            Fault::Retry(why) => {
                 self.in_trouble = true;
                 self.tell.send(Told::Trouble(Part::Offsets, why)).map_err(|_| Gone)
             }
@@ -293,9 +293,9 @@ impl Thread {
                 Some(Err(_)) | None => {}
             }
         }
-        let Some((partition, refusal)) = fault else { return self.tell(PlaceEvent::Committed(done)) };
+        let Some((partition, refusal)) = fault else { return self.tell(GroupEvent::Committed(done)) };
         let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
-        if done.is_empty() || matches!(fault, Fault::Never(_)) {
+        if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
             self.ordered = Some(again);
             return self.fault(fault);
         }
@@ -303,7 +303,7 @@ impl Thread {
         if self.refused.insert(partition) {
             log::warn!("{fault}; the other partitions' offsets are committed, it is tried again");
         }
-        self.tell(PlaceEvent::Committed(done))
+        self.tell(GroupEvent::Committed(done))
     }
 
     /// So that they are not forgotten.

@@ -40,7 +40,7 @@ impl Others {
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;
         let Some(found) = described.into_iter().find(|one| one.group == group) else {
-            return Err(Fault::Wait("the coordinator tells of another group".to_owned()));
+            return Err(Fault::Retry("the coordinator tells of another group".to_owned()));
         };
         if !found.code.is_none() {
             return Err(Refusal::Code(found.code).fault(&format!("look at the group '{group}'")));

@@ -70,7 +70,7 @@ impl Thread {
                     self.pauses.pause()
                 }
             }
-            Err(Fault::Wait(why)) => {
+            Err(Fault::Retry(why)) => {
                 self.tell(Told::Trouble(Part::Topics, why))?;
                 self.pauses.pause()
             }

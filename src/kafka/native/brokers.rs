@@ -122,16 +122,16 @@ impl Brokers {
     /// What the brokers speak, as the first bootstrap broker that answers says.
     ///
     /// # Errors
-    /// `Wait`: none of them answers.
+    /// `Retry`: none of them answers.
     pub fn speaks(&mut self) -> Result<Versions, Fault> {
-        let mut last = Fault::Wait("no broker is configured".to_owned());
+        let mut last = Fault::Retry("no broker is configured".to_owned());
         for _ in 0..self.hosts.len() {
             let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
             match self.open(&address) {
                 Ok(connection) => return Ok(connection.versions().clone()),
                 Err(why) => {
                     self.shun(&address);
-                    last = Fault::Wait(why);
+                    last = Fault::Retry(why);
                 }
             }
         }
@@ -141,13 +141,13 @@ impl Brokers {
     /// Asks the broker that answered last, or else the bootstrap brokers in turn.
     ///
     /// # Errors
-    /// `Wait`: none of them answers. `Never`: one does, and cannot be spoken to.
+    /// `Retry`: none of them answers. `Fatal`: one does, and cannot be spoken to.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
-        let mut last = Fault::Wait("no broker is configured".to_owned());
+        let mut last = Fault::Retry("no broker is configured".to_owned());
         if let Some(connection) = self.any.take().filter(is_fresh) {
             let address = connection.address().clone();
             match self.ask_on(connection, request) {
-                Err(fault @ Fault::Wait(_)) => {
+                Err(fault @ Fault::Retry(_)) => {
                     self.shun(&address);
                     last = fault;
                 }
@@ -158,10 +158,10 @@ impl Brokers {
             let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
             let answer = match self.open(&address) {
                 Ok(connection) => self.ask_on(connection, request),
-                Err(why) => Err(Fault::Wait(why)),
+                Err(why) => Err(Fault::Retry(why)),
             };
             match answer {
-                Err(fault @ Fault::Wait(_)) => {
+                Err(fault @ Fault::Retry(_)) => {
                     self.shun(&address);
                     last = fault;
                 }

@@ -55,7 +55,7 @@ impl Refusal {
             Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
             Refusal::Unanswered => format!("cannot {what}: Kafka left it out of its answer"),
         };
-        if self.remedy() == Remedy::Never { Fault::Never(text) } else { Fault::Wait(text) }
+        if self.remedy() == Remedy::Never { Fault::Fatal(text) } else { Fault::Retry(text) }
     }
 }
 
@@ -72,8 +72,8 @@ impl Commits {
     /// group holds.
     ///
     /// # Errors
-    /// `Wait`: the coordinator could not be asked; some of it may be committed all the
-    /// same. `Never`: it cannot be asked as things are configured.
+    /// `Retry`: the coordinator could not be asked; some of it may be committed all the
+    /// same. `Fatal`: it cannot be asked as things are configured.
     pub fn commit(
         &mut self,
         brokers: &mut Brokers,
@@ -158,7 +158,7 @@ impl Commits {
                 }
                 Err(fault) => {
                     brokers.shun(connection.address());
-                    if !(is_used && again && matches!(fault, Fault::Wait(_))) {
+                    if !(is_used && again && matches!(fault, Fault::Retry(_))) {
                         return Err(fault);
                     }
                     again = false;

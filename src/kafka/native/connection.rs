@@ -181,7 +181,7 @@ impl Connection {
     /// Asks in the highest version that both sides speak.
     ///
     /// # Errors
-    /// `Wait`: the connection is lost and of no further use. `Never`: the broker
+    /// `Retry`: the connection is lost and of no further use. `Fatal`: the broker
     /// speaks no version of this request that is written here, or the request is too
     /// long for the protocol.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
@@ -196,20 +196,20 @@ impl Connection {
     /// As [`Self::ask`].
     pub fn send<R: Request>(&mut self, request: &R, patience: Duration) -> Result<Sent, Fault> {
         let version = self.versions.choose::<R>();
-        let version = version.map_err(|why| Fault::Never(format!("{}: {why}", self.address)))?;
+        let version = version.map_err(|why| Fault::Fatal(format!("{}: {why}", self.address)))?;
         let sent = self.write(request, version, self.limits.answer + patience);
         sent.map_err(|lost| match lost {
-            Lost::TooLong => Fault::Never(self.say(&lost)),
-            _ => Fault::Wait(self.say(&lost)),
+            Lost::TooLong => Fault::Fatal(self.say(&lost)),
+            _ => Fault::Retry(self.say(&lost)),
         })
     }
 
     /// Waits for the answer to what was sent; its bytes are in `frame` then.
     ///
     /// # Errors
-    /// `Wait`: the connection is lost and of no further use.
+    /// `Retry`: the connection is lost and of no further use.
     pub fn receive<R: Request>(&mut self, sent: Sent, frame: &mut Frame) -> Result<R::Answer, Fault> {
-        self.read::<R>(&sent, frame).map_err(|lost| Fault::Wait(self.say(&lost)))
+        self.read::<R>(&sent, frame).map_err(|lost| Fault::Retry(self.say(&lost)))
     }
 
     fn say(&self, lost: &Lost) -> String {

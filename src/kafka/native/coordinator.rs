@@ -9,14 +9,14 @@ use crate::error::Fault;
 /// Finds the group's coordinator and connects to it.
 ///
 /// # Errors
-/// `Wait`: there is none just now, or it is unreachable. `Never`: there cannot be one.
+/// `Retry`: there is none just now, or it is unreachable. `Fatal`: there cannot be one.
 pub fn find(brokers: &mut Brokers, group: &str) -> Result<Connection, Fault> {
     let found = brokers.ask(&FindCoordinator { group })?;
     if !found.code.is_none() {
         return Err(Refusal::Code(found.code).fault(&format!("find the coordinator of the group '{group}'")));
     }
     let address = Address::new(&found.host, found.port).ok_or_else(|| {
-        Fault::Wait(format!("Kafka names {}:{} as the group's coordinator", found.host, found.port))
+        Fault::Retry(format!("Kafka names {}:{} as the group's coordinator", found.host, found.port))
     })?;
-    brokers.open(&address).map_err(Fault::Wait)
+    brokers.open(&address).map_err(Fault::Retry)
 }

@@ -1,4 +1,4 @@
-//! [`crate::kafka::Fetch`] by our own client: the owner's side. Who leads what is found
+//! [`crate::kafka::Fetcher`] by our own client: the owner's side. Who leads what is found
 //! out in one thread (`leaders`), each broker is read by another (`reader`).
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use super::brokers::Spoken;
 use super::connection::Limits;
 use super::leaders::{Leaders, Order};
 use crate::error::Fault;
-use crate::kafka::{Begin, Cluster, Event, Fetch};
+use crate::kafka::{Cluster, Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
@@ -52,7 +52,7 @@ impl Default for Pace {
 pub const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// See the module.
-pub struct NativeFetch {
+pub struct BrokerFetcher {
     /// Dropped to end the threads.
     orders: Sender<Order>,
     events: Receiver<Vec<Event>>,
@@ -61,19 +61,19 @@ pub struct NativeFetch {
     ended: bool,
 }
 
-impl NativeFetch {
+impl BrokerFetcher {
     /// A reader of this cluster, of which others may have heard. Nothing happens before
     /// something is wanted.
     ///
     /// # Errors
-    /// `Wait`: no thread can be had.
+    /// `Retry`: no thread can be had.
     pub fn new(cluster: Cluster, pace: Pace, spoken: Spoken) -> Result<Self, Fault> {
         let (orders, to_do) = unbounded();
         // One reply is handed on while the next arrives.
         let (to_tell, events) = bounded(1);
         let leaders = Leaders::new(cluster, pace, to_do, to_tell, spoken);
         threads::spawn("kafka-leaders", move || leaders.run())
-            .map_err(|error| Fault::Wait(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
     }
 
@@ -82,8 +82,8 @@ impl NativeFetch {
     }
 }
 
-impl Fetch for NativeFetch {
-    fn want(&mut self, partition: &TopicPartition, begin: Begin, want: u64) {
+impl Fetcher for BrokerFetcher {
+    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
         self.order(Order::Want { partition: partition.clone(), begin, want });
     }
 
@@ -92,7 +92,7 @@ impl Fetch for NativeFetch {
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
-        let ended = || Fault::Wait("the thread that knows the leaders ended".to_owned());
+        let ended = || Fault::Retry("the thread that knows the leaders ended".to_owned());
         if self.ended {
             return Err(ended());
         }

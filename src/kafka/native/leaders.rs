@@ -14,7 +14,7 @@ use super::frame::Frames;
 use super::messages::Metadata;
 use super::reader::{self, Common, Reader};
 use crate::backoff::Backoff;
-use crate::kafka::{Begin, Cluster, Event};
+use crate::kafka::{Cluster, Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
@@ -26,7 +26,7 @@ const FRAMES: usize = 16;
 /// What the owner orders.
 pub(super) enum Order {
     /// Read this partition from here on; replaces an earlier order about it.
-    Want { partition: TopicPartition, begin: Begin, want: u64 },
+    Want { partition: TopicPartition, begin: StartOffset, want: u64 },
     /// Read it no more.
     Forget(TopicPartition),
 }
@@ -49,7 +49,7 @@ struct Placed {
 
 /// A partition that is to be given to its leader's reader.
 struct Waiting {
-    begin: Begin,
+    begin: StartOffset,
     want: u64,
 }
 
@@ -224,7 +224,7 @@ impl Leaders {
         if !topics.is_empty() {
             match self.ask(&topics) {
                 Ok(troubles) => told.extend(troubles),
-                Err(why) => return self.tell(vec![Event::Trouble(None, why)]),
+                Err(why) => return self.tell(vec![Event::Failed(None, why)]),
             }
         }
         for partition in due {
@@ -232,12 +232,12 @@ impl Leaders {
                 Some((address, epoch)) => {
                     if let Err(why) = self.give(&partition, address, epoch) {
                         self.fail(&partition);
-                        told.push(Event::Trouble(Some(partition), why));
+                        told.push(Event::Failed(Some(partition), why));
                     }
                 }
                 None => {
                     self.fail(&partition);
-                    told.push(Event::Trouble(Some(partition), "nobody leads it".to_owned()));
+                    told.push(Event::Failed(Some(partition), "nobody leads it".to_owned()));
                 }
             }
         }
@@ -283,7 +283,7 @@ impl Leaders {
             } else {
                 let of_it = self.waiting.keys().filter(|one| one.topic == *name);
                 told.extend(of_it.map(|one| {
-                    Event::Trouble(Some(one.clone()), format!("its topic: Kafka answers {}", topic.code))
+                    Event::Failed(Some(one.clone()), format!("its topic: Kafka answers {}", topic.code))
                 }));
             }
         }

@@ -21,7 +21,7 @@ use super::records::Scratch;
 use super::slot::{Meaning, Slot};
 use super::versions::Versions;
 use crate::error::Fault;
-use crate::kafka::{Begin, Cluster, Event};
+use crate::kafka::{Cluster, Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
@@ -38,7 +38,7 @@ const FIRST_NAP: Duration = Duration::from_millis(1);
 /// What it is told to do.
 pub(super) enum Order {
     /// Read this partition, which the broker leads.
-    Read { partition: TopicPartition, begin: Begin, want: u64, epoch: i32 },
+    Read { partition: TopicPartition, begin: StartOffset, want: u64, epoch: i32 },
     /// Let go of it; `again`: and have the owner want it again.
     Release { partition: TopicPartition, want: u64, again: bool },
 }
@@ -120,7 +120,7 @@ impl Reader {
                 Ok(Ok(())) => continue,
                 Ok(Err(ended)) => ended,
                 Err(panic) => {
-                    Stopped::Lost(Fault::Wait(format!("reading {} panicked: {panic}", self.address)))
+                    Stopped::Lost(Fault::Retry(format!("reading {} panicked: {panic}", self.address)))
                 }
             };
             match ended {
@@ -248,7 +248,7 @@ impl Reader {
     // ---- Connecting
 
     fn connection(&mut self) -> Result<&mut Connection, Fault> {
-        self.connection.as_mut().ok_or_else(|| Fault::Wait(format!("{} is not connected", self.address)))
+        self.connection.as_mut().ok_or_else(|| Fault::Retry(format!("{} is not connected", self.address)))
     }
 
     fn connect(&mut self) -> Result<(), Fault> {
@@ -260,7 +260,7 @@ impl Reader {
                 self.common.pace.limits,
                 known,
             );
-            self.connection = Some(opened.map_err(Fault::Wait)?);
+            self.connection = Some(opened.map_err(Fault::Retry)?);
         }
         Ok(())
     }
@@ -319,7 +319,7 @@ impl Reader {
     ) -> Result<Vec<Event>, Fault> {
         self.known = self.connection.as_ref().map(|connection| connection.versions().clone());
         if !answer.code.is_none() {
-            return Err(Fault::Wait(format!("{} answers {}", self.address, answer.code)));
+            return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }
         let frame = Arc::new(frame);
         let committed = self.common.cluster.read_committed;
@@ -337,7 +337,7 @@ impl Reader {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
-                Meaning::Well => told.push(Event::Well(partition.clone())),
+                Meaning::Well => told.push(Event::Recovered(partition.clone())),
                 Meaning::HeldUp(why) => told.push(slot.trouble(why)),
                 Meaning::Trouble(why) => {
                     slot.pause();

@@ -10,7 +10,7 @@ use super::frame::Frame;
 use super::messages::fetch::{Partition, Wanted};
 use super::records::{self, Span};
 use crate::backoff::Backoff;
-use crate::kafka::{Begin, Event, Fetched, Payload, Wire};
+use crate::kafka::{Event, Fetched, Payload, StartOffset, Wire};
 use crate::record::TopicPartition;
 
 /// See the module.
@@ -38,7 +38,7 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Todo {
     /// Find out where it begins.
-    Begin(Begin),
+    StartOffset(StartOffset),
     /// The offset is not there: find out what is.
     Bounds,
     /// A transaction holds it up: find out which.
@@ -64,14 +64,20 @@ pub(super) enum Meaning {
 }
 
 impl Slot {
-    pub(super) fn new(partition: TopicPartition, begin: Begin, want: u64, epoch: i32, pace: &Pace) -> Self {
-        let at = if let Begin::At(at, _) = begin { at } else { -1 };
+    pub(super) fn new(
+        partition: TopicPartition,
+        begin: StartOffset,
+        want: u64,
+        epoch: i32,
+        pace: &Pace,
+    ) -> Self {
+        let at = if let StartOffset::At(at, _) = begin { at } else { -1 };
         Self {
             partition,
             want,
             epoch,
             at,
-            todo: Todo::Begin(begin),
+            todo: Todo::StartOffset(begin),
             max_bytes: None,
             backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
             not_before: None,
@@ -223,11 +229,11 @@ impl Slot {
 
     /// As an event for the owner, that it is to be wanted again.
     pub(super) fn again(&self) -> Event {
-        Event::Again(self.partition.clone(), self.want)
+        Event::Relinquished(self.partition.clone(), self.want)
     }
 
     /// As an event for the owner.
     pub(super) fn trouble(&self, why: String) -> Event {
-        Event::Trouble(Some(self.partition.clone()), why)
+        Event::Failed(Some(self.partition.clone()), why)
     }
 }

@@ -5,10 +5,10 @@
 use std::time::{Duration, Instant};
 
 use super::standing_still::pauses;
-use super::{LONG, NAME, PATIENCE, Records, SOON, Tracked, journal_fault, marks, shown};
+use super::{KafkaSource, LONG, NAME, PATIENCE, SOON, Tracked, journal_fault, marks, shown};
 use crate::config::Start;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Begin, PlaceEvent};
+use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::Member;
 use crate::report::Outage;
 
@@ -24,41 +24,41 @@ pub(super) struct LettingGo {
     commit_at: Instant,
 }
 
-impl Records {
+impl KafkaSource {
     /// What the group has to say, all of it.
     pub(super) fn hear_group(&mut self) -> Result<(), Fault> {
         loop {
             match self.place.next()? {
-                PlaceEvent::Unchanged => return Ok(()),
-                PlaceEvent::Trouble(why) => {
+                GroupEvent::Unchanged => return Ok(()),
+                GroupEvent::Trouble(why) => {
                     // While no broker answers, that is the outage.
                     if self.brokers.lasts().is_none() {
                         self.group.down(&why);
                     }
                     return Ok(());
                 }
-                PlaceEvent::Reached => self.group.up("back"),
-                PlaceEvent::Assigned(assigned) => {
+                GroupEvent::Reached => self.group.up("back"),
+                GroupEvent::Assigned(assigned) => {
                     self.group.up("back");
                     self.assign(&assigned)?;
                 }
-                PlaceEvent::Committed(offsets) => {
+                GroupEvent::Committed(offsets) => {
                     if !offsets.is_empty() {
                         self.group.up("back");
                     }
                     self.ledgers.committed(&offsets, &mut *self.place);
                 }
-                PlaceEvent::Revoked(until) => self.begin_to_let_go(Some(until)),
-                PlaceEvent::Lost => self.begin_to_let_go(None),
-                PlaceEvent::Named { id, silent } => {
+                GroupEvent::Revoked(until) => self.begin_to_let_go(Some(until)),
+                GroupEvent::Lost => self.begin_to_let_go(None),
+                GroupEvent::Named { id, silent } => {
                     // Without it a restart takes longer.
                     if let Err(error) = self.ledgers.note_member(&Member { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
                 }
-                PlaceEvent::Fenced(why) => {
+                GroupEvent::Fenced(why) => {
                     self.flow.fence();
-                    return Err(Fault::Never(why));
+                    return Err(Fault::Fatal(why));
                 }
             }
         }
@@ -81,9 +81,9 @@ impl Records {
                 .resume(&one.partition, one.committed, &one.metadata)
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
-                Some(position) => Begin::At(position, marks(&resumed.landmarks)),
-                None if new || self.start == Start::Earliest => Begin::Earliest,
-                None => Begin::Latest,
+                Some(position) => StartOffset::At(position, marks(&resumed.landmarks)),
+                None if new || self.start == Start::Earliest => StartOffset::Earliest,
+                None => StartOffset::Latest,
             };
             // A run that is tried again and again says so once.
             let down = self.counters.standing.is_down();
@@ -133,7 +133,7 @@ impl Records {
                 return Ok(());
             }
             // Part of a write may be in the file: a start anew cuts it.
-            return Err(Fault::Wait(
+            return Err(Fault::Retry(
                 "the group shares out anew, and the disk does not take what is in hand".to_owned(),
             ));
         }
@@ -169,7 +169,7 @@ impl Records {
             "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
         );
         // That the disk refuses has been said.
-        Err(Fault::Told)
+        Err(Fault::RetryLogged)
     }
 
     /// How soon the group is to be listened to again.

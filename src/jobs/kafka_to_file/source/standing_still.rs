@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Records;
-use super::Short;
+use super::KafkaSource;
+use super::Truncated;
 use crate::backoff::Backoff;
 use crate::record::TopicPartition;
 
@@ -18,15 +18,21 @@ pub(super) fn pauses() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
-impl Records {
+impl KafkaSource {
     /// What was fetched of a partition could be used up to a position only.
-    pub(super) fn fall_short(&mut self, partition: TopicPartition, want: u64, position: i64, short: Short) {
+    pub(super) fn fall_short(
+        &mut self,
+        partition: TopicPartition,
+        want: u64,
+        position: i64,
+        short: Truncated,
+    ) {
         let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.want == want) else {
             return;
         };
         match short {
-            Short::Full => self.want_from(&partition, position),
-            Short::Broken(why) => {
+            Truncated::Full => self.want_from(&partition, position),
+            Truncated::Broken(why) => {
                 tracked.outage.down(&why);
                 // What is still on its way of this want is refused, and no reason to want it again.
                 self.wants += 1;

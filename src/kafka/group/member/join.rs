@@ -39,7 +39,7 @@ impl Thread {
     pub(super) fn join(&mut self) -> Result<(), Gone> {
         let subscription = self.subscription();
         let Ok(metadata) = subscription.encode() else {
-            return self.trouble(Fault::Never("a topic's name is longer than Kafka takes".to_owned()), None);
+            return self.trouble(Fault::Fatal("a topic's name is longer than Kafka takes".to_owned()), None);
         };
         let before = self.state.id().to_owned();
         let joined = match self.ask_to_join(&metadata) {
@@ -81,7 +81,7 @@ impl Thread {
     fn ask_to_join(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
         let mut connection = self.connected()?;
         let version = connection.versions().choose::<JoinGroup<'_>>();
-        self.state.joins_in(version.map_err(|why| Fault::Never(format!("{}: {why}", connection.address())))?);
+        self.state.joins_in(version.map_err(|why| Fault::Fatal(format!("{}: {why}", connection.address())))?);
         let request = JoinGroup {
             group: &self.setup.group,
             session_ms: millis(self.setup.session),
@@ -123,7 +123,7 @@ impl Thread {
             let bytes = assignment.encode();
             bytes
                 .map(|bytes| (one.id.clone(), bytes))
-                .map_err(|_| Fault::Wait("an assignment is longer than the protocol allows".to_owned()))
+                .map_err(|_| Fault::Retry("an assignment is longer than the protocol allows".to_owned()))
         });
         log::info!("the group '{}': sharing out among {} members", self.setup.group, members.len());
         assignments.collect()
@@ -152,7 +152,7 @@ impl Thread {
             Ok(assignment) => assignment,
             Err(why) => {
                 let why = format!("the leader of the group '{}' gave no share: {why}", self.setup.group);
-                return self.trouble(Fault::Wait(why), Some(SLOW));
+                return self.trouble(Fault::Retry(why), Some(SLOW));
             }
         };
         let Assignment { mut partitions, user_data } = assignment;

@@ -33,7 +33,7 @@ impl Connection {
         };
         if let Err(lost) = waited {
             self.stream = None;
-            return Err(Fault::Wait(self.say(&lost)));
+            return Err(Fault::Retry(self.say(&lost)));
         }
         self.receive::<R>(sent, &mut Frame::default())
     }

@@ -7,7 +7,7 @@ use crate::kafka::native::messages::Isolation;
 use crate::kafka::native::messages::list_offsets::End;
 use crate::kafka::native::slot::{Slot, Todo};
 use crate::kafka::same_log::Check;
-use crate::kafka::{Begin, Event, Payload};
+use crate::kafka::{Event, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 impl Reader {
@@ -58,19 +58,19 @@ impl Reader {
         let mut leader = Leader { connection, partition: &slot.partition, epoch: slot.epoch, pace, scratch };
         match slot.todo.clone() {
             Todo::Read => {}
-            Todo::Begin(Begin::At(at, landmarks)) => match leader.check(at, &landmarks)? {
+            Todo::StartOffset(StartOffset::At(at, landmarks)) => match leader.check(at, &landmarks)? {
                 Check::Same => slot.todo = Todo::Read,
                 Check::Different(next) => {
-                    told.push(Event::Different(slot.partition.clone(), next));
+                    told.push(Event::Diverged(slot.partition.clone(), next));
                     return Ok(false);
                 }
                 Check::Behind(end) => return Ok(self.latch(slot, end, told)),
             },
-            Todo::Begin(begin) => {
-                let end = if begin == Begin::Latest { End::Next } else { End::First };
+            Todo::StartOffset(begin) => {
+                let end = if begin == StartOffset::Latest { End::Next } else { End::First };
                 slot.at = leader.end(end, isolation)?;
                 slot.todo = Todo::Read;
-                told.push(Event::Found(slot.partition.clone(), slot.at));
+                told.push(Event::Resolved(slot.partition.clone(), slot.at));
             }
             Todo::Bounds => {
                 let first = leader.end(End::First, Isolation::ReadUncommitted)?;

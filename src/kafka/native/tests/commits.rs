@@ -160,7 +160,7 @@ fn each_partition_is_answered_for_by_itself() {
     let answers = commits.committed(&mut brokers, &partitions).unwrap();
     assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let too_long = Refusal::Code(Code::OFFSET_METADATA_TOO_LARGE).fault("commit");
-    assert!(matches!(too_long, Fault::Never(why) if why.contains("OFFSET_METADATA_TOO_LARGE")));
+    assert!(matches!(too_long, Fault::Fatal(why) if why.contains("OFFSET_METADATA_TOO_LARGE")));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn without_a_coordinator_there_is_a_wait() {
         });
         let mut brokers = Brokers::new(&[broker.host()], "c", limits());
         let fault = Commits::new("g").committed(&mut brokers, &[partition(0)]).unwrap_err();
-        assert_eq!(matches!(fault, Fault::Never(_)), never, "{fault}");
+        assert_eq!(matches!(fault, Fault::Fatal(_)), never, "{fault}");
         assert!(fault.to_string().contains(&Code(code).to_string()), "{fault}");
     }
 }
@@ -266,7 +266,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
 fn a_coordinator_that_closes_at_once_is_a_wait() {
     let (broker, mut brokers, mut commits) = cluster(|_| Reply::Close);
     let fault = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap_err();
-    assert!(matches!(&fault, Fault::Wait(why) if why.contains("closed")), "{fault}");
+    assert!(matches!(&fault, Fault::Retry(why) if why.contains("closed")), "{fault}");
     assert_eq!(keys(&broker), [FIND, COMMIT]);
 }
 

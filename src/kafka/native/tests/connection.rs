@@ -39,9 +39,9 @@ fn open(broker: &Scripted) -> Connection {
 #[track_caller]
 fn refused(broker: &Scripted) -> String {
     let mut connection = open(broker);
-    let Err(Fault::Wait(why)) = connection.ask(&ASK) else { panic!("it was taken for an answer") };
+    let Err(Fault::Retry(why)) = connection.ask(&ASK) else { panic!("it was taken for an answer") };
     let again = connection.ask(&ASK);
-    assert!(matches!(&again, Err(Fault::Wait(why)) if why.contains("before")), "{again:?}");
+    assert!(matches!(&again, Err(Fault::Retry(why)) if why.contains("before")), "{again:?}");
     assert_eq!(broker.asked().len(), 1, "nothing more is sent on it");
     why
 }
@@ -118,7 +118,7 @@ fn where_one_broker_speaks_no_other_is_taken_for_an_old_one() {
 fn a_broker_without_a_common_version_is_never_asked() {
     let broker = Scripted::new(|_| speaks(&[(10, 3, 6)]));
     let mut connection = open(&broker);
-    assert!(matches!(connection.ask(&ASK), Err(Fault::Never(why)) if why.contains("3 to 6")));
+    assert!(matches!(connection.ask(&ASK), Err(Fault::Fatal(why)) if why.contains("3 to 6")));
     assert_eq!(broker.asked(), []);
 }
 
@@ -229,7 +229,7 @@ fn bootstrap_brokers_are_tried_in_turn() {
     assert_eq!((hung.asked().len(), good.asked().len()), (1, 4));
 
     let mut brokers = Brokers::new(&[dead], "c", limits());
-    assert!(matches!(brokers.ask(&ASK), Err(Fault::Wait(why)) if why.contains("unreachable")));
+    assert!(matches!(brokers.ask(&ASK), Err(Fault::Retry(why)) if why.contains("unreachable")));
 }
 
 #[test]

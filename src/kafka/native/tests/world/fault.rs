@@ -62,7 +62,7 @@ pub(super) enum Change {
     /// All are up.
     Up,
     /// A transaction begins.
-    Begin,
+    StartOffset,
     /// It ends.
     Decide,
     /// Connections are cut.
@@ -77,7 +77,7 @@ const CHANGES: [Change; 10] = [
     Change::Append,
     Change::Down,
     Change::Up,
-    Change::Begin,
+    Change::StartOffset,
     Change::Decide,
     Change::CutAll,
 ];

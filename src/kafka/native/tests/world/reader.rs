@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::World;
 use super::log::{Kind, Log};
-use crate::kafka::{self, Begin, Event, Fetch, Fetched, Payload, Scratch};
+use crate::kafka::{self, Event, Fetched, Fetcher, Payload, Scratch, StartOffset};
 use crate::record::TopicPartition;
 
 const LANDMARKS: usize = 8;
@@ -29,7 +29,7 @@ struct Tracked {
 /// See the module.
 pub(super) struct Reader<'a> {
     world: &'a World,
-    fetch: Box<dyn Fetch>,
+    fetch: Box<dyn Fetcher>,
     partitions: BTreeMap<TopicPartition, Tracked>,
     wants: u64,
     scratch: Scratch,
@@ -40,7 +40,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(world: &'a World, fetch: Box<dyn Fetch>) -> Self {
+    pub(super) fn new(world: &'a World, fetch: Box<dyn Fetcher>) -> Self {
         let keys: Vec<_> = world.cluster().partitions.keys().cloned().collect();
         let partitions = keys.into_iter().map(|(topic, number)| {
             let tracked =
@@ -64,8 +64,8 @@ impl<'a> Reader<'a> {
         tracked.want = self.wants;
         tracked.later = None;
         let begin = match tracked.at {
-            Some(at) => Begin::At(at, tracked.landmarks.clone()),
-            None => Begin::Earliest,
+            Some(at) => StartOffset::At(at, tracked.landmarks.clone()),
+            None => StartOffset::Earliest,
         };
         self.fetch.want(partition, begin, self.wants);
     }
@@ -85,28 +85,28 @@ impl<'a> Reader<'a> {
                 self.trouble = None;
                 Ok(())
             }
-            Event::Well(partition) => {
+            Event::Recovered(partition) => {
                 self.calm(&partition);
                 Ok(())
             }
-            Event::Trouble(None, why) => {
+            Event::Failed(None, why) => {
                 self.troubles += 1;
                 self.trouble = Some(why);
                 Ok(())
             }
-            Event::Trouble(Some(partition), why) => {
+            Event::Failed(Some(partition), why) => {
                 self.troubles += 1;
                 self.partitions.get_mut(&partition).ok_or("trouble of what nobody wanted")?.trouble =
                     Some(why);
                 Ok(())
             }
-            Event::Found(partition, at) => self.found(&partition, at),
+            Event::Resolved(partition, at) => self.found(&partition, at),
             Event::Fetched(fetched) => self.fetched(&fetched).map_err(|why| {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")
             }),
-            Event::Different(partition, at) => self.different(&partition, at),
-            Event::Again(partition, want) => {
+            Event::Diverged(partition, at) => self.different(&partition, at),
+            Event::Relinquished(partition, want) => {
                 if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
                     self.want(&partition);
                 }

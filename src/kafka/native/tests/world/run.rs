@@ -13,7 +13,7 @@ use super::{BROKERS, World};
 use crate::kafka::Cluster;
 use crate::kafka::native::brokers::Spoken;
 use crate::kafka::native::connection::Limits;
-use crate::kafka::native::fetch::{NativeFetch, Pace};
+use crate::kafka::native::fetch::{BrokerFetcher, Pace};
 
 /// As long as the machine may take over it. A schedule itself is over after two seconds.
 const HANGS: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ fn drive(
         read_committed: world.plan.committed,
         silent: false,
     };
-    let fetch = NativeFetch::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
+    let fetch = BrokerFetcher::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();
@@ -116,7 +116,7 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
             partition.leader = (0..BROKERS).find(|node| partition.barred != Some(*node));
             partition.epoch = 0;
         }
-        Change::Begin => partition.log().begin(0, dice.i64(1..9)),
+        Change::StartOffset => partition.log().begin(0, dice.i64(1..9)),
         Change::Decide => partition.log().decide(dice.bool()),
         Change::Down => {
             cluster.down[dice.usize(..BROKERS)] = true;
