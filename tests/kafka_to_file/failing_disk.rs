@@ -1,6 +1,6 @@
 //! A disk that is over quota, that fails, that is read-only: real ones. Each is waited out,
 //! said once, and the file is whole. Where such a disk cannot be had, that is said; the same
-//! faults are simulated at every operation in `src/logfile/crash`.
+//! faults are simulated at every operation in `src/logfile/sim/crash`.
 
 use crate::support::daemon::Daemon;
 use crate::support::disk::{Disk, Ext4};
