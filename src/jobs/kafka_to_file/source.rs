@@ -1,8 +1,8 @@
 //! The source: joins what the group says (Place), what the journal knows (Ledger) and
 //! what the brokers have (Fetch) into tasks.
 
+mod blocked;
 mod membership;
-mod standing_still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
-use super::files::Ledgers;
-use super::flow::WriteGate;
-use super::worker::Truncated;
+use super::formatter::Truncated;
+use super::ledgers::Ledgers;
+use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::config::Start;
 use crate::error::Fault;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::standing_still::pauses;
+use super::blocked::pauses;
 use super::{KafkaSource, LONG, NAME, PATIENCE, SOON, Tracked, journal_fault, marks, shown};
 use crate::config::Start;
 use crate::error::Fault;
