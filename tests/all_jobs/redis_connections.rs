@@ -184,7 +184,7 @@ fn by_its_socket() {
     }
 }
 
-/// Users with no more rights than the work needs, as the README gives them.
+/// Users with few rights.
 #[test]
 fn as_users_of_an_access_list() {
     let versions = if all() { vec!["6.2.14", NEWEST] } else { vec![NEWEST] };
