@@ -12,7 +12,7 @@ use redis_crate::{cmd, pipe};
 /// What a killed one left is taken over while the server takes no writes that need
 /// memory: renaming a list needs none, registering does.
 #[test]
-fn a_takeover_from_a_full_list_loses_nothing() {
+fn takeover_on_full_redis_loses_nothing() {
     for version in newest() {
         let queue = Queue::up(&version, 200);
         let tested = queue.list.tested("list_to_hash", "a takeover from a full list");
@@ -44,7 +44,7 @@ fn a_takeover_from_a_full_list_loses_nothing() {
 
 /// What cannot be put on the dead list stays where it is.
 #[test]
-fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
+fn wrong_type_dead_list_is_waited_out() {
     for version in newest() {
         let queue = Queue::up(&version, 10);
         let tested = queue.list.tested("list_to_hash", "a dead list that is a string");
@@ -69,7 +69,7 @@ fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
 
 /// Old servers repeat a command that they do not know, word for word.
 #[test]
-fn a_server_that_does_not_know_auth_is_told_of_without_the_password() {
+fn server_without_auth_hides_password() {
     let list = Redis::new(NEWEST).line("rename-command AUTH \"\"").started();
     let queue = Queue::on(list, Redis::up(NEWEST), 0);
     let inv = queue.inv().set("redis_env_section", "redis_list['password']", "s3cr3t-and-more");
@@ -91,7 +91,7 @@ fn rights(behind: &str) -> Vec<String> {
 
 /// Moves, takeovers, unreadable items and users who came back, by users who may do nothing else.
 #[test]
-fn the_documented_rights_are_enough() {
+fn documented_rights_are_enough() {
     for version in newest().iter().filter(|version| !version.starts_with("3.")) {
         let queue = Queue::up(version, 100);
         let tested = queue.list.tested("list_to_hash", "an access list");
