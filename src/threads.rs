@@ -30,6 +30,10 @@ impl<T: Send + 'static> Thread<T> {
     }
 }
 
+/// The owner of a thread no longer receives what the thread sends, so the thread ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnerGone;
+
 /// Starts a thread called `name`.
 ///
 /// # Errors

@@ -112,7 +112,7 @@ impl<K: Sink> Landing<K> {
     pub(super) fn run(mut self, outcomes: &Receiver<Finished<K::Outcome>>) {
         let closed = never();
         let mut open = true;
-        while !self.run.has_failed() && !self.run.stop.is_now() {
+        while !self.run.has_failed() && !self.run.stop.is_forced() {
             let starved = self.receive(if open { outcomes } else { &closed }, &mut open);
             if self.retry_at.is_none_or(|at| Instant::now() >= at) {
                 self.land();
@@ -217,12 +217,12 @@ impl<K: Sink> Landing<K> {
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();
-                self.run.counters.standing.up(Stage::Landing, "written again");
+                self.run.counters.health.up(Stage::Writing, "written again");
                 self.refuse(false);
             }
             Err(fault @ (Fault::Retry(_) | Fault::RetryLogged)) => {
                 if let Fault::Retry(why) = fault {
-                    self.run.counters.standing.down(Stage::Landing, &why);
+                    self.run.counters.health.down(Stage::Writing, &why);
                 }
                 self.held_since = None;
                 self.refuse(true);

@@ -51,11 +51,11 @@ pub(super) fn work<W: Worker>(
                     outage.down(&format!("panicked and is rebuilt: {panic}"));
                 }
             }
-            if run.stop.is_quiet() && W::MAY_LEAVE {
+            if run.stop.is_requested() && W::MAY_LEAVE {
                 return;
             }
             worker = build();
-            if run.stop.wait_now(backoff.pause()) || run.has_failed() {
+            if run.stop.wait_forced(backoff.pause()) || run.has_failed() {
                 return;
             }
         };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::report::{Counters, Shown};
+use crate::report::{CountedUnit, Counters};
 use crate::shutdown::{self, StopHandle};
 
 const MS: Duration = Duration::from_millis(1);
@@ -166,7 +166,7 @@ struct Running {
 fn start(world: World, lanes: u32, each: u64) -> Running {
     let world = Arc::new(world);
     let (handle, stop) = shutdown::pair();
-    let counters = Counters::shared("test", Shown::Records);
+    let counters = Counters::shared("test", CountedUnit::Records);
     let limits = Limits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
     let (parts_world, run_counters) = (Arc::clone(&world), Arc::clone(&counters));
     let thread = crate::threads::spawn("run", move || {
@@ -205,7 +205,7 @@ fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
     let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
     let running = start(world, 3, 50);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_in_order(&running.world.landed.lock().unwrap(), 3, 50);
     assert_in_order(&running.world.settled.lock().unwrap(), 3, 50);
@@ -217,7 +217,7 @@ fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
 fn the_first_stop_settles_what_was_polled() {
     let running = start(World { slow_worker: true.into(), ..World::default() }, 2, u64::MAX);
     wait_until("some landed", || running.world.landed.lock().unwrap().len() > 20);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     let settled = running.world.settled.lock().unwrap().len() as u64;
     assert_eq!(settled, running.world.polled.load(SeqCst));
@@ -233,7 +233,7 @@ fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
     running.world.sink_refuses.store(false, SeqCst);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
     assert!(!running.counters.disk_refuses.load(SeqCst));
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
 }
@@ -247,7 +247,7 @@ fn the_last_outcome_that_was_refused_is_tried_again() {
     assert!(running.counters.disk_refuses.load(SeqCst), "it still refuses");
     running.world.sink_refuses.store(false, SeqCst);
     wait_until("it has settled", || running.world.settled.lock().unwrap().len() == 1);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
 }
 
@@ -255,7 +255,7 @@ fn the_last_outcome_that_was_refused_is_tried_again() {
 fn a_stop_while_the_sink_refuses_ends_at_once() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
     wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
-    running.stop.quiet();
+    running.stop.request();
     let asked = Instant::now();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(asked.elapsed() < Duration::from_secs(4));
@@ -276,7 +276,7 @@ fn what_is_held_back_lands_when_it_may() {
     assert!(running.world.heard_meanwhile.load(SeqCst) > 0);
     running.world.sink_holds_back.store(false, SeqCst);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
 }
@@ -287,7 +287,7 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
     wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
-    running.stop.quiet();
+    running.stop.request();
     std::thread::sleep(MS * 300);
     assert!(!running.thread.is_finished());
     running.world.sink_holds_back.store(false, SeqCst);
@@ -297,7 +297,7 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
     wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(running.world.landed.lock().unwrap().is_empty());
 }
@@ -324,10 +324,10 @@ fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
 fn the_second_stop_ends_what_the_first_would_wait_for() {
     let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
     wait_until("it fails", || running.counters.panics.load(SeqCst) > 0);
-    running.stop.quiet();
+    running.stop.request();
     std::thread::sleep(MS * 20);
     assert!(!running.thread.is_finished(), "workers never see the first stop");
-    running.stop.now();
+    running.stop.force();
     assert_eq!(running.thread.join(), Ok(Ok(())));
 }
 
@@ -383,7 +383,7 @@ impl<const LEAVES: bool> Worker for Doer<LEAVES> {
 
 fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running {
     let (handle, stop) = shutdown::pair();
-    let counters = Counters::shared("test", Shown::Items);
+    let counters = Counters::shared("test", CountedUnit::Items);
     let limits = Limits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
     let (worker_world, source_world, run_counters) =
         (Arc::clone(world), Arc::clone(world), Arc::clone(&counters));
@@ -401,7 +401,7 @@ fn without_a_sink_everything_is_done_and_what_is_in_hand_at_the_stop_too() {
     let world = Arc::new(World::default());
     let running = start_direct::<false>(&world, 100, 7);
     wait_until("all done", || world.landed.lock().unwrap().len() == 100);
-    running.stop.quiet();
+    running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     let mut done: Vec<u64> = world.landed.lock().unwrap().iter().map(|(_, n)| *n).collect();
     done.sort_unstable();
@@ -415,11 +415,11 @@ fn at_a_stop_a_failing_task_is_let_go_only_if_it_is_kept_elsewhere() {
     let leaves = start_direct::<true>(&world, 100, 0);
     let stays = start_direct::<false>(&world, 100, 0);
     std::thread::sleep(MS * 20);
-    leaves.stop.quiet();
-    stays.stop.quiet();
+    leaves.stop.request();
+    stays.stop.request();
     assert_eq!(leaves.thread.join(), Ok(Ok(())));
     std::thread::sleep(MS * 20);
     assert!(!stays.thread.is_finished());
-    stays.stop.now();
+    stays.stop.force();
     assert_eq!(stays.thread.join(), Ok(Ok(())));
 }

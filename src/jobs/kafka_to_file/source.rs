@@ -113,7 +113,7 @@ impl KafkaSource {
             later: HashMap::new(),
             broken: HashMap::new(),
             brokers: Outage::new(format!("{NAME}: Kafka")),
-            group: Outage::new(format!("{NAME}: the group")).patient(GROUP_PATIENCE),
+            group: Outage::new(format!("{NAME}: the group")).log_after(GROUP_PATIENCE),
             flow,
             handed: 0,
             letting_go: None,
@@ -208,7 +208,7 @@ impl KafkaSource {
             }
             Event::Failed(None, why) => {
                 self.brokers.down(&why);
-                self.partitions.values_mut().for_each(|tracked| tracked.outage.forgive());
+                self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
             // While no broker answers, that is the outage.
             Event::Failed(Some(_), _) if self.brokers.lasts().is_some() => {}
@@ -249,9 +249,9 @@ impl KafkaSource {
     /// For the state line.
     fn show(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
-        let still = self.partitions.values().filter(|tracked| tracked.outage.is_told()).count();
+        let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
         self.counters.lag.store(lag, Relaxed);
-        self.counters.still.store(still as u64, Relaxed);
+        self.counters.blocked.store(still as u64, Relaxed);
     }
 
     fn take(&mut self, fetched: Fetched, items: &mut Vec<Item<Fetched>>) {

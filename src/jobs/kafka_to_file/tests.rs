@@ -19,7 +19,7 @@ use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, L
 use crate::logfile::{self, Before, Ledger, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Beside, Commit, TopicPartition};
-use crate::report::{Counters, Shown};
+use crate::report::{CountedUnit, Counters};
 use crate::shutdown;
 
 /// What the group and the brokers of a test say and hear.
@@ -96,7 +96,7 @@ impl Member {
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (_handle, stop) = shutdown::pair();
-        let (which, counters) = (FileRouter::new(Vec::new()), Counters::shared("test", Shown::Records));
+        let (which, counters) = (FileRouter::new(Vec::new()), Counters::shared("test", CountedUnit::Records));
         let flow = WriteGate::new(lease.clone(), true);
         let source = KafkaSource::new(From {
             fetch: Box::new(Brokers(Arc::clone(&world))),
@@ -379,7 +379,7 @@ fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
     }
     member.poll();
     assert_eq!(member.content(), "");
-    assert_eq!(member.counters.dropped.load(Relaxed), 1);
+    assert_eq!(member.counters.refetched.load(Relaxed), 1);
     assert!(member.buffers.take().is_empty());
     assert_eq!(member.ledger.landed(&partition()), None);
 }

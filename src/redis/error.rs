@@ -5,11 +5,11 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use redis_crate::{RedisError, ServerError};
+use redis_crate::{RedisError as CrateError, ServerError};
 
 /// Why a command has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RedisError {
     /// No answer: not connected, cut off, or too late. The connection is not to be used again.
     Lost(String),
     /// The server's own no: the first word of its error, and the rest.
@@ -56,68 +56,68 @@ const TEXTS: [(&str, &str); 4] = [
     ("DB index is out of range", "the server has fewer databases: set the database in the .inv"),
 ];
 
-impl Trouble {
+impl RedisError {
     /// Whether it is the server's error of this code.
-    pub fn is(&self, wanted: &str) -> bool {
-        matches!(self, Trouble::Refused { code, .. } if code == wanted)
+    pub fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, RedisError::Refused { code, .. } if code == wanted)
     }
 
     /// Whether only our own wait was cut short: by whoever stopped and continued us.
     pub(super) fn is_interruption(&self) -> bool {
-        matches!(self, Trouble::Lost(why) if why == INTERRUPTED)
+        matches!(self, RedisError::Lost(why) if why == INTERRUPTED)
     }
 
     /// Whether it is an error of the server whose text has this in it.
-    pub fn says(&self, part: &str) -> bool {
-        matches!(self, Trouble::Refused { text, .. } if text.contains(part))
+    pub fn text_contains(&self, part: &str) -> bool {
+        matches!(self, RedisError::Refused { text, .. } if text.contains(part))
     }
 
     fn remedy(&self) -> Option<&'static str> {
-        let Trouble::Refused { code, text } = self else { return None };
+        let RedisError::Refused { code, text } = self else { return None };
         let by_code = REMEDIES.iter().find(|(known, _)| known == code);
         let by_text = || TEXTS.iter().find(|(part, _)| text.contains(part));
         by_code.or_else(by_text).map(|(_, remedy)| *remedy)
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RedisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Lost(why) => f.write_str(why)?,
-            Trouble::Refused { code, text } => write!(f, "{code} {text}")?,
+            RedisError::Lost(why) => f.write_str(why)?,
+            RedisError::Refused { code, text } => write!(f, "{code} {text}")?,
         }
         self.remedy().map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
     }
 }
 
-impl From<ServerError> for Trouble {
+impl From<ServerError> for RedisError {
     fn from(error: ServerError) -> Self {
         // The crate calls what the server calls ERR by a name of its own.
         let code = match error.code() {
             "ResponseError" | "ResponseErr" => "ERR",
             code => code,
         };
-        Trouble::Refused { code: code.to_owned(), text: error.details().unwrap_or_default().to_owned() }
+        RedisError::Refused { code: code.to_owned(), text: error.details().unwrap_or_default().to_owned() }
     }
 }
 
-impl From<RedisError> for Trouble {
-    fn from(error: RedisError) -> Self {
+impl From<CrateError> for RedisError {
+    fn from(error: CrateError) -> Self {
         if was_interrupted(&error) {
-            return Trouble::Lost(INTERRUPTED.to_owned());
+            return RedisError::Lost(INTERRUPTED.to_owned());
         }
         if error.is_timeout() {
-            return Trouble::Lost("no answer in time".to_owned());
+            return RedisError::Lost("no answer in time".to_owned());
         }
         if error.is_connection_dropped() && error.is_unrecoverable_error() && !error.is_connection_refusal() {
-            return Trouble::Lost("the connection was closed".to_owned());
+            return RedisError::Lost("the connection was closed".to_owned());
         }
-        Trouble::Lost(error.to_string())
+        RedisError::Lost(error.to_string())
     }
 }
 
 /// Whether a signal cut the wait short: nothing was lost, and what came is still there.
-pub(super) fn was_interrupted(error: &RedisError) -> bool {
+pub(super) fn was_interrupted(error: &CrateError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
     kind == Some(io::ErrorKind::Interrupted)
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_interruption_is_told_from_the_rest() {
-        let error = |kind: io::ErrorKind| RedisError::from(io::Error::from(kind));
+        let error = |kind: io::ErrorKind| CrateError::from(io::Error::from(kind));
         assert!(was_interrupted(&error(io::ErrorKind::Interrupted)));
         assert!(!was_interrupted(&error(io::ErrorKind::WouldBlock)));
     }
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn refusals_come_with_a_remedy() {
         let refused =
-            |code: &str, text: &str| Trouble::Refused { code: code.to_owned(), text: text.to_owned() };
+            |code: &str, text: &str| RedisError::Refused { code: code.to_owned(), text: text.to_owned() };
         let oom = refused("OOM", "command not allowed when used memory > 'maxmemory'.");
         assert!(oom.to_string().ends_with("free memory or raise maxmemory)"), "{oom}");
-        assert!(oom.is("OOM") && !oom.is("ERR"));
+        assert!(oom.has_code("OOM") && !oom.has_code("ERR"));
         let old = refused("ERR", "invalid password");
         assert!(old.to_string().contains("set it in the .inv"), "{old}");
         assert_eq!(refused("ERR", "no such key").to_string(), "ERR no such key");

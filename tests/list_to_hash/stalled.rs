@@ -2,7 +2,7 @@
 //! another one has its batch: it must not touch what has come to be since. And many of
 //! these, with kills between them.
 
-use crate::queue_kill9::{DISTANCE, Run};
+use crate::list_to_hash::kill9::{DISTANCE, Run};
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::proxy::Proxy;

@@ -3,9 +3,9 @@
 //! with 1 if anything is. Its tests show that it fails on each kind of damage.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a tool of the tests")]
 
-#[path = "support/check.rs"]
+#[path = "../support/check.rs"]
 mod check;
-#[path = "support/together.rs"]
+#[path = "../support/together.rs"]
 #[cfg_attr(not(test), allow(dead_code, reason = "what is at risk only a test knows that kills"))]
 mod together;
 

@@ -1,6 +1,6 @@
 //! Several pandads, each with a file of its own, share one topic: restarted, reset by an
 //! operator, killed and halted, alone before. What many faults together do to them is in
-//! group_chaos.rs.
+//! chaos.rs.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
