@@ -158,9 +158,10 @@ fn collect(top: &Path, at: &str, files: &mut BTreeMap<String, String>) {
         for entry in path.read_dir().unwrap() {
             collect(top, &format!("{at}/{}", entry.unwrap().file_name().to_string_lossy()), files);
         }
-    } else if at.starts_with("scripts/") || [".rs", ".py", ".toml"].iter().any(|end| at.ends_with(end)) {
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            files.insert(at.to_owned(), text);
-        }
+        return;
+    }
+    let is_source = at.starts_with("scripts/") || [".rs", ".py", ".toml"].iter().any(|end| at.ends_with(end));
+    if let Some(text) = is_source.then(|| std::fs::read_to_string(&path)).and_then(Result::ok) {
+        files.insert(at.to_owned(), text);
     }
 }
