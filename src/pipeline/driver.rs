@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, sele
 
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
-use super::landing::{self, Landing};
 use super::pool::Finished;
+use super::sink_loop::{self, Landing};
 use super::{Item, Limits, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
 use crate::report::Counters;
@@ -125,7 +125,7 @@ where
     let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
-        landing::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+        sink_loop::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
     })?);
     let landing = Landing::new(
         parts.sink,

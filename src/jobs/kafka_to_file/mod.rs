@@ -1,13 +1,13 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
-mod files;
-mod flow;
+mod formatter;
+mod ledgers;
 mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
-mod worker;
+mod write_gate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use files::{FileRouter, Ledgers, OpenFile};
-use flow::WriteGate;
+use ledgers::{FileRouter, Ledgers, OpenFile};
+use write_gate::WriteGate;
 
 use crate::config::{self, Format, KafkaToFile as Section, Membership, Offsets, Sync};
 use crate::error::{ConfigFault, Fault};
@@ -236,7 +236,7 @@ impl Job for KafkaToFile {
                 patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
-            build_worker: move || worker::Formatter::new(format, worker_buffers.clone()),
+            build_worker: move || formatter::Formatter::new(format, worker_buffers.clone()),
             sink: sink::Land {
                 which,
                 files,

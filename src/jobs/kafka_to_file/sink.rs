@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
-use super::files::FileRouter;
-use super::flow::WriteGate;
+use super::formatter::FormattedBatch;
+use super::ledgers::FileRouter;
 use super::source::Feedback;
-use super::worker::FormattedBatch;
+use super::write_gate::WriteGate;
 use crate::error::Fault;
 use crate::kafka::Lease;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};

@@ -14,12 +14,11 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::super::disk::{Disk, Handle, How, Kind, Look, Opened};
-use super::super::journal::FileId;
+use crate::logfile::disk::{Disk, FileId, Handle, How, Kind, Look, Opened};
 
 /// What the disk pretends to do and does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::logfile) enum Lie {
+pub(super) enum Lie {
     None,
     /// Names are never made durable.
     NamesNotSynced,
@@ -33,7 +32,7 @@ pub(super) enum End {
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::logfile) struct Sim {
+pub(super) struct Sim {
     world: Arc<Mutex<World>>,
 }
 
@@ -130,7 +129,7 @@ impl File {
 }
 
 impl Sim {
-    pub(in crate::logfile) fn new(lie: Lie) -> Self {
+    pub(super) fn new(lie: Lie) -> Self {
         let world = World {
             files: Vec::new(),
             names: BTreeMap::new(),
@@ -145,7 +144,7 @@ impl Sim {
     }
 
     /// Another disk that holds the same.
-    pub(in crate::logfile) fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         Self { world: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
@@ -193,7 +192,7 @@ impl Sim {
     }
 
     /// Every file whose name begins like this, in the order of names.
-    pub(in crate::logfile) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let world = self.lock();
         let named = |(path, number): (&PathBuf, &usize)| {
             (path.display().to_string(), world.files[*number].now.clone())

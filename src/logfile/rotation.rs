@@ -89,7 +89,7 @@ pub(super) fn name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
     let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
     let time = newest.map_or(now, |newest| now.max(newest + 1));
     let time = Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    super::area::with_suffix(path, &time.strftime(FORMAT).to_string())
+    super::disk::with_suffix(path, &time.strftime(FORMAT).to_string())
 }
 
 /// When the other was rotated, if it is a rotated `path`, and what follows its stamp.
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
         // Within the same millisecond, and with the clock set back.
         let second = name(path, 1_795_534_200_123, std::slice::from_ref(&first));
-        let gzipped = super::super::area::with_suffix(&second, ".gz");
+        let gzipped = super::super::disk::with_suffix(&second, ".gz");
         let third = name(path, 0, &[gzipped.clone(), first.clone()]);
         assert!(first < second && second < third, "{first:?} {second:?} {third:?}");
         assert_eq!(stamp_of(path, &gzipped), Some((1_795_534_200_124, ".gz")));

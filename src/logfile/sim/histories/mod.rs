@@ -15,7 +15,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use super::decide;
+use crate::logfile::resume::decide;
 use crate::record::Token;
 use event::Event;
 use fastrand::Rng;

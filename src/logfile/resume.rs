@@ -103,9 +103,6 @@ pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64, generation: i
 }
 
 #[cfg(test)]
-mod histories;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

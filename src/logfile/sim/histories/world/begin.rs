@@ -1,11 +1,11 @@
 //! A program starts, and begins to read what it is given.
 
-use super::super::super::{Known, Start};
 use super::super::event::Fate;
 use super::super::host::{Commits, Offset, Request, Run, Stretch};
 use super::super::mirror::Mirror;
 use super::super::oracle::Started;
 use super::{By, Entry, World, name, shown};
+use crate::logfile::resume::{Known, Start};
 
 impl World {
     pub(super) fn start(&mut self, host: usize, dice: u32, dies: Option<u8>) {

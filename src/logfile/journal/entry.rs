@@ -4,20 +4,12 @@
 //! (`area`), which also carries its length and its CRC, so a payload decoded here
 //! is one that was written whole.
 
+use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
 /// How many bytes before a range or a mark its check covers: a file's numbers
 /// (device, inode) are reused at once after it is deleted, so they prove nothing.
-pub(super) const CHECKED: usize = 4096;
-
-/// Which file a range is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileId {
-    /// The device's number.
-    pub device: u64,
-    /// The inode's number.
-    pub inode: u64,
-}
+pub(in crate::logfile) const CHECKED: usize = 4096;
 
 /// A record that landed: its offset and its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -363,6 +355,3 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests;

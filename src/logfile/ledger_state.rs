@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::area::{Area, Refused};
-use super::commits::Commits;
+use super::group_view::Commits;
 use super::journal::{self, Entry, Landmark, Mark, PartitionState};
+use super::journal::{Area, Refused};
+use super::journal::{State, push_kept};
 use super::ledger::Resumed;
-use super::state::{State, push_kept};
 use crate::host;
 use crate::record::{Commit, Token, TopicPartition};
 

@@ -2,8 +2,8 @@
 //! have made durable with it. The job is built anew by the same process, or by another one
 //! after a loss of power, and in the end each record must be there once.
 
-use super::super::disk::TRY_AGAIN;
 use super::{SCRIPT, World, Wrong};
+use crate::logfile::disk::TRY_AGAIN;
 
 /// Gives how many states were looked at, and the bad ones.
 fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {

@@ -3,14 +3,14 @@
 mod begin;
 mod people;
 
-use super::super::{Known, Start, claim_name};
 use super::event::{Event, Fate};
 use super::host::{Commits, Host, PARTITIONS, Request, Stretch};
 use super::mirror::Mirror;
 use super::oracle::Oracle;
+use crate::logfile::resume::{Known, Start, claim_name};
 use crate::record::Token;
 
-/// The rule that is simulated: [`super::super::decide`], or one that is meant to fail.
+/// The rule that is simulated: [`crate::logfile::resume::decide`], or one that is meant to fail.
 pub(super) type Rule = fn(u128, Option<Known<'_>>, Option<i64>, &str) -> Start;
 
 /// [`Token::naming`], or what is meant to fail.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::journal::{Change, Entry, Mark, Member, PartitionState, Range, Session};
+use super::{Change, Entry, Mark, Member, PartitionState, Range, Session};
 use crate::record::TopicPartition;
 
 /// How many landmarks and how many committed values are kept of a partition.
@@ -11,23 +11,23 @@ const KEPT: usize = 8;
 
 /// Everything that a snapshot must hold.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(in crate::logfile) struct State {
     /// The partitions by their number, as of the last mark.
-    pub(super) partitions: BTreeMap<u32, PartitionState>,
+    pub(in crate::logfile) partitions: BTreeMap<u32, PartitionState>,
     numbers: HashMap<TopicPartition, u32>,
     /// The last mark.
-    pub(super) mark: Option<Mark>,
+    pub(in crate::logfile) mark: Option<Mark>,
     /// The run that wrote last.
-    pub(super) session: Option<Session>,
+    pub(in crate::logfile) session: Option<Session>,
     /// Who this pandad is in its group, if it is a member.
-    pub(super) member: Option<Member>,
+    pub(in crate::logfile) member: Option<Member>,
     /// The ranges after it, in order: written, perhaps not durable.
-    pub(super) recent: VecDeque<Range>,
+    pub(in crate::logfile) recent: VecDeque<Range>,
 }
 
 impl State {
     /// Adds up the entries of a journal.
-    pub(super) fn replay(entries: Vec<Entry>) -> Self {
+    pub(in crate::logfile) fn replay(entries: Vec<Entry>) -> Self {
         let mut state = Self::default();
         for entry in entries {
             state.apply(entry);
@@ -36,7 +36,7 @@ impl State {
     }
 
     /// What one entry changes.
-    pub(super) fn apply(&mut self, entry: Entry) {
+    pub(in crate::logfile) fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Partition(index, partition) => {
                 // What was written of it before has nothing to say of its position now.
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// What was read is read anew from where the group says.
-    pub(super) fn forget_partitions(&mut self) {
+    pub(in crate::logfile) fn forget_partitions(&mut self) {
         self.partitions.clear();
         self.numbers.clear();
         for range in &mut self.recent {
@@ -80,7 +80,7 @@ impl State {
     }
 
     /// Takes a range's changes into the positions.
-    pub(super) fn settle(&mut self, changes: &[Change]) {
+    pub(in crate::logfile) fn settle(&mut self, changes: &[Change]) {
         for change in changes {
             if let Some(partition) = self.partitions.get_mut(&change.index) {
                 partition.position = change.position;
@@ -92,24 +92,24 @@ impl State {
     }
 
     /// The number and state of a partition.
-    pub(super) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
+    pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
         let index = *self.numbers.get(partition)?;
         Some((index, self.partitions.get(&index)?))
     }
 
     /// A number that no partition has.
-    pub(super) fn free_number(&self) -> u32 {
+    pub(in crate::logfile) fn free_number(&self) -> u32 {
         self.partitions.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
     /// The sequence number that the next range gets.
-    pub(super) fn next_sequence(&self) -> u64 {
+    pub(in crate::logfile) fn next_sequence(&self) -> u64 {
         let marked = self.mark.as_ref().map_or(0, |mark| mark.sequence);
         self.recent.back().map_or(marked, |range| range.sequence) + 1
     }
 
     /// The entries that, read alone, add up to this very state.
-    pub(super) fn snapshot(&self) -> Vec<Entry> {
+    pub(in crate::logfile) fn snapshot(&self) -> Vec<Entry> {
         let partitions = self.partitions.iter().map(|(i, state)| Entry::Partition(*i, state.clone()));
         // The committed values are in the partitions' states already.
         let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
@@ -125,7 +125,7 @@ impl State {
 }
 
 /// Adds to a short list, the oldest going first.
-pub(super) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
+pub(in crate::logfile) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.last() == Some(&item) {
         return;
     }
@@ -137,8 +137,9 @@ pub(super) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journal::{Commit, FileId, Landmark};
+    use super::super::{Commit, Landmark};
     use super::*;
+    use crate::logfile::disk::FileId;
 
     fn partition(index: u32, position: i64) -> Entry {
         let partition = TopicPartition::new("t", index as i32);

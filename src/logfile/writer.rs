@@ -8,12 +8,12 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::adopt::{self, Opened};
 use super::archive::Archive;
-use super::disk::{Disk, Handle, directory_of};
-use super::journal::{CHECKED, Change, FileId, Mark, Range};
+use super::disk::{Disk, FileId, Handle, directory_of};
+use super::journal::{CHECKED, Change, Mark, Range};
 use super::ledger::{Ledger, Settled};
-use super::rotate::{self, Rotation};
+use super::recovery::{self, Opened};
+use super::rotation::{self, Rotation};
 
 /// Lines to be written, with their CRC, which is computed where they were made.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +211,7 @@ impl Writer {
         // Moved away by somebody else: that will do.
         if same {
             let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Wait)?;
-            let to = rotate::name(&self.path, (self.rotation.now)(), &others);
+            let to = rotation::name(&self.path, (self.rotation.now)(), &others);
             self.disk.rename(&self.path, &to).map_err(AppendError::Wait)?;
             log::info!("{}: rotated to {}", self.path.display(), to.display());
             self.rotating = true;
@@ -286,7 +286,7 @@ impl Writer {
     }
 
     fn open_anew(&self) -> io::Result<Opened> {
-        let mut opened = adopt::open(&*self.disk, &self.path)?;
+        let mut opened = recovery::open(&*self.disk, &self.path)?;
         self.disk.sync_names(directory_of(&self.path))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
             opened.file.append_all(b"\n")?;

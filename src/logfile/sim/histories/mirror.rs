@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::super::crash::sim::{Lie, Sim};
-use super::super::super::disk::{Disk, How};
-use super::super::super::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
+use super::super::disk::{Lie, Sim};
 use super::host::{COPIES, Offset, Stretch};
+use crate::logfile::disk::{Disk, How};
+use crate::logfile::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
 use crate::record::{Beside, Token, TopicPartition};
 
 const PATH: &str = "/log/out.log";

@@ -13,8 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, Handle, How, directory_of, read_all};
-use super::journal::Entry;
+use super::Entry;
+use crate::logfile::disk::{Disk, Handle, How, directory_of, read_all, with_suffix};
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The format's version; another one is refused, not guessed at.
@@ -22,13 +22,13 @@ const VERSION: u16 = 2;
 const HEADER: u64 = 64;
 const FRAME: usize = 8;
 /// The least size of a half, in bytes.
-pub(super) const HALF: u64 = 256 * 1024;
+pub(in crate::logfile) const HALF: u64 = 256 * 1024;
 /// The largest file that is read as a journal, in bytes.
 const LARGEST: u64 = 1 << 30;
 
 /// What stands at the journal's path.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(in crate::logfile) enum Found {
     /// Nothing.
     Missing,
     /// Something that is not a journal, or one whose halves are both broken.
@@ -42,7 +42,7 @@ pub(super) enum Found {
 
 /// The journal's file, open for appending.
 #[derive(Debug)]
-pub(super) struct Area {
+pub(in crate::logfile) struct Area {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Handle,
@@ -56,7 +56,7 @@ pub(super) struct Area {
 
 /// Why an entry could not be appended.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(in crate::logfile) enum Refused {
     /// The half is full: rewrite, then append again.
     Full,
     /// The disk.
@@ -66,7 +66,7 @@ pub(super) enum Refused {
 impl Area {
     /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
     /// The new name is durable only once the caller has synced the directory.
-    pub(super) fn create(
+    pub(in crate::logfile) fn create(
         disk: &Arc<dyn Disk>,
         path: &Path,
         identity: u128,
@@ -100,7 +100,7 @@ impl Area {
     }
 
     /// Reads what stands at `path`.
-    pub(super) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
+    pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
         let mut file = match disk.open(path, How::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
@@ -142,22 +142,22 @@ impl Area {
     }
 
     /// The random name that this journal was given when it was created.
-    pub(super) fn identity(&self) -> u128 {
+    pub(in crate::logfile) fn identity(&self) -> u128 {
         self.identity
     }
 
     /// Another name, from the next rewrite on.
-    pub(super) fn rename(&mut self, identity: u128) {
+    pub(in crate::logfile) fn rename(&mut self, identity: u128) {
         self.identity = identity;
     }
 
     /// The file, to be synced by whoever settles.
-    pub(super) fn file(&self) -> Handle {
+    pub(in crate::logfile) fn file(&self) -> Handle {
         self.file.clone()
     }
 
     /// Appends one entry. After an error nothing has been appended.
-    pub(super) fn append(&mut self, entry: &Entry) -> Result<(), Refused> {
+    pub(in crate::logfile) fn append(&mut self, entry: &Entry) -> Result<(), Refused> {
         let frame = frames(std::slice::from_ref(entry), self.generation);
         // A zero length after the last frame ends the reading, so one is kept free.
         if self.at + (frame.len() + FRAME) as u64 > self.half {
@@ -172,7 +172,7 @@ impl Area {
     /// small, in a larger file.
     ///
     /// `next` is the entry that did not fit; there is room for it afterwards.
-    pub(super) fn rewrite(&mut self, snapshot: &[Entry], next: Option<&Entry>) -> io::Result<()> {
+    pub(in crate::logfile) fn rewrite(&mut self, snapshot: &[Entry], next: Option<&Entry>) -> io::Result<()> {
         let body = frames(snapshot, self.generation + 1);
         let next = next.map_or(0, |entry| frames(std::slice::from_ref(entry), 0).len());
         let needed = HEADER + 2 * (body.len() + next + FRAME) as u64;
@@ -274,11 +274,4 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(Entry, usize)>
         return None;
     }
     Some((Entry::decode(payload)?, at + FRAME + length))
-}
-
-/// The path with something added to its last part.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

@@ -1,7 +1,7 @@
 //! Rules that are meant to fail: simpler ones, and the table with a row left out.
 
-use super::super::{Known, Start, decide};
 use super::world::Rule;
+use crate::logfile::resume::{Known, Start, decide};
 use crate::record::Token;
 
 pub(super) const SIMPLER: [(&str, Rule); 3] = [

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Buffers;
-use super::files::{FileRouter, Ledgers};
-use super::flow::WriteGate;
+use super::formatter::{FormattedBatch, Truncated};
+use super::ledgers::{FileRouter, Ledgers};
 use super::sink::{File, Land, Sync};
 use super::source::{Feedback, From, KafkaSource};
-use super::worker::{FormattedBatch, Truncated};
+use super::write_gate::WriteGate;
 use crate::config::Start;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};

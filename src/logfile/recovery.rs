@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::before::{Before, Finding};
-use super::disk::{Disk, Handle, How, Kind, directory_of};
-use super::journal::{CHECKED, FileId, Mark, Range, Session};
-use super::state::State;
+use super::disk::{Disk, FileId, Handle, How, Kind, directory_of};
+use super::journal::State;
+use super::journal::{CHECKED, Mark, Range, Session};
+use super::restart_memory::{Before, Finding};
 
 /// How much is read at a time when a range is checked.
 const PIECE: usize = 256 * 1024;

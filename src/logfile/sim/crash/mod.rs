@@ -3,20 +3,19 @@
 //! file is opened again, the source delivers from where that says, and in the end each
 //! record must be in the files once, in order, with nothing between them.
 
-pub(super) mod sim;
-mod sync;
+mod failed_sync;
 
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::tidy;
-use super::{
+use super::disk::{End, Lie, Sim};
+use crate::logfile::archive::tidy;
+use crate::logfile::{
     AppendError, Before, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer,
     open_with,
 };
 use crate::record::{Beside, Commit, TopicPartition};
-use sim::{End, Lie, Sim};
 
 const PARTITIONS: usize = 2;
 /// Records of each partition.
@@ -158,7 +157,7 @@ impl World {
             }
             Step::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
-                let to = super::rotate::name(Path::new(PATH), 0, &others);
+                let to = crate::logfile::rotation::name(Path::new(PATH), 0, &others);
                 // Somebody else's, so it may well fail.
                 let _ = self.disk.rename(Path::new(PATH), &to);
                 Some(())
@@ -259,7 +258,7 @@ fn read_line(line: &str) -> Option<(usize, i64)> {
 /// Stops the scripted run after each operation, in several ways, and lets a second run
 /// finish, or be stopped in turn. Gives how many states were looked at, and the bad ones.
 fn every_crash_point(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
-    super::adopt::TRUST_LENGTH.set(wrong == Wrong::LengthIsTrusted);
+    crate::logfile::recovery::TRUST_LENGTH.set(wrong == Wrong::LengthIsTrusted);
     let mut whole = World::new(wrong);
     whole.run(SCRIPT).expect("nothing stops it");
     assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
@@ -277,7 +276,7 @@ fn every_crash_point(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
             }
         }
     }
-    super::adopt::TRUST_LENGTH.set(false);
+    crate::logfile::recovery::TRUST_LENGTH.set(false);
     (states, bad)
 }
 
