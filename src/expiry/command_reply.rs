@@ -1,6 +1,6 @@
 //! Answers of the server, as far as this room asks for them.
 
-use crate::redis::{Trouble, Value};
+use crate::redis::{RedisError, Value};
 
 /// One answer in a packet of many.
 pub(super) enum CommandReply {
@@ -19,20 +19,20 @@ pub(super) enum CommandReply {
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
-pub(super) fn sort(values: Vec<Value>) -> Result<Vec<CommandReply>, Trouble> {
+pub(super) fn sort(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
     values.into_iter().map(answer).collect()
 }
 
-fn answer(value: Value) -> Result<CommandReply, Trouble> {
+fn answer(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
         Value::Int(number) => CommandReply::Number(number),
         Value::BulkString(bytes) => CommandReply::Bytes(bytes),
         Value::Array(values) => CommandReply::Values(values),
         Value::SimpleString(word) => CommandReply::Word(word),
         Value::ServerError(error) => {
-            let trouble = Trouble::from(error);
+            let trouble = RedisError::from(error);
             let of_one =
-                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.is(code));
+                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.has_code(code));
             if !of_one {
                 return Err(trouble);
             }

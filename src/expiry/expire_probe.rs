@@ -245,10 +245,10 @@ impl ExpireProbe {
             requests.add(&sweep::command(cursor, &self.filter.prefix));
         }
         let listen_state = self.listen_state.clone();
-        let answers = self.link.doing("touch").again(|connection| {
+        let answers = self.link.doing("touch").with_retry(|connection| {
             let answers = connection.ask_all(&requests)?;
             command_reply::sort(answers).inspect_err(|trouble| {
-                if trouble.is("READONLY") {
+                if trouble.has_code("READONLY") {
                     // It was a master when the listener asked.
                     listen_state.request_reconnect();
                 }
@@ -273,7 +273,7 @@ impl ExpireProbe {
         if packet.scan.is_some() {
             self.on_scan_reply(answers.next(), now);
         }
-        self.counters.late.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
+        self.counters.late_us.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
         Ok(())
     }
 

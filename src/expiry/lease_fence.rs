@@ -3,7 +3,7 @@
 
 use super::command_reply::{self, CommandReply};
 use crate::host::Process;
-use crate::redis::{Cmd, Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
 /// What a holder writes into the lease, and what others find there.
 #[derive(Clone)]
@@ -49,9 +49,9 @@ impl LeaseFence {
     pub(super) fn run_if_held_by(
         &self,
         holder: &LeaseHolder,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         command: &Cmd,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         self.watch(&mut requests);
         let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();

@@ -15,7 +15,7 @@ use super::listen_state::ListenState;
 use super::server_clock::millis;
 use crate::error::Fault;
 use crate::host::Process;
-use crate::redis::{Connection, Link, Requests, Trouble, Value, cmd};
+use crate::redis::{Link, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::report::Counters;
 use crate::threads;
 
@@ -86,7 +86,8 @@ impl LeaseKeeper {
         let (fence, ours) = (self.fence.clone(), self.state.known == Some(LeaseStatus::Held));
         let may_take = ours || self.state.wary == 0;
         self.state.wary = self.state.wary.saturating_sub(1);
-        let known = self.link.doing("lease").again(|connection| look(connection, &fence, ours, may_take))?;
+        let known =
+            self.link.doing("lease").with_retry(|connection| look(connection, &fence, ours, may_take))?;
         if let Err(refusal) = &known
             && !std::mem::replace(&mut self.state.said, true)
         {
@@ -117,11 +118,11 @@ impl LeaseKeeper {
 
 /// One look at the lease, and a try to have it. `Err`: the server's refusal.
 fn look(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     fence: &LeaseFence,
     ours: bool,
     may_take: bool,
-) -> Result<Result<LeaseStatus, String>, Trouble> {
+) -> Result<Result<LeaseStatus, String>, RedisError> {
     let mut requests = Requests::default();
     if ours {
         // Whatever is there lives on; whose it is is asked after that, and so certain.
@@ -143,7 +144,7 @@ fn look(
             set.arg("NX").arg("PX").arg(millis(LEASE_LIFE));
             match connection.ask(&set) {
                 Ok(answer) => !matches!(answer, Value::Nil),
-                Err(no) if no.is("NOPERM") => return Ok(Err(no.to_string())),
+                Err(no) if no.has_code("NOPERM") => return Ok(Err(no.to_string())),
                 Err(trouble) => return Err(trouble),
             }
         }

@@ -24,10 +24,10 @@ impl ListPush {
         match &self.remembered {
             None => {
                 let push = remembered_deadlines::plain(&self.key, &taken.keys);
-                self.list.again(|connection| connection.ask(&push).map(drop))?;
+                self.list.with_retry(|connection| connection.ask(&push).map(drop))?;
             }
             Some(remembered) => {
-                self.list.again(|connection| remembered.push(connection, &taken.keys))?;
+                self.list.with_retry(|connection| remembered.push(connection, &taken.keys))?;
             }
         }
         self.inbox.record_done(taken);

@@ -124,7 +124,7 @@ impl Reconciler {
             let some = self.state.pending.len().saturating_sub(PACKET_KEYS_MAX);
             let entries = self.state.pending.get(some..).unwrap_or_default();
             let remembered = &self.remembered;
-            self.list.doing("reconcile").again(|connection| remembered.add(connection, entries))?;
+            self.list.doing("reconcile").with_retry(|connection| remembered.add(connection, entries))?;
             self.state.pending.truncate(some);
         }
         Ok(())
@@ -150,7 +150,7 @@ impl Reconciler {
         let overdue = self
             .list
             .doing("reconcile")
-            .again(|connection| remembered.overdue(connection, before, CHECK_KEYS_MAX))?;
+            .with_retry(|connection| remembered.overdue(connection, before, CHECK_KEYS_MAX))?;
         let there: HashSet<&[u8]> = overdue.iter().map(Vec::as_slice).collect();
         self.state.suspects.retain(|key, _| there.contains(key.as_slice()));
         let mut missed = MissedKeys::default();
@@ -218,7 +218,7 @@ impl Reconciler {
         let answers = self
             .expire
             .doing("touch")
-            .again(|connection| command_reply::sort(connection.ask_all(&requests)?))?;
+            .with_retry(|connection| command_reply::sort(connection.ask_all(&requests)?))?;
         answers
             .into_iter()
             .map(|answer| match answer {

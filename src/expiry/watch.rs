@@ -27,7 +27,7 @@ use super::server_clock::ServerClock;
 use super::sweep::Sweep;
 use crate::error::Fault;
 use crate::host;
-use crate::redis::{Health, Link, Server};
+use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 use crate::threads::{self, Thread};
 
@@ -50,9 +50,9 @@ pub struct WatchConfig {
     /// The job's name, as log lines begin.
     pub job: &'static str,
     /// The server where keys expire, and how it is.
-    pub expire: (Arc<Server>, Health),
+    pub expire: (Arc<RedisServer>, Health),
     /// The server of the work list, and how it is.
-    pub list: (Arc<Server>, Health),
+    pub list: (Arc<RedisServer>, Health),
     /// The work list's key.
     pub list_key: String,
     /// Which keys are work.
@@ -133,7 +133,8 @@ impl ExpiryWatch {
 impl WatchParts {
     fn start(self, now: Instant) -> Result<(ExpiryWatch, ListPush), Fault> {
         let (owner, gone) = bounded(0);
-        let link = |(server, health): &(Arc<Server>, Health)| Link::new(Arc::clone(server), health.clone());
+        let link =
+            |(server, health): &(Arc<RedisServer>, Health)| Link::new(Arc::clone(server), health.clone());
         let remembered = self.remembered();
         let watched = &self.watched;
         let keeper = LeaseKeeper {

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::NAME;
 use crate::error::Fault;
-use crate::redis::{Args, Connection, Health, Link, Requests, Server, Trouble, Value, cmd};
+use crate::redis::{Args, Health, Link, RedisConnection, RedisError, RedisServer, Requests, Value, cmd};
 
 /// Where markers are, and which items name one: shared by all workers.
-pub(super) struct Where {
-    expire: Arc<Server>,
+pub(super) struct MarkerSettings {
+    expire: Arc<RedisServer>,
     health: Health,
     prefix: Vec<u8>,
     /// Database of the hashes, and of the markers, if both are on one server.
@@ -24,8 +24,8 @@ pub(super) struct Where {
     watches: Arc<AtomicBool>,
 }
 
-impl Where {
-    pub(super) fn new(expire: Arc<Server>, ar: &Server, prefix: String) -> Self {
+impl MarkerSettings {
+    pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
         // As the configuration names them: two names for one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
         Self {
@@ -38,8 +38,8 @@ impl Where {
     }
 
     /// For one worker.
-    pub(super) fn look(&self) -> Markers {
-        Markers {
+    pub(super) fn for_worker(&self) -> MarkerLookup {
+        MarkerLookup {
             link: Link::new(Arc::clone(&self.expire), self.health.clone()),
             prefix: self.prefix.clone(),
             databases: self.databases,
@@ -50,7 +50,7 @@ impl Where {
     }
 }
 
-impl fmt::Display for Where {
+impl fmt::Display for MarkerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.databases.is_some() { "in one step with deleting" } else { "just before deleting" };
         write!(f, "markers on {} are looked at {how}", self.expire)
@@ -58,7 +58,7 @@ impl fmt::Display for Where {
 }
 
 /// One worker's view of the markers.
-pub(super) struct Markers {
+pub(super) struct MarkerLookup {
     link: Link,
     prefix: Vec<u8>,
     databases: Option<(u32, u32)>,
@@ -67,7 +67,7 @@ pub(super) struct Markers {
     names: Args,
 }
 
-impl Markers {
+impl MarkerLookup {
     /// Whether looking and deleting can be one.
     pub(super) fn is_atomic(&self) -> bool {
         self.databases.is_some() && self.watches.load(SeqCst)
@@ -77,35 +77,35 @@ impl Markers {
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve.
-    pub(super) fn there(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
+    pub(super) fn existing(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
         let Self { link, prefix, requests, names, .. } = self;
-        link.again(|connection| exist(connection, items, prefix, requests, names))
+        link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
     /// The same on the connection to the hashes, which hears from now on until the next
     /// EXEC or UNWATCH of every marker that comes to be; `None`: the server does not let us,
-    /// and from now on [`Markers::there`] has to do.
+    /// and from now on [`MarkerLookup::existing`] has to do.
     ///
     /// # Errors
     /// The server's.
     pub(super) fn watch(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         items: &[&[u8]],
-    ) -> Result<Option<Vec<bool>>, Trouble> {
+    ) -> Result<Option<Vec<bool>>, RedisError> {
         let Some((hashes, markers)) = self.databases else { return Ok(None) };
         if hashes != markers {
             connection.ask(cmd("SELECT").arg(markers))?;
         }
         let there = self.watch_here(connection, items);
-        if hashes != markers && !matches!(there, Err(Trouble::Lost(_))) {
+        if hashes != markers && !matches!(there, Err(RedisError::Lost(_))) {
             connection.ask(cmd("SELECT").arg(hashes))?;
         }
         match there {
-            Err(trouble) if trouble.is("NOPERM") || trouble.says("unknown command") => {
+            Err(error) if error.has_code("NOPERM") || error.text_contains("unknown command") => {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
-                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {trouble}"
+                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {error}"
                     );
                 }
                 Ok(None)
@@ -114,7 +114,11 @@ impl Markers {
         }
     }
 
-    fn watch_here(&mut self, connection: &mut Connection, items: &[&[u8]]) -> Result<Vec<bool>, Trouble> {
+    fn watch_here(
+        &mut self,
+        connection: &mut RedisConnection,
+        items: &[&[u8]],
+    ) -> Result<Vec<bool>, RedisError> {
         let Self { prefix, requests, names, .. } = self;
         names.clear();
         items.iter().filter(|item| item.starts_with(prefix)).for_each(|item| names.add(item));
@@ -127,12 +131,12 @@ impl Markers {
 
 /// Which items name a key that is there. Most often none does, which one command tells.
 fn exist(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     items: &[&[u8]],
     prefix: &[u8],
     requests: &mut Requests,
     names: &mut Args,
-) -> Result<Vec<bool>, Trouble> {
+) -> Result<Vec<bool>, RedisError> {
     let guarded = |item: &[u8]| item.starts_with(prefix);
     let mut there = vec![false; items.len()];
     names.clear();
