@@ -88,7 +88,7 @@ function is_word(t) { return t ~ /^[A-Za-z_\200-\377]/ }
 
 function read_tokens(    depth, mods, pending) {
     here = module_of(file)
-    is_test = file ~ /(^|\/)tests(\.rs$|\/)/
+    is_test = file ~ /(^|\/)(tests|sim)(\.rs$|\/)/
     test_until = -1
     in_use = 0
     for (p = 1; p <= tokens;) {

@@ -64,9 +64,9 @@ imports_breaches() {
     breach jobs/expired_to_list.rs 'use super::list_to_hash;' 'job expired_to_list must not name job list_to_hash'
     breach jobs/list_to_hash.rs 'use crate::jobs; fn f() { jobs::expired_to_list::x() }' 'job list_to_hash must not name job expired_to_list'
     # Doors.
-    breach kafka/native.rs 'use kafka_crate::client::KafkaClient;' 'kafka_crate only in'
+    breach kafka/client/mod.rs 'use kafka_crate::client::KafkaClient;' 'kafka_crate only in'
     breach jobs/mod.rs 'fn f() { ::kafka_crate::x() }' 'kafka_crate only in'
-    breach kafka/crate_fetch.rs 'extern crate kafka_protocol;' 'kafka_protocol only in tests'
+    breach kafka/legacy/fetcher.rs 'extern crate kafka_protocol;' 'kafka_protocol only in tests'
     breach kafka/mod.rs 'use redis_crate::Commands;' 'redis_crate only in'
     breach queue/mod.rs 'use redis_crate::Cmd;' 'redis_crate only in'
     breach config/mod.rs 'use configparser::ini::Ini;' 'configparser only in'
