@@ -98,7 +98,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
                     backoff.reset();
                 }
                 if let Fault::Retry(why) | Fault::Restart(why) = fault {
-                    counters.standing.down(Stage::Settling, &why);
+                    counters.health.down(Stage::Settling, &why);
                 }
                 if stop.wait(backoff.pause()) {
                     return None;
@@ -119,7 +119,7 @@ fn watch(
     let mut failed = Vec::new();
     let mut running = states.len();
     let mut next_state = Instant::now() + STATE;
-    while running > 0 && !stop.is_quiet() {
+    while running > 0 && !stop.is_requested() {
         select! {
             recv(ended) -> end => match end {
                 Ok((name, why)) => {
@@ -128,17 +128,17 @@ fn watch(
                 }
                 Err(_) => running = 0,
             },
-            recv(stop.quiet_channel()) -> _ => {}
+            recv(stop.requested_channel()) -> _ => {}
             default(next_state.saturating_duration_since(Instant::now())) => {
                 for (name, counters) in states {
-                    counters.standing.forgive(HEALTHY);
+                    counters.health.clear_after(HEALTHY);
                     log::info!("{name}: state: {counters}");
                 }
                 next_state += STATE;
             }
         }
     }
-    if !stop.is_quiet() {
+    if !stop.is_requested() {
         return Err(all_failed(failed));
     }
     if finish(running, ended, handle, stop, timeout) {
@@ -169,14 +169,14 @@ fn finish(
     timeout: Duration,
 ) -> bool {
     let deadline = Instant::now() + timeout;
-    while running > 0 && !stop.is_now() {
+    while running > 0 && !stop.is_forced() {
         let rest = deadline.saturating_duration_since(Instant::now());
         select! {
             recv(ended) -> _ => running -= 1,
-            recv(stop.now_channel()) -> _ => {}
+            recv(stop.forced_channel()) -> _ => {}
             default(rest) => {
                 log::warn!("not everything has settled after {timeout:?}: leaving now");
-                handle.now();
+                handle.force();
             }
         }
     }

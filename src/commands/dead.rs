@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::jobs;
 use crate::queue::Names;
 use crate::queue::dead::{self, Entry};
-use crate::redis::Connection;
+use crate::redis::RedisConnection;
 
 /// What is to be done with the dead list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub fn run(
         .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
     let server = jobs::server("redis_list", list, "pandad:dead");
     let names = Names::new(key);
-    let failed = |trouble| Error::Failed(format!("{server}: {trouble}"));
-    let mut connection = Connection::open(&server).map_err(failed)?;
+    let failed = |error| Error::Failed(format!("{server}: {error}"));
+    let mut connection = RedisConnection::open(&server).map_err(failed)?;
     match action {
         Action::List => {
             let mut printed = Ok(());

@@ -13,7 +13,7 @@ use super::gate::{Gate, millis};
 use super::reply::{self, Answer};
 use crate::error::Fault;
 use crate::host::Process;
-use crate::redis::{Cmd, Connection, Link, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, Link, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::report::Counters;
 use crate::threads;
 
@@ -123,7 +123,8 @@ impl Keeper {
         let (fence, ours) = (self.fence.clone(), self.state.known == Some(Known::Ours));
         let may_take = ours || self.state.wary == 0;
         self.state.wary = self.state.wary.saturating_sub(1);
-        let known = self.link.doing("lease").again(|connection| look(connection, &fence, ours, may_take))?;
+        let known =
+            self.link.doing("lease").with_retry(|connection| look(connection, &fence, ours, may_take))?;
         if let Err(refusal) = &known
             && !std::mem::replace(&mut self.state.said, true)
         {
@@ -152,11 +153,11 @@ impl Keeper {
 
 /// One look at the lease, and a try to have it. `Err`: the server's refusal.
 fn look(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     fence: &Fence,
     ours: bool,
     may_take: bool,
-) -> Result<Result<Known, String>, Trouble> {
+) -> Result<Result<Known, String>, RedisError> {
     let mut requests = Requests::default();
     if ours {
         // Whatever is there lives on; whose it is is asked after that, and so certain.
@@ -178,7 +179,7 @@ fn look(
             set.arg("NX").arg("PX").arg(millis(LIFE));
             match connection.ask(&set) {
                 Ok(answer) => !matches!(answer, Value::Nil),
-                Err(no) if no.is("NOPERM") => return Ok(Err(no.to_string())),
+                Err(no) if no.has_code("NOPERM") => return Ok(Err(no.to_string())),
                 Err(trouble) => return Err(trouble),
             }
         }
@@ -192,11 +193,11 @@ fn look(
 
 /// Carries out the command if the lease is still whose it was. False if it is not.
 fn exchange(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     fence: &Fence,
     whose: &Whose,
     command: &Cmd,
-) -> Result<bool, Trouble> {
+) -> Result<bool, RedisError> {
     let mut requests = Requests::default();
     fence.watch(&mut requests);
     let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();

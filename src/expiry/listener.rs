@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::news::News;
 use super::{Inbox, flags};
 use crate::backoff::Backoff;
-use crate::redis::{Connection, Health, Server, Trouble, Value, cmd};
+use crate::redis::{Health, RedisConnection, RedisError, RedisServer, Value, cmd};
 use crate::threads;
 
 /// After so long without a word the server is asked whether it is there, and must
@@ -51,7 +51,7 @@ impl Filter {
 /// What the listener hears by and whom it tells.
 pub(super) struct Ear {
     pub(super) job: &'static str,
-    pub(super) server: Arc<Server>,
+    pub(super) server: Arc<RedisServer>,
     pub(super) health: Health,
     pub(super) filter: Filter,
     pub(super) inbox: Inbox,
@@ -94,7 +94,7 @@ impl Ear {
             let trouble = match listened {
                 Ok(Ok(())) => continue,
                 Ok(Err(trouble)) => trouble,
-                Err(panic) => Trouble::Lost(format!("a fault of our own: {panic}")),
+                Err(panic) => RedisError::Lost(format!("a fault of our own: {panic}")),
             };
             if was_listening {
                 self.state.deaf.get_or_insert_with(Instant::now);
@@ -114,9 +114,9 @@ impl Ear {
     }
 
     /// One connection, from its beginning to its end.
-    fn listen(&mut self) -> Result<(), Trouble> {
+    fn listen(&mut self) -> Result<(), RedisError> {
         let renewals = self.gate.renewals();
-        let mut connection = Connection::open(&self.server)?;
+        let mut connection = RedisConnection::open(&self.server)?;
         is_master(&mut connection)?;
         let announces = self.see_to_flags(&mut connection)?;
         let database = self.server.database;
@@ -164,7 +164,7 @@ impl Ear {
             // It only asks again whether there is something to hear.
             Ok(()) if self.gate.renewals() == renewals => self.state.said = self.gate.may_listen(),
             Ok(()) => self.state.deaf = Some(Instant::now()),
-            Err(refusal @ Trouble::Refused { .. }) if !self.state.listening && channels.len() > 1 => {
+            Err(refusal @ RedisError::Refused { .. }) if !self.state.listening && channels.len() > 1 => {
                 return self.without_deadlines(&refusal);
             }
             Err(trouble) => return Err(trouble),
@@ -173,7 +173,7 @@ impl Ear {
     }
 
     /// The rights may be for the one channel.
-    fn without_deadlines(&mut self, refusal: &Trouble) -> Result<(), Trouble> {
+    fn without_deadlines(&mut self, refusal: &RedisError) -> Result<(), RedisError> {
         self.state.no_deadlines = true;
         log::warn!(
             "{}: {}: deadlines are not heard of, and keys may be late: {refusal}; allow the channels \
@@ -186,10 +186,10 @@ impl Ear {
     }
 
     /// Adds what is missing to `notify-keyspace-events`. False if nothing will be heard.
-    fn see_to_flags(&mut self, connection: &mut Connection) -> Result<bool, Trouble> {
+    fn see_to_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(answer) => flags_of(&answer),
-            Err(refusal @ Trouble::Refused { .. }) => {
+            Err(refusal @ RedisError::Refused { .. }) => {
                 self.say(&format!("it cannot be asked whether it announces expired keys: {refusal}"), None);
                 return Ok(true);
             }
@@ -210,7 +210,7 @@ impl Ear {
                 );
                 Ok(true)
             }
-            Err(refusal @ Trouble::Refused { .. }) => {
+            Err(refusal @ RedisError::Refused { .. }) => {
                 let announces = flags::announces_expired(&flags);
                 let what = if announces { "deadlines" } else { "expired keys" };
                 self.say(&format!("it announces no {what}, and may not be told to: {refusal}"), Some(&flags));
@@ -235,15 +235,15 @@ pub(super) fn is_closed(gone: &Receiver<()>) -> bool {
 }
 
 /// Replicas never announce that a key has expired.
-fn is_master(connection: &mut Connection) -> Result<(), Trouble> {
+fn is_master(connection: &mut RedisConnection) -> Result<(), RedisError> {
     match connection.ask(&cmd("ROLE")) {
         Ok(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name != b"master") => {
-            Err(Trouble::Lost(
+            Err(RedisError::Lost(
                 "it is a replica, which announces no expired keys: name the master in the .inv".to_owned(),
             ))
         }
         // Not to be asked is no reason not to listen.
-        Ok(_) | Err(Trouble::Refused { .. }) => Ok(()),
+        Ok(_) | Err(RedisError::Refused { .. }) => Ok(()),
         Err(lost) => Err(lost),
     }
 }

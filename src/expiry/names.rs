@@ -4,7 +4,7 @@
 //! Each begins with `pandad:` and ends in a word, as those beside the work list do.
 
 use crate::host;
-use crate::redis::{Address, Server};
+use crate::redis::{RedisServer, ServerAddress};
 
 /// What every key of pandad's own begins with.
 const OWN: &str = "pandad:";
@@ -17,7 +17,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(list: &str, server: &Server, prefix: &str) -> Self {
+    pub(super) fn new(list: &str, server: &RedisServer, prefix: &str) -> Self {
         Self { base: format!("{OWN}expiry:{list}:{}/{prefix}", source(server)), list: list.to_owned() }
     }
 
@@ -39,12 +39,12 @@ impl Names {
 
 /// The server as every pandad that uses it calls it; what only this machine can reach
 /// goes by the machine's name too.
-fn source(server: &Server) -> String {
+fn source(server: &RedisServer) -> String {
     let here = || host::name().unwrap_or_default();
     let place = match &server.address {
-        Address::Tcp(host, port) if is_loopback(host) => format!("{}@{host}:{port}", here()),
-        Address::Tcp(host, port) => format!("{host}:{port}"),
-        Address::Unix(path) => format!("{}@{}", here(), path.display()),
+        ServerAddress::Tcp(host, port) if is_loopback(host) => format!("{}@{host}:{port}", here()),
+        ServerAddress::Tcp(host, port) => format!("{host}:{port}"),
+        ServerAddress::Unix(path) => format!("{}@{}", here(), path.display()),
     };
     format!("{place}/{}", server.database)
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn every_key_is_marked_ends_in_a_word_and_says_of_what_it_is() {
-        let server = |address| Server {
+        let server = |address| RedisServer {
             name: "redis_kv_expire",
             address,
             user: String::new(),
@@ -70,12 +70,12 @@ mod tests {
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
         };
-        let names = Names::new("work", &server(Address::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
+        let names = Names::new("work", &server(ServerAddress::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");
         assert_eq!(names.deadlines(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:deadlines");
         assert_eq!(names.canary("0f"), "pandad:expiry:work:0f:canary");
         // What another machine calls so is another server.
-        let local = Names::new("work", &server(Address::Tcp("127.0.0.1".to_owned(), 6379)), "");
+        let local = Names::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
         assert!(local.lease().contains("@127.0.0.1:6379/3/:lease"), "{}", local.lease());
     }
 }

@@ -123,7 +123,7 @@ impl Reconciler {
             let some = self.state.pending.len().saturating_sub(PACKET);
             let entries = self.state.pending.get(some..).unwrap_or_default();
             let remembered = &self.remembered;
-            self.list.doing("reconcile").again(|connection| remembered.add(connection, entries))?;
+            self.list.doing("reconcile").with_retry(|connection| remembered.add(connection, entries))?;
             self.state.pending.truncate(some);
         }
         Ok(())
@@ -146,8 +146,10 @@ impl Reconciler {
         let settled = self.inbox.settled();
         let before = self.remembered.clock.at(now).saturating_sub(millis(OVERDUE));
         let remembered = self.remembered.clone();
-        let overdue =
-            self.list.doing("reconcile").again(|connection| remembered.overdue(connection, before, MOST))?;
+        let overdue = self
+            .list
+            .doing("reconcile")
+            .with_retry(|connection| remembered.overdue(connection, before, MOST))?;
         let there: HashSet<&[u8]> = overdue.iter().map(Vec::as_slice).collect();
         self.state.suspects.retain(|key, _| there.contains(key.as_slice()));
         let mut missed = Missed::default();
@@ -211,8 +213,10 @@ impl Reconciler {
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
-        let answers =
-            self.expire.doing("touch").again(|connection| reply::sort(connection.ask_all(&requests)?))?;
+        let answers = self
+            .expire
+            .doing("touch")
+            .with_retry(|connection| reply::sort(connection.ask_all(&requests)?))?;
         answers
             .into_iter()
             .map(|answer| match answer {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::gate::Clock;
 use super::lease::{Fence, Whose};
 use super::reply::{self, Answer};
-use crate::redis::{Cmd, Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
 /// Milliseconds: deadlines nearer than this are not remembered, and one that lies so far
 /// after an event is its own all the same, since clocks are read over a network.
@@ -39,7 +39,11 @@ impl Remembered {
     ///
     /// # Errors
     /// The server's.
-    pub(super) fn add(&self, connection: &mut Connection, entries: &[(Vec<u8>, u64)]) -> Result<(), Trouble> {
+    pub(super) fn add(
+        &self,
+        connection: &mut RedisConnection,
+        entries: &[(Vec<u8>, u64)],
+    ) -> Result<(), RedisError> {
         let near = self.clock.at(Instant::now()).saturating_add(NEAR);
         let mut add = cmd("ZADD");
         add.arg(&self.set);
@@ -57,10 +61,10 @@ impl Remembered {
     /// The server's.
     pub(super) fn overdue(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         before: u64,
         count: usize,
-    ) -> Result<Vec<Vec<u8>>, Trouble> {
+    ) -> Result<Vec<Vec<u8>>, RedisError> {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(&self.set).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
@@ -76,9 +80,9 @@ impl Remembered {
     /// The server's; the push may have been carried out.
     pub(super) fn push(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         keys: &[(Instant, Vec<u8>)],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisError> {
         loop {
             let mut requests = Requests::default();
             self.fence.watch(&mut requests);
@@ -115,7 +119,11 @@ impl Remembered {
     ///
     /// # Errors
     /// The server's; the change may have been made.
-    pub(super) fn change(&self, connection: &mut Connection, change: &Change) -> Result<bool, Trouble> {
+    pub(super) fn change(
+        &self,
+        connection: &mut RedisConnection,
+        change: &Change,
+    ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         self.fence.watch(&mut requests);
         let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();
@@ -127,7 +135,7 @@ impl Remembered {
     }
 
     /// False if the lease changed since it was looked at: nothing was done.
-    fn commit(&self, connection: &mut Connection, change: &Change) -> Result<bool, Trouble> {
+    fn commit(&self, connection: &mut RedisConnection, change: &Change) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         requests.add(&cmd("MULTI"));
         if !change.push.is_empty() {

@@ -1,6 +1,6 @@
 //! Answers of the server, as far as this room asks for them.
 
-use crate::redis::{Trouble, Value};
+use crate::redis::{RedisError, Value};
 
 /// One answer in a packet of many.
 pub(super) enum Answer {
@@ -19,20 +19,20 @@ pub(super) enum Answer {
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
-pub(super) fn sort(values: Vec<Value>) -> Result<Vec<Answer>, Trouble> {
+pub(super) fn sort(values: Vec<Value>) -> Result<Vec<Answer>, RedisError> {
     values.into_iter().map(answer).collect()
 }
 
-fn answer(value: Value) -> Result<Answer, Trouble> {
+fn answer(value: Value) -> Result<Answer, RedisError> {
     Ok(match value {
         Value::Int(number) => Answer::Number(number),
         Value::BulkString(bytes) => Answer::Bytes(bytes),
         Value::Array(values) => Answer::Values(values),
         Value::SimpleString(word) => Answer::Word(word),
         Value::ServerError(error) => {
-            let trouble = Trouble::from(error);
+            let trouble = RedisError::from(error);
             let of_one =
-                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.is(code));
+                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.has_code(code));
             if !of_one {
                 return Err(trouble);
             }

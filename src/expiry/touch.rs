@@ -240,10 +240,10 @@ impl Toucher {
             requests.add(&sweep::command(cursor, &self.filter.prefix));
         }
         let gate = self.gate.clone();
-        let answers = self.link.doing("touch").again(|connection| {
+        let answers = self.link.doing("touch").with_retry(|connection| {
             let answers = connection.ask_all(&requests)?;
             reply::sort(answers).inspect_err(|trouble| {
-                if trouble.is("READONLY") {
+                if trouble.has_code("READONLY") {
                     // It was a master when the listener asked.
                     gate.renew();
                 }
@@ -268,7 +268,7 @@ impl Toucher {
         if packet.scan.is_some() {
             self.sweep_said(answers.next(), now);
         }
-        self.counters.late.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
+        self.counters.late_us.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
         Ok(())
     }
 

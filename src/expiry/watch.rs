@@ -22,7 +22,7 @@ use super::touch::{self, Toucher};
 use super::{Inbox, Taken};
 use crate::error::Fault;
 use crate::host;
-use crate::redis::{Health, Link, Server};
+use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 use crate::threads::{self, Thread};
 
@@ -45,9 +45,9 @@ pub struct Watched {
     /// The job's name, as log lines begin.
     pub job: &'static str,
     /// The server where keys expire, and how it is.
-    pub expire: (Arc<Server>, Health),
+    pub expire: (Arc<RedisServer>, Health),
     /// The server of the work list, and how it is.
-    pub list: (Arc<Server>, Health),
+    pub list: (Arc<RedisServer>, Health),
     /// The work list's key.
     pub list_key: String,
     /// Which keys are work.
@@ -124,7 +124,8 @@ impl Watch {
 impl Shared {
     fn start(self, now: Instant) -> Result<(Watch, Push), Fault> {
         let (owner, gone) = bounded(0);
-        let link = |(server, health): &(Arc<Server>, Health)| Link::new(Arc::clone(server), health.clone());
+        let link =
+            |(server, health): &(Arc<RedisServer>, Health)| Link::new(Arc::clone(server), health.clone());
         let remembered = self.remembered();
         let watched = &self.watched;
         let keeper = Keeper {
@@ -229,10 +230,10 @@ impl Push {
         match &self.remembered {
             None => {
                 let push = remembered::plain(&self.key, &taken.keys);
-                self.list.again(|connection| connection.ask(&push).map(drop))?;
+                self.list.with_retry(|connection| connection.ask(&push).map(drop))?;
             }
             Some(remembered) => {
-                self.list.again(|connection| remembered.push(connection, &taken.keys))?;
+                self.list.with_retry(|connection| remembered.push(connection, &taken.keys))?;
             }
         }
         self.inbox.done(taken);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::config::{Config, Isolation, KafkaToFile, Redis, RedisAddress};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::Cluster;
-use crate::redis::{Address, Server};
+use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
 
@@ -62,12 +62,12 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
 /// A Redis server as the configuration names it becomes one to connect to.
 ///
 /// `name` is the server's name in the .inv, `client` what its client list shows.
-pub fn server(name: &'static str, redis: &Redis, client: &str) -> Server {
-    Server {
+pub fn server(name: &'static str, redis: &Redis, client: &str) -> RedisServer {
+    RedisServer {
         name,
         address: match &redis.address {
-            RedisAddress::Tcp { host, port } => Address::Tcp(host.clone(), *port),
-            RedisAddress::Unix(path) => Address::Unix(path.clone()),
+            RedisAddress::Tcp { host, port } => ServerAddress::Tcp(host.clone(), *port),
+            RedisAddress::Unix(path) => ServerAddress::Unix(path.clone()),
         },
         user: redis.user.clone(),
         password: redis.password.clone(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::lease::Stretch;
 use super::{Items, Lease, Slot, Slots};
-use crate::redis::{Connection, Trouble, Value, cmd};
+use crate::redis::{RedisConnection, RedisError, Value, cmd};
 
 /// Items in one batch list.
 #[derive(Debug)]
@@ -43,7 +43,11 @@ impl Batch {
     ///
     /// # Errors
     /// The server's. `false`: there is no sign of life yet.
-    pub fn look_again(&mut self, lease: &Lease, connection: &mut Connection) -> Result<bool, Trouble> {
+    pub fn look_again(
+        &mut self,
+        lease: &Lease,
+        connection: &mut RedisConnection,
+    ) -> Result<bool, RedisError> {
         let Some(stretch) = lease.stretch() else { return Ok(false) };
         read(connection, &self.key, &mut self.items)?;
         self.stretch = stretch;
@@ -67,7 +71,7 @@ impl Batch {
 }
 
 /// What a batch list holds.
-pub(super) fn read(connection: &mut Connection, key: &str, items: &mut Items) -> Result<(), Trouble> {
+pub(super) fn read(connection: &mut RedisConnection, key: &str, items: &mut Items) -> Result<(), RedisError> {
     let held = connection.ask(cmd("LRANGE").arg(key).arg(0).arg(-1))?;
     items.clear();
     if let Value::Array(held) = held {

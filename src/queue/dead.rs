@@ -7,7 +7,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Names;
-use crate::redis::{Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// So many of the newest are kept.
 pub const KEPT: u64 = 10_000;
@@ -56,7 +56,11 @@ impl Entry {
 ///
 /// # Errors
 /// The server's.
-pub fn list(connection: &mut Connection, names: &Names, mut each: impl FnMut(Entry)) -> Result<(), Trouble> {
+pub fn list(
+    connection: &mut RedisConnection,
+    names: &Names,
+    mut each: impl FnMut(Entry),
+) -> Result<(), RedisError> {
     let mut from = 0;
     loop {
         let range = cmd("LRANGE").arg(names.dead()).arg(from).arg(from + CHUNK - 1).to_owned();
@@ -73,7 +77,7 @@ pub fn list(connection: &mut Connection, names: &Names, mut each: impl FnMut(Ent
 ///
 /// # Errors
 /// The server's; what was put back until then is.
-pub fn retry(connection: &mut Connection, names: &Names) -> Result<u64, Trouble> {
+pub fn retry(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
     let mut left = length(connection, names)?;
     let mut retried = 0;
     while left > 0 {
@@ -101,7 +105,7 @@ pub fn retry(connection: &mut Connection, names: &Names) -> Result<u64, Trouble>
 ///
 /// # Errors
 /// The server's.
-pub fn drop_all(connection: &mut Connection, names: &Names) -> Result<u64, Trouble> {
+pub fn drop_all(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
     let count = length(connection, names)?;
     if count > 0 {
         // What comes meanwhile comes in front and stays.
@@ -110,7 +114,7 @@ pub fn drop_all(connection: &mut Connection, names: &Names) -> Result<u64, Troub
     Ok(count)
 }
 
-fn length(connection: &mut Connection, names: &Names) -> Result<u64, Trouble> {
+fn length(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
     match connection.ask(cmd("LLEN").arg(names.dead()))? {
         Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
         _ => Ok(0),

@@ -3,7 +3,7 @@
 
 use super::moves::Moves;
 use super::{Names, Slots};
-use crate::redis::{Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// Commands in one packet.
 const CHUNK: u32 = 1000;
@@ -15,12 +15,12 @@ const CHUNK: u32 = 1000;
 /// # Errors
 /// The server's.
 pub(super) fn hand_back(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     names: &Names,
     instance: &str,
     slots: &Slots,
     sure: bool,
-) -> Result<u64, Trouble> {
+) -> Result<u64, RedisError> {
     let mut handed_back = 0;
     let holding = holding(connection, names, instance, slots.used())?;
     if !holding.is_empty() {
@@ -31,7 +31,7 @@ pub(super) fn hand_back(
             let mut refusal = None;
             connection.ask_each(&requests, |answer| {
                 if let Value::ServerError(error) = answer {
-                    refusal.get_or_insert(Trouble::from(error));
+                    refusal.get_or_insert(RedisError::from(error));
                 }
             })?;
             refusal.map_or(Ok(()), Err)?;
@@ -46,11 +46,11 @@ pub(super) fn hand_back(
 
 /// The batch lists that are not empty, and how long they are.
 fn holding(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     names: &Names,
     instance: &str,
     used: u32,
-) -> Result<Vec<(String, i64)>, Trouble> {
+) -> Result<Vec<(String, i64)>, RedisError> {
     let mut holding = Vec::new();
     for first in (0..used).step_by(CHUNK as usize) {
         let keys: Vec<String> =

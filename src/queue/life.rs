@@ -38,7 +38,7 @@ impl Life {
             loop {
                 let beaten = threads::contain(|| {
                     // Each try has a time of its own: the first may have been long under way.
-                    link.again(|connection| {
+                    link.with_retry(|connection| {
                         let sent = renewed.now();
                         connection.ask(&beat).map(|_| sent)
                     })

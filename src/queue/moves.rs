@@ -4,7 +4,7 @@
 //! other (the reliable queue of the Redis documentation for LMOVE, with a list per batch).
 
 use super::{Items, Names};
-use crate::redis::{Cmd, Connection, Trouble, Value, cmd};
+use crate::redis::{Cmd, RedisConnection, RedisError, Value, cmd};
 
 /// Items and bytes of one batch, at most; the last packet may overshoot.
 pub(super) const ITEMS: u64 = 1000;
@@ -27,11 +27,11 @@ pub(super) enum Moves {
 
 impl Moves {
     /// By what the server says it knows.
-    pub(super) fn of(connection: &mut Connection) -> Result<Self, Trouble> {
+    pub(super) fn of(connection: &mut RedisConnection) -> Result<Self, RedisError> {
         match connection.ask(cmd("COMMAND").arg("INFO").arg("blmove")) {
             Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => Ok(Moves::Lmove),
             // Not known, or not to be asked: the older commands are still served everywhere.
-            Ok(_) | Err(Trouble::Refused { .. }) => Ok(Moves::RpopLpush),
+            Ok(_) | Err(RedisError::Refused { .. }) => Ok(Moves::RpopLpush),
             Err(lost) => Err(lost),
         }
     }
@@ -78,7 +78,7 @@ pub(super) struct Moved<'a> {
     /// How long the work list is now.
     pub(super) left: u64,
     heard: usize,
-    refusal: Option<Trouble>,
+    refusal: Option<RedisError>,
 }
 
 impl<'a> Moved<'a> {
@@ -116,14 +116,16 @@ impl<'a> Moved<'a> {
             Value::BulkString(item) => self.items.push(&item),
             // The first number says whether the instance was new.
             Value::Int(length) if self.heard > 0 => self.left = u64::try_from(length).unwrap_or(0),
-            Value::ServerError(error) if self.refusal.is_none() => self.refusal = Some(Trouble::from(error)),
+            Value::ServerError(error) if self.refusal.is_none() => {
+                self.refusal = Some(RedisError::from(error))
+            }
             _ => {}
         }
         self.heard += 1;
     }
 
     /// The first refusal among them is the error; what was moved is kept all the same.
-    pub(super) fn end(&mut self) -> Result<(), Trouble> {
+    pub(super) fn end(&mut self) -> Result<(), RedisError> {
         self.refusal.take().map_or(Ok(()), Err)
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Names;
 use crate::host::Process;
-use crate::redis::{Cmd, Connection, Requests, Trouble, Value, cmd};
+use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
 /// An instance that shows no life and holds nothing is remembered for this long: it may
 /// be stopped in the middle of a move, and wake up.
@@ -83,10 +83,10 @@ impl Orphans {
     /// Looks for all of them.
     pub(super) fn look(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         names: &Names,
         own: &str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisError> {
         self.suspects.retain(|(_, since)| since.elapsed() < FORGET);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
@@ -115,10 +115,10 @@ impl Orphans {
     /// Every other instance that shows no sign of life, and how many batch lists it has used.
     fn dead(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         names: &Names,
         own: &str,
-    ) -> Result<Vec<(String, u32)>, Trouble> {
+    ) -> Result<Vec<(String, u32)>, RedisError> {
         let mut others = Vec::new();
         let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(names.instances()))? else {
             return Ok(others);
@@ -152,10 +152,10 @@ impl Orphans {
     /// A dead instance without anything is taken off the register, well after it died.
     fn forget_in_time(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         names: &Names,
         instance: &str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisError> {
         let ripe = self
             .dead
             .get(instance)
@@ -177,13 +177,13 @@ impl Orphans {
 /// # Errors
 /// The server's.
 pub(super) fn take_over(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     names: &Names,
     orphan: &Orphan,
     register: &Cmd,
     key: &str,
     unsure: &mut bool,
-) -> Result<(), Trouble> {
+) -> Result<(), RedisError> {
     if let Some(instance) = &orphan.of {
         let alive = names.alive(instance);
         let mut requests = Requests::default();
@@ -201,10 +201,10 @@ pub(super) fn take_over(
     requests.add(cmd("RENAMENX").arg(&orphan.batch).arg(key)).add(&cmd("EXEC"));
     *unsure = true;
     let done = connection.demand_all(&requests);
-    if let Err(refusal @ Trouble::Refused { .. }) = done {
+    if let Err(refusal @ RedisError::Refused { .. }) = done {
         *unsure = false;
         // Somebody else was quicker.
-        return if refusal.says("no such key") { Ok(()) } else { Err(refusal) };
+        return if refusal.text_contains("no such key") { Ok(()) } else { Err(refusal) };
     }
     // Without an answer in it, the sign of life was set.
     *unsure = matches!(done?.last(), Some(Value::Array(_)));
@@ -220,7 +220,7 @@ fn is_gone(sign: &Value) -> bool {
     text(sign).parse::<Process>().is_ok_and(|process| process.is_gone())
 }
 
-fn exist(connection: &mut Connection, keys: &[Orphan]) -> Result<Vec<bool>, Trouble> {
+fn exist(connection: &mut RedisConnection, keys: &[Orphan]) -> Result<Vec<bool>, RedisError> {
     let mut there = Vec::with_capacity(keys.len());
     for some in keys.chunks(1000) {
         let mut requests = Requests::default();

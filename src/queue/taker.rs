@@ -13,7 +13,7 @@ use super::{Batch, Items, Lease, Life, Names, Slots, batch};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
-use crate::redis::{Cmd, Health, Link, Requests, Server, cmd};
+use crate::redis::{Cmd, Health, Link, RedisServer, Requests, cmd};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ impl Taker {
     /// # Errors
     /// `Retry`: no name or no thread can be had.
     pub fn start(
-        server: &Arc<Server>,
+        server: &Arc<RedisServer>,
         health: &Health,
         names: Names,
         slots: Slots,

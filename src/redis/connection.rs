@@ -5,30 +5,31 @@ use std::time::Duration;
 use redis_crate::io::tcp::TcpSettings;
 use redis_crate::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, cmd};
 
-use super::trouble::{Trouble, was_interrupted};
-use super::{Address, Requests, Server};
+use super::error::{RedisError, was_interrupted};
+use super::requests::Requests;
+use super::server::{RedisServer, ServerAddress};
 
 /// How long an answer may take. A server that is busy with somebody's slow command is
 /// given time; one that hangs must not hold us for ever.
 const RESPONSE: Duration = Duration::from_secs(10);
 
-/// See the module. After a [`Trouble::Lost`] it is of no use any more.
-pub struct Connection {
+/// See the module. After a [`RedisError::Lost`] it is of no use any more.
+pub struct RedisConnection {
     redis: redis_crate::Connection,
     /// Whether the server has said that it is a master.
     master: bool,
 }
 
-impl Connection {
+impl RedisConnection {
     /// Connects, authenticates, selects the database and sees that the server answers,
     /// all within the server's connect timeout.
     ///
     /// # Errors
     /// `Lost`: nobody answers. `Refused`: it does not let us in, or is not ready.
-    pub fn open(server: &Server) -> Result<Self, Trouble> {
+    pub fn open(server: &RedisServer) -> Result<Self, RedisError> {
         let address = match &server.address {
-            Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-            Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+            ServerAddress::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
+            ServerAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
         };
         // Left to the crate, a refusal of the password or the database loses its text.
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
@@ -36,28 +37,28 @@ impl Connection {
         let client = address
             .into_connection_info()
             .and_then(|info| Client::open(info.set_redis_settings(bare).set_tcp_settings(tcp)))
-            .map_err(Trouble::from)?;
-        let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(Trouble::from)?;
-        redis.set_write_timeout(Some(RESPONSE)).map_err(Trouble::from)?;
+            .map_err(RedisError::from)?;
+        let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(RedisError::from)?;
+        redis.set_write_timeout(Some(RESPONSE)).map_err(RedisError::from)?;
         let mut connection = Self { redis, master: false };
-        connection.patience(server.connect_timeout)?;
+        connection.set_answer_timeout(server.connect_timeout)?;
         connection.enter(server)?;
-        connection.patience(RESPONSE)?;
+        connection.set_answer_timeout(RESPONSE)?;
         Ok(connection)
     }
 
-    fn enter(&mut self, server: &Server) -> Result<(), Trouble> {
+    fn enter(&mut self, server: &RedisServer) -> Result<(), RedisError> {
         if !server.password.is_empty() {
             let mut auth = cmd("AUTH");
             if !server.user.is_empty() {
                 auth.arg(&server.user);
             }
             // A server that does not know AUTH repeats what it was sent.
-            self.ask(auth.arg(&server.password)).map_err(|trouble| match trouble {
-                Trouble::Refused { code, .. } if trouble_names_words(&trouble) => {
-                    Trouble::Refused { code, text: "it does not know AUTH".to_owned() }
+            self.ask(auth.arg(&server.password)).map_err(|error| match error {
+                RedisError::Refused { code, .. } if names_command_words(&error) => {
+                    RedisError::Refused { code, text: "it does not know AUTH".to_owned() }
                 }
-                trouble => trouble,
+                error => error,
             })?;
         }
         if server.database != 0 {
@@ -67,7 +68,7 @@ impl Connection {
         // Only for whoever looks at the server; Redis takes no blanks in it.
         if !server.client_name.is_empty() && server.client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
             match self.ask(cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
-                Ok(_) | Err(Trouble::Refused { .. }) => {}
+                Ok(_) | Err(RedisError::Refused { .. }) => {}
                 Err(lost) => return Err(lost),
             }
         }
@@ -79,24 +80,24 @@ impl Connection {
     ///
     /// # Errors
     /// `Lost`: the socket is gone.
-    pub fn patience(&self, time: Duration) -> Result<(), Trouble> {
-        self.redis.set_read_timeout(Some(time)).map_err(Trouble::from)
+    pub fn set_answer_timeout(&self, time: Duration) -> Result<(), RedisError> {
+        self.redis.set_read_timeout(Some(time)).map_err(RedisError::from)
     }
 
     /// One command and its answer.
     ///
     /// # Errors
     /// `Lost`: no answer; it may have been carried out or not. `Refused`: the server's no.
-    pub fn ask(&mut self, command: &Cmd) -> Result<Value, Trouble> {
-        self.redis.send_packed_command(&command.get_packed_command()).map_err(Trouble::from)?;
-        trouble_of(self.receive()?)
+    pub fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        self.redis.send_packed_command(&command.get_packed_command()).map_err(RedisError::from)?;
+        error_of(self.receive()?)
     }
 
     /// Many commands in one round trip; each answer may be a `Value::ServerError`.
     ///
     /// # Errors
     /// `Lost`: not every answer came; any of them may have been carried out or not.
-    pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
+    pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, RedisError> {
         let mut values = Vec::with_capacity(requests.len());
         self.ask_each(requests, |value| values.push(value))?;
         Ok(values)
@@ -106,12 +107,12 @@ impl Connection {
     /// be held at once.
     ///
     /// # Errors
-    /// As [`Connection::ask_all`]; `each` has seen those that came.
-    pub fn ask_each(&mut self, requests: &Requests, mut each: impl FnMut(Value)) -> Result<(), Trouble> {
+    /// As [`RedisConnection::ask_all`]; `each` has seen those that came.
+    pub fn ask_each(&mut self, requests: &Requests, mut each: impl FnMut(Value)) -> Result<(), RedisError> {
         if requests.is_empty() {
             return Ok(());
         }
-        self.redis.send_packed_command(requests.bytes()).map_err(Trouble::from)?;
+        self.redis.send_packed_command(requests.bytes()).map_err(RedisError::from)?;
         // The crate's own loop would go on after a time-out, and wait as long again for
         // each of the other answers.
         for _ in 0..requests.len() {
@@ -124,17 +125,17 @@ impl Connection {
     /// would forget them at its next look at its master.
     ///
     /// # Errors
-    /// `Refused`: `READONLY`, it is one. `Lost`: as [`Connection::ask`].
-    pub fn demand_master(&mut self) -> Result<(), Trouble> {
+    /// `Refused`: `READONLY`, it is one. `Lost`: as [`RedisConnection::ask`].
+    pub fn demand_master(&mut self) -> Result<(), RedisError> {
         if self.master {
             return Ok(());
         }
         match self.ask(&cmd("ROLE")) {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
-                return Err(Trouble::Refused { code: "READONLY".to_owned(), text: String::new() });
+                return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }
             // Who may not ask has to believe it.
-            Ok(_) | Err(Trouble::Refused { .. }) => self.master = true,
+            Ok(_) | Err(RedisError::Refused { .. }) => self.master = true,
             Err(lost) => return Err(lost),
         }
         Ok(())
@@ -143,13 +144,13 @@ impl Connection {
     /// The same, when no answer may be a refusal.
     ///
     /// # Errors
-    /// As [`Connection::ask_all`]; `Refused`: the first no.
-    pub fn demand_all(&mut self, requests: &Requests) -> Result<Vec<Value>, Trouble> {
-        self.ask_all(requests)?.into_iter().map(trouble_of).collect()
+    /// As [`RedisConnection::ask_all`]; `Refused`: the first no.
+    pub fn demand_all(&mut self, requests: &Requests) -> Result<Vec<Value>, RedisError> {
+        self.ask_all(requests)?.into_iter().map(error_of).collect()
     }
 
-    fn receive(&mut self) -> Result<Value, Trouble> {
-        self.redis.recv_response().map_err(Trouble::from)
+    fn receive(&mut self) -> Result<Value, RedisError> {
+        self.redis.recv_response().map_err(RedisError::from)
     }
 
     /// Turns the connection into a subscriber of the channels and calls `each` with every
@@ -165,14 +166,14 @@ impl Connection {
         quiet: Duration,
         subscribed: impl FnOnce(),
         mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisError> {
         // By hand, because the crate takes a refusal of SUBSCRIBE for its confirmation.
         self.ask(cmd("SUBSCRIBE").arg(channels))?;
         // One confirmation for each; a refusal is of all of them.
         for _ in channels.iter().skip(1) {
-            trouble_of(self.receive()?)?;
+            error_of(self.receive()?)?;
         }
-        self.patience(quiet)?;
+        self.set_answer_timeout(quiet)?;
         subscribed();
         let mut pubsub = self.redis.as_pubsub();
         let ended = loop {
@@ -195,10 +196,10 @@ impl Connection {
                         while let Ok(message) = pubsub.get_message() {
                             each(Some((message.get_channel_name(), message.get_payload_bytes())));
                         }
-                        break Err(Trouble::from(error));
+                        break Err(RedisError::from(error));
                     }
                 }
-                Err(error) => break Err(Trouble::from(error)),
+                Err(error) => break Err(RedisError::from(error)),
             }
         };
         // Dropping it unsubscribes and waits for the answers; nobody needs them.
@@ -208,17 +209,15 @@ impl Connection {
 }
 
 /// Whether the refusal is of the command itself, which then stands in the text with its words.
-fn trouble_names_words(trouble: &Trouble) -> bool {
-    trouble.says("unknown command") || trouble.says("with args")
+fn names_command_words(error: &RedisError) -> bool {
+    error.text_contains("unknown command") || error.text_contains("with args")
 }
 
-fn trouble_of(value: Value) -> Result<Value, Trouble> {
+fn error_of(value: Value) -> Result<Value, RedisError> {
     match value {
-        Value::ServerError(error) => Err(Trouble::from(error)),
+        Value::ServerError(error) => Err(RedisError::from(error)),
         // What a transaction was refused stands among its answers.
-        Value::Array(values) => {
-            values.into_iter().map(trouble_of).collect::<Result<_, _>>().map(Value::Array)
-        }
+        Value::Array(values) => values.into_iter().map(error_of).collect::<Result<_, _>>().map(Value::Array),
         value => Ok(value),
     }
 }

@@ -1,70 +1,18 @@
-//! A connection that is made when it is needed, made anew when it is lost, and what a
-//! job's log says of its server: once going down, once coming back.
+//! A connection that is opened when it is needed and opened again after it was lost.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::{Connection, Server, Trouble};
+use super::connection::RedisConnection;
+use super::error::RedisError;
+use super::health::Health;
+use super::server::RedisServer;
 use crate::error::Fault;
-use crate::report::Outage;
-
-/// How one server is, to one job: shared by all of the job's links to it, so that the
-/// log says it once.
-///
-/// A server can serve one kind of command and refuse another (the list is of a wrong
-/// type, there is no memory for more). It is back when every kind that was refused is
-/// served again, whatever the others do meanwhile.
-#[derive(Clone)]
-pub struct Health {
-    shared: Arc<Mutex<Shared>>,
-    role: &'static str,
-}
-
-struct Shared {
-    outage: Outage,
-    down: BTreeSet<&'static str>,
-}
-
-impl Health {
-    /// `job` opens the log lines, the server follows.
-    pub fn new(job: &str, server: &Server) -> Self {
-        let outage = Outage::new(format!("{job}: {server}"));
-        Self { shared: Arc::new(Mutex::new(Shared { outage, down: BTreeSet::new() })), role: "" }
-    }
-
-    /// For those who use the server for this.
-    #[must_use]
-    pub fn role(&self, role: &'static str) -> Self {
-        Self { role, ..self.clone() }
-    }
-
-    /// It does not serve, because of `why`.
-    pub fn down(&self, why: &str) {
-        let mut shared = self.lock();
-        shared.down.insert(self.role);
-        shared.outage.down(why);
-    }
-
-    /// It serves. True if it did not before.
-    pub fn up(&self) -> bool {
-        let mut shared = self.lock();
-        let was_down = shared.down.remove(self.role);
-        if was_down && shared.down.is_empty() {
-            shared.outage.up("back");
-        }
-        was_down
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// See the module.
 pub struct Link {
-    server: Arc<Server>,
+    server: Arc<RedisServer>,
     health: Health,
-    connection: Option<Connection>,
+    connection: Option<RedisConnection>,
 }
 
 impl Clone for Link {
@@ -76,7 +24,7 @@ impl Clone for Link {
 
 impl Link {
     /// Not connected yet.
-    pub fn new(server: Arc<Server>, health: Health) -> Self {
+    pub fn new(server: Arc<RedisServer>, health: Health) -> Self {
         Self { server, health, connection: None }
     }
 
@@ -91,13 +39,13 @@ impl Link {
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve; try again after a pause.
-    pub fn again<T>(
+    pub fn with_retry<T>(
         &mut self,
-        mut work: impl FnMut(&mut Connection) -> Result<T, Trouble>,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T, RedisError>,
     ) -> Result<T, Fault> {
         let was_open = self.connection.is_some();
         match self.attempt(&mut work) {
-            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => {
+            Err(error @ RedisError::Lost(_)) if was_open || error.is_interruption() => {
                 let second = self.attempt(&mut work);
                 self.judge(second)
             }
@@ -109,14 +57,14 @@ impl Link {
     /// not called an outage before a new one cannot be had either.
     ///
     /// # Errors
-    /// As [`Link::again`].
+    /// As [`Link::with_retry`].
     pub fn once<T>(
         &mut self,
-        mut work: impl FnMut(&mut Connection) -> Result<T, Trouble>,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T, RedisError>,
     ) -> Result<T, Fault> {
         let was_open = self.connection.is_some();
         match self.attempt(&mut work) {
-            Err(trouble @ Trouble::Lost(_)) if was_open || trouble.is_interruption() => {
+            Err(error @ RedisError::Lost(_)) if was_open || error.is_interruption() => {
                 Err(Fault::RetryLogged)
             }
             done => self.judge(done),
@@ -125,11 +73,11 @@ impl Link {
 
     fn attempt<T>(
         &mut self,
-        work: &mut impl FnMut(&mut Connection) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: &mut impl FnMut(&mut RedisConnection) -> Result<T, RedisError>,
+    ) -> Result<T, RedisError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.server)?,
+            None => RedisConnection::open(&self.server)?,
         };
         let done = work(&mut connection)?;
         // After any trouble a new connection is made: the next one may lead to the new
@@ -138,14 +86,14 @@ impl Link {
         Ok(done)
     }
 
-    fn judge<T>(&self, done: Result<T, Trouble>) -> Result<T, Fault> {
+    fn judge<T>(&self, done: Result<T, RedisError>) -> Result<T, Fault> {
         match done {
             Ok(value) => {
                 self.health.up();
                 Ok(value)
             }
-            Err(trouble) => {
-                self.health.down(&trouble.to_string());
+            Err(error) => {
+                self.health.down(&error.to_string());
                 Err(Fault::RetryLogged)
             }
         }

@@ -13,7 +13,7 @@ use crate::expiry::{Filter, Inbox, Reconcile, Watch, Watched};
 use crate::pipeline;
 use crate::queue;
 use crate::redis::Health;
-use crate::report::{Counters, Shown};
+use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "expired_to_list";
@@ -27,7 +27,7 @@ pub(super) struct ExpiredToList {
 
 impl ExpiredToList {
     pub(super) fn new(section: Section, memory: u64) -> Self {
-        Self { section, memory, counters: Counters::shared(NAME, Shown::Keys) }
+        Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Keys) }
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::NAME;
 use crate::error::Fault;
-use crate::redis::{Args, Connection, Health, Link, Requests, Server, Trouble, Value, cmd};
+use crate::redis::{Args, Health, Link, RedisConnection, RedisError, RedisServer, Requests, Value, cmd};
 
 /// Where markers are, and which items name one: shared by all workers.
 pub(super) struct Where {
-    expire: Arc<Server>,
+    expire: Arc<RedisServer>,
     health: Health,
     prefix: Vec<u8>,
     /// Database of the hashes, and of the markers, if both are on one server.
@@ -25,7 +25,7 @@ pub(super) struct Where {
 }
 
 impl Where {
-    pub(super) fn new(expire: Arc<Server>, ar: &Server, prefix: String) -> Self {
+    pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
         // As the configuration names them: two names for one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
         Self {
@@ -79,7 +79,7 @@ impl Markers {
     /// `RetryLogged`: the server does not serve.
     pub(super) fn there(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
         let Self { link, prefix, requests, names, .. } = self;
-        link.again(|connection| exist(connection, items, prefix, requests, names))
+        link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
     /// The same on the connection to the hashes, which hears from now on until the next
@@ -90,22 +90,22 @@ impl Markers {
     /// The server's.
     pub(super) fn watch(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         items: &[&[u8]],
-    ) -> Result<Option<Vec<bool>>, Trouble> {
+    ) -> Result<Option<Vec<bool>>, RedisError> {
         let Some((hashes, markers)) = self.databases else { return Ok(None) };
         if hashes != markers {
             connection.ask(cmd("SELECT").arg(markers))?;
         }
         let there = self.watch_here(connection, items);
-        if hashes != markers && !matches!(there, Err(Trouble::Lost(_))) {
+        if hashes != markers && !matches!(there, Err(RedisError::Lost(_))) {
             connection.ask(cmd("SELECT").arg(hashes))?;
         }
         match there {
-            Err(trouble) if trouble.is("NOPERM") || trouble.says("unknown command") => {
+            Err(error) if error.has_code("NOPERM") || error.text_contains("unknown command") => {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
-                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {trouble}"
+                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {error}"
                     );
                 }
                 Ok(None)
@@ -114,7 +114,11 @@ impl Markers {
         }
     }
 
-    fn watch_here(&mut self, connection: &mut Connection, items: &[&[u8]]) -> Result<Vec<bool>, Trouble> {
+    fn watch_here(
+        &mut self,
+        connection: &mut RedisConnection,
+        items: &[&[u8]],
+    ) -> Result<Vec<bool>, RedisError> {
         let Self { prefix, requests, names, .. } = self;
         names.clear();
         items.iter().filter(|item| item.starts_with(prefix)).for_each(|item| names.add(item));
@@ -127,12 +131,12 @@ impl Markers {
 
 /// Which items name a key that is there. Most often none does, which one command tells.
 fn exist(
-    connection: &mut Connection,
+    connection: &mut RedisConnection,
     items: &[&[u8]],
     prefix: &[u8],
     requests: &mut Requests,
     names: &mut Args,
-) -> Result<Vec<bool>, Trouble> {
+) -> Result<Vec<bool>, RedisError> {
     let guarded = |item: &[u8]| item.starts_with(prefix);
     let mut there = vec![false; items.len()];
     names.clear();

@@ -15,7 +15,7 @@ use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
 use crate::queue::{Lease, Names, Slots, Taker};
 use crate::redis::{Health, Link};
-use crate::report::{Counters, Shown};
+use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "list_to_hash";
@@ -31,7 +31,7 @@ pub(super) struct ListToHash {
 
 impl ListToHash {
     pub(super) fn new(section: Section, memory: u64) -> Self {
-        Self { section, memory, counters: Counters::shared(NAME, Shown::Items) }
+        Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Items) }
     }
 }
 

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::item::field;
 use super::marker::Markers;
 use crate::error::Fault;
 use crate::pipeline;
 use crate::queue::{Batch, Lease, Names, Slots, dead};
-use crate::redis::{Args, Connection, Link, Requests, Trouble, Value, cmd};
+use crate::redis::{Args, Link, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::report::{Counters, Outage};
 
 const NO_FIELD: &str = "no field after the last ':'";
@@ -100,7 +101,7 @@ impl Deleter {
     /// life lasts: another one may have taken the batch and done it. Its users may be back.
     fn look_again(&mut self, batch: &mut Batch) -> Result<(), Fault> {
         let (lease, before) = (&self.shared.lease, batch.items.len());
-        if !self.list.doing("look").again(|connection| batch.look_again(lease, connection))? {
+        if !self.list.doing("look").with_retry(|connection| batch.look_again(lease, connection))? {
             // The thread that keeps the sign of life says what is wrong.
             return Err(Fault::RetryLogged);
         }
@@ -121,7 +122,7 @@ impl Deleter {
             let part = Part { shared, batch, hashes, items };
             let watched = match markers {
                 Some(markers) if markers.is_atomic() => {
-                    ar.again(|connection| part.delete_watched(connection, markers, buffers))?
+                    ar.with_retry(|connection| part.delete_watched(connection, markers, buffers))?
                 }
                 _ => None,
             };
@@ -129,7 +130,7 @@ impl Deleter {
                 Some(done) => done,
                 None => {
                     let there = markers.as_mut().map(|markers| markers.there(items)).transpose()?;
-                    ar.again(|connection| part.delete(connection, there.as_deref(), buffers))?
+                    ar.with_retry(|connection| part.delete(connection, there.as_deref(), buffers))?
                 }
             };
             // Not even looked at again before there is a new sign of life.
@@ -148,7 +149,7 @@ impl Deleter {
         }
         let (mut delete, lease) = (cmd("DEL"), &self.shared.lease);
         delete.arg(&batch.key);
-        let deleted = self.list.doing("acknowledge").again(|connection| {
+        let deleted = self.list.doing("acknowledge").with_retry(|connection| {
             if !batch.is_held(lease) {
                 return Ok(false);
             }
@@ -168,7 +169,7 @@ impl Deleter {
         }
         let mut requests = Requests::default();
         requests.add(&push).add(cmd("LTRIM").arg(&dead_list).arg(0).arg(dead::KEPT - 1));
-        let answers = self.list.doing("bury").again(|connection| connection.demand_all(&requests))?;
+        let answers = self.list.doing("bury").with_retry(|connection| connection.demand_all(&requests))?;
         self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
         let first = unreadable.first().copied().unwrap_or_default();
         let shown = first.get(..SHOWN).unwrap_or(first).escape_ascii();
@@ -199,10 +200,10 @@ impl Part<'_> {
     /// The fields of those that are not `there`. `None`: the batch may be another's.
     fn delete(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         there: Option<&[bool]>,
         buffers: &mut Buffers,
-    ) -> Result<Option<Done>, Trouble> {
+    ) -> Result<Option<Done>, RedisError> {
         connection.demand_master()?;
         let came_back = self.pack(there, &mut buffers.fields);
         buffers.requests.clear();
@@ -218,10 +219,10 @@ impl Part<'_> {
     /// allow it.
     fn delete_watched(
         &self,
-        connection: &mut Connection,
+        connection: &mut RedisConnection,
         markers: &mut Markers,
         buffers: &mut Buffers,
-    ) -> Result<Option<Option<Done>>, Trouble> {
+    ) -> Result<Option<Option<Done>>, RedisError> {
         connection.demand_master()?;
         for _ in 0..TRIES {
             let Some(there) = markers.watch(connection, self.items)? else { return Ok(None) };
@@ -242,13 +243,13 @@ impl Part<'_> {
                 Some(Value::Array(answers)) => {
                     return Ok(Some(Some(Done { deleted: self.hear(answers)?, came_back })));
                 }
-                Some(Value::ServerError(error)) => return Err(Trouble::from(error)),
+                Some(Value::ServerError(error)) => return Err(RedisError::from(error)),
                 // A marker came to be, or went.
                 _ => {}
             }
         }
         let text = "markers keep coming while their users' fields are deleted".to_owned();
-        Err(Trouble::Refused { code: "EXECABORT".to_owned(), text })
+        Err(RedisError::Refused { code: "EXECABORT".to_owned(), text })
     }
 
     /// Packs the fields that are to go; gives how many items stay.
@@ -274,7 +275,7 @@ impl Part<'_> {
     }
 
     /// One answer for each hash; gives how many fields there were.
-    fn hear(&self, answers: Vec<Value>) -> Result<u64, Trouble> {
+    fn hear(&self, answers: Vec<Value>) -> Result<u64, RedisError> {
         let mut deleted = 0;
         let mut refusal = None;
         for (hash, answer) in self.hashes.iter().zip(answers) {
@@ -283,9 +284,9 @@ impl Part<'_> {
                     deleted += u64::try_from(count).unwrap_or(0);
                     self.shared.is_hash(hash);
                 }
-                Value::ServerError(error) => match Trouble::from(error) {
-                    trouble if trouble.is("WRONGTYPE") => self.shared.is_no_hash(hash, &trouble),
-                    trouble => refusal = refusal.or(Some(trouble)),
+                Value::ServerError(error) => match RedisError::from(error) {
+                    error if error.has_code("WRONGTYPE") => self.shared.is_no_hash(hash, &error),
+                    error => refusal = refusal.or(Some(error)),
                 },
                 _ => {}
             }
@@ -296,19 +297,19 @@ impl Part<'_> {
 
 impl Shared {
     /// A key that holds something else has no fields to delete: the others are served.
-    fn is_no_hash(&self, hash: &str, trouble: &Trouble) {
+    fn is_no_hash(&self, hash: &str, error: &RedisError) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         let subject = format!("{}: the key {hash} is no hash, nothing can be deleted from it", super::NAME);
         no_hashes
             .entry(hash.to_owned())
             .or_insert_with(|| Outage::new(subject))
-            .down(&format!("the others are served: {trouble}"));
+            .down(Instant::now(), &format!("the others are served: {error}"));
     }
 
     fn is_hash(&self, hash: &str) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outage) = no_hashes.get_mut(hash) {
-            outage.up("it is one");
+            outage.up(Instant::now(), "it is one");
         }
     }
 }

@@ -1,0 +1,148 @@
+//! What a server's refusal means, and what whoever reads the log can do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use redis_crate::{RedisError as CrateError, ServerError};
+
+/// Why a command has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisError {
+    /// No answer: not connected, cut off, or too late. The connection is not to be used again.
+    Lost(String),
+    /// The server's own no: the first word of its error, and the rest.
+    Refused {
+        /// Such as `WRONGTYPE`; `ERR` for most.
+        code: String,
+        /// The rest of the line.
+        text: String,
+    },
+}
+
+/// What the codes call for; `ERR` says it by its text.
+const REMEDIES: [(&str, &str); 17] = [
+    ("NOAUTH", "the server wants a password: set the password of this server in the .inv"),
+    ("WRONGPASS", "the password or the user is not the server's: set them in the .inv"),
+    ("NOPERM", "the user of this server in the .inv may not do that: its access list must allow it"),
+    ("LOADING", "the server is still loading its data"),
+    ("BUSY", "somebody's script keeps the server busy"),
+    ("READONLY", "this server is a replica, which takes no writes: name the master in the .inv"),
+    ("OOM", "the server has reached its maxmemory and takes nothing more: free memory or raise maxmemory"),
+    ("WRONGTYPE", "the key holds something else: rename or delete it, or name another key in the .inv"),
+    ("MISCONF", "the server cannot save its data and takes no writes: its own log says why"),
+    ("NOREPLICAS", "the server has too few replicas to take writes"),
+    ("MASTERDOWN", "this server is a replica that has lost its master"),
+    ("UNBLOCKED", "the server has become a replica"),
+    ("CLUSTERDOWN", "this is a node of a Redis Cluster that is down"),
+    ("MOVED", "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own"),
+    ("ASK", "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own"),
+    (
+        "CROSSSLOT",
+        "this is a node of a Redis Cluster, which pandad does not follow: name a server of its own",
+    ),
+    ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
+];
+const INTERRUPTED: &str = "interrupted while waiting for an answer";
+const TEXTS: [(&str, &str); 4] = [
+    // Redis before 6, and a password where the server has none.
+    ("invalid password", "the password is not the server's: set it in the .inv"),
+    (
+        "without any password configured",
+        "the server has no password: leave the password of this server in the .inv empty",
+    ),
+    ("no password is set", "the server has no password: leave the password of this server in the .inv empty"),
+    ("DB index is out of range", "the server has fewer databases: set the database in the .inv"),
+];
+
+impl RedisError {
+    /// Whether it is the server's error of this code.
+    pub fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, RedisError::Refused { code, .. } if code == wanted)
+    }
+
+    /// Whether only our own wait was cut short: by whoever stopped and continued us.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, RedisError::Lost(why) if why == INTERRUPTED)
+    }
+
+    /// Whether it is an error of the server whose text has this in it.
+    pub fn text_contains(&self, part: &str) -> bool {
+        matches!(self, RedisError::Refused { text, .. } if text.contains(part))
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        let RedisError::Refused { code, text } = self else { return None };
+        let by_code = REMEDIES.iter().find(|(known, _)| known == code);
+        let by_text = || TEXTS.iter().find(|(part, _)| text.contains(part));
+        by_code.or_else(by_text).map(|(_, remedy)| *remedy)
+    }
+}
+
+impl fmt::Display for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RedisError::Lost(why) => f.write_str(why)?,
+            RedisError::Refused { code, text } => write!(f, "{code} {text}")?,
+        }
+        self.remedy().map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
+    }
+}
+
+impl From<ServerError> for RedisError {
+    fn from(error: ServerError) -> Self {
+        // The crate calls what the server calls ERR by a name of its own.
+        let code = match error.code() {
+            "ResponseError" | "ResponseErr" => "ERR",
+            code => code,
+        };
+        RedisError::Refused { code: code.to_owned(), text: error.details().unwrap_or_default().to_owned() }
+    }
+}
+
+impl From<CrateError> for RedisError {
+    fn from(error: CrateError) -> Self {
+        if was_interrupted(&error) {
+            return RedisError::Lost(INTERRUPTED.to_owned());
+        }
+        if error.is_timeout() {
+            return RedisError::Lost("no answer in time".to_owned());
+        }
+        if error.is_connection_dropped() && error.is_unrecoverable_error() && !error.is_connection_refusal() {
+            return RedisError::Lost("the connection was closed".to_owned());
+        }
+        RedisError::Lost(error.to_string())
+    }
+}
+
+/// Whether a signal cut the wait short: nothing was lost, and what came is still there.
+pub(super) fn was_interrupted(error: &CrateError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kind == Some(io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_is_told_from_the_rest() {
+        let error = |kind: io::ErrorKind| CrateError::from(io::Error::from(kind));
+        assert!(was_interrupted(&error(io::ErrorKind::Interrupted)));
+        assert!(!was_interrupted(&error(io::ErrorKind::WouldBlock)));
+    }
+
+    #[test]
+    fn refusals_come_with_a_remedy() {
+        let refused =
+            |code: &str, text: &str| RedisError::Refused { code: code.to_owned(), text: text.to_owned() };
+        let oom = refused("OOM", "command not allowed when used memory > 'maxmemory'.");
+        assert!(oom.to_string().ends_with("free memory or raise maxmemory)"), "{oom}");
+        assert!(oom.has_code("OOM") && !oom.has_code("ERR"));
+        let old = refused("ERR", "invalid password");
+        assert!(old.to_string().contains("set it in the .inv"), "{old}");
+        assert_eq!(refused("ERR", "no such key").to_string(), "ERR no such key");
+    }
+}
