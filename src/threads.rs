@@ -38,6 +38,7 @@ pub struct OwnerGone;
 ///
 /// # Errors
 /// The system's refusal (too many threads, no memory).
+#[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
@@ -53,6 +54,7 @@ pub fn spawn<T: Send + 'static>(
 ///
 /// # Errors
 /// The text of the panic.
+#[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(panic.as_ref()))
 }

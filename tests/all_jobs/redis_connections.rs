@@ -184,7 +184,7 @@ fn unix_sockets_with_passwords() {
     }
 }
 
-/// Users with no more rights than the work needs, as the README gives them.
+/// Users with few rights.
 #[test]
 fn acl_users_are_served() {
     let versions = if all() { vec!["6.2.14", NEWEST] } else { vec![NEWEST] };

@@ -80,11 +80,11 @@ fn server_without_auth_hides_password() {
     assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
 }
 
-/// The words with a plus that the README has behind this text.
+/// The words with a plus that the page about the work list has behind this text.
 fn rights(behind: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (_, rest) = readme.split_once(behind).unwrap_or_else(|| panic!("the README does not say {behind}"));
+    let page = std::fs::read_to_string(repository("docs/work-list.md")).unwrap();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = page.split_once(behind).unwrap_or_else(|| panic!("the page does not say {behind}"));
     let rights = rest.split('`').find(|words| words.starts_with('+')).unwrap();
     rights.split(' ').map(str::to_string).collect()
 }
@@ -109,7 +109,7 @@ fn documented_rights_are_enough() {
         let mut keys: Vec<&str> = hashes.iter().map(String::as_str).collect();
         keys.push("~USER_CACHE_OVERDUE:*");
         let mut at_hashes = rights("on `redis_ar` the hashes with");
-        at_hashes.extend(rights("on one server for both, the markers and"));
+        at_hashes.extend(rights("are one server, on it the markers with"));
         user(&queue.ar, &keys, at_hashes);
 
         let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";

@@ -194,31 +194,31 @@ impl KafkaSource {
     fn hear_brokers(&mut self, event: Event, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
-            Event::Idle => self.brokers.up("back"),
+            Event::Idle => self.brokers.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
-                self.brokers.up("back");
+                self.brokers.up(Instant::now(), "back");
                 self.take(fetched, items);
             }
             Event::Recovered(partition) => {
                 if !self.broken.contains_key(&partition)
                     && let Some(tracked) = self.partitions.get_mut(&partition)
                 {
-                    tracked.outage.up("back");
+                    tracked.outage.up(Instant::now(), "back");
                 }
             }
             Event::Failed(None, why) => {
-                self.brokers.down(&why);
+                self.brokers.down(Instant::now(), &why);
                 self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
             // While no broker answers, that is the outage.
-            Event::Failed(Some(_), _) if self.brokers.lasts().is_some() => {}
+            Event::Failed(Some(_), _) if self.brokers.is_down() => {}
             Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.outage.down(&why);
+                    tracked.outage.down(Instant::now(), &why);
                 }
             }
             Event::Resolved(partition, at) => {
-                self.brokers.up("back");
+                self.brokers.up(Instant::now(), "back");
                 if !self.partitions.contains_key(&partition) {
                     return Ok(());
                 }
@@ -270,7 +270,7 @@ impl KafkaSource {
         }
         // That it can be fetched does not say that it can be read.
         if !self.broken.contains_key(&fetched.partition) {
-            tracked.outage.up("back");
+            tracked.outage.up(Instant::now(), "back");
         }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::item::field;
 use super::marker::Markers;
@@ -302,13 +303,13 @@ impl Shared {
         no_hashes
             .entry(hash.to_owned())
             .or_insert_with(|| Outage::new(subject))
-            .down(&format!("the others are served: {error}"));
+            .down(Instant::now(), &format!("the others are served: {error}"));
     }
 
     fn is_hash(&self, hash: &str) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outage) = no_hashes.get_mut(hash) {
-            outage.up("it is one");
+            outage.up(Instant::now(), "it is one");
         }
     }
 }

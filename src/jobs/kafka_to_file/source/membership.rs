@@ -32,19 +32,19 @@ impl KafkaSource {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Trouble(why) => {
                     // While no broker answers, that is the outage.
-                    if self.brokers.lasts().is_none() {
-                        self.group.down(&why);
+                    if !self.brokers.is_down() {
+                        self.group.down(Instant::now(), &why);
                     }
                     return Ok(());
                 }
-                GroupEvent::Reached => self.group.up("back"),
+                GroupEvent::Reached => self.group.up(Instant::now(), "back"),
                 GroupEvent::Assigned(assigned) => {
-                    self.group.up("back");
+                    self.group.up(Instant::now(), "back");
                     self.assign(&assigned)?;
                 }
                 GroupEvent::Committed(offsets) => {
                     if !offsets.is_empty() {
-                        self.group.up("back");
+                        self.group.up(Instant::now(), "back");
                     }
                     self.ledgers.committed(&offsets, &mut *self.place);
                 }
