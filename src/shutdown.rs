@@ -1,10 +1,10 @@
-//! Stopping, and reopening: a signal thread turns TERM, INT and QUIT into two tokens that every
-//! wait in the program can be interrupted by.
+//! Stop and reopen: a thread turns signals into a `Stop`, which interrupts every wait in the
+//! program, and into a count of requests to reopen the log file.
 //!
-//! The first signal asks for *quiet* (take nothing new, settle what is in hand);
-//! the second, or the deadline, says *now*. Both are channels that close: closing
-//! is the message, so any number of threads can wait on them without polling. HUP and
-//! USR1 ask for the log file to be reopened; whoever writes it looks at the count.
+//! The first TERM, INT or QUIT *requests* the stop: the jobs take nothing new and settle what
+//! is in flight. The second, or the deadline, *forces* it: the jobs leave at once. Both are
+//! channels that close. Closing is the message, so any number of threads can wait for it
+//! without polling. HUP and USR1 increase the count, which the writer of the log file reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::threads;
 /// Nothing is ever sent on the two channels; they only close.
 pub enum Never {}
 
-/// Asks for the stop. Held by the signal thread and by the daemon.
+/// Requests or forces the stop. Held by the signal thread and by the daemon.
 #[derive(Clone)]
 pub struct StopHandle {
     senders: Arc<Mutex<Senders>>,
@@ -27,47 +27,47 @@ pub struct StopHandle {
 }
 
 struct Senders {
-    quiet: Option<Sender<Never>>,
-    now: Option<Sender<Never>>,
+    requested: Option<Sender<Never>>,
+    forced: Option<Sender<Never>>,
 }
 
-/// What a thread looks at, or waits on, to learn of the stop.
+/// What a thread reads, or waits on, to learn of the stop.
 #[derive(Clone)]
 pub struct Stop {
-    quiet: Receiver<Never>,
-    now: Receiver<Never>,
+    requested: Receiver<Never>,
+    forced: Receiver<Never>,
     reopens: Arc<AtomicU64>,
 }
 
 /// A new pair: the handle that stops and the token that shows it.
 pub fn pair() -> (StopHandle, Stop) {
-    let (quiet_sender, quiet) = bounded(0);
-    let (now_sender, now) = bounded(0);
-    let senders = Senders { quiet: Some(quiet_sender), now: Some(now_sender) };
+    let (requested_sender, requested) = bounded(0);
+    let (forced_sender, forced) = bounded(0);
+    let senders = Senders { requested: Some(requested_sender), forced: Some(forced_sender) };
     let reopens = Arc::new(AtomicU64::new(0));
     let handle = StopHandle { senders: Arc::new(Mutex::new(senders)), reopens: Arc::clone(&reopens) };
-    (handle, Stop { quiet, now, reopens })
+    (handle, Stop { requested, forced, reopens })
 }
 
 impl StopHandle {
-    /// Take nothing new; settle what is in hand.
-    pub fn quiet(&self) {
-        self.lock().quiet = None;
+    /// The jobs take nothing new and settle what is in flight.
+    pub fn request(&self) {
+        self.lock().requested = None;
     }
 
-    /// Leave at once. What is not settled comes again after the next start.
-    pub fn now(&self) {
+    /// The jobs leave at once. What is not settled comes again after the next start.
+    pub fn force(&self) {
         let mut senders = self.lock();
-        senders.quiet = None;
-        senders.now = None;
+        senders.requested = None;
+        senders.forced = None;
     }
 
-    /// Whether `quiet` was asked for already.
-    pub fn is_quiet(&self) -> bool {
-        self.lock().quiet.is_none()
+    /// Whether the stop was requested already.
+    pub fn is_requested(&self) -> bool {
+        self.lock().requested.is_none()
     }
 
-    /// The log file may have been moved away: look now.
+    /// The log file may have been moved away: its writer is to look now.
     pub fn reopen(&self) {
         self.reopens.fetch_add(1, SeqCst);
     }
@@ -78,39 +78,39 @@ impl StopHandle {
 }
 
 impl Stop {
-    /// Whether the first stop has come.
-    pub fn is_quiet(&self) -> bool {
-        matches!(self.quiet.try_recv(), Err(TryRecvError::Disconnected))
+    /// Whether the stop was requested.
+    pub fn is_requested(&self) -> bool {
+        matches!(self.requested.try_recv(), Err(TryRecvError::Disconnected))
     }
 
-    /// Whether the second stop has come.
-    pub fn is_now(&self) -> bool {
-        matches!(self.now.try_recv(), Err(TryRecvError::Disconnected))
+    /// Whether the stop was forced.
+    pub fn is_forced(&self) -> bool {
+        matches!(self.forced.try_recv(), Err(TryRecvError::Disconnected))
     }
 
-    /// Closes with the first stop; to be selected on beside other channels.
-    pub fn quiet_channel(&self) -> &Receiver<Never> {
-        &self.quiet
+    /// Closes when the stop is requested; to be selected on beside other channels.
+    pub fn requested_channel(&self) -> &Receiver<Never> {
+        &self.requested
     }
 
-    /// Closes with the second stop.
-    pub fn now_channel(&self) -> &Receiver<Never> {
-        &self.now
+    /// Closes when the stop is forced.
+    pub fn forced_channel(&self) -> &Receiver<Never> {
+        &self.forced
     }
 
-    /// How often it was asked to reopen the log file so far.
+    /// How many requests to reopen the log file have come so far.
     pub fn reopens(&self) -> u64 {
         self.reopens.load(SeqCst)
     }
 
-    /// Sleeps for `time`, or less if the first stop comes. True if it has come.
+    /// Sleeps for `time`, or until the stop is requested. True if it was requested.
     pub fn wait(&self, time: Duration) -> bool {
-        wait_on(&self.quiet, Instant::now() + time)
+        wait_on(&self.requested, Instant::now() + time)
     }
 
-    /// Sleeps for `time`, or less if the second stop comes. True if it has come.
-    pub fn wait_now(&self, time: Duration) -> bool {
-        wait_on(&self.now, Instant::now() + time)
+    /// Sleeps for `time`, or until the stop is forced. True if it was forced.
+    pub fn wait_forced(&self, time: Duration) -> bool {
+        wait_on(&self.forced, Instant::now() + time)
     }
 }
 
@@ -124,18 +124,18 @@ fn wait_on(channel: &Receiver<Never>, until: Instant) -> bool {
 
 /// Starts the thread that turns signals into stops.
 ///
-/// XFSZ is taken as well, without an effect: a file at its size limit is then an
-/// error of `write` that the log file waits out, and not the end of the process.
+/// XFSZ is caught as well, without an effect: a file at its size limit is then an error of
+/// `write`, after which the log file waits, and not the end of the process.
 ///
 /// # Errors
-/// A text saying which signal or thread could not be had.
+/// A text: which signal or thread the system refused.
 pub fn on_signals(handle: StopHandle) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGXFSZ])
         .map_err(|error| format!("cannot take signals: {error}"))?;
     threads::spawn("signals", move || {
         for signal in signals.forever() {
             match signal {
-                SIGTERM | SIGINT | SIGQUIT => stop_by(signal, &handle),
+                SIGTERM | SIGINT | SIGQUIT => request_or_force(signal, &handle),
                 SIGHUP | SIGUSR1 => handle.reopen(),
                 _ => {}
             }
@@ -145,13 +145,13 @@ pub fn on_signals(handle: StopHandle) -> Result<(), String> {
     .map_err(|error| format!("cannot start the signal thread: {error}"))
 }
 
-fn stop_by(signal: i32, handle: &StopHandle) {
-    if handle.is_quiet() {
+fn request_or_force(signal: i32, handle: &StopHandle) {
+    if handle.is_requested() {
         log::warn!("signal {signal} again: leaving now; what is not settled comes again");
-        handle.now();
+        handle.force();
     } else {
         log::info!("signal {signal}: stopping");
-        handle.quiet();
+        handle.request();
     }
 }
 
@@ -162,13 +162,13 @@ mod tests {
     #[test]
     fn closing_wakes_every_wait() {
         let (handle, stop) = pair();
-        assert!(!stop.is_quiet() && !stop.wait(Duration::ZERO));
+        assert!(!stop.is_requested() && !stop.wait(Duration::ZERO));
         let sleeper = stop.clone();
         let thread = threads::spawn("sleeper", move || sleeper.wait(Duration::from_secs(60))).unwrap();
-        handle.quiet();
+        handle.request();
         assert_eq!(thread.join(), Ok(true));
-        assert!(stop.is_quiet() && !stop.is_now() && handle.is_quiet());
-        handle.now();
-        assert!(stop.is_now() && stop.wait_now(Duration::from_secs(60)));
+        assert!(stop.is_requested() && !stop.is_forced() && handle.is_requested());
+        handle.force();
+        assert!(stop.is_forced() && stop.wait_forced(Duration::from_secs(60)));
     }
 }

@@ -1,5 +1,5 @@
-//! pandad from outside: the real binary against real brokers, with real
-//! producers. scripts/test brings up what these tests stand on; without it they
+//! pandad from outside: the real binary against real servers, with real producers.
+//! scripts/test brings up the servers that these tests need; without them the tests
 //! fail and say so.
 #![allow(
     clippy::unwrap_used,
@@ -7,48 +7,14 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "in a test that is how a fault is shown"
+    clippy::disallowed_methods,
+    reason = "in a test that is how a fault is shown, and how a server is stood in for"
 )]
 
-mod canary;
-mod clients;
-mod command_line;
-mod coordinator;
-mod damage;
-mod dead_list;
-mod delivers;
-mod disk_faults;
-mod expired;
-mod failing_disk;
-mod full_disk;
-mod group_chaos;
-mod group_check;
-mod group_clusters;
-mod group_members;
-mod groups;
-mod isolation;
-mod kill9;
-mod leaders;
-mod made_anew;
-mod matrix;
-mod missed;
-mod network;
-mod on_time;
-mod one_server_down;
-mod original_format;
-mod outages;
-mod own_commits;
-mod queue;
-mod queue_came_back;
-mod queue_failover;
-mod queue_kill9;
-mod queue_refusals;
-mod queue_stalled;
-mod redis_outages;
-mod redis_servers;
-mod resets;
-mod resume;
-mod rotation;
-mod static_binary;
-mod stops;
+mod all_jobs;
+mod cli;
+mod expired_to_list;
+mod group;
+mod kafka_to_file;
+mod list_to_hash;
 mod support;

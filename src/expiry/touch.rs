@@ -268,7 +268,7 @@ impl Toucher {
         if packet.scan.is_some() {
             self.sweep_said(answers.next(), now);
         }
-        self.counters.late.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
+        self.counters.late_us.store(self.state.late.worst(now, self.sweep.lateness()), Relaxed);
         Ok(())
     }
 

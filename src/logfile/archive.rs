@@ -12,9 +12,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::area::with_suffix;
+use super::disk::with_suffix;
 use super::disk::{Disk, Handle, How, Reader, directory_of};
-use super::rotate::{Rotation, stamp_of};
+use super::rotation::{Rotation, stamp_of};
 use crate::threads;
 
 /// How much is compressed between two looks at whether to go on.

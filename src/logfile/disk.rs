@@ -10,8 +10,6 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::journal::FileId;
-
 /// An open file, shared by those who write and those who sync.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
@@ -62,6 +60,15 @@ impl Deref for Handle {
     fn deref(&self) -> &Self::Target {
         &*self.file
     }
+}
+
+/// Which file a range is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The device's number.
+    pub device: u64,
+    /// The inode's number.
+    pub inode: u64,
 }
 
 /// How a file is opened; always for reading and writing.
@@ -154,6 +161,13 @@ impl dyn Opened {
     }
 }
 
+/// The path with something added to its last part.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// The directory a path is in.
 pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -183,6 +197,7 @@ impl Disk for Real {
         Ok(Look::of(&std::fs::metadata(path)?))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the door itself")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
     }

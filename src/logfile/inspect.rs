@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::OpenError;
-use super::area::{Area, Found, with_suffix};
+use super::disk::with_suffix;
 use super::disk::{Disk, Real};
 use super::journal::Entry;
+use super::journal::State;
+use super::journal::{Area, Found};
 use super::lock::Lock;
-use super::state::State;
 use crate::host;
 
 /// One line for each entry of the half in force, oldest first, and what they add up to.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::area::Area;
-use super::commits::Commits;
 use super::disk::Handle;
+use super::group_view::Commits;
+use super::journal::Area;
+use super::journal::State;
 use super::journal::{Change, Entry, Landmark, Mark, Member, PartitionState, Range, Session};
-use super::positions::{Positions, random_epoch};
+use super::ledger_state::{Positions, random_epoch};
 use super::resume::{self, Known, Start};
-use super::state::State;
 use crate::record::{Beside, Commit, TopicPartition};
 
 /// A handle on the positions of one job. Cloning it shares them.

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::area::with_suffix;
+use super::disk::with_suffix;
 use super::{OpenError, sort};
 
 /// How often is looked whether it was done.

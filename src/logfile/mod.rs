@@ -1,44 +1,40 @@
 //! The log file that holds every record exactly once: a journal beside it says what
 //! was written and up to where the source was read, and decides at the start.
 
-mod adopt;
 mod archive;
-mod area;
-mod before;
-mod commits;
-#[cfg(test)]
-mod crash;
 mod disk;
+mod group_view;
 pub mod inspect;
 mod journal;
 mod ledger;
+mod ledger_state;
 pub mod line;
 mod lock;
-mod positions;
+mod recovery;
+mod restart_memory;
 pub mod resume;
-mod rotate;
-mod state;
+mod rotation;
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;
-mod write;
+mod writer;
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use before::Before;
 pub use journal::{Change, Landmark, Member};
 pub use ledger::{Ledger, Resumed, Settled};
 pub use lock::{Asked, Lock, ask_to_reopen};
-pub use rotate::{Every, Rotation};
-pub use write::{AppendError, Checkpoint, Guard, Piece, Settler, Writer};
+pub use restart_memory::Before;
+pub use rotation::{Every, Rotation};
+pub use writer::{AppendError, Checkpoint, Guard, Piece, Settler, Writer};
 
 use crate::host;
 use archive::Archive;
-use area::{Area, Found, with_suffix};
-use disk::{Disk, Kind, directory_of};
-use journal::Entry;
-use state::State;
+use disk::{Disk, Kind, directory_of, with_suffix};
+use journal::{Area, Entry, Found, State};
 
 /// Why a log file could not be opened.
 #[derive(Debug)]
@@ -74,7 +70,7 @@ pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -
     check_path(&*disk, path)?;
     let lock = Lock::take(path)?;
     let (mut writer, settler, ledger) =
-        open_with(&disk, path, sync, area::HALF, era(path), rotation, before)?;
+        open_with(&disk, path, sync, journal::HALF, era(path), rotation, before)?;
     if rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
         writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| sort(path, &error))?);
@@ -133,7 +129,7 @@ fn open_with(
             )));
         }
     };
-    let opened = adopt::adopt(&**disk, path, &mut state, (boot, this_boot), before)
+    let opened = recovery::adopt(&**disk, path, &mut state, (boot, this_boot), before)
         .map_err(|error| sort(path, &error))?;
     let snapshot = state.snapshot();
     let area = start_journal(disk, &at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;

@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, sele
 
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
-use super::landing::{self, Landing};
 use super::pool::Finished;
+use super::sink_loop::{self, Landing};
 use super::{Item, Limits, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
 use crate::report::Counters;
@@ -125,7 +125,7 @@ where
     let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
-        landing::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+        sink_loop::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
     })?);
     let landing = Landing::new(
         parts.sink,
@@ -229,7 +229,7 @@ fn drive<S: Source>(
 ) {
     let mut tickets = Tickets::default();
     let mut items = Vec::new();
-    while !run.stop.is_quiet() && !run.has_failed() {
+    while !run.stop.is_requested() && !run.has_failed() {
         for note in notes.try_iter() {
             source.feedback(note);
         }
@@ -238,7 +238,7 @@ fn drive<S: Source>(
             select! {
                 recv(notes) -> note => if let Ok(note) = note { source.feedback(note) },
                 recv(budget.freed()) -> _ => {}
-                recv(run.stop.quiet_channel()) -> _ => {}
+                recv(run.stop.requested_channel()) -> _ => {}
                 default(if run.refused.load(SeqCst) { POLL } else { MEANWHILE }) => {}
             }
             match threads::contain(|| source.idle()) {
@@ -284,7 +284,7 @@ fn hand_out<T>(
     let ticket = tickets.take(item.lane);
     select! {
         send(tasks, (ticket, item)) -> sent => sent.is_ok(),
-        recv(run.stop.now_channel()) -> _ => false,
+        recv(run.stop.forced_channel()) -> _ => false,
     }
 }
 

@@ -13,8 +13,8 @@
 mod budget;
 mod driver;
 mod inflight;
-mod landing;
 mod pool;
+mod sink_loop;
 
 #[cfg(test)]
 mod tests;

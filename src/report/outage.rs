@@ -1,5 +1,5 @@
-//! An outage is logged as a transition: once going down, once coming back with
-//! the time it took. Between them: silence.
+//! An outage is logged as two lines: one when something goes down, one when it is back, with
+//! the time it took. Nothing is logged between them.
 
 use std::time::{Duration, Instant};
 
@@ -7,55 +7,58 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Outage {
     subject: String,
-    patience: Duration,
+    log_after: Duration,
     since: Option<Instant>,
-    told: bool,
+    logged: bool,
 }
 
 impl Outage {
     /// `subject` opens both log lines, e.g. `kafka_to_file: Kafka`.
     pub fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), patience: Duration::ZERO, since: None, told: false }
+        Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false }
     }
 
-    /// Says nothing of what passes sooner than this by itself.
+    /// Logs nothing of an outage that ends sooner than this.
     #[must_use]
-    pub fn patient(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn log_after(self, log_after: Duration) -> Self {
+        Self { log_after, ..self }
     }
 
-    /// It does not work, because of `why`. Logged once, when it has lasted.
-    pub fn down(&mut self, why: &str) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if !self.told && since.elapsed() >= self.patience {
-            self.told = true;
+    /// Records that the subject does not work, because of `why`. Logged once, when the outage
+    /// has lasted long enough.
+    pub fn down(&mut self, now: Instant, why: &str) {
+        let since = *self.since.get_or_insert(now);
+        if !self.logged && now.saturating_duration_since(since) >= self.log_after {
+            self.logged = true;
             log::warn!("{}: {why}; waiting", self.subject);
         }
     }
 
-    /// It works. Logged, with `what` and the time it took, if the outage was.
-    pub fn up(&mut self, what: &str) {
+    /// Records that the subject works. Logged, with `what` and the time it took, if the outage
+    /// was logged.
+    pub fn up(&mut self, now: Instant, what: &str) {
         let since = self.since.take();
-        if let Some(since) = since.filter(|_| std::mem::take(&mut self.told)) {
-            log::info!("{}: {what} after {:.1} s", self.subject, since.elapsed().as_secs_f64());
+        if let Some(since) = since.filter(|_| std::mem::take(&mut self.logged)) {
+            let took = now.saturating_duration_since(since).as_secs_f64();
+            log::info!("{}: {what} after {took:.1} s", self.subject);
         }
     }
 
-    /// What was not told yet was another outage's.
-    pub fn forgive(&mut self) {
-        if !self.told {
+    /// Forgets an outage that was not logged yet: it was part of another one.
+    pub fn forget_unlogged(&mut self) {
+        if !self.logged {
             self.since = None;
         }
     }
 
-    /// Whether it is down and has lasted long enough to be told.
-    pub fn is_told(&self) -> bool {
-        self.told
+    /// Whether the subject is down, and was so for long enough to be logged.
+    pub fn is_logged(&self) -> bool {
+        self.logged
     }
 
-    /// For how long it has been down.
-    pub fn lasts(&self) -> Option<Duration> {
-        self.since.map(|since| since.elapsed())
+    /// Whether the subject is down, logged or not.
+    pub fn is_down(&self) -> bool {
+        self.since.is_some()
     }
 }
 
@@ -65,15 +68,25 @@ mod tests {
 
     #[test]
     fn lasts_from_down_to_up() {
-        let mut outage = Outage::new("test");
-        assert!(outage.lasts().is_none());
-        outage.down("gone");
-        outage.down("still gone");
-        assert!(outage.lasts().is_some() && outage.is_told());
-        outage.up("back");
-        assert!(outage.lasts().is_none() && !outage.is_told());
-        let mut passing = Outage::new("test").patient(Duration::from_secs(3600));
-        passing.down("for a moment");
-        assert!(passing.lasts().is_some() && !passing.is_told());
+        let (mut outage, now) = (Outage::new("test"), Instant::now());
+        assert!(!outage.is_down());
+        outage.down(now, "gone");
+        outage.down(now, "still gone");
+        assert!(outage.is_down() && outage.is_logged());
+        outage.up(now, "back");
+        assert!(!outage.is_down() && !outage.is_logged());
+    }
+
+    #[test]
+    fn is_logged_when_it_has_lasted() {
+        let (log_after, now) = (Duration::from_secs(3600), Instant::now());
+        let mut outage = Outage::new("test").log_after(log_after);
+        outage.down(now, "for a moment");
+        outage.down(now + log_after - Duration::from_millis(1), "for longer");
+        assert!(outage.is_down() && !outage.is_logged());
+        outage.down(now + log_after, "for too long");
+        assert!(outage.is_logged());
+        outage.forget_unlogged();
+        assert!(outage.is_down(), "what was logged is not forgotten");
     }
 }

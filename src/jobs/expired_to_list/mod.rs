@@ -13,7 +13,7 @@ use crate::expiry::{Filter, Inbox, Reconcile, Watch, Watched};
 use crate::pipeline;
 use crate::queue;
 use crate::redis::Health;
-use crate::report::{Counters, Shown};
+use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "expired_to_list";
@@ -27,7 +27,7 @@ pub(super) struct ExpiredToList {
 
 impl ExpiredToList {
     pub(super) fn new(section: Section, memory: u64) -> Self {
-        Self { section, memory, counters: Counters::shared(NAME, Shown::Keys) }
+        Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Keys) }
     }
 }
 
@@ -58,7 +58,7 @@ impl Job for ExpiredToList {
             expire: (expire, expire_health),
             list: (list, list_health),
             list_key: list_key.clone(),
-            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN.to_vec() },
+            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconcile: match self.section.reconcile {
                 config::ReconcileMode::No => Reconcile::No,
                 config::ReconcileMode::DryRun => Reconcile::DryRun,

@@ -1,13 +1,13 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
-mod files;
-mod flow;
+mod formatter;
+mod ledgers;
 mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
-mod worker;
+mod write_gate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use files::{FileRouter, Ledgers, OpenFile};
-use flow::WriteGate;
+use ledgers::{FileRouter, Ledgers, OpenFile};
+use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
@@ -25,7 +25,7 @@ use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
 use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
 use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
 use crate::pipeline::{self, Limits, Parts};
-use crate::report::{Counters, Shown, Stage};
+use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
@@ -55,7 +55,7 @@ impl KafkaToFile {
             section,
             memory,
             inv,
-            counters: Counters::shared(NAME, Shown::Records),
+            counters: Counters::shared(NAME, CountedUnit::Records),
             opened: None,
             gave_up: false,
             blamed: None,
@@ -65,7 +65,7 @@ impl KafkaToFile {
 
     /// Every file, or why one of them could not be opened.
     fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
-        if !self.counters.standing.is_down() {
+        if !self.counters.health.is_down() {
             self.before.say_again();
         }
         let file = &self.section.log_file;
@@ -167,7 +167,7 @@ impl Job for KafkaToFile {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
             // A full or failing disk is waited out by `run`.
-            Err((_, OpenError::Wait(why))) => self.counters.standing.down(Stage::Opening, &why),
+            Err((_, OpenError::Wait(why))) => self.counters.health.down(Stage::Opening, &why),
             Err((path, OpenError::Never(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
             }
@@ -189,13 +189,13 @@ impl Job for KafkaToFile {
             Some(opened) => opened,
             None => self.open().map_err(|(_, error)| match error {
                 OpenError::Wait(why) => {
-                    self.counters.standing.down(Stage::Opening, &why);
+                    self.counters.health.down(Stage::Opening, &why);
                     Fault::RetryLogged
                 }
                 OpenError::Never(why) => Fault::Fatal(why),
             })?,
         };
-        self.counters.standing.up(Stage::Opening, "opened");
+        self.counters.health.up(Stage::Opening, "opened");
         let which = FileRouter::new(if opened.len() > 1 {
             self.section.kafka.topics.names().to_vec()
         } else {
@@ -236,7 +236,7 @@ impl Job for KafkaToFile {
                 patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
-            build_worker: move || worker::Formatter::new(format, worker_buffers.clone()),
+            build_worker: move || formatter::Formatter::new(format, worker_buffers.clone()),
             sink: sink::Land {
                 which,
                 files,
@@ -256,7 +256,7 @@ impl Job for KafkaToFile {
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
         let path = self.section.log_file.path.display();
         // A run that is tried again and again says so once.
-        let level = if self.counters.standing.is_down() { log::Level::Debug } else { log::Level::Info };
+        let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         log::log!(level, "{NAME}: running, {topics} into {path}");
         let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
         for ledger in &ledgers {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
-use super::files::FileRouter;
-use super::flow::WriteGate;
+use super::formatter::FormattedBatch;
+use super::ledgers::FileRouter;
 use super::source::Feedback;
-use super::worker::FormattedBatch;
+use super::write_gate::WriteGate;
 use crate::error::Fault;
 use crate::kafka::Lease;
 use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
@@ -102,7 +102,7 @@ impl File {
                     self.batch.push(lined);
                 }
                 other => {
-                    counters.dropped.fetch_add(lined.records, Relaxed);
+                    counters.refetched.fetch_add(lined.records, Relaxed);
                     let FormattedBatch { partition, want, lines, .. } = lined;
                     buffers.give_back(lines);
                     flow.is_done(1);
@@ -182,7 +182,7 @@ impl File {
             if self.ledger.landed(&lined.partition).is_some() {
                 self.queue.push_back(lined);
             } else {
-                counters.dropped.fetch_add(lined.records, Relaxed);
+                counters.refetched.fetch_add(lined.records, Relaxed);
                 buffers.give_back(lined.lines);
                 flow.is_done(1);
             }
@@ -268,7 +268,7 @@ impl pipeline::Settle for Sync {
             }
         }
         if bytes {
-            self.counters.standing.up(Stage::Settling, "written again");
+            self.counters.health.up(Stage::Settling, "written again");
         }
         Ok(Feedback::Settled(Settled { commits }))
     }

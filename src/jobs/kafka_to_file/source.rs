@@ -1,8 +1,8 @@
 //! The source: joins what the group says (Place), what the journal knows (Ledger) and
 //! what the brokers have (Fetch) into tasks.
 
+mod blocked;
 mod membership;
-mod standing_still;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
-use super::files::Ledgers;
-use super::flow::WriteGate;
-use super::worker::Truncated;
+use super::formatter::Truncated;
+use super::ledgers::Ledgers;
+use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::config::StartPolicy;
 use crate::error::Fault;
@@ -113,7 +113,7 @@ impl KafkaSource {
             later: HashMap::new(),
             broken: HashMap::new(),
             brokers: Outage::new(format!("{NAME}: Kafka")),
-            group: Outage::new(format!("{NAME}: the group")).patient(GROUP_PATIENCE),
+            group: Outage::new(format!("{NAME}: the group")).log_after(GROUP_PATIENCE),
             flow,
             handed: 0,
             letting_go: None,
@@ -194,31 +194,31 @@ impl KafkaSource {
     fn hear_brokers(&mut self, event: Event, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
-            Event::Idle => self.brokers.up("back"),
+            Event::Idle => self.brokers.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
-                self.brokers.up("back");
+                self.brokers.up(Instant::now(), "back");
                 self.take(fetched, items);
             }
             Event::Recovered(partition) => {
                 if !self.broken.contains_key(&partition)
                     && let Some(tracked) = self.partitions.get_mut(&partition)
                 {
-                    tracked.outage.up("back");
+                    tracked.outage.up(Instant::now(), "back");
                 }
             }
             Event::Failed(None, why) => {
-                self.brokers.down(&why);
-                self.partitions.values_mut().for_each(|tracked| tracked.outage.forgive());
+                self.brokers.down(Instant::now(), &why);
+                self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
             // While no broker answers, that is the outage.
-            Event::Failed(Some(_), _) if self.brokers.lasts().is_some() => {}
+            Event::Failed(Some(_), _) if self.brokers.is_down() => {}
             Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.outage.down(&why);
+                    tracked.outage.down(Instant::now(), &why);
                 }
             }
             Event::Resolved(partition, at) => {
-                self.brokers.up("back");
+                self.brokers.up(Instant::now(), "back");
                 if !self.partitions.contains_key(&partition) {
                     return Ok(());
                 }
@@ -249,9 +249,9 @@ impl KafkaSource {
     /// For the state line.
     fn show(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
-        let still = self.partitions.values().filter(|tracked| tracked.outage.is_told()).count();
+        let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
         self.counters.lag.store(lag, Relaxed);
-        self.counters.still.store(still as u64, Relaxed);
+        self.counters.blocked.store(still as u64, Relaxed);
     }
 
     fn take(&mut self, fetched: Fetched, items: &mut Vec<Item<Fetched>>) {
@@ -270,7 +270,7 @@ impl KafkaSource {
         }
         // That it can be fetched does not say that it can be read.
         if !self.broken.contains_key(&fetched.partition) {
-            tracked.outage.up("back");
+            tracked.outage.up(Instant::now(), "back");
         }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;

@@ -1,6 +1,8 @@
 //! Entries come back as they were written, and any bytes are survived.
 
 use super::*;
+use crate::logfile::disk::FileId;
+use crate::record::TopicPartition;
 use proptest::prelude::*;
 
 fn landmark() -> impl Strategy<Value = Landmark> {
@@ -26,7 +28,7 @@ fn state() -> impl Strategy<Value = PartitionState> {
     )
 }
 
-pub(in crate::logfile) fn entry() -> impl Strategy<Value = Entry> {
+fn entry() -> impl Strategy<Value = Entry> {
     let change = (any::<u32>(), any::<i64>(), proptest::option::of(landmark()))
         .prop_map(|(index, position, last)| Change { index, position, last });
     let range =

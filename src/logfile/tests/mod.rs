@@ -74,7 +74,7 @@ fn small(dir: &Dir) -> LogFile {
 }
 
 fn at_boot(dir: &Dir, boot: u128) -> LogFile {
-    with(dir, true, area::HALF, Some(boot))
+    with(dir, true, super::journal::HALF, Some(boot))
 }
 
 fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {

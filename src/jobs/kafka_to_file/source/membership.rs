@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::standing_still::pauses;
+use super::blocked::pauses;
 use super::{KafkaSource, LONG, NAME, PATIENCE, SOON, Tracked, journal_fault, marks, shown};
 use crate::config::StartPolicy;
 use crate::error::Fault;
@@ -32,19 +32,19 @@ impl KafkaSource {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Trouble(why) => {
                     // While no broker answers, that is the outage.
-                    if self.brokers.lasts().is_none() {
-                        self.group.down(&why);
+                    if !self.brokers.is_down() {
+                        self.group.down(Instant::now(), &why);
                     }
                     return Ok(());
                 }
-                GroupEvent::Reached => self.group.up("back"),
+                GroupEvent::Reached => self.group.up(Instant::now(), "back"),
                 GroupEvent::Assigned(assigned) => {
-                    self.group.up("back");
+                    self.group.up(Instant::now(), "back");
                     self.assign(&assigned)?;
                 }
                 GroupEvent::Committed(offsets) => {
                     if !offsets.is_empty() {
-                        self.group.up("back");
+                        self.group.up(Instant::now(), "back");
                     }
                     self.ledgers.committed(&offsets, &mut *self.place);
                 }
@@ -86,11 +86,11 @@ impl KafkaSource {
                 None => StartOffset::Latest,
             };
             // A run that is tried again and again says so once.
-            let down = self.counters.standing.is_down();
+            let down = self.counters.health.is_down();
             let level = if down { log::Level::Debug } else { log::Level::Info };
             log::log!(level, "{NAME}: {} begins at {}", one.partition, shown(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let outage = Outage::new(format!("{NAME}: {}", one.partition)).patient(PATIENCE);
+            let outage = Outage::new(format!("{NAME}: {}", one.partition)).log_after(PATIENCE);
             let polled = resumed.position.unwrap_or(-1);
             let pauses = pauses();
             let tracked = Tracked { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
@@ -214,7 +214,7 @@ impl KafkaSource {
 
     /// Takes leave, when that is to be for longer than it takes to begin anew.
     pub(super) fn depart(&mut self, until: Instant) {
-        if self.stop.is_quiet() || self.flow.gave_up() {
+        if self.stop.is_requested() || self.flow.gave_up() {
             self.place.depart(until);
         }
     }

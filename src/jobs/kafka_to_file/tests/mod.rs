@@ -1,0 +1,385 @@
+//! A member of a group on a real log file, with a group and brokers that do as the test
+//! says: what lands and when, what is committed before a share is let go, what is dropped.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Buffers;
+use super::formatter::{FormattedBatch, Truncated};
+use super::ledgers::{FileRouter, Ledgers};
+use super::sink::{File, Land, Sync};
+use super::source::{Feedback, From, KafkaSource};
+use super::write_gate::WriteGate;
+use crate::config::StartPolicy;
+use crate::error::Fault;
+use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
+use crate::logfile::{self, Before, Ledger, Rotation};
+use crate::pipeline::{Settle, Sink, Source};
+use crate::record::{Beside, Commit, TopicPartition};
+use crate::report::{CountedUnit, Counters};
+use crate::shutdown;
+
+/// What the group and the brokers of a test say and hear.
+#[derive(Default)]
+struct World {
+    said: Mutex<VecDeque<GroupEvent>>,
+    events: Mutex<VecDeque<Event>>,
+    ordered: Mutex<Vec<Vec<Commit>>>,
+    released: AtomicU32,
+    forgotten: AtomicU32,
+}
+
+struct Group(Arc<World>);
+
+impl GroupClient for Group {
+    fn next(&mut self) -> Result<GroupEvent, Fault> {
+        Ok(self.0.said.lock().unwrap().pop_front().unwrap_or(GroupEvent::Unchanged))
+    }
+
+    fn commit(&mut self, offsets: Vec<Commit>) {
+        self.0.ordered.lock().unwrap().push(offsets);
+    }
+
+    fn leave(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+        None
+    }
+
+    fn released(&mut self) {
+        self.0.released.fetch_add(1, Relaxed);
+    }
+}
+
+struct Brokers(Arc<World>);
+
+impl Fetcher for Brokers {
+    fn want(&mut self, _partition: &TopicPartition, _begin: StartOffset, _want: u64) {}
+
+    fn forget(&mut self, _partition: &TopicPartition) {
+        self.0.forgotten.fetch_add(1, Relaxed);
+    }
+
+    fn next(&mut self, _until: Instant) -> Result<Event, Fault> {
+        Ok(self.0.events.lock().unwrap().pop_front().unwrap_or(Event::Nothing))
+    }
+}
+
+/// Source, sink and settling of one member, called by hand.
+struct Member {
+    dir: PathBuf,
+    world: Arc<World>,
+    source: KafkaSource,
+    sink: Land,
+    sync: Sync,
+    ledger: Ledger,
+    lease: Lease,
+    counters: Arc<Counters>,
+    wants: u64,
+    buffers: Buffers,
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("t", 0)
+}
+
+impl Member {
+    fn new() -> Member {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let dir = std::env::temp_dir().join(dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("out.log");
+        let log = logfile::open(&path, true, &Rotation::off(), &mut Before::default()).unwrap();
+        let lease = Lease::until_told();
+        lease.renew(Duration::from_secs(3600));
+        let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
+        let (_handle, stop) = shutdown::pair();
+        let (which, counters) = (FileRouter::new(Vec::new()), Counters::shared("test", CountedUnit::Records));
+        let flow = WriteGate::new(lease.clone(), true);
+        let source = KafkaSource::new(From {
+            fetch: Box::new(Brokers(Arc::clone(&world))),
+            place: Box::new(Group(Arc::clone(&world))),
+            ledgers: Ledgers::new(which.clone(), vec![ledger.clone()]),
+            start: StartPolicy::Earliest,
+            counters: Arc::clone(&counters),
+            flow: flow.clone(),
+            patience: Duration::ZERO,
+            stop: stop.clone(),
+        });
+        let file = File::new(path.clone(), log.writer, ledger.clone(), log.lock).under(flow.lease());
+        let buffers = Buffers::new(1);
+        let sink = Land {
+            which,
+            files: vec![file],
+            buffers: buffers.clone(),
+            counters: Arc::clone(&counters),
+            stop,
+            flow,
+        };
+        let sync = Sync { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
+        Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers }
+    }
+
+    fn says(&self, event: GroupEvent) {
+        self.world.said.lock().unwrap().push_back(event);
+    }
+
+    fn poll(&mut self) -> Vec<Fetched> {
+        let mut items = Vec::new();
+        self.source.poll(Instant::now(), &mut items).unwrap();
+        items.into_iter().map(|item| item.task).collect()
+    }
+
+    /// The group gives the partition, which it holds at this offset by our own commit, or
+    /// not at all.
+    fn is_given(&mut self, committed: Option<(i64, String)>) {
+        let metadata = committed.clone().map_or_else(String::new, |(_, token)| token);
+        self.says(GroupEvent::Assigned(vec![Assigned {
+            partition: partition(),
+            committed: committed.map(|(offset, _)| offset),
+            metadata: Beside::Text(metadata),
+            new: false,
+        }]));
+        self.poll();
+        self.wants += 1;
+    }
+
+    /// A reply is polled, worked on, and on its way to the sink.
+    fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
+        let payload = Payload::Absent;
+        let (partition, want) = (partition(), self.wants);
+        let fetched =
+            Fetched { partition, from, begins: from, next, want, lag: 0, last: None, bytes: 1, payload };
+        self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        let polled = self.poll().pop().expect("it is polled");
+        let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&lines);
+        let (partition, want, records) = (polled.partition, polled.want, 1);
+        FormattedBatch { partition, from, next, want, lines, crc, last: None, records, short: None }
+    }
+
+    fn lands(&mut self, lined: Vec<FormattedBatch>) -> Result<(), Fault> {
+        let (mut ready, mut notes) = (lined.into(), Vec::new());
+        self.sink.land(&mut ready, &mut notes)
+    }
+
+    fn settles(&mut self) -> Feedback {
+        let checkpoint = self.sink.checkpoint();
+        self.sync.settle(checkpoint).unwrap()
+    }
+
+    /// The last order is carried out; gives what was committed, and the token beside it.
+    fn is_committed(&mut self) -> (i64, String) {
+        let ordered = self.world.ordered.lock().unwrap().last().cloned().expect("a commit was ordered");
+        let done = ordered.iter().map(|one| (one.partition.clone(), one.offset)).collect();
+        self.says(GroupEvent::Committed(done));
+        self.poll();
+        (ordered[0].offset, ordered[0].metadata.clone())
+    }
+
+    fn orders(&self) -> usize {
+        self.world.ordered.lock().unwrap().len()
+    }
+
+    fn content(&self) -> String {
+        std::fs::read_to_string(self.dir.join("out.log")).unwrap()
+    }
+
+    /// Given at offset 0, which the group holds.
+    fn at_work() -> Member {
+        let mut member = Member::new();
+        member.is_given(None);
+        member.ledger.place(&partition(), 0).unwrap();
+        let note = member.settles();
+        member.source.feedback(note);
+        assert_eq!(member.is_committed().0, 0);
+        member
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn lines(count: i64) -> String {
+    (0..count).map(|one| format!("line {one}\n")).collect()
+}
+
+fn soon() -> GroupEvent {
+    GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
+}
+
+/// Whoever took over would otherwise begin somewhere else, or nowhere.
+#[test]
+fn nothing_lands_before_the_group_holds_where_it_begins() {
+    let mut member = Member::new();
+    member.is_given(None);
+    member.ledger.place(&partition(), 0).unwrap();
+    let lined = member.fetches(0, 3);
+    member.lands(vec![lined]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    let note = member.settles();
+    member.source.feedback(note);
+    member.lands(Vec::new()).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty(), "ordered is not held");
+    member.is_committed();
+    member.lands(Vec::new()).unwrap();
+    assert!(!member.sink.holds_back());
+    assert_eq!(member.content(), lines(3));
+}
+
+/// A broker does not find a batch whose header is damaged, and goes on behind it.
+#[test]
+fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
+    let mut member = Member::at_work();
+    let mut lined = member.fetches(0, 1);
+    lined.short = Some(Truncated::Broken("damaged".to_owned()));
+    let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
+    member.sink.land(&mut ready, &mut notes).unwrap();
+    notes.into_iter().for_each(|note| member.source.feedback(note));
+    for (begins, taken) in [(3, 0), (1, 1)] {
+        // Once for what comes late of the old want, once when it is wanted again.
+        member.wants += 2;
+        std::thread::sleep(Duration::from_millis(2100));
+        assert!(member.poll().is_empty(), "it is wanted again");
+        let (partition, want, payload) = (partition(), member.wants, Payload::Absent);
+        let fetched =
+            Fetched { partition, from: 1, begins, next: 5, want, lag: 0, last: None, bytes: 1, payload };
+        member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        assert_eq!(member.poll().len(), taken, "a reply that begins at {begins}");
+    }
+}
+
+#[test]
+fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
+    let mut member = Member::at_work();
+    let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
+    member.lands(vec![one]).unwrap();
+    member.lands(vec![two]).unwrap();
+    assert_eq!(member.content(), lines(4), "they are one batch");
+    let note = member.settles();
+    member.lands(vec![three]).unwrap();
+    assert!(member.sink.holds_back());
+    assert_eq!(member.content(), lines(4));
+    member.source.feedback(note);
+    assert_eq!(member.is_committed().0, 4);
+    member.lands(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(6));
+}
+
+#[test]
+fn nothing_lands_without_the_lease() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 3);
+    member.lease.renew(Duration::ZERO);
+    member.lands(vec![lined]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    member.lease.renew(Duration::from_secs(3600));
+    member.lands(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(3));
+}
+
+/// The order to commit may still be on its way from the settle thread to the source.
+#[test]
+fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 3);
+    member.says(soon());
+    member.poll();
+    assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
+    member.lands(vec![lined]).unwrap();
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
+    let before = member.orders();
+    let note = member.settles();
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
+    member.source.feedback(note);
+    assert_eq!(member.orders(), before + 1);
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
+    assert_eq!(member.is_committed().0, 3);
+    assert_eq!(member.world.released.load(Relaxed), 1);
+    assert_eq!(member.ledger.landed(&partition()), None);
+}
+
+/// A commit that is refused while the share may still be let go in order.
+#[test]
+fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 3);
+    member.lands(vec![lined]).unwrap();
+    let note = member.settles();
+    member.source.feedback(note);
+    let before = member.orders();
+    member.says(soon());
+    member.says(GroupEvent::Committed(Vec::new()));
+    member.poll();
+    assert_eq!(member.orders(), before + 1);
+    assert_eq!(member.world.released.load(Relaxed), 0);
+    assert_eq!(member.is_committed().0, 3);
+    assert_eq!(member.world.released.load(Relaxed), 1);
+}
+
+#[test]
+fn what_is_lost_is_dropped_and_what_has_landed_settles() {
+    let mut member = Member::at_work();
+    let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
+    member.lands(vec![one]).unwrap();
+    member.lease.renew(Duration::ZERO);
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.lands(vec![two]).unwrap();
+    assert!(!member.sink.holds_back(), "it is not waited with");
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
+    let before = member.orders();
+    let note = member.settles();
+    member.source.feedback(note);
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 1);
+    assert_eq!(member.orders(), before, "nothing is committed that is not ours");
+    assert_eq!(member.content(), lines(2));
+}
+
+/// Given back and given again while the group still held the older offset: it is this
+/// member's own, and nothing is written twice.
+#[test]
+fn a_share_that_comes_back_goes_on_where_the_journal_is() {
+    let mut member = Member::at_work();
+    let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
+    let lined = member.fetches(0, 3);
+    member.lands(vec![lined]).unwrap();
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.settles();
+    member.poll();
+    member.is_given(Some((held[0].offset, held[0].metadata.clone())));
+    assert_eq!(member.ledger.landed(&partition()).map(|(_, at)| at), Some(3));
+    assert!(!member.ledger.group_holds_all(), "and the group is told");
+}
+
+/// A late find of the old share must not assign it again.
+#[test]
+fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 2);
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.lands(vec![lined]).unwrap();
+    for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
+        member.world.events.lock().unwrap().push_back(event);
+        member.poll();
+    }
+    member.poll();
+    assert_eq!(member.content(), "");
+    assert_eq!(member.counters.refetched.load(Relaxed), 1);
+    assert!(member.buffers.take().is_empty());
+    assert_eq!(member.ledger.landed(&partition()), None);
+}

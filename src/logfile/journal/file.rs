@@ -1,0 +1,277 @@
+//! Where the journal's entries stand: a preallocated, zero-filled file of two
+//! halves, so that a full disk can block neither an entry nor a rewrite.
+//!
+//! Entries are appended to one half; when it is full, a snapshot of all that
+//! matters goes to the other, and only when that is durable its header is written,
+//! with a higher generation. A crash in between leaves the old half in force.
+//!
+//! Half: header (magic, version, identity, generation, CRC), then frames of length,
+//! CRC and payload. A frame's CRC begins with the generation, so that what an
+//! earlier generation left behind in the same half is never taken for an entry.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Entry;
+use crate::logfile::disk::{Disk, Handle, How, directory_of, read_all, with_suffix};
+
+const MAGIC: &[u8; 8] = b"pandadjl";
+/// The format's version; another one is refused, not guessed at.
+const VERSION: u16 = 2;
+const HEADER: u64 = 64;
+const FRAME: usize = 8;
+/// The least size of a half, in bytes.
+pub(in crate::logfile) const HALF: u64 = 256 * 1024;
+/// The largest file that is read as a journal, in bytes.
+const LARGEST: u64 = 1 << 30;
+
+/// What stands at the journal's path.
+#[derive(Debug)]
+pub(in crate::logfile) enum Found {
+    /// Nothing.
+    Missing,
+    /// Something that is not a journal, or one whose halves are both broken.
+    Unreadable(String),
+    /// A journal of a later version.
+    Later(u16),
+    /// A journal and its entries, as far as they are whole. `whole` false: the disk did not
+    /// take all that was written, so that entries may be missing.
+    Journal { area: Area, entries: Vec<Entry>, whole: bool },
+}
+
+/// The journal's file, open for appending.
+#[derive(Debug)]
+pub(in crate::logfile) struct Area {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Handle,
+    half: u64,
+    active: u64,
+    generation: u64,
+    identity: u128,
+    /// Where the next frame goes, counted from the half's start.
+    at: u64,
+}
+
+/// Why an entry could not be appended.
+#[derive(Debug)]
+pub(in crate::logfile) enum Refused {
+    /// The half is full: rewrite, then append again.
+    Full,
+    /// The disk.
+    Io(io::Error),
+}
+
+impl Area {
+    /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
+    /// The new name is durable only once the caller has synced the directory.
+    pub(in crate::logfile) fn create(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        identity: u128,
+        least: u64,
+        snapshot: &[Entry],
+    ) -> io::Result<Self> {
+        let body = frames(snapshot, 1);
+        let half = least.max(HEADER + 4 * body.len() as u64).next_multiple_of(4096);
+        let aside = with_suffix(path, ".new");
+        let file = disk.open(&aside, How::Anew)?;
+        let zeros = vec![0; 64 * 1024];
+        let mut filled = 0;
+        while filled < half * 2 {
+            let count = zeros.len().min(usize::try_from(half * 2 - filled).unwrap_or(usize::MAX));
+            file.write_at(zeros.get(..count).unwrap_or_default(), filled)?;
+            filled += count as u64;
+        }
+        let mut area = Self {
+            disk: Arc::clone(disk),
+            path: path.to_owned(),
+            file,
+            half,
+            active: 1,
+            generation: 0,
+            identity,
+            at: 0,
+        };
+        area.fill_other_half(&body)?;
+        disk.rename(&aside, path)?;
+        Ok(area)
+    }
+
+    /// Reads what stands at `path`.
+    pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
+        let mut file = match disk.open(path, How::Existing) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+            Err(error) => return Err(error),
+        };
+        // If pages could not be written back and nobody has heard of it, this is told now.
+        let whole = file.sync().is_ok();
+        if !whole {
+            file = disk.open(path, How::Existing)?;
+        }
+        let Some(bytes) = read_all(&*file, LARGEST)? else {
+            return Ok(Found::Unreadable(format!("more than {LARGEST} bytes are too many for a journal")));
+        };
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let headers = [Header::read(first), Header::read(second)];
+        if let Some(version) = headers.iter().flatten().map(|h| h.version).find(|v| *v > VERSION) {
+            return Ok(Found::Later(version));
+        }
+        let newest = headers.iter().zip([(0, first), (1, second)]);
+        let newest = newest.filter_map(|(header, half)| header.as_ref().map(|header| (header, half)));
+        let Some((header, (active, half))) = newest.max_by_key(|(header, _)| header.generation) else {
+            return Ok(Found::Unreadable("no half of it has a valid header".to_owned()));
+        };
+        let (entries, end) = read_frames(half, header.generation);
+        if entries.is_empty() {
+            return Ok(Found::Unreadable("its newest half holds no entry".to_owned()));
+        }
+        let area = Self {
+            disk: Arc::clone(disk),
+            path: path.to_owned(),
+            file,
+            half: half.len() as u64,
+            active,
+            generation: header.generation,
+            identity: header.identity,
+            at: end,
+        };
+        Ok(Found::Journal { area, entries, whole })
+    }
+
+    /// The random name that this journal was given when it was created.
+    pub(in crate::logfile) fn identity(&self) -> u128 {
+        self.identity
+    }
+
+    /// Another name, from the next rewrite on.
+    pub(in crate::logfile) fn rename(&mut self, identity: u128) {
+        self.identity = identity;
+    }
+
+    /// The file, to be synced by whoever settles.
+    pub(in crate::logfile) fn file(&self) -> Handle {
+        self.file.clone()
+    }
+
+    /// Appends one entry. After an error nothing has been appended.
+    pub(in crate::logfile) fn append(&mut self, entry: &Entry) -> Result<(), Refused> {
+        let frame = frames(std::slice::from_ref(entry), self.generation);
+        // A zero length after the last frame ends the reading, so one is kept free.
+        if self.at + (frame.len() + FRAME) as u64 > self.half {
+            return Err(Refused::Full);
+        }
+        self.file.write_at(&frame, self.active * self.half + self.at).map_err(Refused::Io)?;
+        self.at += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Begins anew with `snapshot`, durably: in the other half, or, where that is too
+    /// small, in a larger file.
+    ///
+    /// `next` is the entry that did not fit; there is room for it afterwards.
+    pub(in crate::logfile) fn rewrite(&mut self, snapshot: &[Entry], next: Option<&Entry>) -> io::Result<()> {
+        let body = frames(snapshot, self.generation + 1);
+        let next = next.map_or(0, |entry| frames(std::slice::from_ref(entry), 0).len());
+        let needed = HEADER + 2 * (body.len() + next + FRAME) as u64;
+        if needed > self.half {
+            // From the rename on only the new file is the journal, also if the sync of
+            // its name fails: an entry in the old one would not be found again.
+            *self = Self::create(&self.disk, &self.path, self.identity, needed.max(self.half * 2), snapshot)?;
+            return self.disk.sync_names(directory_of(&self.path));
+        }
+        self.fill_other_half(&body)
+    }
+
+    fn fill_other_half(&mut self, body: &[u8]) -> io::Result<()> {
+        let (other, generation) = (1 - self.active, self.generation + 1);
+        let start = other * self.half;
+        self.file.write_at(body, start + HEADER)?;
+        // The end of the entries, should older frames follow.
+        self.file.write_at(&[0; FRAME], start + HEADER + body.len() as u64)?;
+        self.file.sync()?;
+        self.file.write_at(&Header::bytes(self.identity, generation), start)?;
+        self.file.sync()?;
+        self.active = other;
+        self.generation = generation;
+        self.at = HEADER + body.len() as u64;
+        Ok(())
+    }
+}
+
+struct Header {
+    version: u16,
+    identity: u128,
+    generation: u64,
+}
+
+impl Header {
+    fn bytes(identity: u128, generation: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&identity.to_be_bytes());
+        bytes.extend_from_slice(&generation.to_be_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+        bytes
+    }
+
+    fn read(half: &[u8]) -> Option<Self> {
+        let (magic, rest) = half.split_first_chunk::<8>()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (identity, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (crc, _) = rest.split_first_chunk()?;
+        let whole = crc32fast::hash(half.get(..8 + 2 + 16 + 8)?) == u32::from_be_bytes(*crc);
+        (magic == MAGIC && whole).then(|| Self {
+            version: u16::from_be_bytes(*version),
+            identity: u128::from_be_bytes(*identity),
+            generation: u64::from_be_bytes(*generation),
+        })
+    }
+}
+
+fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&generation.to_be_bytes());
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn frames(entries: &[Entry], generation: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut payload = Vec::new();
+    for entry in entries {
+        payload.clear();
+        entry.encode(&mut payload);
+        // A payload is far below 4 GiB: the file itself is.
+        out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend_from_slice(&frame_crc(generation, &payload).to_be_bytes());
+        out.extend_from_slice(&payload);
+    }
+    out
+}
+
+/// The entries of a half up to the first that is not whole, and where that one begins.
+fn read_frames(half: &[u8], generation: u64) -> (Vec<Entry>, u64) {
+    let mut entries = Vec::new();
+    let mut at = HEADER as usize;
+    while let Some((entry, end)) = read_frame(half, at, generation) {
+        entries.push(entry);
+        at = end;
+    }
+    (entries, at as u64)
+}
+
+fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(Entry, usize)> {
+    let (length, rest) = half.get(at..)?.split_first_chunk()?;
+    let (crc, rest) = rest.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length) as usize;
+    let payload = rest.get(..length)?;
+    if length == 0 || frame_crc(generation, payload) != u32::from_be_bytes(*crc) {
+        return None;
+    }
+    Some((Entry::decode(payload)?, at + FRAME + length))
+}

@@ -1,0 +1,197 @@
+//! What the journal's entries add up to. Pure: used while reading the journal at
+//! the start and while writing it, so that both mean the same.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::{Change, Entry, Mark, Member, PartitionState, Range, Session};
+use crate::record::TopicPartition;
+
+/// How many landmarks and how many committed values are kept of a partition.
+const KEPT: usize = 8;
+
+/// Everything that a snapshot must hold.
+#[derive(Debug, Clone, Default)]
+pub(in crate::logfile) struct State {
+    /// The partitions by their number, as of the last mark.
+    pub(in crate::logfile) partitions: BTreeMap<u32, PartitionState>,
+    numbers: HashMap<TopicPartition, u32>,
+    /// The last mark.
+    pub(in crate::logfile) mark: Option<Mark>,
+    /// The run that wrote last.
+    pub(in crate::logfile) session: Option<Session>,
+    /// Who this pandad is in its group, if it is a member.
+    pub(in crate::logfile) member: Option<Member>,
+    /// The ranges after it, in order: written, perhaps not durable.
+    pub(in crate::logfile) recent: VecDeque<Range>,
+}
+
+impl State {
+    /// Adds up the entries of a journal.
+    pub(in crate::logfile) fn replay(entries: Vec<Entry>) -> Self {
+        let mut state = Self::default();
+        for entry in entries {
+            state.apply(entry);
+        }
+        state
+    }
+
+    /// What one entry changes.
+    pub(in crate::logfile) fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Partition(index, partition) => {
+                // What was written of it before has nothing to say of its position now.
+                for range in &mut self.recent {
+                    range.changes.retain(|change| change.index != index);
+                }
+                self.numbers.insert(partition.partition.clone(), index);
+                self.partitions.insert(index, partition);
+            }
+            Entry::Range(range) => self.recent.push_back(range),
+            Entry::Mark(mark) => {
+                while self.recent.front().is_some_and(|range| range.sequence <= mark.sequence) {
+                    if let Some(range) = self.recent.pop_front() {
+                        self.settle(&range.changes);
+                    }
+                }
+                for commit in &mark.commits {
+                    let Some(partition) = self.partitions.get_mut(&commit.index) else { continue };
+                    if let Some(acknowledged) = commit.acknowledged {
+                        partition.committed = vec![acknowledged];
+                    }
+                    match commit.value {
+                        Some(value) => push_kept(&mut partition.committed, value),
+                        None => partition.committed.clear(),
+                    }
+                }
+                self.mark = Some(mark);
+            }
+            Entry::Session(session) => self.session = Some(session),
+            Entry::Member(member) => self.member = Some(member),
+        }
+    }
+
+    /// What was read is read anew from where the group says.
+    pub(in crate::logfile) fn forget_partitions(&mut self) {
+        self.partitions.clear();
+        self.numbers.clear();
+        for range in &mut self.recent {
+            range.changes.clear();
+        }
+    }
+
+    /// Takes a range's changes into the positions.
+    pub(in crate::logfile) fn settle(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Some(partition) = self.partitions.get_mut(&change.index) {
+                partition.position = change.position;
+                if let Some(last) = change.last {
+                    push_kept(&mut partition.landmarks, last);
+                }
+            }
+        }
+    }
+
+    /// The number and state of a partition.
+    pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
+        let index = *self.numbers.get(partition)?;
+        Some((index, self.partitions.get(&index)?))
+    }
+
+    /// A number that no partition has.
+    pub(in crate::logfile) fn free_number(&self) -> u32 {
+        self.partitions.last_key_value().map_or(0, |(last, _)| last + 1)
+    }
+
+    /// The sequence number that the next range gets.
+    pub(in crate::logfile) fn next_sequence(&self) -> u64 {
+        let marked = self.mark.as_ref().map_or(0, |mark| mark.sequence);
+        self.recent.back().map_or(marked, |range| range.sequence) + 1
+    }
+
+    /// The entries that, read alone, add up to this very state.
+    pub(in crate::logfile) fn snapshot(&self) -> Vec<Entry> {
+        let partitions = self.partitions.iter().map(|(i, state)| Entry::Partition(*i, state.clone()));
+        // The committed values are in the partitions' states already.
+        let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
+        let session = self.session.map(Entry::Session);
+        let member = self.member.clone().map(Entry::Member);
+        partitions
+            .chain(session)
+            .chain(member)
+            .chain(mark)
+            .chain(self.recent.iter().cloned().map(Entry::Range))
+            .collect()
+    }
+}
+
+/// Adds to a short list, the oldest going first.
+pub(in crate::logfile) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if list.last() == Some(&item) {
+        return;
+    }
+    if list.len() >= KEPT {
+        list.remove(0);
+    }
+    list.push(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Commit, Landmark};
+    use super::*;
+    use crate::logfile::disk::FileId;
+
+    fn partition(index: u32, position: i64) -> Entry {
+        let partition = TopicPartition::new("t", index as i32);
+        let state = PartitionState {
+            partition,
+            position,
+            epoch: 1,
+            landmarks: Vec::new(),
+            committed: Vec::new(),
+            left: Vec::new(),
+        };
+        Entry::Partition(index, state)
+    }
+
+    fn range(sequence: u64, position: i64) -> Entry {
+        let last = Some(Landmark { offset: position - 1, fingerprint: 5 });
+        let file = FileId { device: 1, inode: 2 };
+        let changes = vec![Change { index: 0, position, last }];
+        Entry::Range(Range { sequence, file, from: 0, to: 9, crc: 0, before: 0, changes })
+    }
+
+    fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> Entry {
+        let commit = |(index, value)| Commit { index, acknowledged: None, value: Some(value) };
+        let commits = commits.into_iter().map(commit).collect();
+        Entry::Mark(Mark { sequence, file: FileId { device: 1, inode: 2 }, end: 9, before: 0, commits })
+    }
+
+    #[test]
+    fn a_mark_settles_what_came_before_it_and_no_more() {
+        let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
+        let state = State::replay(entries);
+        let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
+        assert_eq!((known.position, known.committed.as_slice()), (20, [20].as_slice()));
+        assert_eq!(state.recent.len(), 1);
+        assert_eq!(state.next_sequence(), 3);
+    }
+
+    #[test]
+    fn a_snapshot_is_the_same_state() {
+        let mut entries = vec![partition(0, 0), partition(1, 5)];
+        for n in 1..=20 {
+            entries.push(range(n, n as i64 * 10));
+            entries.push(mark(n, vec![(0, n as i64 * 10)]));
+        }
+        entries.push(range(21, 999));
+        entries.push(Entry::Member(Member { id: "m".to_owned(), silent: true }));
+        let state = State::replay(entries);
+        let again = State::replay(state.snapshot());
+        assert_eq!(again.partitions, state.partitions);
+        assert_eq!(again.recent, state.recent);
+        assert_eq!(again.member, state.member);
+        assert_eq!(again.next_sequence(), 22);
+        assert_eq!(state.partitions[&0].landmarks.len(), KEPT);
+    }
+}

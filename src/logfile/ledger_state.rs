@@ -1,0 +1,222 @@
+//! What the ledger keeps behind its lock: the journal, what its entries add up to, and
+//! what the group holds of it. Each method writes the journal first and changes memory
+//! last.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use super::group_view::Commits;
+use super::journal::{self, Entry, Landmark, Mark, PartitionState};
+use super::journal::{Area, Refused};
+use super::journal::{State, push_kept};
+use super::ledger::Resumed;
+use crate::host;
+use crate::record::{Commit, Token, TopicPartition};
+
+#[derive(Debug)]
+pub(super) struct Positions {
+    pub(super) area: Area,
+    /// As of the last mark, and the ranges since.
+    pub(super) state: State,
+    /// The next offset to land, by partition number; only of assigned partitions.
+    pub(super) landed: HashMap<u32, i64>,
+    pub(super) commits: Commits,
+}
+
+impl Positions {
+    /// Writes an entry, rewriting the journal first where it is full, then applies it.
+    pub(super) fn write(&mut self, entry: Entry) -> io::Result<()> {
+        match self.area.append(&entry) {
+            Ok(()) => {}
+            Err(Refused::Io(error)) => return Err(error),
+            Err(Refused::Full) => {
+                self.area.rewrite(&self.state.snapshot(), Some(&entry))?;
+                match self.area.append(&entry) {
+                    Ok(()) => {}
+                    Err(Refused::Io(error)) => return Err(error),
+                    Err(Refused::Full) => return Err(io::Error::other("an entry larger than the journal")),
+                }
+            }
+        }
+        self.state.apply(entry);
+        Ok(())
+    }
+
+    /// Goes on at this position in this history. Landmarks are those of the records
+    /// before it: of another place or another log they would only mislead.
+    pub(super) fn place(
+        &mut self,
+        partition: &TopicPartition,
+        position: i64,
+        epoch: u64,
+        landmarks: Vec<Landmark>,
+    ) -> io::Result<()> {
+        let (index, state) = match self.state.find(partition) {
+            Some((index, known)) => {
+                let left = known.epoch;
+                let mut known = PartitionState { position, epoch, landmarks, ..known.clone() };
+                if left != epoch {
+                    keep(&mut known.left, left);
+                }
+                let values = self.commits.leave(index);
+                if !self.commits.bears(partition) {
+                    values.into_iter().for_each(|value| keep(&mut known.committed, value));
+                }
+                (index, known)
+            }
+            None => {
+                let partition = partition.clone();
+                let (committed, left) = (Vec::new(), Vec::new());
+                let state = PartitionState { partition, position, epoch, landmarks, committed, left };
+                (self.state.free_number(), state)
+            }
+        };
+        self.write(Entry::Partition(index, state))?;
+        // Durable at once: were it lost with the power, another place might be chosen.
+        self.area.file().sync()
+    }
+
+    /// The group holds this value, with this beside it. A value that does not name the
+    /// present history stays among those that are known again, whatever becomes of the
+    /// commits that follow.
+    pub(super) fn remember(
+        &mut self,
+        partition: &TopicPartition,
+        value: i64,
+        metadata: &str,
+        went_back: bool,
+    ) -> io::Result<()> {
+        let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
+        let (mut kept, mut left) = (state.committed.clone(), state.left.clone());
+        let held = match Token::naming(value, metadata) {
+            _ if !self.commits.bears(partition) => {
+                keep(&mut kept, value);
+                true
+            }
+            Some(token) if token.epoch == state.epoch => {
+                kept.clear();
+                if !went_back {
+                    self.commits.named(index);
+                }
+                // A claim is replaced by our own token at once.
+                !token.is_claim()
+            }
+            Some(token) => {
+                // A claim of what this journal committed itself: known again if it comes late.
+                if token.is_claim() {
+                    keep(&mut left, token.epoch);
+                }
+                false
+            }
+            None => {
+                kept = vec![value];
+                false
+            }
+        };
+        if (&kept, &left) != (&state.committed, &state.left) {
+            let state = PartitionState { committed: kept, left, ..state.clone() };
+            self.write(Entry::Partition(index, state))?;
+        }
+        if held {
+            self.commits.holds(index, value);
+        }
+        Ok(())
+    }
+
+    /// The partition is assigned: landing goes on from its position.
+    pub(super) fn begin(&mut self, partition: &TopicPartition) -> Resumed {
+        let Some((index, state)) = self.state.find(partition) else {
+            return Resumed { position: None, landmarks: Vec::new() };
+        };
+        let resumed = Resumed { position: Some(state.position), landmarks: state.landmarks.clone() };
+        let position = state.position;
+        self.landed.insert(index, position);
+        resumed
+    }
+
+    pub(super) fn uncommitted(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.state.partitions.iter().filter_map(|(index, state)| {
+            let assigned = self.landed.contains_key(index);
+            let differs = self.commits.lacks(*index, state.position);
+            (assigned && differs).then_some((*index, state.position))
+        })
+    }
+
+    /// The assigned partitions' positions once the ranges up to `sequence` have
+    /// settled, where the group does not hold them yet.
+    pub(super) fn to_commit(&self, sequence: u64) -> Vec<(u32, i64)> {
+        let mut positions: BTreeMap<u32, i64> =
+            self.state.partitions.iter().map(|(index, known)| (*index, known.position)).collect();
+        for range in self.state.recent.iter().take_while(|range| range.sequence <= sequence) {
+            for change in &range.changes {
+                positions.insert(change.index, change.position);
+            }
+        }
+        positions.retain(|index, position| {
+            self.landed.contains_key(index) && self.commits.lacks(*index, *position)
+        });
+        positions.into_iter().collect()
+    }
+
+    /// What these commits change of the values that the group may hold.
+    pub(super) fn journalled(&self, commits: &[(u32, i64)]) -> Vec<journal::Commit> {
+        let bears = |index: &u32| {
+            self.state.partitions.get(index).is_some_and(|state| self.commits.bears(&state.partition))
+        };
+        let bare = commits.iter().filter(|(index, _)| !bears(index)).map(|(index, value)| {
+            let (acknowledged, value) = (self.commits.own(*index), Some(*value));
+            journal::Commit { index: *index, acknowledged, value }
+        });
+        bare.chain(self.obsolete()).collect()
+    }
+
+    /// Where the group holds a token of the present history, no earlier value is known
+    /// again: whoever sets one of them means it.
+    fn obsolete(&self) -> impl Iterator<Item = journal::Commit> {
+        let named = self.state.partitions.iter().filter(|(index, state)| {
+            let held = self.commits.bears(&state.partition) && self.commits.own(**index).is_some();
+            held && !state.committed.is_empty()
+        });
+        named.map(|(index, _)| journal::Commit { index: *index, acknowledged: None, value: None })
+    }
+
+    pub(super) fn forget_obsolete(&mut self) -> io::Result<()> {
+        let commits: Vec<journal::Commit> = self.obsolete().collect();
+        match self.state.mark.clone() {
+            Some(mark) if !commits.is_empty() => self.write(Entry::Mark(Mark { commits, ..mark })),
+            _ => Ok(()),
+        }
+    }
+
+    /// A commit on its way, with its token where there is room for one.
+    pub(super) fn order(&mut self, index: u32, offset: i64) -> Option<Commit> {
+        let state = self.state.partitions.get(&index)?;
+        self.commits.order(index, offset, state.epoch);
+        let token = Token { identity: self.area.identity(), epoch: state.epoch, offset };
+        let metadata = if self.commits.bears(&state.partition) { token.to_string() } else { String::new() };
+        Some(Commit { partition: state.partition.clone(), offset, metadata })
+    }
+
+    /// A checkpoint taken before writing moved to another place settles its ranges,
+    /// and must not move the place back.
+    pub(super) fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
+        let mark = match &self.state.mark {
+            Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
+            _ => mark,
+        };
+        self.write(Entry::Mark(mark))
+    }
+}
+
+/// Adds to a short list, as its newest.
+fn keep<T: PartialEq>(list: &mut Vec<T>, value: T) {
+    if list.last() != Some(&value) {
+        list.retain(|known| *known != value);
+        push_kept(list, value);
+    }
+}
+
+/// A name for a history that no other has.
+pub(super) fn random_epoch() -> io::Result<u64> {
+    host::random().map(u64::from_be_bytes)
+}

@@ -1,0 +1,204 @@
+//! At the start: what of the journalled ranges is really in the file. What agrees
+//! is adopted; only a torn rest of our own is cut.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, FileId, Handle, How, Kind, directory_of};
+use super::journal::State;
+use super::journal::{CHECKED, Mark, Range, Session};
+use super::restart_memory::{Before, Finding};
+
+/// How much is read at a time when a range is checked.
+const PIECE: usize = 256 * 1024;
+
+/// The log file, open at its end.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: Handle,
+    pub(super) id: FileId,
+    pub(super) end: u64,
+    /// When it was last written to, in seconds since 1970.
+    pub(super) modified: i64,
+    /// The last bytes before the end, at most [`CHECKED`].
+    pub(super) tail: Vec<u8>,
+}
+
+/// Opens the file for appending, creating it if it is not there.
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Opened> {
+    let file = disk.open(path, How::Append)?;
+    let look = file.look()?;
+    if look.kind != Kind::File {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let tail = tail(&file, look.len)?;
+    Ok(Opened { file, id: look.id, end: look.len, modified: look.modified, tail })
+}
+
+/// Compares the file with the journal: adopts, cuts a torn rest, and returns the
+/// file as it is to be appended to. `state` then holds what has landed, with a mark at the
+/// file's end that is to be written to the journal. Of the two boot ids the first is to be
+/// compared with that of the last session, the second is the kernel's.
+pub(super) fn adopt(
+    disk: &dyn Disk,
+    path: &Path,
+    state: &mut State,
+    (boot, this_boot): (Option<u128>, Option<u128>),
+    before: &mut Before,
+) -> io::Result<Opened> {
+    let mut opened = open(disk, path)?;
+    disk.sync_names(directory_of(path))?;
+    if let Some(mark) = state.mark.clone() {
+        if mark.file == opened.id {
+            adopt_file(path, &mut opened, &mark, state, boot, before)?;
+        } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
+            before.info(path, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
+            adopt_file(&moved, &mut file, &mark, state, boot, before)?;
+            file.file.sync()?;
+        } else {
+            let text = "is another file than the journal's and that one is not beside it; positions are kept";
+            before.warn(path, Finding::NotBeside, text);
+        }
+    }
+    state.recent.clear();
+    end_torn_line(path, &mut opened, before)?;
+    // What was adopted may be in the page cache only, and the mark says durable.
+    opened.file.sync()?;
+    // An unknown boot is never the same one.
+    state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
+    let before = crc32fast::hash(&opened.tail);
+    let sequence = state.next_sequence() - 1;
+    state.mark = Some(Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() });
+    Ok(opened)
+}
+
+fn adopt_file(
+    path: &Path,
+    opened: &mut Opened,
+    mark: &Mark,
+    state: &mut State,
+    boot: Option<u128>,
+    before: &mut Before,
+) -> io::Result<()> {
+    if opened.end < mark.end {
+        let text = format!(
+            "{} bytes long where the journal knows {}: somebody shortened it; positions are kept",
+            opened.end, mark.end
+        );
+        before.warn(path, Finding::Shortened, &text);
+        return Ok(());
+    }
+    if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
+        let text = "is not what the journal knows: somebody changed it; positions are kept";
+        before.warn(path, Finding::Changed, text);
+        return Ok(());
+    }
+    let ranges: Vec<_> = state.recent.drain(..).collect();
+    // Where our bytes may reach to. The kernel writes pages back in any order, so what
+    // a loss of power leaves may hold lines whose range never got to the disk.
+    let reach = match state.session {
+        Some(session) if session.closed || Some(session.boot) == boot => {
+            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
+        }
+        _ => u64::MAX,
+    };
+    // A sync that failed leaves pages that look written and are not: what cannot be
+    // synced is dropped from the cache, so that the disk is compared and not the cache.
+    opened.file.sync()?;
+    opened.file.forget_cached(mark.end);
+    let mut end = mark.end;
+    let mut sequence = mark.sequence;
+    let mut adopted = 0usize;
+    for range in &ranges {
+        let follows = range.file == mark.file && range.from == end && range.to <= opened.end;
+        if !follows || !holds(&opened.file, range)? {
+            break;
+        }
+        state.settle(&range.changes);
+        end = range.to;
+        sequence = range.sequence;
+        adopted += 1;
+    }
+    if adopted > 0 || !ranges.is_empty() {
+        let text = format!("adopted {adopted} of {} unsettled writes", ranges.len());
+        before.info(path, Finding::Adopted, &text);
+    }
+    if let Some(mark) = &mut state.mark {
+        mark.sequence = sequence;
+    }
+    if opened.end > end && opened.end <= reach {
+        let text = format!(
+            "cut {} bytes of a write that did not complete; its records come again",
+            opened.end - end
+        );
+        before.warn(path, Finding::Cut, &text);
+        opened.file.set_len(end)?;
+        opened.end = end;
+    } else if opened.end > end {
+        let text = format!("{} bytes are somebody else's and stay", opened.end - end);
+        before.warn(path, Finding::SomebodyElses, &text);
+    }
+    opened.tail = tail(&opened.file, opened.end)?;
+    Ok(())
+}
+
+/// A last line without a newline, which is not ours, gets one: lines must not run together.
+fn end_torn_line(path: &Path, opened: &mut Opened, before: &mut Before) -> io::Result<()> {
+    if matches!(opened.tail.last(), None | Some(b'\n')) {
+        return Ok(());
+    }
+    before.warn(path, Finding::NoEnd, "its last line has no end; a newline is added");
+    opened.file.append_all(b"\n")?;
+    opened.end += 1;
+    opened.tail = tail(&opened.file, opened.end)?;
+    Ok(())
+}
+
+/// Looks for a file with these numbers beside `path`, where log rotation leaves it.
+fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, Opened)>> {
+    for beside in disk.list(directory_of(path))? {
+        let Ok(look) = disk.look(&beside) else { continue };
+        if look.kind == Kind::File && look.id == id {
+            let opened = open(disk, &beside)?;
+            return Ok(Some((beside, opened)));
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes before `end`, at most [`CHECKED`].
+pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
+    let from = end.saturating_sub(CHECKED as u64);
+    let mut bytes = vec![0; CHECKED.min(usize::try_from(end).unwrap_or(CHECKED))];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Lets a test see that it notices when the length alone is believed.
+    pub(super) static TRUST_LENGTH: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the file holds the range's very bytes.
+fn holds(file: &Handle, range: &Range) -> io::Result<bool> {
+    #[cfg(test)]
+    if TRUST_LENGTH.get() {
+        return Ok(true);
+    }
+    Ok(checksum(file, range.from, range.to)? == range.crc)
+}
+
+fn checksum(file: &Handle, from: u64, to: u64) -> io::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; PIECE];
+    let mut at = from;
+    while at < to {
+        let wanted = PIECE.min(usize::try_from(to - at).unwrap_or(PIECE));
+        let piece = buffer.get_mut(..wanted).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        hasher.update(piece);
+        at += wanted as u64;
+    }
+    Ok(hasher.finalize())
+}

@@ -1,0 +1,139 @@
+//! When the file is rotated, and what it is called then. Pure, but for the time zone.
+//!
+//! A rotated file is called after the moment of its rotation, in UTC with milliseconds:
+//! nothing is renamed twice, and the order of names is the order of files.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// When to rotate, and what becomes of rotated files.
+#[derive(Clone)]
+pub struct Rotation {
+    /// Before a write that would make the file larger than this.
+    pub size: Option<u64>,
+    /// When an hour or a day has passed, by the machine's time zone.
+    pub every: Option<Every>,
+    /// How many rotated files are kept; the oldest go.
+    pub keep: usize,
+    /// Whether rotated files are compressed.
+    pub gzip: bool,
+    /// The time, in milliseconds since 1970.
+    pub now: fn() -> i64,
+}
+
+/// A rhythm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Every {
+    /// At each full hour.
+    Hour,
+    /// At midnight.
+    Day,
+}
+
+impl fmt::Debug for Rotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, every, keep, gzip, .. } = self;
+        f.debug_struct("Rotation")
+            .field("size", size)
+            .field("every", every)
+            .field("keep", keep)
+            .field("gzip", gzip)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rotation {
+    /// Never.
+    pub fn off() -> Self {
+        Self { size: None, every: None, keep: usize::MAX, gzip: false, now }
+    }
+
+    /// Whether files are rotated at all.
+    pub fn is_on(&self) -> bool {
+        self.size.is_some() || self.every.is_some()
+    }
+
+    /// Whether a file of `end` bytes, last written at `last`, is to be rotated before
+    /// `more` bytes are written. An empty one never is.
+    pub(super) fn is_due(&self, end: u64, more: u64, last: i64) -> bool {
+        let too_large = || self.size.is_some_and(|size| end + more > size);
+        let too_old = || self.every.is_some_and(|every| period(every, last) < period(every, (self.now)()));
+        end > 0 && (too_large() || too_old())
+    }
+}
+
+/// The time of this machine, in milliseconds since 1970.
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// The hour or the day that a time is in.
+fn period(every: Every, time: i64) -> Option<(jiff::civil::Date, i8)> {
+    let time = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::system());
+    Some(match every {
+        Every::Hour => (time.date(), time.hour()),
+        Every::Day => (time.date(), 0),
+    })
+}
+
+/// Such as `-20261124T153000.123Z`: always as long as this.
+const STAMP: usize = "-20261124T153000.123Z".len();
+const FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
+
+/// What the file is called when it is rotated now: later than every other rotated one,
+/// even if the clock was set back.
+pub(super) fn name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
+    let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
+    let time = newest.map_or(now, |newest| now.max(newest + 1));
+    let time = Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    super::disk::with_suffix(path, &time.strftime(FORMAT).to_string())
+}
+
+/// When the other was rotated, if it is a rotated `path`, and what follows its stamp.
+pub(super) fn stamp_of<'a>(path: &Path, other: &'a Path) -> Option<(i64, &'a str)> {
+    let base = path.file_name()?.to_str()?;
+    let rest = other.file_name()?.to_str()?.strip_prefix(base)?;
+    let (stamp, suffix) = rest.split_at_checked(STAMP)?;
+    let (seconds, rest) = stamp.strip_suffix('Z')?.split_once('.')?;
+    let seconds = jiff::civil::DateTime::strptime("-%Y%m%dT%H%M%S", seconds).ok()?;
+    let seconds = seconds.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    Some((seconds + rest.parse::<i64>().ok().filter(|rest| (0..1000).contains(rest))?, suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_rotation() {
+        let path = Path::new("/log/out.log");
+        let first = name(path, 1_795_534_200_123, &[]);
+        assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
+        assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
+        // Within the same millisecond, and with the clock set back.
+        let second = name(path, 1_795_534_200_123, std::slice::from_ref(&first));
+        let gzipped = super::super::disk::with_suffix(&second, ".gz");
+        let third = name(path, 0, &[gzipped.clone(), first.clone()]);
+        assert!(first < second && second < third, "{first:?} {second:?} {third:?}");
+        assert_eq!(stamp_of(path, &gzipped), Some((1_795_534_200_124, ".gz")));
+        for other in ["/log/out.log", "/log/out.log.1", "/log/out.log-20261124T153000.12Z", "/log/out.logs"] {
+            assert_eq!(stamp_of(path, Path::new(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn due_by_size_and_by_time() {
+        const HOUR: i64 = 3_600_000;
+        let by_size = Rotation { size: Some(100), ..Rotation::off() };
+        assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));
+        let hourly = Rotation { every: Some(Every::Hour), now: || 10 * HOUR, ..Rotation::off() };
+        assert!(hourly.is_due(1, 0, 10 * HOUR - 1) && !hourly.is_due(1, 0, 10 * HOUR));
+        assert!(!hourly.is_due(0, 0, 0), "an empty file");
+        let daily = Rotation { every: Some(Every::Day), now: || 50 * HOUR, ..Rotation::off() };
+        assert!(daily.is_due(1, 0, 0) && !daily.is_due(1, 0, 50 * HOUR - 1));
+        assert!(!Rotation::off().is_due(u64::MAX / 2, 1, 0));
+    }
+}

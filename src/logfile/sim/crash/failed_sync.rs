@@ -1,0 +1,69 @@
+//! Every sync that can fail: recorded runs in which one sync fails, and takes what it should
+//! have made durable with it. The job is built anew by the same process, or by another one
+//! after a loss of power, and in the end each record must be there once.
+
+use super::{SCRIPT, World, Wrong};
+use crate::logfile::disk::TRY_AGAIN;
+
+/// Gives how many states were looked at, and the bad ones.
+fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
+    TRY_AGAIN.set(wrong == Wrong::SyncTriedAgain);
+    let mut whole = World::new(wrong);
+    whole.run(SCRIPT).expect("nothing fails");
+    let operations = whole.disk.operations();
+    let (mut states, mut bad) = (0, Vec::new());
+    for at in 0..operations {
+        let mut failed = World::new(wrong);
+        failed.disk.fail_sync_after(at);
+        let ended = failed.run(SCRIPT);
+        if !failed.disk.has_failed() {
+            // Not the sync of a file, or of one that had nothing to be written back.
+            continue;
+        }
+        assert!(ended.is_none() || wrong == Wrong::SyncTriedAgain, "the sync at {at} failed unseen");
+        for way in 0..ways {
+            states += 1;
+            let mut world = failed.copy();
+            if let Some(fault) = finish(&mut world, at, way) {
+                bad.push(format!("failed at {at}, way {way}: {fault}"));
+            }
+        }
+    }
+    TRY_AGAIN.set(false);
+    (states, bad)
+}
+
+/// Even ways: the same process tries again, whatever the kernel has dropped meanwhile. Odd
+/// ones: the power goes first.
+fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+    let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
+    if way % 2 == 1 {
+        world.end(2, &mut dice);
+    } else {
+        world.sync_failed = true;
+        if way.is_multiple_of(4) {
+            world.disk.evict();
+        }
+    }
+    if world.run(&SCRIPT[dice.usize(0..SCRIPT.len())..]).is_none() {
+        return Some("the last run did not end".to_owned());
+    }
+    let faults = world.faults();
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
+#[test]
+fn a_failed_sync_loses_and_doubles_nothing() {
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 40 };
+    let (states, bad) = every_failed_sync(Wrong::Nothing, ways);
+    println!("{states} states after a failed sync, {} bad", bad.len());
+    assert!(states > 500, "{states} are not every sync");
+    assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+}
+
+#[test]
+fn a_sync_that_is_tried_again_is_seen() {
+    let (states, bad) = every_failed_sync(Wrong::SyncTriedAgain, 10);
+    println!("a sync tried again: {} of {states} states are bad", bad.len());
+    assert!(bad.len() > 10, "only {} of {states} are bad", bad.len());
+}

@@ -1,0 +1,327 @@
+//! Every crash point: recorded runs are stopped after each of their file operations, by
+//! a kill or by a loss of power that keeps some of what was not synced; then the log
+//! file is opened again, the source delivers from where that says, and in the end each
+//! record must be in the files once, in order, with nothing between them.
+
+mod failed_sync;
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disk::{End, Lie, Sim};
+use crate::logfile::archive::tidy;
+use crate::logfile::{
+    AppendError, Before, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer,
+    open_with,
+};
+use crate::record::{Beside, Commit, TopicPartition};
+
+const PARTITIONS: usize = 2;
+/// Records of each partition.
+const RECORDS: i64 = 24;
+const PATH: &str = "/log/out.log";
+
+/// What happens between writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// So many records of a partition land.
+    Append(usize, i64),
+    /// What has landed settles, and the group takes it.
+    Settle,
+    /// Somebody renames the file away, as log rotation does.
+    Moved,
+    /// Rotated files are compressed.
+    Tidy,
+}
+
+/// A run that does everything there is.
+#[rustfmt::skip]
+const SCRIPT: &[Step] = {
+    use Step::{Append, Moved, Settle, Tidy};
+    &[
+        Append(0, 3), Append(1, 2), Settle, Append(0, 2), Settle, Append(1, 4), Append(0, 1), Moved,
+        Append(0, 3), Append(1, 1), Settle, Tidy, Append(1, 2), Append(0, 2), Settle, Moved, Settle,
+        Append(1, 3), Tidy, Append(0, 4), Append(0, 1), Settle, Append(1, 2), Append(0, 5), Settle,
+        Append(1, 1),
+    ]
+};
+
+/// What can be done wrong on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Nothing,
+    CommitBeforeSync,
+    NamesNotSynced,
+    LengthIsTrusted,
+    SyncTriedAgain,
+}
+
+/// What outlives the program.
+#[derive(Clone)]
+struct World {
+    disk: Sim,
+    /// What the group holds, and what stands beside it.
+    group: [Option<(i64, String)>; PARTITIONS],
+    boot: u128,
+    wrong: Wrong,
+    /// What the process remembers, if it has not died.
+    sync_failed: bool,
+}
+
+fn partition(number: usize) -> TopicPartition {
+    TopicPartition::new("t", number as i32)
+}
+
+impl World {
+    fn new(wrong: Wrong) -> Self {
+        let lie = if wrong == Wrong::NamesNotSynced { Lie::NamesNotSynced } else { Lie::None };
+        Self { disk: Sim::new(lie), group: [None, None], boot: 1, wrong, sync_failed: false }
+    }
+
+    fn copy(&self) -> Self {
+        Self { disk: self.disk.copy(), ..self.clone() }
+    }
+
+    /// One run of the program: by the script, then on until every record has landed.
+    /// `None` if it was stopped.
+    fn run(&mut self, script: &[Step]) -> Option<()> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let rotation = rotation();
+        let mut before = Before::default();
+        before.sync_failed = std::mem::take(&mut self.sync_failed);
+        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation, &mut before);
+        let (writer, settler, ledger) = match opened {
+            Ok(parts) => parts,
+            Err(OpenError::Wait(_) | OpenError::Never(_)) => return None,
+        };
+        let mut run = Run { writer, settler, ledger, next: [0; PARTITIONS] };
+        for number in 0..PARTITIONS {
+            let (offset, beside) = self.group[number].clone().unzip();
+            let beside = Beside::Text(beside.unwrap_or_default());
+            let resumed = run.ledger.resume(&partition(number), offset, &beside).ok()?;
+            run.next[number] = match resumed.position {
+                Some(position) => position,
+                None => run.ledger.place(&partition(number), 0).ok().map(|()| 0)?,
+            };
+        }
+        let ended = self.work(&mut run, script);
+        if ended.is_none() {
+            self.take_leave(&run);
+        }
+        ended
+    }
+
+    fn work(&mut self, run: &mut Run, script: &[Step]) -> Option<()> {
+        for step in script {
+            self.step(run, *step)?;
+        }
+        for number in 0..PARTITIONS {
+            self.step(run, Step::Append(number, RECORDS))?;
+        }
+        self.step(run, Step::Settle)?;
+        self.step(run, Step::Tidy)?;
+        run.ledger.close().ok()
+    }
+
+    /// As a run does that ends by a fault: what is left to commit is committed, and the
+    /// journal closed.
+    fn take_leave(&mut self, run: &Run) {
+        if let Ok(commits) = run.ledger.take_commits() {
+            self.commit(run, commits);
+        }
+        let _ = run.ledger.close();
+    }
+
+    /// The group takes these.
+    fn commit(&mut self, run: &Run, commits: Vec<Commit>) {
+        let mut held = Vec::new();
+        for Commit { partition, offset, metadata } in commits {
+            self.group[partition.partition as usize] = Some((offset, metadata));
+            held.push((partition, offset));
+        }
+        run.ledger.committed(&held);
+    }
+
+    fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
+        match step {
+            Step::Append(number, count) => run.append(number, count),
+            Step::Settle => {
+                let checkpoint = run.writer.checkpoint();
+                if self.wrong == Wrong::CommitBeforeSync {
+                    self.group = run.next.map(|next| Some((next, String::new())));
+                }
+                let settled = run.settler.settle(checkpoint).ok()?;
+                self.commit(run, settled.commits);
+                Some(())
+            }
+            Step::Moved => {
+                let others = self.disk.list(Path::new("/log")).ok()?;
+                let to = crate::logfile::rotation::name(Path::new(PATH), 0, &others);
+                // Somebody else's, so it may well fail.
+                let _ = self.disk.rename(Path::new(PATH), &to);
+                Some(())
+            }
+            Step::Tidy => tidy(&self.disk, Path::new(PATH), &rotation(), &|| false).ok(),
+        }
+    }
+
+    /// What is wrong with the files in the end.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut next = [0i64; PARTITIONS];
+        let mut files = self.disk.contents(PATH);
+        files.retain(|(name, _)| !name.contains(".journal") && !name.contains(".lock"));
+        // The file that is written to holds the newest.
+        files.sort_by_key(|(name, _)| (name == PATH, name.clone()));
+        for (name, bytes) in files {
+            if name.ends_with(".part") {
+                continue;
+            }
+            let bytes = if name.ends_with(".gz") { unzip(&bytes) } else { bytes };
+            let text = String::from_utf8_lossy(&bytes);
+            for line in text.split_inclusive('\n') {
+                match read_line(line) {
+                    Some((number, record)) if record == next[number] => next[number] += 1,
+                    Some((number, record)) => {
+                        faults.push(format!("{name}: {number}/{record} where {} was due", next[number]));
+                    }
+                    None => faults.push(format!("{name}: torn: {line:?}")),
+                }
+            }
+        }
+        if next != [RECORDS; PARTITIONS] {
+            faults.push(format!("ends at {next:?}"));
+        }
+        faults
+    }
+}
+
+/// Small files, each compressed.
+fn rotation() -> Rotation {
+    Rotation { size: Some(250), gzip: true, now: || 0, ..Rotation::off() }
+}
+
+fn unzip(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    match flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(error) => format!("not whole: {error}\n").into_bytes(),
+    }
+}
+
+struct Run {
+    writer: Writer,
+    settler: Settler,
+    ledger: Ledger,
+    next: [i64; PARTITIONS],
+}
+
+impl Run {
+    /// Lands up to `count` records, in two pieces.
+    fn append(&mut self, number: usize, count: i64) -> Option<()> {
+        let (from, to) = (self.next[number], (self.next[number] + count).min(RECORDS));
+        if from >= to {
+            return Some(());
+        }
+        let middle = i64::midpoint(from, to);
+        let lines = [lines(number, from, middle), lines(number, middle, to)];
+        let crcs = lines.each_ref().map(|lines| {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(lines);
+            crc
+        });
+        let pieces: Vec<Piece<'_>> =
+            lines.iter().zip(&crcs).map(|(bytes, crc)| Piece { bytes, crc }).collect();
+        let (index, landed) = self.ledger.landed(&partition(number))?;
+        assert_eq!(landed, from);
+        let last = Some(Landmark { offset: to - 1, fingerprint: 0 });
+        let change = Change { index, position: to, last };
+        match self.writer.append(&pieces, &[change]) {
+            Ok(()) => self.next[number] = to,
+            Err(AppendError::Guarded | AppendError::Wait(_) | AppendError::Rebuild(_)) => return None,
+        }
+        Some(())
+    }
+}
+
+fn lines(number: usize, from: i64, to: i64) -> Vec<u8> {
+    (from..to).flat_map(|record| format!("record {number}/{record}, whole\n").into_bytes()).collect()
+}
+
+fn read_line(line: &str) -> Option<(usize, i64)> {
+    let (number, record) = line.strip_prefix("record ")?.strip_suffix(", whole\n")?.split_once('/')?;
+    let number: usize = number.parse().ok()?;
+    (number < PARTITIONS).then_some((number, record.parse().ok()?))
+}
+
+/// Stops the scripted run after each operation, in several ways, and lets a second run
+/// finish, or be stopped in turn. Gives how many states were looked at, and the bad ones.
+fn every_crash_point(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
+    crate::logfile::recovery::TRUST_LENGTH.set(wrong == Wrong::LengthIsTrusted);
+    let mut whole = World::new(wrong);
+    whole.run(SCRIPT).expect("nothing stops it");
+    assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
+    let operations = whole.disk.operations();
+    let (mut states, mut bad) = (0, Vec::new());
+    for at in 0..operations {
+        let mut stopped = World::new(wrong);
+        stopped.disk.stop_after(at);
+        assert!(stopped.run(SCRIPT).is_none(), "not stopped after {at} of {operations}");
+        for way in 0..ways {
+            states += 1;
+            let mut world = stopped.copy();
+            if let Some(fault) = finish(&mut world, at, way) {
+                bad.push(format!("stopped after {at}, way {way}: {fault}"));
+            }
+        }
+    }
+    crate::logfile::recovery::TRUST_LENGTH.set(false);
+    (states, bad)
+}
+
+/// Ways 0 and 1 are kills, the others losses of power; odd ways are stopped once more.
+fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+    let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
+    world.end(way, &mut dice);
+    if way % 2 == 1 {
+        world.disk.stop_after(dice.u64(0..40));
+        let script = &SCRIPT[dice.usize(0..SCRIPT.len())..];
+        if world.run(script).is_none() {
+            let second = dice.u64(0..4);
+            world.end(second, &mut dice);
+        }
+        world.disk.stop_after(u64::MAX);
+    }
+    if world.run(&[]).is_none() {
+        return Some("the last run did not end".to_owned());
+    }
+    let faults = world.faults();
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
+impl World {
+    fn end(&mut self, way: u64, dice: &mut fastrand::Rng) {
+        let end = if way < 2 { End::Kill } else { End::PowerLoss };
+        self.boot += u128::from(end == End::PowerLoss);
+        self.disk.end(end, dice);
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_each_record_is_there_once() {
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 30 };
+    let (states, bad) = every_crash_point(Wrong::Nothing, ways);
+    println!("{states} states after a crash, {} bad", bad.len());
+    assert!(states > 5000, "{states} are not every crash point");
+    assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+}
+
+#[test]
+fn what_is_done_wrong_on_purpose_is_seen() {
+    for wrong in [Wrong::CommitBeforeSync, Wrong::NamesNotSynced, Wrong::LengthIsTrusted] {
+        let (states, bad) = every_crash_point(wrong, 10);
+        println!("{wrong:?}: {} of {states} states are bad", bad.len());
+        assert!(bad.len() > 10, "{wrong:?}: only {} of {states} are bad", bad.len());
+    }
+}

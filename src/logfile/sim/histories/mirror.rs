@@ -1,0 +1,201 @@
+//! The log file itself, on a disk in memory, beside the simulated books of a host alone:
+//! what these say must be what it does.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::disk::{Lie, Sim};
+use super::host::{COPIES, Offset, Stretch};
+use crate::logfile::disk::{Disk, How};
+use crate::logfile::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
+use crate::record::{Beside, Token, TopicPartition};
+
+const PATH: &str = "/log/out.log";
+
+#[derive(Debug)]
+pub(super) struct Mirror {
+    disk: Sim,
+    run: Option<(Writer, Settler, Ledger)>,
+    copies: Vec<(Sim, String)>,
+    /// The histories' names here and in the simulated books.
+    histories: Vec<(u64, u64)>,
+    identity: u128,
+    /// What must be in the file.
+    file: String,
+    /// How long it was before each of the ranges that are not settled.
+    recent: Vec<usize>,
+    pub(super) faults: Vec<String>,
+}
+
+impl Mirror {
+    pub(super) fn new() -> Self {
+        Self {
+            disk: Sim::new(Lie::None),
+            run: None,
+            copies: Vec::new(),
+            histories: Vec::new(),
+            identity: 0,
+            file: String::new(),
+            recent: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn check(&mut self, good: bool, what: impl FnOnce() -> String) {
+        if !good {
+            self.faults.push(what());
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let opened =
+            open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off(), &mut Before::default());
+        self.run = Some(opened.unwrap());
+        let files = self.disk.contents(PATH);
+        let file = files.iter().find(|(name, _)| name == PATH);
+        let good = file.is_some_and(|(_, bytes)| bytes == self.file.as_bytes());
+        self.check(good, || "the log file is not what it must be".to_owned());
+    }
+
+    /// The partition is assigned, and the simulated books begin it at `position`.
+    pub(super) fn resume(&mut self, partition: usize, held: Option<(i64, &str)>, room: bool, position: i64) {
+        let beside = if room {
+            let text = held.map_or("", |(_, text)| text);
+            Beside::Text(Token::parse(text).map_or(text.to_owned(), |token| self.token(token).to_string()))
+        } else {
+            Beside::NoRoom
+        };
+        let Some((_, _, ledger)) = &self.run else { return };
+        let resumed = ledger.resume(&name(partition), held.map(|(offset, _)| offset), &beside).unwrap();
+        let at = resumed.position.unwrap_or_else(|| {
+            ledger.place(&name(partition), 0).unwrap();
+            0
+        });
+        self.check(at == position, || format!("p{partition}: the ledger begins at {at}, not at {position}"));
+    }
+
+    /// What the books say of whether the group holds a token of the present history.
+    pub(super) fn agreed(&mut self, partition: usize, agreed: bool) {
+        let Some((_, _, ledger)) = &self.run else { return };
+        let here = ledger.is_agreed(&name(partition));
+        self.check(here == agreed, || format!("p{partition}: agreed by the ledger {here}, not {agreed}"));
+    }
+
+    /// A token of the simulated books, as the ledger would have made it.
+    fn token(&self, token: Token) -> Token {
+        if token.is_claim() {
+            return token;
+        }
+        let known = self.histories.iter().find(|(_, simulated)| *simulated == token.epoch);
+        Token { identity: self.identity, epoch: known.map_or(token.epoch, |(here, _)| *here), ..token }
+    }
+
+    /// The topic was made anew.
+    pub(super) fn place(&mut self, partition: usize) {
+        if let Some((_, _, ledger)) = &self.run {
+            ledger.place(&name(partition), 0).unwrap();
+        }
+    }
+
+    pub(super) fn land(&mut self, range: &[Stretch]) {
+        let Some((writer, _, ledger)) = &mut self.run else { return };
+        let text = |stretch: &Stretch| {
+            (stretch.from..stretch.next)
+                .map(|offset| format!("{} {offset}\n", stretch.partition))
+                .collect::<String>()
+        };
+        let texts: Vec<String> = range.iter().map(text).collect();
+        let crcs: Vec<crc32fast::Hasher> = texts
+            .iter()
+            .map(|text| {
+                let mut crc = crc32fast::Hasher::new();
+                crc.update(text.as_bytes());
+                crc
+            })
+            .collect();
+        let pieces: Vec<Piece<'_>> =
+            texts.iter().zip(&crcs).map(|(text, crc)| Piece { bytes: text.as_bytes(), crc }).collect();
+        let landed: Vec<Option<(u32, i64)>> =
+            range.iter().map(|stretch| ledger.landed(&name(stretch.partition))).collect();
+        let due = range
+            .iter()
+            .zip(&landed)
+            .all(|(stretch, landed)| landed.is_some_and(|(_, position)| position == stretch.from));
+        if !due {
+            self.faults.push(format!("the ledger goes on at {landed:?}"));
+            return;
+        }
+        let change = |(stretch, landed): (&Stretch, &Option<(u32, i64)>)| Change {
+            index: landed.unwrap().0,
+            position: stretch.next,
+            last: Some(Landmark { offset: stretch.next - 1, fingerprint: 0 }),
+        };
+        let changes: Vec<Change> = range.iter().zip(&landed).map(change).collect();
+        writer.append(&pieces, &changes).unwrap();
+        self.recent.push(self.file.len());
+        self.file.extend(texts);
+    }
+
+    /// What has landed settles; these are the commits that the simulated books order.
+    pub(super) fn settle(&mut self, due: &[Offset]) {
+        let Some((writer, settler, _)) = &mut self.run else { return };
+        let mut commits = settler.settle(writer.checkpoint()).unwrap().commits;
+        self.recent.clear();
+        commits.sort_by_key(|one| one.partition.partition);
+        let same = commits.len() == due.len()
+            && commits.iter().zip(due).all(|(here, due)| {
+                here.partition == name(due.partition)
+                    && here.offset == due.value
+                    && here.metadata.is_empty() == due.metadata.is_empty()
+            });
+        self.check(same, || format!("commits {commits:?} are ordered, not {due:?}"));
+        for (here, due) in commits.iter().zip(due) {
+            if let (Some(here), Some(due)) = (Token::parse(&here.metadata), Token::parse(&due.metadata)) {
+                self.identity = here.identity;
+                let pair = (here.epoch, due.epoch);
+                let half = |known: &&(u64, u64)| (known.0 == pair.0) != (known.1 == pair.1);
+                let other = self.histories.iter().find(half).copied();
+                self.check(other.is_none(), || format!("{pair:?} are one history, {other:?} were"));
+                self.histories.push(pair);
+            }
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, offsets: &[Offset]) {
+        if let Some((_, _, ledger)) = &self.run {
+            let values: Vec<_> = offsets.iter().map(|one| (name(one.partition), one.value)).collect();
+            ledger.committed(&values);
+        }
+    }
+
+    /// The program is gone; of the ranges that are not settled, so many are whole.
+    pub(super) fn die(&mut self, kept: u8) {
+        self.run = None;
+        if let Some(length) = self.recent.get(usize::from(kept)) {
+            self.file.truncate(*length);
+            self.disk.open(Path::new(PATH), How::Existing).unwrap().set_len(*length as u64).unwrap();
+        }
+        self.recent.clear();
+    }
+
+    pub(super) fn copy(&mut self) {
+        if self.copies.len() == COPIES {
+            self.copies.remove(0);
+        }
+        self.copies.push((self.disk.copy(), self.file.clone()));
+    }
+
+    pub(super) fn restore(&mut self, which: usize) {
+        let (disk, file) = &self.copies[which];
+        (self.disk, self.file) = (disk.copy(), file.clone());
+    }
+
+    pub(super) fn forget_copies(&mut self) {
+        self.copies.clear();
+    }
+}
+
+fn name(partition: usize) -> TopicPartition {
+    TopicPartition::new("t", partition as i32)
+}

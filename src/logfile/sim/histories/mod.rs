@@ -1,0 +1,279 @@
+//! Simulated histories of one to three hosts that share a group: programs that die at any
+//! step, commits that get lost or come late, partitions that move, operators, offsets that
+//! expire, older copies that are put back. What is simulated is [`decide`] itself; an
+//! oracle knows what must be in the files.
+//!
+//! `PANDAD_TEST_ALL=1` runs many more of them, `PANDAD_TEST_SEED=N` only the one of that number,
+//! which it tells.
+
+mod event;
+mod host;
+mod lies;
+mod mirror;
+mod oracle;
+mod world;
+
+use std::collections::BTreeMap;
+
+use crate::logfile::resume::decide;
+use crate::record::Token;
+use event::Event;
+use fastrand::Rng;
+use host::{Commits, PARTITIONS};
+use mirror::Mirror;
+use oracle::{Limit, Tally};
+use world::{Claiming, Naming, Rule, Setting, World, claiming};
+
+/// A kind of installation.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    hosts: (usize, usize),
+    commits: Commits,
+    upgrades: bool,
+    naming: Naming,
+    claiming: Claiming,
+    mirrored: bool,
+}
+
+const ALONE: Kind = Kind {
+    name: "a host alone",
+    hosts: (1, 1),
+    commits: Commits::Tokens,
+    upgrades: false,
+    naming: Token::naming,
+    claiming,
+    mirrored: false,
+};
+/// Offsets in ZooKeeper, or commits by the `kafka` crate.
+const ALONE_WITHOUT_TOKENS: Kind =
+    Kind { name: "a host alone, without tokens", commits: Commits::Values, ..ALONE };
+const ALONE_AND_UPGRADED: Kind =
+    Kind { name: "a host alone, from some start on with tokens", upgrades: true, ..ALONE_WITHOUT_TOKENS };
+/// Members of a coordinated group.
+const SEVERAL: Kind = Kind { name: "several hosts", hosts: (2, 3), commits: Commits::TokensFirst, ..ALONE };
+/// One after the other, as a person starts them.
+const SEVERAL_WITHOUT_TOKENS: Kind =
+    Kind { name: "several hosts, without tokens", commits: Commits::Values, ..SEVERAL };
+
+impl Kind {
+    fn history(self, rule: Rule, seed: u64) -> (Setting, Vec<Event>) {
+        let mut dice = Rng::with_seed(seed);
+        let hosts = dice.usize(self.hosts.0..=self.hosts.1);
+        let partitions = dice.usize(1..=PARTITIONS);
+        let Self { commits, upgrades, naming, claiming, mirrored, .. } = self;
+        let setting = Setting { hosts, partitions, commits, upgrades, rule, naming, claiming, mirrored };
+        (setting, event::history(&mut dice, hosts))
+    }
+}
+
+/// A history up to the first thing that is wrong.
+fn run(setting: Setting, events: &[Event], told: bool) -> World {
+    let mut world = World::new(setting, told);
+    world.mirror = setting.mirrored.then(Mirror::new);
+    for event in events {
+        world.happen(event);
+        if let Some(mirror) = &mut world.mirror {
+            world.oracle.violations.append(&mut mirror.faults);
+        }
+        if !world.oracle.violations.is_empty() {
+            return world;
+        }
+    }
+    let faults = world.faults();
+    world.oracle.violations.extend(faults);
+    world
+}
+
+/// A shorter history with the same `flaw`: its shortest beginning, then whatever can be
+/// left out of it.
+fn shrink(setting: Setting, mut events: Vec<Event>, flaw: impl Fn(&World) -> bool) -> Vec<Event> {
+    let flawed = |events: &[Event]| flaw(&run(setting, events, false));
+    let shortest = (0..=events.len()).find(|length| flawed(&events[..*length]));
+    events.truncate(shortest.unwrap_or(events.len()));
+    loop {
+        let length = events.len();
+        for at in (0..length).rev() {
+            let left_out = events.remove(at);
+            if !flawed(&events) {
+                events.insert(at, left_out);
+            }
+        }
+        if events.len() == length {
+            return events;
+        }
+    }
+}
+
+/// A history's shortest form, in words.
+fn told(kind: Kind, rule: Rule, seed: u64, flaw: impl Fn(&World) -> bool) -> String {
+    let (setting, events) = kind.history(rule, seed);
+    let world = run(setting, &shrink(setting, events, flaw), true);
+    let (story, violations) = (world.story.unwrap_or_default(), &world.oracle.violations);
+    format!("{}\n{}", story.join("\n"), violations.join("\n"))
+}
+
+/// What came of many histories.
+#[derive(Debug, Default)]
+struct Many {
+    histories: u32,
+    tally: Tally,
+    /// How many histories met each limit, and the first that did.
+    limits: BTreeMap<Limit, (u32, u64)>,
+    /// Those in which something is wrong that no limit allows.
+    wrong: Vec<u64>,
+}
+
+fn many(kind: Kind, rule: Rule, seeds: impl IntoIterator<Item = u64>) -> Many {
+    let mut many = Many::default();
+    for seed in seeds {
+        let (setting, events) = kind.history(rule, seed);
+        let world = run(setting, &events, false);
+        many.histories += 1;
+        many.tally.add(&world.oracle.tally);
+        for limit in world.oracle.tally.limits.keys() {
+            many.limits.entry(*limit).or_insert((0, seed)).0 += 1;
+        }
+        if !world.oracle.violations.is_empty() {
+            many.wrong.push(seed);
+        }
+    }
+    many
+}
+
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None if std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1") => (0..count * 50).collect(),
+        None => (0..count).collect(),
+    }
+}
+
+/// Histories of a kind that may meet these limits and no others.
+fn holds(kind: Kind, limits: &[Limit]) {
+    let seeds = seeds(6_000);
+    let many = many(kind, decide, seeds.iter().copied());
+    println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
+    for (limit, (histories, seed)) in &many.limits {
+        println!("{limit:?}: in {histories}, first PANDAD_TEST_SEED={seed}");
+        let meets = |world: &World| world.oracle.tally.limits.contains_key(limit);
+        if seeds.len() == 1 || !limits.contains(limit) {
+            println!("{}", told(kind, decide, *seed, meets));
+        }
+    }
+    if let Some(seed) = many.wrong.first() {
+        let wrong = |world: &World| !world.oracle.violations.is_empty();
+        panic!(
+            "{} histories are wrong; the first, PANDAD_TEST_SEED={seed}, in short:\n{}",
+            many.wrong.len(),
+            told(kind, decide, *seed, wrong)
+        );
+    }
+    if seeds.len() > 1 {
+        let others = many.limits.keys().filter(|limit| !limits.contains(limit));
+        assert_eq!(others.count(), 0, "limits: {:?}", many.limits);
+        // Rare as some are, they must be within reach.
+        assert!(many.limits.len() + 1 >= limits.len(), "limits: {:?}", many.limits);
+        for (limit, (histories, _)) in &many.limits {
+            assert!(*histories < many.histories / 5, "{limit:?} in {histories} of {}", many.histories);
+        }
+        assert!(many.tally.honoured > many.histories / 2);
+    }
+}
+
+#[test]
+fn alone() {
+    holds(ALONE, &[Limit::LateClaim]);
+}
+
+#[test]
+fn alone_without_tokens() {
+    use Limit::{LateClaim, LateWithoutToken, ResetToKeptValue, RestoredUnknown, RestoredWithoutToken};
+    let limits = [RestoredUnknown, ResetToKeptValue, RestoredWithoutToken, LateWithoutToken];
+    holds(ALONE_WITHOUT_TOKENS, &limits);
+    holds(ALONE_AND_UPGRADED, &[&limits[..], &[LateClaim]].concat());
+}
+
+#[test]
+fn several() {
+    use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
+    holds(SEVERAL, &[Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown]);
+}
+
+/// Not what tokens are for: here only that nothing is lost but by copies put back.
+#[test]
+fn several_without_tokens() {
+    use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
+    use Limit::{ResetToKeptValue, SeveralWithoutToken};
+    let restored = [RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown];
+    let limits = [&restored[..], &[Expired, ResetToKeptValue, SeveralWithoutToken]].concat();
+    holds(SEVERAL_WITHOUT_TOKENS, &limits);
+}
+
+/// A simulation that finds nothing wrong says nothing, unless it does find what is wrong.
+#[test]
+fn simpler_rules_are_wrong() {
+    for kind in [ALONE, ALONE_WITHOUT_TOKENS, SEVERAL] {
+        for (name, rule) in lies::SIMPLER {
+            let wrong = many(kind, rule, 0..1_000).wrong.len();
+            println!("{name}: {wrong} of 1000 histories of {} wrong", kind.name);
+            assert!(wrong > 100, "{name}: {wrong} of 1000 of {}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn no_row_of_the_table_can_be_left_out() {
+    let credulous = Kind { naming: |_, text| Token::parse(text), ..SEVERAL };
+    let renaming = Kind { claiming: |_, _, offset, _, fresh| Token::claim(fresh.into(), offset), ..ALONE };
+    let rows: [(&str, Rule, Kind, u64); 9] = [
+        ("a token names its offset", lies::any_offset, credulous, 1_000),
+        ("histories are told apart", lies::any_history, SEVERAL, 1_000),
+        ("a journal knows its own tokens", lies::any_journal, ALONE, 1_000),
+        ("those of other histories, too", lies::own_of_this_history, ALONE, 1_000),
+        ("a reset to the position is one", lies::by_position, SEVERAL, 4_000),
+        ("the journal keeps values", lies::no_values, ALONE_WITHOUT_TOKENS, 1_000),
+        ("the journal keeps histories", lies::no_histories, ALONE, 6_000),
+        ("a journal that never knew begins anew", lies::followed, ALONE, 6_000),
+        ("a claim keeps its name", decide, renaming, 1_000),
+    ];
+    for (name, rule, kind, count) in rows {
+        let wrong = many(kind, rule, 0..count).wrong.len();
+        println!("without \"{name}\": {wrong} of {count} histories wrong");
+        assert!(wrong >= 5, "{name}: {wrong} of {count}");
+    }
+}
+
+/// Several hosts that append before the group holds a token of the history they are in.
+#[test]
+fn a_history_must_be_committed_first() {
+    let wrong = many(Kind { commits: Commits::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
+    println!("{wrong} of 1000 histories wrong");
+    assert!(wrong > 50);
+}
+
+/// The shortest form is found, and says what happened.
+#[test]
+fn a_wrong_history_is_told_in_short() {
+    let wrong = many(ALONE, lies::the_group, 0..100).wrong;
+    let story = told(ALONE, lies::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
+    println!("{story}");
+    assert!(story.lines().count() < 20 && story.contains("must start in"), "{story}");
+}
+
+/// The simulated books are those that the ledger keeps: the same histories once more, with
+/// the log file itself beside them.
+#[test]
+fn the_ledger_keeps_these_books() {
+    for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {
+        let kind = Kind { mirrored: true, ..kind };
+        let many = many(kind, decide, seeds(300));
+        println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
+        let Some(seed) = many.wrong.first() else { continue };
+        let story = told(kind, decide, *seed, |world| !world.oracle.violations.is_empty());
+        panic!(
+            "{} histories are wrong; the first, PANDAD_TEST_SEED={seed}, in short:\n{story}",
+            many.wrong.len()
+        );
+    }
+}

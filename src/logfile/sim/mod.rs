@@ -1,0 +1,6 @@
+//! Simulators of what can befall a log file: crashes at every file operation, and histories of
+//! hosts that share a group.
+
+mod crash;
+mod disk;
+mod histories;

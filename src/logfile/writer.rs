@@ -1,0 +1,387 @@
+//! The writing end and the settling end of the log file.
+//!
+//! The order is the promise: journal the range → write the lines → (settle) sync the
+//! file → journal the mark → sync the journal → only then may anything be committed.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::archive::Archive;
+use super::disk::{Disk, FileId, Handle, directory_of};
+use super::journal::{CHECKED, Change, Mark, Range};
+use super::ledger::{Ledger, Settled};
+use super::recovery::{self, Opened};
+use super::rotation::{self, Rotation};
+
+/// Lines to be written, with their CRC, which is computed where they were made.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// Whole lines.
+    pub bytes: &'a [u8],
+    /// CRC-32 of the bytes, ready to be combined with others.
+    pub crc: &'a crc32fast::Hasher,
+}
+
+/// Whether lines may be written at this very moment.
+pub type Guard = Box<dyn Fn() -> bool + Send>;
+
+/// The end that appends. One thread owns it.
+#[derive(Debug)]
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    ledger: Ledger,
+    file: Handle,
+    id: FileId,
+    end: u64,
+    /// The last bytes before the end, at most [`CHECKED`].
+    tail: Vec<u8>,
+    /// A range that is journalled and not wholly written.
+    pending: Option<Pending>,
+    unsettled: u64,
+    /// Whether a range landed since the last checkpoint, be it without a byte.
+    landed: bool,
+    last_sequence: u64,
+    rotation: Rotation,
+    /// When the file was last written to, in milliseconds since 1970.
+    last_write: i64,
+    /// It was us who moved the file away.
+    rotating: bool,
+    /// Tidies rotated files; only with rotation.
+    pub(super) archive: Option<Archive>,
+    guard: Guarding,
+}
+
+/// A guard, if there is one.
+#[derive(Default)]
+struct Guarding(Option<Guard>);
+
+impl Guarding {
+    fn check(&self) -> Result<(), AppendError> {
+        match &self.0 {
+            Some(allows) if !allows() => Err(AppendError::Guarded),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Guarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "guarded" } else { "not guarded" })
+    }
+}
+
+#[derive(Debug)]
+struct Pending {
+    range: Range,
+    written: u64,
+}
+
+/// Why lines could not be appended.
+#[derive(Debug)]
+pub enum AppendError {
+    /// The guard does not allow it just now.
+    Guarded,
+    /// The disk does not take them just now.
+    Wait(io::Error),
+    /// A sync failed: what the file really holds must be looked up by opening it anew.
+    Rebuild(io::Error),
+}
+
+/// What the settle thread makes durable.
+#[derive(Debug)]
+pub struct Checkpoint {
+    file: Handle,
+    written: bool,
+    mark: Mark,
+}
+
+impl Checkpoint {
+    /// Whether it makes any bytes of the log file durable.
+    pub fn has_bytes(&self) -> bool {
+        self.written
+    }
+}
+
+/// The end that syncs, in a thread of its own.
+#[derive(Debug)]
+pub struct Settler {
+    pub(super) ledger: Ledger,
+    pub(super) sync: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        ledger: Ledger,
+        opened: Opened,
+        rotation: Rotation,
+    ) -> Self {
+        let last_sequence = ledger.next_sequence() - 1;
+        Self {
+            disk,
+            path: path.to_owned(),
+            ledger,
+            file: opened.file,
+            id: opened.id,
+            end: opened.end,
+            tail: opened.tail,
+            pending: None,
+            unsettled: 0,
+            landed: false,
+            last_sequence,
+            rotation,
+            rotating: false,
+            last_write: opened.modified * 1000,
+            archive: None,
+            guard: Guarding::default(),
+        }
+    }
+
+    /// From now on nothing is announced or written but while the guard allows it.
+    pub fn guard(&mut self, guard: Guard) {
+        self.guard = Guarding(Some(guard));
+    }
+
+    /// Whether a range is announced and not wholly written: only the very same pieces can
+    /// finish it, or a start anew can cut it.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Appends the pieces as one range. `changes` are the positions after it.
+    ///
+    /// # Errors
+    /// After `Retry`, call again with the very same pieces: writing goes on at the byte
+    /// where it stopped.
+    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
+        if self.pending.is_none() {
+            self.guard.check()?;
+            self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
+            self.check_path()?;
+            self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
+        }
+        self.write_rest(pieces)?;
+        let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
+        self.end = range.to;
+        self.last_write = (self.rotation.now)();
+        self.last_sequence = range.sequence;
+        self.unsettled += written;
+        self.landed = true;
+        for piece in pieces {
+            extend_tail(&mut self.tail, piece.bytes);
+        }
+        self.ledger.land(changes);
+        Ok(())
+    }
+
+    /// Rotates the file if its time has come, though nothing is to be written.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; call again.
+    pub fn tick(&mut self) -> Result<(), AppendError> {
+        if self.pending.is_some() || !self.rotate_if_due(0)? {
+            return Ok(());
+        }
+        self.check_path()
+    }
+
+    /// If the file was moved away, what was written is made durable there, and writing
+    /// goes on in a new one. False while a write has to be finished first.
+    ///
+    /// # Errors
+    /// As [`Writer::append`]; call again.
+    pub fn reopen(&mut self) -> Result<bool, AppendError> {
+        if self.pending.is_some() {
+            return Ok(false);
+        }
+        self.check_path()?;
+        Ok(true)
+    }
+
+    /// Moves the file away if that is due; `check_path` does the rest. True if it did.
+    fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
+        if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
+            return Ok(false);
+        }
+        let same = self.disk.look(&self.path).is_ok_and(|look| look.id == self.id);
+        // Moved away by somebody else: that will do.
+        if same {
+            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Wait)?;
+            let to = rotation::name(&self.path, (self.rotation.now)(), &others);
+            self.disk.rename(&self.path, &to).map_err(AppendError::Wait)?;
+            log::info!("{}: rotated to {}", self.path.display(), to.display());
+            self.rotating = true;
+        }
+        Ok(true)
+    }
+
+    /// Bytes written since the last checkpoint.
+    pub fn unsettled(&self) -> u64 {
+        self.unsettled
+    }
+
+    /// Whether a checkpoint would make anything durable or committed.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.landed || self.ledger.wants_commit()
+    }
+
+    /// Everything appended so far.
+    pub fn checkpoint(&mut self) -> Checkpoint {
+        self.landed = false;
+        let written = std::mem::take(&mut self.unsettled) > 0;
+        Checkpoint { file: self.file.clone(), written, mark: self.mark() }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.last_sequence,
+            file: self.id,
+            end: self.end,
+            before: crc32fast::hash(&self.tail),
+            commits: Vec::new(),
+        }
+    }
+
+    /// Is the path still our file, and is it as long as we left it? If not, writing
+    /// goes on at the end of what is there now. After an error nothing has changed.
+    fn check_path(&mut self) -> Result<(), AppendError> {
+        let same_file = match self.disk.look(&self.path) {
+            Ok(look) => look.id == self.id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(AppendError::Wait(error)),
+        };
+        if same_file && self.file.look().map_err(AppendError::Wait)?.len == self.end {
+            return Ok(());
+        }
+        // What was written before is made durable in the old file, so that from here
+        // on only the new one matters. A sync that fails tells it only once.
+        self.file.sync().map_err(AppendError::Rebuild)?;
+        let opened = self.open_anew().map_err(AppendError::Wait)?;
+        let mark = Mark {
+            sequence: self.last_sequence,
+            file: opened.id,
+            end: opened.end,
+            before: crc32fast::hash(&opened.tail),
+            commits: Vec::new(),
+        };
+        self.ledger.mark_place(mark).map_err(AppendError::Rebuild)?;
+        self.file = opened.file;
+        self.id = opened.id;
+        self.end = opened.end;
+        self.tail = opened.tail;
+        self.last_write = opened.modified * 1000;
+        if !std::mem::take(&mut self.rotating) {
+            let what = if same_file { "was changed by somebody else" } else { "was moved away" };
+            log::info!("{}: {what}; going on at its end as it is now", self.path.display());
+        }
+        // Only now does the journal no longer need the old file.
+        if let Some(archive) = &self.archive {
+            archive.tidy();
+        }
+        Ok(())
+    }
+
+    fn open_anew(&self) -> io::Result<Opened> {
+        let mut opened = recovery::open(&*self.disk, &self.path)?;
+        self.disk.sync_names(directory_of(&self.path))?;
+        if !matches!(opened.tail.last(), None | Some(b'\n')) {
+            opened.file.append_all(b"\n")?;
+            opened.end += 1;
+            extend_tail(&mut opened.tail, b"\n");
+        }
+        Ok(opened)
+    }
+
+    fn announce(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut length = 0;
+        for piece in pieces {
+            crc.combine(piece.crc);
+            length += piece.bytes.len() as u64;
+        }
+        let range = Range {
+            sequence: self.ledger.next_sequence(),
+            file: self.id,
+            from: self.end,
+            to: self.end + length,
+            crc: crc.finalize(),
+            before: crc32fast::hash(&self.tail),
+            changes: changes.to_vec(),
+        };
+        self.ledger.announce(&range)?;
+        self.pending = Some(Pending { range, written: 0 });
+        Ok(())
+    }
+
+    /// An entry can be refused because the journal had to be rewritten, and that synced.
+    fn of_journal(&self, error: io::Error) -> AppendError {
+        if self.ledger.has_failed() { AppendError::Rebuild(error) } else { AppendError::Wait(error) }
+    }
+
+    fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        let length = pending.range.to - pending.range.from;
+        while pending.written < length {
+            // Once more for each write: the entry, or the one before, may have taken long.
+            self.guard.check()?;
+            let rest = rest_of(pieces, pending.written);
+            match self.file.append(&rest) {
+                Ok(0) => return Err(AppendError::Wait(io::ErrorKind::WriteZero.into())),
+                Ok(count) => pending.written += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(AppendError::Wait(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pieces from byte `from` on; at most as many as one system call takes.
+fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
+    const SLICES: usize = 256;
+    let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
+    let mut rest = Vec::new();
+    for piece in pieces {
+        match piece.bytes.get(skip..) {
+            Some(bytes) if !bytes.is_empty() => {
+                rest.push(IoSlice::new(bytes));
+                skip = 0;
+            }
+            _ => skip -= piece.bytes.len().min(skip),
+        }
+        if rest.len() == SLICES {
+            break;
+        }
+    }
+    rest
+}
+
+/// Keeps the last [`CHECKED`] bytes.
+fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
+    let last = bytes.get(bytes.len().saturating_sub(CHECKED)..).unwrap_or_default();
+    let drop = (tail.len() + last.len()).saturating_sub(CHECKED);
+    tail.drain(..drop);
+    tail.extend_from_slice(last);
+}
+
+impl Settler {
+    /// Makes a checkpoint durable. On return its positions may be committed.
+    ///
+    /// # Errors
+    /// Nothing is known of what was to be settled: what the file really holds must be looked up
+    /// by opening it anew.
+    pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
+        if self.sync && checkpoint.written {
+            checkpoint.file.sync()?;
+        }
+        let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
+        if self.sync {
+            journal.sync()?;
+        }
+        Ok(settled)
+    }
+}

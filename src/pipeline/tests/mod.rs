@@ -1,0 +1,425 @@
+//! The pipeline over in-memory parts that fail, panic and stall.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::report::{CountedUnit, Counters};
+use crate::shutdown::{self, StopHandle};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// What the parts of one test share.
+#[derive(Default)]
+struct World {
+    /// What has landed and settled: (lane, number).
+    settled: Mutex<Vec<(u32, u64)>>,
+    landed: Mutex<Vec<(u32, u64)>>,
+    polled: AtomicU64,
+    /// Polled and not landed, in bytes, and the most there ever was.
+    held: AtomicU64,
+    most_held: AtomicU64,
+    sink_refuses: AtomicBool,
+    sink_holds_back: AtomicBool,
+    heard_meanwhile: AtomicU64,
+    settle_fails: AtomicBool,
+    source_panics: AtomicBool,
+    finished: AtomicBool,
+    worker_faults: AtomicU64,
+    slow_worker: AtomicBool,
+}
+
+struct Numbers {
+    world: Arc<World>,
+    lanes: u32,
+    each: u64,
+    next: BTreeMap<u32, u64>,
+}
+
+impl Source for Numbers {
+    type Task = (u32, u64);
+    type Feedback = Vec<(u32, u64)>;
+
+    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+        assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
+        let before = items.len();
+        for lane in 0..self.lanes {
+            let next = self.next.entry(lane).or_default();
+            if *next < self.each {
+                items.push(Item { lane, bytes: 10, task: (lane, *next) });
+                *next += 1;
+                self.world.polled.fetch_add(1, SeqCst);
+                let held = self.world.held.fetch_add(10, SeqCst) + 10;
+                self.world.most_held.fetch_max(held, SeqCst);
+            }
+        }
+        if items.len() == before {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(MS));
+        }
+        Ok(())
+    }
+
+    fn idle(&mut self) -> Result<(), Fault> {
+        self.world.heard_meanwhile.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn feedback(&mut self, note: Self::Feedback) {
+        self.world.settled.lock().unwrap().extend(note);
+    }
+
+    fn finish(&mut self, _: Instant) {
+        self.world.finished.store(true, SeqCst);
+    }
+}
+
+struct Doubler(Arc<World>);
+
+impl Worker for Doubler {
+    type Task = (u32, u64);
+    type Outcome = (u32, u64);
+
+    fn work(&mut self, task: &(u32, u64)) -> Result<((u32, u64), u64), Fault> {
+        if self.0.slow_worker.load(SeqCst) {
+            std::thread::sleep(MS * (fastrand::u32(0..3)));
+        }
+        // Every third try fails, by a panic or by an error.
+        match self.0.worker_faults.fetch_sub(1, SeqCst) {
+            0 => self.0.worker_faults.store(0, SeqCst),
+            n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
+            n if n % 2 == 0 => panic!("this worker is told to"),
+            _ => return Err(Fault::Retry("this worker is told to fail".to_owned())),
+        }
+        Ok((*task, 10))
+    }
+}
+
+struct Shelf {
+    world: Arc<World>,
+    in_hand: Option<(u32, u64)>,
+    unsettled: Vec<(u32, u64)>,
+}
+
+impl Sink for Shelf {
+    type Outcome = (u32, u64);
+    type Feedback = Vec<(u32, u64)>;
+    type Checkpoint = Vec<(u32, u64)>;
+
+    fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Feedback>) -> Result<(), Fault> {
+        loop {
+            // Taken before it is tried, as a sink does that writes many at a time.
+            self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
+            if self.in_hand.is_some() && self.world.sink_holds_back.load(SeqCst) {
+                return Ok(());
+            }
+            if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
+                return Err(Fault::Retry("no space left".to_owned()));
+            }
+            let Some(outcome) = self.in_hand.take() else { break };
+            self.world.landed.lock().unwrap().push(outcome);
+            self.world.held.fetch_sub(10, SeqCst);
+            self.unsettled.push(outcome);
+        }
+        Ok(())
+    }
+
+    fn holds_back(&self) -> bool {
+        self.in_hand.is_some()
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.unsettled.len() as u64 * 10
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
+    fn checkpoint(&mut self) -> Self::Checkpoint {
+        std::mem::take(&mut self.unsettled)
+    }
+}
+
+struct Clerk(Arc<World>);
+
+impl Settle for Clerk {
+    type Checkpoint = Vec<(u32, u64)>;
+    type Feedback = Vec<(u32, u64)>;
+
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Fault> {
+        if self.0.settle_fails.load(SeqCst) {
+            return Err(Fault::Retry("fsync failed".to_owned()));
+        }
+        Ok(checkpoint)
+    }
+}
+
+struct Running {
+    world: Arc<World>,
+    counters: Arc<Counters>,
+    stop: StopHandle,
+    thread: crate::threads::Thread<Result<(), Fault>>,
+}
+
+fn start(world: World, lanes: u32, each: u64) -> Running {
+    let world = Arc::new(world);
+    let (handle, stop) = shutdown::pair();
+    let counters = Counters::shared("test", CountedUnit::Records);
+    let limits = Limits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
+    let (parts_world, run_counters) = (Arc::clone(&world), Arc::clone(&counters));
+    let thread = crate::threads::spawn("run", move || {
+        let world = parts_world;
+        let worker_world = Arc::clone(&world);
+        let parts = Parts {
+            source: Numbers { world: Arc::clone(&world), lanes, each, next: BTreeMap::new() },
+            build_worker: move || Doubler(Arc::clone(&worker_world)),
+            sink: Shelf { world: Arc::clone(&world), in_hand: None, unsettled: Vec::new() },
+            settle: Clerk(world),
+        };
+        run("test_job", &limits, parts, &stop, &run_counters)
+    })
+    .unwrap();
+    Running { world, counters, stop: handle, thread }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never so: {what}");
+        std::thread::sleep(MS);
+    }
+}
+
+/// Every lane whole and in order.
+fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
+    for lane in 0..lanes {
+        let numbers: Vec<u64> = list.iter().filter(|(l, _)| *l == lane).map(|(_, n)| *n).collect();
+        assert_eq!(numbers, (0..each).collect::<Vec<u64>>(), "lane {lane}");
+    }
+}
+
+#[test]
+fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
+    let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
+    let running = start(world, 3, 50);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 3, 50);
+    assert_in_order(&running.world.settled.lock().unwrap(), 3, 50);
+    assert!(running.world.finished.load(SeqCst));
+    assert!(running.counters.panics.load(SeqCst) > 0);
+}
+
+#[test]
+fn the_first_stop_settles_what_was_polled() {
+    let running = start(World { slow_worker: true.into(), ..World::default() }, 2, u64::MAX);
+    wait_until("some landed", || running.world.landed.lock().unwrap().len() > 20);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    let settled = running.world.settled.lock().unwrap().len() as u64;
+    assert_eq!(settled, running.world.polled.load(SeqCst));
+}
+
+#[test]
+fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    std::thread::sleep(MS * 30);
+    // The budget is 200, and one poll may overshoot it.
+    assert!(running.world.most_held.load(SeqCst) <= 220, "{:?}", running.world.most_held);
+    running.world.sink_refuses.store(false, SeqCst);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
+    assert!(!running.counters.disk_refuses.load(SeqCst));
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+}
+
+/// Nothing more comes that would give the sink another try.
+#[test]
+fn the_last_outcome_that_was_refused_is_tried_again() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 1, 1);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    std::thread::sleep(MS * 300);
+    assert!(running.counters.disk_refuses.load(SeqCst), "it still refuses");
+    running.world.sink_refuses.store(false, SeqCst);
+    wait_until("it has settled", || running.world.settled.lock().unwrap().len() == 1);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+}
+
+#[test]
+fn a_stop_while_the_sink_refuses_ends_at_once() {
+    let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
+    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    running.stop.request();
+    let asked = Instant::now();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert!(asked.elapsed() < Duration::from_secs(4));
+    assert_eq!(running.world.settled.lock().unwrap().len(), 0);
+}
+
+/// What may not land yet is no fault of the disk; it keeps its room, and the source hears
+/// of what it waits for.
+#[test]
+fn what_is_held_back_lands_when_it_may() {
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 2, 200);
+    wait_until("the budget is full", || running.world.held.load(SeqCst) >= 200);
+    std::thread::sleep(MS * 50);
+    assert!(running.world.landed.lock().unwrap().is_empty());
+    assert!(running.world.most_held.load(SeqCst) <= 240, "held back is held");
+    assert!(!running.counters.disk_refuses.load(SeqCst));
+    assert!(running.world.heard_meanwhile.load(SeqCst) > 0);
+    running.world.sink_holds_back.store(false, SeqCst);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+}
+
+/// At a stop it is waited for, as long as that is short.
+#[test]
+fn what_is_held_back_at_a_stop_is_waited_for() {
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 1, 10);
+    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    running.stop.request();
+    std::thread::sleep(MS * 300);
+    assert!(!running.thread.is_finished());
+    running.world.sink_holds_back.store(false, SeqCst);
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert_eq!(running.world.settled.lock().unwrap().len(), 10);
+    // And if it never may, the run ends all the same.
+    let world = World { sink_holds_back: true.into(), ..World::default() };
+    let running = start(world, 1, 10);
+    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    assert!(running.world.landed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_settle_fault_ends_the_run_to_be_built_again() {
+    let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
+    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()))));
+    assert!(running.world.settled.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
+    let running = start(World::default(), 1, u64::MAX);
+    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
+    running.world.source_panics.store(true, SeqCst);
+    let ended = running.thread.join().unwrap();
+    assert!(matches!(&ended, Err(Fault::Retry(why)) if why.contains("the source is told to")), "{ended:?}");
+    let settled = running.world.settled.lock().unwrap().len() as u64;
+    assert_eq!(settled, running.world.polled.load(SeqCst));
+}
+
+#[test]
+fn the_second_stop_ends_what_the_first_would_wait_for() {
+    let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
+    wait_until("it fails", || running.counters.panics.load(SeqCst) > 0);
+    running.stop.request();
+    std::thread::sleep(MS * 20);
+    assert!(!running.thread.is_finished(), "workers never see the first stop");
+    running.stop.force();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+}
+
+/// Without a sink: the source counts down, and what is left in hand at the stop goes last.
+struct Countdown {
+    left: u64,
+    in_hand: u64,
+    finished: Arc<World>,
+}
+
+impl Source for Countdown {
+    type Task = u64;
+    type Feedback = std::convert::Infallible;
+
+    fn poll(&mut self, until: Instant, items: &mut Vec<Item<u64>>) -> Result<(), Fault> {
+        if self.left == 0 {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(MS));
+            return Ok(());
+        }
+        self.left -= 1;
+        items.push(Item { lane: 0, bytes: 10, task: self.left });
+        Ok(())
+    }
+
+    fn drain(&mut self, items: &mut Vec<Item<u64>>) {
+        items.extend((0..self.in_hand).map(|n| Item { lane: 0, bytes: 10, task: 1000 + n }));
+    }
+
+    fn feedback(&mut self, note: Self::Feedback) {
+        match note {}
+    }
+
+    fn finish(&mut self, _: Instant) {
+        self.finished.finished.store(true, SeqCst);
+    }
+}
+
+struct Doer<const LEAVES: bool>(Arc<World>);
+
+impl<const LEAVES: bool> Worker for Doer<LEAVES> {
+    type Task = u64;
+    type Outcome = ();
+    const MAY_LEAVE: bool = LEAVES;
+
+    fn work(&mut self, task: &u64) -> Result<((), u64), Fault> {
+        if self.0.sink_refuses.load(SeqCst) {
+            return Err(Fault::RetryLogged);
+        }
+        self.0.landed.lock().unwrap().push((0, *task));
+        Ok(((), 0))
+    }
+}
+
+fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running {
+    let (handle, stop) = shutdown::pair();
+    let counters = Counters::shared("test", CountedUnit::Items);
+    let limits = Limits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
+    let (worker_world, source_world, run_counters) =
+        (Arc::clone(world), Arc::clone(world), Arc::clone(&counters));
+    let thread = crate::threads::spawn("run", move || {
+        let source = Countdown { left, in_hand, finished: source_world };
+        let build = move || Doer::<LEAVES>(Arc::clone(&worker_world));
+        run_direct("test_job", &limits, source, build, &stop, &run_counters)
+    })
+    .unwrap();
+    Running { world: Arc::clone(world), counters, stop: handle, thread }
+}
+
+#[test]
+fn without_a_sink_everything_is_done_and_what_is_in_hand_at_the_stop_too() {
+    let world = Arc::new(World::default());
+    let running = start_direct::<false>(&world, 100, 7);
+    wait_until("all done", || world.landed.lock().unwrap().len() == 100);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
+    let mut done: Vec<u64> = world.landed.lock().unwrap().iter().map(|(_, n)| *n).collect();
+    done.sort_unstable();
+    assert_eq!(done, (0..100).chain(1000..1007).collect::<Vec<u64>>());
+    assert!(world.finished.load(SeqCst));
+}
+
+#[test]
+fn at_a_stop_a_failing_task_is_let_go_only_if_it_is_kept_elsewhere() {
+    let world = Arc::new(World { sink_refuses: true.into(), ..World::default() });
+    let leaves = start_direct::<true>(&world, 100, 0);
+    let stays = start_direct::<false>(&world, 100, 0);
+    std::thread::sleep(MS * 20);
+    leaves.stop.request();
+    stays.stop.request();
+    assert_eq!(leaves.thread.join(), Ok(Ok(())));
+    std::thread::sleep(MS * 20);
+    assert!(!stays.thread.is_finished());
+    stays.stop.force();
+    assert_eq!(stays.thread.join(), Ok(Ok(())));
+}

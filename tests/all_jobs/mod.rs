@@ -1,0 +1,5 @@
+//! Servers that several jobs share: how Redis is reached, what an outage does to each job.
+
+mod one_server_down;
+mod redis_connections;
+mod redis_outages;

@@ -1,0 +1,403 @@
+//! Redis servers that are down, go away, hang, refuse or are no masters: each is waited
+//! out, logged once going down and once coming back, and nothing is lost by it.
+
+use crate::support::daemon::{Daemon, LISTENING};
+use crate::support::expiry::Expiry;
+use crate::support::inv::Inv;
+use crate::support::queue::{LIST, Queue, field, item};
+use crate::support::redis::{NEWEST, Redis, newest};
+use crate::support::wait;
+use crate::support::wait::{millis, seconds};
+use redis_crate::{cmd, pipe};
+use rustix::process::Signal;
+use std::time::Instant;
+
+/// What can be the matter with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Stopped,
+    Killed,
+    Hangs,
+    WantsAPassword,
+    IsAReplica,
+    Busy,
+    Loading,
+    Full,
+    ListIsAString,
+}
+
+impl Trouble {
+    /// One of these must stand in the log line, so that somebody can act on it.
+    fn told(self) -> &'static [&'static str] {
+        match self {
+            Trouble::Stopped | Trouble::Killed => &["refused", "closed", "reset"],
+            Trouble::Hangs => &["no answer"],
+            Trouble::WantsAPassword => &["password"],
+            Trouble::IsAReplica => &["replica"],
+            Trouble::Busy => &["BUSY"],
+            // It was killed before.
+            Trouble::Loading => &["LOADING", "refused", "closed", "reset"],
+            Trouble::Full => &["maxmemory"],
+            Trouble::ListIsAString => &["WRONGTYPE"],
+        }
+    }
+
+    fn begin(self, redis: &mut Redis) {
+        match self {
+            Trouble::Stopped => redis.stop(),
+            Trouble::Killed => redis.kill(),
+            Trouble::Hangs => redis.hang(),
+            Trouble::WantsAPassword => {
+                redis.protect("a new one");
+                disconnect_others(redis);
+            }
+            Trouble::IsAReplica => {
+                // Of nobody: nothing is overwritten.
+                redis.ask::<String>(&["SLAVEOF", "127.0.0.1", "1"]);
+                disconnect_others(redis);
+            }
+            Trouble::Busy => {
+                redis.set("lua-time-limit", "100");
+                let script = cmd("EVAL").arg("while true do end").arg(0).get_packed_command();
+                redis.connect().send_packed_command(&script).unwrap();
+            }
+            Trouble::Loading => {
+                // A few seconds long: each of these keys takes a millisecond.
+                let mut pipe = pipe();
+                for n in 0..5000 {
+                    pipe.cmd("SET").arg(format!("pad {n}")).arg("").ignore();
+                }
+                redis.run_all(&pipe);
+                redis.kill();
+                redis.add_line("key-load-delay 1000");
+                redis.spawn();
+            }
+            Trouble::Full => redis.set("maxmemory", "1"),
+            Trouble::ListIsAString => redis.ask::<()>(&["SET", LIST, "somebody's string"]),
+        }
+    }
+
+    fn end(self, redis: &mut Redis) {
+        match self {
+            Trouble::Stopped | Trouble::Killed => redis.start(),
+            Trouble::Hangs => redis.go_on(),
+            Trouble::WantsAPassword => {
+                redis.protect("");
+                disconnect_others(redis);
+            }
+            Trouble::IsAReplica => redis.ask::<()>(&["SLAVEOF", "NO", "ONE"]),
+            Trouble::Busy => {
+                redis.ask::<()>(&["SCRIPT", "KILL"]);
+                // It is asked to end, and ends when it likes.
+                redis.wait_ready();
+            }
+            Trouble::Loading => redis.wait_ready(),
+            Trouble::Full => redis.set("maxmemory", "0"),
+            Trouble::ListIsAString => redis.ask::<()>(&["DEL", LIST]),
+        }
+    }
+
+    fn versions(self) -> Vec<String> {
+        let mut versions = newest();
+        // Loading cannot be made slow before.
+        versions.retain(|version| self != Trouble::Loading || !version.starts_with("3."));
+        versions
+    }
+}
+
+/// As a server's restart, a failover or a time limit does.
+fn disconnect_others(redis: &Redis) {
+    for kind in ["normal", "pubsub"] {
+        redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+    }
+}
+
+/// list_to_hash: 100 items before the trouble, 100 in the midst of it where the list can take
+/// them, 100 after it.
+#[track_caller]
+fn queue_waits_out(trouble: Trouble, of_list: bool) {
+    let name = if of_list { "redis_list" } else { "redis_ar" };
+    for version in trouble.versions() {
+        let mut queue = Queue::up(&version, 300);
+        let tested = queue.list.tested("list_to_hash", &format!("{name}: {trouble:?}"));
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        queue.push(0..100);
+        wait::until("the first are done", seconds(20), || queue.fields_left() == 200 * 17);
+        let until = if !of_list {
+            trouble.begin(&mut queue.ar);
+            queue.push(100..200);
+            200
+        } else if trouble == Trouble::Full {
+            // A full server takes no items, so they come while pandad does not look.
+            daemon.signal(Signal::STOP);
+            queue.push(100..200);
+            trouble.begin(&mut queue.list);
+            daemon.signal(Signal::CONT);
+            200
+        } else {
+            trouble.begin(&mut queue.list);
+            100
+        };
+        waits(&mut daemon, "list_to_hash", name, trouble);
+        trouble.end(if of_list { &mut queue.list } else { &mut queue.ar });
+        queue.push(until..300);
+        queue.wait_done(&mut daemon, seconds(60));
+        daemon.assert_waited_once("list_to_hash", name);
+        daemon.stop();
+        queue.assert_clean_but_for_names();
+        tested.passed("300 items");
+    }
+}
+
+/// expired_to_list: keys expire before the trouble, in the midst of it unless it is their own
+/// server's, and after it.
+#[track_caller]
+fn expiry_waits_out(trouble: Trouble, of_list: bool) {
+    let name = if of_list { "redis_list" } else { "redis_kv_expire" };
+    for version in trouble.versions() {
+        let mut expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", &format!("{name}: {trouble:?}"));
+        let keys: Vec<String> = (0..300).map(item).collect();
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        expiry.expire_now(&keys[..100]);
+        expiry.wait_pushed(&mut daemon, 100, seconds(20));
+        // So that the connection is one that has held.
+        std::thread::sleep(millis(1500));
+        let mut expected = keys.clone();
+        if trouble == Trouble::ListIsAString {
+            // Somebody took them away meanwhile.
+            expiry.list.ask::<u64>(&["DEL", LIST]);
+            expected.drain(..100);
+        }
+        if of_list {
+            trouble.begin(&mut expiry.list);
+            expiry.expire_now(&keys[100..200]);
+        } else {
+            trouble.begin(&mut expiry.expire);
+            expected.drain(100..200);
+        }
+        waits(&mut daemon, "expired_to_list", name, trouble);
+        trouble.end(if of_list { &mut expiry.list } else { &mut expiry.expire });
+        daemon.wait_log("back after", seconds(30));
+        if !of_list {
+            wait::until("it listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
+        }
+        expiry.expire_now(&keys[200..]);
+        expiry.wait_pushed(&mut daemon, expected.len(), seconds(30));
+        std::thread::sleep(millis(200));
+        daemon.assert_waited_once("expired_to_list", name);
+        daemon.stop();
+        if trouble == Trouble::Hangs && of_list {
+            // Whether the answer is lost or only late is not to be known: better twice than lost.
+            expiry.assert_pushed(&expected);
+        } else {
+            expiry.assert_pushed_once(&expected);
+        }
+        tested.passed(format_args!("{} keys", expected.len()));
+    }
+}
+
+/// It says so once, in a line that helps, and is in no hurry meanwhile.
+#[track_caller]
+fn waits(daemon: &mut Daemon, job: &str, name: &str, trouble: Trouble) {
+    daemon.wait_log("; waiting", seconds(30));
+    let cpu = daemon.cpu();
+    std::thread::sleep(seconds(2));
+    let cpu = daemon.cpu() - cpu;
+    let lines = daemon.log_lines("; waiting");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains(&format!("{job}: {name} 127.0.0.1:")), "not of {name}: {}", lines[0]);
+    let told = trouble.told().iter().any(|word| lines[0].contains(word));
+    assert!(told, "it does not tell of any of {:?}: {}", trouble.told(), lines[0]);
+    println!("while it waits: CPU {:.1} %", cpu.as_secs_f64() / 2.0 * 100.0);
+    assert!(cpu < millis(80), "{cpu:?} of CPU in 2 s of waiting");
+}
+
+macro_rules! waited_out {
+    ($($test:ident: $how:ident, $trouble:ident, $of_list:literal;)*) => { $(
+        #[test]
+        fn $test() {
+            $how(Trouble::$trouble, $of_list);
+        }
+    )* };
+}
+
+waited_out! {
+    items_wait_for_a_stopped_list: queue_waits_out, Stopped, true;
+    items_wait_for_a_killed_list: queue_waits_out, Killed, true;
+    items_wait_for_a_hung_list: queue_waits_out, Hangs, true;
+    items_wait_for_a_protected_list: queue_waits_out, WantsAPassword, true;
+    items_wait_for_a_replica_list: queue_waits_out, IsAReplica, true;
+    items_wait_for_a_busy_list: queue_waits_out, Busy, true;
+    items_wait_for_a_loading_list: queue_waits_out, Loading, true;
+    items_wait_for_a_full_list: queue_waits_out, Full, true;
+    items_wait_for_a_wrong_type_list: queue_waits_out, ListIsAString, true;
+    items_wait_for_stopped_hashes: queue_waits_out, Stopped, false;
+    items_wait_for_killed_hashes: queue_waits_out, Killed, false;
+    items_wait_for_hung_hashes: queue_waits_out, Hangs, false;
+    items_wait_for_protected_hashes: queue_waits_out, WantsAPassword, false;
+    items_wait_for_replica_hashes: queue_waits_out, IsAReplica, false;
+    items_wait_for_busy_hashes: queue_waits_out, Busy, false;
+    items_wait_for_loading_hashes: queue_waits_out, Loading, false;
+    keys_wait_for_a_stopped_list: expiry_waits_out, Stopped, true;
+    keys_wait_for_a_killed_list: expiry_waits_out, Killed, true;
+    keys_wait_for_a_hung_list: expiry_waits_out, Hangs, true;
+    keys_wait_for_a_protected_list: expiry_waits_out, WantsAPassword, true;
+    keys_wait_for_a_replica_list: expiry_waits_out, IsAReplica, true;
+    keys_wait_for_a_busy_list: expiry_waits_out, Busy, true;
+    keys_wait_for_a_loading_list: expiry_waits_out, Loading, true;
+    keys_wait_for_a_full_list: expiry_waits_out, Full, true;
+    keys_wait_for_a_wrong_type_list: expiry_waits_out, ListIsAString, true;
+    listener_waits_for_a_stopped_server: expiry_waits_out, Stopped, false;
+    listener_waits_for_a_killed_server: expiry_waits_out, Killed, false;
+    listener_waits_for_a_hung_server: expiry_waits_out, Hangs, false;
+    listener_waits_for_a_protected_server: expiry_waits_out, WantsAPassword, false;
+    listener_waits_for_a_demoted_master: expiry_waits_out, IsAReplica, false;
+    listener_waits_for_a_loading_server: expiry_waits_out, Loading, false;
+}
+
+/// Started before any of its servers: it waits for each of them, says so once for each, and uses
+/// next to nothing meanwhile.
+#[test]
+fn servers_down_at_start_are_waited_for() {
+    for version in newest() {
+        let mut queue = Queue::up(&version, 100);
+        let tested = queue.list.tested("list_to_hash", "all servers down at the start");
+        let mut expire = Redis::up(&version);
+        queue.push(0..100);
+        for redis in [&mut queue.list, &mut queue.ar, &mut expire] {
+            redis.stop();
+        }
+        let inv = queue.inv().and(Inv::expiry(&expire, &queue.list));
+        let mut daemon = Daemon::new(&inv);
+        daemon.start();
+        for line in ["list_to_hash: redis_list ", "expired_to_list: redis_kv_expire "] {
+            daemon.wait_log(line, seconds(20));
+        }
+        let (cpu, began) = (daemon.cpu(), Instant::now());
+        std::thread::sleep(seconds(5));
+        let share = (daemon.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
+        println!("while it waits: CPU {share:.1} %");
+        assert!(share < 2.0, "{share:.1} % CPU while it waits");
+        for redis in [&mut expire, &mut queue.list, &mut queue.ar] {
+            redis.start();
+        }
+        queue.wait_done(&mut daemon, seconds(30));
+        daemon.wait_log(LISTENING, seconds(30));
+        daemon.assert_waited_once("list_to_hash", "redis_list");
+        daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
+        daemon.stop();
+        queue.assert_clean();
+        tested.passed("100 items");
+    }
+}
+
+/// A large one is not ready for a while after its start.
+#[test]
+fn server_loading_at_start_is_waited_for() {
+    for version in Trouble::Loading.versions() {
+        let mut queue = Queue::up(&version, 100);
+        let tested = queue.list.tested("list_to_hash", "redis_ar: loading at the start");
+        queue.push(0..100);
+        Trouble::Loading.begin(&mut queue.ar);
+        let mut daemon = Daemon::new(&queue.inv());
+        let code =
+            || queue.ar.try_ask::<String>(&["PING"]).err().and_then(|why| why.code().map(str::to_string));
+        wait::until("it is loading", seconds(20), || code().as_deref() == Some("LOADING"));
+        daemon.start();
+        daemon.wait_log("LOADING", seconds(20));
+        queue.ar.wait_ready();
+        queue.wait_done(&mut daemon, seconds(30));
+        daemon.assert_waited_once("list_to_hash", "redis_ar");
+        daemon.stop();
+        queue.assert_clean();
+        tested.passed("100 items");
+    }
+}
+
+/// A stop does not wait for a server that is down or hangs; what was in work is done by the next start.
+#[test]
+fn gone_server_does_not_delay_stop() {
+    for (trouble, of_list) in
+        [(Trouble::Stopped, true), (Trouble::Stopped, false), (Trouble::Hangs, true), (Trouble::Hangs, false)]
+    {
+        let mut queue = Queue::up(NEWEST, 1000);
+        let name = if of_list { "redis_list" } else { "redis_ar" };
+        let tested = queue.list.tested("list_to_hash", &format!("TERM, {name}: {trouble:?}"));
+        let mut daemon = Daemon::new(&queue.inv().set("daemon_section", "stop_timeout", "5"));
+        daemon.start_and_wait();
+        let feed = queue.feed(0..500, 5000);
+        feed.finish();
+        trouble.begin(if of_list { &mut queue.list } else { &mut queue.ar });
+        if !of_list {
+            queue.push(500..600);
+        }
+        // With a request on its way, and noticed or not.
+        std::thread::sleep(millis(500));
+        let began = Instant::now();
+        daemon.signal(Signal::TERM);
+        let status = daemon.wait_exit(seconds(25));
+        println!("TERM, {trouble:?}, of the list: {of_list}: {status} after {:?}", began.elapsed());
+        assert!(began.elapsed() < seconds(7), "stop_timeout is 5 s, it took {:?}", began.elapsed());
+        trouble.end(if of_list { &mut queue.list } else { &mut queue.ar });
+        queue.push(if of_list { 500..1000 } else { 600..1000 });
+        daemon.start();
+        queue.wait_done(&mut daemon, seconds(30));
+        daemon.stop();
+        queue.assert_clean_but_for_names();
+        tested.passed("1000 items");
+    }
+}
+
+/// To delete a field is never refused for want of memory.
+#[test]
+fn fields_are_deleted_from_full_redis() {
+    let queue = Queue::up(NEWEST, 100);
+    let tested = queue.ar.tested("list_to_hash", "redis_ar: Full");
+    queue.ar.set("maxmemory", "1");
+    let mut daemon = Daemon::new(&queue.inv());
+    daemon.start_and_wait();
+    queue.push(0..100);
+    queue.finish(&mut daemon, seconds(20));
+    assert!(daemon.log_lines("; waiting").is_empty());
+    tested.passed("100 items");
+}
+
+/// Somebody's string bears the name of one of the hashes: the others are served, it is said once,
+/// and the queue goes on.
+#[test]
+fn wrong_type_hash_blocks_no_other() {
+    for version in newest() {
+        let mut queue = Queue::up(&version, 1000);
+        let tested = queue.list.tested("list_to_hash", "a key of another type among the hashes");
+        let hash = queue.hashes.remove(4);
+        queue.ar.ask::<u64>(&["DEL", &hash]);
+        queue.ar.ask::<String>(&["SET", &hash, "somebody's string"]);
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        for part in 0..10 {
+            queue.push(part * 100..part * 100 + 100);
+            queue_done(&queue, 1000 - (part + 1) * 100);
+        }
+        assert_eq!(queue.ar.ask::<String>(&["GET", &hash]), "somebody's string");
+        let told = daemon.log_lines(&hash);
+        assert_eq!(told.len(), 1, "said once: {told:#?}");
+        assert!(told[0].contains("WARN") || told[0].contains("ERROR"), "{}", told[0]);
+        println!("{}", told[0]);
+        // And once it is one, it is served as well.
+        queue.ar.ask::<u64>(&["DEL", &hash]);
+        queue.ar.ask::<u64>(&["HSET", &hash, &field(1), "x"]);
+        queue.list.push(LIST, &item(1));
+        wait::until("its field is gone", seconds(10), || !queue.ar.exists(&hash));
+        daemon.stop();
+        queue.assert_clean();
+        tested.passed("1000 items, 16 hashes");
+    }
+}
+
+#[track_caller]
+fn queue_done(queue: &Queue, left: u64) {
+    wait::until("this part is done", seconds(10), || queue.fields_left() == left * queue.hashes.len() as u64);
+}

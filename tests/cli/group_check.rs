@@ -1,0 +1,71 @@
+//! pandad -t and a Kafka group that others are in.
+
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::pandads::share_of;
+use crate::support::produce::Produce;
+use crate::support::run::run;
+use crate::support::servers::{Store, brokers, kafka};
+use crate::support::{directory, unique, wait};
+
+/// `pandad -t` tells who is in the group already, where they and this pandad cannot share it.
+#[test]
+fn check_reports_foreign_members() {
+    for kafka in brokers() {
+        let tested = kafka.tested("pandad -t tells of others in the group");
+        let (topic, group) = (unique("check"), unique("check"));
+        kafka.create(&topic, 1);
+        let (member, alone) = (Inv::member(&kafka, &topic, &group), Inv::log(&kafka, &topic, &group));
+        let said = |inv: &Inv| {
+            let dir = directory("check");
+            std::fs::write(dir.join("test.inv"), inv.text()).unwrap();
+            let ran = run(&["-t", dir.join("test.inv").to_str().unwrap()]).expect(0);
+            std::fs::remove_dir_all(dir).unwrap();
+            ran.out
+        };
+        let with = |options: serde_json::Value| {
+            let mate = kafka.mate(&group, &[&topic], options);
+            wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+            mate
+        };
+        // Only with the first question does a new cluster make a place for groups.
+        kafka.committed(Store::Kafka, &group, &topic, 1);
+        assert_eq!((said(&member).as_str(), said(&alone).as_str()), ("OK\n", "OK\n"), "nobody is there");
+        let mate = with(serde_json::json!({"client.id": "the-mate"}));
+        assert_eq!(said(&member), "OK\n", "it shares out by range");
+        let warned = said(&alone);
+        assert!(warned.contains("1 live member ('the-mate' at /127.0.0.1)"), "{warned}");
+        mate.go();
+        let mate = with(serde_json::json!({"partition.assignment.strategy": "roundrobin"}));
+        let warned = said(&member);
+        assert!(warned.contains("share out by 'roundrobin'") && warned.ends_with("OK\n"), "{warned}");
+        mate.go();
+        tested.passed("nobody, range, roundrobin");
+    }
+}
+
+/// A group of the protocol of KIP-848, which is not shown to who asks as pandad does: it is
+/// told all the same, and the broker has pandad share with its members.
+#[test]
+fn kip_848_group_is_reported_and_shared() {
+    let kafka = kafka("4.1.0");
+    let tested = kafka.tested("a group of the later protocol (KIP-848): told by pandad -t, and shared");
+    let (topic, group) = (unique("later"), unique("later"));
+    kafka.create(&topic, 4);
+    let mate = kafka.mate(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
+    wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 4);
+    let check = |inv: &Inv| {
+        let daemon = Daemon::new(inv);
+        run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).says("later protocol");
+    };
+    check(&Inv::member(&kafka, &topic, &group));
+    check(&Inv::log(&kafka, &topic, &group));
+    let mut daemon = Daemon::new(&Inv::member(&kafka, &topic, &group));
+    daemon.start_and_wait();
+    wait::until("they share", wait::seconds(60), || share_of(&daemon) == 2 && mate.has().len() == 2);
+    mate.go();
+    wait::until("pandad has all", wait::seconds(60), || share_of(&daemon) == 4);
+    Produce::seq(&kafka, &topic, 400).with("--partitions", 4).run();
+    daemon.finish(&[100; 4], wait::seconds(60));
+    tested.passed("4 partitions, 400 records");
+}

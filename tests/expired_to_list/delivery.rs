@@ -1,0 +1,417 @@
+//! expired_to_list: every key that expires under a live subscriber comes onto the list
+//! on the other server, once; only those that are wanted; and the server's own setting
+//! is added to, never overwritten.
+
+use crate::support::daemon::{Daemon, LISTENING};
+use crate::support::expiry::Expiry;
+use crate::support::queue::{LIST, item};
+use crate::support::redis::{NEWEST, Redis, newest, versions};
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, wait};
+use redis_crate::cmd;
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const FLAGS: &str = "notify-keyspace-events";
+
+#[test]
+fn every_expired_key_is_pushed_once() {
+    let count = if all() { 100_000 } else { 10_000 };
+    let keys: Vec<String> = (0..count).map(item).collect();
+    for version in versions() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "keys that expire under a live subscriber");
+        // More workers push, but nothing is heard more often.
+        let inv = expiry.inv().set("clearCache_section", "cache_clear_handler['worker_num']", "3");
+        let mut daemon = Daemon::new(&inv);
+        daemon.start_and_listen();
+        let began = Instant::now();
+        expiry.set(&keys, 200..8000);
+        expiry.wait_pushed(&mut daemon, keys.len(), seconds(120));
+        println!("{count} keys with deadlines over 8 s are on the list after {:?}", began.elapsed());
+        // Were any to come twice, they would come now.
+        std::thread::sleep(millis(300));
+        daemon.stop();
+        expiry.assert_pushed_once(&keys);
+        expiry.assert_clean();
+        let ended = daemon.log_lines("expired_to_list: ended");
+        assert!(ended.len() == 1 && ended[0].contains(&format!("keys {count}, waiting 0")), "{ended:?}");
+        tested.passed(format_args!("{count} keys, each once"));
+    }
+}
+
+#[test]
+fn only_prefixed_keys_are_pushed() {
+    let wanted: [&[u8]; 7] = [
+        b"USER_CACHE_OVERDUE:1_1",
+        b"USER_CACHE_OVERDUE:",
+        b"USER_CACHE_OVERDUE:\x00\xff\r\n\"\\ _1",
+        "USER_CACHE_OVERDUE:用户_1".as_bytes(),
+        &[b"USER_CACHE_OVERDUE:".as_slice(), &[0xfe; 5000]].concat(),
+        b"USER_CACHE_OVERDUE:pandad:1_1",
+        b"USER_CACHE_OVERDUE:0",
+    ];
+    let others: [&[u8]; 7] = [
+        b"user_cache_overdue:2_1",
+        b"USER_CACHE_OVERDU",
+        b" USER_CACHE_OVERDUE:3_1",
+        b"foo",
+        b"",
+        b"\xff",
+        b"0",
+    ];
+    let own: [&[u8]; 3] = [b"pandad:canary:1", b"pandad:", b"pandad:queue:panda_user_expire:1:alive"];
+    for version in newest() {
+        for prefix in ["USER_CACHE_OVERDUE:", ""] {
+            let expiry = Expiry::up(&version);
+            let tested =
+                expiry.list.tested("expired_to_list", &format!("the prefix '{prefix}', binary keys"));
+            let inv = expiry.inv().set("clearCache_section", "expired['prefix']", prefix);
+            let mut daemon = Daemon::new(&inv);
+            daemon.start_and_listen();
+            expiry.expire_now(&own);
+            expiry.expire_now(&others);
+            // One that is deleted by hand has not expired.
+            expiry.set(&["USER_CACHE_OVERDUE:9_9"], 60_000..60_001);
+            expiry.expire.ask::<u64>(&["DEL", "USER_CACHE_OVERDUE:9_9"]);
+            expiry.expire_now(&wanted);
+            let mut expected: Vec<&[u8]> = wanted.to_vec();
+            if prefix.is_empty() {
+                expected.extend(others);
+            }
+            expiry.wait_pushed(&mut daemon, expected.len(), seconds(20));
+            daemon.stop();
+            expiry.assert_pushed_once(&expected);
+            tested.passed(format_args!("{} of {}", expected.len(), wanted.len() + others.len() + own.len()));
+        }
+    }
+}
+
+/// Keys of the configured database count, and of no other.
+#[test]
+fn other_database_and_list() {
+    let expiry = Expiry::up(NEWEST);
+    let tested = expiry.list.tested("expired_to_list", "other names and databases");
+    let mut two = expiry.expire.connect_to(2);
+    let inv = expiry.inv().server("redis_kv_expire", "database", "2");
+    let mut daemon =
+        Daemon::new(&inv.server("redis_list", "key", "other:list").server("redis_list", "database", "4"));
+    daemon.start_and_wait();
+    daemon.wait_log("listening on __keyevent@2__:expired", seconds(20));
+    expiry.expire_now(&["of 0"]);
+    cmd("SET").arg(&["of 2", "x", "PX", "1"]).exec(&mut two).unwrap();
+    std::thread::sleep(millis(5));
+    cmd("EXISTS").arg("of 2").exec(&mut two).unwrap();
+    let mut four = expiry.list.connect_to(4);
+    let mut items = || cmd("LRANGE").arg(&["other:list", "0", "-1"]).query::<Vec<String>>(&mut four).unwrap();
+    wait::until("the key comes", seconds(10), || !items().is_empty());
+    daemon.stop();
+    assert_eq!(items(), ["of 2"]);
+    assert_eq!(expiry.list.keys("*"), [""; 0], "database 0 of the list's server");
+    tested.passed("1 of 2 keys");
+}
+
+fn letters(flags: &str) -> BTreeSet<char> {
+    // What A stands for.
+    flags.replace('A', "g$lshzxetd").chars().collect()
+}
+
+#[test]
+fn notify_flags_are_only_added() {
+    for version in newest() {
+        let tested = Redis::new(&version).tested("expired_to_list", "notify-keyspace-events is added to");
+        for (before, enough) in [
+            ("", false),
+            ("Kl", false),
+            ("Eg", false),
+            ("Kx", false),
+            ("Ex", false),
+            ("Exg", true),
+            ("KEA", true),
+            ("AE", true),
+        ] {
+            let expiry = Expiry::up(&version);
+            expiry.expire.set(FLAGS, before);
+            let (set, calls) = (expiry.expire.setting(FLAGS), expiry.expire.calls("config|set"));
+            let mut daemon = Daemon::new(&expiry.inv());
+            daemon.start_and_listen();
+            expiry.assert_hears(&mut daemon, "a key");
+            let now = expiry.expire.setting(FLAGS);
+            println!("{before:?} became {now:?}");
+            assert!(letters(&now).is_superset(&letters(&set)), "{set:?} lost letters: {now:?}");
+            assert!(letters(&now).is_superset(&BTreeSet::from(['E', 'g', 'x'])), "{now:?}");
+            let added = letters(&now).difference(&letters(&set)).count();
+            let needed = BTreeSet::from(['E', 'g', 'x']).difference(&letters(&set)).count();
+            assert_eq!(added, needed, "{set:?} became {now:?}: more than was needed");
+            if enough {
+                assert_eq!(expiry.expire.calls("config|set"), calls, "set though there was nothing to set");
+                assert!(daemon.log_lines(FLAGS).is_empty(), "{:?}", daemon.log_lines(FLAGS));
+            } else {
+                // Whoever keeps redis.conf is told what it should say.
+                let told = daemon.log_lines(FLAGS);
+                let line = told.iter().filter_map(|line| line.rsplit_once(&format!("{FLAGS} ")));
+                let lines: Vec<_> = line.map(|(_, flags)| letters(flags)).collect();
+                assert_eq!(lines, [letters(&now)], "{told:#?}");
+            }
+            daemon.stop();
+        }
+        tested.passed("8 settings");
+    }
+}
+
+/// CONFIG is not to be had, as with many a hosted Redis. Where the setting is right nothing is amiss;
+/// where it is not, the log has the very line for redis.conf, once.
+#[test]
+fn refused_config_logs_redis_conf_line() {
+    for version in newest() {
+        let refusing = || Redis::new(&version).line("rename-command CONFIG \"\"");
+        let tested = refusing().tested("expired_to_list", "CONFIG refused");
+        let expiry = Expiry { expire: refusing().started(), list: Redis::up(&version) };
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        daemon.wait_log("notify-keyspace-events Ex", seconds(10));
+        told_once(&daemon, "notify-keyspace-events Ex");
+        expiry.expire_now(&["not announced"]);
+        daemon.stop();
+        assert!(!expiry.list.exists(LIST));
+
+        let expire = refusing().line("notify-keyspace-events Ex").started();
+        let expiry = Expiry { expire, list: Redis::up(&version) };
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        expiry.assert_hears(&mut daemon, "announced");
+        daemon.stop();
+        tested.passed("with and without the line in redis.conf");
+    }
+}
+
+/// A line of the log that somebody has to act upon, not repeated while nothing changes.
+#[track_caller]
+fn told_once(daemon: &Daemon, line: &str) {
+    std::thread::sleep(seconds(3));
+    let told = daemon.log_lines(line);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("WARN") || told[0].contains("ERROR"), "{told:?}");
+    assert!(told[0].contains("redis_kv_expire"), "it does not say which server: {told:?}");
+    println!("{}", told[0]);
+}
+
+/// A user who may read the setting and not change it: the line keeps what is set. Once somebody
+/// with the right has set it, keys are heard without a restart.
+#[test]
+fn denied_config_set_logs_the_line() {
+    let versions = if all() { vec!["6.2.14", NEWEST] } else { vec![NEWEST] };
+    for version in versions {
+        let expiry = Expiry::up(version);
+        let tested = expiry.list.tested("expired_to_list", "a user that may not CONFIG SET");
+        // Before 7.0 only the whole command can be refused.
+        let rights = if version == NEWEST { "-config|set" } else { "-config" };
+        let user = ["ACL", "SETUSER", "pandad", "on", ">secret-of-pandad", "~*", "&*", "+@all", rights];
+        expiry.expire.ask::<String>(&user);
+        expiry.expire.set(FLAGS, "Kl");
+        let set = expiry.expire.setting(FLAGS);
+        let inv = expiry.inv().server("redis_kv_expire", "user", "pandad");
+        let mut daemon = Daemon::new(&inv.server("redis_kv_expire", "password", "secret-of-pandad"));
+        daemon.start_and_wait();
+        let line = if version == NEWEST { format!("{FLAGS} {set}Ex") } else { format!("{FLAGS} Ex") };
+        daemon.wait_log(&line, seconds(10));
+        told_once(&daemon, &line);
+        assert_eq!(expiry.expire.setting(FLAGS), set);
+        expiry.expire.set(FLAGS, "KlEx");
+        expiry.assert_hears(&mut daemon, "announced now");
+        daemon.stop();
+        assert!(!daemon.log().contains("secret-of-pandad"), "a password in the log");
+        tested.passed(line);
+    }
+}
+
+/// A restart forgets what was set by command, and the subscription with it.
+#[test]
+fn notify_setting_survives_redis_restart() {
+    for version in versions() {
+        let mut expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "the setting after a restart of the server");
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        expiry.assert_hears(&mut daemon, "before");
+        expiry.expire.stop();
+        daemon.wait_log("; waiting", seconds(20));
+        expiry.expire.start();
+        assert_eq!(expiry.expire.setting(FLAGS), "", "the restart forgot nothing: this shows nothing");
+        wait::until("it listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
+        expiry.assert_hears(&mut daemon, "after");
+        daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
+        daemon.stop();
+        expiry.assert_pushed_once(&["before", "after"]);
+        tested.passed("1 restart");
+    }
+}
+
+/// Replicas never say that a key has expired.
+#[test]
+fn replica_is_refused_until_promoted() {
+    for version in newest() {
+        let (master, expiry) = (Redis::up(&version), Expiry::up(&version));
+        let tested = expiry.list.tested("expired_to_list", "a replica is refused");
+        expiry.expire.ask::<String>(&["SLAVEOF", "127.0.0.1", &master.port.to_string()]);
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start();
+        daemon.wait_log("; waiting", seconds(20));
+        let line = &daemon.log_lines("; waiting")[0];
+        assert!(line.contains("redis_kv_expire") && line.contains("replica"), "{line}");
+        std::thread::sleep(seconds(2));
+        assert!(daemon.log_lines(LISTENING).is_empty(), "it listens to a replica");
+        expiry.expire.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
+        daemon.wait_log(LISTENING, seconds(20));
+        expiry.assert_hears(&mut daemon, "a master's");
+        daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
+        daemon.stop();
+        tested.passed("waited until it was a master");
+    }
+}
+
+/// The list's server hangs while more keys expire than may be held: the newest are dropped, counted
+/// and told, the subscriber goes on reading, and what was held is pushed.
+#[test]
+fn full_budget_drops_the_newest_keys() {
+    const FLOOD: usize = 30_000;
+    for version in newest() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "more keys than the budget holds");
+        let mut daemon = Daemon::new(&expiry.inv().set("daemon_section", "memory", "1M"));
+        daemon.start_and_listen();
+        expiry.assert_hears(&mut daemon, "USER:before_1");
+        expiry.list.hang();
+        let first: Vec<String> = (0..100).map(|n| format!("USER:first {n}_1")).collect();
+        expiry.expire_now(&first);
+        let flood: Vec<String> = (0..FLOOD).map(|n| format!("USER:{}{n}_1", "f".repeat(100))).collect();
+        expiry.expire_now(&flood);
+        daemon.wait_log("dropped", seconds(20));
+        // All of it was read: nothing waits at the server.
+        let quiet = || expiry.subscribers().iter().all(|line| line.contains(" omem=0 "));
+        assert_eq!(expiry.subscribers().len(), 1, "{:?}", expiry.subscribers());
+        wait::until("the server has nothing to send to its subscriber", seconds(10), quiet);
+        expiry.list.go_on();
+        // One more finds room again, and is behind all that was held.
+        wait::until("what was held is pushed", seconds(30), || {
+            expiry.expire_now(&["USER:last_1"]);
+            expiry.list.ask::<Option<String>>(&["LINDEX", LIST, "0"]).as_deref() == Some("USER:last_1")
+        });
+        daemon.stop();
+        let items = expiry.list.items(LIST);
+        let flooded = items.iter().filter(|item| item.len() > 100).count();
+        let came: BTreeSet<&[u8]> = items.iter().map(Vec::as_slice).collect();
+        for key in first.iter().map(String::as_str).chain(["USER:before_1"]) {
+            assert!(came.contains(key.as_bytes()), "{key} was dropped, and is not among the newest");
+        }
+        println!("{flooded} of {FLOOD} pushed, memory 1M");
+        // Each costs its bytes and something more: a megabyte is some thousands of them.
+        assert!((3000..20_000).contains(&flooded), "{flooded} of {FLOOD} pushed from a budget of 1M");
+        let ended = &daemon.log_lines("expired_to_list: ended")[0];
+        let lost: usize = figure(ended, "lost");
+        let last = items.len() - flooded - first.len() - 1;
+        assert!(lost >= FLOOD - flooded, "{ended}, but {} did not come", FLOOD - flooded);
+        assert_eq!(figure::<usize>(ended, "keys"), flooded + first.len() + 1 + last, "{ended}");
+        assert_eq!(daemon.log_lines("dropped").len(), 1, "said once");
+        tested.passed(format_args!("{flooded} held, {lost} counted as lost"));
+    }
+}
+
+/// A figure of the state line.
+#[track_caller]
+fn figure<T: std::str::FromStr>(line: &str, name: &str) -> T {
+    let found = line.split_once(&format!("{name} ")).and_then(|(_, rest)| rest.split([',', ' ']).next());
+    found.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
+}
+
+/// What was heard is nowhere but in pandad: a stop waits for the list's server, within its time.
+#[test]
+fn stop_pushes_received_keys() {
+    for version in newest() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "TERM with keys in hand");
+        let keys: Vec<String> = (0..5000).map(item).collect();
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        expiry.list.hang();
+        expiry.expire_now(&keys);
+        // Long enough to be heard.
+        std::thread::sleep(millis(500));
+        daemon.signal(Signal::TERM);
+        std::thread::sleep(seconds(2));
+        assert!(daemon.running(), "it left with keys in hand");
+        expiry.list.go_on();
+        assert_eq!(daemon.wait_exit(seconds(25)).code(), Some(0));
+        expiry.assert_pushed_once(&keys);
+        tested.passed(format_args!("{} keys", keys.len()));
+    }
+}
+
+/// The server has sent it, and pandad has not looked yet: that is no reason to lose it.
+#[test]
+fn keys_expired_during_sigstop_are_pushed() {
+    for version in newest() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "SIGSTOP and SIGCONT");
+        let keys: Vec<String> = (0..1000).map(item).collect();
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        daemon.signal(Signal::STOP);
+        expiry.expire_now(&keys);
+        daemon.signal(Signal::CONT);
+        expiry.wait_pushed(&mut daemon, keys.len(), seconds(10));
+        daemon.stop();
+        expiry.assert_pushed_once(&keys);
+        tested.passed(format_args!("{} keys", keys.len()));
+    }
+}
+
+#[test]
+fn lone_key_is_pushed_at_once() {
+    for version in newest() {
+        let expiry = Expiry::up(&version);
+        let tested = expiry.list.tested("expired_to_list", "a lone key");
+        let mut daemon = Daemon::new(&expiry.inv());
+        daemon.start_and_listen();
+        let mut took: Vec<Duration> = (0..50).map(|n| alone(&expiry, n)).collect();
+        took.sort();
+        let (median, worst) = (took[25], took[49]);
+        println!("from its event to the list: {median:?} (median), {worst:?} (worst of 50)");
+        assert!(median < millis(25), "{median:?} for a lone key");
+        daemon.stop();
+        tested.passed(format_args!("median {:.1} ms", median.as_secs_f64() * 1000.0));
+    }
+}
+
+/// From the moment in which the server notices.
+fn alone(expiry: &Expiry, n: u64) -> Duration {
+    let (mut list, mut expire) = (expiry.list.connect(), expiry.expire.connect());
+    cmd("SET").arg(&[&item(n), "x", "PX", "1"]).exec(&mut expire).unwrap();
+    std::thread::sleep(millis(fastrand::u64(5..60)));
+    // The server may have noticed by itself: then this one says nothing, and its mean is safe.
+    let began = Instant::now();
+    cmd("EXISTS").arg(item(n)).exec(&mut expire).unwrap();
+    let deadline = began + seconds(10);
+    while cmd("LLEN").arg(LIST).query::<u64>(&mut list).unwrap() <= n {
+        assert!(Instant::now() < deadline, "not there after 10 s");
+    }
+    began.elapsed()
+}
+
+#[test]
+fn idle_listener_uses_next_to_no_cpu() {
+    let expiry = Expiry::up(NEWEST);
+    let tested = expiry.list.tested("expired_to_list", "a silent server");
+    let mut daemon = Daemon::new(&expiry.inv());
+    daemon.start_and_listen();
+    expiry.assert_hears(&mut daemon, "a key");
+    let (cpu, began) = (daemon.cpu(), Instant::now());
+    std::thread::sleep(seconds(if all() { 60 } else { 10 }));
+    let (cpu, time) = (daemon.cpu() - cpu, began.elapsed().as_secs_f64());
+    println!("idle for {time:.0} s: CPU {:.3} %", cpu.as_secs_f64() / time * 100.0);
+    assert!(cpu <= Duration::from_secs_f64(0.001 * time) + millis(10), "CPU {cpu:?} in {time:.0} s");
+    expiry.assert_hears(&mut daemon, "another key");
+    daemon.stop();
+    tested.passed(format_args!("{:.1} ms of CPU in {time:.0} s", cpu.as_secs_f64() * 1000.0));
+}

@@ -1,0 +1,6 @@
+//! expired_to_list: keys that expire in Redis are pushed to the work list.
+
+mod canary;
+mod delivery;
+mod on_time;
+mod reconcile;

@@ -1,0 +1,233 @@
+//! Three pandads share one topic, and every few seconds one of them is killed, stopped, or
+//! halted for longer than its session; with and without an operator who stops them all and
+//! sets the group's offsets in between. No record is missing, none is twice in one file, and
+//! whatever is in two was in the one settle batch of one that was killed or halted.
+
+use crate::support::daemon::Daemon;
+use crate::support::pandads::{Group, PARTITIONS, SESSION, assert_whole};
+use crate::support::servers::kafka;
+use crate::support::together::{Batch, Explained, together_of};
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, seed, wait};
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+#[test]
+fn chaos_duplicates_settle_batches_only() {
+    on_brokers("3.9.1", 0);
+}
+
+#[test]
+fn chaos_with_offset_resets() {
+    on_brokers("4.1.0", if all() { 10 } else { 2 });
+}
+
+/// Side by side on both, in the full form.
+fn on_brokers(short: &str, resets: u64) {
+    let versions = if all() { vec!["3.9.1", "4.1.0"] } else { vec![short] };
+    std::thread::scope(|scope| {
+        for version in versions {
+            scope.spawn(move || chaos(version, resets));
+        }
+    });
+}
+
+/// A group, what has been done to it, and the part of the run since the last reset.
+struct Chaos {
+    group: Group,
+    dice: fastrand::Rng,
+    kills: u64,
+    stops: u64,
+    halts: u64,
+    looks: u64,
+    /// Where each partition began in this part.
+    begun: Vec<u64>,
+    /// How long each pandad's file was then.
+    files: Vec<u64>,
+    /// What was at risk in this part, kill by kill.
+    batches: Vec<Batch>,
+    parts: usize,
+    largest: u64,
+    across: u64,
+    /// Of all parts together.
+    explained: Explained,
+}
+
+fn chaos(version: &str, resets: u64) {
+    let kafka = kafka(version);
+    let (records, length) = if all() { (1_000_000, 300) } else { (24_000, 24) };
+    let seed = seed();
+    println!("Kafka {version}, {records} records in {length} s, {resets} resets, PANDAD_TEST_SEED={seed}");
+    let with = if resets > 0 { ", and resets by an operator" } else { "" };
+    let what = format!("three pandads in one group, one killed, stopped or halted every few seconds{with}");
+    let tested = kafka.tested(&what);
+    let mut chaos = Chaos::new(Group::new(&kafka, 3, records), seed);
+    chaos.group.daemons.iter_mut().for_each(Daemon::start_and_wait);
+    chaos.group.wait_shared(3);
+    let mut producing = chaos.group.produce(records / length);
+    let (every, mut done) = (seconds(length) / (resets as u32 + 1), 0);
+    let mut next = Instant::now() + every;
+    while producing.running() {
+        chaos.disturb();
+        if done < resets && Instant::now() >= next {
+            chaos.reset();
+            done += 1;
+            next = Instant::now() + every / 2;
+        }
+    }
+    producing.finish();
+    for _ in done..resets {
+        chaos.disturb();
+        chaos.reset();
+    }
+    chaos.wait_committed(seconds(90));
+    let each = chaos.group.each.clone();
+    chaos.finish_part(Some(each));
+    let Chaos { kills, stops, halts, looks, across, largest, explained, .. } = &chaos;
+    println!("{kills} kills, {stops} stops, {halts} halts, {resets} resets, {looks} looks: {explained}");
+    tested.passed(format!(
+        "{records} records, {kills} kills, {stops} stops, {halts} halts, {resets} resets: {across} doubled \
+         across files, the largest settle batch at risk {largest} ({looks} looks beside); {explained}"
+    ));
+}
+
+impl Chaos {
+    fn new(group: Group, seed: u64) -> Chaos {
+        let files = vec![0; group.daemons.len()];
+        Chaos {
+            group,
+            dice: fastrand::Rng::with_seed(seed),
+            kills: 0,
+            stops: 0,
+            halts: 0,
+            looks: 0,
+            begun: vec![0; PARTITIONS],
+            files,
+            batches: Vec::new(),
+            parts: 0,
+            largest: 0,
+            across: 0,
+            explained: Explained::default(),
+        }
+    }
+
+    /// After a while something happens to one of them.
+    fn disturb(&mut self) {
+        let until = Instant::now() + millis(self.dice.u64(1_000..3_000));
+        while Instant::now() < until {
+            self.look();
+            std::thread::sleep(millis(self.dice.u64(50..250)));
+        }
+        let number = self.dice.usize(..self.group.daemons.len());
+        // Back at once, or when the others have long taken over.
+        let pause = millis(if self.dice.bool() { 0 } else { self.dice.u64(0..10_000) });
+        match self.dice.u32(..6) {
+            0..=2 => {
+                self.kills += 1;
+                self.group.daemons[number].kill9();
+                self.at_risk(number);
+                std::thread::sleep(pause);
+                self.group.daemons[number].start();
+            }
+            3 | 4 => {
+                self.stops += 1;
+                self.group.daemons[number].stop();
+                std::thread::sleep(pause / 4);
+                self.group.daemons[number].start();
+            }
+            _ => {
+                self.halts += 1;
+                self.group.daemons[number].signal(Signal::STOP);
+                self.at_risk(number);
+                std::thread::sleep(SESSION + millis(self.dice.u64(0..4_000)));
+                self.group.daemons[number].signal(Signal::CONT);
+            }
+        }
+    }
+
+    /// Stands still for a moment, in whatever it is about: no more than one settle batch is at
+    /// risk.
+    fn look(&mut self) {
+        let number = self.dice.usize(..self.group.daemons.len());
+        self.group.daemons[number].signal(Signal::STOP);
+        self.group.at_risk(number);
+        self.group.daemons[number].signal(Signal::CONT);
+        self.looks += 1;
+    }
+
+    fn at_risk(&mut self, number: usize) {
+        let batch = self.group.at_risk(number);
+        self.largest = self.largest.max(batch.records());
+        self.batches.push(batch);
+    }
+
+    /// Stop all, set every partition's offset back or forward, start: the next part begins
+    /// exactly there.
+    fn reset(&mut self) {
+        self.finish_part(None);
+        let (from, ends) = (self.begun.clone(), self.group.kafka.ends(&self.group.topic, PARTITIONS));
+        for partition in 0..PARTITIONS {
+            let least = from[partition].saturating_sub(1_500);
+            let most = ends[partition].min(from[partition] + 300);
+            self.begun[partition] = self.dice.u64(least..=most);
+            let Group { kafka, group, topic, .. } = &self.group;
+            kafka.set_offset(group, topic, partition, self.begun[partition] as i64);
+        }
+        self.group.daemons.iter_mut().for_each(Daemon::start);
+    }
+
+    /// Stops all and holds what the part has brought against where the group went in it: all of
+    /// that is there, and nothing else.
+    fn finish_part(&mut self, ends: Option<Vec<u64>>) {
+        // Whoever was killed last has come to where the others are.
+        self.group.wait_shared(3);
+        std::thread::sleep(millis(700));
+        self.group.stop_all();
+        let held = self.group.committed();
+        assert!(ends.is_none_or(|ends| ends == held), "the group holds {held:?}");
+        let expected: Vec<Range<u64>> = self.begun.iter().zip(&held).map(|(from, to)| *from..*to).collect();
+        println!("part {}: {expected:?}", self.parts);
+        let found = together_of(&expected, &self.cut()).unwrap();
+        assert_whole(&found);
+        let explained = found.explained(&self.batches);
+        println!("{explained}");
+        let Explained { by, unexplained } = explained;
+        assert!(unexplained.is_empty(), "doubled and in no settle batch: {unexplained:?}");
+        self.across += found.across;
+        self.explained.by.extend(by);
+        self.batches.clear();
+        self.begun = held;
+        self.parts += 1;
+    }
+
+    /// What has come to each file in this part, as files of their own.
+    fn cut(&mut self) -> Vec<Vec<PathBuf>> {
+        let mut cut = Vec::new();
+        for (daemon, from) in self.group.daemons.iter().zip(&mut self.files) {
+            let mut bytes = Vec::new();
+            let mut file = File::open(&daemon.file).unwrap();
+            file.seek(SeekFrom::Start(*from)).unwrap();
+            *from += file.read_to_end(&mut bytes).unwrap() as u64;
+            let path = daemon.dir.join(format!("part-{}", self.parts));
+            File::create(&path).unwrap().write_all(&bytes).unwrap();
+            cut.push(vec![path]);
+        }
+        cut
+    }
+
+    /// Waits until the group holds the end of every partition.
+    #[track_caller]
+    fn wait_committed(&self, limit: Duration) {
+        let mut held = Vec::new();
+        let all = wait::within(limit, || {
+            std::thread::sleep(millis(200));
+            held = self.group.committed();
+            held == self.group.each
+        });
+        assert!(all, "after {limit:?} the group holds {held:?}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Several pandads and a librdkafka in one group on a cluster of three brokers, in
+//! mid-stream: members come and go, partitions are added, the broker that coordinates the
+//! group is killed and hangs.
+
+use crate::support::cluster::Cluster;
+use crate::support::daemon::Daemon;
+use crate::support::groups::Mate;
+use crate::support::inv::Inv;
+use crate::support::produce::{Produce, Producing};
+use crate::support::tail::Tail;
+use crate::support::tested::Tested;
+use crate::support::together::together;
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, unique, wait};
+use pandad::kafka::native::brokers::Brokers;
+use pandad::kafka::native::connection::Limits;
+use pandad::kafka::native::messages::FindCoordinator;
+use std::path::PathBuf;
+
+const FIRST: usize = 6;
+const LATER: usize = 2;
+/// Records of each partition, in three streams.
+fn each() -> u64 {
+    if all() { 15_000 } else { 4_500 }
+}
+
+#[test]
+fn group_survives_failing_brokers() {
+    let versions = if all() { &["1.1.1", "2.8.2", "3.9.1", "4.1.0"][..] } else { &["3.9.1"] };
+    for version in versions {
+        fails(version);
+    }
+}
+
+/// The number of the broker that coordinates the group.
+#[track_caller]
+fn coordinator(cluster: &Cluster, group: &str) -> usize {
+    let mut brokers = Brokers::new(&cluster.addresses, "pandad-tests", Limits::default());
+    let mut number = 0;
+    wait::until("the group has a coordinator", seconds(60), || {
+        let Ok(found) = brokers.ask(&FindCoordinator { group }) else { return false };
+        if found.code.is_none() {
+            number = cluster.number(&format!("{}:{}", found.host, found.port));
+        }
+        number > 0
+    });
+    number
+}
+
+fn lines(daemons: &[Daemon]) -> u64 {
+    daemons.iter().map(|one| Tail::new(&one.file, 0).read()).sum()
+}
+
+/// Records go on coming into the files.
+#[track_caller]
+fn wait_more(daemons: &[Daemon], what: &str) {
+    let before = lines(daemons);
+    wait::until(&format!("more lines {what}"), seconds(90), || {
+        std::thread::sleep(millis(90));
+        lines(daemons) > before + 300
+    });
+}
+
+fn produce(cluster: &Cluster, topic: &str, partitions: &str, records: u64, from: u64) -> Producing {
+    let mut kafka = cluster.kafka();
+    kafka.address = cluster.addresses.join(",");
+    let produce = Produce::seq(&kafka, topic, records).with("--partitions", partitions);
+    produce.with("--rate", 1_500).with("--first", from).with("--linger", 5).start()
+}
+
+fn fails(version: &str) {
+    let cluster = Cluster::up(version, 3);
+    let what =
+        "a group on three brokers: members come and go, partitions added, the coordinator killed and hung";
+    let tested = Tested::begins(&format!("Kafka {version}"), "kafka_to_file", what);
+    let (topic, mut group) = (unique("cluster"), unique("cluster"));
+    cluster.create(&topic, FIRST);
+    // With KRaft the first broker is the controller as well, and the only one: without it
+    // no other broker would take over anything.
+    while coordinator(&cluster, &group) == 1 {
+        group = unique("cluster");
+    }
+    let mut kafka = cluster.kafka();
+    kafka.address = cluster.addresses.join(",");
+    let inv = Inv::member(&kafka, &topic, &group).job("kafka['session_ms']", "6000");
+    let mut daemons: Vec<Daemon> = (0..3).map(|_| Daemon::new(&inv)).collect();
+    daemons[..2].iter_mut().for_each(Daemon::start_and_wait);
+    // A broker dies between two streams: what a producer makes of that is not looked at here.
+    let part = each() / 3;
+    let stream = |partitions: &str, count: usize, from: u64| {
+        produce(&cluster, &topic, partitions, part * count as u64, from)
+    };
+    let first = stream("6", FIRST, 0);
+    wait_more(&daemons, "from the first members");
+
+    daemons[2].start_and_wait();
+    // What it reads it does not commit: it comes once more when it has gone.
+    let mate: Mate = kafka.mate(&group, &[&topic], serde_json::json!({}));
+    wait::until("librdkafka has a share", seconds(60), || !mate.has().is_empty());
+    wait_more(&daemons, "beside librdkafka");
+    cluster.alter(&topic, FIRST + LATER);
+    let later = stream("6-7", LATER, 0);
+    mate.go();
+    first.finish();
+    later.finish();
+
+    let old = coordinator(&cluster, &group);
+    cluster.kill(old);
+    let second = stream("8", FIRST + LATER, part);
+    wait_more(&daemons, "after the coordinator was killed");
+    daemons[0].stop();
+    wait_more(&daemons, "after one has left");
+    daemons[0].start_and_wait();
+    second.finish();
+    cluster.start(old);
+
+    if all() {
+        let hangs = coordinator(&cluster, &group);
+        cluster.hang(hangs);
+        std::thread::sleep(seconds(8));
+        cluster.go_on(hangs);
+    }
+    let third = stream("8", FIRST + LATER, 2 * part);
+    wait_more(&daemons, "after the coordinator came back");
+    third.finish();
+    let each = vec![3 * part; FIRST + LATER];
+    let files = |daemons: &[Daemon]| -> Vec<Vec<PathBuf>> { daemons.iter().map(Daemon::files).collect() };
+    let landed = wait::within(seconds(90), || {
+        std::thread::sleep(millis(200));
+        together(&each, &files(&daemons)).unwrap().missing == 0
+    });
+    for daemon in &mut daemons {
+        daemon.stop();
+    }
+    let found = together(&each, &files(&daemons)).unwrap();
+    println!("Kafka {version}: {found}");
+    assert!(landed && found.whole_within(), "{found}\n{}", found.examples.join("\n"));
+    assert!(found.across <= 4_000, "{found}");
+    tested.passed(format!("{} records, {} doubled across files", each.iter().sum::<u64>(), found.across));
+}

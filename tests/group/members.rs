@@ -1,0 +1,346 @@
+//! pandad's group member beside librdkafka's, in one group on real brokers: who is given
+//! what, when it is taken away, and what remains after a kill.
+
+use crate::support::groups::Mate;
+use crate::support::servers::{Kafka, kafka, readable};
+use crate::support::{unique, wait};
+use pandad::error::Fault;
+use pandad::kafka::group::{Coordinated, Pace, Setup, Topics};
+use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
+use pandad::pattern::Pattern;
+use pandad::record::{Commit, TopicPartition};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const SESSION: Duration = wait::seconds(6);
+
+/// Every broker of this run, and the one that the crate cannot read.
+fn every() -> Vec<Kafka> {
+    let mut brokers = readable();
+    brokers.push(kafka("4.1.0"));
+    brokers
+}
+
+/// A member without a log file: what it is given it has, what is taken away it gives.
+struct Member {
+    place: Coordinated,
+    lease: Lease,
+    setup: Setup,
+    has: Vec<(String, i32)>,
+    /// What the group held of it when it was given.
+    held: BTreeMap<(String, i32), Option<i64>>,
+    name: Option<String>,
+    revoked: u32,
+    lost: u32,
+    committed: Vec<(TopicPartition, i64)>,
+    fault: Option<Fault>,
+    fenced: Option<String>,
+    /// Whether the broker does not say what it speaks, and whether that was known before.
+    silent: bool,
+}
+
+impl Member {
+    fn joins(kafka: &Kafka, setup: Setup) -> Member {
+        Member::joins_again(kafka, setup, false)
+    }
+
+    fn joins_again(kafka: &Kafka, setup: Setup, silent: bool) -> Member {
+        let brokers = vec![kafka.address.clone()];
+        let cluster =
+            Cluster { brokers, client_id: "pandad-tests".to_owned(), read_committed: false, silent };
+        let place = Coordinated::new(&cluster, setup.clone(), Box::new(|_, _, _| 7)).unwrap();
+        let lease = place.lease();
+        Member {
+            place,
+            lease,
+            setup,
+            has: Vec::new(),
+            held: BTreeMap::new(),
+            name: None,
+            revoked: 0,
+            lost: 0,
+            committed: Vec::new(),
+            fault: None,
+            fenced: None,
+            silent: false,
+        }
+    }
+
+    fn hear(&mut self) {
+        loop {
+            match self.place.next() {
+                Ok(GroupEvent::Unchanged) => return,
+                Ok(GroupEvent::Assigned(assigned)) => {
+                    for one in assigned {
+                        let key = (one.partition.topic.to_string(), one.partition.partition);
+                        self.held.insert(key.clone(), one.committed);
+                        self.has.push(key);
+                    }
+                    self.has.sort();
+                }
+                Ok(GroupEvent::Revoked(_)) => {
+                    self.revoked += 1;
+                    self.give();
+                }
+                Ok(GroupEvent::Lost) => {
+                    self.lost += 1;
+                    self.give();
+                }
+                Ok(GroupEvent::Named { id, silent }) => {
+                    self.name = Some(id);
+                    self.silent = silent;
+                }
+                Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
+                Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
+                Ok(GroupEvent::Reached) => {}
+                Ok(GroupEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn give(&mut self) {
+        self.has.clear();
+        self.held.clear();
+        self.place.released();
+    }
+
+    fn commit(&mut self, topic: &str, number: i32, offset: i64) {
+        let partition = TopicPartition::new(topic, number);
+        self.place.commit(vec![Commit { partition, offset, metadata: format!("token {offset}") }]);
+        let until = Instant::now() + wait::seconds(20);
+        self.committed.clear();
+        while self.committed.is_empty() {
+            self.hear();
+            assert!(Instant::now() < until, "{} is not committed", self.setup.instance);
+            std::thread::sleep(wait::millis(5));
+        }
+    }
+
+    fn leaves(mut self) {
+        self.place.depart(Instant::now() + wait::seconds(5));
+    }
+}
+
+fn setup(group: &str, topics: &[&str]) -> Setup {
+    let topics = Topics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    let pace = Pace { look: wait::millis(500), ..Pace::of(SESSION) };
+    Setup { group: group.to_owned(), topics, session: SESSION, instance: unique("pandad"), id: None, pace }
+}
+
+/// The numbers of one topic's partitions that somebody has.
+fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
+    has.iter().filter(|(name, _)| name == topic).map(|(_, number)| *number).collect()
+}
+
+/// Until every member, and everybody else, has what is expected.
+#[track_caller]
+fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
+    let deadline = Instant::now() + wait::seconds(60);
+    loop {
+        members.iter_mut().for_each(|member| member.hear());
+        if so(members) {
+            return;
+        }
+        let state: Vec<_> = members.iter().map(|one| (&one.has, one.revoked, one.lost, &one.fault)).collect();
+        assert!(Instant::now() < deadline, "in vain: {what}: {state:?}");
+        std::thread::sleep(wait::millis(10));
+    }
+}
+
+/// Shares by `range` among three members that want the first topic and one less the second.
+#[test]
+fn partitions_are_shared_with_librdkafka() {
+    for kafka in every() {
+        let tested = kafka.tested("a group of pandads and librdkafka, whoever leads it");
+        let (one, two, group) = (unique("shared"), unique("shared"), unique("shared"));
+        kafka.create(&one, 7);
+        kafka.create(&two, 2);
+        // librdkafka comes first and leads; then it goes, and pandad does.
+        let mate: Mate = kafka.mate(&group, &[&one], serde_json::json!({}));
+        wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 7);
+        let mut first = Member::joins(&kafka, setup(&group, &[&one, &two]));
+        let mut second = Member::joins(&kafka, setup(&group, &[&one, &two]));
+        until("all three share", &mut [&mut first, &mut second], |members| {
+            let mut sizes: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &one).len()).collect();
+            sizes.push(mate.has().len());
+            sizes.sort_unstable();
+            let twos: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &two).len()).collect();
+            sizes == [2, 2, 3] && twos == [1, 1]
+        });
+        let mut all =
+            [of(&first.has, &one), of(&second.has, &one), mate.has().iter().map(|(_, n)| *n).collect()];
+        // Each has a run.
+        all.sort();
+        assert_eq!(all.concat(), [0, 1, 2, 3, 4, 5, 6]);
+        mate.go();
+        until("two share", &mut [&mut first, &mut second], |members| {
+            members[0].has.len() + members[1].has.len() == 9
+        });
+        // And librdkafka comes to a group that pandad leads.
+        let mate: Mate = kafka.mate(&group, &[&one, &two], serde_json::json!({}));
+        until("all three share again", &mut [&mut first, &mut second], |members| {
+            let sizes = members.iter().map(|one_of| one_of.has.len()).sum::<usize>() + mate.has().len();
+            sizes == 9 && members.iter().all(|one| one.has.len() < 5) && !mate.has().is_empty()
+        });
+        mate.go();
+        assert_eq!((first.lost, second.lost), (0, 0));
+        tested.passed("7 and 2 partitions, 3 members");
+        first.leaves();
+        second.leaves();
+    }
+}
+
+#[test]
+fn leaving_member_is_replaced_at_once() {
+    for kafka in every() {
+        let tested = kafka.tested("a member killed, another one leaves");
+        let (topic, group) = (unique("dies"), unique("dies"));
+        kafka.create(&topic, 4);
+        let mut stays = Member::joins(&kafka, setup(&group, &[&topic]));
+        let mut leaves = Member::joins(&kafka, setup(&group, &[&topic]));
+        let mut dies = Member::joins(&kafka, setup(&group, &[&topic]));
+        until("three share", &mut [&mut stays, &mut leaves, &mut dies], |members| {
+            let mut sizes: Vec<usize> = members.iter().map(|one| one.has.len()).collect();
+            sizes.sort_unstable();
+            sizes == [1, 1, 2]
+        });
+        // Its threads end without a word.
+        drop(dies);
+        let began = Instant::now();
+        until("the two share", &mut [&mut stays, &mut leaves], |members| {
+            members[0].has.len() + members[1].has.len() == 4
+        });
+        let died = began.elapsed();
+        let began = Instant::now();
+        leaves.leaves();
+        until("one has all", &mut [&mut stays], |members| members[0].has.len() == 4);
+        let left = began.elapsed();
+        println!("Kafka {}: shared after {died:?}, and {left:?}", kafka.version);
+        assert!(left < SESSION, "{left:?} after one left");
+        tested.passed("3 members, 4 partitions");
+        stays.leaves();
+    }
+}
+
+/// Its share is known under the name that it had, or that it gives itself.
+#[test]
+fn returning_member_is_assigned_at_once() {
+    for kafka in every() {
+        let tested = kafka.tested("a member killed and back has its share at once");
+        let (topic, group) = (unique("back"), unique("back"));
+        kafka.create(&topic, 12);
+        let setup = setup(&group, &[&topic]);
+        let mut member = Member::joins(&kafka, setup.clone());
+        until("it has all", &mut [&mut member], |members| members[0].has.len() == 12);
+        member.commit(&topic, 5, 50);
+        let name = member.name.clone();
+        assert!(name.is_some());
+        let silent = member.silent;
+        assert_eq!(silent, !kafka.at_least(0, 10));
+        drop(member);
+        let began = Instant::now();
+        let mut member = Member::joins_again(&kafka, Setup { id: name, ..setup.clone() }, silent);
+        until("it has all again", &mut [&mut member], |members| members[0].has.len() == 12);
+        let back = began.elapsed();
+        println!("Kafka {}: its share is back after {back:?}", kafka.version);
+        assert!(back < SESSION / 2, "{back:?}");
+        assert_eq!(member.held[&(topic.clone(), 5)], Some(50));
+        assert_eq!(member.held[&(topic.clone(), 4)], None);
+        tested.passed("12 partitions");
+        member.leaves();
+    }
+}
+
+#[test]
+fn new_partitions_and_topics_are_assigned() {
+    for kafka in every() {
+        let tested = kafka.tested("partitions and topics that come later are shared out");
+        let (stem, group) = (unique("later"), unique("later"));
+        let (one, two) = (format!("{stem}-a"), format!("{stem}-b"));
+        kafka.create(&one, 2);
+        let pattern = Topics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
+        let setup = Setup { topics: pattern, ..setup(&group, &[]) };
+        let own = |number: u32| Setup { instance: unique(&format!("m{number}")), ..setup.clone() };
+        let (mut first, mut second) = (Member::joins(&kafka, own(1)), Member::joins(&kafka, own(2)));
+        let total = |members: &[&mut Member]| members.iter().map(|one| one.has.len()).sum::<usize>();
+        until("two share two", &mut [&mut first, &mut second], |members| {
+            members.iter().all(|one| one.has.len() == 1)
+        });
+        kafka.alter(&one, 5);
+        until("they share five", &mut [&mut first, &mut second], |members| total(members) == 5);
+        kafka.create(&two, 3);
+        until("they share eight", &mut [&mut first, &mut second], |members| {
+            total(members) == 8
+                && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
+        });
+        // One by one, so that the one left leads, or has come back by its own name.
+        let again = second.setup.clone();
+        drop(second);
+        let mut second = Member::joins(&kafka, Setup { id: None, ..again });
+        until("they share eight again", &mut [&mut first, &mut second], |members| total(members) == 8);
+        kafka.alter(&two, 6);
+        until("they share eleven", &mut [&mut first, &mut second], |members| total(members) == 11);
+        tested.passed("2 to 11 partitions");
+        first.leaves();
+        second.leaves();
+    }
+}
+
+/// From 2.3 on: the one that was there first is told so and stays down.
+#[test]
+fn twin_member_is_fenced() {
+    for kafka in every() {
+        if !kafka.at_least(2, 3) {
+            continue;
+        }
+        let tested = kafka.tested("a copy of a journal joins the group: the other one stays down");
+        let (topic, group) = (unique("twin"), unique("twin"));
+        kafka.create(&topic, 2);
+        let setup = setup(&group, &[&topic]);
+        let mut first = Member::joins(&kafka, setup.clone());
+        until("it has both", &mut [&mut first], |members| members[0].has.len() == 2);
+        let mut twin = Member::joins(&kafka, setup);
+        until("the first one is down", &mut [&mut first, &mut twin], |members| {
+            members[0].fenced.is_some() && members[1].has.len() == 2
+        });
+        assert!(!first.lease.holds() && twin.lease.holds());
+        let why = first.fenced.unwrap();
+        assert!(why.contains("the same journal"), "{why}");
+        tested.passed("fenced, told");
+        twin.leaves();
+    }
+}
+
+/// Another way of sharing out, which pandad does not know.
+#[test]
+fn unknown_assignor_is_reported() {
+    for kafka in every() {
+        let tested = kafka.tested("a group whose members share out by another way");
+        let (topic, group) = (unique("otherwise"), unique("otherwise"));
+        kafka.create(&topic, 1);
+        let options = serde_json::json!({"partition.assignment.strategy": "roundrobin"});
+        let mate: Mate = kafka.mate(&group, &[&topic], options);
+        wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+        let mut member = Member::joins(&kafka, setup(&group, &[&topic]));
+        let mut said = String::new();
+        wait::until("it says so", wait::seconds(30), || {
+            while let Ok(event) = member.place.next() {
+                match event {
+                    GroupEvent::Trouble(why) if why.contains("another way") => said = why,
+                    GroupEvent::Unchanged => break,
+                    _ => {}
+                }
+            }
+            !said.is_empty()
+        });
+        assert!(said.contains("INCONSISTENT_GROUP_PROTOCOL"), "{said}");
+        mate.go();
+        until("it has it when they are gone", &mut [&mut member], |members| members[0].has.len() == 1);
+        tested.passed("refused, told, and joined when they were gone");
+        member.leaves();
+    }
+}

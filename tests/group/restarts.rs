@@ -1,0 +1,207 @@
+//! Several pandads, each with a file of its own, share one topic: restarted, reset by an
+//! operator, killed and halted, alone before. What many faults together do to them is in
+//! chaos.rs.
+
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::pandads::{Group, PARTITIONS, SESSION, assert_whole, new_brokers, share_of};
+use crate::support::produce::Produce;
+use crate::support::servers::{kafka, readable};
+use crate::support::tail::Tail;
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, unique, wait};
+use rustix::process::Signal;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// One after the other is stopped and started: nothing is doubled at all.
+#[test]
+fn rolling_restart_duplicates_nothing() {
+    for kafka in if all() { new_brokers() } else { vec![kafka("1.1.1")] } {
+        let tested = kafka.tested("a rolling restart of three pandads in one group");
+        let (records, rounds) = if all() { (400_000, 10) } else { (24_000, 2) };
+        let mut group = Group::new(&kafka, 3, records);
+        group.daemons.iter_mut().for_each(Daemon::start_and_wait);
+        group.wait_shared(3);
+        let producing = group.produce(if all() { 4_000 } else { 2_000 });
+        for round in 0..rounds * 3 {
+            let daemon = &mut group.daemons[round % 3];
+            let took = daemon.stop();
+            daemon.start_and_wait();
+            println!("stopped in {took:?}");
+            std::thread::sleep(millis(500));
+        }
+        producing.finish();
+        group.wait_landed(seconds(60));
+        group.stop_all();
+        let found = group.found();
+        assert_whole(&found);
+        assert_eq!(found.across, 0, "{found}");
+        tested.passed(format!("{records} records, {} restarts, none doubled", rounds * 3));
+    }
+}
+
+/// Stop all, reset, start: every member goes where it was told.
+#[test]
+fn every_member_honours_resets() {
+    for kafka in if all() { new_brokers() } else { vec![kafka("3.9.1")] } {
+        let tested = kafka.tested("an operator's resets of a group of three pandads");
+        let rounds: u64 = if all() { 10 } else { 2 };
+        let per = 600u64;
+        let mut group = Group::new(&kafka, 3, per * PARTITIONS as u64);
+        group.produce(0).finish();
+        let mut expected = per * PARTITIONS as u64;
+        let mut dice = fastrand::Rng::new();
+        for round in 0..=rounds {
+            if round > 0 {
+                // Back or forward: the lines from there on come once more, in whatever file.
+                let to = dice.u64(0..per);
+                expected += (per - to) * PARTITIONS as u64;
+                for partition in 0..PARTITIONS {
+                    group.kafka.set_offset(&group.group, &group.topic, partition, to as i64);
+                }
+            }
+            group.daemons.iter_mut().for_each(Daemon::start);
+            let lines = |group: &Group| -> u64 {
+                group.daemons.iter().map(|one| Tail::new(&one.file, 0).read()).sum()
+            };
+            wait::until("all lines of the round", seconds(60), || {
+                std::thread::sleep(millis(90));
+                lines(&group) >= expected
+            });
+            std::thread::sleep(millis(300));
+            assert_eq!(lines(&group), expected, "round {round}");
+            group.stop_all();
+            assert_eq!(lines(&group), expected, "round {round}, after the stop");
+        }
+        tested.passed(format!("{rounds} resets of {PARTITIONS} partitions"));
+    }
+}
+
+/// One member, twelve partitions: what comes meanwhile is in the file within a second.
+#[test]
+fn first_line_after_kill_9_comes_at_once() {
+    let mut brokers = readable();
+    brokers.extend(all().then(|| kafka("4.1.0")));
+    for kafka in brokers {
+        let tested = kafka.tested("kill -9 of a group's only member, and the first new line");
+        let mut group = Group::new(&kafka, 1, 240);
+        let mut slowest = Duration::ZERO;
+        group.daemons[0].start_and_wait();
+        group.wait_shared(1);
+        for round in 0..if all() { 5 } else { 2 } {
+            let daemon = &mut group.daemons[0];
+            // Its name is in the journal by then.
+            std::thread::sleep(millis(300));
+            daemon.kill9();
+            let first = round * 20;
+            let produce = Produce::seq(&kafka, &group.topic, 240).with("--partitions", PARTITIONS);
+            produce.with("--first", first).run();
+            let before = Tail::new(&daemon.file, 0).read();
+            let began = Instant::now();
+            daemon.start();
+            wait::until("the first new line", seconds(30), || Tail::new(&daemon.file, 0).read() > before);
+            slowest = slowest.max(began.elapsed());
+            daemon.wait_landed_at_least((round + 1) * 240, seconds(30));
+        }
+        println!("Kafka {}: the first new line after {slowest:?} at most", kafka.version);
+        let limit = if all() { seconds(1) } else { SESSION / 2 };
+        assert!(slowest < limit, "{slowest:?}");
+        let each = vec![20 * if all() { 5 } else { 2 }; PARTITIONS];
+        group.daemons[0].stop();
+        group.daemons[0].assert_whole(&each);
+        tested.passed(format!("{} ms at most", slowest.as_millis()));
+    }
+}
+
+/// The partitions of one that was killed are the others' when the session is over.
+#[test]
+fn killed_member_is_replaced_in_time() {
+    for kafka in if all() { new_brokers() } else { vec![kafka("3.9.1")] } {
+        let tested = kafka.tested("a member killed: the others have its partitions");
+        let mut group = Group::new(&kafka, 3, 12);
+        group.daemons.iter_mut().for_each(Daemon::start_and_wait);
+        group.wait_shared(3);
+        group.daemons[2].kill9();
+        let began = Instant::now();
+        group.wait_shared(2);
+        let took = began.elapsed();
+        println!("Kafka {}: shared again after {took:?}, session {SESSION:?}", kafka.version);
+        assert!(took < SESSION + if all() { seconds(1) } else { seconds(4) }, "{took:?}");
+        group.stop_all();
+        tested.passed(format!("{} ms, session {} ms", took.as_millis(), SESSION.as_millis()));
+    }
+}
+
+/// Halted for longer than the session in mid-stream, while another one takes over.
+#[test]
+fn paused_member_writes_only_its_own() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a member halted for longer than its session, in mid-stream");
+    let rounds = if all() { 8 } else { 1 };
+    let mut group = Group::new(&kafka, 2, 30_000 * rounds);
+    group.daemons.iter_mut().for_each(Daemon::start_and_wait);
+    group.wait_shared(2);
+    let producing = group.produce(2_500);
+    let mut batches = Vec::new();
+    for round in 0..rounds {
+        let halted = round as usize % 2;
+        std::thread::sleep(millis(700));
+        group.daemons[halted].signal(Signal::STOP);
+        batches.push(group.at_risk(halted));
+        std::thread::sleep(SESSION + seconds(3));
+        group.daemons[halted].signal(Signal::CONT);
+        std::thread::sleep(millis(1_500));
+    }
+    producing.finish();
+    group.wait_landed(seconds(60));
+    group.stop_all();
+    let found = group.found();
+    assert_whole(&found);
+    let explained = found.explained(&batches);
+    assert!(explained.unexplained.is_empty(), "doubled and in no settle batch: {:?}", explained.unexplained);
+    tested.passed(format!("{rounds} halts: {explained}"));
+}
+
+/// The group has the positions of pandads that were alone, and back.
+#[test]
+fn standalone_group_becomes_coordinated() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("from alone to coordinated and back, by the same group");
+    let (topic, name) = (unique("switch"), unique("switch"));
+    kafka.create(&topic, PARTITIONS);
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &name));
+    let member = Group::inv(&kafka, &topic, &name).text();
+    let alone = Inv::log(&kafka, &topic, &name).text();
+    for (round, text) in [&alone, &member, &alone, &member].into_iter().enumerate() {
+        let produce = Produce::seq(&kafka, &topic, 1_200).with("--partitions", PARTITIONS);
+        produce.with("--first", round * 100).run();
+        std::fs::write(daemon.dir.join("test.inv"), text).unwrap();
+        daemon.start();
+        let each = vec![(round as u64 + 1) * 100; PARTITIONS];
+        daemon.finish(&each, seconds(60));
+    }
+    tested.passed("3 switches");
+}
+
+/// A copy of log file and journal: the one that was there first stays down and says why.
+#[test]
+fn journal_copy_replaces_the_original() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a copy of a journal is started: the original ends with 78");
+    let mut group = Group::new(&kafka, 2, 12);
+    let (first, second) = (0, 1);
+    group.daemons[first].start_and_wait();
+    group.wait_shared(1);
+    let journal = |daemon: &Daemon| PathBuf::from(format!("{}.journal", daemon.file.display()));
+    let (daemon, copy) = (&group.daemons[first], &group.daemons[second]);
+    std::fs::copy(journal(daemon), journal(copy)).unwrap();
+    std::fs::copy(&daemon.file, &copy.file).unwrap();
+    group.daemons[second].start_and_wait();
+    let ended = group.daemons[first].wait_exit(seconds(30));
+    assert_eq!(ended.code(), Some(78));
+    assert!(group.daemons[first].log().contains("the same journal"), "it says why");
+    wait::until("the copy has all", seconds(30), || share_of(&group.daemons[second]) == PARTITIONS);
+    group.daemons[second].stop();
+    tested.passed("78, told");
+}

@@ -1,0 +1,69 @@
+//! A bad network between pandad and its broker: answers that are cut, late, lost or
+//! garbage, connections that hang or are not taken. Nothing is missing or doubled.
+
+use crate::support::content::By;
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::network::{Network, Weather};
+use crate::support::produce::Produce;
+use crate::support::servers::{Kafka, kafka};
+use crate::support::wait::seconds;
+use crate::support::{all, seed, unique};
+
+#[test]
+fn bad_network_loses_nothing() {
+    let seed = seed();
+    println!("PANDAD_TEST_SEED={seed}");
+    let plan: &[(&str, u64)] =
+        if all() { &[("1.1.1", 34), ("3.9.1", 33), ("4.1.0", 33)] } else { &[("1.1.1", 1), ("4.1.0", 2)] };
+    // Side by side: each broker has a network of its own, and most of it is waiting.
+    std::thread::scope(|scope| {
+        let each: Vec<_> = plan
+            .iter()
+            .map(|(version, count)| scope.spawn(move || schedules(&kafka(version), *count, seed)))
+            .collect();
+        let ended: Vec<_> = each.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        assert!(ended.iter().all(Result::is_ok), "see above");
+    });
+}
+
+fn schedules(kafka: &Kafka, count: u64, seed: u64) {
+    let tested = kafka.tested("a bad network, by the native client");
+    let (mut faults, mut records) = (0, 0);
+    for number in 0..count {
+        let (had, came) = schedule(kafka, seed.wrapping_add(number));
+        faults += had;
+        records += came;
+    }
+    assert!(faults > count, "only {faults} faults in {count} schedules");
+    tested.passed(format_args!("{count} schedules, {faults} faults, {records} records"));
+}
+
+/// A stream for some seconds in bad weather, and the rest of it in good.
+fn schedule(kafka: &Kafka, seed: u64) -> (u64, u64) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let weather = Weather::new(&mut dice);
+    println!("Kafka {}, PANDAD_TEST_SEED={seed}, {weather:?}", kafka.version);
+    let (topic, group) = (unique("network"), unique("network"));
+    kafka.create(&topic, 3);
+    let codec = ["none", "gzip", "snappy", "lz4"][dice.usize(..4)];
+    let records = 3000;
+    let produce = Produce::seq(kafka, &topic, records).with("--partitions", 3).with("--codec", codec);
+    let producing = produce.with("--rate", 1000).with("--linger", 5).start();
+    let network = Network::before(kafka, dice.u64(..));
+    let inv = Inv::log(kafka, &topic, &group).client(kafka, By::Native);
+    let mut daemon = Daemon::new(&inv.set("log_section", "broker_list", &network.address));
+    daemon.start();
+    network.turns(weather.clone());
+    producing.finish();
+    if weather.half_open() {
+        // Long enough that one of them is given up.
+        std::thread::sleep(seconds(if all() { 12 } else { 3 }));
+    }
+    network.clears();
+    daemon.finish(&[records / 3; 3], seconds(90));
+    for damage in ["deleted at the broker", "made anew", "panicked"] {
+        assert!(daemon.log_lines(damage).is_empty(), "{:#?}", daemon.log_lines(damage));
+    }
+    (network.faults(), records)
+}

@@ -1,0 +1,280 @@
+//! One partition that cannot be read holds up no other: corrupt on the broker's disk,
+//! compressed by a codec that is not known, without a leader, not allowed, or behind a transaction that hangs. It is said once,
+//! and once when it is mended, and then nothing of it is missing.
+
+use crate::support::cluster::Cluster;
+use crate::support::content::By;
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::produce::Produce;
+use crate::support::segment::{Entry, Segment};
+use crate::support::servers::{Kafka, Store, kafka};
+use crate::support::tail::Tail;
+use crate::support::wait::seconds;
+use crate::support::{all, check, unique, wait};
+use serde_json::json;
+
+/// What is said of one partition: lines that warn, and lines that it is back.
+fn told(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
+    let mut lines = daemon.log_lines(&format!("{partition}: "));
+    lines.retain(|line| !line.contains("begins at"));
+    lines.into_iter().partition(|line| line.contains("WARN") || line.contains("ERROR"))
+}
+
+#[track_caller]
+fn assert_told_once(daemon: &Daemon, partition: &str) {
+    let mut both = (Vec::new(), Vec::new());
+    wait::within(seconds(30), || {
+        both = told(daemon, partition);
+        !both.1.is_empty()
+    });
+    assert_eq!((both.0.len(), both.1.len()), (1, 1), "one line down and one up: {both:#?}");
+    println!("{}\n{}", both.0[0], both.1[0]);
+}
+
+/// A thousand records for each of three partitions, compressed.
+fn produce(kafka: &Kafka, topic: &str, first: u64) {
+    let produce = Produce::seq(kafka, topic, 3000).with("--partitions", 3).with("--batch", 50);
+    produce.with("--first", first).with("--codec", "gzip").with("--linger", 5).run();
+}
+
+#[test]
+fn corrupt_partition_blocks_no_other() {
+    for version in if all() { &["1.1.1", "3.9.1"][..] } else { &["3.9.1"] } {
+        corrupt(version, By::Native);
+    }
+}
+
+/// Where the crate cannot read it looks a second time: that is not to pass what is corrupt.
+#[test]
+fn crate_does_not_skip_corrupt_records() {
+    corrupt("0.10.2.2", By::Crate);
+}
+
+fn corrupt(version: &str, by: By) {
+    let cluster = Cluster::up(version, 1);
+    let kafka = cluster.kafka();
+    let what = "one partition corrupt on the broker's disk, and mended";
+    let tested = match by {
+        By::Native => kafka.tested(what),
+        By::Crate => kafka.tested(&format!("{what}, by the crate client")),
+    };
+    if by == By::Crate {
+        // The crate's own format: a broker that converts says in its own way that it cannot,
+        // or, from 0.11 on, makes new checksums for damaged records.
+        cluster.stop(1);
+        cluster.configure(1, "log.message.format.version=0.9.0");
+        cluster.start(1);
+    }
+    let (topic, group) = (unique("corrupt"), unique("corrupt"));
+    kafka.create(&topic, 3);
+    produce(&kafka, &topic, 0);
+    cluster.stop(1);
+    let segment = Segment::open(&cluster.data(1), &topic, 1);
+    let entry = segment.middle();
+    segment.damage(&entry);
+    cluster.start(1);
+    let inv = Inv::log(&kafka, &topic, &group).client(&kafka, by);
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    daemon.wait_log(&format!("{topic}/1: "), seconds(60));
+    produce(&kafka, &topic, 1000);
+    // All of the others, and what stands before the damage; the crate gives nothing of a
+    // reply in which one record is corrupt.
+    let before = if by == By::Native { 100 } else { 0 };
+    wait_for(&mut daemon, &[2000, before, 2000]);
+    daemon.wait_log("WARN", seconds(30));
+    let down = told(&daemon, &format!("{topic}/1")).0;
+    assert!(down.iter().any(|line| line.contains("CRC") || line.contains("checksum")), "{down:#?}");
+    cluster.stop(1);
+    segment.mend(&entry);
+    cluster.start(1);
+    daemon.wait_landed(&[2000; 3], seconds(120));
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.finish(&[2000; 3], seconds(10));
+    tested.passed("6000 records, 3 partitions");
+}
+
+/// At least so many of each partition have landed.
+#[track_caller]
+fn wait_for(daemon: &mut Daemon, least: &[u64]) {
+    let mut tail = Tail::new(&daemon.file, least.len());
+    wait::until("the others flow", seconds(60), || {
+        assert!(daemon.running(), "the daemon ended");
+        tail.read();
+        tail.next.iter().zip(least).all(|(next, least)| next >= least)
+    });
+}
+
+#[test]
+fn unknown_codec_blocks_no_other() {
+    for version in if all() { &["0.10.2.2", "1.1.1", "3.9.1", "4.1.0"][..] } else { &["3.9.1"] } {
+        unknown_codec(version);
+    }
+}
+
+/// Brokers refuse such a batch when it is produced, so it is made of another on their disk,
+/// in two partitions: one is mended, of the other the batch is deleted.
+fn unknown_codec(version: &str) {
+    let cluster = Cluster::up(version, 1);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("batches of a codec that is not known; one mended, one deleted");
+    let (topic, group) = (unique("codec"), unique("codec"));
+    kafka.create(&topic, 3);
+    produce(&kafka, &topic, 0);
+    cluster.stop(1);
+    let segments = [1, 2].map(|partition| Segment::open(&cluster.data(1), &topic, partition));
+    let [one, other] = [&segments[0], &segments[1]].map(Segment::middle);
+    segments[0].recode(&one, 5);
+    segments[1].recode(&other, 7);
+    cluster.start(1);
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    produce(&kafka, &topic, 1000);
+    wait_for(&mut daemon, &[2000, one.first, other.first]);
+    // Neither a kill nor a stop gets it over the batch.
+    daemon.kill9();
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    daemon.stop();
+    let ended = daemon.log_lines("kafka_to_file: ended");
+    let lag = format!(", lag {}, ", 4000 - one.first - other.first);
+    assert!(ended.len() == 1 && ended[0].contains(", standing still 2"), "{ended:#?}");
+    assert!(ended[0].contains(&lag), "{lag} {ended:#?}");
+    let mut tail = Tail::new(&daemon.file, 3);
+    tail.read();
+    assert_eq!(tail.next, [2000, one.first, other.first], "what landed");
+    let committed = kafka.committed(Store::Kafka, &group, &topic, 3);
+    assert_eq!(committed, [2000, one.first as i64, other.first as i64], "what is committed");
+    daemon.start();
+    assert_stands(&mut daemon, &topic, &one, (1, 5));
+    assert_stands(&mut daemon, &topic, &other, (2, 7));
+    let missing = be_gone(&cluster, &kafka, &topic, &segments, (&one, &other));
+    wait_for(&mut daemon, &[2000; 3]);
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.stop();
+    let report = check::files(&[2000; 3], &daemon.files()).unwrap();
+    let lost = (report.missing, report.doubled, report.torn, report.disordered);
+    assert_eq!(lost, (missing, 0, 0, 0), "missing is what was deleted: {:#?}", report.examples);
+    let deleted = format!("{topic}/2: {missing} records from offset {} ", other.first);
+    assert_eq!(daemon.log_lines(&deleted).len(), usize::from(missing > 0), "{deleted}");
+    tested.passed(format_args!("{} of 6000 records, {missing} deleted", 6000 - missing));
+}
+
+/// The partition is told to stand at the batch of this codec, and what helps.
+#[track_caller]
+fn assert_stands(daemon: &mut Daemon, topic: &str, at: &Entry, (partition, codec): (usize, u8)) {
+    let (from, behind) = (format!(" offset {} on ", at.first), format!(" below offset {};", at.last + 1));
+    daemon.wait_log(&format!("compression codec {codec} is not known"), seconds(60));
+    let (down, up) = told(daemon, &format!("{topic}/{partition}"));
+    assert!(down.len() == 1 && up.is_empty(), "one line down: {down:#?} {up:#?}");
+    assert!(down[0].contains(&from) && down[0].contains(&behind), "{down:#?}");
+    println!("{}", down[0]);
+}
+
+/// The first partition's batch is made what it was, the second's deleted where the broker can.
+/// Gives how many records that takes.
+fn be_gone(
+    cluster: &Cluster,
+    kafka: &Kafka,
+    topic: &str,
+    segments: &[Segment; 2],
+    (one, other): (&Entry, &Entry),
+) -> u64 {
+    cluster.stop(1);
+    segments[0].mend(one);
+    let deletes = kafka.at_least(0, 11);
+    if !deletes {
+        segments[1].mend(other);
+    }
+    cluster.start(1);
+    if !deletes {
+        return 0;
+    }
+    let below = other.last + 1;
+    kafka.ask(json!({"do": "delete_records", "topic": topic, "partition": 2, "below": below}));
+    below - other.first
+}
+
+#[test]
+fn leaderless_partition_blocks_no_other() {
+    let version = "3.9.1";
+    let cluster = Cluster::up(version, 2);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("one partition without a leader");
+    let (topic, group) = (unique("leaderless"), unique("leaderless"));
+    cluster.create_on(&topic, &[&[1], &[2]]);
+    Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    daemon.wait_landed(&[500, 500], seconds(60));
+    cluster.kill(2);
+    daemon.wait_log(&format!("{topic}/1: "), seconds(60));
+    let of_first = Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500);
+    of_first.run();
+    wait_for(&mut daemon, &[1000, 500]);
+    cluster.start(2);
+    Produce::seq(&kafka, &topic, 500).with("--partitions", "1-1").with("--first", 500).run();
+    daemon.wait_landed(&[1000, 1000], seconds(120));
+    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.finish(&[1000, 1000], seconds(10));
+    tested.passed("2000 records, 2 partitions");
+}
+
+#[test]
+fn denied_topic_blocks_no_other() {
+    let cluster = Cluster::up("3.9.1", 1);
+    cluster.stop(1);
+    cluster.configure(
+        1,
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         allow.everyone.if.no.acl.found=true",
+    );
+    cluster.start(1);
+    let kafka = cluster.kafka();
+    let tested = kafka.tested("one topic that may not be read");
+    let (open, shut, group) = (unique("open"), unique("shut"), unique("rights"));
+    for (topic, base) in [(&open, 0), (&shut, 1)] {
+        kafka.create(topic, 1);
+        Produce::seq(&kafka, topic, 1000).with("--base", base).run();
+    }
+    let may = |may: bool| kafka.ask(json!({"do": "may_read", "topic": shut, "may": may}));
+    may(false);
+    let inv = Inv::log(&kafka, &format!("{open},{shut}"), &group).client(&kafka, By::Native);
+    let mut daemon = Daemon::new(&inv);
+    daemon.start();
+    daemon.wait_log(&format!("{shut}/0: "), seconds(60));
+    wait_for(&mut daemon, &[1000, 0]);
+    Produce::seq(&kafka, &open, 1000).with("--first", 1000).run();
+    wait_for(&mut daemon, &[2000, 0]);
+    may(true);
+    daemon.wait_landed(&[2000, 1000], seconds(120));
+    assert_told_once(&daemon, &format!("{shut}/0"));
+    daemon.finish(&[2000, 1000], seconds(10));
+    tested.passed("3000 records, 2 topics");
+}
+
+#[test]
+fn hanging_transaction_is_named_with_age() {
+    let kafka = kafka("3.9.1");
+    let tested = kafka.tested("a transaction that hangs");
+    let (topic, group) = (unique("hangs"), unique("hangs"));
+    kafka.create(&topic, 2);
+    Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
+    // In partition 1: a record of a transaction that stays open, and others behind it.
+    kafka.ask(json!({"do": "begin", "topic": topic, "partition": 1}));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    daemon.start();
+    Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500).run();
+    wait_for(&mut daemon, &[1000, 500]);
+    daemon.wait_log("a transaction holds it up", seconds(120));
+    let (down, _) = told(&daemon, &format!("{topic}/1"));
+    assert!(down.len() == 1 && down[0].contains("s ago"), "{down:#?}");
+    println!("{}", down[0]);
+    kafka.ask(json!({"do": "abort"}));
+    daemon.finish(&[1000, 500], seconds(60));
+    tested.passed("1500 records");
+}

@@ -1,0 +1,109 @@
+//! Brokers that are down, go away, come back, or do not have the topic yet: each
+//! is waited out, logged once going down and once coming back with the time it
+//! took, and nothing is lost or doubled by it.
+
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::produce::Produce;
+use crate::support::servers::victim;
+use crate::support::wait::seconds;
+use crate::support::{all, unique};
+
+/// Either word, as it is down at the start or lost in the middle.
+fn down(daemon: &Daemon) -> Vec<String> {
+    let mut lines = daemon.log_lines("unreachable");
+    lines.extend(daemon.log_lines("lost").into_iter().filter(|line| !line.contains("unreachable")));
+    lines
+}
+
+#[track_caller]
+fn once_down_and_once_up(daemon: &Daemon) {
+    let (down, up) = (down(daemon), daemon.log_lines("back after"));
+    assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
+    println!("{}\n{}", down[0], up[0]);
+}
+
+#[test]
+fn broker_down_at_start_is_waited_for() {
+    let victim = victim();
+    let tested = victim.kafka.tested("down at the start");
+    let topic = unique("late");
+    victim.kafka.create(&topic, 2);
+    Produce::seq(&victim.kafka, &topic, 1000).with("--partitions", 2).run();
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("late")));
+    victim.stop();
+    daemon.start();
+    daemon.wait_log("unreachable", seconds(30));
+    let cpu = daemon.cpu();
+    std::thread::sleep(seconds(5));
+    let share = (daemon.cpu() - cpu).as_secs_f64() / 5.0 * 100.0;
+    println!("while it waits: CPU {share:.1} %");
+    assert!(share < 4.0, "{share:.1} % CPU while it waits");
+    victim.start();
+    daemon.wait_log("back after", seconds(60));
+    daemon.finish(&[500, 500], seconds(30));
+    once_down_and_once_up(&daemon);
+    tested.passed("1000 records");
+}
+
+#[test]
+fn restarted_broker_loses_nothing() {
+    let victim = victim();
+    let tested = victim.kafka.tested("a restart in mid-stream");
+    let topic = unique("restart");
+    victim.kafka.create(&topic, 4);
+    let produce = Produce::seq(&victim.kafka, &topic, 12_000).with("--partitions", 4).with("--rate", 600);
+    let producing = produce.with("--codec", "snappy").start();
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("restart")));
+    daemon.start();
+    daemon.wait_landed_at_least(1000, seconds(30));
+    victim.stop();
+    victim.start();
+    daemon.wait_log("back after", seconds(60));
+    once_down_and_once_up(&daemon);
+    if all() {
+        // Killed: ZooKeeper only forgets it after its session.
+        victim.kill();
+        victim.start();
+    }
+    producing.finish();
+    daemon.finish(&[3000; 4], seconds(60));
+    tested.passed("12000 records");
+}
+
+#[test]
+fn hung_broker_loses_nothing() {
+    let victim = victim();
+    let tested = victim.kafka.tested("a broker that hangs");
+    let topic = unique("pause");
+    victim.kafka.create(&topic, 2);
+    let produce = Produce::seq(&victim.kafka, &topic, 10_000).with("--partitions", 2).with("--rate", 600);
+    let producing = produce.start();
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("pause")));
+    daemon.start();
+    daemon.wait_landed_at_least(1000, seconds(30));
+    victim.hang();
+    // Less than ZooKeeper's patience and more than anybody's request should take.
+    std::thread::sleep(seconds(4));
+    victim.go_on();
+    producing.finish();
+    daemon.finish(&[5000, 5000], seconds(120));
+    tested.passed("10000 records");
+}
+
+/// The victim makes no topics by itself.
+#[test]
+fn missing_topic_is_waited_for() {
+    let victim = victim();
+    let tested = victim.kafka.tested("a topic that is not there yet");
+    let topic = unique("not-yet");
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("not-yet")));
+    daemon.start();
+    daemon.wait_log(&topic, seconds(30));
+    std::thread::sleep(seconds(3));
+    assert!(daemon.running(), "it did not wait");
+    victim.kafka.create(&topic, 2);
+    Produce::seq(&victim.kafka, &topic, 1000).with("--partitions", 2).run();
+    daemon.finish(&[500, 500], seconds(60));
+    tested.passed("1000 records");
+}

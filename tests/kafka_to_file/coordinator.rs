@@ -1,0 +1,115 @@
+//! The broker that keeps a group's offsets dies or hangs: another one takes the group
+//! over, pandad finds it, and no offset is lost.
+
+use crate::support::cluster::Cluster;
+use crate::support::tested::Tested;
+use crate::support::{all, unique, wait};
+use pandad::kafka::native::brokers::Brokers;
+use pandad::kafka::native::commits::Commits;
+use pandad::kafka::native::connection::Limits;
+use pandad::kafka::native::messages::{FindCoordinator, Member};
+use pandad::record::{Commit, TopicPartition};
+use std::time::Instant;
+
+struct Client {
+    brokers: Brokers,
+    commits: Commits,
+    group: String,
+    partition: TopicPartition,
+}
+
+impl Client {
+    fn new(cluster: &Cluster, group: &str, topic: &str) -> Client {
+        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", Limits::default());
+        let (commits, partition) = (Commits::new(group), TopicPartition::new(topic, 0));
+        Client { brokers, commits, group: group.to_owned(), partition }
+    }
+
+    /// Tries until the group has it; gives how many tries that took.
+    #[track_caller]
+    fn commit(&mut self, offset: i64) -> u32 {
+        let one = Commit { partition: self.partition.clone(), offset, metadata: format!("token {offset}") };
+        let (mut tries, until) = (0, Instant::now() + wait::seconds(90));
+        loop {
+            tries += 1;
+            let tried = self.commits.commit(&mut self.brokers, Member::ALONE, std::slice::from_ref(&one));
+            match tried {
+                Ok(answers) if answers[0].1.is_ok() => return tries,
+                failed => assert!(Instant::now() < until, "after {tries} tries: {failed:?}"),
+            }
+            std::thread::sleep(wait::millis(200));
+        }
+    }
+
+    /// What the group holds, asked until it is told.
+    #[track_caller]
+    fn committed(&mut self) -> Option<(i64, String)> {
+        let mut found = None;
+        wait::until("the group's offset is told", wait::seconds(90), || {
+            let asked = std::slice::from_ref(&self.partition);
+            if let Ok(answers) = self.commits.committed(&mut self.brokers, asked)
+                && let Ok(held) = &answers[0].1
+            {
+                found = held.clone().map(|one| (one.offset, one.metadata));
+                return true;
+            }
+            false
+        });
+        found
+    }
+
+    /// The number of the broker that keeps the group.
+    fn coordinator(&mut self, cluster: &Cluster) -> usize {
+        let found = self.brokers.ask(&FindCoordinator { group: &self.group }).unwrap();
+        cluster.number(&format!("{}:{}", found.host, found.port))
+    }
+}
+
+#[test]
+fn killed_or_hung_coordinator_is_replaced() {
+    let cluster = Cluster::up("1.1.1", 3);
+    let tested = Tested::begins("Kafka 1.1.1", "kafka_to_file", "the group's coordinator killed and hung");
+    let (topic, group) = (unique("coordinator"), unique("coordinator"));
+    cluster.create(&topic, 1);
+    let mut client = Client::new(&cluster, &group, &topic);
+    client.commit(1);
+    let held = |offset: i64| Some((offset, format!("token {offset}")));
+    let mut offset = 1;
+    let mut slowest = wait::seconds(0);
+    let rounds = if all() { 4 } else { 2 };
+    for round in 0..rounds {
+        let old = client.coordinator(&cluster);
+        if round % 2 == 0 {
+            cluster.kill(old)
+        } else {
+            cluster.hang(old)
+        }
+        let began = Instant::now();
+        offset += 1;
+        let tries = client.commit(offset);
+        slowest = slowest.max(began.elapsed());
+        let new = client.coordinator(&cluster);
+        println!("broker {old} gone: {tries} tries, {:?}, now broker {new}", began.elapsed());
+        assert_ne!(old, new);
+        assert_eq!(client.committed(), held(offset));
+        assert_eq!(Client::new(&cluster, &group, &topic).committed(), held(offset), "asked anew");
+        if round % 2 == 0 {
+            cluster.start(old)
+        } else {
+            cluster.go_on(old)
+        }
+        // The one that comes back becomes the group's again, or not: both is well.
+        for _ in 0..20 {
+            offset += 1;
+            client.commit(offset);
+            std::thread::sleep(wait::millis(100));
+        }
+        assert_eq!(client.committed(), held(offset));
+    }
+    tested.passed(format!(
+        "{} kills, {} hangs, replaced within {} s",
+        rounds / 2,
+        rounds / 2,
+        slowest.as_secs() + 1
+    ));
+}

@@ -1,0 +1,46 @@
+//! A topic that is deleted and made anew has other records at the same offsets: they
+//! are all new, and none of them may be taken for one that landed already.
+
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::produce::Produce;
+use crate::support::servers::victim;
+use crate::support::unique;
+use crate::support::wait::seconds;
+
+/// Ten old records; then more new ones than there were old ones. They name another
+/// partition, which is how the checker tells them apart.
+fn made_anew(while_it_runs: bool) {
+    let victim = victim();
+    let while_it = if while_it_runs { "while it runs" } else { "while it is stopped" };
+    let tested = victim.kafka.tested(&format!("a topic made anew {while_it}"));
+    let topic = unique("anew");
+    victim.kafka.create(&topic, 1);
+    Produce::seq(&victim.kafka, &topic, 10).run();
+    let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("anew")));
+    daemon.start();
+    daemon.wait_landed(&[10], seconds(30));
+    if !while_it_runs {
+        daemon.stop();
+    }
+    // While it runs, it is to find the topic gone, and by then to try so seldom that
+    // the next it sees is the new topic, longer already than the old one was.
+    victim.kafka.remake(&topic, 1, if while_it_runs { 8 } else { 0 });
+    Produce::seq(&victim.kafka, &topic, 50).with("--base", 1).run();
+    if !while_it_runs {
+        daemon.start();
+    }
+    daemon.wait_log("made anew or truncated", seconds(60));
+    daemon.finish(&[10, 50], seconds(30));
+    tested.passed("10 and 50 records");
+}
+
+#[test]
+fn topic_recreated_while_running() {
+    made_anew(true);
+}
+
+#[test]
+fn topic_recreated_while_stopped() {
+    made_anew(false);
+}

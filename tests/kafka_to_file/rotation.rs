@@ -1,0 +1,188 @@
+//! Rotation, by pandad itself and by others: no line is lost, none is in two files, and
+//! `pandad reopen` returns when the file that was moved away is complete.
+
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::produce::Produce;
+use crate::support::run::run;
+use crate::support::servers::{Store, kafka};
+use crate::support::wait::seconds;
+use crate::support::{check, unique, wait};
+use rustix::process::Signal;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A stream that comes in, and a daemon that rotates as `keys` say.
+fn streaming(records: u64, keys: &[(&str, &str)]) -> (Daemon, crate::support::produce::Producing) {
+    let kafka = kafka("3.9.1");
+    let topic = unique("rotation");
+    kafka.create(&topic, 2);
+    let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 2000);
+    let inv = keys
+        .iter()
+        .fold(Inv::log(&kafka, &topic, &unique("rotation")), |inv, (key, value)| inv.job(key, value));
+    (Daemon::new(&inv), produce.start())
+}
+
+#[test]
+fn rotation_by_size_compresses_and_deletes() {
+    let tested = kafka("3.9.1").tested("rotation by size, compressed");
+    let keys = [
+        ("log_file['rotate_size']", "64K"),
+        ("log_file['rotate_gzip']", "yes"),
+        ("log_file['rotate_keep']", "1000"),
+    ];
+    let (mut daemon, producing) = streaming(16_000, &keys);
+    daemon.start();
+    producing.finish();
+    // Counted in the plain files only until they are compressed, so the last one decides.
+    wait::until("everything has landed", seconds(60), || {
+        let state = daemon.log_lines("begins at");
+        !state.is_empty() && total_lines(&daemon) == 16_000
+    });
+    daemon.stop();
+    daemon.start_and_wait();
+    wait::until("all are compressed", seconds(30), || daemon.files().len() == 1);
+    daemon.stop();
+    let zipped = beside(&daemon, ".gz");
+    assert!(zipped.len() > 5, "{zipped:?}");
+    assert!(beside(&daemon, ".part").is_empty());
+    let mut files = Vec::new();
+    for file in zipped {
+        // Larger only by a single write to an empty file.
+        assert!(Command::new("gzip").args(["-dk", file.to_str().unwrap()]).status().unwrap().success());
+        files.push(file.with_extension(""));
+        assert!(std::fs::metadata(files.last().unwrap()).unwrap().len() <= (64 << 10) + (1 << 20));
+    }
+    files.push(daemon.file.clone());
+    let report = check::files(&[8000, 8000], &files).unwrap();
+    assert!(report.whole(), "{report}");
+    keeps_only_the_newest(daemon);
+    tested.passed("the oldest go");
+}
+
+/// The same directory with fewer to be kept.
+fn keeps_only_the_newest(mut daemon: Daemon) {
+    let inv = daemon.dir.join("test.inv");
+    let text = std::fs::read_to_string(&inv).unwrap();
+    std::fs::write(&inv, text.replace("'1000'", "'3'")).unwrap();
+    let mut before = beside(&daemon, ".gz");
+    daemon.start_and_wait();
+    wait::until("three are left", seconds(30), || beside(&daemon, ".gz").len() == 3);
+    daemon.stop();
+    assert_eq!(beside(&daemon, ".gz"), before.split_off(before.len() - 3), "not the newest were kept");
+}
+
+fn total_lines(daemon: &Daemon) -> usize {
+    let plain = daemon.files().into_iter().map(|file| std::fs::read(file).unwrap_or_default());
+    let zipped = beside(daemon, ".gz")
+        .into_iter()
+        .map(|file| Command::new("gzip").args(["-dc", file.to_str().unwrap()]).output().unwrap().stdout);
+    plain.chain(zipped).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count()).sum()
+}
+
+fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
+    let all = daemon.dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = all.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    found.sort();
+    found
+}
+
+/// As logrotate does it, again and again: move away, tell, and then the file is complete.
+#[test]
+fn moved_file_is_reopened() {
+    let tested = kafka("3.9.1").tested("moved away and reopened");
+    let (mut daemon, producing) = streaming(12_000, &[]);
+    let inv = daemon.dir.join("test.inv").display().to_string();
+    daemon.start();
+    daemon.wait_landed_at_least(500, seconds(30));
+    for round in 0..6u32 {
+        let moved = PathBuf::from(format!("{}-2026112{round}T000000.000Z", daemon.file.display()));
+        std::fs::rename(&daemon.file, &moved).unwrap();
+        match round % 3 {
+            0 => drop(run(&["reopen", &inv]).expect(0).says("reopened")),
+            1 => daemon.signal(Signal::HUP),
+            // Nobody says anything: it is noticed before the next write.
+            _ => {}
+        }
+        let length = std::fs::metadata(&moved).unwrap().len();
+        std::thread::sleep(wait::millis(700));
+        if round % 3 == 0 {
+            assert_eq!(std::fs::metadata(&moved).unwrap().len(), length, "written to after the reopening");
+        }
+        wait::until("a new file is there", seconds(10), || daemon.file.exists());
+    }
+    producing.finish();
+    daemon.finish(&[6000, 6000], seconds(60));
+    assert_eq!(daemon.files().len(), 7);
+    run(&["reopen", &inv]).expect(0).says("nothing to do");
+    tested.passed("by command and by signal");
+}
+
+#[test]
+fn journal_is_shown_and_forgotten() {
+    let tested = kafka("3.9.1").tested("pandad journal");
+    let (mut daemon, producing) = streaming(1000, &[]);
+    daemon.start();
+    producing.finish();
+    daemon.finish(&[500, 500], seconds(30));
+    let file = daemon.file.display().to_string();
+    run(&["journal", &file]).expect(0).says("session").says("is at 500").says("bytes of file");
+    daemon.start_and_wait();
+    run(&["journal", &file, "--forget"]).expect(1).says("locked");
+    daemon.stop();
+    run(&["journal", &file, "--forget"]).expect(0).says("2 positions forgotten");
+    daemon.start_and_wait();
+    daemon.wait_log("begins at offset 500", seconds(30));
+    daemon.stop();
+    daemon.assert_whole(&[500, 500]);
+    run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");
+    tested.passed("read, and told to forget");
+}
+
+/// Each topic in a file of its own, with a journal of its own.
+#[test]
+fn each_topic_has_its_file() {
+    let tested = kafka("3.9.1").tested("a file for each topic");
+    let kafka = kafka("3.9.1");
+    let (a, b) = (unique("topic-a"), unique("topic-b"));
+    for topic in [&a, &b] {
+        kafka.create(topic, 2);
+    }
+    let inv = Inv::log(&kafka, &format!("{a},{b}"), &unique("topics")).job("log_file['path']", "{topic}.log");
+    let mut daemon = Daemon::new(&inv);
+    for round in 1..=2u64 {
+        for topic in [&a, &b] {
+            let first = (round - 1) * 500;
+            Produce::seq(&kafka, topic, 1000).with("--partitions", 2).with("--first", first).run();
+        }
+        daemon.start();
+        for topic in [&a, &b] {
+            let file = daemon.dir.join(format!("{topic}.log"));
+            wait::until("all has landed", seconds(30), || {
+                std::fs::read(&file).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
+                    == round * 1000
+            });
+        }
+        // The second start goes on where the kill left it.
+        if round == 1 {
+            daemon.kill9();
+        } else {
+            daemon.stop();
+        }
+    }
+    for topic in [&a, &b] {
+        let file = daemon.dir.join(format!("{topic}.log"));
+        let report = check::files(&[1000, 1000], &[&file]).unwrap();
+        assert!(report.whole(), "{topic}: {report}");
+        let committed = kafka.committed(Store::Kafka, &group_of(&daemon), topic, 2);
+        assert_eq!(committed, [1000, 1000], "{topic}");
+    }
+    tested.passed("2 topics");
+}
+
+fn group_of(daemon: &Daemon) -> String {
+    let text = std::fs::read_to_string(daemon.dir.join("test.inv")).unwrap();
+    let line = text.lines().find(|line| line.contains("kafka['group']")).unwrap();
+    line.split('\'').nth(3).unwrap().to_string()
+}

@@ -1,0 +1,318 @@
+//! list_to_hash: every item's field goes out of every hash, nobody else's does, what
+//! cannot be read is put aside, and it waits without turning around.
+
+use crate::support::daemon::Daemon;
+use crate::support::proxy::Proxy;
+use crate::support::queue::{DEAD, LIST, Queue, field, item};
+use crate::support::redis::{NEWEST, Redis, newest, versions};
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, wait};
+use redis_crate::cmd;
+use std::time::{Duration, Instant};
+
+#[test]
+fn items_become_deleted_fields() {
+    let users = if all() { 20_000 } else { 5000 };
+    for version in versions() {
+        let queue = Queue::up(&version, users);
+        let tested = queue.list.tested("list_to_hash", "every field of 17 hashes");
+        // Half of them wait already.
+        queue.push(0..users / 2);
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        queue.push(users / 2..users);
+        queue.finish(&mut daemon, seconds(60));
+        let ended = daemon.log_lines("list_to_hash: ended");
+        assert!(ended.len() == 1 && ended[0].contains(&format!("items {users}, fields {}", users * 17)));
+        tested.passed(format_args!("{users} items, {} fields", users * 17));
+    }
+}
+
+/// What an item says is its last segment, up to the first underscore.
+#[test]
+fn items_are_parsed_as_by_the_original() {
+    let readable: [(&[u8], &[u8]); 11] = [
+        (b"USER_CACHE_OVERDUE:7001_12", b"7001"),
+        (b"sess:7002_x", b"7002"),
+        (b"a:b:c:7003", b"7003"),
+        (b"a:7004_1_2_3", b"7004"),
+        (b"foo", b"foo"),
+        (b"foo2_bar", b"foo2"),
+        // The original took these for nothing, or for one another.
+        (b"0", b"0"),
+        (b"x:0_5", b"0"),
+        (b"k:\xff\x00\r\n\xfe_1", b"\xff\x00\r\n\xfe"),
+        (b"a: 7005 _x", b" 7005 "),
+        ("名:用户7006_x".as_bytes(), "用户7006".as_bytes()),
+    ];
+    let unreadable: [&[u8]; 6] = [b"", b"x:", b":", b"USER_CACHE_OVERDUE:_12", b"_", b"two\nlines:\xff:"];
+    // Parts of the items that are nobody's field.
+    let others = ["USER_CACHE_OVERDUE", "12", "7004_1", "sess", "a", "x", "", "7005", "bar", "two\nlines"];
+    for version in versions() {
+        let queue = Queue::up(&version, 0);
+        let tested = queue.list.tested("list_to_hash", "the grammar of items, the dead list");
+        for hash in &queue.hashes {
+            for named in
+                readable.iter().map(|(_, field)| *field).chain(others.iter().map(|text| text.as_bytes()))
+            {
+                queue.ar.run::<u64>(cmd("HSET").arg(hash).arg(named).arg("x"));
+            }
+        }
+        for item in readable.iter().map(|(item, _)| *item).chain(unreadable) {
+            queue.list.push(LIST, item);
+        }
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start();
+        wait::until("every item is done", seconds(30), || {
+            queue.list.len(LIST) == 0 && queue.batches().is_empty() && queue.list.exists(DEAD)
+        });
+        daemon.stop();
+        for hash in &queue.hashes {
+            for (item, field) in readable {
+                let there: bool = queue.ar.run(cmd("HEXISTS").arg(hash).arg(field));
+                assert!(!there, "{}: the field of {} is in {hash}", version, item.escape_ascii());
+            }
+            for other in others {
+                let there: bool = queue.ar.run(cmd("HEXISTS").arg(hash).arg(other));
+                assert!(there, "{version}: {other:?} was deleted from {hash}");
+            }
+        }
+        dead_as_they_came(&queue.list, &unreadable);
+        assert_eq!(queue.own_keys(), [""; 0], "keys of its own are left");
+        tested.passed(format_args!("{} items, {} unreadable", readable.len(), unreadable.len()));
+    }
+}
+
+/// Each entry is `<seconds> <reason>\n<item>`, and the newest stands first.
+#[track_caller]
+fn dead_as_they_came(list: &Redis, unreadable: &[&[u8]]) {
+    let now: u64 = list.ask::<Vec<String>>(&["TIME"])[0].parse().unwrap();
+    let entries = list.items(DEAD);
+    let mut items: Vec<Vec<u8>> = Vec::new();
+    for entry in &entries {
+        let shown = entry.escape_ascii();
+        let newline = entry.iter().position(|&byte| byte == b'\n').unwrap_or_else(|| panic!("{shown}"));
+        let head = String::from_utf8(entry[..newline].to_vec()).unwrap();
+        let (time, reason) = head.split_once(' ').unwrap_or_else(|| panic!("{shown}"));
+        assert!((now - 60..=now + 1).contains(&time.parse().unwrap()), "the time of {shown}, now {now}");
+        assert!(!reason.is_empty(), "no reason: {shown}");
+        items.push(entry[newline + 1..].to_vec());
+    }
+    // Two workers may put them there in another order than they came in.
+    let mut wanted: Vec<Vec<u8>> = unreadable.iter().map(|item| item.to_vec()).collect();
+    items.sort();
+    wanted.sort();
+    assert_eq!(items, wanted);
+}
+
+/// A user that comes back on the list a thousand times costs nothing but time, and a field
+/// that is not there is no fault.
+#[test]
+fn repeated_items_are_done() {
+    let queue = Queue::up(NEWEST, 10);
+    let tested = queue.list.tested("list_to_hash", "items that come again");
+    for _ in 0..100 {
+        queue.push(0..20);
+    }
+    let mut daemon = Daemon::new(&queue.inv());
+    daemon.start();
+    queue.finish(&mut daemon, seconds(30));
+    assert!(daemon.log_lines("WARN").is_empty() && daemon.log_lines("ERROR").is_empty());
+    tested.passed("2000 items of 20 users");
+}
+
+/// Redis 6.2 calls the older one deprecated.
+#[test]
+fn items_are_moved_by_the_newest_command() {
+    for version in versions() {
+        let queue = Queue::up(&version, 10);
+        let mut daemon = Daemon::new(&queue.inv());
+        let (blocking, at_once) =
+            if version.starts_with("3.") { ("brpoplpush", "rpoplpush") } else { ("blmove", "lmove") };
+        let tested = queue.list.tested("list_to_hash", &format!("items moved by {blocking}"));
+        queue.push(0..10);
+        daemon.start_and_wait();
+        queue.finish(&mut daemon, seconds(20));
+        for (command, used) in [(blocking, true), (at_once, true), ("eval", false)] {
+            assert_eq!(queue.list.calls(command) > 0, used, "Redis {version}: {command}");
+        }
+        if !version.starts_with("3.") {
+            assert_eq!(queue.list.calls("brpoplpush") + queue.list.calls("rpoplpush"), 0);
+        }
+        tested.passed("10 items");
+    }
+}
+
+/// One request for each hash and batch, not for each item; the same of a batch's end.
+#[test]
+fn many_items_take_few_requests() {
+    const USERS: u64 = 20_000;
+    for version in newest() {
+        let queue = Queue::up(&version, USERS);
+        let tested = queue.list.tested("list_to_hash", "requests for a full list");
+        queue.push(0..USERS);
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start();
+        queue.finish(&mut daemon, seconds(30));
+        let (hdel, del) = (queue.ar.calls("hdel"), queue.list.calls("del"));
+        println!("{USERS} items: {hdel} HDEL over 17 hashes, {del} DEL of batch lists");
+        assert!(hdel <= USERS / 100 * 17, "{hdel} HDEL for {USERS} items");
+        assert!(del <= USERS / 100, "{del} DEL for {USERS} items");
+        tested.passed(format_args!("{USERS} items by {hdel} HDEL"));
+    }
+}
+
+#[test]
+fn lone_item_is_done_at_once() {
+    const TIMES: u64 = 50;
+    for version in newest() {
+        let queue = Queue::up(&version, TIMES);
+        let tested = queue.list.tested("list_to_hash", "a lone item");
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        let mut took: Vec<Duration> = (0..TIMES).map(|user| alone(&queue, user)).collect();
+        took.sort();
+        let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+        println!("a lone item is done after {median:?} (median), {worst:?} (worst of {TIMES})");
+        // A loop that polls would take longer. scripts/bench measures.
+        assert!(median < millis(25), "{median:?} for a lone item");
+        queue.finish(&mut daemon, seconds(10));
+        tested.passed(format_args!("median {:.1} ms", median.as_secs_f64() * 1000.0));
+    }
+}
+
+/// From the push to the field's end.
+fn alone(queue: &Queue, user: u64) -> Duration {
+    std::thread::sleep(millis(fastrand::u64(5..60)));
+    let last = &queue.hashes[queue.hashes.len() - 1];
+    let (mut check, field) = (queue.ar.connect(), field(user));
+    let began = Instant::now();
+    queue.list.push(LIST, &item(user));
+    let deadline = began + seconds(10);
+    while cmd("HEXISTS").arg(last).arg(&field).query::<bool>(&mut check).unwrap() {
+        assert!(Instant::now() < deadline, "not done after 10 s");
+    }
+    began.elapsed()
+}
+
+#[test]
+fn empty_list_uses_next_to_no_cpu() {
+    let queue = Queue::up(NEWEST, 1);
+    let tested = queue.list.tested("list_to_hash", "an empty list");
+    let mut daemon = Daemon::new(&queue.inv());
+    daemon.start_and_wait();
+    queue.push(0..1);
+    queue.wait_done(&mut daemon, seconds(10));
+    let commands = |redis: &Redis| -> u64 {
+        redis.figure("stats", "total_commands_processed").unwrap().parse().unwrap()
+    };
+    let (cpu, asked, began) = (daemon.cpu(), commands(&queue.list) + commands(&queue.ar), Instant::now());
+    std::thread::sleep(seconds(if all() { 60 } else { 10 }));
+    let asked = commands(&queue.list) + commands(&queue.ar) - asked;
+    let (cpu, time) = (daemon.cpu() - cpu, began.elapsed().as_secs_f64());
+    println!("idle for {time:.0} s: CPU {:.3} %, {asked} commands", cpu.as_secs_f64() / time * 100.0);
+    assert!(asked as f64 <= 10.0 * time, "{asked} commands in {time:.0} s: that is polling");
+    // /proc counts hundredths of a second.
+    assert!(cpu <= Duration::from_secs_f64(0.001 * time) + millis(10), "CPU {cpu:?} in {time:.0} s");
+    queue.finish(&mut daemon, seconds(10));
+    tested.passed(format_args!("{:.1} ms of CPU in {time:.0} s", cpu.as_secs_f64() * 1000.0));
+}
+
+/// Stopped and started in mid-stream: each stop leaves the rest on the list and nothing elsewhere.
+#[test]
+fn stop_leaves_nothing_but_the_list() {
+    for version in newest() {
+        const USERS: u64 = 12_000;
+        let queue = Queue::up(&version, USERS);
+        let tested = queue.list.tested("list_to_hash", "TERM in mid-stream");
+        let feed = queue.feed(0..USERS, 3000);
+        let mut daemon = Daemon::new(&queue.inv());
+        let mut stops = 0;
+        while feed.running() {
+            daemon.start_and_wait();
+            std::thread::sleep(millis(fastrand::u64(0..300)));
+            let took = daemon.stop();
+            assert!(took < seconds(4), "nothing held it, but the stop took {took:?}");
+            assert_eq!(queue.own_keys(), [""; 0], "keys of its own are left by stop {stops}");
+            stops += 1;
+        }
+        assert!(stops > 3, "only {stops} stops in mid-stream");
+        feed.finish();
+        daemon.start();
+        queue.finish(&mut daemon, seconds(30));
+        tested.passed(format_args!("{USERS} items, {stops} stops"));
+    }
+}
+
+/// What it had taken and could not do is back on the list.
+#[test]
+fn stop_hands_back_unfinished_items() {
+    for version in versions() {
+        let queue = Queue::up(&version, 3000);
+        let tested = queue.list.tested("list_to_hash", "what a stop hands back");
+        let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+        let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "port", &proxy.port.to_string()));
+        daemon.start_and_wait();
+        proxy.lead_to(None);
+        proxy.cut();
+        queue.push(0..3000);
+        wait::until("items are taken", seconds(20), || !queue.batches().is_empty());
+        daemon.stop();
+        assert_eq!(queue.own_keys(), [""; 0], "keys of its own are left");
+        assert_eq!((queue.list.len(LIST), queue.fields_left()), (3000, 3000 * 17), "items and fields");
+        proxy.lead_to(Some(&queue.ar));
+        daemon.start();
+        queue.finish(&mut daemon, seconds(30));
+        tested.passed("3000 items");
+    }
+}
+
+/// The list's name, and databases other than 0.
+#[test]
+fn other_list_hashes_and_databases() {
+    for version in newest() {
+        let (list, ar) = (Redis::up(&version), Redis::up(&version));
+        let tested = list.tested("list_to_hash", "other names and databases");
+        let (mut three, mut five) = (list.connect_to(3), ar.connect_to(5));
+        for hash in ["one", "two:2", "users.id"] {
+            cmd("HMSET").arg(hash).arg(&["7", "x", "8", "x", "9", "x"]).exec(&mut five).unwrap();
+        }
+        cmd("LPUSH").arg("other:list").arg(&["a:7_1", "a:8_1", "a:"]).exec(&mut three).unwrap();
+        // Not its business.
+        list.push("other:list", "a:9_1");
+        list.push(LIST, "a:9_1");
+        ar.ask::<u64>(&["HSET", "one", "7", "stays"]);
+        let inv = crate::support::inv::Inv::queue(&list, &ar)
+            .server("redis_list", "key", "other:list")
+            .server("redis_list", "database", "3")
+            .server("redis_ar", "database", "5")
+            .server("redis_ar", "hashes", "one, two:2");
+        let mut daemon = Daemon::new(&inv);
+        daemon.start();
+        let mut fields = |hash: &str| cmd("HKEYS").arg(hash).query::<Vec<String>>(&mut five).unwrap();
+        wait::until("both are done", seconds(20), || fields("one") == ["9"] && fields("two:2") == ["9"]);
+        daemon.stop();
+        assert_eq!(fields("users.id").len(), 3, "a hash that is not in the configuration");
+        let keys: Vec<String> = cmd("KEYS").arg("*").query(&mut three).unwrap();
+        assert_eq!(keys, ["pandad:queue:other:list:dead"]);
+        assert_eq!((list.len("other:list"), list.len(LIST)), (1, 1), "lists of database 0");
+        assert!(ar.ask::<bool>(&["HEXISTS", "one", "7"]), "a hash of database 0");
+        tested.passed("3 items");
+    }
+}
+
+/// A long list in front of a slow start, and items of every size.
+#[test]
+fn large_items_are_done() {
+    let queue = Queue::up(NEWEST, 200);
+    let tested = queue.list.tested("list_to_hash", "large items");
+    for user in 0..200 {
+        // From a few bytes to 2 MiB, the field at the very end.
+        let pad = "p".repeat(if user % 20 == 0 { 2 << 20 } else { fastrand::usize(0..50_000) });
+        queue.list.push(LIST, &format!("{pad}:{}", item(user)));
+    }
+    let mut daemon = Daemon::new(&queue.inv().set("daemon_section", "memory", "1M"));
+    daemon.start();
+    queue.finish(&mut daemon, seconds(60));
+    tested.passed("200 items of up to 2 MiB");
+}

@@ -1,0 +1,8 @@
+//! list_to_hash: items of the work list become deleted hash fields.
+
+mod came_back;
+mod delivery;
+mod failover;
+mod kill9;
+mod refusals;
+mod stalled;

@@ -1,0 +1,120 @@
+//! One that stands still for longer than its sign of life lasts, wakes up, and finds that
+//! another one has its batch: it must not touch what has come to be since. And many of
+//! these, with kills between them.
+
+use crate::list_to_hash::kill9::{DISTANCE, Run};
+use crate::support::daemon::Daemon;
+use crate::support::inv::Inv;
+use crate::support::proxy::Proxy;
+use crate::support::queue::{LIST, Queue};
+use crate::support::redis::{NEWEST, newest};
+use crate::support::wait::{millis, seconds};
+use crate::support::{all, wait};
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// Seconds that a sign of life lasts here.
+const LIFE: &str = "2";
+/// Longer than that.
+const STALLED: Duration = millis(2600);
+
+fn short_lived(inv: Inv) -> Inv {
+    inv.set("panda_server_section", "queue['life']", LIFE)
+}
+
+/// Its users have come back by then: their fields are new.
+#[test]
+fn resumed_instance_leaves_taken_batch() {
+    for version in newest() {
+        let queue = Queue::up(&version, 500);
+        let tested = queue.list.tested("list_to_hash", "one wakes up after it was taken over");
+        let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+        let cut_off = queue.inv().server("redis_ar", "port", &proxy.port.to_string());
+        let mut still = Daemon::new(&short_lived(cut_off));
+        still.start_and_wait();
+        // It takes batches and cannot do them.
+        proxy.lead_to(None);
+        proxy.cut();
+        queue.push(0..500);
+        wait::until("the items are taken", seconds(20), || queue.list.len(LIST) == 0);
+        still.signal(Signal::STOP);
+        let mut other = Daemon::new(&short_lived(queue.inv()));
+        other.start_and_wait();
+        queue.wait_done(&mut other, seconds(30));
+        queue.fill(0..500);
+        let back = queue.fields_left();
+        proxy.lead_to(Some(&queue.ar));
+        still.signal(Signal::CONT);
+        still.wait_log("were taken over by another while this one stood still", seconds(20));
+        // It goes on with what is its own.
+        other.stop();
+        queue.fill(500..800);
+        queue.push(500..800);
+        wait::until("it works on", seconds(20), || queue.list.len(LIST) == 0 && queue.batches().is_empty());
+        assert_eq!(queue.fields_left(), back, "fields of users who had come back are gone");
+        still.stop();
+        assert_eq!(queue.own_keys().iter().filter(|key| key.ends_with(":batch")).count(), 0);
+        tested.passed("500 items");
+    }
+}
+
+/// Nobody has taken its batch: it is still to be done.
+#[test]
+fn resumed_instance_keeps_its_batch() {
+    let queue = Queue::up(NEWEST, 500);
+    let tested = queue.list.tested("list_to_hash", "one wakes up and nobody had taken over");
+    let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+    let inv = queue.inv().server("redis_ar", "port", &proxy.port.to_string());
+    let mut still = Daemon::new(&short_lived(inv));
+    still.start_and_wait();
+    proxy.lead_to(None);
+    proxy.cut();
+    queue.push(0..500);
+    wait::until("the items are taken", seconds(20), || queue.list.len(LIST) == 0);
+    still.signal(Signal::STOP);
+    std::thread::sleep(STALLED);
+    proxy.lead_to(Some(&queue.ar));
+    still.signal(Signal::CONT);
+    queue.wait_done(&mut still, seconds(20));
+    still.stop();
+    // A move that was under way when it was stopped may be carried out late.
+    queue.assert_clean_but_for_names();
+    tested.passed("500 items");
+}
+
+/// Two share a list; one after the other is killed or stopped for longer than its life,
+/// and in the end everything is done.
+#[test]
+fn kills_and_pauses_of_two_lose_nothing() {
+    let (kills, stalls, items, rate) = if all() { (50, 20, 500_000, 4500) } else { (6, 2, 30_000, 3000) };
+    for version in newest() {
+        let mut run = Run::new(&version, items);
+        let tested = run.queue.list.tested("list_to_hash", "two on one list, killed and stalled");
+        let feed = run.queue.feed_until_told(0..items, rate);
+        let mut daemons = [run.daemon(short_lived), run.daemon(short_lived)];
+        let mut instances = [run.start(&mut daemons[0]), run.start(&mut daemons[1])];
+        let mut faults: Vec<bool> = (0..kills + stalls).map(|fault| fault < stalls).collect();
+        run.dice.shuffle(&mut faults);
+        let mut held = 0;
+        for stall in faults {
+            let one = run.dice.usize(0..2);
+            if stall {
+                std::thread::sleep(millis(run.dice.u64(0..400)));
+                daemons[one].signal(Signal::STOP);
+                held += u64::from(run.held(&instances[one]) > 0);
+                std::thread::sleep(STALLED);
+                daemons[one].signal(Signal::CONT);
+            } else {
+                run.run_and_kill(&mut daemons[one], &instances[one], 1200);
+                instances[one] = run.start(&mut daemons[one]);
+            }
+        }
+        feed.finish();
+        println!("{held} of {stalls} stalls with a batch in hand, answers {DISTANCE:?} away");
+        run.finish(&mut daemons);
+        tested.passed(format_args!(
+            "{items} items, {kills} kill -9 ({} between), {stalls} SIGSTOP ({held} with a batch)",
+            run.between
+        ));
+    }
+}
