@@ -106,10 +106,6 @@ fn killed_or_hung_coordinator_is_replaced() {
         }
         assert_eq!(client.committed(), held(offset));
     }
-    tested.passed(format!(
-        "{} kills, {} hangs, replaced within {} s",
-        rounds / 2,
-        rounds / 2,
-        slowest.as_secs() + 1
-    ));
+    println!("replaced within {slowest:?}");
+    tested.passed(format_args!("{} kills, {} hangs", rounds / 2, rounds / 2));
 }
