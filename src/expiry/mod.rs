@@ -35,4 +35,4 @@ mod watch;
 pub use inbox::{Inbox, KeyBatch};
 pub use key_filter::KeyFilter;
 pub use list_push::ListPush;
-pub use watch::{ExpiryWatch, ReconcileMode, WatchConfig};
+pub use watch::{ExpiryWatch, Reconciliation, WatchConfig};

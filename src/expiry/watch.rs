@@ -36,7 +36,7 @@ const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Whether keys are looked for that died while nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReconcileMode {
+pub enum Reconciliation {
     /// Not at all.
     Off,
     /// Found and told.
@@ -58,7 +58,7 @@ pub struct WatchConfig {
     /// Which keys are work.
     pub filter: KeyFilter,
     /// See there.
-    pub reconcile: ReconcileMode,
+    pub reconcile: Reconciliation,
     /// Keys asked for on the server where keys expire, a second at most.
     pub rate: u32,
     /// Bytes that deadlines may take.
@@ -110,7 +110,7 @@ impl ExpiryWatch {
             listen_state: ListenState::new(),
             clock: ServerClock::new(),
             changed_keys: ChangedKeys::new(queue),
-            memory: (watched.reconcile != ReconcileMode::Off).then(|| DeadlineHandoff::new(queue)),
+            memory: (watched.reconcile != Reconciliation::Off).then(|| DeadlineHandoff::new(queue)),
             rate: Arc::new(Mutex::new(RateLimiter::new(watched.rate, now))),
             inbox,
             counters: Arc::clone(counters),
@@ -173,7 +173,7 @@ impl WatchParts {
             inbox: self.inbox.clone(),
             listen_state: self.listen_state.clone(),
             rate: Arc::clone(&self.rate),
-            dry_run: watched.reconcile == ReconcileMode::DryRun,
+            dry_run: watched.reconcile == Reconciliation::DryRun,
             counters: Arc::clone(&self.counters),
             gone: gone.clone(),
             state: reconciler::ReconcilerState::default(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Job, server};
-use crate::config::{self, ExpiredToList as Section};
+use crate::config::{self, ExpiredToListConfig as Section};
 use crate::error::{ConfigFault, Fault};
-use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, ReconcileMode, WatchConfig};
+use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig};
 use crate::pipeline;
 use crate::queue;
 use crate::redis::Health;
@@ -60,9 +60,9 @@ impl Job for ExpiredToListJob {
             list_key: list_key.clone(),
             filter: KeyFilter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconcile: match self.section.reconcile {
-                config::Reconcile::No => ReconcileMode::Off,
-                config::Reconcile::DryRun => ReconcileMode::DryRun,
-                config::Reconcile::Yes => ReconcileMode::On,
+                config::ReconcileMode::No => Reconciliation::Off,
+                config::ReconcileMode::DryRun => Reconciliation::DryRun,
+                config::ReconcileMode::Yes => Reconciliation::On,
             },
             rate: self.section.rate,
             memory: self.section.memory,
@@ -74,7 +74,7 @@ impl Job for ExpiredToListJob {
             watch,
             inbox,
             before: done + lost + overflowed,
-            reconciles: self.section.reconcile == config::Reconcile::Yes,
+            reconciles: self.section.reconcile == config::ReconcileMode::Yes,
             counters: Arc::clone(&self.counters),
         };
         let counters = Arc::clone(&self.counters);
