@@ -90,13 +90,10 @@ impl LeaseKeeper {
     fn log_change(&mut self, status: &LeaseStatus) {
         let job = self.context.job;
         match (&self.status, status) {
-            (_, LeaseStatus::Denied(refusal)) => {
-                if !std::mem::replace(&mut self.denial_logged, true) {
-                    let key = self.context.fence.key();
-                    log::warn!(
-                        "{job}: the lease {key} cannot be had, run one pandad for this list: {refusal}"
-                    );
-                }
+            (_, LeaseStatus::Denied(refusal)) if !self.denial_logged => {
+                self.denial_logged = true;
+                let key = self.context.fence.key();
+                log::warn!("{job}: the lease {key} cannot be had, run one pandad for this list: {refusal}");
             }
             (Some(LeaseStatus::HeldElsewhere), LeaseStatus::Held) => {
                 log::info!("{job}: takes over listening");

@@ -252,8 +252,8 @@ fn flags_of(answer: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::context::{Reconciliation, tests::context};
     use super::*;
+    use crate::expiry::context::{Reconciliation, tests::context};
 
     #[test]
     fn an_event_goes_to_whoever_works_on_it() {

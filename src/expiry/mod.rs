@@ -7,23 +7,18 @@
 //! ```
 
 mod canary;
-mod canary_probe;
 mod changed_keys;
 mod command_reply;
 mod context;
 mod deadline_handoff;
-mod deadlines;
-mod denied_commands;
 mod expire_probe;
 mod inbox;
 mod key_filter;
-mod lateness;
 mod lease_fence;
 mod lease_keeper;
 mod list_push;
 mod listen_state;
 mod listener;
-mod name_arena;
 mod notify_flags;
 mod own_keys;
 mod rate_limiter;
@@ -31,7 +26,6 @@ mod reconciler;
 mod remembered_deadlines;
 mod server_clock;
 mod suspects;
-mod sweep;
 mod watch;
 
 pub use context::{Reconciliation, WatchConfig, WatchedServer};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::canary::Canary;
+use crate::expiry::canary::Canary;
 
 /// For how long it lives.
 const CANARY_LIFE: Duration = Duration::from_secs(1);
