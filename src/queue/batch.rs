@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use super::lease::LeaseTerm;
-use super::{BatchSlot, BatchSlots, Items, QueueLease};
+use super::items::Items;
+use super::lease::{LeaseTerm, QueueLease};
+use super::slot::{BatchSlot, BatchSlots};
 use crate::redis::{RedisConnection, RedisError, Value, cmd};
 
 /// Items in one batch list.

@@ -6,7 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::QueueKeys;
+use super::keys::QueueKeys;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// So many of the newest are kept.

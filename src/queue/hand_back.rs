@@ -1,8 +1,9 @@
 //! The end of an instance: what its batch lists still hold goes back to the work list, and
 //! only when nothing of it can be left is its name forgotten.
 
+use super::keys::QueueKeys;
 use super::moves::MoveCommand;
-use super::{BatchSlots, QueueKeys};
+use super::slot::BatchSlots;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// Commands in one packet.

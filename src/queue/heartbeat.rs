@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::lease::millis;
-use super::{QueueKeys, QueueLease};
+use super::keys::QueueKeys;
+use super::lease::{QueueLease, millis};
 use crate::error::Fault;
 use crate::host::Process;
 use crate::redis::{Link, cmd};

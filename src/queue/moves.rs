@@ -3,7 +3,8 @@
 //! Each item is moved by a command of its own, so that it is always on one list or the
 //! other (the reliable queue of the Redis documentation for LMOVE, with a list per batch).
 
-use super::{Items, QueueKeys};
+use super::items::Items;
+use super::keys::QueueKeys;
 use crate::redis::{Cmd, RedisConnection, RedisError, Value, cmd};
 
 /// Items and bytes of one batch, at most; the last packet may overshoot.

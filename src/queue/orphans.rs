@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::QueueKeys;
+use super::keys::QueueKeys;
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::Items;
+use super::items::Items;
 
 /// The number of one batch list, held by whoever works on its batch; and the memory that
 /// its batches lie in, one after the other.

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batch::{self, WorkBatch};
 use super::hand_back::hand_back;
-use super::lease::LeaseTerm;
+use super::heartbeat::Heartbeat;
+use super::items::Items;
+use super::keys::QueueKeys;
+use super::lease::{LeaseTerm, QueueLease};
 use super::moves::{MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
-use super::{BatchSlots, Heartbeat, Items, QueueKeys, QueueLease, WorkBatch, batch};
+use super::slot::BatchSlots;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;

@@ -44,7 +44,7 @@ pub(super) struct KafkaToFile {
     /// The last run left its group because the disk takes nothing.
     gave_up: bool,
     /// Why the last run failed, if that is a matter of where this pandad runs.
-    blamed: Option<String>,
+    config_faults: Option<String>,
     /// What was said of the files since they were last well.
     before: Before,
 }
@@ -58,7 +58,7 @@ impl KafkaToFile {
             counters: Counters::shared(NAME, CountedUnit::Records),
             opened: None,
             gave_up: false,
-            blamed: None,
+            config_faults: None,
             before: Before::default(),
         }
     }
@@ -175,8 +175,8 @@ impl Job for KafkaToFile {
         Ok(())
     }
 
-    fn blame(&self) -> Option<ConfigFault> {
-        let expected = self.blamed.clone()?;
+    fn config_fault(&self) -> Option<ConfigFault> {
+        let expected = self.config_faults.clone()?;
         Some(self.local_fault(&self.section.log_file.path, expected))
     }
 
@@ -207,7 +207,7 @@ impl Job for KafkaToFile {
         let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let place = self.place(
-            super::cluster(&self.section, silent),
+            super::kafka_cluster(&self.section, silent),
             journal,
             names(which.clone(), ledgers.clone()),
         )?;
@@ -227,7 +227,7 @@ impl Job for KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
             source: source::KafkaSource::new(source::From {
-                fetch: Box::new(AutoFetcher::new(super::cluster(&self.section, silent), self.client())),
+                fetch: Box::new(AutoFetcher::new(super::kafka_cluster(&self.section, silent), self.client())),
                 place,
                 ledgers: Ledgers::new(which.clone(), ledgers.clone()),
                 start: self.section.kafka.start,
@@ -265,7 +265,7 @@ impl Job for KafkaToFile {
             }
         }
         self.gave_up = flow.gave_up();
-        self.blamed = match &ended {
+        self.config_faults = match &ended {
             Err(Fault::Fatal(why)) if flow.is_fenced() => Some(why.clone()),
             _ => None,
         };

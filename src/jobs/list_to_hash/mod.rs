@@ -9,7 +9,7 @@ mod worker;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Job, server};
+use super::{Job, redis_server};
 use crate::config::ListToHash as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
@@ -52,11 +52,11 @@ impl Job for ListToHashJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, list, list_key, ar, hashes, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let list = Arc::new(server("redis_list", list, &client));
-        let ar = Arc::new(server("redis_ar", ar, &client));
+        let list = Arc::new(redis_server("redis_list", list, &client));
+        let ar = Arc::new(redis_server("redis_ar", ar, &client));
         let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
         let markers = self.section.came_back.as_ref().map(|came_back| {
-            let expire = Arc::new(server("redis_kv_expire", &came_back.expire, &client));
+            let expire = Arc::new(redis_server("redis_kv_expire", &came_back.expire, &client));
             marker::MarkerSettings::new(expire, &ar, came_back.prefix.clone())
         });
         let keys = QueueKeys::new(list_key);
