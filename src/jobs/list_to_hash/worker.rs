@@ -107,7 +107,7 @@ impl Deleter {
     /// life lasts: another one may have taken the batch and done it. Its users may be back.
     fn reread(&mut self, batch: &mut WorkBatch) -> Result<(), Fault> {
         let (lease, before) = (&self.shared.lease, batch.items.len());
-        if !self.list.doing("look").with_retry(|connection| batch.reread(lease, connection))? {
+        if !self.list.doing("read").with_retry(|connection| batch.reread(lease, connection))? {
             // The thread that keeps the sign of life says what is wrong.
             return Err(Fault::RetryLogged);
         }
@@ -175,7 +175,8 @@ impl Deleter {
         }
         let mut requests = Requests::default();
         requests.add(&push).add(cmd("LTRIM").arg(&dead_list).arg(0).arg(dead_list::DEAD_LIST_ITEMS_MAX - 1));
-        let answers = self.list.doing("bury").with_retry(|connection| connection.demand_all(&requests))?;
+        let answers =
+            self.list.doing("dead list").with_retry(|connection| connection.demand_all(&requests))?;
         self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
         let first = unreadable.first().copied().unwrap_or_default();
         let shown = first.get(..LOGGED_ITEM_BYTES_MAX).unwrap_or(first).escape_ascii();
