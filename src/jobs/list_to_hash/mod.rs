@@ -1,6 +1,7 @@
-//! The job `list_to_hash`: items of the work list become fields deleted from hashes,
-//! none lost.
+//! The job `list_to_hash`: items of the work list become fields deleted from hashes, and no
+//! item is lost.
 
+mod deletion;
 mod item;
 mod marker;
 mod source;
@@ -19,10 +20,10 @@ use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "list_to_hash";
-/// Batches in work or waiting for each worker: one that it does, one that is ready.
+/// Batches for each worker: one that it does, and one that is ready.
 const BATCHES_PER_WORKER: u32 = 2;
 
-/// See the module.
+/// The job, with its section of the configuration.
 pub(super) struct ListToHashJob {
     section: Section,
     memory: u64,
@@ -44,7 +45,7 @@ impl Job for ListToHashJob {
         Arc::clone(&self.counters)
     }
 
-    /// Nothing that it needs is local.
+    /// Nothing that the job needs is local.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }
@@ -63,7 +64,7 @@ impl Job for ListToHashJob {
         let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_PER_WORKER;
         let slots = BatchSlots::new(in_work);
         let lease = QueueLease::new(self.section.life);
-        let shared = Arc::new(worker::DeleterContext {
+        let shared = Arc::new(deletion::DeleterContext {
             hashes: hashes.clone(),
             keys: keys.clone(),
             slots: slots.clone(),
