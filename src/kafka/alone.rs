@@ -11,7 +11,7 @@ use super::crate_group::CrateGroup;
 use super::own_group::OwnGroup;
 use super::{Cluster, GroupClient, GroupEvent};
 use crate::error::Fault;
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
@@ -27,7 +27,7 @@ pub enum Storage {
 }
 
 /// The group's offset of one partition, if it has one, and what stands beside it.
-pub(super) type Held = (Option<i64>, Beside);
+pub(super) type Held = (Option<i64>, OffsetMetadata);
 /// The same for each partition that was asked for, or why it cannot be told.
 pub(super) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
 

@@ -12,7 +12,7 @@ use super::native::messages::Member;
 use super::{Assigned, GroupEvent, held};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
@@ -201,7 +201,7 @@ impl Thread {
         fault = self.claim(&mut held)?.or(fault);
         let mut assigned = Vec::new();
         for (partition, (committed, metadata)) in held {
-            if let (Some(offset), Beside::Text(text)) = (committed, &metadata) {
+            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
                 let (partition, metadata) = (partition.clone(), text.clone());
                 self.held.insert(partition.clone(), Commit { partition, offset, metadata });
             }

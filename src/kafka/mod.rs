@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Fault;
-use crate::record::{Beside, Commit, Record, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 use native::connection::Limits;
 use native::frame::Frame;
 use native::records::{self, Aborted};
@@ -168,7 +168,7 @@ pub struct Assigned {
     /// The group's offset; `None`: it has none.
     pub committed: Option<i64>,
     /// What stands beside it.
-    pub metadata: Beside,
+    pub metadata: OffsetMetadata,
     /// Found later than the first partitions of its topic: it starts at its first record.
     pub new: bool,
 }

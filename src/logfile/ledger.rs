@@ -14,7 +14,7 @@ use super::journal::{
 };
 use super::ledger_state::{LedgerState, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// A handle on the positions of one job. Cloning it shares them.
 #[derive(Debug, Clone)]
@@ -50,13 +50,13 @@ impl Ledger {
         &self,
         partition: &TopicPartition,
         committed: Option<i64>,
-        metadata: &Beside,
+        metadata: &OffsetMetadata,
     ) -> io::Result<Resumed> {
         let mut inner = self.lock();
-        inner.group.set_token_room(partition, *metadata != Beside::NoRoom);
+        inner.group.set_token_room(partition, *metadata != OffsetMetadata::Unsupported);
         let metadata = match metadata {
-            Beside::Text(text) => text.as_str(),
-            Beside::NoRoom => "",
+            OffsetMetadata::Text(text) => text.as_str(),
+            OffsetMetadata::Unsupported => "",
         };
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| KnownPosition {

@@ -16,7 +16,10 @@ fn the_journal_is_rewritten_again_and_again() {
         if n % 100 == 99 {
             drop(log);
             log = small(&dir);
-            assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(n + 1));
+            assert_eq!(
+                log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+                Some(n + 1)
+            );
         }
     }
     assert_eq!(dir.content(), lines(1000));
@@ -36,7 +39,7 @@ fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     assert_eq!(position, 1);
     let far = log
         .ledger
-        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &Beside::NoRoom)
+        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &OffsetMetadata::Unsupported)
         .unwrap();
     assert_eq!(far.position, Some(499));
 }

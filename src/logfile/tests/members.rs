@@ -62,6 +62,6 @@ fn what_is_let_go_while_it_is_written_has_not_landed() {
     assert!(log.ledger.group_holds_all(), "of what is assigned");
     assert_eq!(settle(&mut log), []);
     assert!(log.ledger.has_settled());
-    let position = log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position;
+    let position = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position;
     assert_eq!(position, Some(2), "the lines are in the file all the same");
 }

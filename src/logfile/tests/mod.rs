@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::*;
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// A directory of its own, removed at the end.
 struct Dir(PathBuf);
@@ -89,7 +89,7 @@ fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
     let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, None);
+    assert_eq!(log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position, None);
     log.ledger.set_position(&partition(), 0).unwrap();
     log
 }
@@ -97,7 +97,7 @@ fn fresh(dir: &Dir) -> LogFile {
 /// Opened again after a kill: where reading goes on.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
     let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
-    let position = log.ledger.resume(&partition(), committed, &Beside::NoRoom).unwrap().position;
+    let position = log.ledger.resume(&partition(), committed, &OffsetMetadata::Unsupported).unwrap().position;
     (log, position.unwrap_or(-1))
 }
 
@@ -271,7 +271,10 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
         drop(log);
         fs::write(dir.0.join("out.log.journal"), journal).unwrap();
         let log = start(boot);
-        assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(2));
+        assert_eq!(
+            log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+            Some(2)
+        );
         assert_eq!(dir.content(), lines(2) + expected, "boot {boot}, closed {closed}");
     }
 }
@@ -324,7 +327,10 @@ fn what_cannot_work_is_refused() {
 fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
     let dir = Dir::new();
     let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), Some(100), &Beside::NoRoom).unwrap().position, Some(100));
+    assert_eq!(
+        log.ledger.resume(&partition(), Some(100), &OffsetMetadata::Unsupported).unwrap().position,
+        Some(100)
+    );
     drop(log);
     for start in 0..20 {
         let (mut log, position) = again(&dir, Some(100));

@@ -49,7 +49,7 @@ fn assign(log: &LogFile, group: &mut Group) -> i64 {
         *text = Token::claim(fastrand::u64(..), *offset).to_string();
     }
     let (offset, text) = group.0.clone().map_or((None, String::new()), |(at, text)| (Some(at), text));
-    log.ledger.resume(&partition(), offset, &Beside::Text(text)).unwrap().position.unwrap_or(-1)
+    log.ledger.resume(&partition(), offset, &OffsetMetadata::Text(text)).unwrap().position.unwrap_or(-1)
 }
 
 /// Settles, and the group takes what is committed; the answer comes back.

@@ -18,7 +18,7 @@ use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
 use crate::logfile::{self, Ledger, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown;
 
@@ -140,7 +140,7 @@ impl Member {
         self.says(GroupEvent::Assigned(vec![Assigned {
             partition: partition(),
             committed: committed.map(|(offset, _)| offset),
-            metadata: Beside::Text(metadata),
+            metadata: OffsetMetadata::Text(metadata),
             new: false,
         }]));
         self.poll();

@@ -15,7 +15,7 @@ use crate::logfile::{
     AppendError, Disk, Landmark, Ledger, LogWriter, OpenError, Piece, PositionChange, RestartMemory,
     Rotation, Settler, open_with,
 };
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 const PARTITIONS: usize = 2;
 /// Records of each partition.
@@ -98,7 +98,7 @@ impl World {
         let mut run = Run { writer, settler, ledger, next: [0; PARTITIONS] };
         for number in 0..PARTITIONS {
             let (offset, beside) = self.group[number].clone().unzip();
-            let beside = Beside::Text(beside.unwrap_or_default());
+            let beside = OffsetMetadata::Text(beside.unwrap_or_default());
             let resumed = run.ledger.resume(&partition(number), offset, &beside).ok()?;
             run.next[number] = match resumed.position {
                 Some(position) => position,

@@ -10,7 +10,7 @@ use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::{
     Landmark, Ledger, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler, open_with,
 };
-use crate::record::{Beside, Token, TopicPartition};
+use crate::record::{OffsetMetadata, Token, TopicPartition};
 
 const PATH: &str = "/log/out.log";
 
@@ -71,9 +71,11 @@ impl Mirror {
     pub(super) fn resume(&mut self, partition: usize, held: Option<(i64, &str)>, room: bool, position: i64) {
         let beside = if room {
             let text = held.map_or("", |(_, text)| text);
-            Beside::Text(Token::parse(text).map_or(text.to_owned(), |token| self.token(token).to_string()))
+            OffsetMetadata::Text(
+                Token::parse(text).map_or(text.to_owned(), |token| self.token(token).to_string()),
+            )
         } else {
-            Beside::NoRoom
+            OffsetMetadata::Unsupported
         };
         let Some((_, _, ledger)) = &self.run else { return };
         let resumed = ledger.resume(&name(partition), held.map(|(offset, _)| offset), &beside).unwrap();
