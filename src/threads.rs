@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::thread::{Builder, JoinHandle};
 
 /// Linux shows at most 15 bytes of a thread's name; longer ones are cut.
-const SHOWN_BYTES: usize = 15;
+const NAME_BYTES_MAX: usize = 15;
 
 /// A running thread. Dropping it lets the thread go on by itself.
 #[derive(Debug)]
@@ -38,11 +38,12 @@ pub struct OwnerGone;
 ///
 /// # Errors
 /// The system's refusal (too many threads, no memory).
+#[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Thread<T>> {
-    let shown: String = name.chars().take(SHOWN_BYTES).collect();
+    let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
     let handle = Builder::new().name(shown).spawn(move || contain(body))?;
     Ok(Thread { handle })
 }
@@ -53,6 +54,7 @@ pub fn spawn<T: Send + 'static>(
 ///
 /// # Errors
 /// The text of the panic.
+#[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(panic.as_ref()))
 }

@@ -7,7 +7,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "in a test that is how a fault is shown"
+    clippy::disallowed_methods,
+    reason = "in a test that is how a fault is shown, and how a server is stood in for"
 )]
 
 mod all_jobs;

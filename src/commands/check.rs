@@ -13,7 +13,7 @@ use crate::threads;
 
 /// Who cannot be reached by then is not waited for: a configuration is also checked where
 /// there is no network.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BROKERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
 ///
@@ -48,11 +48,11 @@ fn others(job: &KafkaToFile) -> Result<Others, String> {
     // In a thread, since looking up a name cannot be given a time limit.
     let looking = threads::spawn("group", move || {
         // After the time limit nobody listens.
-        let _late = tell.send(Others::look(&cluster, &name, PATIENCE / 3));
+        let _late = tell.send(Others::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;
-    match told.recv_timeout(PATIENCE) {
+    match told.recv_timeout(BROKERS_TIMEOUT) {
         Ok(found) => found.map_err(|fault| fault.to_string()),
-        Err(_) => Err(format!("no broker has answered within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no broker has answered within {} s", BROKERS_TIMEOUT.as_secs())),
     }
 }

@@ -3,8 +3,8 @@
 use crate::config::{Config, Redis};
 use crate::error::Error;
 use crate::jobs;
-use crate::queue::Names;
-use crate::queue::dead::{self, Entry};
+use crate::queue::QueueKeys;
+use crate::queue::dead_list::{self, DeadItem};
 use crate::redis::RedisConnection;
 
 /// What is to be done with the dead list.
@@ -42,13 +42,13 @@ pub fn run(
     let (list, key) = work_list(config)
         .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
     let server = jobs::server("redis_list", list, "pandad:dead");
-    let names = Names::new(key);
+    let keys = QueueKeys::new(key);
     let failed = |error| Error::Failed(format!("{server}: {error}"));
     let mut connection = RedisConnection::open(&server).map_err(failed)?;
     match action {
         Action::List => {
             let mut printed = Ok(());
-            dead::list(&mut connection, &names, |entry| {
+            dead_list::list(&mut connection, &keys, |entry| {
                 if printed.is_ok() {
                     printed = print(&line(&entry));
                 }
@@ -57,11 +57,11 @@ pub fn run(
             printed
         }
         Action::Retry => {
-            let count = dead::retry(&mut connection, &names).map_err(failed)?;
+            let count = dead_list::retry(&mut connection, &keys).map_err(failed)?;
             print(&format!("{count} items put back on {key}"))
         }
         Action::Drop => {
-            let count = dead::drop_all(&mut connection, &names).map_err(failed)?;
+            let count = dead_list::drop_all(&mut connection, &keys).map_err(failed)?;
             print(&format!("{count} items deleted"))
         }
     }
@@ -73,7 +73,7 @@ fn work_list(config: &Config) -> Option<(&Redis, &str)> {
 }
 
 /// Time, reason and item, apart by tabs; bytes of the item that are not printed as such are escaped.
-fn line(entry: &Entry) -> String {
+fn line(entry: &DeadItem) -> String {
     let time = i64::try_from(entry.time).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let time = time.map_or_else(|| entry.time.to_string(), |time| time.to_string());
     format!("{time}\t{}\t\"{}\"", entry.reason, entry.item.escape_ascii())

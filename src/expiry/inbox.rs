@@ -70,7 +70,9 @@ impl Inbox {
         inner.heard += 1;
         if inner.bytes + cost > inner.limit {
             inner.dropped += 1;
-            inner.overflow.down("more keys expire than can be pushed: the newest are dropped");
+            inner
+                .overflow
+                .down(Instant::now(), "more keys expire than can be pushed: the newest are dropped");
             return;
         }
         inner.bytes += cost;
@@ -93,7 +95,7 @@ impl Inbox {
         let bytes = keys.iter().map(|(_, key)| key.len() as u64 + EACH).sum();
         inner.bytes -= bytes;
         if inner.bytes < inner.limit / 2 {
-            inner.overflow.up("keys find room again");
+            inner.overflow.up(Instant::now(), "keys find room again");
         }
         let number = inner.next;
         if let Some((oldest, _)) = keys.first() {

@@ -2,7 +2,7 @@
 //! thrown away and rebuilt, the task is tried again.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
@@ -44,11 +44,11 @@ pub(super) fn work<W: Worker>(
             match threads::contain(|| worker.work(&item.task)) {
                 Ok(Ok(done)) => break done,
                 Ok(Err(Fault::RetryLogged)) => {}
-                Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(&why),
+                Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(Instant::now(), &why),
                 Ok(Err(never @ Fault::Fatal(_))) => return run.fail(never),
                 Err(panic) => {
                     run.counters.panics.fetch_add(1, Relaxed);
-                    outage.down(&format!("panicked and is rebuilt: {panic}"));
+                    outage.down(Instant::now(), &format!("panicked and is rebuilt: {panic}"));
                 }
             }
             if run.stop.is_requested() && W::MAY_ABANDON {
@@ -59,7 +59,7 @@ pub(super) fn work<W: Worker>(
                 return;
             }
         };
-        outage.up("back");
+        outage.up(Instant::now(), "back");
         budget.take(bytes);
         budget.give_back(item.bytes);
         // The sink has ended, by a fault of its own that it has reported.

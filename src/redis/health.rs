@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::server::RedisServer;
 use crate::report::Outage;
@@ -41,7 +42,7 @@ impl Health {
     pub fn down(&self, why: &str) {
         let mut state = self.lock();
         state.down.insert(self.role);
-        state.outage.down(why);
+        state.outage.down(Instant::now(), why);
     }
 
     /// It serves. True if it did not before.
@@ -49,7 +50,7 @@ impl Health {
         let mut state = self.lock();
         let was_down = state.down.remove(self.role);
         if was_down && state.down.is_empty() {
-            state.outage.up("back");
+            state.outage.up(Instant::now(), "back");
         }
         was_down
     }

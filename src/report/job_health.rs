@@ -50,7 +50,7 @@ impl JobHealth {
             state.stuck.push(stage);
         }
         state.last = Instant::now();
-        state.outage.down(why);
+        state.outage.down(Instant::now(), why);
     }
 
     /// Records that the stage goes on. Logged, with `what` and the time it took, if it was the
@@ -62,7 +62,7 @@ impl JobHealth {
         let mut state = self.lock();
         state.stuck.retain(|one| *one != stage && !(*one == Stage::Opening && stage == Stage::Writing));
         if state.stuck.is_empty() {
-            state.outage.up(what);
+            state.outage.up(Instant::now(), what);
         }
     }
 
@@ -77,7 +77,7 @@ impl JobHealth {
         let mut state = self.lock();
         if state.last.elapsed() >= after {
             state.stuck.clear();
-            state.outage.up("ran again");
+            state.outage.up(Instant::now(), "ran again");
         }
     }
 }

@@ -26,9 +26,9 @@ impl Outage {
 
     /// Records that the subject does not work, because of `why`. Logged once, when the outage
     /// has lasted long enough.
-    pub fn down(&mut self, why: &str) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if !self.logged && since.elapsed() >= self.log_after {
+    pub fn down(&mut self, now: Instant, why: &str) {
+        let since = *self.since.get_or_insert(now);
+        if !self.logged && now.saturating_duration_since(since) >= self.log_after {
             self.logged = true;
             log::warn!("{}: {why}; waiting", self.subject);
         }
@@ -36,10 +36,11 @@ impl Outage {
 
     /// Records that the subject works. Logged, with `what` and the time it took, if the outage
     /// was logged.
-    pub fn up(&mut self, what: &str) {
+    pub fn up(&mut self, now: Instant, what: &str) {
         let since = self.since.take();
         if let Some(since) = since.filter(|_| std::mem::take(&mut self.logged)) {
-            log::info!("{}: {what} after {:.1} s", self.subject, since.elapsed().as_secs_f64());
+            let took = now.saturating_duration_since(since).as_secs_f64();
+            log::info!("{}: {what} after {took:.1} s", self.subject);
         }
     }
 
@@ -55,9 +56,9 @@ impl Outage {
         self.logged
     }
 
-    /// For how long the subject has been down.
-    pub fn lasts(&self) -> Option<Duration> {
-        self.since.map(|since| since.elapsed())
+    /// Whether the subject is down, logged or not.
+    pub fn is_down(&self) -> bool {
+        self.since.is_some()
     }
 }
 
@@ -67,15 +68,25 @@ mod tests {
 
     #[test]
     fn lasts_from_down_to_up() {
-        let mut outage = Outage::new("test");
-        assert!(outage.lasts().is_none());
-        outage.down("gone");
-        outage.down("still gone");
-        assert!(outage.lasts().is_some() && outage.is_logged());
-        outage.up("back");
-        assert!(outage.lasts().is_none() && !outage.is_logged());
-        let mut passing = Outage::new("test").log_after(Duration::from_secs(3600));
-        passing.down("for a moment");
-        assert!(passing.lasts().is_some() && !passing.is_logged());
+        let (mut outage, now) = (Outage::new("test"), Instant::now());
+        assert!(!outage.is_down());
+        outage.down(now, "gone");
+        outage.down(now, "still gone");
+        assert!(outage.is_down() && outage.is_logged());
+        outage.up(now, "back");
+        assert!(!outage.is_down() && !outage.is_logged());
+    }
+
+    #[test]
+    fn is_logged_when_it_has_lasted() {
+        let (log_after, now) = (Duration::from_secs(3600), Instant::now());
+        let mut outage = Outage::new("test").log_after(log_after);
+        outage.down(now, "for a moment");
+        outage.down(now + log_after - Duration::from_millis(1), "for longer");
+        assert!(outage.is_down() && !outage.is_logged());
+        outage.down(now + log_after, "for too long");
+        assert!(outage.is_logged());
+        outage.forget_unlogged();
+        assert!(outage.is_down(), "what was logged is not forgotten");
     }
 }

@@ -12,7 +12,7 @@ use crate::support::{unique, wait};
 
 /// Redis is down, Kafka is not.
 #[test]
-fn the_log_file_grows_while_redis_is_down() {
+fn log_file_grows_while_redis_is_down() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("while Redis is down");
     let topic = unique("without-redis");
@@ -38,7 +38,7 @@ fn the_log_file_grows_while_redis_is_down() {
 
 /// Kafka is down, Redis is not.
 #[test]
-fn the_queue_goes_on_while_kafka_is_down() {
+fn items_are_done_while_kafka_is_down() {
     let queue = Queue::up(NEWEST, 1000);
     let tested = queue.list.tested("list_to_hash", "while Kafka is down");
     let expire = Redis::up(NEWEST);
@@ -60,7 +60,7 @@ fn the_queue_goes_on_while_kafka_is_down() {
 
 /// The one server is down, the job that needs the others goes on.
 #[test]
-fn one_dead_server_stops_one_job() {
+fn down_server_stops_one_job() {
     let mut queue = Queue::up(NEWEST, 100);
     let tested = queue.list.tested("list_to_hash", "one server down, one job waits");
     let mut expire = Redis::up(NEWEST);

@@ -49,7 +49,7 @@ fn changed(line: &str, broker: &str, [kv, list, ar]: [&Redis; 3]) -> String {
 
 /// All three jobs by the text that the original came with.
 #[test]
-fn the_configuration_of_the_original_does_all_its_work() {
+fn original_configuration_does_its_work() {
     // Transactions came with 0.11, of which the original's configuration cannot know.
     let mut runs = vec![("0.10.2.2", ["7.0.15", "7.0.15", "3.2.6"])];
     if all() {
@@ -152,7 +152,7 @@ fn one_server_for_everything() {
 }
 
 #[test]
-fn by_its_socket() {
+fn unix_sockets_with_passwords() {
     for version in versions() {
         let expire = protected(&version, PASSWORDS[0]);
         let queue = Queue::on(protected(&version, PASSWORDS[1]), protected(&version, PASSWORDS[2]), 500);
@@ -184,9 +184,9 @@ fn by_its_socket() {
     }
 }
 
-/// Users with no more rights than the work needs, as the README gives them.
+/// Users with few rights.
 #[test]
-fn as_users_of_an_access_list() {
+fn acl_users_are_served() {
     let versions = if all() { vec!["6.2.14", NEWEST] } else { vec![NEWEST] };
     for version in versions {
         let mut queue = Queue::up(version, 500);
@@ -217,7 +217,7 @@ fn as_users_of_an_access_list() {
 /// Passwords that are wrong, missing or too many: told once for each server, waited for, and mended
 /// at the server without a restart of pandad.
 #[test]
-fn wrong_passwords_are_told_and_waited_for() {
+fn wrong_passwords_are_logged() {
     for version in newest() {
         let mut queue = Queue::up(&version, 100);
         let mut expire = Redis::up(&version);
@@ -261,7 +261,7 @@ fn wrong_passwords_are_told_and_waited_for() {
 
 /// A server that takes the connection and says nothing, and one that nobody answers for.
 #[test]
-fn the_time_to_connect_is_bounded() {
+fn connect_timeout_is_bounded() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let ar = Redis::up(NEWEST);
     let tested = ar.tested("list_to_hash", "a server that never answers");
@@ -286,7 +286,7 @@ fn the_time_to_connect_is_bounded() {
 
 /// A database that the server does not have.
 #[test]
-fn a_database_that_is_not_there_is_told() {
+fn missing_database_is_logged() {
     let queue = Queue::up(NEWEST, 10);
     let tested = queue.list.tested("list_to_hash", "a database that is not there");
     let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "database", "99"));
@@ -308,7 +308,7 @@ fn a_database_that_is_not_there_is_told() {
 
 /// Whoever looks at the server's connections finds pandad by the names of the original's processes.
 #[test]
-fn its_connections_have_names() {
+fn connections_have_names() {
     let queue = Queue::up(NEWEST, 1);
     let mut daemon = Daemon::new(&queue.inv());
     daemon.start_and_wait();

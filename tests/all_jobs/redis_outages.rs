@@ -225,43 +225,43 @@ macro_rules! waited_out {
 }
 
 waited_out! {
-    items_wait_for_a_list_that_was_stopped: queue_waits_out, Stopped, true;
-    items_wait_for_a_list_that_was_killed: queue_waits_out, Killed, true;
-    items_wait_for_a_list_that_hangs: queue_waits_out, Hangs, true;
-    items_wait_for_a_list_that_wants_a_password: queue_waits_out, WantsAPassword, true;
-    items_wait_for_a_list_on_a_replica: queue_waits_out, IsAReplica, true;
-    items_wait_for_a_list_on_a_busy_server: queue_waits_out, Busy, true;
-    items_wait_for_a_list_that_is_loading: queue_waits_out, Loading, true;
-    items_wait_for_a_list_on_a_full_server: queue_waits_out, Full, true;
-    items_wait_for_a_list_that_is_a_string: queue_waits_out, ListIsAString, true;
-    items_wait_for_hashes_that_were_stopped: queue_waits_out, Stopped, false;
-    items_wait_for_hashes_that_were_killed: queue_waits_out, Killed, false;
-    items_wait_for_hashes_that_hang: queue_waits_out, Hangs, false;
-    items_wait_for_hashes_that_want_a_password: queue_waits_out, WantsAPassword, false;
-    items_wait_for_hashes_on_a_replica: queue_waits_out, IsAReplica, false;
-    items_wait_for_hashes_on_a_busy_server: queue_waits_out, Busy, false;
-    items_wait_for_hashes_that_are_loading: queue_waits_out, Loading, false;
-    keys_wait_for_a_list_that_was_stopped: expiry_waits_out, Stopped, true;
-    keys_wait_for_a_list_that_was_killed: expiry_waits_out, Killed, true;
-    keys_wait_for_a_list_that_hangs: expiry_waits_out, Hangs, true;
-    keys_wait_for_a_list_that_wants_a_password: expiry_waits_out, WantsAPassword, true;
-    keys_wait_for_a_list_on_a_replica: expiry_waits_out, IsAReplica, true;
-    keys_wait_for_a_list_on_a_busy_server: expiry_waits_out, Busy, true;
-    keys_wait_for_a_list_that_is_loading: expiry_waits_out, Loading, true;
-    keys_wait_for_a_list_on_a_full_server: expiry_waits_out, Full, true;
-    keys_wait_for_a_list_that_is_a_string: expiry_waits_out, ListIsAString, true;
-    a_listener_waits_for_a_server_that_was_stopped: expiry_waits_out, Stopped, false;
-    a_listener_waits_for_a_server_that_was_killed: expiry_waits_out, Killed, false;
-    a_listener_waits_for_a_server_that_hangs: expiry_waits_out, Hangs, false;
-    a_listener_waits_for_a_server_that_wants_a_password: expiry_waits_out, WantsAPassword, false;
-    a_listener_waits_for_a_server_that_became_a_replica: expiry_waits_out, IsAReplica, false;
-    a_listener_waits_for_a_server_that_is_loading: expiry_waits_out, Loading, false;
+    items_wait_for_a_stopped_list: queue_waits_out, Stopped, true;
+    items_wait_for_a_killed_list: queue_waits_out, Killed, true;
+    items_wait_for_a_hung_list: queue_waits_out, Hangs, true;
+    items_wait_for_a_protected_list: queue_waits_out, WantsAPassword, true;
+    items_wait_for_a_replica_list: queue_waits_out, IsAReplica, true;
+    items_wait_for_a_busy_list: queue_waits_out, Busy, true;
+    items_wait_for_a_loading_list: queue_waits_out, Loading, true;
+    items_wait_for_a_full_list: queue_waits_out, Full, true;
+    items_wait_for_a_wrong_type_list: queue_waits_out, ListIsAString, true;
+    items_wait_for_stopped_hashes: queue_waits_out, Stopped, false;
+    items_wait_for_killed_hashes: queue_waits_out, Killed, false;
+    items_wait_for_hung_hashes: queue_waits_out, Hangs, false;
+    items_wait_for_protected_hashes: queue_waits_out, WantsAPassword, false;
+    items_wait_for_replica_hashes: queue_waits_out, IsAReplica, false;
+    items_wait_for_busy_hashes: queue_waits_out, Busy, false;
+    items_wait_for_loading_hashes: queue_waits_out, Loading, false;
+    keys_wait_for_a_stopped_list: expiry_waits_out, Stopped, true;
+    keys_wait_for_a_killed_list: expiry_waits_out, Killed, true;
+    keys_wait_for_a_hung_list: expiry_waits_out, Hangs, true;
+    keys_wait_for_a_protected_list: expiry_waits_out, WantsAPassword, true;
+    keys_wait_for_a_replica_list: expiry_waits_out, IsAReplica, true;
+    keys_wait_for_a_busy_list: expiry_waits_out, Busy, true;
+    keys_wait_for_a_loading_list: expiry_waits_out, Loading, true;
+    keys_wait_for_a_full_list: expiry_waits_out, Full, true;
+    keys_wait_for_a_wrong_type_list: expiry_waits_out, ListIsAString, true;
+    listener_waits_for_a_stopped_server: expiry_waits_out, Stopped, false;
+    listener_waits_for_a_killed_server: expiry_waits_out, Killed, false;
+    listener_waits_for_a_hung_server: expiry_waits_out, Hangs, false;
+    listener_waits_for_a_protected_server: expiry_waits_out, WantsAPassword, false;
+    listener_waits_for_a_demoted_master: expiry_waits_out, IsAReplica, false;
+    listener_waits_for_a_loading_server: expiry_waits_out, Loading, false;
 }
 
 /// Started before any of its servers: it waits for each of them, says so once for each, and uses
 /// next to nothing meanwhile.
 #[test]
-fn servers_that_are_down_at_the_start_are_waited_for() {
+fn servers_down_at_start_are_waited_for() {
     for version in newest() {
         let mut queue = Queue::up(&version, 100);
         let tested = queue.list.tested("list_to_hash", "all servers down at the start");
@@ -296,7 +296,7 @@ fn servers_that_are_down_at_the_start_are_waited_for() {
 
 /// A large one is not ready for a while after its start.
 #[test]
-fn a_server_that_is_loading_at_the_start_is_waited_for() {
+fn server_loading_at_start_is_waited_for() {
     for version in Trouble::Loading.versions() {
         let mut queue = Queue::up(&version, 100);
         let tested = queue.list.tested("list_to_hash", "redis_ar: loading at the start");
@@ -319,7 +319,7 @@ fn a_server_that_is_loading_at_the_start_is_waited_for() {
 
 /// A stop does not wait for a server that is down or hangs; what was in work is done by the next start.
 #[test]
-fn a_stop_is_not_held_up_by_a_server_that_is_gone() {
+fn gone_server_does_not_delay_stop() {
     for (trouble, of_list) in
         [(Trouble::Stopped, true), (Trouble::Stopped, false), (Trouble::Hangs, true), (Trouble::Hangs, false)]
     {
@@ -353,7 +353,7 @@ fn a_stop_is_not_held_up_by_a_server_that_is_gone() {
 
 /// To delete a field is never refused for want of memory.
 #[test]
-fn full_hashes_are_no_trouble() {
+fn fields_are_deleted_from_full_redis() {
     let queue = Queue::up(NEWEST, 100);
     let tested = queue.ar.tested("list_to_hash", "redis_ar: Full");
     queue.ar.set("maxmemory", "1");
@@ -368,7 +368,7 @@ fn full_hashes_are_no_trouble() {
 /// Somebody's string bears the name of one of the hashes: the others are served, it is said once,
 /// and the queue goes on.
 #[test]
-fn a_hash_that_is_none_holds_nobody_up() {
+fn wrong_type_hash_blocks_no_other() {
     for version in newest() {
         let mut queue = Queue::up(&version, 1000);
         let tested = queue.list.tested("list_to_hash", "a key of another type among the hashes");

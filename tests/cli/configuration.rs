@@ -41,7 +41,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn wrong_usage_is_2() {
+fn wrong_usage_exits_2() {
     let (_dir, path) = inv(GOOD);
     run(&[]).expect(2);
     run(&["--no-such-flag", &path]).expect(2).says("--no-such-flag");
@@ -51,19 +51,19 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn a_good_configuration_is_ok() {
+fn valid_configuration_is_ok() {
     let (_dir, path) = inv(GOOD);
     run(&["-t", &path]).expect(0).says("OK");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_78() {
+fn missing_inv_exits_78() {
     run(&["-t", "/nowhere/at/all.inv"]).expect(78).says("/nowhere/at/all.inv");
     run(&["/nowhere/at/all.inv"]).expect(78).says("/nowhere/at/all.inv");
 }
 
 #[test]
-fn every_fault_is_told_with_its_line() {
+fn every_error_names_its_line() {
     let (_dir, path) = inv(FAULTY);
     for flags in [&["-t"][..], &[]] {
         let ran = run(&[flags, &[&path]].concat()).expect(78);
@@ -80,7 +80,7 @@ fn every_fault_is_told_with_its_line() {
 }
 
 #[test]
-fn the_effective_configuration_is_one_that_is_read_again() {
+fn printed_configuration_can_be_read_back() {
     let (_dir, path) = inv(GOOD);
     let first = run(&["-T", &path]).expect(0).out;
     let (_dir, again) = inv(&first);
@@ -90,7 +90,7 @@ fn the_effective_configuration_is_one_that_is_read_again() {
 }
 
 #[test]
-fn passwords_are_masked_and_the_mask_is_refused() {
+fn password_mask_is_printed_and_refused() {
     let secret = "hunter2-and-more";
     let redis = "redis_kv_expire['host']='127.0.0.1'\nredis_list['host']='127.0.0.1'";
     let (_dir, path) = inv(&format!(
@@ -106,13 +106,13 @@ fn passwords_are_masked_and_the_mask_is_refused() {
 
 /// The log directory is local: that it is missing ends the start.
 #[test]
-fn a_log_directory_that_is_not_there_is_78() {
+fn missing_log_directory_exits_78() {
     let (_dir, path) = inv(&format!("{GOOD}\n    log_file['path'] = '/nowhere/at/all/consumer.log'\n"));
     run(&[&path]).expect(78).says("/nowhere/at/all");
 }
 
 #[test]
-fn the_shipped_inv_is_ok() {
+fn shipped_inv_is_valid() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(".inv");
     run(&["-t", &shipped.display().to_string()]).expect(0).says("OK");
 }

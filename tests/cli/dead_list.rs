@@ -43,7 +43,7 @@ fn dead(daemon: &Daemon, action: &str) -> Ran {
 }
 
 #[test]
-fn items_are_shown_with_time_and_reason() {
+fn dead_items_show_time_and_reason() {
     for version in newest() {
         let mut case = Case::new(&version);
         let tested = case.queue.list.tested("list_to_hash", "pandad dead");
@@ -66,7 +66,7 @@ fn items_are_shown_with_time_and_reason() {
 
 /// What was wrong with them may have been mended: here they become items that can be read.
 #[test]
-fn items_are_put_back() {
+fn dead_items_are_retried() {
     for version in newest() {
         let mut case = Case::new(&version);
         let tested = case.queue.list.tested("list_to_hash", "pandad dead retry");
@@ -86,7 +86,7 @@ fn items_are_put_back() {
 }
 
 #[test]
-fn items_are_deleted() {
+fn dead_items_are_dropped() {
     let mut case = Case::new(NEWEST);
     case.daemon.stop();
     case.dead("drop").expect(0).says("2");
@@ -94,7 +94,7 @@ fn items_are_deleted() {
 }
 
 #[test]
-fn an_empty_dead_list_is_no_fault() {
+fn empty_dead_list_is_no_error() {
     let queue = Queue::up(NEWEST, 0);
     let daemon = Daemon::new(&queue.inv());
     assert_eq!(dead(&daemon, "list").expect(0).out, "");
@@ -106,7 +106,7 @@ fn an_empty_dead_list_is_no_fault() {
 
 /// Thousands, and some that nobody knows where they came from: all of them come back.
 #[test]
-fn a_long_dead_list_with_foreign_entries_is_put_back_whole() {
+fn long_dead_list_is_retried_whole() {
     let queue = Queue::up(NEWEST, 0);
     let mut wanted: Vec<Vec<u8>> = Vec::new();
     for n in 0..2500 {
@@ -131,7 +131,7 @@ fn a_long_dead_list_with_foreign_entries_is_put_back_whole() {
 }
 
 #[test]
-fn a_server_that_cannot_be_asked_is_1() {
+fn unreachable_server_exits_1() {
     let (mut list, ar) = (Redis::new(NEWEST).with_password("the-right-one").started(), Redis::up(NEWEST));
     let daemon = Daemon::new(&Inv::queue(&list, &ar));
     dead(&daemon, "list").expect(0);
@@ -154,7 +154,7 @@ fn a_server_that_cannot_be_asked_is_1() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_a_faulty_file_78() {
+fn usage_errors_exit_2_or_78() {
     let (list, ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
     let daemon = Daemon::new(&Inv::queue(&list, &ar));
     let path: PathBuf = daemon.dir.join("test.inv");
@@ -170,7 +170,7 @@ fn wrong_usage_is_2_and_a_faulty_file_78() {
 
 /// Whoever never looks at it must not run out of memory by it.
 #[test]
-fn the_dead_list_keeps_its_newest_ten_thousand() {
+fn dead_list_keeps_the_newest_10000() {
     for version in newest() {
         let queue = Queue::up(&version, 0);
         let tested = queue.list.tested("list_to_hash", "a dead list that is full");

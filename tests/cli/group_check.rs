@@ -10,7 +10,7 @@ use crate::support::{directory, unique, wait};
 
 /// `pandad -t` tells who is in the group already, where they and this pandad cannot share it.
 #[test]
-fn the_check_tells_who_else_is_in_the_group() {
+fn check_reports_foreign_members() {
     for kafka in brokers() {
         let tested = kafka.tested("pandad -t tells of others in the group");
         let (topic, group) = (unique("check"), unique("check"));
@@ -47,7 +47,7 @@ fn the_check_tells_who_else_is_in_the_group() {
 /// A group of the protocol of KIP-848, which is not shown to who asks as pandad does: it is
 /// told all the same, and the broker has pandad share with its members.
 #[test]
-fn a_group_of_the_later_protocol_is_told_about_and_shared() {
+fn kip_848_group_is_reported_and_shared() {
     let kafka = kafka("4.1.0");
     let tested = kafka.tested("a group of the later protocol (KIP-848): told by pandad -t, and shared");
     let (topic, group) = (unique("later"), unique("later"));

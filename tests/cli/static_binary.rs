@@ -16,7 +16,7 @@ fn readelf(flag: &str) -> String {
 }
 
 #[test]
-fn the_static_binary_needs_nothing_and_does_the_job() {
+fn static_binary_needs_nothing() {
     assert!(
         std::env::var_os("PANDAD_BIN").is_some(),
         "PANDAD_BIN is not set: run scripts/test, which builds it"

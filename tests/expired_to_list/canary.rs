@@ -13,7 +13,7 @@ const AGAIN: &str = "are heard of again";
 const FLAGS: &str = "notify-keyspace-events";
 
 #[test]
-fn somebody_stops_the_announcements_and_they_are_set_again() {
+fn changed_notify_setting_is_restored() {
     for version in versions() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "notify-keyspace-events changed while connected");
@@ -37,7 +37,7 @@ fn somebody_stops_the_announcements_and_they_are_set_again() {
 
 /// A failover that cuts no connection: the subscription holds, and nothing is announced.
 #[test]
-fn a_master_that_becomes_a_replica_under_the_connection_is_noticed() {
+fn demoted_master_is_noticed() {
     for version in newest() {
         let (master, expiry) = (Redis::up(&version), Expiry::up(&version));
         let tested = expiry.list.tested("expired_to_list", "a master becomes a replica while connected");
@@ -57,7 +57,7 @@ fn a_master_that_becomes_a_replica_under_the_connection_is_noticed() {
 
 /// Our own standstill is no silence, nor is a FLUSHALL.
 #[test]
-fn what_is_no_silence_is_not_called_one() {
+fn flushall_and_sigstop_raise_no_alarm() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "no false alarm");

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const FLAGS: &str = "notify-keyspace-events";
 
 #[test]
-fn every_key_that_expires_is_pushed_once_to_the_other_server() {
+fn every_expired_key_is_pushed_once() {
     let count = if all() { 100_000 } else { 10_000 };
     let keys: Vec<String> = (0..count).map(item).collect();
     for version in versions() {
@@ -42,7 +42,7 @@ fn every_key_that_expires_is_pushed_once_to_the_other_server() {
 }
 
 #[test]
-fn only_keys_with_the_prefix_and_never_its_own() {
+fn only_prefixed_keys_are_pushed() {
     let wanted: [&[u8]; 7] = [
         b"USER_CACHE_OVERDUE:1_1",
         b"USER_CACHE_OVERDUE:",
@@ -90,7 +90,7 @@ fn only_keys_with_the_prefix_and_never_its_own() {
 
 /// Keys of the configured database count, and of no other.
 #[test]
-fn another_database_and_another_list() {
+fn other_database_and_list() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "other names and databases");
     let mut two = expiry.expire.connect_to(2);
@@ -118,7 +118,7 @@ fn letters(flags: &str) -> BTreeSet<char> {
 }
 
 #[test]
-fn what_the_server_announces_is_added_to_and_never_taken_away() {
+fn notify_flags_are_only_added() {
     for version in newest() {
         let tested = Redis::new(&version).tested("expired_to_list", "notify-keyspace-events is added to");
         for (before, enough) in [
@@ -163,7 +163,7 @@ fn what_the_server_announces_is_added_to_and_never_taken_away() {
 /// CONFIG is not to be had, as with many a hosted Redis. Where the setting is right nothing is amiss;
 /// where it is not, the log has the very line for redis.conf, once.
 #[test]
-fn where_config_is_refused_the_line_for_redis_conf_is_told() {
+fn refused_config_logs_redis_conf_line() {
     for version in newest() {
         let refusing = || Redis::new(&version).line("rename-command CONFIG \"\"");
         let tested = refusing().tested("expired_to_list", "CONFIG refused");
@@ -200,7 +200,7 @@ fn told_once(daemon: &Daemon, line: &str) {
 /// A user who may read the setting and not change it: the line keeps what is set. Once somebody
 /// with the right has set it, keys are heard without a restart.
 #[test]
-fn a_user_without_the_right_to_config_set_is_told_the_line() {
+fn denied_config_set_logs_the_line() {
     let versions = if all() { vec!["6.2.14", NEWEST] } else { vec![NEWEST] };
     for version in versions {
         let expiry = Expiry::up(version);
@@ -228,7 +228,7 @@ fn a_user_without_the_right_to_config_set_is_told_the_line() {
 
 /// A restart forgets what was set by command, and the subscription with it.
 #[test]
-fn after_a_restart_it_is_set_again() {
+fn notify_setting_survives_redis_restart() {
     for version in versions() {
         let mut expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "the setting after a restart of the server");
@@ -250,7 +250,7 @@ fn after_a_restart_it_is_set_again() {
 
 /// Replicas never say that a key has expired.
 #[test]
-fn a_replica_is_refused_until_it_is_a_master() {
+fn replica_is_refused_until_promoted() {
     for version in newest() {
         let (master, expiry) = (Redis::up(&version), Expiry::up(&version));
         let tested = expiry.list.tested("expired_to_list", "a replica is refused");
@@ -274,7 +274,7 @@ fn a_replica_is_refused_until_it_is_a_master() {
 /// The list's server hangs while more keys expire than may be held: the newest are dropped, counted
 /// and told, the subscriber goes on reading, and what was held is pushed.
 #[test]
-fn over_its_budget_it_drops_the_newest_and_never_stops_reading() {
+fn full_budget_drops_the_newest_keys() {
     const FLOOD: usize = 30_000;
     for version in newest() {
         let expiry = Expiry::up(&version);
@@ -327,7 +327,7 @@ fn figure<T: std::str::FromStr>(line: &str, name: &str) -> T {
 
 /// What was heard is nowhere but in pandad: a stop waits for the list's server, within its time.
 #[test]
-fn a_stop_pushes_what_was_heard() {
+fn stop_pushes_received_keys() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "TERM with keys in hand");
@@ -350,7 +350,7 @@ fn a_stop_pushes_what_was_heard() {
 
 /// The server has sent it, and pandad has not looked yet: that is no reason to lose it.
 #[test]
-fn keys_that_expire_while_it_stands_still_are_heard() {
+fn keys_expired_during_sigstop_are_pushed() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "SIGSTOP and SIGCONT");
@@ -368,7 +368,7 @@ fn keys_that_expire_while_it_stands_still_are_heard() {
 }
 
 #[test]
-fn a_lone_key_comes_at_once() {
+fn lone_key_is_pushed_at_once() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "a lone key");
@@ -400,7 +400,7 @@ fn alone(expiry: &Expiry, n: u64) -> Duration {
 }
 
 #[test]
-fn a_silent_server_costs_next_to_nothing() {
+fn idle_listener_uses_next_to_no_cpu() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "a silent server");
     let mut daemon = Daemon::new(&expiry.inv());

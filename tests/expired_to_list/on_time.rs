@@ -47,7 +47,7 @@ fn ways(expiry: &Expiry, version: &str) -> Vec<Vec<Vec<u8>>> {
 }
 
 #[test]
-fn a_key_expires_on_time_however_it_got_its_deadline() {
+fn every_command_expires_on_time() {
     for version in versions() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "on time, by every way to a deadline");
@@ -106,7 +106,7 @@ fn a_key_expires_on_time_however_it_got_its_deadline() {
 
 /// Nobody announces them: the sweep finds them, and the prefix is no pattern.
 #[test]
-fn keys_of_before_the_start_expire_on_time() {
+fn keys_set_before_start_expire_on_time() {
     for version in versions() {
         for prefix in ["", "odd*[a]?\\^-"] {
             let expiry = Expiry::up(&version);
@@ -129,7 +129,7 @@ fn keys_of_before_the_start_expire_on_time() {
 
 /// A deadline that was learned is not believed for longer than the server says.
 #[test]
-fn keys_that_were_renewed_persisted_or_deleted_are_not_taken_for_expired() {
+fn renewed_keys_are_not_pushed() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "renewed, persisted and deleted keys");
@@ -156,7 +156,7 @@ fn keys_that_were_renewed_persisted_or_deleted_are_not_taken_for_expired() {
 
 /// Deadlines that find no room are not lost: the server is made to look at every key each second.
 #[test]
-fn with_more_deadlines_than_memory_keys_are_late_but_come() {
+fn more_deadlines_than_memory() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "more deadlines than memory");
@@ -180,7 +180,7 @@ fn with_more_deadlines_than_memory_keys_are_late_but_come() {
 
 /// Whatever there is to ask, the server is not asked for more.
 #[test]
-fn the_server_is_asked_for_no_more_keys_than_it_may_be() {
+fn probe_rate_is_bounded() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "the rate of questions");
     expiry.others(OTHERS);
@@ -202,7 +202,7 @@ fn the_server_is_asked_for_no_more_keys_than_it_may_be() {
 
 /// Who may only listen hears keys, late, and is told what that lacks; it costs nobody anything.
 #[test]
-fn without_the_rights_to_touch_keys_they_are_still_heard() {
+fn denied_probes_still_push_keys() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "no rights but to subscribe");
     expiry.expire.set("notify-keyspace-events", "Exg");

@@ -30,7 +30,7 @@ fn items(count: u64) -> Vec<String> {
 }
 
 #[test]
-fn keys_that_die_while_nobody_listens_are_found() {
+fn keys_expired_while_down_are_found() {
     for version in versions() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "reconcile, a pause");
@@ -61,7 +61,7 @@ fn keys_that_die_while_nobody_listens_are_found() {
 
 /// A dry run says what it would do, and leaves it.
 #[test]
-fn a_dry_run_pushes_only_what_is_heard() {
+fn dry_run_pushes_only_received_keys() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "reconcile, dry-run");
     let mut daemon = Daemon::new(&reconciling(&expiry, "dry-run"));
@@ -87,7 +87,7 @@ fn a_dry_run_pushes_only_what_is_heard() {
 
 /// One whose deadline nobody had time to learn, and one that is set anew while its event is on its way.
 #[test]
-fn what_was_never_learned_is_pushed_and_what_was_set_anew_stays_remembered() {
+fn renewed_key_keeps_its_new_deadline() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "reconcile, keys that are set anew");
@@ -163,7 +163,7 @@ fn several_pandads_push_once() {
 
 /// The lease needs no scripts; who may not have it works alone, and says so.
 #[test]
-fn without_rights_to_scripts_and_to_the_lease() {
+fn denied_scripts_and_lease() {
     let expiry = Expiry::up(NEWEST);
     let tested = expiry.list.tested("expired_to_list", "scripts and the lease refused");
     let user = ["ACL", "SETUSER", "pandad", "on", ">of-pandad", "~*", "&*", "+@all", "-@scripting"];
@@ -222,7 +222,7 @@ fn disturb(round: usize, expiry: &mut Expiry, daemon: &mut Daemon) -> &'static s
 }
 
 #[test]
-fn whatever_happens_while_keys_expire_every_one_is_pushed() {
+fn disturbed_reconcile_loses_no_key() {
     let (count, rounds) = if all() { (50_000, 20) } else { (5000, 5) };
     for version in newest() {
         let mut expiry = Expiry::up(&version);
@@ -268,7 +268,7 @@ fn whatever_happens_while_keys_expire_every_one_is_pushed() {
 /// The list's server hangs while more keys expire than may be held: what found no room is found
 /// again, since its deadline is remembered.
 #[test]
-fn what_found_no_room_is_found_again() {
+fn overflowed_keys_are_found_again() {
     for version in newest() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "reconcile, more keys than the budget holds");
@@ -301,7 +301,7 @@ fn what_found_no_room_is_found_again() {
 /// Without reconcile what is not heard is lost, and each time somebody is told: by the listener that
 /// was cut off, or by the canary where nobody cut it off.
 #[test]
-fn without_reconcile_every_loss_is_told() {
+fn losses_without_reconcile_are_logged() {
     let rounds = if all() { 20 } else { 3 };
     for version in newest() {
         let mut expiry = Expiry::up(&version);

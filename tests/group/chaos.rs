@@ -17,12 +17,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_group_in_chaos_leaves_nothing_out_and_doubles_settle_batches_only() {
+fn chaos_duplicates_settle_batches_only() {
     on_brokers("3.9.1", 0);
 }
 
 #[test]
-fn a_group_in_chaos_honours_resets() {
+fn chaos_with_offset_resets() {
     on_brokers("4.1.0", if all() { 10 } else { 2 });
 }
 

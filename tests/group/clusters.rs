@@ -25,7 +25,7 @@ fn each() -> u64 {
 }
 
 #[test]
-fn a_group_on_a_cluster_whose_brokers_fail() {
+fn group_survives_failing_brokers() {
     let versions = if all() { &["1.1.1", "2.8.2", "3.9.1", "4.1.0"][..] } else { &["3.9.1"] };
     for version in versions {
         fails(version);

@@ -153,7 +153,7 @@ fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) ->
 
 /// Shares by `range` among three members that want the first topic and one less the second.
 #[test]
-fn partitions_are_shared_with_librdkafka_whoever_leads() {
+fn partitions_are_shared_with_librdkafka() {
     for kafka in every() {
         let tested = kafka.tested("a group of pandads and librdkafka, whoever leads it");
         let (one, two, group) = (unique("shared"), unique("shared"), unique("shared"));
@@ -195,7 +195,7 @@ fn partitions_are_shared_with_librdkafka_whoever_leads() {
 }
 
 #[test]
-fn a_member_that_dies_is_replaced_and_one_that_leaves_at_once() {
+fn leaving_member_is_replaced_at_once() {
     for kafka in every() {
         let tested = kafka.tested("a member killed, another one leaves");
         let (topic, group) = (unique("dies"), unique("dies"));
@@ -228,7 +228,7 @@ fn a_member_that_dies_is_replaced_and_one_that_leaves_at_once() {
 
 /// Its share is known under the name that it had, or that it gives itself.
 #[test]
-fn a_member_that_comes_back_within_the_session_has_its_share_at_once() {
+fn returning_member_is_assigned_at_once() {
     for kafka in every() {
         let tested = kafka.tested("a member killed and back has its share at once");
         let (topic, group) = (unique("back"), unique("back"));
@@ -256,7 +256,7 @@ fn a_member_that_comes_back_within_the_session_has_its_share_at_once() {
 }
 
 #[test]
-fn new_partitions_and_topics_are_shared_out_whoever_leads() {
+fn new_partitions_and_topics_are_assigned() {
     for kafka in every() {
         let tested = kafka.tested("partitions and topics that come later are shared out");
         let (stem, group) = (unique("later"), unique("later"));
@@ -292,7 +292,7 @@ fn new_partitions_and_topics_are_shared_out_whoever_leads() {
 
 /// From 2.3 on: the one that was there first is told so and stays down.
 #[test]
-fn a_twin_is_fenced_and_says_what_to_do() {
+fn twin_member_is_fenced() {
     for kafka in every() {
         if !kafka.at_least(2, 3) {
             continue;
@@ -317,7 +317,7 @@ fn a_twin_is_fenced_and_says_what_to_do() {
 
 /// Another way of sharing out, which pandad does not know.
 #[test]
-fn a_group_that_shares_out_otherwise_is_told_about() {
+fn unknown_assignor_is_reported() {
     for kafka in every() {
         let tested = kafka.tested("a group whose members share out by another way");
         let (topic, group) = (unique("otherwise"), unique("otherwise"));

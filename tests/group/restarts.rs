@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// One after the other is stopped and started: nothing is doubled at all.
 #[test]
-fn a_rolling_restart_doubles_nothing() {
+fn rolling_restart_duplicates_nothing() {
     for kafka in if all() { new_brokers() } else { vec![kafka("1.1.1")] } {
         let tested = kafka.tested("a rolling restart of three pandads in one group");
         let (records, rounds) = if all() { (400_000, 10) } else { (24_000, 2) };
@@ -43,7 +43,7 @@ fn a_rolling_restart_doubles_nothing() {
 
 /// Stop all, reset, start: every member goes where it was told.
 #[test]
-fn resets_are_honoured_by_every_member() {
+fn every_member_honours_resets() {
     for kafka in if all() { new_brokers() } else { vec![kafka("3.9.1")] } {
         let tested = kafka.tested("an operator's resets of a group of three pandads");
         let rounds: u64 = if all() { 10 } else { 2 };
@@ -80,7 +80,7 @@ fn resets_are_honoured_by_every_member() {
 
 /// One member, twelve partitions: what comes meanwhile is in the file within a second.
 #[test]
-fn after_kill_9_the_first_line_comes_at_once() {
+fn first_line_after_kill_9_comes_at_once() {
     let mut brokers = readable();
     brokers.extend(all().then(|| kafka("4.1.0")));
     for kafka in brokers {
@@ -116,7 +116,7 @@ fn after_kill_9_the_first_line_comes_at_once() {
 
 /// The partitions of one that was killed are the others' when the session is over.
 #[test]
-fn the_share_of_a_killed_member_goes_to_the_others_in_time() {
+fn killed_member_is_replaced_in_time() {
     for kafka in if all() { new_brokers() } else { vec![kafka("3.9.1")] } {
         let tested = kafka.tested("a member killed: the others have its partitions");
         let mut group = Group::new(&kafka, 3, 12);
@@ -135,7 +135,7 @@ fn the_share_of_a_killed_member_goes_to_the_others_in_time() {
 
 /// Halted for longer than the session in mid-stream, while another one takes over.
 #[test]
-fn a_member_that_was_halted_writes_nothing_that_is_not_its_own() {
+fn paused_member_writes_only_its_own() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("a member halted for longer than its session, in mid-stream");
     let rounds = if all() { 8 } else { 1 };
@@ -165,7 +165,7 @@ fn a_member_that_was_halted_writes_nothing_that_is_not_its_own() {
 
 /// The group has the positions of pandads that were alone, and back.
 #[test]
-fn a_group_that_was_one_pandads_alone_goes_on_where_it_was() {
+fn standalone_group_becomes_coordinated() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("from alone to coordinated and back, by the same group");
     let (topic, name) = (unique("switch"), unique("switch"));
@@ -186,7 +186,7 @@ fn a_group_that_was_one_pandads_alone_goes_on_where_it_was() {
 
 /// A copy of log file and journal: the one that was there first stays down and says why.
 #[test]
-fn a_copy_of_a_journal_takes_the_place_of_the_original() {
+fn journal_copy_replaces_the_original() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("a copy of a journal is started: the original ends with 78");
     let mut group = Group::new(&kafka, 2, 12);

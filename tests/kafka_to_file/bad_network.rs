@@ -11,7 +11,7 @@ use crate::support::wait::seconds;
 use crate::support::{all, seed, unique};
 
 #[test]
-fn a_bad_network_loses_and_doubles_nothing() {
+fn bad_network_loses_nothing() {
     let seed = seed();
     println!("PANDAD_TEST_SEED={seed}");
     let plan: &[(&str, u64)] =

@@ -39,7 +39,7 @@ fn produce(kafka: &Kafka, topic: &str, first: u64) {
 }
 
 #[test]
-fn a_corrupt_partition_holds_up_no_other() {
+fn corrupt_partition_blocks_no_other() {
     for version in if all() { &["1.1.1", "3.9.1"][..] } else { &["3.9.1"] } {
         corrupt(version, By::Native);
     }
@@ -47,7 +47,7 @@ fn a_corrupt_partition_holds_up_no_other() {
 
 /// Where the crate cannot read it looks a second time: that is not to pass what is corrupt.
 #[test]
-fn the_crate_does_not_pass_what_is_corrupt() {
+fn crate_does_not_skip_corrupt_records() {
     corrupt("0.10.2.2", By::Crate);
 }
 
@@ -107,7 +107,7 @@ fn wait_for(daemon: &mut Daemon, least: &[u64]) {
 }
 
 #[test]
-fn a_codec_that_is_not_known_holds_up_no_other() {
+fn unknown_codec_blocks_no_other() {
     for version in if all() { &["0.10.2.2", "1.1.1", "3.9.1", "4.1.0"][..] } else { &["3.9.1"] } {
         unknown_codec(version);
     }
@@ -200,7 +200,7 @@ fn be_gone(
 }
 
 #[test]
-fn a_partition_without_a_leader_holds_up_no_other() {
+fn leaderless_partition_blocks_no_other() {
     let version = "3.9.1";
     let cluster = Cluster::up(version, 2);
     let kafka = cluster.kafka();
@@ -225,7 +225,7 @@ fn a_partition_without_a_leader_holds_up_no_other() {
 }
 
 #[test]
-fn a_topic_that_may_not_be_read_holds_up_no_other() {
+fn denied_topic_blocks_no_other() {
     let cluster = Cluster::up("3.9.1", 1);
     cluster.stop(1);
     cluster.configure(
@@ -258,7 +258,7 @@ fn a_topic_that_may_not_be_read_holds_up_no_other() {
 }
 
 #[test]
-fn a_transaction_that_hangs_is_named_with_its_age() {
+fn hanging_transaction_is_named_with_age() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("a transaction that hangs");
     let (topic, group) = (unique("hangs"), unique("hangs"));

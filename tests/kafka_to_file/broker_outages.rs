@@ -24,7 +24,7 @@ fn once_down_and_once_up(daemon: &Daemon) {
 }
 
 #[test]
-fn a_broker_that_is_down_at_the_start_is_waited_for() {
+fn broker_down_at_start_is_waited_for() {
     let victim = victim();
     let tested = victim.kafka.tested("down at the start");
     let topic = unique("late");
@@ -47,7 +47,7 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn a_broker_that_restarts_in_mid_stream_loses_nothing() {
+fn restarted_broker_loses_nothing() {
     let victim = victim();
     let tested = victim.kafka.tested("a restart in mid-stream");
     let topic = unique("restart");
@@ -72,7 +72,7 @@ fn a_broker_that_restarts_in_mid_stream_loses_nothing() {
 }
 
 #[test]
-fn a_broker_that_hangs_for_a_while_loses_nothing() {
+fn hung_broker_loses_nothing() {
     let victim = victim();
     let tested = victim.kafka.tested("a broker that hangs");
     let topic = unique("pause");
@@ -93,7 +93,7 @@ fn a_broker_that_hangs_for_a_while_loses_nothing() {
 
 /// The victim makes no topics by itself.
 #[test]
-fn a_topic_that_does_not_exist_yet_is_waited_for() {
+fn missing_topic_is_waited_for() {
     let victim = victim();
     let tested = victim.kafka.tested("a topic that is not there yet");
     let topic = unique("not-yet");

@@ -16,7 +16,7 @@ const MORE: u64 = 600;
 const TURNS: [By; 5] = [By::Crate, By::Native, By::Crate, By::Native, By::Crate];
 
 #[test]
-fn a_group_keeps_its_place_from_one_client_to_the_other() {
+fn group_position_survives_client_switch() {
     // With offsets in ZooKeeper the commits stay the crate's, whoever reads.
     let mut plan = vec![("0.10.2.2", Store::Kafka), ("1.1.1", Store::Zookeeper), ("3.9.1", Store::Kafka)];
     if all() {

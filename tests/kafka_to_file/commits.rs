@@ -86,7 +86,7 @@ fn fine(answers: &Answers<()>) -> bool {
 }
 
 #[test]
-fn commits_are_read_back_by_pandad_and_by_others() {
+fn commits_are_read_back() {
     for kafka in every() {
         let tested = kafka.tested("own commits, a string beside each, read back by pandad and librdkafka");
         let (topic, group) = (unique("own"), unique("own"));
@@ -119,7 +119,7 @@ fn commits_are_read_back_by_pandad_and_by_others() {
 
 /// What cannot be committed is told for each partition; the others are committed.
 #[test]
-fn refusals_are_those_of_the_partition() {
+fn refusals_name_their_partition() {
     for kafka in every() {
         let tested = kafka.tested("own commits refused, each partition by itself");
         let (topic, group) = (unique("refused"), unique("refused"));
@@ -146,7 +146,7 @@ fn refusals_are_those_of_the_partition() {
 
 /// Whoever is no member may commit only while the group has none.
 #[test]
-fn a_group_with_live_members_refuses() {
+fn commit_to_a_live_group_is_refused() {
     for kafka in every() {
         let tested = kafka.tested("own commits to a group with live members");
         let (topic, group) = (unique("members"), unique("members"));
@@ -165,7 +165,7 @@ fn a_group_with_live_members_refuses() {
 /// What a broker says of itself, and that a topic that is not there stays so from
 /// 0.11 on: before, brokers make what is asked for.
 #[test]
-fn versions_are_found_out() {
+fn api_versions_are_detected() {
     for kafka in every() {
         let address = Address::parse(&kafka.address).unwrap();
         let connection = Connection::open(&address, "pandad-tests", Limits::default(), None).unwrap();
@@ -207,7 +207,7 @@ fn by_the_crate(kafka: &Kafka, topic: &str, group: &str, offsets: &[(i32, i64)])
 }
 
 #[test]
-fn the_crate_and_pandad_read_each_others_commits() {
+fn crate_and_pandad_share_commits() {
     for kafka in readable() {
         let tested = kafka.tested("own commits and the kafka crate's, read by each other");
         let (topic, group) = (unique("both"), unique("both"));
@@ -230,7 +230,7 @@ fn the_crate_and_pandad_read_each_others_commits() {
 /// A group whose offset the crate committed goes on exactly there, and has tokens from
 /// then on.
 #[test]
-fn a_group_of_the_crates_goes_on_where_it_was() {
+fn group_of_the_crate_keeps_its_position() {
     for kafka in readable() {
         let tested = kafka.tested("a group moved from the kafka crate's commits");
         let (topic, group) = (unique("moved"), unique("moved"));

@@ -13,7 +13,7 @@ use crate::support::{all, seed, unique, wait};
 use std::time::Instant;
 
 #[test]
-fn what_is_in_the_file_is_what_was_produced() {
+fn file_holds_what_was_produced() {
     let seed = seed();
     println!("PANDAD_TEST_SEED={seed}");
     // Side by side: most of the time is waiting for brokers.

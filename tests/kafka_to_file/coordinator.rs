@@ -66,7 +66,7 @@ impl Client {
 }
 
 #[test]
-fn a_coordinator_that_dies_or_hangs_is_replaced() {
+fn killed_or_hung_coordinator_is_replaced() {
     let cluster = Cluster::up("1.1.1", 3);
     let tested = Tested::begins("Kafka 1.1.1", "kafka_to_file", "the group's coordinator killed and hung");
     let (topic, group) = (unique("coordinator"), unique("coordinator"));

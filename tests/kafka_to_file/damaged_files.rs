@@ -60,7 +60,7 @@ impl Case {
 }
 
 #[test]
-fn without_its_journal_nothing_is_cut() {
+fn missing_journal_cuts_nothing() {
     let mut case = Case::new("without its journal");
     let before = std::fs::read(&case.daemon.file).unwrap();
     std::fs::remove_file(case.journal()).unwrap();
@@ -73,7 +73,7 @@ fn without_its_journal_nothing_is_cut() {
 }
 
 #[test]
-fn without_its_journal_a_torn_last_line_is_ended_and_not_cut() {
+fn torn_line_without_journal_is_kept() {
     let mut case = Case::new("without its journal, a torn line");
     std::fs::remove_file(case.journal()).unwrap();
     case.append("{\"p\":0,\"i\":77,\"pad\":\"half a li");
@@ -90,7 +90,7 @@ fn without_its_journal_a_torn_last_line_is_ended_and_not_cut() {
 
 /// Behind what the journal knows stands what somebody else wrote: it stays.
 #[test]
-fn what_somebody_else_appended_is_ended_and_not_cut() {
+fn foreign_bytes_are_kept() {
     let mut case = Case::new("lines of somebody else");
     case.append("{\"p\":0,\"i\":1000,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
@@ -110,7 +110,7 @@ fn what_somebody_else_appended_is_ended_and_not_cut() {
 
 /// A foreign journal, or one whose disk went bad, proves nothing against the file.
 #[test]
-fn a_journal_that_is_garbage_cuts_nothing() {
+fn garbage_journal_cuts_nothing() {
     let mut case = Case::new("a journal of garbage");
     let before = std::fs::read(&case.daemon.file).unwrap();
     let journal = case.journal();
@@ -124,7 +124,7 @@ fn a_journal_that_is_garbage_cuts_nothing() {
 }
 
 #[test]
-fn a_second_daemon_on_the_same_file_ends_and_says_why() {
+fn second_daemon_on_one_file_exits() {
     let mut case = Case::new("a second pandad on the file");
     case.daemon.start_and_wait();
     let group = unique("second");

@@ -15,7 +15,7 @@ fn stores(kafka: &Kafka) -> Vec<Store> {
 }
 
 #[test]
-fn every_codec_in_every_format_on_every_version() {
+fn every_codec_in_every_format() {
     for kafka in readable() {
         let tested = kafka.tested("every codec in every format");
         let codecs = ["none", "gzip", "snappy"];
@@ -109,7 +109,7 @@ fn large_records_400_of_400() {
 }
 
 #[test]
-fn new_partitions_are_found_while_it_runs() {
+fn new_partitions_are_found() {
     let brokers = if all() { readable() } else { vec![kafka("3.9.1")] };
     for kafka in brokers {
         let tested = kafka.tested("new partitions while it runs");
@@ -130,7 +130,7 @@ fn new_partitions_are_found_while_it_runs() {
 
 /// Nobody watches it for a minute: what it then says must be there and be right.
 #[test]
-fn a_state_line_each_minute() {
+fn state_line_each_minute() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("the state line");
     let topic = unique("state");
@@ -148,7 +148,7 @@ fn a_state_line_each_minute() {
 
 /// The .inv as it is shipped, with the broker's address and nothing else set.
 #[test]
-fn the_shipped_inv_reads_the_oldest_and_the_newest() {
+fn shipped_inv_reads_oldest_and_newest() {
     let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.inv")).unwrap();
     assert!(shipped.contains("'127.0.0.1:9092'"), "the shipped .inv names another broker");
     // Another test has its topic `test` on 0.10.2.2.

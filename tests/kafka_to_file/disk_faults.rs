@@ -34,7 +34,7 @@ fn once_down_and_once_up(daemon: &Daemon) {
 
 /// Beyond the limit the kernel sends XFSZ, which would end a process that did not know it.
 #[test]
-fn a_limit_on_the_size_of_files_is_waited_out() {
+fn file_size_limit_is_waited_out() {
     let tested = kafka("3.9.1").tested("a limit on the size of files");
     let (daemon, producing) = streaming("");
     let mut daemon = daemon.behind(vec!["prlimit".to_string(), "--fsize=700000:unlimited".to_string()]);
@@ -53,7 +53,7 @@ fn a_limit_on_the_size_of_files_is_waited_out() {
 }
 
 #[test]
-fn a_log_directory_that_is_gone_for_a_while_is_waited_for() {
+fn missing_log_directory_is_waited_out() {
     let tested = kafka("3.9.1").tested("a log directory that is gone");
     let (mut daemon, producing) = streaming("logs/");
     daemon.start();
@@ -71,7 +71,7 @@ fn a_log_directory_that_is_gone_for_a_while_is_waited_for() {
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_refused() {
+fn irregular_file_is_refused() {
     let (mut daemon, producing) = streaming("");
     assert!(Command::new("mkfifo").arg(&daemon.file).status().unwrap().success());
     daemon.start();

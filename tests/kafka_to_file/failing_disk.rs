@@ -65,7 +65,7 @@ fn missing(what: &str, why: &str) {
 }
 
 #[test]
-fn a_quota_that_is_used_up_is_waited_out() {
+fn exhausted_quota_is_waited_out() {
     let disk = match Disk::with_quota(&directory("quota"), 3) {
         Ok(disk) => disk,
         Err(why) => return missing("QUOTA", &why),
@@ -85,7 +85,7 @@ fn a_quota_that_is_used_up_is_waited_out() {
 /// back, tells it to one sync, and has lost the bytes. The file system has no journal, so it
 /// goes on.
 #[test]
-fn a_sync_that_fails_costs_nothing() {
+fn failed_sync_loses_nothing() {
     let disk = match Disk::ext4(&directory("sync"), (64, 24), Ext4::Plain) {
         Ok(disk) => disk,
         Err(why) => return missing("LOOP DEVICE", &why),
@@ -110,7 +110,7 @@ fn a_sync_that_fails_costs_nothing() {
 
 /// The same with a journal: the file system makes itself read-only, until somebody repairs it.
 #[test]
-fn a_file_system_that_fails_and_becomes_read_only_loses_nothing() {
+fn failing_file_system_loses_nothing() {
     let disk = match Disk::ext4(&directory("fails"), (64, 28), Ext4::Journalled) {
         Ok(disk) => disk,
         Err(why) => return missing("LOOP DEVICE", &why),
@@ -139,7 +139,7 @@ fn a_file_system_that_fails_and_becomes_read_only_loses_nothing() {
 }
 
 #[test]
-fn a_read_only_file_system_is_waited_for_at_the_start() {
+fn read_only_at_start_is_waited_out() {
     let disk = Disk::mount(&directory("readonly"), 20);
     let mut to = Streaming::to(disk, "a read-only file system at the start", 10_000);
     to.daemon.start();
@@ -160,7 +160,7 @@ fn a_read_only_file_system_is_waited_for_at_the_start() {
 
 /// A start that cannot come to its end for want of room comes to the same findings each time.
 #[test]
-fn a_start_on_a_full_disk_says_once_what_it_finds() {
+fn start_on_full_disk_logs_findings_once() {
     let disk = Disk::mount(&directory("findings"), 20);
     let mut to = Streaming::to(disk, "a start on a full disk", 10_000);
     to.daemon.start();

@@ -40,7 +40,7 @@ fn versions(short: &'static str) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_full_disk_is_waited_out() {
+fn full_disk_is_waited_out() {
     versions("3.9.1").into_iter().for_each(waited_out);
 }
 
@@ -107,7 +107,7 @@ impl Drop for Follower {
 }
 
 #[test]
-fn it_is_killed_and_started_on_a_full_disk() {
+fn killed_and_started_on_full_disk() {
     versions("4.1.0").into_iter().for_each(killed_and_started);
 }
 
@@ -136,7 +136,7 @@ fn killed_and_started(version: &str) {
 /// Two members, one of them on a full disk: it keeps its share for as long as it was
 /// told to, then the other one takes over; when there is room it comes back.
 #[test]
-fn a_member_on_a_full_disk_leaves_its_share_to_others_in_time() {
+fn member_on_full_disk_leaves_the_group() {
     let kafka = kafka("3.9.1");
     let tested = kafka.tested("a member of a group on a full disk leaves in time and comes back");
     let (topic, group) = (unique("leaves"), unique("leaves"));

@@ -255,7 +255,7 @@ fn killed(broker: &Broker, plan: &Plan) {
 /// As after a loss of power in the middle of a write, as far as that can be had without
 /// cutting the power: the last bytes of a write that was not settled are not there.
 #[test]
-fn a_write_that_was_torn_is_cut_and_comes_again() {
+fn torn_write_is_cut_and_fetched_again() {
     let plan = Plan { by: By::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a write torn in the middle");

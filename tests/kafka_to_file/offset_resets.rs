@@ -13,7 +13,7 @@ use crate::support::{all, unique, wait};
 const MORE: i64 = 100;
 
 #[test]
-fn an_operators_resets_are_honoured_exactly() {
+fn operator_resets_are_honoured() {
     for kafka in brokers() {
         for by in kafka.clients() {
             // In the short form each broker by the client that is chosen for it.

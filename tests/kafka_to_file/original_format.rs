@@ -140,7 +140,7 @@ fn random_text(dice: &mut fastrand::Rng, longest: usize) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn original_lines_are_those_that_php_wrote() {
+fn original_equals_recorded_php() {
     let text = std::fs::read_to_string(repository("tests/vectors/original.txt")).unwrap();
     let (mut cases, mut lines) = (Vec::new(), Vec::new());
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -155,7 +155,7 @@ fn original_lines_are_those_that_php_wrote() {
 }
 
 #[test]
-fn original_shows_size_and_crc_as_a_broker_stored_them() {
+fn original_shows_stored_size_and_crc() {
     for (offset, (stored, key, value)) in STORED.iter().enumerate() {
         let stored = unhex(stored);
         let number = |from: usize| u32::from_be_bytes(stored[from..from + 4].try_into().unwrap());
@@ -208,7 +208,7 @@ fn beginnings(mut set: &[u8]) -> Vec<String> {
 /// Sets as brokers from 0.9 to 3.9 sent them; those named "-converted" are of format 2 on
 /// the disk and were asked for as the PHP client does.
 #[test]
-fn original_shows_every_format_as_a_broker_sent_it_to_the_old_client() {
+fn original_shows_every_message_format() {
     let text = std::fs::read_to_string(repository("tests/vectors/record_sets.txt")).unwrap();
     let sets: HashMap<&str, Vec<u8>> = text
         .lines()
@@ -232,7 +232,7 @@ fn original_shows_every_format_as_a_broker_sent_it_to_the_old_client() {
 }
 
 #[test]
-fn original_lines_are_those_of_a_live_php() {
+fn original_equals_live_php() {
     if !has_php() {
         println!("NO PHP HERE: the original line format was compared with the recorded lines only");
         return;
@@ -266,7 +266,7 @@ fn original_lines_are_those_of_a_live_php() {
 
 /// Where PHP gives nothing at all, and lost the record, the bytes are there as base64.
 #[test]
-fn original_loses_no_bytes_that_php_lost() {
+fn original_keeps_bytes_that_php_lost() {
     let bad: [&[u8]; 6] =
         [b"\xff", b"a\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80"];
     let case = |value: &&[u8]| Case { offset: 7, value: Some(value.to_vec()), ..Case::default() };

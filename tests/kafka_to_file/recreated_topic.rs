@@ -36,11 +36,11 @@ fn made_anew(while_it_runs: bool) {
 }
 
 #[test]
-fn a_topic_made_anew_while_it_runs_is_read_from_its_start() {
+fn topic_recreated_while_running() {
     made_anew(true);
 }
 
 #[test]
-fn a_topic_made_anew_while_it_is_stopped_is_read_from_its_start() {
+fn topic_recreated_while_stopped() {
     made_anew(false);
 }

@@ -8,7 +8,7 @@ use crate::support::servers::{Kafka, Store, readable};
 use crate::support::{unique, wait};
 
 #[test]
-fn it_goes_on_where_it_stopped() {
+fn restart_resumes_where_it_stopped() {
     for kafka in readable() {
         let tested = kafka.tested("stopped and started again");
         goes_on(&kafka, Store::Kafka);

@@ -25,7 +25,7 @@ fn streaming(records: u64, keys: &[(&str, &str)]) -> (Daemon, crate::support::pr
 }
 
 #[test]
-fn by_size_compressed_and_the_oldest_go() {
+fn rotation_by_size_compresses_and_deletes() {
     let tested = kafka("3.9.1").tested("rotation by size, compressed");
     let keys = [
         ("log_file['rotate_size']", "64K"),
@@ -90,7 +90,7 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
 
 /// As logrotate does it, again and again: move away, tell, and then the file is complete.
 #[test]
-fn moved_away_and_reopened() {
+fn moved_file_is_reopened() {
     let tested = kafka("3.9.1").tested("moved away and reopened");
     let (mut daemon, producing) = streaming(12_000, &[]);
     let inv = daemon.dir.join("test.inv").display().to_string();
@@ -120,7 +120,7 @@ fn moved_away_and_reopened() {
 }
 
 #[test]
-fn the_journal_can_be_read_and_told_to_forget() {
+fn journal_is_shown_and_forgotten() {
     let tested = kafka("3.9.1").tested("pandad journal");
     let (mut daemon, producing) = streaming(1000, &[]);
     daemon.start();
@@ -142,7 +142,7 @@ fn the_journal_can_be_read_and_told_to_forget() {
 
 /// Each topic in a file of its own, with a journal of its own.
 #[test]
-fn a_file_for_each_topic() {
+fn each_topic_has_its_file() {
     let tested = kafka("3.9.1").tested("a file for each topic");
     let kafka = kafka("3.9.1");
     let (a, b) = (unique("topic-a"), unique("topic-b"));

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use std::time::Instant;
 
 #[test]
-fn term_int_and_quit_end_it_cleanly_in_mid_stream() {
+fn term_int_and_quit_in_mid_stream() {
     let kafka = kafka("1.1.1");
     let tested = kafka.tested("TERM, INT and QUIT in mid-stream");
     let topic = unique("signals");
@@ -70,7 +70,7 @@ fn hang_and(victim: &Victim, stop_timeout: &str, then: impl Fn(&mut Daemon) -> b
 }
 
 #[test]
-fn a_hung_broker_does_not_hold_up_a_stop() {
+fn hung_broker_does_not_delay_stop() {
     with_a_hung_broker("TERM while the broker hangs", "5", |daemon| {
         let began = Instant::now();
         daemon.signal(Signal::TERM);
@@ -86,7 +86,7 @@ fn a_hung_broker_does_not_hold_up_a_stop() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_exits_at_once() {
     with_a_hung_broker("a second signal", "25", |daemon| {
         daemon.signal(Signal::TERM);
         std::thread::sleep(seconds(1));

@@ -22,7 +22,7 @@ fn deleter(inv: &Inv) -> Daemon {
 }
 
 #[test]
-fn users_who_came_back_keep_their_fields() {
+fn users_who_came_back_keep_fields() {
     for version in versions() {
         let (queue, markers) = (Queue::up(&version, 1000), Redis::up(&version));
         let tested = queue.list.tested("list_to_hash", "users who came back");
@@ -53,7 +53,7 @@ fn users_who_came_back_keep_their_fields() {
 
 /// The original knew no prefix and no such guard.
 #[test]
-fn without_a_prefix_nobody_looks_whether_a_user_came_back_unless_told_to() {
+fn markers_count_only_with_a_prefix() {
     let (queue, markers) = (Queue::up(NEWEST, 20), Redis::up(NEWEST));
     let tested = queue.list.tested("list_to_hash", "users who came back, without a prefix");
     (0..20).for_each(|user| drop(markers.ask::<String>(&["SET", &item(user), "here"])));
@@ -75,7 +75,7 @@ fn without_a_prefix_nobody_looks_whether_a_user_came_back_unless_told_to() {
 /// The user comes back after it was looked and before the fields go: with everything on
 /// one server there is no such moment.
 #[test]
-fn a_user_who_comes_back_in_that_very_moment_keeps_the_fields() {
+fn user_back_during_delete_keeps_fields() {
     for version in newest().into_iter().chain(["3.2.6".to_string()]) {
         for (markers, hashes) in [(0, 0), (4, 5)] {
             let one = Redis::up(&version);
@@ -116,7 +116,7 @@ fn a_user_who_comes_back_in_that_very_moment_keeps_the_fields() {
 
 /// Nothing is deleted that could not be looked at, and it is said what keeps it.
 #[test]
-fn markers_that_cannot_be_looked_at_are_waited_for() {
+fn unreachable_markers_are_waited_for() {
     let (queue, mut markers) = (Queue::up(NEWEST, 100), Redis::up(NEWEST));
     let tested = queue.list.tested("list_to_hash", "the markers' server is away");
     let mut daemon = deleter(&guarded(queue.inv(), &markers));
@@ -136,7 +136,7 @@ fn markers_that_cannot_be_looked_at_are_waited_for() {
 
 /// Then it is looked just before, as with two servers, and the log says so.
 #[test]
-fn a_server_without_watch_is_served_as_well_as_it_can_be() {
+fn server_without_watch_is_served() {
     let one = Redis::new(NEWEST).line("rename-command WATCH \"\"").started();
     let queue = Queue::on(one, Redis::up(NEWEST), 0);
     let tested = queue.list.tested("list_to_hash", "users who came back, WATCH refused");

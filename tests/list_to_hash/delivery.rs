@@ -11,7 +11,7 @@ use redis_crate::cmd;
 use std::time::{Duration, Instant};
 
 #[test]
-fn items_become_deleted_fields_in_every_hash() {
+fn items_become_deleted_fields() {
     let users = if all() { 20_000 } else { 5000 };
     for version in versions() {
         let queue = Queue::up(&version, users);
@@ -30,7 +30,7 @@ fn items_become_deleted_fields_in_every_hash() {
 
 /// What an item says is its last segment, up to the first underscore.
 #[test]
-fn items_are_read_as_the_original_read_them() {
+fn items_are_parsed_as_by_the_original() {
     let readable: [(&[u8], &[u8]); 11] = [
         (b"USER_CACHE_OVERDUE:7001_12", b"7001"),
         (b"sess:7002_x", b"7002"),
@@ -108,7 +108,7 @@ fn dead_as_they_came(list: &Redis, unreadable: &[&[u8]]) {
 /// A user that comes back on the list a thousand times costs nothing but time, and a field
 /// that is not there is no fault.
 #[test]
-fn items_may_come_again_and_again() {
+fn repeated_items_are_done() {
     let queue = Queue::up(NEWEST, 10);
     let tested = queue.list.tested("list_to_hash", "items that come again");
     for _ in 0..100 {
@@ -123,7 +123,7 @@ fn items_may_come_again_and_again() {
 
 /// Redis 6.2 calls the older one deprecated.
 #[test]
-fn items_are_moved_by_the_newest_command_that_the_server_knows() {
+fn items_are_moved_by_the_newest_command() {
     for version in versions() {
         let queue = Queue::up(&version, 10);
         let mut daemon = Daemon::new(&queue.inv());
@@ -145,7 +145,7 @@ fn items_are_moved_by_the_newest_command_that_the_server_knows() {
 
 /// One request for each hash and batch, not for each item; the same of a batch's end.
 #[test]
-fn many_items_are_few_requests() {
+fn many_items_take_few_requests() {
     const USERS: u64 = 20_000;
     for version in newest() {
         let queue = Queue::up(&version, USERS);
@@ -163,7 +163,7 @@ fn many_items_are_few_requests() {
 }
 
 #[test]
-fn a_lone_item_is_done_at_once() {
+fn lone_item_is_done_at_once() {
     const TIMES: u64 = 50;
     for version in newest() {
         let queue = Queue::up(&version, TIMES);
@@ -196,7 +196,7 @@ fn alone(queue: &Queue, user: u64) -> Duration {
 }
 
 #[test]
-fn an_empty_list_costs_next_to_nothing() {
+fn empty_list_uses_next_to_no_cpu() {
     let queue = Queue::up(NEWEST, 1);
     let tested = queue.list.tested("list_to_hash", "an empty list");
     let mut daemon = Daemon::new(&queue.inv());
@@ -220,7 +220,7 @@ fn an_empty_list_costs_next_to_nothing() {
 
 /// Stopped and started in mid-stream: each stop leaves the rest on the list and nothing elsewhere.
 #[test]
-fn a_clean_stop_leaves_nothing_but_the_list() {
+fn stop_leaves_nothing_but_the_list() {
     for version in newest() {
         const USERS: u64 = 12_000;
         let queue = Queue::up(&version, USERS);
@@ -246,7 +246,7 @@ fn a_clean_stop_leaves_nothing_but_the_list() {
 
 /// What it had taken and could not do is back on the list.
 #[test]
-fn a_stop_hands_back_what_could_not_be_done() {
+fn stop_hands_back_unfinished_items() {
     for version in versions() {
         let queue = Queue::up(&version, 3000);
         let tested = queue.list.tested("list_to_hash", "what a stop hands back");
@@ -269,7 +269,7 @@ fn a_stop_hands_back_what_could_not_be_done() {
 
 /// The list's name, and databases other than 0.
 #[test]
-fn another_list_other_hashes_and_other_databases() {
+fn other_list_hashes_and_databases() {
     for version in newest() {
         let (list, ar) = (Redis::up(&version), Redis::up(&version));
         let tested = list.tested("list_to_hash", "other names and databases");

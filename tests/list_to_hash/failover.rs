@@ -22,7 +22,7 @@ fn wait_replicated(master: &Redis) {
 /// The new master has what its predecessor had a moment ago: batches that were done since,
 /// items that were moved since, and perhaps not all of either.
 #[test]
-fn the_list_fails_over_to_a_replica_that_lags_behind() {
+fn list_fails_over_to_a_lagging_replica() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
         let tested = queue.list.tested("list_to_hash", "failover of the list, master killed");
@@ -60,7 +60,7 @@ fn the_list_fails_over_to_a_replica_that_lags_behind() {
 
 /// Its predecessor had deleted that batch, and nothing else comes that would clear it away.
 #[test]
-fn a_batch_list_that_a_new_master_still_has_is_seen_to_at_once() {
+fn leftover_batch_is_done_at_once() {
     for version in newest() {
         let queue = Queue::up(&version, 20);
         let tested = queue.list.tested("list_to_hash", "a batch list of old after a new connection");
@@ -83,7 +83,7 @@ fn a_batch_list_that_a_new_master_still_has_is_seen_to_at_once() {
 
 /// The old master is there, takes no writes any more, and holds its connections.
 #[test]
-fn the_list_fails_over_and_the_old_master_is_a_replica_now() {
+fn list_fails_over_and_master_is_demoted() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
         let tested = queue.list.tested("list_to_hash", "failover of the list, master demoted");
@@ -114,7 +114,7 @@ fn the_list_fails_over_and_the_old_master_is_a_replica_now() {
 
 /// A switch that was agreed upon: the new master has everything that the old one answered.
 #[test]
-fn the_hashes_fail_over_in_the_middle_of_the_work() {
+fn hashes_fail_over_in_mid_stream() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
         let tested = queue.list.tested("list_to_hash", "failover of the hashes");
@@ -145,7 +145,7 @@ fn the_hashes_fail_over_in_the_middle_of_the_work() {
 
 /// It would take everything, and forget it at the next look at its master.
 #[test]
-fn a_replica_that_takes_writes_is_not_written_to() {
+fn writable_replica_is_not_written_to() {
     let master = Redis::up(NEWEST);
     let tested = master.tested("list_to_hash", "a replica that takes writes");
     let list = Redis::replica(NEWEST, master.port);

@@ -150,7 +150,7 @@ fn kill_9_between_list_and_hash() {
 }
 
 #[test]
-fn kill_9_of_one_of_two_on_the_list() {
+fn kill_9_of_one_of_two() {
     let (kills, items, rate) = counts();
     for version in newest() {
         let mut run = Run::new(&version, items);
@@ -179,7 +179,7 @@ fn kill_9_of_one_of_two_on_the_list() {
 /// The hashes' server hangs, so that a batch stays in work; then its pandad is killed.
 /// A start on the same machine sees that nobody has it any more.
 #[test]
-fn what_a_killed_one_held_is_taken_up_at_the_next_start() {
+fn batch_is_taken_up_at_the_next_start() {
     for version in newest() {
         let queue = Queue::up(&version, 500);
         let tested = queue.list.tested("list_to_hash", "taken up at the next start");
@@ -197,7 +197,7 @@ fn what_a_killed_one_held_is_taken_up_at_the_next_start() {
 
 /// Another one lives on the same list all the time.
 #[test]
-fn what_a_killed_one_held_is_taken_over_by_a_living_one() {
+fn batch_is_taken_over_by_another() {
     let queue = Queue::up(NEWEST, 500);
     let tested = queue.list.tested("list_to_hash", "taken over by a living one");
     let (mut one, mut other) = (Daemon::new(&queue.inv()), Daemon::new(&queue.inv()));
@@ -236,7 +236,7 @@ fn killed_with_a_batch(queue: &Queue, daemon: &mut Daemon) {
 
 /// On another machine nobody can see that a process is gone: its key has to die first.
 #[test]
-fn what_a_dead_one_elsewhere_held_is_taken_over_once_its_sign_of_life_is_gone() {
+fn batch_elsewhere_waits_for_the_heartbeat() {
     for version in newest() {
         let queue = Queue::up(&version, 1000);
         let tested = queue.list.tested("list_to_hash", "taken over from elsewhere");
@@ -272,7 +272,7 @@ fn what_a_dead_one_elsewhere_held_is_taken_over_once_its_sign_of_life_is_gone() 
 /// It stands still for longer than its sign of life lasts, loses its batches to another
 /// one, and wakes up: nothing is lost by it and nothing is left.
 #[test]
-fn one_that_stands_still_for_a_while_does_no_harm() {
+fn paused_instance_does_no_harm() {
     let queue = Queue::up(NEWEST, 2000);
     let tested = queue.list.tested("list_to_hash", "one stands still for longer than its sign of life");
     let proxy = Proxy::before(&queue.ar, millis(200));
@@ -302,7 +302,7 @@ fn one_that_stands_still_for_a_while_does_no_harm() {
 /// The server has done it and the answer is lost, wherever it was: on neither side is
 /// an item forgotten.
 #[test]
-fn answers_that_are_lost_lose_no_item() {
+fn lost_answers_lose_no_item() {
     let (users, cuts) = if all() { (40_000, 100) } else { (8000, 20) };
     for version in newest() {
         let queue = Queue::up(&version, users);
@@ -328,7 +328,7 @@ fn answers_that_are_lost_lose_no_item() {
 }
 
 #[test]
-fn two_lists_on_one_server_have_nothing_to_do_with_each_other() {
+fn two_lists_on_one_server() {
     let (list, ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
     let tested = list.tested("list_to_hash", "two lists on one server");
     let keys = ["one", "one:more"];

@@ -12,7 +12,7 @@ use redis_crate::{cmd, pipe};
 /// What a killed one left is taken over while the server takes no writes that need
 /// memory: renaming a list needs none, registering does.
 #[test]
-fn a_takeover_from_a_full_list_loses_nothing() {
+fn takeover_on_full_redis_loses_nothing() {
     for version in newest() {
         let queue = Queue::up(&version, 200);
         let tested = queue.list.tested("list_to_hash", "a takeover from a full list");
@@ -44,7 +44,7 @@ fn a_takeover_from_a_full_list_loses_nothing() {
 
 /// What cannot be put on the dead list stays where it is.
 #[test]
-fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
+fn wrong_type_dead_list_is_waited_out() {
     for version in newest() {
         let queue = Queue::up(&version, 10);
         let tested = queue.list.tested("list_to_hash", "a dead list that is a string");
@@ -69,7 +69,7 @@ fn unreadable_items_wait_for_a_dead_list_that_is_a_string() {
 
 /// Old servers repeat a command that they do not know, word for word.
 #[test]
-fn a_server_that_does_not_know_auth_is_told_of_without_the_password() {
+fn server_without_auth_hides_password() {
     let list = Redis::new(NEWEST).line("rename-command AUTH \"\"").started();
     let queue = Queue::on(list, Redis::up(NEWEST), 0);
     let inv = queue.inv().set("redis_env_section", "redis_list['password']", "s3cr3t-and-more");
@@ -80,18 +80,18 @@ fn a_server_that_does_not_know_auth_is_told_of_without_the_password() {
     assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
 }
 
-/// The words with a plus that the README has behind this text.
+/// The words with a plus that the page about the work list has behind this text.
 fn rights(behind: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (_, rest) = readme.split_once(behind).unwrap_or_else(|| panic!("the README does not say {behind}"));
+    let page = std::fs::read_to_string(repository("docs/work-list.md")).unwrap();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, rest) = page.split_once(behind).unwrap_or_else(|| panic!("the page does not say {behind}"));
     let rights = rest.split('`').find(|words| words.starts_with('+')).unwrap();
     rights.split(' ').map(str::to_string).collect()
 }
 
 /// Moves, takeovers, unreadable items and users who came back, by users who may do nothing else.
 #[test]
-fn the_rights_that_the_readme_names_are_enough() {
+fn documented_rights_are_enough() {
     for version in newest().iter().filter(|version| !version.starts_with("3.")) {
         let queue = Queue::up(version, 100);
         let tested = queue.list.tested("list_to_hash", "an access list");
@@ -109,7 +109,7 @@ fn the_rights_that_the_readme_names_are_enough() {
         let mut keys: Vec<&str> = hashes.iter().map(String::as_str).collect();
         keys.push("~USER_CACHE_OVERDUE:*");
         let mut at_hashes = rights("on `redis_ar` the hashes with");
-        at_hashes.extend(rights("on one server for both, the markers and"));
+        at_hashes.extend(rights("are one server, on it the markers with"));
         user(&queue.ar, &keys, at_hashes);
 
         let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";

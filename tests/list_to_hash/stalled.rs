@@ -24,7 +24,7 @@ fn short_lived(inv: Inv) -> Inv {
 
 /// Its users have come back by then: their fields are new.
 #[test]
-fn one_that_wakes_up_leaves_what_another_has_done_meanwhile() {
+fn resumed_instance_leaves_taken_batch() {
     for version in newest() {
         let queue = Queue::up(&version, 500);
         let tested = queue.list.tested("list_to_hash", "one wakes up after it was taken over");
@@ -60,7 +60,7 @@ fn one_that_wakes_up_leaves_what_another_has_done_meanwhile() {
 
 /// Nobody has taken its batch: it is still to be done.
 #[test]
-fn one_that_wakes_up_does_what_nobody_has_taken() {
+fn resumed_instance_keeps_its_batch() {
     let queue = Queue::up(NEWEST, 500);
     let tested = queue.list.tested("list_to_hash", "one wakes up and nobody had taken over");
     let proxy = Proxy::before(&queue.ar, Duration::ZERO);
@@ -85,7 +85,7 @@ fn one_that_wakes_up_does_what_nobody_has_taken() {
 /// Two share a list; one after the other is killed or stopped for longer than its life,
 /// and in the end everything is done.
 #[test]
-fn kills_and_stalls_of_two_on_one_list_lose_nothing() {
+fn kills_and_pauses_of_two_lose_nothing() {
     let (kills, stalls, items, rate) = if all() { (50, 20, 500_000, 4500) } else { (6, 2, 30_000, 3000) };
     for version in newest() {
         let mut run = Run::new(&version, items);

@@ -1,7 +1,12 @@
 //! `bare_crate BROKER TOPIC FILE`: the `kafka` crate by itself, as scripts/bench measures
 //! it: reads a topic to its end and writes the values as lines. Nothing of pandad is in
 //! it, and nothing that makes up for what the crate gets wrong.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool of the benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a tool of the benchmark"
+)]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

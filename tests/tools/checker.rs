@@ -128,7 +128,7 @@ mod tests {
 
     /// Two pandads' files: a record in both is told apart from one twice in one of them.
     #[test]
-    fn doubles_across_files_are_not_those_within_one() {
+    fn duplicates_across_files_are_no_fault() {
         let dir = std::env::temp_dir().join(format!("pandad-checker-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let together = |one: &[String], other: &[String]| {
@@ -161,7 +161,7 @@ mod tests {
 
     /// Only some of a partition's records are to be there.
     #[test]
-    fn what_is_outside_of_what_is_expected_is_foreign() {
+    fn unexpected_records_are_foreign() {
         let mut check = Check::of([1..3, 0..2].into_iter());
         check.read("test", &mut &lines(&good())[..]).unwrap();
         assert_eq!(counts(&check.finish()), (0, 0, 2, 0));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_splice_of_two_lines_is_torn_wherever_it_is_cut() {
+    fn spliced_lines_are_torn() {
         let good = good();
         for cut in 1..good[2].len() {
             let mut damaged = good.clone();
@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn swapped_lines_of_one_partition_are_out_of_order() {
+    fn swapped_lines_are_out_of_order() {
         let mut damaged = good();
         damaged.swap(2, 3);
         assert_eq!(counts(&checked(&lines(&damaged))), (0, 0, 0, 1));
     }
 
     #[test]
-    fn lines_of_different_partitions_have_no_order() {
+    fn partitions_have_no_common_order() {
         let mut other = good();
         other.swap(0, 1);
         assert!(checked(&lines(&other)).whole());

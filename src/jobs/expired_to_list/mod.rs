@@ -58,7 +58,7 @@ impl Job for ExpiredToList {
             expire: (expire, expire_health),
             list: (list, list_health),
             list_key: list_key.clone(),
-            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN.to_vec() },
+            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconcile: match self.section.reconcile {
                 config::Reconcile::No => Reconcile::No,
                 config::Reconcile::DryRun => Reconcile::DryRun,

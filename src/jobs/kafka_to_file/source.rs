@@ -194,31 +194,31 @@ impl KafkaSource {
     fn take_fetch_event(&mut self, event: Event, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
-            Event::Idle => self.broker_outage.up("back"),
+            Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
-                self.broker_outage.up("back");
+                self.broker_outage.up(Instant::now(), "back");
                 self.take_fetched(fetched, items);
             }
             Event::Recovered(partition) => {
                 if !self.unreadable.contains_key(&partition)
                     && let Some(tracked) = self.partitions.get_mut(&partition)
                 {
-                    tracked.outage.up("back");
+                    tracked.outage.up(Instant::now(), "back");
                 }
             }
             Event::Failed(None, why) => {
-                self.broker_outage.down(&why);
+                self.broker_outage.down(Instant::now(), &why);
                 self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
             // While no broker answers, that is the outage.
-            Event::Failed(Some(_), _) if self.broker_outage.lasts().is_some() => {}
+            Event::Failed(Some(_), _) if self.broker_outage.is_down() => {}
             Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.outage.down(&why);
+                    tracked.outage.down(Instant::now(), &why);
                 }
             }
             Event::Resolved(partition, at) => {
-                self.broker_outage.up("back");
+                self.broker_outage.up(Instant::now(), "back");
                 if !self.partitions.contains_key(&partition) {
                     return Ok(());
                 }
@@ -272,7 +272,7 @@ impl KafkaSource {
         }
         // That it can be fetched does not say that it can be read.
         if !self.unreadable.contains_key(&fetched.partition) {
-            tracked.outage.up("back");
+            tracked.outage.up(Instant::now(), "back");
         }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;

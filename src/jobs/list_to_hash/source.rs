@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::NAME;
 use crate::error::Fault;
 use crate::pipeline::{self, PolledTask};
-use crate::queue::{Batch, Taker};
+use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
 /// See the module.
@@ -19,7 +19,7 @@ pub(super) struct Batches {
 
 impl pipeline::Source for Batches {
     /// Taken out by the worker that has done it, together with its slot.
-    type Task = Mutex<Option<Batch>>;
+    type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {

@@ -33,7 +33,7 @@ impl KafkaSource {
         match short {
             Truncated::Full => self.refetch_from(&partition, position),
             Truncated::Broken(why) => {
-                tracked.outage.down(&why);
+                tracked.outage.down(Instant::now(), &why);
                 // What is still on its way of this want is refused, and no reason to want it again.
                 self.assignments += 1;
                 tracked.want = self.assignments;
@@ -70,7 +70,7 @@ impl KafkaSource {
         for partition in mended {
             self.unreadable.remove(&partition);
             if let Some(tracked) = self.partitions.get_mut(&partition) {
-                tracked.outage.up("back");
+                tracked.outage.up(Instant::now(), "back");
                 tracked.pauses.reset();
             }
         }

@@ -35,19 +35,19 @@ impl KafkaSource {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Trouble(why) => {
                     // While no broker answers, that is the outage.
-                    if self.broker_outage.lasts().is_none() {
-                        self.group_outage.down(&why);
+                    if !self.broker_outage.is_down() {
+                        self.group_outage.down(Instant::now(), &why);
                     }
                     return Ok(());
                 }
-                GroupEvent::Reached => self.group_outage.up("back"),
+                GroupEvent::Reached => self.group_outage.up(Instant::now(), "back"),
                 GroupEvent::Assigned(assigned) => {
-                    self.group_outage.up("back");
+                    self.group_outage.up(Instant::now(), "back");
                     self.assign(&assigned)?;
                 }
                 GroupEvent::Committed(offsets) => {
                     if !offsets.is_empty() {
-                        self.group_outage.up("back");
+                        self.group_outage.up(Instant::now(), "back");
                     }
                     self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 }

@@ -6,17 +6,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Names;
+use super::QueueKeys;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// So many of the newest are kept.
-pub const KEPT: u64 = 10_000;
+pub const DEAD_LIST_ITEMS_MAX: u64 = 10_000;
 /// So many are read or put back in one round trip.
-const CHUNK: u64 = 100;
+const ROUND_TRIP_ITEMS_MAX: u64 = 100;
 
 /// One item that could not be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct DeadItem {
     /// When, in seconds since 1970.
     pub time: u64,
     /// Why.
@@ -25,7 +25,7 @@ pub struct Entry {
     pub item: Vec<u8>,
 }
 
-impl Entry {
+impl DeadItem {
     /// An item that was given up just now.
     pub fn now(reason: &str, item: &[u8]) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -58,18 +58,19 @@ impl Entry {
 /// The server's.
 pub fn list(
     connection: &mut RedisConnection,
-    names: &Names,
-    mut each: impl FnMut(Entry),
+    keys: &QueueKeys,
+    mut each: impl FnMut(DeadItem),
 ) -> Result<(), RedisError> {
     let mut from = 0;
     loop {
-        let range = cmd("LRANGE").arg(names.dead()).arg(from).arg(from + CHUNK - 1).to_owned();
+        let range =
+            cmd("LRANGE").arg(keys.dead_list()).arg(from).arg(from + ROUND_TRIP_ITEMS_MAX - 1).to_owned();
         let entries = bytes_of(connection.ask(&range)?);
         if entries.is_empty() {
             return Ok(());
         }
         from += entries.len() as u64;
-        entries.iter().for_each(|entry| each(Entry::decode(entry)));
+        entries.iter().for_each(|entry| each(DeadItem::decode(entry)));
     }
 }
 
@@ -77,12 +78,12 @@ pub fn list(
 ///
 /// # Errors
 /// The server's; what was put back until then is.
-pub fn retry(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
-    let mut left = length(connection, names)?;
+pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    let mut left = length(connection, keys)?;
     let mut retried = 0;
     while left > 0 {
-        let count = left.min(CHUNK);
-        let range = cmd("LRANGE").arg(names.dead()).arg(-(count.cast_signed())).arg(-1).to_owned();
+        let count = left.min(ROUND_TRIP_ITEMS_MAX);
+        let range = cmd("LRANGE").arg(keys.dead_list()).arg(-(count.cast_signed())).arg(-1).to_owned();
         let entries = bytes_of(connection.ask(&range)?);
         if entries.is_empty() {
             return Ok(retried);
@@ -90,8 +91,8 @@ pub fn retry(connection: &mut RedisConnection, names: &Names) -> Result<u64, Red
         // Cut off between the two, these items are on both lists: better twice than lost.
         let (mut put, mut take) = (Requests::default(), Requests::default());
         for entry in entries.iter().rev() {
-            put.add(cmd("LPUSH").arg(&names.list).arg(&Entry::decode(entry).item));
-            take.add(cmd("LREM").arg(names.dead()).arg(-1).arg(entry));
+            put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
+            take.add(cmd("LREM").arg(keys.dead_list()).arg(-1).arg(entry));
         }
         connection.demand_all(&put)?;
         connection.demand_all(&take)?;
@@ -105,17 +106,17 @@ pub fn retry(connection: &mut RedisConnection, names: &Names) -> Result<u64, Red
 ///
 /// # Errors
 /// The server's.
-pub fn drop_all(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
-    let count = length(connection, names)?;
+pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    let count = length(connection, keys)?;
     if count > 0 {
         // What comes meanwhile comes in front and stays.
-        connection.ask(cmd("LTRIM").arg(names.dead()).arg(0).arg(-(count.cast_signed()) - 1))?;
+        connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
     }
     Ok(count)
 }
 
-fn length(connection: &mut RedisConnection, names: &Names) -> Result<u64, RedisError> {
-    match connection.ask(cmd("LLEN").arg(names.dead()))? {
+fn length(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    match connection.ask(cmd("LLEN").arg(keys.dead_list()))? {
         Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
         _ => Ok(0),
     }
@@ -138,13 +139,13 @@ mod tests {
     proptest! {
         #[test]
         fn an_item_comes_back_as_it_was(time: u64, reason in "[a-z ]{0,20}", item: Vec<u8>) {
-            let entry = Entry { time, reason, item };
-            prop_assert_eq!(Entry::decode(&entry.encode()), entry);
+            let entry = DeadItem { time, reason, item };
+            prop_assert_eq!(DeadItem::decode(&entry.encode()), entry);
         }
 
         #[test]
         fn what_is_not_an_entry_is_an_item(bytes: Vec<u8>) {
-            let entry = Entry::decode(&bytes);
+            let entry = DeadItem::decode(&bytes);
             prop_assert!(entry.encode() == bytes || entry.item == bytes || entry.time > 0);
         }
     }

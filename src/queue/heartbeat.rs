@@ -6,32 +6,40 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use super::lease::millis;
-use super::{Lease, Names};
+use super::{QueueKeys, QueueLease};
 use crate::error::Fault;
 use crate::host::Process;
 use crate::redis::{Link, cmd};
 use crate::threads::{self, Thread};
 
 /// How long its end waits for a beat that is under way.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Beats until it is stopped.
-pub struct Life {
-    lease: Lease,
+pub struct Heartbeat {
+    lease: QueueLease,
     stop: Sender<()>,
     thread: Thread<()>,
 }
 
-impl Life {
+impl Heartbeat {
     /// Begins to beat for the instance; the lease says how long a sign lasts.
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn start(mut link: Link, names: &Names, instance: &str, lease: &Lease) -> Result<Self, Fault> {
+    pub fn start(
+        mut link: Link,
+        keys: &QueueKeys,
+        instance: &str,
+        lease: &QueueLease,
+    ) -> Result<Self, Fault> {
         let mut beat = cmd("SET");
-        beat.arg(names.alive(instance)).arg(Process::this().to_string()).arg("PX").arg(millis(lease.life()));
+        beat.arg(keys.heartbeat(instance))
+            .arg(Process::this().to_string())
+            .arg("PX")
+            .arg(millis(lease.ttl()));
         // Three chances within a life, and more of them after one that failed.
-        let (pause, retry) = (lease.life() * 3 / 10, lease.life() / 20);
+        let (pause, retry) = (lease.ttl() * 3 / 10, lease.ttl() / 20);
         let (stop, stopped) = bounded::<()>(0);
         let renewed = lease.clone();
         let thread = threads::spawn("list-alive", move || {
@@ -50,7 +58,7 @@ impl Life {
                     }
                     Ok(Err(_told)) => retry,
                     Err(panic) => {
-                        log::error!("a fault of our own in the sign of life: {panic}");
+                        log::error!("a fault of our own in the sign of heartbeat: {panic}");
                         retry
                     }
                 };
@@ -64,7 +72,7 @@ impl Life {
     }
 
     /// What it keeps up.
-    pub fn lease(&self) -> &Lease {
+    pub fn lease(&self) -> &QueueLease {
         &self.lease
     }
 
@@ -72,7 +80,7 @@ impl Life {
     pub fn stop(self) {
         drop(self.stop);
         // One that is in the middle of a beat which nobody answers ends by itself, later.
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + STOP_WAIT_MAX;
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -12,12 +12,12 @@ use super::Items;
 /// The number of one batch list, held by whoever works on its batch; and the memory that
 /// its batches lie in, one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct BatchSlot {
     number: u32,
-    pub(super) room: Items,
+    pub(super) memory: Items,
 }
 
-impl Slot {
+impl BatchSlot {
     /// Its number.
     pub fn number(&self) -> u32 {
         self.number
@@ -26,13 +26,13 @@ impl Slot {
 
 /// The free ones, and how many there have ever been.
 #[derive(Debug, Clone)]
-pub struct Slots {
-    give: Sender<Slot>,
-    free: Receiver<Slot>,
+pub struct BatchSlots {
+    give: Sender<BatchSlot>,
+    free: Receiver<BatchSlot>,
     used: Arc<AtomicU32>,
 }
 
-impl Slots {
+impl BatchSlots {
     /// So many batches can be in work at a time.
     pub fn new(count: u32) -> Self {
         let (give, free) = unbounded();
@@ -43,23 +43,24 @@ impl Slots {
 
     fn add(&self) {
         // Both ends are ours.
-        let _open = self.give.send(Slot { number: self.used.fetch_add(1, SeqCst), room: Items::default() });
+        let _open =
+            self.give.send(BatchSlot { number: self.used.fetch_add(1, SeqCst), memory: Items::default() });
     }
 
     /// A free slot, waited for until `until`.
-    pub(super) fn take(&self, until: Instant) -> Option<Slot> {
+    pub(super) fn take(&self, until: Instant) -> Option<BatchSlot> {
         self.free.recv_deadline(until).ok()
     }
 
     /// Its list is gone by an answer that came: it can be used again.
-    pub fn give_back(&self, mut slot: Slot) {
-        slot.room.clear();
+    pub fn give_back(&self, mut slot: BatchSlot) {
+        slot.memory.clear();
         let _open = self.give.send(slot);
     }
 
     /// A command on its list had no answer and may be carried out late: another number
     /// takes its place.
-    pub fn retire(&self, _slot: Slot) {
+    pub fn retire(&self, _slot: BatchSlot) {
         self.add();
     }
 
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_retired_number_does_not_come_back() {
-        let slots = Slots::new(2);
+        let slots = BatchSlots::new(2);
         let (a, b) = (slots.take(Instant::now()).unwrap(), slots.take(Instant::now()).unwrap());
         assert_eq!(slots.take(Instant::now()), None);
         slots.retire(a);

@@ -5,16 +5,16 @@
 //! list, as a key that expired does, the field it stands for is that word and no user.
 
 /// What every key of pandad's own begins with.
-pub const OWN: &[u8] = b"pandad:";
+pub const OWN_KEY_PREFIX: &[u8] = b"pandad:";
 
 /// The keys of one work list.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct QueueKeys {
     /// The work list itself.
     pub list: String,
 }
 
-impl Names {
+impl QueueKeys {
     /// For the work list of this key.
     pub fn new(list: &str) -> Self {
         Self { list: list.to_owned() }
@@ -26,7 +26,7 @@ impl Names {
     }
 
     /// There for as long as the instance lives; holds what process it is.
-    pub fn alive(&self, instance: &str) -> String {
+    pub fn heartbeat(&self, instance: &str) -> String {
         format!("pandad:queue:{}:{instance}:alive", self.list)
     }
 
@@ -36,7 +36,7 @@ impl Names {
     }
 
     /// List: items that cannot be done, newest first.
-    pub fn dead(&self) -> String {
+    pub fn dead_list(&self) -> String {
         format!("pandad:queue:{}:dead", self.list)
     }
 }
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn every_key_is_marked_and_ends_in_a_word() {
-        let names = Names::new("panda_user_expire");
-        for key in [names.instances(), names.alive("0f"), names.batch("0f", 3), names.dead()] {
-            assert!(key.as_bytes().starts_with(OWN), "{key}");
+        let keys = QueueKeys::new("panda_user_expire");
+        for key in [keys.instances(), keys.heartbeat("0f"), keys.batch("0f", 3), keys.dead_list()] {
+            assert!(key.as_bytes().starts_with(OWN_KEY_PREFIX), "{key}");
             assert!(key.rsplit(':').next().unwrap().bytes().all(|byte| byte.is_ascii_lowercase()), "{key}");
         }
     }

@@ -1,0 +1,355 @@
+//! Reads one crate into the [`Tree`]: from its root file along the `mod` declarations.
+
+use std::collections::{BTreeSet, HashMap};
+
+use proc_macro2::{Spacing, TokenStream, TokenTree};
+use syn::spanned::Spanned as _;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, UseTree, Visibility};
+
+use crate::tree::{Declared, FileId, InlineTests, Module, ModuleId, Named, Tree};
+
+pub fn read_crate(tree: &mut Tree, file: FileId) -> ModuleId {
+    let root = add_module(tree, file, None, None, false);
+    let folder = folder_of(&tree.files[file].name);
+    read_file(tree, file, root, folder, false);
+    root
+}
+
+/// `folder` is where the files of the module's children are.
+fn read_file(tree: &mut Tree, file: FileId, module: ModuleId, folder: String, test: bool) {
+    tree.reached.insert(file);
+    match syn::parse_file(&tree.files[file].text) {
+        Ok(parsed) => {
+            let mut reader = Reader { tree, file, module, folder, test, gives_on: false };
+            reader.visit_file(&parsed);
+        }
+        Err(error) => tree.unreadable.push((file, error.span().start().line, error.to_string())),
+    }
+}
+
+fn add_module(
+    tree: &mut Tree,
+    file: FileId,
+    parent: Option<ModuleId>,
+    name: Option<&str>,
+    test: bool,
+) -> ModuleId {
+    let mut path = parent.map_or_else(Vec::new, |parent| tree.modules[parent].path.clone());
+    path.extend(name.map(str::to_owned));
+    let id = tree.modules.len();
+    let (children, items, uses, globs) = (HashMap::new(), BTreeSet::new(), HashMap::new(), Vec::new());
+    tree.modules.push(Module { file, parent, path, test, children, items, uses, globs });
+    if let (Some(parent), Some(name)) = (parent, name) {
+        tree.modules[parent].children.insert(name.to_owned(), id);
+    }
+    id
+}
+
+fn folder_of(file: &str) -> String {
+    file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
+}
+
+struct Reader<'a> {
+    tree: &'a mut Tree,
+    file: FileId,
+    module: ModuleId,
+    folder: String,
+    test: bool,
+    gives_on: bool,
+}
+
+impl Reader<'_> {
+    fn named(&mut self, segments: Vec<String>, line: usize) {
+        let (module, test, gives_on) = (self.module, self.test, self.gives_on);
+        self.tree.named.push(Named { module, line, segments, test, gives_on });
+    }
+
+    fn item(&mut self, name: &syn::Ident) {
+        self.tree.modules[self.module].items.insert(name.to_string());
+    }
+
+    fn declared_type(&mut self, name: &syn::Ident) {
+        self.item(name);
+        let declared = Declared {
+            module: self.module,
+            name: name.to_string(),
+            line: name.span().start().line,
+            lines: 1,
+            test: self.test,
+        };
+        self.tree.types.push(declared);
+    }
+
+    fn function(&mut self, signature: &syn::Signature, end: usize) {
+        let line = signature.span().start().line;
+        let declared = Declared {
+            module: self.module,
+            name: signature.ident.to_string(),
+            line,
+            lines: end + 1 - line,
+            test: self.test,
+        };
+        self.tree.functions.push(declared);
+    }
+
+    /// Runs `inside` as test code if one of the attributes says so.
+    fn within(&mut self, attributes: &[Attribute], inside: impl FnOnce(&mut Self)) {
+        let before = self.test;
+        self.test |= attributes.iter().any(is_for_tests);
+        inside(self);
+        self.test = before;
+    }
+
+    fn inline_module(&mut self, item: &syn::ItemMod, items: &[Item]) {
+        let name = item.ident.to_string();
+        let module = add_module(self.tree, self.file, Some(self.module), Some(&name), self.test);
+        let (start, end) = (item.span().start().line, item.span().end().line);
+        if self.test && !self.tree.modules[self.module].test {
+            self.tree.inline_tests.push(InlineTests { file: self.file, line: start, lines: end + 1 - start });
+        }
+        let folder = format!("{}/{name}", self.folder);
+        let outer = (self.module, std::mem::replace(&mut self.folder, folder));
+        self.module = module;
+        for item in items {
+            self.visit_item(item);
+        }
+        (self.module, self.folder) = outer;
+    }
+
+    fn file_module(&mut self, item: &syn::ItemMod) {
+        let name = item.ident.to_string();
+        let candidates = match path_attribute(&item.attrs) {
+            Some(path) => vec![format!("{}/{path}", folder_of(&self.tree.files[self.file].name))],
+            None => vec![format!("{}/{name}.rs", self.folder), format!("{}/{name}/mod.rs", self.folder)],
+        };
+        let Some(file) = candidates.iter().find_map(|candidate| self.tree.find(candidate)) else { return };
+        let at = self.tree.files[file].name.clone();
+        let folder = match at.strip_suffix("/mod.rs") {
+            Some(folder) => folder.to_owned(),
+            None => at.trim_end_matches(".rs").to_owned(),
+        };
+        let module = add_module(self.tree, file, Some(self.module), Some(&name), self.test);
+        read_file(self.tree, file, module, folder, self.test);
+    }
+
+    fn use_tree(&mut self, tree: &UseTree, prefix: &[String]) {
+        let joined = |name: String| [prefix, &[name]].concat();
+        match tree {
+            UseTree::Path(path) => self.use_tree(&path.tree, &joined(path.ident.to_string())),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.use_tree(tree, prefix)),
+            UseTree::Glob(glob) => {
+                self.tree.modules[self.module].globs.push(prefix.to_vec());
+                self.named(prefix.to_vec(), glob.span().start().line);
+            }
+            UseTree::Name(name) if name.ident == "self" => {
+                let alias = prefix.last().cloned().unwrap_or_default();
+                self.use_leaf(prefix.to_vec(), alias, name.span().start().line);
+            }
+            UseTree::Name(name) => {
+                self.use_leaf(
+                    joined(name.ident.to_string()),
+                    name.ident.to_string(),
+                    name.span().start().line,
+                );
+            }
+            UseTree::Rename(rename) => {
+                let path = match rename.ident == "self" {
+                    true => prefix.to_vec(),
+                    false => joined(rename.ident.to_string()),
+                };
+                self.use_leaf(path, rename.rename.to_string(), rename.span().start().line);
+            }
+        }
+    }
+
+    fn use_leaf(&mut self, path: Vec<String>, alias: String, line: usize) {
+        self.tree.modules[self.module].uses.entry(alias).or_insert_with(|| path.clone());
+        self.named(path, line);
+    }
+
+    /// Paths inside a macro's brackets, which nobody parses before the macro does.
+    fn tokens(&mut self, stream: TokenStream) {
+        let tokens: Vec<TokenTree> = stream.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            if let TokenTree::Group(group) = &tokens[at] {
+                self.tokens(group.stream());
+            }
+            let (path, next) = path_at(&tokens, at);
+            if path.len() > 1 {
+                self.named(path, tokens[at].span().start().line);
+            }
+            at = next.max(at + 1);
+        }
+    }
+}
+
+/// The path that begins at a token, and where it ends.
+fn path_at(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
+    let is_colon = |at: usize, spacing: Option<Spacing>| match tokens.get(at) {
+        Some(TokenTree::Punct(punct)) => {
+            punct.as_char() == ':' && spacing.is_none_or(|s| s == punct.spacing())
+        }
+        _ => false,
+    };
+    let is_separator = |at: usize| is_colon(at, Some(Spacing::Joint)) && is_colon(at + 1, None);
+    let mut path = Vec::new();
+    if is_separator(at) {
+        path.push(String::new());
+        at += 2;
+    }
+    while let Some(TokenTree::Ident(name)) = tokens.get(at) {
+        path.push(name.to_string());
+        at += 1;
+        if !is_separator(at) {
+            break;
+        }
+        at += 2;
+    }
+    (path, at)
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        self.within(attributes_of(item), |reader| visit::visit_item(reader, item));
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        match &item.content {
+            Some((_, items)) => self.inline_module(item, items),
+            None => self.file_module(item),
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.gives_on = !matches!(item.vis, Visibility::Inherited);
+        let prefix = item.leading_colon.map(|_| String::new());
+        self.use_tree(&item.tree, prefix.as_slice());
+        self.gives_on = false;
+    }
+
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        self.named(vec![String::new(), item.ident.to_string()], item.span().start().line);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.item(&item.sig.ident);
+        self.function(&item.sig, item.block.span().end().line);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.within(&item.attrs, |reader| {
+            reader.function(&item.sig, item.block.span().end().line);
+            visit::visit_impl_item_fn(reader, item);
+        });
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
+        if let Some(block) = &item.default {
+            self.function(&item.sig, block.span().end().line);
+        }
+        visit::visit_trait_item_fn(self, item);
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.declared_type(&item.ident);
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        self.declared_type(&item.ident);
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        self.declared_type(&item.ident);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
+        self.item(&item.ident);
+        visit::visit_item_type(self, item);
+    }
+
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        self.item(&item.ident);
+        visit::visit_item_const(self, item);
+    }
+
+    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
+        self.item(&item.ident);
+        visit::visit_item_static(self, item);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments: Vec<String> = path.leading_colon.map(|_| String::new()).into_iter().collect();
+        segments.extend(path.segments.iter().map(|segment| segment.ident.to_string()));
+        if segments.len() > 1 {
+            self.named(segments, path.span().start().line);
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        self.visit_path(&item.path);
+        self.tokens(item.tokens.clone());
+    }
+}
+
+/// `#[test]`, `#[cfg(test)]` and `#[cfg(all(test, …))]`: for tests and nothing else.
+fn is_for_tests(attribute: &Attribute) -> bool {
+    if attribute.path().is_ident("test") {
+        return true;
+    }
+    let syn::Meta::List(list) = &attribute.meta else { return false };
+    list.path.is_ident("cfg") && demands_test(list.tokens.clone())
+}
+
+fn demands_test(condition: TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = condition.into_iter().collect();
+    match tokens.as_slice() {
+        [TokenTree::Ident(word)] => word == "test",
+        [TokenTree::Ident(all), TokenTree::Group(group)] if all == "all" => {
+            let mut part = Vec::new();
+            let mut any = false;
+            for token in group.stream() {
+                match token {
+                    TokenTree::Punct(comma) if comma.as_char() == ',' => {
+                        any |= demands_test(part.drain(..).collect());
+                    }
+                    token => part.push(token),
+                }
+            }
+            any || demands_test(part.into_iter().collect())
+        }
+        _ => false,
+    }
+}
+
+fn path_attribute(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().find(|attribute| attribute.path().is_ident("path")).and_then(|attribute| {
+        let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+        let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) = &pair.value else { return None };
+        Some(path.value())
+    })
+}
+
+fn attributes_of(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::ExternCrate(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
