@@ -29,7 +29,7 @@ pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
 pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
-pub use rotation::{Rotation, RotationPeriod};
+pub use rotation::{Rotation, RotationInterval};
 pub use writer::{AppendError, Checkpoint, Guard, LogWriter, Piece, Settler};
 
 use crate::host;

@@ -15,7 +15,7 @@ pub struct Rotation {
     /// Before a write that would make the file larger than this.
     pub size: Option<u64>,
     /// When an hour or a day has passed, by the machine's time zone.
-    pub every: Option<RotationPeriod>,
+    pub every: Option<RotationInterval>,
     /// How many rotated files are kept; the oldest go.
     pub keep: usize,
     /// Whether rotated files are compressed.
@@ -26,7 +26,7 @@ pub struct Rotation {
 
 /// A rhythm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RotationPeriod {
+pub enum RotationInterval {
     /// At each full hour.
     Hour,
     /// At midnight.
@@ -71,11 +71,11 @@ pub(super) fn now() -> i64 {
 }
 
 /// The hour or the day that a time is in.
-fn period(every: RotationPeriod, time: i64) -> Option<(jiff::civil::Date, i8)> {
+fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)> {
     let time = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::system());
     Some(match every {
-        RotationPeriod::Hour => (time.date(), time.hour()),
-        RotationPeriod::Day => (time.date(), 0),
+        RotationInterval::Hour => (time.date(), time.hour()),
+        RotationInterval::Day => (time.date(), 0),
     })
 }
 
@@ -129,10 +129,10 @@ mod tests {
         const HOUR: i64 = 3_600_000;
         let by_size = Rotation { size: Some(100), ..Rotation::off() };
         assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));
-        let hourly = Rotation { every: Some(RotationPeriod::Hour), now: || 10 * HOUR, ..Rotation::off() };
+        let hourly = Rotation { every: Some(RotationInterval::Hour), now: || 10 * HOUR, ..Rotation::off() };
         assert!(hourly.is_due(1, 0, 10 * HOUR - 1) && !hourly.is_due(1, 0, 10 * HOUR));
         assert!(!hourly.is_due(0, 0, 0), "an empty file");
-        let daily = Rotation { every: Some(RotationPeriod::Day), now: || 50 * HOUR, ..Rotation::off() };
+        let daily = Rotation { every: Some(RotationInterval::Day), now: || 50 * HOUR, ..Rotation::off() };
         assert!(daily.is_due(1, 0, 0) && !daily.is_due(1, 0, 50 * HOUR - 1));
         assert!(!Rotation::off().is_due(u64::MAX / 2, 1, 0));
     }

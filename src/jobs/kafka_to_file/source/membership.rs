@@ -9,7 +9,7 @@ use super::{
     GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE,
     TrackedPartition, journal_fault, landmark_pairs, start_text,
 };
-use crate::config::Start;
+use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
@@ -85,7 +85,7 @@ impl KafkaSource {
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
                 Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
-                None if new || self.start == Start::Earliest => StartOffset::Earliest,
+                None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
             // A run that is tried again and again says so once.

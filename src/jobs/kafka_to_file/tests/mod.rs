@@ -13,7 +13,7 @@ use super::ledgers::{FileRouter, Ledgers};
 use super::sink::{FileAppender, FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
-use crate::config::Start;
+use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
 use crate::logfile::{self, Ledger, RestartMemory, Rotation};
@@ -103,7 +103,7 @@ impl Member {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
-            start: Start::Earliest,
+            start: StartPolicy::Earliest,
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             patience: Duration::ZERO,
