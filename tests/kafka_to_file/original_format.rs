@@ -3,7 +3,7 @@
 //! installed here, over random payloads.
 
 use crate::support::{all, directory, repository};
-use pandad::kafka::native::records::{Scratch, decode};
+use pandad::kafka::protocol::records::{Scratch, decode};
 use pandad::logfile::line::Format;
 use pandad::record::{Record, TopicPartition};
 use std::collections::HashMap;

@@ -17,7 +17,7 @@ use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
     Compression, Record as Theirs, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
-use pandad::kafka::native::records::{Scratch, decode};
+use pandad::kafka::protocol::records::{Scratch, decode};
 
 const RECORDS: i64 = 4096;
 const BATCH: i64 = 64;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Job, server};
-use crate::config::{self, ExpiredToList as Section};
+use crate::config::{self, ExpiredToListConfig as Section};
 use crate::error::{ConfigFault, Fault};
 use crate::expiry::{Filter, Inbox, Reconcile, Watch, Watched};
 use crate::pipeline;
@@ -60,9 +60,9 @@ impl Job for ExpiredToList {
             list_key: list_key.clone(),
             filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconcile: match self.section.reconcile {
-                config::Reconcile::No => Reconcile::No,
-                config::Reconcile::DryRun => Reconcile::DryRun,
-                config::Reconcile::Yes => Reconcile::Yes,
+                config::ReconcileMode::No => Reconcile::No,
+                config::ReconcileMode::DryRun => Reconcile::DryRun,
+                config::ReconcileMode::Yes => Reconcile::Yes,
             },
             rate: self.section.rate,
             memory: self.section.memory,
@@ -74,7 +74,7 @@ impl Job for ExpiredToList {
             watch,
             inbox,
             before: done + lost + overflowed,
-            reconciles: self.section.reconcile == config::Reconcile::Yes,
+            reconciles: self.section.reconcile == config::ReconcileMode::Yes,
             counters: Arc::clone(&self.counters),
         };
         let counters = Arc::clone(&self.counters);

@@ -19,7 +19,7 @@ use super::Job;
 use ledgers::{FileRouter, Ledgers, OpenFile};
 use write_gate::WriteGate;
 
-use crate::config::{self, Format, KafkaToFile as Section, Membership, Offsets, Sync};
+use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
 use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
@@ -72,14 +72,14 @@ impl KafkaToFile {
         let rotation = Rotation {
             size: file.rotate_size,
             every: file.rotate_every.map(|every| match every {
-                config::Every::Hour => Every::Hour,
-                config::Every::Day => Every::Day,
+                config::RotationPeriod::Hour => Every::Hour,
+                config::RotationPeriod::Day => Every::Day,
             }),
             keep: file.rotate_keep as usize,
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        let (sync, paths) = (file.sync == Sync::Always, self.section.paths());
+        let (sync, paths) = (file.sync == SyncPolicy::Always, self.section.paths());
         let open = |path: PathBuf| match logfile::open(&path, sync, &rotation, &mut self.before) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
@@ -101,11 +101,11 @@ impl KafkaToFile {
 
     fn client(&self) -> Client {
         match self.section.kafka.client {
-            config::Client::Auto => {
-                Client::Auto { zookeeper: self.section.kafka.offsets == Offsets::ZooKeeper }
+            config::ClientChoice::Auto => {
+                Client::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
             }
-            config::Client::Crate => Client::Crate,
-            config::Client::Native => Client::Native,
+            config::ClientChoice::Crate => Client::Crate,
+            config::ClientChoice::Native => Client::Native,
         }
     }
 
@@ -118,8 +118,8 @@ impl KafkaToFile {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
-                Offsets::Kafka => Storage::Kafka,
-                Offsets::ZooKeeper => Storage::ZooKeeper,
+                OffsetLocation::Kafka => Storage::Kafka,
+                OffsetLocation::ZooKeeper => Storage::ZooKeeper,
             };
             return Ok(Box::new(Standalone::new(
                 cluster,
@@ -132,8 +132,8 @@ impl KafkaToFile {
         let setup = Setup {
             group: kafka.group.clone(),
             topics: match &kafka.topics {
-                config::Topics::Named(names) => Topics::Named(names.clone()),
-                config::Topics::Like(pattern) => Topics::Like(pattern.clone()),
+                config::TopicSelection::Named(names) => Topics::Named(names.clone()),
+                config::TopicSelection::Like(pattern) => Topics::Like(pattern.clone()),
             },
             session: kafka.session,
             instance: format!("pandad-{:032x}", journal.identity()),
@@ -219,9 +219,9 @@ impl Job for KafkaToFile {
         }
         let buffers = Buffers::new(self.section.workers);
         let format = match self.section.log_file.format {
-            Format::Original => line::Format::Original,
-            Format::Raw => line::Format::Raw,
-            Format::Json => line::Format::Json,
+            FileFormat::Original => line::Format::Original,
+            FileFormat::Raw => line::Format::Raw,
+            FileFormat::Json => line::Format::Json,
         };
         let worker_buffers = buffers.clone();
         let counters = || Arc::clone(&self.counters);

@@ -14,7 +14,7 @@ use super::formatter::Truncated;
 use super::ledgers::Ledgers;
 use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
-use crate::config::Start;
+use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Event, Fetched, Fetcher, GroupClient, Payload, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
@@ -46,7 +46,7 @@ pub(super) struct KafkaSource {
     fetch: Box<dyn Fetcher>,
     place: Box<dyn GroupClient>,
     ledgers: Ledgers,
-    start: Start,
+    start: StartPolicy,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, Tracked>,
     wants: u64,
@@ -75,7 +75,7 @@ pub(super) struct From {
     pub(super) fetch: Box<dyn Fetcher>,
     pub(super) place: Box<dyn GroupClient>,
     pub(super) ledgers: Ledgers,
-    pub(super) start: Start,
+    pub(super) start: StartPolicy,
     pub(super) counters: Arc<Counters>,
     pub(super) flow: WriteGate,
     /// See `kafka['full_disk_s']`.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Job, server};
-use crate::config::ListToHash as Section;
+use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::blocked::pauses;
 use super::{KafkaSource, LONG, NAME, PATIENCE, SOON, Tracked, journal_fault, marks, shown};
-use crate::config::Start;
+use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::Member;
@@ -82,7 +82,7 @@ impl KafkaSource {
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
                 Some(position) => StartOffset::At(position, marks(&resumed.landmarks)),
-                None if new || self.start == Start::Earliest => StartOffset::Earliest,
+                None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
             // A run that is tried again and again says so once.

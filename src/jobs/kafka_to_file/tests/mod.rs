@@ -13,7 +13,7 @@ use super::ledgers::{FileRouter, Ledgers};
 use super::sink::{File, Land, Sync};
 use super::source::{Feedback, From, KafkaSource};
 use super::write_gate::WriteGate;
-use crate::config::Start;
+use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
 use crate::logfile::{self, Before, Ledger, Rotation};
@@ -102,7 +102,7 @@ impl Member {
             fetch: Box::new(Brokers(Arc::clone(&world))),
             place: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(which.clone(), vec![ledger.clone()]),
-            start: Start::Earliest,
+            start: StartPolicy::Earliest,
             counters: Arc::clone(&counters),
             flow: flow.clone(),
             patience: Duration::ZERO,
