@@ -51,7 +51,7 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
         jobs.push(Box::new(kafka_to_file::KafkaToFile::new(section.clone(), config.daemon.memory, file)));
     }
     if let Some(section) = &config.expired_to_list {
-        jobs.push(Box::new(expired_to_list::ExpiredToList::new(section.clone(), config.daemon.memory)));
+        jobs.push(Box::new(expired_to_list::ExpiredToListJob::new(section.clone(), config.daemon.memory)));
     }
     if let Some(section) = &config.list_to_hash {
         jobs.push(Box::new(list_to_hash::ListToHashJob::new(section.clone(), config.daemon.memory)));

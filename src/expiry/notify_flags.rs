@@ -2,34 +2,34 @@
 //! announced, and what it becomes. Pure. (The letters: redis.conf, "Event notification".)
 
 /// Without these nothing that expires is heard of: the event's key, and expirations.
-const EXPIRED: &str = "Ex";
+const EXPIRED_LETTERS: &str = "Ex";
 /// With this deadlines are announced too: EXPIRE, RENAME and the like are generic events.
-const NEEDED: &str = "Exg";
+const NEEDED_LETTERS: &str = "Exg";
 /// `A` stands for these.
-const ALL: &str = "g$lshzxetd";
+const LETTERS_OF_A: &str = "g$lshzxetd";
 
 /// What the setting must become; `None` when it will do as it is.
 ///
 /// Letters are only ever added: others listen too.
 pub(super) fn with_ours(flags: &str) -> Option<String> {
-    let missing = missing(flags, NEEDED);
+    let missing = missing(flags, NEEDED_LETTERS);
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))
 }
 
 /// Whether keys that expire are announced, if perhaps no deadlines.
 pub(super) fn announces_expired(flags: &str) -> bool {
-    missing(flags, EXPIRED).is_empty()
+    missing(flags, EXPIRED_LETTERS).is_empty()
 }
 
 fn missing(flags: &str, wanted: &str) -> String {
-    let has = |letter| flags.contains(letter) || (ALL.contains(letter) && flags.contains('A'));
+    let has = |letter| flags.contains(letter) || (LETTERS_OF_A.contains(letter) && flags.contains('A'));
     wanted.chars().filter(|letter| !has(*letter)).collect()
 }
 
 /// The line for redis.conf, given what is known of the setting.
 pub(super) fn line(flags: Option<&str>) -> String {
     let wanted = flags.map(|flags| with_ours(flags).unwrap_or_else(|| flags.to_owned()));
-    format!("notify-keyspace-events {}", wanted.as_deref().unwrap_or(NEEDED))
+    format!("notify-keyspace-events {}", wanted.as_deref().unwrap_or(NEEDED_LETTERS))
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// What a deadline costs beside the key's bytes.
-const EACH: usize = 48;
+const DEADLINE_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Memory {
-    inner: Arc<Mutex<Inner>>,
+pub(super) struct DeadlineHandoff {
+    inner: Arc<Mutex<HandoffState>>,
     wake: (Sender<()>, Receiver<()>),
 }
 
-struct Inner {
+struct HandoffState {
     entries: Vec<(Vec<u8>, u64)>,
     bytes: usize,
     limit: usize,
@@ -26,17 +26,18 @@ struct Inner {
     missed_lately: bool,
 }
 
-impl Memory {
+impl DeadlineHandoff {
     pub(super) fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let inner = Inner { entries: Vec::new(), bytes: 0, limit, missed: false, missed_lately: false };
+        let inner =
+            HandoffState { entries: Vec::new(), bytes: 0, limit, missed: false, missed_lately: false };
         Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
     }
 
     /// The key expires then, in milliseconds since 1970 by its server's clock.
     pub(super) fn put(&self, key: Vec<u8>, deadline: u64) {
         let mut inner = self.lock();
-        let cost = key.len() + EACH;
+        let cost = key.len() + DEADLINE_OVERHEAD_BYTES;
         if inner.bytes + cost > inner.limit {
             (inner.missed, inner.missed_lately) = (true, true);
             return;
@@ -58,17 +59,17 @@ impl Memory {
     }
 
     /// Whether some were missed that no sweep has found since.
-    pub(super) fn missed(&self) -> bool {
+    pub(super) fn has_missed(&self) -> bool {
         self.lock().missed
     }
 
     /// A sweep has ended.
-    pub(super) fn swept(&self) {
+    pub(super) fn record_sweep(&self) {
         let mut inner = self.lock();
         inner.missed = std::mem::take(&mut inner.missed_lately);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, HandoffState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,33 +8,33 @@
 
 use std::time::Instant;
 
-use super::gate::Clock;
-use super::lease::{Fence, Whose};
-use super::reply::{self, Answer};
+use super::command_reply::{self, CommandReply};
+use super::lease_fence::{LeaseFence, LeaseHolder};
+use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
 /// Milliseconds: deadlines nearer than this are not remembered, and one that lies so far
 /// after an event is its own all the same, since clocks are read over a network.
-pub(super) const NEAR: u64 = 500;
+pub(super) const NEAR_MS: u64 = 500;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Remembered {
+pub(super) struct RememberedDeadlines {
     pub(super) set: String,
     pub(super) list: String,
-    pub(super) fence: Fence,
-    pub(super) clock: Clock,
+    pub(super) fence: LeaseFence,
+    pub(super) clock: ServerClock,
 }
 
 /// What becomes of entries: a change that is made whole or not at all.
 #[derive(Default)]
-pub(super) struct Change<'a> {
+pub(super) struct DeadlineChange<'a> {
     pub(super) push: Vec<&'a [u8]>,
     pub(super) remove: Vec<&'a [u8]>,
     pub(super) renew: Vec<(u64, &'a [u8])>,
 }
 
-impl Remembered {
+impl RememberedDeadlines {
     /// Writes deadlines down, those that are near left out.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Remembered {
         connection: &mut RedisConnection,
         entries: &[(Vec<u8>, u64)],
     ) -> Result<(), RedisError> {
-        let near = self.clock.at(Instant::now()).saturating_add(NEAR);
+        let near = self.clock.at(Instant::now()).saturating_add(NEAR_MS);
         let mut add = cmd("ZADD");
         add.arg(&self.set);
         let mut some = false;
@@ -68,7 +68,7 @@ impl Remembered {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(&self.set).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
-            Value::Array(values) => Ok(reply::bytes(values)),
+            Value::Array(values) => Ok(command_reply::bytes(values)),
             _ => Ok(Vec::new()),
         }
     }
@@ -90,20 +90,20 @@ impl Remembered {
             for (_, key) in keys {
                 requests.add(cmd("ZSCORE").arg(&self.set).arg(key));
             }
-            let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();
-            let theirs = matches!(self.fence.whose(&mut answers), Whose::Theirs(_));
-            if !matches!(answers.next(), Some(Answer::Word(kind)) if kind == "list" || kind == "none") {
+            let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
+            let theirs = matches!(self.fence.holder(&mut answers), LeaseHolder::Other(_));
+            if !matches!(answers.next(), Some(CommandReply::Word(kind)) if kind == "list" || kind == "none") {
                 // The push will be refused, and a transaction would remove all the same.
                 connection.ask(&cmd("UNWATCH"))?;
                 return connection.ask(&plain(&self.list, keys)).map(drop);
             }
-            let mut change = Change::default();
+            let mut change = DeadlineChange::default();
             for ((heard, key), answer) in keys.iter().zip(answers) {
                 let deadline = score(&answer);
                 if !theirs || deadline.is_none() {
                     change.push.push(key);
                 }
-                let event = self.clock.at(*heard).saturating_add(NEAR);
+                let event = self.clock.at(*heard).saturating_add(NEAR_MS);
                 if !theirs && deadline.is_some_and(|deadline| deadline <= event) {
                     change.remove.push(key);
                 }
@@ -122,12 +122,12 @@ impl Remembered {
     pub(super) fn change(
         &self,
         connection: &mut RedisConnection,
-        change: &Change,
+        change: &DeadlineChange,
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         self.fence.watch(&mut requests);
-        let mut answers = reply::sort(connection.ask_all(&requests)?)?.into_iter();
-        if let Whose::Theirs(_) = self.fence.whose(&mut answers) {
+        let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
+        if let LeaseHolder::Other(_) = self.fence.holder(&mut answers) {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
@@ -135,7 +135,7 @@ impl Remembered {
     }
 
     /// False if the lease changed since it was looked at: nothing was done.
-    fn commit(&self, connection: &mut RedisConnection, change: &Change) -> Result<bool, RedisError> {
+    fn commit(&self, connection: &mut RedisConnection, change: &DeadlineChange) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         requests.add(&cmd("MULTI"));
         if !change.push.is_empty() {
@@ -153,8 +153,8 @@ impl Remembered {
     }
 }
 
-fn score(answer: &Answer) -> Option<u64> {
-    let Answer::Bytes(text) = answer else { return None };
+fn score(answer: &CommandReply) -> Option<u64> {
+    let CommandReply::Bytes(text) = answer else { return None };
     // Redis writes a score as a double.
     let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(score as u64)

@@ -2,70 +2,71 @@
 //! is rounded up by. Freed places are used again. Pure.
 
 /// Where a name stands: its class in the upper bits, its place in the class in the lower.
-pub(super) type Slot = u32;
+pub(super) type NameSlot = u32;
 
 /// Bytes of a place, by class: one for the length, the rest for the name.
-const SIZES: [usize; 11] = [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256];
+const PLACE_BYTES: [usize; 11] = [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256];
 /// The class of names that have an allocation each.
-const LONG: u32 = SIZES.len() as u32;
+const LONG_CLASS: u32 = PLACE_BYTES.len() as u32;
 const PLACE_BITS: u32 = 28;
-const PLACES: u32 = 1 << PLACE_BITS;
+const CLASS_PLACES_MAX: u32 = 1 << PLACE_BITS;
 /// No place.
-const NONE: u32 = u32::MAX;
+const NO_PLACE: u32 = u32::MAX;
 /// What a long name costs beside its bytes.
-const LONG_COST: usize = 48;
+const LONG_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Arena {
-    classes: [Class; SIZES.len()],
+pub(super) struct NameArena {
+    classes: [SizeClass; PLACE_BYTES.len()],
     long: Vec<Option<Box<[u8]>>>,
     long_free: Vec<u32>,
 }
 
-struct Class {
+struct SizeClass {
     bytes: Vec<u8>,
     /// The first free place; each free place holds the next.
     free: u32,
 }
 
-impl Default for Class {
+impl Default for SizeClass {
     fn default() -> Self {
-        Self { bytes: Vec::new(), free: NONE }
+        Self { bytes: Vec::new(), free: NO_PLACE }
     }
 }
 
-impl Arena {
+impl NameArena {
     /// What a name of this length costs.
     pub(super) fn cost(length: usize) -> usize {
-        SIZES.iter().copied().find(|size| *size > length).unwrap_or(length + LONG_COST)
+        PLACE_BYTES.iter().copied().find(|size| *size > length).unwrap_or(length + LONG_OVERHEAD_BYTES)
     }
 
     /// Keeps a name; `None` if there is no place that a slot could name.
-    pub(super) fn put(&mut self, name: &[u8]) -> Option<Slot> {
-        let found = SIZES.iter().zip(&mut self.classes).zip(0..).find(|((size, _), _)| **size > name.len());
+    pub(super) fn put(&mut self, name: &[u8]) -> Option<NameSlot> {
+        let found =
+            PLACE_BYTES.iter().zip(&mut self.classes).zip(0..).find(|((size, _), _)| **size > name.len());
         match found {
             Some(((size, class), number)) => Some(number << PLACE_BITS | class.put(name, *size)?),
             None => self.put_long(name),
         }
     }
 
-    fn put_long(&mut self, name: &[u8]) -> Option<Slot> {
+    fn put_long(&mut self, name: &[u8]) -> Option<NameSlot> {
         let place = match self.long_free.pop() {
             Some(place) => place,
             None => {
                 self.long.push(None);
-                u32::try_from(self.long.len() - 1).ok().filter(|place| *place < PLACES)?
+                u32::try_from(self.long.len() - 1).ok().filter(|place| *place < CLASS_PLACES_MAX)?
             }
         };
         *self.long.get_mut(place as usize)? = Some(name.into());
-        Some(LONG << PLACE_BITS | place)
+        Some(LONG_CLASS << PLACE_BITS | place)
     }
 
     /// The name at a slot that was given and not taken since.
-    pub(super) fn get(&self, slot: Slot) -> &[u8] {
-        let (class, place) = (slot >> PLACE_BITS, slot & (PLACES - 1));
-        let name = match (SIZES.get(class as usize), self.classes.get(class as usize)) {
+    pub(super) fn get(&self, slot: NameSlot) -> &[u8] {
+        let (class, place) = (slot >> PLACE_BITS, slot & (CLASS_PLACES_MAX - 1));
+        let name = match (PLACE_BYTES.get(class as usize), self.classes.get(class as usize)) {
             (Some(size), Some(class)) => class.get(place, *size),
             _ => self.long.get(place as usize).and_then(Option::as_deref),
         };
@@ -73,9 +74,9 @@ impl Arena {
     }
 
     /// The slot is free again.
-    pub(super) fn free(&mut self, slot: Slot) {
-        let (class, place) = (slot >> PLACE_BITS, slot & (PLACES - 1));
-        match (SIZES.get(class as usize), self.classes.get_mut(class as usize)) {
+    pub(super) fn free(&mut self, slot: NameSlot) {
+        let (class, place) = (slot >> PLACE_BITS, slot & (CLASS_PLACES_MAX - 1));
+        match (PLACE_BYTES.get(class as usize), self.classes.get_mut(class as usize)) {
             (Some(size), Some(class)) => class.free(place, *size),
             _ => {
                 if let Some(held) = self.long.get_mut(place as usize) {
@@ -87,10 +88,11 @@ impl Arena {
     }
 }
 
-impl Class {
+impl SizeClass {
     fn put(&mut self, name: &[u8], size: usize) -> Option<u32> {
-        let place = if self.free == NONE {
-            let place = u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < PLACES)?;
+        let place = if self.free == NO_PLACE {
+            let place =
+                u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < CLASS_PLACES_MAX)?;
             // An eighth more, since twice as much would be half empty.
             if self.bytes.capacity() - self.bytes.len() < size {
                 let more = (self.bytes.len() / 8).max(64 << 10) / size * size;
@@ -136,8 +138,8 @@ mod tests {
         fn every_name_comes_back_as_it_was(
             steps in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..200),
         ) {
-            let mut arena = Arena::default();
-            let mut held: HashMap<Slot, Vec<u8>> = HashMap::new();
+            let mut arena = NameArena::default();
+            let mut held: HashMap<NameSlot, Vec<u8>> = HashMap::new();
             for (takes, name) in steps {
                 if takes && let Some(slot) = held.keys().next().copied() {
                     prop_assert_eq!(arena.get(slot), held.remove(&slot).unwrap());
@@ -155,10 +157,10 @@ mod tests {
 
     #[test]
     fn freed_places_are_used_again() {
-        let mut arena = Arena::default();
-        let slots: Vec<Slot> = (0..1000).map(|n: u32| arena.put(&n.to_le_bytes()).unwrap()).collect();
+        let mut arena = NameArena::default();
+        let slots: Vec<NameSlot> = (0..1000).map(|n: u32| arena.put(&n.to_le_bytes()).unwrap()).collect();
         slots.iter().for_each(|slot| arena.free(*slot));
-        let again: Vec<Slot> = (0..1000).map(|n: u32| arena.put(&n.to_le_bytes()).unwrap()).collect();
+        let again: Vec<NameSlot> = (0..1000).map(|n: u32| arena.put(&n.to_le_bytes()).unwrap()).collect();
         assert_eq!(slots.iter().max(), again.iter().max());
     }
 }

@@ -7,18 +7,18 @@ use crate::host;
 use crate::redis::{RedisServer, ServerAddress};
 
 /// What every key of pandad's own begins with.
-const OWN: &str = "pandad:";
+const OWN_PREFIX: &str = "pandad:";
 
 /// The keys of one source: keys of one prefix, of one database, for one work list.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct OwnKeys {
     base: String,
     list: String,
 }
 
-impl Names {
+impl OwnKeys {
     pub(super) fn new(list: &str, server: &RedisServer, prefix: &str) -> Self {
-        Self { base: format!("{OWN}expiry:{list}:{}/{prefix}", source(server)), list: list.to_owned() }
+        Self { base: format!("{OWN_PREFIX}expiry:{list}:{}/{prefix}", source(server)), list: list.to_owned() }
     }
 
     /// String on the list's server: who listens, for as long as it shows that it lives.
@@ -33,7 +33,7 @@ impl Names {
 
     /// On the server where keys expire: expires every second.
     pub(super) fn canary(&self, instance: &str) -> String {
-        format!("{OWN}expiry:{}:{instance}:canary", self.list)
+        format!("{OWN_PREFIX}expiry:{}:{instance}:canary", self.list)
     }
 }
 
@@ -70,12 +70,12 @@ mod tests {
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
         };
-        let names = Names::new("work", &server(ServerAddress::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
+        let names = OwnKeys::new("work", &server(ServerAddress::Tcp("10.0.0.7".to_owned(), 6379)), "USER_7");
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");
         assert_eq!(names.deadlines(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:deadlines");
         assert_eq!(names.canary("0f"), "pandad:expiry:work:0f:canary");
         // What another machine calls so is another server.
-        let local = Names::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
+        let local = OwnKeys::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
         assert!(local.lease().contains("@127.0.0.1:6379/3/:lease"), "{}", local.lease());
     }
 }

@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 /// See the module.
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     rate: f64,
     /// Below zero: a debt, to be waited for.
     left: f64,
     at: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// `rate` keys a second.
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         let rate = f64::from(rate.max(1));
@@ -51,13 +51,13 @@ mod tests {
     fn no_more_than_the_rate_whatever_is_wanted() {
         let mut now = Instant::now();
         let began = now;
-        let mut pace = Pace::new(1000, now);
+        let mut rate = RateLimiter::new(1000, now);
         let mut asked = 0;
         while now < began + Duration::from_secs(10) {
-            let room = pace.room(500, now);
-            pace.take(room);
+            let room = rate.room(500, now);
+            rate.take(room);
             asked += room;
-            now = if room == 0 { pace.next(now) } else { now };
+            now = if room == 0 { rate.next(now) } else { now };
         }
         assert!((9900..=10_101).contains(&asked), "{asked} in 10 s");
     }
@@ -65,10 +65,10 @@ mod tests {
     #[test]
     fn a_debt_is_waited_for() {
         let now = Instant::now();
-        let mut pace = Pace::new(100, now);
-        pace.take(60);
-        assert_eq!(pace.room(1, now), 0);
-        assert_eq!(pace.room(1, now + Duration::from_millis(400)), 0);
-        assert_eq!(pace.room(1, now + Duration::from_millis(520)), 1);
+        let mut rate = RateLimiter::new(100, now);
+        rate.take(60);
+        assert_eq!(rate.room(1, now), 0);
+        assert_eq!(rate.room(1, now + Duration::from_millis(400)), 0);
+        assert_eq!(rate.room(1, now + Duration::from_millis(520)), 1);
     }
 }

@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// What a key costs beside its bytes.
-const EACH: usize = 48;
+const KEY_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct News {
-    inner: Arc<Mutex<Inner>>,
+pub(super) struct ChangedKeys {
+    inner: Arc<Mutex<ChangedKeysState>>,
     wake: (Sender<()>, Receiver<()>),
 }
 
-struct Inner {
+struct ChangedKeysState {
     keys: VecDeque<Vec<u8>>,
     bytes: usize,
     limit: usize,
@@ -24,16 +24,16 @@ struct Inner {
     missed: bool,
 }
 
-impl News {
+impl ChangedKeys {
     pub(super) fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let inner = Inner { keys: VecDeque::new(), bytes: 0, limit, missed: false };
+        let inner = ChangedKeysState { keys: VecDeque::new(), bytes: 0, limit, missed: false };
         Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
     }
 
     pub(super) fn put(&self, key: &[u8]) {
         let mut inner = self.lock();
-        let cost = key.len() + EACH;
+        let cost = key.len() + KEY_OVERHEAD_BYTES;
         if inner.bytes + cost > inner.limit {
             inner.missed = true;
             return;
@@ -52,7 +52,7 @@ impl News {
         let mut inner = self.lock();
         let count = count.min(inner.keys.len());
         let keys: Vec<Vec<u8>> = inner.keys.drain(..count).collect();
-        inner.bytes -= keys.iter().map(|key| key.len() + EACH).sum::<usize>();
+        inner.bytes -= keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>();
         keys
     }
 
@@ -61,7 +61,7 @@ impl News {
     }
 
     /// Whether some were missed since the last call.
-    pub(super) fn missed(&self) -> bool {
+    pub(super) fn take_missed(&self) -> bool {
         std::mem::take(&mut self.lock().missed)
     }
 
@@ -76,7 +76,7 @@ impl News {
         &self.wake.1
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ChangedKeysState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,13 +87,13 @@ mod tests {
 
     #[test]
     fn over_the_bound_it_is_known_that_some_were_missed() {
-        let news = News::new(2 * (EACH as u64 + 1));
-        [b"a", b"b"].iter().for_each(|key| news.put(*key));
-        assert!(!news.missed());
-        news.put(b"c");
-        assert_eq!(news.take(9), [b"a", b"b"]);
-        assert!(news.missed() && !news.missed() && news.is_empty());
-        news.put(b"d");
-        assert_eq!(news.take(9), [b"d"]);
+        let changed_keys = ChangedKeys::new(2 * (KEY_OVERHEAD_BYTES as u64 + 1));
+        [b"a", b"b"].iter().for_each(|key| changed_keys.put(*key));
+        assert!(!changed_keys.take_missed());
+        changed_keys.put(b"c");
+        assert_eq!(changed_keys.take(9), [b"a", b"b"]);
+        assert!(changed_keys.take_missed() && !changed_keys.take_missed() && changed_keys.is_empty());
+        changed_keys.put(b"d");
+        assert_eq!(changed_keys.take(9), [b"d"]);
     }
 }

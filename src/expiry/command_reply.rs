@@ -3,7 +3,7 @@
 use crate::redis::{RedisError, Value};
 
 /// One answer in a packet of many.
-pub(super) enum Answer {
+pub(super) enum CommandReply {
     Number(i64),
     Bytes(Vec<u8>),
     Values(Vec<Value>),
@@ -19,16 +19,16 @@ pub(super) enum Answer {
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
-pub(super) fn sort(values: Vec<Value>) -> Result<Vec<Answer>, RedisError> {
+pub(super) fn sort(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
     values.into_iter().map(answer).collect()
 }
 
-fn answer(value: Value) -> Result<Answer, RedisError> {
+fn answer(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
-        Value::Int(number) => Answer::Number(number),
-        Value::BulkString(bytes) => Answer::Bytes(bytes),
-        Value::Array(values) => Answer::Values(values),
-        Value::SimpleString(word) => Answer::Word(word),
+        Value::Int(number) => CommandReply::Number(number),
+        Value::BulkString(bytes) => CommandReply::Bytes(bytes),
+        Value::Array(values) => CommandReply::Values(values),
+        Value::SimpleString(word) => CommandReply::Word(word),
         Value::ServerError(error) => {
             let trouble = RedisError::from(error);
             let of_one =
@@ -36,9 +36,9 @@ fn answer(value: Value) -> Result<Answer, RedisError> {
             if !of_one {
                 return Err(trouble);
             }
-            Answer::No(trouble.to_string())
+            CommandReply::No(trouble.to_string())
         }
-        _ => Answer::Other,
+        _ => CommandReply::Other,
     })
 }
 
