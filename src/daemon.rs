@@ -14,15 +14,15 @@ use crate::shutdown::{self, Stop, StopHandle};
 use crate::threads;
 
 /// How often each job's state is logged.
-const STATE: Duration = Duration::from_secs(60);
+const STATE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The pause before a job is built again.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A job that ran this long before it failed starts again at the shortest pause; what it has not
 /// met for so long is over.
-const HEALTHY: Duration = Duration::from_secs(60);
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// For how long a stop that says now may take: nothing waits any more.
-const NOW: Duration = Duration::from_millis(250);
+const FORCED_STOP_MAX: Duration = Duration::from_millis(250);
 
 /// The names of all jobs.
 pub const JOBS: [&str; 3] = jobs::NAMES;
@@ -84,7 +84,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
 /// Runs a job again and again until it ends by the stop (`None`) or has failed for good.
 fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
     let counters = job.counters();
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut backoff = Backoff::new(RESTART_PAUSE_MIN, RESTART_PAUSE_MAX);
     loop {
         let began = Instant::now();
         match job.run(stop) {
@@ -94,7 +94,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
                 return Some(why);
             }
             Err(fault) => {
-                if began.elapsed() > HEALTHY {
+                if began.elapsed() > HEALTHY_AFTER {
                     backoff.reset();
                 }
                 if let Fault::Retry(why) | Fault::Restart(why) = fault {
@@ -118,7 +118,7 @@ fn watch(
 ) -> Result<(), Error> {
     let mut failed = Vec::new();
     let mut running = states.len();
-    let mut next_state = Instant::now() + STATE;
+    let mut next_state = Instant::now() + STATE_LOG_INTERVAL;
     while running > 0 && !stop.is_requested() {
         select! {
             recv(ended) -> end => match end {
@@ -131,10 +131,10 @@ fn watch(
             recv(stop.requested_channel()) -> _ => {}
             default(next_state.saturating_duration_since(Instant::now())) => {
                 for (name, counters) in states {
-                    counters.health.clear_after(HEALTHY);
+                    counters.health.clear_after(HEALTHY_AFTER);
                     log::info!("{name}: state: {counters}");
                 }
-                next_state += STATE;
+                next_state += STATE_LOG_INTERVAL;
             }
         }
     }
@@ -183,7 +183,7 @@ fn finish(
     if running == 0 {
         return true;
     }
-    let deadline = Instant::now() + NOW;
+    let deadline = Instant::now() + FORCED_STOP_MAX;
     while running > 0 {
         match ended.recv_deadline(deadline) {
             Ok(_) => running -= 1,

@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::thread::{Builder, JoinHandle};
 
 /// Linux shows at most 15 bytes of a thread's name; longer ones are cut.
-const SHOWN_BYTES: usize = 15;
+const NAME_BYTES_MAX: usize = 15;
 
 /// A running thread. Dropping it lets the thread go on by itself.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Thread<T>> {
-    let shown: String = name.chars().take(SHOWN_BYTES).collect();
+    let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
     let handle = Builder::new().name(shown).spawn(move || contain(body))?;
     Ok(Thread { handle })
 }

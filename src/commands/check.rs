@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::config::{Config, KafkaToFile, Membership, Offsets};
+use crate::config::{Config, KafkaToFileConfig, Membership, OffsetLocation};
 use crate::error::Error;
 use crate::jobs;
 use crate::kafka::group::Others;
@@ -13,7 +13,7 @@ use crate::threads;
 
 /// Who cannot be reached by then is not waited for: a configuration is also checked where
 /// there is no network.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BROKERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
 ///
@@ -24,7 +24,8 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
         print(&format!("warning: {text}"))?;
     }
     // ZooKeeper's groups are not the brokers'.
-    if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == Offsets::Kafka) {
+    if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == OffsetLocation::Kafka)
+    {
         match others(job) {
             Ok(others) => {
                 if let Some(trouble) = others.trouble(job.kafka.membership == Membership::Coordinated) {
@@ -42,17 +43,17 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     print("OK")
 }
 
-fn others(job: &KafkaToFile) -> Result<Others, String> {
+fn others(job: &KafkaToFileConfig) -> Result<Others, String> {
     let (cluster, name) = (jobs::cluster(job, false), job.kafka.group.clone());
     let (tell, told) = bounded(1);
     // In a thread, since looking up a name cannot be given a time limit.
     let looking = threads::spawn("group", move || {
         // After the time limit nobody listens.
-        let _late = tell.send(Others::look(&cluster, &name, PATIENCE / 3));
+        let _late = tell.send(Others::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;
-    match told.recv_timeout(PATIENCE) {
+    match told.recv_timeout(BROKERS_TIMEOUT) {
         Ok(found) => found.map_err(|fault| fault.to_string()),
-        Err(_) => Err(format!("no broker has answered within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no broker has answered within {} s", BROKERS_TIMEOUT.as_secs())),
     }
 }

@@ -1,10 +1,10 @@
 //! `pandad dead FILE list|retry|drop`: what became of items that could not be done.
 
-use crate::config::{Config, Redis};
+use crate::config::{Config, RedisConfig};
 use crate::error::Error;
 use crate::jobs;
-use crate::queue::Names;
-use crate::queue::dead::{self, Entry};
+use crate::queue::QueueKeys;
+use crate::queue::dead_list::{self, DeadItem};
 use crate::redis::RedisConnection;
 
 /// What is to be done with the dead list.
@@ -42,13 +42,13 @@ pub fn run(
     let (list, key) = work_list(config)
         .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
     let server = jobs::server("redis_list", list, "pandad:dead");
-    let names = Names::new(key);
+    let keys = QueueKeys::new(key);
     let failed = |error| Error::Failed(format!("{server}: {error}"));
     let mut connection = RedisConnection::open(&server).map_err(failed)?;
     match action {
         Action::List => {
             let mut printed = Ok(());
-            dead::list(&mut connection, &names, |entry| {
+            dead_list::list(&mut connection, &keys, |entry| {
                 if printed.is_ok() {
                     printed = print(&line(&entry));
                 }
@@ -57,23 +57,23 @@ pub fn run(
             printed
         }
         Action::Retry => {
-            let count = dead::retry(&mut connection, &names).map_err(failed)?;
+            let count = dead_list::retry(&mut connection, &keys).map_err(failed)?;
             print(&format!("{count} items put back on {key}"))
         }
         Action::Drop => {
-            let count = dead::drop_all(&mut connection, &names).map_err(failed)?;
+            let count = dead_list::drop_all(&mut connection, &keys).map_err(failed)?;
             print(&format!("{count} items deleted"))
         }
     }
 }
 
-fn work_list(config: &Config) -> Option<(&Redis, &str)> {
+fn work_list(config: &Config) -> Option<(&RedisConfig, &str)> {
     let done = config.list_to_hash.as_ref().map(|job| (&job.list, job.list_key.as_str()));
     done.or_else(|| config.expired_to_list.as_ref().map(|job| (&job.list, job.list_key.as_str())))
 }
 
 /// Time, reason and item, apart by tabs; bytes of the item that are not printed as such are escaped.
-fn line(entry: &Entry) -> String {
+fn line(entry: &DeadItem) -> String {
     let time = i64::try_from(entry.time).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let time = time.map_or_else(|| entry.time.to_string(), |time| time.to_string());
     format!("{time}\t{}\t\"{}\"", entry.reason, entry.item.escape_ascii())

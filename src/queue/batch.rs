@@ -2,27 +2,27 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use super::lease::Stretch;
-use super::{Items, Lease, Slot, Slots};
+use super::lease::LeaseTerm;
+use super::{BatchSlot, BatchSlots, Items, QueueLease};
 use crate::redis::{RedisConnection, RedisError, Value, cmd};
 
 /// Items in one batch list.
 #[derive(Debug)]
-pub struct Batch {
-    slot: Slot,
+pub struct WorkBatch {
+    slot: BatchSlot,
     /// Its key.
     pub key: String,
     /// What it holds.
     pub items: Items,
     /// In which it was taken: if that is over, others may have taken it since.
-    stretch: Stretch,
+    term: LeaseTerm,
     /// How often its deletion was ordered.
-    ordered: AtomicU32,
+    deletes_sent: AtomicU32,
 }
 
-impl Batch {
-    pub(super) fn new(slot: Slot, key: String, items: Items, stretch: Stretch) -> Self {
-        Self { slot, key, items, stretch, ordered: AtomicU32::new(0) }
+impl WorkBatch {
+    pub(super) fn new(slot: BatchSlot, key: String, items: Items, term: LeaseTerm) -> Self {
+        Self { slot, key, items, term, deletes_sent: AtomicU32::new(0) }
     }
 
     /// What it holds in memory, in bytes.
@@ -32,8 +32,8 @@ impl Batch {
 
     /// Whether it is certainly still this instance's: to be asked before every command that
     /// another instance's work on it would make wrong.
-    pub fn is_held(&self, lease: &Lease) -> bool {
-        lease.holds(self.stretch)
+    pub fn is_held(&self, lease: &QueueLease) -> bool {
+        lease.holds(self.term)
     }
 
     /// After this instance was silent for too long: what of the batch nobody has taken. None
@@ -43,27 +43,27 @@ impl Batch {
     ///
     /// # Errors
     /// The server's. `false`: there is no sign of life yet.
-    pub fn look_again(
+    pub fn reread(
         &mut self,
-        lease: &Lease,
+        lease: &QueueLease,
         connection: &mut RedisConnection,
     ) -> Result<bool, RedisError> {
-        let Some(stretch) = lease.stretch() else { return Ok(false) };
+        let Some(term) = lease.term() else { return Ok(false) };
         read(connection, &self.key, &mut self.items)?;
-        self.stretch = stretch;
+        self.term = term;
         Ok(true)
     }
 
     /// Its deletion goes out now: more than one order means that one may still be under way.
-    pub fn is_ordered(&self) {
-        self.ordered.fetch_add(1, SeqCst);
+    pub fn record_delete_sent(&self) {
+        self.deletes_sent.fetch_add(1, SeqCst);
     }
 
     /// It is done, or somebody else's: its number is free again, or never to be used again.
-    pub fn end(self, slots: &Slots) {
-        let Self { mut slot, items, ordered, .. } = self;
-        slot.room = items;
-        match ordered.into_inner() {
+    pub fn end(self, slots: &BatchSlots) {
+        let Self { mut slot, items, deletes_sent, .. } = self;
+        slot.memory = items;
+        match deletes_sent.into_inner() {
             0 | 1 => slots.give_back(slot),
             _ => slots.retire(slot),
         }

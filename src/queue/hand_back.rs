@@ -1,12 +1,12 @@
 //! The end of an instance: what its batch lists still hold goes back to the work list, and
 //! only when nothing of it can be left is its name forgotten.
 
-use super::moves::Moves;
-use super::{Names, Slots};
+use super::moves::MoveCommand;
+use super::{BatchSlots, QueueKeys};
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
 /// Commands in one packet.
-const CHUNK: u32 = 1000;
+const ROUND_TRIP_COMMANDS_MAX: u32 = 1000;
 
 /// Hands back what the instance holds, and gives the number of items. What is refused stays in the batch lists, for others
 /// or for the next start; so does what comes of a move that may still be under way, for
@@ -16,18 +16,18 @@ const CHUNK: u32 = 1000;
 /// The server's.
 pub(super) fn hand_back(
     connection: &mut RedisConnection,
-    names: &Names,
+    keys: &QueueKeys,
     instance: &str,
-    slots: &Slots,
+    slots: &BatchSlots,
     sure: bool,
 ) -> Result<u64, RedisError> {
     let mut handed_back = 0;
-    let holding = holding(connection, names, instance, slots.used())?;
+    let holding = holding(connection, keys, instance, slots.used())?;
     if !holding.is_empty() {
-        let moves = Moves::of(connection)?;
+        let moves = MoveCommand::of(connection)?;
         for (key, count) in &holding {
             let mut requests = Requests::default();
-            requests.repeat(&moves.back(names, key), usize::try_from(*count).unwrap_or(0));
+            requests.repeat(&moves.back(keys, key), usize::try_from(*count).unwrap_or(0));
             let mut refusal = None;
             connection.ask_each(&requests, |answer| {
                 if let Value::ServerError(error) = answer {
@@ -38,8 +38,8 @@ pub(super) fn hand_back(
             handed_back += u64::try_from(*count).unwrap_or(0);
         }
     }
-    if sure && self::holding(connection, names, instance, slots.used())?.is_empty() {
-        connection.ask(cmd("HDEL").arg(names.instances()).arg(instance))?;
+    if sure && self::holding(connection, keys, instance, slots.used())?.is_empty() {
+        connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
     }
     Ok(handed_back)
 }
@@ -47,20 +47,21 @@ pub(super) fn hand_back(
 /// The batch lists that are not empty, and how long they are.
 fn holding(
     connection: &mut RedisConnection,
-    names: &Names,
+    keys: &QueueKeys,
     instance: &str,
     used: u32,
 ) -> Result<Vec<(String, i64)>, RedisError> {
     let mut holding = Vec::new();
-    for first in (0..used).step_by(CHUNK as usize) {
-        let keys: Vec<String> =
-            (first..used.min(first.saturating_add(CHUNK))).map(|slot| names.batch(instance, slot)).collect();
+    for first in (0..used).step_by(ROUND_TRIP_COMMANDS_MAX as usize) {
+        let lists: Vec<String> = (first..used.min(first.saturating_add(ROUND_TRIP_COMMANDS_MAX)))
+            .map(|slot| keys.batch(instance, slot))
+            .collect();
         let mut requests = Requests::default();
-        for key in &keys {
+        for key in &lists {
             requests.add(cmd("LLEN").arg(key));
         }
         let lengths = connection.demand_all(&requests)?;
-        for (key, length) in keys.into_iter().zip(lengths) {
+        for (key, length) in lists.into_iter().zip(lengths) {
             if let Value::Int(length @ 1..) = length {
                 holding.push((key, length));
             }

@@ -2,7 +2,7 @@
 //! each item costs more than everything else that is done for it.
 
 /// Memory beyond this, in bytes, is not kept for the next batch.
-const KEPT: usize = 4 << 20;
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Items, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Items {
 
     /// Empty again, the memory kept.
     pub fn clear(&mut self) {
-        if self.bytes.capacity() > KEPT {
+        if self.bytes.capacity() > KEPT_BYTES_MAX {
             self.bytes = Vec::new();
         }
         self.bytes.clear();

@@ -14,36 +14,36 @@ use crate::host;
 
 /// One unbroken stretch of life; stretches are only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch(u64);
+pub struct LeaseTerm(u64);
 
 /// Written by the thread that keeps the sign of life, read by whoever works.
 #[derive(Debug, Clone)]
-pub struct Lease {
-    life: Duration,
+pub struct QueueLease {
+    ttl: Duration,
     now: fn() -> Duration,
-    shared: Arc<Shared>,
+    shared: Arc<LeaseState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    stretch: AtomicU64,
+struct LeaseState {
+    term: AtomicU64,
     /// When the last sign that was accepted was sent, in milliseconds after the boot, plus 1.
     sent: AtomicU64,
 }
 
-impl Lease {
+impl QueueLease {
     /// Nothing may be done before the first sign of life.
-    pub fn new(life: Duration) -> Self {
-        Self::with_clock(life, host::since_boot)
+    pub fn new(ttl: Duration) -> Self {
+        Self::with_clock(ttl, host::since_boot)
     }
 
-    fn with_clock(life: Duration, now: fn() -> Duration) -> Self {
-        Self { life, now, shared: Arc::default() }
+    fn with_clock(ttl: Duration, now: fn() -> Duration) -> Self {
+        Self { ttl, now, shared: Arc::default() }
     }
 
     /// How long a sign of life lasts.
-    pub fn life(&self) -> Duration {
-        self.life
+    pub fn ttl(&self) -> Duration {
+        self.ttl
     }
 
     /// The time by which signs of life are measured; a suspended machine's goes on.
@@ -55,25 +55,25 @@ impl Lease {
     pub(super) fn renew(&self, sent: Duration) {
         let before = self.shared.sent.load(SeqCst);
         let age = millis(self.now()).saturating_sub(before.saturating_sub(1));
-        if before == 0 || age >= millis(self.life) {
+        if before == 0 || age >= millis(self.ttl) {
             // Before the new time: whoever sees that must see the new stretch, too.
-            self.shared.stretch.fetch_add(1, SeqCst);
+            self.shared.term.fetch_add(1, SeqCst);
         }
         self.shared.sent.store(millis(sent) + 1, SeqCst);
     }
 
     /// The present stretch; `None` while others may take this instance for dead.
-    pub fn stretch(&self) -> Option<Stretch> {
+    pub fn term(&self) -> Option<LeaseTerm> {
         let sent = self.shared.sent.load(SeqCst);
-        let stretch = self.shared.stretch.load(SeqCst);
+        let term = self.shared.term.load(SeqCst);
         // A quarter is left for what is sent now to arrive.
         let age = millis(self.now()).saturating_sub(sent.saturating_sub(1));
-        (sent > 0 && age < millis(self.life) * 3 / 4).then_some(Stretch(stretch))
+        (sent > 0 && age < millis(self.ttl) * 3 / 4).then_some(LeaseTerm(term))
     }
 
     /// Whether what was taken in this stretch is certainly still this instance's.
-    pub fn holds(&self, taken: Stretch) -> bool {
-        self.stretch() == Some(taken)
+    pub fn holds(&self, taken: LeaseTerm) -> bool {
+        self.term() == Some(taken)
     }
 }
 
@@ -94,42 +94,42 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn lease() -> Lease {
-        Lease::with_clock(Duration::from_secs(10), || Duration::from_secs(NOW.get()))
+    fn lease() -> QueueLease {
+        QueueLease::with_clock(Duration::from_secs(10), || Duration::from_secs(NOW.get()))
     }
 
     #[test]
     fn a_sign_of_life_lasts_for_three_quarters_of_its_time() {
         let lease = lease();
-        assert_eq!(lease.stretch(), None);
+        assert_eq!(lease.term(), None);
         lease.renew(at(100));
-        let stretch = lease.stretch().unwrap();
+        let term = lease.term().unwrap();
         at(107);
-        assert!(lease.holds(stretch));
+        assert!(lease.holds(term));
         at(108);
-        assert!(!lease.holds(stretch));
+        assert!(!lease.holds(term));
         lease.renew(at(109));
-        assert!(lease.holds(stretch), "it never ran out");
+        assert!(lease.holds(term), "it never ran out");
     }
 
     #[test]
     fn whoever_stood_still_for_too_long_has_lost_what_it_held() {
         let lease = lease();
         lease.renew(at(100));
-        let stretch = lease.stretch().unwrap();
+        let term = lease.term().unwrap();
         lease.renew(at(111));
-        assert!(lease.stretch().is_some() && !lease.holds(stretch));
+        assert!(lease.term().is_some() && !lease.holds(term));
     }
 
     #[test]
     fn an_answer_that_took_too_long_is_no_proof() {
         let lease = lease();
         lease.renew(at(100));
-        let stretch = lease.stretch().unwrap();
+        let term = lease.term().unwrap();
         // Sent in time; when the server set it, nobody knows.
         let sent = at(105);
         at(111);
         lease.renew(sent);
-        assert!(lease.stretch().is_some() && !lease.holds(stretch));
+        assert!(lease.term().is_some() && !lease.holds(term));
     }
 }

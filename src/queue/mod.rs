@@ -7,21 +7,21 @@
 //! ```
 
 mod batch;
-pub mod dead;
+pub mod dead_list;
 mod hand_back;
+mod heartbeat;
 mod items;
+mod keys;
 mod lease;
-mod life;
 mod moves;
-mod names;
 mod orphans;
-mod slots;
+mod slot;
 mod taker;
 
-pub use batch::Batch;
+pub use batch::WorkBatch;
+pub use heartbeat::Heartbeat;
 pub use items::Items;
-pub use lease::Lease;
-pub use life::Life;
-pub use names::{Names, OWN};
-pub use slots::{Slot, Slots};
+pub use keys::{OWN_KEY_PREFIX, QueueKeys};
+pub use lease::QueueLease;
+pub use slot::{BatchSlot, BatchSlots};
 pub use taker::Taker;

@@ -4,19 +4,19 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::Names;
+use super::QueueKeys;
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
 /// An instance that shows no life and holds nothing is remembered for this long: it may
 /// be stopped in the middle of a move, and wake up.
-const FORGET: Duration = Duration::from_secs(3600);
+const FORGET_SILENT_AFTER: Duration = Duration::from_secs(3600);
 /// One whose process is gone can only have left a command that is still under way.
-const FORGET_GONE: Duration = Duration::from_secs(60);
+const FORGET_EXITED_AFTER: Duration = Duration::from_secs(60);
 /// An instance that says it used more batch lists than this says nonsense.
-const MOST_SLOTS: u32 = 100_000;
+const INSTANCE_SLOTS_MAX: u32 = 100_000;
 /// So many moves without an answer are kept an eye on.
-const MOST_SUSPECTS: usize = 1000;
+const SUSPECTS_MAX: usize = 1000;
 
 /// What was found, and what is known of the others.
 pub(super) struct Orphans {
@@ -26,7 +26,7 @@ pub(super) struct Orphans {
     found: VecDeque<Orphan>,
     /// This instance's batch lists that may hold something.
     suspects: VecDeque<(String, Instant)>,
-    dead: HashMap<String, Dead>,
+    dead: HashMap<String, ExpiredInstance>,
 }
 
 /// A batch list that nobody works on.
@@ -38,7 +38,7 @@ pub(super) struct Orphan {
 }
 
 /// What is known of an instance without a sign of life.
-struct Dead {
+struct ExpiredInstance {
     since: Instant,
     /// Its process certainly does not run any more.
     gone: bool,
@@ -59,7 +59,7 @@ impl Orphans {
     /// A move to this batch list had no answer: it may be there, or come to be.
     pub(super) fn suspect(&mut self, batch: String) {
         self.suspects.push_back((batch, Instant::now()));
-        if self.suspects.len() > MOST_SUSPECTS {
+        if self.suspects.len() > SUSPECTS_MAX {
             // Another instance looks into it once this one has ended.
             self.suspects.pop_front();
         }
@@ -81,18 +81,18 @@ impl Orphans {
     }
 
     /// Looks for all of them.
-    pub(super) fn look(
+    pub(super) fn scan(
         &mut self,
         connection: &mut RedisConnection,
-        names: &Names,
+        keys: &QueueKeys,
         own: &str,
     ) -> Result<(), RedisError> {
-        self.suspects.retain(|(_, since)| since.elapsed() < FORGET);
+        self.suspects.retain(|(_, since)| since.elapsed() < FORGET_SILENT_AFTER);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
-        let dead = self.dead(connection, names, own)?;
+        let dead = self.dead(connection, keys, own)?;
         for (instance, slots) in &dead {
-            let of_it = |slot| Orphan { batch: names.batch(instance, slot), of: Some(instance.clone()) };
+            let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
             candidates.extend((0..*slots).map(of_it));
         }
         let there = exist(connection, &candidates)?;
@@ -105,7 +105,7 @@ impl Orphans {
         }
         for (instance, _) in &dead {
             if !holding.contains(instance) {
-                self.forget_in_time(connection, names, instance)?;
+                self.forget_in_time(connection, keys, instance)?;
             }
         }
         self.next = Instant::now() + self.every;
@@ -116,11 +116,11 @@ impl Orphans {
     fn dead(
         &mut self,
         connection: &mut RedisConnection,
-        names: &Names,
+        keys: &QueueKeys,
         own: &str,
     ) -> Result<Vec<(String, u32)>, RedisError> {
         let mut others = Vec::new();
-        let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(names.instances()))? else {
+        let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(keys.instances()))? else {
             return Ok(others);
         };
         let texts: Vec<String> = registered.iter().map(text).collect();
@@ -128,19 +128,19 @@ impl Orphans {
             if let [instance, slots] = pair
                 && instance != own
             {
-                others.push((instance.clone(), slots.parse::<u32>().unwrap_or(0).min(MOST_SLOTS)));
+                others.push((instance.clone(), slots.parse::<u32>().unwrap_or(0).min(INSTANCE_SLOTS_MAX)));
             }
         }
         let mut requests = Requests::default();
         for (instance, _) in &others {
-            requests.add(cmd("GET").arg(names.alive(instance)));
+            requests.add(cmd("GET").arg(keys.heartbeat(instance)));
         }
         let signs = connection.demand_all(&requests)?;
         let mut dead = Vec::new();
         for ((instance, slots), sign) in others.into_iter().zip(&signs) {
-            let gone = is_gone(sign);
-            if is_dead(Some(sign)) {
-                let known = Dead { since: Instant::now(), gone };
+            let gone = is_process_gone(sign);
+            if is_expired(Some(sign)) {
+                let known = ExpiredInstance { since: Instant::now(), gone };
                 self.dead.entry(instance.clone()).or_insert(known).gone |= gone;
                 dead.push((instance, slots));
             }
@@ -153,15 +153,14 @@ impl Orphans {
     fn forget_in_time(
         &self,
         connection: &mut RedisConnection,
-        names: &Names,
+        keys: &QueueKeys,
         instance: &str,
     ) -> Result<(), RedisError> {
-        let ripe = self
-            .dead
-            .get(instance)
-            .is_some_and(|dead| dead.since.elapsed() > if dead.gone { FORGET_GONE } else { FORGET });
+        let ripe = self.dead.get(instance).is_some_and(|dead| {
+            dead.since.elapsed() > if dead.gone { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER }
+        });
         if ripe {
-            connection.ask(cmd("HDEL").arg(names.instances()).arg(instance))?;
+            connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
         }
         Ok(())
     }
@@ -178,21 +177,21 @@ impl Orphans {
 /// The server's.
 pub(super) fn take_over(
     connection: &mut RedisConnection,
-    names: &Names,
+    keys: &QueueKeys,
     orphan: &Orphan,
     register: &Cmd,
     key: &str,
     unsure: &mut bool,
 ) -> Result<(), RedisError> {
     if let Some(instance) = &orphan.of {
-        let alive = names.alive(instance);
+        let alive = keys.heartbeat(instance);
         let mut requests = Requests::default();
         requests.add(cmd("WATCH").arg(&alive)).add(cmd("GET").arg(&alive));
         let mut answers = connection.ask_all(&requests)?.into_iter();
         // A server that refuses WATCH leaves a moment between the two: then a batch may be
         // done twice, which loses nothing.
         let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
-        if !is_dead(answers.next().as_ref()) {
+        if !is_expired(answers.next().as_ref()) {
             return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
         }
     }
@@ -212,20 +211,20 @@ pub(super) fn take_over(
 }
 
 /// Whether the sign of life is missing, or is that of a process that is gone.
-fn is_dead(sign: Option<&Value>) -> bool {
-    sign.is_some_and(|sign| *sign == Value::Nil || is_gone(sign))
+fn is_expired(sign: Option<&Value>) -> bool {
+    sign.is_some_and(|sign| *sign == Value::Nil || is_process_gone(sign))
 }
 
-fn is_gone(sign: &Value) -> bool {
+fn is_process_gone(sign: &Value) -> bool {
     text(sign).parse::<Process>().is_ok_and(|process| process.is_gone())
 }
 
-fn exist(connection: &mut RedisConnection, keys: &[Orphan]) -> Result<Vec<bool>, RedisError> {
-    let mut there = Vec::with_capacity(keys.len());
-    for some in keys.chunks(1000) {
+fn exist(connection: &mut RedisConnection, orphans: &[Orphan]) -> Result<Vec<bool>, RedisError> {
+    let mut there = Vec::with_capacity(orphans.len());
+    for some in orphans.chunks(1000) {
         let mut requests = Requests::default();
-        for key in some {
-            requests.add(cmd("EXISTS").arg(&key.batch));
+        for orphan in some {
+            requests.add(cmd("EXISTS").arg(&orphan.batch));
         }
         there.extend(connection.demand_all(&requests)?.iter().map(|answer| *answer == Value::Int(1)));
     }

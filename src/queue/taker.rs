@@ -6,27 +6,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::hand_back::hand_back;
-use super::lease::Stretch;
-use super::moves::{Moved, Moves};
+use super::lease::LeaseTerm;
+use super::moves::{MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
-use super::{Batch, Items, Lease, Life, Names, Slots, batch};
+use super::{BatchSlots, Heartbeat, Items, QueueKeys, QueueLease, WorkBatch, batch};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
 use crate::redis::{Cmd, Health, Link, RedisServer, Requests, cmd};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Taker {
     link: Link,
-    names: Names,
+    keys: QueueKeys,
     instance: String,
-    slots: Slots,
-    life: Option<Life>,
+    slots: BatchSlots,
+    heartbeat: Option<Heartbeat>,
     orphans: Orphans,
-    moves: Option<Moves>,
+    moves: Option<MoveCommand>,
     /// The number of batch lists that this connection has registered.
     registered: Option<u32>,
     /// Slots whose lists were seen to be empty by this connection. A server that was
@@ -51,43 +51,43 @@ impl Taker {
     pub fn start(
         server: &Arc<RedisServer>,
         health: &Health,
-        names: Names,
-        slots: Slots,
-        lease: &Lease,
+        keys: QueueKeys,
+        slots: BatchSlots,
+        lease: &QueueLease,
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
             .map_err(|error| Fault::Retry(format!("no random number to be had: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let life = Life::start(link("beat"), &names, &instance, lease)?;
+        let heartbeat = Heartbeat::start(link("beat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
-            names,
+            keys,
             instance,
             slots,
-            life: Some(life),
-            orphans: Orphans::new(lease.life()),
+            heartbeat: Some(heartbeat),
+            orphans: Orphans::new(lease.ttl()),
             moves: None,
             registered: None,
             seen: BTreeSet::new(),
             requests: Requests::default(),
             largest: 0,
             waiting: 0,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
             not_before: Instant::now(),
             taken_over: 0,
         })
     }
 
     /// The next batch; `None` when there was none until `until`, or a second later.
-    pub fn take(&mut self, until: Instant) -> Option<Batch> {
+    pub fn take(&mut self, until: Instant) -> Option<WorkBatch> {
         let until = until.max(Instant::now());
-        let stretch = self.life.as_ref().and_then(|life| life.lease().stretch());
-        let Some(stretch) = stretch.filter(|_| self.not_before <= Instant::now()) else {
-            std::thread::sleep(FIRST_PAUSE.min(until.saturating_duration_since(Instant::now())));
+        let term = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.lease().term());
+        let Some(term) = term.filter(|_| self.not_before <= Instant::now()) else {
+            std::thread::sleep(PAUSE_MIN.min(until.saturating_duration_since(Instant::now())));
             return None;
         };
-        match self.try_take(until, stretch) {
+        match self.try_take(until, term) {
             Ok(batch) => {
                 if self.not_before <= Instant::now() {
                     self.backoff.reset();
@@ -124,15 +124,15 @@ impl Taker {
     /// work list, and its number is returned; where that fails it is for the others, or for
     /// the next start.
     pub fn end(&mut self) -> u64 {
-        if let Some(life) = self.life.take() {
-            life.stop();
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.stop();
         }
-        let (names, instance, slots) = (&self.names, &self.instance, &self.slots);
+        let (keys, instance, slots) = (&self.keys, &self.instance, &self.slots);
         let sure = !self.orphans.has_suspects();
         let mut last = cmd("DEL");
-        last.arg(names.alive(instance));
+        last.arg(keys.heartbeat(instance));
         let ended = self.link.doing("end").once(|connection| {
-            let handed_back = hand_back(connection, names, instance, slots, sure);
+            let handed_back = hand_back(connection, keys, instance, slots, sure);
             // If this fails the key dies by itself, and others look into the lists.
             connection.ask(&last)?;
             handed_back
@@ -141,15 +141,15 @@ impl Taker {
         ended.unwrap_or(0)
     }
 
-    fn try_take(&mut self, until: Instant, stretch: Stretch) -> Result<Option<Batch>, Fault> {
+    fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
         if self.orphans.is_due() {
-            let (orphans, names, own) = (&mut self.orphans, &self.names, &self.instance);
-            self.link.doing("look").once(|connection| orphans.look(connection, names, own))?;
+            let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
+            self.link.doing("look").once(|connection| orphans.scan(connection, keys, own))?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
-        let key = self.names.batch(&self.instance, slot.number());
-        let mut items = std::mem::take(&mut slot.room);
+        let key = self.keys.batch(&self.instance, slot.number());
+        let mut items = std::mem::take(&mut slot.memory);
         // Set while a move is under way that has no answer yet.
         let mut unsure = false;
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
@@ -160,9 +160,9 @@ impl Taker {
             return taken.map(|()| None);
         }
         if taken.is_ok() && !items.is_empty() {
-            return Ok(Some(Batch::new(slot, key, items, stretch)));
+            return Ok(Some(WorkBatch::new(slot, key, items, term)));
         }
-        slot.room = items;
+        slot.memory = items;
         self.slots.give_back(slot);
         taken.map(|()| None)
     }
@@ -201,7 +201,7 @@ impl Taker {
     /// still for long may have been taken off the register.
     fn registration(&self) -> Cmd {
         let mut register = cmd("HSET");
-        register.arg(self.names.instances()).arg(&self.instance).arg(self.slots.used());
+        register.arg(self.keys.instances()).arg(&self.instance).arg(self.slots.used());
         register
     }
 
@@ -213,9 +213,9 @@ impl Taker {
         unsure: &mut bool,
     ) -> Result<(), Fault> {
         let register = self.registration();
-        let names = &self.names;
+        let keys = &self.keys;
         self.link.doing("take over").once(|connection| {
-            orphans::take_over(connection, names, orphan, &register, key, unsure)?;
+            orphans::take_over(connection, keys, orphan, &register, key, unsure)?;
             // Until the items are in hand the list may hold them.
             if *unsure {
                 batch::read(connection, key, items)?;
@@ -229,28 +229,28 @@ impl Taker {
 
     /// Waits for an item unless some are known to be there; then takes what there is.
     fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
-        let (register, names) = (self.registration(), &self.names);
+        let (register, keys) = (self.registration(), &self.keys);
         let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
-        let mut moved = Moved::new(items, self.largest);
+        let mut moved = MoveReplies::new(items, self.largest);
         let done = self.link.doing("take").once(|connection| {
             let moves = match moves {
                 Some(moves) => *moves,
-                None => *moves.insert(Moves::of(connection)?),
+                None => *moves.insert(MoveCommand::of(connection)?),
             };
-            let mut move_some = |command: &Cmd, times: u64, moved: &mut Moved| {
+            let mut move_some = |command: &Cmd, times: u64, moved: &mut MoveReplies| {
                 requests.clear().add(&register).repeat(command, usize::try_from(times).unwrap_or(1));
-                requests.add(cmd("LLEN").arg(&names.list));
+                requests.add(cmd("LLEN").arg(&keys.list));
                 moved.begin();
                 *unsure = true;
-                connection.ask_each(requests, |answer| moved.hear(answer))?;
+                connection.ask_each(requests, |answer| moved.receive(answer))?;
                 *unsure = false;
                 moved.end()
             };
             if *waiting == 0 {
-                move_some(&moves.blocking(names, key), 1, &mut moved)?;
+                move_some(&moves.blocking(keys, key), 1, &mut moved)?;
                 *waiting = moved.left;
             }
-            let command = moves.at_once(names, key);
+            let command = moves.at_once(keys, key);
             while *waiting > 0 && !moved.is_full() {
                 let count = (*waiting).min(moved.room());
                 let before = moved.count();

@@ -11,7 +11,7 @@ use super::server::{RedisServer, ServerAddress};
 
 /// How long an answer may take. A server that is busy with somebody's slow command is
 /// given time; one that hangs must not hold us for ever.
-const RESPONSE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module. After a [`RedisError::Lost`] it is of no use any more.
 pub struct RedisConnection {
@@ -39,11 +39,11 @@ impl RedisConnection {
             .and_then(|info| Client::open(info.set_redis_settings(bare).set_tcp_settings(tcp)))
             .map_err(RedisError::from)?;
         let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(RedisError::from)?;
-        redis.set_write_timeout(Some(RESPONSE)).map_err(RedisError::from)?;
+        redis.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(RedisError::from)?;
         let mut connection = Self { redis, master: false };
         connection.set_answer_timeout(server.connect_timeout)?;
         connection.enter(server)?;
-        connection.set_answer_timeout(RESPONSE)?;
+        connection.set_answer_timeout(ANSWER_TIMEOUT)?;
         Ok(connection)
     }
 

@@ -22,7 +22,7 @@ pub enum RedisError {
 }
 
 /// What the codes call for; `ERR` says it by its text.
-const REMEDIES: [(&str, &str); 17] = [
+const CODE_REMEDIES: [(&str, &str); 17] = [
     ("NOAUTH", "the server wants a password: set the password of this server in the .inv"),
     ("WRONGPASS", "the password or the user is not the server's: set them in the .inv"),
     ("NOPERM", "the user of this server in the .inv may not do that: its access list must allow it"),
@@ -44,8 +44,8 @@ const REMEDIES: [(&str, &str); 17] = [
     ),
     ("TRYAGAIN", "this is a node of a Redis Cluster that is moving its keys"),
 ];
-const INTERRUPTED: &str = "interrupted while waiting for an answer";
-const TEXTS: [(&str, &str); 4] = [
+const INTERRUPTED_TEXT: &str = "interrupted while waiting for an answer";
+const TEXT_REMEDIES: [(&str, &str); 4] = [
     // Redis before 6, and a password where the server has none.
     ("invalid password", "the password is not the server's: set it in the .inv"),
     (
@@ -64,7 +64,7 @@ impl RedisError {
 
     /// Whether only our own wait was cut short: by whoever stopped and continued us.
     pub(super) fn is_interruption(&self) -> bool {
-        matches!(self, RedisError::Lost(why) if why == INTERRUPTED)
+        matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
     }
 
     /// Whether it is an error of the server whose text has this in it.
@@ -74,8 +74,8 @@ impl RedisError {
 
     fn remedy(&self) -> Option<&'static str> {
         let RedisError::Refused { code, text } = self else { return None };
-        let by_code = REMEDIES.iter().find(|(known, _)| known == code);
-        let by_text = || TEXTS.iter().find(|(part, _)| text.contains(part));
+        let by_code = CODE_REMEDIES.iter().find(|(known, _)| known == code);
+        let by_text = || TEXT_REMEDIES.iter().find(|(part, _)| text.contains(part));
         by_code.or_else(by_text).map(|(_, remedy)| *remedy)
     }
 }
@@ -104,7 +104,7 @@ impl From<ServerError> for RedisError {
 impl From<CrateError> for RedisError {
     fn from(error: CrateError) -> Self {
         if was_interrupted(&error) {
-            return RedisError::Lost(INTERRUPTED.to_owned());
+            return RedisError::Lost(INTERRUPTED_TEXT.to_owned());
         }
         if error.is_timeout() {
             return RedisError::Lost("no answer in time".to_owned());

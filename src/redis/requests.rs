@@ -4,7 +4,7 @@
 use redis_crate::Cmd;
 
 /// A buffer that grew beyond this, in bytes, is not kept.
-const KEPT: usize = 8 << 20;
+const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// Packed commands and how many answers they will get.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ fn header(bytes: &mut Vec<u8>, kind: u8, number: usize) {
 }
 
 fn keep(bytes: &mut Vec<u8>) {
-    if bytes.capacity() > KEPT {
+    if bytes.capacity() > KEPT_BYTES_MAX {
         *bytes = Vec::new();
     }
     bytes.clear();

@@ -19,7 +19,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use pandad::kafka::native::records::{Scratch, decode};
+use pandad::kafka::protocol::records::{Scratch, decode};
 use pandad::logfile::line::Format;
 use pandad::logfile::{self, Before, Change, Landmark, LogFile, Piece, Rotation};
 use pandad::record::{Beside, Headers, Record, TopicPartition};

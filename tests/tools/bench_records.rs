@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use pandad::kafka::native::records::{Scratch, decode};
+use pandad::kafka::protocol::records::{Scratch, decode};
 use record_set::{RECORDS, codec, record_set};
 
 fn main() {

@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::redis::{Args, Health, Link, RedisConnection, RedisError, RedisServer, Requests, Value, cmd};
 
 /// Where markers are, and which items name one: shared by all workers.
-pub(super) struct Where {
+pub(super) struct MarkerSettings {
     expire: Arc<RedisServer>,
     health: Health,
     prefix: Vec<u8>,
@@ -24,7 +24,7 @@ pub(super) struct Where {
     watches: Arc<AtomicBool>,
 }
 
-impl Where {
+impl MarkerSettings {
     pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
         // As the configuration names them: two names for one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
@@ -38,8 +38,8 @@ impl Where {
     }
 
     /// For one worker.
-    pub(super) fn look(&self) -> Markers {
-        Markers {
+    pub(super) fn for_worker(&self) -> MarkerLookup {
+        MarkerLookup {
             link: Link::new(Arc::clone(&self.expire), self.health.clone()),
             prefix: self.prefix.clone(),
             databases: self.databases,
@@ -50,7 +50,7 @@ impl Where {
     }
 }
 
-impl fmt::Display for Where {
+impl fmt::Display for MarkerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.databases.is_some() { "in one step with deleting" } else { "just before deleting" };
         write!(f, "markers on {} are looked at {how}", self.expire)
@@ -58,7 +58,7 @@ impl fmt::Display for Where {
 }
 
 /// One worker's view of the markers.
-pub(super) struct Markers {
+pub(super) struct MarkerLookup {
     link: Link,
     prefix: Vec<u8>,
     databases: Option<(u32, u32)>,
@@ -67,7 +67,7 @@ pub(super) struct Markers {
     names: Args,
 }
 
-impl Markers {
+impl MarkerLookup {
     /// Whether looking and deleting can be one.
     pub(super) fn is_atomic(&self) -> bool {
         self.databases.is_some() && self.watches.load(SeqCst)
@@ -77,14 +77,14 @@ impl Markers {
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve.
-    pub(super) fn there(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
+    pub(super) fn existing(&mut self, items: &[&[u8]]) -> Result<Vec<bool>, Fault> {
         let Self { link, prefix, requests, names, .. } = self;
         link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
     /// The same on the connection to the hashes, which hears from now on until the next
     /// EXEC or UNWATCH of every marker that comes to be; `None`: the server does not let us,
-    /// and from now on [`Markers::there`] has to do.
+    /// and from now on [`MarkerLookup::existing`] has to do.
     ///
     /// # Errors
     /// The server's.

@@ -10,32 +10,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Job, server};
-use crate::config::ListToHash as Section;
+use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
-use crate::queue::{Lease, Names, Slots, Taker};
+use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker};
 use crate::redis::{Health, Link};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "list_to_hash";
 /// Batches in work or waiting for each worker: one that it does, one that is ready.
-const BATCHES_EACH: u32 = 2;
+const BATCHES_PER_WORKER: u32 = 2;
 
 /// See the module.
-pub(super) struct ListToHash {
+pub(super) struct ListToHashJob {
     section: Section,
     memory: u64,
     counters: Arc<Counters>,
 }
 
-impl ListToHash {
+impl ListToHashJob {
     pub(super) fn new(section: Section, memory: u64) -> Self {
         Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Items) }
     }
 }
 
-impl Job for ListToHash {
+impl Job for ListToHashJob {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -57,22 +57,22 @@ impl Job for ListToHash {
         let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
         let markers = self.section.came_back.as_ref().map(|came_back| {
             let expire = Arc::new(server("redis_kv_expire", &came_back.expire, &client));
-            marker::Where::new(expire, &ar, came_back.prefix.clone())
+            marker::MarkerSettings::new(expire, &ar, came_back.prefix.clone())
         });
-        let names = Names::new(list_key);
-        let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_EACH;
-        let slots = Slots::new(in_work);
-        let lease = Lease::new(self.section.life);
-        let shared = Arc::new(worker::Shared {
+        let keys = QueueKeys::new(list_key);
+        let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_PER_WORKER;
+        let slots = BatchSlots::new(in_work);
+        let lease = QueueLease::new(self.section.life);
+        let shared = Arc::new(worker::DeleterContext {
             hashes: hashes.clone(),
-            names: names.clone(),
+            keys: keys.clone(),
             slots: slots.clone(),
             lease: lease.clone(),
             counters: Arc::clone(&self.counters),
             no_hashes: Mutex::new(HashMap::new()),
         });
         let source = source::Batches {
-            taker: Taker::start(&list, &list_health, names, slots, &lease)?,
+            taker: Taker::start(&list, &list_health, keys, slots, &lease)?,
             counters: Arc::clone(&self.counters),
         };
         log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
@@ -83,11 +83,11 @@ impl Job for ListToHash {
             worker::Deleter::new(
                 Link::new(Arc::clone(&ar), ar_health.clone()),
                 Link::new(Arc::clone(&list), list_health.role("acknowledge")),
-                markers.as_ref().map(marker::Where::look),
+                markers.as_ref().map(marker::MarkerSettings::for_worker),
                 Arc::clone(&shared),
             )
         };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::NAME;
 use crate::error::Fault;
-use crate::pipeline::{self, Item};
-use crate::queue::{Batch, Taker};
+use crate::pipeline::{self, PolledTask};
+use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
 /// See the module.
@@ -19,12 +19,12 @@ pub(super) struct Batches {
 
 impl pipeline::Source for Batches {
     /// Taken out by the worker that has done it, together with its slot.
-    type Task = Mutex<Option<Batch>>;
+    type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         if let Some(batch) = self.taker.take(until) {
-            items.push(Item { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
+            items.push(PolledTask { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
         }
         self.counters.lag.store(self.taker.waiting(), Relaxed);
         let taken_over = self.taker.taken_over();

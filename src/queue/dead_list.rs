@@ -1,0 +1,152 @@
+//! The dead list: items that cannot be done, each with the time and the reason, newest
+//! first. Nobody takes them from there but a person.
+//!
+//! An entry is `<seconds since 1970> <reason>\n<item>`: the reason is words, the item is
+//! whatever bytes it was.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::QueueKeys;
+use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
+
+/// So many of the newest are kept.
+pub const DEAD_LIST_ITEMS_MAX: u64 = 10_000;
+/// So many are read or put back in one round trip.
+const ROUND_TRIP_ITEMS_MAX: u64 = 100;
+
+/// One item that could not be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadItem {
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// Why.
+    pub reason: String,
+    /// The item as it was.
+    pub item: Vec<u8>,
+}
+
+impl DeadItem {
+    /// An item that was given up just now.
+    pub fn now(reason: &str, item: &[u8]) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { time: since.as_secs(), reason: reason.replace('\n', " "), item: item.to_vec() }
+    }
+
+    /// As it stands on the list.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {}\n", self.time, self.reason).into_bytes();
+        bytes.extend_from_slice(&self.item);
+        bytes
+    }
+
+    /// From the list. What is not an entry, someone else's value, is an item of its own.
+    pub fn decode(bytes: &[u8]) -> Self {
+        let foreign = || Self { time: 0, reason: "not written by pandad".to_owned(), item: bytes.to_vec() };
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return foreign() };
+        let (head, item) = bytes.split_at(end);
+        let parts = std::str::from_utf8(head).ok().and_then(|head| head.split_once(' '));
+        let Some((time, reason)) = parts.and_then(|(time, reason)| Some((time.parse().ok()?, reason))) else {
+            return foreign();
+        };
+        Self { time, reason: reason.to_owned(), item: item.get(1..).unwrap_or_default().to_vec() }
+    }
+}
+
+/// Calls `each` with every entry, newest first.
+///
+/// # Errors
+/// The server's.
+pub fn list(
+    connection: &mut RedisConnection,
+    keys: &QueueKeys,
+    mut each: impl FnMut(DeadItem),
+) -> Result<(), RedisError> {
+    let mut from = 0;
+    loop {
+        let range =
+            cmd("LRANGE").arg(keys.dead_list()).arg(from).arg(from + ROUND_TRIP_ITEMS_MAX - 1).to_owned();
+        let entries = bytes_of(connection.ask(&range)?);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        from += entries.len() as u64;
+        entries.iter().for_each(|entry| each(DeadItem::decode(entry)));
+    }
+}
+
+/// Puts every item back on the work list, the oldest first, and gives their number.
+///
+/// # Errors
+/// The server's; what was put back until then is.
+pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    let mut left = length(connection, keys)?;
+    let mut retried = 0;
+    while left > 0 {
+        let count = left.min(ROUND_TRIP_ITEMS_MAX);
+        let range = cmd("LRANGE").arg(keys.dead_list()).arg(-(count.cast_signed())).arg(-1).to_owned();
+        let entries = bytes_of(connection.ask(&range)?);
+        if entries.is_empty() {
+            return Ok(retried);
+        }
+        // Cut off between the two, these items are on both lists: better twice than lost.
+        let (mut put, mut take) = (Requests::default(), Requests::default());
+        for entry in entries.iter().rev() {
+            put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
+            take.add(cmd("LREM").arg(keys.dead_list()).arg(-1).arg(entry));
+        }
+        connection.demand_all(&put)?;
+        connection.demand_all(&take)?;
+        retried += entries.len() as u64;
+        left = left.saturating_sub(entries.len() as u64);
+    }
+    Ok(retried)
+}
+
+/// Deletes what is on the list now, and gives its number.
+///
+/// # Errors
+/// The server's.
+pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    let count = length(connection, keys)?;
+    if count > 0 {
+        // What comes meanwhile comes in front and stays.
+        connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
+    }
+    Ok(count)
+}
+
+fn length(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
+    match connection.ask(cmd("LLEN").arg(keys.dead_list()))? {
+        Value::Int(count) => Ok(u64::try_from(count).unwrap_or(0)),
+        _ => Ok(0),
+    }
+}
+
+fn bytes_of(value: Value) -> Vec<Vec<u8>> {
+    let Value::Array(values) = value else { return Vec::new() };
+    let bytes = |value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    };
+    values.into_iter().filter_map(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_item_comes_back_as_it_was(time: u64, reason in "[a-z ]{0,20}", item: Vec<u8>) {
+            let entry = DeadItem { time, reason, item };
+            prop_assert_eq!(DeadItem::decode(&entry.encode()), entry);
+        }
+
+        #[test]
+        fn what_is_not_an_entry_is_an_item(bytes: Vec<u8>) {
+            let entry = DeadItem::decode(&bytes);
+            prop_assert!(entry.encode() == bytes || entry.item == bytes || entry.time > 0);
+        }
+    }
+}
