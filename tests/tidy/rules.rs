@@ -85,11 +85,12 @@ pub const INLINE_TEST_LINES_MAX: usize = 79;
 /// Rules that the tree does not keep yet, and how often each is broken; the count may
 /// only fall. A rule that stands here is not finished.
 pub const PENDING: &[(Rule, usize)] = &[
-    (Rule::Circles, 9),
-    (Rule::LineLength, 120),
+    (Rule::Floors, 4),
+    (Rule::Circles, 8),
+    (Rule::LineLength, 105),
     (Rule::FunctionLength, 3),
     (Rule::FileLength, 4),
-    (Rule::TypeNames, 142),
+    (Rule::TypeNames, 46),
     (Rule::InlineTests, 5),
 ];
 
