@@ -20,9 +20,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use pandad::kafka::protocol::records::{Scratch, decode};
-use pandad::logfile::line::Format;
-use pandad::logfile::{self, Before, Change, Landmark, LogFile, Piece, Rotation};
-use pandad::record::{Beside, Headers, Record, TopicPartition};
+use pandad::logfile::line::LineFormat;
+use pandad::logfile::{self, Landmark, LogFile, Piece, PositionChange, RestartMemory, Rotation};
+use pandad::record::{Headers, OffsetMetadata, Record, TopicPartition};
 use record_set::{RECORDS, codec, record_set, value};
 
 /// Two headers, as a record of format 2 has them.
@@ -62,9 +62,9 @@ fn decoding(name: &str, passes: usize) {
 /// A pass formats 4,096 records with key, timestamp and two headers.
 fn formatting(name: &str, passes: usize) {
     let format = match name {
-        "raw" => Format::Raw,
-        "json" => Format::Json,
-        "original" => Format::Original,
+        "raw" => LineFormat::Raw,
+        "json" => LineFormat::Json,
+        "original" => LineFormat::Original,
         _ => panic!("a format: raw, json or original"),
     };
     let mut dice = fastrand::Rng::with_seed(1);
@@ -87,7 +87,7 @@ fn formatting(name: &str, passes: usize) {
 }
 
 fn open(file: &Path) -> LogFile {
-    logfile::open(file, false, &Rotation::off(), &mut Before::default()).expect("a log file")
+    logfile::open(file, false, &Rotation::off(), &mut RestartMemory::default()).expect("a log file")
 }
 
 /// A log file with this many partitions, each at offset 0.
@@ -95,8 +95,8 @@ fn with_partitions(file: &Path, count: i32) -> (LogFile, Vec<u32>) {
     let log = open(file);
     let numbers = (0..count).map(|number| {
         let partition = TopicPartition::new("access-log", number);
-        log.ledger.resume(&partition, Some(0), &Beside::Text(String::new())).expect("a position");
-        log.ledger.landed(&partition).expect("a number").0
+        log.ledger.resume(&partition, Some(0), &OffsetMetadata::Text(String::new())).expect("a position");
+        log.ledger.written(&partition).expect("a number").0
     });
     let numbers = numbers.collect();
     (log, numbers)
@@ -107,7 +107,8 @@ fn append(log: &mut LogFile, bytes: &[u8], numbers: &[u32], position: i64) {
     let mut crc = crc32fast::Hasher::new();
     crc.update(bytes);
     let last = Some(Landmark { offset: position - 1, fingerprint: 7 });
-    let changes: Vec<Change> = numbers.iter().map(|index| Change { index: *index, position, last }).collect();
+    let changes: Vec<PositionChange> =
+        numbers.iter().map(|index| PositionChange { index: *index, position, last }).collect();
     log.writer.append(&[Piece { bytes, crc: &crc }], &changes).expect("an append");
     if position % 16 == 0 {
         let checkpoint = log.writer.checkpoint();
