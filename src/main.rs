@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
 use pandad::commands::{check, journal, reopen};
-use pandad::config::{Config, Daemon};
+use pandad::config::{Config, DaemonConfig};
 use pandad::daemon;
 use pandad::error::Error;
 
@@ -152,7 +152,7 @@ fn print(text: &str) -> Result<(), Error> {
 }
 
 /// Log lines go to standard error, or to the end of a file.
-fn start_log(daemon: &Daemon) -> Result<(), Error> {
+fn start_log(daemon: &DaemonConfig) -> Result<(), Error> {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(daemon.log_level).format_target(false);
     if daemon.log != "stderr" {

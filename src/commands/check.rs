@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::config::{Config, KafkaToFile, Membership, Offsets};
+use crate::config::{Config, KafkaToFileConfig, Membership, OffsetLocation};
 use crate::error::Error;
 use crate::jobs;
 use crate::kafka::group::Others;
@@ -24,7 +24,8 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
         print(&format!("warning: {text}"))?;
     }
     // ZooKeeper's groups are not the brokers'.
-    if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == Offsets::Kafka) {
+    if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == OffsetLocation::Kafka)
+    {
         match others(job) {
             Ok(others) => {
                 if let Some(trouble) = others.trouble(job.kafka.membership == Membership::Coordinated) {
@@ -42,7 +43,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     print("OK")
 }
 
-fn others(job: &KafkaToFile) -> Result<Others, String> {
+fn others(job: &KafkaToFileConfig) -> Result<Others, String> {
     let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (tell, told) = bounded(1);
     // In a thread, since looking up a name cannot be given a time limit.

@@ -1,6 +1,6 @@
 //! `pandad dead FILE list|retry|drop`: what became of items that could not be done.
 
-use crate::config::{Config, Redis};
+use crate::config::{Config, RedisConfig};
 use crate::error::Error;
 use crate::jobs;
 use crate::queue::QueueKeys;
@@ -67,7 +67,7 @@ pub fn run(
     }
 }
 
-fn work_list(config: &Config) -> Option<(&Redis, &str)> {
+fn work_list(config: &Config) -> Option<(&RedisConfig, &str)> {
     let done = config.list_to_hash.as_ref().map(|job| (&job.list, job.list_key.as_str()));
     done.or_else(|| config.expired_to_list.as_ref().map(|job| (&job.list, job.list_key.as_str())))
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::keys;
 use super::settings::{
-    Client, Every, Format, Guard, Isolation, Membership, Offsets, Reconcile, Start, Sync, Topics,
+    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
+    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
 };
 use crate::pattern::Pattern;
 
@@ -33,16 +34,16 @@ macro_rules! words {
     };
 }
 
-words!(Start: "earliest" => Start::Earliest, "latest" => Start::Latest);
-words!(Offsets: "kafka" => Offsets::Kafka, "zookeeper" => Offsets::ZooKeeper);
-words!(Client: "auto" => Client::Auto, "crate" => Client::Crate, "native" => Client::Native);
+words!(StartPolicy: "earliest" => StartPolicy::Earliest, "latest" => StartPolicy::Latest);
+words!(OffsetLocation: "kafka" => OffsetLocation::Kafka, "zookeeper" => OffsetLocation::ZooKeeper);
+words!(ClientChoice: "auto" => ClientChoice::Auto, "crate" => ClientChoice::Crate, "native" => ClientChoice::Native);
 words!(Membership: "coordinated" => Membership::Coordinated, "alone" => Membership::Alone);
-words!(Isolation: "read_committed" => Isolation::ReadCommitted, "read_uncommitted" => Isolation::ReadUncommitted);
-words!(Format: "original" => Format::Original, "raw" => Format::Raw, "json" => Format::Json);
-words!(Sync: "always" => Sync::Always, "never" => Sync::Never);
-words!(Every: "hour" => Every::Hour, "day" => Every::Day);
-words!(Reconcile: "no" => Reconcile::No, "dry-run" => Reconcile::DryRun, "yes" => Reconcile::Yes);
-words!(Guard: "auto" => Guard::Auto, "yes" => Guard::Yes, "no" => Guard::No);
+words!(ReadIsolation: "read_committed" => ReadIsolation::ReadCommitted, "read_uncommitted" => ReadIsolation::ReadUncommitted);
+words!(FileFormat: "original" => FileFormat::Original, "raw" => FileFormat::Raw, "json" => FileFormat::Json);
+words!(SyncPolicy: "always" => SyncPolicy::Always, "never" => SyncPolicy::Never);
+words!(RotationPeriod: "hour" => RotationPeriod::Hour, "day" => RotationPeriod::Day);
+words!(ReconcileMode: "no" => ReconcileMode::No, "dry-run" => ReconcileMode::DryRun, "yes" => ReconcileMode::Yes);
+words!(CameBackCheck: "auto" => CameBackCheck::Auto, "yes" => CameBackCheck::Yes, "no" => CameBackCheck::No);
 words!(log::LevelFilter:
     "off" => log::LevelFilter::Off,
     "error" => log::LevelFilter::Error,
@@ -260,7 +261,7 @@ pub fn host(text: &str) -> Converted<String> {
 }
 
 /// Topic names, separated by commas; a regular expression between slashes stays one.
-pub fn topics(text: &str) -> Converted<Topics> {
+pub fn topics(text: &str) -> Converted<TopicSelection> {
     let text = text.trim();
     if text.is_empty() {
         return Err("at least one topic is expected".into());
@@ -268,7 +269,9 @@ pub fn topics(text: &str) -> Converted<Topics> {
     if let Some(pattern) = text.strip_prefix('/') {
         let pattern = pattern.strip_suffix('/').filter(|pattern| !pattern.is_empty());
         let pattern = pattern.ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
-        return Pattern::new(pattern).map(Topics::Like).map_err(|why| format!("not a pattern: {why}"));
+        return Pattern::new(pattern)
+            .map(TopicSelection::Like)
+            .map_err(|why| format!("not a pattern: {why}"));
     }
     let names = list(text.split(','), "topic", |topic| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -279,7 +282,7 @@ pub fn topics(text: &str) -> Converted<Topics> {
         }
         Ok(topic.to_owned())
     })?;
-    Ok(Topics::Named(names))
+    Ok(TopicSelection::Named(names))
 }
 
 /// Hash names, separated by commas or blanks.

@@ -6,13 +6,15 @@ use std::fmt::Write;
 
 use super::convert::{Words, bytes, in_seconds};
 use super::keys::{self, Key, RedisKeys};
-use super::settings::{Config, ExpiredToList, KafkaToFile, ListToHash, Redis, RedisAddress};
+use super::settings::{
+    Config, ExpiredToListConfig, KafkaToFileConfig, ListToHashConfig, RedisAddress, RedisConfig,
+};
 use super::value::quote;
 
 impl Config {
     /// The effective configuration as an .inv; `********` stands for each password.
     pub fn to_inv(&self) -> String {
-        let mut out = Out { text: String::new(), section: "" };
+        let mut out = InvPrinter { text: String::new(), section: "" };
         if let Some(job) = &self.kafka_to_file {
             kafka_to_file(&mut out, job);
         }
@@ -35,12 +37,12 @@ impl Config {
 }
 
 /// The text so far; a key of another section begins that section.
-struct Out {
+struct InvPrinter {
     text: String,
     section: &'static str,
 }
 
-impl Out {
+impl InvPrinter {
     fn put(&mut self, key: Key, value: &str) {
         if self.section != key.section {
             let gap = if self.section.is_empty() { "" } else { "\n" };
@@ -52,7 +54,7 @@ impl Out {
     }
 }
 
-fn kafka_to_file(out: &mut Out, job: &KafkaToFile) {
+fn kafka_to_file(out: &mut InvPrinter, job: &KafkaToFileConfig) {
     let (kafka, file) = (&job.kafka, &job.log_file);
     out.put(keys::LOG_PROCESS, &job.group_name);
     out.put(keys::BROKER_LIST, &job.brokers.join(","));
@@ -78,7 +80,7 @@ fn kafka_to_file(out: &mut Out, job: &KafkaToFile) {
     out.put(keys::ROTATE_GZIP, file.rotate_gzip.word());
 }
 
-fn expired_to_list(out: &mut Out, job: &ExpiredToList) {
+fn expired_to_list(out: &mut InvPrinter, job: &ExpiredToListConfig) {
     out.put(keys::CLEAR_PROCESS, &job.group_name);
     out.put(keys::CLEAR_MASTER, &job.name);
     out.put(keys::CLEAR_CHILD, &job.worker_name);
@@ -89,7 +91,7 @@ fn expired_to_list(out: &mut Out, job: &ExpiredToList) {
     out.put(keys::EXPIRED_MEMORY, &bytes(job.memory));
 }
 
-fn list_to_hash(out: &mut Out, job: &ListToHash) {
+fn list_to_hash(out: &mut InvPrinter, job: &ListToHashConfig) {
     out.put(keys::SERVER_PROCESS, &job.group_name);
     out.put(keys::SERVER_MASTER, &job.name);
     out.put(keys::SERVER_CHILD, &job.worker_name);
@@ -99,7 +101,7 @@ fn list_to_hash(out: &mut Out, job: &ListToHash) {
 }
 
 /// The servers that a job uses, the list's once though both jobs use it.
-fn redis(out: &mut Out, expired: Option<&ExpiredToList>, hash: Option<&ListToHash>) {
+fn redis(out: &mut InvPrinter, expired: Option<&ExpiredToListConfig>, hash: Option<&ListToHashConfig>) {
     let markers = hash.and_then(|job| job.came_back.as_ref());
     if let Some(expire) = expired.map(|job| &job.expire).or(markers.map(|markers| &markers.expire)) {
         server(out, keys::REDIS_EXPIRE, expire);
@@ -115,7 +117,7 @@ fn redis(out: &mut Out, expired: Option<&ExpiredToList>, hash: Option<&ListToHas
     }
 }
 
-fn server(out: &mut Out, k: RedisKeys, redis: &Redis) {
+fn server(out: &mut InvPrinter, k: RedisKeys, redis: &RedisConfig) {
     match &redis.address {
         RedisAddress::Tcp { host, port } => {
             out.put(k.socket_type, "");

@@ -12,7 +12,7 @@ const SHOWN: usize = 120;
 
 /// The faults and warnings found so far.
 #[derive(Debug)]
-pub struct Faults {
+pub struct FaultList {
     file: String,
     faults: Vec<ConfigFault>,
     left_out: usize,
@@ -21,7 +21,7 @@ pub struct Faults {
 
 /// Where a fault is: line, section, key as written, value as written.
 #[derive(Debug, Clone, Default)]
-pub struct At<'a> {
+pub struct FaultPlace<'a> {
     /// 1-based line, if it has one.
     pub line: Option<usize>,
     /// Section name, or empty.
@@ -32,14 +32,14 @@ pub struct At<'a> {
     pub value: Option<&'a str>,
 }
 
-impl Faults {
+impl FaultList {
     /// Nothing found yet in `file`.
     pub fn new(file: String) -> Self {
         Self { file, faults: Vec::new(), left_out: 0, warnings: Vec::new() }
     }
 
     /// Notes a fault.
-    pub fn push(&mut self, at: At<'_>, expected: impl Into<String>) {
+    pub fn push(&mut self, at: FaultPlace<'_>, expected: impl Into<String>) {
         if !self.full() {
             let fault = self.make(at, expected.into());
             self.faults.push(fault);
@@ -49,7 +49,7 @@ impl Faults {
     }
 
     /// Notes something that does not stop the start; the text is only made when it is kept.
-    pub fn warn(&mut self, at: At<'_>, text: impl FnOnce() -> String) {
+    pub fn warn(&mut self, at: FaultPlace<'_>, text: impl FnOnce() -> String) {
         if self.warnings.len() < MOST {
             let warning = self.make(at, text());
             self.warnings.push(warning);
@@ -72,13 +72,13 @@ impl Faults {
         self.faults.sort_by_key(order);
         if self.left_out > 0 {
             let text = format!("and {} more of this kind: is this an .inv?", self.left_out);
-            let fault = self.make(At::default(), text);
+            let fault = self.make(FaultPlace::default(), text);
             self.faults.push(fault);
         }
         Err(Error::Config(self.faults))
     }
 
-    fn make(&self, at: At<'_>, expected: String) -> ConfigFault {
+    fn make(&self, at: FaultPlace<'_>, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.file.clone(),
             line: at.line,
@@ -92,7 +92,7 @@ impl Faults {
 
 /// Only a value whose key is known not to hold a password: a misspelt password key is unknown.
 fn may_show(key: &str) -> bool {
-    let key = super::key::canonical(key).unwrap_or_default();
+    let key = super::key_name::canonical(key).unwrap_or_default();
     !key.ends_with("['password']") && keys::ALL.iter().any(|known| known.name == key)
 }
 

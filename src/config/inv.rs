@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use configparser::ini::{Ini, IniDefault};
 
-use super::faults::{At, Faults};
+use super::faults::{FaultList, FaultPlace};
 use super::keys::{self, Key};
-use super::scan::{Item, scan};
+use super::scan::{LineContent, scan};
 use super::{suggest, value};
 
 /// A value from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct InvValue {
     /// What it stands for.
     pub text: String,
     /// As it stands there, without comment.
@@ -24,13 +24,13 @@ pub struct Value {
 
 /// What taking a key gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum TakenKey {
     /// It is not in the file.
     Absent,
     /// It is there, and a fault was noted already.
     Spoiled,
     /// It is there.
-    Value(Value),
+    Value(InvValue),
 }
 
 /// The file as it was read.
@@ -39,12 +39,12 @@ pub struct Inv {
     /// Section → line of its heading.
     sections: HashMap<String, usize>,
     /// Section and key → what is known of it; what was taken is no longer in here.
-    entries: BTreeMap<(String, String), Entry>,
+    entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct InvEntry {
     line: usize,
     written: String,
     spoiled: bool,
@@ -52,7 +52,7 @@ struct Entry {
 
 impl Inv {
     /// Reads a text; every fault of its form goes to `faults`.
-    pub fn read(text: &str, faults: &mut Faults) -> Self {
+    pub fn read(text: &str, faults: &mut FaultList) -> Self {
         let mut sections = HashMap::new();
         let mut entries = BTreeMap::new();
         let mut clean = String::new();
@@ -60,18 +60,18 @@ impl Inv {
         for found in scan(text, faults) {
             let line = found.line;
             let (key, written, value) = match (found.item, &found.section) {
-                (Item::Section, Some(name)) => {
+                (LineContent::Section, Some(name)) => {
                     sections.insert(name.clone(), line);
                     if !keys::SECTIONS.contains(&name.as_str()) {
-                        let at = At { line: Some(line), section: name, ..At::default() };
+                        let at = FaultPlace { line: Some(line), section: name, ..FaultPlace::default() };
                         faults.warn(at, || suggest::for_section(name));
                     }
                     continue;
                 }
-                (Item::Section, None) => continue,
-                (Item::Entry { key, written, value }, _) => (key, written, value),
+                (LineContent::Section, None) => continue,
+                (LineContent::Entry { key, written, value }, _) => (key, written, value),
             };
-            let entry = Entry { line, written: written.to_owned(), spoiled: value.is_none() };
+            let entry = InvEntry { line, written: written.to_owned(), spoiled: value.is_none() };
             match found.section {
                 Some(section) => {
                     if let Some(value) = value {
@@ -85,11 +85,11 @@ impl Inv {
                     entries.insert((section, key), entry);
                 }
                 None => {
-                    let at = At { line: Some(line), key: written, value, ..At::default() };
+                    let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
                     faults.push(at, suggest::for_orphan(&key));
                     // It counts as given where it belongs, or it would be missed there as well.
                     for known in keys::ALL.iter().filter(|known| known.name == key) {
-                        let entry = Entry { line, written: written.to_owned(), spoiled: true };
+                        let entry = InvEntry { line, written: written.to_owned(), spoiled: true };
                         entries.entry((known.section.to_owned(), key.clone())).or_insert(entry);
                     }
                 }
@@ -97,7 +97,7 @@ impl Inv {
         }
         let mut ini = Ini::new_from_defaults(manner());
         if let Err(why) = ini.read(clean) {
-            faults.push(At::default(), format!("the file cannot be read as an .inv: {why}"));
+            faults.push(FaultPlace::default(), format!("the file cannot be read as an .inv: {why}"));
         }
         Self { sections, entries, ini }
     }
@@ -108,28 +108,28 @@ impl Inv {
     }
 
     /// Takes a key out.
-    pub fn take(&mut self, key: &Key) -> Taken {
+    pub fn take(&mut self, key: &Key) -> TakenKey {
         let Some(entry) = self.entries.remove(&(key.section.to_owned(), key.name.to_owned())) else {
-            return Taken::Absent;
+            return TakenKey::Absent;
         };
         if entry.spoiled {
-            return Taken::Spoiled;
+            return TakenKey::Spoiled;
         }
         let raw = self.ini.get(key.section, key.name).unwrap_or_default();
         match value::meaning(&raw) {
-            Ok(text) => Taken::Value(Value { text, raw, line: entry.line }),
-            Err(_) => Taken::Spoiled,
+            Ok(text) => TakenKey::Value(InvValue { text, raw, line: entry.line }),
+            Err(_) => TakenKey::Spoiled,
         }
     }
 
     /// Notes what nobody took.
-    pub fn leftovers(self, faults: &mut Faults) {
+    pub fn leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
             // A section of somebody else's has its warning.
             if !keys::SECTIONS.contains(&section.as_str()) || !self.sections.contains_key(section) {
                 continue;
             }
-            let at = At { line: Some(entry.line), section, key: &entry.written, value: None };
+            let at = FaultPlace { line: Some(entry.line), section, key: &entry.written, value: None };
             // Looking for the nearest name costs too much to do it for what is not reported.
             let text = if faults.full() { String::new() } else { suggest::for_key(section, key) };
             faults.push(at, text);
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Inv, Vec<String>) {
-        let mut faults = Faults::new("t".into());
+        let mut faults = FaultList::new("t".into());
         let inv = Inv::read(text, &mut faults);
         let list = match faults.finish() {
             Ok(_) => Vec::new(),
@@ -174,13 +174,13 @@ mod tests {
         ));
         assert_eq!(faults, Vec::<String>::new());
         let mut take = |key: &Key| match inv.take(key) {
-            Taken::Value(value) => (value.line, value.text),
+            TakenKey::Value(value) => (value.line, value.text),
             other => panic!("{other:?}"),
         };
         assert_eq!(take(&keys::BROKER_LIST), (2, "a#b;c:d=e".into()));
         assert_eq!(take(&keys::TOPICS), (3, "Mixed:Case#x".into()));
         assert_eq!(take(&keys::GROUP), (4, "deeper indented is no continuation".into()));
-        assert_eq!(inv.take(&keys::GROUP), Taken::Absent);
+        assert_eq!(inv.take(&keys::GROUP), TakenKey::Absent);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod convert;
 mod dump;
 mod faults;
 mod inv;
-mod key;
+mod key_name;
 mod keys;
 mod not_yet;
 mod reader;
@@ -30,16 +30,16 @@ use convert::{
     any, brokers, hashes, host, name, number, port, seconds, size, size_or_off, timeout, topics, word,
     word_or_off, workers,
 };
-use faults::{At, Faults};
+use faults::{FaultList, FaultPlace};
 use keys::RedisKeys;
-use reader::Reader;
+use reader::ConfigReader;
 
 impl Config {
     /// Reads the file; on failure every fault in it, in the order of lines.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = read(path).map_err(|(line, expected)| {
-            let mut faults = Faults::new(path.display().to_string());
-            faults.push(At { line, ..At::default() }, expected);
+            let mut faults = FaultList::new(path.display().to_string());
+            faults.push(FaultPlace { line, ..FaultPlace::default() }, expected);
             faults.finish().err().unwrap_or(Error::Config(Vec::new()))
         })?;
         Self::parse(&text, path)
@@ -47,12 +47,12 @@ impl Config {
 
     /// Reads a text as if it stood in the file `path`.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        parse(Reader::new(text, path, false), path)
+        parse(ConfigReader::new(text, path, false), path)
     }
 
     /// Like [`Config::parse`], but takes what `-T` printed: masks stand for passwords.
     pub fn parse_allowing_mask(text: &str, path: &Path) -> Result<Self, Error> {
-        parse(Reader::new(text, path, true), path)
+        parse(ConfigReader::new(text, path, true), path)
     }
 }
 
@@ -87,7 +87,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Every section, then what one says against another; everything is read before anything is refused.
-fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
+fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
     let r = &mut reader;
     let daemon = daemon(r);
     let log = r.has(keys::LOG);
@@ -100,9 +100,9 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
     let prefix = if clear { r.get(keys::EXPIRED_PREFIX, any) } else { Some(String::new()) };
     let guarded = server
         && match guard {
-            Some(Guard::Yes) => true,
-            Some(Guard::Auto) => prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()),
-            Some(Guard::No) | None => false,
+            Some(CameBackCheck::Yes) => true,
+            Some(CameBackCheck::Auto) => prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()),
+            Some(CameBackCheck::No) | None => false,
         };
     let expire = if redis { redis_server(r, keys::REDIS_EXPIRE, clear || guarded) } else { None };
     let list = if redis { redis_server(r, keys::REDIS_LIST, clear || server) } else { None };
@@ -119,7 +119,7 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
         if server { Some(list_to_hash(r, list, list_key, ar, hash_names, guard, came_back)) } else { None };
 
     if !(log || clear || server) {
-        let at = At::default();
+        let at = FaultPlace::default();
         let text = "no job is configured: one of [log_section], [clearCache_section] and [panda_server_section] is expected";
         r.faults.push(at, text);
     }
@@ -129,7 +129,7 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
         }
     }
     if let Some(Some(job)) = &kafka_to_file
-        && matches!(job.kafka.topics, Topics::Like(_))
+        && matches!(job.kafka.topics, TopicSelection::Like(_))
         && job.log_file.path.to_string_lossy().contains(TOPIC)
     {
         r.fault(
@@ -157,14 +157,14 @@ fn parse(mut reader: Reader, path: &Path) -> Result<Config, Error> {
     Ok(Config { warnings, ..config.ok_or_else(missing)? })
 }
 
-fn daemon(r: &mut Reader) -> Option<Daemon> {
+fn daemon(r: &mut ConfigReader) -> Option<DaemonConfig> {
     let stop_timeout = r.get(keys::STOP_TIMEOUT, |text| seconds(text, 1, 3_600));
     let memory = r.get(keys::MEMORY, |text| size(text, 1 << 20, 4 << 30));
     let http = r.get(keys::HTTP, any);
     let pidfile = r.path(keys::PIDFILE, any);
     let log = r.get(keys::DAEMON_LOG, name);
     let log_level = r.get(keys::LOG_LEVEL, word);
-    Some(Daemon {
+    Some(DaemonConfig {
         stop_timeout: stop_timeout?,
         memory: memory?,
         http: http?,
@@ -174,7 +174,7 @@ fn daemon(r: &mut Reader) -> Option<Daemon> {
     })
 }
 
-fn kafka_to_file(r: &mut Reader) -> Option<KafkaToFile> {
+fn kafka_to_file(r: &mut ConfigReader) -> Option<KafkaToFileConfig> {
     let group_name = r.get(keys::LOG_PROCESS, any);
     let brokers = r.get(keys::BROKER_LIST, brokers);
     let name = r.get(keys::LOG_MASTER, any);
@@ -182,7 +182,7 @@ fn kafka_to_file(r: &mut Reader) -> Option<KafkaToFile> {
     let workers = r.get(keys::LOG_WORKERS, workers);
     let kafka = kafka(r);
     let log_file = log_file(r);
-    Some(KafkaToFile {
+    Some(KafkaToFileConfig {
         group_name: group_name?,
         name: name?,
         worker_name: worker_name?,
@@ -193,7 +193,7 @@ fn kafka_to_file(r: &mut Reader) -> Option<KafkaToFile> {
     })
 }
 
-fn kafka(r: &mut Reader) -> Option<Kafka> {
+fn kafka(r: &mut ConfigReader) -> Option<KafkaConfig> {
     let topics = r.get(keys::TOPICS, topics);
     let group = r.get(keys::GROUP, name);
     let start = r.get(keys::START, word);
@@ -204,10 +204,10 @@ fn kafka(r: &mut Reader) -> Option<Kafka> {
     let full_disk = r.get(keys::FULL_DISK, |text| seconds(text, 1, 86_400));
     let isolation = r.get(keys::ISOLATION, word);
     let membership = membership.map(|membership| share(r, membership, offsets, topics.as_ref()));
-    if offsets == Some(Offsets::ZooKeeper) && group.as_ref().is_some_and(|group| group.contains('/')) {
+    if offsets == Some(OffsetLocation::ZooKeeper) && group.as_ref().is_some_and(|group| group.contains('/')) {
         r.fault(keys::GROUP, "in ZooKeeper a group is a node: a name without / is expected");
     }
-    Some(Kafka {
+    Some(KafkaConfig {
         topics: topics?,
         group: group?,
         start: start?,
@@ -222,12 +222,12 @@ fn kafka(r: &mut Reader) -> Option<Kafka> {
 
 /// Whether partitions can be shared out, and what else depends on that.
 fn share(
-    r: &mut Reader,
+    r: &mut ConfigReader,
     wanted: Membership,
-    offsets: Option<Offsets>,
-    topics: Option<&Topics>,
+    offsets: Option<OffsetLocation>,
+    topics: Option<&TopicSelection>,
 ) -> Membership {
-    let zookeeper = offsets == Some(Offsets::ZooKeeper);
+    let zookeeper = offsets == Some(OffsetLocation::ZooKeeper);
     if zookeeper && wanted == Membership::Coordinated {
         r.warn(
             keys::MEMBERSHIP,
@@ -235,13 +235,13 @@ fn share(
         );
     }
     let membership = if zookeeper { Membership::Alone } else { wanted };
-    if membership == Membership::Alone && matches!(topics, Some(Topics::Like(_))) {
+    if membership == Membership::Alone && matches!(topics, Some(TopicSelection::Like(_))) {
         r.fault(keys::TOPICS, "a pattern needs kafka['membership']='coordinated': name the topics");
     }
     membership
 }
 
-fn log_file(r: &mut Reader) -> Option<LogFile> {
+fn log_file(r: &mut ConfigReader) -> Option<LogFileConfig> {
     let path = r.path(keys::FILE_PATH, convert::file);
     let format = r.get(keys::FILE_FORMAT, word);
     let sync = r.get(keys::FILE_SYNC, word);
@@ -250,7 +250,7 @@ fn log_file(r: &mut Reader) -> Option<LogFile> {
     let rotate_every = r.get(keys::ROTATE_EVERY, word_or_off);
     let rotate_keep = r.get(keys::ROTATE_KEEP, |text| number(text, 1, 100_000));
     let rotate_gzip = r.get(keys::ROTATE_GZIP, word);
-    Some(LogFile {
+    Some(LogFileConfig {
         path: path?,
         format: format?,
         sync: sync?,
@@ -263,12 +263,12 @@ fn log_file(r: &mut Reader) -> Option<LogFile> {
 }
 
 fn expired_to_list(
-    r: &mut Reader,
-    expire: Option<Redis>,
-    list: Option<Redis>,
+    r: &mut ConfigReader,
+    expire: Option<RedisConfig>,
+    list: Option<RedisConfig>,
     list_key: Option<String>,
     prefix: Option<String>,
-) -> Option<ExpiredToList> {
+) -> Option<ExpiredToListConfig> {
     let group_name = r.get(keys::CLEAR_PROCESS, any);
     let name = r.get(keys::CLEAR_MASTER, any);
     let worker_name = r.get(keys::CLEAR_CHILD, any);
@@ -276,7 +276,7 @@ fn expired_to_list(
     let reconcile = r.get(keys::RECONCILE, word);
     let rate = r.get(keys::EXPIRED_RATE, |text| number(text, 100, 1_000_000));
     let memory = r.get(keys::EXPIRED_MEMORY, |text| size(text, 1 << 20, 16 << 30));
-    Some(ExpiredToList {
+    Some(ExpiredToListConfig {
         group_name: group_name?,
         name: name?,
         worker_name: worker_name?,
@@ -292,24 +292,24 @@ fn expired_to_list(
 }
 
 fn list_to_hash(
-    r: &mut Reader,
-    list: Option<Redis>,
+    r: &mut ConfigReader,
+    list: Option<RedisConfig>,
     list_key: Option<String>,
-    ar: Option<Redis>,
+    ar: Option<RedisConfig>,
     hashes: Option<Vec<String>>,
-    guard: Option<Guard>,
-    came_back: Option<(Option<Redis>, Option<String>)>,
-) -> Option<ListToHash> {
+    guard: Option<CameBackCheck>,
+    came_back: Option<(Option<RedisConfig>, Option<String>)>,
+) -> Option<ListToHashConfig> {
     let group_name = r.get(keys::SERVER_PROCESS, any);
     let name = r.get(keys::SERVER_MASTER, any);
     let worker_name = r.get(keys::SERVER_CHILD, any);
     let workers = r.get(keys::SERVER_WORKERS, workers);
     let life = r.get(keys::QUEUE_LIFE, |text| seconds(text, 1, 3_600));
     let came_back = match came_back {
-        Some((expire, prefix)) => Some(CameBack { expire: expire?, prefix: prefix? }),
+        Some((expire, prefix)) => Some(MarkerSource { expire: expire?, prefix: prefix? }),
         None => None,
     };
-    Some(ListToHash {
+    Some(ListToHashConfig {
         group_name: group_name?,
         name: name?,
         worker_name: worker_name?,
@@ -325,7 +325,7 @@ fn list_to_hash(
 }
 
 /// One server of [redis_env_section]; `needed` says whether a job in the file uses it.
-fn redis_server(r: &mut Reader, k: RedisKeys, needed: bool) -> Option<Redis> {
+fn redis_server(r: &mut ConfigReader, k: RedisKeys, needed: bool) -> Option<RedisConfig> {
     let socket_type = r.get(k.socket_type, convert::socket_type);
     let socket = r.path(k.socket, any);
     let host = r.get(k.host, host);
@@ -354,7 +354,7 @@ fn redis_server(r: &mut Reader, k: RedisKeys, needed: bool) -> Option<Redis> {
         }
         RedisAddress::Tcp { host, port: port? }
     };
-    Some(Redis {
+    Some(RedisConfig {
         address,
         user: user?,
         password: password?,
@@ -364,7 +364,7 @@ fn redis_server(r: &mut Reader, k: RedisKeys, needed: bool) -> Option<Redis> {
 }
 
 /// Two writers in one file would spoil the records.
-fn files_apart(r: &mut Reader, daemon: &Daemon, files: &[PathBuf]) {
+fn files_apart(r: &mut ConfigReader, daemon: &DaemonConfig, files: &[PathBuf]) {
     for (key, path) in [(keys::DAEMON_LOG, &daemon.log), (keys::PIDFILE, &daemon.pidfile)] {
         if files.iter().any(|file| file == Path::new(path)) {
             r.fault(key, "this is the file the records go to: write another path");

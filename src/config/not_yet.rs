@@ -3,7 +3,7 @@
 //! A setting that begins to work loses its line here, and nothing else changes.
 
 use super::keys::{self, Key};
-use super::reader::Reader;
+use super::reader::ConfigReader;
 
 /// A key, when its value asks for what is not there, and what to write instead.
 type NotYet = (Key, fn(&str) -> bool, &'static str);
@@ -14,7 +14,7 @@ const FAULTS: [NotYet; 2] = [
 ];
 
 /// Notes what the configuration asks for in vain, defaults of sections that are there included.
-pub fn check(reader: &mut Reader) {
+pub fn check(reader: &mut ConfigReader) {
     for (key, asked, text) in FAULTS {
         if reader.holds(key).is_some_and(asked) {
             reader.fault(key, text);

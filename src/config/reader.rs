@@ -6,28 +6,28 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::convert::Converted;
-use super::faults::{At, Faults};
-use super::inv::{Inv, Taken, Value};
+use super::faults::{FaultList, FaultPlace};
+use super::inv::{Inv, InvValue, TakenKey};
 use super::keys::Key;
 use super::{keys, value};
 
 /// The text as keys, and what was found wrong so far.
-pub struct Reader {
+pub struct ConfigReader {
     inv: Inv,
     /// What was found so far.
-    pub faults: Faults,
+    pub faults: FaultList,
     /// Where relative paths begin.
     base: PathBuf,
     /// What was taken, so that a later check can name its line.
-    taken: HashMap<Key, Value>,
+    taken: HashMap<Key, InvValue>,
     refused: HashSet<Key>,
     mask_allowed: bool,
 }
 
-impl Reader {
+impl ConfigReader {
     /// Reads the form of a text; `path` is the .inv it came from.
     pub fn new(text: &str, path: &Path, mask_allowed: bool) -> Self {
-        let mut faults = Faults::new(path.display().to_string());
+        let mut faults = FaultList::new(path.display().to_string());
         let inv = Inv::read(text, &mut faults);
         let base = super::absolute(path).parent().map(Path::to_path_buf).unwrap_or_default();
         Self { inv, faults, base, taken: HashMap::new(), refused: HashSet::new(), mask_allowed }
@@ -41,17 +41,21 @@ impl Reader {
     /// Takes a key and converts it; an absent one has its default.
     pub fn get<T>(&mut self, key: Key, convert: impl Fn(&str) -> Converted<T>) -> Option<T> {
         match self.inv.take(&key) {
-            Taken::Spoiled => None,
-            Taken::Absent => {
+            TakenKey::Spoiled => None,
+            TakenKey::Absent => {
                 if let Some(default) = key.default {
                     return convert(default).ok();
                 }
-                let at = At { line: self.inv.section(key.section), section: key.section, ..At::default() };
+                let at = FaultPlace {
+                    line: self.inv.section(key.section),
+                    section: key.section,
+                    ..FaultPlace::default()
+                };
                 let expected = convert("").err().unwrap_or_default();
                 self.faults.push(at, format!("the key {} is missing: {expected}", key.name));
                 None
             }
-            Taken::Value(value) => {
+            TakenKey::Value(value) => {
                 let converted = convert(&value.text);
                 self.taken.insert(key, value);
                 converted.map_err(|expected| self.refuse(key, expected)).ok()
@@ -104,7 +108,7 @@ impl Reader {
             expected
                 .push_str(&format!("; unquoted, {raw} is '{read}' to PHP: quote it if the word is meant"));
         }
-        let at = At {
+        let at = FaultPlace {
             line: value.map_or(self.inv.section(key.section), |value| Some(value.line)),
             section: key.section,
             key: key.name,
@@ -116,7 +120,7 @@ impl Reader {
     /// Notes a warning about a key, or about its section when it is not in the file.
     pub fn warn(&mut self, key: Key, text: &str) {
         let value = self.taken.get(&key);
-        let at = At {
+        let at = FaultPlace {
             line: value.map_or(self.inv.section(key.section), |value| Some(value.line)),
             section: key.section,
             key: key.name,
@@ -127,12 +131,12 @@ impl Reader {
 
     /// Notes a fault of a section, at its heading.
     pub fn fault_section(&mut self, section: &str, expected: &str) {
-        let at = At { line: self.inv.section(section), section, ..At::default() };
+        let at = FaultPlace { line: self.inv.section(section), section, ..FaultPlace::default() };
         self.faults.push(at, expected);
     }
 
     /// Ends the reading: what nobody took is a fault.
-    pub fn finish(mut self) -> Faults {
+    pub fn finish(mut self) -> FaultList {
         self.inv.leftovers(&mut self.faults);
         self.faults
     }

@@ -5,24 +5,24 @@
 
 use std::collections::HashMap;
 
-use super::faults::{At, Faults};
+use super::faults::{FaultList, FaultPlace};
 use super::value::{self, BLANKS};
-use super::{key, keys};
+use super::{key_name, keys};
 
 /// One line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<'a> {
+pub struct ScannedLine<'a> {
     /// 1-based.
     pub line: usize,
     /// The section it stands in; `None` before the first.
     pub section: Option<String>,
     /// What it says.
-    pub item: Item<'a>,
+    pub item: LineContent<'a>,
 }
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item<'a> {
+pub enum LineContent<'a> {
     /// A section begins, for the first time.
     Section,
     /// `key = value`.
@@ -37,10 +37,10 @@ pub enum Item<'a> {
 }
 
 /// Everything the text says, in order; what it should not say goes to `faults`.
-pub fn scan<'a>(text: &'a str, faults: &mut Faults) -> Vec<Found<'a>> {
+pub fn scan<'a>(text: &'a str, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = split_lines(text);
-    let mut scan = Scan {
+    let mut scan = Scanner {
         faults,
         section: None,
         heads: 0,
@@ -71,7 +71,7 @@ fn rest_of_value(open: char, lines: &[&str]) -> usize {
     for (n, line) in lines.iter().enumerate() {
         let line = line.trim_matches(BLANKS);
         if line.starts_with(['[', ';', '#'])
-            || line.split_once('=').is_some_and(|(k, _)| key::canonical(k).is_ok())
+            || line.split_once('=').is_some_and(|(k, _)| key_name::canonical(k).is_ok())
         {
             return 0;
         }
@@ -82,8 +82,8 @@ fn rest_of_value(open: char, lines: &[&str]) -> usize {
     0
 }
 
-struct Scan<'a, 'f> {
-    faults: &'f mut Faults,
+struct Scanner<'a, 'f> {
+    faults: &'f mut FaultList,
     section: Option<String>,
     /// Section headings so far.
     heads: usize,
@@ -91,10 +91,10 @@ struct Scan<'a, 'f> {
     sections: HashMap<String, usize>,
     /// Section and key → line, and the heading it was under.
     keys: HashMap<(Option<String>, String), (usize, usize)>,
-    found: Vec<Found<'a>>,
+    found: Vec<ScannedLine<'a>>,
 }
 
-impl<'a> Scan<'a, '_> {
+impl<'a> Scanner<'a, '_> {
     /// Takes one line; gives the quote that is left open at its end.
     fn line(&mut self, n: usize, raw: &'a str) -> Option<char> {
         let line = raw.trim_matches(BLANKS);
@@ -157,7 +157,7 @@ impl<'a> Scan<'a, '_> {
             }
             None => {
                 self.sections.insert(name.clone(), n);
-                self.found.push(Found { line: n, section: Some(name), item: Item::Section });
+                self.found.push(ScannedLine { line: n, section: Some(name), item: LineContent::Section });
             }
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Scan<'a, '_> {
                 return None;
             }
         };
-        let key = match key::canonical(written) {
+        let key = match key_name::canonical(written) {
             Ok(key) => key,
             Err(text) => {
                 self.fault(n, written, None, &text);
@@ -199,7 +199,11 @@ impl<'a> Scan<'a, '_> {
             None => {
                 self.keys.insert((self.section.clone(), key.clone()), (n, under));
                 let section = self.section.clone();
-                self.found.push(Found { line: n, section, item: Item::Entry { key, written, value } });
+                self.found.push(ScannedLine {
+                    line: n,
+                    section,
+                    item: LineContent::Entry { key, written, value },
+                });
             }
         }
         open
@@ -221,6 +225,6 @@ impl<'a> Scan<'a, '_> {
 
     fn fault(&mut self, n: usize, key: &str, value: Option<&str>, text: &str) {
         let section = self.section.as_deref().unwrap_or_default();
-        self.faults.push(At { line: Some(n), section, key, value }, text);
+        self.faults.push(FaultPlace { line: Some(n), section, key, value }, text);
     }
 }

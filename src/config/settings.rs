@@ -14,20 +14,20 @@ pub struct Config {
     /// The .inv itself, as an absolute path: it tells two running pandads apart.
     pub path: PathBuf,
     /// What concerns the whole process.
-    pub daemon: Daemon,
+    pub daemon: DaemonConfig,
     /// The job `kafka_to_file`, when its section is there.
-    pub kafka_to_file: Option<KafkaToFile>,
+    pub kafka_to_file: Option<KafkaToFileConfig>,
     /// The job `expired_to_list`, when its section is there.
-    pub expired_to_list: Option<ExpiredToList>,
+    pub expired_to_list: Option<ExpiredToListConfig>,
     /// The job `list_to_hash`, when its section is there.
-    pub list_to_hash: Option<ListToHash>,
+    pub list_to_hash: Option<ListToHashConfig>,
     /// What the operator should know but what does not stop the start: one sentence each, with its line.
     pub warnings: Vec<String>,
 }
 
 /// `[daemon_section]`: what concerns the whole process.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Daemon {
+pub struct DaemonConfig {
     /// How long a stop may take before what is unfinished is left for the next start.
     pub stop_timeout: Duration,
     /// Bytes one job may hold between reading and writing.
@@ -44,7 +44,7 @@ pub struct Daemon {
 
 /// `[log_section]`: Kafka records become lines in a log file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KafkaToFile {
+pub struct KafkaToFileConfig {
     /// `panda_process`: the name before the colon in the original's process titles.
     pub group_name: String,
     /// `master['log_master_name']`: names the job in log lines.
@@ -56,12 +56,12 @@ pub struct KafkaToFile {
     /// Worker threads, at least one.
     pub workers: usize,
     /// What is read, and how.
-    pub kafka: Kafka,
+    pub kafka: KafkaConfig,
     /// Where the lines go, and how.
-    pub log_file: LogFile,
+    pub log_file: LogFileConfig,
 }
 
-impl KafkaToFile {
+impl KafkaToFileConfig {
     /// The log files: one, or, where the path says `{topic}`, one for each topic in their order.
     pub fn paths(&self) -> Vec<PathBuf> {
         let path = self.log_file.path.to_string_lossy();
@@ -78,17 +78,17 @@ pub const TOPIC: &str = "{topic}";
 
 /// `kafka[…]`: topics, group and manner of reading.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kafka {
+pub struct KafkaConfig {
     /// What is read.
-    pub topics: Topics,
+    pub topics: TopicSelection,
     /// Consumer group the positions belong to.
     pub group: String,
     /// Where to begin in a partition nobody has a position for.
-    pub start: Start,
+    pub start: StartPolicy,
     /// Where the group's positions are kept.
-    pub offsets: Offsets,
+    pub offsets: OffsetLocation,
     /// Which client fetches.
-    pub client: Client,
+    pub client: ClientChoice,
     /// Whether partitions are shared out among several pandads.
     pub membership: Membership,
     /// Without a sign of life for this long a member of the group counts as dead.
@@ -96,40 +96,40 @@ pub struct Kafka {
     /// For how long a member keeps its partitions while the disk takes nothing.
     pub full_disk: Duration,
     /// Whether records of unfinished and aborted transactions are read.
-    pub isolation: Isolation,
+    pub isolation: ReadIsolation,
 }
 
 /// `kafka['topics']`.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Topics {
+pub enum TopicSelection {
     /// These, no two alike.
     Named(Vec<String>),
     /// All that match.
     Like(Pattern),
 }
 
-impl Topics {
+impl TopicSelection {
     /// The names, as far as they are known beforehand.
     pub fn names(&self) -> &[String] {
         match self {
-            Topics::Named(names) => names,
-            Topics::Like(_) => &[],
+            TopicSelection::Named(names) => names,
+            TopicSelection::Like(_) => &[],
         }
     }
 }
 
-impl fmt::Display for Topics {
+impl fmt::Display for TopicSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Topics::Named(names) => f.write_str(&names.join(",")),
-            Topics::Like(pattern) => fmt::Display::fmt(pattern, f),
+            TopicSelection::Named(names) => f.write_str(&names.join(",")),
+            TopicSelection::Like(pattern) => fmt::Display::fmt(pattern, f),
         }
     }
 }
 
 /// `kafka['start']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum StartPolicy {
     /// At the oldest record there is.
     Earliest,
     /// At what comes next.
@@ -138,7 +138,7 @@ pub enum Start {
 
 /// `kafka['offsets']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offsets {
+pub enum OffsetLocation {
     /// In Kafka's own offsets topic.
     Kafka,
     /// In ZooKeeper, as consumers of the 0.8 and 0.9 days did.
@@ -147,7 +147,7 @@ pub enum Offsets {
 
 /// `kafka['client']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
+pub enum ClientChoice {
     /// What the brokers' answers call for.
     Auto,
     /// The `kafka` package.
@@ -167,7 +167,7 @@ pub enum Membership {
 
 /// `kafka['isolation']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
+pub enum ReadIsolation {
     /// Only what is outside transactions or committed.
     ReadCommitted,
     /// Everything, as it lies in the log.
@@ -176,19 +176,19 @@ pub enum Isolation {
 
 /// `log_file[…]`: where lines go, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LogFile {
+pub struct LogFileConfig {
     /// Absolute path; a relative one was taken from the directory of the .inv. It may hold `{topic}`.
     pub path: PathBuf,
     /// What a line looks like.
-    pub format: Format,
+    pub format: FileFormat,
     /// Whether a batch is on the disk before its position is committed.
-    pub sync: Sync,
+    pub sync: SyncPolicy,
     /// Longest time between a write and its settling.
     pub settle: Duration,
     /// Size in bytes above which the file is rotated; `None` is never.
     pub rotate_size: Option<u64>,
     /// Rhythm in which the file is rotated; `None` is never.
-    pub rotate_every: Option<Every>,
+    pub rotate_every: Option<RotationPeriod>,
     /// How many rotated files are kept.
     pub rotate_keep: u32,
     /// Whether rotated files are compressed.
@@ -197,7 +197,7 @@ pub struct LogFile {
 
 /// `log_file['format']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// The PHP system's line, byte for byte.
     Original,
     /// The value and a newline.
@@ -208,7 +208,7 @@ pub enum Format {
 
 /// `log_file['sync']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
+pub enum SyncPolicy {
     /// fsync before each commit.
     Always,
     /// The kernel writes back when it likes: a power loss may lose lines.
@@ -217,7 +217,7 @@ pub enum Sync {
 
 /// `log_file['rotate_every']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Every {
+pub enum RotationPeriod {
     /// At each full hour.
     Hour,
     /// At midnight.
@@ -226,7 +226,7 @@ pub enum Every {
 
 /// `[clearCache_section]`: keys that expire become items on a work list.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ExpiredToList {
+pub struct ExpiredToListConfig {
     /// `panda_process`: the name before the colon in the original's process titles.
     pub group_name: String,
     /// `master['clear_master_name']`: names the job in log lines.
@@ -238,22 +238,22 @@ pub struct ExpiredToList {
     /// Only keys that begin with this; empty is every key.
     pub prefix: String,
     /// Whether keys are looked for that died while nobody listened.
-    pub reconcile: Reconcile,
+    pub reconcile: ReconcileMode,
     /// Keys that are asked for on the server where keys expire, a second at most.
     pub rate: u32,
     /// Bytes that deadlines may take.
     pub memory: u64,
     /// The server whose keys expire.
-    pub expire: Redis,
+    pub expire: RedisConfig,
     /// The server that holds the work list.
-    pub list: Redis,
+    pub list: RedisConfig,
     /// The work list's key.
     pub list_key: String,
 }
 
 /// `expired['reconcile']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reconcile {
+pub enum ReconcileMode {
     /// Not at all.
     No,
     /// Found and logged, not pushed.
@@ -264,7 +264,7 @@ pub enum Reconcile {
 
 /// `[panda_server_section]`: items of the work list become deleted hash fields.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ListToHash {
+pub struct ListToHashConfig {
     /// `panda_process`: the name before the colon in the original's process titles.
     pub group_name: String,
     /// `panda_process_master`: names the job in log lines.
@@ -274,24 +274,24 @@ pub struct ListToHash {
     /// Worker threads, at least one.
     pub workers: usize,
     /// The server that holds the work list.
-    pub list: Redis,
+    pub list: RedisConfig,
     /// The work list's key.
     pub list_key: String,
     /// The server that holds the hashes.
-    pub ar: Redis,
+    pub ar: RedisConfig,
     /// Hashes a field is deleted from, no two alike.
     pub hashes: Vec<String>,
     /// How long after its last sign of life a pandad counts as dead.
     pub life: Duration,
     /// Whether to look for users who came back, as it was asked for.
-    pub guard: Guard,
+    pub guard: CameBackCheck,
     /// Where to look for them; `None` is not at all.
-    pub came_back: Option<CameBack>,
+    pub came_back: Option<MarkerSource>,
 }
 
 /// `queue['came_back']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
+pub enum CameBackCheck {
     /// Where `expired['prefix']` says which items are markers.
     Auto,
     /// Also where it does not: every item is one.
@@ -302,16 +302,16 @@ pub enum Guard {
 
 /// A user whose marker key is there again is left alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CameBack {
+pub struct MarkerSource {
     /// The server that holds the markers.
-    pub expire: Redis,
+    pub expire: RedisConfig,
     /// Only items that begin with this are markers; empty is every item.
     pub prefix: String,
 }
 
 /// One Redis server of `[redis_env_section]`.
 #[derive(Clone, PartialEq)]
-pub struct Redis {
+pub struct RedisConfig {
     /// Where it listens.
     pub address: RedisAddress,
     /// User of an access list; empty is the default user.
@@ -325,10 +325,10 @@ pub struct Redis {
 }
 
 // Written by hand so that no log line or test output can hold the password.
-impl fmt::Debug for Redis {
+impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let password = if self.password.is_empty() { "none" } else { "set" };
-        f.debug_struct("Redis")
+        f.debug_struct("RedisConfig")
             .field("address", &self.address)
             .field("user", &self.user)
             .field("password", &format_args!("{password}"))

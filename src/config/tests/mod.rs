@@ -98,7 +98,7 @@ fn unquoted_words_that_php_replaces() {
     let config = load(text);
     assert!(config.kafka_to_file.unwrap().log_file.rotate_gzip);
     let job = config.expired_to_list.unwrap();
-    assert_eq!((job.reconcile, job.list.password.as_str()), (Reconcile::No, ""));
+    assert_eq!((job.reconcile, job.list.password.as_str()), (ReconcileMode::No, ""));
     assert_eq!(config.daemon.log_level, log::LevelFilter::Off);
 }
 
@@ -158,7 +158,7 @@ fn topics_by_pattern_need_a_group_with_members_and_one_file() {
     let text = "[log_section]\nbroker_list=a\nkafka[topics]='/app-(a|b),.*/'\n";
     let job = load(text).kafka_to_file.unwrap();
     assert_eq!(job.kafka.topics.to_string(), "/app-(a|b),.*/");
-    assert!(matches!(&job.kafka.topics, Topics::Like(pattern) if pattern.matches("app-a,x")));
+    assert!(matches!(&job.kafka.topics, TopicSelection::Like(pattern) if pattern.matches("app-a,x")));
     for more in ["kafka[membership]=alone\n", "kafka[offsets]=zookeeper\n", "log_file[path]='{topic}.log'\n"]
     {
         let fails = Config::parse(&format!("{text}{more}"), Path::new("/etc/pandad/.inv"));

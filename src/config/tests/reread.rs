@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{ORIGINAL, SHIPPED, load};
-use crate::config::{Config, Redis, convert, keys, value};
+use crate::config::{Config, RedisConfig, convert, keys, value};
 use crate::error::Error;
 
 /// What is printed is read again to the same, but for warnings and for masks.
@@ -22,7 +22,7 @@ fn reread(config: &Config) {
 }
 
 fn masked(mut config: Config) -> Config {
-    let mask = |redis: &mut Redis| {
+    let mask = |redis: &mut RedisConfig| {
         if !redis.password.is_empty() {
             redis.password = keys::MASK.into();
         }

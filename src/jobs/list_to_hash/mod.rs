@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Job, redis_server};
-use crate::config::ListToHash as Section;
+use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
 use crate::queue::{BatchSlots, QueueKeys, QueueLease, Taker};
@@ -24,19 +24,19 @@ pub(super) const NAME: &str = "list_to_hash";
 const BATCHES_PER_WORKER: u32 = 2;
 
 /// The job, with its section of the configuration.
-pub(super) struct ListToHashJob {
+pub(super) struct ListToHash {
     section: Section,
     memory: u64,
     counters: Arc<Counters>,
 }
 
-impl ListToHashJob {
+impl ListToHash {
     pub(super) fn new(section: Section, memory: u64) -> Self {
         Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Items) }
     }
 }
 
-impl Job for ListToHashJob {
+impl Job for ListToHash {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -88,7 +88,7 @@ impl Job for ListToHashJob {
                 Arc::clone(&shared),
             )
         };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }
