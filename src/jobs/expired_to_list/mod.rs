@@ -79,7 +79,7 @@ impl Job for ExpiredToListJob {
         };
         let counters = Arc::clone(&self.counters);
         let build_worker = move || worker::PushWorker { push: push.clone(), counters: Arc::clone(&counters) };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }

@@ -87,7 +87,7 @@ impl Job for ListToHashJob {
                 Arc::clone(&shared),
             )
         };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }

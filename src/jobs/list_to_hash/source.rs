@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::NAME;
 use crate::error::Fault;
-use crate::pipeline::{self, Item};
+use crate::pipeline::{self, PolledTask};
 use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
@@ -22,9 +22,9 @@ impl pipeline::Source for Batches {
     type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         if let Some(batch) = self.taker.take(until) {
-            items.push(Item { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
+            items.push(PolledTask { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
         }
         self.counters.lag.store(self.taker.waiting(), Relaxed);
         let taken_over = self.taker.taken_over();

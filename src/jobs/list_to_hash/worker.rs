@@ -67,7 +67,7 @@ impl pipeline::Worker for Deleter {
     type Outcome = ();
 
     /// What is not done is in the batch list.
-    const MAY_LEAVE: bool = true;
+    const MAY_ABANDON: bool = true;
 
     fn work(&mut self, task: &Self::Task) -> Result<((), u64), Fault> {
         let mut task = task.lock().unwrap_or_else(PoisonError::into_inner);

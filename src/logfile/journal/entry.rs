@@ -9,7 +9,7 @@ use crate::record::TopicPartition;
 
 /// How many bytes before a range or a mark its check covers: a file's numbers
 /// (device, inode) are reused at once after it is deleted, so they prove nothing.
-pub(in crate::logfile) const CHECKED: usize = 4096;
+pub(in crate::logfile) const CHECKED_BYTES: usize = 4096;
 
 /// A record that landed: its offset and its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct PartitionState {
 
 /// A partition's position after a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct PositionChange {
     /// Which partition, by its number in this journal.
     pub index: u32,
     /// The next offset after the range.
@@ -67,7 +67,7 @@ pub struct Range {
     /// CRC-32 of the 4 KiB before the first byte.
     pub before: u32,
     /// The positions after it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PositionChange>,
 }
 
 /// Everything up to `sequence` is durable; written after the file was synced.
@@ -82,12 +82,12 @@ pub struct Mark {
     /// CRC-32 of the 4 KiB before the end.
     pub before: u32,
     /// What is about to be committed.
-    pub commits: Vec<Commit>,
+    pub commits: Vec<MarkedCommit>,
 }
 
 /// What a commit changes of the values that the group may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Commit {
+pub struct MarkedCommit {
     /// Which partition, by its number in this journal.
     pub index: u32,
     /// The value that this run's last commit was acknowledged with: what was committed
@@ -100,7 +100,7 @@ pub struct Commit {
 
 /// Who this journal's pandad was in its consumer group, to be the same after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct MemberIdentity {
     /// The name that the group's coordinator gave.
     pub id: String,
     /// Whether the coordinator does not say what it speaks, as Kafka 0.9 does not: waited
@@ -120,7 +120,7 @@ pub struct Session {
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum JournalEntry {
     /// Gives a partition its number, or replaces all that is known of it.
     Partition(u32, PartitionState),
     /// A write.
@@ -130,26 +130,26 @@ pub enum Entry {
     /// A run began, or ended cleanly.
     Session(Session),
     /// The group knows this pandad by another name now.
-    Member(Member),
+    Member(MemberIdentity),
 }
 
-const PARTITION: u8 = 1;
-const RANGE: u8 = 2;
-const MARK: u8 = 3;
-const SESSION: u8 = 4;
-const MEMBER: u8 = 5;
+const KIND_PARTITION: u8 = 1;
+const KIND_RANGE: u8 = 2;
+const KIND_MARK: u8 = 3;
+const KIND_SESSION: u8 = 4;
+const KIND_MEMBER: u8 = 5;
 
-impl Entry {
+impl JournalEntry {
     /// Appends the entry's payload.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Entry::Partition(index, state) => {
-                out.push(PARTITION);
+            JournalEntry::Partition(index, state) => {
+                out.push(KIND_PARTITION);
                 out.extend_from_slice(&index.to_be_bytes());
                 encode_state(out, state);
             }
-            Entry::Range(range) => {
-                out.push(RANGE);
+            JournalEntry::Range(range) => {
+                out.push(KIND_RANGE);
                 out.extend_from_slice(&range.sequence.to_be_bytes());
                 encode_place(out, range.file, range.from, range.before);
                 out.extend_from_slice(&range.to.to_be_bytes());
@@ -164,8 +164,8 @@ impl Entry {
                     }
                 }
             }
-            Entry::Mark(mark) => {
-                out.push(MARK);
+            JournalEntry::Mark(mark) => {
+                out.push(KIND_MARK);
                 out.extend_from_slice(&mark.sequence.to_be_bytes());
                 encode_place(out, mark.file, mark.end, mark.before);
                 encode_count(out, mark.commits.len());
@@ -177,13 +177,13 @@ impl Entry {
                     out.extend_from_slice(&commit.value.unwrap_or(-1).to_be_bytes());
                 }
             }
-            Entry::Session(session) => {
-                out.push(SESSION);
+            JournalEntry::Session(session) => {
+                out.push(KIND_SESSION);
                 out.extend_from_slice(&session.boot.to_be_bytes());
                 out.push(u8::from(session.closed));
             }
-            Entry::Member(member) => {
-                out.push(MEMBER);
+            JournalEntry::Member(member) => {
+                out.push(KIND_MEMBER);
                 encode_count(out, member.id.len());
                 out.extend_from_slice(member.id.as_bytes());
                 out.push(u8::from(member.silent));
@@ -193,19 +193,19 @@ impl Entry {
 
     /// Reads a payload. `None`: it is not one of this version's.
     pub(super) fn decode(payload: &[u8]) -> Option<Self> {
-        let mut reader = Reader(payload);
+        let mut reader = EntryReader(payload);
         let entry = match reader.u8()? {
-            PARTITION => Entry::Partition(reader.u32()?, decode_state(&mut reader)?),
-            RANGE => Entry::Range(decode_range(&mut reader)?),
-            MARK => Entry::Mark(decode_mark(&mut reader)?),
-            SESSION => {
+            KIND_PARTITION => JournalEntry::Partition(reader.u32()?, decode_state(&mut reader)?),
+            KIND_RANGE => JournalEntry::Range(decode_range(&mut reader)?),
+            KIND_MARK => JournalEntry::Mark(decode_mark(&mut reader)?),
+            KIND_SESSION => {
                 let boot = u128::from_be_bytes(reader.array()?);
-                Entry::Session(Session { boot, closed: reader.u8()? != 0 })
+                JournalEntry::Session(Session { boot, closed: reader.u8()? != 0 })
             }
-            MEMBER => {
+            KIND_MEMBER => {
                 let length = reader.u32()? as usize;
                 let id = std::str::from_utf8(reader.bytes(length)?).ok()?.to_owned();
-                Entry::Member(Member { id, silent: reader.u8()? != 0 })
+                JournalEntry::Member(MemberIdentity { id, silent: reader.u8()? != 0 })
             }
             _ => return None,
         };
@@ -250,7 +250,7 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
     }
 }
 
-fn decode_state(reader: &mut Reader<'_>) -> Option<PartitionState> {
+fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     let length = reader.u32()? as usize;
     let topic = std::str::from_utf8(reader.bytes(length)?).ok()?;
     Some(PartitionState {
@@ -258,21 +258,21 @@ fn decode_state(reader: &mut Reader<'_>) -> Option<PartitionState> {
         position: reader.i64()?,
         epoch: reader.u64()?,
         landmarks: reader.list(decode_landmark)?,
-        committed: reader.list(Reader::i64)?,
+        committed: reader.list(EntryReader::i64)?,
         // Version 1 had none.
-        left: if reader.0.is_empty() { Vec::new() } else { reader.list(Reader::u64)? },
+        left: if reader.0.is_empty() { Vec::new() } else { reader.list(EntryReader::u64)? },
     })
 }
 
-fn decode_landmark(reader: &mut Reader<'_>) -> Option<Landmark> {
+fn decode_landmark(reader: &mut EntryReader<'_>) -> Option<Landmark> {
     Some(Landmark { offset: reader.i64()?, fingerprint: reader.u32()? })
 }
 
-fn decode_file(reader: &mut Reader<'_>) -> Option<FileId> {
+fn decode_file(reader: &mut EntryReader<'_>) -> Option<FileId> {
     Some(FileId { device: reader.u64()?, inode: reader.u64()? })
 }
 
-fn decode_range(reader: &mut Reader<'_>) -> Option<Range> {
+fn decode_range(reader: &mut EntryReader<'_>) -> Option<Range> {
     Some(Range {
         sequence: reader.u64()?,
         file: decode_file(reader)?,
@@ -281,7 +281,7 @@ fn decode_range(reader: &mut Reader<'_>) -> Option<Range> {
         to: reader.u64()?,
         crc: reader.u32()?,
         changes: reader.list(|reader| {
-            Some(Change {
+            Some(PositionChange {
                 index: reader.u32()?,
                 position: reader.i64()?,
                 last: match reader.u8()? {
@@ -293,7 +293,7 @@ fn decode_range(reader: &mut Reader<'_>) -> Option<Range> {
     })
 }
 
-fn decode_mark(reader: &mut Reader<'_>) -> Option<Mark> {
+fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     Some(Mark {
         sequence: reader.u64()?,
         file: decode_file(reader)?,
@@ -304,15 +304,15 @@ fn decode_mark(reader: &mut Reader<'_>) -> Option<Mark> {
             let known = reader.u8()? != 0;
             let acknowledged = Some(reader.i64()?).filter(|_| known);
             let value = Some(reader.i64()?).filter(|value| *value >= 0);
-            Some(Commit { index, acknowledged, value })
+            Some(MarkedCommit { index, acknowledged, value })
         })?,
     })
 }
 
 /// Takes fields off the front; `None` where there are not enough bytes.
-struct Reader<'a>(&'a [u8]);
+struct EntryReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> EntryReader<'a> {
     fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;

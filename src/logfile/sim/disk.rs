@@ -14,7 +14,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::logfile::disk::{Disk, FileId, Handle, How, Kind, Look, Opened};
+use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, OpenMode};
 
 /// What the disk pretends to do and does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,18 +223,18 @@ impl World {
         self.changes.push(self.names.clone());
     }
 
-    fn look(&self, number: usize) -> Look {
+    fn stat(&self, number: usize) -> FileStat {
         let id = FileId { device: 1, inode: number as u64 };
-        Look { id, len: self.files[number].now.len() as u64, kind: Kind::File, modified: 0 }
+        FileStat { id, len: self.files[number].now.len() as u64, kind: FileKind::File, modified: 0 }
     }
 }
 
 impl Disk for Sim {
-    fn open(&self, path: &Path, how: How) -> io::Result<Handle> {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let mut world = self.lock();
         let number = match world.find(path) {
             Ok(number) => number,
-            Err(error) if how == How::Existing => return Err(error),
+            Err(error) if how == OpenMode::Existing => return Err(error),
             Err(_) => {
                 world.step()?;
                 world.files.push(File::default());
@@ -245,17 +245,17 @@ impl Disk for Sim {
                 number
             }
         };
-        if how == How::Anew && !world.files[number].now.is_empty() {
+        if how == OpenMode::Truncate && !world.files[number].now.is_empty() {
             world.step()?;
             world.files[number].write(Write::Length(0));
         }
-        let append = how == How::Append;
+        let append = how == OpenMode::Append;
         Ok(Handle::new(SimFile { world: Arc::clone(&self.world), number, append }))
     }
 
-    fn look(&self, path: &Path) -> io::Result<Look> {
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
         let world = self.lock();
-        Ok(world.look(world.find(path)?))
+        Ok(world.stat(world.find(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -304,9 +304,9 @@ impl SimFile {
     }
 }
 
-impl Opened for SimFile {
-    fn look(&self) -> io::Result<Look> {
-        Ok(self.world.lock().unwrap().look(self.number))
+impl DiskFile for SimFile {
+    fn stat(&self) -> io::Result<FileStat> {
+        Ok(self.world.lock().unwrap().stat(self.number))
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -353,7 +353,7 @@ impl Opened for SimFile {
         Ok(())
     }
 
-    fn forget_cached(&self, _from: u64) {
+    fn drop_cached(&self, _from: u64) {
         self.world.lock().unwrap().files[self.number].evict();
     }
 }

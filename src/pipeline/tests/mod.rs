@@ -42,13 +42,13 @@ impl Source for Numbers {
     type Task = (u32, u64);
     type Feedback = Vec<(u32, u64)>;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
         let before = items.len();
         for lane in 0..self.lanes {
             let next = self.next.entry(lane).or_default();
             if *next < self.each {
-                items.push(Item { lane, bytes: 10, task: (lane, *next) });
+                items.push(PolledTask { lane, bytes: 10, task: (lane, *next) });
                 *next += 1;
                 self.world.polled.fetch_add(1, SeqCst);
                 let held = self.world.held.fetch_add(10, SeqCst) + 10;
@@ -107,7 +107,7 @@ impl Sink for Shelf {
     type Feedback = Vec<(u32, u64)>;
     type Checkpoint = Vec<(u32, u64)>;
 
-    fn land(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Feedback>) -> Result<(), Fault> {
+    fn write(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Feedback>) -> Result<(), Fault> {
         loop {
             // Taken before it is tried, as a sink does that writes many at a time.
             self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
@@ -133,7 +133,7 @@ impl Sink for Shelf {
         self.unsettled.len() as u64 * 10
     }
 
-    fn wants_checkpoint(&self) -> bool {
+    fn needs_checkpoint(&self) -> bool {
         !self.unsettled.is_empty()
     }
 
@@ -167,7 +167,7 @@ fn start(world: World, lanes: u32, each: u64) -> Running {
     let world = Arc::new(world);
     let (handle, stop) = shutdown::pair();
     let counters = Counters::shared("test", CountedUnit::Records);
-    let limits = Limits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
+    let limits = PipelineLimits { workers: 3, memory: 200, settle_min: MS, settle_max: MS * 50 };
     let (parts_world, run_counters) = (Arc::clone(&world), Arc::clone(&counters));
     let thread = crate::threads::spawn("run", move || {
         let world = parts_world;
@@ -342,18 +342,18 @@ impl Source for Countdown {
     type Task = u64;
     type Feedback = std::convert::Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<u64>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<u64>>) -> Result<(), Fault> {
         if self.left == 0 {
             std::thread::sleep(until.saturating_duration_since(Instant::now()).min(MS));
             return Ok(());
         }
         self.left -= 1;
-        items.push(Item { lane: 0, bytes: 10, task: self.left });
+        items.push(PolledTask { lane: 0, bytes: 10, task: self.left });
         Ok(())
     }
 
-    fn drain(&mut self, items: &mut Vec<Item<u64>>) {
-        items.extend((0..self.in_hand).map(|n| Item { lane: 0, bytes: 10, task: 1000 + n }));
+    fn drain(&mut self, items: &mut Vec<PolledTask<u64>>) {
+        items.extend((0..self.in_hand).map(|n| PolledTask { lane: 0, bytes: 10, task: 1000 + n }));
     }
 
     fn feedback(&mut self, note: Self::Feedback) {
@@ -370,7 +370,7 @@ struct Doer<const LEAVES: bool>(Arc<World>);
 impl<const LEAVES: bool> Worker for Doer<LEAVES> {
     type Task = u64;
     type Outcome = ();
-    const MAY_LEAVE: bool = LEAVES;
+    const MAY_ABANDON: bool = LEAVES;
 
     fn work(&mut self, task: &u64) -> Result<((), u64), Fault> {
         if self.0.sink_refuses.load(SeqCst) {
@@ -384,7 +384,7 @@ impl<const LEAVES: bool> Worker for Doer<LEAVES> {
 fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running {
     let (handle, stop) = shutdown::pair();
     let counters = Counters::shared("test", CountedUnit::Items);
-    let limits = Limits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
+    let limits = PipelineLimits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
     let (worker_world, source_world, run_counters) =
         (Arc::clone(world), Arc::clone(world), Arc::clone(&counters));
     let thread = crate::threads::spawn("run", move || {

@@ -3,11 +3,11 @@
 //! after a loss of power, and in the end each record must be there once.
 
 use super::{SCRIPT, World, Wrong};
-use crate::logfile::disk::TRY_AGAIN;
+use crate::logfile::disk::RETRY_FAILED_SYNC;
 
 /// Gives how many states were looked at, and the bad ones.
 fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
-    TRY_AGAIN.set(wrong == Wrong::SyncTriedAgain);
+    RETRY_FAILED_SYNC.set(wrong == Wrong::SyncTriedAgain);
     let mut whole = World::new(wrong);
     whole.run(SCRIPT).expect("nothing fails");
     let operations = whole.disk.operations();
@@ -29,7 +29,7 @@ fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
             }
         }
     }
-    TRY_AGAIN.set(false);
+    RETRY_FAILED_SYNC.set(false);
     (states, bad)
 }
 

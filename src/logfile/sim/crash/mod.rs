@@ -12,10 +12,10 @@ use std::sync::Arc;
 use super::disk::{End, Lie, Sim};
 use crate::logfile::archive::tidy;
 use crate::logfile::{
-    AppendError, Before, Change, Disk, Landmark, Ledger, OpenError, Piece, Rotation, Settler, Writer,
-    open_with,
+    AppendError, Disk, Landmark, Ledger, LogWriter, OpenError, Piece, PositionChange, RestartMemory,
+    Rotation, Settler, open_with,
 };
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 const PARTITIONS: usize = 2;
 /// Records of each partition.
@@ -88,21 +88,21 @@ impl World {
     fn run(&mut self, script: &[Step]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let rotation = rotation();
-        let mut before = Before::default();
+        let mut before = RestartMemory::default();
         before.sync_failed = std::mem::take(&mut self.sync_failed);
         let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation, &mut before);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
-            Err(OpenError::Wait(_) | OpenError::Never(_)) => return None,
+            Err(OpenError::Retry(_) | OpenError::Fatal(_)) => return None,
         };
         let mut run = Run { writer, settler, ledger, next: [0; PARTITIONS] };
         for number in 0..PARTITIONS {
             let (offset, beside) = self.group[number].clone().unzip();
-            let beside = Beside::Text(beside.unwrap_or_default());
+            let beside = OffsetMetadata::Text(beside.unwrap_or_default());
             let resumed = run.ledger.resume(&partition(number), offset, &beside).ok()?;
             run.next[number] = match resumed.position {
                 Some(position) => position,
-                None => run.ledger.place(&partition(number), 0).ok().map(|()| 0)?,
+                None => run.ledger.set_position(&partition(number), 0).ok().map(|()| 0)?,
             };
         }
         let ended = self.work(&mut run, script);
@@ -140,7 +140,7 @@ impl World {
             self.group[partition.partition as usize] = Some((offset, metadata));
             held.push((partition, offset));
         }
-        run.ledger.committed(&held);
+        run.ledger.record_committed(&held);
     }
 
     fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
@@ -157,7 +157,7 @@ impl World {
             }
             Step::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
-                let to = crate::logfile::rotation::name(Path::new(PATH), 0, &others);
+                let to = crate::logfile::rotation::rotated_name(Path::new(PATH), 0, &others);
                 // Somebody else's, so it may well fail.
                 let _ = self.disk.rename(Path::new(PATH), &to);
                 Some(())
@@ -211,7 +211,7 @@ fn unzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 struct Run {
-    writer: Writer,
+    writer: LogWriter,
     settler: Settler,
     ledger: Ledger,
     next: [i64; PARTITIONS],
@@ -233,13 +233,13 @@ impl Run {
         });
         let pieces: Vec<Piece<'_>> =
             lines.iter().zip(&crcs).map(|(bytes, crc)| Piece { bytes, crc }).collect();
-        let (index, landed) = self.ledger.landed(&partition(number))?;
-        assert_eq!(landed, from);
+        let (index, written) = self.ledger.written(&partition(number))?;
+        assert_eq!(written, from);
         let last = Some(Landmark { offset: to - 1, fingerprint: 0 });
-        let change = Change { index, position: to, last };
+        let change = PositionChange { index, position: to, last };
         match self.writer.append(&pieces, &[change]) {
             Ok(()) => self.next[number] = to,
-            Err(AppendError::Guarded | AppendError::Wait(_) | AppendError::Rebuild(_)) => return None,
+            Err(AppendError::Guarded | AppendError::Retry(_) | AppendError::Restart(_)) => return None,
         }
         Some(())
     }

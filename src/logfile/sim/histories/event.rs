@@ -10,7 +10,7 @@ pub(super) enum Event {
     /// The program starts; it may die after so many writes to its journal.
     Start { host: usize, dice: u32, dies: Option<u8> },
     /// So many records of each partition land, as one range.
-    Land { host: usize, counts: [u8; PARTITIONS] },
+    Write { host: usize, counts: [u8; PARTITIONS] },
     /// What has landed settles, and a commit is ordered if none is under way.
     Settle { host: usize },
     /// The commit that is under way comes to something.
@@ -111,7 +111,7 @@ pub(super) fn history(dice: &mut Rng, hosts: usize) -> Vec<Event> {
             0..6 => {
                 let most = if dice.u8(0..4) == 0 { 20 } else { 5 };
                 let counts = std::array::from_fn(|_| dice.u8(0..most));
-                events.push(Event::Land { host, counts });
+                events.push(Event::Write { host, counts });
             }
             6..9 => events.push(Event::Settle { host }),
             9..12 => events.push(Event::Answer { host, fate: fate(dice) }),

@@ -76,7 +76,7 @@ pub(super) struct Host {
 pub(super) struct Run {
     pub(super) commits: Commits,
     /// The next offset to land, of assigned partitions.
-    pub(super) landed: [Option<i64>; PARTITIONS],
+    pub(super) written: [Option<i64>; PARTITIONS],
     /// What the group is known to hold of the present history.
     held: [Option<i64>; PARTITIONS],
     /// The same, as far as this run's own commits were acknowledged with it.
@@ -119,7 +119,7 @@ impl Run {
     pub(super) fn new(commits: Commits) -> Self {
         Self {
             commits,
-            landed: [None; PARTITIONS],
+            written: [None; PARTITIONS],
             held: [None; PARTITIONS],
             own: [None; PARTITIONS],
             ordered: [None; PARTITIONS],
@@ -151,10 +151,10 @@ impl Host {
     }
 
     /// Whether the partition is assigned to it, and records of it may be appended.
-    pub(super) fn may_land(&self, partition: usize) -> bool {
+    pub(super) fn may_write(&self, partition: usize) -> bool {
         let Some(run) = &self.run else { return false };
         let waits = run.commits == Commits::TokensFirst && !run.named[partition];
-        run.landed[partition].is_some() && !waits
+        run.written[partition].is_some() && !waits
     }
 
     /// The journal goes on elsewhere; durable at once.
@@ -188,7 +188,7 @@ impl Host {
     /// The decision is durable: what the group holds is taken note of, and landing begins.
     pub(super) fn begin(&mut self, partition: usize, held: Option<(i64, &str)>, went_back: bool) {
         let (Some(run), Some(part)) = (&mut self.run, &mut self.disk.parts[partition]) else { return };
-        run.landed[partition] = Some(part.position);
+        run.written[partition] = Some(part.position);
         let Some((value, metadata)) = held else { return };
         let known = match Token::naming(value, metadata) {
             _ if run.commits == Commits::Values => {
@@ -221,7 +221,7 @@ impl Host {
         }
         let mut offsets = Vec::new();
         for (partition, part) in self.disk.parts.iter_mut().enumerate() {
-            let (Some(_), Some(part)) = (run.landed[partition], part) else { continue };
+            let (Some(_), Some(part)) = (run.written[partition], part) else { continue };
             let Part { position: value, epoch, .. } = *part;
             if run.held[partition] == Some(value) {
                 continue;

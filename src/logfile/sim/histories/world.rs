@@ -7,11 +7,11 @@ use super::event::{Event, Fate};
 use super::host::{Commits, Host, PARTITIONS, Request, Stretch};
 use super::mirror::Mirror;
 use super::oracle::Oracle;
-use crate::logfile::resume::{Known, Start, claim_name};
+use crate::logfile::resume::{KnownPosition, ResumeDecision, claim_name};
 use crate::record::Token;
 
 /// The rule that is simulated: [`crate::logfile::resume::decide`], or one that is meant to fail.
-pub(super) type Rule = fn(u128, Option<Known<'_>>, Option<i64>, &str) -> Start;
+pub(super) type Rule = fn(u128, Option<KnownPosition<'_>>, Option<i64>, &str) -> ResumeDecision;
 
 /// [`Token::naming`], or what is meant to fail.
 pub(super) type Naming = fn(i64, &str) -> Option<Token>;
@@ -124,7 +124,7 @@ impl World {
         self.tell(|| format!("{event:?}"));
         match *event {
             Event::Start { host, dice, dies } => self.start(host % self.setting.hosts, dice, dies),
-            Event::Land { host, counts } => self.land(host % self.setting.hosts, counts),
+            Event::Write { host, counts } => self.write(host % self.setting.hosts, counts),
             Event::Settle { host } => self.settle(host % self.setting.hosts),
             Event::Answer { host, fate } => self.answer(host % self.setting.hosts, fate),
             Event::Late { which } => self.late(which),
@@ -147,21 +147,21 @@ impl World {
 
     // ---- The programs
 
-    fn land(&mut self, host: usize, counts: [u8; PARTITIONS]) {
+    fn write(&mut self, host: usize, counts: [u8; PARTITIONS]) {
         let mut range = Vec::new();
         for (partition, count) in counts.into_iter().enumerate() {
-            if count == 0 || !self.hosts[host].may_land(partition) {
+            if count == 0 || !self.hosts[host].may_write(partition) {
                 continue;
             }
             let (id, pass) = (self.number(), self.oracle.pass(partition));
-            let landed = self.hosts[host].run.as_mut().unwrap().landed[partition].as_mut().unwrap();
-            let (from, next) = (*landed, *landed + i64::from(count));
-            *landed = next;
-            self.tell(|| format!("    {}/p{partition}: landed [{from}, {next})", name(host)));
+            let written = self.hosts[host].run.as_mut().unwrap().written[partition].as_mut().unwrap();
+            let (from, next) = (*written, *written + i64::from(count));
+            *written = next;
+            self.tell(|| format!("    {}/p{partition}: written [{from}, {next})", name(host)));
             range.push(Stretch { id, partition, from, next, pass, void: false });
         }
         if !range.is_empty() {
-            self.mirror.iter_mut().for_each(|mirror| mirror.land(&range));
+            self.mirror.iter_mut().for_each(|mirror| mirror.write(&range));
             self.hosts[host].recent.push(range);
         }
     }

@@ -5,7 +5,7 @@ use super::super::host::{Commits, Offset, Request, Run, Stretch};
 use super::super::mirror::Mirror;
 use super::super::oracle::Started;
 use super::{By, Entry, World, name, shown};
-use crate::logfile::resume::{Known, Start};
+use crate::logfile::resume::{KnownPosition, ResumeDecision};
 
 impl World {
     pub(super) fn start(&mut self, host: usize, dice: u32, dies: Option<u8>) {
@@ -90,7 +90,7 @@ impl World {
         *steps -= 1;
         let entry = self.group[partition].clone();
         let known = self.hosts[host].disk.parts[partition].clone();
-        let facts = known.as_ref().map(|part| Known {
+        let facts = known.as_ref().map(|part| KnownPosition {
             position: part.position,
             epoch: part.epoch,
             committed: &part.committed,
@@ -101,14 +101,14 @@ impl World {
         let start = (self.setting.rule)(self.hosts[host].identity, facts, offset, metadata);
         let fresh = u64::from(self.number());
         match start {
-            Start::Journal | Start::JournalWentBack => {}
-            Start::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
-            Start::Moved(position, epoch) => {
+            ResumeDecision::Journal | ResumeDecision::JournalWentBack => {}
+            ResumeDecision::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
+            ResumeDecision::Moved(position, epoch) => {
                 self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
             }
             // The log's first record.
-            Start::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
-            Start::Nowhere => self.hosts[host].place(partition, 0, fresh),
+            ResumeDecision::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
+            ResumeDecision::Nowhere => self.hosts[host].place(partition, 0, fresh),
         }
         let part = self.hosts[host].disk.parts[partition].clone().unwrap();
         self.tell(|| {
@@ -150,7 +150,7 @@ impl World {
                 let room = self.hosts[host].run.as_ref().unwrap().commits != Commits::Values;
                 mirror.resume(partition, held, room, part.position);
             }
-            self.hosts[host].begin(partition, held, start == Start::JournalWentBack);
+            self.hosts[host].begin(partition, held, start == ResumeDecision::JournalWentBack);
             self.compare(host, partition);
         }
     }

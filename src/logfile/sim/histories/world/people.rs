@@ -76,7 +76,7 @@ impl World {
     /// the partition anew. With one host only: others would see it by the records'
     /// fingerprints, which are not simulated.
     pub(super) fn made_anew(&mut self, partition: usize) {
-        if self.hosts.len() > 1 || !self.hosts[0].may_land(partition) {
+        if self.hosts.len() > 1 || !self.hosts[0].may_write(partition) {
             return;
         }
         let faults = self.faults();
@@ -84,13 +84,13 @@ impl World {
         let epoch = u64::from(self.number());
         let host = &mut self.hosts[0];
         host.place(partition, 0, epoch);
-        host.run.as_mut().unwrap().landed[partition] = Some(0);
+        host.run.as_mut().unwrap().written[partition] = Some(0);
         // What was read of the old one, and copies from before, are of no more interest.
         host.disk.file.retain(|stretch| stretch.partition != partition);
         host.recent.iter_mut().for_each(|range| range.retain(|stretch| stretch.partition != partition));
         host.copies.clear();
         self.mirror.iter_mut().for_each(|mirror| {
-            mirror.place(partition);
+            mirror.set_position(partition);
             mirror.forget_copies();
         });
         self.oracle.made_anew(partition, epoch);
