@@ -138,10 +138,8 @@ fn paths_exist() {
 /// `Fetcher` and `resume::decide`, in the pages about the sources.
 #[test]
 fn types_and_functions_exist() {
-    let sources: Vec<String> = files(&here().join("src"), "rs")
-        .iter()
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
+    let sources: Vec<String> =
+        files(&here().join("src"), "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let is_declared = |kind: &str, name: &str| {
         let declared = format!("{kind} {name}");
         sources.iter().any(|text| {
