@@ -46,7 +46,9 @@ pub fn run(config: &Config, only: &[String]) -> Result<(), Error> {
     let mut jobs = jobs::configured(config);
     jobs.retain(|job| only.is_empty() || only.iter().any(|name| name == job.name()));
     if jobs.is_empty() {
-        return Err(Error::Failed("none of the jobs asked for is configured in this version".to_owned()));
+        return Err(Error::Failed(
+            "none of the jobs that --only names has a section in the configuration".to_owned(),
+        ));
     }
     let (handle, stop) = shutdown::pair();
     shutdown::on_signals(handle.clone()).map_err(Error::Failed)?;
@@ -73,7 +75,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
     threads::spawn(name, move || {
         let mut job = job;
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
-            .unwrap_or_else(|panic| Some(format!("a fault of our own: {panic}")));
+            .unwrap_or_else(|panic| Some(format!("internal error: {panic}")));
         let outcome = outcome.map(|why| Failed { why, config_fault: job.config_fault() });
         // After the forced stop nobody waits for the end of a job.
         let _forced = ended.send((name, outcome));
@@ -145,9 +147,7 @@ fn watch(
     if finish(running, ended, handle, stop, timeout) {
         return Ok(());
     }
-    Err(Error::Failed(
-        "stopped before everything was settled; records and items that were not come again".to_owned(),
-    ))
+    Err(Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned()))
 }
 
 /// The error of a program whose jobs have all failed for good: a faulty configuration if that
@@ -177,7 +177,10 @@ fn finish(
             recv(ended) -> _ => running -= 1,
             recv(stop.forced_channel()) -> _ => {}
             default(rest) => {
-                log::warn!("not everything has settled after {timeout:?}: leaving now");
+                log::warn!(
+                    "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes \
+                     again at the next start"
+                );
                 handle.force();
             }
         }
