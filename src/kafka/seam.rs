@@ -13,7 +13,7 @@ use super::legacy::reply;
 use super::protocol::frame::Frame;
 use super::protocol::records::{self, Aborted, Broken, Decoded, Scratch};
 use crate::error::Fault;
-use crate::record::{Beside, Commit, Record, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 
 /// Consecutive records of one partition, as one reply brought them.
 pub struct Fetched {
@@ -119,7 +119,7 @@ pub struct Assigned {
     /// The group's offset; `None`: it has none.
     pub committed: Option<i64>,
     /// What stands beside it.
-    pub metadata: Beside,
+    pub metadata: OffsetMetadata,
     /// Found later than the first partitions of its topic: it starts at its first record.
     pub new: bool,
 }

@@ -6,7 +6,7 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Job, server};
+use super::{Job, redis_server};
 use crate::config::{self, ExpiredToListConfig as Section};
 use crate::error::{ConfigFault, Fault};
 use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig, WatchedServer};
@@ -48,8 +48,8 @@ impl Job for ExpiredToListJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = Arc::new(server("redis_kv_expire", expire, &client));
-        let list = Arc::new(server("redis_list", list, &client));
+        let expire = Arc::new(redis_server("redis_kv_expire", expire, &client));
+        let list = Arc::new(redis_server("redis_list", list, &client));
         let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
         let inbox = Inbox::new(NAME, self.memory);
         log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
@@ -79,7 +79,7 @@ impl Job for ExpiredToListJob {
         };
         let counters = Arc::clone(&self.counters);
         let build_worker = move || worker::PushWorker { push: push.clone(), counters: Arc::clone(&counters) };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::NAME;
 use crate::error::Fault;
 use crate::expiry::{ExpiryWatch, Inbox, KeyBatch};
-use crate::pipeline::{self, Item};
+use crate::pipeline::{self, PolledTask};
 use crate::report::Counters;
 
 /// Keys that are pushed by one command.
@@ -26,10 +26,10 @@ pub(super) struct ExpiredKeySource {
 }
 
 impl ExpiredKeySource {
-    fn take(&self, until: Instant, items: &mut Vec<Item<KeyBatch>>) {
+    fn take(&self, until: Instant, items: &mut Vec<PolledTask<KeyBatch>>) {
         let taken = self.inbox.take(PUSH_KEYS_MAX, until);
         if !taken.keys.is_empty() {
-            items.push(Item { lane: 0, bytes: taken.bytes, task: taken });
+            items.push(PolledTask { lane: 0, bytes: taken.bytes, task: taken });
         }
         self.counters.lag.store(self.inbox.waiting(), Relaxed);
         let counter = if self.reconciles { &self.counters.overflowed } else { &self.counters.lost };
@@ -41,13 +41,13 @@ impl pipeline::Source for ExpiredKeySource {
     type Task = KeyBatch;
     type Feedback = Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         self.take(until, items);
         Ok(())
     }
 
     /// Nobody else knows of what was heard.
-    fn drain(&mut self, items: &mut Vec<Item<Self::Task>>) {
+    fn drain(&mut self, items: &mut Vec<PolledTask<Self::Task>>) {
         self.inbox.close();
         while self.inbox.waiting() > 0 {
             self.take(Instant::now(), items);

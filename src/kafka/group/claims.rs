@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::standalone::{AllHeld, Held, Names};
-use crate::record::{Beside, Commit, Token, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, Token, TopicPartition};
 
 /// Offsets that somebody else has set, to be committed once more, now with a token,
 /// before anything is read from there: so they are told from the same offset set again.
@@ -16,7 +16,7 @@ pub(super) fn claims(
 ) -> Vec<Commit> {
     let mut claims = Vec::new();
     for (partition, (committed, beside)) in held.iter_mut() {
-        let (Some(offset), Beside::Text(text)) = (*committed, beside) else { continue };
+        let (Some(offset), OffsetMetadata::Text(text)) = (*committed, beside) else { continue };
         if Token::naming(offset, text).is_none() {
             *text = Token::claim(names(partition, offset, generation), offset).to_string();
             claims.push(Commit { partition: partition.clone(), offset, metadata: text.clone() });
@@ -31,11 +31,11 @@ pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: AllHeld)
     let ours = answers.into_iter().filter_map(|(partition, held)| {
         let commit = own.get(&partition)?;
         match held {
-            Ok((None, Beside::Text(_))) => Some(commit.clone()),
-            Ok((Some(offset), Beside::Text(text))) => {
+            Ok((None, OffsetMetadata::Text(_))) => Some(commit.clone()),
+            Ok((Some(offset), OffsetMetadata::Text(text))) => {
                 (offset == commit.offset && text == commit.metadata).then(|| commit.clone())
             }
-            Ok((_, Beside::NoRoom)) | Err(_) => None,
+            Ok((_, OffsetMetadata::Unsupported)) | Err(_) => None,
         }
     });
     ours.collect()

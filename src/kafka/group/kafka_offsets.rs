@@ -9,7 +9,7 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::Code;
 use crate::kafka::protocol::messages::metadata::Topic;
 use crate::kafka::protocol::messages::{Member, Metadata};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// See the module.
 pub(super) struct OwnGroup {
@@ -77,8 +77,8 @@ impl Group for OwnGroup {
 pub(super) fn held_of(group: &str, answers: Answers<Option<Committed>>) -> AllHeld {
     let held = answers.into_iter().map(|(partition, answer)| {
         let held = match answer {
-            Ok(Some(committed)) => Ok((Some(committed.offset), Beside::Text(committed.metadata))),
-            Ok(None) => Ok((None, Beside::Text(String::new()))),
+            Ok(Some(committed)) => Ok((Some(committed.offset), OffsetMetadata::Text(committed.metadata))),
+            Ok(None) => Ok((None, OffsetMetadata::Text(String::new()))),
             Err(refusal) => {
                 Err(refusal.fault(&format!("ask for the offset of {partition} in the group '{group}'")))
             }

@@ -20,7 +20,7 @@ use crate::kafka::client::group_offsets::{Answers, Commits, Refusal};
 use crate::kafka::protocol::error_code::{Code, Remedy};
 use crate::kafka::protocol::messages::Member;
 use crate::kafka::seam::{Assigned, GroupEvent};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause before what failed is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -244,7 +244,7 @@ impl Thread {
         }
         let mut assigned = Vec::new();
         for (partition, (committed, metadata)) in held {
-            if let (Some(offset), Beside::Text(text)) = (committed, &metadata) {
+            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
                 let commit = Commit { partition: partition.clone(), offset, metadata: text.clone() };
                 self.held.insert(partition.clone(), commit);
             }

@@ -12,7 +12,7 @@ use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::legacy::zookeeper_offsets::CrateGroup;
 use crate::kafka::seam::{GroupClient, GroupEvent};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
@@ -28,7 +28,7 @@ pub enum Storage {
 }
 
 /// The group's offset of one partition, if it has one, and what stands beside it.
-pub(in crate::kafka) type Held = (Option<i64>, Beside);
+pub(in crate::kafka) type Held = (Option<i64>, OffsetMetadata);
 /// The same for each partition that was asked for, or why it cannot be told.
 pub(in crate::kafka) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
 

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::Member;
 use crate::kafka::seam::{Assigned, GroupEvent};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +202,7 @@ impl Thread {
         fault = self.claim(&mut held)?.or(fault);
         let mut assigned = Vec::new();
         for (partition, (committed, metadata)) in held {
-            if let (Some(offset), Beside::Text(text)) = (committed, &metadata) {
+            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
                 let (partition, metadata) = (partition.clone(), text.clone());
                 self.held.insert(partition.clone(), Commit { partition, offset, metadata });
             }

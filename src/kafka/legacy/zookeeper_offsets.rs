@@ -10,7 +10,7 @@ use super::client::{Client, Connector, Trouble};
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::group::standalone::{AllHeld, Group};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause in the crate's own commit loop. It has none once its attempts are used
 /// up, so they are set to never be.
@@ -107,7 +107,9 @@ impl Group for CrateGroup {
         }
         let held = partitions.iter().map(|partition| {
             let held = match offsets.get(partition) {
-                Some(offset) => Ok((Some(*offset).filter(|offset| *offset >= 0), Beside::NoRoom)),
+                Some(offset) => {
+                    Ok((Some(*offset).filter(|offset| *offset >= 0), OffsetMetadata::Unsupported))
+                }
                 None => Err(Fault::Retry(format!(
                     "the group's offset of {partition} was asked for and not answered"
                 ))),

@@ -50,8 +50,8 @@ impl Group for Told {
         let held = partitions.iter().map(|one| {
             let held = match (state.refused.get(one), state.offsets.get(one)) {
                 (Some(fault), _) => Err(fault.clone()),
-                (None, Some((offset, text))) => Ok((Some(*offset), Beside::Text(text.clone()))),
-                (None, None) => Ok((None, Beside::Text(String::new()))),
+                (None, Some((offset, text))) => Ok((Some(*offset), OffsetMetadata::Text(text.clone()))),
+                (None, None) => Ok((None, OffsetMetadata::Text(String::new()))),
             };
             (one.clone(), held)
         });
@@ -147,9 +147,9 @@ fn partitions_are_assigned_with_what_stands_beside_their_offsets() {
     let told = group(2);
     told.state().offsets.insert(t(1), token(7));
     let mut place = over(&told, pace());
-    let none = Beside::Text(String::new());
+    let none = OffsetMetadata::Text(String::new());
     let first = Assigned { partition: t(0), committed: None, metadata: none.clone(), new: false };
-    let text = Beside::Text(token(7).1);
+    let text = OffsetMetadata::Text(token(7).1);
     let second = Assigned { partition: t(1), committed: Some(7), metadata: text, new: false };
     assert_eq!(assigned(&mut place), [first, second]);
     told.state().topics.insert("t".to_owned(), vec![0, 1, 2]);
@@ -167,7 +167,7 @@ fn an_offset_without_a_token_is_claimed() {
     let mut place = over(&told, pace());
     let assigned = assigned(&mut place);
     for (one, offset) in assigned.iter().zip([7, 8, 9]) {
-        let Beside::Text(text) = &one.metadata else { panic!("there is room") };
+        let OffsetMetadata::Text(text) = &one.metadata else { panic!("there is room") };
         let named = Token::naming(offset, text).unwrap();
         assert_eq!((one.committed, named.is_claim()), (Some(offset), offset != 9));
         assert_eq!(told.state().offsets[&one.partition], (offset, text.clone()));
