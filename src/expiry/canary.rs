@@ -9,12 +9,12 @@ use std::time::Instant;
 #[derive(Clone)]
 pub(super) struct Canary {
     key: Arc<[u8]>,
-    heard: Arc<Mutex<Option<Instant>>>,
+    event: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Canary {
     pub(super) fn new(key: &str) -> Self {
-        Self { key: key.as_bytes().into(), heard: Arc::default() }
+        Self { key: key.as_bytes().into(), event: Arc::default() }
     }
 
     pub(super) fn is(&self, key: &[u8]) -> bool {
@@ -27,10 +27,10 @@ impl Canary {
 
     /// Its event has come.
     pub(super) fn record_event(&self, now: Instant) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     pub(super) fn take_event(&self) -> Option<Instant> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.event.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -4,13 +4,13 @@ use crate::redis::{RedisError, Value};
 
 /// One answer in a packet of many.
 pub(super) enum CommandReply {
-    Number(i64),
-    Bytes(Vec<u8>),
-    Values(Vec<Value>),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Array(Vec<Value>),
     /// A status.
-    Word(String),
+    Status(String),
     /// This may not be done; the rest may.
-    No(String),
+    Refused(String),
     Other,
 }
 
@@ -19,31 +19,31 @@ pub(super) enum CommandReply {
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
-pub(super) fn sort(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
+pub(super) fn classify(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
     values.into_iter().map(answer).collect()
 }
 
 fn answer(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
-        Value::Int(number) => CommandReply::Number(number),
-        Value::BulkString(bytes) => CommandReply::Bytes(bytes),
-        Value::Array(values) => CommandReply::Values(values),
-        Value::SimpleString(word) => CommandReply::Word(word),
+        Value::Int(number) => CommandReply::Integer(number),
+        Value::BulkString(bytes) => CommandReply::Bulk(bytes),
+        Value::Array(values) => CommandReply::Array(values),
+        Value::SimpleString(word) => CommandReply::Status(word),
         Value::ServerError(error) => {
-            let trouble = RedisError::from(error);
+            let error = RedisError::from(error);
             let of_one =
-                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.has_code(code));
+                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| error.has_code(code));
             if !of_one {
-                return Err(trouble);
+                return Err(error);
             }
-            CommandReply::No(trouble.to_string())
+            CommandReply::Refused(error.to_string())
         }
         _ => CommandReply::Other,
     })
 }
 
 /// `TIME` answers seconds and microseconds; here in milliseconds.
-pub(super) fn time(values: &[Value]) -> Option<u64> {
+pub(super) fn time_ms(values: &[Value]) -> Option<u64> {
     let number = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<u64>().ok(),
         _ => None,
@@ -53,16 +53,16 @@ pub(super) fn time(values: &[Value]) -> Option<u64> {
 }
 
 /// `SCAN` answers the next cursor and keys.
-pub(super) fn scanned(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+pub(super) fn scan_step(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let mut values = values.into_iter();
     match (values.next()?, values.next()?) {
-        (Value::BulkString(cursor), Value::Array(keys)) => Some((cursor, bytes(keys))),
+        (Value::BulkString(cursor), Value::Array(keys)) => Some((cursor, bulks(keys))),
         _ => None,
     }
 }
 
 /// The strings among the values.
-pub(super) fn bytes(values: Vec<Value>) -> Vec<Vec<u8>> {
+pub(super) fn bulks(values: Vec<Value>) -> Vec<Vec<u8>> {
     let bytes = |value| match value {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,

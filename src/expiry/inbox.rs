@@ -46,7 +46,7 @@ struct InboxState {
     limit: u64,
     /// Nobody takes anything any more.
     closed: bool,
-    heard: u64,
+    received: u64,
     dropped: u64,
     overflow: Outage,
 }
@@ -62,7 +62,7 @@ impl Inbox {
             bytes: 0,
             limit,
             closed: false,
-            heard: 0,
+            received: 0,
             dropped: 0,
             overflow,
         };
@@ -76,7 +76,7 @@ impl Inbox {
         if state.closed {
             return;
         }
-        state.heard += 1;
+        state.received += 1;
         if state.bytes + cost > state.limit {
             state.dropped += 1;
             state
@@ -130,7 +130,7 @@ impl Inbox {
     pub fn close(&self) -> u64 {
         let mut state = self.lock();
         state.closed = true;
-        state.heard
+        state.received
     }
 
     /// Keys that were dropped since the last call.

@@ -37,7 +37,7 @@ impl LeaseFence {
     }
 
     /// Whose the lease is, by the answers to [`LeaseFence::watch`].
-    pub(super) fn holder(&self, answers: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
+    pub(super) fn read_holder(&self, answers: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
         let (_watched, held) = (answers.next(), answers.next());
         self.holder_of(held)
     }
@@ -45,8 +45,8 @@ impl LeaseFence {
     /// Whose the lease is, by the answer to a GET of it.
     pub(super) fn holder_of(&self, held: Option<CommandReply>) -> LeaseHolder {
         match held {
-            Some(CommandReply::Bytes(token)) if token == self.token.as_bytes() => LeaseHolder::ThisInstance,
-            Some(CommandReply::Bytes(token)) => LeaseHolder::Other(token),
+            Some(CommandReply::Bulk(token)) if token == self.token.as_bytes() => LeaseHolder::ThisInstance,
+            Some(CommandReply::Bulk(token)) => LeaseHolder::Other(token),
             _ => LeaseHolder::Nobody,
         }
     }
@@ -74,8 +74,8 @@ impl LeaseFence {
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         self.watch(&mut requests);
-        let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-        if self.holder(&mut answers) != *holder {
+        let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if self.read_holder(&mut answers) != *holder {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn the_holder_is_told_by_its_token() {
         let fence = LeaseFence::new("lease".to_owned(), "0f");
-        let answer = |token: &str| Some(CommandReply::Bytes(token.as_bytes().to_vec()));
+        let answer = |token: &str| Some(CommandReply::Bulk(token.as_bytes().to_vec()));
         assert_eq!(fence.holder_of(answer(&fence.token)), LeaseHolder::ThisInstance);
         assert_eq!(fence.holder_of(Some(CommandReply::Other)), LeaseHolder::Nobody);
         let other = LeaseFence::new("lease".to_owned(), "0e");

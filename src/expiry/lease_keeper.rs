@@ -20,7 +20,7 @@ const LEASE_LIFE: Duration = Duration::from_secs(6);
 /// Three chances within a life.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// Looks that a vacant lease is left to whoever had it, since the server was away.
-const CHECKS_LEFT_VACANT: u32 = 2;
+const VACANT_CHECKS_LEFT: u32 = 2;
 
 /// Keeps the lease, or waits for it.
 pub(super) struct LeaseKeeper {
@@ -29,7 +29,7 @@ pub(super) struct LeaseKeeper {
     /// What the last look has shown.
     status: Option<LeaseStatus>,
     /// For so many looks yet, a vacant lease is left to whoever had it.
-    checks_left_vacant: u32,
+    vacant_checks_left: u32,
     denial_logged: bool,
 }
 
@@ -44,7 +44,7 @@ enum LeaseStatus {
 impl LeaseKeeper {
     pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
         let link = context.list.link();
-        Self { context: Arc::clone(context), link, status: None, checks_left_vacant: 0, denial_logged: false }
+        Self { context: Arc::clone(context), link, status: None, vacant_checks_left: 0, denial_logged: false }
     }
 
     /// Until its owner is gone.
@@ -53,7 +53,7 @@ impl LeaseKeeper {
             match threads::contain(|| self.turn()) {
                 Ok(Ok(())) => {}
                 Ok(Err(_logged)) => {
-                    self.checks_left_vacant = CHECKS_LEFT_VACANT;
+                    self.vacant_checks_left = VACANT_CHECKS_LEFT;
                     if self.status.is_none() {
                         self.context.listen_state.set_leased_elsewhere(false);
                     }
@@ -74,8 +74,8 @@ impl LeaseKeeper {
 
     fn turn(&mut self) -> Result<(), Fault> {
         let held = self.status == Some(LeaseStatus::Held);
-        let may_take = held || self.checks_left_vacant == 0;
-        self.checks_left_vacant = self.checks_left_vacant.saturating_sub(1);
+        let may_take = held || self.vacant_checks_left == 0;
+        self.vacant_checks_left = self.vacant_checks_left.saturating_sub(1);
         let fence = &self.context.fence;
         let status =
             self.link.doing("lease").with_retry(|connection| check(connection, fence, held, may_take))?;
@@ -122,9 +122,9 @@ fn check(
         requests.add(cmd("PEXPIRE").arg(fence.key()).arg(millis(LEASE_LIFE)));
     }
     requests.add(cmd("GET").arg(fence.key()));
-    let mut answers = command_reply::sort(connection.ask_all(&requests)?)?;
+    let mut answers = command_reply::classify(connection.ask_all(&requests)?)?;
     for answer in &answers {
-        if let CommandReply::No(why) = answer {
+        if let CommandReply::Refused(why) = answer {
             return Ok(LeaseStatus::Denied(why.clone()));
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct Listener {
     context: Arc<ExpiryContext>,
     health: Health,
     /// Nothing is announced, and that has been said.
-    mute_logged: bool,
+    flags_logged: bool,
     /// Deadlines are not announced, and that has been said.
     deadlines_refused: bool,
     /// Since when nothing is heard, though it was before.
@@ -49,7 +49,7 @@ impl Listener {
         Self {
             context: Arc::clone(context),
             health: context.expire.health.role("listen"),
-            mute_logged: false,
+            flags_logged: false,
             deadlines_refused: false,
             deaf_since: None,
             listening: false,
@@ -71,9 +71,9 @@ impl Listener {
             let listened = threads::contain(|| self.listen());
             self.context.listen_state.mark_deaf();
             let was_listening = std::mem::take(&mut self.listening);
-            let trouble = match listened {
+            let error = match listened {
                 Ok(Ok(())) => continue,
-                Ok(Err(trouble)) => trouble,
+                Ok(Err(error)) => error,
                 Err(panic) => RedisError::Lost(format!("a fault of our own: {panic}")),
             };
             if was_listening {
@@ -84,7 +84,7 @@ impl Listener {
                     continue;
                 }
             }
-            self.health.down(&trouble.to_string());
+            self.health.down(&error.to_string());
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 backoff.reset();
             }
@@ -98,7 +98,7 @@ impl Listener {
         let reconnect_requests = context.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
-        let announces = self.see_to_flags(&mut connection)?;
+        let announces = self.add_missing_flags(&mut connection)?;
         let channels = channels(context.expire.server.database, !self.deadlines_refused);
         let expired = channels.first().cloned().unwrap_or_default();
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
@@ -153,34 +153,40 @@ impl Listener {
     }
 
     /// Adds what is missing to `notify-keyspace-events`. False if nothing will be heard.
-    fn see_to_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
+    fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(answer) => flags_of(&answer),
             Err(refusal @ RedisError::Refused { .. }) => {
-                self.say(&format!("it cannot be asked whether it announces expired keys: {refusal}"), None);
+                self.log_flags_once(
+                    &format!("it cannot be asked whether it announces expired keys: {refusal}"),
+                    None,
+                );
                 return Ok(true);
             }
             Err(lost) => return Err(lost),
         };
-        let Some(wanted) = notify_flags::with_ours(&flags) else {
-            self.mute_logged = false;
+        let Some(wanted) = notify_flags::with_needed(&flags) else {
+            self.flags_logged = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
-                self.mute_logged = false;
+                self.flags_logged = false;
                 log::info!(
                     "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
                     self.context.job,
                     self.context.expire.server,
-                    notify_flags::line(Some(&flags))
+                    notify_flags::config_line(Some(&flags))
                 );
                 Ok(true)
             }
             Err(refusal @ RedisError::Refused { .. }) => {
                 let announces = notify_flags::announces_expired(&flags);
                 let what = if announces { "deadlines" } else { "expired keys" };
-                self.say(&format!("it announces no {what}, and may not be told to: {refusal}"), Some(&flags));
+                self.log_flags_once(
+                    &format!("it announces no {what}, and may not be told to: {refusal}"),
+                    Some(&flags),
+                );
                 Ok(announces)
             }
             Err(lost) => Err(lost),
@@ -188,9 +194,9 @@ impl Listener {
     }
 
     /// Once, until it is well again.
-    fn say(&mut self, what: &str, flags: Option<&str>) {
-        if !std::mem::replace(&mut self.mute_logged, true) {
-            let line = notify_flags::line(flags);
+    fn log_flags_once(&mut self, what: &str, flags: Option<&str>) {
+        if !std::mem::replace(&mut self.flags_logged, true) {
+            let line = notify_flags::config_line(flags);
             log::error!(
                 "{}: {}: {what}; put this line into its redis.conf: {line}",
                 self.context.job,

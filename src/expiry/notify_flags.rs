@@ -11,7 +11,7 @@ const LETTERS_OF_A: &str = "g$lshzxetd";
 /// What the setting must become; `None` when it will do as it is.
 ///
 /// Letters are only ever added: others listen too.
-pub(super) fn with_ours(flags: &str) -> Option<String> {
+pub(super) fn with_needed(flags: &str) -> Option<String> {
     let missing = missing(flags, NEEDED_LETTERS);
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))
 }
@@ -27,8 +27,8 @@ fn missing(flags: &str, wanted: &str) -> String {
 }
 
 /// The line for redis.conf, given what is known of the setting.
-pub(super) fn line(flags: Option<&str>) -> String {
-    let wanted = flags.map(|flags| with_ours(flags).unwrap_or_else(|| flags.to_owned()));
+pub(super) fn config_line(flags: Option<&str>) -> String {
+    let wanted = flags.map(|flags| with_needed(flags).unwrap_or_else(|| flags.to_owned()));
     format!("notify-keyspace-events {}", wanted.as_deref().unwrap_or(NEEDED_LETTERS))
 }
 
@@ -48,10 +48,10 @@ mod tests {
             ("gxE", None, true),
             ("Eg", Some("Egx"), false),
         ] {
-            assert_eq!(with_ours(flags).as_deref(), expected, "{flags}");
+            assert_eq!(with_needed(flags).as_deref(), expected, "{flags}");
             assert_eq!(announces_expired(flags), announces, "{flags}");
         }
-        assert_eq!(line(None), "notify-keyspace-events Exg");
-        assert_eq!(line(Some("Kl")), "notify-keyspace-events KlExg");
+        assert_eq!(config_line(None), "notify-keyspace-events Exg");
+        assert_eq!(config_line(Some("Kl")), "notify-keyspace-events KlExg");
     }
 }

@@ -19,7 +19,7 @@ impl RateLimiter {
     }
 
     /// How many keys may be asked now, of `wanted`.
-    pub(super) fn room(&mut self, wanted: usize, now: Instant) -> usize {
+    pub(super) fn available(&mut self, wanted: usize, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
         self.left = (self.left + passed * self.rate).min(most(self.rate));
@@ -27,7 +27,7 @@ impl RateLimiter {
     }
 
     /// So many are asked; more than there is room for leaves a debt.
-    pub(super) fn take(&mut self, keys: usize) {
+    pub(super) fn spend(&mut self, keys: usize) {
         self.left -= keys as f64;
     }
 
@@ -54,10 +54,10 @@ mod tests {
         let mut rate = RateLimiter::new(1000, now);
         let mut asked = 0;
         while now < began + Duration::from_secs(10) {
-            let room = rate.room(500, now);
-            rate.take(room);
-            asked += room;
-            now = if room == 0 { rate.next(now) } else { now };
+            let available = rate.available(500, now);
+            rate.spend(available);
+            asked += available;
+            now = if available == 0 { rate.next(now) } else { now };
         }
         assert!((9900..=10_101).contains(&asked), "{asked} in 10 s");
     }
@@ -66,9 +66,9 @@ mod tests {
     fn a_debt_is_waited_for() {
         let now = Instant::now();
         let mut rate = RateLimiter::new(100, now);
-        rate.take(60);
-        assert_eq!(rate.room(1, now), 0);
-        assert_eq!(rate.room(1, now + Duration::from_millis(400)), 0);
-        assert_eq!(rate.room(1, now + Duration::from_millis(520)), 1);
+        rate.spend(60);
+        assert_eq!(rate.available(1, now), 0);
+        assert_eq!(rate.available(1, now + Duration::from_millis(400)), 0);
+        assert_eq!(rate.available(1, now + Duration::from_millis(520)), 1);
     }
 }

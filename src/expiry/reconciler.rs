@@ -214,7 +214,7 @@ impl Reconciler {
         let answers = self
             .expire
             .doing("probe")
-            .with_retry(|connection| command_reply::sort(connection.ask_all(&requests)?))?;
+            .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?;
         answers.into_iter().map(lifetime).collect()
     }
 
@@ -223,8 +223,8 @@ impl Reconciler {
             let now = Instant::now();
             let next = {
                 let mut rate = self.context.rate();
-                if rate.room(1, now) > 0 {
-                    rate.take(keys);
+                if rate.available(1, now) > 0 {
+                    rate.spend(keys);
                     return;
                 }
                 rate.next(now)
@@ -237,11 +237,11 @@ impl Reconciler {
 /// What an answer to PTTL says of the key.
 fn lifetime(answer: CommandReply) -> Result<KeyLifetime, Fault> {
     match answer {
-        CommandReply::Number(-2) => Ok(KeyLifetime::Gone),
-        CommandReply::Number(left) => {
+        CommandReply::Integer(-2) => Ok(KeyLifetime::Gone),
+        CommandReply::Integer(left) => {
             Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
         }
-        CommandReply::No(why) => Err(Fault::Retry(why)),
+        CommandReply::Refused(why) => Err(Fault::Retry(why)),
         _ => Err(Fault::Retry("an answer to PTTL that is no number".to_owned())),
     }
 }

@@ -73,7 +73,7 @@ impl RememberedDeadlines {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(&self.set).arg("-inf").arg(before_ms).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
-            Value::Array(values) => Ok(command_reply::bytes(values)),
+            Value::Array(values) => Ok(command_reply::bulks(values)),
             _ => Ok(Vec::new()),
         }
     }
@@ -96,9 +96,10 @@ impl RememberedDeadlines {
             for received in keys {
                 requests.add(cmd("ZSCORE").arg(&self.set).arg(&received.key));
             }
-            let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-            let theirs = matches!(self.fence.holder(&mut answers), LeaseHolder::Other(_));
-            if !matches!(answers.next(), Some(CommandReply::Word(kind)) if kind == "list" || kind == "none") {
+            let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+            let theirs = matches!(self.fence.read_holder(&mut answers), LeaseHolder::Other(_));
+            if !matches!(answers.next(), Some(CommandReply::Status(kind)) if kind == "list" || kind == "none")
+            {
                 // The push will be refused, and a transaction would remove all the same.
                 connection.ask(&cmd("UNWATCH"))?;
                 return connection.ask(&plain_push(&self.list, keys)).map(drop);
@@ -123,8 +124,8 @@ impl RememberedDeadlines {
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         self.fence.watch(&mut requests);
-        let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-        if let LeaseHolder::Other(_) = self.fence.holder(&mut answers) {
+        let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if let LeaseHolder::Other(_) = self.fence.read_holder(&mut answers) {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
@@ -174,7 +175,7 @@ impl<'a> DeadlineChange<'a> {
 }
 
 fn score(answer: &CommandReply) -> Option<u64> {
-    let CommandReply::Bytes(text) = answer else { return None };
+    let CommandReply::Bulk(text) = answer else { return None };
     // Redis writes a score as a double.
     let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(score as u64)
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_score_is_a_double() {
-        let score = |text: &str| score(&CommandReply::Bytes(text.as_bytes().to_vec()));
+        let score = |text: &str| score(&CommandReply::Bulk(text.as_bytes().to_vec()));
         assert_eq!(score("1.7000000001230000e+12"), Some(1_700_000_000_123));
         assert_eq!(score("1700000000123"), Some(1_700_000_000_123));
         assert_eq!(score("none"), None);

@@ -27,9 +27,9 @@ pub(super) struct CanaryProbe {
     state: CanaryState,
     silences: u32,
     /// Since when nothing is heard; told already.
-    silent: Option<Instant>,
+    silent_since: Option<Instant>,
     pause: Duration,
-    quiet_until: Instant,
+    no_alarm_until: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ enum CanaryState {
     /// It expires then.
     Set(Instant),
     /// The server has deleted it; what was looked at, when, and how often since.
-    Gone { due: Instant, announced: u64, looked: Instant, looks: u32 },
+    Gone { due: Instant, announced: u64, checked: Instant, checks: u32 },
 }
 
 /// What a look has shown.
@@ -49,7 +49,7 @@ pub(super) enum CanaryReport {
     Nothing,
     /// It was heard of, so long after its time.
     Received(Duration),
-    /// It was heard of after a silence that was told.
+    /// It was heard of after a silence that was reports.
     ReceivedAgain(Duration),
     /// Nothing is heard: to be told, and the listener is to connect anew.
     Silent,
@@ -63,9 +63,9 @@ impl CanaryProbe {
             canary,
             state: CanaryState::Idle(now),
             silences: 0,
-            silent: None,
+            silent_since: None,
             pause: RECONNECT_PAUSE_MIN,
-            quiet_until: now,
+            no_alarm_until: now,
         }
     }
 
@@ -101,7 +101,7 @@ impl CanaryProbe {
     /// The server does not have it any more.
     pub(super) fn record_deleted(&mut self, now: Instant, announced: u64) {
         if let CanaryState::Set(due) = self.state {
-            self.state = CanaryState::Gone { due, announced, looked: now, looks: 0 };
+            self.state = CanaryState::Gone { due, announced, checked: now, checks: 0 };
         }
     }
 
@@ -114,11 +114,11 @@ impl CanaryProbe {
     }
 
     /// When to look again; what is set comes by its deadline.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next_check(&self) -> Option<Instant> {
         match self.state {
             CanaryState::Idle(next) => Some(next),
             CanaryState::Set(_) => None,
-            CanaryState::Gone { looked, .. } => Some(looked + CHECK_INTERVAL),
+            CanaryState::Gone { checked, .. } => Some(checked + CHECK_INTERVAL),
         }
     }
 
@@ -127,28 +127,28 @@ impl CanaryProbe {
         let (CanaryState::Set(due) | CanaryState::Gone { due, .. }) = self.state else {
             return CanaryReport::Nothing;
         };
-        if let Some(heard) = self.canary.take_event() {
+        if let Some(received) = self.canary.take_event() {
             self.state = CanaryState::Idle(now);
             self.silences = 0;
             self.pause = RECONNECT_PAUSE_MIN;
-            return match self.silent.take() {
+            return match self.silent_since.take() {
                 Some(since) => CanaryReport::ReceivedAgain(now.saturating_duration_since(since)),
-                None => CanaryReport::Received(heard.saturating_duration_since(due)),
+                None => CanaryReport::Received(received.saturating_duration_since(due)),
             };
         }
-        let CanaryState::Gone { announced: before, looked, looks, .. } = &mut self.state else {
+        let CanaryState::Gone { announced: before, checked, checks, .. } = &mut self.state else {
             return CanaryReport::Nothing;
         };
-        if now < *looked + CHECK_INTERVAL {
+        if now < *checked + CHECK_INTERVAL {
             return CanaryReport::Nothing;
         }
-        *looked = now;
-        *looks += 1;
+        *checked = now;
+        *checks += 1;
         if *before != announced {
             // Others come through: it waits behind them.
-            (*before, *looks) = (announced, 0);
+            (*before, *checks) = (announced, 0);
         }
-        if *looks < CHECKS_PER_SILENCE {
+        if *checks < CHECKS_PER_SILENCE {
             return CanaryReport::Nothing;
         }
         self.state = CanaryState::Idle(now);
@@ -157,13 +157,13 @@ impl CanaryProbe {
     }
 
     fn silence(&mut self, now: Instant, due: Instant) -> CanaryReport {
-        if self.silent.is_none() {
-            self.silent = Some(due);
-        } else if now < self.quiet_until {
+        if self.silent_since.is_none() {
+            self.silent_since = Some(due);
+        } else if now < self.no_alarm_until {
             return CanaryReport::Nothing;
         }
         let first = self.pause == RECONNECT_PAUSE_MIN;
-        self.quiet_until = now + self.pause;
+        self.no_alarm_until = now + self.pause;
         self.pause = (self.pause * 2).min(RECONNECT_PAUSE_MAX);
         if first { CanaryReport::Silent } else { CanaryReport::StillSilent }
     }
@@ -193,12 +193,12 @@ mod tests {
         }
 
         /// Looks until there is something to see, or it is to be set again.
-        fn looks(&mut self, announced: u64) -> CanaryReport {
+        fn checks(&mut self, announced: u64) -> CanaryReport {
             for _ in 0..CHECKS_PER_SILENCE {
                 self.now += CHECK_INTERVAL;
                 match self.probe.check(self.now, announced) {
                     CanaryReport::Nothing => {}
-                    seen => return seen,
+                    report => return report,
                 }
             }
             CanaryReport::Nothing
@@ -209,24 +209,24 @@ mod tests {
     fn two_silences_are_told_once_and_its_voice_again() {
         let mut run = CanaryRun::new();
         run.live();
-        assert_eq!(run.looks(7), CanaryReport::Nothing);
+        assert_eq!(run.checks(7), CanaryReport::Nothing);
         run.live();
-        assert_eq!(run.looks(7), CanaryReport::Silent);
-        let mut told = Vec::new();
+        assert_eq!(run.checks(7), CanaryReport::Silent);
+        let mut reports = Vec::new();
         for _ in 0..10 {
             run.live();
-            told.push(run.looks(7));
+            reports.push(run.checks(7));
         }
         assert!(
-            !told.contains(&CanaryReport::Silent) && told.contains(&CanaryReport::StillSilent),
-            "{told:?}"
+            !reports.contains(&CanaryReport::Silent) && reports.contains(&CanaryReport::StillSilent),
+            "{reports:?}"
         );
         run.live();
         run.canary.record_event(run.now);
-        assert!(matches!(run.looks(7), CanaryReport::ReceivedAgain(_)));
+        assert!(matches!(run.checks(7), CanaryReport::ReceivedAgain(_)));
         run.live();
         run.canary.record_event(run.now);
-        assert!(matches!(run.looks(7), CanaryReport::Received(_)));
+        assert!(matches!(run.checks(7), CanaryReport::Received(_)));
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
             run.now += Duration::from_secs(60);
             assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
             run.canary.record_event(run.now);
-            assert!(matches!(run.looks(7), CanaryReport::Received(_)));
+            assert!(matches!(run.checks(7), CanaryReport::Received(_)));
         }
     }
 }

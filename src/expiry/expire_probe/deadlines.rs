@@ -136,7 +136,7 @@ impl Deadlines {
     }
 
     /// When the next one is due.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|next| self.moment(next.0))
     }
 

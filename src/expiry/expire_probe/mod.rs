@@ -109,7 +109,7 @@ impl ExpireProbe {
         let listen_state = &self.context.listen_state;
         let replies = self.link.doing("probe").with_retry(|connection| {
             let answers = connection.ask_all(&requests)?;
-            command_reply::sort(answers).inspect_err(|error| {
+            command_reply::classify(answers).inspect_err(|error| {
                 if error.has_code("READONLY") {
                     // It was a master when the listener asked.
                     listen_state.request_reconnect();

@@ -76,7 +76,7 @@ impl ProbeSchedule {
             self.discard(now);
         }
         let mut rate = self.context.rate();
-        let room = rate.room(PACKET_KEYS_MAX, now);
+        let room = rate.available(PACKET_KEYS_MAX, now);
         let mut packet = ProbePacket::default();
         if room > 0 {
             let may_set = !self.denied.is_denied(ProbeCommand::SetCanary, now);
@@ -101,7 +101,7 @@ impl ProbeSchedule {
                 packet.scan = self.sweep.next_step(now);
             }
         }
-        rate.take(packet.cost());
+        rate.spend(packet.cost());
         packet
     }
 
@@ -118,19 +118,19 @@ impl ProbeSchedule {
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         let mut until = now + IDLE_WAIT_MAX;
         let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
-        due(self.deadlines.next());
+        due(self.deadlines.next_due());
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
-            due(self.canary.next());
+            due(self.canary.next_check());
         }
         if !self.denied.is_denied(ProbeCommand::Scan, now) {
             // One that is under way goes on at once.
-            due(self.sweep.due().or(Some(now)));
+            due(self.sweep.next_due().or(Some(now)));
         }
         if !self.context.changed_keys.is_empty() || !self.scanned.is_empty() || !self.unanswered.is_empty() {
             until = now;
         }
         let mut rate = self.context.rate();
-        if rate.room(1, now) > 0 { until } else { until.max(rate.next(now)) }
+        if rate.available(1, now) > 0 { until } else { until.max(rate.next(now)) }
     }
 
     /// The packet had no answer: its keys are asked again.
@@ -156,15 +156,15 @@ impl ProbeSchedule {
     }
 
     fn on_time_reply(&self, answer: Option<&CommandReply>, now: Instant) {
-        if let Some(CommandReply::Values(time)) = answer
-            && let Some(millis) = command_reply::time(time)
+        if let Some(CommandReply::Array(time)) = answer
+            && let Some(millis) = command_reply::time_ms(time)
         {
             self.context.clock.set(now, millis);
         }
     }
 
     fn on_set_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
-        if let Some(CommandReply::No(why)) = answer {
+        if let Some(CommandReply::Refused(why)) = answer {
             self.canary.record_denied(now);
             self.denied.deny(
                 ProbeCommand::SetCanary,
@@ -180,8 +180,8 @@ impl ProbeSchedule {
 
     fn on_pttl_reply(&mut self, asked: ProbedKey, answer: Option<CommandReply>, now: Instant) {
         let left = match answer {
-            Some(CommandReply::Number(left)) => left,
-            Some(CommandReply::No(why)) => {
+            Some(CommandReply::Integer(left)) => left,
+            Some(CommandReply::Refused(why)) => {
                 return self.denied.deny(
                     ProbeCommand::Pttl,
                     now,
@@ -219,15 +219,15 @@ impl ProbeSchedule {
 
     fn on_scan_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
         match answer {
-            Some(CommandReply::Values(values)) => {
-                let Some((cursor, keys)) = command_reply::scanned(values) else { return };
-                self.queue_scanned(keys);
+            Some(CommandReply::Array(values)) => {
+                let Some((cursor, keys)) = command_reply::scan_step(values) else { return };
+                self.keep_scanned(keys);
                 if self.sweep.record_step(&cursor, now) {
                     self.probe_all = false;
                     self.context.handoff.record_sweep();
                 }
             }
-            Some(CommandReply::No(why)) => self.denied.deny(
+            Some(CommandReply::Refused(why)) => self.denied.deny(
                 ProbeCommand::Scan,
                 now,
                 "SCAN may not be used: deadlines of before are not known",
@@ -238,7 +238,7 @@ impl ProbeSchedule {
     }
 
     /// A step of a sweep has found them.
-    fn queue_scanned(&mut self, keys: Vec<Vec<u8>>) {
+    fn keep_scanned(&mut self, keys: Vec<Vec<u8>>) {
         let room = self.deadlines.has_room();
         let all = self.probe_all || self.context.handoff.has_missed();
         for key in keys.into_iter().filter(|key| self.context.filter.wants(key)) {

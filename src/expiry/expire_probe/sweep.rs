@@ -23,7 +23,7 @@ pub(super) struct Sweep {
     spilled: bool,
     overflowing: bool,
     /// Again, as soon as the one under way has ended.
-    again: bool,
+    requested: bool,
     /// How long the last one took.
     took: Duration,
 }
@@ -37,7 +37,7 @@ impl Sweep {
             next: now,
             spilled: false,
             overflowing: false,
-            again: false,
+            requested: false,
             took: none,
         }
     }
@@ -49,7 +49,7 @@ impl Sweep {
 
     /// Keys were missed, wherever they are.
     pub(super) fn request(&mut self) {
-        self.again = true;
+        self.requested = true;
     }
 
     /// A deadline had no room.
@@ -68,20 +68,20 @@ impl Sweep {
     }
 
     /// When the next step is due; no sooner than this.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let wants_soon = self.again || self.is_overflowing();
-        let next = if wants_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let is_soon = self.requested || self.is_overflowing();
+        let next = if is_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
         if self.cursor.is_some() { None } else { Some(next) }
     }
 
     /// The cursor of the step to make now, if one is due.
     pub(super) fn next_step(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.due().is_some_and(|due| due > now) {
+        if self.next_due().is_some_and(|due| due > now) {
             return None;
         }
         if self.cursor.is_none() {
             self.began = now;
-            self.again = false;
+            self.requested = false;
             self.overflowing = std::mem::take(&mut self.spilled);
             self.next = now + SWEEP_INTERVAL;
         }

@@ -73,7 +73,7 @@ impl Job for ExpiredToListJob {
         let source = source::ExpiredKeySource {
             watch,
             inbox,
-            before: done + lost + overflowed,
+            accounted_before: done + lost + overflowed,
             reconciles: self.section.reconcile == config::ReconcileMode::Yes,
             counters: Arc::clone(&self.counters),
         };

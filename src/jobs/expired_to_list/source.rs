@@ -19,7 +19,7 @@ pub(super) struct ExpiredKeySource {
     pub(super) watch: ExpiryWatch,
     pub(super) inbox: Inbox,
     /// Keys that an earlier run of the job pushed, lost or left to be found.
-    pub(super) before: u64,
+    pub(super) accounted_before: u64,
     /// What is dropped is found again.
     pub(super) reconciles: bool,
     pub(super) counters: Arc<Counters>,
@@ -27,9 +27,9 @@ pub(super) struct ExpiredKeySource {
 
 impl ExpiredKeySource {
     fn take(&self, until: Instant, items: &mut Vec<PolledTask<KeyBatch>>) {
-        let taken = self.inbox.take(PUSH_KEYS_MAX, until);
-        if !taken.keys.is_empty() {
-            items.push(PolledTask { lane: 0, bytes: taken.bytes, task: taken });
+        let batch = self.inbox.take(PUSH_KEYS_MAX, until);
+        if !batch.keys.is_empty() {
+            items.push(PolledTask { lane: 0, bytes: batch.bytes, task: batch });
         }
         self.counters.lag.store(self.inbox.waiting(), Relaxed);
         let counter = if self.reconciles { &self.counters.overflowed } else { &self.counters.lost };
@@ -63,7 +63,7 @@ impl pipeline::Source for ExpiredKeySource {
     fn finish(&mut self, _until: Instant) {
         let known = [&self.counters.done, &self.counters.lost, &self.counters.overflowed];
         let known: u64 = known.iter().map(|counter| counter.load(Relaxed)).sum();
-        let missing = (self.before + self.inbox.close()).saturating_sub(known);
+        let missing = (self.accounted_before + self.inbox.close()).saturating_sub(known);
         if missing > 0 && self.reconciles {
             self.counters.overflowed.fetch_add(missing, Relaxed);
             log::warn!(
