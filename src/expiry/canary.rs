@@ -1,14 +1,14 @@
-//! The canary: a key of pandad's own that expires every second and is touched like any
-//! other. That it is heard of proves the whole way, and shows how late it is; that it is
-//! not, though the server has deleted it, is how a deaf connection is known. Pure.
+//! The canary: a key of pandad's own that expires every second and is probed like any other
+//! key. The listener leaves here when its event was received, and the expire probe takes it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// The listener's end.
+/// See the module. Clones are the same canary.
 #[derive(Clone)]
 pub(super) struct Canary {
     key: Arc<[u8]>,
+    /// When its event was received; `None` once that was taken.
     event: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -25,11 +25,12 @@ impl Canary {
         &self.key
     }
 
-    /// Its event has come.
+    /// Records that the canary's event was received.
     pub(super) fn record_event(&self, now: Instant) {
         *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// When the canary's event was received, if one was since the last call.
     pub(super) fn take_event(&self) -> Option<Instant> {
         self.event.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

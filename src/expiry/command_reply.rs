@@ -1,21 +1,22 @@
-//! Answers of the server, as far as this room asks for them.
+//! Replies of a Redis server to the commands of this module, told apart by kind. Pure.
 
 use crate::redis::{RedisError, Value};
 
-/// One answer in a packet of many.
+/// The reply to one command of a packet.
 pub(super) enum CommandReply {
     Integer(i64),
     Bulk(Vec<u8>),
     Array(Vec<Value>),
-    /// A status.
+    /// A simple string.
     Status(String),
-    /// This may not be done; the rest may.
+    /// The server refused this command, and may well carry out the others.
     Refused(String),
     Other,
 }
 
-/// A refusal that concerns one command is an answer; one that concerns the server, as it
-/// is now, is everybody's trouble.
+/// Replies by kind. A refusal of one command (no permission, no memory) is a reply. A refusal
+/// that shows the state of the server (loading, a replica) would meet every command, and is
+/// an error.
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
@@ -42,7 +43,7 @@ fn answer(value: Value) -> Result<CommandReply, RedisError> {
     })
 }
 
-/// `TIME` answers seconds and microseconds; here in milliseconds.
+/// The reply to `TIME` (seconds and microseconds) in milliseconds since 1970.
 pub(super) fn time_ms(values: &[Value]) -> Option<u64> {
     let number = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<u64>().ok(),
@@ -52,7 +53,7 @@ pub(super) fn time_ms(values: &[Value]) -> Option<u64> {
     seconds.checked_mul(1000)?.checked_add(micros / 1000)
 }
 
-/// `SCAN` answers the next cursor and keys.
+/// The reply to `SCAN`: the next cursor, and keys.
 pub(super) fn scan_step(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let mut values = values.into_iter();
     match (values.next()?, values.next()?) {
@@ -61,7 +62,7 @@ pub(super) fn scan_step(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     }
 }
 
-/// The strings among the values.
+/// The bulk strings among the values.
 pub(super) fn bulks(values: Vec<Value>) -> Vec<Vec<u8>> {
     let bytes = |value| match value {
         Value::BulkString(bytes) => Some(bytes),

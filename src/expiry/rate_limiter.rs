@@ -1,18 +1,18 @@
-//! How much may be asked of the server: so many keys a second, a tenth of a second's
-//! worth at once. Pure: whoever calls has the clock.
+//! How many keys may be asked of the server where keys expire: a token bucket that holds a
+//! tenth of a second's worth. Pure: the caller has the clock.
 
 use std::time::{Duration, Instant};
 
 /// See the module.
 pub(super) struct RateLimiter {
     rate: f64,
-    /// Below zero: a debt, to be waited for.
+    /// Below zero it is a debt, and nothing may be asked until it is paid off by waiting.
     left: f64,
     at: Instant,
 }
 
 impl RateLimiter {
-    /// `rate` keys a second.
+    /// `rate` is in keys a second.
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         let rate = f64::from(rate.max(1));
         Self { rate, left: most(rate), at: now }
@@ -26,14 +26,14 @@ impl RateLimiter {
         if self.left < 1.0 { 0 } else { wanted.min(self.left as usize) }
     }
 
-    /// So many are asked; more than there is room for leaves a debt.
+    /// Records that so many keys are asked; more than were available leave a debt.
     pub(super) fn spend(&mut self, keys: usize) {
         self.left -= keys as f64;
     }
 
-    /// When there is room again.
+    /// When keys may be asked again.
     pub(super) fn next(&self, now: Instant) -> Instant {
-        // A little more than one key's worth, so that it is worth a packet.
+        // Waiting for more than one key makes the packets fewer and larger.
         let missing = (most(self.rate) / 10.0).max(1.0) - self.left;
         now + Duration::from_secs_f64((missing / self.rate).max(0.0))
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_than_the_rate_whatever_is_wanted() {
+    fn never_more_than_the_rate() {
         let mut now = Instant::now();
         let began = now;
         let mut rate = RateLimiter::new(1000, now);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_is_waited_for() {
+    fn a_debt_is_paid_off_by_waiting() {
         let now = Instant::now();
         let mut rate = RateLimiter::new(100, now);
         rate.spend(60);

@@ -10,8 +10,8 @@ fn asked(key: &str) -> ProbedKey {
     ProbedKey { key: key.as_bytes().to_vec(), due: None }
 }
 
-/// Keys that are due before keys that changed, those before keys of a sweep, and a sweep's
-/// next step only when nothing else is left.
+/// Keys that are due come before keys that changed, those before keys of a sweep, and the
+/// sweep's next step only when nothing else is left.
 #[test]
 fn a_packet_holds_the_urgent_first() {
     let (context, _owner) = context(Reconciliation::Off);
@@ -46,7 +46,7 @@ fn while_pttl_is_denied_nothing_is_asked() {
 }
 
 #[test]
-fn a_deadline_that_is_learned_is_remembered_once() {
+fn a_learned_deadline_is_remembered_once() {
     let (context, _owner) = context(Reconciliation::On);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
@@ -60,9 +60,9 @@ fn a_deadline_that_is_learned_is_remembered_once() {
     assert!(!schedule.deadlines.knows(b"k:a"));
 }
 
-/// After a new subscription every key is asked, and from the next sweep on unknown ones.
+/// After a new subscription a sweep asks for every key, and otherwise for unknown ones.
 #[test]
-fn a_sweep_asks_for_keys_that_are_not_known() {
+fn a_sweep_asks_for_unknown_keys() {
     let (context, _owner) = context(Reconciliation::Off);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
