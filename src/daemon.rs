@@ -33,7 +33,7 @@ type Ended = (&'static str, Option<Failed>);
 /// Why a job failed for good, and what is to be changed if it is a matter of that.
 struct Failed {
     why: String,
-    blame: Option<ConfigFault>,
+    config_fault: Option<ConfigFault>,
 }
 
 /// Runs the configured jobs, or those of them that `only` names, until the stop.
@@ -73,7 +73,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
         let mut job = job;
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
             .unwrap_or_else(|panic| Some(format!("a fault of our own: {panic}")));
-        let outcome = outcome.map(|why| Failed { why, blame: job.blame() });
+        let outcome = outcome.map(|why| Failed { why, config_fault: job.config_fault() });
         // The watcher is there as long as any job is.
         let _watcher_gone = ended.send((name, outcome));
     })
@@ -152,9 +152,10 @@ fn watch(
 /// Every job has failed for good: if all of them for what is to be changed where this
 /// pandad runs, that is what is wrong.
 fn all_failed(failed: Vec<(&'static str, Failed)>) -> Error {
-    let blamed: Vec<ConfigFault> = failed.iter().filter_map(|(_, failed)| failed.blame.clone()).collect();
-    if !failed.is_empty() && blamed.len() == failed.len() {
-        return Error::Config(blamed);
+    let config_faults: Vec<ConfigFault> =
+        failed.iter().filter_map(|(_, failed)| failed.config_fault.clone()).collect();
+    if !failed.is_empty() && config_faults.len() == failed.len() {
+        return Error::Config(config_faults);
     }
     let all: Vec<String> = failed.iter().map(|(name, failed)| format!("{name}: {}", failed.why)).collect();
     Error::Failed(format!("every job has failed for good: {}", all.join("; ")))

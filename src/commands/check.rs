@@ -44,7 +44,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
 }
 
 fn others(job: &KafkaToFileConfig) -> Result<Others, String> {
-    let (cluster, name) = (jobs::cluster(job, false), job.kafka.group.clone());
+    let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (tell, told) = bounded(1);
     // In a thread, since looking up a name cannot be given a time limit.
     let looking = threads::spawn("group", move || {

@@ -41,7 +41,7 @@ pub fn run(
 ) -> Result<(), Error> {
     let (list, key) = work_list(config)
         .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
-    let server = jobs::server("redis_list", list, "pandad:dead");
+    let server = jobs::redis_server("redis_list", list, "pandad:dead");
     let keys = QueueKeys::new(key);
     let failed = |error| Error::Failed(format!("{server}: {error}"));
     let mut connection = RedisConnection::open(&server).map_err(failed)?;

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::logfile::{self, Asked};
+use crate::logfile::{self, ReopenOutcome};
 
 /// Asks the pandad that runs by this configuration and waits, for as long as its stop may take.
 ///
@@ -16,9 +16,9 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     for path in job.paths() {
         let shown = path.display();
         match logfile::ask_to_reopen(&path, config.daemon.stop_timeout) {
-            Ok(Asked::Done) => print(&format!("{shown}: reopened"))?,
-            Ok(Asked::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
-            Ok(Asked::NotInTime) => {
+            Ok(ReopenOutcome::Done) => print(&format!("{shown}: reopened"))?,
+            Ok(ReopenOutcome::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
+            Ok(ReopenOutcome::TimedOut) => {
                 return Err(Error::Failed(format!(
                     "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
                     config.daemon.stop_timeout.as_secs()

@@ -11,39 +11,39 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
-use super::arena::{Arena, Slot};
+use super::name_arena::{NameArena, NameSlot};
 
 /// A moment is counted in these.
 const TICK_MICROS: u64 = 100;
 /// Nothing is kept for longer, but looked at again: the index tells moments apart by 32 bits.
-pub(super) const HORIZON: Duration = Duration::from_secs(48 * 3600);
+pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(48 * 3600);
 /// What a key costs beside its place in the arena: the heap's entry, and the index's at
 /// the load that a hash map has.
-const EACH: usize = 12 + 22;
+const KEY_OVERHEAD_BYTES: usize = 12 + 22;
 /// Small maps grow one at a time, and none for long.
-const SHARDS: usize = 256;
+const INDEX_SHARDS: usize = 256;
 
 /// See the module.
 pub(super) struct Deadlines {
     base: Instant,
     limit: usize,
     bytes: usize,
-    names: Arena,
-    heap: BinaryHeap<Reverse<Entry>>,
+    names: NameArena,
+    heap: BinaryHeap<Reverse<HeapEntry>>,
     /// By the key's hash: the lower bits of the moment.
-    index: Vec<HashMap<[u32; 2], u32, BuildHasherDefault<AsItIs>>>,
+    index: Vec<HashMap<[u32; 2], u32, BuildHasherDefault<IdentityHasher>>>,
     hasher: RandomState,
 }
 
 /// A moment in two halves, so that an entry takes twelve bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct HeapEntry {
     high: u32,
     low: u32,
-    slot: Slot,
+    slot: NameSlot,
 }
 
-impl Entry {
+impl HeapEntry {
     fn tick(self) -> u64 {
         u64::from(self.high) << 32 | u64::from(self.low)
     }
@@ -55,7 +55,7 @@ pub(super) enum Learned {
     /// It is kept.
     Kept,
     /// The key will be looked at before it is due anyway.
-    Known,
+    AlreadyKnown,
     /// There is no room.
     Full,
 }
@@ -67,9 +67,9 @@ impl Deadlines {
             base: now,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             bytes: 0,
-            names: Arena::default(),
+            names: NameArena::default(),
             heap: BinaryHeap::new(),
-            index: std::iter::repeat_with(HashMap::default).take(SHARDS).collect(),
+            index: std::iter::repeat_with(HashMap::default).take(INDEX_SHARDS).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -80,7 +80,7 @@ impl Deadlines {
     }
 
     /// The same, whether there is room or not.
-    pub(super) fn insist(&mut self, key: &[u8], due: Instant) {
+    pub(super) fn learn_always(&mut self, key: &[u8], due: Instant) {
         self.keep(key, due, usize::MAX);
     }
 
@@ -92,13 +92,13 @@ impl Deadlines {
         let full = self.bytes + cost > limit;
         let Some(shard) = shard(&mut self.index, hash) else { return Learned::Full };
         match shard.get(&hash) {
-            Some(known) if low.wrapping_sub(*known).cast_signed() >= 0 => return Learned::Known,
+            Some(known) if low.wrapping_sub(*known).cast_signed() >= 0 => return Learned::AlreadyKnown,
             _ if full => return Learned::Full,
             _ => {}
         }
         let Some(slot) = self.names.put(key) else { return Learned::Full };
         shard.insert(hash, low);
-        self.heap.push(Reverse(Entry { high: (tick >> 32) as u32, low, slot }));
+        self.heap.push(Reverse(HeapEntry { high: (tick >> 32) as u32, low, slot }));
         self.bytes += cost;
         Learned::Kept
     }
@@ -106,7 +106,7 @@ impl Deadlines {
     /// Whether the key will be looked at by itself.
     pub(super) fn knows(&self, key: &[u8]) -> bool {
         let hash = self.hash(key);
-        self.index.get(hash[0] as usize % SHARDS).is_some_and(|shard| shard.contains_key(&hash))
+        self.index.get(hash[0] as usize % INDEX_SHARDS).is_some_and(|shard| shard.contains_key(&hash))
     }
 
     /// The key has no deadline any more.
@@ -145,7 +145,7 @@ impl Deadlines {
         self.bytes < self.limit / 4 * 3
     }
 
-    fn moment(&self, entry: Entry) -> Instant {
+    fn moment(&self, entry: HeapEntry) -> Instant {
         self.base + Duration::from_micros(entry.tick().saturating_mul(TICK_MICROS))
     }
 
@@ -162,18 +162,18 @@ impl Deadlines {
 }
 
 fn cost(key: &[u8]) -> usize {
-    Arena::cost(key.len()) + EACH
+    NameArena::cost(key.len()) + KEY_OVERHEAD_BYTES
 }
 
 fn shard<M>(index: &mut [M], hash: [u32; 2]) -> Option<&mut M> {
-    index.get_mut(hash[0] as usize % SHARDS)
+    index.get_mut(hash[0] as usize % INDEX_SHARDS)
 }
 
 /// What is a hash already is not hashed again.
 #[derive(Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -212,7 +212,7 @@ mod tests {
                 let key = vec![key; 1 + usize::from(key)];
                 let due = now + after;
                 let expected = match model.get(&key) {
-                    Some(known) if *known <= due => Learned::Known,
+                    Some(known) if *known <= due => Learned::AlreadyKnown,
                     _ => {
                         model.insert(key.clone(), due);
                         Learned::Kept
@@ -245,7 +245,7 @@ mod tests {
         }
         assert!((150..250).contains(&kept), "{kept} keys in 10,000 bytes");
         assert!(!deadlines.has_room());
-        deadlines.insist(b"own", base);
+        deadlines.learn_always(b"own", base);
         assert!(deadlines.pop(base).is_some() && deadlines.pop(base).is_some());
         while deadlines.pop(base + millis(kept)).is_some() {}
         assert!(deadlines.has_room() && deadlines.bytes == 0);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The worst of this time, at least, is shown.
-const SHOWN: Duration = Duration::from_secs(60);
+const LATENESS_WINDOW: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Lateness {
@@ -18,14 +18,14 @@ impl Lateness {
     }
 
     /// A key was so late.
-    pub(super) fn saw(&mut self, late: Duration) {
+    pub(super) fn record(&mut self, late: Duration) {
         self.this = self.this.max(late);
     }
 
     /// In microseconds; no less than `least`.
     pub(super) fn worst(&mut self, now: Instant, least: Duration) -> u64 {
         let worst = self.this.max(self.before).max(least);
-        if now > self.since + SHOWN {
+        if now > self.since + LATENESS_WINDOW {
             (self.before, self.this, self.since) = (self.this, Duration::ZERO, now);
         }
         u64::try_from(worst.as_micros()).unwrap_or(u64::MAX)
@@ -40,8 +40,8 @@ mod tests {
     fn what_was_late_is_shown_for_a_minute_and_then_no_more() {
         let now = Instant::now();
         let mut lateness = Lateness::new(now);
-        lateness.saw(Duration::from_millis(7));
-        let each = SHOWN + Duration::from_millis(1);
+        lateness.record(Duration::from_millis(7));
+        let each = LATENESS_WINDOW + Duration::from_millis(1);
         let shown: Vec<u64> = (0..=4).map(|n| lateness.worst(now + each * n, Duration::ZERO)).collect();
         assert_eq!(shown, [7000, 7000, 7000, 0, 0]);
         assert_eq!(lateness.worst(now, Duration::from_secs(1)), 1_000_000);

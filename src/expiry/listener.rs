@@ -8,24 +8,26 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::canary::Canary;
-use super::gate::Gate;
-use super::news::News;
-use super::{Inbox, flags};
+use super::changed_keys::ChangedKeys;
+use super::inbox::Inbox;
+use super::key_filter::KeyFilter;
+use super::listen_state::ListenState;
+use super::notify_flags;
 use crate::backoff::Backoff;
 use crate::redis::{Health, RedisConnection, RedisError, RedisServer, Value, cmd};
 use crate::threads;
 
 /// After so long without a word the server is asked whether it is there, and must
 /// answer within the same time.
-const QUIET: Duration = Duration::from_secs(5);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A server that announces nothing and does not let us change that is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+const FLAGS_RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// A connection that is lost after this may be made anew at once.
-const STEADY: Duration = Duration::from_secs(1);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const STEADY_CONNECTION_MIN: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often one that may not listen looks whether it may.
-const TURN: Duration = Duration::from_millis(200);
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is announced of a key that got a deadline, or another name, or came from
 /// elsewhere and may have one. SETEX, SET EX, GETEX and all kinds of EXPIRE say `expire`.
@@ -33,38 +35,23 @@ const TURN: Duration = Duration::from_millis(200);
 /// finds such keys. (notifyKeyspaceEvent in db.c, expire.c, cluster.c, t_string.c.)
 const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
 
-/// Which keys are work.
-#[derive(Debug, Clone)]
-pub struct Filter {
-    /// Only keys that begin with this; empty is every key.
-    pub prefix: Vec<u8>,
-    /// Never keys that begin with this.
-    pub never: Vec<u8>,
-}
-
-impl Filter {
-    pub(super) fn wants(&self, key: &[u8]) -> bool {
-        key.starts_with(&self.prefix) && !key.starts_with(&self.never)
-    }
-}
-
 /// What the listener hears by and whom it tells.
-pub(super) struct Ear {
+pub(super) struct Listener {
     pub(super) job: &'static str,
     pub(super) server: Arc<RedisServer>,
     pub(super) health: Health,
-    pub(super) filter: Filter,
+    pub(super) filter: KeyFilter,
     pub(super) inbox: Inbox,
-    pub(super) news: News,
-    pub(super) gate: Gate,
+    pub(super) changed_keys: ChangedKeys,
+    pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) gone: Receiver<()>,
-    pub(super) state: State,
+    pub(super) state: ListenerState,
 }
 
 /// What it remembers from one connection to the next.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct ListenerState {
     /// Nothing is announced, and that has been said.
     mute: bool,
     /// Deadlines are not announced, and that has been said.
@@ -76,20 +63,20 @@ pub(super) struct State {
     said: bool,
 }
 
-impl Ear {
+impl Listener {
     /// Until its owner is gone.
     pub(super) fn run(mut self) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX);
         while !is_closed(&self.gone) {
-            if !self.gate.may_listen() {
+            if !self.listen_state.may_listen() {
                 // Whoever listens instead hears what this one does not.
                 (self.state.deaf, self.state.said) = (None, false);
-                let _alone = self.gone.recv_timeout(TURN);
+                let _alone = self.gone.recv_timeout(LEASE_POLL_INTERVAL);
                 continue;
             }
             let began = Instant::now();
             let listened = threads::contain(|| self.listen());
-            self.gate.is_deaf();
+            self.listen_state.mark_deaf();
             let was_listening = std::mem::take(&mut self.state.listening);
             let trouble = match listened {
                 Ok(Ok(())) => continue,
@@ -98,14 +85,14 @@ impl Ear {
             };
             if was_listening {
                 self.state.deaf.get_or_insert_with(Instant::now);
-                if began.elapsed() > STEADY {
+                if began.elapsed() > STEADY_CONNECTION_MIN {
                     // Not an outage before a new connection cannot be had either, and
                     // what refuses that says more.
                     continue;
                 }
             }
             self.health.down(&trouble.to_string());
-            if began.elapsed() > LONGEST_PAUSE {
+            if began.elapsed() > RECONNECT_PAUSE_MAX {
                 backoff.reset();
             }
             // Only a closed channel ends the wait early.
@@ -115,7 +102,7 @@ impl Ear {
 
     /// One connection, from its beginning to its end.
     fn listen(&mut self) -> Result<(), RedisError> {
-        let renewals = self.gate.renewals();
+        let reconnect_requests = self.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&self.server)?;
         is_master(&mut connection)?;
         let announces = self.see_to_flags(&mut connection)?;
@@ -126,8 +113,8 @@ impl Ear {
         if !self.state.no_deadlines {
             channels.extend(DEADLINE_EVENTS.map(channel));
         }
-        let until = (!announces).then(|| Instant::now() + ASK_AGAIN);
-        let (state, gate, canary) = (&mut self.state, &self.gate, &self.canary);
+        let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
+        let (state, listen_state, canary) = (&mut self.state, &self.listen_state, &self.canary);
         let subscribed = || {
             self.health.up();
             state.listening = true;
@@ -138,31 +125,33 @@ impl Ear {
                 let seconds = since.elapsed().as_secs_f64();
                 log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", self.job);
             }
-            gate.listens();
-            self.news.wake();
+            listen_state.mark_listening();
+            self.changed_keys.wake();
         };
-        let ended = connection.listen(&channels, QUIET, subscribed, |message| {
+        let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
             if let Some((channel, key)) = message {
                 if channel == expired {
-                    gate.announces();
+                    listen_state.count_announced();
                     if canary.is(key) {
-                        canary.heard();
-                        self.news.wake();
+                        canary.record_event();
+                        self.changed_keys.wake();
                     } else if self.filter.wants(key) {
                         self.inbox.put(key);
                     }
                 } else if self.filter.wants(key) {
-                    self.news.put(key);
+                    self.changed_keys.put(key);
                 }
             }
             !is_closed(&self.gone)
-                && gate.may_listen()
-                && gate.renewals() == renewals
+                && listen_state.may_listen()
+                && listen_state.reconnect_requests() == reconnect_requests
                 && until.is_none_or(|until| Instant::now() < until)
         });
         match ended {
             // It only asks again whether there is something to hear.
-            Ok(()) if self.gate.renewals() == renewals => self.state.said = self.gate.may_listen(),
+            Ok(()) if self.listen_state.reconnect_requests() == reconnect_requests => {
+                self.state.said = self.listen_state.may_listen()
+            }
             Ok(()) => self.state.deaf = Some(Instant::now()),
             Err(refusal @ RedisError::Refused { .. }) if !self.state.listening && channels.len() > 1 => {
                 return self.without_deadlines(&refusal);
@@ -195,7 +184,7 @@ impl Ear {
             }
             Err(lost) => return Err(lost),
         };
-        let Some(wanted) = flags::with_ours(&flags) else {
+        let Some(wanted) = notify_flags::with_ours(&flags) else {
             self.state.mute = false;
             return Ok(true);
         };
@@ -206,12 +195,12 @@ impl Ear {
                     "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
                     self.job,
                     self.server,
-                    flags::line(Some(&flags))
+                    notify_flags::line(Some(&flags))
                 );
                 Ok(true)
             }
             Err(refusal @ RedisError::Refused { .. }) => {
-                let announces = flags::announces_expired(&flags);
+                let announces = notify_flags::announces_expired(&flags);
                 let what = if announces { "deadlines" } else { "expired keys" };
                 self.say(&format!("it announces no {what}, and may not be told to: {refusal}"), Some(&flags));
                 Ok(announces)
@@ -223,7 +212,7 @@ impl Ear {
     /// Once, until it is well again.
     fn say(&mut self, what: &str, flags: Option<&str>) {
         if !std::mem::replace(&mut self.state.mute, true) {
-            let line = flags::line(flags);
+            let line = notify_flags::line(flags);
             log::error!("{}: {}: {what}; put this line into its redis.conf: {line}", self.job, self.server);
         }
     }

@@ -6,27 +6,33 @@
 //!                            └─▶ reconcile: remembers, and finds what was missed
 //! ```
 
-mod arena;
 mod canary;
+mod canary_probe;
+mod changed_keys;
+mod command_reply;
+mod deadline_handoff;
 mod deadlines;
-mod flags;
-mod gate;
+mod denied_commands;
+mod expire_probe;
 mod inbox;
+mod key_filter;
 mod lateness;
-mod lease;
+mod lease_fence;
+mod lease_keeper;
+mod list_push;
+mod listen_state;
 mod listener;
-mod memory;
-mod names;
-mod news;
-mod pace;
-mod reconcile;
-mod remembered;
-mod reply;
-mod rights;
+mod name_arena;
+mod notify_flags;
+mod own_keys;
+mod rate_limiter;
+mod reconciler;
+mod remembered_deadlines;
+mod server_clock;
 mod sweep;
-mod touch;
 mod watch;
 
-pub use inbox::{Inbox, Taken};
-pub use listener::Filter;
-pub use watch::{Push, Reconcile, Watch, Watched};
+pub use inbox::{Inbox, KeyBatch};
+pub use key_filter::KeyFilter;
+pub use list_push::ListPush;
+pub use watch::{ExpiryWatch, Reconciliation, WatchConfig};

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use crate::redis::{Cmd, cmd};
 
 /// Keys that one step looks at.
-pub(super) const STEP: usize = 500;
+pub(super) const SCAN_COUNT: usize = 500;
 /// Between two sweeps.
-const SELDOM: Duration = Duration::from_secs(300);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 /// Between two sweeps that stand in for deadlines.
-const NUDGE: Duration = Duration::from_secs(1);
+const OVERFLOW_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Sweep {
@@ -21,7 +21,7 @@ pub(super) struct Sweep {
     next: Instant,
     /// Deadlines had no room since the last sweep began.
     spilled: bool,
-    nudging: bool,
+    overflowing: bool,
     /// Again, as soon as the one under way has ended.
     again: bool,
     /// How long the last one took.
@@ -31,7 +31,15 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) fn new(now: Instant) -> Self {
         let none = Duration::ZERO;
-        Self { cursor: None, began: now, next: now, spilled: false, nudging: false, again: false, took: none }
+        Self {
+            cursor: None,
+            began: now,
+            next: now,
+            spilled: false,
+            overflowing: false,
+            again: false,
+            took: none,
+        }
     }
 
     /// From the beginning: a new subscription.
@@ -40,53 +48,53 @@ impl Sweep {
     }
 
     /// Keys were missed, wherever they are.
-    pub(super) fn missed(&mut self) {
+    pub(super) fn request(&mut self) {
         self.again = true;
     }
 
     /// A deadline had no room.
-    pub(super) fn spill(&mut self) {
+    pub(super) fn record_spill(&mut self) {
         self.spilled = true;
     }
 
     /// Whether sweeps stand in for deadlines.
-    pub(super) fn is_nudging(&self) -> bool {
-        self.nudging || self.spilled
+    pub(super) fn is_overflowing(&self) -> bool {
+        self.overflowing || self.spilled
     }
 
     /// How late a key may be that is found by sweeps alone.
     pub(super) fn lateness(&self) -> Duration {
-        if self.is_nudging() { self.took.max(NUDGE) } else { Duration::ZERO }
+        if self.is_overflowing() { self.took.max(OVERFLOW_SWEEP_INTERVAL) } else { Duration::ZERO }
     }
 
     /// When the next step is due; no sooner than this.
     pub(super) fn due(&self) -> Option<Instant> {
-        let wants_soon = self.again || self.is_nudging();
-        let next = if wants_soon { self.next.min(self.began + NUDGE) } else { self.next };
+        let wants_soon = self.again || self.is_overflowing();
+        let next = if wants_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
         if self.cursor.is_some() { None } else { Some(next) }
     }
 
     /// The cursor of the step to make now, if one is due.
-    pub(super) fn step(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn next_step(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.due().is_some_and(|due| due > now) {
             return None;
         }
         if self.cursor.is_none() {
             self.began = now;
             self.again = false;
-            self.nudging = std::mem::take(&mut self.spilled);
-            self.next = now + SELDOM;
+            self.overflowing = std::mem::take(&mut self.spilled);
+            self.next = now + SWEEP_INTERVAL;
         }
         Some(self.cursor.get_or_insert_with(|| b"0".to_vec()).clone())
     }
 
     /// The server has answered a step. True at the end of a sweep.
-    pub(super) fn stepped(&mut self, cursor: &[u8], now: Instant) -> bool {
+    pub(super) fn record_step(&mut self, cursor: &[u8], now: Instant) -> bool {
         let over = cursor == b"0";
         self.cursor = (!over).then(|| cursor.to_vec());
         if over {
             self.took = now.saturating_duration_since(self.began);
-            self.next = now + SELDOM;
+            self.next = now + SWEEP_INTERVAL;
         }
         over
     }
@@ -99,7 +107,7 @@ pub(super) fn command(cursor: &[u8], prefix: &[u8]) -> Cmd {
     if !prefix.is_empty() {
         scan.arg("MATCH").arg(pattern(prefix));
     }
-    scan.arg("COUNT").arg(STEP);
+    scan.arg("COUNT").arg(SCAN_COUNT);
     scan
 }
 
@@ -124,21 +132,21 @@ mod tests {
     fn sweeps_are_seldom_unless_deadlines_have_no_room() {
         let now = Instant::now();
         let mut sweep = Sweep::new(now);
-        assert_eq!(sweep.step(now), Some(b"0".to_vec()));
-        assert!(!sweep.stepped(b"17", now));
-        assert_eq!(sweep.step(now), Some(b"17".to_vec()));
-        assert!(sweep.stepped(b"0", now));
+        assert_eq!(sweep.next_step(now), Some(b"0".to_vec()));
+        assert!(!sweep.record_step(b"17", now));
+        assert_eq!(sweep.next_step(now), Some(b"17".to_vec()));
+        assert!(sweep.record_step(b"0", now));
         let soon = now + Duration::from_secs(2);
-        assert_eq!(sweep.step(soon), None);
-        sweep.spill();
-        assert_eq!(sweep.step(soon), Some(b"0".to_vec()));
-        assert!(sweep.stepped(b"0", soon) && sweep.is_nudging());
+        assert_eq!(sweep.next_step(soon), None);
+        sweep.record_spill();
+        assert_eq!(sweep.next_step(soon), Some(b"0".to_vec()));
+        assert!(sweep.record_step(b"0", soon) && sweep.is_overflowing());
         // Nothing was spilled during that one, and so it was the last of its kind.
-        let later = soon + NUDGE;
-        assert_eq!(sweep.step(later), Some(b"0".to_vec()));
-        assert!(sweep.stepped(b"0", later) && !sweep.is_nudging());
-        assert_eq!(sweep.step(later + NUDGE), None);
-        assert_eq!(sweep.step(later + SELDOM), Some(b"0".to_vec()));
+        let later = soon + OVERFLOW_SWEEP_INTERVAL;
+        assert_eq!(sweep.next_step(later), Some(b"0".to_vec()));
+        assert!(sweep.record_step(b"0", later) && !sweep.is_overflowing());
+        assert_eq!(sweep.next_step(later + OVERFLOW_SWEEP_INTERVAL), None);
+        assert_eq!(sweep.next_step(later + SWEEP_INTERVAL), Some(b"0".to_vec()));
     }
 
     #[test]

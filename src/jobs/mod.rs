@@ -35,7 +35,7 @@ pub trait Job: Send {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault>;
 
     /// What is to be changed where this pandad runs, if the last run failed because of it.
-    fn blame(&self) -> Option<ConfigFault> {
+    fn config_fault(&self) -> Option<ConfigFault> {
         None
     }
 }
@@ -51,10 +51,10 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
         jobs.push(Box::new(kafka_to_file::KafkaToFile::new(section.clone(), config.daemon.memory, file)));
     }
     if let Some(section) = &config.expired_to_list {
-        jobs.push(Box::new(expired_to_list::ExpiredToList::new(section.clone(), config.daemon.memory)));
+        jobs.push(Box::new(expired_to_list::ExpiredToListJob::new(section.clone(), config.daemon.memory)));
     }
     if let Some(section) = &config.list_to_hash {
-        jobs.push(Box::new(list_to_hash::ListToHashJob::new(section.clone(), config.daemon.memory)));
+        jobs.push(Box::new(list_to_hash::ListToHash::new(section.clone(), config.daemon.memory)));
     }
     jobs
 }
@@ -62,7 +62,7 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
 /// A Redis server as the configuration names it becomes one to connect to.
 ///
 /// `name` is the server's name in the .inv, `client` what its client list shows.
-pub fn server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisServer {
+pub fn redis_server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisServer {
     RedisServer {
         name,
         address: match &redis.address {
@@ -80,7 +80,7 @@ pub fn server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisSer
 /// Where the log job finds Kafka.
 ///
 /// `silent`: see [`Cluster::silent`].
-pub fn cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
+pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
     Cluster {
         brokers: section.brokers.clone(),
         client_id: section.worker_name.clone(),

@@ -1,21 +1,21 @@
-//! The sign of life: a key with a time to live, set again and again in a thread of its
-//! own. Where it is missing, others take over what its instance held.
+//! The heartbeat: a key with a time to live, which a thread of its own sets again and again.
+//! If the key is missing, other instances take over the batches of this one.
 
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::lease::millis;
-use super::{QueueKeys, QueueLease};
+use super::keys::QueueKeys;
+use super::lease::{QueueLease, millis};
 use crate::error::Fault;
 use crate::host::Process;
 use crate::redis::{Link, cmd};
 use crate::threads::{self, Thread};
 
-/// How long its end waits for a beat that is under way.
+/// How long `stop` waits for a heartbeat that has no answer yet.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Beats until it is stopped.
+/// The running thread.
 pub struct Heartbeat {
     lease: QueueLease,
     stop: Sender<()>,
@@ -23,7 +23,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Begins to beat for the instance; the lease says how long a sign lasts.
+    /// Starts the heartbeat of the instance. The lease says how long each one counts.
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
@@ -38,14 +38,14 @@ impl Heartbeat {
             .arg(Process::this().to_string())
             .arg("PX")
             .arg(millis(lease.ttl()));
-        // Three chances within a life, and more of them after one that failed.
+        // Three within a time to live, and more after a failure.
         let (pause, retry) = (lease.ttl() * 3 / 10, lease.ttl() / 20);
         let (stop, stopped) = bounded::<()>(0);
         let renewed = lease.clone();
         let thread = threads::spawn("list-alive", move || {
             loop {
                 let beaten = threads::contain(|| {
-                    // Each try has a time of its own: the first may have been long under way.
+                    // Taken anew for each try: the first one may have taken long.
                     link.with_retry(|connection| {
                         let sent = renewed.now();
                         connection.ask(&beat).map(|_| sent)
@@ -71,15 +71,15 @@ impl Heartbeat {
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 
-    /// What it keeps up.
+    /// The lease that it renews.
     pub fn lease(&self) -> &QueueLease {
         &self.lease
     }
 
-    /// Ends it; the key is left to whoever ends the instance.
+    /// Ends the thread. The key stays: whoever ends the instance deletes it.
     pub fn stop(self) {
         drop(self.stop);
-        // One that is in the middle of a beat which nobody answers ends by itself, later.
+        // A thread that still waits for an answer ends by itself, later.
         let until = Instant::now() + STOP_WAIT_MAX;
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));

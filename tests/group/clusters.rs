@@ -11,9 +11,9 @@ use crate::support::tested::Tested;
 use crate::support::together::together;
 use crate::support::wait::{millis, seconds};
 use crate::support::{all, unique, wait};
-use pandad::kafka::native::brokers::Brokers;
-use pandad::kafka::native::connection::Limits;
-use pandad::kafka::native::messages::FindCoordinator;
+use pandad::kafka::client::brokers::Brokers;
+use pandad::kafka::client::connection::Limits;
+use pandad::kafka::protocol::messages::FindCoordinator;
 use std::path::PathBuf;
 
 const FIRST: usize = 6;

@@ -9,12 +9,12 @@ use crate::support::tail::places;
 use crate::support::{unique, wait};
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 use pandad::error::Fault;
-use pandad::kafka::native::brokers::Brokers;
-use pandad::kafka::native::code::Code;
-use pandad::kafka::native::commits::{Answers, Commits, Committed, Refusal};
-use pandad::kafka::native::connection::{Address, Connection, Limits};
-use pandad::kafka::native::messages::{Member, Metadata};
-use pandad::kafka::native::versions::Versions;
+use pandad::kafka::client::brokers::Brokers;
+use pandad::kafka::client::connection::{Address, Connection, Limits};
+use pandad::kafka::client::group_offsets::{Answers, Commits, Committed, Refusal};
+use pandad::kafka::protocol::error_code::Code;
+use pandad::kafka::protocol::messages::{Member, Metadata};
+use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;
 

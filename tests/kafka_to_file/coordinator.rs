@@ -4,10 +4,10 @@
 use crate::support::cluster::Cluster;
 use crate::support::tested::Tested;
 use crate::support::{all, unique, wait};
-use pandad::kafka::native::brokers::Brokers;
-use pandad::kafka::native::commits::Commits;
-use pandad::kafka::native::connection::Limits;
-use pandad::kafka::native::messages::{FindCoordinator, Member};
+use pandad::kafka::client::brokers::Brokers;
+use pandad::kafka::client::connection::Limits;
+use pandad::kafka::client::group_offsets::Commits;
+use pandad::kafka::protocol::messages::{FindCoordinator, Member};
 use pandad::record::{Commit, TopicPartition};
 use std::time::Instant;
 

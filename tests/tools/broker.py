@@ -97,7 +97,8 @@ class Answers:
         """Each partition's end."""
         consumer = self.consumer("ends")
         asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
-        return {"ends": [retrying(lambda: consumer.get_watermark_offsets(one, timeout=30))[1] for one in asked]}
+        marks = [retrying(lambda: consumer.get_watermark_offsets(one, timeout=30)) for one in asked]
+        return {"ends": [end for _, end in marks]}
 
     def held(self, group, topic, partitions):
         """Offset and metadata, None where there is no offset. The metadata is read on the wire:

@@ -1,0 +1,99 @@
+//! Keys whose deadline may have changed and is to be asked: from the thread that hears
+//! to the one that asks. Bounded; never a reason to wait for whoever hears.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// What a key costs beside its bytes.
+const KEY_OVERHEAD_BYTES: usize = 48;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct ChangedKeys {
+    inner: Arc<Mutex<ChangedKeysState>>,
+    wake: (Sender<()>, Receiver<()>),
+}
+
+struct ChangedKeysState {
+    keys: VecDeque<Vec<u8>>,
+    bytes: usize,
+    limit: usize,
+    /// Some did not fit: only a sweep finds them.
+    missed: bool,
+}
+
+impl ChangedKeys {
+    pub(super) fn new(limit: u64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let inner = ChangedKeysState { keys: VecDeque::new(), bytes: 0, limit, missed: false };
+        Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
+    }
+
+    pub(super) fn put(&self, key: &[u8]) {
+        let mut inner = self.lock();
+        let cost = key.len() + KEY_OVERHEAD_BYTES;
+        if inner.bytes + cost > inner.limit {
+            inner.missed = true;
+            return;
+        }
+        inner.bytes += cost;
+        inner.keys.push_back(key.to_vec());
+        let first = inner.keys.len() == 1;
+        drop(inner);
+        if first {
+            self.wake();
+        }
+    }
+
+    /// The next ones, the oldest first.
+    pub(super) fn take(&self, count: usize) -> Vec<Vec<u8>> {
+        let mut inner = self.lock();
+        let count = count.min(inner.keys.len());
+        let keys: Vec<Vec<u8>> = inner.keys.drain(..count).collect();
+        inner.bytes -= keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>();
+        keys
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().keys.is_empty()
+    }
+
+    /// Whether some were missed since the last call.
+    pub(super) fn take_missed(&self) -> bool {
+        std::mem::take(&mut self.lock().missed)
+    }
+
+    /// Ends a wait for news.
+    pub(super) fn wake(&self) {
+        // Full means that a wake-up is waiting there already.
+        let _already_there = self.wake.0.try_send(());
+    }
+
+    /// To be waited on.
+    pub(super) fn waker(&self) -> &Receiver<()> {
+        &self.wake.1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ChangedKeysState> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_the_bound_it_is_known_that_some_were_missed() {
+        let changed_keys = ChangedKeys::new(2 * (KEY_OVERHEAD_BYTES as u64 + 1));
+        [b"a", b"b"].iter().for_each(|key| changed_keys.put(*key));
+        assert!(!changed_keys.take_missed());
+        changed_keys.put(b"c");
+        assert_eq!(changed_keys.take(9), [b"a", b"b"]);
+        assert!(changed_keys.take_missed() && !changed_keys.take_missed() && changed_keys.is_empty());
+        changed_keys.put(b"d");
+        assert_eq!(changed_keys.take(9), [b"d"]);
+    }
+}
