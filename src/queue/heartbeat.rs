@@ -3,19 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::keys::QueueKeys;
 use super::lease::{QueueLease, millis};
 use crate::error::Fault;
 use crate::host::Process;
-use crate::redis::{Link, cmd};
+use crate::redis::{Cmd, Link, cmd};
 use crate::threads::{self, Thread};
 
 /// How long `stop` waits for a heartbeat that has no answer yet.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The running thread.
+/// The running heartbeat of one instance.
 pub struct Heartbeat {
     lease: QueueLease,
     stop: Sender<()>,
@@ -23,51 +23,25 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts the heartbeat of the instance. The lease says how long each one counts.
+    /// Starts the heartbeat of the instance. The lease says how long each one counts; `job`
+    /// begins the log lines.
     ///
     /// # Errors
-    /// `Retry`: no thread can be had.
+    /// `Retry`: the system gives no thread.
     pub fn start(
-        mut link: Link,
+        job: &'static str,
+        link: Link,
         keys: &QueueKeys,
         instance: &str,
         lease: &QueueLease,
     ) -> Result<Self, Fault> {
-        let mut beat = cmd("SET");
-        beat.arg(keys.heartbeat(instance))
-            .arg(Process::this().to_string())
-            .arg("PX")
-            .arg(millis(lease.ttl()));
-        // Three within a time to live, and more after a failure.
-        let (pause, retry) = (lease.ttl() * 3 / 10, lease.ttl() / 20);
+        let (process, ttl) = (Process::this().to_string(), millis(lease.ttl()));
+        let mut command = cmd("SET");
+        command.arg(keys.heartbeat(instance)).arg(process).arg("PX").arg(ttl);
         let (stop, stopped) = bounded::<()>(0);
-        let renewed = lease.clone();
-        let thread = threads::spawn("list-alive", move || {
-            loop {
-                let beaten = threads::contain(|| {
-                    // Taken anew for each try: the first one may have taken long.
-                    link.with_retry(|connection| {
-                        let sent = renewed.now();
-                        connection.ask(&beat).map(|_| sent)
-                    })
-                });
-                let pause = match beaten {
-                    Ok(Ok(sent)) => {
-                        renewed.renew(sent);
-                        pause
-                    }
-                    Ok(Err(_told)) => retry,
-                    Err(panic) => {
-                        log::error!("a fault of our own in the sign of heartbeat: {panic}");
-                        retry
-                    }
-                };
-                if stopped.recv_timeout(pause).is_err_and(|error| error.is_disconnected()) {
-                    return;
-                }
-            }
-        })
-        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        let mut sender = HeartbeatSender { job, link, command, lease: lease.clone() };
+        let thread = threads::spawn("list-alive", move || sender.run(&stopped))
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 
@@ -84,5 +58,47 @@ impl Heartbeat {
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// The thread that sends the heartbeats.
+struct HeartbeatSender {
+    job: &'static str,
+    link: Link,
+    /// Sets the key.
+    command: Cmd,
+    lease: QueueLease,
+}
+
+impl HeartbeatSender {
+    fn run(&mut self, stopped: &Receiver<()>) {
+        // Three within a time to live, and more after a failure.
+        let (pause, retry_pause) = (self.lease.ttl() * 3 / 10, self.lease.ttl() / 20);
+        loop {
+            let pause = match threads::contain(|| self.send()) {
+                Ok(Ok(sent)) => {
+                    self.lease.renew(sent);
+                    pause
+                }
+                Ok(Err(_logged)) => retry_pause,
+                Err(panic) => {
+                    log::error!("{}: internal error in the heartbeat thread: {panic}; it goes on", self.job);
+                    retry_pause
+                }
+            };
+            if stopped.recv_timeout(pause).is_err_and(|error| error.is_disconnected()) {
+                return;
+            }
+        }
+    }
+
+    /// Sends one heartbeat, and returns when it was sent.
+    fn send(&mut self) -> Result<Duration, Fault> {
+        let Self { link, command, lease, .. } = self;
+        link.with_retry(|connection| {
+            // Taken anew for each try: the first one may have taken long.
+            let sent = lease.now();
+            connection.ask(command).map(|_| sent)
+        })
     }
 }

@@ -48,11 +48,13 @@ pub struct Taker {
 }
 
 impl Taker {
-    /// Starts a new instance, which shares its slots and its lease with the workers.
+    /// Starts a new instance, which shares its slots and its lease with the workers. `job`
+    /// begins the log lines.
     ///
     /// # Errors
     /// `Retry`: the system gives no random number or no thread.
     pub fn start(
+        job: &'static str,
         server: &Arc<RedisServer>,
         health: &Health,
         keys: QueueKeys,
@@ -61,9 +63,9 @@ impl Taker {
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
-            .map_err(|error| Fault::Retry(format!("no random number to be had: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("the system gives no random number: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = Heartbeat::start(link("heartbeat"), &keys, &instance, lease)?;
+        let heartbeat = Heartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,

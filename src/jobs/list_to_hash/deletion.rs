@@ -154,18 +154,18 @@ impl DeleterContext {
     /// Records that a key holds no hash. It has no fields to delete; the other hashes are served.
     fn record_no_hash(&self, hash: &str, error: &RedisError) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        let subject = format!("{NAME}: the key {hash} is no hash, nothing can be deleted from it");
-        no_hashes
-            .entry(hash.to_owned())
-            .or_insert_with(|| Outage::new(subject))
-            .down(Instant::now(), &format!("the others are served: {error}"));
+        let subject = format!("{NAME}: the key {hash}");
+        no_hashes.entry(hash.to_owned()).or_insert_with(|| Outage::new(subject)).down(
+            Instant::now(),
+            &format!("it holds no hash, so nothing is deleted from it; the other hashes are served: {error}"),
+        );
     }
 
     /// Records that a key holds a hash.
     fn record_hash(&self, hash: &str) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outage) = no_hashes.get_mut(hash) {
-            outage.up(Instant::now(), "it is one");
+            outage.up(Instant::now(), "it holds a hash again");
         }
     }
 }

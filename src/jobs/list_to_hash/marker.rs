@@ -52,8 +52,12 @@ impl MarkerSettings {
 
 impl fmt::Display for MarkerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.databases.is_some() { "in one step with deleting" } else { "just before deleting" };
-        write!(f, "markers on {} are looked at {how}", self.expire)
+        let how = if self.databases.is_some() {
+            "in one step with the deletion"
+        } else {
+            "just before the deletion"
+        };
+        write!(f, "markers on {} are checked {how}", self.expire)
     }
 }
 
@@ -105,7 +109,8 @@ impl MarkerLookup {
             Err(error) if error.has_code("NOPERM") || error.text_contains("unknown command") => {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
-                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {error}"
+                        "{NAME}: redis_ar does not allow WATCH, so markers are checked just before the deletion, and not in \
+                         one step with it: {error}"
                     );
                 }
                 Ok(None)

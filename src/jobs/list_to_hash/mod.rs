@@ -73,12 +73,12 @@ impl Job for ListToHash {
             no_hashes: Mutex::new(HashMap::new()),
         });
         let source = source::Batches {
-            taker: Taker::start(&list, &list_health, keys, slots, &lease)?,
+            taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease)?,
             counters: Arc::clone(&self.counters),
         };
         log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
         if let Some(markers) = &markers {
-            log::info!("{NAME}: users who came back are left alone, {markers}");
+            log::info!("{NAME}: users who came back are left alone: {markers}");
         }
         let build_worker = move || {
             worker::Deleter::new(

@@ -42,7 +42,7 @@ impl pipeline::Source for Batches {
     fn finish(&mut self, _until: Instant) {
         let handed_back = self.taker.end();
         if handed_back > 0 {
-            log::info!("{NAME}: {handed_back} items that were not done are back on the work list");
+            log::info!("{NAME}: {handed_back} items that were not done were put back on the work list");
         }
     }
 }

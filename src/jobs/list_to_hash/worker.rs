@@ -83,7 +83,9 @@ impl Deleter {
         }
         if batch.items.len() < before {
             let lost = before - batch.items.len();
-            log::info!("{}: {lost} items were taken over by another while this one stood still", NAME);
+            log::info!(
+                "{NAME}: {lost} items were taken over by another pandad while this one sent no heartbeat"
+            );
         }
         Ok(())
     }
@@ -151,8 +153,8 @@ impl Deleter {
         let first = unreadable.first().copied().unwrap_or_default();
         let shown = first.get(..LOGGED_ITEM_BYTES_MAX).unwrap_or(first).escape_ascii();
         log::warn!(
-            "{}: {} items put on the dead list, {NO_FIELD_REASON}; the first is \"{shown}\"",
-            NAME,
+            "{NAME}: {} items put on the dead list, {NO_FIELD_REASON}; the first is \"{shown}\"; \
+             'pandad dead FILE list' shows them",
             unreadable.len()
         );
         if let Some(Value::Int(length)) = answers.first()
@@ -161,7 +163,10 @@ impl Deleter {
                 .checked_sub(dead_list::DEAD_LIST_ITEMS_MAX)
                 .filter(|count| *count > 0)
         {
-            log::error!("{}: the dead list is full: its {dropped} oldest items were dropped", NAME);
+            log::error!(
+                "{NAME}: the dead list is full: its {dropped} oldest items were dropped; \
+                 'pandad dead FILE retry' or 'drop' makes room"
+            );
         }
         Ok(())
     }
