@@ -151,7 +151,7 @@ fn server_without_watch_is_served() {
     one.push(LIST, &format!("{PREFIX}7_1"));
     one.push(LIST, &format!("{PREFIX}8_1"));
     wait::until("it is done", seconds(20), || one.ask::<Vec<String>>(&["HKEYS", "users.id"]) == ["7"]);
-    daemon.wait_log("does not let markers be watched", Duration::from_secs(5));
+    daemon.wait_log("does not allow WATCH", Duration::from_secs(5));
     daemon.stop();
     tested.passed("2 items");
 }

@@ -45,7 +45,7 @@ fn resumed_instance_leaves_taken_batch() {
         let back = queue.fields_left();
         proxy.lead_to(Some(&queue.ar));
         still.signal(Signal::CONT);
-        still.wait_log("were taken over by another while this one stood still", seconds(20));
+        still.wait_log("were taken over by another pandad", seconds(20));
         // It goes on with what is its own.
         other.stop();
         queue.fill(500..800);

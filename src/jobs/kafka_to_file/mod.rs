@@ -201,7 +201,7 @@ impl KafkaToFile {
         let router = FileRouter::new(topics);
         let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let cluster = || super::cluster(&self.section, silent);
+        let cluster = || super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
         let group_client = self.group_client(cluster(), journal, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
@@ -297,7 +297,7 @@ impl Job for KafkaToFile {
         Ok(())
     }
 
-    fn blame(&self) -> Option<ConfigFault> {
+    fn config_fault(&self) -> Option<ConfigFault> {
         let expected = self.fenced.clone()?;
         Some(self.local_fault(&self.section.log_file.path, expected))
     }
