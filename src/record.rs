@@ -48,9 +48,9 @@ pub struct Commit {
 
 /// What the group has beside a partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beside {
+pub enum OffsetMetadata {
     /// Nothing ever: the group's offsets are in ZooKeeper, which has no room for it.
-    NoRoom,
+    Unsupported,
     /// This string; empty where there is none, or no offset either.
     Text(String),
 }

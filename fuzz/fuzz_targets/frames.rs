@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pandad::kafka::native::messages::{
+use pandad::kafka::protocol::messages::{
     ApiVersions, DescribeGroups, Fetch, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
     ListOffsets, Metadata, OffsetCommit, OffsetFetch, Request, SyncGroup,
 };
-use pandad::kafka::native::wire::Reader;
+use pandad::kafka::protocol::wire::Reader;
 
 fuzz_target!(|input: &[u8]| {
     read::<ApiVersions>(input);

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
-use pandad::kafka::native::records::{Aborted, Scratch, decode, span, still_aborted};
+use pandad::kafka::protocol::records::{Aborted, Scratch, decode, span, still_aborted};
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, set)) = input.split_first() else { return };

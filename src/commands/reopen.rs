@@ -1,14 +1,14 @@
-//! `pandad reopen FILE`: the log file was moved away; returns when nothing more comes
-//! there and what came is durable, so that log rotation can go on with it.
+//! `pandad reopen FILE`, after the log file was moved away: returns when nothing more is written
+//! to the moved file and its lines are durable, so that log rotation can continue with it.
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::logfile::{self, Asked};
+use crate::logfile::{self, ReopenOutcome};
 
-/// Asks the pandad that runs by this configuration and waits, for as long as its stop may take.
+/// Asks the pandad that runs with this configuration, and waits for as long as its stop may take.
 ///
 /// # Errors
-/// `Failed`: there is no log file in the configuration, or it was not done in time.
+/// `Failed`: the configuration has no log file, or it was not reopened in time.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     let Some(job) = &config.kafka_to_file else {
         return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));
@@ -16,9 +16,9 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     for path in job.paths() {
         let shown = path.display();
         match logfile::ask_to_reopen(&path, config.daemon.stop_timeout) {
-            Ok(Asked::Done) => print(&format!("{shown}: reopened"))?,
-            Ok(Asked::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
-            Ok(Asked::NotInTime) => {
+            Ok(ReopenOutcome::Done) => print(&format!("{shown}: reopened"))?,
+            Ok(ReopenOutcome::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
+            Ok(ReopenOutcome::TimedOut) => {
                 return Err(Error::Failed(format!(
                     "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
                     config.daemon.stop_timeout.as_secs()

@@ -8,30 +8,39 @@ use std::time::Instant;
 use crate::report::Outage;
 
 /// What a key costs beside its bytes.
-const EACH: u64 = 64;
+const KEY_OVERHEAD_BYTES: u64 = 64;
 
 /// Shared by the thread that hears and the one that takes.
 #[derive(Clone)]
 pub struct Inbox {
-    inner: Arc<Mutex<Inner>>,
+    state: Arc<Mutex<InboxState>>,
     /// A channel would spin before it sleeps, and an empty inbox is looked at ten times a second.
     filled: Arc<Condvar>,
 }
 
-/// Keys that are to be pushed together, each with the moment in which it was heard of.
+/// A key that expired, and when its event came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedKey {
+    /// When its event came.
+    pub at: Instant,
+    /// Its name.
+    pub key: Vec<u8>,
+}
+
+/// Keys that are to be pushed together.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub struct KeyBatch {
     /// The oldest first; never none, but where nothing was taken.
-    pub keys: Vec<(Instant, Vec<u8>)>,
+    pub keys: Vec<ReceivedKey>,
     /// What they cost.
     pub bytes: u64,
     number: u64,
 }
 
-struct Inner {
-    keys: VecDeque<(Instant, Vec<u8>)>,
+struct InboxState {
+    keys: VecDeque<ReceivedKey>,
     /// What was taken and is not done: the moment in which its oldest key was heard of.
-    in_hand: BTreeMap<u64, Instant>,
+    in_flight: BTreeMap<u64, Instant>,
     next: u64,
     bytes: u64,
     limit: u64,
@@ -46,9 +55,9 @@ impl Inbox {
     /// Holds up to `limit` bytes; `subject` opens the log lines about what did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
-        let inner = Inner {
+        let state = InboxState {
             keys: VecDeque::new(),
-            in_hand: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             next: 0,
             bytes: 0,
             limit,
@@ -57,75 +66,75 @@ impl Inbox {
             dropped: 0,
             overflow,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), filled: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), filled: Arc::default() }
     }
 
     /// A key was heard of.
     pub(super) fn put(&self, key: &[u8]) {
-        let mut inner = self.lock();
-        let cost = key.len() as u64 + EACH;
-        if inner.closed {
+        let mut state = self.lock();
+        let cost = key.len() as u64 + KEY_OVERHEAD_BYTES;
+        if state.closed {
             return;
         }
-        inner.heard += 1;
-        if inner.bytes + cost > inner.limit {
-            inner.dropped += 1;
-            inner
+        state.heard += 1;
+        if state.bytes + cost > state.limit {
+            state.dropped += 1;
+            state
                 .overflow
                 .down(Instant::now(), "more keys expire than can be pushed: the newest are dropped");
             return;
         }
-        inner.bytes += cost;
-        inner.keys.push_back((Instant::now(), key.to_vec()));
-        let first = inner.keys.len() == 1;
-        drop(inner);
+        state.bytes += cost;
+        state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
+        let first = state.keys.len() == 1;
+        drop(state);
         if first {
             self.filled.notify_one();
         }
     }
 
     /// Up to `count` keys; waits until `until` for the first. What was taken is in hand
-    /// until it is [done](Inbox::done).
-    pub fn take(&self, count: usize, until: Instant) -> Taken {
+    /// until it is [done](Inbox::record_done).
+    pub fn take(&self, count: usize, until: Instant) -> KeyBatch {
         let wait = until.saturating_duration_since(Instant::now());
-        let waited = self.filled.wait_timeout_while(self.lock(), wait, |inner| inner.keys.is_empty());
-        let (mut inner, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
-        let count = count.min(inner.keys.len());
-        let keys: Vec<(Instant, Vec<u8>)> = inner.keys.drain(..count).collect();
-        let bytes = keys.iter().map(|(_, key)| key.len() as u64 + EACH).sum();
-        inner.bytes -= bytes;
-        if inner.bytes < inner.limit / 2 {
-            inner.overflow.up(Instant::now(), "keys find room again");
+        let waited = self.filled.wait_timeout_while(self.lock(), wait, |state| state.keys.is_empty());
+        let (mut state, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+        let count = count.min(state.keys.len());
+        let keys: Vec<ReceivedKey> = state.keys.drain(..count).collect();
+        let bytes = keys.iter().map(|received| received.key.len() as u64 + KEY_OVERHEAD_BYTES).sum();
+        state.bytes -= bytes;
+        if state.bytes < state.limit / 2 {
+            state.overflow.up(Instant::now(), "keys find room again");
         }
-        let number = inner.next;
-        if let Some((oldest, _)) = keys.first() {
-            inner.next += 1;
-            inner.in_hand.insert(number, *oldest);
+        let number = state.next;
+        if let Some(oldest) = keys.first() {
+            state.next += 1;
+            state.in_flight.insert(number, oldest.at);
         }
-        Taken { keys, bytes, number }
+        KeyBatch { keys, bytes, number }
     }
 
     /// It is on the list, or needs not be.
-    pub fn done(&self, taken: &Taken) {
-        self.lock().in_hand.remove(&taken.number);
+    pub fn record_done(&self, taken: &KeyBatch) {
+        self.lock().in_flight.remove(&taken.number);
     }
 
     /// Whatever was heard of before this moment is done or was dropped.
-    pub(super) fn settled(&self) -> Instant {
-        let inner = self.lock();
-        let waiting = inner.keys.front().map(|(heard, _)| *heard);
-        inner.in_hand.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
+    pub(super) fn done_until(&self) -> Instant {
+        let state = self.lock();
+        let waiting = state.keys.front().map(|received| received.at);
+        state.in_flight.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
     }
 
     /// From here on nothing is heard; gives how many keys were.
     pub fn close(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.closed = true;
-        inner.heard
+        let mut state = self.lock();
+        state.closed = true;
+        state.heard
     }
 
     /// Keys that were dropped since the last call.
-    pub fn dropped(&self) -> u64 {
+    pub fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.lock().dropped)
     }
 
@@ -134,8 +143,8 @@ impl Inbox {
         self.lock().keys.len() as u64
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,15 +154,19 @@ mod tests {
 
     #[test]
     fn over_the_bound_the_newest_are_dropped_and_counted() {
-        let inbox = Inbox::new("test", 3 * (EACH + 1));
+        let inbox = Inbox::new("test", 3 * (KEY_OVERHEAD_BYTES + 1));
         for key in [b"a", b"b", b"c", b"d", b"e"] {
             inbox.put(key);
         }
-        let names = |taken: &Taken| taken.keys.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        let names =
+            |taken: &KeyBatch| taken.keys.iter().map(|received| received.key.clone()).collect::<Vec<_>>();
         let taken = inbox.take(2, Instant::now());
-        assert_eq!((names(&taken), taken.bytes), (vec![b"a".to_vec(), b"b".to_vec()], 2 * (EACH + 1)));
+        assert_eq!(
+            (names(&taken), taken.bytes),
+            (vec![b"a".to_vec(), b"b".to_vec()], 2 * (KEY_OVERHEAD_BYTES + 1))
+        );
         inbox.put(b"f");
-        assert_eq!((inbox.waiting(), inbox.dropped(), inbox.dropped()), (2, 2, 0));
+        assert_eq!((inbox.waiting(), inbox.take_dropped(), inbox.take_dropped()), (2, 2, 0));
         assert_eq!(names(&inbox.take(9, Instant::now())), vec![b"c".to_vec(), b"f".to_vec()]);
     }
 
@@ -161,15 +174,15 @@ mod tests {
     fn what_was_heard_is_settled_when_it_is_done_and_not_when_it_is_taken() {
         let inbox = Inbox::new("test", 1 << 20);
         let before = Instant::now();
-        assert!(inbox.settled() >= before);
+        assert!(inbox.done_until() >= before);
         inbox.put(b"a");
-        let (began, first) = (inbox.settled(), inbox.take(1, Instant::now()));
+        let (began, first) = (inbox.done_until(), inbox.take(1, Instant::now()));
         inbox.put(b"b");
         let second = inbox.take(1, Instant::now());
-        assert_eq!(inbox.settled(), began);
-        inbox.done(&first);
-        assert!(inbox.settled() > began);
-        inbox.done(&second);
-        assert!(inbox.settled() > second.keys[0].0);
+        assert_eq!(inbox.done_until(), began);
+        inbox.record_done(&first);
+        assert!(inbox.done_until() > began);
+        inbox.record_done(&second);
+        assert!(inbox.done_until() > second.keys[0].at);
     }
 }

@@ -6,27 +6,30 @@
 //!                            └─▶ reconcile: remembers, and finds what was missed
 //! ```
 
-mod arena;
 mod canary;
-mod deadlines;
-mod flags;
-mod gate;
+mod changed_keys;
+mod command_reply;
+mod context;
+mod deadline_handoff;
+mod expire_probe;
 mod inbox;
-mod lateness;
-mod lease;
+mod key_filter;
+mod lease_fence;
+mod lease_keeper;
+mod list_push;
+mod listen_state;
 mod listener;
-mod memory;
-mod names;
-mod news;
-mod pace;
-mod reconcile;
-mod remembered;
-mod reply;
-mod rights;
-mod sweep;
-mod touch;
+mod notify_flags;
+mod own_keys;
+mod rate_limiter;
+mod reconciler;
+mod remembered_deadlines;
+mod server_clock;
+mod suspects;
 mod watch;
 
-pub use inbox::{Inbox, Taken};
-pub use listener::Filter;
-pub use watch::{Push, Reconcile, Watch, Watched};
+pub use context::{Reconciliation, WatchConfig, WatchedServer};
+pub use inbox::{Inbox, KeyBatch, ReceivedKey};
+pub use key_filter::KeyFilter;
+pub use list_push::ListPush;
+pub use watch::ExpiryWatch;

@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::crate_fetch::LegacyFetcher;
-use super::native::brokers::{Brokers, Spoken};
-use super::native::fetch::{BrokerFetcher, Pace};
-use super::native::messages::{self, Request};
-use super::native::versions::Versions;
-use super::{Cluster, Event, Fetcher, StartOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
+use crate::kafka::client::brokers::{Brokers, Spoken};
+use crate::kafka::cluster::Cluster;
+use crate::kafka::fetch::fetcher::{BrokerFetcher, Pace};
+use crate::kafka::legacy::fetcher::LegacyFetcher;
+use crate::kafka::protocol::messages::{self, Request};
+use crate::kafka::protocol::versions::Versions;
+use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 

@@ -13,12 +13,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::disk::with_suffix;
-use super::disk::{Disk, Handle, How, Reader, directory_of};
+use super::disk::{Disk, FileReader, Handle, OpenMode, directory_of};
 use super::rotation::{Rotation, stamp_of};
 use crate::threads;
 
 /// How much is compressed between two looks at whether to go on.
-const PIECE: usize = 256 * 1024;
+const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
 
 /// Asks the thread to tidy; dropping it ends the thread within one piece.
 #[derive(Debug)]
@@ -106,12 +106,12 @@ pub(super) fn tidy(
 fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result<()> {
     let (done, part) = (with_suffix(file, ".gz"), with_suffix(file, ".gz.part"));
     // A compressed one has its name only when it is whole and durable.
-    if disk.look(&done).is_err() {
-        let plain = disk.open(file, How::Existing)?;
-        let out = disk.open(&part, How::Anew)?;
-        let mut encoder = GzEncoder::new(Out { file: out, at: 0 }, Compression::default());
-        let mut reader = Reader { file: &*plain, at: 0 };
-        let mut piece = vec![0; PIECE];
+    if disk.stat(&done).is_err() {
+        let plain = disk.open(file, OpenMode::Existing)?;
+        let out = disk.open(&part, OpenMode::Truncate)?;
+        let mut encoder = GzEncoder::new(FileWriter { file: out, at: 0 }, Compression::default());
+        let mut reader = FileReader { file: &*plain, at: 0 };
+        let mut piece = vec![0; COMPRESS_PIECE_BYTES];
         loop {
             let count = reader.read(&mut piece)?;
             if count == 0 {
@@ -129,12 +129,12 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
     disk.remove(file)
 }
 
-struct Out {
+struct FileWriter {
     file: Handle,
     at: u64,
 }
 
-impl Write for Out {
+impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.at)?;
         self.at += bytes.len() as u64;

@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// An open file, shared by those who write and those who sync.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
-    file: Arc<dyn Opened>,
+    file: Arc<dyn DiskFile>,
     /// A sync has failed.
     failed: Arc<Mutex<bool>>,
 }
 
 impl Handle {
-    pub(super) fn new(file: impl Opened + 'static) -> Self {
+    pub(super) fn new(file: impl DiskFile + 'static) -> Self {
         Self { file: Arc::new(file), failed: Arc::default() }
     }
 
@@ -37,7 +37,7 @@ impl Handle {
         }
         let synced = self.file.sync();
         #[cfg(test)]
-        let synced = if TRY_AGAIN.get() { synced.or_else(|_| self.file.sync()) } else { synced };
+        let synced = if RETRY_FAILED_SYNC.get() { synced.or_else(|_| self.file.sync()) } else { synced };
         *failed = synced.is_err();
         synced
     }
@@ -51,11 +51,11 @@ impl Handle {
 #[cfg(test)]
 thread_local! {
     /// Lets a test see that it notices when a failed sync is tried again.
-    pub(super) static TRY_AGAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    pub(super) static RETRY_FAILED_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 impl Deref for Handle {
-    type Target = dyn Opened;
+    type Target = dyn DiskFile;
 
     fn deref(&self) -> &Self::Target {
         &*self.file
@@ -73,30 +73,30 @@ pub struct FileId {
 
 /// How a file is opened; always for reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum OpenMode {
     /// It must be there.
     Existing,
     /// Writing goes to the end; created where it is not there.
     Append,
     /// Created, or emptied where it is there.
-    Anew,
+    Truncate,
 }
 
 /// The largest piece, in bytes, in which Linux caches files and drops them from the cache.
-const LARGEST_FOLIO: u64 = 2 * 1024 * 1024;
+const FOLIO_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// What stands at a path, or behind a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     /// When it was last written to, in seconds since 1970.
     pub(super) modified: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     File,
     Directory,
     Other,
@@ -104,8 +104,8 @@ pub(super) enum Kind {
 
 /// The names.
 pub(super) trait Disk: Debug + Send + Sync {
-    fn open(&self, path: &Path, how: How) -> io::Result<Handle>;
-    fn look(&self, path: &Path) -> io::Result<Look>;
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle>;
+    fn stat(&self, path: &Path) -> io::Result<FileStat>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Every name in a directory, with the directory.
@@ -115,8 +115,8 @@ pub(super) trait Disk: Debug + Send + Sync {
 }
 
 /// The bytes.
-pub(super) trait Opened: Debug + Send + Sync {
-    fn look(&self) -> io::Result<Look>;
+pub(super) trait DiskFile: Debug + Send + Sync {
+    fn stat(&self) -> io::Result<FileStat>;
     /// At most so many bytes as fit.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
     /// At the end; gives how much was written.
@@ -127,10 +127,10 @@ pub(super) trait Opened: Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
     /// Has what follows read from the disk itself, as far as the kernel obliges. What is
     /// before may be read from there as well.
-    fn forget_cached(&self, from: u64);
+    fn drop_cached(&self, from: u64);
 }
 
-impl dyn Opened {
+impl dyn DiskFile {
     /// All of the buffer, or an error.
     pub(super) fn read_exact_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
         while !buffer.is_empty() {
@@ -175,26 +175,26 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 
 /// The disk of this machine.
 #[derive(Debug)]
-pub(super) struct Real;
+pub(super) struct RealDisk;
 
-impl Disk for Real {
-    fn open(&self, path: &Path, how: How) -> io::Result<Handle> {
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         match how {
-            How::Existing => &mut options,
+            OpenMode::Existing => &mut options,
             // Append and not a place of our own: if somebody else writes or truncates, our
             // lines must neither overwrite theirs nor leave a hole.
-            How::Append => options.append(true).create(true),
-            How::Anew => options.create(true).truncate(true),
+            OpenMode::Append => options.append(true).create(true),
+            OpenMode::Truncate => options.create(true).truncate(true),
         };
         // Opening a FIFO would wait for a reader; the kind is looked at by the caller.
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         Ok(Handle::new(options.open(path)?))
     }
 
-    fn look(&self, path: &Path) -> io::Result<Look> {
-        Ok(Look::of(&std::fs::metadata(path)?))
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        Ok(FileStat::of(&std::fs::metadata(path)?))
     }
 
     #[allow(clippy::disallowed_methods, reason = "the door itself")]
@@ -215,21 +215,21 @@ impl Disk for Real {
     }
 }
 
-impl Look {
+impl FileStat {
     fn of(meta: &std::fs::Metadata) -> Self {
         let kind = match meta {
-            meta if meta.is_file() => Kind::File,
-            meta if meta.is_dir() => Kind::Directory,
-            _ => Kind::Other,
+            meta if meta.is_file() => FileKind::File,
+            meta if meta.is_dir() => FileKind::Directory,
+            _ => FileKind::Other,
         };
         let id = FileId { device: meta.dev(), inode: meta.ino() };
         Self { id, len: meta.len(), kind, modified: meta.mtime() }
     }
 }
 
-impl Opened for File {
-    fn look(&self) -> io::Result<Look> {
-        Ok(Look::of(&self.metadata()?))
+impl DiskFile for File {
+    fn stat(&self) -> io::Result<FileStat> {
+        Ok(FileStat::of(&self.metadata()?))
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -253,10 +253,10 @@ impl Opened for File {
         self.sync_data()
     }
 
-    fn forget_cached(&self, from: u64) {
+    fn drop_cached(&self, from: u64) {
         // The kernel keeps what is cached in one piece with bytes before (posix_fadvise(2)):
         // a page, or as many as it takes for one.
-        let from = from - from % LARGEST_FOLIO;
+        let from = from - from % FOLIO_BYTES_MAX;
         if let Err(error) = rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed) {
             log::debug!("cached pages cannot be dropped: {error}");
         }
@@ -265,7 +265,7 @@ impl Opened for File {
 
 /// The name of the mount that a directory is in, which no later one has; 0 where the kernel
 /// does not tell (before 6.8).
-pub(super) fn mount(directory: &Path) -> u64 {
+pub(super) fn mount_id(directory: &Path) -> u64 {
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
     // STATX_MNT_ID_UNIQUE: the number without it is given again.
     const UNIQUE: u32 = 0x4000;
@@ -276,23 +276,23 @@ pub(super) fn mount(directory: &Path) -> u64 {
 }
 
 /// Everything in a file, if it is no longer than `limit`.
-pub(super) fn read_all(file: &dyn Opened, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let len = file.look()?.len;
+pub(super) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let len = file.stat()?.len;
     if len > limit {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    Reader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
+    FileReader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 
 /// A file read from its beginning to its end.
-pub(super) struct Reader<'a> {
-    pub(super) file: &'a dyn Opened,
+pub(super) struct FileReader<'a> {
+    pub(super) file: &'a dyn DiskFile,
     pub(super) at: u64,
 }
 
-impl Read for Reader<'_> {
+impl Read for FileReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.at)?;
         self.at += count as u64;

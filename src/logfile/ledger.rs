@@ -6,27 +6,20 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Handle;
-use super::group_view::Commits;
-use super::journal::Area;
-use super::journal::State;
-use super::journal::{Change, Entry, Landmark, Mark, Member, PartitionState, Range, Session};
-use super::ledger_state::{Positions, random_epoch};
-use super::resume::{self, Known, Start};
-use crate::record::{Beside, Commit, TopicPartition};
+use super::group_view::GroupView;
+use super::journal::JournalFile;
+use super::journal::JournalState;
+use super::journal::{
+    JournalEntry, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
+};
+use super::ledger_state::{LedgerState, random_epoch};
+use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// A handle on the positions of one job. Cloning it shares them.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    inner: Arc<Mutex<Positions>>,
-}
-
-/// Where a partition is to be read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumed {
-    /// The first offset to fetch; `None`: nobody has a position.
-    pub position: Option<i64>,
-    /// The last records that landed, oldest first.
-    pub landmarks: Vec<Landmark>,
+    state: Arc<Mutex<LedgerState>>,
 }
 
 /// Positions that have become durable.
@@ -37,15 +30,15 @@ pub struct Settled {
 }
 
 impl Ledger {
-    pub(super) fn new(area: Area, state: State) -> Self {
-        let inner = Positions { area, state, landed: HashMap::new(), commits: Commits::default() };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+    pub(super) fn new(journal: JournalFile, state: JournalState) -> Self {
+        let inner = LedgerState { journal, state, written: HashMap::new(), group: GroupView::default() };
+        Self { state: Arc::new(Mutex::new(inner)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Positions> {
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
         // A panic elsewhere leaves no entry half applied: each method writes the
         // journal first and changes memory last.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides where to start an assigned partition and makes the decision durable.
@@ -57,41 +50,41 @@ impl Ledger {
         &self,
         partition: &TopicPartition,
         committed: Option<i64>,
-        metadata: &Beside,
+        metadata: &OffsetMetadata,
     ) -> io::Result<Resumed> {
         let mut inner = self.lock();
-        inner.commits.has_room(partition, *metadata != Beside::NoRoom);
+        inner.group.set_token_room(partition, *metadata != OffsetMetadata::Unsupported);
         let metadata = match metadata {
-            Beside::Text(text) => text.as_str(),
-            Beside::NoRoom => "",
+            OffsetMetadata::Text(text) => text.as_str(),
+            OffsetMetadata::Unsupported => "",
         };
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
-        let facts = known.as_ref().map(|(_, state)| Known {
+        let facts = known.as_ref().map(|(_, state)| KnownPosition {
             position: state.position,
             epoch: state.epoch,
             committed: &state.committed,
             left: &state.left,
         });
-        let start = resume::decide(inner.area.identity(), facts, committed, metadata);
+        let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
         log::debug!("{partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {
-            Start::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
-            Start::Journal => {}
-            Start::JournalWentBack => log::warn!(
+            ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
+            ResumeDecision::Journal => {}
+            ResumeDecision::JournalWentBack => log::warn!(
                 "{partition}: the group's offset {committed:?} is one that this journal committed and does not \
                  know of: an older copy of it was put back, or the commit came late; going on where the journal is"
             ),
-            Start::NeverKnew(epoch) => {
+            ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
                     "{partition}: the group's offset {committed:?} is one that this journal committed, and it does \
                      not know the partition: an older copy of it was put back; going to the first record"
                 );
-                inner.place(partition, 0, epoch, Vec::new())?;
+                inner.set_position(partition, 0, epoch, Vec::new())?;
             }
-            Start::Follow(position, epoch) => {
-                inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
+            ResumeDecision::Follow(position, epoch) => {
+                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
-            Start::Moved(position, epoch) => {
+            ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
                     log::warn!(
                         "{partition}: the group's offset was set to {position} by somebody else (the journal is \
@@ -103,13 +96,18 @@ impl Ledger {
                     Some(epoch) => epoch,
                     None => random_epoch()?,
                 };
-                inner.place(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
+                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
         }
         if let Some(committed) = committed {
-            inner.remember(partition, committed, metadata, start == Start::JournalWentBack)?;
+            inner.record_group_offset(
+                partition,
+                committed,
+                metadata,
+                start == ResumeDecision::JournalWentBack,
+            )?;
         }
-        Ok(inner.begin(partition))
+        Ok(inner.assign(partition))
     }
 
     /// Sets a partition's position because nobody had one, or because its log is not
@@ -117,10 +115,10 @@ impl Ledger {
     ///
     /// # Errors
     /// The journal's disk.
-    pub fn place(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
+    pub fn set_position(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.place(partition, position, random_epoch()?, Vec::new())?;
-        inner.begin(partition);
+        inner.set_position(partition, position, random_epoch()?, Vec::new())?;
+        inner.assign(partition);
         Ok(())
     }
 
@@ -129,21 +127,21 @@ impl Ledger {
     pub fn claim_name(&self, partition: &TopicPartition, offset: i64, generation: i32) -> u64 {
         let inner = self.lock();
         let epoch = inner.state.find(partition).map(|(_, state)| state.epoch);
-        resume::claim_name(inner.area.identity(), epoch, offset, generation)
+        resume::claim_name(inner.journal.identity(), epoch, offset, generation)
     }
 
     /// The partition's number and the next offset to land, if it is assigned.
-    pub fn landed(&self, partition: &TopicPartition) -> Option<(u32, i64)> {
+    pub fn written(&self, partition: &TopicPartition) -> Option<(u32, i64)> {
         let inner = self.lock();
         let (index, _) = inner.state.find(partition)?;
-        Some((index, *inner.landed.get(&index)?))
+        Some((index, *inner.written.get(&index)?))
     }
 
     /// No partition is assigned any more: nothing lands until it is resumed.
-    pub fn let_go(&self) {
+    pub fn release_all(&self) {
         let mut inner = self.lock();
-        inner.landed.clear();
-        inner.commits.let_go();
+        inner.written.clear();
+        inner.group.release_all();
     }
 
     /// Whether all that was written has settled.
@@ -161,8 +159,8 @@ impl Ledger {
     pub fn group_holds_all(&self) -> bool {
         let inner = self.lock();
         let holds =
-            |index: u32, landed: i64| !inner.commits.lacks(index, landed) && inner.commits.is_named(index);
-        inner.landed.iter().all(|(index, landed)| holds(*index, *landed))
+            |index: u32, written: i64| !inner.group.lacks(index, written) && inner.group.has_token(index);
+        inner.written.iter().all(|(index, written)| holds(*index, *written))
     }
 
     /// The part of [`Self::group_holds_all`] that is about the history, of one partition: what
@@ -170,16 +168,16 @@ impl Ledger {
     #[cfg(test)]
     pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
         let inner = self.lock();
-        inner.state.find(partition).is_some_and(|(index, _)| inner.commits.is_named(index))
+        inner.state.find(partition).is_some_and(|(index, _)| inner.group.has_token(index))
     }
 
     /// The journal's random name.
     pub fn identity(&self) -> u128 {
-        self.lock().area.identity()
+        self.lock().journal.identity()
     }
 
     /// Who this pandad was in its group when that was last noted.
-    pub fn member(&self) -> Option<Member> {
+    pub fn member(&self) -> Option<MemberIdentity> {
         self.lock().state.member.clone()
     }
 
@@ -188,9 +186,13 @@ impl Ledger {
     ///
     /// # Errors
     /// The journal's disk.
-    pub fn note_member(&self, member: Member) -> io::Result<()> {
+    pub fn record_member(&self, member: MemberIdentity) -> io::Result<()> {
         let mut inner = self.lock();
-        if inner.state.member.as_ref() == Some(&member) { Ok(()) } else { inner.write(Entry::Member(member)) }
+        if inner.state.member.as_ref() == Some(&member) {
+            Ok(())
+        } else {
+            inner.append_entry(JournalEntry::Member(member))
+        }
     }
 
     /// The last records of a partition that have settled, oldest first.
@@ -204,21 +206,21 @@ impl Ledger {
     }
 
     /// Whether settled positions wait to be committed and none are being committed.
-    pub fn wants_commit(&self) -> bool {
+    pub fn needs_commit(&self) -> bool {
         let inner = self.lock();
-        !inner.commits.waiting && inner.uncommitted().next().is_some()
+        !inner.group.is_unanswered && inner.uncommitted().next().is_some()
     }
 
     /// The group now holds these values.
-    pub fn committed(&self, values: &[(TopicPartition, i64)]) {
+    pub fn record_committed(&self, values: &[(TopicPartition, i64)]) {
         let mut inner = self.lock();
         for (partition, value) in values {
             if let Some((index, state)) = inner.state.find(partition) {
                 let epoch = state.epoch;
-                inner.commits.answer(index, *value, epoch);
+                inner.group.record_answer(index, *value, epoch);
             }
         }
-        inner.commits.waiting = false;
+        inner.group.is_unanswered = false;
         if let Err(error) = inner.forget_obsolete() {
             // The next mark says it as well.
             log::debug!("the journal cannot be told of a commit: {error}");
@@ -246,8 +248,8 @@ impl Ledger {
         let mut inner = self.lock();
         match inner.state.session {
             Some(session) if inner.state.recent.is_empty() => {
-                inner.write(Entry::Session(Session { closed: true, ..session }))?;
-                inner.area.file().sync()
+                inner.append_entry(JournalEntry::Session(Session { closed: true, ..session }))?;
+                inner.journal.file().sync()
             }
             _ => Ok(()),
         }
@@ -256,7 +258,7 @@ impl Ledger {
     /// Whether a sync of the journal has failed: what it holds must be looked up by opening
     /// it anew.
     pub fn has_failed(&self) -> bool {
-        self.lock().area.file().has_failed()
+        self.lock().journal.file().has_failed()
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -265,16 +267,16 @@ impl Ledger {
 
     /// Journals a range that is about to be written.
     pub(super) fn announce(&self, range: &Range) -> io::Result<()> {
-        self.lock().write(Entry::Range(range.clone()))
+        self.lock().append_entry(JournalEntry::Range(range.clone()))
     }
 
     /// The range is in the file: its positions have landed.
-    pub(super) fn land(&self, changes: &[Change]) {
+    pub(super) fn record_written(&self, changes: &[PositionChange]) {
         let mut inner = self.lock();
         for change in changes {
             // It may have been let go while it was written.
-            if let Some(landed) = inner.landed.get_mut(&change.index) {
-                *landed = change.position;
+            if let Some(written) = inner.written.get_mut(&change.index) {
+                *written = change.position;
             }
         }
     }
@@ -283,19 +285,20 @@ impl Ledger {
     /// the values to commit now; the journal's file is still to be synced.
     pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Handle)> {
         let mut inner = self.lock();
-        let after = if inner.commits.waiting { Vec::new() } else { inner.to_commit(mark.sequence) };
-        mark.commits = inner.journalled(&after);
+        let after = if inner.group.is_unanswered { Vec::new() } else { inner.to_commit(mark.sequence) };
+        mark.commits = inner.committed_changes(&after);
         inner.write_mark(mark)?;
-        let commits = after.into_iter().filter_map(|(index, offset)| inner.order(index, offset)).collect();
-        Ok((Settled { commits }, inner.area.file()))
+        let commits =
+            after.into_iter().filter_map(|(index, offset)| inner.order_commit(index, offset)).collect();
+        Ok((Settled { commits }, inner.journal.file()))
     }
 
     /// As [`Self::mark`], and durable on return, when writing goes on in another file
     /// or at another place than the last range's end. Commits nothing.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.write(Entry::Mark(mark))?;
-        inner.area.file().sync()
+        inner.append_entry(JournalEntry::Mark(mark))?;
+        inner.journal.file().sync()
     }
 }
 

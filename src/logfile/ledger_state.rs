@@ -5,36 +5,39 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::group_view::Commits;
-use super::journal::{self, Entry, Landmark, Mark, PartitionState};
-use super::journal::{Area, Refused};
-use super::journal::{State, push_kept};
-use super::ledger::Resumed;
+use super::group_view::GroupView;
+use super::journal::{
+    EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkedCommit, PartitionState,
+    push_bounded,
+};
+use super::resume::Resumed;
 use crate::host;
 use crate::record::{Commit, Token, TopicPartition};
 
 #[derive(Debug)]
-pub(super) struct Positions {
-    pub(super) area: Area,
+pub(super) struct LedgerState {
+    pub(super) journal: JournalFile,
     /// As of the last mark, and the ranges since.
-    pub(super) state: State,
+    pub(super) state: JournalState,
     /// The next offset to land, by partition number; only of assigned partitions.
-    pub(super) landed: HashMap<u32, i64>,
-    pub(super) commits: Commits,
+    pub(super) written: HashMap<u32, i64>,
+    pub(super) group: GroupView,
 }
 
-impl Positions {
+impl LedgerState {
     /// Writes an entry, rewriting the journal first where it is full, then applies it.
-    pub(super) fn write(&mut self, entry: Entry) -> io::Result<()> {
-        match self.area.append(&entry) {
+    pub(super) fn append_entry(&mut self, entry: JournalEntry) -> io::Result<()> {
+        match self.journal.append(&entry) {
             Ok(()) => {}
-            Err(Refused::Io(error)) => return Err(error),
-            Err(Refused::Full) => {
-                self.area.rewrite(&self.state.snapshot(), Some(&entry))?;
-                match self.area.append(&entry) {
+            Err(EntryRefused::Io(error)) => return Err(error),
+            Err(EntryRefused::Full) => {
+                self.journal.rewrite(&self.state.snapshot(), Some(&entry))?;
+                match self.journal.append(&entry) {
                     Ok(()) => {}
-                    Err(Refused::Io(error)) => return Err(error),
-                    Err(Refused::Full) => return Err(io::Error::other("an entry larger than the journal")),
+                    Err(EntryRefused::Io(error)) => return Err(error),
+                    Err(EntryRefused::Full) => {
+                        return Err(io::Error::other("an entry larger than the journal"));
+                    }
                 }
             }
         }
@@ -44,7 +47,7 @@ impl Positions {
 
     /// Goes on at this position in this history. Landmarks are those of the records
     /// before it: of another place or another log they would only mislead.
-    pub(super) fn place(
+    pub(super) fn set_position(
         &mut self,
         partition: &TopicPartition,
         position: i64,
@@ -56,11 +59,11 @@ impl Positions {
                 let left = known.epoch;
                 let mut known = PartitionState { position, epoch, landmarks, ..known.clone() };
                 if left != epoch {
-                    keep(&mut known.left, left);
+                    keep_newest(&mut known.left, left);
                 }
-                let values = self.commits.leave(index);
-                if !self.commits.bears(partition) {
-                    values.into_iter().for_each(|value| keep(&mut known.committed, value));
+                let values = self.group.leave_history(index);
+                if !self.group.carries_token(partition) {
+                    values.into_iter().for_each(|value| keep_newest(&mut known.committed, value));
                 }
                 (index, known)
             }
@@ -71,15 +74,15 @@ impl Positions {
                 (self.state.free_number(), state)
             }
         };
-        self.write(Entry::Partition(index, state))?;
+        self.append_entry(JournalEntry::Partition(index, state))?;
         // Durable at once: were it lost with the power, another place might be chosen.
-        self.area.file().sync()
+        self.journal.file().sync()
     }
 
     /// The group holds this value, with this beside it. A value that does not name the
     /// present history stays among those that are known again, whatever becomes of the
     /// commits that follow.
-    pub(super) fn remember(
+    pub(super) fn record_group_offset(
         &mut self,
         partition: &TopicPartition,
         value: i64,
@@ -89,14 +92,14 @@ impl Positions {
         let Some((index, state)) = self.state.find(partition) else { return Ok(()) };
         let (mut kept, mut left) = (state.committed.clone(), state.left.clone());
         let held = match Token::naming(value, metadata) {
-            _ if !self.commits.bears(partition) => {
-                keep(&mut kept, value);
+            _ if !self.group.carries_token(partition) => {
+                keep_newest(&mut kept, value);
                 true
             }
             Some(token) if token.epoch == state.epoch => {
                 kept.clear();
                 if !went_back {
-                    self.commits.named(index);
+                    self.group.record_token(index);
                 }
                 // A claim is replaced by our own token at once.
                 !token.is_claim()
@@ -104,7 +107,7 @@ impl Positions {
             Some(token) => {
                 // A claim of what this journal committed itself: known again if it comes late.
                 if token.is_claim() {
-                    keep(&mut left, token.epoch);
+                    keep_newest(&mut left, token.epoch);
                 }
                 false
             }
@@ -115,29 +118,29 @@ impl Positions {
         };
         if (&kept, &left) != (&state.committed, &state.left) {
             let state = PartitionState { committed: kept, left, ..state.clone() };
-            self.write(Entry::Partition(index, state))?;
+            self.append_entry(JournalEntry::Partition(index, state))?;
         }
         if held {
-            self.commits.holds(index, value);
+            self.group.record_held(index, value);
         }
         Ok(())
     }
 
     /// The partition is assigned: landing goes on from its position.
-    pub(super) fn begin(&mut self, partition: &TopicPartition) -> Resumed {
+    pub(super) fn assign(&mut self, partition: &TopicPartition) -> Resumed {
         let Some((index, state)) = self.state.find(partition) else {
             return Resumed { position: None, landmarks: Vec::new() };
         };
         let resumed = Resumed { position: Some(state.position), landmarks: state.landmarks.clone() };
         let position = state.position;
-        self.landed.insert(index, position);
+        self.written.insert(index, position);
         resumed
     }
 
     pub(super) fn uncommitted(&self) -> impl Iterator<Item = (u32, i64)> {
         self.state.partitions.iter().filter_map(|(index, state)| {
-            let assigned = self.landed.contains_key(index);
-            let differs = self.commits.lacks(*index, state.position);
+            let assigned = self.written.contains_key(index);
+            let differs = self.group.lacks(*index, state.position);
             (assigned && differs).then_some((*index, state.position))
         })
     }
@@ -153,47 +156,50 @@ impl Positions {
             }
         }
         positions.retain(|index, position| {
-            self.landed.contains_key(index) && self.commits.lacks(*index, *position)
+            self.written.contains_key(index) && self.group.lacks(*index, *position)
         });
         positions.into_iter().collect()
     }
 
     /// What these commits change of the values that the group may hold.
-    pub(super) fn journalled(&self, commits: &[(u32, i64)]) -> Vec<journal::Commit> {
-        let bears = |index: &u32| {
-            self.state.partitions.get(index).is_some_and(|state| self.commits.bears(&state.partition))
+    pub(super) fn committed_changes(&self, commits: &[(u32, i64)]) -> Vec<MarkedCommit> {
+        let carries_token = |index: &u32| {
+            self.state.partitions.get(index).is_some_and(|state| self.group.carries_token(&state.partition))
         };
-        let bare = commits.iter().filter(|(index, _)| !bears(index)).map(|(index, value)| {
-            let (acknowledged, value) = (self.commits.own(*index), Some(*value));
-            journal::Commit { index: *index, acknowledged, value }
+        let bare = commits.iter().filter(|(index, _)| !carries_token(index)).map(|(index, value)| {
+            let (acknowledged, value) = (self.group.own_commit(*index), Some(*value));
+            MarkedCommit { index: *index, acknowledged, value }
         });
         bare.chain(self.obsolete()).collect()
     }
 
     /// Where the group holds a token of the present history, no earlier value is known
     /// again: whoever sets one of them means it.
-    fn obsolete(&self) -> impl Iterator<Item = journal::Commit> {
+    fn obsolete(&self) -> impl Iterator<Item = MarkedCommit> {
         let named = self.state.partitions.iter().filter(|(index, state)| {
-            let held = self.commits.bears(&state.partition) && self.commits.own(**index).is_some();
+            let held = self.group.carries_token(&state.partition) && self.group.own_commit(**index).is_some();
             held && !state.committed.is_empty()
         });
-        named.map(|(index, _)| journal::Commit { index: *index, acknowledged: None, value: None })
+        named.map(|(index, _)| MarkedCommit { index: *index, acknowledged: None, value: None })
     }
 
     pub(super) fn forget_obsolete(&mut self) -> io::Result<()> {
-        let commits: Vec<journal::Commit> = self.obsolete().collect();
+        let commits: Vec<MarkedCommit> = self.obsolete().collect();
         match self.state.mark.clone() {
-            Some(mark) if !commits.is_empty() => self.write(Entry::Mark(Mark { commits, ..mark })),
+            Some(mark) if !commits.is_empty() => {
+                self.append_entry(JournalEntry::Mark(Mark { commits, ..mark }))
+            }
             _ => Ok(()),
         }
     }
 
     /// A commit on its way, with its token where there is room for one.
-    pub(super) fn order(&mut self, index: u32, offset: i64) -> Option<Commit> {
+    pub(super) fn order_commit(&mut self, index: u32, offset: i64) -> Option<Commit> {
         let state = self.state.partitions.get(&index)?;
-        self.commits.order(index, offset, state.epoch);
-        let token = Token { identity: self.area.identity(), epoch: state.epoch, offset };
-        let metadata = if self.commits.bears(&state.partition) { token.to_string() } else { String::new() };
+        self.group.record_ordered(index, offset, state.epoch);
+        let token = Token { identity: self.journal.identity(), epoch: state.epoch, offset };
+        let metadata =
+            if self.group.carries_token(&state.partition) { token.to_string() } else { String::new() };
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
@@ -204,15 +210,15 @@ impl Positions {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
             _ => mark,
         };
-        self.write(Entry::Mark(mark))
+        self.append_entry(JournalEntry::Mark(mark))
     }
 }
 
 /// Adds to a short list, as its newest.
-fn keep<T: PartialEq>(list: &mut Vec<T>, value: T) {
+fn keep_newest<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() != Some(&value) {
         list.retain(|known| *known != value);
-        push_kept(list, value);
+        push_bounded(list, value);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::record::{Headers, Record, TopicPartition};
 
 /// How a record is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LineFormat {
     /// The value as it is; null is an empty line, a newline inside a value stays one.
     Raw,
     /// One JSON object with everything known of the record.
@@ -16,13 +16,13 @@ pub enum Format {
     Original,
 }
 
-impl Format {
+impl LineFormat {
     /// Appends the record's line, newline included.
     pub fn append(self, out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
         match self {
-            Format::Raw => out.extend_from_slice(record.value.unwrap_or_default()),
-            Format::Json => json(out, partition, record),
-            Format::Original => original(out, record),
+            LineFormat::Raw => out.extend_from_slice(record.value.unwrap_or_default()),
+            LineFormat::Json => json(out, partition, record),
+            LineFormat::Original => original(out, record),
         }
         out.push(b'\n');
     }
@@ -211,7 +211,7 @@ fn number(out: &mut Vec<u8>, number: i64) {
 mod tests {
     use super::*;
 
-    fn line(format: Format, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
+    fn line(format: LineFormat, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let mut out = Vec::new();
         let record = Record::bare(42, key, value);
         format.append(&mut out, &TopicPartition::new("t", 3), &record);
@@ -220,25 +220,25 @@ mod tests {
 
     #[test]
     fn raw_is_the_value() {
-        assert_eq!(line(Format::Raw, Some(b"k"), Some(b"a b")), "a b\n");
-        assert_eq!(line(Format::Raw, None, None), "\n");
+        assert_eq!(line(LineFormat::Raw, Some(b"k"), Some(b"a b")), "a b\n");
+        assert_eq!(line(LineFormat::Raw, None, None), "\n");
     }
 
     #[test]
     fn json_keeps_null_text_and_bytes_apart() {
         assert_eq!(
-            line(Format::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
+            line(LineFormat::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
         );
         assert_eq!(
-            line(Format::Json, Some(b"\xff"), None),
+            line(LineFormat::Json, Some(b"\xff"), None),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key_base64\":\"/w==\",\"value\":null}\n"
         );
     }
 
     fn json_of(record: &Record<'_>) -> String {
         let mut out = Vec::new();
-        Format::Json.append(&mut out, &TopicPartition::new("t", 3), record);
+        LineFormat::Json.append(&mut out, &TopicPartition::new("t", 3), record);
         String::from_utf8(out).unwrap()
     }
 
@@ -269,12 +269,12 @@ mod tests {
     #[test]
     fn original_is_php_json() {
         assert_eq!(
-            line(Format::Original, None, Some("a/é😀\u{7f}".as_bytes())),
+            line(LineFormat::Original, None, Some("a/é😀\u{7f}".as_bytes())),
             "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\"attr\":0,\
              \"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
         );
         assert!(
-            line(Format::Original, Some(b"k"), Some(b"\xfe"))
+            line(LineFormat::Original, Some(b"k"), Some(b"\xfe"))
                 .ends_with("\"key\":\"k\",\"value_base64\":\"/g==\"}}\n")
         );
     }

@@ -17,10 +17,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::disk::with_suffix;
-use super::{OpenError, sort};
+use super::open_error::{OpenError, classify};
 
 /// How often is looked whether it was done.
-const LOOK: Duration = Duration::from_millis(20);
+const REOPEN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Released when the last clone is dropped, or the process ends.
 #[derive(Debug, Clone)]
@@ -31,13 +31,13 @@ pub struct Lock {
 
 /// What came of asking for a file to be reopened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum ReopenOutcome {
     /// It is: what was written before is durable in the old file, and nothing more comes there.
     Done,
     /// No pandad has the file.
     Nobody,
     /// Not within the time: the disk may be full.
-    NotInTime,
+    TimedOut,
 }
 
 impl Lock {
@@ -47,10 +47,10 @@ impl Lock {
     /// `Fatal` where another pandad has it.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
-        let file = open(&at, true).map_err(|error| sort(&at, &error))?;
-        if !try_lock(&file).map_err(|error| sort(&at, &error))? {
+        let file = open(&at, true).map_err(|error| classify(&at, &error))?;
+        if !try_lock(&file).map_err(|error| classify(&at, &error))? {
             let text = format!("{}: locked: another pandad writes this log file", at.display());
-            return Err(OpenError::Never(text));
+            return Err(OpenError::Fatal(text));
         }
         let lock = Self { file: Arc::new(file), reopened: Arc::default() };
         lock.write();
@@ -58,7 +58,7 @@ impl Lock {
     }
 
     /// The log file was reopened.
-    pub fn note_reopened(&self) {
+    pub fn record_reopened(&self) {
         self.reopened.fetch_add(1, SeqCst);
         self.write();
     }
@@ -75,29 +75,29 @@ impl Lock {
 ///
 /// # Errors
 /// The lock file cannot be read, or its owner not be signalled.
-pub fn ask_to_reopen(path: &Path, limit: Duration) -> io::Result<Asked> {
+pub fn ask_to_reopen(path: &Path, limit: Duration) -> io::Result<ReopenOutcome> {
     let at = with_suffix(path, ".lock");
     let file = match open(&at, false) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Asked::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ReopenOutcome::Nobody),
         Err(error) => return Err(error),
     };
     if try_lock(&file)? {
-        return Ok(Asked::Nobody);
+        return Ok(ReopenOutcome::Nobody);
     }
     let (owner, before) = read(&file)?;
     kill_process(owner, Signal::USR1)?;
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(REOPEN_POLL_INTERVAL);
         if read(&file)? != (owner, before) {
-            return Ok(Asked::Done);
+            return Ok(ReopenOutcome::Done);
         }
         if try_lock(&file)? {
-            return Ok(Asked::Nobody);
+            return Ok(ReopenOutcome::Nobody);
         }
     }
-    Ok(Asked::NotInTime)
+    Ok(ReopenOutcome::TimedOut)
 }
 
 fn open(at: &Path, create: bool) -> io::Result<File> {

@@ -10,10 +10,12 @@ mod ledger;
 mod ledger_state;
 pub mod line;
 mod lock;
+mod open_error;
 mod recovery;
 mod restart_memory;
 pub mod resume;
 mod rotation;
+mod settler;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
@@ -24,32 +26,27 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use journal::{Change, Landmark, Member};
-pub use ledger::{Ledger, Resumed, Settled};
-pub use lock::{Asked, Lock, ask_to_reopen};
-pub use restart_memory::Before;
-pub use rotation::{Every, Rotation};
-pub use writer::{AppendError, Checkpoint, Guard, Piece, Settler, Writer};
+pub use journal::{Landmark, MemberIdentity, PositionChange};
+pub use ledger::{Ledger, Settled};
+pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
+pub use open_error::OpenError;
+pub use restart_memory::RestartMemory;
+pub use resume::Resumed;
+pub use rotation::{Rotation, RotationInterval};
+pub use settler::{Checkpoint, Settler};
+pub use writer::{AppendError, Guard, LogWriter, Piece};
 
 use crate::host;
 use archive::Archive;
-use disk::{Disk, Kind, directory_of, with_suffix};
-use journal::{Area, Entry, Found, State};
-
-/// Why a log file could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The disk does not serve just now (full, read-only, an I/O error): try again.
-    Wait(String),
-    /// It cannot work as configured.
-    Never(String),
-}
+use disk::{Disk, FileKind, directory_of, with_suffix};
+use journal::{JournalEntry, JournalFile, JournalRead, JournalState};
+use open_error::classify;
 
 /// A log file and its journal, open and locked.
 #[derive(Debug)]
 pub struct LogFile {
     /// Appends.
-    pub writer: Writer,
+    pub writer: LogWriter,
     /// Syncs.
     pub settler: Settler,
     /// Knows the positions.
@@ -65,15 +62,20 @@ pub struct LogFile {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -> Result<LogFile, OpenError> {
-    let disk: Arc<dyn Disk> = Arc::new(disk::Real);
+pub fn open(
+    path: &Path,
+    sync: bool,
+    rotation: &Rotation,
+    before: &mut RestartMemory,
+) -> Result<LogFile, OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     check_path(&*disk, path)?;
     let lock = Lock::take(path)?;
     let (mut writer, settler, ledger) =
-        open_with(&disk, path, sync, journal::HALF, era(path), rotation, before)?;
+        open_with(&disk, path, sync, journal::HALF_BYTES_MIN, era(path), rotation, before)?;
     if rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
-        writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| sort(path, &error))?);
+        writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| classify(path, &error))?);
     }
     Ok(LogFile { writer, settler, ledger, lock })
 }
@@ -86,17 +88,17 @@ pub fn open(path: &Path, sync: bool, rotation: &Rotation, before: &mut Before) -
 pub fn try_disk(path: &Path) -> io::Result<()> {
     let at = with_suffix(path, ".probe");
     let mut file = std::fs::File::create(&at)?;
-    let tried = file.write_all(&vec![b'.'; PROBE]).and_then(|()| file.sync_all());
+    let tried = file.write_all(&vec![b'.'; PROBE_BYTES]).and_then(|()| file.sync_all());
     std::fs::remove_file(&at).and(tried)
 }
 
 /// Bytes.
-const PROBE: usize = 1024 * 1024;
+const PROBE_BYTES: usize = 1024 * 1024;
 
 /// What was written and not synced lives as long as this boot and this mount of the file
 /// system, whose pages go with it: unmounted because it failed is as if the power had gone.
 fn era(path: &Path) -> Option<u128> {
-    host::boot_id().map(|boot| boot ^ u128::from(disk::mount(directory_of(path))))
+    host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
 }
 
 /// All but the lock, which only the disk of this machine has.
@@ -107,35 +109,36 @@ fn open_with(
     half: u64,
     mut boot: Option<u128>,
     rotation: &Rotation,
-    before: &mut Before,
-) -> Result<(Writer, Settler, Ledger), OpenError> {
+    before: &mut RestartMemory,
+) -> Result<(LogWriter, Settler, Ledger), OpenError> {
     let at = with_suffix(path, ".journal");
     let this_boot = boot;
-    let (mut state, area) = match Area::read(disk, &at).map_err(|error| sort(&at, &error))? {
-        Found::Journal { area, entries, whole } => {
+    let (mut state, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
+        JournalRead::Journal { journal, entries, whole } => {
             // What was written in this boot may be lost all the same.
             boot = boot.filter(|_| whole && !before.sync_failed);
-            (State::replay(entries), Some(area))
+            (JournalState::replay(entries), Some(journal))
         }
-        Found::Missing => (State::default(), None),
-        Found::Unreadable(why) => {
+        JournalRead::Missing => (JournalState::default(), None),
+        JournalRead::Unreadable(why) => {
             set_aside(&**disk, &at, &why)?;
-            (State::default(), None)
+            (JournalState::default(), None)
         }
-        Found::Later(version) => {
-            return Err(OpenError::Never(format!(
+        JournalRead::Later(version) => {
+            return Err(OpenError::Fatal(format!(
                 "{}: a journal of version {version}, which a later pandad wrote; run that one",
                 at.display()
             )));
         }
     };
-    let opened = recovery::adopt(&**disk, path, &mut state, (boot, this_boot), before)
-        .map_err(|error| sort(path, &error))?;
+    let opened = recovery::recover(&**disk, path, &mut state, (boot, this_boot), before)
+        .map_err(|error| classify(path, &error))?;
     let snapshot = state.snapshot();
-    let area = start_journal(disk, &at, area, half, &snapshot).map_err(|error| sort(&at, &error))?;
+    let journal =
+        start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
     before.sync_failed = false;
-    let ledger = Ledger::new(area, state);
-    let writer = Writer::new(Arc::clone(disk), path, ledger.clone(), opened, rotation.clone());
+    let ledger = Ledger::new(journal, state);
+    let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, rotation.clone());
     Ok((writer, Settler { ledger: ledger.clone(), sync }, ledger))
 }
 
@@ -144,38 +147,39 @@ fn open_with(
 fn start_journal(
     disk: &Arc<dyn Disk>,
     at: &Path,
-    area: Option<Area>,
+    journal: Option<JournalFile>,
     half: u64,
-    snapshot: &[Entry],
-) -> io::Result<Area> {
-    match area {
-        Some(mut area) => {
-            area.rewrite(snapshot, None)?;
-            Ok(area)
+    snapshot: &[JournalEntry],
+) -> io::Result<JournalFile> {
+    match journal {
+        Some(mut journal) => {
+            journal.rewrite(snapshot, None)?;
+            Ok(journal)
         }
         None => {
-            let area = Area::create(disk, at, u128::from_be_bytes(host::random()?), half, snapshot)?;
+            let journal =
+                JournalFile::create(disk, at, u128::from_be_bytes(host::random()?), half, snapshot)?;
             disk.sync_names(directory_of(at))?;
-            Ok(area)
+            Ok(journal)
         }
     }
 }
 
 fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
-    match disk.look(path) {
-        Ok(look) if look.kind == Kind::File => Ok(()),
-        Ok(_) => Err(OpenError::Never(format!("{}: not a regular file", path.display()))),
+    match disk.stat(path) {
+        Ok(stat) if stat.kind == FileKind::File => Ok(()),
+        Ok(_) => Err(OpenError::Fatal(format!("{}: not a regular file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let directory = directory_of(path);
-            match disk.look(directory) {
-                Err(error) => Err(sort(directory, &error)),
-                Ok(look) if look.kind != Kind::Directory => {
-                    Err(OpenError::Never(format!("{}: its directory is not one", path.display())))
+            match disk.stat(directory) {
+                Err(error) => Err(classify(directory, &error)),
+                Ok(stat) if stat.kind != FileKind::Directory => {
+                    Err(OpenError::Fatal(format!("{}: its directory is not one", path.display())))
                 }
                 _ => Ok(()),
             }
         }
-        Err(error) => Err(sort(path, &error)),
+        Err(error) => Err(classify(path, &error)),
     }
 }
 
@@ -187,19 +191,5 @@ fn set_aside(disk: &dyn Disk, at: &Path, why: &str) -> Result<(), OpenError> {
         at.display(),
         aside.display()
     );
-    disk.rename(at, &aside).map_err(|error| sort(at, &error))
-}
-
-/// Waiting helps against a full, read-only or failing disk, and against nothing else.
-fn sort(path: &Path, error: &io::Error) -> OpenError {
-    use io::ErrorKind::{Interrupted, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TooManyLinks};
-    let text = format!("{}: {error}", path.display());
-    let io_error = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
-    match error.kind() {
-        StorageFull | QuotaExceeded | ReadOnlyFilesystem | Interrupted | TooManyLinks => {
-            OpenError::Wait(text)
-        }
-        _ if io_error => OpenError::Wait(text),
-        _ => OpenError::Never(text),
-    }
+    disk.rename(at, &aside).map_err(|error| classify(at, &error))
 }

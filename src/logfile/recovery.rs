@@ -4,56 +4,56 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, FileId, Handle, How, Kind, directory_of};
-use super::journal::State;
-use super::journal::{CHECKED, Mark, Range, Session};
-use super::restart_memory::{Before, Finding};
+use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, directory_of};
+use super::journal::JournalState;
+use super::journal::{CHECKED_BYTES, Mark, Range, Session};
+use super::restart_memory::{Finding, RestartMemory};
 
 /// How much is read at a time when a range is checked.
-const PIECE: usize = 256 * 1024;
+const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
 
 /// The log file, open at its end.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedLog {
     pub(super) file: Handle,
     pub(super) id: FileId,
     pub(super) end: u64,
     /// When it was last written to, in seconds since 1970.
     pub(super) modified: i64,
-    /// The last bytes before the end, at most [`CHECKED`].
+    /// The last bytes before the end, at most [`CHECKED_BYTES`].
     pub(super) tail: Vec<u8>,
 }
 
 /// Opens the file for appending, creating it if it is not there.
-pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Opened> {
-    let file = disk.open(path, How::Append)?;
-    let look = file.look()?;
-    if look.kind != Kind::File {
+pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
+    let file = disk.open(path, OpenMode::Append)?;
+    let stat = file.stat()?;
+    if stat.kind != FileKind::File {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let tail = tail(&file, look.len)?;
-    Ok(Opened { file, id: look.id, end: look.len, modified: look.modified, tail })
+    let tail = tail(&file, stat.len)?;
+    Ok(OpenedLog { file, id: stat.id, end: stat.len, modified: stat.modified, tail })
 }
 
 /// Compares the file with the journal: adopts, cuts a torn rest, and returns the
 /// file as it is to be appended to. `state` then holds what has landed, with a mark at the
 /// file's end that is to be written to the journal. Of the two boot ids the first is to be
 /// compared with that of the last session, the second is the kernel's.
-pub(super) fn adopt(
+pub(super) fn recover(
     disk: &dyn Disk,
     path: &Path,
-    state: &mut State,
+    state: &mut JournalState,
     (boot, this_boot): (Option<u128>, Option<u128>),
-    before: &mut Before,
-) -> io::Result<Opened> {
+    before: &mut RestartMemory,
+) -> io::Result<OpenedLog> {
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(path))?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
-            adopt_file(path, &mut opened, &mark, state, boot, before)?;
+            recover_from(path, &mut opened, &mark, state, boot, before)?;
         } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
             before.info(path, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
-            adopt_file(&moved, &mut file, &mark, state, boot, before)?;
+            recover_from(&moved, &mut file, &mark, state, boot, before)?;
             file.file.sync()?;
         } else {
             let text = "is another file than the journal's and that one is not beside it; positions are kept";
@@ -72,13 +72,13 @@ pub(super) fn adopt(
     Ok(opened)
 }
 
-fn adopt_file(
+fn recover_from(
     path: &Path,
-    opened: &mut Opened,
+    opened: &mut OpenedLog,
     mark: &Mark,
-    state: &mut State,
+    state: &mut JournalState,
     boot: Option<u128>,
-    before: &mut Before,
+    before: &mut RestartMemory,
 ) -> io::Result<()> {
     if opened.end < mark.end {
         let text = format!(
@@ -105,13 +105,13 @@ fn adopt_file(
     // A sync that failed leaves pages that look written and are not: what cannot be
     // synced is dropped from the cache, so that the disk is compared and not the cache.
     opened.file.sync()?;
-    opened.file.forget_cached(mark.end);
+    opened.file.drop_cached(mark.end);
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;
     for range in &ranges {
         let follows = range.file == mark.file && range.from == end && range.to <= opened.end;
-        if !follows || !holds(&opened.file, range)? {
+        if !follows || !matches_file(&opened.file, range)? {
             break;
         }
         state.settle(&range.changes);
@@ -143,7 +143,7 @@ fn adopt_file(
 }
 
 /// A last line without a newline, which is not ours, gets one: lines must not run together.
-fn end_torn_line(path: &Path, opened: &mut Opened, before: &mut Before) -> io::Result<()> {
+fn end_torn_line(path: &Path, opened: &mut OpenedLog, before: &mut RestartMemory) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
@@ -155,10 +155,10 @@ fn end_torn_line(path: &Path, opened: &mut Opened, before: &mut Before) -> io::R
 }
 
 /// Looks for a file with these numbers beside `path`, where log rotation leaves it.
-fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, Opened)>> {
+fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, OpenedLog)>> {
     for beside in disk.list(directory_of(path))? {
-        let Ok(look) = disk.look(&beside) else { continue };
-        if look.kind == Kind::File && look.id == id {
+        let Ok(stat) = disk.stat(&beside) else { continue };
+        if stat.kind == FileKind::File && stat.id == id {
             let opened = open(disk, &beside)?;
             return Ok(Some((beside, opened)));
         }
@@ -166,10 +166,10 @@ fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(Pa
     Ok(None)
 }
 
-/// The bytes before `end`, at most [`CHECKED`].
+/// The bytes before `end`, at most [`CHECKED_BYTES`].
 pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
-    let from = end.saturating_sub(CHECKED as u64);
-    let mut bytes = vec![0; CHECKED.min(usize::try_from(end).unwrap_or(CHECKED))];
+    let from = end.saturating_sub(CHECKED_BYTES as u64);
+    let mut bytes = vec![0; CHECKED_BYTES.min(usize::try_from(end).unwrap_or(CHECKED_BYTES))];
     file.read_exact_at(&mut bytes, from)?;
     Ok(bytes)
 }
@@ -181,7 +181,7 @@ thread_local! {
 }
 
 /// Whether the file holds the range's very bytes.
-fn holds(file: &Handle, range: &Range) -> io::Result<bool> {
+fn matches_file(file: &Handle, range: &Range) -> io::Result<bool> {
     #[cfg(test)]
     if TRUST_LENGTH.get() {
         return Ok(true);
@@ -191,10 +191,10 @@ fn holds(file: &Handle, range: &Range) -> io::Result<bool> {
 
 fn checksum(file: &Handle, from: u64, to: u64) -> io::Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; CHECKSUM_PIECE_BYTES];
     let mut at = from;
     while at < to {
-        let wanted = PIECE.min(usize::try_from(to - at).unwrap_or(PIECE));
+        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
         let piece = buffer.get_mut(..wanted).unwrap_or_default();
         file.read_exact_at(piece, at)?;
         hasher.update(piece);

@@ -19,16 +19,16 @@ pub(super) enum Finding {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Before {
+pub struct RestartMemory {
     findings: HashSet<(PathBuf, Finding)>,
     /// A sync has failed since the last opening: of what was written since, the journal's own
     /// entries included, the disk may hold any part.
     pub sync_failed: bool,
 }
 
-impl Before {
+impl RestartMemory {
     /// What is found from now on is news.
-    pub fn say_again(&mut self) {
+    pub fn forget_findings(&mut self) {
         self.findings.clear();
     }
 

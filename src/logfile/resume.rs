@@ -6,11 +6,12 @@
 //! a tool that copied metadata, another program of the group. Where there is room for a
 //! token such an offset has been claimed before it comes here.
 
+use super::journal::Landmark;
 use crate::record::Token;
 
 /// What the journal knows of the partition.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct KnownPosition<'a> {
     /// The next offset to land.
     pub position: i64,
     /// The history it belongs to.
@@ -23,7 +24,7 @@ pub struct Known<'a> {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum ResumeDecision {
     /// Go on where the journal is.
     Journal,
     /// The group's offset is this journal's own, and the journal does not know of it: an
@@ -43,10 +44,24 @@ pub enum Start {
     Nowhere,
 }
 
+/// Where a partition is to be read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// The first offset to fetch; `None`: nobody has a position.
+    pub position: Option<i64>,
+    /// The last records that landed, oldest first.
+    pub landmarks: Vec<Landmark>,
+}
+
 /// Decides by the journal's identity and knowledge, the committed offset and its metadata.
-pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, metadata: &str) -> Start {
+pub fn decide(
+    identity: u128,
+    known: Option<KnownPosition<'_>>,
+    committed: Option<i64>,
+    metadata: &str,
+) -> ResumeDecision {
     let Some(committed) = committed else {
-        return if known.is_some() { Start::Journal } else { Start::Nowhere };
+        return if known.is_some() { ResumeDecision::Journal } else { ResumeDecision::Nowhere };
     };
     let values = known.map_or(&[][..], |known| known.committed);
     match (Token::naming(committed, metadata), known) {
@@ -56,30 +71,36 @@ pub fn decide(identity: u128, known: Option<Known<'_>>, committed: Option<i64>, 
         (Some(token), Some(known)) if token.identity == identity => {
             let was_here = token.epoch == known.epoch && committed <= known.position;
             let left = known.left.contains(&token.epoch);
-            if was_here || left { Start::Journal } else { Start::JournalWentBack }
+            if was_here || left { ResumeDecision::Journal } else { ResumeDecision::JournalWentBack }
         }
-        (Some(token), None) if token.identity == identity => Start::NeverKnew(token.epoch),
+        (Some(token), None) if token.identity == identity => ResumeDecision::NeverKnew(token.epoch),
         (Some(token), Some(known)) if token.epoch == known.epoch && committed <= known.position => {
-            Start::Journal
+            ResumeDecision::Journal
         }
-        (Some(token), Some(known)) if token.epoch == known.epoch => Start::Follow(committed, token.epoch),
+        (Some(token), Some(known)) if token.epoch == known.epoch => {
+            ResumeDecision::Follow(committed, token.epoch)
+        }
         // A claim that was taken over before: it came late, or nothing has replaced it yet.
-        (Some(token), Some(known)) if token.is_claim() && known.left.contains(&token.epoch) => Start::Journal,
+        (Some(token), Some(known)) if token.is_claim() && known.left.contains(&token.epoch) => {
+            ResumeDecision::Journal
+        }
         // Where the journal is: nothing is gained by believing that it was put there by
         // this journal's own commit, and a second one to the same place would be missed.
         (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
-            Start::Moved(committed, Some(token.epoch))
+            ResumeDecision::Moved(committed, Some(token.epoch))
         }
         (Some(token), _) if token.is_claim() => {
             if values.contains(&committed) {
-                Start::Journal
+                ResumeDecision::Journal
             } else {
-                Start::Moved(committed, Some(token.epoch))
+                ResumeDecision::Moved(committed, Some(token.epoch))
             }
         }
-        (Some(token), _) => Start::Follow(committed, token.epoch),
-        (None, Some(known)) if values.contains(&committed) || committed == known.position => Start::Journal,
-        (None, _) => Start::Moved(committed, None),
+        (Some(token), _) => ResumeDecision::Follow(committed, token.epoch),
+        (None, Some(known)) if values.contains(&committed) || committed == known.position => {
+            ResumeDecision::Journal
+        }
+        (None, _) => ResumeDecision::Moved(committed, None),
     }
 }
 
@@ -108,8 +129,8 @@ mod tests {
 
     const SELF: u128 = 7;
 
-    fn known(committed: &[i64]) -> Option<Known<'_>> {
-        Some(Known { position: 100, epoch: 1, committed, left: &[2] })
+    fn known(committed: &[i64]) -> Option<KnownPosition<'_>> {
+        Some(KnownPosition { position: 100, epoch: 1, committed, left: &[2] })
     }
 
     fn token(identity: u128, epoch: u64, offset: i64) -> String {
@@ -119,32 +140,32 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         let cases = [
-            (None, None, String::new(), Start::Nowhere),
-            (known(&[]), None, String::new(), Start::Journal),
-            (known(&[]), Some(90), token(SELF, 1, 90), Start::Journal),
-            (known(&[]), Some(110), token(9, 1, 110), Start::Follow(110, 1)),
-            (known(&[]), Some(110), token(SELF, 1, 110), Start::JournalWentBack),
-            (known(&[]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
-            (None, Some(90), token(9, 2, 90), Start::Follow(90, 2)),
-            (known(&[80, 90]), Some(90), String::new(), Start::Journal),
-            (known(&[80, 90]), Some(85), String::new(), Start::Moved(85, None)),
-            (known(&[]), Some(100), String::new(), Start::Journal),
-            (None, Some(90), "copied by a tool".to_owned(), Start::Moved(90, None)),
+            (None, None, String::new(), ResumeDecision::Nowhere),
+            (known(&[]), None, String::new(), ResumeDecision::Journal),
+            (known(&[]), Some(90), token(SELF, 1, 90), ResumeDecision::Journal),
+            (known(&[]), Some(110), token(9, 1, 110), ResumeDecision::Follow(110, 1)),
+            (known(&[]), Some(110), token(SELF, 1, 110), ResumeDecision::JournalWentBack),
+            (known(&[]), Some(90), token(9, 2, 90), ResumeDecision::Follow(90, 2)),
+            (None, Some(90), token(9, 2, 90), ResumeDecision::Follow(90, 2)),
+            (known(&[80, 90]), Some(90), String::new(), ResumeDecision::Journal),
+            (known(&[80, 90]), Some(85), String::new(), ResumeDecision::Moved(85, None)),
+            (known(&[]), Some(100), String::new(), ResumeDecision::Journal),
+            (None, Some(90), "copied by a tool".to_owned(), ResumeDecision::Moved(90, None)),
             // The journal went on to another history, and its commit was lost.
-            (known(&[90]), Some(90), token(SELF, 2, 90), Start::Journal),
-            (known(&[90]), Some(90), token(9, 2, 90), Start::Follow(90, 2)),
-            (known(&[]), Some(110), token(SELF, 2, 110), Start::Journal),
-            (known(&[]), Some(95), token(SELF, 3, 95), Start::JournalWentBack),
-            (None, Some(95), token(SELF, 3, 95), Start::NeverKnew(3)),
+            (known(&[90]), Some(90), token(SELF, 2, 90), ResumeDecision::Journal),
+            (known(&[90]), Some(90), token(9, 2, 90), ResumeDecision::Follow(90, 2)),
+            (known(&[]), Some(110), token(SELF, 2, 110), ResumeDecision::Journal),
+            (known(&[]), Some(95), token(SELF, 3, 95), ResumeDecision::JournalWentBack),
+            (None, Some(95), token(SELF, 3, 95), ResumeDecision::NeverKnew(3)),
             // Set by somebody else, and claimed since.
-            (known(&[]), Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
-            (None, Some(90), Token::claim(5, 90).to_string(), Start::Moved(90, Some(5))),
-            (known(&[]), Some(100), Token::claim(5, 100).to_string(), Start::Moved(100, Some(5))),
-            (known(&[90]), Some(90), Token::claim(5, 90).to_string(), Start::Journal),
-            (known(&[]), Some(90), Token::claim(1, 90).to_string(), Start::Journal),
-            (known(&[]), Some(90), Token::claim(2, 90).to_string(), Start::Journal),
+            (known(&[]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
+            (None, Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
+            (known(&[]), Some(100), Token::claim(5, 100).to_string(), ResumeDecision::Moved(100, Some(5))),
+            (known(&[90]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Journal),
+            (known(&[]), Some(90), Token::claim(1, 90).to_string(), ResumeDecision::Journal),
+            (known(&[]), Some(90), Token::claim(2, 90).to_string(), ResumeDecision::Journal),
             // A token that does not name its own offset is no token.
-            (known(&[]), Some(90), token(SELF, 1, 91), Start::Moved(90, None)),
+            (known(&[]), Some(90), token(SELF, 1, 91), ResumeDecision::Moved(90, None)),
         ];
         for (known, committed, metadata, start) in cases {
             assert_eq!(decide(SELF, known, committed, &metadata), start, "{committed:?} {metadata}");

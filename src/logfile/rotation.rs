@@ -15,7 +15,7 @@ pub struct Rotation {
     /// Before a write that would make the file larger than this.
     pub size: Option<u64>,
     /// When an hour or a day has passed, by the machine's time zone.
-    pub every: Option<Every>,
+    pub every: Option<RotationInterval>,
     /// How many rotated files are kept; the oldest go.
     pub keep: usize,
     /// Whether rotated files are compressed.
@@ -26,7 +26,7 @@ pub struct Rotation {
 
 /// A rhythm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Every {
+pub enum RotationInterval {
     /// At each full hour.
     Hour,
     /// At midnight.
@@ -71,32 +71,32 @@ pub(super) fn now() -> i64 {
 }
 
 /// The hour or the day that a time is in.
-fn period(every: Every, time: i64) -> Option<(jiff::civil::Date, i8)> {
+fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)> {
     let time = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::system());
     Some(match every {
-        Every::Hour => (time.date(), time.hour()),
-        Every::Day => (time.date(), 0),
+        RotationInterval::Hour => (time.date(), time.hour()),
+        RotationInterval::Day => (time.date(), 0),
     })
 }
 
 /// Such as `-20261124T153000.123Z`: always as long as this.
-const STAMP: usize = "-20261124T153000.123Z".len();
-const FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
+const STAMP_CHARS: usize = "-20261124T153000.123Z".len();
+const STAMP_FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
 
 /// What the file is called when it is rotated now: later than every other rotated one,
 /// even if the clock was set back.
-pub(super) fn name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
+pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
     let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
     let time = newest.map_or(now, |newest| now.max(newest + 1));
     let time = Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    super::disk::with_suffix(path, &time.strftime(FORMAT).to_string())
+    super::disk::with_suffix(path, &time.strftime(STAMP_FORMAT).to_string())
 }
 
 /// When the other was rotated, if it is a rotated `path`, and what follows its stamp.
 pub(super) fn stamp_of<'a>(path: &Path, other: &'a Path) -> Option<(i64, &'a str)> {
     let base = path.file_name()?.to_str()?;
     let rest = other.file_name()?.to_str()?.strip_prefix(base)?;
-    let (stamp, suffix) = rest.split_at_checked(STAMP)?;
+    let (stamp, suffix) = rest.split_at_checked(STAMP_CHARS)?;
     let (seconds, rest) = stamp.strip_suffix('Z')?.split_once('.')?;
     let seconds = jiff::civil::DateTime::strptime("-%Y%m%dT%H%M%S", seconds).ok()?;
     let seconds = seconds.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond();
@@ -110,13 +110,13 @@ mod tests {
     #[test]
     fn names_are_in_the_order_of_rotation() {
         let path = Path::new("/log/out.log");
-        let first = name(path, 1_795_534_200_123, &[]);
+        let first = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
         // Within the same millisecond, and with the clock set back.
-        let second = name(path, 1_795_534_200_123, std::slice::from_ref(&first));
+        let second = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
         let gzipped = super::super::disk::with_suffix(&second, ".gz");
-        let third = name(path, 0, &[gzipped.clone(), first.clone()]);
+        let third = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);
         assert!(first < second && second < third, "{first:?} {second:?} {third:?}");
         assert_eq!(stamp_of(path, &gzipped), Some((1_795_534_200_124, ".gz")));
         for other in ["/log/out.log", "/log/out.log.1", "/log/out.log-20261124T153000.12Z", "/log/out.logs"] {
@@ -129,10 +129,10 @@ mod tests {
         const HOUR: i64 = 3_600_000;
         let by_size = Rotation { size: Some(100), ..Rotation::off() };
         assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));
-        let hourly = Rotation { every: Some(Every::Hour), now: || 10 * HOUR, ..Rotation::off() };
+        let hourly = Rotation { every: Some(RotationInterval::Hour), now: || 10 * HOUR, ..Rotation::off() };
         assert!(hourly.is_due(1, 0, 10 * HOUR - 1) && !hourly.is_due(1, 0, 10 * HOUR));
         assert!(!hourly.is_due(0, 0, 0), "an empty file");
-        let daily = Rotation { every: Some(Every::Day), now: || 50 * HOUR, ..Rotation::off() };
+        let daily = Rotation { every: Some(RotationInterval::Day), now: || 50 * HOUR, ..Rotation::off() };
         assert!(daily.is_due(1, 0, 0) && !daily.is_due(1, 0, 50 * HOUR - 1));
         assert!(!Rotation::off().is_due(u64::MAX / 2, 1, 0));
     }

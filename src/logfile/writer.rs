@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
-use super::journal::{CHECKED, Change, Mark, Range};
-use super::ledger::{Ledger, Settled};
-use super::recovery::{self, Opened};
+use super::journal::{CHECKED_BYTES, Mark, PositionChange, Range};
+use super::ledger::Ledger;
+use super::recovery::{self, OpenedLog};
 use super::rotation::{self, Rotation};
+use super::settler::Checkpoint;
 
 /// Lines to be written, with their CRC, which is computed where they were made.
 #[derive(Debug, Clone, Copy)]
@@ -29,20 +30,20 @@ pub type Guard = Box<dyn Fn() -> bool + Send>;
 
 /// The end that appends. One thread owns it.
 #[derive(Debug)]
-pub struct Writer {
+pub struct LogWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     ledger: Ledger,
     file: Handle,
     id: FileId,
     end: u64,
-    /// The last bytes before the end, at most [`CHECKED`].
+    /// The last bytes before the end, at most [`CHECKED_BYTES`].
     tail: Vec<u8>,
     /// A range that is journalled and not wholly written.
-    pending: Option<Pending>,
+    pending: Option<PendingRange>,
     unsettled: u64,
     /// Whether a range landed since the last checkpoint, be it without a byte.
-    landed: bool,
+    has_range: bool,
     last_sequence: u64,
     rotation: Rotation,
     /// When the file was last written to, in milliseconds since 1970.
@@ -51,14 +52,14 @@ pub struct Writer {
     rotating: bool,
     /// Tidies rotated files; only with rotation.
     pub(super) archive: Option<Archive>,
-    guard: Guarding,
+    guard: WriteGuard,
 }
 
 /// A guard, if there is one.
 #[derive(Default)]
-struct Guarding(Option<Guard>);
+struct WriteGuard(Option<Guard>);
 
-impl Guarding {
+impl WriteGuard {
     fn check(&self) -> Result<(), AppendError> {
         match &self.0 {
             Some(allows) if !allows() => Err(AppendError::Guarded),
@@ -67,14 +68,14 @@ impl Guarding {
     }
 }
 
-impl fmt::Debug for Guarding {
+impl fmt::Debug for WriteGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "guarded" } else { "not guarded" })
     }
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingRange {
     range: Range,
     written: u64,
 }
@@ -85,39 +86,17 @@ pub enum AppendError {
     /// The guard does not allow it just now.
     Guarded,
     /// The disk does not take them just now.
-    Wait(io::Error),
+    Retry(io::Error),
     /// A sync failed: what the file really holds must be looked up by opening it anew.
-    Rebuild(io::Error),
+    Restart(io::Error),
 }
 
-/// What the settle thread makes durable.
-#[derive(Debug)]
-pub struct Checkpoint {
-    file: Handle,
-    written: bool,
-    mark: Mark,
-}
-
-impl Checkpoint {
-    /// Whether it makes any bytes of the log file durable.
-    pub fn has_bytes(&self) -> bool {
-        self.written
-    }
-}
-
-/// The end that syncs, in a thread of its own.
-#[derive(Debug)]
-pub struct Settler {
-    pub(super) ledger: Ledger,
-    pub(super) sync: bool,
-}
-
-impl Writer {
+impl LogWriter {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         path: &Path,
         ledger: Ledger,
-        opened: Opened,
+        opened: OpenedLog,
         rotation: Rotation,
     ) -> Self {
         let last_sequence = ledger.next_sequence() - 1;
@@ -131,19 +110,19 @@ impl Writer {
             tail: opened.tail,
             pending: None,
             unsettled: 0,
-            landed: false,
+            has_range: false,
             last_sequence,
             rotation,
             rotating: false,
             last_write: opened.modified * 1000,
             archive: None,
-            guard: Guarding::default(),
+            guard: WriteGuard::default(),
         }
     }
 
     /// From now on nothing is announced or written but while the guard allows it.
-    pub fn guard(&mut self, guard: Guard) {
-        self.guard = Guarding(Some(guard));
+    pub fn set_guard(&mut self, guard: Guard) {
+        self.guard = WriteGuard(Some(guard));
     }
 
     /// Whether a range is announced and not wholly written: only the very same pieces can
@@ -157,62 +136,62 @@ impl Writer {
     /// # Errors
     /// After `Retry`, call again with the very same pieces: writing goes on at the byte
     /// where it stopped.
-    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> Result<(), AppendError> {
+    pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
         if self.pending.is_none() {
             self.guard.check()?;
             self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
-            self.check_path()?;
+            self.follow_path()?;
             self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
         }
         self.write_rest(pieces)?;
-        let Some(Pending { range, written }) = self.pending.take() else { return Ok(()) };
+        let Some(PendingRange { range, written }) = self.pending.take() else { return Ok(()) };
         self.end = range.to;
         self.last_write = (self.rotation.now)();
         self.last_sequence = range.sequence;
         self.unsettled += written;
-        self.landed = true;
+        self.has_range = true;
         for piece in pieces {
             extend_tail(&mut self.tail, piece.bytes);
         }
-        self.ledger.land(changes);
+        self.ledger.record_written(changes);
         Ok(())
     }
 
     /// Rotates the file if its time has come, though nothing is to be written.
     ///
     /// # Errors
-    /// As [`Writer::append`]; call again.
+    /// As [`LogWriter::append`]; call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
         if self.pending.is_some() || !self.rotate_if_due(0)? {
             return Ok(());
         }
-        self.check_path()
+        self.follow_path()
     }
 
     /// If the file was moved away, what was written is made durable there, and writing
     /// goes on in a new one. False while a write has to be finished first.
     ///
     /// # Errors
-    /// As [`Writer::append`]; call again.
+    /// As [`LogWriter::append`]; call again.
     pub fn reopen(&mut self) -> Result<bool, AppendError> {
         if self.pending.is_some() {
             return Ok(false);
         }
-        self.check_path()?;
+        self.follow_path()?;
         Ok(true)
     }
 
-    /// Moves the file away if that is due; `check_path` does the rest. True if it did.
+    /// Moves the file away if that is due; `follow_path` does the rest. True if it did.
     fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
         if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
             return Ok(false);
         }
-        let same = self.disk.look(&self.path).is_ok_and(|look| look.id == self.id);
+        let same = self.disk.stat(&self.path).is_ok_and(|stat| stat.id == self.id);
         // Moved away by somebody else: that will do.
         if same {
-            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Wait)?;
-            let to = rotation::name(&self.path, (self.rotation.now)(), &others);
-            self.disk.rename(&self.path, &to).map_err(AppendError::Wait)?;
+            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
+            let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);
+            self.disk.rename(&self.path, &to).map_err(AppendError::Retry)?;
             log::info!("{}: rotated to {}", self.path.display(), to.display());
             self.rotating = true;
         }
@@ -225,13 +204,13 @@ impl Writer {
     }
 
     /// Whether a checkpoint would make anything durable or committed.
-    pub fn wants_checkpoint(&self) -> bool {
-        self.landed || self.ledger.wants_commit()
+    pub fn needs_checkpoint(&self) -> bool {
+        self.has_range || self.ledger.needs_commit()
     }
 
     /// Everything appended so far.
     pub fn checkpoint(&mut self) -> Checkpoint {
-        self.landed = false;
+        self.has_range = false;
         let written = std::mem::take(&mut self.unsettled) > 0;
         Checkpoint { file: self.file.clone(), written, mark: self.mark() }
     }
@@ -248,19 +227,19 @@ impl Writer {
 
     /// Is the path still our file, and is it as long as we left it? If not, writing
     /// goes on at the end of what is there now. After an error nothing has changed.
-    fn check_path(&mut self) -> Result<(), AppendError> {
-        let same_file = match self.disk.look(&self.path) {
-            Ok(look) => look.id == self.id,
+    fn follow_path(&mut self) -> Result<(), AppendError> {
+        let same_file = match self.disk.stat(&self.path) {
+            Ok(stat) => stat.id == self.id,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(AppendError::Wait(error)),
+            Err(error) => return Err(AppendError::Retry(error)),
         };
-        if same_file && self.file.look().map_err(AppendError::Wait)?.len == self.end {
+        if same_file && self.file.stat().map_err(AppendError::Retry)?.len == self.end {
             return Ok(());
         }
         // What was written before is made durable in the old file, so that from here
         // on only the new one matters. A sync that fails tells it only once.
-        self.file.sync().map_err(AppendError::Rebuild)?;
-        let opened = self.open_anew().map_err(AppendError::Wait)?;
+        self.file.sync().map_err(AppendError::Restart)?;
+        let opened = self.open_anew().map_err(AppendError::Retry)?;
         let mark = Mark {
             sequence: self.last_sequence,
             file: opened.id,
@@ -268,7 +247,7 @@ impl Writer {
             before: crc32fast::hash(&opened.tail),
             commits: Vec::new(),
         };
-        self.ledger.mark_place(mark).map_err(AppendError::Rebuild)?;
+        self.ledger.mark_place(mark).map_err(AppendError::Restart)?;
         self.file = opened.file;
         self.id = opened.id;
         self.end = opened.end;
@@ -285,7 +264,7 @@ impl Writer {
         Ok(())
     }
 
-    fn open_anew(&self) -> io::Result<Opened> {
+    fn open_anew(&self) -> io::Result<OpenedLog> {
         let mut opened = recovery::open(&*self.disk, &self.path)?;
         self.disk.sync_names(directory_of(&self.path))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
@@ -296,7 +275,7 @@ impl Writer {
         Ok(opened)
     }
 
-    fn announce(&mut self, pieces: &[Piece<'_>], changes: &[Change]) -> io::Result<()> {
+    fn announce(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> io::Result<()> {
         let mut crc = crc32fast::Hasher::new();
         let mut length = 0;
         for piece in pieces {
@@ -313,13 +292,13 @@ impl Writer {
             changes: changes.to_vec(),
         };
         self.ledger.announce(&range)?;
-        self.pending = Some(Pending { range, written: 0 });
+        self.pending = Some(PendingRange { range, written: 0 });
         Ok(())
     }
 
     /// An entry can be refused because the journal had to be rewritten, and that synced.
     fn of_journal(&self, error: io::Error) -> AppendError {
-        if self.ledger.has_failed() { AppendError::Rebuild(error) } else { AppendError::Wait(error) }
+        if self.ledger.has_failed() { AppendError::Restart(error) } else { AppendError::Retry(error) }
     }
 
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
@@ -330,10 +309,10 @@ impl Writer {
             self.guard.check()?;
             let rest = rest_of(pieces, pending.written);
             match self.file.append(&rest) {
-                Ok(0) => return Err(AppendError::Wait(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(AppendError::Retry(io::ErrorKind::WriteZero.into())),
                 Ok(count) => pending.written += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(AppendError::Wait(error)),
+                Err(error) => return Err(AppendError::Retry(error)),
             }
         }
         Ok(())
@@ -342,7 +321,7 @@ impl Writer {
 
 /// The pieces from byte `from` on; at most as many as one system call takes.
 fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
-    const SLICES: usize = 256;
+    const SLICES_MAX: usize = 256;
     let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
     let mut rest = Vec::new();
     for piece in pieces {
@@ -353,35 +332,17 @@ fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
             }
             _ => skip -= piece.bytes.len().min(skip),
         }
-        if rest.len() == SLICES {
+        if rest.len() == SLICES_MAX {
             break;
         }
     }
     rest
 }
 
-/// Keeps the last [`CHECKED`] bytes.
+/// Keeps the last [`CHECKED_BYTES`] bytes.
 fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
-    let last = bytes.get(bytes.len().saturating_sub(CHECKED)..).unwrap_or_default();
-    let drop = (tail.len() + last.len()).saturating_sub(CHECKED);
+    let last = bytes.get(bytes.len().saturating_sub(CHECKED_BYTES)..).unwrap_or_default();
+    let drop = (tail.len() + last.len()).saturating_sub(CHECKED_BYTES);
     tail.drain(..drop);
     tail.extend_from_slice(last);
-}
-
-impl Settler {
-    /// Makes a checkpoint durable. On return its positions may be committed.
-    ///
-    /// # Errors
-    /// Nothing is known of what was to be settled: what the file really holds must be looked up
-    /// by opening it anew.
-    pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
-        if self.sync && checkpoint.written {
-            checkpoint.file.sync()?;
-        }
-        let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
-        if self.sync {
-            journal.sync()?;
-        }
-        Ok(settled)
-    }
 }

@@ -1,8 +1,8 @@
 //! Runs one pipeline: starts the stages, drives the source, joins everything.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
@@ -10,20 +10,21 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, sele
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
 use super::pool::Finished;
-use super::sink_loop::{self, Landing};
-use super::{Item, Limits, Settle, Sink, Source, Worker, pool};
+use super::run::PipelineRun;
+use super::sink_loop::{self, SinkLoop};
+use super::{PipelineLimits, PolledTask, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
 use crate::report::Counters;
 use crate::shutdown::Stop;
 use crate::threads::{self, Thread};
 
 /// The longest one poll may wait, so that notes and the stop are seen in between.
-const POLL: Duration = Duration::from_millis(100);
+const POLL_MAX: Duration = Duration::from_millis(100);
 /// The same, where nothing may be polled because what was polled waits for something that
 /// the source hears of.
-const MEANWHILE: Duration = Duration::from_millis(5);
+const IDLE_INTERVAL: Duration = Duration::from_millis(5);
 /// For how long the source may take its leave when everything has settled.
-const LEAVE: Duration = Duration::from_secs(5);
+const FINISH_MAX: Duration = Duration::from_secs(5);
 
 /// What a pipeline is made of.
 pub struct Parts<S, B, K, T> {
@@ -37,55 +38,6 @@ pub struct Parts<S, B, K, T> {
     pub settle: T,
 }
 
-/// What the stages of one run share.
-pub(super) struct Run {
-    pub(super) name: String,
-    pub(super) stop: Stop,
-    pub(super) counters: Arc<Counters>,
-    /// Whether the sink is waiting to land what it has: reading on would only pile it up.
-    pub(super) refused: AtomicBool,
-    failed: AtomicBool,
-    fault: Mutex<Option<Fault>>,
-}
-
-impl Run {
-    fn new(name: &str, stop: &Stop, counters: &Arc<Counters>) -> Self {
-        Self {
-            name: name.to_owned(),
-            stop: stop.clone(),
-            counters: Arc::clone(counters),
-            refused: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            fault: Mutex::new(None),
-        }
-    }
-
-    /// Ends the run at once; the first fault is the one that is told.
-    pub(super) fn fail(&self, fault: Fault) {
-        self.end_with(fault);
-        self.failed.store(true, SeqCst);
-    }
-
-    /// The run will have ended by this fault; what is in hand still lands and settles.
-    fn end_with(&self, fault: Fault) {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(SeqCst)
-    }
-
-    /// Waits for the stages to end, and gives the fault by which the run has ended.
-    fn end(&self, stages: Vec<Thread<()>>) -> Result<(), Fault> {
-        for stage in stages {
-            if let Err(panic) = stage.join() {
-                self.end_with(Fault::Retry(format!("panicked and is rebuilt: {panic}")));
-            }
-        }
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
-    }
-}
-
 /// Runs until the stop, or until a fault that the parts cannot be used after.
 ///
 /// On return every thread of the run has ended, and what had landed is settled
@@ -95,7 +47,7 @@ impl Run {
 /// `Retry`: build new parts and run again. `Fatal`: the job has failed for good.
 pub fn run<S, B, W, K, T>(
     name: &str,
-    limits: &Limits,
+    limits: &PipelineLimits,
     parts: Parts<S, B, K, T>,
     stop: &Stop,
     counters: &Arc<Counters>,
@@ -111,9 +63,9 @@ where
     K::Checkpoint: Send + 'static,
     T: Settle<Checkpoint = K::Checkpoint, Feedback = S::Feedback> + Send + 'static,
 {
-    let run = Arc::new(Run::new(name, stop, counters));
+    let run = Arc::new(PipelineRun::new(name, stop, counters));
     let budget = Budget::new(limits.memory);
-    let (task_sender, tasks) = bounded::<(Ticket, Item<S::Task>)>(limits.workers * 2);
+    let (task_sender, tasks) = bounded::<(Ticket, PolledTask<S::Task>)>(limits.workers * 2);
     let (outcome_sender, outcomes) = unbounded();
     let (note_sender, notes) = unbounded();
     let (settle_sender, to_settle) = bounded(1);
@@ -125,9 +77,9 @@ where
     let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
-        sink_loop::settle(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+        sink_loop::settle_loop(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
     })?);
-    let landing = Landing::new(
+    let landing = SinkLoop::new(
         parts.sink,
         limits.clone(),
         budget.clone(),
@@ -149,14 +101,14 @@ where
     // The source has stopped; the stages run dry one after the other, and the last
     // of them to end closes the notes.
     loop {
-        match notes.recv_timeout(MEANWHILE) {
+        match notes.recv_timeout(IDLE_INTERVAL) {
             Ok(note) => source.feedback(note),
             // What it says of a fault now, the end says as well.
             Err(RecvTimeoutError::Timeout) => drop(source.idle()),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    source.finish(Instant::now() + LEAVE);
+    source.finish(Instant::now() + FINISH_MAX);
     run.end(stages)
 }
 
@@ -167,7 +119,7 @@ where
 /// As [`run`].
 pub fn run_direct<S, B, W>(
     name: &str,
-    limits: &Limits,
+    limits: &PipelineLimits,
     mut source: S,
     build_worker: B,
     stop: &Stop,
@@ -179,7 +131,7 @@ where
     W: Worker<Task = S::Task, Outcome = ()> + 'static,
     B: Fn() -> W + Send + Sync + 'static,
 {
-    let run = Arc::new(Run::new(name, stop, counters));
+    let run = Arc::new(PipelineRun::new(name, stop, counters));
     let budget = Budget::new(limits.memory);
     let (task_sender, tasks) = bounded(limits.workers * 2);
     let freed = budget.clone();
@@ -190,16 +142,16 @@ where
     let workers = start_workers(&run, limits.workers, build_worker, tasks, &budget, deliver)?;
     drive(&mut source, task_sender, &never(), &budget, &run);
     let ended = run.end(workers);
-    source.finish(Instant::now() + LEAVE);
+    source.finish(Instant::now() + FINISH_MAX);
     ended
 }
 
 /// The pool. The receiver of tasks and the way of outcomes live in its threads alone.
 fn start_workers<B, W>(
-    run: &Arc<Run>,
+    run: &Arc<PipelineRun>,
     count: usize,
     build_worker: B,
-    tasks: Receiver<(Ticket, Item<W::Task>)>,
+    tasks: Receiver<(Ticket, PolledTask<W::Task>)>,
     budget: &Budget,
     deliver: impl Fn(Finished<W::Outcome>) -> bool + Clone + Send + 'static,
 ) -> Result<Vec<Thread<()>>, Fault>
@@ -222,10 +174,10 @@ where
 /// The source's loop. Ends, and so closes the workers' channel, at the first stop or fault.
 fn drive<S: Source>(
     source: &mut S,
-    tasks: Sender<(Ticket, Item<S::Task>)>,
+    tasks: Sender<(Ticket, PolledTask<S::Task>)>,
     notes: &Receiver<S::Feedback>,
     budget: &Budget,
-    run: &Run,
+    run: &PipelineRun,
 ) {
     let mut tickets = Tickets::default();
     let mut items = Vec::new();
@@ -239,7 +191,7 @@ fn drive<S: Source>(
                 recv(notes) -> note => if let Ok(note) = note { source.feedback(note) },
                 recv(budget.freed()) -> _ => {}
                 recv(run.stop.requested_channel()) -> _ => {}
-                default(if run.refused.load(SeqCst) { POLL } else { MEANWHILE }) => {}
+                default(if run.refused.load(SeqCst) { POLL_MAX } else { IDLE_INTERVAL }) => {}
             }
             match threads::contain(|| source.idle()) {
                 Ok(Ok(())) => {}
@@ -251,7 +203,7 @@ fn drive<S: Source>(
             }
             continue;
         }
-        match threads::contain(|| source.poll(Instant::now() + POLL, &mut items)) {
+        match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut items)) {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => return run.end_with(fault),
             Err(panic) => {
@@ -274,11 +226,11 @@ fn drive<S: Source>(
 
 /// Waits for a worker to be near. False if the run is at its end.
 fn hand_out<T>(
-    item: Item<T>,
+    item: PolledTask<T>,
     tickets: &mut Tickets,
-    tasks: &Sender<(Ticket, Item<T>)>,
+    tasks: &Sender<(Ticket, PolledTask<T>)>,
     budget: &Budget,
-    run: &Run,
+    run: &PipelineRun,
 ) -> bool {
     budget.take(item.bytes);
     let ticket = tickets.take(item.lane);

@@ -14,6 +14,7 @@ mod budget;
 mod driver;
 mod inflight;
 mod pool;
+mod run;
 mod sink_loop;
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use driver::{Parts, run, run_direct};
 
 /// One piece of work on its way: near 1 MiB, never a single record.
 #[derive(Debug)]
-pub struct Item<T> {
+pub struct PolledTask<T> {
     /// Outcomes of one lane reach the sink in the order of their polling.
     pub lane: u32,
     /// What the task holds in memory, in bytes.
@@ -49,7 +50,7 @@ pub trait Source {
     /// # Errors
     /// `Retry`: this source is to be rebuilt after what it produced is settled or
     /// dropped. `Fatal`: the job ends.
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault>;
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault>;
 
     /// Called while nothing may be polled: the sink has no room, or the run is at its end
     /// and works off what it has.
@@ -61,7 +62,7 @@ pub trait Source {
     }
 
     /// At the first stop: adds what is in hand already and would be lost otherwise.
-    fn drain(&mut self, _items: &mut Vec<Item<Self::Task>>) {}
+    fn drain(&mut self, _items: &mut Vec<PolledTask<Self::Task>>) {}
 
     /// Hears what became of its tasks.
     fn feedback(&mut self, note: Self::Feedback);
@@ -81,7 +82,7 @@ pub trait Worker {
 
     /// Whether a task that fails after the first stop is let go, since it is kept
     /// elsewhere and comes again. Otherwise it is tried until the stop says now.
-    const MAY_LEAVE: bool = false;
+    const MAY_ABANDON: bool = false;
 
     /// Does the work; the outcome's bytes replace the task's in the job's budget.
     ///
@@ -104,7 +105,7 @@ pub trait Sink {
     /// # Errors
     /// `Retry`: the rest is still in `ready`; call again. `Restart`: the run ends and
     /// the job is built anew. `Fatal`: the job ends.
-    fn land(
+    fn write(
         &mut self,
         ready: &mut VecDeque<Self::Outcome>,
         notes: &mut Vec<Self::Feedback>,
@@ -113,12 +114,12 @@ pub trait Sink {
     /// Does what is due though nothing may have come: called several times a second.
     ///
     /// # Errors
-    /// As [`Sink::land`].
+    /// As [`Sink::write`].
     fn tick(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// Whether outcomes were left that may not land yet, though nothing is wrong: `land`
+    /// Whether outcomes were left that may not write yet, though nothing is wrong: `write`
     /// is called again soon.
     fn holds_back(&self) -> bool {
         false
@@ -128,7 +129,7 @@ pub trait Sink {
     fn unsettled(&self) -> u64;
 
     /// Whether a checkpoint would settle anything.
-    fn wants_checkpoint(&self) -> bool;
+    fn needs_checkpoint(&self) -> bool;
 
     /// Takes all that has landed so far for settling.
     fn checkpoint(&mut self) -> Self::Checkpoint;
@@ -152,7 +153,7 @@ pub trait Settle {
 /// The figures a pipeline runs by. They come from the configuration, so that
 /// tests run in milliseconds.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct PipelineLimits {
     /// Threads in the pool.
     pub workers: usize,
     /// Bytes held between poll and landing; as much again may wait to be settled.
@@ -163,7 +164,7 @@ pub struct Limits {
     pub settle_max: Duration,
 }
 
-impl Limits {
+impl PipelineLimits {
     /// For a pipeline without a sink, which settles nothing.
     pub fn direct(workers: usize, memory: u64) -> Self {
         Self { workers, memory, settle_min: Duration::ZERO, settle_max: Duration::ZERO }

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::budget::Budget;
-use super::driver::Run;
 use super::inflight::Ticket;
-use super::{Item, Worker};
+use super::run::PipelineRun;
+use super::{PolledTask, Worker};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::report::Outage;
 use crate::threads;
 
 /// The pause after a failed try: short, since the whole lane waits for it.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// An outcome with its place and its weight.
 pub(super) struct Finished<O> {
@@ -31,15 +31,15 @@ pub(super) struct Finished<O> {
 /// The first stop changes nothing for work that succeeds: what was polled is worked off.
 pub(super) fn work<W: Worker>(
     build: impl Fn() -> W,
-    tasks: &Receiver<(Ticket, Item<W::Task>)>,
+    tasks: &Receiver<(Ticket, PolledTask<W::Task>)>,
     deliver: impl Fn(Finished<W::Outcome>) -> bool,
     budget: &Budget,
-    run: &Run,
+    run: &PipelineRun,
 ) {
     let mut worker = build();
     let mut outage = Outage::new(format!("{}: worker", run.name));
     for (ticket, item) in tasks {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX);
         let (outcome, bytes) = loop {
             match threads::contain(|| worker.work(&item.task)) {
                 Ok(Ok(done)) => break done,
@@ -51,7 +51,7 @@ pub(super) fn work<W: Worker>(
                     outage.down(Instant::now(), &format!("panicked and is rebuilt: {panic}"));
                 }
             }
-            if run.stop.is_requested() && W::MAY_LEAVE {
+            if run.stop.is_requested() && W::MAY_ABANDON {
                 return;
             }
             worker = build();

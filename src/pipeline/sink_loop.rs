@@ -9,32 +9,32 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::budget::Budget;
-use super::driver::Run;
 use super::inflight::Inflight;
 use super::pool::Finished;
-use super::{Limits, Settle, Sink};
+use super::run::PipelineRun;
+use super::{PipelineLimits, Settle, Sink};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::report::Stage;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// How often a sink that gets nothing is given the chance to do what is due.
-const TICK: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How soon the sink is asked again for what it held back: the longer that lasts, the later.
-const HELD: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+const HELD_RETRY_INTERVALS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 /// For how long a run that is at its end waits for that.
-const HELD_AT_END: Duration = Duration::from_secs(3);
+const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and tells the source.
 ///
 /// A fault ends it; its closed channel then tells the sink.
-pub(super) fn settle<T: Settle>(
+pub(super) fn settle_loop<T: Settle>(
     mut settle: T,
     checkpoints: &Receiver<T::Checkpoint>,
     settled: &Sender<()>,
     notes: &Sender<T::Feedback>,
-    run: &Run,
+    run: &PipelineRun,
 ) {
     for checkpoint in checkpoints {
         match settle.settle(checkpoint) {
@@ -50,15 +50,15 @@ pub(super) fn settle<T: Settle>(
 }
 
 /// The sink's stage.
-pub(super) struct Landing<K: Sink> {
+pub(super) struct SinkLoop<K: Sink> {
     sink: K,
-    limits: Limits,
+    limits: PipelineLimits,
     budget: Budget,
     /// Dropped at the end, which ends the settle thread.
     checkpoints: Sender<K::Checkpoint>,
     settled: Receiver<()>,
     notes: Sender<K::Feedback>,
-    run: Arc<Run>,
+    run: Arc<PipelineRun>,
     inflight: Inflight<(u64, K::Outcome)>,
     ready: VecDeque<K::Outcome>,
     /// Bytes of what is in `ready`, given back when it is empty.
@@ -76,15 +76,15 @@ pub(super) struct Landing<K: Sink> {
     since_settling: Option<Instant>,
 }
 
-impl<K: Sink> Landing<K> {
+impl<K: Sink> SinkLoop<K> {
     pub(super) fn new(
         sink: K,
-        limits: Limits,
+        limits: PipelineLimits,
         budget: Budget,
         checkpoints: Sender<K::Checkpoint>,
         settled: Receiver<()>,
         notes: Sender<K::Feedback>,
-        run: Arc<Run>,
+        run: Arc<PipelineRun>,
     ) -> Self {
         Self {
             sink,
@@ -97,7 +97,7 @@ impl<K: Sink> Landing<K> {
             inflight: Inflight::new(),
             ready: VecDeque::new(),
             ready_bytes: 0,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX),
             retry_at: None,
             held_since: None,
             at_end_since: None,
@@ -115,7 +115,7 @@ impl<K: Sink> Landing<K> {
         while !self.run.has_failed() && !self.run.stop.is_forced() {
             let starved = self.receive(if open { outcomes } else { &closed }, &mut open);
             if self.retry_at.is_none_or(|at| Instant::now() >= at) {
-                self.land();
+                self.write();
             }
             if !open && self.retry_at.is_some() && !self.may_still_land() {
                 // Stopping, and the disk still refuses: what is in hand comes again
@@ -127,7 +127,7 @@ impl<K: Sink> Landing<K> {
                 self.hand_over();
             }
             let in_hand = !self.ready.is_empty() || self.retry_at.is_some();
-            if !open && !in_hand && !self.settling && !self.sink.wants_checkpoint() {
+            if !open && !in_hand && !self.settling && !self.sink.needs_checkpoint() {
                 return;
             }
         }
@@ -136,7 +136,7 @@ impl<K: Sink> Landing<K> {
     /// At the end of a run: whether what is held back is worth waiting for.
     fn may_still_land(&mut self) -> bool {
         let at_end = *self.at_end_since.get_or_insert_with(Instant::now);
-        self.held_since.is_some() && at_end.elapsed() < HELD_AT_END
+        self.held_since.is_some() && at_end.elapsed() < HELD_AT_END_MAX
     }
 
     /// Waits for an outcome, a settling or the next thing due. True if no outcome came.
@@ -175,9 +175,9 @@ impl<K: Sink> Landing<K> {
     fn patience(&self) -> Duration {
         let now = Instant::now();
         let retry = self.retry_at.map(|at| at.saturating_duration_since(now));
-        let settle = (!self.settling && self.sink.wants_checkpoint())
+        let settle = (!self.settling && self.sink.needs_checkpoint())
             .then(|| (self.last_settle + self.limits.settle_min).saturating_duration_since(now));
-        retry.into_iter().chain(settle).min().unwrap_or(TICK).min(TICK)
+        retry.into_iter().chain(settle).min().unwrap_or(TICK_INTERVAL).min(TICK_INTERVAL)
     }
 
     fn take(&mut self, finished: Finished<K::Outcome>) {
@@ -190,27 +190,30 @@ impl<K: Sink> Landing<K> {
     }
 
     /// One try to do what is due and to land what is in order.
-    fn land(&mut self) {
+    fn write(&mut self) {
         let mut notes = Vec::new();
-        let mut landed = self.sink.tick();
+        let mut written = self.sink.tick();
         // What was refused the last time may be in the sink's own hands.
-        if landed.is_ok() && (!self.ready.is_empty() || self.retry_at.is_some()) {
-            landed = self.sink.land(&mut self.ready, &mut notes);
+        if written.is_ok() && (!self.ready.is_empty() || self.retry_at.is_some()) {
+            written = self.sink.write(&mut self.ready, &mut notes);
         }
         for note in notes {
             // The source is gone only when the run has ended.
             let _gone = self.notes.send(note);
         }
-        if (self.sink.unsettled() > 0 || landed.is_err()) && self.since.is_none() {
+        if (self.sink.unsettled() > 0 || written.is_err()) && self.since.is_none() {
             self.since = Some(Instant::now());
             self.show_oldest();
         }
-        match landed {
+        match written {
             // Whether the disk takes what it refused before is not known by that.
             Ok(()) if self.sink.holds_back() => {
                 let now = Instant::now();
                 let since = *self.held_since.get_or_insert(now);
-                self.retry_at = Some(now + (now.duration_since(since) / 8).clamp(HELD.0, HELD.1));
+                self.retry_at = Some(
+                    now + (now.duration_since(since) / 8)
+                        .clamp(HELD_RETRY_INTERVALS.0, HELD_RETRY_INTERVALS.1),
+                );
             }
             Ok(()) => {
                 self.budget.give_back(std::mem::take(&mut self.ready_bytes));
@@ -243,7 +246,7 @@ impl<K: Sink> Landing<K> {
         let due = starved && waited >= self.limits.settle_min
             || self.sink.unsettled() >= self.limits.memory / 2
             || waited >= self.limits.settle_max;
-        due && self.sink.wants_checkpoint()
+        due && self.sink.needs_checkpoint()
     }
 
     fn hand_over(&mut self) {

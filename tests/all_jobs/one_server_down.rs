@@ -14,7 +14,7 @@ use crate::support::{unique, wait};
 #[test]
 fn log_file_grows_while_redis_is_down() {
     let kafka = kafka("3.9.1");
-    let tested = kafka.tested("while Redis is down");
+    let tested = kafka.tested("Redis is down, the log file grows");
     let topic = unique("without-redis");
     kafka.create(&topic, 2);
     let (list, mut ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
@@ -40,7 +40,7 @@ fn log_file_grows_while_redis_is_down() {
 #[test]
 fn items_are_done_while_kafka_is_down() {
     let queue = Queue::up(NEWEST, 1000);
-    let tested = queue.list.tested("list_to_hash", "while Kafka is down");
+    let tested = queue.list.tested("list_to_hash", "Kafka is down, items are done");
     let expire = Redis::up(NEWEST);
     let mut kafka = kafka("3.9.1");
     // Nobody listens there.
@@ -62,7 +62,7 @@ fn items_are_done_while_kafka_is_down() {
 #[test]
 fn down_server_stops_one_job() {
     let mut queue = Queue::up(NEWEST, 100);
-    let tested = queue.list.tested("list_to_hash", "one server down, one job waits");
+    let tested = queue.list.tested("list_to_hash", "one server is down, one job waits");
     let mut expire = Redis::up(NEWEST);
     let mut daemon = Daemon::new(&queue.inv().and(Inv::expiry(&expire, &queue.list)));
     daemon.start();

@@ -27,6 +27,21 @@ enum Trouble {
 }
 
 impl Trouble {
+    /// As docs/tested.md has it, after the server's name.
+    fn words(self) -> &'static str {
+        match self {
+            Trouble::Stopped => "was stopped",
+            Trouble::Killed => "was killed",
+            Trouble::Hangs => "hangs",
+            Trouble::WantsAPassword => "wants a password",
+            Trouble::IsAReplica => "is a replica",
+            Trouble::Busy => "is busy",
+            Trouble::Loading => "is loading",
+            Trouble::Full => "is full",
+            Trouble::ListIsAString => "has a string in place of the list",
+        }
+    }
+
     /// One of these must stand in the log line, so that somebody can act on it.
     fn told(self) -> &'static [&'static str] {
         match self {
@@ -119,7 +134,7 @@ fn queue_waits_out(trouble: Trouble, of_list: bool) {
     let name = if of_list { "redis_list" } else { "redis_ar" };
     for version in trouble.versions() {
         let mut queue = Queue::up(&version, 300);
-        let tested = queue.list.tested("list_to_hash", &format!("{name}: {trouble:?}"));
+        let tested = queue.list.tested("list_to_hash", &format!("{name} {}", trouble.words()));
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
         queue.push(0..100);
@@ -157,7 +172,7 @@ fn expiry_waits_out(trouble: Trouble, of_list: bool) {
     let name = if of_list { "redis_list" } else { "redis_kv_expire" };
     for version in trouble.versions() {
         let mut expiry = Expiry::up(&version);
-        let tested = expiry.list.tested("expired_to_list", &format!("{name}: {trouble:?}"));
+        let tested = expiry.list.tested("expired_to_list", &format!("{name} {}", trouble.words()));
         let keys: Vec<String> = (0..300).map(item).collect();
         let mut daemon = Daemon::new(&expiry.inv());
         daemon.start_and_listen();
@@ -264,7 +279,7 @@ waited_out! {
 fn servers_down_at_start_are_waited_for() {
     for version in newest() {
         let mut queue = Queue::up(&version, 100);
-        let tested = queue.list.tested("list_to_hash", "all servers down at the start");
+        let tested = queue.list.tested("list_to_hash", "all servers are down at the start");
         let mut expire = Redis::up(&version);
         queue.push(0..100);
         for redis in [&mut queue.list, &mut queue.ar, &mut expire] {
@@ -299,7 +314,7 @@ fn servers_down_at_start_are_waited_for() {
 fn server_loading_at_start_is_waited_for() {
     for version in Trouble::Loading.versions() {
         let mut queue = Queue::up(&version, 100);
-        let tested = queue.list.tested("list_to_hash", "redis_ar: loading at the start");
+        let tested = queue.list.tested("list_to_hash", "redis_ar is loading at the start");
         queue.push(0..100);
         Trouble::Loading.begin(&mut queue.ar);
         let mut daemon = Daemon::new(&queue.inv());
@@ -325,7 +340,7 @@ fn gone_server_does_not_delay_stop() {
     {
         let mut queue = Queue::up(NEWEST, 1000);
         let name = if of_list { "redis_list" } else { "redis_ar" };
-        let tested = queue.list.tested("list_to_hash", &format!("TERM, {name}: {trouble:?}"));
+        let tested = queue.list.tested("list_to_hash", &format!("TERM, {name} {}", trouble.words()));
         let mut daemon = Daemon::new(&queue.inv().set("daemon_section", "stop_timeout", "5"));
         daemon.start_and_wait();
         let feed = queue.feed(0..500, 5000);
@@ -355,7 +370,7 @@ fn gone_server_does_not_delay_stop() {
 #[test]
 fn fields_are_deleted_from_full_redis() {
     let queue = Queue::up(NEWEST, 100);
-    let tested = queue.ar.tested("list_to_hash", "redis_ar: Full");
+    let tested = queue.ar.tested("list_to_hash", "redis_ar is full");
     queue.ar.set("maxmemory", "1");
     let mut daemon = Daemon::new(&queue.inv());
     daemon.start_and_wait();
@@ -371,7 +386,7 @@ fn fields_are_deleted_from_full_redis() {
 fn wrong_type_hash_blocks_no_other() {
     for version in newest() {
         let mut queue = Queue::up(&version, 1000);
-        let tested = queue.list.tested("list_to_hash", "a key of another type among the hashes");
+        let tested = queue.list.tested("list_to_hash", "one hash has the wrong type");
         let hash = queue.hashes.remove(4);
         queue.ar.ask::<u64>(&["DEL", &hash]);
         queue.ar.ask::<String>(&["SET", &hash, "somebody's string"]);

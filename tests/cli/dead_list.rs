@@ -46,7 +46,7 @@ fn dead(daemon: &Daemon, action: &str) -> Ran {
 fn dead_items_show_time_and_reason() {
     for version in newest() {
         let mut case = Case::new(&version);
-        let tested = case.queue.list.tested("list_to_hash", "pandad dead");
+        let tested = case.queue.list.tested("list_to_hash", "pandad dead list");
         // While pandad runs and after it.
         let first = case.dead("list").expect(0).out;
         case.daemon.stop();
@@ -60,7 +60,7 @@ fn dead_items_show_time_and_reason() {
         let year = lines[0].split('-').next().unwrap();
         assert!((2024..2100).contains(&year.parse::<u32>().unwrap()), "it begins with the time: {out:?}");
         assert_eq!(case.queue.list.len(DEAD), 2, "showing changes nothing");
-        tested.passed("list");
+        tested.passed("2 items");
     }
 }
 
@@ -173,7 +173,7 @@ fn usage_errors_exit_2_or_78() {
 fn dead_list_keeps_the_newest_10000() {
     for version in newest() {
         let queue = Queue::up(&version, 0);
-        let tested = queue.list.tested("list_to_hash", "a dead list that is full");
+        let tested = queue.list.tested("list_to_hash", "a full dead list");
         let old: Vec<String> = (0..9_990).map(|number| format!("1 old\n{number}:")).collect();
         for part in old.chunks(1000) {
             queue.list.run::<u64>(redis_crate::cmd("RPUSH").arg(DEAD).arg(part));

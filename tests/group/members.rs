@@ -155,7 +155,7 @@ fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) ->
 #[test]
 fn partitions_are_shared_with_librdkafka() {
     for kafka in every() {
-        let tested = kafka.tested("a group of pandads and librdkafka, whoever leads it");
+        let tested = kafka.tested("pandads and librdkafka in one group, whoever leads");
         let (one, two, group) = (unique("shared"), unique("shared"), unique("shared"));
         kafka.create(&one, 7);
         kafka.create(&two, 2);
@@ -188,7 +188,7 @@ fn partitions_are_shared_with_librdkafka() {
         });
         mate.go();
         assert_eq!((first.lost, second.lost), (0, 0));
-        tested.passed("7 and 2 partitions, 3 members");
+        tested.passed("3 members, 9 partitions");
         first.leaves();
         second.leaves();
     }
@@ -197,7 +197,7 @@ fn partitions_are_shared_with_librdkafka() {
 #[test]
 fn leaving_member_is_replaced_at_once() {
     for kafka in every() {
-        let tested = kafka.tested("a member killed, another one leaves");
+        let tested = kafka.tested("a member is killed, another one leaves");
         let (topic, group) = (unique("dies"), unique("dies"));
         kafka.create(&topic, 4);
         let mut stays = Member::joins(&kafka, setup(&group, &[&topic]));
@@ -230,7 +230,7 @@ fn leaving_member_is_replaced_at_once() {
 #[test]
 fn returning_member_is_assigned_at_once() {
     for kafka in every() {
-        let tested = kafka.tested("a member killed and back has its share at once");
+        let tested = kafka.tested("a member killed and started is assigned its partitions at once");
         let (topic, group) = (unique("back"), unique("back"));
         kafka.create(&topic, 12);
         let setup = setup(&group, &[&topic]);
@@ -258,7 +258,7 @@ fn returning_member_is_assigned_at_once() {
 #[test]
 fn new_partitions_and_topics_are_assigned() {
     for kafka in every() {
-        let tested = kafka.tested("partitions and topics that come later are shared out");
+        let tested = kafka.tested("new partitions and topics are assigned");
         let (stem, group) = (unique("later"), unique("later"));
         let (one, two) = (format!("{stem}-a"), format!("{stem}-b"));
         kafka.create(&one, 2);
@@ -297,7 +297,7 @@ fn twin_member_is_fenced() {
         if !kafka.at_least(2, 3) {
             continue;
         }
-        let tested = kafka.tested("a copy of a journal joins the group: the other one stays down");
+        let tested = kafka.tested("a copy of a journal joins the group: the original is fenced");
         let (topic, group) = (unique("twin"), unique("twin"));
         kafka.create(&topic, 2);
         let setup = setup(&group, &[&topic]);
@@ -310,7 +310,7 @@ fn twin_member_is_fenced() {
         assert!(!first.lease.holds() && twin.lease.holds());
         let why = first.fenced.unwrap();
         assert!(why.contains("the same journal"), "{why}");
-        tested.passed("fenced, told");
+        tested.passed("");
         twin.leaves();
     }
 }
@@ -319,7 +319,7 @@ fn twin_member_is_fenced() {
 #[test]
 fn unknown_assignor_is_reported() {
     for kafka in every() {
-        let tested = kafka.tested("a group whose members share out by another way");
+        let tested = kafka.tested("a group whose members use another assignor");
         let (topic, group) = (unique("otherwise"), unique("otherwise"));
         kafka.create(&topic, 1);
         let options = serde_json::json!({"partition.assignment.strategy": "roundrobin"});
@@ -340,7 +340,7 @@ fn unknown_assignor_is_reported() {
         assert!(said.contains("INCONSISTENT_GROUP_PROTOCOL"), "{said}");
         mate.go();
         until("it has it when they are gone", &mut [&mut member], |members| members[0].has.len() == 1);
-        tested.passed("refused, told, and joined when they were gone");
+        tested.passed("");
         member.leaves();
     }
 }

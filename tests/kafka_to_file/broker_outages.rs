@@ -26,7 +26,7 @@ fn once_down_and_once_up(daemon: &Daemon) {
 #[test]
 fn broker_down_at_start_is_waited_for() {
     let victim = victim();
-    let tested = victim.kafka.tested("down at the start");
+    let tested = victim.kafka.tested("the broker is down at the start");
     let topic = unique("late");
     victim.kafka.create(&topic, 2);
     Produce::seq(&victim.kafka, &topic, 1000).with("--partitions", 2).run();
@@ -49,7 +49,7 @@ fn broker_down_at_start_is_waited_for() {
 #[test]
 fn restarted_broker_loses_nothing() {
     let victim = victim();
-    let tested = victim.kafka.tested("a restart in mid-stream");
+    let tested = victim.kafka.tested("the broker restarts in mid-stream");
     let topic = unique("restart");
     victim.kafka.create(&topic, 4);
     let produce = Produce::seq(&victim.kafka, &topic, 12_000).with("--partitions", 4).with("--rate", 600);
@@ -95,7 +95,7 @@ fn hung_broker_loses_nothing() {
 #[test]
 fn missing_topic_is_waited_for() {
     let victim = victim();
-    let tested = victim.kafka.tested("a topic that is not there yet");
+    let tested = victim.kafka.tested("a topic that does not exist yet");
     let topic = unique("not-yet");
     let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("not-yet")));
     daemon.start();

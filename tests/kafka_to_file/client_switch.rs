@@ -27,7 +27,7 @@ fn group_position_survives_client_switch() {
         let each = plan.into_iter().map(|(version, store)| {
             scope.spawn(move || {
                 let tested = kafka(version)
-                    .tested(&format!("a group from client to client, offsets in {}", store.name()));
+                    .tested(&format!("a group moves between the clients, offsets in {}", store.name()));
                 with_its_journal(&kafka(version), store);
                 by_its_offset(&kafka(version), store);
                 tested.passed(format_args!("{} turns, {} records", TURNS.len() * 2, MORE * 10));

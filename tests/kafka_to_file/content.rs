@@ -25,10 +25,15 @@ fn file_holds_what_was_produced() {
 }
 
 fn on(kafka: &Kafka, seed: u64) {
-    let produced = content::produce(kafka, &unique("kind"), if all() { 4000 } else { 400 }, seed);
+    let produced = content::produce(kafka, &unique("kind"), records(), seed);
     for by in kafka.clients() {
         compare(kafka, &produced, by);
     }
+}
+
+/// About so many of each kind.
+fn records() -> usize {
+    if all() { 4000 } else { 400 }
 }
 
 /// All topics at once, each into a file of its own.
@@ -53,9 +58,9 @@ fn compare(kafka: &Kafka, produced: &Produced, by: By) {
     }
     daemon.stop();
     let mut faults = Vec::new();
-    for ((_, topic, contents), tested) in topics.iter().zip(begun) {
+    for ((kind, topic, contents), tested) in topics.iter().zip(begun) {
         match content::compare(&content::file_of(&daemon.dir, topic), topic, contents, by) {
-            Ok(()) => tested.passed(contents.len()),
+            Ok(()) => tested.passed(kind.amount(records())),
             Err(why) => faults.push(why),
         }
     }
@@ -92,5 +97,5 @@ fn volume(kafka: &Kafka, by: By, records: u64) {
     let mut daemon = Daemon::new(&inv);
     daemon.start();
     daemon.finish(&vec![records / 2; codecs.len() * 2], wait::seconds(120));
-    tested.passed(records * codecs.len() as u64);
+    tested.passed(format_args!("{} records", records * codecs.len() as u64));
 }

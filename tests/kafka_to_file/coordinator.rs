@@ -4,10 +4,10 @@
 use crate::support::cluster::Cluster;
 use crate::support::tested::Tested;
 use crate::support::{all, unique, wait};
-use pandad::kafka::native::brokers::Brokers;
-use pandad::kafka::native::commits::Commits;
-use pandad::kafka::native::connection::Limits;
-use pandad::kafka::native::messages::{FindCoordinator, Member};
+use pandad::kafka::client::brokers::Brokers;
+use pandad::kafka::client::connection::Limits;
+use pandad::kafka::client::group_offsets::Commits;
+use pandad::kafka::protocol::messages::{FindCoordinator, Member};
 use pandad::record::{Commit, TopicPartition};
 use std::time::Instant;
 
@@ -106,10 +106,6 @@ fn killed_or_hung_coordinator_is_replaced() {
         }
         assert_eq!(client.committed(), held(offset));
     }
-    tested.passed(format!(
-        "{} kills, {} hangs, replaced within {} s",
-        rounds / 2,
-        rounds / 2,
-        slowest.as_secs() + 1
-    ));
+    println!("replaced within {slowest:?}");
+    tested.passed(format_args!("{} kills, {} hangs", rounds / 2, rounds / 2));
 }

@@ -61,7 +61,7 @@ impl Case {
 
 #[test]
 fn missing_journal_cuts_nothing() {
-    let mut case = Case::new("without its journal");
+    let mut case = Case::new("the journal is missing");
     let before = std::fs::read(&case.daemon.file).unwrap();
     std::fs::remove_file(case.journal()).unwrap();
     case.land_more();
@@ -74,7 +74,7 @@ fn missing_journal_cuts_nothing() {
 
 #[test]
 fn torn_line_without_journal_is_kept() {
-    let mut case = Case::new("without its journal, a torn line");
+    let mut case = Case::new("the journal is missing, the last line is torn");
     std::fs::remove_file(case.journal()).unwrap();
     case.append("{\"p\":0,\"i\":77,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
@@ -91,7 +91,7 @@ fn torn_line_without_journal_is_kept() {
 /// Behind what the journal knows stands what somebody else wrote: it stays.
 #[test]
 fn foreign_bytes_are_kept() {
-    let mut case = Case::new("lines of somebody else");
+    let mut case = Case::new("foreign bytes at the end of the file");
     case.append("{\"p\":0,\"i\":1000,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
     case.land_more();

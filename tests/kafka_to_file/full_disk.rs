@@ -22,7 +22,7 @@ const UP: &str = "written again after";
 /// A daemon that writes to a small disk, and a stream that comes in.
 fn on_a_small_disk(version: &str, what: &str, records: u64) -> (Disk, Daemon, Producing, Tested) {
     let kafka = kafka(version);
-    let tested = kafka.tested(&format!("{what}, by the native client"));
+    let tested = kafka.tested(what);
     let topic = unique("disk");
     kafka.create(&topic, 2);
     let disk = Disk::mount(&directory("disk"), 20);
@@ -130,7 +130,7 @@ fn killed_and_started(version: &str) {
     disk.free();
     producing.finish();
     daemon.finish(&[5000, 5000], seconds(60));
-    tested.passed("10000 records, 2 kills");
+    tested.passed("2 kills, 10000 records");
 }
 
 /// Two members, one of them on a full disk: it keeps its share for as long as it was
@@ -138,7 +138,7 @@ fn killed_and_started(version: &str) {
 #[test]
 fn member_on_full_disk_leaves_the_group() {
     let kafka = kafka("3.9.1");
-    let tested = kafka.tested("a member of a group on a full disk leaves in time and comes back");
+    let tested = kafka.tested("a member on a full disk leaves the group in time and joins again");
     let (topic, group) = (unique("leaves"), unique("leaves"));
     kafka.create(&topic, 2);
     let disk = Disk::mount(&directory("disk"), 20);

@@ -29,8 +29,7 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
     let by_tool = kafka.at_least(1, 0);
     let how = if by_tool { "kafka-consumer-groups" } else { "librdkafka" };
     let client = by.word();
-    let tested =
-        kafka.tested(&format!("an operator's resets by {how}, back and forward, by the {client} client"));
+    let tested = kafka.tested(&format!("offset resets by {how}, read by the {client} client"));
     let (topic, group) = (unique("resets"), unique("resets"));
     kafka.create(&topic, 1);
     let mut daemon = Daemon::new(&Inv::log(kafka, &topic, &group).client(kafka, by));
@@ -77,7 +76,8 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
     std::thread::sleep(wait::millis(1500));
     daemon.stop();
     assert!(places(&daemon.file) == expected, "a start without a reset: {:?}", ends(&places(&daemon.file)));
-    tested.passed(format!("{rounds} resets, to {targets:?}"));
+    println!("reset to {targets:?}");
+    tested.passed(format_args!("{rounds} resets"));
 }
 
 /// Each stretch of records that follow each other.

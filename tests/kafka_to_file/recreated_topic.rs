@@ -12,8 +12,8 @@ use crate::support::wait::seconds;
 /// partition, which is how the checker tells them apart.
 fn made_anew(while_it_runs: bool) {
     let victim = victim();
-    let while_it = if while_it_runs { "while it runs" } else { "while it is stopped" };
-    let tested = victim.kafka.tested(&format!("a topic made anew {while_it}"));
+    let while_it = if while_it_runs { "while pandad runs" } else { "while pandad is stopped" };
+    let tested = victim.kafka.tested(&format!("the topic is recreated {while_it}"));
     let topic = unique("anew");
     victim.kafka.create(&topic, 1);
     Produce::seq(&victim.kafka, &topic, 10).run();
@@ -32,7 +32,7 @@ fn made_anew(while_it_runs: bool) {
     }
     daemon.wait_log("made anew or truncated", seconds(60));
     daemon.finish(&[10, 50], seconds(30));
-    tested.passed("10 and 50 records");
+    tested.passed("60 records");
 }
 
 #[test]

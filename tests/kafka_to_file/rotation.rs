@@ -26,7 +26,7 @@ fn streaming(records: u64, keys: &[(&str, &str)]) -> (Daemon, crate::support::pr
 
 #[test]
 fn rotation_by_size_compresses_and_deletes() {
-    let tested = kafka("3.9.1").tested("rotation by size, compressed");
+    let tested = kafka("3.9.1").tested("rotation by size: compressed, the oldest deleted");
     let keys = [
         ("log_file['rotate_size']", "64K"),
         ("log_file['rotate_gzip']", "yes"),
@@ -58,7 +58,7 @@ fn rotation_by_size_compresses_and_deletes() {
     let report = check::files(&[8000, 8000], &files).unwrap();
     assert!(report.whole(), "{report}");
     keeps_only_the_newest(daemon);
-    tested.passed("the oldest go");
+    tested.passed("16000 records");
 }
 
 /// The same directory with fewer to be kept.
@@ -91,7 +91,7 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
 /// As logrotate does it, again and again: move away, tell, and then the file is complete.
 #[test]
 fn moved_file_is_reopened() {
-    let tested = kafka("3.9.1").tested("moved away and reopened");
+    let tested = kafka("3.9.1").tested("the file is moved away and reopened, by command and by signal");
     let (mut daemon, producing) = streaming(12_000, &[]);
     let inv = daemon.dir.join("test.inv").display().to_string();
     daemon.start();
@@ -116,12 +116,12 @@ fn moved_file_is_reopened() {
     daemon.finish(&[6000, 6000], seconds(60));
     assert_eq!(daemon.files().len(), 7);
     run(&["reopen", &inv]).expect(0).says("nothing to do");
-    tested.passed("by command and by signal");
+    tested.passed("12000 records");
 }
 
 #[test]
 fn journal_is_shown_and_forgotten() {
-    let tested = kafka("3.9.1").tested("pandad journal");
+    let tested = kafka("3.9.1").tested("pandad journal, with and without --forget");
     let (mut daemon, producing) = streaming(1000, &[]);
     daemon.start();
     producing.finish();
@@ -137,7 +137,7 @@ fn journal_is_shown_and_forgotten() {
     daemon.stop();
     daemon.assert_whole(&[500, 500]);
     run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");
-    tested.passed("read, and told to forget");
+    tested.passed("1000 records");
 }
 
 /// Each topic in a file of its own, with a journal of its own.

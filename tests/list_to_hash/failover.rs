@@ -25,7 +25,7 @@ fn wait_replicated(master: &Redis) {
 fn list_fails_over_to_a_lagging_replica() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
-        let tested = queue.list.tested("list_to_hash", "failover of the list, master killed");
+        let tested = queue.list.tested("list_to_hash", "failover of the list, the master killed");
         // What the replica is told takes a while.
         let behind = Proxy::before(&queue.list, millis(60));
         let replica = Redis::replica(&version, behind.port);
@@ -63,7 +63,7 @@ fn list_fails_over_to_a_lagging_replica() {
 fn leftover_batch_is_done_at_once() {
     for version in newest() {
         let queue = Queue::up(&version, 20);
-        let tested = queue.list.tested("list_to_hash", "a batch list of old after a new connection");
+        let tested = queue.list.tested("list_to_hash", "a leftover batch list after a new connection");
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
         queue.push(0..10);
@@ -86,7 +86,7 @@ fn leftover_batch_is_done_at_once() {
 fn list_fails_over_and_master_is_demoted() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
-        let tested = queue.list.tested("list_to_hash", "failover of the list, master demoted");
+        let tested = queue.list.tested("list_to_hash", "failover of the list, the master demoted");
         let replica = Redis::replica(&version, queue.list.port);
         queue.push(0..USERS);
         wait_replicated(&queue.list);

@@ -15,7 +15,7 @@ use redis_crate::{cmd, pipe};
 fn takeover_on_full_redis_loses_nothing() {
     for version in newest() {
         let queue = Queue::up(&version, 200);
-        let tested = queue.list.tested("list_to_hash", "a takeover from a full list");
+        let tested = queue.list.tested("list_to_hash", "a takeover on a full Redis");
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
         std::thread::sleep(seconds(1));
@@ -47,7 +47,7 @@ fn takeover_on_full_redis_loses_nothing() {
 fn wrong_type_dead_list_is_waited_out() {
     for version in newest() {
         let queue = Queue::up(&version, 10);
-        let tested = queue.list.tested("list_to_hash", "a dead list that is a string");
+        let tested = queue.list.tested("list_to_hash", "the dead list has the wrong type");
         queue.list.ask::<String>(&["SET", DEAD, "somebody's"]);
         let mut daemon = Daemon::new(&queue.inv());
         daemon.start_and_wait();
@@ -94,7 +94,7 @@ fn rights(behind: &str) -> Vec<String> {
 fn documented_rights_are_enough() {
     for version in newest().iter().filter(|version| !version.starts_with("3.")) {
         let queue = Queue::up(version, 100);
-        let tested = queue.list.tested("list_to_hash", "an access list");
+        let tested = queue.list.tested("list_to_hash", "users of an access list, with the documented rights");
         let user = |redis: &Redis, keys: &[&str], rights: Vec<String>| {
             let mut set = cmd("ACL");
             set.arg(&["SETUSER", "panda", "on", ">secret", "-@all"]).arg(keys).arg(rights);

@@ -14,7 +14,7 @@ use std::process::Stdio;
 pub struct Kind {
     /// Its name to tests/tools/content.py.
     pub name: &'static str,
-    /// Its row in TESTED.md.
+    /// Its row in docs/tested.md.
     pub what: &'static str,
     /// The first and the last version of Kafka that has it.
     versions: ((u32, u32), (u32, u32)),
@@ -42,6 +42,20 @@ impl Kind {
 
     const fn set(self, settings: &'static [(&'static str, &'static str)]) -> Kind {
         Kind { settings, ..self }
+    }
+
+    /// How many records that is, where `records` were asked for: as docs/tested.md has it.
+    pub fn amount(&self, records: usize) -> String {
+        match self.name {
+            "full" => "24 records".to_owned(),
+            "oversize" => "9 records".to_owned(),
+            "large" => format!("about {} records", (records / 10).max(60)),
+            "formats" => format!("about {} records", records * 3),
+            // Before they are compacted, or aborted.
+            "compacted-none" | "compacted-gzip" => format!("of {} records", (records / 8).max(200) * 6),
+            "transactions" => format!("of about {records} records"),
+            _ => format!("about {records} records"),
+        }
     }
 
     fn settings(&self) -> serde_json::Map<String, Value> {

@@ -126,7 +126,8 @@ impl Redis {
         self.dir.join("socket")
     }
 
-    /// A line of TESTED.md, about this version.
+    /// A row of docs/tested.md, about this version.
+    #[track_caller]
     pub fn tested(&self, job: &'static str, what: &str) -> Tested {
         Tested::begins(&format!("Redis {}", self.version), job, what)
     }

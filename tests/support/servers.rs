@@ -149,14 +149,16 @@ impl Kafka {
         if self.at_least(4, 0) { vec![By::Native] } else { vec![By::Native, By::Crate] }
     }
 
-    /// A line of TESTED.md, about this version and kafka_to_file.
+    /// A row of docs/tested.md, about this version and kafka_to_file.
+    #[track_caller]
     pub fn tested(&self, what: &str) -> Tested {
         Tested::begins(&format!("Kafka {}", self.version), "kafka_to_file", what)
     }
 
-    /// A line of TESTED.md's table of contents, by one of the two clients.
+    /// The same for one kind of record, read by one of the two clients.
+    #[track_caller]
     pub fn content(&self, client: &str, kind: &str) -> Tested {
-        self.tested(&format!("content, {client}: {kind}"))
+        self.tested(&format!("records by the {client} client: {kind}"))
     }
 
     /// New topics: each a name, a number of partitions and its settings.

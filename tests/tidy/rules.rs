@@ -34,25 +34,29 @@ pub const APART: &[&str] = &["jobs"];
 
 /// The floors inside a module, from the lowest: a child may name those on the floors
 /// below its own, and none beside it. The module's own file stands above them all.
-pub const FLOORS: &[(&str, &[&str])] = &[];
+pub const FLOORS: &[(&str, &[&str])] = &[
+    // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
+    // chooses among those (`auto`) knows them all.
+    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+];
 
 /// The files that may name another crate; `*` is any text. What functions of std are
 /// kept to one place is said in clippy.toml.
 pub const DOORS: &[Door] = &[
-    Door { path: "kafka_crate", files: "kafka/crate_*.rs", tests: false },
+    Door { path: "kafka_crate", files: "kafka/legacy/*", tests: false },
     // The oracle and the broker's side in tests.
     Door { path: "kafka_protocol", files: "", tests: true },
     // Codecs and checksums of record sets.
     Door {
         path: "flate2",
-        files: "kafka/native/records/codec/* logfile/archive.rs logfile/sim/*",
+        files: "kafka/protocol/records/codec/* logfile/archive.rs logfile/sim/*",
         tests: true,
     },
-    Door { path: "snap", files: "kafka/native/records/codec/*", tests: true },
-    Door { path: "lz4_flex", files: "kafka/native/records/codec/*", tests: true },
-    Door { path: "twox_hash", files: "kafka/native/records/codec/*", tests: true },
-    Door { path: "ruzstd", files: "kafka/native/records/codec/*", tests: true },
-    Door { path: "crc32c", files: "kafka/native/records/batch.rs", tests: true },
+    Door { path: "snap", files: "kafka/protocol/records/codec/*", tests: true },
+    Door { path: "lz4_flex", files: "kafka/protocol/records/codec/*", tests: true },
+    Door { path: "twox_hash", files: "kafka/protocol/records/codec/*", tests: true },
+    Door { path: "ruzstd", files: "kafka/protocol/records/codec/*", tests: true },
+    Door { path: "crc32c", files: "kafka/protocol/records/batch.rs", tests: true },
     Door { path: "redis_crate", files: "redis/*", tests: false },
     Door { path: "regex_lite", files: "pattern.rs", tests: false },
     Door { path: "configparser", files: "config/inv.rs config/inv/*", tests: false },
@@ -81,11 +85,12 @@ pub const INLINE_TEST_LINES_MAX: usize = 79;
 /// Rules that the tree does not keep yet, and how often each is broken; the count may
 /// only fall. A rule that stands here is not finished.
 pub const PENDING: &[(Rule, usize)] = &[
-    (Rule::Circles, 9),
-    (Rule::LineLength, 120),
+    (Rule::Floors, 4),
+    (Rule::Circles, 6),
+    (Rule::LineLength, 75),
     (Rule::FunctionLength, 3),
-    (Rule::FileLength, 4),
-    (Rule::TypeNames, 142),
+    (Rule::FileLength, 2),
+    (Rule::TypeNames, 46),
     (Rule::InlineTests, 5),
 ];
 

@@ -97,7 +97,8 @@ class Answers:
         """Each partition's end."""
         consumer = self.consumer("ends")
         asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
-        return {"ends": [patiently(lambda: consumer.get_watermark_offsets(one, timeout=30))[1] for one in asked]}
+        marks = [patiently(lambda: consumer.get_watermark_offsets(one, timeout=30)) for one in asked]
+        return {"ends": [end for _, end in marks]}
 
     def held(self, group, topic, partitions):
         """Offset and the string beside it, None where there is nothing. The string is read here:

@@ -288,10 +288,12 @@ mod tests {
         for line in [
             value.clone(),
             format!(
-                "{{\"topic\":\"t\",\"partition\":1,\"offset\":2,\"key\":null,\"headers\":[],\"value\":{quoted}}}"
+                "{{\"topic\":\"t\",\"partition\":1,\"offset\":2,\"key\":null,\"headers\":[],\
+                 \"value\":{quoted}}}"
             ),
             format!(
-                "consumer_message:{{\"offset\":2,\"size\":99,\"message\":{{\"crc\":1,\"key\":\"\",\"value\":{php}}}}}"
+                "consumer_message:{{\"offset\":2,\"size\":99,\"message\":{{\"crc\":1,\"key\":\"\",\
+                 \"value\":{php}}}}}"
             ),
             "{\"offset\":2,\"value_base64\":\"eyJwIjoxLCJpIjoyLCJwYWQiOiIiLCJjcmMiOiI2NDgxZjZjNCJ9\"}"
                 .to_string(),

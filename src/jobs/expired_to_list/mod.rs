@@ -6,10 +6,10 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Job, server};
+use super::{Job, redis_server};
 use crate::config::{self, ExpiredToListConfig as Section};
 use crate::error::{ConfigFault, Fault};
-use crate::expiry::{Filter, Inbox, Reconcile, Watch, Watched};
+use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig, WatchedServer};
 use crate::pipeline;
 use crate::queue;
 use crate::redis::Health;
@@ -19,19 +19,19 @@ use crate::shutdown::Stop;
 pub(super) const NAME: &str = "expired_to_list";
 
 /// See the module.
-pub(super) struct ExpiredToList {
+pub(super) struct ExpiredToListJob {
     section: Section,
     memory: u64,
     counters: Arc<Counters>,
 }
 
-impl ExpiredToList {
+impl ExpiredToListJob {
     pub(super) fn new(section: Section, memory: u64) -> Self {
         Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Keys) }
     }
 }
 
-impl Job for ExpiredToList {
+impl Job for ExpiredToListJob {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -48,29 +48,29 @@ impl Job for ExpiredToList {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = Arc::new(server("redis_kv_expire", expire, &client));
-        let list = Arc::new(server("redis_list", list, &client));
+        let expire = Arc::new(redis_server("redis_kv_expire", expire, &client));
+        let list = Arc::new(redis_server("redis_list", list, &client));
         let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
         let inbox = Inbox::new(NAME, self.memory);
         log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
-        let watched = Watched {
+        let config = WatchConfig {
             job: NAME,
-            expire: (expire, expire_health),
-            list: (list, list_health),
+            expire: WatchedServer { server: expire, health: expire_health },
+            list: WatchedServer { server: list, health: list_health },
             list_key: list_key.clone(),
-            filter: Filter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
-            reconcile: match self.section.reconcile {
-                config::ReconcileMode::No => Reconcile::No,
-                config::ReconcileMode::DryRun => Reconcile::DryRun,
-                config::ReconcileMode::Yes => Reconcile::Yes,
+            filter: KeyFilter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
+            reconciliation: match self.section.reconcile {
+                config::ReconcileMode::No => Reconciliation::Off,
+                config::ReconcileMode::DryRun => Reconciliation::DryRun,
+                config::ReconcileMode::Yes => Reconciliation::On,
             },
             rate: self.section.rate,
             memory: self.section.memory,
         };
-        let (watch, push) = Watch::start(watched, inbox.clone(), &self.counters)?;
+        let (watch, push) = ExpiryWatch::start(config, inbox.clone(), &self.counters)?;
         let [done, lost, overflowed] = [&self.counters.done, &self.counters.lost, &self.counters.overflowed]
             .map(|counter| counter.load(Relaxed));
-        let source = source::Heard {
+        let source = source::ExpiredKeySource {
             watch,
             inbox,
             before: done + lost + overflowed,
@@ -78,8 +78,8 @@ impl Job for ExpiredToList {
             counters: Arc::clone(&self.counters),
         };
         let counters = Arc::clone(&self.counters);
-        let build_worker = move || worker::Pusher { push: push.clone(), counters: Arc::clone(&counters) };
-        let limits = pipeline::Limits::direct(*workers, self.memory);
+        let build_worker = move || worker::PushWorker { push: push.clone(), counters: Arc::clone(&counters) };
+        let limits = pipeline::PipelineLimits::direct(*workers, self.memory);
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }

@@ -7,16 +7,16 @@ use std::time::Instant;
 
 use super::NAME;
 use crate::error::Fault;
-use crate::expiry::{Inbox, Taken, Watch};
-use crate::pipeline::{self, Item};
+use crate::expiry::{ExpiryWatch, Inbox, KeyBatch};
+use crate::pipeline::{self, PolledTask};
 use crate::report::Counters;
 
 /// Keys that are pushed by one command.
-const KEYS: usize = 1000;
+const PUSH_KEYS_MAX: usize = 1000;
 
 /// See the module.
-pub(super) struct Heard {
-    pub(super) watch: Watch,
+pub(super) struct ExpiredKeySource {
+    pub(super) watch: ExpiryWatch,
     pub(super) inbox: Inbox,
     /// Keys that an earlier run of the job pushed, lost or left to be found.
     pub(super) before: u64,
@@ -25,29 +25,29 @@ pub(super) struct Heard {
     pub(super) counters: Arc<Counters>,
 }
 
-impl Heard {
-    fn take(&self, until: Instant, items: &mut Vec<Item<Taken>>) {
-        let taken = self.inbox.take(KEYS, until);
+impl ExpiredKeySource {
+    fn take(&self, until: Instant, items: &mut Vec<PolledTask<KeyBatch>>) {
+        let taken = self.inbox.take(PUSH_KEYS_MAX, until);
         if !taken.keys.is_empty() {
-            items.push(Item { lane: 0, bytes: taken.bytes, task: taken });
+            items.push(PolledTask { lane: 0, bytes: taken.bytes, task: taken });
         }
         self.counters.lag.store(self.inbox.waiting(), Relaxed);
         let counter = if self.reconciles { &self.counters.overflowed } else { &self.counters.lost };
-        counter.fetch_add(self.inbox.dropped(), Relaxed);
+        counter.fetch_add(self.inbox.take_dropped(), Relaxed);
     }
 }
 
-impl pipeline::Source for Heard {
-    type Task = Taken;
+impl pipeline::Source for ExpiredKeySource {
+    type Task = KeyBatch;
     type Feedback = Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         self.take(until, items);
         Ok(())
     }
 
     /// Nobody else knows of what was heard.
-    fn drain(&mut self, items: &mut Vec<Item<Self::Task>>) {
+    fn drain(&mut self, items: &mut Vec<PolledTask<Self::Task>>) {
         self.inbox.close();
         while self.inbox.waiting() > 0 {
             self.take(Instant::now(), items);

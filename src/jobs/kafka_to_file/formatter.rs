@@ -6,13 +6,13 @@ use super::Buffers;
 use crate::error::Fault;
 use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
-use crate::logfile::line::Format;
+use crate::logfile::line::LineFormat;
 use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 
 /// Lines of one reply beyond this many bytes are left for the next: a batch may expand
 /// to a thousand times its size.
-const MOST: usize = 32 * 1024 * 1024;
+const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why a reply was not read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +43,13 @@ pub(super) struct FormattedBatch {
 
 /// See the module.
 pub(super) struct Formatter {
-    format: Format,
+    format: LineFormat,
     buffers: Buffers,
     scratch: Scratch,
 }
 
 impl Formatter {
-    pub(super) fn new(format: Format, buffers: Buffers) -> Self {
+    pub(super) fn new(format: LineFormat, buffers: Buffers) -> Self {
         Self { format, buffers, scratch: Scratch::default() }
     }
 }
@@ -65,11 +65,15 @@ impl Worker for Formatter {
             self.format.append(&mut lines, &fetched.partition, record);
             records += 1;
             reached = record.offset + 1;
-            if lines.len() < MOST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if lines.len() < REPLY_LINES_BYTES_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         let (Decoded { next, last }, short) = match decoded {
             Ok(decoded) if decoded.next == fetched.next => (decoded, None),
-            Ok(decoded) if lines.len() >= MOST => (decoded, Some(Truncated::Full)),
+            Ok(decoded) if lines.len() >= REPLY_LINES_BYTES_MAX => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
                 let why = format!("its records end at offset {}, not at {}", decoded.next, fetched.next);
                 (Decoded { next: reached, last: decoded.last }, Some(Truncated::Broken(why)))

@@ -2,41 +2,15 @@
 //! journal of its own.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use super::file_router::FileRouter;
 use crate::kafka::GroupClient;
-use crate::logfile::{Ledger, LogFile, Member};
+use crate::logfile::{Ledger, MemberIdentity};
 use crate::record::{Commit, TopicPartition};
-
-/// Which of the files a topic's lines go to.
-#[derive(Debug, Clone)]
-pub(super) struct FileRouter {
-    /// In the order of the files; empty: there is one for everything.
-    topics: Arc<[String]>,
-}
-
-impl FileRouter {
-    /// `topics` in the order of their files, or none for one file.
-    pub(super) fn new(topics: Vec<String>) -> Self {
-        Self { topics: topics.into() }
-    }
-
-    /// The number of the file.
-    pub(super) fn of(&self, topic: &str) -> usize {
-        self.topics.iter().position(|known| known == topic).unwrap_or(0)
-    }
-}
-
-/// One of the files, open.
-pub(super) struct OpenFile {
-    pub(super) path: PathBuf,
-    pub(super) log: LogFile,
-}
 
 /// What the journals know, and the commits that are on their way for them.
 pub(super) struct Ledgers {
-    which: FileRouter,
+    router: FileRouter,
     all: Vec<Ledger>,
     /// Whose commits are unanswered. One order is under way at a time.
     ordered: Vec<usize>,
@@ -44,17 +18,17 @@ pub(super) struct Ledgers {
 }
 
 impl Ledgers {
-    pub(super) fn new(which: FileRouter, all: Vec<Ledger>) -> Self {
-        Self { which, all, ordered: Vec::new(), waiting: VecDeque::new() }
+    pub(super) fn new(router: FileRouter, all: Vec<Ledger>) -> Self {
+        Self { router, all, ordered: Vec::new(), waiting: VecDeque::new() }
     }
 
     /// The one that knows this partition.
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<&Ledger> {
-        self.all.get(self.which.of(&partition.topic))
+        self.all.get(self.router.of(&partition.topic))
     }
 
     /// Has these committed, now or when the order before has been answered.
-    pub(super) fn commit(&mut self, commits: Vec<Commit>, place: &mut dyn GroupClient) {
+    pub(super) fn commit(&mut self, commits: Vec<Commit>, group_client: &mut dyn GroupClient) {
         if commits.is_empty() {
             return;
         }
@@ -62,30 +36,35 @@ impl Ledgers {
             self.waiting.push_back(commits);
             return;
         }
-        self.ordered = commits.iter().map(|one| self.which.of(&one.partition.topic)).collect();
+        self.ordered = commits.iter().map(|one| self.router.of(&one.partition.topic)).collect();
         self.ordered.sort_unstable();
         self.ordered.dedup();
-        place.commit(commits);
+        group_client.commit(commits);
     }
 
     /// The group holds these values.
-    pub(super) fn committed(&mut self, offsets: &[(TopicPartition, i64)], place: &mut dyn GroupClient) {
+    pub(super) fn record_committed(
+        &mut self,
+        offsets: &[(TopicPartition, i64)],
+        group_client: &mut dyn GroupClient,
+    ) {
         for number in std::mem::take(&mut self.ordered) {
-            let of_this = |(partition, _): &&(TopicPartition, i64)| self.which.of(&partition.topic) == number;
+            let of_this =
+                |(partition, _): &&(TopicPartition, i64)| self.router.of(&partition.topic) == number;
             let values: Vec<_> = offsets.iter().filter(of_this).cloned().collect();
             if let Some(ledger) = self.all.get(number) {
-                ledger.committed(&values);
+                ledger.record_committed(&values);
             }
         }
         if let Some(next) = self.waiting.pop_front() {
-            self.commit(next, place);
+            self.commit(next, group_client);
         }
     }
 
     /// No partition is ours any more.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn release_all(&mut self) {
         self.waiting.clear();
-        self.all.iter().for_each(Ledger::let_go);
+        self.all.iter().for_each(Ledger::release_all);
     }
 
     /// Whether all that was written has settled.
@@ -102,8 +81,8 @@ impl Ledgers {
     ///
     /// # Errors
     /// The journal's disk.
-    pub(super) fn note_member(&self, member: &Member) -> std::io::Result<()> {
-        self.all.iter().try_for_each(|ledger| ledger.note_member(member.clone()))
+    pub(super) fn record_member(&self, member: &MemberIdentity) -> std::io::Result<()> {
+        self.all.iter().try_for_each(|ledger| ledger.record_member(member.clone()))
     }
 
     /// Whether an order is unanswered.

@@ -1,6 +1,7 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
+mod file_router;
 mod formatter;
 mod ledgers;
 mod sink;
@@ -16,21 +17,30 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use ledgers::{FileRouter, Ledgers, OpenFile};
+use file_router::FileRouter;
+use ledgers::Ledgers;
 use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
 use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
-use crate::logfile::{self, Before, Every, Ledger, Lock, LogFile, OpenError, Rotation, line};
-use crate::pipeline::{self, Limits, Parts};
+use crate::logfile::{
+    self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval, line,
+};
+use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
 /// On a trickle, syncs are at least this far apart.
-const SETTLE_MIN: Duration = Duration::from_millis(50);
+const SETTLE_INTERVAL_MIN: Duration = Duration::from_millis(50);
+
+/// One of the files, open.
+struct OpenFile {
+    path: PathBuf,
+    log: LogFile,
+}
 
 /// See the module.
 pub(super) struct KafkaToFile {
@@ -44,9 +54,9 @@ pub(super) struct KafkaToFile {
     /// The last run left its group because the disk takes nothing.
     gave_up: bool,
     /// Why the last run failed, if that is a matter of where this pandad runs.
-    blamed: Option<String>,
+    config_fault: Option<String>,
     /// What was said of the files since they were last well.
-    before: Before,
+    before: RestartMemory,
 }
 
 impl KafkaToFile {
@@ -58,22 +68,22 @@ impl KafkaToFile {
             counters: Counters::shared(NAME, CountedUnit::Records),
             opened: None,
             gave_up: false,
-            blamed: None,
-            before: Before::default(),
+            config_fault: None,
+            before: RestartMemory::default(),
         }
     }
 
     /// Every file, or why one of them could not be opened.
     fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
         if !self.counters.health.is_down() {
-            self.before.say_again();
+            self.before.forget_findings();
         }
         let file = &self.section.log_file;
         let rotation = Rotation {
             size: file.rotate_size,
             every: file.rotate_every.map(|every| match every {
-                config::RotationPeriod::Hour => Every::Hour,
-                config::RotationPeriod::Day => Every::Day,
+                config::RotationPeriod::Hour => RotationInterval::Hour,
+                config::RotationPeriod::Day => RotationInterval::Day,
             }),
             keep: file.rotate_keep as usize,
             gzip: file.rotate_gzip,
@@ -114,7 +124,12 @@ impl KafkaToFile {
     }
 
     /// Who we are in the group is what the first file's journal is.
-    fn place(&self, cluster: Cluster, journal: &Ledger, names: Names) -> Result<Box<dyn GroupClient>, Fault> {
+    fn group_client(
+        &self,
+        cluster: Cluster,
+        journal: &Ledger,
+        names: Names,
+    ) -> Result<Box<dyn GroupClient>, Fault> {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
@@ -167,16 +182,16 @@ impl Job for KafkaToFile {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
             // A full or failing disk is waited out by `run`.
-            Err((_, OpenError::Wait(why))) => self.counters.health.down(Stage::Opening, &why),
-            Err((path, OpenError::Never(why))) => {
+            Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
+            Err((path, OpenError::Fatal(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
             }
         }
         Ok(())
     }
 
-    fn blame(&self) -> Option<ConfigFault> {
-        let expected = self.blamed.clone()?;
+    fn config_fault(&self) -> Option<ConfigFault> {
+        let expected = self.config_fault.clone()?;
         Some(self.local_fault(&self.section.log_file.path, expected))
     }
 
@@ -188,15 +203,15 @@ impl Job for KafkaToFile {
         let opened = match self.opened.take() {
             Some(opened) => opened,
             None => self.open().map_err(|(_, error)| match error {
-                OpenError::Wait(why) => {
+                OpenError::Retry(why) => {
                     self.counters.health.down(Stage::Opening, &why);
                     Fault::RetryLogged
                 }
-                OpenError::Never(why) => Fault::Fatal(why),
+                OpenError::Fatal(why) => Fault::Fatal(why),
             })?,
         };
         self.counters.health.up(Stage::Opening, "opened");
-        let which = FileRouter::new(if opened.len() > 1 {
+        let router = FileRouter::new(if opened.len() > 1 {
             self.section.kafka.topics.names().to_vec()
         } else {
             Vec::new()
@@ -206,51 +221,54 @@ impl Job for KafkaToFile {
         let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
         let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let place = self.place(
-            super::cluster(&self.section, silent),
+        let group_client = self.group_client(
+            super::kafka_cluster(&self.section, silent),
             journal,
-            names(which.clone(), ledgers.clone()),
+            claim_names(router.clone(), ledgers.clone()),
         )?;
-        let flow = WriteGate::new(place.lease(), self.is_member());
+        let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut files, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
-            files.push(sink::File::new(path.clone(), writer, ledger, lock).under(flow.lease()));
+            files.push(sink::FileAppender::new(path.clone(), writer, ledger, lock).under(gate.lease()));
             settlers.push((path, settler));
         }
         let buffers = Buffers::new(self.section.workers);
         let format = match self.section.log_file.format {
-            FileFormat::Original => line::Format::Original,
-            FileFormat::Raw => line::Format::Raw,
-            FileFormat::Json => line::Format::Json,
+            FileFormat::Original => line::LineFormat::Original,
+            FileFormat::Raw => line::LineFormat::Raw,
+            FileFormat::Json => line::LineFormat::Json,
         };
         let worker_buffers = buffers.clone();
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
-            source: source::KafkaSource::new(source::From {
-                fetch: Box::new(AutoFetcher::new(super::cluster(&self.section, silent), self.client())),
-                place,
-                ledgers: Ledgers::new(which.clone(), ledgers.clone()),
+            source: source::KafkaSource::new(source::SourceParts {
+                fetcher: Box::new(AutoFetcher::new(
+                    super::kafka_cluster(&self.section, silent),
+                    self.client(),
+                )),
+                group_client,
+                ledgers: Ledgers::new(router.clone(), ledgers.clone()),
                 start: self.section.kafka.start,
                 counters: counters(),
-                flow: flow.clone(),
+                gate: gate.clone(),
                 patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
             build_worker: move || formatter::Formatter::new(format, worker_buffers.clone()),
-            sink: sink::Land {
-                which,
+            sink: sink::FileSink {
+                router,
                 files,
                 buffers,
                 counters: counters(),
                 stop: stop.clone(),
-                flow: flow.clone(),
+                gate: gate.clone(),
             },
-            settle: sink::Sync { settlers, counters: counters() },
+            settle: sink::FileSyncer { settlers, counters: counters() },
         };
-        let limits = Limits {
+        let limits = PipelineLimits {
             workers: self.section.workers,
             memory: self.memory,
-            settle_min: SETTLE_MIN,
+            settle_min: SETTLE_INTERVAL_MIN,
             settle_max: self.section.log_file.settle,
         };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -264,21 +282,21 @@ impl Job for KafkaToFile {
                 log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
             }
         }
-        self.gave_up = flow.gave_up();
-        self.blamed = match &ended {
-            Err(Fault::Fatal(why)) if flow.is_fenced() => Some(why.clone()),
+        self.gave_up = gate.gave_up();
+        self.config_fault = match &ended {
+            Err(Fault::Fatal(why)) if gate.is_fenced() => Some(why.clone()),
             _ => None,
         };
-        self.before.sync_failed = (matches!(ended, Err(Fault::Restart(_))) && !flow.lost_in_write())
+        self.before.sync_failed = (matches!(ended, Err(Fault::Restart(_))) && !gate.lost_in_write())
             || ledgers.iter().any(Ledger::has_failed);
         ended
     }
 }
 
 /// Under which name an offset that somebody else has set is claimed.
-fn names(which: FileRouter, ledgers: Vec<Ledger>) -> Names {
+fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> Names {
     Box::new(move |partition, offset, generation| {
-        let ledger = ledgers.get(which.of(&partition.topic));
+        let ledger = ledgers.get(router.of(&partition.topic));
         ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))
     })
 }

@@ -7,36 +7,38 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
+use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
-use super::ledgers::FileRouter;
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
 use crate::kafka::Lease;
-use crate::logfile::{AppendError, Change, Checkpoint, Ledger, Lock, Piece, Settled, Settler, Writer};
+use crate::logfile::{
+    AppendError, Checkpoint, Ledger, Lock, LogWriter, Piece, PositionChange, Settled, Settler,
+};
 use crate::pipeline;
 use crate::record::TopicPartition;
 use crate::report::{Counters, Stage};
 use crate::shutdown::Stop;
 
 /// Small outcomes are written together up to this many bytes.
-const BATCH: usize = 1024 * 1024;
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
 
 /// See the module.
-pub(super) struct Land {
-    pub(super) which: FileRouter,
-    pub(super) files: Vec<File>,
+pub(super) struct FileSink {
+    pub(super) router: FileRouter,
+    pub(super) files: Vec<FileAppender>,
     pub(super) buffers: Buffers,
     pub(super) counters: Arc<Counters>,
     /// Somebody may ask for the files to be reopened, so often as this says.
     pub(super) stop: Stop,
-    pub(super) flow: WriteGate,
+    pub(super) gate: WriteGate,
 }
 
 /// One of the files, as far as it is appended to.
-pub(super) struct File {
+pub(super) struct FileAppender {
     path: PathBuf,
-    writer: Writer,
+    writer: LogWriter,
     ledger: Ledger,
     /// Tells whoever asked that the file was reopened.
     lock: Lock,
@@ -46,13 +48,13 @@ pub(super) struct File {
     queue: VecDeque<FormattedBatch>,
     /// Being written: kept as it is until the file has all of it.
     batch: Vec<FormattedBatch>,
-    changes: Vec<Change>,
+    changes: Vec<PositionChange>,
     /// Whether the queue waits for leave to land.
     held: bool,
 }
 
-impl File {
-    pub(super) fn new(path: PathBuf, writer: Writer, ledger: Ledger, lock: Lock) -> Self {
+impl FileAppender {
+    pub(super) fn new(path: PathBuf, writer: LogWriter, ledger: Ledger, lock: Lock) -> Self {
         let (queue, batch, changes) = (VecDeque::new(), Vec::new(), Vec::new());
         Self { path, writer, ledger, lock, reopened: None, queue, batch, changes, held: false }
     }
@@ -60,7 +62,7 @@ impl File {
     /// Nothing is written without the lease, where there is one.
     pub(super) fn under(mut self, lease: Option<Lease>) -> Self {
         if let Some(lease) = lease {
-            self.writer.guard(Box::new(move || lease.holds()));
+            self.writer.set_guard(Box::new(move || lease.holds()));
         }
         self
     }
@@ -68,22 +70,22 @@ impl File {
     fn fault(&self, error: AppendError) -> Fault {
         match error {
             AppendError::Guarded => Fault::RetryLogged,
-            AppendError::Wait(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
-            AppendError::Rebuild(why) => {
+            AppendError::Retry(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
+            AppendError::Restart(why) => {
                 Fault::Restart(format!("cannot sync {}: {why}", self.path.display()))
             }
         }
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
-    fn fill(&mut self, flow: &WriteGate, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Feedback>) {
+    fn fill(&mut self, gate: &WriteGate, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Feedback>) {
         let mut bytes = 0;
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
-        while bytes < BATCH
+        while bytes < WRITE_BYTES_MAX
             && let Some(lined) = self.queue.pop_front()
         {
             let landed =
-                positions.get(&lined.partition).copied().or_else(|| self.ledger.landed(&lined.partition));
+                positions.get(&lined.partition).copied().or_else(|| self.ledger.written(&lined.partition));
             match landed {
                 Some((index, position)) if position == lined.from && continues(&lined) => {
                     if let Some(short) = &lined.short {
@@ -93,19 +95,19 @@ impl File {
                     }
                     if lined.next == lined.from {
                         buffers.give_back(lined.lines);
-                        flow.is_done(1);
+                        gate.record_done(1);
                         continue;
                     }
                     bytes += lined.lines.len();
                     positions.insert(lined.partition.clone(), (index, lined.next));
-                    self.changes.push(Change { index, position: lined.next, last: lined.last });
+                    self.changes.push(PositionChange { index, position: lined.next, last: lined.last });
                     self.batch.push(lined);
                 }
                 other => {
                     counters.refetched.fetch_add(lined.records, Relaxed);
                     let FormattedBatch { partition, want, lines, .. } = lined;
                     buffers.give_back(lines);
-                    flow.is_done(1);
+                    gate.record_done(1);
                     if let Some((_, position)) = other {
                         notes.push(Feedback::Refused { partition, want, position });
                     }
@@ -114,25 +116,25 @@ impl File {
         }
     }
 
-    /// Lands what may, batch by batch. `may_land` is asked before each.
-    fn land(
+    /// Lands what may, batch by batch. `may_write` is asked before each.
+    fn write(
         &mut self,
-        flow: &WriteGate,
-        may_land: &dyn Fn() -> bool,
+        gate: &WriteGate,
+        may_write: &dyn Fn() -> bool,
         buffers: &Buffers,
         counters: &Counters,
         notes: &mut Vec<Feedback>,
     ) -> Result<(), Fault> {
-        self.look_again(flow)?;
+        self.look_again(gate)?;
         loop {
             self.held = false;
             if self.batch.is_empty() {
-                if !may_land() {
-                    self.drop_lost(flow, buffers, counters);
+                if !may_write() {
+                    self.drop_lost(gate, buffers, counters);
                     self.held = !self.queue.is_empty();
                     return Ok(());
                 }
-                self.fill(flow, buffers, counters, notes);
+                self.fill(gate, buffers, counters, notes);
             }
             if self.batch.is_empty() {
                 return Ok(());
@@ -148,7 +150,7 @@ impl File {
                 Err(error) => return Err(self.fault(error)),
             }
             self.changes.clear();
-            flow.is_done(self.batch.len() as u64);
+            gate.record_done(self.batch.len() as u64);
             for lined in self.batch.drain(..) {
                 counters.done.fetch_add(lined.records, Relaxed);
                 counters.bytes.fetch_add(lined.lines.len() as u64, Relaxed);
@@ -158,8 +160,8 @@ impl File {
     }
 
     /// What was about to be written may be somebody else's by now.
-    fn look_again(&mut self, flow: &WriteGate) -> Result<(), Fault> {
-        let is_lost = |lined: &FormattedBatch| self.ledger.landed(&lined.partition).is_none();
+    fn look_again(&mut self, gate: &WriteGate) -> Result<(), Fault> {
+        let is_lost = |lined: &FormattedBatch| self.ledger.written(&lined.partition).is_none();
         if !self.writer.is_pending() {
             self.changes.clear();
             for lined in self.batch.drain(..).rev() {
@@ -168,7 +170,7 @@ impl File {
         } else if self.batch.iter().any(is_lost) {
             // Half of it may be in the file, and must not stay there.
             let path = self.path.display();
-            flow.lose_in_write();
+            gate.lose_in_write();
             return Err(Fault::Restart(format!(
                 "{path}: a write that was not finished is another pandad's by now"
             )));
@@ -177,14 +179,14 @@ impl File {
     }
 
     /// Drops what is not ours any more, though nothing may land.
-    fn drop_lost(&mut self, flow: &WriteGate, buffers: &Buffers, counters: &Counters) {
+    fn drop_lost(&mut self, gate: &WriteGate, buffers: &Buffers, counters: &Counters) {
         for lined in std::mem::take(&mut self.queue) {
-            if self.ledger.landed(&lined.partition).is_some() {
+            if self.ledger.written(&lined.partition).is_some() {
                 self.queue.push_back(lined);
             } else {
                 counters.refetched.fetch_add(lined.records, Relaxed);
                 buffers.give_back(lined.lines);
-                flow.is_done(1);
+                gate.record_done(1);
             }
         }
     }
@@ -193,7 +195,7 @@ impl File {
         self.writer.tick().map_err(|error| self.fault(error))?;
         if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
             self.reopened = Some(asked);
-            self.lock.note_reopened();
+            self.lock.record_reopened();
         }
         Ok(())
     }
@@ -204,22 +206,26 @@ fn continues(lined: &FormattedBatch) -> bool {
     lined.next > lined.from || lined.next == lined.from && lined.short.is_some()
 }
 
-impl pipeline::Sink for Land {
+impl pipeline::Sink for FileSink {
     type Outcome = FormattedBatch;
     type Feedback = Feedback;
     type Checkpoint = Vec<(usize, Checkpoint)>;
 
-    fn land(&mut self, ready: &mut VecDeque<FormattedBatch>, notes: &mut Vec<Feedback>) -> Result<(), Fault> {
+    fn write(
+        &mut self,
+        ready: &mut VecDeque<FormattedBatch>,
+        notes: &mut Vec<Feedback>,
+    ) -> Result<(), Fault> {
         for lined in ready.drain(..) {
-            match self.files.get_mut(self.which.of(&lined.partition.topic)) {
+            match self.files.get_mut(self.router.of(&lined.partition.topic)) {
                 Some(file) => file.queue.push_back(lined),
-                None => self.flow.is_done(1),
+                None => self.gate.record_done(1),
             }
         }
         let others: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
-        let may_land = || self.flow.may_land(others.iter());
-        let (flow, buffers, counters) = (&self.flow, &self.buffers, &self.counters);
-        self.files.iter_mut().try_for_each(|file| file.land(flow, &may_land, buffers, counters, notes))
+        let may_write = || self.gate.may_write(others.iter());
+        let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);
+        self.files.iter_mut().try_for_each(|file| file.write(gate, &may_write, buffers, counters, notes))
     }
 
     fn holds_back(&self) -> bool {
@@ -235,24 +241,24 @@ impl pipeline::Sink for Land {
         self.files.iter().map(|file| file.writer.unsettled()).sum()
     }
 
-    fn wants_checkpoint(&self) -> bool {
-        self.files.iter().any(|file| file.writer.wants_checkpoint())
+    fn needs_checkpoint(&self) -> bool {
+        self.files.iter().any(|file| file.writer.needs_checkpoint())
     }
 
     fn checkpoint(&mut self) -> Self::Checkpoint {
-        self.flow.close();
-        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.wants_checkpoint());
+        self.gate.close();
+        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.needs_checkpoint());
         wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
     }
 }
 
 /// The settle thread's part: the settlers, in the order of the files.
-pub(super) struct Sync {
+pub(super) struct FileSyncer {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
     pub(super) counters: Arc<Counters>,
 }
 
-impl pipeline::Settle for Sync {
+impl pipeline::Settle for FileSyncer {
     type Checkpoint = Vec<(usize, Checkpoint)>;
     type Feedback = Feedback;
 

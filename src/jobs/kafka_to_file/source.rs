@@ -18,18 +18,18 @@ use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Event, Fetched, Fetcher, GroupClient, Payload, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
-use crate::pipeline::{self, Item};
+use crate::pipeline::{self, PolledTask};
 use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
-use membership::LettingGo;
+use membership::PendingRelease;
 
 /// Leaders move and coordinators load: what passes within this time is not news.
-const PATIENCE: Duration = Duration::from_secs(5);
-const GROUP_PATIENCE: Duration = Duration::from_secs(2);
+const PARTITION_OUTAGE_PATIENCE: Duration = Duration::from_secs(5);
+const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon the group is listened to again while something waits for its answer.
-const SOON: Duration = Duration::from_millis(5);
-const LONG: Duration = Duration::from_secs(3600);
+const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
+const GROUP_POLL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// What the source is told.
 pub(super) enum Feedback {
@@ -43,27 +43,27 @@ pub(super) enum Feedback {
 
 /// See the module.
 pub(super) struct KafkaSource {
-    fetch: Box<dyn Fetcher>,
-    place: Box<dyn GroupClient>,
+    fetcher: Box<dyn Fetcher>,
+    group_client: Box<dyn GroupClient>,
     ledgers: Ledgers,
     start: StartPolicy,
     counters: Arc<Counters>,
-    partitions: BTreeMap<TopicPartition, Tracked>,
-    wants: u64,
+    partitions: BTreeMap<TopicPartition, TrackedPartition>,
+    assignments: u64,
     /// Logs that are not what they were, and where to go on once nothing is in flight.
-    parted: HashMap<TopicPartition, i64>,
+    diverged: HashMap<TopicPartition, i64>,
     /// Partitions to be wanted again once nothing is in flight: which want has ended.
-    again: HashMap<TopicPartition, u64>,
+    relinquished: HashMap<TopicPartition, u64>,
     /// Partitions that stand still until then, and where.
-    later: HashMap<TopicPartition, (Instant, i64)>,
+    refetch_at: HashMap<TopicPartition, (Instant, i64)>,
     /// Partitions whose records could not be read, and from where.
-    broken: HashMap<TopicPartition, i64>,
-    brokers: Outage,
-    group: Outage,
-    flow: WriteGate,
+    unreadable: HashMap<TopicPartition, i64>,
+    broker_outage: Outage,
+    group_outage: Outage,
+    gate: WriteGate,
     /// How many tasks were handed out.
-    handed: u64,
-    letting_go: Option<LettingGo>,
+    tasks: u64,
+    release: Option<PendingRelease>,
     /// Since when the disk takes nothing, and for how long that keeps a member in its group.
     refused_since: Option<Instant>,
     patience: Duration,
@@ -71,20 +71,20 @@ pub(super) struct KafkaSource {
 }
 
 /// What the source is made of.
-pub(super) struct From {
-    pub(super) fetch: Box<dyn Fetcher>,
-    pub(super) place: Box<dyn GroupClient>,
+pub(super) struct SourceParts {
+    pub(super) fetcher: Box<dyn Fetcher>,
+    pub(super) group_client: Box<dyn GroupClient>,
     pub(super) ledgers: Ledgers,
     pub(super) start: StartPolicy,
     pub(super) counters: Arc<Counters>,
-    pub(super) flow: WriteGate,
+    pub(super) gate: WriteGate,
     /// See `kafka['full_disk_s']`.
     pub(super) patience: Duration,
     pub(super) stop: Stop,
 }
 
 /// One assigned partition.
-struct Tracked {
+struct TrackedPartition {
     lane: u32,
     want: u64,
     /// The next offset after what was polled.
@@ -98,25 +98,25 @@ struct Tracked {
 }
 
 impl KafkaSource {
-    pub(super) fn new(from: From) -> Self {
-        let From { fetch, place, ledgers, start, counters, flow, patience, stop } = from;
+    pub(super) fn new(from: SourceParts) -> Self {
+        let SourceParts { fetcher, group_client, ledgers, start, counters, gate, patience, stop } = from;
         Self {
-            fetch,
-            place,
+            fetcher,
+            group_client,
             ledgers,
             start,
             counters,
             partitions: BTreeMap::new(),
-            wants: 0,
-            parted: HashMap::new(),
-            again: HashMap::new(),
-            later: HashMap::new(),
-            broken: HashMap::new(),
-            brokers: Outage::new(format!("{NAME}: Kafka")),
-            group: Outage::new(format!("{NAME}: the group")).log_after(GROUP_PATIENCE),
-            flow,
-            handed: 0,
-            letting_go: None,
+            assignments: 0,
+            diverged: HashMap::new(),
+            relinquished: HashMap::new(),
+            refetch_at: HashMap::new(),
+            unreadable: HashMap::new(),
+            broker_outage: Outage::new(format!("{NAME}: Kafka")),
+            group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
+            gate,
+            tasks: 0,
+            release: None,
             refused_since: None,
             patience,
             stop,
@@ -128,44 +128,44 @@ impl KafkaSource {
         self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
 
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset) {
+    fn fetch_from(&mut self, partition: &TopicPartition, begin: StartOffset) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
-        self.wants += 1;
-        tracked.want = self.wants;
+        self.assignments += 1;
+        tracked.want = self.assignments;
         tracked.unresolved = None;
         match begin {
             StartOffset::At(position, _) => tracked.polled = position,
             StartOffset::Earliest | StartOffset::Latest => tracked.unresolved = Some(begin.clone()),
         }
-        self.again.remove(partition);
-        self.later.remove(partition);
-        self.fetch.want(partition, begin, self.wants);
+        self.relinquished.remove(partition);
+        self.refetch_at.remove(partition);
+        self.fetcher.want(partition, begin, self.assignments);
     }
 
     /// Wants it from here on, after a comparison with what has landed.
-    fn want_from(&mut self, partition: &TopicPartition, position: i64) {
+    fn refetch_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
-        self.want(partition, StartOffset::At(position, marks(&landmarks.unwrap_or_default())));
+        self.fetch_from(partition, StartOffset::At(position, landmark_pairs(&landmarks.unwrap_or_default())));
     }
 
     /// The position of a partition of which nothing is in flight.
     fn idle_at(&self, partition: &TopicPartition) -> Option<i64> {
-        let (_, landed) = self.ledgers.of(partition)?.landed(partition)?;
+        let (_, landed) = self.ledgers.of(partition)?.written(partition)?;
         self.partitions.get(partition).filter(|one| one.polled == landed).map(|_| landed)
     }
 
     /// Goes on in logs that are not what they were, once what was read of the old
     /// ones has landed.
-    fn join_parted(&mut self) -> Result<(), Fault> {
+    fn follow_diverged(&mut self) -> Result<(), Fault> {
         let idle = |partition: &&TopicPartition| self.idle_at(partition).is_some();
-        let ripe: Vec<TopicPartition> = self.parted.keys().filter(idle).cloned().collect();
+        let ripe: Vec<TopicPartition> = self.diverged.keys().filter(idle).cloned().collect();
         for partition in ripe {
-            if let Some(position) = self.parted.remove(&partition) {
+            if let Some(position) = self.diverged.remove(&partition) {
                 self.ledger(&partition)?
-                    .place(&partition, position)
+                    .set_position(&partition, position)
                     .map_err(|error| journal_fault(&error))?;
-                self.flow.close();
-                self.want(&partition, StartOffset::At(position, Vec::new()));
+                self.gate.close();
+                self.fetch_from(&partition, StartOffset::At(position, Vec::new()));
             }
         }
         Ok(())
@@ -173,57 +173,59 @@ impl KafkaSource {
 
     /// Wants again what its reader has let go of, once all of it has landed, and what
     /// could not be read and is due.
-    fn want_again(&mut self) {
-        if self.again.is_empty() && self.later.is_empty() && self.broken.is_empty() {
+    fn refetch_relinquished(&mut self) {
+        if self.relinquished.is_empty() && self.refetch_at.is_empty() && self.unreadable.is_empty() {
             return;
         }
-        self.mend_broken();
-        for (partition, want) in self.again.clone() {
+        self.end_passed_outages();
+        for (partition, want) in self.relinquished.clone() {
             let Some(tracked) = self.partitions.get(&partition) else { continue };
             if tracked.want != want {
-                self.again.remove(&partition);
+                self.relinquished.remove(&partition);
             } else if let Some(begin) = tracked.unresolved.clone() {
-                self.want(&partition, begin);
+                self.fetch_from(&partition, begin);
             } else if let Some(position) = self.idle_at(&partition) {
-                self.want_from(&partition, position);
+                self.refetch_from(&partition, position);
             }
         }
-        self.want_broken();
+        self.refetch_unreadable();
     }
 
-    fn hear_brokers(&mut self, event: Event, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
+    fn take_fetch_event(&mut self, event: Event, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
-            Event::Idle => self.brokers.up(Instant::now(), "back"),
+            Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
-                self.brokers.up(Instant::now(), "back");
-                self.take(fetched, items);
+                self.broker_outage.up(Instant::now(), "back");
+                self.take_fetched(fetched, items);
             }
             Event::Recovered(partition) => {
-                if !self.broken.contains_key(&partition)
+                if !self.unreadable.contains_key(&partition)
                     && let Some(tracked) = self.partitions.get_mut(&partition)
                 {
                     tracked.outage.up(Instant::now(), "back");
                 }
             }
             Event::Failed(None, why) => {
-                self.brokers.down(Instant::now(), &why);
+                self.broker_outage.down(Instant::now(), &why);
                 self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
             // While no broker answers, that is the outage.
-            Event::Failed(Some(_), _) if self.brokers.is_down() => {}
+            Event::Failed(Some(_), _) if self.broker_outage.is_down() => {}
             Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.outage.down(Instant::now(), &why);
                 }
             }
             Event::Resolved(partition, at) => {
-                self.brokers.up(Instant::now(), "back");
+                self.broker_outage.up(Instant::now(), "back");
                 if !self.partitions.contains_key(&partition) {
                     return Ok(());
                 }
-                self.ledger(&partition)?.place(&partition, at).map_err(|error| journal_fault(&error))?;
-                self.flow.close();
+                self.ledger(&partition)?
+                    .set_position(&partition, at)
+                    .map_err(|error| journal_fault(&error))?;
+                self.gate.close();
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
                     tracked.polled = at;
                     tracked.unresolved = None;
@@ -231,7 +233,7 @@ impl KafkaSource {
             }
             Event::Relinquished(partition, want) => {
                 if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
-                    self.again.insert(partition, want);
+                    self.relinquished.insert(partition, want);
                 }
             }
             Event::Diverged(partition, _) if !self.partitions.contains_key(&partition) => {}
@@ -240,36 +242,36 @@ impl KafkaSource {
                     "{NAME}: {partition}: its records are not those that were read before: the topic was made \
                      anew or truncated; going on at offset {position}"
                 );
-                self.parted.insert(partition, position);
+                self.diverged.insert(partition, position);
             }
         }
         Ok(())
     }
 
     /// For the state line.
-    fn show(&self) {
+    fn update_counters(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
         self.counters.lag.store(lag, Relaxed);
         self.counters.blocked.store(still as u64, Relaxed);
     }
 
-    fn take(&mut self, fetched: Fetched, items: &mut Vec<Item<Fetched>>) {
+    fn take_fetched(&mut self, fetched: Fetched, items: &mut Vec<PolledTask<Fetched>>) {
         let Some(tracked) = self.partitions.get_mut(&fetched.partition) else { return };
         if fetched.want != tracked.want {
             return;
         }
         // A broker that finds a batch by its header does not find one whose header is
         // damaged, and goes on behind it as if compaction had taken it.
-        if let Some(at) = self.broken.get(&fetched.partition).copied()
+        if let Some(at) = self.unreadable.get(&fetched.partition).copied()
             && fetched.from == at
             && fetched.begins > at
         {
             let why = format!("the broker leaves out the records from offset {at} to {}", fetched.begins - 1);
-            return self.fall_short(fetched.partition, fetched.want, at, Truncated::Broken(why));
+            return self.take_truncated(fetched.partition, fetched.want, at, Truncated::Broken(why));
         }
         // That it can be fetched does not say that it can be read.
-        if !self.broken.contains_key(&fetched.partition) {
+        if !self.unreadable.contains_key(&fetched.partition) {
             tracked.outage.up(Instant::now(), "back");
         }
         tracked.polled = fetched.next;
@@ -296,8 +298,8 @@ impl KafkaSource {
                 fetched.next
             );
         }
-        self.handed += 1;
-        items.push(Item { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
+        self.tasks += 1;
+        items.push(PolledTask { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
     }
 }
 
@@ -305,55 +307,55 @@ impl pipeline::Source for KafkaSource {
     type Task = Fetched;
     type Feedback = Feedback;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Fetched>>) -> Result<(), Fault> {
-        self.hear_group()?;
-        self.let_go()?;
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
+        self.take_group_events()?;
+        self.try_release()?;
         self.refused_since = None;
-        self.join_parted()?;
-        self.want_again();
+        self.follow_diverged()?;
+        self.refetch_relinquished();
         // What is held back until the group has answered shall not wait for records.
-        let until = until.min(Instant::now() + self.hears_again());
-        let event = self.fetch.next(until)?;
-        self.hear_brokers(event, items)?;
-        self.show();
+        let until = until.min(Instant::now() + self.group_poll_interval());
+        let event = self.fetcher.next(until)?;
+        self.take_fetch_event(event, items)?;
+        self.update_counters();
         Ok(())
     }
 
     fn idle(&mut self) -> Result<(), Fault> {
-        self.hear_group()?;
-        self.let_go()?;
+        self.take_group_events()?;
+        self.try_release()?;
         self.watch_disk()
     }
 
     fn feedback(&mut self, note: Feedback) {
         match note {
             Feedback::Settled(Settled { commits }) => {
-                self.ledgers.commit(commits, &mut *self.place);
+                self.ledgers.commit(commits, &mut *self.group_client);
             }
             Feedback::Refused { partition, want, position } => {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
-                    self.want_from(&partition, position);
+                    self.refetch_from(&partition, position);
                 }
             }
             Feedback::Truncated { partition, want, position, short } => {
-                self.fall_short(partition, want, position, short);
+                self.take_truncated(partition, want, position, short);
             }
         }
     }
 
     fn finish(&mut self, until: Instant) {
-        self.commit_the_rest(until);
-        self.depart(until);
+        self.commit_remaining(until);
+        self.leave_group(until);
     }
 }
 
-fn marks(landmarks: &[Landmark]) -> Vec<(i64, u32)> {
+fn landmark_pairs(landmarks: &[Landmark]) -> Vec<(i64, u32)> {
     landmarks.iter().map(|one| (one.offset, one.fingerprint)).collect()
 }
 
-fn shown(begin: &StartOffset) -> String {
+fn start_text(begin: &StartOffset) -> String {
     match begin {
         StartOffset::At(offset, _) => format!("offset {offset}"),
         StartOffset::Earliest => "its first record".to_owned(),

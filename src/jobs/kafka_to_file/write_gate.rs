@@ -11,15 +11,15 @@ use crate::report::Counters;
 /// See the module. Cloning it shares it.
 #[derive(Clone)]
 pub(super) struct WriteGate {
-    shared: Arc<Shared>,
+    shared: Arc<GateCounts>,
     lease: Lease,
     /// Whether others may take over what is ours, so that no more than one settle batch
     /// may be in the file that they do not know of.
-    is_shared_out: bool,
+    is_shared: bool,
 }
 
 #[derive(Default)]
-struct Shared {
+struct GateCounts {
     /// Outcomes that have landed, or were dropped.
     done: AtomicU64,
     /// Whether a settle batch is being landed.
@@ -31,34 +31,34 @@ struct Shared {
 }
 
 impl WriteGate {
-    pub(super) fn new(lease: Lease, is_shared_out: bool) -> Self {
-        Self { shared: Arc::default(), lease, is_shared_out }
+    pub(super) fn new(lease: Lease, is_shared: bool) -> Self {
+        Self { shared: Arc::default(), lease, is_shared }
     }
 
     /// So many outcomes are not in flight any more.
-    pub(super) fn is_done(&self, outcomes: u64) {
+    pub(super) fn record_done(&self, outcomes: u64) {
         self.shared.done.fetch_add(outcomes, SeqCst);
     }
 
     /// How many outcomes are not in flight any more.
-    pub(super) fn done(&self) -> u64 {
+    pub(super) fn done_count(&self) -> u64 {
         self.shared.done.load(SeqCst)
     }
 
     /// Whether a lease is to be held at the moment of a write.
     pub(super) fn lease(&self) -> Option<Lease> {
-        self.is_shared_out.then(|| self.lease.clone())
+        self.is_shared.then(|| self.lease.clone())
     }
 
     /// Whether others may take over what is ours.
-    pub(super) fn is_shared_out(&self) -> bool {
-        self.is_shared_out
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Whether lines may land now: what is ours is certainly ours, and nothing has landed
     /// since the group last held every position but what belongs to one settle batch.
-    pub(super) fn may_land<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
-        if !self.is_shared_out {
+    pub(super) fn may_write<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
+        if !self.is_shared {
             return true;
         }
         if !self.lease.holds() {

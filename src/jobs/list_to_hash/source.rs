@@ -1,4 +1,4 @@
-//! The source: batches off the work list.
+//! The source: batches taken from the work list.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,24 +7,24 @@ use std::time::Instant;
 
 use super::NAME;
 use crate::error::Fault;
-use crate::pipeline::{self, Item};
+use crate::pipeline::{self, PolledTask};
 use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
-/// See the module.
+/// The source of the job.
 pub(super) struct Batches {
     pub(super) taker: Taker,
     pub(super) counters: Arc<Counters>,
 }
 
 impl pipeline::Source for Batches {
-    /// Taken out by the worker that has done it, together with its slot.
+    /// The worker that has done the batch takes it out, together with its slot.
     type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<Item<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         if let Some(batch) = self.taker.take(until) {
-            items.push(Item { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
+            items.push(PolledTask { lane: 0, bytes: batch.bytes(), task: Mutex::new(Some(batch)) });
         }
         self.counters.lag.store(self.taker.waiting(), Relaxed);
         let taken_over = self.taker.taken_over();
@@ -35,14 +35,14 @@ impl pipeline::Source for Batches {
         Ok(())
     }
 
-    fn feedback(&mut self, note: Infallible) {
-        match note {}
+    fn feedback(&mut self, feedback: Infallible) {
+        match feedback {}
     }
 
     fn finish(&mut self, _until: Instant) {
         let handed_back = self.taker.end();
         if handed_back > 0 {
-            log::info!("{NAME}: {handed_back} items that were not done are back on the work list");
+            log::info!("{NAME}: {handed_back} items that were not done were put back on the work list");
         }
     }
 }

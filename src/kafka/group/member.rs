@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::offsets::Ask;
-use super::seen::Seen;
+use super::coordinated::{Part, Setup, Told};
+use super::error_handling::{Call, Verdict, fenced, remedy};
+use super::offset_keeper::Ask;
 use super::state::{Phase, State, Tell};
-use super::verdict::{Call, Verdict, fenced, remedy};
-use super::{Part, Setup, Told};
+use super::topic_snapshot::Seen;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
-use crate::kafka::native::brokers::Brokers;
-use crate::kafka::native::code::Code;
-use crate::kafka::native::connection::Connection;
-use crate::kafka::native::coordinator;
-use crate::kafka::native::messages::{Heartbeat, LeaveGroup};
+use crate::kafka::client::brokers::Brokers;
+use crate::kafka::client::connection::Connection;
+use crate::kafka::client::coordinator;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
 
 /// The pause before what failed is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));

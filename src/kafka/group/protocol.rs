@@ -2,7 +2,7 @@
 //! leader says to each. Version 0 is written (`ConsumerProtocolSubscription.json`,
 //! `ConsumerProtocolAssignment.json`); later ones begin with the same fields.
 
-use crate::kafka::native::wire::{Malformed, Reader, TooLong, Writer};
+use crate::kafka::protocol::wire::{Malformed, Reader, TooLong, Writer};
 use crate::record::TopicPartition;
 
 /// The kind of group, and the way of sharing out that is known here.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::lease::Lease;
-use super::verdict::{Call, Verdict, verdict};
-use crate::kafka::native::code::Code;
-use crate::kafka::native::messages::Member;
-use crate::kafka::native::messages::join_group::Joined;
+use super::error_handling::{Call, Verdict, verdict};
+use crate::kafka::lease::Lease;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::messages::Member;
+use crate::kafka::protocol::messages::join_group::Joined;
 
 /// From this version of JoinGroup on a member may have a name of its own.
 const STATIC: i16 = 5;

@@ -13,22 +13,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Entry;
-use crate::logfile::disk::{Disk, Handle, How, directory_of, read_all, with_suffix};
+use super::JournalEntry;
+use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The format's version; another one is refused, not guessed at.
-const VERSION: u16 = 2;
-const HEADER: u64 = 64;
-const FRAME: usize = 8;
+const FORMAT_VERSION: u16 = 2;
+const HALF_HEADER_BYTES: u64 = 64;
+const FRAME_HEADER_BYTES: usize = 8;
 /// The least size of a half, in bytes.
-pub(in crate::logfile) const HALF: u64 = 256 * 1024;
+pub(in crate::logfile) const HALF_BYTES_MIN: u64 = 256 * 1024;
 /// The largest file that is read as a journal, in bytes.
-const LARGEST: u64 = 1 << 30;
+const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// What stands at the journal's path.
 #[derive(Debug)]
-pub(in crate::logfile) enum Found {
+pub(in crate::logfile) enum JournalRead {
     /// Nothing.
     Missing,
     /// Something that is not a journal, or one whose halves are both broken.
@@ -37,12 +37,12 @@ pub(in crate::logfile) enum Found {
     Later(u16),
     /// A journal and its entries, as far as they are whole. `whole` false: the disk did not
     /// take all that was written, so that entries may be missing.
-    Journal { area: Area, entries: Vec<Entry>, whole: bool },
+    Journal { journal: JournalFile, entries: Vec<JournalEntry>, whole: bool },
 }
 
 /// The journal's file, open for appending.
 #[derive(Debug)]
-pub(in crate::logfile) struct Area {
+pub(in crate::logfile) struct JournalFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Handle,
@@ -56,14 +56,14 @@ pub(in crate::logfile) struct Area {
 
 /// Why an entry could not be appended.
 #[derive(Debug)]
-pub(in crate::logfile) enum Refused {
+pub(in crate::logfile) enum EntryRefused {
     /// The half is full: rewrite, then append again.
     Full,
     /// The disk.
     Io(io::Error),
 }
 
-impl Area {
+impl JournalFile {
     /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
     /// The new name is durable only once the caller has synced the directory.
     pub(in crate::logfile) fn create(
@@ -71,12 +71,12 @@ impl Area {
         path: &Path,
         identity: u128,
         least: u64,
-        snapshot: &[Entry],
+        snapshot: &[JournalEntry],
     ) -> io::Result<Self> {
         let body = frames(snapshot, 1);
-        let half = least.max(HEADER + 4 * body.len() as u64).next_multiple_of(4096);
+        let half = least.max(HALF_HEADER_BYTES + 4 * body.len() as u64).next_multiple_of(4096);
         let aside = with_suffix(path, ".new");
-        let file = disk.open(&aside, How::Anew)?;
+        let file = disk.open(&aside, OpenMode::Truncate)?;
         let zeros = vec![0; 64 * 1024];
         let mut filled = 0;
         while filled < half * 2 {
@@ -84,7 +84,7 @@ impl Area {
             file.write_at(zeros.get(..count).unwrap_or_default(), filled)?;
             filled += count as u64;
         }
-        let mut area = Self {
+        let mut journal = Self {
             disk: Arc::clone(disk),
             path: path.to_owned(),
             file,
@@ -94,41 +94,43 @@ impl Area {
             identity,
             at: 0,
         };
-        area.fill_other_half(&body)?;
+        journal.fill_other_half(&body)?;
         disk.rename(&aside, path)?;
-        Ok(area)
+        Ok(journal)
     }
 
     /// Reads what stands at `path`.
-    pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Found> {
-        let mut file = match disk.open(path, How::Existing) {
+    pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<JournalRead> {
+        let mut file = match disk.open(path, OpenMode::Existing) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
         // If pages could not be written back and nobody has heard of it, this is told now.
         let whole = file.sync().is_ok();
         if !whole {
-            file = disk.open(path, How::Existing)?;
+            file = disk.open(path, OpenMode::Existing)?;
         }
-        let Some(bytes) = read_all(&*file, LARGEST)? else {
-            return Ok(Found::Unreadable(format!("more than {LARGEST} bytes are too many for a journal")));
+        let Some(bytes) = read_all(&*file, JOURNAL_BYTES_MAX)? else {
+            return Ok(JournalRead::Unreadable(format!(
+                "more than {JOURNAL_BYTES_MAX} bytes are too many for a journal"
+            )));
         };
         let (first, second) = bytes.split_at(bytes.len() / 2);
-        let headers = [Header::read(first), Header::read(second)];
-        if let Some(version) = headers.iter().flatten().map(|h| h.version).find(|v| *v > VERSION) {
-            return Ok(Found::Later(version));
+        let headers = [HalfHeader::read(first), HalfHeader::read(second)];
+        if let Some(version) = headers.iter().flatten().map(|h| h.version).find(|v| *v > FORMAT_VERSION) {
+            return Ok(JournalRead::Later(version));
         }
         let newest = headers.iter().zip([(0, first), (1, second)]);
         let newest = newest.filter_map(|(header, half)| header.as_ref().map(|header| (header, half)));
         let Some((header, (active, half))) = newest.max_by_key(|(header, _)| header.generation) else {
-            return Ok(Found::Unreadable("no half of it has a valid header".to_owned()));
+            return Ok(JournalRead::Unreadable("no half of it has a valid header".to_owned()));
         };
         let (entries, end) = read_frames(half, header.generation);
         if entries.is_empty() {
-            return Ok(Found::Unreadable("its newest half holds no entry".to_owned()));
+            return Ok(JournalRead::Unreadable("its newest half holds no entry".to_owned()));
         }
-        let area = Self {
+        let journal = Self {
             disk: Arc::clone(disk),
             path: path.to_owned(),
             file,
@@ -138,7 +140,7 @@ impl Area {
             identity: header.identity,
             at: end,
         };
-        Ok(Found::Journal { area, entries, whole })
+        Ok(JournalRead::Journal { journal, entries, whole })
     }
 
     /// The random name that this journal was given when it was created.
@@ -157,13 +159,13 @@ impl Area {
     }
 
     /// Appends one entry. After an error nothing has been appended.
-    pub(in crate::logfile) fn append(&mut self, entry: &Entry) -> Result<(), Refused> {
+    pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<(), EntryRefused> {
         let frame = frames(std::slice::from_ref(entry), self.generation);
         // A zero length after the last frame ends the reading, so one is kept free.
-        if self.at + (frame.len() + FRAME) as u64 > self.half {
-            return Err(Refused::Full);
+        if self.at + (frame.len() + FRAME_HEADER_BYTES) as u64 > self.half {
+            return Err(EntryRefused::Full);
         }
-        self.file.write_at(&frame, self.active * self.half + self.at).map_err(Refused::Io)?;
+        self.file.write_at(&frame, self.active * self.half + self.at).map_err(EntryRefused::Io)?;
         self.at += frame.len() as u64;
         Ok(())
     }
@@ -172,10 +174,14 @@ impl Area {
     /// small, in a larger file.
     ///
     /// `next` is the entry that did not fit; there is room for it afterwards.
-    pub(in crate::logfile) fn rewrite(&mut self, snapshot: &[Entry], next: Option<&Entry>) -> io::Result<()> {
+    pub(in crate::logfile) fn rewrite(
+        &mut self,
+        snapshot: &[JournalEntry],
+        next: Option<&JournalEntry>,
+    ) -> io::Result<()> {
         let body = frames(snapshot, self.generation + 1);
         let next = next.map_or(0, |entry| frames(std::slice::from_ref(entry), 0).len());
-        let needed = HEADER + 2 * (body.len() + next + FRAME) as u64;
+        let needed = HALF_HEADER_BYTES + 2 * (body.len() + next + FRAME_HEADER_BYTES) as u64;
         if needed > self.half {
             // From the rename on only the new file is the journal, also if the sync of
             // its name fails: an entry in the old one would not be found again.
@@ -188,30 +194,30 @@ impl Area {
     fn fill_other_half(&mut self, body: &[u8]) -> io::Result<()> {
         let (other, generation) = (1 - self.active, self.generation + 1);
         let start = other * self.half;
-        self.file.write_at(body, start + HEADER)?;
+        self.file.write_at(body, start + HALF_HEADER_BYTES)?;
         // The end of the entries, should older frames follow.
-        self.file.write_at(&[0; FRAME], start + HEADER + body.len() as u64)?;
+        self.file.write_at(&[0; FRAME_HEADER_BYTES], start + HALF_HEADER_BYTES + body.len() as u64)?;
         self.file.sync()?;
-        self.file.write_at(&Header::bytes(self.identity, generation), start)?;
+        self.file.write_at(&HalfHeader::bytes(self.identity, generation), start)?;
         self.file.sync()?;
         self.active = other;
         self.generation = generation;
-        self.at = HEADER + body.len() as u64;
+        self.at = HALF_HEADER_BYTES + body.len() as u64;
         Ok(())
     }
 }
 
-struct Header {
+struct HalfHeader {
     version: u16,
     identity: u128,
     generation: u64,
 }
 
-impl Header {
+impl HalfHeader {
     fn bytes(identity: u128, generation: u64) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
         bytes.extend_from_slice(&identity.to_be_bytes());
         bytes.extend_from_slice(&generation.to_be_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
@@ -240,7 +246,7 @@ fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn frames(entries: &[Entry], generation: u64) -> Vec<u8> {
+fn frames(entries: &[JournalEntry], generation: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let mut payload = Vec::new();
     for entry in entries {
@@ -255,9 +261,9 @@ fn frames(entries: &[Entry], generation: u64) -> Vec<u8> {
 }
 
 /// The entries of a half up to the first that is not whole, and where that one begins.
-fn read_frames(half: &[u8], generation: u64) -> (Vec<Entry>, u64) {
+fn read_frames(half: &[u8], generation: u64) -> (Vec<JournalEntry>, u64) {
     let mut entries = Vec::new();
-    let mut at = HEADER as usize;
+    let mut at = HALF_HEADER_BYTES as usize;
     while let Some((entry, end)) = read_frame(half, at, generation) {
         entries.push(entry);
         at = end;
@@ -265,7 +271,7 @@ fn read_frames(half: &[u8], generation: u64) -> (Vec<Entry>, u64) {
     (entries, at as u64)
 }
 
-fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(Entry, usize)> {
+fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, usize)> {
     let (length, rest) = half.get(at..)?.split_first_chunk()?;
     let (crc, rest) = rest.split_first_chunk()?;
     let length = u32::from_be_bytes(*length) as usize;
@@ -273,5 +279,5 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(Entry, usize)>
     if length == 0 || frame_crc(generation, payload) != u32::from_be_bytes(*crc) {
         return None;
     }
-    Some((Entry::decode(payload)?, at + FRAME + length))
+    Some((JournalEntry::decode(payload)?, at + FRAME_HEADER_BYTES + length))
 }

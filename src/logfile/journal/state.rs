@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Change, Entry, Mark, Member, PartitionState, Range, Session};
+use super::{JournalEntry, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session};
 use crate::record::TopicPartition;
 
 /// How many landmarks and how many committed values are kept of a partition.
-const KEPT: usize = 8;
+const KEPT_MAX: usize = 8;
 
 /// Everything that a snapshot must hold.
 #[derive(Debug, Clone, Default)]
-pub(in crate::logfile) struct State {
+pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
     pub(in crate::logfile) partitions: BTreeMap<u32, PartitionState>,
     numbers: HashMap<TopicPartition, u32>,
@@ -20,14 +20,14 @@ pub(in crate::logfile) struct State {
     /// The run that wrote last.
     pub(in crate::logfile) session: Option<Session>,
     /// Who this pandad is in its group, if it is a member.
-    pub(in crate::logfile) member: Option<Member>,
+    pub(in crate::logfile) member: Option<MemberIdentity>,
     /// The ranges after it, in order: written, perhaps not durable.
     pub(in crate::logfile) recent: VecDeque<Range>,
 }
 
-impl State {
+impl JournalState {
     /// Adds up the entries of a journal.
-    pub(in crate::logfile) fn replay(entries: Vec<Entry>) -> Self {
+    pub(in crate::logfile) fn replay(entries: Vec<JournalEntry>) -> Self {
         let mut state = Self::default();
         for entry in entries {
             state.apply(entry);
@@ -36,9 +36,9 @@ impl State {
     }
 
     /// What one entry changes.
-    pub(in crate::logfile) fn apply(&mut self, entry: Entry) {
+    pub(in crate::logfile) fn apply(&mut self, entry: JournalEntry) {
         match entry {
-            Entry::Partition(index, partition) => {
+            JournalEntry::Partition(index, partition) => {
                 // What was written of it before has nothing to say of its position now.
                 for range in &mut self.recent {
                     range.changes.retain(|change| change.index != index);
@@ -46,8 +46,8 @@ impl State {
                 self.numbers.insert(partition.partition.clone(), index);
                 self.partitions.insert(index, partition);
             }
-            Entry::Range(range) => self.recent.push_back(range),
-            Entry::Mark(mark) => {
+            JournalEntry::Range(range) => self.recent.push_back(range),
+            JournalEntry::Mark(mark) => {
                 while self.recent.front().is_some_and(|range| range.sequence <= mark.sequence) {
                     if let Some(range) = self.recent.pop_front() {
                         self.settle(&range.changes);
@@ -59,14 +59,14 @@ impl State {
                         partition.committed = vec![acknowledged];
                     }
                     match commit.value {
-                        Some(value) => push_kept(&mut partition.committed, value),
+                        Some(value) => push_bounded(&mut partition.committed, value),
                         None => partition.committed.clear(),
                     }
                 }
                 self.mark = Some(mark);
             }
-            Entry::Session(session) => self.session = Some(session),
-            Entry::Member(member) => self.member = Some(member),
+            JournalEntry::Session(session) => self.session = Some(session),
+            JournalEntry::Member(member) => self.member = Some(member),
         }
     }
 
@@ -80,12 +80,12 @@ impl State {
     }
 
     /// Takes a range's changes into the positions.
-    pub(in crate::logfile) fn settle(&mut self, changes: &[Change]) {
+    pub(in crate::logfile) fn settle(&mut self, changes: &[PositionChange]) {
         for change in changes {
             if let Some(partition) = self.partitions.get_mut(&change.index) {
                 partition.position = change.position;
                 if let Some(last) = change.last {
-                    push_kept(&mut partition.landmarks, last);
+                    push_bounded(&mut partition.landmarks, last);
                 }
             }
         }
@@ -109,27 +109,27 @@ impl State {
     }
 
     /// The entries that, read alone, add up to this very state.
-    pub(in crate::logfile) fn snapshot(&self) -> Vec<Entry> {
-        let partitions = self.partitions.iter().map(|(i, state)| Entry::Partition(*i, state.clone()));
+    pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
+        let partitions = self.partitions.iter().map(|(i, state)| JournalEntry::Partition(*i, state.clone()));
         // The committed values are in the partitions' states already.
-        let mark = self.mark.clone().map(|mark| Entry::Mark(Mark { commits: Vec::new(), ..mark }));
-        let session = self.session.map(Entry::Session);
-        let member = self.member.clone().map(Entry::Member);
+        let mark = self.mark.clone().map(|mark| JournalEntry::Mark(Mark { commits: Vec::new(), ..mark }));
+        let session = self.session.map(JournalEntry::Session);
+        let member = self.member.clone().map(JournalEntry::Member);
         partitions
             .chain(session)
             .chain(member)
             .chain(mark)
-            .chain(self.recent.iter().cloned().map(Entry::Range))
+            .chain(self.recent.iter().cloned().map(JournalEntry::Range))
             .collect()
     }
 }
 
 /// Adds to a short list, the oldest going first.
-pub(in crate::logfile) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
+pub(in crate::logfile) fn push_bounded<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.last() == Some(&item) {
         return;
     }
-    if list.len() >= KEPT {
+    if list.len() >= KEPT_MAX {
         list.remove(0);
     }
     list.push(item);
@@ -137,11 +137,11 @@ pub(in crate::logfile) fn push_kept<T: PartialEq>(list: &mut Vec<T>, item: T) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Commit, Landmark};
+    use super::super::{Landmark, MarkedCommit};
     use super::*;
     use crate::logfile::disk::FileId;
 
-    fn partition(index: u32, position: i64) -> Entry {
+    fn partition(index: u32, position: i64) -> JournalEntry {
         let partition = TopicPartition::new("t", index as i32);
         let state = PartitionState {
             partition,
@@ -151,26 +151,32 @@ mod tests {
             committed: Vec::new(),
             left: Vec::new(),
         };
-        Entry::Partition(index, state)
+        JournalEntry::Partition(index, state)
     }
 
-    fn range(sequence: u64, position: i64) -> Entry {
+    fn range(sequence: u64, position: i64) -> JournalEntry {
         let last = Some(Landmark { offset: position - 1, fingerprint: 5 });
         let file = FileId { device: 1, inode: 2 };
-        let changes = vec![Change { index: 0, position, last }];
-        Entry::Range(Range { sequence, file, from: 0, to: 9, crc: 0, before: 0, changes })
+        let changes = vec![PositionChange { index: 0, position, last }];
+        JournalEntry::Range(Range { sequence, file, from: 0, to: 9, crc: 0, before: 0, changes })
     }
 
-    fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> Entry {
-        let commit = |(index, value)| Commit { index, acknowledged: None, value: Some(value) };
+    fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> JournalEntry {
+        let commit = |(index, value)| MarkedCommit { index, acknowledged: None, value: Some(value) };
         let commits = commits.into_iter().map(commit).collect();
-        Entry::Mark(Mark { sequence, file: FileId { device: 1, inode: 2 }, end: 9, before: 0, commits })
+        JournalEntry::Mark(Mark {
+            sequence,
+            file: FileId { device: 1, inode: 2 },
+            end: 9,
+            before: 0,
+            commits,
+        })
     }
 
     #[test]
     fn a_mark_settles_what_came_before_it_and_no_more() {
         let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
-        let state = State::replay(entries);
+        let state = JournalState::replay(entries);
         let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
         assert_eq!((known.position, known.committed.as_slice()), (20, [20].as_slice()));
         assert_eq!(state.recent.len(), 1);
@@ -185,13 +191,13 @@ mod tests {
             entries.push(mark(n, vec![(0, n as i64 * 10)]));
         }
         entries.push(range(21, 999));
-        entries.push(Entry::Member(Member { id: "m".to_owned(), silent: true }));
-        let state = State::replay(entries);
-        let again = State::replay(state.snapshot());
+        entries.push(JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true }));
+        let state = JournalState::replay(entries);
+        let again = JournalState::replay(state.snapshot());
         assert_eq!(again.partitions, state.partitions);
         assert_eq!(again.recent, state.recent);
         assert_eq!(again.member, state.member);
         assert_eq!(again.next_sequence(), 22);
-        assert_eq!(state.partitions[&0].landmarks.len(), KEPT);
+        assert_eq!(state.partitions[&0].landmarks.len(), KEPT_MAX);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{IoSliceMut, Write};
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::super::disk::Opened;
+use super::super::disk::DiskFile;
 use super::*;
 
 /// Whether the byte at an offset comes without a look at the disk; `None`: nobody can tell.
@@ -28,8 +28,8 @@ fn the_page_in_which_it_begins_is_forgotten_too() {
         file.write_all(&[b'x'; 1000]).unwrap();
     }
     file.sync_all().unwrap();
-    let opened: &dyn Opened = &file;
-    opened.forget_cached(0);
+    let opened: &dyn DiskFile = &file;
+    opened.drop_cached(0);
     if is_cached(&file, 60_000) != Some(false) {
         println!("NO DROPPING OF CACHED PAGES HERE: {}", path.display());
         return;
@@ -40,7 +40,7 @@ fn the_page_in_which_it_begins_is_forgotten_too() {
         file.sync_all().unwrap();
         fs::read(&path).unwrap();
         assert_eq!(is_cached(&file, 5000), Some(true));
-        opened.forget_cached(5000);
+        opened.drop_cached(5000);
         assert_eq!((is_cached(&file, 5000), is_cached(&file, 60_000)), (Some(false), Some(false)));
     }
 }

@@ -6,17 +6,20 @@ use super::*;
 fn the_journal_is_rewritten_again_and_again() {
     let dir = Dir::new();
     let mut log = small(&dir);
-    log.ledger.place(&partition(), 0).unwrap();
+    log.ledger.set_position(&partition(), 0).unwrap();
     for n in 0..1000 {
         append(&mut log, n, n + 1);
         if n % 7 == 0 {
             settle(&mut log);
-            log.ledger.committed(&[]);
+            log.ledger.record_committed(&[]);
         }
         if n % 100 == 99 {
             drop(log);
             log = small(&dir);
-            assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(n + 1));
+            assert_eq!(
+                log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+                Some(n + 1)
+            );
         }
     }
     assert_eq!(dir.content(), lines(1000));
@@ -27,16 +30,16 @@ fn a_snapshot_that_outgrows_its_half_gets_a_larger_file() {
     let dir = Dir::new();
     let mut log = small(&dir);
     for n in 0..500 {
-        log.ledger.place(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
+        log.ledger.set_position(&TopicPartition::new("a-topic-with-a-long-name", n), i64::from(n)).unwrap();
     }
-    log.ledger.place(&partition(), 0).unwrap();
+    log.ledger.set_position(&partition(), 0).unwrap();
     append(&mut log, 0, 1);
     drop(log);
     let (log, position) = again(&dir, None);
     assert_eq!(position, 1);
     let far = log
         .ledger
-        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &Beside::NoRoom)
+        .resume(&TopicPartition::new("a-topic-with-a-long-name", 499), None, &OffsetMetadata::Unsupported)
         .unwrap();
     assert_eq!(far.position, Some(499));
 }

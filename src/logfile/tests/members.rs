@@ -11,13 +11,14 @@ fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     let mut log = fresh(&dir);
     let allowed = Arc::new(AtomicU32::new(0));
     let asked = Arc::clone(&allowed);
-    log.writer
-        .guard(Box::new(move || asked.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()));
+    log.writer.set_guard(Box::new(move || {
+        asked.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }));
     let lines = b"line 0\n";
     let mut crc = crc32fast::Hasher::new();
     crc.update(lines);
-    let (index, _) = log.ledger.landed(&partition()).unwrap();
-    let change = Change { index, position: 1, last: None };
+    let (index, _) = log.ledger.written(&partition()).unwrap();
+    let change = PositionChange { index, position: 1, last: None };
     let piece = Piece { bytes: lines, crc: &crc };
     assert!(matches!(log.writer.append(&[piece], std::slice::from_ref(&change)), Err(AppendError::Guarded)));
     assert!(!log.writer.is_pending() && log.ledger.has_settled(), "nothing is announced");
@@ -36,11 +37,11 @@ fn who_a_member_was_is_known_after_a_kill() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert_eq!(log.ledger.member(), None);
-    let member = Member { id: "m-1".to_owned(), silent: true };
-    log.ledger.note_member(member.clone()).unwrap();
+    let member = MemberIdentity { id: "m-1".to_owned(), silent: true };
+    log.ledger.record_member(member.clone()).unwrap();
     drop(log);
     for _ in 0..2 {
-        let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+        let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
         assert_eq!(log.ledger.member(), Some(member.clone()));
     }
     assert!(
@@ -55,12 +56,12 @@ fn what_is_let_go_while_it_is_written_has_not_landed() {
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     assert!(!log.ledger.group_holds_all() && !log.ledger.has_settled());
-    log.ledger.let_go();
-    log.ledger.land(&[Change { index: 0, position: 9, last: None }]);
-    assert_eq!(log.ledger.landed(&partition()), None);
+    log.ledger.release_all();
+    log.ledger.record_written(&[PositionChange { index: 0, position: 9, last: None }]);
+    assert_eq!(log.ledger.written(&partition()), None);
     assert!(log.ledger.group_holds_all(), "of what is assigned");
     assert_eq!(settle(&mut log), []);
     assert!(log.ledger.has_settled());
-    let position = log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position;
+    let position = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position;
     assert_eq!(position, Some(2), "the lines are in the file all the same");
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::*;
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// A directory of its own, removed at the end.
 struct Dir(PathBuf);
@@ -50,10 +50,10 @@ fn append(log: &mut LogFile, from: i64, next: i64) {
     let lines: String = (from..next).map(|n| format!("line {n}\n")).collect();
     let mut crc = crc32fast::Hasher::new();
     crc.update(lines.as_bytes());
-    let (index, landed) = log.ledger.landed(&partition()).unwrap();
+    let (index, landed) = log.ledger.written(&partition()).unwrap();
     assert_eq!(landed, from);
     let last = Some(Landmark { offset: next - 1, fingerprint: next as u32 });
-    let change = Change { index, position: next, last };
+    let change = PositionChange { index, position: next, last };
     log.writer.append(&[Piece { bytes: lines.as_bytes(), crc: &crc }], &[change]).unwrap();
 }
 
@@ -74,29 +74,30 @@ fn small(dir: &Dir) -> LogFile {
 }
 
 fn at_boot(dir: &Dir, boot: u128) -> LogFile {
-    with(dir, true, super::journal::HALF, Some(boot))
+    with(dir, true, super::journal::HALF_BYTES_MIN, Some(boot))
 }
 
 fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
     let lock = Lock::take(&dir.log()).unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(disk::Real);
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     let (writer, settler, ledger) =
-        open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off(), &mut Before::default()).unwrap();
+        open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off(), &mut RestartMemory::default())
+            .unwrap();
     LogFile { writer, settler, ledger, lock }
 }
 
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
-    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, None);
-    log.ledger.place(&partition(), 0).unwrap();
+    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    assert_eq!(log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position, None);
+    log.ledger.set_position(&partition(), 0).unwrap();
     log
 }
 
 /// Opened again after a kill: where reading goes on.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
-    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
-    let position = log.ledger.resume(&partition(), committed, &Beside::NoRoom).unwrap().position;
+    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let position = log.ledger.resume(&partition(), committed, &OffsetMetadata::Unsupported).unwrap().position;
     (log, position.unwrap_or(-1))
 }
 
@@ -237,9 +238,9 @@ fn values_about_to_be_committed_are_known_again() {
     append(&mut log, 2, 3);
     // Nothing more is committed before the answer.
     assert_eq!(settle(&mut log), []);
-    assert!(!log.ledger.wants_commit());
-    log.ledger.committed(&[(partition(), 2)]);
-    assert!(log.ledger.wants_commit());
+    assert!(!log.ledger.needs_commit());
+    log.ledger.record_committed(&[(partition(), 2)]);
+    assert!(log.ledger.needs_commit());
     assert_eq!(bare(log.ledger.take_commits().unwrap()), [(partition(), 3)]);
     append(&mut log, 3, 9);
     drop(log);
@@ -259,7 +260,7 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
         let dir = Dir::new();
         let start = |boot| at_boot(&dir, boot);
         let mut log = start(1);
-        log.ledger.place(&partition(), 0).unwrap();
+        log.ledger.set_position(&partition(), 0).unwrap();
         append(&mut log, 0, 2);
         settle(&mut log);
         if closed {
@@ -270,7 +271,10 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
         drop(log);
         fs::write(dir.0.join("out.log.journal"), journal).unwrap();
         let log = start(boot);
-        assert_eq!(log.ledger.resume(&partition(), None, &Beside::NoRoom).unwrap().position, Some(2));
+        assert_eq!(
+            log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+            Some(2)
+        );
         assert_eq!(dir.content(), lines(2) + expected, "boot {boot}, closed {closed}");
     }
 }
@@ -282,7 +286,7 @@ fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
     for next in 1..=3 {
         append(&mut log, next - 1, next);
         assert_eq!(settle(&mut log), [(partition(), next)]);
-        log.ledger.committed(&[(partition(), next)]);
+        log.ledger.record_committed(&[(partition(), next)]);
     }
     append(&mut log, 3, 9);
     drop(log);
@@ -297,10 +301,10 @@ fn a_second_writer_is_kept_off() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()), Err(OpenError::Never(why)) if why.contains("another pandad"))
+        matches!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("another pandad"))
     );
     drop(log);
-    assert!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()).is_ok());
+    assert!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).is_ok());
 }
 
 #[test]
@@ -308,12 +312,12 @@ fn what_cannot_work_is_refused() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off(), &mut Before::default()), Err(OpenError::Never(why)) if why.contains("not a regular"))
+        matches!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("not a regular"))
     );
     let missing = dir.0.join("no/such/out.log");
     assert!(matches!(
-        open(&missing, true, &Rotation::off(), &mut Before::default()),
-        Err(OpenError::Never(_))
+        open(&missing, true, &Rotation::off(), &mut RestartMemory::default()),
+        Err(OpenError::Fatal(_))
     ));
 }
 
@@ -322,8 +326,11 @@ fn what_cannot_work_is_refused() {
 #[test]
 fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
     let dir = Dir::new();
-    let log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
-    assert_eq!(log.ledger.resume(&partition(), Some(100), &Beside::NoRoom).unwrap().position, Some(100));
+    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    assert_eq!(
+        log.ledger.resume(&partition(), Some(100), &OffsetMetadata::Unsupported).unwrap().position,
+        Some(100)
+    );
     drop(log);
     for start in 0..20 {
         let (mut log, position) = again(&dir, Some(100));
@@ -340,7 +347,7 @@ fn placing_wins_over_what_was_written_before() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 900);
-    log.ledger.place(&partition(), 0).unwrap();
+    log.ledger.set_position(&partition(), 0).unwrap();
     assert!(log.ledger.landmarks(&partition()).is_empty());
     settle(&mut log);
     drop(log);

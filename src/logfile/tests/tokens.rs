@@ -31,10 +31,10 @@ impl Group {
 /// Starts: opened, the partition assigned, and what is then committed at once taken by
 /// the group. Gives the position.
 fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
-    let mut log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+    let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
     let mut position = assign(&log, group);
     if position < 0 {
-        log.ledger.place(&partition(), 0).unwrap();
+        log.ledger.set_position(&partition(), 0).unwrap();
         position = 0;
     }
     commit(&mut log, group);
@@ -49,7 +49,7 @@ fn assign(log: &LogFile, group: &mut Group) -> i64 {
         *text = Token::claim(fastrand::u64(..), *offset).to_string();
     }
     let (offset, text) = group.0.clone().map_or((None, String::new()), |(at, text)| (Some(at), text));
-    log.ledger.resume(&partition(), offset, &Beside::Text(text)).unwrap().position.unwrap_or(-1)
+    log.ledger.resume(&partition(), offset, &OffsetMetadata::Text(text)).unwrap().position.unwrap_or(-1)
 }
 
 /// Settles, and the group takes what is committed; the answer comes back.
@@ -57,7 +57,7 @@ fn commit(log: &mut LogFile, group: &mut Group) {
     let commits = settle_some(log);
     group.take(&commits);
     let answer: Vec<_> = commits.iter().map(|one| (one.partition.clone(), one.offset)).collect();
-    log.ledger.committed(&answer);
+    log.ledger.record_committed(&answer);
 }
 
 fn settle_some(log: &mut LogFile) -> Vec<Commit> {
@@ -74,7 +74,7 @@ fn every_commit_carries_its_token() {
     commit(&mut log, &mut group);
     let token = group.token().unwrap();
     assert_eq!((token.offset, group.offset()), (5, Some(5)));
-    assert!(!log.ledger.wants_commit());
+    assert!(!log.ledger.needs_commit());
     drop(log);
     // The same journal goes on in the same history.
     let (mut log, position) = start(&dir, &mut group);
@@ -119,7 +119,7 @@ fn the_same_reset_twice_is_two_resets() {
     // To where it is, and back to where it was before.
     for to in [50, 50, 50, 20, 20, 20] {
         group.reset(to);
-        let mut log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+        let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
         assert_eq!(assign(&log, &mut group), to);
         append(&mut log, to, to + 10);
         settle_some(&mut log);
@@ -133,7 +133,7 @@ fn a_reset_that_was_followed_is_not_followed_again() {
     group.reset(30);
     let mut at = 30;
     for _ in 0..5 {
-        let mut log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+        let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
         assert_eq!(assign(&log, &mut group), at);
         append(&mut log, at, at + 2);
         at += 2;
@@ -169,13 +169,13 @@ fn a_history_that_was_left_does_not_come_back() {
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 100);
     let under_way = settle_some(&mut log);
-    log.ledger.place(&partition(), 40).unwrap();
+    log.ledger.set_position(&partition(), 40).unwrap();
     group.take(&under_way);
-    log.ledger.committed(&[(partition(), 100)]);
-    assert!(log.ledger.wants_commit(), "that commit was of the old history");
+    log.ledger.record_committed(&[(partition(), 100)]);
+    assert!(log.ledger.needs_commit(), "that commit was of the old history");
     append(&mut log, 40, 60);
     drop(log);
-    let mut log = open(&dir.log(), true, &Rotation::off(), &mut Before::default()).unwrap();
+    let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
     assert_eq!(assign(&log, &mut group), 60);
     commit(&mut log, &mut group);
     assert_eq!(group.token().unwrap().offset, 60);
@@ -193,7 +193,7 @@ fn a_new_history_at_the_same_offset_is_committed() {
     append(&mut log, 0, 8);
     commit(&mut log, &mut group);
     let old = group.token().unwrap();
-    log.ledger.place(&partition(), 8).unwrap();
+    log.ledger.set_position(&partition(), 8).unwrap();
     commit(&mut log, &mut group);
     let new = group.token().unwrap();
     assert_eq!(new.offset, 8);

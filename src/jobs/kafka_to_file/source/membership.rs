@@ -5,20 +5,23 @@
 use std::time::{Duration, Instant};
 
 use super::blocked::pauses;
-use super::{KafkaSource, LONG, NAME, PATIENCE, SOON, Tracked, journal_fault, marks, shown};
+use super::{
+    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE,
+    TrackedPartition, journal_fault, landmark_pairs, start_text,
+};
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
-use crate::logfile::Member;
+use crate::logfile::MemberIdentity;
 use crate::report::Outage;
 
 /// A commit that did not succeed is tried again after this.
-const PAUSE: Duration = Duration::from_millis(100);
+const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// What has not landed so long before the group's time limit will not.
-const MARGIN: Duration = Duration::from_secs(1);
+const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// What is to be let go.
-pub(super) struct LettingGo {
+pub(super) struct PendingRelease {
     /// Until then it is ours; `None`: it is not, any more.
     until: Option<Instant>,
     commit_at: Instant,
@@ -26,38 +29,38 @@ pub(super) struct LettingGo {
 
 impl KafkaSource {
     /// What the group has to say, all of it.
-    pub(super) fn hear_group(&mut self) -> Result<(), Fault> {
+    pub(super) fn take_group_events(&mut self) -> Result<(), Fault> {
         loop {
-            match self.place.next()? {
+            match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Trouble(why) => {
                     // While no broker answers, that is the outage.
-                    if !self.brokers.is_down() {
-                        self.group.down(Instant::now(), &why);
+                    if !self.broker_outage.is_down() {
+                        self.group_outage.down(Instant::now(), &why);
                     }
                     return Ok(());
                 }
-                GroupEvent::Reached => self.group.up(Instant::now(), "back"),
+                GroupEvent::Reached => self.group_outage.up(Instant::now(), "back"),
                 GroupEvent::Assigned(assigned) => {
-                    self.group.up(Instant::now(), "back");
+                    self.group_outage.up(Instant::now(), "back");
                     self.assign(&assigned)?;
                 }
                 GroupEvent::Committed(offsets) => {
                     if !offsets.is_empty() {
-                        self.group.up(Instant::now(), "back");
+                        self.group_outage.up(Instant::now(), "back");
                     }
-                    self.ledgers.committed(&offsets, &mut *self.place);
+                    self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 }
-                GroupEvent::Revoked(until) => self.begin_to_let_go(Some(until)),
-                GroupEvent::Lost => self.begin_to_let_go(None),
+                GroupEvent::Revoked(until) => self.begin_release(Some(until)),
+                GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {
                     // Without it a restart takes longer.
-                    if let Err(error) = self.ledgers.note_member(&Member { id, silent }) {
+                    if let Err(error) = self.ledgers.record_member(&MemberIdentity { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
                 }
                 GroupEvent::Fenced(why) => {
-                    self.flow.fence();
+                    self.gate.fence();
                     return Err(Fault::Fatal(why));
                 }
             }
@@ -81,55 +84,57 @@ impl KafkaSource {
                 .resume(&one.partition, one.committed, &one.metadata)
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
-                Some(position) => StartOffset::At(position, marks(&resumed.landmarks)),
+                Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
                 None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
             // A run that is tried again and again says so once.
             let down = self.counters.health.is_down();
             let level = if down { log::Level::Debug } else { log::Level::Info };
-            log::log!(level, "{NAME}: {} begins at {}", one.partition, shown(&begin));
+            log::log!(level, "{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let outage = Outage::new(format!("{NAME}: {}", one.partition)).log_after(PATIENCE);
+            let outage =
+                Outage::new(format!("{NAME}: {}", one.partition)).log_after(PARTITION_OUTAGE_PATIENCE);
             let polled = resumed.position.unwrap_or(-1);
             let pauses = pauses();
-            let tracked = Tracked { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
+            let tracked =
+                TrackedPartition { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
             self.partitions.insert(one.partition.clone(), tracked);
-            self.want(&one.partition, begin);
+            self.fetch_from(&one.partition, begin);
         }
         // The group may not hold what these begin at.
-        self.flow.close();
+        self.gate.close();
         Ok(())
     }
 
-    fn begin_to_let_go(&mut self, until: Option<Instant>) {
+    fn begin_release(&mut self, until: Option<Instant>) {
         for partition in self.partitions.keys() {
-            self.fetch.forget(partition);
+            self.fetcher.forget(partition);
         }
         self.partitions.clear();
-        self.parted.clear();
-        self.again.clear();
-        self.later.clear();
-        self.broken.clear();
-        self.show();
+        self.diverged.clear();
+        self.relinquished.clear();
+        self.refetch_at.clear();
+        self.unreadable.clear();
+        self.update_counters();
         if until.is_none() {
             // From here on the sink drops it.
-            self.ledgers.let_go();
+            self.ledgers.release_all();
         }
-        self.letting_go = Some(LettingGo { until, commit_at: Instant::now() });
+        self.release = Some(PendingRelease { until, commit_at: Instant::now() });
     }
 
     /// Lets go of what it was asked to, as soon as nothing of it is in hand.
-    pub(super) fn let_go(&mut self) -> Result<(), Fault> {
-        let Some(state) = &mut self.letting_go else { return Ok(()) };
-        if state.until.is_some_and(|until| Instant::now() + MARGIN >= until) {
+    pub(super) fn try_release(&mut self) -> Result<(), Fault> {
+        let Some(state) = &mut self.release else { return Ok(()) };
+        if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
             log::warn!("{NAME}: what is in hand cannot be settled in the group's time; it is dropped");
             state.until = None;
-            self.ledgers.let_go();
+            self.ledgers.release_all();
         }
         let is_ours = state.until.is_some();
-        if self.flow.done() < self.handed || !self.ledgers.have_settled() {
-            if !self.flow.is_refused(&self.counters) {
+        if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
+            if !self.gate.is_refused(&self.counters) {
                 return Ok(());
             }
             // Part of a write may be in the file: a start anew cuts it.
@@ -142,28 +147,28 @@ impl KafkaSource {
             if self.ledgers.is_committing() || Instant::now() < state.commit_at {
                 return Ok(());
             }
-            state.commit_at = Instant::now() + PAUSE;
+            state.commit_at = Instant::now() + COMMIT_RETRY_PAUSE;
             let commits = self.ledgers.take_commits().map_err(|error| journal_fault(&error))?;
-            self.ledgers.commit(commits, &mut *self.place);
+            self.ledgers.commit(commits, &mut *self.group_client);
             return Ok(());
         }
-        self.ledgers.let_go();
-        self.letting_go = None;
-        self.place.released();
+        self.ledgers.release_all();
+        self.release = None;
+        self.group_client.released();
         Ok(())
     }
 
     /// A member whose disk takes nothing for too long leaves its partitions to others.
     pub(super) fn watch_disk(&mut self) -> Result<(), Fault> {
-        if !self.flow.is_refused(&self.counters) {
+        if !self.gate.is_refused(&self.counters) {
             self.refused_since = None;
             return Ok(());
         }
         let since = *self.refused_since.get_or_insert_with(Instant::now);
-        if !self.flow.is_shared_out() || since.elapsed() < self.patience {
+        if !self.gate.is_shared() || since.elapsed() < self.patience {
             return Ok(());
         }
-        self.flow.give_up();
+        self.gate.give_up();
         let seconds = self.patience.as_secs();
         log::warn!(
             "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
@@ -173,27 +178,27 @@ impl KafkaSource {
     }
 
     /// How soon the group is to be listened to again.
-    pub(super) fn hears_again(&self) -> Duration {
-        if !self.flow.is_shared_out() {
-            return LONG;
+    pub(super) fn group_poll_interval(&self) -> Duration {
+        if !self.gate.is_shared() {
+            return GROUP_POLL_INTERVAL_MAX;
         }
-        match self.letting_go.is_some() || self.ledgers.is_behind() {
-            true => SOON,
+        match self.release.is_some() || self.ledgers.is_behind() {
+            true => GROUP_POLL_INTERVAL,
             // A share may come at any moment.
-            false if self.partitions.is_empty() => SOON * 4,
-            false => LONG,
+            false if self.partitions.is_empty() => GROUP_POLL_INTERVAL * 4,
+            false => GROUP_POLL_INTERVAL_MAX,
         }
     }
 
     /// Commits what has settled, as far as the time allows: what is not committed is
     /// in the journal.
-    pub(super) fn commit_the_rest(&mut self, until: Instant) {
+    pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
-            if let Some(offsets) = self.place.leave(until) {
-                self.ledgers.committed(&offsets, &mut *self.place);
+            if let Some(offsets) = self.group_client.leave(until) {
+                self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 if offsets.is_empty() {
                     // Refused: the group must not be run at.
-                    std::thread::sleep(SOON * 10);
+                    std::thread::sleep(GROUP_POLL_INTERVAL * 10);
                 }
             }
             if self.ledgers.is_committing() {
@@ -201,7 +206,7 @@ impl KafkaSource {
             }
             match self.ledgers.take_commits() {
                 Ok(commits) if commits.is_empty() => return,
-                Ok(commits) => self.ledgers.commit(commits, &mut *self.place),
+                Ok(commits) => self.ledgers.commit(commits, &mut *self.group_client),
                 Err(error) => {
                     log::warn!(
                         "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
@@ -213,9 +218,9 @@ impl KafkaSource {
     }
 
     /// Takes leave, when that is to be for longer than it takes to begin anew.
-    pub(super) fn depart(&mut self, until: Instant) {
-        if self.stop.is_requested() || self.flow.gave_up() {
-            self.place.depart(until);
+    pub(super) fn leave_group(&mut self, until: Instant) {
+        if self.stop.is_requested() || self.gate.gave_up() {
+            self.group_client.depart(until);
         }
     }
 }

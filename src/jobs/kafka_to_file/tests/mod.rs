@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Buffers;
+use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated};
-use super::ledgers::{FileRouter, Ledgers};
-use super::sink::{File, Land, Sync};
-use super::source::{Feedback, From, KafkaSource};
+use super::ledgers::Ledgers;
+use super::sink::{FileAppender, FileSink, FileSyncer};
+use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
-use crate::logfile::{self, Before, Ledger, Rotation};
+use crate::logfile::{self, Ledger, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
-use crate::record::{Beside, Commit, TopicPartition};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown;
 
@@ -71,8 +72,8 @@ struct Member {
     dir: PathBuf,
     world: Arc<World>,
     source: KafkaSource,
-    sink: Land,
-    sync: Sync,
+    sink: FileSink,
+    sync: FileSyncer,
     ledger: Ledger,
     lease: Lease,
     counters: Arc<Counters>,
@@ -91,34 +92,35 @@ impl Member {
         let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
-        let log = logfile::open(&path, true, &Rotation::off(), &mut Before::default()).unwrap();
+        let log = logfile::open(&path, true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
         let lease = Lease::until_told();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (_handle, stop) = shutdown::pair();
-        let (which, counters) = (FileRouter::new(Vec::new()), Counters::shared("test", CountedUnit::Records));
-        let flow = WriteGate::new(lease.clone(), true);
-        let source = KafkaSource::new(From {
-            fetch: Box::new(Brokers(Arc::clone(&world))),
-            place: Box::new(Group(Arc::clone(&world))),
-            ledgers: Ledgers::new(which.clone(), vec![ledger.clone()]),
+        let (router, counters) =
+            (FileRouter::new(Vec::new()), Counters::shared("test", CountedUnit::Records));
+        let gate = WriteGate::new(lease.clone(), true);
+        let source = KafkaSource::new(SourceParts {
+            fetcher: Box::new(Brokers(Arc::clone(&world))),
+            group_client: Box::new(Group(Arc::clone(&world))),
+            ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
             start: StartPolicy::Earliest,
             counters: Arc::clone(&counters),
-            flow: flow.clone(),
+            gate: gate.clone(),
             patience: Duration::ZERO,
             stop: stop.clone(),
         });
-        let file = File::new(path.clone(), log.writer, ledger.clone(), log.lock).under(flow.lease());
+        let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock).under(gate.lease());
         let buffers = Buffers::new(1);
-        let sink = Land {
-            which,
+        let sink = FileSink {
+            router,
             files: vec![file],
             buffers: buffers.clone(),
             counters: Arc::clone(&counters),
             stop,
-            flow,
+            gate,
         };
-        let sync = Sync { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
+        let sync = FileSyncer { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
         Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers }
     }
 
@@ -139,7 +141,7 @@ impl Member {
         self.says(GroupEvent::Assigned(vec![Assigned {
             partition: partition(),
             committed: committed.map(|(offset, _)| offset),
-            metadata: Beside::Text(metadata),
+            metadata: OffsetMetadata::Text(metadata),
             new: false,
         }]));
         self.poll();
@@ -161,9 +163,9 @@ impl Member {
         FormattedBatch { partition, from, next, want, lines, crc, last: None, records, short: None }
     }
 
-    fn lands(&mut self, lined: Vec<FormattedBatch>) -> Result<(), Fault> {
+    fn writes(&mut self, lined: Vec<FormattedBatch>) -> Result<(), Fault> {
         let (mut ready, mut notes) = (lined.into(), Vec::new());
-        self.sink.land(&mut ready, &mut notes)
+        self.sink.write(&mut ready, &mut notes)
     }
 
     fn settles(&mut self) -> Feedback {
@@ -192,7 +194,7 @@ impl Member {
     fn at_work() -> Member {
         let mut member = Member::new();
         member.is_given(None);
-        member.ledger.place(&partition(), 0).unwrap();
+        member.ledger.set_position(&partition(), 0).unwrap();
         let note = member.settles();
         member.source.feedback(note);
         assert_eq!(member.is_committed().0, 0);
@@ -219,16 +221,16 @@ fn soon() -> GroupEvent {
 fn nothing_lands_before_the_group_holds_where_it_begins() {
     let mut member = Member::new();
     member.is_given(None);
-    member.ledger.place(&partition(), 0).unwrap();
+    member.ledger.set_position(&partition(), 0).unwrap();
     let lined = member.fetches(0, 3);
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty());
     let note = member.settles();
     member.source.feedback(note);
-    member.lands(Vec::new()).unwrap();
+    member.writes(Vec::new()).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty(), "ordered is not held");
     member.is_committed();
-    member.lands(Vec::new()).unwrap();
+    member.writes(Vec::new()).unwrap();
     assert!(!member.sink.holds_back());
     assert_eq!(member.content(), lines(3));
 }
@@ -240,7 +242,7 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let mut lined = member.fetches(0, 1);
     lined.short = Some(Truncated::Broken("damaged".to_owned()));
     let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
-    member.sink.land(&mut ready, &mut notes).unwrap();
+    member.sink.write(&mut ready, &mut notes).unwrap();
     notes.into_iter().for_each(|note| member.source.feedback(note));
     for (begins, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
@@ -259,16 +261,16 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
 fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
     let mut member = Member::at_work();
     let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
-    member.lands(vec![one]).unwrap();
-    member.lands(vec![two]).unwrap();
+    member.writes(vec![one]).unwrap();
+    member.writes(vec![two]).unwrap();
     assert_eq!(member.content(), lines(4), "they are one batch");
     let note = member.settles();
-    member.lands(vec![three]).unwrap();
+    member.writes(vec![three]).unwrap();
     assert!(member.sink.holds_back());
     assert_eq!(member.content(), lines(4));
     member.source.feedback(note);
     assert_eq!(member.is_committed().0, 4);
-    member.lands(Vec::new()).unwrap();
+    member.writes(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(6));
 }
 
@@ -277,10 +279,10 @@ fn nothing_lands_without_the_lease() {
     let mut member = Member::at_work();
     let lined = member.fetches(0, 3);
     member.lease.renew(Duration::ZERO);
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty());
     member.lease.renew(Duration::from_secs(3600));
-    member.lands(Vec::new()).unwrap();
+    member.writes(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(3));
 }
 
@@ -293,7 +295,7 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
     member.poll();
     assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
     assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
     let before = member.orders();
@@ -306,7 +308,7 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
     assert_eq!(member.is_committed().0, 3);
     assert_eq!(member.world.released.load(Relaxed), 1);
-    assert_eq!(member.ledger.landed(&partition()), None);
+    assert_eq!(member.ledger.written(&partition()), None);
 }
 
 /// A commit that is refused while the share may still be let go in order.
@@ -314,7 +316,7 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
 fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
     let mut member = Member::at_work();
     let lined = member.fetches(0, 3);
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     let note = member.settles();
     member.source.feedback(note);
     let before = member.orders();
@@ -331,11 +333,11 @@ fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
 fn what_is_lost_is_dropped_and_what_has_landed_settles() {
     let mut member = Member::at_work();
     let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
-    member.lands(vec![one]).unwrap();
+    member.writes(vec![one]).unwrap();
     member.lease.renew(Duration::ZERO);
     member.says(GroupEvent::Lost);
     member.poll();
-    member.lands(vec![two]).unwrap();
+    member.writes(vec![two]).unwrap();
     assert!(!member.sink.holds_back(), "it is not waited with");
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
@@ -355,13 +357,13 @@ fn a_share_that_comes_back_goes_on_where_the_journal_is() {
     let mut member = Member::at_work();
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
     let lined = member.fetches(0, 3);
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     member.says(GroupEvent::Lost);
     member.poll();
     member.settles();
     member.poll();
     member.is_given(Some((held[0].offset, held[0].metadata.clone())));
-    assert_eq!(member.ledger.landed(&partition()).map(|(_, at)| at), Some(3));
+    assert_eq!(member.ledger.written(&partition()).map(|(_, at)| at), Some(3));
     assert!(!member.ledger.group_holds_all(), "and the group is told");
 }
 
@@ -372,7 +374,7 @@ fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
     let lined = member.fetches(0, 2);
     member.says(GroupEvent::Lost);
     member.poll();
-    member.lands(vec![lined]).unwrap();
+    member.writes(vec![lined]).unwrap();
     for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();
@@ -381,5 +383,5 @@ fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
     assert_eq!(member.content(), "");
     assert_eq!(member.counters.refetched.load(Relaxed), 1);
     assert!(member.buffers.take().is_empty());
-    assert_eq!(member.ledger.landed(&partition()), None);
+    assert_eq!(member.ledger.written(&partition()), None);
 }

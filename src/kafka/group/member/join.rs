@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::super::Told;
-use super::super::offsets::{Ask, Share};
-use super::super::protocol::{Assignment, KIND, RANGE, Subscription};
-use super::super::range::{Wanting, share};
-use super::super::seen::{Seen, Topics, is_digest};
-use super::super::verdict::Verdict;
 use super::{Gone, Order, SLOW, Thread};
 use crate::error::Fault;
 use crate::host;
-use crate::kafka::native::connection::Connection;
-use crate::kafka::native::messages::join_group::{GroupMember, Joined};
-use crate::kafka::native::messages::sync_group::Synced;
-use crate::kafka::native::messages::{JoinGroup, Metadata, SyncGroup};
-use crate::kafka::native::versions::Versions;
+use crate::kafka::client::connection::Connection;
+use crate::kafka::group::coordinated::Told;
+use crate::kafka::group::error_handling::Verdict;
+use crate::kafka::group::offset_keeper::{Ask, Share};
+use crate::kafka::group::protocol::{Assignment, KIND, RANGE, Subscription};
+use crate::kafka::group::range::{Wanting, share};
+use crate::kafka::group::topic_snapshot::{Seen, Topics, is_digest};
+use crate::kafka::protocol::messages::join_group::{GroupMember, Joined};
+use crate::kafka::protocol::messages::sync_group::Synced;
+use crate::kafka::protocol::messages::{JoinGroup, Metadata, SyncGroup};
+use crate::kafka::protocol::versions::Versions;
 
 impl Thread {
     /// What this member wants, and what it has seen of it.

@@ -4,19 +4,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::disk::{Lie, Sim};
-use super::host::{COPIES, Offset, Stretch};
-use crate::logfile::disk::{Disk, How};
-use crate::logfile::{Before, Change, Landmark, Ledger, Piece, Rotation, Settler, Writer, open_with};
-use crate::record::{Beside, Token, TopicPartition};
+use super::super::disk::{DiskFlaw, SimDisk};
+use super::host::CommitOffset;
+use super::vocabulary::{COPIES, WrittenRange};
+use crate::logfile::disk::{Disk, OpenMode};
+use crate::logfile::{
+    Landmark, Ledger, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler, open_with,
+};
+use crate::record::{OffsetMetadata, Token, TopicPartition};
 
 const PATH: &str = "/log/out.log";
 
 #[derive(Debug)]
-pub(super) struct Mirror {
-    disk: Sim,
-    run: Option<(Writer, Settler, Ledger)>,
-    copies: Vec<(Sim, String)>,
+pub(super) struct LedgerMirror {
+    disk: SimDisk,
+    run: Option<(LogWriter, Settler, Ledger)>,
+    copies: Vec<(SimDisk, String)>,
     /// The histories' names here and in the simulated books.
     histories: Vec<(u64, u64)>,
     identity: u128,
@@ -27,10 +30,10 @@ pub(super) struct Mirror {
     pub(super) faults: Vec<String>,
 }
 
-impl Mirror {
+impl LedgerMirror {
     pub(super) fn new() -> Self {
         Self {
-            disk: Sim::new(Lie::None),
+            disk: SimDisk::new(DiskFlaw::None),
             run: None,
             copies: Vec::new(),
             histories: Vec::new(),
@@ -49,8 +52,15 @@ impl Mirror {
 
     pub(super) fn start(&mut self) {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened =
-            open_with(&disk, Path::new(PATH), true, 4096, Some(1), &Rotation::off(), &mut Before::default());
+        let opened = open_with(
+            &disk,
+            Path::new(PATH),
+            true,
+            4096,
+            Some(1),
+            &Rotation::off(),
+            &mut RestartMemory::default(),
+        );
         self.run = Some(opened.unwrap());
         let files = self.disk.contents(PATH);
         let file = files.iter().find(|(name, _)| name == PATH);
@@ -62,14 +72,16 @@ impl Mirror {
     pub(super) fn resume(&mut self, partition: usize, held: Option<(i64, &str)>, room: bool, position: i64) {
         let beside = if room {
             let text = held.map_or("", |(_, text)| text);
-            Beside::Text(Token::parse(text).map_or(text.to_owned(), |token| self.token(token).to_string()))
+            OffsetMetadata::Text(
+                Token::parse(text).map_or(text.to_owned(), |token| self.token(token).to_string()),
+            )
         } else {
-            Beside::NoRoom
+            OffsetMetadata::Unsupported
         };
         let Some((_, _, ledger)) = &self.run else { return };
         let resumed = ledger.resume(&name(partition), held.map(|(offset, _)| offset), &beside).unwrap();
         let at = resumed.position.unwrap_or_else(|| {
-            ledger.place(&name(partition), 0).unwrap();
+            ledger.set_position(&name(partition), 0).unwrap();
             0
         });
         self.check(at == position, || format!("p{partition}: the ledger begins at {at}, not at {position}"));
@@ -92,15 +104,15 @@ impl Mirror {
     }
 
     /// The topic was made anew.
-    pub(super) fn place(&mut self, partition: usize) {
+    pub(super) fn set_position(&mut self, partition: usize) {
         if let Some((_, _, ledger)) = &self.run {
-            ledger.place(&name(partition), 0).unwrap();
+            ledger.set_position(&name(partition), 0).unwrap();
         }
     }
 
-    pub(super) fn land(&mut self, range: &[Stretch]) {
+    pub(super) fn write(&mut self, range: &[WrittenRange]) {
         let Some((writer, _, ledger)) = &mut self.run else { return };
-        let text = |stretch: &Stretch| {
+        let text = |stretch: &WrittenRange| {
             (stretch.from..stretch.next)
                 .map(|offset| format!("{} {offset}\n", stretch.partition))
                 .collect::<String>()
@@ -116,29 +128,29 @@ impl Mirror {
             .collect();
         let pieces: Vec<Piece<'_>> =
             texts.iter().zip(&crcs).map(|(text, crc)| Piece { bytes: text.as_bytes(), crc }).collect();
-        let landed: Vec<Option<(u32, i64)>> =
-            range.iter().map(|stretch| ledger.landed(&name(stretch.partition))).collect();
+        let written: Vec<Option<(u32, i64)>> =
+            range.iter().map(|stretch| ledger.written(&name(stretch.partition))).collect();
         let due = range
             .iter()
-            .zip(&landed)
-            .all(|(stretch, landed)| landed.is_some_and(|(_, position)| position == stretch.from));
+            .zip(&written)
+            .all(|(stretch, written)| written.is_some_and(|(_, position)| position == stretch.from));
         if !due {
-            self.faults.push(format!("the ledger goes on at {landed:?}"));
+            self.faults.push(format!("the ledger goes on at {written:?}"));
             return;
         }
-        let change = |(stretch, landed): (&Stretch, &Option<(u32, i64)>)| Change {
-            index: landed.unwrap().0,
+        let change = |(stretch, written): (&WrittenRange, &Option<(u32, i64)>)| PositionChange {
+            index: written.unwrap().0,
             position: stretch.next,
             last: Some(Landmark { offset: stretch.next - 1, fingerprint: 0 }),
         };
-        let changes: Vec<Change> = range.iter().zip(&landed).map(change).collect();
+        let changes: Vec<PositionChange> = range.iter().zip(&written).map(change).collect();
         writer.append(&pieces, &changes).unwrap();
         self.recent.push(self.file.len());
         self.file.extend(texts);
     }
 
     /// What has landed settles; these are the commits that the simulated books order.
-    pub(super) fn settle(&mut self, due: &[Offset]) {
+    pub(super) fn settle(&mut self, due: &[CommitOffset]) {
         let Some((writer, settler, _)) = &mut self.run else { return };
         let mut commits = settler.settle(writer.checkpoint()).unwrap().commits;
         self.recent.clear();
@@ -162,10 +174,10 @@ impl Mirror {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, offsets: &[Offset]) {
+    pub(super) fn acknowledge(&mut self, offsets: &[CommitOffset]) {
         if let Some((_, _, ledger)) = &self.run {
             let values: Vec<_> = offsets.iter().map(|one| (name(one.partition), one.value)).collect();
-            ledger.committed(&values);
+            ledger.record_committed(&values);
         }
     }
 
@@ -174,7 +186,7 @@ impl Mirror {
         self.run = None;
         if let Some(length) = self.recent.get(usize::from(kept)) {
             self.file.truncate(*length);
-            self.disk.open(Path::new(PATH), How::Existing).unwrap().set_len(*length as u64).unwrap();
+            self.disk.open(Path::new(PATH), OpenMode::Existing).unwrap().set_len(*length as u64).unwrap();
         }
         self.recent.clear();
     }

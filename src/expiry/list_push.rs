@@ -1,0 +1,40 @@
+//! Pushes what was heard.
+
+use std::sync::Arc;
+
+use super::context::ExpiryContext;
+use super::inbox::KeyBatch;
+use super::remembered_deadlines;
+use crate::error::Fault;
+use crate::redis::Link;
+
+/// Pushes what was heard. Each worker has one of its own.
+#[derive(Clone)]
+pub struct ListPush {
+    context: Arc<ExpiryContext>,
+    link: Link,
+}
+
+impl ListPush {
+    pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
+        Self { context: Arc::clone(context), link: context.list.link() }
+    }
+
+    /// Puts the keys in front of the work list, by one command. Without an answer they
+    /// are pushed again: better twice than lost.
+    ///
+    /// # Errors
+    /// `RetryLogged`: the server does not serve; try again after a pause.
+    pub fn push(&mut self, batch: &KeyBatch) -> Result<(), Fault> {
+        let context = &self.context;
+        if context.remembers() {
+            self.link
+                .with_retry(|connection| context.remembered.push(connection, &batch.keys, &context.clock))?;
+        } else {
+            let push = remembered_deadlines::plain_push(&context.list_key, &batch.keys);
+            self.link.with_retry(|connection| connection.ask(&push).map(drop))?;
+        }
+        context.inbox.record_done(batch);
+        Ok(())
+    }
+}

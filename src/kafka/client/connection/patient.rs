@@ -1,0 +1,57 @@
+//! Waiting for an answer that may come late, such as that to a member who joins, and may
+//! have to be given up meanwhile.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::{Connection, Lost, left, timed_out};
+use crate::error::Fault;
+use crate::kafka::protocol::frame::Frame;
+use crate::kafka::protocol::messages::Request;
+
+/// How often a wait for a late answer is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Connection {
+    /// As [`Self::ask`], for an answer that may come so much later than others as
+    /// `patience` says. Every now and then `go_on` is asked whether to wait on; if not,
+    /// the connection is given up.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ask_patiently<R: Request>(
+        &mut self,
+        request: &R,
+        patience: Duration,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<R::Answer, Fault> {
+        let sent = self.send(request, patience)?;
+        let waited = match &self.stream {
+            Some(stream) => wait_readable(stream, sent.until, &mut go_on),
+            None => Err(Lost::Closed),
+        };
+        if let Err(lost) = waited {
+            self.stream = None;
+            return Err(Fault::Retry(self.say(&lost)));
+        }
+        self.receive::<R>(sent, &mut Frame::default())
+    }
+}
+
+/// Waits for the first byte of an answer without taking it.
+fn wait_readable(stream: &TcpStream, until: Instant, go_on: &mut dyn FnMut() -> bool) -> Result<(), Lost> {
+    loop {
+        if !go_on() {
+            return Err(Lost::Io(io::ErrorKind::Interrupted.into()));
+        }
+        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(LOOK))));
+        match some.and_then(|()| stream.peek(&mut [0])) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if timed_out(&error) => return Err(Lost::Silent),
+            Err(error) => return Err(Lost::Io(error)),
+        }
+    }
+}

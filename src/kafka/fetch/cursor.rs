@@ -1,0 +1,239 @@
+//! One partition in its reader's hands: from where it is read, how much is asked for,
+//! and what an answer about it means. Knows no connection.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::fetcher::{MOST_BYTES, Pace};
+use crate::backoff::Backoff;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::frame::Frame;
+use crate::kafka::protocol::messages::fetch::{Partition, Wanted};
+use crate::kafka::protocol::records::{self, Span};
+use crate::kafka::seam::{Event, Fetched, Payload, StartOffset, Wire};
+use crate::record::TopicPartition;
+
+/// See the module.
+pub(super) struct Slot {
+    pub(super) partition: TopicPartition,
+    pub(super) want: u64,
+    /// The leader's epoch as far as it is known, else -1.
+    pub(super) epoch: i32,
+    /// The next offset to read.
+    pub(super) at: i64,
+    pub(super) todo: Todo,
+    /// What is asked for, in bytes, if it is more than usual.
+    max_bytes: Option<usize>,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+    /// Whether the owner knows that it is well: of nothing new it hears only then.
+    greeted: bool,
+    /// Since when an open transaction is all there is at the position.
+    open: Option<Instant>,
+    /// What was found out about that.
+    held_up: Option<String>,
+}
+
+/// What is to be done with it next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Todo {
+    /// Find out where it begins.
+    StartOffset(StartOffset),
+    /// The offset is not there: find out what is.
+    Bounds,
+    /// A transaction holds it up: find out which.
+    Inspect,
+    /// Read on.
+    Read,
+}
+
+/// What an answer means.
+pub(super) enum Meaning {
+    /// Nothing to tell.
+    Nothing,
+    /// Records.
+    Records(Fetched),
+    /// Nothing new, but it is well.
+    Well,
+    /// It cannot be read just now; tried again in place, a little later.
+    Trouble(String),
+    /// A transaction holds it up; it is asked for as before.
+    HeldUp(String),
+    /// It is to be let go of: another broker may lead it, or it is another log.
+    LetGo(String),
+}
+
+impl Slot {
+    pub(super) fn new(
+        partition: TopicPartition,
+        begin: StartOffset,
+        want: u64,
+        epoch: i32,
+        pace: &Pace,
+    ) -> Self {
+        let at = if let StartOffset::At(at, _) = begin { at } else { -1 };
+        Self {
+            partition,
+            want,
+            epoch,
+            at,
+            todo: Todo::StartOffset(begin),
+            max_bytes: None,
+            backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
+            not_before: None,
+            greeted: false,
+            open: None,
+            held_up: None,
+        }
+    }
+
+    /// When it may be asked for again, if not now.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.not_before.filter(|at| *at > Instant::now())
+    }
+
+    /// Whether something is to be found out before it is read on, now.
+    pub(super) fn is_curious(&self) -> bool {
+        self.todo != Todo::Read && self.not_before().is_none()
+    }
+
+    /// How it is asked for, if it is to be read now; usually with so many bytes.
+    pub(super) fn wanted(&self, usual: usize) -> Option<Wanted> {
+        let now = self.todo == Todo::Read && self.not_before().is_none();
+        now.then(|| Wanted {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+            offset: self.at,
+            max_bytes: i32::try_from(self.max_bytes.unwrap_or(usual)).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// It cannot be read: a pause, longer each time.
+    pub(super) fn pause(&mut self) {
+        self.greeted = false;
+        self.not_before = Some(Instant::now() + self.backoff.pause());
+    }
+
+    /// Goes on at this offset, having been well.
+    fn go_on(&mut self, next: i64) -> i64 {
+        self.greeted = true;
+        self.not_before = None;
+        self.backoff.reset();
+        self.open = None;
+        self.held_up = None;
+        self.max_bytes = None;
+        std::mem::replace(&mut self.at, next)
+    }
+
+    /// Makes a [`Fetched`] of what was read or skipped from the position to `next`.
+    pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
+        let from = self.go_on(next);
+        Fetched {
+            partition: self.partition.clone(),
+            from,
+            begins: from,
+            next,
+            want: self.want,
+            lag: u64::try_from(end - next).unwrap_or(0),
+            last: None,
+            bytes: 0,
+            payload,
+        }
+    }
+
+    /// What the broker's answer means, and goes on accordingly.
+    pub(super) fn hear(
+        &mut self,
+        answer: &Partition,
+        frame: &Arc<Frame>,
+        committed: bool,
+        pace: &Pace,
+    ) -> Meaning {
+        match answer.code {
+            Code::NONE => {}
+            Code::OFFSET_OUT_OF_RANGE => {
+                self.todo = Todo::Bounds;
+                return Meaning::Nothing;
+            }
+            code if code.leader_moved() => return Meaning::LetGo(format!("Kafka answers {code}")),
+            code => return Meaning::Trouble(format!("Kafka answers {code}")),
+        }
+        let set = frame.bytes().get(answer.records.clone()).unwrap_or_default();
+        let span = match records::span(set, self.at) {
+            Ok(span) => span,
+            Err(broken) => return Meaning::Trouble(broken.to_string()),
+        };
+        if span.next > self.at {
+            let wire = Wire {
+                frame: Arc::clone(frame),
+                set: answer.records.start..answer.records.start + span.bytes,
+                aborted: committed.then(|| answer.aborted.clone()),
+            };
+            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
+            fetched.bytes = span.bytes as u64;
+            fetched.begins = span.base;
+            return Meaning::Records(fetched);
+        }
+        if set.is_empty() { self.hear_nothing(answer, committed, pace) } else { self.hear_in_vain(span) }
+    }
+
+    /// Bytes came and the position stands still.
+    fn hear_in_vain(&mut self, span: Span) -> Meaning {
+        match span.cut {
+            // Brokers before 0.10.1 cut a batch that is larger than what was asked for.
+            Some(needed) if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= MOST_BYTES => {
+                self.max_bytes = Some(needed);
+                Meaning::Nothing
+            }
+            Some(needed) if needed > MOST_BYTES => Meaning::Trouble(format!(
+                "the batch at offset {} has {needed} bytes, more than is taken in",
+                self.at
+            )),
+            Some(_) => {
+                Meaning::Trouble(format!("the broker gives only a part of the batch at offset {}", self.at))
+            }
+            None => Meaning::Trouble(format!("the broker gives no record at or behind offset {}", self.at)),
+        }
+    }
+
+    fn hear_nothing(&mut self, answer: &Partition, committed: bool, pace: &Pace) -> Meaning {
+        let end = answer.high_watermark;
+        if end < self.at {
+            return Meaning::LetGo(format!("its end {end} is below the position {}", self.at));
+        }
+        let held_up = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
+        if !held_up {
+            (self.open, self.held_up) = (None, None);
+        } else if self.open.get_or_insert_with(Instant::now).elapsed() > pace.hanging {
+            if let Some(why) = &self.held_up {
+                return Meaning::HeldUp(why.clone());
+            }
+            self.todo = Todo::Inspect;
+            return Meaning::Nothing;
+        }
+        if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.calm() }
+    }
+
+    fn calm(&mut self) -> Meaning {
+        self.not_before = None;
+        self.backoff.reset();
+        Meaning::Well
+    }
+
+    /// What holds it up has been found out.
+    pub(super) fn is_held_up(&mut self, why: String) {
+        self.todo = Todo::Read;
+        self.greeted = false;
+        self.held_up = Some(why);
+    }
+
+    /// As an event for the owner, that it is to be wanted again.
+    pub(super) fn again(&self) -> Event {
+        Event::Relinquished(self.partition.clone(), self.want)
+    }
+
+    /// As an event for the owner.
+    pub(super) fn trouble(&self, why: String) -> Event {
+        Event::Failed(Some(self.partition.clone()), why)
+    }
+}

@@ -1,0 +1,100 @@
+//! Whether a partition's log is still the one that was read: records that landed, the
+//! landmarks, are compared with what is there now. A topic may have been deleted and
+//! made anew, or cut by a leader that had less.
+
+/// A partition's log as it can be asked about.
+pub(in crate::kafka) trait Log {
+    /// Why it cannot be asked just now.
+    type Error;
+
+    /// The fingerprint of the record at this offset; `None`: there is none.
+    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Self::Error>;
+
+    /// Its first offset and its end.
+    fn bounds(&mut self) -> Result<(i64, i64), Self::Error>;
+}
+
+/// What came of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kafka) enum Check {
+    /// It is the same, as far as can be told.
+    Same,
+    /// It is another; reading goes on at this offset.
+    Different(i64),
+    /// Its end, given here, is below the position: wait for it to grow, then check again.
+    Behind(i64),
+}
+
+/// Compares the log with landmarks (offset and fingerprint, oldest first) before `at`.
+///
+/// A record that is gone (compacted, expired) says nothing and is trusted.
+pub(in crate::kafka) fn check<L: Log>(
+    log: &mut L,
+    at: i64,
+    landmarks: &[(i64, u32)],
+) -> Result<Check, L::Error> {
+    let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
+    // The usual case costs one fetch; the bounds cost more.
+    match before().next() {
+        None => return Ok(Check::Same),
+        Some((offset, fingerprint)) => {
+            if log.fingerprint_at(*offset)? == Some(*fingerprint) {
+                return Ok(Check::Same);
+            }
+        }
+    }
+    let (first, end) = log.bounds()?;
+    let mut differs = false;
+    for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
+        match log.fingerprint_at(*offset)? {
+            Some(found) if found != *fingerprint => differs = true,
+            Some(_) if differs => return Ok(Check::Different(offset + 1)),
+            Some(_) => break,
+            None => {}
+        }
+    }
+    Ok(match (differs, at > end) {
+        (true, _) => Check::Different(first),
+        (false, true) => Check::Behind(end),
+        (false, false) => Check::Same,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Records by offset; the end.
+    struct Fake(BTreeMap<i64, u32>, i64);
+
+    impl Log for Fake {
+        type Error = ();
+
+        fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, ()> {
+            Ok(self.0.get(&offset).copied())
+        }
+
+        fn bounds(&mut self) -> Result<(i64, i64), ()> {
+            Ok((self.0.keys().next().copied().unwrap_or(self.1), self.1))
+        }
+    }
+
+    fn checked(log: &[(i64, u32)], end: i64, at: i64, landmarks: &[(i64, u32)]) -> Check {
+        check(&mut Fake(log.iter().copied().collect(), end), at, landmarks).unwrap()
+    }
+
+    #[test]
+    fn another_log_is_told_from_the_same_one_and_a_shorter_one() {
+        let log = [(2, 20), (3, 30), (5, 50)];
+        assert_eq!(checked(&log, 6, 6, &[]), Check::Same);
+        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 50)]), Check::Same);
+        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 51)]), Check::Different(4));
+        assert_eq!(checked(&log, 6, 6, &[(3, 31), (5, 51)]), Check::Different(2));
+        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Check::Same, "compacted away");
+        assert_eq!(checked(&log, 6, 9, &[(8, 80)]), Check::Behind(6));
+        assert_eq!(checked(&log, 6, 9, &[(5, 51), (8, 80)]), Check::Different(2));
+        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Check::Same, "not before the position");
+    }
+}

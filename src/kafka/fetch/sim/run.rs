@@ -1,0 +1,193 @@
+//! Schedules by the hundred: while one goes on, its faults happen and its cluster
+//! changes; when it is over, all that there is must have come, each record once.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fault::{Change, Fault, Plan};
+use super::log::Log;
+use super::reader::Reader;
+use super::{BROKERS, World};
+use crate::kafka::client::brokers::Spoken;
+use crate::kafka::client::connection::Limits;
+use crate::kafka::cluster::Cluster;
+use crate::kafka::fetch::fetcher::{BrokerFetcher, Pace};
+
+/// As long as the machine may take over it. A schedule itself is over after two seconds.
+const HANGS: Duration = Duration::from_secs(60);
+/// Most of a schedule's time is waiting.
+const AT_ONCE: usize = 24;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Short, so that what takes minutes with real brokers is over in a second.
+fn pace() -> Pace {
+    Pace {
+        limits: Limits { connect: millis(500), silence: millis(150), answer: millis(250), largest: 1 << 20 },
+        max_wait: millis(20),
+        reply: 16 * 1024,
+        partition: 4 * 1024,
+        refresh: millis(150),
+        pauses: (millis(5), millis(60)),
+        hanging: Duration::from_secs(600),
+    }
+}
+
+/// What is known of one that went well.
+struct Done {
+    delivered: u64,
+    troubles: u64,
+}
+
+fn run(seed: u64, change: fn(&mut Plan)) -> Result<Done, String> {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut plan = Plan::new(&mut dice);
+    change(&mut plan);
+    let (changes, lasts) = (plan.changes.clone(), plan.lasts);
+    let world = World::new(plan, dice.u64(..));
+    let result = drive(&world, changes, lasts, &mut dice);
+    world.end();
+    result.map_err(|why| format!("PANDAD_TEST_SEED={seed}: {why}\n{:?}", world.plan))
+}
+
+fn drive(
+    world: &World,
+    changes: Vec<(Duration, Change)>,
+    lasts: Duration,
+    dice: &mut fastrand::Rng,
+) -> Result<Done, String> {
+    let cluster = Cluster {
+        brokers: world.bootstrap(),
+        client_id: "schedule".to_owned(),
+        read_committed: world.plan.committed,
+        silent: false,
+    };
+    let fetch = BrokerFetcher::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
+    let mut reader = Reader::new(world, Box::new(fetch));
+    let began = Instant::now();
+    let mut changes = changes.into_iter().peekable();
+    while began.elapsed() < lasts {
+        while let Some((_, what)) = changes.next_if(|(at, _)| *at <= began.elapsed()) {
+            change(world, what, dice);
+        }
+        reader.hear(Instant::now() + millis(5))?;
+    }
+    world.heal();
+    while let Some(outstanding) = reader.outstanding() {
+        if began.elapsed() > HANGS {
+            return Err(format!("it hangs: {outstanding}"));
+        }
+        reader.hear(Instant::now() + millis(20))?;
+    }
+    Ok(Done { delivered: reader.delivered, troubles: reader.troubles })
+}
+
+fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
+    let (remakes, magic) = (world.plan.remakes(), world.plan.magic());
+    let mut cluster = world.cluster();
+    let keys: Vec<_> = cluster.partitions.keys().cloned().collect();
+    let key = &keys[dice.usize(..keys.len())];
+    let partition = cluster.partitions.get_mut(key).unwrap();
+    match what {
+        Change::Append => partition.log().append(dice),
+        Change::Move => {
+            // Not back to where a log was that is no more: who asks there is to hear of it.
+            let from = partition.leader.unwrap_or(0);
+            partition.leader = (0..BROKERS).find(|node| *node != from && partition.barred != Some(*node));
+            partition.epoch += 1;
+        }
+        Change::Leaderless if partition.logs.len() == 1 => partition.leader = None,
+        // What is gone of a log that is new cannot be told from what is gone of the old one.
+        Change::Delete if !remakes => {
+            let (start, end) = (partition.log().start, partition.log().end);
+            partition.log().delete_below(dice.i64(start..=end));
+        }
+        Change::Remake if partition.logs.len() == 1 && partition.leader.is_some() => {
+            let mut log = Log::new(format!("{}/{}#1", key.0, key.1), magic, true);
+            for _ in 0..dice.u8(0..4) {
+                log.append(dice);
+            }
+            partition.logs.push(log);
+            partition.barred = partition.leader;
+            partition.leader = (0..BROKERS).find(|node| partition.barred != Some(*node));
+            partition.epoch = 0;
+        }
+        Change::StartOffset => partition.log().begin(0, dice.i64(1..9)),
+        Change::Decide => partition.log().decide(dice.bool()),
+        Change::Down => {
+            cluster.down[dice.usize(..BROKERS)] = true;
+            drop(cluster);
+            world.cut_all();
+        }
+        Change::Up => cluster.down = [false; BROKERS],
+        Change::CutAll => {
+            drop(cluster);
+            world.cut_all();
+        }
+        Change::Leaderless | Change::Delete | Change::Remake => {}
+    }
+}
+
+/// Repeats one when PANDAD_TEST_SEED names it. PANDAD_TEST_ALL: a thousand of them.
+#[test]
+fn whatever_brokers_do_each_record_is_delivered_once() {
+    let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
+    let count = if given.is_some() {
+        1
+    } else if all {
+        1000
+    } else {
+        60
+    };
+    let first: u64 = given.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
+    many(first, count, |_| {});
+}
+
+/// The old log's records are compared with the new one's, and answers that show nothing say
+/// nothing.
+#[test]
+fn a_topic_made_anew_is_seen_though_brokers_give_less_than_they_have() {
+    let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let (first, count) = given.map_or_else(|| (fastrand::u64(..u64::MAX / 2), 60), |seed| (seed, 1));
+    many(first, count, |plan| {
+        plan.faults = vec![(Fault::Short, 50), (Fault::Empty, 30)];
+        plan.lasts = millis(700);
+        let changes = (0..12).map(|at| (millis(at * 50), Change::Append));
+        let remakes = (1..5).map(|at| (millis(at * 130), Change::Remake));
+        plan.changes = changes.chain(remakes).collect();
+        plan.changes.sort_by_key(|(at, _)| *at);
+    });
+}
+
+/// Runs schedules, each changed in this way, and fails if one of them does.
+fn many(first: u64, count: usize, change: fn(&mut Plan)) {
+    println!("{count} schedules from PANDAD_TEST_SEED={first}");
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (delivered, troubles) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(count) {
+            scope.spawn(|| {
+                while let number @ 0.. = next.fetch_add(1, SeqCst)
+                    && number < count
+                {
+                    match run(first + number as u64, change) {
+                        Ok(done) => {
+                            delivered.fetch_add(done.delivered, SeqCst);
+                            troubles.fetch_add(done.troubles, SeqCst);
+                        }
+                        Err(why) => failed.lock().unwrap().push(why),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    println!("{} records delivered, {} troubles told", delivered.into_inner(), troubles.into_inner());
+    let shown = failed.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n\n");
+    assert!(failed.is_empty(), "{} of {count} failed\n{shown}", failed.len());
+}

@@ -1,0 +1,148 @@
+//! Who else is in a group, asked from outside, and whether this pandad can share it with
+//! them.
+
+use std::time::Duration;
+
+use super::protocol::{KIND, RANGE};
+use crate::error::Fault;
+use crate::kafka::client::brokers::Brokers;
+use crate::kafka::client::connection::Limits;
+use crate::kafka::client::coordinator;
+use crate::kafka::client::group_offsets::Refusal;
+use crate::kafka::cluster::Cluster;
+use crate::kafka::protocol::messages::{DescribeGroups, ListGroups};
+
+/// So many members are named.
+const NAMED: usize = 3;
+
+/// The live members of a group, and their way of sharing out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Others {
+    group: String,
+    /// What they are: `consumer`, `connect` and so on.
+    kind: String,
+    /// Their way of sharing out; empty while they agree on one.
+    protocol: String,
+    /// Each one's client id and from where it is connected.
+    members: Vec<(String, String)>,
+    /// A group of the protocol of KIP-848, whose members this request does not show.
+    is_later: bool,
+}
+
+impl Others {
+    /// Asks the group's coordinator; each step may take up to `patience`.
+    ///
+    /// # Errors
+    /// It cannot be asked, or does not tell: the reason.
+    pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
+        let limits = Limits { connect: patience, answer: patience, ..cluster.limits() };
+        let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, limits);
+        let mut coordinator = coordinator::find(&mut brokers, group)?;
+        let described = coordinator.ask(&DescribeGroups { group })?;
+        let Some(found) = described.into_iter().find(|one| one.group == group) else {
+            return Err(Fault::Retry("the coordinator tells of another group".to_owned()));
+        };
+        if !found.code.is_none() {
+            return Err(Refusal::Code(found.code).fault(&format!("look at the group '{group}'")));
+        }
+        let members: Vec<(String, String)> =
+            found.members.into_iter().map(|one| (one.client_id, one.host)).collect();
+        let mut others = Self {
+            group: group.to_owned(),
+            kind: found.kind,
+            protocol: found.protocol,
+            members,
+            is_later: false,
+        };
+        if others.members.is_empty() && others.kind.is_empty() {
+            // Not known to this request. Where listing is not allowed nothing more can be told.
+            let listed = coordinator.ask(&ListGroups)?;
+            let kind = listed.groups.into_iter().find(|(name, _)| name == group).map(|(_, kind)| kind);
+            others.is_later = kind.is_some();
+            others.kind = kind.unwrap_or_default();
+        }
+        Ok(others)
+    }
+
+    /// Why a member that shares out by `range`, or one that is alone, cannot get on with
+    /// them, or on what condition, and what to do; `None` if there are none, or it can.
+    pub fn trouble(&self, is_member: bool) -> Option<String> {
+        let (group, count) = (&self.group, self.members.len());
+        let remedy = "stop them or use another kafka['group']";
+        if self.is_later {
+            let what = format!("the group '{group}' is one of the later protocol (KIP-848)");
+            return Some(if is_member {
+                format!(
+                    "{what}: the brokers take in pandad beside its members, unless they are told not to \
+                     (group.consumer.migration.policy)"
+                )
+            } else {
+                format!("{what}: if it has live members, what a pandad alone commits is refused; {remedy}")
+            });
+        }
+        if count == 0 {
+            return None;
+        }
+        let who = format!("the group '{group}' has {}", self.who());
+        if !is_member {
+            return Some(format!(
+                "{who}: they share it out among themselves, and what a pandad with kafka['membership']='alone' commits \
+                 is refused; {remedy}"
+            ));
+        }
+        if self.kind != KIND {
+            return Some(format!("{who}, which are no consumers but of kind '{}': {remedy}", self.kind));
+        }
+        (!self.protocol.is_empty() && self.protocol != RANGE).then(|| {
+            format!(
+                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do '{RANGE}' as \
+                 well; have them use it, {remedy}",
+                self.protocol
+            )
+        })
+    }
+
+    fn who(&self) -> String {
+        let named = self.members.iter().take(NAMED).map(|(id, host)| format!("'{id}' at {host}"));
+        let mut named: Vec<String> = named.collect();
+        if self.members.len() > NAMED {
+            named.push("…".to_owned());
+        }
+        let members = if self.members.len() == 1 { "live member" } else { "live members" };
+        format!("{} {members} ({})", self.members.len(), named.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn others(kind: &str, protocol: &str, members: usize) -> Others {
+        Others {
+            group: "g".to_owned(),
+            kind: kind.to_owned(),
+            protocol: protocol.to_owned(),
+            members: (0..members).map(|number| (format!("c{number}"), "/10.0.0.1".to_owned())).collect(),
+            is_later: false,
+        }
+    }
+
+    #[test]
+    fn who_can_share_a_group() {
+        for nobody in [others("", "", 0), others("consumer", "range", 0), others("consumer", "", 0)] {
+            assert_eq!((nobody.trouble(true), nobody.trouble(false)), (None, None));
+        }
+        assert_eq!(others("consumer", "range", 2).trouble(true), None);
+        assert_eq!(others("consumer", "", 2).trouble(true), None);
+        let alone = others("consumer", "range", 1).trouble(false).unwrap();
+        assert!(alone.contains("1 live member ('c0' at /10.0.0.1)") && alone.contains("refused"), "{alone}");
+        let sticky = others("consumer", "sticky", 5).trouble(true).unwrap();
+        assert!(
+            sticky.contains("5 live members") && sticky.contains("'sticky'") && sticky.contains('…'),
+            "{sticky}"
+        );
+        assert!(others("connect", "range", 1).trouble(true).unwrap().contains("'connect'"));
+        let later = Others { is_later: true, ..others("consumer", "", 0) };
+        assert!(later.trouble(true).is_some() && later.trouble(false).is_some());
+    }
+}

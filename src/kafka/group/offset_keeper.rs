@@ -1,0 +1,334 @@
+//! The thread that keeps a member's offsets: asks where its share is to be read from,
+//! commits as the member, and commits again what the brokers would otherwise forget.
+//! Its connection is its own: no heartbeat waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::claims;
+use super::coordinated::{Part, Told};
+use super::error_handling::{Call, Verdict, verdict};
+use super::kafka_offsets::held_of;
+use super::member::Order;
+use super::standalone::{Held, Names};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::kafka::client::brokers::Brokers;
+use crate::kafka::client::group_offsets::{Answers, Commits, Refusal};
+use crate::kafka::protocol::error_code::{Code, Remedy};
+use crate::kafka::protocol::messages::Member;
+use crate::kafka::seam::{Assigned, GroupEvent};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
+
+/// The pause before what failed is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What the thread is asked for.
+pub(super) enum Ask {
+    /// This is the member's share from now on.
+    Share(Share),
+    /// Commit these offsets of the share.
+    Commit(Vec<Commit>),
+    /// The share is given back: what is not committed will not be.
+    Released,
+}
+
+/// A member's share of one generation.
+#[derive(Debug, Clone)]
+pub(super) struct Share {
+    /// How often the owner had been asked to let go when it came.
+    pub(super) number: u64,
+    pub(super) generation: i32,
+    pub(super) id: String,
+    pub(super) instance: Option<String>,
+    pub(super) partitions: Vec<TopicPartition>,
+}
+
+impl Share {
+    fn member(&self) -> Member<'_> {
+        Member { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
+    }
+}
+
+/// Whom it hears, and whom it tells.
+pub(super) struct Wires {
+    pub(super) asks: Receiver<Ask>,
+    /// Closes when the owner is gone.
+    pub(super) owner: Receiver<()>,
+    pub(super) tell: Sender<Told>,
+    pub(super) member: Sender<Order>,
+}
+
+/// See the module.
+pub(super) struct Thread {
+    group: String,
+    names: Names,
+    brokers: Brokers,
+    commits: Commits,
+    asks: Receiver<Ask>,
+    /// Closes when the owner is gone: the member asks, too.
+    owner: Receiver<()>,
+    tell: Sender<Told>,
+    member: Sender<Order>,
+    share: Option<Share>,
+    /// Partitions of the share whose offsets are still to be asked for.
+    unasked: Vec<TopicPartition>,
+    /// What is to be committed, until the coordinator agrees.
+    ordered: Option<Vec<Commit>>,
+    /// What the group was last known to hold by our own commits.
+    held: BTreeMap<TopicPartition, Commit>,
+    /// Partitions whose commits are refused while others' are not.
+    refused: BTreeSet<TopicPartition>,
+    in_trouble: bool,
+    pauses: Backoff,
+    next: Instant,
+    renew: Duration,
+    renew_at: Instant,
+}
+
+/// The owner is gone.
+struct Gone;
+
+impl Thread {
+    pub(super) fn new(group: &str, names: Names, brokers: Brokers, renew: Duration, wires: Wires) -> Self {
+        let Wires { asks, owner, tell, member } = wires;
+        Self {
+            group: group.to_owned(),
+            names,
+            brokers,
+            commits: Commits::new(group),
+            asks,
+            owner,
+            tell,
+            member,
+            share: None,
+            unasked: Vec::new(),
+            ordered: None,
+            held: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            in_trouble: false,
+            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            next: Instant::now(),
+            renew,
+            renew_at: Instant::now() + renew,
+        }
+    }
+
+    /// Until the owner is gone.
+    pub(super) fn run(mut self) {
+        while self.round().is_ok() {}
+    }
+
+    /// Waits for what is asked or due, and does it.
+    fn round(&mut self) -> Result<(), Gone> {
+        let is_busy = !self.unasked.is_empty() || self.ordered.is_some();
+        let due = if is_busy { self.next.min(self.renew_at) } else { self.renew_at };
+        select! {
+            recv(self.asks) -> ask => return ask.map_or(Err(Gone), |ask| self.take(ask)),
+            recv(self.owner) -> _ => return Err(Gone),
+            default(due.saturating_duration_since(Instant::now())) => {}
+        }
+        if Instant::now() >= self.next {
+            self.assign()?;
+            self.commit()?;
+        }
+        if Instant::now() >= self.renew_at {
+            self.renew_at = Instant::now() + self.renew;
+            self.renew()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, ask: Ask) -> Result<(), Gone> {
+        self.pauses.reset();
+        self.next = Instant::now();
+        match ask {
+            Ask::Share(share) => {
+                self.unasked.clone_from(&share.partitions);
+                let number = share.number;
+                self.share = Some(share);
+                if self.unasked.is_empty() { self.give(number, Vec::new()) } else { Ok(()) }
+            }
+            Ask::Commit(offsets) => {
+                self.ordered = Some(offsets);
+                Ok(())
+            }
+            Ask::Released => {
+                self.share = None;
+                self.unasked.clear();
+                self.held.clear();
+                self.refused.clear();
+                // Whoever ordered it is owed an answer.
+                if self.ordered.take().is_some() {
+                    self.tell(GroupEvent::Committed(Vec::new()))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), Gone> {
+        self.well()?;
+        self.tell.send(Told::Given(number, assigned)).map_err(|_| Gone)
+    }
+
+    /// It was answered.
+    fn well(&mut self) -> Result<(), Gone> {
+        let told = Told::Well(Part::Offsets);
+        if std::mem::take(&mut self.in_trouble) { self.tell.send(told).map_err(|_| Gone) } else { Ok(()) }
+    }
+
+    fn tell(&mut self, event: GroupEvent) -> Result<(), Gone> {
+        self.well()?;
+        self.tell.send(Told::Event(event)).map_err(|_| Gone)
+    }
+
+    /// It is tried again, unless that cannot help.
+    fn fault(&mut self, fault: Fault) -> Result<(), Gone> {
+        self.next = Instant::now() + self.pauses.pause();
+        match fault {
+            Fault::Retry(why) => {
+                self.in_trouble = true;
+                self.tell.send(Told::Trouble(Part::Offsets, why)).map_err(|_| Gone)
+            }
+            other => {
+                let _owner_may_be_gone = self.tell.send(Told::Fault(other));
+                Err(Gone)
+            }
+        }
+    }
+
+    // ---- Where the share begins
+
+    fn assign(&mut self) -> Result<(), Gone> {
+        let Some(number) = self.share.as_ref().map(|share| share.number) else { return Ok(()) };
+        if self.unasked.is_empty() {
+            return Ok(());
+        }
+        match self.find_out() {
+            Ok((assigned, fault)) => {
+                let done: BTreeSet<&TopicPartition> = assigned.iter().map(|one| &one.partition).collect();
+                self.unasked.retain(|one| !done.contains(one));
+                if !assigned.is_empty() {
+                    self.give(number, assigned)?;
+                }
+                fault.map_or(Ok(()), |fault| self.fault(fault))
+            }
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    /// Those whose offsets the group tells, and the fault of one of the rest.
+    fn find_out(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
+        let mut fault = None;
+        let mut held: BTreeMap<TopicPartition, Held> = BTreeMap::new();
+        let answers = self.commits.committed(&mut self.brokers, &self.unasked)?;
+        for (partition, answer) in held_of(&self.group, answers) {
+            match answer {
+                Ok(one) => drop(held.insert(partition, one)),
+                Err(other) => fault = Some(other),
+            }
+        }
+        let generation = self.share.as_ref().map_or(-1, |share| share.generation);
+        let claims = claims::claims(&mut held, &self.names, generation);
+        if !claims.is_empty() {
+            for (partition, answer) in self.ask_to_commit(&claims)? {
+                if let Err(refusal) = answer {
+                    held.remove(&partition);
+                    fault = Some(refusal.fault(&format!("claim the offset of {partition}")));
+                }
+            }
+        }
+        let mut assigned = Vec::new();
+        for (partition, (committed, metadata)) in held {
+            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
+                let commit = Commit { partition: partition.clone(), offset, metadata: text.clone() };
+                self.held.insert(partition.clone(), commit);
+            }
+            assigned.push(Assigned { partition, committed, metadata, new: false });
+        }
+        Ok((assigned, fault))
+    }
+
+    // ---- Commits
+
+    /// Commits as the member that we are; the member hears it if it is none any more.
+    fn ask_to_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
+        let Some(share) = &self.share else { return Ok(Vec::new()) };
+        let answers = self.commits.commit(&mut self.brokers, share.member(), offsets)?;
+        if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
+            // If it has ended, so do we.
+            let _gone = self.member.send(Order::Refused(share.generation, code));
+        }
+        Ok(answers)
+    }
+
+    /// One try. What fails is tried again, as long as we are the member that may.
+    fn commit(&mut self) -> Result<(), Gone> {
+        let Some(offsets) = self.ordered.take() else { return Ok(()) };
+        let answers = match self.ask_to_commit(&offsets) {
+            Ok(answers) => answers,
+            Err(fault) => {
+                self.ordered = Some(offsets);
+                return self.fault(fault);
+            }
+        };
+        let mut answered: BTreeMap<TopicPartition, Result<(), Refusal>> = answers.into_iter().collect();
+        let (mut done, mut again, mut fault) = (Vec::new(), Vec::new(), None);
+        for one in offsets {
+            // Without a share nobody was asked, and nobody will be.
+            match answered.remove(&one.partition) {
+                Some(Ok(())) => {
+                    self.refused.remove(&one.partition);
+                    done.push((one.partition.clone(), one.offset));
+                    self.held.insert(one.partition.clone(), one);
+                }
+                Some(Err(refusal)) if membership(&Err(refusal)).is_none() => {
+                    fault = Some((one.partition.clone(), refusal));
+                    again.push(one);
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+        let Some((partition, refusal)) = fault else { return self.tell(GroupEvent::Committed(done)) };
+        let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
+        if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
+            self.ordered = Some(again);
+            return self.fault(fault);
+        }
+        // The others have what they asked for; the owner will order the rest again.
+        if self.refused.insert(partition) {
+            log::warn!("{fault}; the other partitions' offsets are committed, it is tried again");
+        }
+        self.tell(GroupEvent::Committed(done))
+    }
+
+    /// So that they are not forgotten.
+    fn renew(&mut self) -> Result<(), Gone> {
+        let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
+        if partitions.is_empty() || self.share.is_none() {
+            return Ok(());
+        }
+        let answers = match self.commits.committed(&mut self.brokers, &partitions) {
+            Ok(answers) => held_of(&self.group, answers),
+            Err(fault) => return self.fault(fault),
+        };
+        let ours = claims::to_renew(&self.held, answers);
+        if ours.is_empty() {
+            return Ok(());
+        }
+        log::debug!("committing {} offsets again, so that they are not forgotten", ours.len());
+        // A partition that is refused now is so at its next commit, too.
+        self.ask_to_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
+    }
+}
+
+/// The code by which a commit was refused to this member, if it was that.
+fn membership(answer: &Result<(), Refusal>) -> Option<Code> {
+    let Err(Refusal::Code(code)) = answer else { return None };
+    let is_it = code.remedy() == Remedy::Membership && verdict(Call::Commit, *code) != Verdict::Again;
+    is_it.then_some(*code)
+}

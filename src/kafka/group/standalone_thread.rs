@@ -1,0 +1,314 @@
+//! The thread behind [`super::Standalone`]: looks for partitions, commits until the group
+//! agrees, and commits again what the brokers would otherwise forget, each at its own
+//! pace: a commit that is refused must not keep new partitions from being found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::claims;
+use super::standalone::{Group, Held, Names};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::kafka::protocol::messages::Member;
+use crate::kafka::seam::{Assigned, GroupEvent};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
+
+/// How often what is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// The topics are looked at for new partitions.
+    pub(super) look: Duration,
+    /// Offsets that have not moved are committed again: brokers forget them a day
+    /// after their last commit, later ones after a week.
+    pub(super) renew: Duration,
+    /// The pause before what failed is tried again grows from the first to the second.
+    pub(super) pauses: (Duration, Duration),
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            look: Duration::from_secs(10),
+            renew: Duration::from_secs(6 * 3600),
+            pauses: (Duration::from_millis(200), Duration::from_secs(10)),
+        }
+    }
+}
+
+pub(super) struct Thread {
+    client: Box<dyn Group>,
+    topics: Vec<String>,
+    names: Names,
+    pace: Pace,
+    /// Closes when the owner has no more use for this thread.
+    orders: Receiver<Vec<Commit>>,
+    events: Sender<Result<GroupEvent, Fault>>,
+    assigned: BTreeSet<TopicPartition>,
+    /// The partitions that each topic had when it was first seen.
+    first: BTreeMap<String, BTreeSet<i32>>,
+    ordered: Ordered,
+    /// What the group was last known to hold by our own commits.
+    held: BTreeMap<TopicPartition, Commit>,
+    /// Partitions whose commits are refused while others' are not, and since when.
+    refused: BTreeMap<TopicPartition, Instant>,
+    looks: Backoff,
+    commits: Backoff,
+    look_at: Instant,
+    renew_at: Instant,
+}
+
+/// What has become of the owner's order to commit.
+enum Ordered {
+    /// There is none.
+    Nothing,
+    /// It is to be tried at this time.
+    Try(Instant, Vec<Commit>),
+    /// Some of it is refused; the owner hears at this time of what is not, and will
+    /// then order the rest again.
+    Tell(Instant, Vec<(TopicPartition, i64)>),
+}
+
+/// The owner is gone, or has been told why this cannot go on: the thread ends.
+struct Gone;
+
+impl Thread {
+    pub(super) fn new(
+        client: Box<dyn Group>,
+        topics: &[String],
+        names: Names,
+        pace: Pace,
+        orders: Receiver<Vec<Commit>>,
+        events: Sender<Result<GroupEvent, Fault>>,
+    ) -> Self {
+        Self {
+            client,
+            topics: topics.to_vec(),
+            names,
+            pace,
+            orders,
+            events,
+            assigned: BTreeSet::new(),
+            first: BTreeMap::new(),
+            ordered: Ordered::Nothing,
+            held: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            looks: Backoff::new(pace.pauses.0, pace.pauses.1),
+            commits: Backoff::new(pace.pauses.0, pace.pauses.1),
+            look_at: Instant::now(),
+            renew_at: Instant::now() + pace.renew,
+        }
+    }
+
+    /// Until the owner is gone.
+    pub(super) fn run(mut self) {
+        while self.round().is_ok() {}
+    }
+
+    /// Waits for an order or for what is due, and does it.
+    fn round(&mut self) -> Result<(), Gone> {
+        let mut due = self.look_at.min(self.renew_at);
+        if let Ordered::Try(at, _) | Ordered::Tell(at, _) = self.ordered {
+            due = due.min(at);
+        }
+        match self.orders.recv_deadline(due) {
+            Ok(offsets) => {
+                self.ordered = Ordered::Try(Instant::now(), offsets);
+                self.commits.reset();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+        }
+        let now = Instant::now();
+        match std::mem::replace(&mut self.ordered, Ordered::Nothing) {
+            Ordered::Try(at, offsets) if now >= at => self.commit(offsets)?,
+            Ordered::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
+            later => self.ordered = later,
+        }
+        if now >= self.look_at {
+            let complete = self.look()?;
+            let pause = if complete { self.pace.look } else { self.looks.pause() };
+            self.look_at = Instant::now() + pause;
+        }
+        if now >= self.renew_at {
+            self.renew()?;
+            self.renew_at = Instant::now() + self.pace.renew;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: GroupEvent) -> Result<(), Gone> {
+        self.events.send(Ok(event)).map_err(|_| Gone)
+    }
+
+    /// Tells of a fault; one that trying again cannot mend ends the thread.
+    fn fault(&self, fault: Fault) -> Result<(), Gone> {
+        match fault {
+            Fault::Fatal(_) => {
+                let _owner_may_be_gone = self.events.send(Err(fault));
+                Err(Gone)
+            }
+            other => self.tell(GroupEvent::Trouble(other.to_string())),
+        }
+    }
+
+    // ---- Partitions
+
+    /// Looks for partitions that are not assigned yet. True if every topic is there.
+    fn look(&mut self) -> Result<bool, Gone> {
+        let topics = match self.client.partitions(&self.topics) {
+            Ok(topics) => topics,
+            Err(fault) => return self.fault(fault).map(|()| false),
+        };
+        let mut missing = Vec::new();
+        let mut found = Vec::new();
+        for (topic, numbers) in self.topics.iter().zip(topics) {
+            match numbers {
+                Ok(numbers) if numbers.is_empty() => {
+                    missing.push(format!("the topic {topic} is not there yet"));
+                }
+                Ok(numbers) => {
+                    self.first.entry(topic.clone()).or_insert_with(|| numbers.iter().copied().collect());
+                    found.extend(numbers.into_iter().map(|one| TopicPartition::new(topic.as_str(), one)));
+                }
+                Err(why) => missing.push(why),
+            }
+        }
+        found.retain(|one| !self.assigned.contains(one));
+        if !found.is_empty() {
+            match self.assign(&found) {
+                Ok(None) => {}
+                Ok(Some(fault)) | Err(fault) => return self.fault(fault).map(|()| false),
+            }
+        }
+        if !missing.is_empty() {
+            return self.tell(GroupEvent::Trouble(missing.join("; "))).map(|()| false);
+        }
+        self.looks.reset();
+        self.tell(GroupEvent::Reached).map(|()| true)
+    }
+
+    /// Assigns those whose offsets the group tells; gives the fault of one of the rest.
+    fn assign(&mut self, found: &[TopicPartition]) -> Result<Option<Fault>, Fault> {
+        let mut fault = None;
+        let mut held: BTreeMap<TopicPartition, Held> = BTreeMap::new();
+        for (partition, answer) in self.client.committed(found)? {
+            match answer {
+                Ok(one) => drop(held.insert(partition, one)),
+                Err(other) => fault = Some(other),
+            }
+        }
+        fault = self.claim(&mut held)?.or(fault);
+        let mut assigned = Vec::new();
+        for (partition, (committed, metadata)) in held {
+            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
+                let (partition, metadata) = (partition.clone(), text.clone());
+                self.held.insert(partition.clone(), Commit { partition, offset, metadata });
+            }
+            let first = self.first.get(&*partition.topic);
+            let new = first.is_some_and(|first| !first.contains(&partition.partition));
+            self.assigned.insert(partition.clone());
+            assigned.push(Assigned { partition, committed, metadata, new });
+        }
+        if !assigned.is_empty() {
+            // If the owner is gone, that is noticed when the next order is waited for.
+            let _gone = self.tell(GroupEvent::Assigned(assigned));
+        }
+        Ok(fault)
+    }
+
+    /// Commits offsets that somebody else has set once more, now with a token, before
+    /// anything is read from there: so they are told from the same offset set again.
+    /// Takes out those that cannot be, and gives the fault of one of them.
+    fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
+        let claims = claims::claims(held, &self.names, Member::ALONE.generation);
+        if claims.is_empty() {
+            return Ok(None);
+        }
+        let mut fault = None;
+        for (partition, refusal) in self.client.commit(&claims)? {
+            held.remove(&partition);
+            fault = Some(refusal);
+        }
+        Ok(fault)
+    }
+
+    // ---- Commits
+
+    /// One try. What fails as a whole is tried again until it does not; of what fails
+    /// in part the rest counts, a little later.
+    fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), Gone> {
+        let refused: BTreeMap<TopicPartition, Fault> = match self.client.commit(&offsets) {
+            Ok(refused) => refused.into_iter().collect(),
+            Err(fault) => return self.try_again(offsets, fault),
+        };
+        let never = |fault: &&Fault| matches!(fault, Fault::Fatal(_));
+        if let Some(fault) = refused.values().find(never) {
+            return self.fault(fault.clone());
+        }
+        if let Some(fault) = refused.values().next()
+            && refused.len() == offsets.len()
+        {
+            return self.try_again(offsets, fault.clone());
+        }
+        let mut done = Vec::new();
+        for one in offsets {
+            match refused.get(&one.partition) {
+                Some(fault) => self.complain(&one.partition, fault),
+                None => {
+                    self.calm(&one.partition);
+                    done.push((one.partition.clone(), one.offset));
+                    self.held.insert(one.partition.clone(), one);
+                }
+            }
+        }
+        if refused.is_empty() {
+            return self.tell(GroupEvent::Committed(done));
+        }
+        // The owner would order the refused ones again at once.
+        self.ordered = Ordered::Tell(Instant::now() + self.pace.pauses.1 / 2, done);
+        Ok(())
+    }
+
+    fn try_again(&mut self, offsets: Vec<Commit>, fault: Fault) -> Result<(), Gone> {
+        self.fault(fault)?;
+        self.ordered = Ordered::Try(Instant::now() + self.commits.pause(), offsets);
+        Ok(())
+    }
+
+    fn complain(&mut self, partition: &TopicPartition, fault: &Fault) {
+        if !self.refused.contains_key(partition) {
+            log::warn!(
+                "{partition}: {fault}; the other partitions' offsets are committed, it is tried again"
+            );
+            self.refused.insert(partition.clone(), Instant::now());
+        }
+    }
+
+    fn calm(&mut self, partition: &TopicPartition) {
+        if let Some(since) = self.refused.remove(partition) {
+            log::info!("{partition}: its offset is committed again after {} s", since.elapsed().as_secs());
+        }
+    }
+
+    /// Commits again what the group still holds of ours, or has forgotten: not what
+    /// somebody else has set meanwhile, for that is an operator's reset.
+    fn renew(&mut self) -> Result<(), Gone> {
+        let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let answers = match self.client.committed(&partitions) {
+            Ok(answers) => answers,
+            Err(fault) => return self.fault(fault),
+        };
+        let ours = claims::to_renew(&self.held, answers);
+        if ours.is_empty() {
+            return Ok(());
+        }
+        log::debug!("committing {} offsets again, so that they are not forgotten", ours.len());
+        // A partition that is refused now is so at its next commit, too.
+        self.client.commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
+    }
+}

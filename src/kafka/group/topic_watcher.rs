@@ -1,0 +1,174 @@
+//! The thread that looks at the topics: which there are, and how many partitions they
+//! have. Nothing else waits for it, for a broker may hang.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::coordinated::{Part, Told};
+use super::member::Order;
+use super::topic_snapshot::{Seen, Topics};
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::kafka::client::brokers::Brokers;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::messages::metadata::Topic;
+use crate::kafka::protocol::messages::{AllTopics, Metadata};
+
+/// The pause before what failed is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// So many looks in a row must show less before it is believed: a broker that has just
+/// started knows of no topics for a while.
+const BELIEVED: u32 = 3;
+
+/// See the module.
+pub(super) struct Thread {
+    topics: Topics,
+    brokers: Brokers,
+    every: Duration,
+    /// Closes when the owner is gone.
+    owner: Receiver<()>,
+    tell: Sender<Told>,
+    member: Sender<Order>,
+    known: Known,
+    pauses: Backoff,
+}
+
+/// The owner is gone.
+struct Gone;
+
+impl Thread {
+    pub(super) fn new(
+        topics: Topics,
+        brokers: Brokers,
+        every: Duration,
+        owner: Receiver<()>,
+        tell: Sender<Told>,
+        member: Sender<Order>,
+    ) -> Self {
+        let pauses = Backoff::new(PAUSES.0, PAUSES.1);
+        Self { topics, brokers, every, owner, tell, member, known: Known::default(), pauses }
+    }
+
+    /// Until the owner is gone.
+    pub(super) fn run(mut self) {
+        while self.look().is_ok() {}
+    }
+
+    fn look(&mut self) -> Result<(), Gone> {
+        let pause = match self.found() {
+            Ok((counts, missing)) => {
+                let seen = self.known.take(counts);
+                self.member.send(Order::Seen(seen)).map_err(|_| Gone)?;
+                if missing.is_empty() {
+                    self.pauses.reset();
+                    self.tell(Told::Well(Part::Topics))?;
+                    self.every
+                } else {
+                    self.tell(Told::Trouble(Part::Topics, missing.join("; ")))?;
+                    self.pauses.pause()
+                }
+            }
+            Err(Fault::Retry(why)) => {
+                self.tell(Told::Trouble(Part::Topics, why))?;
+                self.pauses.pause()
+            }
+            Err(other) => {
+                let _owner_may_be_gone = self.tell.send(Told::Fault(other));
+                return Err(Gone);
+            }
+        };
+        match self.owner.recv_deadline(Instant::now() + pause) {
+            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+            Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
+        }
+    }
+
+    fn tell(&self, told: Told) -> Result<(), Gone> {
+        self.tell.send(told).map_err(|_| Gone)
+    }
+
+    /// The topics with their partitions, and what is missing, in words.
+    fn found(&mut self) -> Result<(BTreeMap<String, usize>, Vec<String>), Fault> {
+        let topics = match &self.topics {
+            Topics::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
+            Topics::Like(_) => self.brokers.ask(&AllTopics)?.topics,
+        };
+        let (mut counts, mut missing) = (BTreeMap::new(), Vec::new());
+        for Topic { code, name, partitions } in topics {
+            if !self.topics.want(&name) {
+                continue;
+            }
+            match code {
+                Code::NONE if !partitions.is_empty() => drop(counts.insert(name, partitions.len())),
+                Code::NONE | Code::UNKNOWN_TOPIC_OR_PARTITION | Code::LEADER_NOT_AVAILABLE => {
+                    missing.push(format!("the topic {name} is not there yet"));
+                }
+                code => missing.push(format!("cannot look at the topic {name}: Kafka answers {code}")),
+            }
+        }
+        if counts.is_empty() && missing.is_empty() {
+            missing.push(format!("no topic matches {} yet", self.topics));
+        }
+        Ok((counts, missing))
+    }
+}
+
+/// What is known, and for how many looks less has been seen. Pure.
+#[derive(Debug, Default)]
+struct Known {
+    counts: BTreeMap<String, usize>,
+    less: BTreeMap<String, u32>,
+}
+
+impl Known {
+    /// More is believed at once, less when it stays so.
+    fn take(&mut self, found: BTreeMap<String, usize>) -> Seen {
+        let before = std::mem::take(&mut self.counts);
+        let mut less = BTreeMap::new();
+        self.counts.clone_from(&found);
+        for (topic, count) in before {
+            if found.get(&topic).copied().unwrap_or(0) >= count {
+                continue;
+            }
+            let times = self.less.get(&topic).copied().unwrap_or(0) + 1;
+            if times < BELIEVED {
+                less.insert(topic.clone(), times);
+                self.counts.insert(topic, count);
+            }
+        }
+        self.less = less;
+        Seen { counts: self.counts.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(text: &str) -> BTreeMap<String, usize> {
+        let one =
+            |one: &str| one.split_once('=').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
+        text.split_whitespace().filter_map(one).collect()
+    }
+
+    #[test]
+    fn more_is_believed_at_once_and_less_when_it_stays_so() {
+        let mut known = Known::default();
+        let looks = [
+            ("a=2", "a=2"),
+            ("a=3 b=1", "a=3 b=1"),
+            ("", "a=3 b=1"),
+            ("b=1", "a=3 b=1"),
+            ("a=3 b=1", "a=3 b=1"),
+            ("a=1", "a=3 b=1"),
+            ("a=1", "a=3 b=1"),
+            ("a=1", "a=1"),
+            ("a=2", "a=2"),
+        ];
+        for (found, expected) in looks {
+            assert_eq!(known.take(counts(found)).counts, counts(expected), "after {found:?}");
+        }
+    }
+}

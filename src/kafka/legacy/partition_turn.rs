@@ -1,0 +1,222 @@
+//! One partition's turn in the reading thread: begin, check, read, and what to make of
+//! a reply that brings nothing.
+
+use std::time::{Duration, Instant};
+
+use kafka_crate::error::KafkaCode;
+
+use super::client::{Client, Trouble};
+use super::read::{self, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
+use super::reply::Reply;
+use super::second_look::Gap;
+use crate::backoff::Backoff;
+use crate::kafka::fetch::divergence::Check;
+use crate::kafka::seam::{Event, Fetched, Payload, StartOffset};
+use crate::record::TopicPartition;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How many records are remembered for comparing the log.
+const LANDMARKS: usize = 8;
+/// How many offsets are tried in one turn behind one that cannot be read.
+const TRIES: i64 = 1000;
+
+/// One wanted partition.
+pub(super) struct Wanted {
+    partition: TopicPartition,
+    want: u64,
+    /// Where to begin, until that is resolved and the log is checked.
+    begin: Option<StartOffset>,
+    /// What the log is compared with: records handed over, oldest first.
+    landmarks: Vec<(i64, u32)>,
+    at: i64,
+    max_bytes: i32,
+    /// Nothing can be read between the position and this offset, as far as it was tried.
+    barren: Option<i64>,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+    /// Whether the comparison found another log; the owner decides what to do.
+    parted: bool,
+    /// Whether the owner was told of trouble.
+    pub(super) troubled: bool,
+}
+
+impl Wanted {
+    /// `later`: not at once.
+    pub(super) fn new(partition: TopicPartition, begin: StartOffset, want: u64, later: bool) -> Self {
+        Self {
+            partition,
+            want,
+            begin: Some(begin),
+            landmarks: Vec::new(),
+            at: 0,
+            max_bytes: FIRST_BYTES,
+            barren: None,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            not_before: later.then(|| Instant::now() + LONGEST_PAUSE),
+            parted: false,
+            troubled: false,
+        }
+    }
+
+    /// Whether it may have its turn now.
+    pub(super) fn is_due(&self) -> bool {
+        !self.parted && self.not_before.is_none_or(|at| Instant::now() >= at)
+    }
+
+    pub(super) fn trouble(&mut self) {
+        self.troubled = true;
+        self.not_before = Some(Instant::now() + self.backoff.pause());
+    }
+
+    pub(super) fn calm(&mut self) {
+        self.troubled = false;
+        self.not_before = None;
+        self.backoff.reset();
+    }
+
+    /// Before it is read on, the log is compared again: another broker may lead it,
+    /// and the topic may have been made anew meanwhile.
+    pub(super) fn check_again(&mut self) {
+        if self.begin.is_none() {
+            self.begin = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
+        }
+    }
+
+    fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
+        let from = std::mem::replace(&mut self.at, next);
+        self.barren = None;
+        let (partition, want) = (self.partition.clone(), self.want);
+        Fetched { partition, from, begins: from, next, want, lag, last: None, bytes: 0, payload }
+    }
+}
+
+/// Keeps the last few landmarks.
+pub(super) fn remember(landmarks: &mut Vec<(i64, u32)>, last: Option<(i64, u32)>) {
+    if last.is_some() && landmarks.len() >= LANDMARKS {
+        landmarks.remove(0);
+    }
+    landmarks.extend(last);
+}
+
+/// What came of a turn.
+pub(super) enum Turn {
+    /// Nothing new.
+    Quiet,
+    /// Something happened.
+    Tell(Event),
+    /// This partition cannot be read just now, and why.
+    Stuck(String),
+}
+
+/// What this partition has to tell now.
+pub(super) fn turn(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Trouble> {
+    if let Some(begin) = wanted.begin.clone() {
+        if let Some(told) = begin_at(client, wanted, begin)? {
+            return Ok(told);
+        }
+        wanted.begin = None;
+    }
+    loop {
+        match read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
+            Read::Records(reply, seen) => {
+                let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
+                wanted.max_bytes = next_size(seen.bytes);
+                remember(&mut wanted.landmarks, seen.last);
+                let fetched = wanted.hand_over(seen.next, lag, Payload::Crate(reply));
+                return Ok(Turn::Tell(Event::Fetched(Fetched {
+                    last: seen.last,
+                    bytes: seen.bytes,
+                    ..fetched
+                })));
+            }
+            Read::Gap(Gap { next, end }) => {
+                let lag = u64::try_from(end - next).unwrap_or(0);
+                let none = Payload::Crate(Reply::empty(next));
+                return Ok(Turn::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
+            }
+            Read::Nothing => return Ok(Turn::Quiet),
+            Read::Short(end) if wanted.barren.is_some_and(|barren| barren >= end) => {
+                return Ok(Turn::Quiet);
+            }
+            Read::Short(end) if wanted.max_bytes >= MOST_BYTES => return look_beyond(client, wanted, end),
+            Read::Short(_) => {
+                wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(MOST_BYTES);
+            }
+            Read::AboveEnd(end) => return Ok(latch(wanted, end)),
+            Read::OutOfRange => return out_of_range(client, wanted),
+            Read::Leaderless => return Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
+        }
+    }
+}
+
+/// Nothing can be read at the position, however much is asked for. Either the batch
+/// there has lost its last records to compaction: then go on where something can be
+/// read. Or only a transaction's marker is there: then there is nothing new.
+fn look_beyond(client: &mut Client, wanted: &mut Wanted, end: i64) -> Result<Turn, Trouble> {
+    wanted.max_bytes = FIRST_BYTES;
+    let from = wanted.barren.unwrap_or(wanted.at + 1);
+    match read::beyond(client, &wanted.partition, from, end, TRIES)? {
+        Ok(first) => {
+            let lag = u64::try_from(end - first).unwrap_or(0);
+            Ok(Turn::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Absent))))
+        }
+        Err(barren) => {
+            wanted.barren = Some(barren);
+            if barren >= end {
+                return Ok(Turn::Quiet);
+            }
+            Ok(Turn::Stuck(format!("nothing can be read from offset {} to {barren}", wanted.at)))
+        }
+    }
+}
+
+/// What to ask for after a reply with this many bytes of records.
+///
+/// Of a compressed reply the crate returns one batch and drops the rest, so asking for
+/// much more than one batch has the broker read, convert and send in vain; and a reply
+/// that was filled lets the next be twice as large.
+fn next_size(came: u64) -> i32 {
+    i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(LEAST_BYTES, FULL_BYTES)
+}
+
+/// Resolves where to begin. `Some`: there is something to tell first.
+fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: StartOffset) -> Result<Option<Turn>, Trouble> {
+    let (at, landmarks) = match begin {
+        StartOffset::At(at, landmarks) => (at, landmarks),
+        StartOffset::Earliest | StartOffset::Latest => {
+            let (first, end) = read::bounds(client, &wanted.partition)?;
+            wanted.at = if begin == StartOffset::Earliest { first } else { end };
+            wanted.begin = None;
+            return Ok(Some(Turn::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
+        }
+    };
+    wanted.at = at;
+    let checked = read::check(client, &wanted.partition, at, &landmarks)?;
+    wanted.landmarks = landmarks;
+    match checked {
+        Check::Same => Ok(None),
+        Check::Different(next) => {
+            wanted.parted = true;
+            Ok(Some(Turn::Tell(Event::Diverged(wanted.partition.clone(), next))))
+        }
+        Check::Behind(end) => Ok(Some(latch(wanted, end))),
+    }
+}
+
+/// An end below the position: nothing is read before the log has been compared again,
+/// since growth alone would also come from a topic that was made anew.
+fn latch(wanted: &mut Wanted, end: i64) -> Turn {
+    wanted.begin = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
+    Turn::Stuck(format!("its end {end} is below the position {}", wanted.at))
+}
+
+/// Below the log's start: go there, and say what is gone. Above its end: wait.
+fn out_of_range(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Trouble> {
+    let (first, end) = read::bounds(client, &wanted.partition)?;
+    if wanted.at >= first {
+        return Ok(latch(wanted, end));
+    }
+    let lag = u64::try_from(end - first).unwrap_or(0);
+    Ok(Turn::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Gone))))
+}

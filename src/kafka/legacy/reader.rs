@@ -1,0 +1,233 @@
+//! The reading thread of [`super::LegacyFetcher`]: one client, the wanted partitions in
+//! turn, and a pause only when none of them had anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::client::{Client, Connector, Trouble};
+use super::fetcher::Pulse;
+use super::partition_turn::{Turn, Wanted, turn};
+use super::read;
+use crate::backoff::Backoff;
+use crate::error::Fault;
+use crate::kafka::cluster::Cluster;
+use crate::kafka::seam::{Event, StartOffset};
+use crate::record::TopicPartition;
+
+/// The pause when no partition had anything: grows from the first to the second.
+const FIRST_NAP: Duration = Duration::from_millis(5);
+const LONGEST_NAP: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the owner orders.
+pub(super) enum Order {
+    /// Read this partition from here on.
+    Want {
+        partition: TopicPartition,
+        begin: StartOffset,
+        want: u64,
+        /// Not at once: the last thread was stuck on it.
+        later: bool,
+    },
+    /// Read it no more.
+    Forget(TopicPartition),
+}
+
+pub(super) struct Reader {
+    connector: Connector,
+    /// Closes when the owner has no more use for this thread.
+    orders: Receiver<Order>,
+    events: Sender<Result<Event, Fault>>,
+    pulse: Arc<Pulse>,
+    wanted: BTreeMap<TopicPartition, Wanted>,
+    client: Option<Client>,
+    backoff: Backoff,
+    nap: Duration,
+}
+
+/// The owner is gone: the thread ends.
+struct Gone;
+
+impl Reader {
+    pub(super) fn new(
+        cluster: Cluster,
+        first: usize,
+        orders: Receiver<Order>,
+        events: Sender<Result<Event, Fault>>,
+        pulse: Arc<Pulse>,
+    ) -> Self {
+        Self {
+            connector: Connector::new(cluster, first),
+            orders,
+            events,
+            pulse,
+            wanted: BTreeMap::new(),
+            client: None,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            nap: FIRST_NAP,
+        }
+    }
+
+    /// Until the owner is gone.
+    pub(super) fn run(mut self) {
+        while self.round().is_ok() {}
+    }
+
+    /// Every wanted partition once, then a pause if none had anything.
+    fn round(&mut self) -> Result<(), Gone> {
+        self.take_orders(Duration::ZERO)?;
+        if self.wanted.is_empty() {
+            return self.take_orders(LONGEST_NAP);
+        }
+        if self.client.is_none() && !self.connect()? {
+            return Ok(());
+        }
+        let mut progress = false;
+        for partition in self.wanted.keys().cloned().collect::<Vec<_>>() {
+            progress |= self.step(&partition)?;
+            self.take_orders(Duration::ZERO)?;
+            if self.client.is_none() {
+                let pause = self.backoff.pause();
+                return self.pause(pause);
+            }
+        }
+        self.backoff.reset();
+        if progress {
+            self.nap = FIRST_NAP;
+            return Ok(());
+        }
+        self.tell(Event::Idle)?;
+        self.nap = (self.nap * 2).min(LONGEST_NAP);
+        self.take_orders(self.nap)
+    }
+
+    /// Takes what has been ordered, waiting for it if there is time.
+    fn take_orders(&mut self, time: Duration) -> Result<(), Gone> {
+        self.pulse.beat();
+        let mut order = match self.orders.recv_timeout(time) {
+            Ok(order) => Some(order),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+        };
+        while let Some(one) = order {
+            match one {
+                Order::Want { partition, begin, want, later } => {
+                    let wanted = Wanted::new(partition.clone(), begin, want, later);
+                    self.wanted.insert(partition, wanted);
+                }
+                Order::Forget(partition) => drop(self.wanted.remove(&partition)),
+            }
+            order = self.orders.try_recv().ok();
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<(), Gone> {
+        let until = Instant::now() + time;
+        while let Some(rest) = until.checked_duration_since(Instant::now()) {
+            self.take_orders(rest.min(Duration::from_secs(1)))?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, event: Event) -> Result<(), Gone> {
+        // The owner may take its time while the disk is full: that is no hang.
+        let sent = self.events.send(Ok(event)).map_err(|_| Gone);
+        self.pulse.beat();
+        sent
+    }
+
+    fn connect(&mut self) -> Result<bool, Gone> {
+        let mut topics: Vec<String> =
+            self.wanted.keys().map(|partition| partition.topic.to_string()).collect();
+        topics.dedup();
+        let pulse = Arc::clone(&self.pulse);
+        let why = match self.connector.connect(move || pulse.beat()) {
+            Ok(mut client) => {
+                let prepared = read::prepare(&mut client).and_then(|()| client.load_metadata(&topics));
+                match prepared {
+                    Ok(()) => {
+                        self.connector.confirm();
+                        self.client = Some(client);
+                        return Ok(true);
+                    }
+                    Err(trouble) => trouble.text(),
+                }
+            }
+            Err(Fault::Retry(why) | Fault::Restart(why)) => why,
+            Err(never) => {
+                let _sent = self.events.send(Err(never));
+                return Err(Gone);
+            }
+        };
+        self.tell(Event::Failed(None, why))?;
+        let pause = self.backoff.pause();
+        self.pause(pause)?;
+        Ok(false)
+    }
+
+    /// One partition's turn. True if it brought something.
+    fn step(&mut self, partition: &TopicPartition) -> Result<bool, Gone> {
+        let (Some(client), Some(wanted)) = (&mut self.client, self.wanted.get_mut(partition)) else {
+            return Ok(false);
+        };
+        if !wanted.is_due() {
+            return Ok(false);
+        }
+        self.pulse.turn(partition);
+        match turn(client, wanted) {
+            Ok(Turn::Quiet) if wanted.troubled => {
+                wanted.calm();
+                self.tell(Event::Recovered(partition.clone()))?;
+                Ok(false)
+            }
+            Ok(Turn::Quiet) => Ok(false),
+            Ok(Turn::Tell(event)) => {
+                wanted.calm();
+                self.tell(event)?;
+                Ok(true)
+            }
+            Ok(Turn::Stuck(why)) | Err(Trouble::Records(why)) => {
+                wanted.trouble();
+                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                Ok(false)
+            }
+            Err(Trouble::Code(code)) => {
+                wanted.trouble();
+                wanted.check_again();
+                self.refresh(partition)?;
+                let why = Trouble::Code(code).text();
+                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                Ok(false)
+            }
+            Err(Trouble::Client(why)) => {
+                // This partition waits, so that an unreachable leader of one does not
+                // keep the others from being read.
+                wanted.trouble();
+                self.tell(Event::Failed(Some(partition.clone()), format!("lost its broker: {why}")))?;
+                self.drop_client();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Everything that the client holds may be wrong by now, and leaders may have moved.
+    fn drop_client(&mut self) {
+        self.client = None;
+        self.wanted.values_mut().for_each(Wanted::check_again);
+    }
+
+    /// Leaders move: after any answer of Kafka's that is an error, ask who leads now.
+    fn refresh(&mut self, partition: &TopicPartition) -> Result<(), Gone> {
+        let Some(client) = &mut self.client else { return Ok(()) };
+        if let Err(Trouble::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
+            self.drop_client();
+            self.tell(Event::Failed(None, format!("lost the broker: {why}")))?;
+        }
+        Ok(())
+    }
+}

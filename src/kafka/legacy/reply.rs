@@ -1,0 +1,112 @@
+//! One fetch reply of the crate for one partition, and the records in it.
+
+use kafka_crate::client::fetch::{Data, Message, Response};
+
+use super::client::Trouble;
+use crate::record::{Record, TopicPartition};
+
+/// A reply that was asked for one partition only.
+pub struct Reply {
+    responses: Vec<Response>,
+    from: i64,
+}
+
+/// What a reply says, short of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kafka) struct Seen {
+    /// The offset of its first record; `None` = it has none.
+    pub(in crate::kafka) first: Option<i64>,
+    /// One past the offset of its last record, or where it was asked from.
+    pub(in crate::kafka) next: i64,
+    /// Its last record's offset and fingerprint.
+    pub(in crate::kafka) last: Option<(i64, u32)>,
+    /// The partition's end, for readers.
+    pub(in crate::kafka) high_watermark: i64,
+    /// Bytes of keys and values.
+    pub(in crate::kafka) bytes: u64,
+}
+
+impl Reply {
+    pub(in crate::kafka) fn new(responses: Vec<Response>, from: i64) -> Self {
+        Self { responses, from }
+    }
+
+    /// No records up to this offset.
+    pub(in crate::kafka) fn empty(from: i64) -> Self {
+        Self::new(Vec::new(), from)
+    }
+
+    /// `None`: the crate asked nobody, because no leader is known.
+    ///
+    /// The crate does not compare correlation ids, so a reply may be the answer to an
+    /// earlier question: one about another partition ends the client.
+    pub(super) fn look(&self, asked: &TopicPartition) -> Result<Option<Seen>, Trouble> {
+        let answers = self.responses.iter().flat_map(|response| response.topics());
+        let mut answers = answers.flat_map(|topic| topic.partitions().iter().map(move |one| (topic, one)));
+        let Some((topic, partition)) = answers.next() else { return Ok(None) };
+        let fits = topic.topic() == &*asked.topic && partition.partition() == asked.partition;
+        if !fits || answers.next().is_some() {
+            return Err(Trouble::Client("a reply was to another question".to_owned()));
+        }
+        match partition.data() {
+            Ok(data) => Ok(Some(self.summarise(data))),
+            Err(error) => Err(Trouble::of(&error)),
+        }
+    }
+
+    fn summarise(&self, data: &Data<'_>) -> Seen {
+        let wanted = || ascending(data.messages(), self.from);
+        let last = wanted().last();
+        Seen {
+            first: wanted().map(|message| message.offset).next(),
+            next: last.map_or(self.from, |message| message.offset + 1),
+            last: last.map(|message| (message.offset, record(message).fingerprint())),
+            high_watermark: data.highwatermark_offset(),
+            bytes: wanted().map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
+        }
+    }
+
+    /// Calls `each` for every record at or behind the offset asked for.
+    pub fn each(&self, mut each: impl FnMut(&Record<'_>)) {
+        let partitions =
+            self.responses.iter().flat_map(|response| response.topics()).flat_map(|topic| topic.partitions());
+        for partition in partitions {
+            let Ok(data) = partition.data() else { continue };
+            for message in ascending(data.messages(), self.from) {
+                each(&record(message));
+            }
+        }
+    }
+}
+
+/// The messages from an offset on, up to the first that does not ascend: of a compacted
+/// batch that was converted for this client a broker (seen with 2.8 and 3.9) may give the
+/// same ones twice in one reply.
+fn ascending<'a, 'm>(
+    messages: &'a [Message<'m>],
+    from: i64,
+) -> impl Iterator<Item = &'a Message<'m>> + use<'a, 'm> {
+    let mut least = from;
+    let wanted = messages.iter().filter(move |message| message.offset >= from);
+    wanted.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
+}
+
+/// The crate shows a null as empty; an empty key or value is therefore taken for
+/// null, which it almost always is.
+fn record<'a>(message: &Message<'a>) -> Record<'a> {
+    let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
+    Record::bare(message.offset, some(message.key), some(message.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_twice_in_a_reply_is_taken_once() {
+        let messages: Vec<Message<'_>> =
+            [3, 5, 7, 8, 5, 7, 8, 9].map(|offset| Message { offset, key: b"", value: b"" }).into();
+        let offsets: Vec<i64> = ascending(&messages, 5).map(|message| message.offset).collect();
+        assert_eq!(offsets, [5, 7, 8]);
+    }
+}

@@ -1,0 +1,168 @@
+//! One partition's turn on a broker of Kafka 1.1.1, played with the bytes that one sent of
+//! a compacted topic: records 0 to 3 of a batch of eight, 8 to 12, 13.
+
+mod broker;
+
+use super::*;
+use crate::kafka::legacy::client::{Client, Connector, Trouble};
+use crate::kafka::legacy::partition_turn::{Turn, Wanted, turn};
+use crate::kafka::legacy::read;
+use crate::kafka::seam::{Event, Fetched, StartOffset, records as records_of};
+use broker::Broker;
+
+const END: i64 = 15;
+
+/// Its batch from offset 0 to 7, in which 4 to 7 are gone: as it is in the log, and as it
+/// comes to a client of Fetch 0 that asks for 4 to 7 and for fewer bytes than would bring 8.
+const TAILLESS: &str = "0000000000000000000000790000000002e3690697000000000007000001a215debdb7000001a215debdb7\
+                        ffffffffffffffffffffffffffff000000042200000002611476616c7565206f662061002200000202621476616c75\
+                        65206f662062002200000402631476616c7565206f662063002200000602641476616c7565206f66206400";
+/// The batch from offset 8 to 12, as it is in the log.
+const NEXT: &str = "00000000000000080000008b000000000297f536ea000000000004000001a215debee9000001a215debee9\
+                    ffffffffffffffffffffffffffff000000052200000002781476616c7565206f662078002200000202651476616c7565\
+                    206f662065002200000402661476616c7565206f662066002200000602671476616c7565206f66206700220000080268\
+                    1476616c7565206f66206800";
+/// A message of those at 8 and 9, converted.
+const CONVERTED: &str = "00000000000000080000001930f00c73000000000001780000000a76616c7565206f662078\
+                         000000000000000900000019eb9a8de9000000000001650000000a76616c7565206f662065";
+/// The marker of a transaction, at offset 142 of another topic, as it came from there.
+const MARKER: &str = "000000000000008e000000420000000002acab793f003000000000000001a215dc43c8000001a215dc43c8\
+                      00000000000000000000ffffffff000000012000000008000000010c00000000000000";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |digit: u8| u8::try_from(char::from(digit).to_digit(16).unwrap()).unwrap();
+    hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+/// A partition that is read from an offset, and a client of the crate's.
+fn reading(broker: &Broker, from: i64) -> (Client, Wanted) {
+    let mut client = Connector::new(broker.cluster(), 0).connect(|| ()).unwrap();
+    read::prepare(&mut client).unwrap();
+    client.load_metadata(&[broker::TOPIC.to_owned()]).unwrap();
+    (client, Wanted::new(TopicPartition::new(broker::TOPIC, 0), StartOffset::At(from, Vec::new()), 1, false))
+}
+
+fn fetched(client: &mut Client, wanted: &mut Wanted) -> Fetched {
+    match turn(client, wanted) {
+        Ok(Turn::Tell(Event::Fetched(fetched))) => fetched,
+        Ok(Turn::Stuck(why)) => panic!("stuck: {why}"),
+        Ok(_) => panic!("nothing was fetched"),
+        Err(trouble) => panic!("{trouble:?}"),
+    }
+}
+
+fn offsets(fetched: &Fetched) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    let mut each = |record: &crate::record::Record<'_>| {
+        offsets.push(record.offset);
+        ControlFlow::Continue(())
+    };
+    records_of(fetched, &mut Scratch::default(), &mut each).unwrap();
+    offsets
+}
+
+/// It stands where it is, and says that a record is corrupt.
+fn assert_corrupt(broker: &Broker, at: i64) {
+    let (mut client, mut wanted) = reading(broker, at);
+    for _ in 0..3 {
+        match turn(&mut client, &mut wanted) {
+            Err(Trouble::Records(why)) => assert!(why.contains("CRC"), "{why}"),
+            Ok(Turn::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
+            _ => panic!("it does not say that a record is corrupt"),
+        }
+    }
+    let asked = broker.fetches();
+    assert!(asked.iter().all(|(_, offset)| *offset == at), "it was read elsewhere: {asked:?}");
+}
+
+#[test]
+fn a_batch_without_its_tail_that_comes_unconverted_is_stepped_over() {
+    let broker = Broker::new(END, |version, offset| match (version, offset) {
+        (_, 4..8) => bytes(TAILLESS),
+        (0, _) => bytes(CONVERTED),
+        _ => panic!("asked for offset {offset} in version {version}"),
+    });
+    for from in 4..8 {
+        let (mut client, mut wanted) = reading(&broker, from);
+        let gap = fetched(&mut client, &mut wanted);
+        assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (from, 8, 7, vec![]));
+        let next = fetched(&mut client, &mut wanted);
+        assert_eq!((next.from, next.next, offsets(&next)), (8, 10, vec![8, 9]));
+    }
+    let looks = broker.fetches().iter().filter(|(version, _)| *version > 0).count();
+    assert_eq!(looks, 4, "one second look each");
+}
+
+/// A partition is caught up behind a marker, and not in trouble.
+#[test]
+fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
+    let broker = Broker::new(143, |version, offset| match (version, offset) {
+        (_, 142) => bytes(MARKER),
+        _ => Vec::new(),
+    });
+    let (mut client, mut wanted) = reading(&broker, 142);
+    let gap = fetched(&mut client, &mut wanted);
+    assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
+    assert!(matches!(turn(&mut client, &mut wanted), Ok(Turn::Quiet)));
+}
+
+/// What landed last may be compacted away when the log is compared at a start.
+#[test]
+fn a_landmark_that_is_gone_is_no_trouble() {
+    let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
+    let (mut client, _) = reading(&broker, 8);
+    let begin = StartOffset::At(8, vec![(5, 12345)]);
+    let mut wanted = Wanted::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
+    assert_eq!(offsets(&fetched(&mut client, &mut wanted)), [8, 9]);
+}
+
+#[test]
+fn a_batch_that_is_corrupt_is_not_stepped_over() {
+    let mut corrupt = bytes(TAILLESS);
+    *corrupt.last_mut().unwrap() ^= 1;
+    corrupt.extend(bytes(NEXT));
+    assert_corrupt(&Broker::new(END, move |_, _| corrupt.clone()), 5);
+}
+
+/// A message of the old format, on a broker that converts nothing.
+#[test]
+fn a_message_that_is_corrupt_is_not_stepped_over() {
+    let mut corrupt = bytes(CONVERTED);
+    corrupt[30] ^= 1;
+    let broker = Broker::new(END, move |_, _| corrupt.clone()).with_fetch_up_to(0);
+    assert_corrupt(&broker, 8);
+}
+
+/// The crate's complaint stands where the broker does not say what is there.
+#[test]
+fn without_a_second_look_nothing_is_stepped_over() {
+    let broker = Broker::new(END, |version, _| if version == 0 { bytes(TAILLESS) } else { Vec::new() });
+    assert_corrupt(&broker, 5);
+}
+
+#[test]
+fn one_bit_that_is_wrong_proves_nothing() {
+    let whole = [bytes(TAILLESS), bytes(NEXT)].concat();
+    let mut scratch = Scratch::default();
+    assert_eq!(empty_until(&whole, 5, END, &mut scratch), Some(8));
+    assert_eq!(empty_until(&whole, 3, END, &mut scratch), None, "there is a record");
+    // Behind the base offset and beside the leader's epoch, which no checksum covers.
+    let tail = bytes(TAILLESS).len();
+    for bit in (8 * 8..tail * 8).filter(|bit| !(12 * 8..16 * 8).contains(bit)) {
+        let mut wrong = whole.clone();
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(empty_until(&wrong, 5, END, &mut scratch), None, "bit {bit}");
+    }
+    let mut far = whole.clone();
+    far[0] = 1;
+    assert_eq!(empty_until(&far, 5, END, &mut scratch), None, "beyond the end");
+}
+
+/// Good batches before a corrupt one are passed, that one is not.
+#[test]
+fn what_is_proven_ends_where_a_batch_is_corrupt() {
+    let mut set = [bytes(TAILLESS), bytes(NEXT)].concat();
+    *set.last_mut().unwrap() ^= 1;
+    assert_eq!(empty_until(&set, 5, END, &mut Scratch::default()), Some(8));
+    assert_eq!(empty_until(&set, 8, END, &mut Scratch::default()), None);
+}

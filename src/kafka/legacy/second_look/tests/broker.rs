@@ -1,0 +1,142 @@
+//! A broker with one partition, as far as the crate and a second look ask it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::kafka::cluster::Cluster;
+
+pub(super) const TOPIC: &str = "small";
+
+/// The record set for a version of Fetch and an offset.
+type Script = dyn Fn(i16, i64) -> Vec<u8> + Send + Sync;
+
+/// See the module. Ends with the test's process.
+pub(super) struct Broker(Arc<State>);
+
+struct State {
+    port: u16,
+    end: i64,
+    /// The highest version of Fetch that it speaks.
+    highest: AtomicI16,
+    script: Box<Script>,
+    /// Version and offset of every fetch so far.
+    fetches: Mutex<Vec<(i16, i64)>>,
+}
+
+impl Broker {
+    pub(super) fn new(end: i64, script: impl Fn(i16, i64) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (highest, fetches) = (AtomicI16::new(4), Mutex::new(Vec::new()));
+        let state = Arc::new(State { port, end, highest, script: Box::new(script), fetches });
+        let serving = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let state = Arc::clone(&serving);
+                thread::spawn(move || state.serve(stream.unwrap()));
+            }
+        });
+        Self(state)
+    }
+
+    pub(super) fn with_fetch_up_to(self, version: i16) -> Self {
+        self.0.highest.store(version, Relaxed);
+        self
+    }
+
+    pub(super) fn cluster(&self) -> Cluster {
+        let brokers = vec![format!("127.0.0.1:{}", self.0.port)];
+        Cluster { brokers, client_id: "test".to_owned(), read_committed: false, silent: false }
+    }
+
+    pub(super) fn fetches(&self) -> Vec<(i16, i64)> {
+        self.0.fetches.lock().unwrap().clone()
+    }
+}
+
+impl State {
+    fn serve(&self, mut stream: TcpStream) {
+        let mut length = [0; 4];
+        while stream.read_exact(&mut length).is_ok() {
+            let mut request = vec![0; u32::from_be_bytes(length) as usize];
+            stream.read_exact(&mut request).unwrap();
+            let (key, version) = (i16_at(&request, 0), i16_at(&request, 2));
+            let header = 10 + usize::try_from(i16_at(&request, 8)).unwrap();
+            let body = self.answer(key, version, &request[header..]);
+            let length = u32::try_from(body.len() + 4).unwrap();
+            let answer = [&length.to_be_bytes(), &request[4..8], &body].concat();
+            if stream.write_all(&answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, key: i16, version: i16, request: &[u8]) -> Vec<u8> {
+        match key {
+            1 => self.fetch(version, request),
+            2 => self.list_offsets(request),
+            3 => self.metadata(),
+            18 => {
+                let keys = [(1, self.highest.load(Relaxed)), (3, 1), (18, 0)];
+                let keys = keys.iter().flat_map(|(key, highest)| of_16(&[*key, 0, *highest]));
+                [of_16(&[0]), of_32(&[3]), keys.collect()].concat()
+            }
+            _ => panic!("asked for {key}"),
+        }
+    }
+
+    fn metadata(&self) -> Vec<u8> {
+        let broker = [of_32(&[1, 1]), of_text("127.0.0.1"), of_32(&[i32::from(self.port)])].concat();
+        let partition = [of_16(&[0]), of_32(&[0, 1, 1, 1, 1, 1])].concat();
+        [broker, of_32(&[1]), of_16(&[0]), of_text(TOPIC), of_32(&[1]), partition].concat()
+    }
+
+    /// The log's start or its end.
+    fn list_offsets(&self, request: &[u8]) -> Vec<u8> {
+        let first = i64_at(request, 4 + 4 + 2 + TOPIC.len() + 8) == -2;
+        let offset = if first { 0 } else { self.end };
+        let named = [of_32(&[1]), of_text(TOPIC), of_32(&[1, 0]), of_16(&[0]), of_32(&[1])].concat();
+        [named, offset.to_be_bytes().to_vec()].concat()
+    }
+
+    fn fetch(&self, version: i16, request: &[u8]) -> Vec<u8> {
+        let topics = if version >= 4 { 17 } else { 12 };
+        let offset = i64_at(request, topics + 4 + 2 + TOPIC.len() + 8);
+        self.fetches.lock().unwrap().push((version, offset));
+        let set = (self.script)(version, offset);
+        let mut out = [of_32(&[1]), of_text(TOPIC), of_32(&[1, 0]), of_16(&[0])].concat();
+        out.extend(self.end.to_be_bytes());
+        if version >= 4 {
+            // Not throttled; all is stable; nothing was aborted.
+            out.splice(0..0, of_32(&[0]));
+            out.extend(self.end.to_be_bytes());
+            out.extend(of_32(&[-1]));
+        }
+        out.extend(of_32(&[i32::try_from(set.len()).unwrap()]));
+        out.extend(set);
+        out
+    }
+}
+
+fn i16_at(bytes: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes(bytes[at..at + 2].try_into().unwrap())
+}
+
+fn i64_at(bytes: &[u8], at: usize) -> i64 {
+    i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+fn of_16(numbers: &[i16]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+fn of_32(numbers: &[i32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+fn of_text(text: &str) -> Vec<u8> {
+    [&of_16(&[i16::try_from(text.len()).unwrap()]), text.as_bytes()].concat()
+}

@@ -1,0 +1,135 @@
+//! A group's offsets kept in ZooKeeper, by the `kafka` crate: without a string beside
+//! them, and only while the broker still has a ZooKeeper.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
+
+use super::client::{Client, Connector, Trouble};
+use crate::error::Fault;
+use crate::kafka::cluster::Cluster;
+use crate::kafka::group::standalone::{AllHeld, Group};
+use crate::record::{Commit, OffsetMetadata, TopicPartition};
+
+/// The pause in the crate's own commit loop. It has none once its attempts are used
+/// up, so they are set to never be.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+/// How often the group's offsets are asked for in one call of the crate.
+const ATTEMPTS: u32 = 10;
+/// How often ZooKeeper is asked again when it knows of no offset at all: a broker that has just
+/// started says so, too.
+const ASK_AGAIN: u32 = 3;
+const ASK_PAUSE: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(in crate::kafka) struct CrateGroup {
+    connector: Connector,
+    group: String,
+    /// The topics whose metadata a new client must load.
+    topics: Vec<String>,
+    client: Option<Client>,
+}
+
+impl CrateGroup {
+    pub(in crate::kafka) fn new(cluster: Cluster, group: &str) -> Self {
+        // That matters to records only.
+        let cluster = Cluster { read_committed: false, ..cluster };
+        Self {
+            connector: Connector::new(cluster, 0),
+            group: group.to_owned(),
+            topics: Vec::new(),
+            client: None,
+        }
+    }
+
+    /// Calls into the crate; after any trouble the client is not used again.
+    fn call<T>(&mut self, call: impl FnOnce(&mut Client) -> Result<T, Trouble>) -> Result<T, Fault> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => self.connect()?,
+        };
+        let answer = call(&mut client).map_err(|trouble| Fault::Retry(trouble.text()))?;
+        self.client = Some(client);
+        Ok(answer)
+    }
+
+    fn connect(&mut self) -> Result<Client, Fault> {
+        let mut client = self.connector.connect(|| {})?;
+        let set = |kafka: &mut KafkaClient| {
+            kafka.set_group_offset_storage(Some(GroupOffsetStorage::Zookeeper));
+            Ok(())
+        };
+        let prepared = client.call(set).and_then(|()| client.load_metadata(&self.topics));
+        prepared.map_err(|trouble| Fault::Retry(trouble.text()))?;
+        self.connector.confirm();
+        Ok(client)
+    }
+
+    /// The offsets that ZooKeeper has; -1 where it has none.
+    fn ask(&mut self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, i64>, Fault> {
+        let group = self.group.clone();
+        let asked = partitions.iter().map(|one| FetchGroupOffset::new(&one.topic, one.partition));
+        let asked: Vec<FetchGroupOffset<'_>> = asked.collect();
+        let ask = |kafka: &mut KafkaClient| {
+            kafka.set_retry_max_attempts(ATTEMPTS);
+            kafka.set_retry_backoff_time(COMMIT_PAUSE);
+            kafka.fetch_group_offsets(&group, &asked)
+        };
+        let answered = self.call(|client| client.call(ask))?;
+        let named = answered.into_iter().flat_map(|(topic, partitions)| {
+            let name = move |number| TopicPartition::new(topic.as_str(), number);
+            partitions.into_iter().map(move |one| (name(one.partition), one.offset))
+        });
+        Ok(named.collect())
+    }
+}
+
+impl Group for CrateGroup {
+    fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
+        self.topics = topics.to_vec();
+        self.call(|client| {
+            client.load_metadata(topics)?;
+            let numbers =
+                |topic: &String| (0..i32::try_from(client.partitions(topic)).unwrap_or(i32::MAX)).collect();
+            Ok(topics.iter().map(|topic| Ok(numbers(topic))).collect())
+        })
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
+        let mut offsets = self.ask(partitions)?;
+        for _ in 1..ASK_AGAIN {
+            if offsets.values().any(|offset| *offset >= 0) {
+                break;
+            }
+            std::thread::sleep(ASK_PAUSE);
+            offsets = self.ask(partitions)?;
+        }
+        let held = partitions.iter().map(|partition| {
+            let held = match offsets.get(partition) {
+                Some(offset) => {
+                    Ok((Some(*offset).filter(|offset| *offset >= 0), OffsetMetadata::Unsupported))
+                }
+                None => Err(Fault::Retry(format!(
+                    "the group's offset of {partition} was asked for and not answered"
+                ))),
+            };
+            (partition.clone(), held)
+        });
+        Ok(held.collect())
+    }
+
+    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
+        let group = self.group.clone();
+        let offsets = offsets
+            .iter()
+            .map(|one| CommitOffset::new(&one.partition.topic, one.partition.partition, one.offset));
+        let offsets: Vec<CommitOffset<'_>> = offsets.collect();
+        let commit = |kafka: &mut KafkaClient| {
+            kafka.set_retry_max_attempts(u32::MAX);
+            kafka.set_retry_backoff_time(COMMIT_PAUSE);
+            kafka.commit_offsets(&group, &offsets)
+        };
+        self.call(|client| client.call(commit)).map(|()| Vec::new())
+    }
+}

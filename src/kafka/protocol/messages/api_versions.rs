@@ -1,0 +1,40 @@
+//! ApiVersions (18): which versions of which requests a broker speaks. Known from
+//! Kafka 0.10 on; 0.9 neither answers it nor closes the connection.
+
+use super::Request;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+
+/// The request, which has no fields.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiVersions;
+
+/// The versions of one request that a broker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    /// The request's number.
+    pub key: i16,
+    /// The lowest version.
+    pub lowest: i16,
+    /// The highest version.
+    pub highest: i16,
+}
+
+impl Request for ApiVersions {
+    const KEY: i16 = 18;
+    const NAME: &'static str = "ApiVersions";
+    const LOWEST: i16 = 0;
+    // A broker that knows no higher one answers in this one all the same.
+    const HIGHEST: i16 = 0;
+    type Answer = (Code, Vec<Spoken>);
+
+    fn write(&self, _version: i16, _out: &mut Writer) {}
+
+    fn read(_version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
+        let code = Code(from.i16()?);
+        let spoken = |from: &mut Reader<'_>| {
+            Ok(Spoken { key: from.i16()?, lowest: from.i16()?, highest: from.i16()? })
+        };
+        Ok((code, from.list(6, spoken)?))
+    }
+}

@@ -1,0 +1,54 @@
+//! FindCoordinator (10): which broker keeps a group's offsets.
+
+use super::Request;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+
+/// The request.
+#[derive(Debug, Clone, Copy)]
+pub struct FindCoordinator<'a> {
+    /// The group's name.
+    pub group: &'a str,
+}
+
+/// The broker, if the code is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coordinator {
+    /// Whether there is one.
+    pub code: Code,
+    /// Its number in the cluster.
+    pub node: i32,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: i32,
+}
+
+/// Of groups; the other kind is of transactions.
+const GROUP: i8 = 0;
+
+impl Request for FindCoordinator<'_> {
+    const KEY: i16 = 10;
+    const NAME: &'static str = "FindCoordinator";
+    const LOWEST: i16 = 0;
+    const HIGHEST: i16 = 2;
+    type Answer = Coordinator;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        out.string(self.group);
+        if version >= 1 {
+            out.i8(GROUP);
+        }
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<Coordinator, Malformed> {
+        if version >= 1 {
+            let _throttled_ms = from.i32()?;
+        }
+        let code = Code(from.i16()?);
+        if version >= 1 {
+            let _message = from.nullable_string()?;
+        }
+        Ok(Coordinator { code, node: from.i32()?, host: from.string()?.to_owned(), port: from.i32()? })
+    }
+}

@@ -1,0 +1,146 @@
+//! Metadata (3): the cluster's brokers, and the partitions of topics with their
+//! leaders.
+
+use super::Request;
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+
+/// The request. A broker before 0.11 may make a topic that is asked for; later ones
+/// are told not to.
+#[derive(Debug, Clone, Copy)]
+pub struct Metadata<'a> {
+    /// Which topics; not empty, which to version 0 would mean all of them.
+    pub topics: &'a [String],
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMetadata {
+    /// The brokers that are up.
+    pub brokers: Vec<Broker>,
+    /// The topics that were asked for.
+    pub topics: Vec<Topic>,
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its number in the cluster.
+    pub node: i32,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: i32,
+}
+
+/// One topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Whether it is there.
+    pub code: Code,
+    /// Its name.
+    pub name: String,
+    /// Its partitions, in no order.
+    pub partitions: Vec<Partition>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Whether it has a leader.
+    pub code: Code,
+    /// Its number, from 0.
+    pub number: i32,
+    /// The number of the broker that leads it; -1: none does.
+    pub leader: i32,
+    /// The leader's epoch; -1 where the version does not tell.
+    pub epoch: i32,
+}
+
+impl Request for Metadata<'_> {
+    const KEY: i16 = 3;
+    const NAME: &'static str = "Metadata";
+    const LOWEST: i16 = 0;
+    const HIGHEST: i16 = 7;
+    type Answer = ClusterMetadata;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        out.list(self.topics.iter(), |out, topic| out.string(topic));
+        if version >= 4 {
+            // A mistyped name shall not become a topic.
+            out.bool(false);
+        }
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+        read(version, from)
+    }
+}
+
+/// The same, of every topic that there is.
+#[derive(Debug, Clone, Copy)]
+pub struct AllTopics;
+
+impl Request for AllTopics {
+    const KEY: i16 = Metadata::KEY;
+    const NAME: &'static str = Metadata::NAME;
+    const LOWEST: i16 = Metadata::LOWEST;
+    const HIGHEST: i16 = Metadata::HIGHEST;
+    type Answer = ClusterMetadata;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        // No list at all; version 0 says it with an empty one.
+        out.i32(if version == 0 { 0 } else { -1 });
+        if version >= 4 {
+            out.bool(false);
+        }
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+        read(version, from)
+    }
+}
+
+fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+    if version >= 3 {
+        let _throttled_ms = from.i32()?;
+    }
+    let brokers = from.list(10, |from| read_broker(version, from))?;
+    if version >= 2 {
+        let _cluster_id = from.nullable_string()?;
+    }
+    if version >= 1 {
+        let _controller = from.i32()?;
+    }
+    let topics = from.list(8, |from| read_topic(version, from))?;
+    Ok(ClusterMetadata { brokers, topics })
+}
+
+fn read_broker(version: i16, from: &mut Reader<'_>) -> Result<Broker, Malformed> {
+    let broker = Broker { node: from.i32()?, host: from.string()?.to_owned(), port: from.i32()? };
+    if version >= 1 {
+        let _rack = from.nullable_string()?;
+    }
+    Ok(broker)
+}
+
+fn read_topic(version: i16, from: &mut Reader<'_>) -> Result<Topic, Malformed> {
+    let code = Code(from.i16()?);
+    let name = from.string()?.to_owned();
+    if version >= 1 {
+        let _internal = from.bool()?;
+    }
+    let partitions = from.list(18, |from| read_partition(version, from))?;
+    Ok(Topic { code, name, partitions })
+}
+
+fn read_partition(version: i16, from: &mut Reader<'_>) -> Result<Partition, Malformed> {
+    let code = Code(from.i16()?);
+    let (number, leader) = (from.i32()?, from.i32()?);
+    let epoch = if version >= 7 { from.i32()? } else { -1 };
+    // Replicas, those in sync, those offline: of no use here.
+    for _ in 0..if version >= 5 { 3 } else { 2 } {
+        from.list(4, Reader::i32)?;
+    }
+    Ok(Partition { code, number, leader, epoch })
+}

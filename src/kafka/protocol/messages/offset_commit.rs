@@ -1,0 +1,60 @@
+//! OffsetCommit (8): a group's offsets, each with a string beside it. From version 2
+//! on they are kept in Kafka; the versions before it are ZooKeeper's.
+
+use super::{Member, Request, read_topics, write_topics};
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::record::{Commit, TopicPartition};
+
+/// The request.
+#[derive(Debug, Clone, Copy)]
+pub struct OffsetCommit<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// As whom.
+    pub member: Member<'a>,
+    /// What to commit.
+    pub offsets: &'a [Commit],
+}
+
+impl Request for OffsetCommit<'_> {
+    const KEY: i16 = 8;
+    const NAME: &'static str = "OffsetCommit";
+    const LOWEST: i16 = 2;
+    const HIGHEST: i16 = 7;
+    type Answer = Vec<(TopicPartition, Code)>;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        out.string(self.group);
+        out.i32(self.member.generation);
+        out.string(self.member.id);
+        if version >= 7 {
+            out.nullable_string(self.member.instance);
+        }
+        if version <= 4 {
+            // Retention: as the broker has it.
+            out.i64(-1);
+        }
+        write_topics(
+            out,
+            self.offsets,
+            |one| &one.partition,
+            |out, one| {
+                out.i32(one.partition.partition);
+                out.i64(one.offset);
+                if version >= 6 {
+                    // The leader's epoch, which is not known here.
+                    out.i32(-1);
+                }
+                out.string(&one.metadata);
+            },
+        );
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
+        if version >= 3 {
+            let _throttled_ms = from.i32()?;
+        }
+        read_topics(from, 6, |from| Ok(Code(from.i16()?)))
+    }
+}

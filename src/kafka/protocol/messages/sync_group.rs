@@ -1,0 +1,54 @@
+//! SyncGroup (14): the leader says who gets what, and every member hears its own part.
+
+use super::{Member, Request};
+use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+
+/// The request.
+#[derive(Debug, Clone, Copy)]
+pub struct SyncGroup<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// As whom.
+    pub member: Member<'a>,
+    /// What each member gets, by name; only the leader says it.
+    pub assignments: &'a [(String, Vec<u8>)],
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synced {
+    /// Whether the group is of this generation.
+    pub code: Code,
+    /// What this member gets; empty: nothing.
+    pub assignment: Vec<u8>,
+}
+
+impl Request for SyncGroup<'_> {
+    const KEY: i16 = 14;
+    const NAME: &'static str = "SyncGroup";
+    const LOWEST: i16 = 0;
+    const HIGHEST: i16 = 3;
+    type Answer = Synced;
+
+    fn write(&self, version: i16, out: &mut Writer) {
+        out.string(self.group);
+        out.i32(self.member.generation);
+        out.string(self.member.id);
+        if version >= 3 {
+            out.nullable_string(self.member.instance);
+        }
+        out.list(self.assignments.iter(), |out, (member, assignment)| {
+            out.string(member);
+            out.bytes(assignment);
+        });
+    }
+
+    fn read(version: i16, from: &mut Reader<'_>) -> Result<Synced, Malformed> {
+        if version >= 1 {
+            let _throttled_ms = from.i32()?;
+        }
+        let code = Code(from.i16()?);
+        Ok(Synced { code, assignment: from.nullable_bytes()?.unwrap_or_default().to_vec() })
+    }
+}

@@ -1,0 +1,176 @@
+//! LZ4's frame format (the "LZ4 Frame Format Description" 1.6); the frame is read here,
+//! so that blocks go straight into the window, and so that what Kafka wrote before 0.10
+//! can be read: its header checksum was computed over too many bytes (KAFKA-3160).
+
+use std::hash::Hasher as _;
+
+use lz4_flex::block::{decompress_into, decompress_into_with_dict};
+use twox_hash::XxHash32;
+
+use super::{Decoder, take, take_array};
+use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::window::Window;
+
+const FRAME: u32 = 0x184D_2204;
+/// Sixteen numbers begin a frame that is to be skipped.
+const SKIPPABLE: u32 = 0x184D_2A50;
+/// How far back a block may reach into those before it.
+const REACH: usize = 64 << 10;
+/// A byte of a match's length stands for at most so many.
+const EXPANDS: usize = 255;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Lz4 {
+    magic: u8,
+    frame: Option<Frame>,
+    ended: bool,
+    /// The end of what came before, where blocks reach into it.
+    before: Vec<u8>,
+}
+
+/// What a frame's header says.
+struct Frame {
+    largest: usize,
+    linked: bool,
+    block_checksums: bool,
+    /// Where the frame ends with one.
+    checksum: Option<XxHash32>,
+}
+
+fn fault(why: &'static str) -> Why {
+    Why::Compressed("lz4", why)
+}
+
+const SHORT: Why = Why::Compressed("lz4", "it ends early");
+
+impl Decoder for Lz4 {
+    fn begin(&mut self) {
+        self.frame = None;
+        self.ended = false;
+    }
+
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+        loop {
+            let Some(frame) = &mut self.frame else {
+                if input.is_empty() && self.ended {
+                    return Ok(false);
+                }
+                self.frame = header(input, self.magic)?;
+                self.before.clear();
+                self.ended |= self.frame.is_none();
+                continue;
+            };
+            let size = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+            if size == 0 {
+                if let Some(checksum) = &frame.checksum {
+                    let stored = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+                    if stored != checksum.finish_32() {
+                        return Err(Why::Checksum);
+                    }
+                }
+                self.frame = None;
+                self.ended = true;
+                continue;
+            }
+            if frame.block(size, input, &mut self.before, window)? > 0 {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Lz4 {
+    /// Reads messages of this format.
+    pub(super) fn of_format(&mut self, magic: u8) {
+        self.magic = magic;
+    }
+}
+
+impl Frame {
+    /// One block into the window; tells its length.
+    fn block(
+        &mut self,
+        size: u32,
+        input: &mut &[u8],
+        before: &mut Vec<u8>,
+        window: &mut Window,
+    ) -> Result<usize, Why> {
+        let plain = size & 0x8000_0000 != 0;
+        let size = usize::try_from(size & 0x7fff_ffff).unwrap_or(usize::MAX);
+        if size > self.largest {
+            return Err(fault("a block is larger than its frame says"));
+        }
+        let block = take(input, size).ok_or(SHORT)?;
+        if self.block_checksums {
+            let stored = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+            if stored != XxHash32::oneshot(0, block) {
+                return Err(Why::Checksum);
+            }
+        }
+        let most = if plain { size } else { self.largest.min(size.saturating_mul(EXPANDS)) };
+        let room = window.room(most)?.get_mut(..most).ok_or(Why::TooLarge)?;
+        let came = if plain {
+            room.copy_from_slice(block);
+            size
+        } else if self.linked {
+            decompress_into_with_dict(block, room, before).map_err(|_| fault("the bytes are damaged"))?
+        } else {
+            decompress_into(block, room).map_err(|_| fault("the bytes are damaged"))?
+        };
+        let came_bytes = room.get(..came).unwrap_or_default();
+        if let Some(checksum) = &mut self.checksum {
+            checksum.write(came_bytes);
+        }
+        if self.linked {
+            remember(before, came_bytes);
+        }
+        window.came(came);
+        Ok(came)
+    }
+}
+
+/// Keeps the last bytes that a later block can reach.
+fn remember(before: &mut Vec<u8>, came: &[u8]) {
+    let kept = REACH.saturating_sub(came.len());
+    before.drain(..before.len().saturating_sub(kept));
+    before.extend_from_slice(came.get(came.len().saturating_sub(REACH)..).unwrap_or_default());
+}
+
+/// Takes a frame's header; `None` after one that is to be skipped.
+fn header(input: &mut &[u8], magic: u8) -> Result<Option<Frame>, Why> {
+    let number = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+    if number & 0xffff_fff0 == SKIPPABLE {
+        let length = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(SHORT)?;
+        return Ok(None);
+    }
+    if number != FRAME {
+        return Err(fault("the header is not one"));
+    }
+    let descriptor = *input;
+    let [flags, sizes] = take_array(input).ok_or(SHORT)?;
+    let largest = match sizes >> 4 {
+        size @ 4..=7 if sizes & 0x8f == 0 => 64 << 10 << (2 * (size - 4)),
+        _ => return Err(fault("the header is not one")),
+    };
+    // Version 1, no dictionary.
+    if flags & 0xc3 != 0x40 {
+        return Err(fault("the header is not one"));
+    }
+    if flags & 8 != 0 {
+        take(input, 8).ok_or(SHORT)?;
+    }
+    let described = descriptor.get(..descriptor.len() - input.len()).ok_or(SHORT)?;
+    let [checksum] = take_array(input).ok_or(SHORT)?;
+    // Format 0 has it right or wrong, depending on who wrote it.
+    if magic > 0 && checksum != (XxHash32::oneshot(0, described) >> 8) as u8 {
+        return Err(fault("the header's checksum is not that of the header"));
+    }
+    Ok(Some(Frame {
+        largest,
+        linked: flags & 0x20 == 0,
+        block_checksums: flags & 0x10 != 0,
+        checksum: (flags & 4 != 0).then(|| XxHash32::with_seed(0)),
+    }))
+}

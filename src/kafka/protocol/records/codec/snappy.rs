@@ -1,0 +1,75 @@
+//! Snappy, in the framing of snappy-java ("xerial"), which Java producers write, and
+//! bare, which others do. A block can only be decompressed whole; both kinds begin with
+//! its size, which is believed only as far as its bytes can expand.
+
+use snap::raw::{Decoder as Raw, decompress_len};
+
+use super::{Decoder, take, take_array};
+use crate::kafka::protocol::records::LARGEST;
+use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::window::Window;
+
+/// Begins a stream of snappy-java; its version and the oldest that reads it follow.
+const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+/// A copy of 64 bytes takes 3.
+const EXPANDS: usize = 22;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Snappy {
+    raw: Raw,
+    begun: bool,
+    framed: bool,
+}
+
+fn fault(why: &'static str) -> Why {
+    Why::Compressed("snappy", why)
+}
+
+impl Decoder for Snappy {
+    fn begin(&mut self) {
+        self.begun = false;
+    }
+
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+        // Streams may follow each other, and blocks may be empty.
+        while !input.is_empty() || !self.begun {
+            if input.starts_with(&MAGIC) && (self.framed || !self.begun) {
+                (self.begun, self.framed) = (true, true);
+                take(input, 16).ok_or(fault("it ends early"))?;
+                continue;
+            }
+            if !self.begun {
+                (self.begun, self.framed) = (true, false);
+            }
+            let block = if self.framed {
+                let length = take_array(input).map(i32::from_be_bytes).ok_or(fault("it ends early"))?;
+                let length = usize::try_from(length).map_err(|_| fault("a block's size is negative"))?;
+                take(input, length).ok_or(fault("it ends early"))?
+            } else {
+                std::mem::take(input)
+            };
+            let came = self.block(block, window)?;
+            if came > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Snappy {
+    fn block(&mut self, block: &[u8], window: &mut Window) -> Result<usize, Why> {
+        let length = decompress_len(block).map_err(|_| fault("the bytes are damaged"))?;
+        if length > block.len().saturating_mul(EXPANDS) {
+            return Err(fault("a block's size lies"));
+        }
+        if length > LARGEST {
+            return Err(Why::TooLarge);
+        }
+        let room = window.room(length)?.get_mut(..length).ok_or(Why::TooLarge)?;
+        let came = self.raw.decompress(block, room).map_err(|_| fault("the bytes are damaged"))?;
+        window.came(came);
+        Ok(came)
+    }
+}

@@ -1,0 +1,144 @@
+//! Zstandard (RFC 8878) by `ruzstd`, of as many frames as there are. A frame's header
+//! is written anew before the decoder sees it: the buffer that it makes is of our size
+//! and not of the header's, which may ask for gigabytes and need none of them.
+
+use std::io::Read as _;
+
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::{Decoder, take, take_array};
+use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::window::Window;
+
+const FRAME: u32 = 0xFD2F_B528;
+/// Sixteen numbers begin a frame that is to be skipped.
+const SKIPPABLE: u32 = 0x184D_2A50;
+/// How much is decompressed at a time; no block is larger.
+const PIECE: usize = 128 << 10;
+/// The decoder's window, in bytes, is at least this power of two: a block.
+const LEAST: u32 = 17;
+/// This much is given to whoever asks: compression level 19 and below ask for no more.
+const USUAL: u32 = 23;
+/// And this much at most.
+const MOST: u32 = 26;
+/// Beyond what is usual, as many times the frame's compressed bytes.
+const EXPANDS: usize = 32;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Zstd {
+    decoder: Option<FrameDecoder>,
+    inside: bool,
+    ended: bool,
+    /// The largest window since it was made, as a power of two.
+    largest: u32,
+}
+
+fn fault(why: &'static str) -> Why {
+    Why::Compressed("zstd", why)
+}
+
+const SHORT: Why = Why::Compressed("zstd", "it ends early");
+
+impl Decoder for Zstd {
+    fn begin(&mut self) {
+        self.inside = false;
+        self.ended = false;
+    }
+
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+        let came = self.piece(input, window);
+        if came.is_err() {
+            // Whatever state it is in.
+            self.decoder = None;
+        }
+        came
+    }
+}
+
+impl Zstd {
+    fn piece(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+        loop {
+            if !self.inside {
+                if input.is_empty() && self.ended {
+                    return Ok(false);
+                }
+                self.ended = true;
+                let Some(Frame { checksum, window }) = header(input)? else { continue };
+                self.largest = self.largest.max(window);
+                let [a, b, c, d] = FRAME.to_le_bytes();
+                let header = [a, b, c, d, checksum, ((window - 10) << 3) as u8];
+                let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
+                decoder.reset(header.as_slice()).map_err(|_| fault("the header is not one"))?;
+                self.inside = true;
+            }
+            let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
+            if decoder.can_collect() == 0 {
+                if decoder.is_finished() {
+                    self.inside = false;
+                    continue;
+                }
+                let some = BlockDecodingStrategy::UptoBytes(PIECE);
+                decoder.decode_blocks(&mut *input, some).map_err(|_| fault("the bytes are damaged"))?;
+                continue;
+            }
+            let room = window.room(PIECE)?;
+            let came = decoder.read(room).map_err(|_| fault("the bytes are damaged"))?;
+            window.came(came);
+            return Ok(true);
+        }
+    }
+
+    /// Gives back what only an uncommon frame needed.
+    pub(super) fn shrink(&mut self) {
+        if self.largest > USUAL {
+            *self = Self::default();
+        }
+    }
+}
+
+/// What of a frame's header is kept.
+struct Frame {
+    /// The flag that says that a checksum ends it.
+    checksum: u8,
+    /// The window that it is given, as a power of two.
+    window: u32,
+}
+
+/// Takes a frame's header; `None` after a frame that is to be skipped.
+fn header(input: &mut &[u8]) -> Result<Option<Frame>, Why> {
+    let number = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+    if number & 0xffff_fff0 == SKIPPABLE {
+        let length = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(SHORT)?;
+        return Ok(None);
+    }
+    let [flags] = take_array(input).ok_or(SHORT)?;
+    if number != FRAME || flags & 0x08 != 0 {
+        return Err(fault("the header is not one"));
+    }
+    let single = flags & 0x20 != 0;
+    let window = if single { None } else { Some(take_array::<1>(input).ok_or(SHORT)?) };
+    let dictionary = if flags & 3 == 3 { 4 } else { usize::from(flags & 3) };
+    let dictionary = take(input, dictionary).ok_or(SHORT)?;
+    if dictionary.iter().any(|byte| *byte != 0) {
+        return Err(fault("it needs a dictionary"));
+    }
+    let size = match flags >> 6 {
+        0 => usize::from(single),
+        power => 1 << power,
+    };
+    let size = take(input, size).ok_or(SHORT)?;
+    let asked = match window {
+        // An exponent, and eighths of it in the three lowest bits.
+        Some([window]) => 10 + u32::from(window >> 3) + u32::from(window & 7 != 0),
+        // All of the content is the window.
+        None => {
+            let size = size.iter().rev().fold(0u64, |size, byte| size << 8 | u64::from(*byte));
+            u64::BITS - size.saturating_add(256).leading_zeros()
+        }
+    };
+    let worth = usize::BITS - input.len().saturating_mul(EXPANDS).leading_zeros();
+    let window = asked.clamp(LEAST, worth.clamp(USUAL, MOST));
+    Ok(Some(Frame { checksum: flags & 4, window }))
+}
