@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 use crate::config::{Config, KafkaToFileConfig, Membership, OffsetLocation};
 use crate::error::Error;
 use crate::jobs;
-use crate::kafka::group::Others;
+use crate::kafka::group::ForeignMembers;
 use crate::threads;
 
 /// Who cannot be reached by then is not waited for: a configuration is also checked where
@@ -43,13 +43,13 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     print("OK")
 }
 
-fn others(job: &KafkaToFileConfig) -> Result<Others, String> {
+fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (cluster, name) = (jobs::cluster(job, false), job.kafka.group.clone());
     let (tell, told) = bounded(1);
     // In a thread, since looking up a name cannot be given a time limit.
     let looking = threads::spawn("group", move || {
         // After the time limit nobody listens.
-        let _late = tell.send(Others::look(&cluster, &name, BROKERS_TIMEOUT / 3));
+        let _late = tell.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;
     match told.recv_timeout(BROKERS_TIMEOUT) {

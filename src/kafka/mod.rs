@@ -14,11 +14,11 @@ mod legacy;
 pub mod protocol;
 mod seam;
 
-pub use auto::{Auto as AutoFetcher, Client};
+pub use auto::{AutoFetcher, ClientChoice};
 pub use cluster::Cluster;
-pub use group::standalone::{Names, Standalone, Storage};
+pub use group::standalone::{ClaimNamer, OffsetStorage, Standalone};
 pub use lease::Lease;
-pub use protocol::records::{Broken, Decoded, Scratch};
+pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
     Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire, records,
 };

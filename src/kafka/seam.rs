@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::lease::Lease;
 use super::legacy::reply;
 use super::protocol::frame::Frame;
-use super::protocol::records::{self, Aborted, Broken, Decoded, Scratch};
+use super::protocol::records::{self, Aborted, DecodeError, Decoded, Scratch};
 use crate::error::Fault;
 use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 
@@ -41,7 +41,7 @@ pub struct Fetched {
 /// The records of a [`Fetched`], to be decoded in a worker.
 pub enum Payload {
     /// The `kafka` crate's own reply, decoded already.
-    Crate(reply::Reply),
+    Crate(reply::LegacyReply),
     /// Bytes as the broker sent them, for our own decoder.
     Wire(Wire),
     /// None: retention deleted the whole stretch before it could be read.
@@ -193,7 +193,7 @@ pub fn records(
     fetched: &Fetched,
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<Decoded, Broken> {
+) -> Result<Decoded, DecodeError> {
     match &fetched.payload {
         Payload::Crate(reply) => {
             reply.each(|record| _ = each(record));

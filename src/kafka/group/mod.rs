@@ -16,6 +16,6 @@ mod state;
 mod topic_snapshot;
 mod topic_watcher;
 
-pub use coordinated::{Coordinated, Pace, Setup};
-pub use foreign_members::Others;
-pub use topic_snapshot::Topics;
+pub use coordinated::{Coordinated, GroupIntervals, MemberConfig};
+pub use foreign_members::ForeignMembers;
+pub use topic_snapshot::TopicSelection;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::partition_turn::remember;
-use super::reader::{Order, Reader};
+use super::reader::{LegacyOrder, LegacyReader};
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
@@ -21,38 +21,38 @@ use crate::record::TopicPartition;
 use crate::threads;
 
 /// A call that takes longer is taken for hung.
-const STUCK: Duration = Duration::from_secs(35);
+const STUCK_AFTER: Duration = Duration::from_secs(35);
 /// Replies that may wait to be taken: one is being handed on while the next arrives.
-const AHEAD: usize = 2;
+const REPLIES_AHEAD_MAX: usize = 2;
 
 /// See the module.
 pub struct LegacyFetcher {
     cluster: Cluster,
     /// What is wanted, with the next offset as handed over: what a new thread starts from.
     wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
-    thread: Option<Running>,
+    thread: Option<LegacyThread>,
     /// How many threads there were: each begins with another broker.
     threads: usize,
     /// The partition that a thread was stuck on: the next one begins with the others.
     culprit: Option<TopicPartition>,
 }
 
-struct Running {
+struct LegacyThread {
     /// Dropped to end the thread.
-    orders: Sender<Order>,
+    orders: Sender<LegacyOrder>,
     events: Receiver<Result<Event, Fault>>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<Watchdog>,
 }
 
 /// When the thread last came back from a call, in milliseconds since it began.
-pub(in crate::kafka) struct Pulse {
+pub(in crate::kafka) struct Watchdog {
     began: Instant,
     last: AtomicU64,
     /// Whose turn it is.
     turn: Mutex<Option<TopicPartition>>,
 }
 
-impl Pulse {
+impl Watchdog {
     /// The thread is alive.
     pub(in crate::kafka) fn beat(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -79,7 +79,7 @@ impl LegacyFetcher {
         Self { cluster, wanted: BTreeMap::new(), thread: None, threads: 0, culprit: None }
     }
 
-    fn running(&mut self) -> Result<&Running, Fault> {
+    fn running(&mut self) -> Result<&LegacyThread, Fault> {
         let thread = match self.thread.take() {
             Some(thread) => thread,
             None => self.start()?,
@@ -87,30 +87,30 @@ impl LegacyFetcher {
         Ok(self.thread.insert(thread))
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: LegacyOrder) {
         if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
             // It has ended; the next one begins with all that is wanted.
             self.thread = None;
         }
     }
 
-    fn start(&mut self) -> Result<Running, Fault> {
+    fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
-        let (to_tell, events) = bounded(AHEAD);
+        let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
         for (partition, (begin, want)) in &self.wanted {
             let later = self.culprit.as_ref() == Some(partition);
             let (partition, begin) = (partition.clone(), begin.clone());
             // The receiver is right here.
-            let _sent = orders.send(Order::Want { partition, begin, want: *want, later });
+            let _sent = orders.send(LegacyOrder::Want { partition, begin, want: *want, later });
         }
         let pulse =
-            Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
+            Arc::new(Watchdog { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
-        let reader = Reader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
+        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
-        Ok(Running { orders, events, pulse })
+        Ok(LegacyThread { orders, events, pulse })
     }
 
     /// Keeps track of what was handed over.
@@ -148,17 +148,17 @@ impl LegacyFetcher {
 impl Fetcher for LegacyFetcher {
     fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
         self.wanted.insert(partition.clone(), (begin.clone(), want));
-        self.order(Order::Want { partition: partition.clone(), begin, want, later: false });
+        self.order(LegacyOrder::Want { partition: partition.clone(), begin, want, later: false });
     }
 
     fn forget(&mut self, partition: &TopicPartition) {
         self.wanted.remove(partition);
-        self.order(Order::Forget(partition.clone()));
+        self.order(LegacyOrder::Forget(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
         let thread = self.running()?;
-        let stuck = thread.pulse.quiet_for() > STUCK;
+        let stuck = thread.pulse.quiet_for() > STUCK_AFTER;
         match thread.events.recv_deadline(until) {
             Ok(event) => {
                 let event = event?;

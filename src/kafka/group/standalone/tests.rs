@@ -23,9 +23,9 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<State>>);
+struct OwnerMessage(Arc<Mutex<State>>);
 
-impl Told {
+impl OwnerMessage {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -39,13 +39,13 @@ impl Told {
     }
 }
 
-impl Group for Told {
+impl OffsetStore for OwnerMessage {
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
         let state = self.up()?;
         Ok(topics.iter().map(|topic| Ok(state.topics.get(topic).cloned().unwrap_or_default())).collect())
     }
 
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault> {
         let state = self.up()?;
         let held = partitions.iter().map(|one| {
             let held = match (state.refused.get(one), state.offsets.get(one)) {
@@ -77,8 +77,8 @@ impl Group for Told {
 
 const QUICK: Duration = Duration::from_millis(20);
 
-fn pace() -> Pace {
-    Pace { look: QUICK, renew: Duration::from_secs(3600), pauses: (QUICK, QUICK * 2) }
+fn pace() -> StandaloneIntervals {
+    StandaloneIntervals { look: QUICK, renew: Duration::from_secs(3600), pauses: (QUICK, QUICK * 2) }
 }
 
 fn t(number: i32) -> TopicPartition {
@@ -95,13 +95,13 @@ fn token(offset: i64) -> (i64, String) {
 }
 
 /// A group with one topic of so many partitions.
-fn group(partitions: i32) -> Told {
-    let told = Told::default();
+fn group(partitions: i32) -> OwnerMessage {
+    let told = OwnerMessage::default();
     told.state().topics.insert("t".to_owned(), (0..partitions).collect());
     told
 }
 
-fn over(told: &Told, pace: Pace) -> Standalone {
+fn over(told: &OwnerMessage, pace: StandaloneIntervals) -> Standalone {
     let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
     Standalone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
@@ -193,7 +193,7 @@ fn an_offset_that_cannot_be_claimed_is_waited_for() {
 
 #[test]
 fn a_topic_is_waited_for() {
-    let told = Told::default();
+    let told = OwnerMessage::default();
     let mut place = over(&told, pace());
     assert!(trouble(&mut place).contains("the topic t is not there yet"));
     told.state().topics.insert("t".to_owned(), vec![0]);
@@ -280,7 +280,7 @@ fn idle_offsets_are_committed_again() {
     let told = group(3);
     told.state().offsets.insert(t(0), token(7));
     told.state().offsets.insert(t(2), token(8));
-    let mut place = over(&told, Pace { renew: QUICK * 2, ..pace() });
+    let mut place = over(&told, StandaloneIntervals { renew: QUICK * 2, ..pace() });
     assigned(&mut place);
     place.commit(vec![commit(1, 4)]);
     committed(&mut place);
