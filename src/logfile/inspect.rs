@@ -3,13 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::OpenError;
-use super::disk::with_suffix;
-use super::disk::{Disk, RealDisk};
-use super::journal::JournalEntry;
-use super::journal::JournalState;
-use super::journal::{JournalFile, JournalRead};
+use super::disk::{Disk, RealDisk, with_suffix};
+use super::journal::{JournalEntry, JournalFile, JournalRead, JournalState};
 use super::lock::Lock;
+use super::open_error::OpenError;
 use crate::host;
 
 /// One line for each entry of the half in force, oldest first, and what they add up to.

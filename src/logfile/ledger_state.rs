@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use super::group_view::GroupView;
-use super::journal::{self, JournalEntry, Landmark, Mark, PartitionState};
-use super::journal::{EntryRefused, JournalFile};
-use super::journal::{JournalState, push_bounded};
+use super::journal::{
+    EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkedCommit, PartitionState,
+    push_bounded,
+};
 use super::resume::Resumed;
 use crate::host;
 use crate::record::{Commit, Token, TopicPartition};
@@ -161,29 +162,29 @@ impl LedgerState {
     }
 
     /// What these commits change of the values that the group may hold.
-    pub(super) fn committed_changes(&self, commits: &[(u32, i64)]) -> Vec<journal::MarkedCommit> {
+    pub(super) fn committed_changes(&self, commits: &[(u32, i64)]) -> Vec<MarkedCommit> {
         let carries_token = |index: &u32| {
             self.state.partitions.get(index).is_some_and(|state| self.group.carries_token(&state.partition))
         };
         let bare = commits.iter().filter(|(index, _)| !carries_token(index)).map(|(index, value)| {
             let (acknowledged, value) = (self.group.own_commit(*index), Some(*value));
-            journal::MarkedCommit { index: *index, acknowledged, value }
+            MarkedCommit { index: *index, acknowledged, value }
         });
         bare.chain(self.obsolete()).collect()
     }
 
     /// Where the group holds a token of the present history, no earlier value is known
     /// again: whoever sets one of them means it.
-    fn obsolete(&self) -> impl Iterator<Item = journal::MarkedCommit> {
+    fn obsolete(&self) -> impl Iterator<Item = MarkedCommit> {
         let named = self.state.partitions.iter().filter(|(index, state)| {
             let held = self.group.carries_token(&state.partition) && self.group.own_commit(**index).is_some();
             held && !state.committed.is_empty()
         });
-        named.map(|(index, _)| journal::MarkedCommit { index: *index, acknowledged: None, value: None })
+        named.map(|(index, _)| MarkedCommit { index: *index, acknowledged: None, value: None })
     }
 
     pub(super) fn forget_obsolete(&mut self) -> io::Result<()> {
-        let commits: Vec<journal::MarkedCommit> = self.obsolete().collect();
+        let commits: Vec<MarkedCommit> = self.obsolete().collect();
         match self.state.mark.clone() {
             Some(mark) if !commits.is_empty() => {
                 self.append_entry(JournalEntry::Mark(Mark { commits, ..mark }))

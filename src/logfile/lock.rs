@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::disk::with_suffix;
-use super::{OpenError, classify};
+use super::open_error::{OpenError, classify};
 
 /// How often is looked whether it was done.
 const REOPEN_POLL_INTERVAL: Duration = Duration::from_millis(20);

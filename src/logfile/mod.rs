@@ -10,10 +10,12 @@ mod ledger;
 mod ledger_state;
 pub mod line;
 mod lock;
+mod open_error;
 mod recovery;
 mod restart_memory;
 pub mod resume;
 mod rotation;
+mod settler;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
@@ -27,24 +29,18 @@ use std::sync::Arc;
 pub use journal::{Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
+pub use open_error::OpenError;
 pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
 pub use rotation::{Rotation, RotationInterval};
-pub use writer::{AppendError, Checkpoint, Guard, LogWriter, Piece, Settler};
+pub use settler::{Checkpoint, Settler};
+pub use writer::{AppendError, Guard, LogWriter, Piece};
 
 use crate::host;
 use archive::Archive;
 use disk::{Disk, FileKind, directory_of, with_suffix};
 use journal::{JournalEntry, JournalFile, JournalRead, JournalState};
-
-/// Why a log file could not be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The disk does not serve just now (full, read-only, an I/O error): try again.
-    Retry(String),
-    /// It cannot work as configured.
-    Fatal(String),
-}
+use open_error::classify;
 
 /// A log file and its journal, open and locked.
 #[derive(Debug)]
@@ -196,18 +192,4 @@ fn set_aside(disk: &dyn Disk, at: &Path, why: &str) -> Result<(), OpenError> {
         aside.display()
     );
     disk.rename(at, &aside).map_err(|error| classify(at, &error))
-}
-
-/// Waiting helps against a full, read-only or failing disk, and against nothing else.
-fn classify(path: &Path, error: &io::Error) -> OpenError {
-    use io::ErrorKind::{Interrupted, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TooManyLinks};
-    let text = format!("{}: {error}", path.display());
-    let io_error = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
-    match error.kind() {
-        StorageFull | QuotaExceeded | ReadOnlyFilesystem | Interrupted | TooManyLinks => {
-            OpenError::Retry(text)
-        }
-        _ if io_error => OpenError::Retry(text),
-        _ => OpenError::Fatal(text),
-    }
 }

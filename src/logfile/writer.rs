@@ -11,9 +11,10 @@ use std::sync::Arc;
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
 use super::journal::{CHECKED_BYTES, Mark, PositionChange, Range};
-use super::ledger::{Ledger, Settled};
+use super::ledger::Ledger;
 use super::recovery::{self, OpenedLog};
 use super::rotation::{self, Rotation};
+use super::settler::Checkpoint;
 
 /// Lines to be written, with their CRC, which is computed where they were made.
 #[derive(Debug, Clone, Copy)]
@@ -88,28 +89,6 @@ pub enum AppendError {
     Retry(io::Error),
     /// A sync failed: what the file really holds must be looked up by opening it anew.
     Restart(io::Error),
-}
-
-/// What the settle thread makes durable.
-#[derive(Debug)]
-pub struct Checkpoint {
-    file: Handle,
-    written: bool,
-    mark: Mark,
-}
-
-impl Checkpoint {
-    /// Whether it makes any bytes of the log file durable.
-    pub fn has_bytes(&self) -> bool {
-        self.written
-    }
-}
-
-/// The end that syncs, in a thread of its own.
-#[derive(Debug)]
-pub struct Settler {
-    pub(super) ledger: Ledger,
-    pub(super) sync: bool,
 }
 
 impl LogWriter {
@@ -366,22 +345,4 @@ fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
     let drop = (tail.len() + last.len()).saturating_sub(CHECKED_BYTES);
     tail.drain(..drop);
     tail.extend_from_slice(last);
-}
-
-impl Settler {
-    /// Makes a checkpoint durable. On return its positions may be committed.
-    ///
-    /// # Errors
-    /// Nothing is known of what was to be settled: what the file really holds must be looked up
-    /// by opening it anew.
-    pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
-        if self.sync && checkpoint.written {
-            checkpoint.file.sync()?;
-        }
-        let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
-        if self.sync {
-            journal.sync()?;
-        }
-        Ok(settled)
-    }
 }

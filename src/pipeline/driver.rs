@@ -1,8 +1,8 @@
 //! Runs one pipeline: starts the stages, drives the source, joins everything.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select, unbounded};
@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, sele
 use super::budget::Budget;
 use super::inflight::{Ticket, Tickets};
 use super::pool::Finished;
+use super::run::PipelineRun;
 use super::sink_loop::{self, SinkLoop};
 use super::{PipelineLimits, PolledTask, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
@@ -35,55 +36,6 @@ pub struct Parts<S, B, K, T> {
     pub sink: K,
     /// What makes them durable.
     pub settle: T,
-}
-
-/// What the stages of one run share.
-pub(super) struct PipelineRun {
-    pub(super) name: String,
-    pub(super) stop: Stop,
-    pub(super) counters: Arc<Counters>,
-    /// Whether the sink is waiting to land what it has: reading on would only pile it up.
-    pub(super) refused: AtomicBool,
-    failed: AtomicBool,
-    fault: Mutex<Option<Fault>>,
-}
-
-impl PipelineRun {
-    fn new(name: &str, stop: &Stop, counters: &Arc<Counters>) -> Self {
-        Self {
-            name: name.to_owned(),
-            stop: stop.clone(),
-            counters: Arc::clone(counters),
-            refused: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            fault: Mutex::new(None),
-        }
-    }
-
-    /// Ends the run at once; the first fault is the one that is told.
-    pub(super) fn fail(&self, fault: Fault) {
-        self.end_with(fault);
-        self.failed.store(true, SeqCst);
-    }
-
-    /// The run will have ended by this fault; what is in hand still lands and settles.
-    fn end_with(&self, fault: Fault) {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(SeqCst)
-    }
-
-    /// Waits for the stages to end, and gives the fault by which the run has ended.
-    fn end(&self, stages: Vec<Thread<()>>) -> Result<(), Fault> {
-        for stage in stages {
-            if let Err(panic) = stage.join() {
-                self.end_with(Fault::Retry(format!("panicked and is rebuilt: {panic}")));
-            }
-        }
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
-    }
 }
 
 /// Runs until the stop, or until a fault that the parts cannot be used after.

@@ -14,6 +14,7 @@ mod budget;
 mod driver;
 mod inflight;
 mod pool;
+mod run;
 mod sink_loop;
 
 #[cfg(test)]

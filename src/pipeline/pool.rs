@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::budget::Budget;
-use super::driver::PipelineRun;
 use super::inflight::Ticket;
+use super::run::PipelineRun;
 use super::{PolledTask, Worker};
 use crate::backoff::Backoff;
 use crate::error::Fault;

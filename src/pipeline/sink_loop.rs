@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::budget::Budget;
-use super::driver::PipelineRun;
 use super::inflight::Inflight;
 use super::pool::Finished;
+use super::run::PipelineRun;
 use super::{PipelineLimits, Settle, Sink};
 use crate::backoff::Backoff;
 use crate::error::Fault;

@@ -34,7 +34,11 @@ pub const APART: &[&str] = &["jobs"];
 
 /// The floors inside a module, from the lowest: a child may name those on the floors
 /// below its own, and none beside it. The module's own file stands above them all.
-pub const FLOORS: &[(&str, &[&str])] = &[];
+pub const FLOORS: &[(&str, &[&str])] = &[
+    // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
+    // chooses among those (`auto`) knows them all.
+    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+];
 
 /// The files that may name another crate; `*` is any text. What functions of std are
 /// kept to one place is said in clippy.toml.
@@ -81,11 +85,12 @@ pub const INLINE_TEST_LINES_MAX: usize = 79;
 /// Rules that the tree does not keep yet, and how often each is broken; the count may
 /// only fall. A rule that stands here is not finished.
 pub const PENDING: &[(Rule, usize)] = &[
-    (Rule::Circles, 9),
-    (Rule::LineLength, 120),
+    (Rule::Floors, 4),
+    (Rule::Circles, 8),
+    (Rule::LineLength, 105),
     (Rule::FunctionLength, 3),
     (Rule::FileLength, 4),
-    (Rule::TypeNames, 142),
+    (Rule::TypeNames, 46),
     (Rule::InlineTests, 5),
 ];
 

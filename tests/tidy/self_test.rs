@@ -203,6 +203,15 @@ fn every_other_rule_is_seen_when_broken() {
                 ("src/queue.rs", "mod a; mod b; pub use b::B;"),
             ],
         ),
+        (
+            Rule::Floors,
+            "kafka::protocol stands below kafka::fetch",
+            &[
+                ("src/kafka/protocol.rs", "use super::Cursor;"),
+                ("src/kafka/fetch.rs", "pub struct Cursor;"),
+                ("src/kafka.rs", "pub use fetch::Cursor;"),
+            ],
+        ),
     ]);
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 9);
 }

@@ -2,37 +2,11 @@
 //! journal of its own.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::Arc;
 
+use super::file_router::FileRouter;
 use crate::kafka::GroupClient;
-use crate::logfile::{Ledger, LogFile, MemberIdentity};
+use crate::logfile::{Ledger, MemberIdentity};
 use crate::record::{Commit, TopicPartition};
-
-/// Which of the files a topic's lines go to.
-#[derive(Debug, Clone)]
-pub(super) struct FileRouter {
-    /// In the order of the files; empty: there is one for everything.
-    topics: Arc<[String]>,
-}
-
-impl FileRouter {
-    /// `topics` in the order of their files, or none for one file.
-    pub(super) fn new(topics: Vec<String>) -> Self {
-        Self { topics: topics.into() }
-    }
-
-    /// The number of the file.
-    pub(super) fn of(&self, topic: &str) -> usize {
-        self.topics.iter().position(|known| known == topic).unwrap_or(0)
-    }
-}
-
-/// One of the files, open.
-pub(super) struct OpenFile {
-    pub(super) path: PathBuf,
-    pub(super) log: LogFile,
-}
 
 /// What the journals know, and the commits that are on their way for them.
 pub(super) struct Ledgers {

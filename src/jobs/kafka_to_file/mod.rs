@@ -1,6 +1,7 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
+mod file_router;
 mod formatter;
 mod ledgers;
 mod sink;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Job;
-use ledgers::{FileRouter, Ledgers, OpenFile};
+use file_router::FileRouter;
+use ledgers::Ledgers;
 use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
@@ -33,6 +35,12 @@ use crate::shutdown::Stop;
 pub(super) const NAME: &str = "kafka_to_file";
 /// On a trickle, syncs are at least this far apart.
 const SETTLE_INTERVAL_MIN: Duration = Duration::from_millis(50);
+
+/// One of the files, open.
+struct OpenFile {
+    path: PathBuf,
+    log: LogFile,
+}
 
 /// See the module.
 pub(super) struct KafkaToFile {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Buffers;
+use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
-use super::ledgers::FileRouter;
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;

@@ -1,6 +1,7 @@
 //! The journal beside a log file: its entries and their bytes, the file that they stand
 //! in, and what they add up to.
 
+mod codec;
 mod entry;
 mod file;
 mod state;
@@ -9,6 +10,3 @@ pub(super) use entry::{CHECKED_BYTES, JournalEntry, Mark, MarkedCommit, Partitio
 pub use entry::{Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead};
 pub(super) use state::{JournalState, push_bounded};
-
-#[cfg(test)]
-mod tests;

@@ -18,7 +18,7 @@ use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, O
 
 /// What the disk pretends to do and does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(super) enum DiskFlaw {
     None,
     /// Names are never made durable.
     NamesNotSynced,
@@ -26,19 +26,19 @@ pub(super) enum Lie {
 
 /// How a run ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum RunEnd {
     Kill,
     PowerLoss,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Sim {
-    world: Arc<Mutex<World>>,
+pub(super) struct SimDisk {
+    world: Arc<Mutex<DiskState>>,
 }
 
 #[derive(Debug, Clone)]
-struct World {
-    files: Vec<File>,
+struct DiskState {
+    files: Vec<FileState>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
     /// The names as they were after each change that is not durable.
@@ -48,47 +48,47 @@ struct World {
     stop_after: u64,
     /// If this operation is the sync of a file, it fails.
     fails: Option<u64>,
-    lie: Lie,
+    flaw: DiskFlaw,
 }
 
 #[derive(Debug, Clone, Default)]
-struct File {
+struct FileState {
     now: Vec<u8>,
     durable: Vec<u8>,
     /// Since the last sync.
-    writes: Vec<Write>,
+    writes: Vec<UnsyncedWrite>,
     /// Some of `now` was not written back and never will be.
     lost: bool,
 }
 
 #[derive(Debug, Clone)]
-enum Write {
+enum UnsyncedWrite {
     Bytes(usize, Vec<u8>),
     Length(usize),
 }
 
 #[derive(Debug)]
 struct SimFile {
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<DiskState>>,
     number: usize,
     append: bool,
 }
 
-impl File {
-    fn apply(bytes: &mut Vec<u8>, write: &Write) {
+impl FileState {
+    fn apply(bytes: &mut Vec<u8>, write: &UnsyncedWrite) {
         match write {
-            Write::Bytes(at, new) => {
+            UnsyncedWrite::Bytes(at, new) => {
                 let end = at + new.len();
                 if bytes.len() < end {
                     bytes.resize(end, 0);
                 }
                 bytes[*at..end].copy_from_slice(new);
             }
-            Write::Length(length) => bytes.resize(*length, 0),
+            UnsyncedWrite::Length(length) => bytes.resize(*length, 0),
         }
     }
 
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: UnsyncedWrite) {
         Self::apply(&mut self.now, &write);
         self.writes.push(write);
     }
@@ -109,17 +109,17 @@ impl File {
         for write in self.writes.drain(..) {
             match (dice.u8(0..4), &write) {
                 (0, _) => {}
-                (1, Write::Bytes(at, bytes)) => {
+                (1, UnsyncedWrite::Bytes(at, bytes)) => {
                     // Some of its pages, in whatever order they went.
                     let from = dice.usize(0..=bytes.len());
                     let to = dice.usize(from..=bytes.len());
-                    File::apply(&mut left, &Write::Bytes(at + from, bytes[from..to].to_vec()));
+                    FileState::apply(&mut left, &UnsyncedWrite::Bytes(at + from, bytes[from..to].to_vec()));
                 }
-                (2, Write::Bytes(at, bytes)) if at + bytes.len() > left.len() => {
+                (2, UnsyncedWrite::Bytes(at, bytes)) if at + bytes.len() > left.len() => {
                     // Its length, and nothing of its bytes.
-                    File::apply(&mut left, &Write::Length(at + bytes.len()));
+                    FileState::apply(&mut left, &UnsyncedWrite::Length(at + bytes.len()));
                 }
-                _ => File::apply(&mut left, &write),
+                _ => FileState::apply(&mut left, &write),
             }
         }
         self.now.clone_from(&left);
@@ -128,9 +128,9 @@ impl File {
     }
 }
 
-impl Sim {
-    pub(super) fn new(lie: Lie) -> Self {
-        let world = World {
+impl SimDisk {
+    pub(super) fn new(flaw: DiskFlaw) -> Self {
+        let world = DiskState {
             files: Vec::new(),
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
@@ -138,7 +138,7 @@ impl Sim {
             operations: 0,
             stop_after: u64::MAX,
             fails: None,
-            lie,
+            flaw,
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -166,7 +166,7 @@ impl Sim {
 
     /// Memory is short: what can be read again from the disk is dropped.
     pub(super) fn evict(&self) {
-        self.lock().files.iter_mut().for_each(File::evict);
+        self.lock().files.iter_mut().for_each(FileState::evict);
     }
 
     pub(super) fn operations(&self) -> u64 {
@@ -174,10 +174,10 @@ impl Sim {
     }
 
     /// The run has ended; the disk as the next one finds it.
-    pub(super) fn end(&self, end: End, dice: &mut fastrand::Rng) {
+    pub(super) fn end(&self, end: RunEnd, dice: &mut fastrand::Rng) {
         let mut world = self.lock();
         world.stop_after = u64::MAX;
-        if end == End::Kill {
+        if end == RunEnd::Kill {
             return;
         }
         let kept = dice.usize(0..=world.changes.len());
@@ -200,12 +200,12 @@ impl Sim {
         world.names.iter().map(named).filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, World> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.world.lock().unwrap()
     }
 }
 
-impl World {
+impl DiskState {
     fn step(&mut self) -> io::Result<()> {
         if self.operations >= self.stop_after {
             return Err(io::Error::other("stopped here"));
@@ -229,7 +229,7 @@ impl World {
     }
 }
 
-impl Disk for Sim {
+impl Disk for SimDisk {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let mut world = self.lock();
         let number = match world.find(path) {
@@ -237,7 +237,7 @@ impl Disk for Sim {
             Err(error) if how == OpenMode::Existing => return Err(error),
             Err(_) => {
                 world.step()?;
-                world.files.push(File::default());
+                world.files.push(FileState::default());
                 let number = world.files.len() - 1;
                 world.renamed(|names| {
                     names.insert(path.to_owned(), number);
@@ -247,7 +247,7 @@ impl Disk for Sim {
         };
         if how == OpenMode::Truncate && !world.files[number].now.is_empty() {
             world.step()?;
-            world.files[number].write(Write::Length(0));
+            world.files[number].write(UnsyncedWrite::Length(0));
         }
         let append = how == OpenMode::Append;
         Ok(Handle::new(SimFile { world: Arc::clone(&self.world), number, append }))
@@ -286,7 +286,7 @@ impl Disk for Sim {
     fn sync_names(&self, _directory: &Path) -> io::Result<()> {
         let mut world = self.lock();
         world.step()?;
-        if world.lie != Lie::NamesNotSynced {
+        if world.flaw != DiskFlaw::NamesNotSynced {
             world.durable_names = world.names.clone();
             world.changes.clear();
         }
@@ -295,7 +295,7 @@ impl Disk for Sim {
 }
 
 impl SimFile {
-    fn change(&self, write: impl FnOnce(&File) -> Write) -> io::Result<()> {
+    fn change(&self, write: impl FnOnce(&FileState) -> UnsyncedWrite) -> io::Result<()> {
         let mut world = self.world.lock().unwrap();
         world.step()?;
         let write = write(&world.files[self.number]);
@@ -322,30 +322,30 @@ impl DiskFile for SimFile {
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
         // A write may stop anywhere, and then it is called again.
         let half = bytes.len().div_ceil(2);
-        self.change(|file| Write::Bytes(file.now.len(), bytes[..half].to_vec()))?;
+        self.change(|file| UnsyncedWrite::Bytes(file.now.len(), bytes[..half].to_vec()))?;
         Ok(half)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.change(|_| Write::Bytes(at as usize, bytes.to_vec()))
+        self.change(|_| UnsyncedWrite::Bytes(at as usize, bytes.to_vec()))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(|_| Write::Length(len as usize))
+        self.change(|_| UnsyncedWrite::Length(len as usize))
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world.lock().unwrap();
         let fails = world.fails == Some(world.operations);
         world.step()?;
-        let File { now, durable, writes, lost } = &mut world.files[self.number];
+        let FileState { now, durable, writes, lost } = &mut world.files[self.number];
         if fails && !writes.is_empty() {
             *lost = true;
             writes.clear();
             return Err(rustix::io::Errno::IO.into());
         }
         if *lost {
-            writes.iter().for_each(|write| File::apply(durable, write));
+            writes.iter().for_each(|write| FileState::apply(durable, write));
         } else {
             durable.clone_from(now);
         }

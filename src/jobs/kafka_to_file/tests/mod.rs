@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Buffers;
+use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated};
-use super::ledgers::{FileRouter, Ledgers};
+use super::ledgers::Ledgers;
 use super::sink::{FileAppender, FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;

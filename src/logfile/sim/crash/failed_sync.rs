@@ -2,25 +2,25 @@
 //! have made durable with it. The job is built anew by the same process, or by another one
 //! after a loss of power, and in the end each record must be there once.
 
-use super::{SCRIPT, World, Wrong};
+use super::{CrashWorld, Mistake, SCRIPT};
 use crate::logfile::disk::RETRY_FAILED_SYNC;
 
 /// Gives how many states were looked at, and the bad ones.
-fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
-    RETRY_FAILED_SYNC.set(wrong == Wrong::SyncTriedAgain);
-    let mut whole = World::new(wrong);
+fn every_failed_sync(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
+    RETRY_FAILED_SYNC.set(mistake == Mistake::SyncTriedAgain);
+    let mut whole = CrashWorld::new(mistake);
     whole.run(SCRIPT).expect("nothing fails");
     let operations = whole.disk.operations();
     let (mut states, mut bad) = (0, Vec::new());
     for at in 0..operations {
-        let mut failed = World::new(wrong);
+        let mut failed = CrashWorld::new(mistake);
         failed.disk.fail_sync_after(at);
         let ended = failed.run(SCRIPT);
         if !failed.disk.has_failed() {
             // Not the sync of a file, or of one that had nothing to be written back.
             continue;
         }
-        assert!(ended.is_none() || wrong == Wrong::SyncTriedAgain, "the sync at {at} failed unseen");
+        assert!(ended.is_none() || mistake == Mistake::SyncTriedAgain, "the sync at {at} failed unseen");
         for way in 0..ways {
             states += 1;
             let mut world = failed.copy();
@@ -35,7 +35,7 @@ fn every_failed_sync(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
 
 /// Even ways: the same process tries again, whatever the kernel has dropped meanwhile. Odd
 /// ones: the power goes first.
-fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
     if way % 2 == 1 {
         world.end(2, &mut dice);
@@ -55,7 +55,7 @@ fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
 #[test]
 fn a_failed_sync_loses_and_doubles_nothing() {
     let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 40 };
-    let (states, bad) = every_failed_sync(Wrong::Nothing, ways);
+    let (states, bad) = every_failed_sync(Mistake::Nothing, ways);
     println!("{states} states after a failed sync, {} bad", bad.len());
     assert!(states > 500, "{states} are not every sync");
     assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
@@ -63,7 +63,7 @@ fn a_failed_sync_loses_and_doubles_nothing() {
 
 #[test]
 fn a_sync_that_is_tried_again_is_seen() {
-    let (states, bad) = every_failed_sync(Wrong::SyncTriedAgain, 10);
+    let (states, bad) = every_failed_sync(Mistake::SyncTriedAgain, 10);
     println!("a sync tried again: {} of {states} states are bad", bad.len());
     assert!(bad.len() > 10, "only {} of {states} are bad", bad.len());
 }

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::{End, Lie, Sim};
+use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::archive::tidy;
 use crate::logfile::{
     AppendError, Disk, Landmark, Ledger, LogWriter, OpenError, Piece, PositionChange, RestartMemory,
@@ -24,7 +24,7 @@ const PATH: &str = "/log/out.log";
 
 /// What happens between writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum CrashStep {
     /// So many records of a partition land.
     Append(usize, i64),
     /// What has landed settles, and the group takes it.
@@ -37,8 +37,8 @@ enum Step {
 
 /// A run that does everything there is.
 #[rustfmt::skip]
-const SCRIPT: &[Step] = {
-    use Step::{Append, Moved, Settle, Tidy};
+const SCRIPT: &[CrashStep] = {
+    use CrashStep::{Append, Moved, Settle, Tidy};
     &[
         Append(0, 3), Append(1, 2), Settle, Append(0, 2), Settle, Append(1, 4), Append(0, 1), Moved,
         Append(0, 3), Append(1, 1), Settle, Tidy, Append(1, 2), Append(0, 2), Settle, Moved, Settle,
@@ -49,7 +49,7 @@ const SCRIPT: &[Step] = {
 
 /// What can be done wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wrong {
+enum Mistake {
     Nothing,
     CommitBeforeSync,
     NamesNotSynced,
@@ -59,12 +59,12 @@ enum Wrong {
 
 /// What outlives the program.
 #[derive(Clone)]
-struct World {
-    disk: Sim,
+struct CrashWorld {
+    disk: SimDisk,
     /// What the group holds, and what stands beside it.
     group: [Option<(i64, String)>; PARTITIONS],
     boot: u128,
-    wrong: Wrong,
+    mistake: Mistake,
     /// What the process remembers, if it has not died.
     sync_failed: bool,
 }
@@ -73,10 +73,10 @@ fn partition(number: usize) -> TopicPartition {
     TopicPartition::new("t", number as i32)
 }
 
-impl World {
-    fn new(wrong: Wrong) -> Self {
-        let lie = if wrong == Wrong::NamesNotSynced { Lie::NamesNotSynced } else { Lie::None };
-        Self { disk: Sim::new(lie), group: [None, None], boot: 1, wrong, sync_failed: false }
+impl CrashWorld {
+    fn new(mistake: Mistake) -> Self {
+        let flaw = if mistake == Mistake::NamesNotSynced { DiskFlaw::NamesNotSynced } else { DiskFlaw::None };
+        Self { disk: SimDisk::new(flaw), group: [None, None], boot: 1, mistake, sync_failed: false }
     }
 
     fn copy(&self) -> Self {
@@ -85,7 +85,7 @@ impl World {
 
     /// One run of the program: by the script, then on until every record has landed.
     /// `None` if it was stopped.
-    fn run(&mut self, script: &[Step]) -> Option<()> {
+    fn run(&mut self, script: &[CrashStep]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let rotation = rotation();
         let mut before = RestartMemory::default();
@@ -95,7 +95,7 @@ impl World {
             Ok(parts) => parts,
             Err(OpenError::Retry(_) | OpenError::Fatal(_)) => return None,
         };
-        let mut run = Run { writer, settler, ledger, next: [0; PARTITIONS] };
+        let mut run = CrashRun { writer, settler, ledger, next: [0; PARTITIONS] };
         for number in 0..PARTITIONS {
             let (offset, beside) = self.group[number].clone().unzip();
             let beside = OffsetMetadata::Text(beside.unwrap_or_default());
@@ -112,21 +112,21 @@ impl World {
         ended
     }
 
-    fn work(&mut self, run: &mut Run, script: &[Step]) -> Option<()> {
+    fn work(&mut self, run: &mut CrashRun, script: &[CrashStep]) -> Option<()> {
         for step in script {
             self.step(run, *step)?;
         }
         for number in 0..PARTITIONS {
-            self.step(run, Step::Append(number, RECORDS))?;
+            self.step(run, CrashStep::Append(number, RECORDS))?;
         }
-        self.step(run, Step::Settle)?;
-        self.step(run, Step::Tidy)?;
+        self.step(run, CrashStep::Settle)?;
+        self.step(run, CrashStep::Tidy)?;
         run.ledger.close().ok()
     }
 
     /// As a run does that ends by a fault: what is left to commit is committed, and the
     /// journal closed.
-    fn take_leave(&mut self, run: &Run) {
+    fn take_leave(&mut self, run: &CrashRun) {
         if let Ok(commits) = run.ledger.take_commits() {
             self.commit(run, commits);
         }
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// The group takes these.
-    fn commit(&mut self, run: &Run, commits: Vec<Commit>) {
+    fn commit(&mut self, run: &CrashRun, commits: Vec<Commit>) {
         let mut held = Vec::new();
         for Commit { partition, offset, metadata } in commits {
             self.group[partition.partition as usize] = Some((offset, metadata));
@@ -143,26 +143,26 @@ impl World {
         run.ledger.record_committed(&held);
     }
 
-    fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
+    fn step(&mut self, run: &mut CrashRun, step: CrashStep) -> Option<()> {
         match step {
-            Step::Append(number, count) => run.append(number, count),
-            Step::Settle => {
+            CrashStep::Append(number, count) => run.append(number, count),
+            CrashStep::Settle => {
                 let checkpoint = run.writer.checkpoint();
-                if self.wrong == Wrong::CommitBeforeSync {
+                if self.mistake == Mistake::CommitBeforeSync {
                     self.group = run.next.map(|next| Some((next, String::new())));
                 }
                 let settled = run.settler.settle(checkpoint).ok()?;
                 self.commit(run, settled.commits);
                 Some(())
             }
-            Step::Moved => {
+            CrashStep::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
                 let to = crate::logfile::rotation::rotated_name(Path::new(PATH), 0, &others);
                 // Somebody else's, so it may well fail.
                 let _ = self.disk.rename(Path::new(PATH), &to);
                 Some(())
             }
-            Step::Tidy => tidy(&self.disk, Path::new(PATH), &rotation(), &|| false).ok(),
+            CrashStep::Tidy => tidy(&self.disk, Path::new(PATH), &rotation(), &|| false).ok(),
         }
     }
 
@@ -210,14 +210,14 @@ fn unzip(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-struct Run {
+struct CrashRun {
     writer: LogWriter,
     settler: Settler,
     ledger: Ledger,
     next: [i64; PARTITIONS],
 }
 
-impl Run {
+impl CrashRun {
     /// Lands up to `count` records, in two pieces.
     fn append(&mut self, number: usize, count: i64) -> Option<()> {
         let (from, to) = (self.next[number], (self.next[number] + count).min(RECORDS));
@@ -257,15 +257,15 @@ fn read_line(line: &str) -> Option<(usize, i64)> {
 
 /// Stops the scripted run after each operation, in several ways, and lets a second run
 /// finish, or be stopped in turn. Gives how many states were looked at, and the bad ones.
-fn every_crash_point(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
-    crate::logfile::recovery::TRUST_LENGTH.set(wrong == Wrong::LengthIsTrusted);
-    let mut whole = World::new(wrong);
+fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
+    crate::logfile::recovery::TRUST_LENGTH.set(mistake == Mistake::LengthIsTrusted);
+    let mut whole = CrashWorld::new(mistake);
     whole.run(SCRIPT).expect("nothing stops it");
     assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
     let operations = whole.disk.operations();
     let (mut states, mut bad) = (0, Vec::new());
     for at in 0..operations {
-        let mut stopped = World::new(wrong);
+        let mut stopped = CrashWorld::new(mistake);
         stopped.disk.stop_after(at);
         assert!(stopped.run(SCRIPT).is_none(), "not stopped after {at} of {operations}");
         for way in 0..ways {
@@ -281,7 +281,7 @@ fn every_crash_point(wrong: Wrong, ways: u64) -> (u64, Vec<String>) {
 }
 
 /// Ways 0 and 1 are kills, the others losses of power; odd ways are stopped once more.
-fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
     world.end(way, &mut dice);
     if way % 2 == 1 {
@@ -300,10 +300,10 @@ fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
     (!faults.is_empty()).then(|| faults.join("; "))
 }
 
-impl World {
+impl CrashWorld {
     fn end(&mut self, way: u64, dice: &mut fastrand::Rng) {
-        let end = if way < 2 { End::Kill } else { End::PowerLoss };
-        self.boot += u128::from(end == End::PowerLoss);
+        let end = if way < 2 { RunEnd::Kill } else { RunEnd::PowerLoss };
+        self.boot += u128::from(end == RunEnd::PowerLoss);
         self.disk.end(end, dice);
     }
 }
@@ -311,7 +311,7 @@ impl World {
 #[test]
 fn whatever_is_cut_off_each_record_is_there_once() {
     let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 30 };
-    let (states, bad) = every_crash_point(Wrong::Nothing, ways);
+    let (states, bad) = every_crash_point(Mistake::Nothing, ways);
     println!("{states} states after a crash, {} bad", bad.len());
     assert!(states > 5000, "{states} are not every crash point");
     assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
@@ -319,9 +319,9 @@ fn whatever_is_cut_off_each_record_is_there_once() {
 
 #[test]
 fn what_is_done_wrong_on_purpose_is_seen() {
-    for wrong in [Wrong::CommitBeforeSync, Wrong::NamesNotSynced, Wrong::LengthIsTrusted] {
-        let (states, bad) = every_crash_point(wrong, 10);
-        println!("{wrong:?}: {} of {states} states are bad", bad.len());
-        assert!(bad.len() > 10, "{wrong:?}: only {} of {states} are bad", bad.len());
+    for mistake in [Mistake::CommitBeforeSync, Mistake::NamesNotSynced, Mistake::LengthIsTrusted] {
+        let (states, bad) = every_crash_point(mistake, 10);
+        println!("{mistake:?}: {} of {states} states are bad", bad.len());
+        assert!(bad.len() > 10, "{mistake:?}: only {} of {states} are bad", bad.len());
     }
 }

@@ -2,43 +2,12 @@
 //! keeps of it, which are those of the ledger in small.
 
 use super::oracle::Snapshot;
-use super::world::By;
+use super::vocabulary::{COPIES, CommitStyle, KEPT, PARTITIONS, SetBy, WrittenRange};
 use crate::record::Token;
-
-pub(super) const PARTITIONS: usize = 3;
-/// How many committed values the journal keeps of a partition.
-pub(super) const KEPT: usize = 8;
-/// How many older copies of a host's journal and file there are at most.
-pub(super) const COPIES: usize = 2;
-
-/// What a commit says beside its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Commits {
-    /// Nothing, as in ZooKeeper: values are known again because the journal keeps them.
-    Values,
-    /// A token.
-    Tokens,
-    /// A token, and nothing is appended before the group holds one of the present history:
-    /// so it must be where several hosts share the group.
-    TokensFirst,
-}
-
-/// Records of one partition that landed together: [from, next).
-#[derive(Debug, Clone)]
-pub(super) struct Stretch {
-    pub(super) id: u32,
-    pub(super) partition: usize,
-    pub(super) from: i64,
-    pub(super) next: i64,
-    /// Which reading of the log it belongs to; for the oracle.
-    pub(super) pass: usize,
-    /// Its partition was placed elsewhere before it settled.
-    pub(super) void: bool,
-}
 
 /// What the journal knows of a partition.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct JournalPart {
     pub(super) position: i64,
     pub(super) epoch: u64,
     pub(super) committed: Vec<i64>,
@@ -48,21 +17,21 @@ pub(super) struct Part {
 
 /// What outlives the program, as far as it is durable.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Disk {
-    pub(super) parts: [Option<Part>; PARTITIONS],
-    pub(super) file: Vec<Stretch>,
+pub(super) struct HostDisk {
+    pub(super) parts: [Option<JournalPart>; PARTITIONS],
+    pub(super) file: Vec<WrittenRange>,
 }
 
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) identity: u128,
-    pub(super) disk: Disk,
+    pub(super) disk: HostDisk,
     /// Written, each with its range in the journal, and perhaps not durable.
-    pub(super) recent: Vec<Vec<Stretch>>,
-    pub(super) run: Option<Run>,
+    pub(super) recent: Vec<Vec<WrittenRange>>,
+    pub(super) run: Option<HostRun>,
     /// It has run, so there is a journal.
     pub(super) begun: bool,
-    pub(super) copies: Vec<(Disk, Snapshot)>,
+    pub(super) copies: Vec<(HostDisk, Snapshot)>,
     /// The number of the last request that it knows to have been carried out.
     pub(super) answered: u32,
     /// The number that was due when an older copy was put back.
@@ -73,8 +42,8 @@ pub(super) struct Host {
 
 /// What a running program keeps in memory.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) commits: Commits,
+pub(super) struct HostRun {
+    pub(super) commits: CommitStyle,
     /// The next offset to land, of assigned partitions.
     pub(super) written: [Option<i64>; PARTITIONS],
     /// What the group is known to hold of the present history.
@@ -85,38 +54,38 @@ pub(super) struct Run {
     ordered: [Option<(i64, u64)>; PARTITIONS],
     /// The group is known to hold a token of the present history.
     pub(super) named: [bool; PARTITIONS],
-    pub(super) request: Option<Request>,
+    pub(super) request: Option<CommitRequest>,
 }
 
 /// A commit.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(super) struct CommitRequest {
     pub(super) host: usize,
     pub(super) number: u32,
     pub(super) generation: u32,
-    pub(super) offsets: Vec<Offset>,
+    pub(super) offsets: Vec<CommitOffset>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Offset {
+pub(super) struct CommitOffset {
     pub(super) partition: usize,
     pub(super) value: i64,
     pub(super) metadata: String,
     /// Of a claim: who set what it claims.
-    pub(super) claims: Option<By>,
+    pub(super) claims: Option<SetBy>,
 }
 
-impl Run {
+impl HostRun {
     /// Where the group holds a token of the present history, kept values have served.
-    fn forget(&self, disk: &mut Disk) {
+    fn forget(&self, disk: &mut HostDisk) {
         for (part, own) in disk.parts.iter_mut().zip(self.own) {
-            if let (Some(part), true) = (part, own.is_some() && self.commits != Commits::Values) {
+            if let (Some(part), true) = (part, own.is_some() && self.commits != CommitStyle::Values) {
                 part.committed.clear();
             }
         }
     }
 
-    pub(super) fn new(commits: Commits) -> Self {
+    pub(super) fn new(commits: CommitStyle) -> Self {
         Self {
             commits,
             written: [None; PARTITIONS],
@@ -133,7 +102,7 @@ impl Host {
     pub(super) fn new(number: usize) -> Self {
         Self {
             identity: number as u128 + 1,
-            disk: Disk::default(),
+            disk: HostDisk::default(),
             recent: Vec::new(),
             run: None,
             begun: false,
@@ -145,7 +114,7 @@ impl Host {
     }
 
     /// What its file holds of a partition.
-    pub(super) fn stretches(&self, partition: usize) -> Vec<&Stretch> {
+    pub(super) fn stretches(&self, partition: usize) -> Vec<&WrittenRange> {
         let all = self.disk.file.iter().chain(self.recent.iter().flatten());
         all.filter(|stretch| stretch.partition == partition).collect()
     }
@@ -153,7 +122,7 @@ impl Host {
     /// Whether the partition is assigned to it, and records of it may be appended.
     pub(super) fn may_write(&self, partition: usize) -> bool {
         let Some(run) = &self.run else { return false };
-        let waits = run.commits == Commits::TokensFirst && !run.named[partition];
+        let waits = run.commits == CommitStyle::TokensFirst && !run.named[partition];
         run.written[partition].is_some() && !waits
     }
 
@@ -174,12 +143,12 @@ impl Host {
             let under_way = run.ordered[partition].map(|(value, _)| value);
             let held = run.held[partition].take();
             let values = held.into_iter().chain(under_way);
-            for value in values.filter(|_| run.commits == Commits::Values) {
+            for value in values.filter(|_| run.commits == CommitStyle::Values) {
                 keep(&mut committed, value);
                 self.values[partition].push(value);
             }
         }
-        *part = Some(Part { position, epoch, committed, left });
+        *part = Some(JournalPart { position, epoch, committed, left });
         for stretch in self.recent.iter_mut().flatten().filter(|stretch| stretch.partition == partition) {
             stretch.void = true;
         }
@@ -191,7 +160,7 @@ impl Host {
         run.written[partition] = Some(part.position);
         let Some((value, metadata)) = held else { return };
         let known = match Token::naming(value, metadata) {
-            _ if run.commits == Commits::Values => {
+            _ if run.commits == CommitStyle::Values => {
                 keep(&mut part.committed, value);
                 self.values[partition].push(value);
                 true
@@ -222,11 +191,11 @@ impl Host {
         let mut offsets = Vec::new();
         for (partition, part) in self.disk.parts.iter_mut().enumerate() {
             let (Some(_), Some(part)) = (run.written[partition], part) else { continue };
-            let Part { position: value, epoch, .. } = *part;
+            let JournalPart { position: value, epoch, .. } = *part;
             if run.held[partition] == Some(value) {
                 continue;
             }
-            let metadata = if run.commits == Commits::Values {
+            let metadata = if run.commits == CommitStyle::Values {
                 if let Some(own) = run.own[partition] {
                     part.committed = vec![own];
                 }
@@ -237,18 +206,18 @@ impl Host {
                 Token { identity: self.identity, epoch, offset: value }.to_string()
             };
             run.ordered[partition] = Some((value, epoch));
-            offsets.push(Offset { partition, value, metadata, claims: None });
+            offsets.push(CommitOffset { partition, value, metadata, claims: None });
         }
         if !offsets.is_empty() {
-            run.request = Some(Request { host, number, generation, offsets });
+            run.request = Some(CommitRequest { host, number, generation, offsets });
         }
     }
 
     /// The group has answered that it holds what was ordered.
-    pub(super) fn acknowledge(&mut self, request: &Request) {
+    pub(super) fn acknowledge(&mut self, request: &CommitRequest) {
         let Some(run) = &mut self.run else { return };
         self.answered = self.answered.max(request.number);
-        for Offset { partition, value, .. } in &request.offsets {
+        for CommitOffset { partition, value, .. } in &request.offsets {
             let epoch = self.disk.parts[*partition].as_ref().map(|part| part.epoch);
             // The history may have been left since.
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
@@ -276,9 +245,9 @@ impl Host {
     }
 }
 
-impl Disk {
+impl HostDisk {
     /// The ranges are in the file and in the journal.
-    fn adopt(&mut self, ranges: Vec<Vec<Stretch>>) {
+    fn adopt(&mut self, ranges: Vec<Vec<WrittenRange>>) {
         for stretch in ranges.into_iter().flatten() {
             if let (false, Some(part)) = (stretch.void, &mut self.parts[stretch.partition]) {
                 part.position = stretch.next;

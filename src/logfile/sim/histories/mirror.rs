@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::disk::{Lie, Sim};
-use super::host::{COPIES, Offset, Stretch};
+use super::super::disk::{DiskFlaw, SimDisk};
+use super::host::CommitOffset;
+use super::vocabulary::{COPIES, WrittenRange};
 use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::{
     Landmark, Ledger, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler, open_with,
@@ -15,10 +16,10 @@ use crate::record::{OffsetMetadata, Token, TopicPartition};
 const PATH: &str = "/log/out.log";
 
 #[derive(Debug)]
-pub(super) struct Mirror {
-    disk: Sim,
+pub(super) struct LedgerMirror {
+    disk: SimDisk,
     run: Option<(LogWriter, Settler, Ledger)>,
-    copies: Vec<(Sim, String)>,
+    copies: Vec<(SimDisk, String)>,
     /// The histories' names here and in the simulated books.
     histories: Vec<(u64, u64)>,
     identity: u128,
@@ -29,10 +30,10 @@ pub(super) struct Mirror {
     pub(super) faults: Vec<String>,
 }
 
-impl Mirror {
+impl LedgerMirror {
     pub(super) fn new() -> Self {
         Self {
-            disk: Sim::new(Lie::None),
+            disk: SimDisk::new(DiskFlaw::None),
             run: None,
             copies: Vec::new(),
             histories: Vec::new(),
@@ -109,9 +110,9 @@ impl Mirror {
         }
     }
 
-    pub(super) fn write(&mut self, range: &[Stretch]) {
+    pub(super) fn write(&mut self, range: &[WrittenRange]) {
         let Some((writer, _, ledger)) = &mut self.run else { return };
-        let text = |stretch: &Stretch| {
+        let text = |stretch: &WrittenRange| {
             (stretch.from..stretch.next)
                 .map(|offset| format!("{} {offset}\n", stretch.partition))
                 .collect::<String>()
@@ -137,7 +138,7 @@ impl Mirror {
             self.faults.push(format!("the ledger goes on at {written:?}"));
             return;
         }
-        let change = |(stretch, written): (&Stretch, &Option<(u32, i64)>)| PositionChange {
+        let change = |(stretch, written): (&WrittenRange, &Option<(u32, i64)>)| PositionChange {
             index: written.unwrap().0,
             position: stretch.next,
             last: Some(Landmark { offset: stretch.next - 1, fingerprint: 0 }),
@@ -149,7 +150,7 @@ impl Mirror {
     }
 
     /// What has landed settles; these are the commits that the simulated books order.
-    pub(super) fn settle(&mut self, due: &[Offset]) {
+    pub(super) fn settle(&mut self, due: &[CommitOffset]) {
         let Some((writer, settler, _)) = &mut self.run else { return };
         let mut commits = settler.settle(writer.checkpoint()).unwrap().commits;
         self.recent.clear();
@@ -173,7 +174,7 @@ impl Mirror {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, offsets: &[Offset]) {
+    pub(super) fn acknowledge(&mut self, offsets: &[CommitOffset]) {
         if let Some((_, _, ledger)) = &self.run {
             let values: Vec<_> = offsets.iter().map(|one| (name(one.partition), one.value)).collect();
             ledger.record_committed(&values);

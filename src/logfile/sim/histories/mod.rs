@@ -8,69 +8,76 @@
 
 mod event;
 mod host;
-mod lies;
+mod limits;
 mod mirror;
 mod oracle;
+mod vocabulary;
 mod world;
+mod wrong_rules;
 
 use std::collections::BTreeMap;
 
 use crate::logfile::resume::decide;
 use crate::record::Token;
-use event::Event;
+use event::HistoryEvent;
 use fastrand::Rng;
-use host::{Commits, PARTITIONS};
-use mirror::Mirror;
-use oracle::{Limit, Tally};
-use world::{Claiming, Naming, Rule, Setting, World, claiming};
+use limits::{Limit, Tally};
+use mirror::LedgerMirror;
+use vocabulary::{Claiming, CommitStyle, HistorySetting, Naming, PARTITIONS, Rule, claiming};
+use world::HistoryWorld;
 
 /// A kind of installation.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+struct Installation {
     name: &'static str,
     hosts: (usize, usize),
-    commits: Commits,
+    commits: CommitStyle,
     upgrades: bool,
     naming: Naming,
     claiming: Claiming,
     mirrored: bool,
 }
 
-const ALONE: Kind = Kind {
+const ALONE: Installation = Installation {
     name: "a host alone",
     hosts: (1, 1),
-    commits: Commits::Tokens,
+    commits: CommitStyle::Tokens,
     upgrades: false,
     naming: Token::naming,
     claiming,
     mirrored: false,
 };
 /// Offsets in ZooKeeper, or commits by the `kafka` crate.
-const ALONE_WITHOUT_TOKENS: Kind =
-    Kind { name: "a host alone, without tokens", commits: Commits::Values, ..ALONE };
-const ALONE_AND_UPGRADED: Kind =
-    Kind { name: "a host alone, from some start on with tokens", upgrades: true, ..ALONE_WITHOUT_TOKENS };
+const ALONE_WITHOUT_TOKENS: Installation =
+    Installation { name: "a host alone, without tokens", commits: CommitStyle::Values, ..ALONE };
+const ALONE_AND_UPGRADED: Installation = Installation {
+    name: "a host alone, from some start on with tokens",
+    upgrades: true,
+    ..ALONE_WITHOUT_TOKENS
+};
 /// Members of a coordinated group.
-const SEVERAL: Kind = Kind { name: "several hosts", hosts: (2, 3), commits: Commits::TokensFirst, ..ALONE };
+const SEVERAL: Installation =
+    Installation { name: "several hosts", hosts: (2, 3), commits: CommitStyle::TokensFirst, ..ALONE };
 /// One after the other, as a person starts them.
-const SEVERAL_WITHOUT_TOKENS: Kind =
-    Kind { name: "several hosts, without tokens", commits: Commits::Values, ..SEVERAL };
+const SEVERAL_WITHOUT_TOKENS: Installation =
+    Installation { name: "several hosts, without tokens", commits: CommitStyle::Values, ..SEVERAL };
 
-impl Kind {
-    fn history(self, rule: Rule, seed: u64) -> (Setting, Vec<Event>) {
+impl Installation {
+    fn history(self, rule: Rule, seed: u64) -> (HistorySetting, Vec<HistoryEvent>) {
         let mut dice = Rng::with_seed(seed);
         let hosts = dice.usize(self.hosts.0..=self.hosts.1);
         let partitions = dice.usize(1..=PARTITIONS);
         let Self { commits, upgrades, naming, claiming, mirrored, .. } = self;
-        let setting = Setting { hosts, partitions, commits, upgrades, rule, naming, claiming, mirrored };
+        let setting =
+            HistorySetting { hosts, partitions, commits, upgrades, rule, naming, claiming, mirrored };
         (setting, event::history(&mut dice, hosts))
     }
 }
 
 /// A history up to the first thing that is wrong.
-fn run(setting: Setting, events: &[Event], told: bool) -> World {
-    let mut world = World::new(setting, told);
-    world.mirror = setting.mirrored.then(Mirror::new);
+fn run(setting: HistorySetting, events: &[HistoryEvent], told: bool) -> HistoryWorld {
+    let mut world = HistoryWorld::new(setting, told);
+    world.mirror = setting.mirrored.then(LedgerMirror::new);
     for event in events {
         world.happen(event);
         if let Some(mirror) = &mut world.mirror {
@@ -87,8 +94,12 @@ fn run(setting: Setting, events: &[Event], told: bool) -> World {
 
 /// A shorter history with the same `flaw`: its shortest beginning, then whatever can be
 /// left out of it.
-fn shrink(setting: Setting, mut events: Vec<Event>, flaw: impl Fn(&World) -> bool) -> Vec<Event> {
-    let flawed = |events: &[Event]| flaw(&run(setting, events, false));
+fn shrink(
+    setting: HistorySetting,
+    mut events: Vec<HistoryEvent>,
+    flaw: impl Fn(&HistoryWorld) -> bool,
+) -> Vec<HistoryEvent> {
+    let flawed = |events: &[HistoryEvent]| flaw(&run(setting, events, false));
     let shortest = (0..=events.len()).find(|length| flawed(&events[..*length]));
     events.truncate(shortest.unwrap_or(events.len()));
     loop {
@@ -106,7 +117,7 @@ fn shrink(setting: Setting, mut events: Vec<Event>, flaw: impl Fn(&World) -> boo
 }
 
 /// A history's shortest form, in words.
-fn told(kind: Kind, rule: Rule, seed: u64, flaw: impl Fn(&World) -> bool) -> String {
+fn told(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWorld) -> bool) -> String {
     let (setting, events) = kind.history(rule, seed);
     let world = run(setting, &shrink(setting, events, flaw), true);
     let (story, violations) = (world.story.unwrap_or_default(), &world.oracle.violations);
@@ -115,7 +126,7 @@ fn told(kind: Kind, rule: Rule, seed: u64, flaw: impl Fn(&World) -> bool) -> Str
 
 /// What came of many histories.
 #[derive(Debug, Default)]
-struct Many {
+struct ManyHistories {
     histories: u32,
     tally: Tally,
     /// How many histories met each limit, and the first that did.
@@ -124,8 +135,8 @@ struct Many {
     wrong: Vec<u64>,
 }
 
-fn many(kind: Kind, rule: Rule, seeds: impl IntoIterator<Item = u64>) -> Many {
-    let mut many = Many::default();
+fn many(kind: Installation, rule: Rule, seeds: impl IntoIterator<Item = u64>) -> ManyHistories {
+    let mut many = ManyHistories::default();
     for seed in seeds {
         let (setting, events) = kind.history(rule, seed);
         let world = run(setting, &events, false);
@@ -150,19 +161,19 @@ fn seeds(count: u64) -> Vec<u64> {
 }
 
 /// Histories of a kind that may meet these limits and no others.
-fn holds(kind: Kind, limits: &[Limit]) {
+fn holds(kind: Installation, limits: &[Limit]) {
     let seeds = seeds(6_000);
     let many = many(kind, decide, seeds.iter().copied());
     println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
     for (limit, (histories, seed)) in &many.limits {
         println!("{limit:?}: in {histories}, first PANDAD_TEST_SEED={seed}");
-        let meets = |world: &World| world.oracle.tally.limits.contains_key(limit);
+        let meets = |world: &HistoryWorld| world.oracle.tally.limits.contains_key(limit);
         if seeds.len() == 1 || !limits.contains(limit) {
             println!("{}", told(kind, decide, *seed, meets));
         }
     }
     if let Some(seed) = many.wrong.first() {
-        let wrong = |world: &World| !world.oracle.violations.is_empty();
+        let wrong = |world: &HistoryWorld| !world.oracle.violations.is_empty();
         panic!(
             "{} histories are wrong; the first, PANDAD_TEST_SEED={seed}, in short:\n{}",
             many.wrong.len(),
@@ -214,7 +225,7 @@ fn several_without_tokens() {
 #[test]
 fn simpler_rules_are_wrong() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, SEVERAL] {
-        for (name, rule) in lies::SIMPLER {
+        for (name, rule) in wrong_rules::SIMPLER {
             let wrong = many(kind, rule, 0..1_000).wrong.len();
             println!("{name}: {wrong} of 1000 histories of {} wrong", kind.name);
             assert!(wrong > 100, "{name}: {wrong} of 1000 of {}", kind.name);
@@ -224,17 +235,18 @@ fn simpler_rules_are_wrong() {
 
 #[test]
 fn no_row_of_the_table_can_be_left_out() {
-    let credulous = Kind { naming: |_, text| Token::parse(text), ..SEVERAL };
-    let renaming = Kind { claiming: |_, _, offset, _, fresh| Token::claim(fresh.into(), offset), ..ALONE };
-    let rows: [(&str, Rule, Kind, u64); 9] = [
-        ("a token names its offset", lies::any_offset, credulous, 1_000),
-        ("histories are told apart", lies::any_history, SEVERAL, 1_000),
-        ("a journal knows its own tokens", lies::any_journal, ALONE, 1_000),
-        ("those of other histories, too", lies::own_of_this_history, ALONE, 1_000),
-        ("a reset to the position is one", lies::by_position, SEVERAL, 4_000),
-        ("the journal keeps values", lies::no_values, ALONE_WITHOUT_TOKENS, 1_000),
-        ("the journal keeps histories", lies::no_histories, ALONE, 6_000),
-        ("a journal that never knew begins anew", lies::followed, ALONE, 6_000),
+    let credulous = Installation { naming: |_, text| Token::parse(text), ..SEVERAL };
+    let renaming =
+        Installation { claiming: |_, _, offset, _, fresh| Token::claim(fresh.into(), offset), ..ALONE };
+    let rows: [(&str, Rule, Installation, u64); 9] = [
+        ("a token names its offset", wrong_rules::any_offset, credulous, 1_000),
+        ("histories are told apart", wrong_rules::any_history, SEVERAL, 1_000),
+        ("a journal knows its own tokens", wrong_rules::any_journal, ALONE, 1_000),
+        ("those of other histories, too", wrong_rules::own_of_this_history, ALONE, 1_000),
+        ("a reset to the position is one", wrong_rules::by_position, SEVERAL, 4_000),
+        ("the journal keeps values", wrong_rules::no_values, ALONE_WITHOUT_TOKENS, 1_000),
+        ("the journal keeps histories", wrong_rules::no_histories, ALONE, 6_000),
+        ("a journal that never knew begins anew", wrong_rules::followed, ALONE, 6_000),
         ("a claim keeps its name", decide, renaming, 1_000),
     ];
     for (name, rule, kind, count) in rows {
@@ -247,7 +259,7 @@ fn no_row_of_the_table_can_be_left_out() {
 /// Several hosts that append before the group holds a token of the history they are in.
 #[test]
 fn a_history_must_be_committed_first() {
-    let wrong = many(Kind { commits: Commits::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
+    let wrong = many(Installation { commits: CommitStyle::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
     println!("{wrong} of 1000 histories wrong");
     assert!(wrong > 50);
 }
@@ -255,8 +267,8 @@ fn a_history_must_be_committed_first() {
 /// The shortest form is found, and says what happened.
 #[test]
 fn a_wrong_history_is_told_in_short() {
-    let wrong = many(ALONE, lies::the_group, 0..100).wrong;
-    let story = told(ALONE, lies::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
+    let wrong = many(ALONE, wrong_rules::the_group, 0..100).wrong;
+    let story = told(ALONE, wrong_rules::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
     println!("{story}");
     assert!(story.lines().count() < 20 && story.contains("must start in"), "{story}");
 }
@@ -266,7 +278,7 @@ fn a_wrong_history_is_told_in_short() {
 #[test]
 fn the_ledger_keeps_these_books() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {
-        let kind = Kind { mirrored: true, ..kind };
+        let kind = Installation { mirrored: true, ..kind };
         let many = many(kind, decide, seeds(300));
         println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
         let Some(seed) = many.wrong.first() else { continue };

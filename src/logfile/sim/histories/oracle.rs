@@ -6,73 +6,16 @@
 //! or behind the end of what its own file holds of the pass, and not beyond what all files
 //! hold of it without a gap. For a host alone that is one offset.
 
-use std::collections::BTreeMap;
-
-use super::host::{Commits, KEPT, PARTITIONS, Stretch};
-use super::world::{By, Entry, name};
+use super::limits::{Limit, Tally};
+use super::vocabulary::{CommitStyle, GroupEntry, KEPT, PARTITIONS, SetBy, WrittenRange, name};
 use crate::record::Token;
-
-/// What is not promised: where the files may be wrong, or a reset is not honoured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Limit {
-    /// Several hosts: a position expired, and a host went on from a journal that had not
-    /// heard of the latest reset, or from nothing. Doubles.
-    Expired,
-    /// Several hosts: an older copy was put back, and a host went on where another had
-    /// come to since. Loses what the copy lacks.
-    RestoredAndPassed,
-    /// Several hosts: an older copy was put back that is in another history than the group.
-    /// Doubles.
-    RestoredInOtherHistory,
-    /// Without tokens, or with several hosts: an older copy was put back that does not know the
-    /// partition yet. Loses what it lacks.
-    RestoredUnknown,
-    /// A reset to exactly a value that the journal keeps, because the group had it without
-    /// a token, is not seen.
-    ResetToKeptValue,
-    /// Without tokens: an older copy was put back, and what had been committed since is taken
-    /// for a reset. Loses what the copy lacks.
-    RestoredWithoutToken,
-    /// Without tokens: a commit came so late that the journal keeps its value no more, and is
-    /// taken for a reset.
-    LateWithoutToken,
-    /// A claim came late, after an older copy was put back that does not know it and another
-    /// reset was honoured: it is taken for that of a new one. Like that reset, it may skip.
-    LateClaim,
-    /// Without tokens, several hosts one after the other: what a host had not committed
-    /// when the next one took over is doubled when it comes back.
-    SeveralWithoutToken,
-}
-
-/// How often what happened.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) starts: u32,
-    pub(super) resets: u32,
-    pub(super) honoured: u32,
-    /// Resets that were gone before any start saw them.
-    pub(super) overwritten: u32,
-    pub(super) limits: BTreeMap<Limit, u32>,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.starts += other.starts;
-        self.resets += other.resets;
-        self.honoured += other.honoured;
-        self.overwritten += other.overwritten;
-        for (limit, times) in &other.limits {
-            *self.limits.entry(*limit).or_default() += times;
-        }
-    }
-}
 
 /// A start, as the rule decided it.
 #[derive(Debug)]
 pub(super) struct Started<'a> {
     pub(super) host: usize,
     pub(super) partition: usize,
-    pub(super) entry: Option<&'a Entry>,
+    pub(super) entry: Option<&'a GroupEntry>,
     pub(super) position: i64,
     pub(super) epoch: u64,
     /// Whether the journal knew the partition.
@@ -89,8 +32,8 @@ impl Started<'_> {
     /// The host whose commit the group holds.
     fn author(&self) -> Option<usize> {
         self.entry.and_then(|entry| match entry.by {
-            By::Host { host, .. } => Some(host),
-            By::Operator { .. } => None,
+            SetBy::Host { host, .. } => Some(host),
+            SetBy::Operator { .. } => None,
         })
     }
 
@@ -103,8 +46,9 @@ impl Started<'_> {
     /// The limit that a commit without a token may have met.
     fn without_token(&self) -> Option<Limit> {
         let entry = self.entry?;
-        let Entry { offset, by: By::Host { number, .. }, .. } = entry else {
-            let late = matches!(entry.by, By::Operator { number, honoured: true } if number < self.restored);
+        let GroupEntry { offset, by: SetBy::Host { number, .. }, .. } = entry else {
+            let late =
+                matches!(entry.by, SetBy::Operator { number, honoured: true } if number < self.restored);
             return late.then_some(Limit::LateClaim);
         };
         let kept = self.seen.iter().rev().take(KEPT).any(|value| value == offset);
@@ -120,7 +64,7 @@ impl Started<'_> {
 
 /// What is known of one partition.
 #[derive(Debug, Clone, Default)]
-struct Part {
+struct OraclePart {
     /// Where each pass began.
     passes: Vec<i64>,
     now: Option<usize>,
@@ -147,7 +91,7 @@ struct Part {
 #[derive(Debug, Clone)]
 struct Ghost {
     host: usize,
-    stretch: Stretch,
+    stretch: WrittenRange,
     /// A start went on beyond it.
     passed: bool,
 }
@@ -155,7 +99,7 @@ struct Ghost {
 /// What belongs to a copy of a host's journal and file, if the host is alone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
-    parts: [Part; PARTITIONS],
+    parts: [OraclePart; PARTITIONS],
     /// The numbers of the resets that a start has gone by.
     heard: Vec<u32>,
 }
@@ -168,7 +112,7 @@ impl Snapshot {
 
 pub(super) struct Oracle {
     hosts: usize,
-    commits: Commits,
+    commits: CommitStyle,
     now: Snapshot,
     /// What a host's first start may meet since an older copy was put back.
     back: Vec<[Option<Limit>; PARTITIONS]>,
@@ -177,7 +121,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(hosts: usize, commits: Commits) -> Self {
+    pub(super) fn new(hosts: usize, commits: CommitStyle) -> Self {
         Self {
             hosts,
             commits,
@@ -208,11 +152,12 @@ impl Oracle {
     }
 
     /// A start. True if it is the first after a reset.
-    pub(super) fn started(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>) -> bool {
+    pub(super) fn started(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         self.tally.starts += 1;
         let part = &mut self.now.parts[start.partition];
         let other_history = part.epoch.replace(start.epoch) != Some(start.epoch);
-        let Some(Entry { offset, by: By::Operator { number, honoured: false }, .. }) = start.entry else {
+        let Some(GroupEntry { offset, by: SetBy::Operator { number, honoured: false }, .. }) = start.entry
+        else {
             self.judge(files, start, other_history);
             return false;
         };
@@ -240,7 +185,7 @@ impl Oracle {
     }
 
     /// A start that goes by no reset.
-    fn judge(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>, other_history: bool) {
+    fn judge(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>, other_history: bool) {
         let Started { host, partition, position, .. } = *start;
         let several = self.hosts > 1;
         let back = self.back[host][partition].take();
@@ -270,11 +215,11 @@ impl Oracle {
             return;
         }
         // A host alone sees by its own token that there was something.
-        let bare = several || start.entry.is_some_and(Entry::is_bare);
+        let bare = several || start.entry.is_some_and(GroupEntry::is_bare);
         let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known && bare);
         let limit = if part.spoiled.is_some() || unknown.is_some() {
             part.spoiled.or(unknown)
-        } else if several && self.commits == Commits::Values {
+        } else if several && self.commits == CommitStyle::Values {
             Some(Limit::SeveralWithoutToken)
         } else {
             start.without_token()
@@ -293,7 +238,7 @@ impl Oracle {
             limit,
             Limit::RestoredUnknown | Limit::RestoredWithoutToken | Limit::LateWithoutToken | Limit::LateClaim
         );
-        if several && self.commits != Commits::Values {
+        if several && self.commits != CommitStyle::Values {
             part.spoiled = Some(limit);
         }
         self.meet(limit);
@@ -304,7 +249,7 @@ impl Oracle {
     pub(super) fn restored(
         &mut self,
         host: usize,
-        gone: Vec<Stretch>,
+        gone: Vec<WrittenRange>,
         then: &Snapshot,
         epochs: [Option<u64>; PARTITIONS],
     ) {
@@ -318,8 +263,8 @@ impl Oracle {
             };
             if self.hosts == 1 {
                 // Things are as they were then, but for what passes there were.
-                let Part { now, honoured, skipped, epoch, .. } = then.clone();
-                *part = Part { now, honoured, skipped, epoch, ..std::mem::take(part) };
+                let OraclePart { now, honoured, skipped, epoch, .. } = then.clone();
+                *part = OraclePart { now, honoured, skipped, epoch, ..std::mem::take(part) };
             }
         }
         if self.hosts == 1 {
@@ -332,9 +277,10 @@ impl Oracle {
 
     /// The topic is another one of the same name, to be read from its first record.
     pub(super) fn made_anew(&mut self, partition: usize, epoch: u64) {
-        let Part { passes, expired, .. } = std::mem::take(&mut self.now.parts[partition]);
+        let OraclePart { passes, expired, .. } = std::mem::take(&mut self.now.parts[partition]);
         let part = &mut self.now.parts[partition];
-        *part = Part { first: passes.len(), passes, expired, epoch: Some(epoch), ..Part::default() };
+        *part =
+            OraclePart { first: passes.len(), passes, expired, epoch: Some(epoch), ..OraclePart::default() };
         part.begin(0);
     }
 
@@ -348,11 +294,11 @@ impl Oracle {
     }
 
     /// Judges the files themselves, whatever starts there were.
-    pub(super) fn faults(&self, files: &[Vec<&Stretch>], partition: usize) -> Vec<String> {
+    pub(super) fn faults(&self, files: &[Vec<&WrittenRange>], partition: usize) -> Vec<String> {
         let part = &self.now.parts[partition];
         let mut faults = Vec::new();
-        let of_log = |stretch: &&Stretch| stretch.pass >= part.first;
-        let files: Vec<Vec<&Stretch>> =
+        let of_log = |stretch: &&WrittenRange| stretch.pass >= part.first;
+        let files: Vec<Vec<&WrittenRange>> =
             files.iter().map(|file| file.iter().copied().filter(of_log).collect()).collect();
         let end = files.iter().flatten().map(|stretch| stretch.next).max().unwrap_or(0);
         let passes = part.first..part.passes.len();
@@ -385,14 +331,14 @@ impl Oracle {
     }
 }
 
-impl Part {
+impl OraclePart {
     fn begin(&mut self, position: i64) {
         self.passes.push(position);
         self.now = Some(self.passes.len() - 1);
     }
 
     /// Up to where the files hold a pass without a gap, with the ghosts that count.
-    fn reach(&self, files: &[Vec<&Stretch>], pass: usize, counts: impl Fn(&Ghost) -> bool) -> i64 {
+    fn reach(&self, files: &[Vec<&WrittenRange>], pass: usize, counts: impl Fn(&Ghost) -> bool) -> i64 {
         let ghosts = self.ghosts.iter().filter(|ghost| counts(ghost)).map(|ghost| &ghost.stretch);
         let held = files.iter().flatten().copied().chain(ghosts).filter(|stretch| stretch.pass == pass);
         let mut held: Vec<(i64, i64)> = held.map(|stretch| (stretch.from, stretch.next)).collect();
@@ -409,7 +355,7 @@ impl Part {
 
     /// Whether all that is missing before the start was in a file that an older copy was put
     /// in place of, and it is not that file's own host going by its own commit.
-    fn passes_ghosts(&mut self, files: &[Vec<&Stretch>], start: &Started<'_>) -> bool {
+    fn passes_ghosts(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         let Some(pass) = self.now else { return false };
         let counts = |ghost: &Ghost| {
             ghost.passed || ghost.host != start.host || start.author().is_some_and(|host| host != ghost.host)
@@ -423,7 +369,7 @@ impl Part {
 }
 
 /// A lone host's file goes on where it was, but for the resets, in their order.
-fn jump(file: &[&Stretch], honoured: &[i64]) -> Option<String> {
+fn jump(file: &[&WrittenRange], honoured: &[i64]) -> Option<String> {
     let mut next = 0;
     let mut resets = honoured.iter();
     for stretch in file {

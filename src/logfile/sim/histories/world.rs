@@ -3,98 +3,32 @@
 mod begin;
 mod people;
 
-use super::event::{Event, Fate};
-use super::host::{Commits, Host, PARTITIONS, Request, Stretch};
-use super::mirror::Mirror;
+use super::event::{CommitFate, HistoryEvent};
+use super::host::{CommitRequest, Host};
+use super::mirror::LedgerMirror;
 use super::oracle::Oracle;
-use crate::logfile::resume::{KnownPosition, ResumeDecision, claim_name};
+use super::vocabulary::{CommitStyle, GroupEntry, HistorySetting, PARTITIONS, SetBy, WrittenRange, name};
 use crate::record::Token;
 
-/// The rule that is simulated: [`crate::logfile::resume::decide`], or one that is meant to fail.
-pub(super) type Rule = fn(u128, Option<KnownPosition<'_>>, Option<i64>, &str) -> ResumeDecision;
-
-/// [`Token::naming`], or what is meant to fail.
-pub(super) type Naming = fn(i64, &str) -> Option<Token>;
-
-/// The claim that a journal of this identity makes: by its history, the offset and the group's
-/// generation, or, where it is meant to fail, without that or by a number that nobody else has.
-pub(super) type Claiming = fn(u128, Option<u64>, i64, i32, u32) -> Token;
-
-pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, generation: i32, _: u32) -> Token {
-    Token::claim(claim_name(identity, epoch, offset, generation), offset)
-}
-
-/// What a history takes place in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Setting {
-    pub(super) hosts: usize,
-    pub(super) partitions: usize,
-    pub(super) commits: Commits,
-    /// Commits without a token may become such with one.
-    pub(super) upgrades: bool,
-    pub(super) rule: Rule,
-    /// What of the group's is taken for a token.
-    pub(super) naming: Naming,
-    pub(super) claiming: Claiming,
-    /// The log file itself is there as well.
-    pub(super) mirrored: bool,
-}
-
-impl Setting {
-    /// Members of a coordinated group: Kafka refuses commits of an earlier generation,
-    /// and resets while anybody is in the group.
-    fn coordinated(&self) -> bool {
-        self.hosts > 1 && self.commits != Commits::Values
-    }
-}
-
-/// Who set the group's offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    /// A host's commit.
-    Host { host: usize, number: u32 },
-    /// An operator, be it claimed; `honoured`: a start has gone by it.
-    Operator { number: u32, honoured: bool },
-}
-
-/// What the group holds of a partition.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) offset: i64,
-    pub(super) metadata: String,
-    pub(super) by: By,
-}
-
-impl Entry {
-    /// Whether it does not say whose it is.
-    pub(super) fn is_bare(&self) -> bool {
-        Token::naming(self.offset, &self.metadata).is_none_or(|token| token.is_claim())
-    }
-
-    fn is_unheard(&self) -> bool {
-        matches!(self.by, By::Operator { honoured: false, .. })
-    }
-}
-
-pub(super) struct World {
-    setting: Setting,
+pub(super) struct HistoryWorld {
+    setting: HistorySetting,
     hosts: Vec<Host>,
-    group: [Option<Entry>; PARTITIONS],
+    group: [Option<GroupEntry>; PARTITIONS],
     /// Commits that were sent and neither carried out nor refused yet.
-    network: Vec<Request>,
+    network: Vec<CommitRequest>,
     generation: u32,
     numbers: u32,
     /// How programs that start from now on commit.
-    commits: Commits,
+    commits: CommitStyle,
     pub(super) oracle: Oracle,
     /// The log file of the first host.
-    pub(super) mirror: Option<Mirror>,
+    pub(super) mirror: Option<LedgerMirror>,
     /// What happened, in words; only where a person will read it.
     pub(super) story: Option<Vec<String>>,
 }
 
-impl World {
-    pub(super) fn new(setting: Setting, told: bool) -> Self {
+impl HistoryWorld {
+    pub(super) fn new(setting: HistorySetting, told: bool) -> Self {
         Self {
             setting,
             hosts: (0..setting.hosts).map(Host::new).collect(),
@@ -120,28 +54,28 @@ impl World {
         self.numbers
     }
 
-    pub(super) fn happen(&mut self, event: &Event) {
+    pub(super) fn happen(&mut self, event: &HistoryEvent) {
         self.tell(|| format!("{event:?}"));
         match *event {
-            Event::Start { host, dice, dies } => self.start(host % self.setting.hosts, dice, dies),
-            Event::Write { host, counts } => self.write(host % self.setting.hosts, counts),
-            Event::Settle { host } => self.settle(host % self.setting.hosts),
-            Event::Answer { host, fate } => self.answer(host % self.setting.hosts, fate),
-            Event::Late { which } => self.late(which),
-            Event::Crash { host, kept, fate } => self.crash(host % self.setting.hosts, kept, fate),
-            Event::Stop { host, fate } => self.stop(host % self.setting.hosts, fate),
-            Event::Rebalance { dice } if self.setting.coordinated() => self.rebalance(dice),
-            Event::Rebalance { .. } => {}
-            Event::Reset { partition, target, metadata } => {
+            HistoryEvent::Start { host, dice, dies } => self.start(host % self.setting.hosts, dice, dies),
+            HistoryEvent::Write { host, counts } => self.write(host % self.setting.hosts, counts),
+            HistoryEvent::Settle { host } => self.settle(host % self.setting.hosts),
+            HistoryEvent::Answer { host, fate } => self.answer(host % self.setting.hosts, fate),
+            HistoryEvent::Late { which } => self.late(which),
+            HistoryEvent::Crash { host, kept, fate } => self.crash(host % self.setting.hosts, kept, fate),
+            HistoryEvent::Stop { host, fate } => self.stop(host % self.setting.hosts, fate),
+            HistoryEvent::Rebalance { dice } if self.setting.coordinated() => self.rebalance(dice),
+            HistoryEvent::Rebalance { .. } => {}
+            HistoryEvent::Reset { partition, target, metadata } => {
                 self.reset(partition % self.setting.partitions, target, metadata);
             }
-            Event::Expire { partition } => self.expire(partition % self.setting.partitions),
-            Event::DeleteGroup => self.delete_group(),
-            Event::Copy { host } => self.copy(host % self.setting.hosts),
-            Event::Restore { host, which } => self.restore(host % self.setting.hosts, which),
-            Event::MadeAnew { partition } => self.made_anew(partition % self.setting.partitions),
-            Event::Upgrade if self.setting.upgrades => self.commits = Commits::Tokens,
-            Event::Upgrade => {}
+            HistoryEvent::Expire { partition } => self.expire(partition % self.setting.partitions),
+            HistoryEvent::DeleteGroup => self.delete_group(),
+            HistoryEvent::Copy { host } => self.copy(host % self.setting.hosts),
+            HistoryEvent::Restore { host, which } => self.restore(host % self.setting.hosts, which),
+            HistoryEvent::MadeAnew { partition } => self.made_anew(partition % self.setting.partitions),
+            HistoryEvent::Upgrade if self.setting.upgrades => self.commits = CommitStyle::Tokens,
+            HistoryEvent::Upgrade => {}
         }
     }
 
@@ -158,7 +92,7 @@ impl World {
             let (from, next) = (*written, *written + i64::from(count));
             *written = next;
             self.tell(|| format!("    {}/p{partition}: written [{from}, {next})", name(host)));
-            range.push(Stretch { id, partition, from, next, pass, void: false });
+            range.push(WrittenRange { id, partition, from, next, pass, void: false });
         }
         if !range.is_empty() {
             self.mirror.iter_mut().for_each(|mirror| mirror.write(&range));
@@ -177,25 +111,25 @@ impl World {
     }
 
     /// What becomes of the commit that is under way.
-    fn answer(&mut self, host: usize, fate: Fate) {
+    fn answer(&mut self, host: usize, fate: CommitFate) {
         let Some(request) = self.hosts[host].run.as_ref().and_then(|run| run.request.clone()) else { return };
         match fate {
-            Fate::Done => {
+            CommitFate::Done => {
                 self.carry_out(&request, u8::MAX);
                 self.hosts[host].acknowledge(&request);
                 self.mirror.iter_mut().for_each(|mirror| mirror.acknowledge(&request.offsets));
                 request.offsets.iter().for_each(|offset| self.compare(host, offset.partition));
             }
-            Fate::ReplyLost(some) => self.carry_out(&request, some),
-            Fate::Lost => {}
-            Fate::Delayed => self.network.push(request),
+            CommitFate::ReplyLost(some) => self.carry_out(&request, some),
+            CommitFate::Lost => {}
+            CommitFate::Delayed => self.network.push(request),
         }
     }
 
     /// The program dies.
-    fn crash(&mut self, host: usize, kept: u8, fate: Fate) {
+    fn crash(&mut self, host: usize, kept: u8, fate: CommitFate) {
         if self.hosts[host].run.is_some() {
-            let unseen = if matches!(fate, Fate::Done) { Fate::ReplyLost(u8::MAX) } else { fate };
+            let unseen = if matches!(fate, CommitFate::Done) { CommitFate::ReplyLost(u8::MAX) } else { fate };
             self.answer(host, unseen);
             self.hosts[host].die(kept);
             self.mirror.iter_mut().for_each(|mirror| mirror.die(kept));
@@ -203,7 +137,7 @@ impl World {
     }
 
     /// A clean end: what is left settles, and is committed if the answer comes.
-    fn stop(&mut self, host: usize, fate: Fate) {
+    fn stop(&mut self, host: usize, fate: CommitFate) {
         self.answer(host, fate);
         self.settle(host);
         self.crash(host, u8::MAX, fate);
@@ -212,7 +146,7 @@ impl World {
     // ---- The group
 
     /// The group takes those of the request's offsets that `some` has a bit for.
-    fn carry_out(&mut self, request: &Request, some: u8) {
+    fn carry_out(&mut self, request: &CommitRequest, some: u8) {
         if self.setting.coordinated() && request.generation != self.generation {
             return;
         }
@@ -224,19 +158,19 @@ impl World {
                 continue;
             }
             let by = match offset.claims {
-                Some(By::Operator { number, .. }) => {
-                    By::Operator { number, honoured: self.oracle.has_heard(number) }
+                Some(SetBy::Operator { number, .. }) => {
+                    SetBy::Operator { number, honoured: self.oracle.has_heard(number) }
                 }
                 Some(by) => by,
-                None => By::Host { host: request.host, number: request.number },
+                None => SetBy::Host { host: request.host, number: request.number },
             };
-            self.set(offset.partition, Some(Entry { offset: offset.value, metadata, by }));
+            self.set(offset.partition, Some(GroupEntry { offset: offset.value, metadata, by }));
         }
     }
 
-    fn set(&mut self, partition: usize, entry: Option<Entry>) {
+    fn set(&mut self, partition: usize, entry: Option<GroupEntry>) {
         self.tell(|| format!("    the group: p{partition} {}", shown(entry.as_ref())));
-        if self.group[partition].as_ref().is_some_and(Entry::is_unheard) {
+        if self.group[partition].as_ref().is_some_and(GroupEntry::is_unheard) {
             self.oracle.tally.overwritten += 1;
         }
         self.oracle.expired(partition, entry.is_none());
@@ -266,22 +200,19 @@ impl World {
     /// What is wrong with the files.
     pub(super) fn faults(&self) -> Vec<String> {
         let of = |partition| {
-            let files: Vec<Vec<&Stretch>> = self.hosts.iter().map(|host| host.stretches(partition)).collect();
+            let files: Vec<Vec<&WrittenRange>> =
+                self.hosts.iter().map(|host| host.stretches(partition)).collect();
             self.oracle.faults(&files, partition)
         };
         (0..self.setting.partitions).flat_map(of).collect()
     }
 }
 
-pub(super) fn name(host: usize) -> char {
-    ['A', 'B', 'C'][host]
-}
-
-fn shown(entry: Option<&Entry>) -> String {
+fn shown(entry: Option<&GroupEntry>) -> String {
     let Some(entry) = entry else { return "nothing".to_owned() };
     let by = match entry.by {
-        By::Host { host, number } => format!("by {}'s commit {number}", name(host)),
-        By::Operator { .. } => "by an operator".to_owned(),
+        SetBy::Host { host, number } => format!("by {}'s commit {number}", name(host)),
+        SetBy::Operator { .. } => "by an operator".to_owned(),
     };
     let metadata = match Token::parse(&entry.metadata) {
         Some(token) if token.offset == entry.offset && token.is_claim() => {

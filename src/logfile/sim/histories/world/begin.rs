@@ -1,13 +1,14 @@
 //! A program starts, and begins to read what it is given.
 
-use super::super::event::Fate;
-use super::super::host::{Commits, Offset, Request, Run, Stretch};
-use super::super::mirror::Mirror;
+use super::super::event::CommitFate;
+use super::super::host::{CommitOffset, CommitRequest, HostRun};
+use super::super::mirror::LedgerMirror;
 use super::super::oracle::Started;
-use super::{By, Entry, World, name, shown};
+use super::super::vocabulary::{CommitStyle, GroupEntry, SetBy, WrittenRange, name};
+use super::{HistoryWorld, shown};
 use crate::logfile::resume::{KnownPosition, ResumeDecision};
 
-impl World {
+impl HistoryWorld {
     pub(super) fn start(&mut self, host: usize, dice: u32, dies: Option<u8>) {
         if self.hosts[host].run.is_some() {
             return;
@@ -16,9 +17,9 @@ impl World {
             // Without a coordinator, one after the other.
             self.quiet();
         }
-        self.hosts[host].run = Some(Run::new(self.commits));
+        self.hosts[host].run = Some(HostRun::new(self.commits));
         self.hosts[host].begun = true;
-        self.mirror.iter_mut().for_each(Mirror::start);
+        self.mirror.iter_mut().for_each(LedgerMirror::start);
         if self.setting.hosts > 1 {
             self.rebalance(dice);
         } else {
@@ -29,7 +30,7 @@ impl World {
             }
         }
         if dies.is_some() {
-            self.crash(host, u8::MAX, Fate::Lost);
+            self.crash(host, u8::MAX, CommitFate::Lost);
         }
     }
 
@@ -38,10 +39,10 @@ impl World {
         let up: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].run.is_some()).collect();
         for host in &up {
             self.settle(*host);
-            self.answer(*host, if dice & 1 == 0 { Fate::Done } else { Fate::Lost });
+            self.answer(*host, if dice & 1 == 0 { CommitFate::Done } else { CommitFate::Lost });
             dice >>= 1;
             let run = self.hosts[*host].run.as_mut().unwrap();
-            *run = Run::new(run.commits);
+            *run = HostRun::new(run.commits);
         }
         self.generation += 1;
         for partition in (0..self.setting.partitions).filter(|_| !up.is_empty()) {
@@ -53,9 +54,9 @@ impl World {
     /// Commits an offset that does not say whose it is once more, with a claim; one that
     /// is delayed is made anew, unless the program has died.
     fn claim(&mut self, host: usize, partition: usize, delayed: bool, died: bool) {
-        let Some(Entry { offset, metadata, by }) = self.group[partition].clone() else { return };
+        let Some(GroupEntry { offset, metadata, by }) = self.group[partition].clone() else { return };
         let run = self.hosts[host].run.as_ref().unwrap();
-        if run.commits == Commits::Values || (self.setting.naming)(offset, &metadata).is_some() {
+        if run.commits == CommitStyle::Values || (self.setting.naming)(offset, &metadata).is_some() {
             return;
         }
         let epoch = self.hosts[host].disk.parts[partition].as_ref().map(|part| part.epoch);
@@ -64,8 +65,8 @@ impl World {
         if delayed {
             let (number, generation) = (self.number(), self.generation);
             let metadata = claiming(identity, epoch, offset, member, number).to_string();
-            let offsets = vec![Offset { partition, value: offset, metadata, claims: Some(by) }];
-            self.network.push(Request { host, number, generation, offsets });
+            let offsets = vec![CommitOffset { partition, value: offset, metadata, claims: Some(by) }];
+            self.network.push(CommitRequest { host, number, generation, offsets });
             if died {
                 return;
             }
@@ -73,7 +74,7 @@ impl World {
         let metadata = claiming(identity, epoch, offset, member, self.number()).to_string();
         self.hosts[host].answered = self.numbers;
         self.tell(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
-        self.group[partition] = Some(Entry { offset, metadata, by });
+        self.group[partition] = Some(GroupEntry { offset, metadata, by });
     }
 
     /// As the ledger does it. The claim and each of the two writes to the journal are steps,
@@ -120,7 +121,8 @@ impl World {
             format!("    {host}/p{partition}: group {entry}, journal {journal}: {start:?}, so {at}")
         });
 
-        let files: Vec<Vec<&Stretch>> = self.hosts.iter().map(|host| host.stretches(partition)).collect();
+        let files: Vec<Vec<&WrittenRange>> =
+            self.hosts.iter().map(|host| host.stretches(partition)).collect();
         let at = &self.hosts[host];
         let started = Started {
             host,
@@ -134,12 +136,12 @@ impl World {
             restored: at.restored,
         };
         let heard = self.oracle.started(&files, &started);
-        if let (true, Some(Entry { by: By::Operator { honoured, .. }, .. })) =
+        if let (true, Some(GroupEntry { by: SetBy::Operator { honoured, .. }, .. })) =
             (heard, &mut self.group[partition])
         {
             *honoured = true;
         }
-        if let Some(Entry { by: By::Host { host: by, number }, .. }) = entry
+        if let Some(GroupEntry { by: SetBy::Host { host: by, number }, .. }) = entry
             && by == host
         {
             self.hosts[host].answered = self.hosts[host].answered.max(number);
@@ -147,7 +149,7 @@ impl World {
         if *steps > 0 {
             *steps -= 1;
             if let Some(mirror) = &mut self.mirror {
-                let room = self.hosts[host].run.as_ref().unwrap().commits != Commits::Values;
+                let room = self.hosts[host].run.as_ref().unwrap().commits != CommitStyle::Values;
                 mirror.resume(partition, held, room, part.position);
             }
             self.hosts[host].begin(partition, held, start == ResumeDecision::JournalWentBack);
@@ -157,7 +159,7 @@ impl World {
 
     /// Whether the group holds a token of the present history: the books and the ledger.
     pub(super) fn compare(&mut self, host: usize, partition: usize) {
-        let run = self.hosts[host].run.as_ref().filter(|run| run.commits != Commits::Values);
+        let run = self.hosts[host].run.as_ref().filter(|run| run.commits != CommitStyle::Values);
         if let (Some(mirror), Some(run)) = (&mut self.mirror, run) {
             mirror.agreed(partition, run.named[partition]);
         }

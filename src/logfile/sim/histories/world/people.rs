@@ -1,33 +1,34 @@
 //! What people do to the group, to a host's files and to a topic.
 
-use super::super::event::{Fate, Metadata, Target};
-use super::super::mirror::Mirror;
-use super::{By, Entry, World};
+use super::super::event::{CommitFate, ResetMetadata, ResetTarget};
+use super::super::mirror::LedgerMirror;
+use super::super::vocabulary::{GroupEntry, SetBy};
+use super::HistoryWorld;
 use crate::record::Token;
 
-impl World {
+impl HistoryWorld {
     /// Everybody out, as the coordinator demands it before a reset.
     pub(super) fn quiet(&mut self) {
-        (0..self.hosts.len()).for_each(|host| self.crash(host, u8::MAX, Fate::Lost));
+        (0..self.hosts.len()).for_each(|host| self.crash(host, u8::MAX, CommitFate::Lost));
     }
 
-    pub(super) fn reset(&mut self, partition: usize, target: Target, metadata: Metadata) {
+    pub(super) fn reset(&mut self, partition: usize, target: ResetTarget, metadata: ResetMetadata) {
         let host = |number: usize| &self.hosts[number % self.hosts.len()];
         let offset = match target {
-            Target::At(offset) => offset,
-            Target::Position(number) => {
+            ResetTarget::At(offset) => offset,
+            ResetTarget::Position(number) => {
                 host(number).disk.parts[partition].as_ref().map_or(0, |part| part.position)
             }
-            Target::Held(by) => self.group[partition].as_ref().map_or(0, |old| (old.offset + by).max(0)),
-            Target::Seen(number, which) => {
+            ResetTarget::Held(by) => self.group[partition].as_ref().map_or(0, |old| (old.offset + by).max(0)),
+            ResetTarget::Seen(number, which) => {
                 let values = &host(number).values[partition];
                 values.get(which % values.len().max(1)).copied().unwrap_or(0)
             }
         };
         let copied = match metadata {
-            Metadata::None => String::new(),
-            Metadata::Text => "set by hand".to_owned(),
-            Metadata::Copied(from) => {
+            ResetMetadata::None => String::new(),
+            ResetMetadata::Text => "set by hand".to_owned(),
+            ResetMetadata::Copied(from) => {
                 let from = &self.group[from % self.setting.partitions];
                 from.as_ref().map_or(String::new(), |from| from.metadata.clone())
             }
@@ -39,20 +40,20 @@ impl World {
             self.quiet();
         }
         self.oracle.tally.resets += 1;
-        let by = By::Operator { number: self.number(), honoured: false };
-        self.set(partition, Some(Entry { offset, metadata, by }));
+        let by = SetBy::Operator { number: self.number(), honoured: false };
+        self.set(partition, Some(GroupEntry { offset, metadata, by }));
     }
 
     pub(super) fn copy(&mut self, host: usize) {
         if self.hosts[host].run.is_none() && self.hosts[host].begun {
             let snapshot = self.oracle.snapshot();
             self.hosts[host].copy(snapshot);
-            self.mirror.iter_mut().for_each(Mirror::copy);
+            self.mirror.iter_mut().for_each(LedgerMirror::copy);
         }
     }
 
     pub(super) fn restore(&mut self, host: usize, which: u8) {
-        self.crash(host, u8::MAX, Fate::Lost);
+        self.crash(host, u8::MAX, CommitFate::Lost);
         let number = self.number();
         let at = &mut self.hosts[host];
         let which = usize::from(which) % at.copies.len().max(1);
@@ -66,7 +67,7 @@ impl World {
         self.oracle.restored(host, gone, &snapshot, epochs);
         // Of a host alone, what it heard after the copy was made it has not heard.
         for entry in self.group.iter_mut().flatten().filter(|_| self.hosts.len() == 1) {
-            if let By::Operator { number, honoured } = &mut entry.by {
+            if let SetBy::Operator { number, honoured } = &mut entry.by {
                 *honoured = snapshot.heard(*number);
             }
         }

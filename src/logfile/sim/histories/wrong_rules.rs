@@ -1,6 +1,6 @@
 //! Rules that are meant to fail: simpler ones, and the table with a row left out.
 
-use super::world::Rule;
+use super::vocabulary::Rule;
 use crate::logfile::resume::{KnownPosition, ResumeDecision, decide};
 use crate::record::Token;
 
