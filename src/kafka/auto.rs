@@ -24,7 +24,7 @@ const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 
 /// Which client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientChoice {
+pub enum FetcherKind {
     /// The one that serves the cluster.
     Auto {
         /// Whether the group's offsets are kept in ZooKeeper.
@@ -39,7 +39,7 @@ pub enum ClientChoice {
 /// See the module.
 pub struct AutoFetcher {
     cluster: Cluster,
-    client: ClientChoice,
+    client: FetcherKind,
     spoken: VersionsSeen,
     state: AutoState,
     /// What was wanted before it was known who reads.
@@ -57,7 +57,7 @@ enum AutoState {
 
 impl AutoFetcher {
     /// A reader of this cluster. Nothing happens before something is wanted.
-    pub fn new(cluster: Cluster, client: ClientChoice) -> Self {
+    pub fn new(cluster: Cluster, client: FetcherKind) -> Self {
         Self {
             cluster,
             client,
@@ -69,9 +69,9 @@ impl AutoFetcher {
 
     fn begin(&mut self) -> Result<AutoState, Fault> {
         match self.client {
-            ClientChoice::Crate => self.read_by(false),
-            ClientChoice::Native => self.read_by(true),
-            ClientChoice::Auto { .. } => self.ask(),
+            FetcherKind::Crate => self.read_by(false),
+            FetcherKind::Native => self.read_by(true),
+            FetcherKind::Auto { .. } => self.ask(),
         }
     }
 
@@ -99,7 +99,7 @@ impl AutoFetcher {
     /// Where the client was found out, another may serve by now: brokers are upgraded.
     fn doubt(&self, fault: Fault) -> Fault {
         match (self.client, fault) {
-            (ClientChoice::Auto { .. }, Fault::Fatal(why)) => Fault::Retry(why),
+            (FetcherKind::Auto { .. }, Fault::Fatal(why)) => Fault::Retry(why),
             (_, fault) => fault,
         }
     }
@@ -109,7 +109,7 @@ impl AutoFetcher {
         let stored = versions
             .range(messages::Fetch::KEY)
             .is_some_and(|(_, highest)| highest >= FETCH_STORED_FORMAT_SINCE);
-        let zookeeper = self.client == ClientChoice::Auto { zookeeper: true };
+        let zookeeper = self.client == FetcherKind::Auto { zookeeper: true };
         // The crate cannot leave out what was aborted.
         stored && (!zookeeper || self.cluster.read_committed)
     }

@@ -14,7 +14,7 @@ mod legacy;
 pub mod protocol;
 mod seam;
 
-pub use auto::{AutoFetcher, ClientChoice};
+pub use auto::{AutoFetcher, FetcherKind};
 pub use cluster::Cluster;
 pub use group::standalone::{ClaimNamer, OffsetStorage, Standalone};
 pub use lease::Lease;

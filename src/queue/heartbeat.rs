@@ -16,13 +16,13 @@ use crate::threads::{self, Thread};
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Beats until it is stopped.
-pub struct Heartbeat {
+pub struct InstanceHeartbeat {
     lease: QueueLease,
     stop: Sender<()>,
     thread: Thread<()>,
 }
 
-impl Heartbeat {
+impl InstanceHeartbeat {
     /// Begins to beat for the instance; the lease says how long a sign lasts.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::hand_back::hand_back;
 use super::lease::LeaseTerm;
 use super::moves::{MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
-use super::{BatchSlots, Heartbeat, Items, QueueKeys, QueueLease, WorkBatch, batch};
+use super::{BatchSlots, InstanceHeartbeat, Items, QueueKeys, QueueLease, WorkBatch, batch};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
@@ -24,7 +24,7 @@ pub struct Taker {
     keys: QueueKeys,
     instance: String,
     slots: BatchSlots,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
     moves: Option<MoveCommand>,
     /// The number of batch lists that this connection has registered.
@@ -59,7 +59,7 @@ impl Taker {
         let name = host::random::<8>()
             .map_err(|error| Fault::Retry(format!("no random number to be had: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = Heartbeat::start(link("beat"), &keys, &instance, lease)?;
+        let heartbeat = InstanceHeartbeat::start(link("beat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,

@@ -5,7 +5,7 @@ use crate::support::groups::Mate;
 use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
-use pandad::kafka::group::{Coordinated, GroupIntervals, MemberConfig, TopicSelection};
+use pandad::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
 use pandad::pattern::Pattern;
 use pandad::record::{Commit, TopicPartition};
@@ -126,7 +126,7 @@ impl Member {
 }
 
 fn setup(group: &str, topics: &[&str]) -> MemberConfig {
-    let topics = TopicSelection::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    let topics = SubscribedTopics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
     let pace = GroupIntervals { look: wait::millis(500), ..GroupIntervals::of(SESSION) };
     MemberConfig {
         group: group.to_owned(),
@@ -269,7 +269,7 @@ fn new_partitions_and_topics_are_assigned() {
         let (stem, group) = (unique("later"), unique("later"));
         let (one, two) = (format!("{stem}-a"), format!("{stem}-b"));
         kafka.create(&one, 2);
-        let pattern = TopicSelection::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
+        let pattern = SubscribedTopics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
         let setup = MemberConfig { topics: pattern, ..setup(&group, &[]) };
         let own = |number: u32| MemberConfig { instance: unique(&format!("m{number}")), ..setup.clone() };
         let (mut first, mut second) = (Member::joins(&kafka, own(1)), Member::joins(&kafka, own(2)));

@@ -13,7 +13,7 @@ use pandad::kafka::client::brokers::Brokers;
 use pandad::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
 use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets, Refusal};
 use pandad::kafka::protocol::error_code::ErrorCode;
-use pandad::kafka::protocol::messages::{MemberIdentity, Metadata};
+use pandad::kafka::protocol::messages::{GenerationMember, Metadata};
 use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;
@@ -49,7 +49,7 @@ impl Client {
             Commit { partition: self.partition(*number), offset: *offset, metadata }
         };
         let offsets: Vec<Commit> = offsets.iter().map(commit).collect();
-        patiently(|| self.commits.commit(&mut self.brokers, MemberIdentity::NONE, &offsets))
+        patiently(|| self.commits.commit(&mut self.brokers, GenerationMember::NONE, &offsets))
     }
 
     fn committed(&mut self, partitions: i32) -> Vec<Result<Option<(i64, String)>, Refusal>> {

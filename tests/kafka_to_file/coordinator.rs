@@ -7,7 +7,7 @@ use crate::support::{all, unique, wait};
 use pandad::kafka::client::brokers::Brokers;
 use pandad::kafka::client::connection::ConnectionLimits;
 use pandad::kafka::client::group_offsets::GroupOffsets;
-use pandad::kafka::protocol::messages::{FindCoordinator, MemberIdentity};
+use pandad::kafka::protocol::messages::{FindCoordinator, GenerationMember};
 use pandad::record::{Commit, TopicPartition};
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl Client {
         loop {
             tries += 1;
             let tried =
-                self.commits.commit(&mut self.brokers, MemberIdentity::NONE, std::slice::from_ref(&one));
+                self.commits.commit(&mut self.brokers, GenerationMember::NONE, std::slice::from_ref(&one));
             match tried {
                 Ok(answers) if answers[0].1.is_ok() => return tries,
                 failed => assert!(Instant::now() < until, "after {tries} tries: {failed:?}"),

@@ -23,8 +23,8 @@ use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, TopicSelection};
-use crate::kafka::{AutoFetcher, ClaimNamer, ClientChoice, Cluster, GroupClient, OffsetStorage, Standalone};
+use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
+use crate::kafka::{AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage, Standalone};
 use crate::logfile::{
     self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval, line,
 };
@@ -109,13 +109,13 @@ impl KafkaToFile {
         }
     }
 
-    fn client(&self) -> ClientChoice {
+    fn client(&self) -> FetcherKind {
         match self.section.kafka.client {
             config::ClientChoice::Auto => {
-                ClientChoice::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
+                FetcherKind::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
             }
-            config::ClientChoice::Crate => ClientChoice::Crate,
-            config::ClientChoice::Native => ClientChoice::Native,
+            config::ClientChoice::Crate => FetcherKind::Crate,
+            config::ClientChoice::Native => FetcherKind::Native,
         }
     }
 
@@ -147,8 +147,8 @@ impl KafkaToFile {
         let setup = MemberConfig {
             group: kafka.group.clone(),
             topics: match &kafka.topics {
-                config::TopicSelection::Named(names) => TopicSelection::Named(names.clone()),
-                config::TopicSelection::Like(pattern) => TopicSelection::Like(pattern.clone()),
+                config::TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
+                config::TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
             },
             session: kafka.session,
             instance: format!("pandad-{:032x}", journal.identity()),

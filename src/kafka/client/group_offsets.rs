@@ -12,7 +12,7 @@ use super::coordinator;
 use crate::error::Fault;
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
 use crate::kafka::protocol::messages::offset_fetch::Offset;
-use crate::kafka::protocol::messages::{MemberIdentity, OffsetCommit, OffsetFetch, Request};
+use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFetch, Request};
 use crate::record::{Commit, TopicPartition};
 
 /// See the module.
@@ -77,7 +77,7 @@ impl GroupOffsets {
     pub fn commit(
         &mut self,
         brokers: &mut Brokers,
-        member: MemberIdentity<'_>,
+        member: GenerationMember<'_>,
         offsets: &[Commit],
     ) -> Result<Answers<()>, Fault> {
         let group = self.group.clone();

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::cursor::{Cursor, Meaning};
 use super::fetcher::FetchConfig;
-use super::router::{OwnerGone, PartitionRelinquished};
+use super::router::PartitionRelinquished;
 use crate::error::Fault;
 use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::{BrokerAddress, Connection, Sent};
@@ -25,6 +25,7 @@ use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
+use crate::threads::OwnerGone;
 
 /// However many brokers are read, one reply may hold so many bytes.
 const REPLY_BYTES_MIN: usize = 256 * 1024;

@@ -17,7 +17,7 @@ use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
 use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
-use crate::threads;
+use crate::threads::{self, OwnerGone};
 
 /// A partition that has not failed for so long begins with short pauses again.
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
@@ -37,9 +37,6 @@ pub(super) struct PartitionRelinquished {
     pub(super) partition: TopicPartition,
     pub(super) want: u64,
 }
-
-/// The owner is gone: the thread ends.
-pub(super) struct OwnerGone;
 
 /// Where a partition is read.
 struct Placement {

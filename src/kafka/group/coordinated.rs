@@ -15,7 +15,7 @@ use super::member::{MemberOrder, MemberThread};
 use super::offset_keeper::{KeeperChannels, KeeperOrder, OffsetKeeper};
 use super::standalone::ClaimNamer;
 use super::state::{MemberState, MemberTimeouts};
-use super::topic_snapshot::TopicSelection;
+use super::topic_snapshot::SubscribedTopics;
 use super::topic_watcher::TopicWatcher;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
@@ -35,7 +35,7 @@ pub struct MemberConfig {
     /// The group's name.
     pub group: String,
     /// What is to be read.
-    pub topics: TopicSelection,
+    pub topics: SubscribedTopics,
     /// Without a sign of life for this long a member counts as dead.
     pub session: Duration,
     /// A name of its own that no other member has, and that is the same after a restart.

@@ -8,7 +8,7 @@ use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::metadata::TopicMetadata;
-use crate::kafka::protocol::messages::{MemberIdentity, Metadata};
+use crate::kafka::protocol::messages::{GenerationMember, Metadata};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// See the module.
@@ -67,7 +67,7 @@ impl OffsetStore for KafkaOffsets {
     }
 
     fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
-        let answers = self.commits.commit(&mut self.brokers, MemberIdentity::NONE, offsets)?;
+        let answers = self.commits.commit(&mut self.brokers, GenerationMember::NONE, offsets)?;
         let refused = answers.into_iter().filter_map(|(partition, answer)| {
             let fault = self.refused(&partition, answer.err()?);
             Some((partition, fault))

@@ -21,6 +21,7 @@ use crate::kafka::client::connection::Connection;
 use crate::kafka::client::coordinator;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
 const MEMBER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -61,9 +62,6 @@ pub(super) struct MemberThread {
     next: Instant,
     in_trouble: bool,
 }
-
-/// There is nobody left to be a member for, or no way to be one.
-struct OwnerGone;
 
 impl MemberThread {
     pub(super) fn new(

@@ -18,4 +18,4 @@ mod topic_watcher;
 
 pub use coordinated::{Coordinated, GroupIntervals, MemberConfig};
 pub use foreign_members::ForeignMembers;
-pub use topic_snapshot::TopicSelection;
+pub use topic_snapshot::SubscribedTopics;

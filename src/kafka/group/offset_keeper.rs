@@ -18,9 +18,10 @@ use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{Answers, GroupOffsets, Refusal};
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
-use crate::kafka::protocol::messages::MemberIdentity;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
 const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -47,8 +48,8 @@ pub(super) struct Share {
 }
 
 impl Share {
-    fn member(&self) -> MemberIdentity<'_> {
-        MemberIdentity { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
+    fn member(&self) -> GenerationMember<'_> {
+        GenerationMember { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
     }
 }
 
@@ -87,9 +88,6 @@ pub(super) struct OffsetKeeper {
     renew: Duration,
     renew_at: Instant,
 }
-
-/// The owner is gone.
-struct OwnerGone;
 
 impl OffsetKeeper {
     pub(super) fn new(

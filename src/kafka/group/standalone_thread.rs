@@ -11,9 +11,10 @@ use super::claims;
 use super::standalone::{ClaimNamer, HeldOffset, OffsetStore};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::protocol::messages::MemberIdentity;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::threads::OwnerGone;
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
@@ -69,9 +70,6 @@ enum CommitOrder {
     /// then order the rest again.
     Tell(Instant, Vec<(TopicPartition, i64)>),
 }
-
-/// The owner is gone, or has been told why this cannot go on: the thread ends.
-struct OwnerGone;
 
 impl StandaloneThread {
     pub(super) fn new(
@@ -222,7 +220,7 @@ impl StandaloneThread {
     /// anything is read from there: so they are told from the same offset set again.
     /// Takes out those that cannot be, and gives the fault of one of them.
     fn claim(&mut self, held: &mut BTreeMap<TopicPartition, HeldOffset>) -> Result<Option<Fault>, Fault> {
-        let claims = claims::claims(held, &self.names, MemberIdentity::NONE.generation);
+        let claims = claims::claims(held, &self.names, GenerationMember::NONE.generation);
         if claims.is_empty() {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error_handling::{GroupCall, Verdict, verdict};
 use crate::kafka::lease::Lease;
 use crate::kafka::protocol::error_code::ErrorCode;
-use crate::kafka::protocol::messages::MemberIdentity;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::protocol::messages::join_group::Joined;
 
 /// From this version of JoinGroup on a member may have a name of its own.
@@ -108,8 +108,8 @@ impl MemberState {
     }
 
     /// As whom requests are made.
-    pub(super) fn member(&self) -> MemberIdentity<'_> {
-        MemberIdentity { generation: self.generation, id: &self.id, instance: self.instance() }
+    pub(super) fn member(&self) -> GenerationMember<'_> {
+        GenerationMember { generation: self.generation, id: &self.id, instance: self.instance() }
     }
 
     /// The next join will be sent in this version.

@@ -8,28 +8,28 @@ use crate::pattern::Pattern;
 
 /// Which topics are wanted.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TopicSelection {
+pub enum SubscribedTopics {
     /// These.
     Named(Vec<String>),
     /// All that match, those that come later too; never Kafka's own.
     Like(Pattern),
 }
 
-impl TopicSelection {
+impl SubscribedTopics {
     /// Whether this topic is wanted.
     pub fn want(&self, topic: &str) -> bool {
         match self {
-            TopicSelection::Named(names) => names.iter().any(|name| name == topic),
-            TopicSelection::Like(pattern) => !is_internal(topic) && pattern.matches(topic),
+            SubscribedTopics::Named(names) => names.iter().any(|name| name == topic),
+            SubscribedTopics::Like(pattern) => !is_internal(topic) && pattern.matches(topic),
         }
     }
 }
 
-impl fmt::Display for TopicSelection {
+impl fmt::Display for SubscribedTopics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TopicSelection::Named(names) => f.write_str(&names.join(", ")),
-            TopicSelection::Like(pattern) => fmt::Display::fmt(pattern, f),
+            SubscribedTopics::Named(names) => f.write_str(&names.join(", ")),
+            SubscribedTopics::Like(pattern) => fmt::Display::fmt(pattern, f),
         }
     }
 }
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn patterns_do_not_want_kafkas_own_topics() {
-        let all = TopicSelection::Like(Pattern::new(".*").unwrap());
+        let all = SubscribedTopics::Like(Pattern::new(".*").unwrap());
         assert!(all.want("app") && all.want("__mine") && !all.want("__consumer_offsets"));
-        let named = TopicSelection::Named(vec!["__consumer_offsets".to_owned()]);
+        let named = SubscribedTopics::Named(vec!["__consumer_offsets".to_owned()]);
         assert!(named.want("__consumer_offsets") && !named.want("app"));
     }
 }

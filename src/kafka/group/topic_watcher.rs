@@ -8,13 +8,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::coordinated::{GroupThread, OwnerMessage};
 use super::member::MemberOrder;
-use super::topic_snapshot::{TopicSelection, TopicSnapshot};
+use super::topic_snapshot::{SubscribedTopics, TopicSnapshot};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{AllTopics, Metadata};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
 const WATCHER_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -24,7 +25,7 @@ const SHRUNK_LOOKS_MIN: u32 = 3;
 
 /// See the module.
 pub(super) struct TopicWatcher {
-    topics: TopicSelection,
+    topics: SubscribedTopics,
     brokers: Brokers,
     every: Duration,
     /// Closes when the owner is gone.
@@ -35,12 +36,9 @@ pub(super) struct TopicWatcher {
     pauses: Backoff,
 }
 
-/// The owner is gone.
-struct OwnerGone;
-
 impl TopicWatcher {
     pub(super) fn new(
-        topics: TopicSelection,
+        topics: SubscribedTopics,
         brokers: Brokers,
         every: Duration,
         owner: Receiver<()>,
@@ -92,8 +90,8 @@ impl TopicWatcher {
     /// The topics with their partitions, and what is missing, in words.
     fn found(&mut self) -> Result<(BTreeMap<String, usize>, Vec<String>), Fault> {
         let topics = match &self.topics {
-            TopicSelection::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
-            TopicSelection::Like(_) => self.brokers.ask(&AllTopics)?.topics,
+            SubscribedTopics::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
+            SubscribedTopics::Like(_) => self.brokers.ask(&AllTopics)?.topics,
         };
         let (mut counts, mut missing) = (BTreeMap::new(), Vec::new());
         for TopicMetadata { code, name, partitions } in topics {

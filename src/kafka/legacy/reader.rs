@@ -16,6 +16,7 @@ use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
+use crate::threads::OwnerGone;
 
 /// The pause when no partition had anything: grows from the first to the second.
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(5);
@@ -48,9 +49,6 @@ pub(super) struct LegacyReader {
     backoff: Backoff,
     nap: Duration,
 }
-
-/// The owner is gone: the thread ends.
-struct OwnerGone;
 
 impl LegacyReader {
     pub(super) fn new(

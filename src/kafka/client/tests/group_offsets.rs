@@ -8,7 +8,7 @@ use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets, Refusal};
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
-use crate::kafka::protocol::messages::MemberIdentity;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::record::{Commit, TopicPartition};
 use kafka_protocol::messages::{
     FindCoordinatorResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
@@ -95,7 +95,7 @@ fn commits_as_nobody_with_a_string_beside_each_offset() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 0));
     let both = [commit(0, 5), commit(3, 9)];
     for _ in 0..3 {
-        let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &both).unwrap();
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &both).unwrap();
         assert_eq!(answers, [(partition(0), Ok(())), (partition(3), Ok(()))]);
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT, COMMIT], "it is found once");
@@ -117,7 +117,7 @@ fn commits_as_nobody_with_a_string_beside_each_offset() {
 #[test]
 fn commits_as_a_member() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 0));
-    let member = MemberIdentity { generation: 4, id: "m-1", instance: Some("host") };
+    let member = GenerationMember { generation: 4, id: "m-1", instance: Some("host") };
     commits.commit(&mut brokers, member, &[commit(0, 1)]).unwrap();
     let request: OffsetCommitRequest = broker.last().read();
     assert_eq!((request.generation_id_or_member_epoch, request.member_id.as_str()), (4, "m-1"));
@@ -154,7 +154,7 @@ fn each_partition_is_answered_for_by_itself() {
     };
     use Remedy::{Fatal, Membership, Retry};
     let expected = [None, Some(Retry), Some(Fatal), Some(Retry), Some(Retry), Some(Membership)];
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &all).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &all).unwrap();
     assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let partitions: Vec<TopicPartition> = (0..6).map(partition).collect();
     let answers = commits.committed(&mut brokers, &partitions).unwrap();
@@ -169,7 +169,7 @@ fn a_partition_left_out_is_not_taken_for_answered() {
         COMMIT => say(&OffsetCommitResponse::default(), asked.version),
         _ => say(&OffsetFetchResponse::default(), asked.version),
     });
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     assert_eq!(answers, [(partition(0), Err(Refusal::Unanswered))]);
     let answers = commits.committed(&mut brokers, &[partition(0)]).unwrap();
     assert_eq!(answers, [(partition(0), Err(Refusal::Unanswered))], "that is not: there is none");
@@ -188,9 +188,9 @@ fn a_loading_coordinator_is_kept() {
     let loading = AtomicBool::new(true);
     let (broker, mut brokers, mut commits) =
         cluster(move |asked| answer_commit(asked, |_| if loading.swap(false, SeqCst) { 14 } else { 0 }));
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     assert_eq!(answers[0].1, Err(Refusal::Code(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT]);
 }
@@ -212,9 +212,9 @@ fn a_coordinator_that_moved_is_followed() {
     });
     *own.lock().unwrap() = Some(old.address.clone());
     let (mut brokers, mut commits) = (Brokers::new(&[old.host()], "c", limits()), GroupOffsets::new("g"));
-    commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+    commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     moved.store(true, SeqCst);
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 2)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&old), [FIND, COMMIT, COMMIT, FIND]);
     assert_eq!(keys(&new), [COMMIT]);
@@ -226,7 +226,7 @@ fn a_coordinator_that_moved_is_followed() {
 fn a_coordinator_that_denies_it_is_asked_twice_a_call() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 16));
     for _ in 0..2 {
-        let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 2)]).unwrap();
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
         assert_eq!(answers[0].1, Err(Refusal::Code(ErrorCode::NOT_COORDINATOR)));
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, FIND, COMMIT, FIND, COMMIT, FIND, COMMIT]);
@@ -255,7 +255,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
         _ => answer_commit(asked, |_| 0),
     });
     for _ in 0..3 {
-        let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
         assert_eq!(answers[0].1, Ok(()));
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT, FIND, COMMIT, COMMIT]);
@@ -265,7 +265,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
 #[test]
 fn a_coordinator_that_closes_at_once_is_a_wait() {
     let (broker, mut brokers, mut commits) = cluster(|_| Reply::Close);
-    let fault = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap_err();
+    let fault = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap_err();
     assert!(matches!(&fault, Fault::Retry(why) if why.contains("closed")), "{fault}");
     assert_eq!(keys(&broker), [FIND, COMMIT]);
 }
@@ -294,9 +294,9 @@ fn a_coordinator_that_hangs_is_waited_for_once() {
     });
     let mut brokers = Brokers::new(&[old.host(), other.host()], "c", limits());
     let mut commits = GroupOffsets::new("g");
-    commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 1)]).unwrap();
+    commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     hangs.store(true, SeqCst);
-    let answers = commits.commit(&mut brokers, MemberIdentity::NONE, &[commit(0, 2)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&old), [FIND, COMMIT, COMMIT], "it is not asked for another one");
     assert_eq!((keys(&other), keys(&new)), (vec![FIND], vec![COMMIT]));

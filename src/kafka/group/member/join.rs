@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{MemberOrder, MemberThread, OwnerGone, REFUSED_PAUSE};
+use super::{MemberOrder, MemberThread, REFUSED_PAUSE};
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
@@ -14,19 +14,20 @@ use crate::kafka::group::error_handling::Verdict;
 use crate::kafka::group::offset_keeper::{KeeperOrder, Share};
 use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
 use crate::kafka::group::range::{RangeMember, share};
-use crate::kafka::group::topic_snapshot::{TopicSelection, TopicSnapshot, is_digest};
+use crate::kafka::group::topic_snapshot::{SubscribedTopics, TopicSnapshot, is_digest};
 use crate::kafka::protocol::messages::join_group::{GroupMember, Joined};
 use crate::kafka::protocol::messages::sync_group::Synced;
 use crate::kafka::protocol::messages::{JoinGroup, Metadata, SyncGroup};
 use crate::kafka::protocol::versions::Versions;
+use crate::threads::OwnerGone;
 
 impl MemberThread {
     /// What this member wants, and what it has seen of it.
     pub(super) fn subscription(&self) -> Subscription {
         let counts = self.seen.as_ref().map(|seen| &seen.counts);
         let topics: Vec<String> = match &self.setup.topics {
-            TopicSelection::Named(names) => names.clone(),
-            like @ TopicSelection::Like(_) => {
+            SubscribedTopics::Named(names) => names.clone(),
+            like @ SubscribedTopics::Like(_) => {
                 let known = counts.into_iter().flat_map(|counts| counts.keys());
                 known.filter(|name| like.want(name)).cloned().collect()
             }

@@ -1,7 +1,7 @@
 //! Heartbeat (12): the member lives. The answer says whether it still is one, and whether
 //! the group is sharing out anew.
 
-use super::{MemberIdentity, Request};
+use super::{GenerationMember, Request};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
@@ -11,7 +11,7 @@ pub struct Heartbeat<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: MemberIdentity<'a>,
+    pub member: GenerationMember<'a>,
 }
 
 impl Request for Heartbeat<'_> {

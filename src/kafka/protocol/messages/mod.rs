@@ -81,7 +81,7 @@ impl Isolation {
 
 /// As a member of which generation a group's offsets are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemberIdentity<'a> {
+pub struct GenerationMember<'a> {
     /// The group's generation.
     pub generation: i32,
     /// The name that the coordinator gave.
@@ -90,7 +90,7 @@ pub struct MemberIdentity<'a> {
     pub instance: Option<&'a str>,
 }
 
-impl MemberIdentity<'static> {
+impl GenerationMember<'static> {
     /// As nobody's member: taken while the group has none.
     pub const NONE: Self = Self { generation: -1, id: "", instance: None };
 }

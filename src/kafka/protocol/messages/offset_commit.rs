@@ -1,7 +1,7 @@
 //! OffsetCommit (8): a group's offsets, each with a string beside it. From version 2
 //! on they are kept in Kafka; the versions before it are ZooKeeper's.
 
-use super::{MemberIdentity, Request, read_topics, write_topics};
+use super::{GenerationMember, Request, read_topics, write_topics};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::{Commit, TopicPartition};
@@ -12,7 +12,7 @@ pub struct OffsetCommit<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: MemberIdentity<'a>,
+    pub member: GenerationMember<'a>,
     /// What to commit.
     pub offsets: &'a [Commit],
 }

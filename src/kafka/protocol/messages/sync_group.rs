@@ -1,6 +1,6 @@
 //! SyncGroup (14): the leader says who gets what, and every member hears its own part.
 
-use super::{MemberIdentity, Request};
+use super::{GenerationMember, Request};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
@@ -10,7 +10,7 @@ pub struct SyncGroup<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: MemberIdentity<'a>,
+    pub member: GenerationMember<'a>,
     /// What each member gets, by name; only the leader says it.
     pub assignments: &'a [(String, Vec<u8>)],
 }

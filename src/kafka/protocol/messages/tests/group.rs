@@ -160,7 +160,7 @@ proptest! {
                 .with_member_id(text(id))
                 .with_group_instance_id(instance.as_deref().filter(|_| version >= 3).map(text))
                 .with_assignments(assignments.iter().map(theirs_of).collect());
-            let member = MemberIdentity { generation, id, instance: instance.as_deref() };
+            let member = GenerationMember { generation, id, instance: instance.as_deref() };
             let mine = ours(&SyncGroup { group, member, assignments: &assignments }, version);
             prop_assert_eq!(mine, theirs(&request, version), "version {}", version);
         }
@@ -191,7 +191,7 @@ proptest! {
                 .with_generation_id(generation)
                 .with_member_id(text(id))
                 .with_group_instance_id(instance.as_deref().filter(|_| version >= 3).map(text));
-            let member = MemberIdentity { generation, id, instance: instance.as_deref() };
+            let member = GenerationMember { generation, id, instance: instance.as_deref() };
             prop_assert_eq!(ours(&Heartbeat { group, member }, version), theirs(&request, version));
             let answer = HeartbeatResponse::default()
                 .with_error_code(code)

@@ -88,7 +88,7 @@ proptest! {
                         .with_name(text(topic).into())
                         .with_partitions(partitions.collect())
                 }).collect());
-            let member = MemberIdentity { generation, id: &id, instance };
+            let member = GenerationMember { generation, id: &id, instance };
             let ours = ours(&OffsetCommit { group: &group, member, offsets: &offsets }, version);
             prop_assert_eq!(ours, theirs(&request, version), "version {}", version);
         }
