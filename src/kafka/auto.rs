@@ -89,8 +89,8 @@ impl AutoFetcher {
             true => Box::new(BrokerFetcher::new(cluster, FetchConfig::default(), self.spoken.clone())?),
             false => Box::new(LegacyFetcher::new(cluster)),
         };
-        for (partition, (begin, want)) in std::mem::take(&mut self.wanted) {
-            fetch.want(&partition, begin, want);
+        for (partition, (start, assignment)) in std::mem::take(&mut self.wanted) {
+            fetch.assign(&partition, start, assignment);
         }
         log::debug!("reading by the {} client", if native { "native" } else { "crate" });
         Ok(AutoState::Reading(fetch))
@@ -132,16 +132,16 @@ fn ask(cluster: &Cluster, spoken: &VersionsSeen, tell: &dyn Fn(Result<Versions, 
 }
 
 impl Fetcher for AutoFetcher {
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
         match &mut self.state {
-            AutoState::Reading(fetch) => fetch.want(partition, begin, want),
-            _ => drop(self.wanted.insert(partition.clone(), (begin, want))),
+            AutoState::Reading(fetch) => fetch.assign(partition, start, assignment),
+            _ => drop(self.wanted.insert(partition.clone(), (start, assignment))),
         }
     }
 
-    fn forget(&mut self, partition: &TopicPartition) {
+    fn unassign(&mut self, partition: &TopicPartition) {
         match &mut self.state {
-            AutoState::Reading(fetch) => fetch.forget(partition),
+            AutoState::Reading(fetch) => fetch.unassign(partition),
             _ => drop(self.wanted.remove(partition)),
         }
     }

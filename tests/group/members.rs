@@ -93,7 +93,7 @@ impl Member {
                 Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
                 Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
                 Ok(GroupEvent::Reached) => {}
-                Ok(GroupEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
+                Ok(GroupEvent::Failed(why)) => println!("{}: {why}", self.setup.instance),
                 Err(fault) => {
                     self.fault = Some(fault);
                     return;
@@ -105,7 +105,7 @@ impl Member {
     fn give(&mut self) {
         self.has.clear();
         self.held.clear();
-        self.place.released();
+        self.place.confirm_release();
     }
 
     fn commit(&mut self, topic: &str, number: i32, offset: i64) {
@@ -121,7 +121,7 @@ impl Member {
     }
 
     fn leaves(mut self) {
-        self.place.depart(Instant::now() + wait::seconds(5));
+        self.place.leave_group(Instant::now() + wait::seconds(5));
     }
 }
 
@@ -337,7 +337,7 @@ fn unknown_assignor_is_reported() {
         wait::until("it says so", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
-                    GroupEvent::Trouble(why) if why.contains("another way") => said = why,
+                    GroupEvent::Failed(why) if why.contains("another way") => said = why,
                     GroupEvent::Unchanged => break,
                     _ => {}
                 }

@@ -40,9 +40,9 @@ const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
 /// What it is told to do.
 pub(super) enum ReaderOrder {
     /// Read this partition, which the broker leads.
-    Read { partition: TopicPartition, begin: StartOffset, want: u64, epoch: i32 },
+    Read { partition: TopicPartition, start: StartOffset, assignment: u64, epoch: i32 },
     /// Let go of it; `again`: and have the owner want it again.
-    Release { partition: TopicPartition, want: u64, again: bool },
+    Release { partition: TopicPartition, assignment: u64, again: bool },
 }
 
 /// Why it does not go on with what it has.
@@ -147,10 +147,10 @@ impl BrokerReader {
     fn let_go(&self, cursor: &Cursor, told: &mut Vec<Event>) {
         told.push(cursor.relinquished());
         // The other side of this ends after us.
-        let _ended = self
-            .common
-            .report
-            .send(PartitionRelinquished { partition: cursor.partition.clone(), want: cursor.want });
+        let _ended = self.common.report.send(PartitionRelinquished {
+            partition: cursor.partition.clone(),
+            assignment: cursor.assignment,
+        });
     }
 
     fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
@@ -222,12 +222,12 @@ impl BrokerReader {
 
     fn obey(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
-            ReaderOrder::Read { partition, begin, want, epoch } => {
-                let cursor = Cursor::new(partition.clone(), begin, want, epoch, &self.common.pace);
+            ReaderOrder::Read { partition, start, assignment, epoch } => {
+                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.common.pace);
                 self.cursors.insert(partition, cursor);
             }
-            ReaderOrder::Release { partition, want, again } => {
-                if self.cursors.get(&partition).is_some_and(|cursor| cursor.want == want)
+            ReaderOrder::Release { partition, assignment, again } => {
+                if self.cursors.get(&partition).is_some_and(|cursor| cursor.assignment == assignment)
                     && let Some(cursor) = self.cursors.remove(&partition)
                     && again
                 {
@@ -310,8 +310,9 @@ impl BrokerReader {
         };
         let patience = self.common.pace.max_wait;
         let sent = self.connection()?.send(&fetch, patience)?;
-        let want = |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.want);
-        let asked = partitions.iter().map(|one| (one.partition.clone(), want(one))).collect();
+        let assignment =
+            |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.assignment);
+        let asked = partitions.iter().map(|one| (one.partition.clone(), assignment(one))).collect();
         Ok(Some(PendingFetch { sent, asked, at: Instant::now() }))
     }
 
@@ -330,9 +331,11 @@ impl BrokerReader {
         let committed = self.common.cluster.read_committed;
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
         let mut told = Vec::new();
-        for (partition, want) in asked {
+        for (partition, assignment) in asked {
             // Meanwhile it may have been ordered otherwise.
-            let Some(cursor) = self.cursors.get_mut(partition).filter(|cursor| cursor.want == *want) else {
+            let Some(cursor) =
+                self.cursors.get_mut(partition).filter(|cursor| cursor.assignment == *assignment)
+            else {
                 continue;
             };
             let meaning = match answers.remove(partition) {

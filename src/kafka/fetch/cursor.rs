@@ -16,7 +16,7 @@ use crate::record::TopicPartition;
 /// See the module.
 pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
-    pub(super) want: u64,
+    pub(super) assignment: u64,
     /// The leader's epoch as far as it is known, else -1.
     pub(super) epoch: i32,
     /// The next offset to read.
@@ -66,18 +66,18 @@ pub(super) enum Meaning {
 impl Cursor {
     pub(super) fn new(
         partition: TopicPartition,
-        begin: StartOffset,
-        want: u64,
+        start: StartOffset,
+        assignment: u64,
         epoch: i32,
         pace: &FetchConfig,
     ) -> Self {
-        let at = if let StartOffset::At(at, _) = begin { at } else { -1 };
+        let at = if let StartOffset::At(at, _) = start { at } else { -1 };
         Self {
             partition,
-            want,
+            assignment,
             epoch,
             at,
-            todo: NextStep::StartOffset(begin),
+            todo: NextStep::StartOffset(start),
             max_bytes: None,
             backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
             not_before: None,
@@ -131,9 +131,9 @@ impl Cursor {
         Fetched {
             partition: self.partition.clone(),
             from,
-            begins: from,
+            base: from,
             next,
-            want: self.want,
+            assignment: self.assignment,
             lag: u64::try_from(end - next).unwrap_or(0),
             last: None,
             bytes: 0,
@@ -171,7 +171,7 @@ impl Cursor {
             };
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
             fetched.bytes = span.bytes as u64;
-            fetched.begins = span.base;
+            fetched.base = span.base;
             return Meaning::Records(fetched);
         }
         if set.is_empty() { self.take_empty(answer, committed, pace) } else { self.take_unreadable(span) }
@@ -231,7 +231,7 @@ impl Cursor {
 
     /// As an event for the owner, that it is to be wanted again.
     pub(super) fn relinquished(&self) -> Event {
-        Event::Relinquished(self.partition.clone(), self.want)
+        Event::Relinquished(self.partition.clone(), self.assignment)
     }
 
     /// As an event for the owner.

@@ -84,12 +84,12 @@ impl BrokerFetcher {
 }
 
 impl Fetcher for BrokerFetcher {
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
-        self.order(RouterOrder::Want { partition: partition.clone(), begin, want });
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
+        self.order(RouterOrder::Assign { partition: partition.clone(), start, assignment });
     }
 
-    fn forget(&mut self, partition: &TopicPartition) {
-        self.order(RouterOrder::Forget(partition.clone()));
+    fn unassign(&mut self, partition: &TopicPartition) {
+        self.order(RouterOrder::Unassign(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {

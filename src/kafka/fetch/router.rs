@@ -27,28 +27,28 @@ const FRAMES_KEPT_MAX: usize = 16;
 /// What the owner orders.
 pub(super) enum RouterOrder {
     /// Read this partition from here on; replaces an earlier order about it.
-    Want { partition: TopicPartition, begin: StartOffset, want: u64 },
+    Assign { partition: TopicPartition, start: StartOffset, assignment: u64 },
     /// Read it no more.
-    Forget(TopicPartition),
+    Unassign(TopicPartition),
 }
 
 /// What a reader reports: it has let go of a partition, whose leader may be another.
 pub(super) struct PartitionRelinquished {
     pub(super) partition: TopicPartition,
-    pub(super) want: u64,
+    pub(super) assignment: u64,
 }
 
 /// Where a partition is read.
 struct Placement {
     at: BrokerAddress,
     epoch: i32,
-    want: u64,
+    assignment: u64,
 }
 
 /// A partition that is to be given to its leader's reader.
 struct UnplacedPartition {
-    begin: StartOffset,
-    want: u64,
+    start: StartOffset,
+    assignment: u64,
 }
 
 /// See the module.
@@ -155,11 +155,11 @@ impl PartitionRouter {
 
     fn obey(&mut self, order: RouterOrder) {
         match order {
-            RouterOrder::Want { partition, begin, want } => {
+            RouterOrder::Assign { partition, start, assignment } => {
                 self.release(&partition, false);
-                self.waiting.insert(partition, UnplacedPartition { begin, want });
+                self.waiting.insert(partition, UnplacedPartition { start, assignment });
             }
-            RouterOrder::Forget(partition) => {
+            RouterOrder::Unassign(partition) => {
                 self.waiting.remove(&partition);
                 self.failures.remove(&partition);
                 self.release(&partition, false);
@@ -173,15 +173,16 @@ impl PartitionRouter {
         if let Some(placed) = self.placed.remove(partition)
             && let Some(reader) = self.readers.get(&placed.at)
         {
-            let order = ReaderOrder::Release { partition: partition.clone(), want: placed.want, again };
+            let order =
+                ReaderOrder::Release { partition: partition.clone(), assignment: placed.assignment, again };
             // A reader that has ended reads nothing.
             let _ended = reader.send(order);
         }
     }
 
     /// The owner has been told by the reader, and will want it again.
-    fn hear(&mut self, PartitionRelinquished { partition, want }: PartitionRelinquished) {
-        if self.placed.get(&partition).is_none_or(|placed| placed.want != want) {
+    fn hear(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
+        if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
             return;
         }
         self.placed.remove(&partition);
@@ -290,9 +291,11 @@ impl PartitionRouter {
 
     /// Gives a partition to a broker's reader, starting one if there is none.
     fn give(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
-        let Some(UnplacedPartition { begin, want }) = self.waiting.remove(partition) else { return Ok(()) };
-        self.placed.insert(partition.clone(), Placement { at: at.clone(), epoch, want });
-        let order = ReaderOrder::Read { partition: partition.clone(), begin, want, epoch };
+        let Some(UnplacedPartition { start, assignment }) = self.waiting.remove(partition) else {
+            return Ok(());
+        };
+        self.placed.insert(partition.clone(), Placement { at: at.clone(), epoch, assignment });
+        let order = ReaderOrder::Read { partition: partition.clone(), start, assignment, epoch };
         let order = match self.readers.get(&at) {
             Some(reader) => match reader.send(order) {
                 Ok(()) => return Ok(()),

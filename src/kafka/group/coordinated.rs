@@ -163,7 +163,7 @@ impl Coordinated {
         Ok(Some(match told {
             OwnerMessage::Trouble(part, why) => {
                 self.troubled.insert(part);
-                GroupEvent::Trouble(why)
+                GroupEvent::Failed(why)
             }
             OwnerMessage::Well(part) => {
                 // The group is reached when nobody is in trouble any more.
@@ -213,7 +213,7 @@ impl GroupClient for Coordinated {
                     let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW_COMMIT_AFTER);
                     let why = "the group's coordinator does not answer a commit";
                     return Ok(if is_slow {
-                        GroupEvent::Trouble(why.to_owned())
+                        GroupEvent::Failed(why.to_owned())
                     } else {
                         GroupEvent::Unchanged
                     });
@@ -231,7 +231,7 @@ impl GroupClient for Coordinated {
         let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 
-    fn released(&mut self) {
+    fn confirm_release(&mut self) {
         let _ended = self.offsets.send(KeeperOrder::Released);
         let _ended = self.member.send(MemberOrder::Released(self.asked));
     }
@@ -240,7 +240,7 @@ impl GroupClient for Coordinated {
         self.lease.clone()
     }
 
-    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         self.committing?;
         loop {
             let told = self.told.recv_deadline(until).ok()?;
@@ -250,7 +250,7 @@ impl GroupClient for Coordinated {
         }
     }
 
-    fn depart(&mut self, until: Instant) {
+    fn leave_group(&mut self, until: Instant) {
         let (done, left) = bounded(1);
         let _ended = self.member.send(MemberOrder::Leave(done));
         // Whatever comes of it: after the session's time the others know.

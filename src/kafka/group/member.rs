@@ -140,7 +140,7 @@ impl MemberThread {
                 }
             }
             MemberOrder::Released(asked) => {
-                if self.state.released(asked) {
+                if self.state.confirm_release(asked) {
                     self.next = Instant::now();
                 }
             }

@@ -103,7 +103,7 @@ impl GroupClient for Standalone {
             }
             Err(TryRecvError::Empty) => match self.committing {
                 Some(since) if since.elapsed() > SLOW_COMMIT_AFTER => {
-                    Ok(GroupEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
+                    Ok(GroupEvent::Failed("the group's coordinator does not answer a commit".to_owned()))
                 }
                 _ => Ok(GroupEvent::Unchanged),
             },
@@ -117,7 +117,7 @@ impl GroupClient for Standalone {
         let _ended = self.orders.send(offsets);
     }
 
-    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         self.committing?;
         loop {
             match self.events.recv_deadline(until) {

@@ -147,7 +147,7 @@ impl StandaloneThread {
                 let _owner_may_be_gone = self.events.send(Err(fault));
                 Err(OwnerGone)
             }
-            other => self.tell(GroupEvent::Trouble(other.to_string())),
+            other => self.tell(GroupEvent::Failed(other.to_string())),
         }
     }
 
@@ -181,7 +181,7 @@ impl StandaloneThread {
             }
         }
         if !missing.is_empty() {
-            return self.tell(GroupEvent::Trouble(missing.join("; "))).map(|()| false);
+            return self.tell(GroupEvent::Failed(missing.join("; "))).map(|()| false);
         }
         self.looks.reset();
         self.tell(GroupEvent::Reached).map(|()| true)

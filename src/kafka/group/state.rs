@@ -232,7 +232,7 @@ impl MemberState {
     }
 
     /// The owner has let go; true if that was what it was asked for last.
-    pub(super) fn released(&mut self, asked: u64) -> bool {
+    pub(super) fn confirm_release(&mut self, asked: u64) -> bool {
         let is_it = matches!(self.phase, Phase::LettingGo { .. }) && asked == self.asked;
         if is_it {
             self.lease.end();
@@ -299,10 +299,10 @@ mod tests {
         assert_eq!(beat(&mut state, 27, now), Some(MembershipChange::LetGo { asked: 1, until }));
         assert!(lease.holds(), "what is in hand may still land");
         assert_eq!(beat(&mut state, 27, now), None, "it is asked once");
-        assert!(!state.released(0) && lease.holds());
-        assert!(state.released(1) && !lease.holds());
+        assert!(!state.confirm_release(0) && lease.holds());
+        assert!(state.confirm_release(1) && !lease.holds());
         assert_eq!((state.phase(), state.id()), (Phase::Out, "m"));
-        assert!(!state.released(1));
+        assert!(!state.confirm_release(1));
     }
 
     /// The first version knows no time to let go but the session's.
@@ -314,8 +314,8 @@ mod tests {
             assert_eq!(state.at(now + limit - Duration::from_millis(1)), None);
             assert_eq!(state.at(now + limit), Some(MembershipChange::Lost { asked: 2 }));
             assert!(!lease.holds());
-            assert!(!state.released(1), "that was the answer to something else");
-            assert!(state.released(2));
+            assert!(!state.confirm_release(1), "that was the answer to something else");
+            assert!(state.confirm_release(2));
         }
     }
 
@@ -337,7 +337,7 @@ mod tests {
             let (mut state, lease, now) = member(5);
             assert_eq!(beat(&mut state, code, now), Some(MembershipChange::Lost { asked: 1 }));
             assert!(!lease.holds() && state.id() == id);
-            assert!(state.released(1) && state.phase() == Phase::Out);
+            assert!(state.confirm_release(1) && state.phase() == Phase::Out);
             // Also while it is being let go.
             let (mut state, _, now) = member(5);
             beat(&mut state, 27, now);

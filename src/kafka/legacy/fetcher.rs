@@ -97,11 +97,11 @@ impl LegacyFetcher {
     fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
         let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
-        for (partition, (begin, want)) in &self.wanted {
+        for (partition, (start, assignment)) in &self.wanted {
             let later = self.culprit.as_ref() == Some(partition);
-            let (partition, begin) = (partition.clone(), begin.clone());
+            let (partition, start) = (partition.clone(), start.clone());
             // The receiver is right here.
-            let _sent = orders.send(LegacyOrder::Want { partition, begin, want: *want, later });
+            let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let pulse =
             Arc::new(Watchdog { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
@@ -117,20 +117,20 @@ impl LegacyFetcher {
     fn passing(&mut self, event: &Event) {
         match event {
             Event::Fetched(fetched) => {
-                if let Some((begin, want)) = self.wanted.get_mut(&fetched.partition)
-                    && *want == fetched.want
+                if let Some((start, assignment)) = self.wanted.get_mut(&fetched.partition)
+                    && *assignment == fetched.assignment
                 {
-                    let mut landmarks = match begin {
+                    let mut landmarks = match start {
                         StartOffset::At(_, landmarks) => std::mem::take(landmarks),
                         StartOffset::Earliest | StartOffset::Latest => Vec::new(),
                     };
                     remember(&mut landmarks, fetched.last);
-                    *begin = StartOffset::At(fetched.next, landmarks);
+                    *start = StartOffset::At(fetched.next, landmarks);
                 }
             }
             Event::Resolved(partition, at) => {
-                if let Some((begin, _)) = self.wanted.get_mut(partition) {
-                    *begin = StartOffset::At(*at, Vec::new());
+                if let Some((start, _)) = self.wanted.get_mut(partition) {
+                    *start = StartOffset::At(*at, Vec::new());
                 }
             }
             Event::Diverged(partition, _) => {
@@ -146,14 +146,14 @@ impl LegacyFetcher {
 }
 
 impl Fetcher for LegacyFetcher {
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
-        self.wanted.insert(partition.clone(), (begin.clone(), want));
-        self.order(LegacyOrder::Want { partition: partition.clone(), begin, want, later: false });
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
+        self.wanted.insert(partition.clone(), (start.clone(), assignment));
+        self.order(LegacyOrder::Assign { partition: partition.clone(), start, assignment, later: false });
     }
 
-    fn forget(&mut self, partition: &TopicPartition) {
+    fn unassign(&mut self, partition: &TopicPartition) {
         self.wanted.remove(partition);
-        self.order(LegacyOrder::Forget(partition.clone()));
+        self.order(LegacyOrder::Unassign(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {

@@ -24,9 +24,9 @@ const OFFSETS_TRIED_MAX: i64 = 1000;
 /// One wanted partition.
 pub(super) struct LegacyCursor {
     partition: TopicPartition,
-    want: u64,
+    assignment: u64,
     /// Where to begin, until that is resolved and the log is checked.
-    begin: Option<StartOffset>,
+    start: Option<StartOffset>,
     /// What the log is compared with: records handed over, oldest first.
     landmarks: Vec<(i64, u32)>,
     at: i64,
@@ -43,11 +43,11 @@ pub(super) struct LegacyCursor {
 
 impl LegacyCursor {
     /// `later`: not at once.
-    pub(super) fn new(partition: TopicPartition, begin: StartOffset, want: u64, later: bool) -> Self {
+    pub(super) fn new(partition: TopicPartition, start: StartOffset, assignment: u64, later: bool) -> Self {
         Self {
             partition,
-            want,
-            begin: Some(begin),
+            assignment,
+            start: Some(start),
             landmarks: Vec::new(),
             at: 0,
             max_bytes: FETCH_BYTES_FIRST,
@@ -78,16 +78,16 @@ impl LegacyCursor {
     /// Before it is read on, the log is compared again: another broker may lead it,
     /// and the topic may have been made anew meanwhile.
     pub(super) fn check_again(&mut self) {
-        if self.begin.is_none() {
-            self.begin = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
+        if self.start.is_none() {
+            self.start = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
         }
     }
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
         let from = std::mem::replace(&mut self.at, next);
         self.barren = None;
-        let (partition, want) = (self.partition.clone(), self.want);
-        Fetched { partition, from, begins: from, next, want, lag, last: None, bytes: 0, payload }
+        let (partition, assignment) = (self.partition.clone(), self.assignment);
+        Fetched { partition, from, base: from, next, assignment, lag, last: None, bytes: 0, payload }
     }
 }
 
@@ -111,11 +111,11 @@ pub(super) enum TurnResult {
 
 /// What this partition has to tell now.
 pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
-    if let Some(begin) = wanted.begin.clone() {
-        if let Some(told) = begin_at(client, wanted, begin)? {
+    if let Some(start) = wanted.start.clone() {
+        if let Some(told) = begin_at(client, wanted, start)? {
             return Ok(told);
         }
-        wanted.begin = None;
+        wanted.start = None;
     }
     loop {
         match read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
@@ -190,14 +190,14 @@ fn next_size(came: u64) -> i32 {
 fn begin_at(
     client: &mut LegacyClient,
     wanted: &mut LegacyCursor,
-    begin: StartOffset,
+    start: StartOffset,
 ) -> Result<Option<TurnResult>, LegacyError> {
-    let (at, landmarks) = match begin {
+    let (at, landmarks) = match start {
         StartOffset::At(at, landmarks) => (at, landmarks),
         StartOffset::Earliest | StartOffset::Latest => {
             let (first, end) = read::bounds(client, &wanted.partition)?;
-            wanted.at = if begin == StartOffset::Earliest { first } else { end };
-            wanted.begin = None;
+            wanted.at = if start == StartOffset::Earliest { first } else { end };
+            wanted.start = None;
             return Ok(Some(TurnResult::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
         }
     };
@@ -217,7 +217,7 @@ fn begin_at(
 /// An end below the position: nothing is read before the log has been compared again,
 /// since growth alone would also come from a topic that was made anew.
 fn latch(wanted: &mut LegacyCursor, end: i64) -> TurnResult {
-    wanted.begin = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
+    wanted.start = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
     TurnResult::Stuck(format!("its end {end} is below the position {}", wanted.at))
 }
 

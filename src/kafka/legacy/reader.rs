@@ -27,15 +27,15 @@ const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// What the owner orders.
 pub(super) enum LegacyOrder {
     /// Read this partition from here on.
-    Want {
+    Assign {
         partition: TopicPartition,
-        begin: StartOffset,
-        want: u64,
+        start: StartOffset,
+        assignment: u64,
         /// Not at once: the last thread was stuck on it.
         later: bool,
     },
     /// Read it no more.
-    Forget(TopicPartition),
+    Unassign(TopicPartition),
 }
 
 pub(super) struct LegacyReader {
@@ -113,11 +113,11 @@ impl LegacyReader {
         };
         while let Some(one) = order {
             match one {
-                LegacyOrder::Want { partition, begin, want, later } => {
-                    let wanted = LegacyCursor::new(partition.clone(), begin, want, later);
+                LegacyOrder::Assign { partition, start, assignment, later } => {
+                    let wanted = LegacyCursor::new(partition.clone(), start, assignment, later);
                     self.wanted.insert(partition, wanted);
                 }
-                LegacyOrder::Forget(partition) => drop(self.wanted.remove(&partition)),
+                LegacyOrder::Unassign(partition) => drop(self.wanted.remove(&partition)),
             }
             order = self.orders.try_recv().ok();
         }

@@ -67,8 +67,8 @@ impl BrokerReader {
                 }
                 Comparison::Behind(end) => return Ok(self.latch(cursor, end, told)),
             },
-            NextStep::StartOffset(begin) => {
-                let end = if begin == StartOffset::Latest { PartitionEnd::Next } else { PartitionEnd::First };
+            NextStep::StartOffset(start) => {
+                let end = if start == StartOffset::Latest { PartitionEnd::Next } else { PartitionEnd::First };
                 cursor.at = leader.end(end, isolation)?;
                 cursor.todo = NextStep::Read;
                 told.push(Event::Resolved(cursor.partition.clone(), cursor.at));

@@ -135,7 +135,7 @@ fn committed(place: &mut Standalone) -> Vec<(TopicPartition, i64)> {
 
 #[track_caller]
 fn trouble(place: &mut Standalone) -> String {
-    wait(place, |event| if let Ok(GroupEvent::Trouble(why)) = event { Some(why) } else { None })
+    wait(place, |event| if let Ok(GroupEvent::Failed(why)) = event { Some(why) } else { None })
 }
 
 fn waiting(why: &str) -> Fault {
@@ -227,7 +227,7 @@ fn a_commit_is_tried_until_the_group_has_it() {
     assert_eq!(trouble(&mut place), "the coordinator is away");
     told.state().down = None;
     told.state().refused.insert(t(0), waiting("not now"));
-    wait(&mut place, |event| (event == Ok(GroupEvent::Trouble("not now".to_owned()))).then_some(()));
+    wait(&mut place, |event| (event == Ok(GroupEvent::Failed("not now".to_owned()))).then_some(()));
     told.state().refused.clear();
     assert_eq!(committed(&mut place), [(t(0), 9)]);
     assert_eq!(told.state().offsets[&t(0)], (9, "token 9".to_owned()));
@@ -265,12 +265,12 @@ fn leaving_waits_for_a_commit_under_way() {
     let told = group(1);
     let mut place = over(&told, pace());
     assigned(&mut place);
-    assert_eq!(place.leave(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
+    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
     place.commit(vec![commit(0, 3)]);
-    assert_eq!(place.leave(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
+    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
     told.state().down = Some(waiting("away"));
     place.commit(vec![commit(0, 4)]);
-    assert_eq!(place.leave(Instant::now() + QUICK * 3), None, "only so long");
+    assert_eq!(place.finish_commit(Instant::now() + QUICK * 3), None, "only so long");
 }
 
 /// Brokers forget offsets that are not committed again. What somebody else has set
