@@ -20,5 +20,6 @@ pub use group::standalone::{ClaimNamer, OffsetStorage, Standalone};
 pub use lease::Lease;
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire, records,
+    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire,
+    records,
 };

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lease::Lease;
-use super::legacy::reply;
 use super::protocol::frame::Frame;
 use super::protocol::records::{self, Aborted, DecodeError, Decoded, Scratch};
 use crate::error::Fault;
@@ -40,14 +39,20 @@ pub struct Fetched {
 
 /// The records of a [`Fetched`], to be decoded in a worker.
 pub enum Payload {
-    /// The `kafka` crate's own reply, decoded already.
-    Crate(reply::LegacyReply),
+    /// Records that the client has decoded already.
+    Decoded(Box<dyn DecodedRecords>),
     /// Bytes as the broker sent them, for our own decoder.
     Wire(Wire),
     /// None: retention deleted the whole stretch before it could be read.
     Gone,
     /// None: nothing in the stretch can be read; most likely compaction emptied it.
     Absent,
+}
+
+/// Records that a client has decoded itself, such as those of the `kafka` crate's reply.
+pub trait DecodedRecords: Send + Sync {
+    /// Calls `each` for every record at or behind the offset asked for, in order.
+    fn each(&self, each: &mut dyn FnMut(&Record<'_>));
 }
 
 /// A record set in a frame that others share.
@@ -195,8 +200,8 @@ pub fn records(
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<Decoded, DecodeError> {
     match &fetched.payload {
-        Payload::Crate(reply) => {
-            reply.each(|record| _ = each(record));
+        Payload::Decoded(decoded) => {
+            decoded.each(&mut |record| _ = each(record));
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
         Payload::Wire(Wire { frame, set, aborted }) => {

@@ -6,6 +6,6 @@ pub(super) mod fetcher;
 mod partition_turn;
 mod read;
 mod reader;
-pub(super) mod reply;
+mod reply;
 mod second_look;
 pub(super) mod zookeeper_offsets;

@@ -123,7 +123,7 @@ pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Resu
                 let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
                 wanted.max_bytes = next_size(seen.bytes);
                 remember(&mut wanted.landmarks, seen.last);
-                let fetched = wanted.hand_over(seen.next, lag, Payload::Crate(reply));
+                let fetched = wanted.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
                 return Ok(TurnResult::Tell(Event::Fetched(Fetched {
                     last: seen.last,
                     bytes: seen.bytes,
@@ -132,7 +132,7 @@ pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Resu
             }
             ReadResult::Gap(Gap { next, end }) => {
                 let lag = u64::try_from(end - next).unwrap_or(0);
-                let none = Payload::Crate(LegacyReply::empty(next));
+                let none = Payload::Decoded(Box::new(LegacyReply::empty(next)));
                 return Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
             }
             ReadResult::Nothing => return Ok(TurnResult::Quiet),

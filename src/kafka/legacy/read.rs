@@ -13,6 +13,7 @@ use super::client::{LegacyClient, LegacyError};
 use super::reply::{LegacyReply, ReplySummary};
 use super::second_look::Gap;
 use crate::kafka::fetch::divergence::{self, Comparison, PartitionLog};
+use crate::kafka::seam::DecodedRecords as _;
 use crate::record::TopicPartition;
 
 /// What is asked for at first, in bytes.
@@ -206,7 +207,7 @@ fn fingerprint_at(
         match read(client, partition, offset, max_bytes)? {
             ReadResult::Records(reply, _) => {
                 let mut found = None;
-                reply.each(|record| {
+                reply.each(&mut |record| {
                     if record.offset == offset {
                         found = Some(record.fingerprint());
                     }

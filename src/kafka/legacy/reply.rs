@@ -3,6 +3,7 @@
 use kafka_crate::client::fetch::{Data, Message, Response};
 
 use super::client::LegacyError;
+use crate::kafka::seam::DecodedRecords;
 use crate::record::{Record, TopicPartition};
 
 /// A reply that was asked for one partition only.
@@ -65,9 +66,10 @@ impl LegacyReply {
             bytes: wanted().map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
         }
     }
+}
 
-    /// Calls `each` for every record at or behind the offset asked for.
-    pub fn each(&self, mut each: impl FnMut(&Record<'_>)) {
+impl DecodedRecords for LegacyReply {
+    fn each(&self, each: &mut dyn FnMut(&Record<'_>)) {
         let partitions =
             self.responses.iter().flat_map(|response| response.topics()).flat_map(|topic| topic.partitions());
         for partition in partitions {
