@@ -24,7 +24,7 @@ use write_gate::WriteGate;
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
-use crate::kafka::{AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage, Standalone};
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
 use crate::logfile::{
     self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval, line,
 };
@@ -136,7 +136,7 @@ impl KafkaToFile {
                 OffsetLocation::Kafka => OffsetStorage::Kafka,
                 OffsetLocation::ZooKeeper => OffsetStorage::ZooKeeper,
             };
-            return Ok(Box::new(Standalone::new(
+            return Ok(Box::new(kafka::standalone(
                 cluster,
                 &kafka.group,
                 kafka.topics.names(),

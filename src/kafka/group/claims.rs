@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::standalone::{ClaimNamer, HeldOffset, HeldOffsets};
+use super::offset_store::{ClaimNamer, HeldOffset, HeldOffsets};
 use crate::record::{Commit, OffsetMetadata, Token, TopicPartition};
 
 /// Offsets that somebody else has set, to be committed once more, now with a token,

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::member::{MemberOrder, MemberThread};
 use super::offset_keeper::{KeeperChannels, KeeperOrder, OffsetKeeper};
-use super::standalone::ClaimNamer;
+use super::offset_store::ClaimNamer;
 use super::state::{MemberState, MemberTimeouts};
 use super::topic_snapshot::SubscribedTopics;
 use super::topic_watcher::TopicWatcher;

@@ -1,7 +1,7 @@
 //! A group's offsets kept in Kafka, by pandad's own client: partitions by Metadata,
 //! offsets by the group's coordinator, each with the string beside it.
 
-use super::standalone::{HeldOffsets, OffsetStore};
+use super::offset_store::{HeldOffsets, OffsetStore};
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets, Refusal};
@@ -12,14 +12,14 @@ use crate::kafka::protocol::messages::{GenerationMember, Metadata};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// See the module.
-pub(super) struct KafkaOffsets {
+pub(in crate::kafka) struct KafkaOffsets {
     group: String,
     brokers: Brokers,
     commits: GroupOffsets,
 }
 
 impl KafkaOffsets {
-    pub(super) fn new(cluster: &Cluster, group: &str) -> Self {
+    pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
             brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),

@@ -12,7 +12,7 @@ use super::coordinated::{GroupThread, OwnerMessage};
 use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
 use super::member::MemberOrder;
-use super::standalone::{ClaimNamer, HeldOffset};
+use super::offset_store::{ClaimNamer, HeldOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;

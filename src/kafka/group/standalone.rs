@@ -6,49 +6,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::kafka_offsets::KafkaOffsets;
+use super::offset_store::{ClaimNamer, OffsetStore};
 use super::standalone_thread::{StandaloneIntervals, StandaloneThread};
 use crate::error::Fault;
-use crate::kafka::cluster::Cluster;
-use crate::kafka::legacy::zookeeper_offsets::ZookeeperOffsets;
 use crate::kafka::seam::{GroupClient, GroupEvent};
-use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::record::{Commit, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
 const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
-
-/// Where the group's offsets are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetStorage {
-    /// In Kafka, each with a string beside it.
-    Kafka,
-    /// In ZooKeeper, which has no room for one.
-    ZooKeeper,
-}
-
-/// The group's offset of one partition, if it has one, and what stands beside it.
-pub(in crate::kafka) type HeldOffset = (Option<i64>, OffsetMetadata);
-/// The same for each partition that was asked for, or why it cannot be told.
-pub(in crate::kafka) type HeldOffsets = Vec<(TopicPartition, Result<HeldOffset, Fault>)>;
-
-/// Under which name the offset of a partition is claimed that somebody else has set, in this
-/// generation of the group: the journal knows. Every try must claim under the same name until
-/// the journal has heard of it.
-pub type ClaimNamer = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
-
-/// What the thread asks of a client. Each call is one try; pauses are the thread's.
-/// A fault of the whole is the call's own error: `Retry` or `Fatal`.
-pub(in crate::kafka) trait OffsetStore: Send {
-    /// The numbers of each topic's partitions, or why they cannot be told.
-    fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault>;
-
-    /// What the group holds of these partitions, in their order.
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault>;
-
-    /// Commits; gives the partitions that are refused. The group holds the others.
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault>;
-}
 
 /// See the module.
 pub struct Standalone {
@@ -62,21 +28,7 @@ impl Standalone {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(
-        cluster: Cluster,
-        group: &str,
-        topics: &[String],
-        storage: OffsetStorage,
-        names: ClaimNamer,
-    ) -> Result<Self, Fault> {
-        let client: Box<dyn OffsetStore> = match storage {
-            OffsetStorage::Kafka => Box::new(KafkaOffsets::new(&cluster, group)),
-            OffsetStorage::ZooKeeper => Box::new(ZookeeperOffsets::new(cluster, group)),
-        };
-        Self::over(client, topics, names, StandaloneIntervals::default())
-    }
-
-    pub(super) fn over(
+    pub(in crate::kafka) fn new(
         client: Box<dyn OffsetStore>,
         topics: &[String],
         names: ClaimNamer,

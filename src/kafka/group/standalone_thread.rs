@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::claims;
-use super::standalone::{ClaimNamer, HeldOffset, OffsetStore};
+use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::GenerationMember;
@@ -18,7 +18,7 @@ use crate::threads::OwnerGone;
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StandaloneIntervals {
+pub(in crate::kafka) struct StandaloneIntervals {
     /// The topics are looked at for new partitions.
     pub(super) look: Duration,
     /// Offsets that have not moved are committed again: brokers forget them a day

@@ -9,7 +9,7 @@ use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, Ka
 use super::client::{LegacyClient, LegacyConnector, LegacyError};
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::group::standalone::{HeldOffsets, OffsetStore};
+use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause in the crate's own commit loop. It has none once its attempts are used

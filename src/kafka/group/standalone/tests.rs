@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::kafka::Assigned;
-use crate::record::Token;
+use crate::kafka::group::offset_store::HeldOffsets;
+use crate::record::{OffsetMetadata, Token};
 
 #[derive(Default)]
 struct State {
@@ -23,9 +24,9 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-struct OwnerMessage(Arc<Mutex<State>>);
+struct FakeStore(Arc<Mutex<State>>);
 
-impl OwnerMessage {
+impl FakeStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -39,7 +40,7 @@ impl OwnerMessage {
     }
 }
 
-impl OffsetStore for OwnerMessage {
+impl OffsetStore for FakeStore {
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
         let state = self.up()?;
         Ok(topics.iter().map(|topic| Ok(state.topics.get(topic).cloned().unwrap_or_default())).collect())
@@ -95,15 +96,15 @@ fn token(offset: i64) -> (i64, String) {
 }
 
 /// A group with one topic of so many partitions.
-fn group(partitions: i32) -> OwnerMessage {
-    let told = OwnerMessage::default();
+fn group(partitions: i32) -> FakeStore {
+    let told = FakeStore::default();
     told.state().topics.insert("t".to_owned(), (0..partitions).collect());
     told
 }
 
-fn over(told: &OwnerMessage, pace: StandaloneIntervals) -> Standalone {
+fn over(told: &FakeStore, pace: StandaloneIntervals) -> Standalone {
     let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
-    Standalone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
+    Standalone::new(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
 /// The next event that `wanted` makes something of.
@@ -193,7 +194,7 @@ fn an_offset_that_cannot_be_claimed_is_waited_for() {
 
 #[test]
 fn a_topic_is_waited_for() {
-    let told = OwnerMessage::default();
+    let told = FakeStore::default();
     let mut place = over(&told, pace());
     assert!(trouble(&mut place).contains("the topic t is not there yet"));
     told.state().topics.insert("t".to_owned(), vec![0]);
