@@ -11,9 +11,10 @@ use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, Ka
 use pandad::error::Fault;
 use pandad::kafka::client::brokers::Brokers;
 use pandad::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
-use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets, Refusal};
+use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
 use pandad::kafka::protocol::error_code::ErrorCode;
 use pandad::kafka::protocol::messages::{GenerationMember, Metadata};
+use pandad::kafka::protocol::refusal::Refusal;
 use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;

@@ -2,9 +2,9 @@
 
 use super::brokers::Brokers;
 use super::connection::{BrokerAddress, Connection};
-use super::group_offsets::Refusal;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::FindCoordinator;
+use crate::kafka::protocol::refusal::Refusal;
 
 /// Finds the group's coordinator and connects to it.
 ///

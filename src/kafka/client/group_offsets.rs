@@ -13,6 +13,7 @@ use crate::error::Fault;
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
 use crate::kafka::protocol::messages::offset_fetch::Offset;
 use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFetch, Request};
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 
 /// See the module.
@@ -29,34 +30,6 @@ pub struct CommittedOffset {
     pub offset: i64,
     /// The string beside it, empty where there is none.
     pub metadata: String,
-}
-
-/// Why the coordinator did not serve one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// It gave this code.
-    Code(ErrorCode),
-    /// It did not answer for this partition, or only for the others.
-    Unanswered,
-}
-
-impl Refusal {
-    /// What is to be done about it.
-    pub fn remedy(self) -> Remedy {
-        match self {
-            Refusal::Code(code) => code.remedy(),
-            Refusal::Unanswered => Remedy::Retry,
-        }
-    }
-
-    /// As a fault of the whole: `what` was to be done.
-    pub fn fault(self, what: &str) -> Fault {
-        let text = match self {
-            Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
-            Refusal::Unanswered => format!("cannot {what}: Kafka left it out of its answer"),
-        };
-        if self.remedy() == Remedy::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
-    }
 }
 
 /// An answer for each partition that was asked for, in that order.

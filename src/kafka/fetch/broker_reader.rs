@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::config::FetchConfig;
 use super::cursor::{Cursor, Meaning};
-use super::fetcher::FetchConfig;
-use super::router::PartitionRelinquished;
+use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
 use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::{BrokerAddress, Connection, Sent};
@@ -22,7 +22,7 @@ use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::Scratch;
 use crate::kafka::protocol::versions::Versions;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads;
 use crate::threads::OwnerGone;
@@ -36,14 +36,6 @@ const FETCH_PARTITIONS_MAX: usize = 1000;
 /// A broker that brings nothing and does not wait is not asked more often than this.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
-
-/// What it is told to do.
-pub(super) enum ReaderOrder {
-    /// Read this partition, which the broker leads.
-    Read { partition: TopicPartition, start: StartOffset, assignment: u64, epoch: i32 },
-    /// Let go of it; `again`: and have the owner want it again.
-    Release { partition: TopicPartition, assignment: u64, again: bool },
-}
 
 /// Why it does not go on with what it has.
 enum ReaderStopped {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::fetcher::{BATCH_BYTES_MAX, FetchConfig};
+use super::config::{BATCH_BYTES_MAX, FetchConfig};
 use crate::backoff::Backoff;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;

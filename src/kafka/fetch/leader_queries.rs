@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::config::{BATCH_BYTES_MAX, FetchConfig};
 use super::divergence::{self, Comparison, PartitionLog};
-use super::fetcher::{BATCH_BYTES_MAX, FetchConfig};
 use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
-use super::broker_reader::{BrokerReader, ReaderContext, ReaderOrder};
-use super::fetcher::FetchConfig;
+use super::broker_reader::{BrokerReader, ReaderContext};
+use super::config::FetchConfig;
+use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::brokers::{Brokers, VersionsSeen};
 use crate::kafka::client::connection::BrokerAddress;
@@ -23,20 +24,6 @@ use crate::threads::{self, OwnerGone};
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
 /// Reply buffers that are kept for later.
 const FRAMES_KEPT_MAX: usize = 16;
-
-/// What the owner orders.
-pub(super) enum RouterOrder {
-    /// Read this partition from here on; replaces an earlier order about it.
-    Assign { partition: TopicPartition, start: StartOffset, assignment: u64 },
-    /// Read it no more.
-    Unassign(TopicPartition),
-}
-
-/// What a reader reports: it has let go of a partition, whose leader may be another.
-pub(super) struct PartitionRelinquished {
-    pub(super) partition: TopicPartition,
-    pub(super) assignment: u64,
-}
 
 /// Where a partition is read.
 struct Placement {

@@ -11,90 +11,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use super::member::{MemberOrder, MemberThread};
-use super::offset_keeper::{KeeperChannels, KeeperOrder, OffsetKeeper};
+use super::config::MemberConfig;
+use super::member::MemberThread;
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
+use super::offset_keeper::{KeeperChannels, OffsetKeeper};
 use super::offset_store::ClaimNamer;
 use super::state::{MemberState, MemberTimeouts};
-use super::topic_snapshot::SubscribedTopics;
 use super::topic_watcher::TopicWatcher;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::lease::Lease;
-use crate::kafka::seam::{Assigned, GroupClient, GroupEvent};
+use crate::kafka::seam::{GroupClient, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
 const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
-
-/// As whom to be a member, and of what.
-#[derive(Debug, Clone)]
-pub struct MemberConfig {
-    /// The group's name.
-    pub group: String,
-    /// What is to be read.
-    pub topics: SubscribedTopics,
-    /// Without a sign of life for this long a member counts as dead.
-    pub session: Duration,
-    /// A name of its own that no other member has, and that is the same after a restart.
-    pub instance: String,
-    /// The name that the coordinator gave the last time, if that is known.
-    pub id: Option<String>,
-    /// How often what is done.
-    pub pace: GroupIntervals,
-}
-
-/// How often what is done.
-#[derive(Debug, Clone, Copy)]
-pub struct GroupIntervals {
-    /// A sign of life is given.
-    pub beat: Duration,
-    /// The topics are looked at.
-    pub look: Duration,
-    /// Offsets that have not moved are committed again.
-    pub renew: Duration,
-    /// What a member may take to let go and join again.
-    pub rebalance: Duration,
-}
-
-impl GroupIntervals {
-    /// For a session of this length.
-    pub fn of(session: Duration) -> Self {
-        Self {
-            // Others hear only with their next heartbeat that one has died.
-            beat: (session / 20).min(Duration::from_secs(1)),
-            look: Duration::from_secs(10),
-            renew: Duration::from_secs(6 * 3600),
-            rebalance: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What the threads tell the owner.
-pub(super) enum OwnerMessage {
-    Event(GroupEvent),
-    /// This part does not get on, and why; or it does again.
-    Trouble(GroupThread, String),
-    Well(GroupThread),
-    /// Let go until then; the number comes back with the answer.
-    LetGo(u64, Instant),
-    Lost(u64),
-    /// These are the owner's, unless it has been asked to let go more often than that.
-    Given(u64, Vec<Assigned>),
-    Named(String, bool),
-    Fenced(String),
-    Fault(Fault),
-}
-
-/// The threads, as far as each may be in trouble while the others are well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum GroupThread {
-    Member,
-    Offsets,
-    Topics,
-}
 
 /// See the module.
 pub struct Coordinated {

@@ -8,9 +8,9 @@ use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::client::coordinator;
-use crate::kafka::client::group_offsets::Refusal;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::messages::{DescribeGroups, ListGroups};
+use crate::kafka::protocol::refusal::Refusal;
 
 /// So many members are named.
 const MEMBERS_NAMED_MAX: usize = 3;

@@ -4,11 +4,12 @@
 use super::offset_store::{HeldOffsets, OffsetStore};
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets, Refusal};
+use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{GenerationMember, Metadata};
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// See the module.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::coordinated::{GroupThread, MemberConfig, OwnerMessage};
+use super::config::MemberConfig;
 use super::error_handling::{GroupCall, Verdict, fenced, remedy};
-use super::offset_keeper::KeeperOrder;
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::state::{MemberState, MembershipChange, Phase};
 use super::topic_snapshot::TopicSnapshot;
 use crate::backoff::Backoff;
@@ -29,18 +29,6 @@ const MEMBER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duratio
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// How long a member that has nothing to do waits for an order.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(3600);
-
-/// What the member is told.
-pub(super) enum MemberOrder {
-    /// The topics are like this now.
-    Seen(TopicSnapshot),
-    /// The owner has let go of the share; the number is that of the question.
-    Released(u64),
-    /// A commit of this generation was refused.
-    Refused(i32, ErrorCode),
-    /// Leave the group, and say when that is done.
-    Leave(Sender<()>),
-}
 
 /// See the module.
 pub(super) struct MemberThread {

@@ -2,11 +2,13 @@
 //! the group, or without being one.
 
 mod claims;
+mod config;
 mod coordinated;
 mod error_handling;
 mod foreign_members;
 pub(super) mod kafka_offsets;
 mod member;
+mod messages;
 mod offset_keeper;
 pub(super) mod offset_store;
 mod protocol;
@@ -17,6 +19,7 @@ mod state;
 mod topic_snapshot;
 mod topic_watcher;
 
-pub use coordinated::{Coordinated, GroupIntervals, MemberConfig};
+pub use config::{GroupIntervals, MemberConfig};
+pub use coordinated::Coordinated;
 pub use foreign_members::ForeignMembers;
 pub use topic_snapshot::SubscribedTopics;

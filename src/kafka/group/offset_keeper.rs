@@ -8,50 +8,22 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::claims;
-use super::coordinated::{GroupThread, OwnerMessage};
 use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
-use super::member::MemberOrder;
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage, Share};
 use super::offset_store::{ClaimNamer, HeldOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, GroupOffsets, Refusal};
+use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
-use crate::kafka::protocol::messages::GenerationMember;
+use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
 const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// What the thread is asked for.
-pub(super) enum KeeperOrder {
-    /// This is the member's share from now on.
-    Share(Share),
-    /// Commit these offsets of the share.
-    Commit(Vec<Commit>),
-    /// The share is given back: what is not committed will not be.
-    Released,
-}
-
-/// A member's share of one generation.
-#[derive(Debug, Clone)]
-pub(super) struct Share {
-    /// How often the owner had been asked to let go when it came.
-    pub(super) number: u64,
-    pub(super) generation: i32,
-    pub(super) id: String,
-    pub(super) instance: Option<String>,
-    pub(super) partitions: Vec<TopicPartition>,
-}
-
-impl Share {
-    fn member(&self) -> GenerationMember<'_> {
-        GenerationMember { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
-    }
-}
 
 /// Whom it hears, and whom it tells.
 pub(super) struct KeeperChannels {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::coordinated::{GroupThread, OwnerMessage};
-use super::member::MemberOrder;
+use super::messages::{GroupThread, MemberOrder, OwnerMessage};
 use super::topic_snapshot::{SubscribedTopics, TopicSnapshot};
 use crate::backoff::Backoff;
 use crate::error::Fault;

@@ -6,14 +6,14 @@
 //! one goes on from the last offset that was handed over.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::partition_turn::remember;
 use super::reader::{LegacyOrder, LegacyReader};
+use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
@@ -42,35 +42,6 @@ struct LegacyThread {
     orders: Sender<LegacyOrder>,
     events: Receiver<Result<Event, Fault>>,
     pulse: Arc<Watchdog>,
-}
-
-/// When the thread last came back from a call, in milliseconds since it began.
-pub(in crate::kafka) struct Watchdog {
-    began: Instant,
-    last: AtomicU64,
-    /// Whose turn it is.
-    turn: Mutex<Option<TopicPartition>>,
-}
-
-impl Watchdog {
-    /// The thread is alive.
-    pub(in crate::kafka) fn beat(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(now, Relaxed);
-    }
-
-    /// From now on it is this partition's turn.
-    pub(in crate::kafka) fn turn(&self, partition: &TopicPartition) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(partition.clone());
-    }
-
-    fn culprit(&self) -> Option<TopicPartition> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn quiet_for(&self) -> Duration {
-        self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
-    }
 }
 
 impl LegacyFetcher {
@@ -103,8 +74,7 @@ impl LegacyFetcher {
             // The receiver is right here.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
-        let pulse =
-            Arc::new(Watchdog { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
+        let pulse = Arc::new(Watchdog::new());
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
         let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use kafka_crate::error::KafkaCode;
 
-use super::client::{LegacyClient, LegacyError};
-use super::read::{self, FETCH_BYTES_FIRST, FETCH_BYTES_FULL, FETCH_BYTES_MAX, FETCH_BYTES_MIN, ReadResult};
+use super::client::LegacyClient;
+use super::error::LegacyError;
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_FULL, FETCH_BYTES_MAX, FETCH_BYTES_MIN};
+use super::read::{self, ReadResult};
 use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;

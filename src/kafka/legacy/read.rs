@@ -9,22 +9,15 @@ use std::time::Duration;
 use kafka_crate::client::{FetchOffset, FetchPartition};
 use kafka_crate::error::KafkaCode;
 
-use super::client::{LegacyClient, LegacyError};
+use super::client::LegacyClient;
+use super::error::LegacyError;
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_FULL, FETCH_BYTES_MAX};
 use super::reply::{LegacyReply, ReplySummary};
 use super::second_look::Gap;
 use crate::kafka::fetch::divergence::{self, Comparison, PartitionLog};
 use crate::kafka::seam::DecodedRecords as _;
 use crate::record::TopicPartition;
 
-/// What is asked for at first, in bytes.
-pub(super) const FETCH_BYTES_FIRST: i32 = 64 * 1024;
-/// What is asked for of a partition that has much, in bytes: a broker's largest
-/// ordinary record and some.
-pub(super) const FETCH_BYTES_FULL: i32 = 1024 * 1024 + 64 * 1024;
-/// What is asked for at least, in bytes.
-pub(super) const FETCH_BYTES_MIN: i32 = 4 * 1024;
-/// What is asked for at most, in bytes, when nothing came although there is something.
-pub(super) const FETCH_BYTES_MAX: i32 = 128 * 1024 * 1024;
 /// The smallest entry of a message set, in bytes: offset, size, and an empty message
 /// of format 0.
 const ENTRY_BYTES_MIN: i32 = 26;

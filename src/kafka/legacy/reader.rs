@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::client::{LegacyClient, LegacyConnector, LegacyError};
-use super::fetcher::Watchdog;
+use super::client::{LegacyClient, LegacyConnector};
+use super::error::LegacyError;
 use super::partition_turn::{LegacyCursor, TurnResult, turn};
 use super::read;
+use super::watchdog::Watchdog;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;

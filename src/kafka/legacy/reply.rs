@@ -2,7 +2,7 @@
 
 use kafka_crate::client::fetch::{Data, Message, Response};
 
-use super::client::LegacyError;
+use super::error::LegacyError;
 use crate::kafka::seam::DecodedRecords;
 use crate::record::{Record, TopicPartition};
 

@@ -13,7 +13,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::read::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
 use crate::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 
-use super::client::{LegacyClient, LegacyConnector, LegacyError};
+use super::client::{LegacyClient, LegacyConnector};
+use super::error::LegacyError;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets, Refusal};
+use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets};
 use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
 use crate::kafka::protocol::messages::GenerationMember;
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 use kafka_protocol::messages::{
     FindCoordinatorResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,

@@ -13,7 +13,8 @@ use super::{BROKERS, World};
 use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::fetch::fetcher::{BrokerFetcher, FetchConfig};
+use crate::kafka::fetch::config::FetchConfig;
+use crate::kafka::fetch::fetcher::BrokerFetcher;
 
 /// As long as the machine may take over it. A schedule itself is over after two seconds.
 const HANGS: Duration = Duration::from_secs(60);

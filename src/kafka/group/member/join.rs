@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{MemberOrder, MemberThread, REFUSED_PAUSE};
+use super::{MemberThread, REFUSED_PAUSE};
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
-use crate::kafka::group::coordinated::OwnerMessage;
 use crate::kafka::group::error_handling::Verdict;
-use crate::kafka::group::offset_keeper::{KeeperOrder, Share};
+use crate::kafka::group::messages::{KeeperOrder, MemberOrder, OwnerMessage, Share};
 use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
 use crate::kafka::group::range::{RangeMember, share};
 use crate::kafka::group::topic_snapshot::{SubscribedTopics, TopicSnapshot, is_digest};

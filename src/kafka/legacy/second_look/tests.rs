@@ -4,7 +4,8 @@
 mod broker;
 
 use super::*;
-use crate::kafka::legacy::client::{LegacyClient, LegacyConnector, LegacyError};
+use crate::kafka::legacy::client::{LegacyClient, LegacyConnector};
+use crate::kafka::legacy::error::LegacyError;
 use crate::kafka::legacy::partition_turn::{LegacyCursor, TurnResult, turn};
 use crate::kafka::legacy::read;
 use crate::kafka::seam::{Event, Fetched, StartOffset, records as records_of};
