@@ -1,9 +1,9 @@
-//! How long to wait before the next try: doubling, capped, with jitter, so that
-//! many clients of a server that comes back do not all come back at once.
+//! How long to wait before the next try: doubling, capped, and with jitter, so that the many
+//! clients of a server that was down do not all return at once.
 
 use std::time::Duration;
 
-/// A growing pause. Pure: the caller sleeps.
+/// A growing pause. It knows no clock: the caller sleeps.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -12,19 +12,19 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at `first`, doubles up to `cap`.
+    /// Pauses from `first`, doubled each time, up to `cap`.
     pub fn new(first: Duration, cap: Duration) -> Self {
         Self { first, cap, next: first }
     }
 
-    /// The pause to make now: between half and all of the current step.
+    /// The next pause: a random part of the current step, between half and all of it.
     pub fn pause(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.cap);
         step.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Something useful came back: start small again.
+    /// Starts with the shortest pause again, after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }

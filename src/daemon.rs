@@ -1,4 +1,5 @@
-//! The process: starts the jobs, watches them, stops them by a deadline.
+//! The process: starts the jobs, runs failed ones again, logs their state, and stops them by a
+//! deadline.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,37 +16,39 @@ use crate::threads;
 
 /// How often each job's state is logged.
 const STATE_LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// The pause before a job is built again.
+/// The shortest and the longest pause before a failed job is run again.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A job that ran this long before it failed starts again at the shortest pause; what it has not
-/// met for so long is over.
+/// A job that ran for this long before it failed is run again after the shortest pause. A
+/// failure that was not met again for this long is over.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-/// For how long a stop that says now may take: nothing waits any more.
+/// How long the jobs may take to end after the stop was forced.
 const FORCED_STOP_MAX: Duration = Duration::from_millis(250);
 
 /// The names of all jobs.
 pub const JOBS: [&str; 3] = jobs::NAMES;
 
-/// A job's end: its name, and why it failed for good, if it did.
+/// The end of a job: its name, and its failure if it failed for good.
 type Ended = (&'static str, Option<Failed>);
 
-/// Why a job failed for good, and what is to be changed if it is a matter of that.
+/// Why a job failed for good, and what to change in the configuration if that is the cause.
 struct Failed {
     why: String,
-    blame: Option<ConfigFault>,
+    config_fault: Option<ConfigFault>,
 }
 
 /// Runs the configured jobs, or those of them that `only` names, until the stop.
 ///
 /// # Errors
-/// `Config`: local faults, before any job ran. `Failed`: every job has failed for
-/// good, or the stop had to be cut short.
+/// `Config`: local faults, found before any job ran or by every job. `Failed`: every job has
+/// failed for good, or the stop was forced.
 pub fn run(config: &Config, only: &[String]) -> Result<(), Error> {
     let mut jobs = jobs::configured(config);
     jobs.retain(|job| only.is_empty() || only.iter().any(|name| name == job.name()));
     if jobs.is_empty() {
-        return Err(Error::Failed("none of the jobs asked for is configured in this version".to_owned()));
+        return Err(Error::Failed(
+            "none of the jobs that --only names has a section in the configuration".to_owned(),
+        ));
     }
     let (handle, stop) = shutdown::pair();
     shutdown::on_signals(handle.clone()).map_err(Error::Failed)?;
@@ -72,16 +75,16 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
     threads::spawn(name, move || {
         let mut job = job;
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
-            .unwrap_or_else(|panic| Some(format!("a fault of our own: {panic}")));
-        let outcome = outcome.map(|why| Failed { why, blame: job.blame() });
-        // The watcher is there as long as any job is.
-        let _watcher_gone = ended.send((name, outcome));
+            .unwrap_or_else(|panic| Some(format!("internal error: {panic}")));
+        let outcome = outcome.map(|why| Failed { why, config_fault: job.config_fault() });
+        // After the forced stop nobody waits for the end of a job.
+        let _forced = ended.send((name, outcome));
     })
     .map(drop)
     .map_err(|error| Error::Failed(format!("cannot start the thread of {name}: {error}")))
 }
 
-/// Runs a job again and again until it ends by the stop (`None`) or has failed for good.
+/// Runs a job again and again, until it ends by the stop (`None`) or fails for good.
 fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
     let counters = job.counters();
     let mut backoff = Backoff::new(RESTART_PAUSE_MIN, RESTART_PAUSE_MAX);
@@ -108,7 +111,7 @@ fn keep_running(job: &mut dyn Job, stop: &Stop) -> Option<String> {
     }
 }
 
-/// Until every job has ended, or the deadline after the stop has passed.
+/// Waits until every job has ended, or until the deadline after the stop.
 fn watch(
     states: &[(&'static str, Arc<Counters>)],
     ended: &Receiver<Ended>,
@@ -144,23 +147,22 @@ fn watch(
     if finish(running, ended, handle, stop, timeout) {
         return Ok(());
     }
-    Err(Error::Failed(
-        "stopped before everything was settled; records and items that were not come again".to_owned(),
-    ))
+    Err(Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned()))
 }
 
-/// Every job has failed for good: if all of them for what is to be changed where this
-/// pandad runs, that is what is wrong.
+/// The error of a program whose jobs have all failed for good: a faulty configuration if that
+/// is the cause of every failure.
 fn all_failed(failed: Vec<(&'static str, Failed)>) -> Error {
-    let blamed: Vec<ConfigFault> = failed.iter().filter_map(|(_, failed)| failed.blame.clone()).collect();
-    if !failed.is_empty() && blamed.len() == failed.len() {
-        return Error::Config(blamed);
+    let config_faults: Vec<ConfigFault> =
+        failed.iter().filter_map(|(_, failed)| failed.config_fault.clone()).collect();
+    if !failed.is_empty() && config_faults.len() == failed.len() {
+        return Error::Config(config_faults);
     }
     let all: Vec<String> = failed.iter().map(|(name, failed)| format!("{name}: {}", failed.why)).collect();
     Error::Failed(format!("every job has failed for good: {}", all.join("; ")))
 }
 
-/// The stop: waits for the jobs by the deadline. True if all of them ended by themselves.
+/// Waits for the jobs after the stop, until the deadline. True if all of them ended in time.
 fn finish(
     mut running: usize,
     ended: &Receiver<Ended>,
@@ -175,7 +177,10 @@ fn finish(
             recv(ended) -> _ => running -= 1,
             recv(stop.forced_channel()) -> _ => {}
             default(rest) => {
-                log::warn!("not everything has settled after {timeout:?}: leaving now");
+                log::warn!(
+                    "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes \
+                     again at the next start"
+                );
                 handle.force();
             }
         }

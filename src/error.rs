@@ -1,7 +1,7 @@
-//! What can go wrong, sorted by what is to be done about it.
+//! Errors, sorted by what to do about them.
 //!
-//! [`Error`] ends a run and decides the exit status; [`Fault`] is met inside a
-//! running job and says whether trying again can help.
+//! [`Error`] ends the program and decides the exit status. [`Fault`] is met inside a running
+//! job and says whether trying again can help.
 
 use std::fmt;
 
@@ -10,9 +10,10 @@ use std::fmt;
 pub enum Error {
     /// The command line is wrong (exit status 2).
     Usage(String),
-    /// The configuration or something local that it names is faulty: every fault found (exit status 78).
+    /// The configuration is faulty, or something local that it names: every fault found (exit
+    /// status 78).
     Config(Vec<ConfigFault>),
-    /// Every job has failed for good, or a fault of our own (exit status 1).
+    /// Every job has failed for good, the stop was forced, or a command failed (exit status 1).
     Failed(String),
 }
 
@@ -35,20 +36,20 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// One fault in the configuration: where it is, what stands there, what was expected.
+/// One fault in the configuration: where it is, the value there, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// The file as it was named on the command line.
+    /// The file, as named on the command line.
     pub file: String,
-    /// 1-based line; `None` for something that is missing altogether.
+    /// The line, from 1; `None` if something is missing.
     pub line: Option<usize>,
-    /// Section name without brackets; empty before the first section.
+    /// The name of the section without brackets; empty before the first section.
     pub section: String,
-    /// Key as written, e.g. `redis_ar['port']`; empty when the fault is not about a key.
+    /// The key as written, e.g. `redis_ar['port']`; empty if the fault is not about a key.
     pub key: String,
-    /// Value as written; `None` when there is none or when it is a password.
+    /// The value as written; `None` if there is none, or if it is a password.
     pub value: Option<String>,
-    /// What is wrong and what would be right: a sentence to act on.
+    /// What is wrong, and what would be right.
     pub expected: String,
 }
 
@@ -72,16 +73,16 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// What a source, worker or sink meets while it runs.
+/// What goes wrong in a source, worker or sink while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The other side or the disk does not serve just now: wait and try again in place.
+    /// The server or the disk does not serve now: wait, and try again in place.
     Retry(String),
-    /// The same, and whoever met it has logged it: nobody says it again.
+    /// The same, and it was logged where it was met: do not log it again.
     RetryLogged,
-    /// What is held in memory cannot be believed any more: build everything anew.
+    /// The state in memory may be wrong: end the run, and build everything again.
     Restart(String),
-    /// It can never succeed as things are configured: the job ends with this text.
+    /// Trying again can never succeed with this configuration: the job ends with this text.
     Fatal(String),
 }
 

@@ -1,5 +1,5 @@
-//! What this machine and this process are called, whether another process of this
-//! machine is gone, and the clock that goes on while the machine is suspended.
+//! This machine and this process: their names, whether another process of this machine has
+//! ended, random bytes, and the clock that goes on while the machine is suspended.
 
 use std::fmt;
 use std::io;
@@ -10,20 +10,20 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The time since the boot, that of a suspended machine included: `Instant` stands still then.
+/// The time since the boot. Unlike `Instant`, it goes on while the machine is suspended.
 pub fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
 }
 
-/// A number that is another one after each boot.
+/// A number that differs after each boot.
 pub fn boot_id() -> Option<u128> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
 }
 
-/// What the machine is called, or the container.
+/// The name of the machine, or of the container.
 pub fn name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(text.trim().to_owned()).filter(|name| !name.is_empty())
@@ -42,8 +42,8 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// One process of one boot of one machine, as text to be left where others find it:
-/// `<boot id> <process namespace> <process id>`. What is not known is 0.
+/// One process of one boot of one machine. As text it is left where other processes read it:
+/// `<boot id> <process namespace> <process id>`. An unknown part is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     boot: u128,
@@ -52,13 +52,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// The one that runs this.
+    /// The present process.
     pub fn this() -> Self {
         Self { boot: boot_id().unwrap_or(0), namespace: namespace().unwrap_or(0), id: std::process::id() }
     }
 
-    /// Whether it certainly does not run any more. False for one of another machine, and
-    /// for one whose number another process has by now.
+    /// Whether the process has certainly ended. False for a process of another machine, and for
+    /// one whose id was given to another process.
     pub fn is_gone(&self) -> bool {
         let here = Self::this();
         if here.boot == 0 || here.namespace == 0 || (here.boot, here.namespace) != (self.boot, self.namespace)
@@ -66,12 +66,12 @@ impl Process {
             return false;
         }
         let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);
-        // Not to be allowed to signal it is a sign of life.
+        // If this process may not signal it, it exists.
         pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
     }
 }
 
-/// Process ids are numbers within one of these: a container has its own.
+/// The namespace within which process ids are unique: a container has its own.
 fn namespace() -> Option<u64> {
     let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
     link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_process_of_this_machine_can_be_seen_to_be_gone() {
+    fn only_a_process_of_this_machine_can_be_known_to_have_ended() {
         let this = Process::this();
         assert_eq!(this.to_string().parse(), Ok(this));
         assert!(!this.is_gone());

@@ -1,7 +1,7 @@
-//! pandad: Kafka records into a log file exactly once, expired Redis keys onto a
-//! work list, work items into deleted hash fields.
+//! pandad copies Kafka records to a log file exactly once, puts expired Redis keys on a work
+//! list, and turns work items into deleted hash fields.
 //!
-//! The modules in reading order; ARCHITECTURE.md is the map.
+//! Begin with `daemon` and `jobs`. ARCHITECTURE.md says what each module is for.
 
 #![cfg_attr(
     test,

@@ -1,4 +1,5 @@
-//! The command line: flags, configuration, run, exit status. Nothing else exits.
+//! The command line: parses the arguments, runs the command, sets the exit status. Nothing
+//! else ends the process.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(error) => error,
     };
-    // Nobody is left to be told that standard error is closed.
+    // If standard error is closed, there is nowhere to report it.
     let _closed = writeln!(std::io::stderr(), "pandad: {}", error.to_string().replace('\n', "\npandad: "));
     ExitCode::from(match error {
         Error::Usage(_) => 2,
@@ -151,7 +152,7 @@ fn print(text: &str) -> Result<(), Error> {
         .map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
 }
 
-/// Log lines go to standard error, or to the end of a file.
+/// Starts the log, which goes to standard error or to the end of a file.
 fn start_log(daemon: &DaemonConfig) -> Result<(), Error> {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(daemon.log_level).format_target(false);

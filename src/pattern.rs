@@ -1,8 +1,9 @@
-//! A pattern that names must match whole: the door to regular expressions.
+//! A regular expression that a name must match as a whole. The only place that knows regular
+//! expressions.
 
 use std::fmt;
 
-/// See the module.
+/// A pattern for names.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
@@ -10,12 +11,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// From a regular expression, without the slashes around it.
+    /// A pattern from a regular expression, without the slashes around it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the expression.
     pub fn new(text: &str) -> Result<Self, String> {
-        // By itself first: an unclosed bracket must not be closed by ours.
+        // Compiled by itself first: its open bracket must not be closed by the one added below.
         regex_lite::Regex::new(text).map_err(|why| why.to_string())?;
         let whole = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|why| why.to_string())?;
         Ok(Self { text: text.to_owned(), whole })
@@ -39,7 +40,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// With the slashes around it, as it stands in the .inv.
+/// The expression between slashes, as in the .inv.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.text)

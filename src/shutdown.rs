@@ -147,10 +147,12 @@ pub fn on_signals(handle: StopHandle) -> Result<(), String> {
 
 fn request_or_force(signal: i32, handle: &StopHandle) {
     if handle.is_requested() {
-        log::warn!("signal {signal} again: leaving now; what is not settled comes again");
+        log::warn!(
+            "signal {signal}: the second one: leaving now; what is not settled comes again at the next start"
+        );
         handle.force();
     } else {
-        log::info!("signal {signal}: stopping");
+        log::info!("signal {signal}: stopping; a second one leaves at once");
         handle.request();
     }
 }

@@ -1,5 +1,5 @@
-//! The one door through which threads are made: every thread has a name, and a
-//! panic in it becomes a value that its owner must look at.
+//! The only place that starts threads: every thread has a name, and a panic in it becomes a
+//! value for its owner.
 
 use std::any::Any;
 use std::io;
@@ -9,14 +9,14 @@ use std::thread::{Builder, JoinHandle};
 /// Linux shows at most 15 bytes of a thread's name; longer ones are cut.
 const NAME_BYTES_MAX: usize = 15;
 
-/// A running thread. Dropping it lets the thread go on by itself.
+/// A running thread. When this value is dropped, the thread goes on by itself.
 #[derive(Debug)]
 pub struct Thread<T> {
     handle: JoinHandle<Result<T, String>>,
 }
 
 impl<T: Send + 'static> Thread<T> {
-    /// Waits for the end. `Err` is the text of the panic that ended the thread.
+    /// Waits for the end of the thread. `Err` is the text of the panic that ended it.
     pub fn join(self) -> Result<T, String> {
         match self.handle.join() {
             Ok(result) => result,
@@ -37,7 +37,7 @@ pub struct OwnerGone;
 /// Starts a thread called `name`.
 ///
 /// # Errors
-/// The system's refusal (too many threads, no memory).
+/// The system refuses: too many threads, or no memory.
 #[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn spawn<T: Send + 'static>(
     name: &str,
@@ -50,7 +50,7 @@ pub fn spawn<T: Send + 'static>(
 
 /// Runs one unit of work and turns a panic in it into its text.
 ///
-/// The caller throws away whatever state the work may have left half changed.
+/// The caller must drop any state that the work may have left half changed.
 ///
 /// # Errors
 /// The text of the panic.

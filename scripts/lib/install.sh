@@ -11,14 +11,15 @@ redis_versions=(3.2.6 6.2.14 7.0.15)
 # group:artifact:version of a broker and of what its own dependencies leave out:
 # a log back end, the command-line tools, and classes that Java 17 dropped.
 kafka_artifacts() {
-    local tools=org.apache.kafka:kafka-tools
+    local tools=org.apache.kafka:kafka-tools jaxb=javax.xml.bind:jaxb-api:2.3.1
+    local log4j2=org.apache.logging.log4j:log4j-slf4j-impl
     case $1 in
     0.9.0.1) echo org.apache.kafka:kafka_2.11:0.9.0.1 ;;
-    0.10.2.2) echo org.apache.kafka:kafka_2.11:0.10.2.2 javax.xml.bind:jaxb-api:2.3.1 org.slf4j:slf4j-log4j12:1.7.21 ;;
-    1.1.1) echo org.apache.kafka:kafka_2.11:1.1.1 javax.xml.bind:jaxb-api:2.3.1 org.slf4j:slf4j-log4j12:1.7.25 ;;
+    0.10.2.2) echo org.apache.kafka:kafka_2.11:0.10.2.2 $jaxb org.slf4j:slf4j-log4j12:1.7.21 ;;
+    1.1.1) echo org.apache.kafka:kafka_2.11:1.1.1 $jaxb org.slf4j:slf4j-log4j12:1.7.25 ;;
     2.8.2) echo org.apache.kafka:kafka_2.13:2.8.2 org.slf4j:slf4j-log4j12:1.7.30 ;;
     3.9.1) echo org.apache.kafka:kafka_2.13:3.9.1 $tools:3.9.1 org.slf4j:slf4j-reload4j:1.7.36 ;;
-    4.1.0) echo org.apache.kafka:kafka_2.13:4.1.0 $tools:4.1.0 org.apache.logging.log4j:log4j-slf4j-impl:2.24.3 ;;
+    4.1.0) echo org.apache.kafka:kafka_2.13:4.1.0 $tools:4.1.0 $log4j2:2.24.3 ;;
     esac
 }
 
@@ -63,7 +64,8 @@ fetch_kafka() {
         echo '<groupId>pandad</groupId><artifactId>broker</artifactId><version>1</version><dependencies>'
         for artifact in $(kafka_artifacts "$version"); do
             IFS=: read -r group name number <<<"$artifact"
-            echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId><version>$number</version></dependency>"
+            echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId>"
+            echo "<version>$number</version></dependency>"
         done
         echo '</dependencies></project>'
     } >"$dir/pom.xml"
@@ -124,7 +126,8 @@ fetch_redis_debian() {
     while [ -n "$package" ]; do
         apt_unpack "$dir" "$package"
         # A library that is still missing after its package came has another home.
-        [ "$package" != "$(missing_package "$dir")" ] || die "Redis $version: $package does not bring its library"
+        [ "$package" != "$(missing_package "$dir")" ] ||
+            die "Redis $version: $package does not bring its library"
         package=$(missing_package "$dir")
     done
     rm -rf "$dir/debs"

@@ -224,7 +224,8 @@ kafka_topic() {
 # topic_move SET VERSION TOPIC PARTITION=BROKER[:BROKER]...: each partition to these
 # brokers; returns when that has begun.
 topic_move() {
-    local set=$1 version=$2 topic=$3 class=org.apache.kafka.tools.reassign.ReassignPartitionsCommand one list=''
+    local set=$1 version=$2 topic=$3 one list=''
+    local class=org.apache.kafka.tools.reassign.ReassignPartitionsCommand
     shift 3
     ! uses_zookeeper "$version" || class=kafka.admin.ReassignPartitionsCommand
     for one in "$@"; do

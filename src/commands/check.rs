@@ -1,5 +1,5 @@
-//! `pandad -t FILE`: the configuration has no fault; what else may be said of it, and of
-//! others who have the same Kafka group.
+//! `pandad -t FILE`: the configuration has no fault. Prints warnings about it, and about other
+//! members of its Kafka group.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::jobs;
 use crate::kafka::group::ForeignMembers;
 use crate::threads;
 
-/// Who cannot be reached by then is not waited for: a configuration is also checked where
-/// there is no network.
+/// How long the brokers may take to answer. A configuration is also checked where there is no
+/// network.
 const BROKERS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
+/// Prints the warnings, then `OK`. That brokers do not answer is no fault.
 ///
 /// # Errors
-/// Of `print`.
+/// Those of `print`.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     for text in &config.warnings {
         print(&format!("warning: {text}"))?;
     }
-    // ZooKeeper's groups are not the brokers'.
+    // The brokers do not know the members of a group whose offsets are in ZooKeeper.
     if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == OffsetLocation::Kafka)
     {
         match others(job) {
@@ -44,15 +44,15 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
 }
 
 fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
-    let (cluster, name) = (jobs::cluster(job, false), job.kafka.group.clone());
-    let (tell, told) = bounded(1);
-    // In a thread, since looking up a name cannot be given a time limit.
+    let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
+    let (send, received) = bounded(1);
+    // In a thread of its own, since looking up a host name has no time limit.
     let looking = threads::spawn("group", move || {
-        // After the time limit nobody listens.
-        let _late = tell.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
+        // After the time limit nobody receives.
+        let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;
-    match told.recv_timeout(BROKERS_TIMEOUT) {
+    match received.recv_timeout(BROKERS_TIMEOUT) {
         Ok(found) => found.map_err(|fault| fault.to_string()),
         Err(_) => Err(format!("no broker has answered within {} s", BROKERS_TIMEOUT.as_secs())),
     }

@@ -1,4 +1,5 @@
-//! `pandad dead FILE list|retry|drop`: what became of items that could not be done.
+//! `pandad dead FILE list|retry|drop`: shows the items that could not be done, puts them back
+//! on the work list, or deletes them.
 
 use crate::config::{Config, RedisConfig};
 use crate::error::Error;
@@ -7,7 +8,7 @@ use crate::queue::QueueKeys;
 use crate::queue::dead_list::{self, DeadItem};
 use crate::redis::RedisConnection;
 
-/// What is to be done with the dead list.
+/// What to do with the dead list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Show it.
@@ -19,7 +20,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// By its name on the command line.
+    /// The action of this name on the command line.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "list" => Action::List,
@@ -30,7 +31,7 @@ impl Action {
     }
 }
 
-/// Does it on the work list's server; each line goes to `print`.
+/// Carries the action out on the work list's server; each line goes to `print`.
 ///
 /// # Errors
 /// `Failed`: no Redis job is configured, or the server does not serve.
@@ -41,7 +42,7 @@ pub fn run(
 ) -> Result<(), Error> {
     let (list, key) = work_list(config)
         .ok_or_else(|| Error::Failed("there is no work list: no Redis job is configured".to_owned()))?;
-    let server = jobs::server("redis_list", list, "pandad:dead");
+    let server = jobs::redis_server("redis_list", list, "pandad:dead");
     let keys = QueueKeys::new(key);
     let failed = |error| Error::Failed(format!("{server}: {error}"));
     let mut connection = RedisConnection::open(&server).map_err(failed)?;
@@ -72,7 +73,7 @@ fn work_list(config: &Config) -> Option<(&RedisConfig, &str)> {
     done.or_else(|| config.expired_to_list.as_ref().map(|job| (&job.list, job.list_key.as_str())))
 }
 
-/// Time, reason and item, apart by tabs; bytes of the item that are not printed as such are escaped.
+/// Time, reason and item, separated by tabs. Bytes of the item that cannot be printed are escaped.
 fn line(entry: &DeadItem) -> String {
     let time = i64::try_from(entry.time).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let time = time.map_or_else(|| entry.time.to_string(), |time| time.to_string());

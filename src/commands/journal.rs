@@ -1,14 +1,14 @@
-//! `pandad journal LOGFILE [--forget]`: what the journal of a log file knows.
+//! `pandad journal LOGFILE [--forget]`: prints the journal of a log file, or resets it.
 
 use std::path::Path;
 
 use crate::error::Error;
 use crate::logfile;
 
-/// Prints the journal, or makes it forget its positions so that the group's offsets win.
+/// Prints the journal, or makes it forget its positions, so that the group's offsets decide.
 ///
 /// # Errors
-/// `Failed`: there is no journal that can be read, or it is in use.
+/// `Failed`: the journal cannot be read, or it is in use.
 pub fn run(
     log_file: &Path,
     forget: bool,

@@ -1,5 +1,4 @@
-//! What a person asks of pandad beside the running jobs. Each command connects, does
-//! its work, prints and ends; none needs a pandad that runs.
+//! The commands beside running the jobs. Each prints its result and ends.
 
 pub mod check;
 pub mod dead;

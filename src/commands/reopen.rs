@@ -1,14 +1,14 @@
-//! `pandad reopen FILE`: the log file was moved away; returns when nothing more comes
-//! there and what came is durable, so that log rotation can go on with it.
+//! `pandad reopen FILE`, after the log file was moved away: returns when nothing more is written
+//! to the moved file and its lines are durable, so that log rotation can continue with it.
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::logfile::{self, ReopenOutcome};
 
-/// Asks the pandad that runs by this configuration and waits, for as long as its stop may take.
+/// Asks the pandad that runs with this configuration, and waits for as long as its stop may take.
 ///
 /// # Errors
-/// `Failed`: there is no log file in the configuration, or it was not done in time.
+/// `Failed`: the configuration has no log file, or it was not reopened in time.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     let Some(job) = &config.kafka_to_file else {
         return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));

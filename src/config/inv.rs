@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use configparser::ini::{Ini, IniDefault};
 
 use super::faults::{FaultList, FaultPlace};
-use super::keys::{self, Key};
+use super::key::{KeyFacts, KeyList};
 use super::scan::{LineContent, scan};
 use super::{suggest, value};
 
@@ -41,6 +41,8 @@ pub struct Inv {
     /// Section and key → what is known of it; what was taken is no longer in here.
     entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
+    /// Every key there is.
+    known: KeyList,
 }
 
 #[derive(Debug)]
@@ -52,19 +54,19 @@ struct InvEntry {
 
 impl Inv {
     /// Reads a text; every fault of its form goes to `faults`.
-    pub fn read(text: &str, faults: &mut FaultList) -> Self {
+    pub fn read(text: &str, known: KeyList, faults: &mut FaultList) -> Self {
         let mut sections = HashMap::new();
         let mut entries = BTreeMap::new();
         let mut clean = String::new();
         let mut under = String::new();
-        for found in scan(text, faults) {
+        for found in scan(text, known, faults) {
             let line = found.line;
             let (key, written, value) = match (found.item, &found.section) {
                 (LineContent::Section, Some(name)) => {
                     sections.insert(name.clone(), line);
-                    if !keys::SECTIONS.contains(&name.as_str()) {
+                    if !known.has_section(name) {
                         let at = FaultPlace { line: Some(line), section: name, ..FaultPlace::default() };
-                        faults.warn(at, || suggest::for_section(name));
+                        faults.warn(at, || suggest::for_section(known, name));
                     }
                     continue;
                 }
@@ -86,11 +88,11 @@ impl Inv {
                 }
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
-                    faults.push(at, suggest::for_orphan(&key));
+                    faults.push(at, suggest::for_orphan(known, &key));
                     // It counts as given where it belongs, or it would be missed there as well.
-                    for known in keys::ALL.iter().filter(|known| known.name == key) {
+                    for owner in known.named(&key) {
                         let entry = InvEntry { line, written: written.to_owned(), spoiled: true };
-                        entries.entry((known.section.to_owned(), key.clone())).or_insert(entry);
+                        entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);
                     }
                 }
             }
@@ -99,7 +101,7 @@ impl Inv {
         if let Err(why) = ini.read(clean) {
             faults.push(FaultPlace::default(), format!("the file cannot be read as an .inv: {why}"));
         }
-        Self { sections, entries, ini }
+        Self { sections, entries, ini, known }
     }
 
     /// The line a section begins on, if it is there.
@@ -108,7 +110,7 @@ impl Inv {
     }
 
     /// Takes a key out.
-    pub fn take(&mut self, key: &Key) -> TakenKey {
+    pub fn take(&mut self, key: &KeyFacts) -> TakenKey {
         let Some(entry) = self.entries.remove(&(key.section.to_owned(), key.name.to_owned())) else {
             return TakenKey::Absent;
         };
@@ -126,12 +128,13 @@ impl Inv {
     pub fn leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
             // A section of somebody else's has its warning.
-            if !keys::SECTIONS.contains(&section.as_str()) || !self.sections.contains_key(section) {
+            if !self.known.has_section(section) || !self.sections.contains_key(section) {
                 continue;
             }
             let at = FaultPlace { line: Some(entry.line), section, key: &entry.written, value: None };
             // Looking for the nearest name costs too much to do it for what is not reported.
-            let text = if faults.full() { String::new() } else { suggest::for_key(section, key) };
+            let text =
+                if faults.is_full() { String::new() } else { suggest::for_key(self.known, section, key) };
             faults.push(at, text);
         }
     }
@@ -153,10 +156,11 @@ fn manner() -> IniDefault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{keys, settings};
 
     fn read(text: &str) -> (Inv, Vec<String>) {
-        let mut faults = FaultList::new("t".into());
-        let inv = Inv::read(text, &mut faults);
+        let mut faults = FaultList::new("t".into(), settings::KEYS);
+        let inv = Inv::read(text, settings::KEYS, &mut faults);
         let list = match faults.finish() {
             Ok(_) => Vec::new(),
             Err(error) => error.to_string().lines().map(str::to_owned).collect(),
@@ -173,14 +177,14 @@ mod tests {
             "    kafka[group]='deeper indented is no continuation'\n",
         ));
         assert_eq!(faults, Vec::<String>::new());
-        let mut take = |key: &Key| match inv.take(key) {
+        let mut take = |key: KeyFacts| match inv.take(&key) {
             TakenKey::Value(value) => (value.line, value.text),
             other => panic!("{other:?}"),
         };
-        assert_eq!(take(&keys::BROKER_LIST), (2, "a#b;c:d=e".into()));
-        assert_eq!(take(&keys::TOPICS), (3, "Mixed:Case#x".into()));
-        assert_eq!(take(&keys::GROUP), (4, "deeper indented is no continuation".into()));
-        assert_eq!(inv.take(&keys::GROUP), TakenKey::Absent);
+        assert_eq!(take(keys::BROKER_LIST.facts()), (2, "a#b;c:d=e".into()));
+        assert_eq!(take(keys::TOPICS.facts()), (3, "Mixed:Case#x".into()));
+        assert_eq!(take(keys::GROUP.facts()), (4, "deeper indented is no continuation".into()));
+        assert_eq!(inv.take(&keys::GROUP.facts()), TakenKey::Absent);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 
 use super::faults::{FaultList, FaultPlace};
+use super::key::KeyList;
+use super::key_name;
 use super::value::{self, BLANKS};
-use super::{key_name, keys};
 
 /// One line that says something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +38,11 @@ pub enum LineContent<'a> {
 }
 
 /// Everything the text says, in order; what it should not say goes to `faults`.
-pub fn scan<'a>(text: &'a str, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
+pub fn scan<'a>(text: &'a str, known: KeyList, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = split_lines(text);
     let mut scan = Scanner {
+        known,
         faults,
         section: None,
         heads: 0,
@@ -83,6 +85,7 @@ fn rest_of_value(open: char, lines: &[&str]) -> usize {
 }
 
 struct Scanner<'a, 'f> {
+    known: KeyList,
     faults: &'f mut FaultList,
     section: Option<String>,
     /// Section headings so far.
@@ -211,7 +214,7 @@ impl<'a> Scanner<'a, '_> {
 
     fn no_equals(&mut self, n: usize, line: &str) {
         // The text itself is not shown: it may be the rest of a password.
-        let known = keys::ALL.iter().map(|known| known.name).find(|name| line.starts_with(name));
+        let known = self.known.iter().map(|known| known.name).find(|name| line.starts_with(name));
         let text = if line.contains('＝') {
             "this is the full-width ＝: write the plain ="
         } else if line.contains(['［', '］']) {

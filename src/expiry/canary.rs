@@ -26,8 +26,8 @@ impl Canary {
     }
 
     /// Its event has come.
-    pub(super) fn record_event(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(super) fn record_event(&self, now: Instant) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     pub(super) fn take_event(&self) -> Option<Instant> {

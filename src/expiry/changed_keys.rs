@@ -2,7 +2,7 @@
 //! to the one that asks. Bounded; never a reason to wait for whoever hears.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -10,9 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 const KEY_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
-#[derive(Clone)]
 pub(super) struct ChangedKeys {
-    inner: Arc<Mutex<ChangedKeysState>>,
+    state: Mutex<ChangedKeysState>,
     wake: (Sender<()>, Receiver<()>),
 }
 
@@ -27,21 +26,21 @@ struct ChangedKeysState {
 impl ChangedKeys {
     pub(super) fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let inner = ChangedKeysState { keys: VecDeque::new(), bytes: 0, limit, missed: false };
-        Self { inner: Arc::new(Mutex::new(inner)), wake: bounded(1) }
+        let state = ChangedKeysState { keys: VecDeque::new(), bytes: 0, limit, missed: false };
+        Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
     pub(super) fn put(&self, key: &[u8]) {
-        let mut inner = self.lock();
+        let mut state = self.lock();
         let cost = key.len() + KEY_OVERHEAD_BYTES;
-        if inner.bytes + cost > inner.limit {
-            inner.missed = true;
+        if state.bytes + cost > state.limit {
+            state.missed = true;
             return;
         }
-        inner.bytes += cost;
-        inner.keys.push_back(key.to_vec());
-        let first = inner.keys.len() == 1;
-        drop(inner);
+        state.bytes += cost;
+        state.keys.push_back(key.to_vec());
+        let first = state.keys.len() == 1;
+        drop(state);
         if first {
             self.wake();
         }
@@ -49,10 +48,10 @@ impl ChangedKeys {
 
     /// The next ones, the oldest first.
     pub(super) fn take(&self, count: usize) -> Vec<Vec<u8>> {
-        let mut inner = self.lock();
-        let count = count.min(inner.keys.len());
-        let keys: Vec<Vec<u8>> = inner.keys.drain(..count).collect();
-        inner.bytes -= keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>();
+        let mut state = self.lock();
+        let count = count.min(state.keys.len());
+        let keys: Vec<Vec<u8>> = state.keys.drain(..count).collect();
+        state.bytes -= keys.iter().map(|key| key.len() + KEY_OVERHEAD_BYTES).sum::<usize>();
         keys
     }
 
@@ -77,7 +76,7 @@ impl ChangedKeys {
     }
 
     fn lock(&self) -> MutexGuard<'_, ChangedKeysState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,23 +13,32 @@ const KEY_OVERHEAD_BYTES: u64 = 64;
 /// Shared by the thread that hears and the one that takes.
 #[derive(Clone)]
 pub struct Inbox {
-    inner: Arc<Mutex<InboxState>>,
+    state: Arc<Mutex<InboxState>>,
     /// A channel would spin before it sleeps, and an empty inbox is looked at ten times a second.
     filled: Arc<Condvar>,
 }
 
-/// Keys that are to be pushed together, each with the moment in which it was heard of.
+/// A key that expired, and when its event came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedKey {
+    /// When its event came.
+    pub at: Instant,
+    /// Its name.
+    pub key: Vec<u8>,
+}
+
+/// Keys that are to be pushed together.
 #[derive(Debug, Default)]
 pub struct KeyBatch {
     /// The oldest first; never none, but where nothing was taken.
-    pub keys: Vec<(Instant, Vec<u8>)>,
+    pub keys: Vec<ReceivedKey>,
     /// What they cost.
     pub bytes: u64,
     number: u64,
 }
 
 struct InboxState {
-    keys: VecDeque<(Instant, Vec<u8>)>,
+    keys: VecDeque<ReceivedKey>,
     /// What was taken and is not done: the moment in which its oldest key was heard of.
     in_flight: BTreeMap<u64, Instant>,
     next: u64,
@@ -46,7 +55,7 @@ impl Inbox {
     /// Holds up to `limit` bytes; `subject` opens the log lines about what did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
-        let inner = InboxState {
+        let state = InboxState {
             keys: VecDeque::new(),
             in_flight: BTreeMap::new(),
             next: 0,
@@ -57,28 +66,28 @@ impl Inbox {
             dropped: 0,
             overflow,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), filled: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), filled: Arc::default() }
     }
 
     /// A key was heard of.
     pub(super) fn put(&self, key: &[u8]) {
-        let mut inner = self.lock();
+        let mut state = self.lock();
         let cost = key.len() as u64 + KEY_OVERHEAD_BYTES;
-        if inner.closed {
+        if state.closed {
             return;
         }
-        inner.heard += 1;
-        if inner.bytes + cost > inner.limit {
-            inner.dropped += 1;
-            inner
+        state.heard += 1;
+        if state.bytes + cost > state.limit {
+            state.dropped += 1;
+            state
                 .overflow
                 .down(Instant::now(), "more keys expire than can be pushed: the newest are dropped");
             return;
         }
-        inner.bytes += cost;
-        inner.keys.push_back((Instant::now(), key.to_vec()));
-        let first = inner.keys.len() == 1;
-        drop(inner);
+        state.bytes += cost;
+        state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
+        let first = state.keys.len() == 1;
+        drop(state);
         if first {
             self.filled.notify_one();
         }
@@ -88,19 +97,19 @@ impl Inbox {
     /// until it is [done](Inbox::record_done).
     pub fn take(&self, count: usize, until: Instant) -> KeyBatch {
         let wait = until.saturating_duration_since(Instant::now());
-        let waited = self.filled.wait_timeout_while(self.lock(), wait, |inner| inner.keys.is_empty());
-        let (mut inner, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
-        let count = count.min(inner.keys.len());
-        let keys: Vec<(Instant, Vec<u8>)> = inner.keys.drain(..count).collect();
-        let bytes = keys.iter().map(|(_, key)| key.len() as u64 + KEY_OVERHEAD_BYTES).sum();
-        inner.bytes -= bytes;
-        if inner.bytes < inner.limit / 2 {
-            inner.overflow.up(Instant::now(), "keys find room again");
+        let waited = self.filled.wait_timeout_while(self.lock(), wait, |state| state.keys.is_empty());
+        let (mut state, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+        let count = count.min(state.keys.len());
+        let keys: Vec<ReceivedKey> = state.keys.drain(..count).collect();
+        let bytes = keys.iter().map(|received| received.key.len() as u64 + KEY_OVERHEAD_BYTES).sum();
+        state.bytes -= bytes;
+        if state.bytes < state.limit / 2 {
+            state.overflow.up(Instant::now(), "keys find room again");
         }
-        let number = inner.next;
-        if let Some((oldest, _)) = keys.first() {
-            inner.next += 1;
-            inner.in_flight.insert(number, *oldest);
+        let number = state.next;
+        if let Some(oldest) = keys.first() {
+            state.next += 1;
+            state.in_flight.insert(number, oldest.at);
         }
         KeyBatch { keys, bytes, number }
     }
@@ -112,16 +121,16 @@ impl Inbox {
 
     /// Whatever was heard of before this moment is done or was dropped.
     pub(super) fn done_until(&self) -> Instant {
-        let inner = self.lock();
-        let waiting = inner.keys.front().map(|(heard, _)| *heard);
-        inner.in_flight.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
+        let state = self.lock();
+        let waiting = state.keys.front().map(|received| received.at);
+        state.in_flight.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
     }
 
     /// From here on nothing is heard; gives how many keys were.
     pub fn close(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.closed = true;
-        inner.heard
+        let mut state = self.lock();
+        state.closed = true;
+        state.heard
     }
 
     /// Keys that were dropped since the last call.
@@ -135,7 +144,7 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, InboxState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,7 +158,8 @@ mod tests {
         for key in [b"a", b"b", b"c", b"d", b"e"] {
             inbox.put(key);
         }
-        let names = |taken: &KeyBatch| taken.keys.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        let names =
+            |taken: &KeyBatch| taken.keys.iter().map(|received| received.key.clone()).collect::<Vec<_>>();
         let taken = inbox.take(2, Instant::now());
         assert_eq!(
             (names(&taken), taken.bytes),
@@ -173,6 +183,6 @@ mod tests {
         inbox.record_done(&first);
         assert!(inbox.done_until() > began);
         inbox.record_done(&second);
-        assert!(inbox.done_until() > second.keys[0].0);
+        assert!(inbox.done_until() > second.keys[0].at);
     }
 }

@@ -1,36 +1,40 @@
 //! Pushes what was heard.
 
-use super::inbox::{Inbox, KeyBatch};
-use super::remembered_deadlines::{self, RememberedDeadlines};
+use std::sync::Arc;
+
+use super::context::ExpiryContext;
+use super::inbox::KeyBatch;
+use super::remembered_deadlines;
 use crate::error::Fault;
 use crate::redis::Link;
 
 /// Pushes what was heard. Each worker has one of its own.
 #[derive(Clone)]
 pub struct ListPush {
-    pub(super) list: Link,
-    pub(super) key: String,
-    pub(super) remembered: Option<RememberedDeadlines>,
-    pub(super) inbox: Inbox,
+    context: Arc<ExpiryContext>,
+    link: Link,
 }
 
 impl ListPush {
+    pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
+        Self { context: Arc::clone(context), link: context.list.link() }
+    }
+
     /// Puts the keys in front of the work list, by one command. Without an answer they
     /// are pushed again: better twice than lost.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve; try again after a pause.
-    pub fn push(&mut self, taken: &KeyBatch) -> Result<(), Fault> {
-        match &self.remembered {
-            None => {
-                let push = remembered_deadlines::plain(&self.key, &taken.keys);
-                self.list.with_retry(|connection| connection.ask(&push).map(drop))?;
-            }
-            Some(remembered) => {
-                self.list.with_retry(|connection| remembered.push(connection, &taken.keys))?;
-            }
+    pub fn push(&mut self, batch: &KeyBatch) -> Result<(), Fault> {
+        let context = &self.context;
+        if context.remembers() {
+            self.link
+                .with_retry(|connection| context.remembered.push(connection, &batch.keys, &context.clock))?;
+        } else {
+            let push = remembered_deadlines::plain_push(&context.list_key, &batch.keys);
+            self.link.with_retry(|connection| connection.ask(&push).map(drop))?;
         }
-        self.inbox.record_done(taken);
+        context.inbox.record_done(batch);
         Ok(())
     }
 }

@@ -5,16 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-
-use super::canary::Canary;
-use super::changed_keys::ChangedKeys;
-use super::inbox::Inbox;
-use super::key_filter::KeyFilter;
-use super::listen_state::ListenState;
+use super::context::ExpiryContext;
 use super::notify_flags;
 use crate::backoff::Backoff;
-use crate::redis::{Health, RedisConnection, RedisError, RedisServer, Value, cmd};
+use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
 use crate::threads;
 
 /// After so long without a word the server is asked whether it is there, and must
@@ -35,56 +29,55 @@ const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// finds such keys. (notifyKeyspaceEvent in db.c, expire.c, cluster.c, t_string.c.)
 const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
 
-/// What the listener hears by and whom it tells.
+/// See the module.
 pub(super) struct Listener {
-    pub(super) job: &'static str,
-    pub(super) server: Arc<RedisServer>,
-    pub(super) health: Health,
-    pub(super) filter: KeyFilter,
-    pub(super) inbox: Inbox,
-    pub(super) changed_keys: ChangedKeys,
-    pub(super) listen_state: ListenState,
-    pub(super) canary: Canary,
-    pub(super) gone: Receiver<()>,
-    pub(super) state: ListenerState,
-}
-
-/// What it remembers from one connection to the next.
-#[derive(Default)]
-pub(super) struct ListenerState {
+    context: Arc<ExpiryContext>,
+    health: Health,
     /// Nothing is announced, and that has been said.
-    mute: bool,
+    mute_logged: bool,
     /// Deadlines are not announced, and that has been said.
-    no_deadlines: bool,
+    deadlines_refused: bool,
     /// Since when nothing is heard, though it was before.
-    deaf: Option<Instant>,
+    deaf_since: Option<Instant>,
     listening: bool,
     /// That it listens has been said; it only asks again whether there is something to hear.
-    said: bool,
+    listening_logged: bool,
 }
 
 impl Listener {
+    pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
+        Self {
+            context: Arc::clone(context),
+            health: context.expire.health.role("listen"),
+            mute_logged: false,
+            deadlines_refused: false,
+            deaf_since: None,
+            listening: false,
+            listening_logged: false,
+        }
+    }
+
     /// Until its owner is gone.
     pub(super) fn run(mut self) {
         let mut backoff = Backoff::new(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX);
-        while !is_closed(&self.gone) {
-            if !self.listen_state.may_listen() {
+        while !self.context.has_ended() {
+            if !self.context.listen_state.may_listen() {
                 // Whoever listens instead hears what this one does not.
-                (self.state.deaf, self.state.said) = (None, false);
-                let _alone = self.gone.recv_timeout(LEASE_POLL_INTERVAL);
+                (self.deaf_since, self.listening_logged) = (None, false);
+                self.context.pause(LEASE_POLL_INTERVAL);
                 continue;
             }
             let began = Instant::now();
             let listened = threads::contain(|| self.listen());
-            self.listen_state.mark_deaf();
-            let was_listening = std::mem::take(&mut self.state.listening);
+            self.context.listen_state.mark_deaf();
+            let was_listening = std::mem::take(&mut self.listening);
             let trouble = match listened {
                 Ok(Ok(())) => continue,
                 Ok(Err(trouble)) => trouble,
                 Err(panic) => RedisError::Lost(format!("a fault of our own: {panic}")),
             };
             if was_listening {
-                self.state.deaf.get_or_insert_with(Instant::now);
+                self.deaf_since.get_or_insert_with(Instant::now);
                 if began.elapsed() > STEADY_CONNECTION_MIN {
                     // Not an outage before a new connection cannot be had either, and
                     // what refuses that says more.
@@ -95,83 +88,68 @@ impl Listener {
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 backoff.reset();
             }
-            // Only a closed channel ends the wait early.
-            let _alone = self.gone.recv_timeout(backoff.pause());
+            self.context.pause(backoff.pause());
         }
     }
 
     /// One connection, from its beginning to its end.
     fn listen(&mut self) -> Result<(), RedisError> {
-        let reconnect_requests = self.listen_state.reconnect_requests();
-        let mut connection = RedisConnection::open(&self.server)?;
-        is_master(&mut connection)?;
+        let context = Arc::clone(&self.context);
+        let reconnect_requests = context.listen_state.reconnect_requests();
+        let mut connection = RedisConnection::open(&context.expire.server)?;
+        refuse_replica(&mut connection)?;
         let announces = self.see_to_flags(&mut connection)?;
-        let database = self.server.database;
-        let channel = |event: &str| format!("__keyevent@{database}__:{event}");
-        let expired = channel("expired");
-        let mut channels = vec![expired.clone()];
-        if !self.state.no_deadlines {
-            channels.extend(DEADLINE_EVENTS.map(channel));
-        }
+        let channels = channels(context.expire.server.database, !self.deadlines_refused);
+        let expired = channels.first().cloned().unwrap_or_default();
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
-        let (state, listen_state, canary) = (&mut self.state, &self.listen_state, &self.canary);
-        let subscribed = || {
-            self.health.up();
-            state.listening = true;
-            if !std::mem::take(&mut state.said) {
-                log::info!("{}: listening on {expired} of {}", self.job, self.server);
-            }
-            if let Some(since) = state.deaf.take() {
-                let seconds = since.elapsed().as_secs_f64();
-                log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", self.job);
-            }
-            listen_state.mark_listening();
-            self.changed_keys.wake();
-        };
+        let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
             if let Some((channel, key)) = message {
-                if channel == expired {
-                    listen_state.count_announced();
-                    if canary.is(key) {
-                        canary.record_event();
-                        self.changed_keys.wake();
-                    } else if self.filter.wants(key) {
-                        self.inbox.put(key);
-                    }
-                } else if self.filter.wants(key) {
-                    self.changed_keys.put(key);
-                }
+                receive(&context, channel == expired, key);
             }
-            !is_closed(&self.gone)
-                && listen_state.may_listen()
-                && listen_state.reconnect_requests() == reconnect_requests
+            !context.has_ended()
+                && context.listen_state.may_listen()
+                && context.listen_state.reconnect_requests() == reconnect_requests
                 && until.is_none_or(|until| Instant::now() < until)
         });
         match ended {
             // It only asks again whether there is something to hear.
-            Ok(()) if self.listen_state.reconnect_requests() == reconnect_requests => {
-                self.state.said = self.listen_state.may_listen()
+            Ok(()) if context.listen_state.reconnect_requests() == reconnect_requests => {
+                self.listening_logged = context.listen_state.may_listen();
             }
-            Ok(()) => self.state.deaf = Some(Instant::now()),
-            Err(refusal @ RedisError::Refused { .. }) if !self.state.listening && channels.len() > 1 => {
-                return self.without_deadlines(&refusal);
+            Ok(()) => self.deaf_since = Some(Instant::now()),
+            Err(refusal @ RedisError::Refused { .. }) if !self.listening && channels.len() > 1 => {
+                self.give_up_deadlines(&refusal);
             }
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
+    fn record_subscribed(&mut self, channel: &str) {
+        let context = &self.context;
+        self.health.up();
+        self.listening = true;
+        if !std::mem::take(&mut self.listening_logged) {
+            log::info!("{}: listening on {channel} of {}", context.job, context.expire.server);
+        }
+        if let Some(since) = self.deaf_since.take() {
+            let seconds = since.elapsed().as_secs_f64();
+            log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", context.job);
+        }
+        context.listen_state.mark_listening();
+        context.changed_keys.wake();
+    }
+
     /// The rights may be for the one channel.
-    fn without_deadlines(&mut self, refusal: &RedisError) -> Result<(), RedisError> {
-        self.state.no_deadlines = true;
+    fn give_up_deadlines(&mut self, refusal: &RedisError) {
+        self.deadlines_refused = true;
+        let (job, server) = (self.context.job, &self.context.expire.server);
         log::warn!(
-            "{}: {}: deadlines are not heard of, and keys may be late: {refusal}; allow the channels \
+            "{job}: {server}: deadlines are not heard of, and keys may be late: {refusal}; allow the channels \
              __keyevent@{}__:*",
-            self.job,
-            self.server,
-            self.server.database
+            server.database
         );
-        Ok(())
     }
 
     /// Adds what is missing to `notify-keyspace-events`. False if nothing will be heard.
@@ -185,16 +163,16 @@ impl Listener {
             Err(lost) => return Err(lost),
         };
         let Some(wanted) = notify_flags::with_ours(&flags) else {
-            self.state.mute = false;
+            self.mute_logged = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
-                self.state.mute = false;
+                self.mute_logged = false;
                 log::info!(
                     "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
-                    self.job,
-                    self.server,
+                    self.context.job,
+                    self.context.expire.server,
                     notify_flags::line(Some(&flags))
                 );
                 Ok(true)
@@ -211,20 +189,44 @@ impl Listener {
 
     /// Once, until it is well again.
     fn say(&mut self, what: &str, flags: Option<&str>) {
-        if !std::mem::replace(&mut self.state.mute, true) {
+        if !std::mem::replace(&mut self.mute_logged, true) {
             let line = notify_flags::line(flags);
-            log::error!("{}: {}: {what}; put this line into its redis.conf: {line}", self.job, self.server);
+            log::error!(
+                "{}: {}: {what}; put this line into its redis.conf: {line}",
+                self.context.job,
+                self.context.expire.server
+            );
         }
     }
 }
 
-/// Whether nobody takes what is heard any more.
-pub(super) fn is_closed(gone: &Receiver<()>) -> bool {
-    gone.try_recv().is_err_and(|error| error.is_disconnected())
+/// The channel of expired keys, and after it those of deadlines.
+fn channels(database: u32, deadlines: bool) -> Vec<String> {
+    let channel = |event: &str| format!("__keyevent@{database}__:{event}");
+    let mut channels = vec![channel("expired")];
+    if deadlines {
+        channels.extend(DEADLINE_EVENTS.map(channel));
+    }
+    channels
+}
+
+/// Hands an event to whoever works on it.
+fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
+    if has_expired {
+        context.listen_state.count_announced();
+        if context.canary.is(key) {
+            context.canary.record_event(Instant::now());
+            context.changed_keys.wake();
+        } else if context.filter.wants(key) {
+            context.inbox.put(key);
+        }
+    } else if context.filter.wants(key) {
+        context.changed_keys.put(key);
+    }
 }
 
 /// Replicas never announce that a key has expired.
-fn is_master(connection: &mut RedisConnection) -> Result<(), RedisError> {
+fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
     match connection.ask(&cmd("ROLE")) {
         Ok(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name != b"master") => {
             Err(RedisError::Lost(
@@ -245,5 +247,29 @@ fn flags_of(answer: &Value) -> String {
             _ => String::new(),
         },
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expiry::context::{Reconciliation, tests::context};
+
+    #[test]
+    fn an_event_goes_to_whoever_works_on_it() {
+        let (context, _owner) = context(Reconciliation::Off);
+        for (has_expired, key) in
+            [(true, "k:expired"), (true, "other"), (true, "pandad:k"), (false, "k:changed"), (false, "other")]
+        {
+            receive(&context, has_expired, key.as_bytes());
+        }
+        let expired: Vec<_> =
+            context.inbox.take(9, Instant::now()).keys.into_iter().map(|received| received.key).collect();
+        assert_eq!(expired, [b"k:expired"]);
+        assert_eq!(context.changed_keys.take(9), [b"k:changed"]);
+        assert_eq!(context.canary.take_event(), None);
+        receive(&context, true, context.canary.key());
+        assert!(context.canary.take_event().is_some());
+        assert_eq!(context.listen_state.announced(), 4);
     }
 }

@@ -7,32 +7,29 @@
 //! ```
 
 mod canary;
-mod canary_probe;
 mod changed_keys;
 mod command_reply;
+mod context;
 mod deadline_handoff;
-mod deadlines;
-mod denied_commands;
 mod expire_probe;
 mod inbox;
 mod key_filter;
-mod lateness;
 mod lease_fence;
 mod lease_keeper;
 mod list_push;
 mod listen_state;
 mod listener;
-mod name_arena;
 mod notify_flags;
 mod own_keys;
 mod rate_limiter;
 mod reconciler;
 mod remembered_deadlines;
 mod server_clock;
-mod sweep;
+mod suspects;
 mod watch;
 
-pub use inbox::{Inbox, KeyBatch};
+pub use context::{Reconciliation, WatchConfig, WatchedServer};
+pub use inbox::{Inbox, KeyBatch, ReceivedKey};
 pub use key_filter::KeyFilter;
 pub use list_push::ListPush;
-pub use watch::{ExpiryWatch, Reconciliation, WatchConfig};
+pub use watch::ExpiryWatch;

@@ -6,30 +6,22 @@
 //! So a key is missed only if it was gone at one look, and is at the next, and all that
 //! was heard up to some time after the first has been pushed.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-
 use super::command_reply::{self, CommandReply};
-use super::deadline_handoff::DeadlineHandoff;
-use super::inbox::Inbox;
-use super::listen_state::ListenState;
-use super::listener::is_closed;
-use super::rate_limiter::RateLimiter;
-use super::remembered_deadlines::{DeadlineChange, RememberedDeadlines};
+use super::context::{ExpiryContext, Reconciliation};
+use super::deadline_handoff::KeyDeadline;
+use super::remembered_deadlines::DeadlineChange;
 use super::server_clock::millis;
+use super::suspects::Suspects;
 use crate::error::Fault;
 use crate::redis::{Link, Requests, cmd};
-use crate::report::Counters;
 use crate::threads;
 
 /// A deadline has passed by this before it is looked into.
 const OVERDUE_MIN: Duration = Duration::from_secs(2);
-/// An event that a look has caused is here after this.
-const EVENT_DELAY_MAX: Duration = Duration::from_millis(500);
 /// Between two looks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Keys in one look, and in one packet.
@@ -43,35 +35,21 @@ const DENIED_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Reconciler {
-    pub(super) job: &'static str,
-    pub(super) list: Link,
-    pub(super) expire: Link,
-    pub(super) remembered: RememberedDeadlines,
-    pub(super) memory: DeadlineHandoff,
-    pub(super) inbox: Inbox,
-    pub(super) listen_state: ListenState,
-    pub(super) rate: Arc<Mutex<RateLimiter>>,
-    pub(super) dry_run: bool,
-    pub(super) counters: Arc<Counters>,
-    pub(super) gone: Receiver<()>,
-    pub(super) state: ReconcilerState,
-}
-
-/// What it has in mind.
-#[derive(Default)]
-pub(super) struct ReconcilerState {
+    context: Arc<ExpiryContext>,
+    list: Link,
+    expire: Link,
     /// Learned, and not written down yet.
-    pending: Vec<(Vec<u8>, u64)>,
+    pending: Vec<KeyDeadline>,
     subscription: Option<u64>,
-    /// Keys that were gone, and since when that is known.
-    suspects: HashMap<Vec<u8>, Instant>,
-    next: Option<Instant>,
+    suspects: Suspects,
+    next_check: Option<Instant>,
 }
 
 /// What the server says of a key.
 enum KeyLifetime {
     Gone,
     Persists,
+    /// In so many milliseconds.
     ExpiresIn(u64),
 }
 
@@ -83,111 +61,128 @@ struct MissedKeys {
 }
 
 impl Reconciler {
+    pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
+        Self {
+            list: context.list.link(),
+            expire: context.expire.link(),
+            context: Arc::clone(context),
+            pending: Vec::new(),
+            subscription: None,
+            suspects: Suspects::default(),
+            next_check: None,
+        }
+    }
+
     /// Until its owner is gone.
     pub(super) fn run(mut self) {
-        while !is_closed(&self.gone) {
+        let job = self.context.job;
+        while !self.context.has_ended() {
             let pause = match threads::contain(|| self.turn()) {
                 Ok(Ok(())) => continue,
                 Ok(Err(Fault::RetryLogged)) => RETRY_PAUSE,
                 Ok(Err(fault)) => {
-                    log::error!("{}: keys that died unheard cannot be looked for: {fault:?}", self.job);
+                    log::error!("{job}: keys that died unheard cannot be looked for: {fault:?}");
                     DENIED_RETRY_PAUSE
                 }
                 Err(panic) => {
-                    log::error!("{}: a fault of our own while looking for missed keys: {panic}", self.job);
+                    log::error!("{job}: a fault of our own while looking for missed keys: {panic}");
                     DENIED_RETRY_PAUSE
                 }
             };
-            // Only a closed channel ends the wait early.
-            let _alone = self.gone.recv_timeout(pause);
+            self.context.pause(pause);
         }
-        let _best_effort = self.remember();
+        let _best_effort = self.write_pending();
     }
 
     fn turn(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
-        let next = self.state.next.unwrap_or(now);
-        self.state.pending.extend(self.memory.take(next.saturating_duration_since(now).min(RETRY_PAUSE)));
-        if !self.listen_state.may_listen() {
+        let next = self.next_check.unwrap_or(now);
+        let wait = next.saturating_duration_since(now).min(RETRY_PAUSE);
+        self.pending.extend(self.context.handoff.take(wait));
+        if !self.context.listen_state.may_listen() {
             // Whoever has the lease learns them by itself.
-            self.state.pending.clear();
+            self.pending.clear();
         }
-        self.remember()?;
+        self.write_pending()?;
         if next <= Instant::now() {
-            self.look()?;
+            self.check()?;
         }
         Ok(())
     }
 
-    fn remember(&mut self) -> Result<(), Fault> {
-        while !self.state.pending.is_empty() {
-            let some = self.state.pending.len().saturating_sub(PACKET_KEYS_MAX);
-            let entries = self.state.pending.get(some..).unwrap_or_default();
-            let remembered = &self.remembered;
-            self.list.doing("reconcile").with_retry(|connection| remembered.add(connection, entries))?;
-            self.state.pending.truncate(some);
+    fn write_pending(&mut self) -> Result<(), Fault> {
+        while !self.pending.is_empty() {
+            let first = self.pending.len().saturating_sub(PACKET_KEYS_MAX);
+            let entries = self.pending.get(first..).unwrap_or_default();
+            let context = &self.context;
+            self.list.doing("reconcile").with_retry(|connection| {
+                context.remembered.add(connection, entries, context.clock.at(Instant::now()))
+            })?;
+            self.pending.truncate(first);
         }
         Ok(())
     }
 
     /// One look at what is overdue.
-    fn look(&mut self) -> Result<(), Fault> {
+    fn check(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
-        self.state.next = Some(now + CHECK_INTERVAL);
-        let subscription = self.listen_state.subscription();
-        if subscription.is_none() || self.state.subscription != subscription {
+        self.next_check = Some(now + CHECK_INTERVAL);
+        let subscription = self.context.listen_state.subscription();
+        if subscription.is_none() || self.subscription != subscription {
             // What was on its way to an earlier subscription is lost.
-            self.state.suspects.clear();
-            self.state.subscription = subscription;
+            self.suspects.clear();
+            self.subscription = subscription;
         }
         if subscription.is_none() {
             return Ok(());
         }
         // Before the entries are read: what is done between the two would be found in both.
-        let settled = self.inbox.done_until();
-        let before = self.remembered.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
-        let remembered = self.remembered.clone();
+        let done_until = self.context.inbox.done_until();
+        let before_ms = self.context.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
+        let remembered = &self.context.remembered;
         let overdue = self
             .list
             .doing("reconcile")
-            .with_retry(|connection| remembered.overdue(connection, before, CHECK_KEYS_MAX))?;
-        let there: HashSet<&[u8]> = overdue.iter().map(Vec::as_slice).collect();
-        self.state.suspects.retain(|key, _| there.contains(key.as_slice()));
+            .with_retry(|connection| remembered.overdue(connection, before_ms, CHECK_KEYS_MAX))?;
+        self.suspects.keep_only(&overdue);
         let mut missed = MissedKeys::default();
-        let judged =
-            overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.judge(keys, settled, &mut missed));
-        self.tell(&missed);
-        judged
+        let resolved =
+            overdue.chunks(PACKET_KEYS_MAX).try_for_each(|keys| self.resolve(keys, done_until, &mut missed));
+        self.report(&missed);
+        resolved
     }
 
     /// Asks for some keys, and does what follows from the answers.
-    fn judge(&mut self, keys: &[Vec<u8>], settled: Instant, missed: &mut MissedKeys) -> Result<(), Fault> {
-        self.wait_for_room(keys.len());
-        let found = self.ask(keys)?;
+    fn resolve(
+        &mut self,
+        keys: &[Vec<u8>],
+        done_until: Instant,
+        missed: &mut MissedKeys,
+    ) -> Result<(), Fault> {
+        self.wait_for_rate(keys.len());
+        let lifetimes = self.ask(keys)?;
         let now = Instant::now();
+        let now_ms = self.context.clock.at(now);
         let (mut change, mut gone) = (DeadlineChange::default(), Vec::new());
-        for (key, found) in keys.iter().zip(found) {
-            match found {
-                KeyLifetime::ExpiresIn(left) => {
-                    change.renew.push((self.remembered.clock.at(now).saturating_add(left), key));
-                }
+        for (key, lifetime) in keys.iter().zip(lifetimes) {
+            match lifetime {
+                KeyLifetime::ExpiresIn(left_ms) => change.renew.push((now_ms.saturating_add(left_ms), key)),
                 KeyLifetime::Persists => change.remove.push(key),
                 KeyLifetime::Gone => {
-                    let since = *self.state.suspects.entry(key.clone()).or_insert(now);
-                    if since + EVENT_DELAY_MAX < settled {
+                    if self.suspects.record_gone(key, now, done_until) {
                         gone.push(key.as_slice());
                     }
                 }
             }
         }
         change.remove.extend(&gone);
-        if !self.dry_run {
+        if self.context.reconciliation == Reconciliation::On {
             change.push.extend(&gone);
         }
         if change.remove.is_empty() && change.renew.is_empty() {
             return Ok(());
         }
-        let remembered = &self.remembered;
+        let remembered = &self.context.remembered;
         // Done twice it would push twice: without an answer the next look shows what was done.
         if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))?
             && let Some(first) = gone.first()
@@ -198,16 +193,17 @@ impl Reconciler {
         Ok(())
     }
 
-    fn tell(&self, missed: &MissedKeys) {
+    fn report(&self, missed: &MissedKeys) {
         let Some(first) = &missed.first else { return };
+        let pushed = self.context.reconciliation == Reconciliation::On;
         log::warn!(
             "{}: {} keys died unheard and {}; one is \"{}\"",
-            self.job,
+            self.context.job,
             missed.count,
-            if self.dry_run { "would be pushed (dry-run)" } else { "are pushed now" },
+            if pushed { "are pushed now" } else { "would be pushed (dry-run)" },
             first.get(..LOGGED_KEY_BYTES_MAX).unwrap_or(first).escape_ascii()
         );
-        self.counters.found.fetch_add(missed.count, Relaxed);
+        self.context.counters.found.fetch_add(missed.count, Relaxed);
     }
 
     fn ask(&mut self, keys: &[Vec<u8>]) -> Result<Vec<KeyLifetime>, Fault> {
@@ -217,36 +213,35 @@ impl Reconciler {
         }
         let answers = self
             .expire
-            .doing("touch")
+            .doing("probe")
             .with_retry(|connection| command_reply::sort(connection.ask_all(&requests)?))?;
-        answers
-            .into_iter()
-            .map(|answer| match answer {
-                CommandReply::Number(-2) => Ok(KeyLifetime::Gone),
-                CommandReply::Number(left) => {
-                    Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
-                }
-                CommandReply::No(why) => Err(Fault::Retry(why)),
-                _ => Err(Fault::Retry("an answer to PTTL that is no number".to_owned())),
-            })
-            .collect()
+        answers.into_iter().map(lifetime).collect()
     }
 
-    fn wait_for_room(&self, keys: usize) {
-        loop {
+    fn wait_for_rate(&self, keys: usize) {
+        while !self.context.has_ended() {
             let now = Instant::now();
             let next = {
-                let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut rate = self.context.rate();
                 if rate.room(1, now) > 0 {
                     rate.take(keys);
                     return;
                 }
                 rate.next(now)
             };
-            let wait = next.saturating_duration_since(now).max(Duration::from_millis(1));
-            if self.gone.recv_timeout(wait).is_err_and(|error| error.is_disconnected()) {
-                return;
-            }
+            self.context.pause(next.saturating_duration_since(now).max(Duration::from_millis(1)));
         }
+    }
+}
+
+/// What an answer to PTTL says of the key.
+fn lifetime(answer: CommandReply) -> Result<KeyLifetime, Fault> {
+    match answer {
+        CommandReply::Number(-2) => Ok(KeyLifetime::Gone),
+        CommandReply::Number(left) => {
+            Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
+        }
+        CommandReply::No(why) => Err(Fault::Retry(why)),
+        _ => Err(Fault::Retry("an answer to PTTL that is no number".to_owned())),
     }
 }

@@ -6,28 +6,26 @@
 //! changes hands, and only if its deadline is not after the event: the key may have been
 //! set anew since.
 
-use std::time::Instant;
-
 use super::command_reply::{self, CommandReply};
+use super::deadline_handoff::KeyDeadline;
+use super::inbox::ReceivedKey;
 use super::lease_fence::{LeaseFence, LeaseHolder};
 use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// Milliseconds: deadlines nearer than this are not remembered, and one that lies so far
-/// after an event is its own all the same, since clocks are read over a network.
-pub(super) const NEAR_MS: u64 = 500;
+/// Deadlines nearer than this are not remembered, and one that lies so far after an event
+/// is its own all the same, since clocks are read over a network.
+const NEAR_MS: u64 = 500;
 
 /// See the module.
-#[derive(Clone)]
 pub(super) struct RememberedDeadlines {
-    pub(super) set: String,
-    pub(super) list: String,
-    pub(super) fence: LeaseFence,
-    pub(super) clock: ServerClock,
+    set: String,
+    list: String,
+    fence: LeaseFence,
 }
 
 /// What becomes of entries: a change that is made whole or not at all.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DeadlineChange<'a> {
     pub(super) push: Vec<&'a [u8]>,
     pub(super) remove: Vec<&'a [u8]>,
@@ -35,22 +33,29 @@ pub(super) struct DeadlineChange<'a> {
 }
 
 impl RememberedDeadlines {
-    /// Writes deadlines down, those that are near left out.
+    /// `set` and `list` are the keys of the sorted set and of the work list.
+    pub(super) fn new(set: String, list: String, fence: LeaseFence) -> Self {
+        Self { set, list, fence }
+    }
+
+    /// Writes deadlines down, those that are near left out. `now_ms` is the present by the
+    /// clock of the server where keys expire.
     ///
     /// # Errors
     /// The server's.
     pub(super) fn add(
         &self,
         connection: &mut RedisConnection,
-        entries: &[(Vec<u8>, u64)],
+        entries: &[KeyDeadline],
+        now_ms: u64,
     ) -> Result<(), RedisError> {
-        let near = self.clock.at(Instant::now()).saturating_add(NEAR_MS);
+        let near = now_ms.saturating_add(NEAR_MS);
         let mut add = cmd("ZADD");
         add.arg(&self.set);
         let mut some = false;
-        for (key, deadline) in entries.iter().filter(|(_, deadline)| *deadline > near) {
+        for entry in entries.iter().filter(|entry| entry.deadline_ms > near) {
             some = true;
-            add.arg(*deadline).arg(key);
+            add.arg(entry.deadline_ms).arg(&entry.key);
         }
         if some { connection.ask(&add).map(drop) } else { Ok(()) }
     }
@@ -62,11 +67,11 @@ impl RememberedDeadlines {
     pub(super) fn overdue(
         &self,
         connection: &mut RedisConnection,
-        before: u64,
+        before_ms: u64,
         count: usize,
     ) -> Result<Vec<Vec<u8>>, RedisError> {
         let mut range = cmd("ZRANGEBYSCORE");
-        range.arg(&self.set).arg("-inf").arg(before).arg("LIMIT").arg(0).arg(count);
+        range.arg(&self.set).arg("-inf").arg(before_ms).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
             Value::Array(values) => Ok(command_reply::bytes(values)),
             _ => Ok(Vec::new()),
@@ -81,33 +86,25 @@ impl RememberedDeadlines {
     pub(super) fn push(
         &self,
         connection: &mut RedisConnection,
-        keys: &[(Instant, Vec<u8>)],
+        keys: &[ReceivedKey],
+        clock: &ServerClock,
     ) -> Result<(), RedisError> {
         loop {
             let mut requests = Requests::default();
             self.fence.watch(&mut requests);
             requests.add(cmd("TYPE").arg(&self.list));
-            for (_, key) in keys {
-                requests.add(cmd("ZSCORE").arg(&self.set).arg(key));
+            for received in keys {
+                requests.add(cmd("ZSCORE").arg(&self.set).arg(&received.key));
             }
             let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
             let theirs = matches!(self.fence.holder(&mut answers), LeaseHolder::Other(_));
             if !matches!(answers.next(), Some(CommandReply::Word(kind)) if kind == "list" || kind == "none") {
                 // The push will be refused, and a transaction would remove all the same.
                 connection.ask(&cmd("UNWATCH"))?;
-                return connection.ask(&plain(&self.list, keys)).map(drop);
+                return connection.ask(&plain_push(&self.list, keys)).map(drop);
             }
-            let mut change = DeadlineChange::default();
-            for ((heard, key), answer) in keys.iter().zip(answers) {
-                let deadline = score(&answer);
-                if !theirs || deadline.is_none() {
-                    change.push.push(key);
-                }
-                let event = self.clock.at(*heard).saturating_add(NEAR_MS);
-                if !theirs && deadline.is_some_and(|deadline| deadline <= event) {
-                    change.remove.push(key);
-                }
-            }
+            let deadlines = answers.map(|answer| score(&answer));
+            let change = DeadlineChange::of_events(keys, deadlines, clock, theirs);
             if self.commit(connection, &change)? {
                 return Ok(());
             }
@@ -153,6 +150,29 @@ impl RememberedDeadlines {
     }
 }
 
+impl<'a> DeadlineChange<'a> {
+    /// What follows from events of keys, given the deadline that is remembered of each.
+    /// `leased_elsewhere`: another pandad has the lease and finds what is remembered.
+    fn of_events(
+        keys: &'a [ReceivedKey],
+        deadlines: impl Iterator<Item = Option<u64>>,
+        clock: &ServerClock,
+        leased_elsewhere: bool,
+    ) -> Self {
+        let mut change = Self::default();
+        for (received, deadline_ms) in keys.iter().zip(deadlines) {
+            if !leased_elsewhere || deadline_ms.is_none() {
+                change.push.push(&received.key);
+            }
+            let event_ms = clock.at(received.at).saturating_add(NEAR_MS);
+            if !leased_elsewhere && deadline_ms.is_some_and(|deadline_ms| deadline_ms <= event_ms) {
+                change.remove.push(&received.key);
+            }
+        }
+        change
+    }
+}
+
 fn score(answer: &CommandReply) -> Option<u64> {
     let CommandReply::Bytes(text) = answer else { return None };
     // Redis writes a score as a double.
@@ -161,11 +181,42 @@ fn score(answer: &CommandReply) -> Option<u64> {
 }
 
 /// The command that makes a plain push.
-pub(super) fn plain(list: &str, keys: &[(Instant, Vec<u8>)]) -> Cmd {
+pub(super) fn plain_push(list: &str, keys: &[ReceivedKey]) -> Cmd {
     let mut push = cmd("LPUSH");
     push.arg(list);
-    for (_, key) in keys {
-        push.arg(key);
+    for received in keys {
+        push.arg(&received.key);
     }
     push
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    /// Four keys whose events came at 10,000 ms: one without a deadline, one that expired
+    /// then, one within the tolerance, and one that was set anew since.
+    #[test]
+    fn an_event_accounts_for_deadlines_up_to_it() {
+        let (clock, now) = (ServerClock::new(), Instant::now());
+        clock.set(now, 10_000);
+        let names: [&[u8]; 4] = [b"unknown", b"expired", b"near", b"renewed"];
+        let keys = names.map(|key| ReceivedKey { at: now, key: key.to_vec() });
+        let deadlines = [None, Some(9_990), Some(10_000 + NEAR_MS), Some(10_001 + NEAR_MS)];
+        let change = DeadlineChange::of_events(&keys, deadlines.into_iter(), &clock, false);
+        let expected =
+            DeadlineChange { push: names.to_vec(), remove: vec![b"expired", b"near"], ..Default::default() };
+        assert_eq!(change, expected);
+        let change = DeadlineChange::of_events(&keys, deadlines.into_iter(), &clock, true);
+        assert_eq!(change, DeadlineChange { push: vec![b"unknown"], ..Default::default() });
+    }
+
+    #[test]
+    fn a_score_is_a_double() {
+        let score = |text: &str| score(&CommandReply::Bytes(text.as_bytes().to_vec()));
+        assert_eq!(score("1.7000000001230000e+12"), Some(1_700_000_000_123));
+        assert_eq!(score("1700000000123"), Some(1_700_000_000_123));
+        assert_eq!(score("none"), None);
+    }
 }

@@ -1,20 +1,19 @@
 //! The clock of the server where keys expire, as far as it is known: deadlines that
 //! others are to understand are told by it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// See the module.
-#[derive(Clone)]
 pub(super) struct ServerClock {
-    seen: Arc<Mutex<(Instant, u64)>>,
+    seen: Mutex<(Instant, u64)>,
 }
 
 impl ServerClock {
     /// Our own clock, until the server's is known.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { seen: Arc::new(Mutex::new((Instant::now(), millis(since)))) }
+        Self { seen: Mutex::new((Instant::now(), millis(since))) }
     }
 
     /// Milliseconds since 1970 at the server at that moment.

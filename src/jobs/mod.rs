@@ -1,5 +1,5 @@
-//! The jobs: what pandad does. Each is put together from its configuration, a
-//! pipeline and the servers it needs; none knows another.
+//! The jobs: what pandad does. Each is built from its configuration, a pipeline and the servers
+//! that it needs. No job knows another.
 
 mod expired_to_list;
 mod kafka_to_file;
@@ -19,10 +19,11 @@ pub trait Job: Send {
     /// Its name on the command line and in every log line.
     fn name(&self) -> &'static str;
 
-    /// What the state line shows.
+    /// Its counters, which the state line shows.
     fn counters(&self) -> Arc<Counters>;
 
-    /// Looks for local faults (the log directory, a lock): called once, before any job runs.
+    /// Looks for local faults, such as a missing directory or a lock that is held. Called once,
+    /// before any job runs.
     ///
     /// # Errors
     /// Every fault found.
@@ -31,11 +32,11 @@ pub trait Job: Send {
     /// Runs until the stop.
     ///
     /// # Errors
-    /// `Retry`: call again after a pause. `Fatal`: the job has failed for good.
+    /// `Fatal`: the job has failed for good. The others: call it again after a pause.
     fn run(&mut self, stop: &Stop) -> Result<(), Fault>;
 
-    /// What is to be changed where this pandad runs, if the last run failed because of it.
-    fn blame(&self) -> Option<ConfigFault> {
+    /// What to change in the configuration, if the last run failed because of it.
+    fn config_fault(&self) -> Option<ConfigFault> {
         None
     }
 }
@@ -54,15 +55,15 @@ pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
         jobs.push(Box::new(expired_to_list::ExpiredToListJob::new(section.clone(), config.daemon.memory)));
     }
     if let Some(section) = &config.list_to_hash {
-        jobs.push(Box::new(list_to_hash::ListToHashJob::new(section.clone(), config.daemon.memory)));
+        jobs.push(Box::new(list_to_hash::ListToHash::new(section.clone(), config.daemon.memory)));
     }
     jobs
 }
 
-/// A Redis server as the configuration names it becomes one to connect to.
+/// The Redis server of a section of the configuration.
 ///
-/// `name` is the server's name in the .inv, `client` what its client list shows.
-pub fn server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisServer {
+/// `name` is the server's name in the .inv, `client` the name that its client list shows.
+pub fn redis_server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisServer {
     RedisServer {
         name,
         address: match &redis.address {
@@ -77,10 +78,10 @@ pub fn server(name: &'static str, redis: &RedisConfig, client: &str) -> RedisSer
     }
 }
 
-/// Where the log job finds Kafka.
+/// The Kafka cluster of the job `kafka_to_file`.
 ///
 /// `silent`: see [`Cluster::silent`].
-pub fn cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
+pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
     Cluster {
         brokers: section.brokers.clone(),
         client_id: section.worker_name.clone(),

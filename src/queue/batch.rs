@@ -1,22 +1,23 @@
-//! Items in one batch list: what they are, and whether they are still ours.
+//! The items of one batch list, and whether the list still belongs to this instance.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use super::lease::LeaseTerm;
-use super::{BatchSlot, BatchSlots, Items, QueueLease};
+use super::items::Items;
+use super::lease::{LeaseTerm, QueueLease};
+use super::slot::{BatchSlot, BatchSlots};
 use crate::redis::{RedisConnection, RedisError, Value, cmd};
 
-/// Items in one batch list.
+/// The items of one batch list.
 #[derive(Debug)]
 pub struct WorkBatch {
     slot: BatchSlot,
-    /// Its key.
+    /// The key of the batch list.
     pub key: String,
-    /// What it holds.
+    /// The items that it holds.
     pub items: Items,
-    /// In which it was taken: if that is over, others may have taken it since.
+    /// The term in which it was taken. After that term another instance may have taken it over.
     term: LeaseTerm,
-    /// How often its deletion was ordered.
+    /// How many commands to delete the batch list were sent.
     deletes_sent: AtomicU32,
 }
 
@@ -25,24 +26,24 @@ impl WorkBatch {
         Self { slot, key, items, term, deletes_sent: AtomicU32::new(0) }
     }
 
-    /// What it holds in memory, in bytes.
+    /// What the batch takes in memory, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.items.bytes() + self.items.len() * size_of::<usize>()) as u64
     }
 
-    /// Whether it is certainly still this instance's: to be asked before every command that
-    /// another instance's work on it would make wrong.
+    /// Whether the batch certainly still belongs to this instance. Asked before every command
+    /// that would be wrong if another instance had taken the batch over.
     pub fn is_held(&self, lease: &QueueLease) -> bool {
         lease.holds(self.term)
     }
 
-    /// After this instance was silent for too long: what of the batch nobody has taken. None
-    /// of it is left if another instance has, since that renames the list.
+    /// Reads the batch list again after the term of the batch ended. The list is empty if
+    /// another instance has taken the batch over, since that renames the list.
     ///
-    /// A sign of life must have been accepted before: from then on nobody takes it.
+    /// A heartbeat must have been accepted before: from then on nobody takes the batch over.
     ///
     /// # Errors
-    /// The server's. `false`: there is no sign of life yet.
+    /// The server's. `false`: no heartbeat was accepted yet, and nothing was read.
     pub fn reread(
         &mut self,
         lease: &QueueLease,
@@ -54,12 +55,14 @@ impl WorkBatch {
         Ok(true)
     }
 
-    /// Its deletion goes out now: more than one order means that one may still be under way.
+    /// Records that a command to delete the batch list is sent now. After more than one, the
+    /// server may still have to carry one out.
     pub fn record_delete_sent(&self) {
         self.deletes_sent.fetch_add(1, SeqCst);
     }
 
-    /// It is done, or somebody else's: its number is free again, or never to be used again.
+    /// Ends the batch, which is done or was taken over. Its number is freed, or given up if a
+    /// command may still be carried out.
     pub fn end(self, slots: &BatchSlots) {
         let Self { mut slot, items, deletes_sent, .. } = self;
         slot.memory = items;
@@ -70,7 +73,7 @@ impl WorkBatch {
     }
 }
 
-/// What a batch list holds.
+/// Reads the items of a batch list.
 pub(super) fn read(connection: &mut RedisConnection, key: &str, items: &mut Items) -> Result<(), RedisError> {
     let held = connection.ask(cmd("LRANGE").arg(key).arg(0).arg(-1))?;
     items.clear();

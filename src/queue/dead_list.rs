@@ -1,45 +1,46 @@
-//! The dead list: items that cannot be done, each with the time and the reason, newest
-//! first. Nobody takes them from there but a person.
+//! The dead list: items that cannot be done, each with the time and the reason, the newest
+//! first. Only a person takes items from it, with `pandad dead`.
 //!
-//! An entry is `<seconds since 1970> <reason>\n<item>`: the reason is words, the item is
-//! whatever bytes it was.
+//! An entry is `<seconds since 1970> <reason>\n<item>`. The reason is text without a line end;
+//! the item may be any bytes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::QueueKeys;
+use super::keys::QueueKeys;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
-/// So many of the newest are kept.
+/// How many items are kept, the newest.
 pub const DEAD_LIST_ITEMS_MAX: u64 = 10_000;
-/// So many are read or put back in one round trip.
+/// How many items are read or put back in one round trip.
 const ROUND_TRIP_ITEMS_MAX: u64 = 100;
 
-/// One item that could not be done.
+/// One item on the dead list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadItem {
-    /// When, in seconds since 1970.
+    /// When it was put there, in seconds since 1970.
     pub time: u64,
-    /// Why.
+    /// Why it could not be done.
     pub reason: String,
-    /// The item as it was.
+    /// The item, unchanged.
     pub item: Vec<u8>,
 }
 
 impl DeadItem {
-    /// An item that was given up just now.
+    /// An item that is given up now.
     pub fn now(reason: &str, item: &[u8]) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { time: since.as_secs(), reason: reason.replace('\n', " "), item: item.to_vec() }
     }
 
-    /// As it stands on the list.
+    /// The bytes of the entry.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = format!("{} {}\n", self.time, self.reason).into_bytes();
         bytes.extend_from_slice(&self.item);
         bytes
     }
 
-    /// From the list. What is not an entry, someone else's value, is an item of its own.
+    /// Reads an entry. Bytes that are no entry, since somebody else wrote them, are an item by
+    /// themselves.
     pub fn decode(bytes: &[u8]) -> Self {
         let foreign = || Self { time: 0, reason: "not written by pandad".to_owned(), item: bytes.to_vec() };
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return foreign() };
@@ -52,7 +53,7 @@ impl DeadItem {
     }
 }
 
-/// Calls `each` with every entry, newest first.
+/// Calls `each` with every entry, the newest first.
 ///
 /// # Errors
 /// The server's.
@@ -74,10 +75,10 @@ pub fn list(
     }
 }
 
-/// Puts every item back on the work list, the oldest first, and gives their number.
+/// Puts every item back on the work list, the oldest first, and returns their number.
 ///
 /// # Errors
-/// The server's; what was put back until then is.
+/// The server's. Items put back before the error stay there.
 pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
     let mut left = length(connection, keys)?;
     let mut retried = 0;
@@ -88,7 +89,8 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
         if entries.is_empty() {
             return Ok(retried);
         }
-        // Cut off between the two, these items are on both lists: better twice than lost.
+        // If the connection is lost between the two packets, these items are on both lists:
+        // doing an item twice is better than losing it.
         let (mut put, mut take) = (Requests::default(), Requests::default());
         for entry in entries.iter().rev() {
             put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
@@ -102,14 +104,14 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
     Ok(retried)
 }
 
-/// Deletes what is on the list now, and gives its number.
+/// Deletes the items that are on the list now, and returns their number.
 ///
 /// # Errors
 /// The server's.
 pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
     let count = length(connection, keys)?;
     if count > 0 {
-        // What comes meanwhile comes in front and stays.
+        // Items that come meanwhile are put in front, and stay.
         connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
     }
     Ok(count)
@@ -138,13 +140,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_item_comes_back_as_it_was(time: u64, reason in "[a-z ]{0,20}", item: Vec<u8>) {
+        fn an_entry_is_read_as_it_was_written(time: u64, reason in "[a-z ]{0,20}", item: Vec<u8>) {
             let entry = DeadItem { time, reason, item };
             prop_assert_eq!(DeadItem::decode(&entry.encode()), entry);
         }
 
         #[test]
-        fn what_is_not_an_entry_is_an_item(bytes: Vec<u8>) {
+        fn bytes_that_are_no_entry_are_an_item(bytes: Vec<u8>) {
             let entry = DeadItem::decode(&bytes);
             prop_assert!(entry.encode() == bytes || entry.item == bytes || entry.time > 0);
         }

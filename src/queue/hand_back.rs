@@ -1,16 +1,19 @@
-//! The end of an instance: what its batch lists still hold goes back to the work list, and
-//! only when nothing of it can be left is its name forgotten.
+//! The end of an instance: the items in its batch lists go back to the work list. Its entry in
+//! the register is deleted only when no batch list can hold an item any more.
 
+use super::keys::QueueKeys;
 use super::moves::MoveCommand;
-use super::{BatchSlots, QueueKeys};
+use super::slot::BatchSlots;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
-/// Commands in one packet.
+/// Commands in one round trip, at most.
 const ROUND_TRIP_COMMANDS_MAX: u32 = 1000;
 
-/// Hands back what the instance holds, and gives the number of items. What is refused stays in the batch lists, for others
-/// or for the next start; so does what comes of a move that may still be under way, for
-/// which `sure` is false.
+/// Moves the items of the instance's batch lists back to the work list, and returns their
+/// number.
+///
+/// `sure`: no move can still be carried out by the server. If it is false, or if an item is
+/// refused, the instance stays in the register, so that others look into its lists.
 ///
 /// # Errors
 /// The server's.
@@ -44,7 +47,7 @@ pub(super) fn hand_back(
     Ok(handed_back)
 }
 
-/// The batch lists that are not empty, and how long they are.
+/// The batch lists that are not empty, and their lengths.
 fn holding(
     connection: &mut RedisConnection,
     keys: &QueueKeys,

@@ -1,21 +1,21 @@
-//! The sign of life: a key with a time to live, set again and again in a thread of its
-//! own. Where it is missing, others take over what its instance held.
+//! The heartbeat: a key with a time to live, which a thread of its own sets again and again.
+//! If the key is missing, other instances take over the batches of this one.
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::lease::millis;
-use super::{QueueKeys, QueueLease};
+use super::keys::QueueKeys;
+use super::lease::{QueueLease, millis};
 use crate::error::Fault;
 use crate::host::Process;
-use crate::redis::{Link, cmd};
+use crate::redis::{Cmd, Link, cmd};
 use crate::threads::{self, Thread};
 
-/// How long its end waits for a beat that is under way.
+/// How long `stop` waits for a heartbeat that has no answer yet.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Beats until it is stopped.
+/// The running heartbeat of one instance.
 pub struct InstanceHeartbeat {
     lease: QueueLease,
     stop: Sender<()>,
@@ -23,66 +23,82 @@ pub struct InstanceHeartbeat {
 }
 
 impl InstanceHeartbeat {
-    /// Begins to beat for the instance; the lease says how long a sign lasts.
+    /// Starts the heartbeat of the instance. The lease says how long each one counts; `job`
+    /// begins the log lines.
     ///
     /// # Errors
-    /// `Retry`: no thread can be had.
+    /// `Retry`: the system gives no thread.
     pub fn start(
-        mut link: Link,
+        job: &'static str,
+        link: Link,
         keys: &QueueKeys,
         instance: &str,
         lease: &QueueLease,
     ) -> Result<Self, Fault> {
-        let mut beat = cmd("SET");
-        beat.arg(keys.heartbeat(instance))
-            .arg(Process::this().to_string())
-            .arg("PX")
-            .arg(millis(lease.ttl()));
-        // Three chances within a life, and more of them after one that failed.
-        let (pause, retry) = (lease.ttl() * 3 / 10, lease.ttl() / 20);
+        let (process, ttl) = (Process::this().to_string(), millis(lease.ttl()));
+        let mut command = cmd("SET");
+        command.arg(keys.heartbeat(instance)).arg(process).arg("PX").arg(ttl);
         let (stop, stopped) = bounded::<()>(0);
-        let renewed = lease.clone();
-        let thread = threads::spawn("list-alive", move || {
-            loop {
-                let beaten = threads::contain(|| {
-                    // Each try has a time of its own: the first may have been long under way.
-                    link.with_retry(|connection| {
-                        let sent = renewed.now();
-                        connection.ask(&beat).map(|_| sent)
-                    })
-                });
-                let pause = match beaten {
-                    Ok(Ok(sent)) => {
-                        renewed.renew(sent);
-                        pause
-                    }
-                    Ok(Err(_told)) => retry,
-                    Err(panic) => {
-                        log::error!("a fault of our own in the sign of heartbeat: {panic}");
-                        retry
-                    }
-                };
-                if stopped.recv_timeout(pause).is_err_and(|error| error.is_disconnected()) {
-                    return;
-                }
-            }
-        })
-        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        let mut sender = HeartbeatSender { job, link, command, lease: lease.clone() };
+        let thread = threads::spawn("list-alive", move || sender.run(&stopped))
+            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 
-    /// What it keeps up.
+    /// The lease that it renews.
     pub fn lease(&self) -> &QueueLease {
         &self.lease
     }
 
-    /// Ends it; the key is left to whoever ends the instance.
+    /// Ends the thread. The key stays: whoever ends the instance deletes it.
     pub fn stop(self) {
         drop(self.stop);
-        // One that is in the middle of a beat which nobody answers ends by itself, later.
+        // A thread that still waits for an answer ends by itself, later.
         let until = Instant::now() + STOP_WAIT_MAX;
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// The thread that sends the heartbeats.
+struct HeartbeatSender {
+    job: &'static str,
+    link: Link,
+    /// Sets the key.
+    command: Cmd,
+    lease: QueueLease,
+}
+
+impl HeartbeatSender {
+    fn run(&mut self, stopped: &Receiver<()>) {
+        // Three within a time to live, and more after a failure.
+        let (pause, retry_pause) = (self.lease.ttl() * 3 / 10, self.lease.ttl() / 20);
+        loop {
+            let pause = match threads::contain(|| self.send()) {
+                Ok(Ok(sent)) => {
+                    self.lease.renew(sent);
+                    pause
+                }
+                Ok(Err(_logged)) => retry_pause,
+                Err(panic) => {
+                    log::error!("{}: internal error in the heartbeat thread: {panic}; it goes on", self.job);
+                    retry_pause
+                }
+            };
+            if stopped.recv_timeout(pause).is_err_and(|error| error.is_disconnected()) {
+                return;
+            }
+        }
+    }
+
+    /// Sends one heartbeat, and returns when it was sent.
+    fn send(&mut self) -> Result<Duration, Fault> {
+        let Self { link, command, lease, .. } = self;
+        link.with_retry(|connection| {
+            // Taken anew for each try: the first one may have taken long.
+            let sent = lease.now();
+            connection.ask(command).map(|_| sent)
+        })
     }
 }

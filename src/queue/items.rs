@@ -1,27 +1,27 @@
-//! Many items in one piece of memory, which is used again and again: an allocation for
-//! each item costs more than everything else that is done for it.
+//! Many items in one buffer, which is reused: with one allocation for each item, allocating
+//! costs more than all other work on the item.
 
-/// Memory beyond this, in bytes, is not kept for the next batch.
+/// A buffer larger than this, in bytes, is not kept for the next batch.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Items, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Items {
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// Where each item ends in `bytes`.
     ends: Vec<usize>,
     largest: usize,
 }
 
 impl Items {
-    /// Adds one at the end.
+    /// Adds an item at the end.
     pub fn push(&mut self, item: &[u8]) {
         self.bytes.extend_from_slice(item);
         self.ends.push(self.bytes.len());
         self.largest = self.largest.max(item.len());
     }
 
-    /// Empty again, the memory kept.
+    /// Removes all items and keeps the memory.
     pub fn clear(&mut self) {
         if self.bytes.capacity() > KEPT_BYTES_MAX {
             self.bytes = Vec::new();
@@ -31,27 +31,27 @@ impl Items {
         self.largest = 0;
     }
 
-    /// How many there are.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no item.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// What all of them take, in bytes.
+    /// The size of all items, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What the largest takes, in bytes.
+    /// The size of the largest item, in bytes.
     pub fn largest(&self) -> usize {
         self.largest
     }
 
-    /// Each, the first pushed first.
+    /// The items in their order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = 0;
         self.ends.iter().map(move |end| {

@@ -1,10 +1,10 @@
-//! The keys of pandad's own beside a work list. They are a wire format: pandads of
-//! different versions meet at them.
+//! The keys that pandad keeps beside a work list. They are a wire format, which pandads of
+//! different versions share.
 //!
-//! Each begins with `pandad:` and ends in a word. Should one of them ever reach a work
-//! list, as a key that expired does, the field it stands for is that word and no user.
+//! Each key begins with `pandad:` and ends in a word. If such a key expires and reaches a work
+//! list as an item, the field that the item stands for is that word, which is no user's.
 
-/// What every key of pandad's own begins with.
+/// The beginning of every key that pandad keeps for itself.
 pub const OWN_KEY_PREFIX: &[u8] = b"pandad:";
 
 /// The keys of one work list.
@@ -20,22 +20,23 @@ impl QueueKeys {
         Self { list: list.to_owned() }
     }
 
-    /// Hash: who works on the list, and how many batch lists each has used.
+    /// Hash, the register: each instance that works on the list, and how many batch lists it has
+    /// used.
     pub fn instances(&self) -> String {
         format!("pandad:queue:{}:instances", self.list)
     }
 
-    /// There for as long as the instance lives; holds what process it is.
+    /// String with a time to live: the heartbeat of an instance. Its value is the process.
     pub fn heartbeat(&self, instance: &str) -> String {
         format!("pandad:queue:{}:{instance}:alive", self.list)
     }
 
-    /// List: the batch in one of an instance's slots.
+    /// List: the batch in one slot of an instance.
     pub fn batch(&self, instance: &str, slot: u32) -> String {
         format!("pandad:queue:{}:{instance}:{slot}:batch", self.list)
     }
 
-    /// List: items that cannot be done, newest first.
+    /// List: items that cannot be done, the newest first.
     pub fn dead_list(&self) -> String {
         format!("pandad:queue:{}:dead", self.list)
     }

@@ -1,10 +1,9 @@
-//! Whether this instance may still work on what it holds: only while others cannot have
-//! taken it for dead. Pure, but for the clock that it is given.
+//! Whether this instance may still work on its batches: only while no other instance can
+//! have taken them over. Pure, except for the clock that it is given.
 //!
-//! A sign of life that was sent at `t` holds off the others until `t + life` at least, by
-//! the server's clock. Whoever stood still for longer has to look whether its batches are
-//! still its own, even if the next sign is set by then: a *stretch* is the time in which
-//! no sign ran out.
+//! A heartbeat sent at `t` keeps other instances off until `t + ttl` at least, by the
+//! server's clock. After a longer pause an instance must read its batch lists again, even if
+//! the next heartbeat was accepted by then. A *term* is a time in which no heartbeat expired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -12,11 +11,11 @@ use std::time::Duration;
 
 use crate::host;
 
-/// One unbroken stretch of life; stretches are only compared.
+/// A time in which no heartbeat expired. Terms are only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerm(u64);
 
-/// Written by the thread that keeps the sign of life, read by whoever works.
+/// The lease of an instance: written by the heartbeat thread, read by the taker and the workers.
 #[derive(Debug, Clone)]
 pub struct QueueLease {
     ttl: Duration,
@@ -27,12 +26,13 @@ pub struct QueueLease {
 #[derive(Debug, Default)]
 struct LeaseState {
     term: AtomicU64,
-    /// When the last sign that was accepted was sent, in milliseconds after the boot, plus 1.
+    /// When the last heartbeat that was accepted was sent, in milliseconds after the boot, plus 1;
+    /// 0 is never.
     sent: AtomicU64,
 }
 
 impl QueueLease {
-    /// Nothing may be done before the first sign of life.
+    /// A lease that does not hold before the first heartbeat.
     pub fn new(ttl: Duration) -> Self {
         Self::with_clock(ttl, host::since_boot)
     }
@@ -41,43 +41,43 @@ impl QueueLease {
         Self { ttl, now, shared: Arc::default() }
     }
 
-    /// How long a sign of life lasts.
+    /// For how long a heartbeat counts.
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// The time by which signs of life are measured; a suspended machine's goes on.
+    /// The time by which heartbeats are measured. It goes on while the machine is suspended.
     pub(super) fn now(&self) -> Duration {
         (self.now)()
     }
 
-    /// A sign of life that was sent at `sent` has been accepted by now.
+    /// Records that the heartbeat sent at `sent` was accepted.
     pub(super) fn renew(&self, sent: Duration) {
         let before = self.shared.sent.load(SeqCst);
         let age = millis(self.now()).saturating_sub(before.saturating_sub(1));
         if before == 0 || age >= millis(self.ttl) {
-            // Before the new time: whoever sees that must see the new stretch, too.
+            // Before the time: a reader that sees the new time must see the new term, too.
             self.shared.term.fetch_add(1, SeqCst);
         }
         self.shared.sent.store(millis(sent) + 1, SeqCst);
     }
 
-    /// The present stretch; `None` while others may take this instance for dead.
+    /// The present term; `None` while another instance may take batches over.
     pub fn term(&self) -> Option<LeaseTerm> {
         let sent = self.shared.sent.load(SeqCst);
         let term = self.shared.term.load(SeqCst);
-        // A quarter is left for what is sent now to arrive.
+        // A quarter of the time is left for commands sent now to arrive.
         let age = millis(self.now()).saturating_sub(sent.saturating_sub(1));
         (sent > 0 && age < millis(self.ttl) * 3 / 4).then_some(LeaseTerm(term))
     }
 
-    /// Whether what was taken in this stretch is certainly still this instance's.
+    /// Whether a batch taken in this term certainly still belongs to this instance.
     pub fn holds(&self, taken: LeaseTerm) -> bool {
         self.term() == Some(taken)
     }
 }
 
-/// As Redis counts.
+/// In milliseconds, as Redis counts.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_of_life_lasts_for_three_quarters_of_its_time() {
+    fn a_heartbeat_counts_for_three_quarters_of_its_time() {
         let lease = lease();
         assert_eq!(lease.term(), None);
         lease.renew(at(100));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stood_still_for_too_long_has_lost_what_it_held() {
+    fn a_pause_longer_than_the_heartbeat_ends_the_term() {
         let lease = lease();
         lease.renew(at(100));
         let term = lease.term().unwrap();
@@ -122,11 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_took_too_long_is_no_proof() {
+    fn an_answer_that_took_too_long_begins_a_new_term() {
         let lease = lease();
         lease.renew(at(100));
         let term = lease.term().unwrap();
-        // Sent in time; when the server set it, nobody knows.
+        // It was sent in time. When the server set the key is not known.
         let sent = at(105);
         at(111);
         lease.renew(sent);

@@ -1,9 +1,9 @@
-//! A work list that loses nothing: items are moved to a list of their own, done, and
-//! only then gone; what a dead pandad held is taken over.
+//! A work list that loses no item: items are moved to a batch list, done, and only then
+//! deleted. The batch lists of an instance without a heartbeat are taken over by another.
 //!
 //! ```text
-//! work list ──moved one by one, atomically──▶ batch list ──done──▶ deleted
-//!                                                  └──its pandad died──▶ renamed to a living one's
+//! work list ──items moved one by one, atomically──▶ batch list ──items done──▶ list deleted
+//!                                                       └──no heartbeat──▶ renamed by another instance
 //! ```
 
 mod batch;

@@ -1,22 +1,24 @@
-//! The commands that move items, as the server knows them, and what comes of them.
+//! The commands that move items, as the server knows them, and their answers.
 //!
-//! Each item is moved by a command of its own, so that it is always on one list or the
-//! other (the reliable queue of the Redis documentation for LMOVE, with a list per batch).
+//! Each item is moved by a command of its own, so that it is always on exactly one list. This
+//! is the *reliable queue* of the Redis documentation of LMOVE, with one list for each batch.
 
-use super::{Items, QueueKeys};
+use super::items::Items;
+use super::keys::QueueKeys;
 use crate::redis::{Cmd, RedisConnection, RedisError, Value, cmd};
 
-/// Items and bytes of one batch, at most; the last packet may overshoot.
+/// Items of one batch, at most.
 pub(super) const BATCH_ITEMS_MAX: u64 = 1000;
+/// Bytes of one batch, at most; the last packet may exceed it.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Items that are asked for in the first packet, when nothing is known of their size.
+/// Items requested in the first packet, while nothing is known of their size.
 const FIRST_PACKET_ITEMS_MAX: u64 = 16;
-/// Redis gives up waiting for an item after this: before 6.0 it counts in whole seconds.
-/// It must be shorter than any time limit of the connection, or an item could be moved
-/// while nobody listens.
+/// How long Redis waits for an item, in whole seconds, as versions before 6.0 count. This must
+/// be shorter than every time limit of the connection: otherwise an item could be moved after
+/// the connection was given up.
 const BLOCK_SECONDS: u32 = 1;
 
-/// Which commands.
+/// The commands that the server knows.
 #[derive(Clone, Copy)]
 pub(super) enum MoveCommand {
     /// From Redis 6.2 on.
@@ -26,19 +28,19 @@ pub(super) enum MoveCommand {
 }
 
 impl MoveCommand {
-    /// By what the server says it knows.
+    /// Asks the server which commands it knows.
     pub(super) fn of(connection: &mut RedisConnection) -> Result<Self, RedisError> {
         match connection.ask(cmd("COMMAND").arg("INFO").arg("blmove")) {
             Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => {
                 Ok(MoveCommand::Lmove)
             }
-            // Not known, or not to be asked: the older commands are still served everywhere.
+            // Unknown, or the question is refused. Every server still knows the older commands.
             Ok(_) | Err(RedisError::Refused { .. }) => Ok(MoveCommand::RpopLpush),
             Err(lost) => Err(lost),
         }
     }
 
-    /// The oldest item, to the front of the batch; waits for one.
+    /// Moves the oldest item to the front of the batch; waits for an item.
     pub(super) fn blocking(self, keys: &QueueKeys, key: &str) -> Cmd {
         let mut command = match self {
             MoveCommand::Lmove => words(&["BLMOVE", &keys.list, key, "RIGHT", "LEFT"]),
@@ -48,7 +50,7 @@ impl MoveCommand {
         command
     }
 
-    /// The same, if there is one.
+    /// The same without waiting.
     pub(super) fn at_once(self, keys: &QueueKeys, key: &str) -> Cmd {
         match self {
             MoveCommand::Lmove => words(&["LMOVE", &keys.list, key, "RIGHT", "LEFT"]),
@@ -56,8 +58,8 @@ impl MoveCommand {
         }
     }
 
-    /// An item of a batch, back to the end of the list that it came from: the next to be
-    /// taken. The older command knows only one way, so that it waits longest.
+    /// Moves an item of a batch back to the work list, where it is the next to be taken. The
+    /// older command knows one direction only, so there the item is the last to be taken.
     pub(super) fn back(self, keys: &QueueKeys, key: &str) -> Cmd {
         match self {
             MoveCommand::Lmove => words(&["LMOVE", key, &keys.list, "LEFT", "RIGHT"]),
@@ -72,19 +74,19 @@ fn words(words: &[&str]) -> Cmd {
     command
 }
 
-/// What has come of the moves of one batch.
+/// The answers to the moves of one batch.
 pub(super) struct MoveReplies<'a> {
     pub(super) items: &'a mut Items,
-    /// The largest item that is expected, by the batch before; 0 is not known.
+    /// The size of the largest item expected, by the batch before; 0 is not known.
     expected: usize,
-    /// How long the work list is now.
+    /// The length of the work list after the last moves.
     pub(super) left: u64,
     received: usize,
     refusal: Option<RedisError>,
 }
 
 impl<'a> MoveReplies<'a> {
-    /// Nothing yet; `expected` is [`Items::largest`] of the last batch.
+    /// No answers yet. `expected` is [`Items::largest`] of the last batch.
     pub(super) fn new(items: &'a mut Items, expected: usize) -> Self {
         Self { items, expected, left: 0, received: 0, refusal: None }
     }
@@ -97,8 +99,8 @@ impl<'a> MoveReplies<'a> {
         self.count() >= BATCH_ITEMS_MAX || self.items.bytes() >= BATCH_BYTES_MAX
     }
 
-    /// How many items may be asked for in one packet. Nobody knows how large they are: it
-    /// goes by those of the last batch, or begins with few and goes on by what came.
+    /// How many items may be requested in one packet. Their sizes are not known, so the number
+    /// follows from the items of the last batch; without one it begins small and grows.
     pub(super) fn room(&self) -> u64 {
         let largest = self.expected.max(self.items.largest()).max(1);
         let by_size = (BATCH_BYTES_MAX.saturating_sub(self.items.bytes()) / largest).max(1) as u64;
@@ -107,17 +109,17 @@ impl<'a> MoveReplies<'a> {
         by_size.min(by_number).min(BATCH_ITEMS_MAX.saturating_sub(self.count()))
     }
 
-    /// Before the answers to a registration, to moves, and to the question for what is left.
+    /// Begins a packet: the answers to a registration, to moves, and to LLEN follow.
     pub(super) fn begin(&mut self) {
         self.left = 0;
         self.received = 0;
     }
 
-    /// One of them.
+    /// Takes the next answer of the packet.
     pub(super) fn receive(&mut self, answer: Value) {
         match answer {
             Value::BulkString(item) => self.items.push(&item),
-            // The first number says whether the instance was new.
+            // The first answer is that of the registration.
             Value::Int(length) if self.received > 0 => self.left = u64::try_from(length).unwrap_or(0),
             Value::ServerError(error) if self.refusal.is_none() => {
                 self.refusal = Some(RedisError::from(error))
@@ -127,7 +129,7 @@ impl<'a> MoveReplies<'a> {
         self.received += 1;
     }
 
-    /// The first refusal among them is the error; what was moved is kept all the same.
+    /// Ends the packet. The first refusal in it is the error; the items that came are kept.
     pub(super) fn end(&mut self) -> Result<(), RedisError> {
         self.refusal.take().map_or(Ok(()), Err)
     }
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_goes_by_the_size_of_what_came_before() {
+    fn a_packet_follows_from_the_size_of_the_items_before() {
         let mut items = Items::default();
         let moved = MoveReplies::new(&mut items, 0);
         assert_eq!(moved.room(), FIRST_PACKET_ITEMS_MAX);

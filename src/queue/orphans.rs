@@ -1,76 +1,79 @@
-//! Finds batch lists that nobody works on: those of dead instances, and those of this
-//! one whose last move had no answer.
+//! Finds batch lists that nobody works on: those of instances without a heartbeat, and those
+//! of this instance whose last move had no answer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::QueueKeys;
+use super::keys::QueueKeys;
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// An instance that shows no life and holds nothing is remembered for this long: it may
-/// be stopped in the middle of a move, and wake up.
+/// An instance without a heartbeat and without items stays in the register for this long: it
+/// may be suspended in the middle of a move, and continue.
 const FORGET_SILENT_AFTER: Duration = Duration::from_secs(3600);
-/// One whose process is gone can only have left a command that is still under way.
+/// If its process has ended, it stays for this long: only a command that the server has not
+/// carried out yet can still move an item.
 const FORGET_EXITED_AFTER: Duration = Duration::from_secs(60);
-/// An instance that says it used more batch lists than this says nonsense.
+/// Batch lists of one instance that are looked into. A larger number in the register is wrong.
 const INSTANCE_SLOTS_MAX: u32 = 100_000;
-/// So many moves without an answer are kept an eye on.
+/// Moves without an answer that are remembered.
 const SUSPECTS_MAX: usize = 1000;
 
-/// What was found, and what is known of the others.
+/// The orphans found so far, and what is known of the other instances.
 pub(super) struct Orphans {
-    /// How often is looked: twice in a life, so that it is known in time who is dead.
+    /// The time between two scans: half a time to live, so that an expired heartbeat is seen soon.
     every: Duration,
     next: Instant,
     found: VecDeque<Orphan>,
-    /// This instance's batch lists that may hold something.
+    /// Batch lists of this instance that may hold items, and since when.
     suspects: VecDeque<(String, Instant)>,
-    dead: HashMap<String, ExpiredInstance>,
+    expired: HashMap<String, ExpiredInstance>,
 }
 
 /// A batch list that nobody works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Orphan {
     batch: String,
-    /// The dead instance that it was of; `None` is this one.
+    /// The instance without a heartbeat that it belonged to; `None` is this instance.
     of: Option<String>,
 }
 
-/// What is known of an instance without a sign of life.
+/// What is known of an instance without a heartbeat.
 struct ExpiredInstance {
     since: Instant,
-    /// Its process certainly does not run any more.
-    gone: bool,
+    /// Whether its process has certainly ended.
+    exited: bool,
 }
 
 impl Orphans {
-    /// Nothing is known yet; signs of life last for `life`.
-    pub(super) fn new(life: Duration) -> Self {
+    /// Nothing is known yet. `ttl` is how long a heartbeat counts.
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
-            every: life / 2,
+            every: ttl / 2,
             next: Instant::now(),
             found: VecDeque::new(),
             suspects: VecDeque::new(),
-            dead: HashMap::new(),
+            expired: HashMap::new(),
         }
     }
 
-    /// A move to this batch list had no answer: it may be there, or come to be.
+    /// Remembers a batch list of this instance: a move to it had no answer, so it may hold items
+    /// now or later.
     pub(super) fn suspect(&mut self, batch: String) {
         self.suspects.push_back((batch, Instant::now()));
         if self.suspects.len() > SUSPECTS_MAX {
-            // Another instance looks into it once this one has ended.
+            // Another instance finds the items once this instance has ended.
             self.suspects.pop_front();
         }
         self.next = Instant::now();
     }
 
-    /// Whether a batch list of this instance may hold what nobody works on.
+    /// Whether a batch list of this instance may hold items that nobody works on.
     pub(super) fn has_suspects(&self) -> bool {
         !self.suspects.is_empty()
     }
 
+    /// Whether it is time for a scan.
     pub(super) fn is_due(&self) -> bool {
         Instant::now() >= self.next
     }
@@ -80,7 +83,7 @@ impl Orphans {
         self.found.pop_front()
     }
 
-    /// Looks for all of them.
+    /// Looks for batch lists that nobody works on.
     pub(super) fn scan(
         &mut self,
         connection: &mut RedisConnection,
@@ -90,30 +93,30 @@ impl Orphans {
         self.suspects.retain(|(_, since)| since.elapsed() < FORGET_SILENT_AFTER);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
-        let dead = self.dead(connection, keys, own)?;
-        for (instance, slots) in &dead {
+        let expired = self.expired(connection, keys, own)?;
+        for (instance, slots) in &expired {
             let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
             candidates.extend((0..*slots).map(of_it));
         }
-        let there = exist(connection, &candidates)?;
+        let existing = exist(connection, &candidates)?;
         let mut holding: HashSet<String> = HashSet::new();
-        for (orphan, _) in candidates.into_iter().zip(there).filter(|(_, there)| *there) {
+        for (orphan, _) in candidates.into_iter().zip(existing).filter(|(_, exists)| *exists) {
             holding.extend(orphan.of.clone());
             if !self.found.contains(&orphan) {
                 self.found.push_back(orphan);
             }
         }
-        for (instance, _) in &dead {
+        for (instance, _) in &expired {
             if !holding.contains(instance) {
-                self.forget_in_time(connection, keys, instance)?;
+                self.forget_if_due(connection, keys, instance)?;
             }
         }
         self.next = Instant::now() + self.every;
         Ok(())
     }
 
-    /// Every other instance that shows no sign of life, and how many batch lists it has used.
-    fn dead(
+    /// Every other instance without a heartbeat, and how many batch lists it has used.
+    fn expired(
         &mut self,
         connection: &mut RedisConnection,
         keys: &QueueKeys,
@@ -135,43 +138,45 @@ impl Orphans {
         for (instance, _) in &others {
             requests.add(cmd("GET").arg(keys.heartbeat(instance)));
         }
-        let signs = connection.demand_all(&requests)?;
-        let mut dead = Vec::new();
-        for ((instance, slots), sign) in others.into_iter().zip(&signs) {
-            let gone = is_process_gone(sign);
-            if is_expired(Some(sign)) {
-                let known = ExpiredInstance { since: Instant::now(), gone };
-                self.dead.entry(instance.clone()).or_insert(known).gone |= gone;
-                dead.push((instance, slots));
+        let heartbeats = connection.demand_all(&requests)?;
+        let mut expired = Vec::new();
+        for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
+            let exited = has_exited(heartbeat);
+            if is_expired(Some(heartbeat)) {
+                let known = ExpiredInstance { since: Instant::now(), exited };
+                self.expired.entry(instance.clone()).or_insert(known).exited |= exited;
+                expired.push((instance, slots));
             }
         }
-        self.dead.retain(|instance, _| dead.iter().any(|(one, _)| one == instance));
-        Ok(dead)
+        self.expired.retain(|instance, _| expired.iter().any(|(one, _)| one == instance));
+        Ok(expired)
     }
 
-    /// A dead instance without anything is taken off the register, well after it died.
-    fn forget_in_time(
+    /// Deletes an instance without a heartbeat and without items from the register, some time
+    /// after its heartbeat expired.
+    fn forget_if_due(
         &self,
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         instance: &str,
     ) -> Result<(), RedisError> {
-        let ripe = self.dead.get(instance).is_some_and(|dead| {
-            dead.since.elapsed() > if dead.gone { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER }
+        let due = self.expired.get(instance).is_some_and(|expired| {
+            expired.since.elapsed() > if expired.exited { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER }
         });
-        if ripe {
+        if due {
             connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
         }
         Ok(())
     }
 }
 
-/// Renames the orphan's list to `key`, unless its instance has shown a sign of life
-/// meanwhile; `register` goes before it, since who is not registered may take nothing.
-/// `unsure` is set while it may have been renamed, and left set if it was.
+/// Renames the orphan's list to `key`, unless its instance has a heartbeat again. `register` is
+/// sent before it, since an instance that is not registered may take nothing. `unsure` is set
+/// while the list may have been renamed, and stays set if it was.
 ///
-/// The two are one: WATCH has the renaming fail if the sign is set after it was found
-/// missing. So an instance whose sign was accepted has what it still finds for good.
+/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after
+/// the check. So nobody takes over what an instance still finds after its heartbeat was
+/// accepted.
 ///
 /// # Errors
 /// The server's.
@@ -184,12 +189,12 @@ pub(super) fn take_over(
     unsure: &mut bool,
 ) -> Result<(), RedisError> {
     if let Some(instance) = &orphan.of {
-        let alive = keys.heartbeat(instance);
+        let heartbeat = keys.heartbeat(instance);
         let mut requests = Requests::default();
-        requests.add(cmd("WATCH").arg(&alive)).add(cmd("GET").arg(&alive));
+        requests.add(cmd("WATCH").arg(&heartbeat)).add(cmd("GET").arg(&heartbeat));
         let mut answers = connection.ask_all(&requests)?.into_iter();
-        // A server that refuses WATCH leaves a moment between the two: then a batch may be
-        // done twice, which loses nothing.
+        // Without WATCH there is a moment between check and renaming, in which the heartbeat
+        // may be set. Then a batch may be done twice, and no item is lost.
         let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
         if !is_expired(answers.next().as_ref()) {
             return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
@@ -202,33 +207,33 @@ pub(super) fn take_over(
     let done = connection.demand_all(&requests);
     if let Err(refusal @ RedisError::Refused { .. }) = done {
         *unsure = false;
-        // Somebody else was quicker.
+        // Another instance has taken the list over.
         return if refusal.text_contains("no such key") { Ok(()) } else { Err(refusal) };
     }
-    // Without an answer in it, the sign of life was set.
+    // If the heartbeat was set meanwhile, EXEC has no answers.
     *unsure = matches!(done?.last(), Some(Value::Array(_)));
     Ok(())
 }
 
-/// Whether the sign of life is missing, or is that of a process that is gone.
-fn is_expired(sign: Option<&Value>) -> bool {
-    sign.is_some_and(|sign| *sign == Value::Nil || is_process_gone(sign))
+/// Whether the heartbeat is missing, or is that of a process that has ended.
+fn is_expired(heartbeat: Option<&Value>) -> bool {
+    heartbeat.is_some_and(|heartbeat| *heartbeat == Value::Nil || has_exited(heartbeat))
 }
 
-fn is_process_gone(sign: &Value) -> bool {
-    text(sign).parse::<Process>().is_ok_and(|process| process.is_gone())
+fn has_exited(heartbeat: &Value) -> bool {
+    text(heartbeat).parse::<Process>().is_ok_and(|process| process.is_gone())
 }
 
 fn exist(connection: &mut RedisConnection, orphans: &[Orphan]) -> Result<Vec<bool>, RedisError> {
-    let mut there = Vec::with_capacity(orphans.len());
-    for some in orphans.chunks(1000) {
+    let mut existing = Vec::with_capacity(orphans.len());
+    for chunk in orphans.chunks(1000) {
         let mut requests = Requests::default();
-        for orphan in some {
+        for orphan in chunk {
             requests.add(cmd("EXISTS").arg(&orphan.batch));
         }
-        there.extend(connection.demand_all(&requests)?.iter().map(|answer| *answer == Value::Int(1)));
+        existing.extend(connection.demand_all(&requests)?.iter().map(|answer| *answer == Value::Int(1)));
     }
-    Ok(there)
+    Ok(existing)
 }
 
 fn text(value: &Value) -> String {

@@ -1,5 +1,5 @@
-//! The batch lists of this instance, by number. One that is free is certainly empty:
-//! a number whose last command may still be under way is never used again.
+//! The batch lists of this instance, by number. The list of a free number is certainly
+//! empty: a number whose last command may still be carried out is never used again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::Items;
+use super::items::Items;
 
-/// The number of one batch list, held by whoever works on its batch; and the memory that
-/// its batches lie in, one after the other.
+/// The number of one batch list, held by whoever works on its batch, and the memory that is
+/// reused for the items of its batches.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BatchSlot {
     number: u32,
@@ -18,13 +18,13 @@ pub struct BatchSlot {
 }
 
 impl BatchSlot {
-    /// Its number.
+    /// The number of the batch list.
     pub fn number(&self) -> u32 {
         self.number
     }
 }
 
-/// The free ones, and how many there have ever been.
+/// The free slots, and how many numbers were ever used.
 #[derive(Debug, Clone)]
 pub struct BatchSlots {
     give: Sender<BatchSlot>,
@@ -33,7 +33,7 @@ pub struct BatchSlots {
 }
 
 impl BatchSlots {
-    /// So many batches can be in work at a time.
+    /// Slots for `count` batches in work at a time.
     pub fn new(count: u32) -> Self {
         let (give, free) = unbounded();
         let slots = Self { give, free, used: Arc::default() };
@@ -42,29 +42,29 @@ impl BatchSlots {
     }
 
     fn add(&self) {
-        // Both ends are ours.
+        // The receiver lives as long as the sender: both are fields of this value.
         let _open =
             self.give.send(BatchSlot { number: self.used.fetch_add(1, SeqCst), memory: Items::default() });
     }
 
-    /// A free slot, waited for until `until`.
+    /// Waits until `until` for a free slot.
     pub(super) fn take(&self, until: Instant) -> Option<BatchSlot> {
         self.free.recv_deadline(until).ok()
     }
 
-    /// Its list is gone by an answer that came: it can be used again.
+    /// Frees a slot whose batch list is gone, as an answer of the server has shown.
     pub fn give_back(&self, mut slot: BatchSlot) {
         slot.memory.clear();
         let _open = self.give.send(slot);
     }
 
-    /// A command on its list had no answer and may be carried out late: another number
-    /// takes its place.
+    /// Gives up a slot whose last command had no answer: the server may carry the command out
+    /// later. A slot with a new number takes its place.
     pub fn retire(&self, _slot: BatchSlot) {
         self.add();
     }
 
-    /// Numbers from 0 up to here have been used.
+    /// The numbers below this one have been used.
     pub fn used(&self) -> u32 {
         self.used.load(SeqCst)
     }

@@ -1,15 +1,19 @@
-//! Takes batches: waits for the first item, takes the rest of what is there, and takes
-//! over what others left.
+//! Takes batches: waits for the first item, takes the items that are there, and takes over
+//! batches of instances without a heartbeat.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batch::{self, WorkBatch};
 use super::hand_back::hand_back;
-use super::lease::LeaseTerm;
+use super::heartbeat::InstanceHeartbeat;
+use super::items::Items;
+use super::keys::QueueKeys;
+use super::lease::{LeaseTerm, QueueLease};
 use super::moves::{MoveCommand, MoveReplies};
 use super::orphans::{self, Orphan, Orphans};
-use super::{BatchSlots, InstanceHeartbeat, Items, QueueKeys, QueueLease, WorkBatch, batch};
+use super::slot::BatchSlots;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
@@ -18,7 +22,7 @@ use crate::redis::{Cmd, Health, Link, RedisServer, Requests, cmd};
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// One instance on the work list, which takes its batches.
 pub struct Taker {
     link: Link,
     keys: QueueKeys,
@@ -27,28 +31,30 @@ pub struct Taker {
     heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
     moves: Option<MoveCommand>,
-    /// The number of batch lists that this connection has registered.
+    /// How many batch lists were registered on this connection.
     registered: Option<u32>,
-    /// Slots whose lists were seen to be empty by this connection. A server that was
-    /// restarted, or took another one's place, may still hold what its predecessor had deleted.
+    /// Slots whose lists were read on this connection. A server that was restarted, or a replica
+    /// that was promoted, may hold a list that was deleted before.
     seen: BTreeSet<u32>,
     requests: Requests,
-    /// The largest item of the last batch, in bytes.
+    /// The size of the largest item of the last batch, in bytes.
     largest: usize,
-    /// How long the work list was when last seen.
+    /// The length of the work list, as last read.
     waiting: u64,
     backoff: Backoff,
     not_before: Instant,
-    /// Items that were another instance's.
+    /// Items taken over from other instances, not reported yet.
     taken_over: u64,
 }
 
 impl Taker {
-    /// A new instance that shares its slots and its lease with those who do the work.
+    /// Starts a new instance, which shares its slots and its lease with the workers. `job`
+    /// begins the log lines.
     ///
     /// # Errors
-    /// `Retry`: no name or no thread can be had.
+    /// `Retry`: the system gives no random number or no thread.
     pub fn start(
+        job: &'static str,
         server: &Arc<RedisServer>,
         health: &Health,
         keys: QueueKeys,
@@ -57,9 +63,9 @@ impl Taker {
     ) -> Result<Self, Fault> {
         let link = |role| Link::new(Arc::clone(server), health.role(role));
         let name = host::random::<8>()
-            .map_err(|error| Fault::Retry(format!("no random number to be had: {error}")))?;
+            .map_err(|error| Fault::Retry(format!("the system gives no random number: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = InstanceHeartbeat::start(link("beat"), &keys, &instance, lease)?;
+        let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,
@@ -79,7 +85,7 @@ impl Taker {
         })
     }
 
-    /// The next batch; `None` when there was none until `until`, or a second later.
+    /// The next batch. `None`: there was none until `until`, or until a second later.
     pub fn take(&mut self, until: Instant) -> Option<WorkBatch> {
         let until = until.max(Instant::now());
         let term = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.lease().term());
@@ -94,14 +100,15 @@ impl Taker {
                 }
                 batch
             }
-            Err(_told) => {
+            Err(_logged) => {
                 self.pause();
                 None
             }
         }
     }
 
-    /// After a failure. The next connection may lead to another server.
+    /// Waits after a failure, and forgets what was known of the server: the next connection may
+    /// lead to another one.
     fn pause(&mut self) {
         self.moves = None;
         self.registered = None;
@@ -110,19 +117,19 @@ impl Taker {
         self.not_before = Instant::now() + self.backoff.pause();
     }
 
-    /// How many items are on the work list, as last seen.
+    /// How many items are on the work list, as last read.
     pub fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    /// Items taken over since the last call.
+    /// How many items were taken over since the last call.
     pub fn taken_over(&mut self) -> u64 {
         std::mem::take(&mut self.taken_over)
     }
 
-    /// Ends the instance when nobody works any more. What it still holds goes back to the
-    /// work list, and its number is returned; where that fails it is for the others, or for
-    /// the next start.
+    /// Ends the instance after its workers have ended. The items that it still holds go back to
+    /// the work list, and their number is returned. If that fails, other instances or the next
+    /// start take them over.
     pub fn end(&mut self) -> u64 {
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.stop();
@@ -133,28 +140,28 @@ impl Taker {
         last.arg(keys.heartbeat(instance));
         let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, keys, instance, slots, sure);
-            // If this fails the key dies by itself, and others look into the lists.
+            // If this fails, the key expires by itself and others look into the batch lists.
             connection.ask(&last)?;
             handed_back
         });
-        // Why it failed has been said.
+        // The error was logged.
         ended.unwrap_or(0)
     }
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
         if self.orphans.is_due() {
             let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("look").once(|connection| orphans.scan(connection, keys, own))?;
+            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own))?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.keys.batch(&self.instance, slot.number());
         let mut items = std::mem::take(&mut slot.memory);
-        // Set while a move is under way that has no answer yet.
+        // Set while a move was sent that has no answer yet.
         let mut unsure = false;
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
-            // Whatever was moved is found again there.
+            // Items that were moved are found again in this list.
             self.orphans.suspect(key);
             self.slots.retire(slot);
             return taken.map(|()| None);
@@ -167,10 +174,10 @@ impl Taker {
         taken.map(|()| None)
     }
 
-    /// Whatever there is for a batch: left in its own list, left by others, or on the work list.
+    /// Fills a batch with the items left in its own list, an orphan's, or those of the work list.
     fn fill(&mut self, slot: u32, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         if !self.seen.contains(&slot) {
-            self.link.doing("look").once(|connection| batch::read(connection, key, items))?;
+            self.link.doing("read").once(|connection| batch::read(connection, key, items))?;
             self.seen.insert(slot);
             if !items.is_empty() {
                 return Ok(());
@@ -182,8 +189,8 @@ impl Taker {
         }
     }
 
-    /// Nothing is moved before this was accepted: whoever finds this instance dead learns
-    /// from it which lists to look into.
+    /// Registers this instance and the number of its batch lists. Nothing is moved before the
+    /// server accepted this: others learn from it which lists to look into.
     fn register(&mut self) -> Result<(), Fault> {
         let used = self.slots.used();
         if self.registered != Some(used) {
@@ -197,8 +204,9 @@ impl Taker {
         Ok(())
     }
 
-    /// It also goes before every move, in the same packet, since an instance that stood
-    /// still for long may have been taken off the register.
+    /// The command that registers this instance. It is also sent before every move, in the same
+    /// packet, since an instance that was suspended for long may have been deleted from the
+    /// register.
     fn registration(&self) -> Cmd {
         let mut register = cmd("HSET");
         register.arg(self.keys.instances()).arg(&self.instance).arg(self.slots.used());
@@ -216,7 +224,7 @@ impl Taker {
         let keys = &self.keys;
         self.link.doing("take over").once(|connection| {
             orphans::take_over(connection, keys, orphan, &register, key, unsure)?;
-            // Until the items are in hand the list may hold them.
+            // Until its items were read, the list may hold some that nobody works on.
             if *unsure {
                 batch::read(connection, key, items)?;
                 *unsure = false;
@@ -227,7 +235,7 @@ impl Taker {
         Ok(())
     }
 
-    /// Waits for an item unless some are known to be there; then takes what there is.
+    /// Waits for an item, unless some are known to be there. Then moves what is there.
     fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         let (register, keys) = (self.registration(), &self.keys);
         let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
@@ -266,8 +274,8 @@ impl Taker {
             self.largest = items.largest();
         }
         match done {
-            // What was moved before the refusal is worked on; no more is taken for now.
-            Err(_told) if !*unsure && !items.is_empty() => self.pause(),
+            // The items moved before the refusal are worked on; the next move waits.
+            Err(_logged) if !*unsure && !items.is_empty() => self.pause(),
             done => done?,
         }
         Ok(())

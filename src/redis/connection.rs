@@ -1,4 +1,4 @@
-//! One blocking connection: every wait on it has an end.
+//! One blocking connection, on which every wait has a time limit.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use super::error::{RedisError, was_interrupted};
 use super::requests::Requests;
 use super::server::{RedisServer, ServerAddress};
 
-/// How long an answer may take. A server that is busy with somebody's slow command is
-/// given time; one that hangs must not hold us for ever.
+/// How long an answer may take. The limit leaves time for another client's slow command, and
+/// ends the wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// See the module. After a [`RedisError::Lost`] it is of no use any more.
+/// A connection to one server. After a [`RedisError::Lost`] it must not be used any more.
 pub struct RedisConnection {
     redis: redis_crate::Connection,
-    /// Whether the server has said that it is a master.
+    /// Whether the server has answered that it is a master.
     master: bool,
 }
 
 impl RedisConnection {
-    /// Connects, authenticates, selects the database and sees that the server answers,
-    /// all within the server's connect timeout.
+    /// Connects, authenticates, selects the database and checks that the server answers, each
+    /// step within the server's connect timeout.
     ///
     /// # Errors
-    /// `Lost`: nobody answers. `Refused`: it does not let us in, or is not ready.
+    /// `Lost`: no answer. `Refused`: the server refuses the login, or is not ready.
     pub fn open(server: &RedisServer) -> Result<Self, RedisError> {
         let address = match &server.address {
             ServerAddress::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
             ServerAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
         };
-        // Left to the crate, a refusal of the password or the database loses its text.
+        // The login is done here: the crate drops the text of a refusal.
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
         let tcp = TcpSettings::default().set_nodelay(true);
         let client = address
@@ -53,7 +53,7 @@ impl RedisConnection {
             if !server.user.is_empty() {
                 auth.arg(&server.user);
             }
-            // A server that does not know AUTH repeats what it was sent.
+            // A server that does not know AUTH repeats the password in its error.
             self.ask(auth.arg(&server.password)).map_err(|error| match error {
                 RedisError::Refused { code, .. } if names_command_words(&error) => {
                     RedisError::Refused { code, text: "it does not know AUTH".to_owned() }
@@ -65,7 +65,7 @@ impl RedisConnection {
             self.ask(cmd("SELECT").arg(server.database))?;
         }
         self.ask(&cmd("PING"))?;
-        // Only for whoever looks at the server; Redis takes no blanks in it.
+        // The name is for CLIENT LIST only, and Redis allows no blanks in it.
         if !server.client_name.is_empty() && server.client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
             match self.ask(cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
                 Ok(_) | Err(RedisError::Refused { .. }) => {}
@@ -75,57 +75,57 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// How long the next answers may take. A command that blocks on the server must
-    /// give up there before this passes, or what it took would be lost.
+    /// Sets how long each of the next answers may take. A command that blocks on the server must
+    /// end there sooner, or an item that it moved would be lost.
     ///
     /// # Errors
-    /// `Lost`: the socket is gone.
+    /// `Lost`: the socket is closed.
     pub fn set_answer_timeout(&self, time: Duration) -> Result<(), RedisError> {
         self.redis.set_read_timeout(Some(time)).map_err(RedisError::from)
     }
 
-    /// One command and its answer.
+    /// Sends one command and returns its answer.
     ///
     /// # Errors
-    /// `Lost`: no answer; it may have been carried out or not. `Refused`: the server's no.
+    /// `Lost`: no answer; the command may have been carried out. `Refused`: the server's error.
     pub fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         self.redis.send_packed_command(&command.get_packed_command()).map_err(RedisError::from)?;
         error_of(self.receive()?)
     }
 
-    /// Many commands in one round trip; each answer may be a `Value::ServerError`.
+    /// Sends many commands in one round trip. Each answer may be a `Value::ServerError`.
     ///
     /// # Errors
-    /// `Lost`: not every answer came; any of them may have been carried out or not.
+    /// `Lost`: an answer is missing; each of the commands may have been carried out.
     pub fn ask_all(&mut self, requests: &Requests) -> Result<Vec<Value>, RedisError> {
         let mut values = Vec::with_capacity(requests.len());
         self.ask_each(requests, |value| values.push(value))?;
         Ok(values)
     }
 
-    /// The same; each answer goes to `each` as it comes, so that thousands of them need not
-    /// be held at once.
+    /// The same, but gives each answer to `each` as it comes, so that thousands of answers need
+    /// not be held at once.
     ///
     /// # Errors
-    /// As [`RedisConnection::ask_all`]; `each` has seen those that came.
+    /// As [`RedisConnection::ask_all`]; `each` has received the answers before the error.
     pub fn ask_each(&mut self, requests: &Requests, mut each: impl FnMut(Value)) -> Result<(), RedisError> {
         if requests.is_empty() {
             return Ok(());
         }
         self.redis.send_packed_command(requests.bytes()).map_err(RedisError::from)?;
-        // The crate's own loop would go on after a time-out, and wait as long again for
-        // each of the other answers.
+        // After a time-out the crate's own loop would go on, and wait as long again for each of
+        // the other answers.
         for _ in 0..requests.len() {
             each(self.receive()?);
         }
         Ok(())
     }
 
-    /// Sees once for each connection that the server is no replica: one that takes writes
-    /// would forget them at its next look at its master.
+    /// Checks once for each connection that the server is no replica: a replica that accepts
+    /// writes would lose them at its next synchronisation with its master.
     ///
     /// # Errors
-    /// `Refused`: `READONLY`, it is one. `Lost`: as [`RedisConnection::ask`].
+    /// `Refused` with `READONLY`: it is a replica. `Lost`: as [`RedisConnection::ask`].
     pub fn demand_master(&mut self) -> Result<(), RedisError> {
         if self.master {
             return Ok(());
@@ -134,17 +134,17 @@ impl RedisConnection {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
                 return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }
-            // Who may not ask has to believe it.
+            // Without the permission for ROLE the server is taken for a master.
             Ok(_) | Err(RedisError::Refused { .. }) => self.master = true,
             Err(lost) => return Err(lost),
         }
         Ok(())
     }
 
-    /// The same, when no answer may be a refusal.
+    /// As [`RedisConnection::ask_all`], but the first refusal among the answers is the error.
     ///
     /// # Errors
-    /// As [`RedisConnection::ask_all`]; `Refused`: the first no.
+    /// As [`RedisConnection::ask_all`]. `Refused`: the first refusal.
     pub fn demand_all(&mut self, requests: &Requests) -> Result<Vec<Value>, RedisError> {
         self.ask_all(requests)?.into_iter().map(error_of).collect()
     }
@@ -153,13 +153,12 @@ impl RedisConnection {
         self.redis.recv_response().map_err(RedisError::from)
     }
 
-    /// Turns the connection into a subscriber of the channels and calls `each` with every
-    /// message, the channel first, until that says stop, or the connection is lost. `each`
-    /// gets `None` when it was quiet for `quiet`; the server is then asked whether it is
-    /// still there.
+    /// Subscribes to the channels, calls `subscribed`, and then calls `each` with the channel
+    /// and the payload of every message, until `each` returns false or the connection is lost.
+    /// After a silence of `quiet`, `each` gets `None` and the server is sent a PING.
     ///
     /// # Errors
-    /// `Refused`: the subscription. `Lost`: the connection.
+    /// `Refused`: the subscription was refused. `Lost`: the connection was lost.
     pub fn listen(
         &mut self,
         channels: &[String],
@@ -167,9 +166,9 @@ impl RedisConnection {
         subscribed: impl FnOnce(),
         mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
     ) -> Result<(), RedisError> {
-        // By hand, because the crate takes a refusal of SUBSCRIBE for its confirmation.
+        // Sent by hand, since the crate takes a refusal of SUBSCRIBE for its confirmation.
         self.ask(cmd("SUBSCRIBE").arg(channels))?;
-        // One confirmation for each; a refusal is of all of them.
+        // Each channel is confirmed by itself; a refusal concerns all of them.
         for _ in channels.iter().skip(1) {
             error_of(self.receive()?)?;
         }
@@ -183,15 +182,15 @@ impl RedisConnection {
                         break Ok(());
                     }
                 }
-                // Whoever is stopped and goes on finds its wait cut short.
+                // A process that was stopped and continued finds its wait interrupted.
                 Err(error) if was_interrupted(&error) => {}
                 Err(error) if error.is_timeout() => {
                     if !each(None) {
                         break Ok(());
                     }
-                    // Its answer must come within `quiet`.
+                    // The answer must come within `quiet`.
                     if let Err(error) = pubsub.ping::<Value>() {
-                        // What came before the silence is heard all the same.
+                        // Messages that came before the silence are received all the same.
                         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
                         while let Ok(message) = pubsub.get_message() {
                             each(Some((message.get_channel_name(), message.get_payload_bytes())));
@@ -202,13 +201,13 @@ impl RedisConnection {
                 Err(error) => break Err(RedisError::from(error)),
             }
         };
-        // Dropping it unsubscribes and waits for the answers; nobody needs them.
+        // Dropping the subscription unsubscribes and waits for answers that nobody needs.
         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
         ended
     }
 }
 
-/// Whether the refusal is of the command itself, which then stands in the text with its words.
+/// Whether the server does not know the command, and so repeats its words in the text.
 fn names_command_words(error: &RedisError) -> bool {
     error.text_contains("unknown command") || error.text_contains("with args")
 }
@@ -216,7 +215,7 @@ fn names_command_words(error: &RedisError) -> bool {
 fn error_of(value: Value) -> Result<Value, RedisError> {
     match value {
         Value::ServerError(error) => Err(RedisError::from(error)),
-        // What a transaction was refused stands among its answers.
+        // A refusal inside a transaction stands among the answers of EXEC.
         Value::Array(values) => values.into_iter().map(error_of).collect::<Result<_, _>>().map(Value::Array),
         value => Ok(value),
     }

@@ -1,4 +1,4 @@
-//! What a server's refusal means, and what whoever reads the log can do about it.
+//! Why a command has no result, with what the reader of the log can do about it.
 
 use std::error::Error;
 use std::fmt;
@@ -10,9 +10,9 @@ use redis_crate::{RedisError as CrateError, ServerError};
 /// Why a command has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisError {
-    /// No answer: not connected, cut off, or too late. The connection is not to be used again.
+    /// No answer: not connected, disconnected, or too late. The connection must not be used again.
     Lost(String),
-    /// The server's own no: the first word of its error, and the rest.
+    /// The server's error: its first word, and the rest.
     Refused {
         /// Such as `WRONGTYPE`; `ERR` for most.
         code: String,
@@ -21,7 +21,7 @@ pub enum RedisError {
     },
 }
 
-/// What the codes call for; `ERR` says it by its text.
+/// What to do about each error code of a server. `ERR` is too general: see `TEXT_REMEDIES`.
 const CODE_REMEDIES: [(&str, &str); 17] = [
     ("NOAUTH", "the server wants a password: set the password of this server in the .inv"),
     ("WRONGPASS", "the password or the user is not the server's: set them in the .inv"),
@@ -57,17 +57,17 @@ const TEXT_REMEDIES: [(&str, &str); 4] = [
 ];
 
 impl RedisError {
-    /// Whether it is the server's error of this code.
+    /// Whether it is a server's error with this code.
     pub fn has_code(&self, wanted: &str) -> bool {
         matches!(self, RedisError::Refused { code, .. } if code == wanted)
     }
 
-    /// Whether only our own wait was cut short: by whoever stopped and continued us.
+    /// Whether only the wait was interrupted, since this process was stopped and continued.
     pub(super) fn is_interruption(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
     }
 
-    /// Whether it is an error of the server whose text has this in it.
+    /// Whether it is a server's error whose text contains `part`.
     pub fn text_contains(&self, part: &str) -> bool {
         matches!(self, RedisError::Refused { text, .. } if text.contains(part))
     }
@@ -92,7 +92,7 @@ impl fmt::Display for RedisError {
 
 impl From<ServerError> for RedisError {
     fn from(error: ServerError) -> Self {
-        // The crate calls what the server calls ERR by a name of its own.
+        // The crate has its own names for the code ERR.
         let code = match error.code() {
             "ResponseError" | "ResponseErr" => "ERR",
             code => code,
@@ -116,7 +116,7 @@ impl From<CrateError> for RedisError {
     }
 }
 
-/// Whether a signal cut the wait short: nothing was lost, and what came is still there.
+/// Whether a signal interrupted the wait: nothing was lost, and the answer can still be read.
 pub(super) fn was_interrupted(error: &CrateError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interruption_is_told_from_the_rest() {
+    fn an_interruption_is_recognised() {
         let error = |kind: io::ErrorKind| CrateError::from(io::Error::from(kind));
         assert!(was_interrupted(&error(io::ErrorKind::Interrupted)));
         assert!(!was_interrupted(&error(io::ErrorKind::WouldBlock)));

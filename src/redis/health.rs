@@ -1,5 +1,4 @@
-//! What a job's log says of a Redis server: once when the server goes down, once when it is
-//! back.
+//! What a job logs of a Redis server: one line when the server goes down, one when it is back.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +7,11 @@ use std::time::Instant;
 use super::server::RedisServer;
 use crate::report::Outage;
 
-/// How one server is, to one job: shared by all of the job's links to it, so that the
+/// Whether one server serves one job. All links of the job to the server share it, so that the
 /// log says it once.
 ///
-/// A server can serve one kind of command and refuse another (the list is of a wrong
-/// type, there is no memory for more). It is back when every kind that was refused is
-/// served again, whatever the others do meanwhile.
+/// A server can serve one kind of command and refuse another: the list has a wrong type, or
+/// there is no memory for more. It is back when every role that failed works again.
 #[derive(Clone)]
 pub struct Health {
     state: Arc<Mutex<HealthState>>,
@@ -26,26 +24,26 @@ struct HealthState {
 }
 
 impl Health {
-    /// `job` opens the log lines, the server follows.
+    /// Log lines begin with `job` and the server.
     pub fn new(job: &str, server: &RedisServer) -> Self {
         let outage = Outage::new(format!("{job}: {server}"));
         Self { state: Arc::new(Mutex::new(HealthState { outage, down: BTreeSet::new() })), role: "" }
     }
 
-    /// For those who use the server for this.
+    /// The same health, for those who use the server in this role.
     #[must_use]
     pub fn role(&self, role: &'static str) -> Self {
         Self { role, ..self.clone() }
     }
 
-    /// It does not serve, because of `why`.
+    /// Records that the server does not serve this role, because of `why`.
     pub fn down(&self, why: &str) {
         let mut state = self.lock();
         state.down.insert(self.role);
         state.outage.down(Instant::now(), why);
     }
 
-    /// It serves. True if it did not before.
+    /// Records that the server serves this role. True if it did not before.
     pub fn up(&self) -> bool {
         let mut state = self.lock();
         let was_down = state.down.remove(self.role);

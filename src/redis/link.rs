@@ -1,4 +1,4 @@
-//! A connection that is opened when it is needed and opened again after it was lost.
+//! A connection that is opened when it is needed, and opened again after it was lost.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::health::Health;
 use super::server::RedisServer;
 use crate::error::Fault;
 
-/// See the module.
+/// The way to one server: at most one open connection, and the server's health.
 pub struct Link {
     server: Arc<RedisServer>,
     health: Health,
@@ -16,29 +16,29 @@ pub struct Link {
 }
 
 impl Clone for Link {
-    /// To the same server, not connected yet.
+    /// A link to the same server, not connected yet.
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.server), self.health.clone())
     }
 }
 
 impl Link {
-    /// Not connected yet.
+    /// A link that is not connected yet.
     pub fn new(server: Arc<RedisServer>, health: Health) -> Self {
         Self { server, health, connection: None }
     }
 
-    /// For what the server is used next: see [`Health::role`].
+    /// Sets what the server is used for next: see [`Health::role`].
     pub fn doing(&mut self, role: &'static str) -> &mut Self {
         self.health.role = role;
         self
     }
 
-    /// Does `work`, and once more on a new connection if the old one turns out to be
-    /// dead: so `work` may be carried out twice.
+    /// Does `work`. If the connection was open before and turns out to be lost, does `work` once
+    /// more on a new one; so the server may carry it out twice.
     ///
     /// # Errors
-    /// `RetryLogged`: the server does not serve; try again after a pause.
+    /// `RetryLogged`: the server does not serve. Try again after a pause.
     pub fn with_retry<T>(
         &mut self,
         mut work: impl FnMut(&mut RedisConnection) -> Result<T, RedisError>,
@@ -53,8 +53,8 @@ impl Link {
         }
     }
 
-    /// Does `work` at most once. A connection that was open and turns out to be dead is
-    /// not called an outage before a new one cannot be had either.
+    /// Does `work` at most once. If the connection was open before and turns out to be lost, that
+    /// is no outage yet: only a failure on a new connection is.
     ///
     /// # Errors
     /// As [`Link::with_retry`].
@@ -80,8 +80,8 @@ impl Link {
             None => RedisConnection::open(&self.server)?,
         };
         let done = work(&mut connection)?;
-        // After any trouble a new connection is made: the next one may lead to the new
-        // master, or come after the password was changed.
+        // After an error the connection is not kept: a new one may lead to the new master, or
+        // be opened after the password was changed.
         self.connection = Some(connection);
         Ok(done)
     }

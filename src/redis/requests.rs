@@ -1,12 +1,12 @@
-//! Commands packed one behind the other, to be sent in one piece. The memory is kept from
-//! one piece to the next: with musl an allocation costs more than what is put into it.
+//! Commands packed one behind the other, to be sent at once. The buffer is reused, since with
+//! musl an allocation costs more than filling it.
 
 use redis_crate::Cmd;
 
-/// A buffer that grew beyond this, in bytes, is not kept.
+/// A buffer larger than this, in bytes, is not kept.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
-/// Packed commands and how many answers they will get.
+/// Packed commands, and how many answers they get.
 #[derive(Debug, Default)]
 pub struct Requests {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ impl Requests {
         self
     }
 
-    /// Adds a command of these words, and of arguments that were packed before.
+    /// Adds a command made of `words` and of arguments that were packed before.
     pub fn add_with(&mut self, words: &[&[u8]], args: &Args) -> &mut Self {
         header(&mut self.bytes, b'*', words.len() + args.len);
         for word in words {
@@ -42,7 +42,7 @@ impl Requests {
         let one = self.bytes.len() - from;
         let mut left = (times - 1).saturating_mul(one);
         self.bytes.reserve(left);
-        // What is there is doubled, in few long copies instead of many short ones.
+        // The copies are doubled each time: few long copies are faster than many short ones.
         while left > 0 {
             let there = self.bytes.len() - from;
             let part = there.min(left);
@@ -53,14 +53,14 @@ impl Requests {
         self
     }
 
-    /// Empty again, the memory kept.
+    /// Removes all commands and keeps the memory.
     pub fn clear(&mut self) -> &mut Self {
         self.len = 0;
         keep(&mut self.bytes);
         self
     }
 
-    /// How many answers will come.
+    /// How many answers the commands get.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -75,7 +75,7 @@ impl Requests {
     }
 }
 
-/// Arguments packed once for many commands.
+/// Arguments that are packed once for many commands.
 #[derive(Debug, Default)]
 pub struct Args {
     bytes: Vec<u8>,
@@ -83,29 +83,29 @@ pub struct Args {
 }
 
 impl Args {
-    /// Adds one.
+    /// Adds an argument.
     pub fn add(&mut self, text: &[u8]) {
         argument(&mut self.bytes, text);
         self.len += 1;
     }
 
-    /// Empty again, the memory kept.
+    /// Removes all arguments and keeps the memory.
     pub fn clear(&mut self) {
         self.len = 0;
         keep(&mut self.bytes);
     }
 
-    /// How many there are.
+    /// The number of arguments.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether there is no argument.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What they take on the wire, in bytes.
+    /// The size of the packed arguments, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -117,7 +117,7 @@ fn argument(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(b"\r\n");
 }
 
-/// `*` or `$`, a number, and the end of the line.
+/// Appends `*` or `$`, a number, and the end of the line.
 fn header(bytes: &mut Vec<u8>, kind: u8, number: usize) {
     bytes.push(kind);
     bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());

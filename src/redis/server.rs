@@ -1,25 +1,25 @@
-//! One Redis server: where it listens, and how to log in.
+//! One Redis server: its address and its login.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One server, and how to get in.
+/// A server, and how to log in.
 #[derive(Clone)]
 pub struct RedisServer {
-    /// What the configuration calls it.
+    /// Its name in the configuration.
     pub name: &'static str,
     /// Where it listens.
     pub address: ServerAddress,
-    /// User of an access list; empty is the default user.
+    /// User of the server's access list; empty is the default user.
     pub user: String,
     /// Password; empty is none.
     pub password: String,
-    /// Number of the database.
+    /// The number of the database.
     pub database: u32,
-    /// How long a connection may take until it can be used.
+    /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
-    /// What `CLIENT LIST` shows; empty is nothing.
+    /// The name in `CLIENT LIST`; empty is none.
     pub client_name: String,
 }
 

@@ -129,7 +129,7 @@ impl fmt::Display for Counters {
             CountedUnit::Items => write!(f, "items {done}, fields {fields}, waiting {lag}")?,
         }
         for (name, counter) in [
-            ("standing still", &self.blocked),
+            ("blocked", &self.blocked),
             ("lost", &self.lost),
             ("overflowed", &self.overflowed),
             ("found", &self.found),
@@ -161,7 +161,7 @@ mod tests {
         counters.set_oldest_unsettled(Some(Instant::now()));
         let line = counters.to_string();
         assert!(line.starts_with("records 7, bytes 0, lag 0, oldest unsettled "), "{line}");
-        assert!(line.ends_with("disk ok, standing still 1, lost 2"), "{line}");
+        assert!(line.ends_with("disk ok, blocked 1, lost 2"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
         let counters = Counters::shared("test", CountedUnit::Items);

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Outage;
+use super::outage::Outage;
 
 /// Where a job can be stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Redis servers that are down, go away, hang, refuse or are no masters: each is waited
-//! out, logged once going down and once coming back, and nothing is lost by it.
+//! Goal: a Redis server that is down, hangs, refuses or is no master is waited for, and nothing is
+//! lost. Method: one line is logged when the outage begins and one when it ends.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -12,7 +12,7 @@ use redis_crate::{cmd, pipe};
 use rustix::process::Signal;
 use std::time::Instant;
 
-/// What can be the matter with a server.
+/// The faults of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Stopped,
@@ -27,7 +27,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    /// As docs/tested.md has it, after the server's name.
+    /// In docs/tested.md, after the server's name.
     fn words(self) -> &'static str {
         match self {
             Trouble::Stopped => "was stopped",
@@ -42,15 +42,15 @@ impl Trouble {
         }
     }
 
-    /// One of these must stand in the log line, so that somebody can act on it.
-    fn told(self) -> &'static [&'static str] {
+    /// The log line must have one of these texts, so that somebody can act on it.
+    fn phrases(self) -> &'static [&'static str] {
         match self {
             Trouble::Stopped | Trouble::Killed => &["refused", "closed", "reset"],
             Trouble::Hangs => &["no answer"],
             Trouble::WantsAPassword => &["password"],
             Trouble::IsAReplica => &["replica"],
             Trouble::Busy => &["BUSY"],
-            // It was killed before.
+            // It was killed before it began to load.
             Trouble::Loading => &["LOADING", "refused", "closed", "reset"],
             Trouble::Full => &["maxmemory"],
             Trouble::ListIsAString => &["WRONGTYPE"],
@@ -67,7 +67,7 @@ impl Trouble {
                 disconnect_others(redis);
             }
             Trouble::IsAReplica => {
-                // Of nobody: nothing is overwritten.
+                // A replica without a master keeps its data.
                 redis.ask::<String>(&["SLAVEOF", "127.0.0.1", "1"]);
                 disconnect_others(redis);
             }
@@ -77,7 +77,7 @@ impl Trouble {
                 redis.connect().send_packed_command(&script).unwrap();
             }
             Trouble::Loading => {
-                // A few seconds long: each of these keys takes a millisecond.
+                // Loading takes a few seconds: one millisecond for each of these keys.
                 let mut pipe = pipe();
                 for n in 0..5000 {
                     pipe.cmd("SET").arg(format!("pad {n}")).arg("").ignore();
@@ -95,7 +95,7 @@ impl Trouble {
     fn end(self, redis: &mut Redis) {
         match self {
             Trouble::Stopped | Trouble::Killed => redis.start(),
-            Trouble::Hangs => redis.go_on(),
+            Trouble::Hangs => redis.resume(),
             Trouble::WantsAPassword => {
                 redis.protect("");
                 disconnect_others(redis);
@@ -103,7 +103,7 @@ impl Trouble {
             Trouble::IsAReplica => redis.ask::<()>(&["SLAVEOF", "NO", "ONE"]),
             Trouble::Busy => {
                 redis.ask::<()>(&["SCRIPT", "KILL"]);
-                // It is asked to end, and ends when it likes.
+                // The script ends some time after this.
                 redis.wait_ready();
             }
             Trouble::Loading => redis.wait_ready(),
@@ -114,21 +114,20 @@ impl Trouble {
 
     fn versions(self) -> Vec<String> {
         let mut versions = newest();
-        // Loading cannot be made slow before.
+        // Older versions cannot be made to load slowly.
         versions.retain(|version| self != Trouble::Loading || !version.starts_with("3."));
         versions
     }
 }
 
-/// As a server's restart, a failover or a time limit does.
+/// Closes the connections of all others, as a restart, a failover or a time limit does.
 fn disconnect_others(redis: &Redis) {
     for kind in ["normal", "pubsub"] {
         redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
     }
 }
 
-/// list_to_hash: 100 items before the trouble, 100 in the midst of it where the list can take
-/// them, 100 after it.
+/// list_to_hash: 100 items before the outage, 100 during it where the list can take them, 100 after it.
 #[track_caller]
 fn queue_waits_out(trouble: Trouble, of_list: bool) {
     let name = if of_list { "redis_list" } else { "redis_ar" };
@@ -144,7 +143,7 @@ fn queue_waits_out(trouble: Trouble, of_list: bool) {
             queue.push(100..200);
             200
         } else if trouble == Trouble::Full {
-            // A full server takes no items, so they come while pandad does not look.
+            // A full server takes no items, so they are pushed while pandad is paused.
             daemon.signal(Signal::STOP);
             queue.push(100..200);
             trouble.begin(&mut queue.list);
@@ -165,8 +164,8 @@ fn queue_waits_out(trouble: Trouble, of_list: bool) {
     }
 }
 
-/// expired_to_list: keys expire before the trouble, in the midst of it unless it is their own
-/// server's, and after it.
+/// expired_to_list: keys expire before the outage, after it and, unless it is their own server's,
+/// during it.
 #[track_caller]
 fn expiry_waits_out(trouble: Trouble, of_list: bool) {
     let name = if of_list { "redis_list" } else { "redis_kv_expire" };
@@ -178,11 +177,11 @@ fn expiry_waits_out(trouble: Trouble, of_list: bool) {
         daemon.start_and_listen();
         expiry.expire_now(&keys[..100]);
         expiry.wait_pushed(&mut daemon, 100, seconds(20));
-        // So that the connection is one that has held.
+        // The outage must hit a connection that has been up for a while.
         std::thread::sleep(millis(1500));
         let mut expected = keys.clone();
         if trouble == Trouble::ListIsAString {
-            // Somebody took them away meanwhile.
+            // Somebody else has removed these keys from the list.
             expiry.list.ask::<u64>(&["DEL", LIST]);
             expected.drain(..100);
         }
@@ -205,7 +204,7 @@ fn expiry_waits_out(trouble: Trouble, of_list: bool) {
         daemon.assert_waited_once("expired_to_list", name);
         daemon.stop();
         if trouble == Trouble::Hangs && of_list {
-            // Whether the answer is lost or only late is not to be known: better twice than lost.
+            // Whether the answer is lost or only late cannot be known: better twice than lost.
             expiry.assert_pushed(&expected);
         } else {
             expiry.assert_pushed_once(&expected);
@@ -214,7 +213,7 @@ fn expiry_waits_out(trouble: Trouble, of_list: bool) {
     }
 }
 
-/// It says so once, in a line that helps, and is in no hurry meanwhile.
+/// pandad logs one helpful line and uses next to no CPU while it waits.
 #[track_caller]
 fn waits(daemon: &mut Daemon, job: &str, name: &str, trouble: Trouble) {
     daemon.wait_log("; waiting", seconds(30));
@@ -224,8 +223,8 @@ fn waits(daemon: &mut Daemon, job: &str, name: &str, trouble: Trouble) {
     let lines = daemon.log_lines("; waiting");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains(&format!("{job}: {name} 127.0.0.1:")), "not of {name}: {}", lines[0]);
-    let told = trouble.told().iter().any(|word| lines[0].contains(word));
-    assert!(told, "it does not tell of any of {:?}: {}", trouble.told(), lines[0]);
+    let logged = trouble.phrases().iter().any(|word| lines[0].contains(word));
+    assert!(logged, "the line has none of {:?}: {}", trouble.phrases(), lines[0]);
     println!("while it waits: CPU {:.1} %", cpu.as_secs_f64() / 2.0 * 100.0);
     assert!(cpu < millis(80), "{cpu:?} of CPU in 2 s of waiting");
 }
@@ -273,8 +272,8 @@ waited_out! {
     listener_waits_for_a_loading_server: expiry_waits_out, Loading, false;
 }
 
-/// Started before any of its servers: it waits for each of them, says so once for each, and uses
-/// next to nothing meanwhile.
+/// pandad starts before any of its servers: it logs one line for each, and uses next to no CPU while it
+/// waits.
 #[test]
 fn servers_down_at_start_are_waited_for() {
     for version in newest() {
@@ -309,7 +308,7 @@ fn servers_down_at_start_are_waited_for() {
     }
 }
 
-/// A large one is not ready for a while after its start.
+/// A server with much data is not ready for a while after its start.
 #[test]
 fn server_loading_at_start_is_waited_for() {
     for version in Trouble::Loading.versions() {
@@ -332,7 +331,7 @@ fn server_loading_at_start_is_waited_for() {
     }
 }
 
-/// A stop does not wait for a server that is down or hangs; what was in work is done by the next start.
+/// A stop does not wait for a server that is down or hangs; the next start does the items in flight.
 #[test]
 fn gone_server_does_not_delay_stop() {
     for (trouble, of_list) in
@@ -349,7 +348,7 @@ fn gone_server_does_not_delay_stop() {
         if !of_list {
             queue.push(500..600);
         }
-        // With a request on its way, and noticed or not.
+        // A request is under way by then; whether pandad has noticed the outage is left open.
         std::thread::sleep(millis(500));
         let began = Instant::now();
         daemon.signal(Signal::TERM);
@@ -366,7 +365,7 @@ fn gone_server_does_not_delay_stop() {
     }
 }
 
-/// To delete a field is never refused for want of memory.
+/// Redis never refuses to delete a field for lack of memory.
 #[test]
 fn fields_are_deleted_from_full_redis() {
     let queue = Queue::up(NEWEST, 100);
@@ -380,8 +379,7 @@ fn fields_are_deleted_from_full_redis() {
     tested.passed("100 items");
 }
 
-/// Somebody's string bears the name of one of the hashes: the others are served, it is said once,
-/// and the queue goes on.
+/// A string has the name of one of the hashes: the other hashes are served, and one line is logged.
 #[test]
 fn wrong_type_hash_blocks_no_other() {
     for version in newest() {
@@ -397,11 +395,11 @@ fn wrong_type_hash_blocks_no_other() {
             queue_done(&queue, 1000 - (part + 1) * 100);
         }
         assert_eq!(queue.ar.ask::<String>(&["GET", &hash]), "somebody's string");
-        let told = daemon.log_lines(&hash);
-        assert_eq!(told.len(), 1, "said once: {told:#?}");
-        assert!(told[0].contains("WARN") || told[0].contains("ERROR"), "{}", told[0]);
-        println!("{}", told[0]);
-        // And once it is one, it is served as well.
+        let logged = daemon.log_lines(&hash);
+        assert_eq!(logged.len(), 1, "logged once: {logged:#?}");
+        assert!(logged[0].contains("WARN") || logged[0].contains("ERROR"), "{}", logged[0]);
+        println!("{}", logged[0]);
+        // When it is a hash again, it is served as well.
         queue.ar.ask::<u64>(&["DEL", &hash]);
         queue.ar.ask::<u64>(&["HSET", &hash, &field(1), "x"]);
         queue.list.push(LIST, &item(1));

@@ -1,7 +1,7 @@
-//! pandad's group member beside librdkafka's, in one group on real brokers: who is given
-//! what, when it is taken away, and what remains after a kill.
+//! Goal: pandad's group member and librdkafka's share one group on real brokers of every version.
+//! Method: compare what each member is assigned and has revoked, and what remains after a kill.
 
-use crate::support::groups::Mate;
+use crate::support::groups::ForeignMember;
 use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
@@ -14,20 +14,20 @@ use std::time::{Duration, Instant};
 
 const SESSION: Duration = wait::seconds(6);
 
-/// Every broker of this run, and the one that the crate cannot read.
+/// Every broker of this run, and 4.1.0, which the crate cannot read.
 fn every() -> Vec<Kafka> {
     let mut brokers = readable();
     brokers.push(kafka("4.1.0"));
     brokers
 }
 
-/// A member without a log file: what it is given it has, what is taken away it gives.
+/// A member without a log file: it keeps its assigned partitions in `has` and releases revoked ones.
 struct Member {
     place: Coordinated,
     lease: Lease,
     setup: MemberConfig,
     has: Vec<(String, i32)>,
-    /// What the group held of it when it was given.
+    /// The committed offset of each partition when it was assigned.
     held: BTreeMap<(String, i32), Option<i64>>,
     name: Option<String>,
     revoked: u32,
@@ -35,7 +35,7 @@ struct Member {
     committed: Vec<(TopicPartition, i64)>,
     fault: Option<Fault>,
     fenced: Option<String>,
-    /// Whether the broker does not say what it speaks, and whether that was known before.
+    /// Whether the broker does not announce its API versions.
     silent: bool,
 }
 
@@ -66,7 +66,7 @@ impl Member {
         }
     }
 
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         loop {
             match self.place.next() {
                 Ok(GroupEvent::Unchanged) => return,
@@ -114,7 +114,7 @@ impl Member {
         let until = Instant::now() + wait::seconds(20);
         self.committed.clear();
         while self.committed.is_empty() {
-            self.hear();
+            self.receive();
             assert!(Instant::now() < until, "{} is not committed", self.setup.instance);
             std::thread::sleep(wait::millis(5));
         }
@@ -138,17 +138,17 @@ fn setup(group: &str, topics: &[&str]) -> MemberConfig {
     }
 }
 
-/// The numbers of one topic's partitions that somebody has.
+/// The numbers of one topic's partitions among those assigned.
 fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
     has.iter().filter(|(name, _)| name == topic).map(|(_, number)| *number).collect()
 }
 
-/// Until every member, and everybody else, has what is expected.
+/// Waits until the members are assigned what is expected.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
     let deadline = Instant::now() + wait::seconds(60);
     loop {
-        members.iter_mut().for_each(|member| member.hear());
+        members.iter_mut().for_each(|member| member.receive());
         if so(members) {
             return;
         }
@@ -158,7 +158,8 @@ fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) ->
     }
 }
 
-/// Shares by `range` among three members that want the first topic and one less the second.
+/// The assignor `range` among three members that subscribe to the first topic, one of them not to the
+/// second.
 #[test]
 fn partitions_are_shared_with_librdkafka() {
     for kafka in every() {
@@ -166,34 +167,38 @@ fn partitions_are_shared_with_librdkafka() {
         let (one, two, group) = (unique("shared"), unique("shared"), unique("shared"));
         kafka.create(&one, 7);
         kafka.create(&two, 2);
-        // librdkafka comes first and leads; then it goes, and pandad does.
-        let mate: Mate = kafka.mate(&group, &[&one], serde_json::json!({}));
-        wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 7);
+        // librdkafka joins first and leads; then it leaves, and pandad leads.
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&one], serde_json::json!({}));
+        wait::until("librdkafka has all", wait::seconds(60), || foreign.assigned().len() == 7);
         let mut first = Member::joins(&kafka, setup(&group, &[&one, &two]));
         let mut second = Member::joins(&kafka, setup(&group, &[&one, &two]));
         until("all three share", &mut [&mut first, &mut second], |members| {
             let mut sizes: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &one).len()).collect();
-            sizes.push(mate.has().len());
+            sizes.push(foreign.assigned().len());
             sizes.sort_unstable();
             let twos: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &two).len()).collect();
             sizes == [2, 2, 3] && twos == [1, 1]
         });
-        let mut all =
-            [of(&first.has, &one), of(&second.has, &one), mate.has().iter().map(|(_, n)| *n).collect()];
-        // Each has a run.
+        let mut all = [
+            of(&first.has, &one),
+            of(&second.has, &one),
+            foreign.assigned().iter().map(|(_, n)| *n).collect(),
+        ];
+        // Each has consecutive partitions.
         all.sort();
         assert_eq!(all.concat(), [0, 1, 2, 3, 4, 5, 6]);
-        mate.go();
+        foreign.leave();
         until("two share", &mut [&mut first, &mut second], |members| {
             members[0].has.len() + members[1].has.len() == 9
         });
-        // And librdkafka comes to a group that pandad leads.
-        let mate: Mate = kafka.mate(&group, &[&one, &two], serde_json::json!({}));
+        // Now librdkafka joins a group that pandad leads.
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&one, &two], serde_json::json!({}));
         until("all three share again", &mut [&mut first, &mut second], |members| {
-            let sizes = members.iter().map(|one_of| one_of.has.len()).sum::<usize>() + mate.has().len();
-            sizes == 9 && members.iter().all(|one| one.has.len() < 5) && !mate.has().is_empty()
+            let sizes =
+                members.iter().map(|one_of| one_of.has.len()).sum::<usize>() + foreign.assigned().len();
+            sizes == 9 && members.iter().all(|one| one.has.len() < 5) && !foreign.assigned().is_empty()
         });
-        mate.go();
+        foreign.leave();
         assert_eq!((first.lost, second.lost), (0, 0));
         tested.passed("3 members, 9 partitions");
         first.leaves();
@@ -215,7 +220,7 @@ fn leaving_member_is_replaced_at_once() {
             sizes.sort_unstable();
             sizes == [1, 1, 2]
         });
-        // Its threads end without a word.
+        // Its threads end without leaving the group.
         drop(dies);
         let began = Instant::now();
         until("the two share", &mut [&mut stays, &mut leaves], |members| {
@@ -233,7 +238,7 @@ fn leaving_member_is_replaced_at_once() {
     }
 }
 
-/// Its share is known under the name that it had, or that it gives itself.
+/// The coordinator knows its partitions by its member id, or by its instance id.
 #[test]
 fn returning_member_is_assigned_at_once() {
     for kafka in every() {
@@ -284,7 +289,7 @@ fn new_partitions_and_topics_are_assigned() {
             total(members) == 8
                 && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
         });
-        // One by one, so that the one left leads, or has come back by its own name.
+        // One after the other, so that the other one leads, or the first one is back by its own name.
         let again = second.setup.clone();
         drop(second);
         let mut second = Member::joins(&kafka, MemberConfig { id: None, ..again });
@@ -297,7 +302,7 @@ fn new_partitions_and_topics_are_assigned() {
     }
 }
 
-/// From 2.3 on: the one that was there first is told so and stays down.
+/// From 2.3 on: the first one is fenced and stays down.
 #[test]
 fn twin_member_is_fenced() {
     for kafka in every() {
@@ -322,7 +327,7 @@ fn twin_member_is_fenced() {
     }
 }
 
-/// Another way of sharing out, which pandad does not know.
+/// An assignor that pandad does not know.
 #[test]
 fn unknown_assignor_is_reported() {
     for kafka in every() {
@@ -330,8 +335,8 @@ fn unknown_assignor_is_reported() {
         let (topic, group) = (unique("otherwise"), unique("otherwise"));
         kafka.create(&topic, 1);
         let options = serde_json::json!({"partition.assignment.strategy": "roundrobin"});
-        let mate: Mate = kafka.mate(&group, &[&topic], options);
-        wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&topic], options);
+        wait::until("librdkafka has it", wait::seconds(60), || foreign.assigned().len() == 1);
         let mut member = Member::joins(&kafka, setup(&group, &[&topic]));
         let mut said = String::new();
         wait::until("it says so", wait::seconds(30), || {
@@ -345,7 +350,7 @@ fn unknown_assignor_is_reported() {
             !said.is_empty()
         });
         assert!(said.contains("INCONSISTENT_GROUP_PROTOCOL"), "{said}");
-        mate.go();
+        foreign.leave();
         until("it has it when they are gone", &mut [&mut member], |members| members[0].has.len() == 1);
         tested.passed("");
         member.leaves();

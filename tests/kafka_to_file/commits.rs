@@ -1,5 +1,5 @@
-//! pandad's own commits on real brokers of every version: with a string beside each
-//! offset, read back by itself and by others, refused where they must be.
+//! Goal: pandad's own commits on real brokers of every version, with metadata beside each offset,
+//! are read back by pandad and by others, and refusals name their partition.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -19,7 +19,7 @@ use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;
 
-/// Every broker of this run, and the one that the crate cannot read.
+/// Every broker of this run, and 4.1.0, which the crate cannot read.
 fn every() -> Vec<Kafka> {
     let mut brokers = readable();
     brokers.push(kafka("4.1.0"));
@@ -50,12 +50,12 @@ impl Client {
             Commit { partition: self.partition(*number), offset: *offset, metadata }
         };
         let offsets: Vec<Commit> = offsets.iter().map(commit).collect();
-        patiently(|| self.commits.commit(&mut self.brokers, GenerationMember::NONE, &offsets))
+        retrying(|| self.commits.commit(&mut self.brokers, GenerationMember::NONE, &offsets))
     }
 
     fn committed(&mut self, partitions: i32) -> Vec<Result<Option<(i64, String)>, Refusal>> {
         let asked: Vec<TopicPartition> = (0..partitions).map(|number| self.partition(number)).collect();
-        let answers = patiently(|| self.commits.committed(&mut self.brokers, &asked));
+        let answers = retrying(|| self.commits.committed(&mut self.brokers, &asked));
         let plain = |one: Option<CommittedOffset>| one.map(|one| (one.offset, one.metadata));
         answers.into_iter().map(|(_, answer)| answer.map(plain)).collect()
     }
@@ -63,7 +63,7 @@ impl Client {
 
 /// A broker that has just started has no coordinator for a moment.
 #[track_caller]
-fn patiently<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
+fn retrying<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
     let until = Instant::now() + wait::seconds(30);
     loop {
         let fault = match ask() {
@@ -120,7 +120,7 @@ fn commits_are_read_back() {
     }
 }
 
-/// What cannot be committed is told for each partition; the others are committed.
+/// A refusal names its partition; the other partitions are committed.
 #[test]
 fn refusals_name_their_partition() {
     for kafka in every() {
@@ -135,18 +135,18 @@ fn refusals_name_their_partition() {
         assert_eq!(answers[1].1, Err(refusal));
         assert!(matches!(refusal.fault("commit"), Fault::Fatal(_)));
         assert_eq!(client.committed(2), [Ok(Some((5, "token".to_owned()))), Ok(None)]);
-        // A partition that is not there.
+        // A partition that does not exist.
         let answers = client.commit(&[(0, 7, "token"), (9, 1, "")]);
         assert_eq!(answers[0].1, Ok(()));
         let unknown = answers[1].1;
-        // Brokers of the first group protocol do not look.
+        // Brokers of the first group protocol do not check this.
         let allowed = [Ok(()), Err(Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))];
         assert!(allowed.contains(&unknown), "{unknown:?}");
         tested.passed("2 refusals");
     }
 }
 
-/// Whoever is no member may commit only while the group has none.
+/// A client that is no member may commit only while the group has no members.
 #[test]
 fn commit_to_a_live_group_is_refused() {
     for kafka in every() {
@@ -164,8 +164,8 @@ fn commit_to_a_live_group_is_refused() {
     }
 }
 
-/// What a broker says of itself, and that a topic that is not there stays so from
-/// 0.11 on: before, brokers make what is asked for.
+/// Which versions each broker announces; and that a question about a missing topic creates none from
+/// 0.11 on. Older brokers create the topic.
 #[test]
 fn api_versions_are_detected() {
     for kafka in every() {
@@ -195,8 +195,8 @@ fn api_versions_are_detected() {
     }
 }
 
-/// The `kafka` crate's commits, which an older pandad made. A topic made just now may not
-/// be known to the broker yet.
+/// Commits by the `kafka` crate, as an older pandad made them. The broker may not know a topic created
+/// just now.
 #[track_caller]
 fn by_the_crate(kafka: &Kafka, topic: &str, group: &str, offsets: &[(i32, i64)]) -> KafkaClient {
     let mut client = KafkaClient::new(vec![kafka.address.clone()]);
@@ -230,7 +230,7 @@ fn crate_and_pandad_share_commits() {
     }
 }
 
-/// A group whose offset the crate committed goes on exactly there, and has tokens from
+/// A group whose offset the crate committed goes on exactly there, and its offsets have tokens from
 /// then on.
 #[test]
 fn group_of_the_crate_keeps_its_position() {
@@ -242,7 +242,7 @@ fn group_of_the_crate_keeps_its_position() {
         by_the_crate(&kafka, &topic, &group, &[(0, 300)]);
         let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group));
         daemon.start();
-        daemon.wait_landed_at_least(700, wait::seconds(30));
+        daemon.wait_written_at_least(700, wait::seconds(30));
         daemon.stop();
         let lines = places(&daemon.file);
         assert!(lines == (300..1000).collect::<Vec<u64>>(), "{} lines from {}", lines.len(), lines[0]);

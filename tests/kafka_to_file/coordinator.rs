@@ -1,5 +1,5 @@
-//! The broker that keeps a group's offsets dies or hangs: another one takes the group
-//! over, pandad finds it, and no offset is lost.
+//! Goal: when the broker that coordinates a group dies or hangs, pandad finds the next
+//! coordinator and loses no offset. Method: three brokers, the coordinator killed and hung in turn.
 
 use crate::support::cluster::Cluster;
 use crate::support::tested::Tested;
@@ -25,7 +25,7 @@ impl Client {
         Client { brokers, commits, group: group.to_owned(), partition }
     }
 
-    /// Tries until the group has it; gives how many tries that took.
+    /// Commits until the group has the offset; returns the number of tries.
     #[track_caller]
     fn commit(&mut self, offset: i64) -> u32 {
         let one = Commit { partition: self.partition.clone(), offset, metadata: format!("token {offset}") };
@@ -42,11 +42,11 @@ impl Client {
         }
     }
 
-    /// What the group holds, asked until it is told.
+    /// The group's offset, asked until there is an answer.
     #[track_caller]
     fn committed(&mut self) -> Option<(i64, String)> {
         let mut found = None;
-        wait::until("the group's offset is told", wait::seconds(90), || {
+        wait::until("the group's offset is answered", wait::seconds(90), || {
             let asked = std::slice::from_ref(&self.partition);
             if let Ok(answers) = self.commits.committed(&mut self.brokers, asked)
                 && let Ok(held) = &answers[0].1
@@ -59,7 +59,7 @@ impl Client {
         found
     }
 
-    /// The number of the broker that keeps the group.
+    /// The number of the group's coordinator.
     fn coordinator(&mut self, cluster: &Cluster) -> usize {
         let found = self.brokers.ask(&FindCoordinator { group: &self.group }).unwrap();
         cluster.number(&format!("{}:{}", found.host, found.port))
@@ -97,9 +97,9 @@ fn killed_or_hung_coordinator_is_replaced() {
         if round % 2 == 0 {
             cluster.start(old)
         } else {
-            cluster.go_on(old)
+            cluster.resume(old)
         }
-        // The one that comes back becomes the group's again, or not: both is well.
+        // The broker that comes back may become the coordinator again or not.
         for _ in 0..20 {
             offset += 1;
             client.commit(offset);

@@ -1,5 +1,5 @@
-//! Waiting with a deadline: what is awaited is said when it does not come.
-//! Nothing in the tests sleeps in the hope that it was long enough.
+//! Waiting with a deadline. If what a test waits for does not come, the failure names it.
+//! No test sleeps in the hope that the time was long enough.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Until it is so; false when the time is over.
+/// Waits until `so` is true; false if the time is over before.
 pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -25,7 +25,7 @@ pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Until it is so, or the test fails and says what it waited for.
+/// Waits until `so` is true, or fails the test and names what it waited for.
 #[track_caller]
 pub fn until(what: &str, limit: Duration, so: impl FnMut() -> bool) {
     assert!(within(limit, so), "waited {limit:?} in vain: {what}");

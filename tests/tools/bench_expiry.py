@@ -23,7 +23,8 @@ FIRST, OVER, AFTER = 1.5, 10.0, 5.0
 def fill(client, others):
     for first in range(0, others, 1000):
         numbers = range(first, min(first + 1000, others))
-        client.ask_all([pack("PSETEX", f"other:{n}", random.randint(3_600_000, 7_200_000), "x") for n in numbers])
+        lives = [random.randint(3_600_000, 7_200_000) for _ in numbers]
+        client.ask_all([pack("PSETEX", f"other:{n}", life, "x") for n, life in zip(numbers, lives)])
 
 
 def lateness(port, client):

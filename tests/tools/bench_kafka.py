@@ -64,7 +64,8 @@ def to_its_end(command, **more):
 def by_kcat(broker, topic, directory):
     path = directory / "kcat"
     with open(path, "wb") as file:
-        run = to_its_end(["kcat", "-C", "-b", broker, "-t", topic, "-o", "beginning", "-e", "-q"], stdout=file)
+        command = ["kcat", "-C", "-b", broker, "-t", topic, "-o", "beginning", "-e", "-q"]
+        run = to_its_end(command, stdout=file)
     return run, path.stat().st_size
 
 

@@ -60,7 +60,8 @@ class Topic:
             elif counts:
                 kind, when = message.timestamp()
                 appended = kind == confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
-                self.note(message.partition(), message.offset(), when if appended else timestamp, key, value, headers)
+                when = when if appended else timestamp
+                self.note(message.partition(), message.offset(), when, key, value, headers)
 
         while True:
             try:
@@ -135,7 +136,8 @@ class Job:
         """Key, value and headers of the n-th of various records."""
         dice = self.dice
         keys = [None, b"", b"key %d" % number, dice.randbytes(9)]
-        values = [None, b"", self.text(1, 40), self.text(40, 400), dice.randbytes(dice.randint(1, 60)), self.text(1, 9000)]
+        values = [None, b"", self.text(1, 40), self.text(40, 400)]
+        values += [dice.randbytes(dice.randint(1, 60)), self.text(1, 9000)]
         headers = [
             [],
             [("one", b"1")],
@@ -282,7 +284,8 @@ class Job:
             else:
                 place.append((message.partition(), message.offset(), timestamp, key, value, headers))
 
-        producer.produce(topic.name, value, key, partition, on_delivery=acked, headers=list(headers), timestamp=timestamp)
+        more = {"headers": list(headers), "timestamp": timestamp}
+        producer.produce(topic.name, value, key, partition, on_delivery=acked, **more)
         producer.poll(0)
         return place
 
@@ -313,7 +316,8 @@ class Job:
         left = self.await_compaction(topic)
         topic.found = {place: one for place, one in topic.found.items() if place[1] in left}
         if len(topic.found) != len(left) or len(left) > sent * 0.7:
-            sys.exit(f"content: {topic.name}: {sent} records, {len(left)} left, {len(topic.found)} of them known")
+            known = len(topic.found)
+            sys.exit(f"content: {topic.name}: {sent} records, {len(left)} left, {known} of them known")
         return 1
 
     def await_compaction(self, topic):
@@ -325,12 +329,14 @@ class Job:
             if len(set(keys)) == len(keys):
                 return {offset for offset, _ in places}
             if time.monotonic() > deadline:
-                sys.exit(f"content: {topic.name} is not compacted: {len(places)} records of {len(set(keys))} keys")
+                found = f"{len(places)} records of {len(set(keys))} keys"
+                sys.exit(f"content: {topic.name} is not compacted: {found}")
             time.sleep(0.5)
 
     def read(self, name):
         """What there is, by librdkafka."""
-        consumer = confluent_kafka.Consumer({**self.common, "group.id": "content", "enable.partition.eof": True})
+        settings = {**self.common, "group.id": "content", "enable.partition.eof": True}
+        consumer = confluent_kafka.Consumer(settings)
         try:
             consumer.assign([confluent_kafka.TopicPartition(name, 0, confluent_kafka.OFFSET_BEGINNING)])
             places, deadline = [], time.monotonic() + 60

@@ -77,7 +77,8 @@ class Records:
         if message.offset() != index:
             nth = self.acked[partition]
             self.faults.append(
-                f"partition {partition}: record {index} went to offset {message.offset()}, acknowledged as number {nth}"
+                f"partition {partition}: record {index} went to offset {message.offset()}, "
+                f"acknowledged as number {nth}"
             )
         self.acked[partition] += 1
 
@@ -210,7 +211,8 @@ def main():
     parser.add_argument("--partitions", type=partitions, default="1", help="a count, or first-last")
     parser.add_argument("--records", type=int, required=True, help="in all partitions together")
     parser.add_argument("--rate", type=float, default=0, help="records per second; 0: as fast as it goes")
-    parser.add_argument("--size", type=span, default="80-200", help="bytes of padding: a number, or least-most")
+    padding = "bytes of padding: a number, or least-most"
+    parser.add_argument("--size", type=span, default="80-200", help=padding)
     parser.add_argument("--codec", default="none", choices=["none", "gzip", "snappy", "lz4", "zstd"])
     parser.add_argument("--linger", type=float, default=0, help="ms")
     parser.add_argument("--batch", type=int, default=0, help="most records in a batch; 0: the library's own")

@@ -66,9 +66,13 @@ def librdkafka(version, address, name, codec, **more):
 
 
 def transactions(address, name):
-    """Records 0 and 1 of an aborted transaction and 2 of a committed one; offsets 0, 1 | 3 with the markers."""
+    """Records 0 and 1 of an aborted transaction and 2 of a committed one.
+
+    With the markers their offsets are 0, 1 | 3.
+    """
     for index, identity in ((0, "a"), (2, "b")):
-        producer = confluent_kafka.Producer({"bootstrap.servers": address, "transactional.id": name + identity})
+        settings = {"bootstrap.servers": address, "transactional.id": name + identity}
+        producer = confluent_kafka.Producer(settings)
         producer.init_transactions(30)
         producer.begin_transaction()
         for i in (0, 1) if index == 0 else (2,):
@@ -79,7 +83,8 @@ def transactions(address, name):
 
 def fetch(version, address, name, converted=False):
     """Aborted transactions and record set, from the beginning, read_committed where there is such a thing."""
-    api = 10 if at_least(version, "2.1") else 4 if at_least(version, "0.11") else 2 if at_least(version, "0.10") else 0
+    since = [("2.1", 10), ("0.11", 4), ("0.10", 2)]
+    api = next((api for broker, api in since if at_least(version, broker)), 0)
     if converted:
         api = 2
     body = struct.pack(">iii", -1, 1000, 1)

@@ -61,7 +61,10 @@ def committed(broker, version, group, topic, partitions):
 
 
 def batches(address, version, topic, partition):
-    """Walks a partition from its start: (offset of the first record or of the wrapper, codec, bytes, format)."""
+    """Walks a partition from its start.
+
+    Gives (offset of the first record or of the wrapper, codec, bytes, format).
+    """
     # The version that shows each broker's batches as they are stored: an older one is
     # converted, which 0.10 does by taking compressed batches apart.
     fetch = 4 if version >= (0, 11) else 2 if version >= (0, 10) else 0
@@ -99,7 +102,10 @@ def _walk(broker, version, topic, partition):
 
 
 def _entries(data):
-    """(first offset, next offset, codec, bytes, format) of each whole entry; a wrapper carries its last offset."""
+    """(first offset, next offset, codec, bytes, format) of each whole entry.
+
+    A wrapper carries its last offset.
+    """
     at = 0
     while at + 17 <= len(data):
         offset, size = struct.unpack_from(">qi", data, at)

@@ -117,6 +117,7 @@ const MEANING: &[Faulty] = &[
         "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
         &[(4, "not in this"), (5, "not in this"), (6, "a size")],
     ),
+    ("[daemon_section]\nlog='consumer.log'\nmemory=x", &[(4, "the file the records go to"), (5, "a size")]),
 ];
 
 /// Cases without the head.
@@ -184,7 +185,7 @@ fn a_fault_says_where_and_what() {
     let fault = faults(&format!("{HEAD}log_handler[worker_num]=many ; c"));
     assert_eq!(
         fault[0].to_string(),
-        "t.inv:3: [log_section] log_handler['worker_num'] = many: a whole number from 1 to 256 is expected, of threads"
+        "t.inv:3: [log_section] log_handler['worker_num'] = many: a whole number of threads from 1 to 256 is expected"
     );
 }
 

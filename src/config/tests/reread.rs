@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{ORIGINAL, SHIPPED, load};
-use crate::config::{Config, RedisConfig, convert, keys, value};
+use crate::config::{Config, RedisConfig, convert, kind, settings, value};
 use crate::error::Error;
 
 /// What is printed is read again to the same, but for warnings and for masks.
@@ -24,7 +24,7 @@ fn reread(config: &Config) {
 fn masked(mut config: Config) -> Config {
     let mask = |redis: &mut RedisConfig| {
         if !redis.password.is_empty() {
-            redis.password = keys::MASK.into();
+            redis.password = kind::MASK.into();
         }
     };
     if let Some(job) = &mut config.expired_to_list {
@@ -34,7 +34,7 @@ fn masked(mut config: Config) -> Config {
     if let Some(job) = &mut config.list_to_hash {
         mask(&mut job.list);
         mask(&mut job.ar);
-        job.came_back.iter_mut().for_each(|came_back| mask(&mut came_back.expire));
+        job.markers.iter_mut().for_each(|markers| mask(&mut markers.expire));
     }
     config
 }
@@ -49,7 +49,7 @@ fn printed_and_read_again() {
     let printed = Config::parse(&secret.to_inv(), Path::new("t"));
     assert!(printed.unwrap_err().to_string().contains("the mask that -T prints"));
     // Every key is printed but the socket, which takes the place of host and port.
-    for key in keys::ALL.iter().filter(|key| !key.name.ends_with("['socket']")) {
+    for key in settings::KEYS.iter().filter(|key| !key.name.ends_with("['socket']")) {
         assert!(secret.to_inv().contains(&format!("\n{} = ", key.name)), "{} is not printed", key.name);
     }
 }
@@ -68,7 +68,7 @@ prop_compose! {
         password in text(), database in 0u32..1000, ms in 0u64..300_000,
     ) -> String {
         let put = |key: &str, value: &str| format!("{block}['{key}']={}\n", value::quote(value));
-        let password = if password == keys::MASK { String::new() } else { password };
+        let password = if password == kind::MASK { String::new() } else { password };
         let kind = if unix { put("socket_type", "unix") + &put("socket", &host) } else { put("host", &host) };
         kind + &put("port", &port.to_string()) + &put("user", &user) + &put("password", &password)
             + &put("database", &database.to_string()) + &put("timeout", &format!("{}.{:03}", ms / 1000, ms % 1000))

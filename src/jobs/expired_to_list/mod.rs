@@ -6,10 +6,10 @@ mod worker;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Job, server};
+use super::{Job, redis_server};
 use crate::config::{self, ExpiredToListConfig as Section};
 use crate::error::{ConfigFault, Fault};
-use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig};
+use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig, WatchedServer};
 use crate::pipeline;
 use crate::queue;
 use crate::redis::Health;
@@ -48,18 +48,18 @@ impl Job for ExpiredToListJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = Arc::new(server("redis_kv_expire", expire, &client));
-        let list = Arc::new(server("redis_list", list, &client));
+        let expire = Arc::new(redis_server("redis_kv_expire", expire, &client));
+        let list = Arc::new(redis_server("redis_list", list, &client));
         let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
         let inbox = Inbox::new(NAME, self.memory);
         log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
-        let watched = WatchConfig {
+        let config = WatchConfig {
             job: NAME,
-            expire: (expire, expire_health),
-            list: (list, list_health),
+            expire: WatchedServer { server: expire, health: expire_health },
+            list: WatchedServer { server: list, health: list_health },
             list_key: list_key.clone(),
             filter: KeyFilter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
-            reconcile: match self.section.reconcile {
+            reconciliation: match self.section.reconcile {
                 config::ReconcileMode::No => Reconciliation::Off,
                 config::ReconcileMode::DryRun => Reconciliation::DryRun,
                 config::ReconcileMode::Yes => Reconciliation::On,
@@ -67,7 +67,7 @@ impl Job for ExpiredToListJob {
             rate: self.section.rate,
             memory: self.section.memory,
         };
-        let (watch, push) = ExpiryWatch::start(watched, inbox.clone(), &self.counters)?;
+        let (watch, push) = ExpiryWatch::start(config, inbox.clone(), &self.counters)?;
         let [done, lost, overflowed] = [&self.counters.done, &self.counters.lost, &self.counters.overflowed]
             .map(|counter| counter.load(Relaxed));
         let source = source::ExpiredKeySource {

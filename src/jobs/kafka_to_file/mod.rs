@@ -54,7 +54,7 @@ pub(super) struct KafkaToFile {
     /// The last run left its group because the disk takes nothing.
     gave_up: bool,
     /// Why the last run failed, if that is a matter of where this pandad runs.
-    blamed: Option<String>,
+    config_fault: Option<String>,
     /// What was said of the files since they were last well.
     before: RestartMemory,
 }
@@ -68,7 +68,7 @@ impl KafkaToFile {
             counters: Counters::shared(NAME, CountedUnit::Records),
             opened: None,
             gave_up: false,
-            blamed: None,
+            config_fault: None,
             before: RestartMemory::default(),
         }
     }
@@ -190,8 +190,8 @@ impl Job for KafkaToFile {
         Ok(())
     }
 
-    fn blame(&self) -> Option<ConfigFault> {
-        let expected = self.blamed.clone()?;
+    fn config_fault(&self) -> Option<ConfigFault> {
+        let expected = self.config_fault.clone()?;
         Some(self.local_fault(&self.section.log_file.path, expected))
     }
 
@@ -222,7 +222,7 @@ impl Job for KafkaToFile {
         let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let group_client = self.group_client(
-            super::cluster(&self.section, silent),
+            super::kafka_cluster(&self.section, silent),
             journal,
             claim_names(router.clone(), ledgers.clone()),
         )?;
@@ -242,7 +242,10 @@ impl Job for KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         let parts = Parts {
             source: source::KafkaSource::new(source::SourceParts {
-                fetcher: Box::new(AutoFetcher::new(super::cluster(&self.section, silent), self.client())),
+                fetcher: Box::new(AutoFetcher::new(
+                    super::kafka_cluster(&self.section, silent),
+                    self.client(),
+                )),
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.clone()),
                 start: self.section.kafka.start,
@@ -280,7 +283,7 @@ impl Job for KafkaToFile {
             }
         }
         self.gave_up = gate.gave_up();
-        self.blamed = match &ended {
+        self.config_fault = match &ended {
             Err(Fault::Fatal(why)) if gate.is_fenced() => Some(why.clone()),
             _ => None,
         };

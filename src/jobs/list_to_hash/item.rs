@@ -1,7 +1,8 @@
-//! The item grammar: which field an item stands for. Pure.
+//! The grammar of items: which field an item stands for. Pure.
 
-/// The last segment after a `:`, up to its first `_`: `USER_CACHE_OVERDUE:7_12` is the
-/// field `7`. An item without `:` is one segment. `None` when nothing is left.
+/// The field that an item stands for: the segment after the last `:`, up to its first `_`. The
+/// item `USER_CACHE_OVERDUE:7_12` stands for the field `7`. An item without `:` is one segment.
+/// `None`: the field would be empty.
 pub(super) fn field(item: &[u8]) -> Option<&[u8]> {
     let segment = item.rsplit(|byte| *byte == b':').next()?;
     let field = segment.split(|byte| *byte == b'_').next()?;
@@ -13,7 +14,7 @@ mod tests {
     use super::field;
 
     #[test]
-    fn as_the_original_took_it_apart() {
+    fn a_field_is_what_the_original_took_for_one() {
         for (item, expected) in [
             ("USER_CACHE_OVERDUE:7_12", Some("7")),
             ("USER_CACHE_OVERDUE:7_12_9", Some("7")),

@@ -1,9 +1,9 @@
-//! The came-back guard: an item is the name of a marker key that expired. If that key is
-//! there again, its user has come back and is left alone.
+//! The came-back guard: an item is the name of a marker key that expired. If that key exists
+//! again, its user has come back and is left alone.
 //!
-//! Where the markers are on the server of the hashes, looking and deleting is one: WATCH
-//! has the deletion fail if a marker comes to be in between. Elsewhere it is looked just
-//! before, and whoever comes back in that moment is deleted all the same.
+//! If the markers are on the server of the hashes, check and deletion are one step: by WATCH,
+//! the deletion fails if a marker is set after the check. On another server the check comes
+//! just before the deletion, and the fields of a user who comes back between are deleted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::NAME;
 use crate::error::Fault;
 use crate::redis::{Args, Health, Link, RedisConnection, RedisError, RedisServer, Requests, Value, cmd};
 
-/// Where markers are, and which items name one: shared by all workers.
+/// Where markers are, and which items name one. Shared by all workers.
 pub(super) struct MarkerSettings {
     expire: Arc<RedisServer>,
     health: Health,
     prefix: Vec<u8>,
-    /// Database of the hashes, and of the markers, if both are on one server.
+    /// The databases of the hashes and of the markers, if both are on one server.
     databases: Option<(u32, u32)>,
-    /// Whether that server lets us watch keys.
+    /// Whether that server allows WATCH.
     watches: Arc<AtomicBool>,
 }
 
 impl MarkerSettings {
     pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
-        // As the configuration names them: two names for one server count as two servers.
+        // Compared as configured: two addresses of one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
         Self {
             health: Health::new(NAME, &expire),
@@ -37,7 +37,7 @@ impl MarkerSettings {
         }
     }
 
-    /// For one worker.
+    /// A lookup for one worker.
     pub(super) fn for_worker(&self) -> MarkerLookup {
         MarkerLookup {
             link: Link::new(Arc::clone(&self.expire), self.health.clone()),
@@ -52,12 +52,16 @@ impl MarkerSettings {
 
 impl fmt::Display for MarkerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.databases.is_some() { "in one step with deleting" } else { "just before deleting" };
-        write!(f, "markers on {} are looked at {how}", self.expire)
+        let how = if self.databases.is_some() {
+            "in one step with the deletion"
+        } else {
+            "just before the deletion"
+        };
+        write!(f, "markers on {} are checked {how}", self.expire)
     }
 }
 
-/// One worker's view of the markers.
+/// The markers, for one worker.
 pub(super) struct MarkerLookup {
     link: Link,
     prefix: Vec<u8>,
@@ -68,12 +72,12 @@ pub(super) struct MarkerLookup {
 }
 
 impl MarkerLookup {
-    /// Whether looking and deleting can be one.
+    /// Whether check and deletion can be one step.
     pub(super) fn is_atomic(&self) -> bool {
         self.databases.is_some() && self.watches.load(SeqCst)
     }
 
-    /// Which of the items, in their order, name a marker that is there, by a look of its own.
+    /// Which of the items, in their order, name a marker that exists: the check before a deletion.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve.
@@ -82,9 +86,9 @@ impl MarkerLookup {
         link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
-    /// The same on the connection to the hashes, which hears from now on until the next
-    /// EXEC or UNWATCH of every marker that comes to be; `None`: the server does not let us,
-    /// and from now on [`MarkerLookup::existing`] has to do.
+    /// The same on the connection to the hashes, which watches the markers from now on until the
+    /// next EXEC or UNWATCH. `None`: the server does not allow it, and from now on
+    /// [`MarkerLookup::existing`] is used.
     ///
     /// # Errors
     /// The server's.
@@ -97,20 +101,21 @@ impl MarkerLookup {
         if hashes != markers {
             connection.ask(cmd("SELECT").arg(markers))?;
         }
-        let there = self.watch_here(connection, items);
-        if hashes != markers && !matches!(there, Err(RedisError::Lost(_))) {
+        let existing = self.watch_here(connection, items);
+        if hashes != markers && !matches!(existing, Err(RedisError::Lost(_))) {
             connection.ask(cmd("SELECT").arg(hashes))?;
         }
-        match there {
+        match existing {
             Err(error) if error.has_code("NOPERM") || error.text_contains("unknown command") => {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
-                        "{NAME}: redis_ar does not let markers be watched, so they are looked at just before deleting: {error}"
+                        "{NAME}: redis_ar does not allow WATCH, so markers are checked just before the deletion, and not in \
+                         one step with it: {error}"
                     );
                 }
                 Ok(None)
             }
-            there => there.map(Some),
+            existing => existing.map(Some),
         }
     }
 
@@ -129,7 +134,7 @@ impl MarkerLookup {
     }
 }
 
-/// Which items name a key that is there. Most often none does, which one command tells.
+/// Which items name a key that exists. Mostly none does, which one command shows.
 fn exist(
     connection: &mut RedisConnection,
     items: &[&[u8]],
@@ -138,23 +143,23 @@ fn exist(
     names: &mut Args,
 ) -> Result<Vec<bool>, RedisError> {
     let guarded = |item: &[u8]| item.starts_with(prefix);
-    let mut there = vec![false; items.len()];
+    let mut existing = vec![false; items.len()];
     names.clear();
     items.iter().filter(|item| guarded(item)).for_each(|item| names.add(item));
     if names.is_empty() {
-        return Ok(there);
+        return Ok(existing);
     }
     requests.clear().add_with(&[b"EXISTS"], names);
     if connection.demand_all(requests)?.first() == Some(&Value::Int(0)) {
-        return Ok(there);
+        return Ok(existing);
     }
     requests.clear();
     for item in items.iter().filter(|item| guarded(item)) {
         requests.add(cmd("EXISTS").arg(*item));
     }
     let mut answers = connection.demand_all(requests)?.into_iter();
-    for (_, there) in items.iter().zip(&mut there).filter(|(item, _)| guarded(item)) {
-        *there = answers.next() == Some(Value::Int(1));
+    for (_, exists) in items.iter().zip(&mut existing).filter(|(item, _)| guarded(item)) {
+        *exists = answers.next() == Some(Value::Int(1));
     }
-    Ok(there)
+    Ok(existing)
 }

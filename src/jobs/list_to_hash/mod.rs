@@ -1,6 +1,7 @@
-//! The job `list_to_hash`: items of the work list become fields deleted from hashes,
-//! none lost.
+//! The job `list_to_hash`: items of the work list become fields deleted from hashes, and no
+//! item is lost.
 
+mod deletion;
 mod item;
 mod marker;
 mod source;
@@ -9,7 +10,7 @@ mod worker;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Job, server};
+use super::{Job, redis_server};
 use crate::config::ListToHashConfig as Section;
 use crate::error::{ConfigFault, Fault};
 use crate::pipeline;
@@ -19,23 +20,23 @@ use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "list_to_hash";
-/// Batches in work or waiting for each worker: one that it does, one that is ready.
+/// Batches for each worker: one that it does, and one that is ready.
 const BATCHES_PER_WORKER: u32 = 2;
 
-/// See the module.
-pub(super) struct ListToHashJob {
+/// The job, with its section of the configuration.
+pub(super) struct ListToHash {
     section: Section,
     memory: u64,
     counters: Arc<Counters>,
 }
 
-impl ListToHashJob {
+impl ListToHash {
     pub(super) fn new(section: Section, memory: u64) -> Self {
         Self { section, memory, counters: Counters::shared(NAME, CountedUnit::Items) }
     }
 }
 
-impl Job for ListToHashJob {
+impl Job for ListToHash {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -44,7 +45,7 @@ impl Job for ListToHashJob {
         Arc::clone(&self.counters)
     }
 
-    /// Nothing that it needs is local.
+    /// Nothing that the job needs is local.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }
@@ -52,18 +53,18 @@ impl Job for ListToHashJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, list, list_key, ar, hashes, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let list = Arc::new(server("redis_list", list, &client));
-        let ar = Arc::new(server("redis_ar", ar, &client));
+        let list = Arc::new(redis_server("redis_list", list, &client));
+        let ar = Arc::new(redis_server("redis_ar", ar, &client));
         let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
-        let markers = self.section.came_back.as_ref().map(|came_back| {
-            let expire = Arc::new(server("redis_kv_expire", &came_back.expire, &client));
-            marker::MarkerSettings::new(expire, &ar, came_back.prefix.clone())
+        let markers = self.section.markers.as_ref().map(|markers| {
+            let expire = Arc::new(redis_server("redis_kv_expire", &markers.expire, &client));
+            marker::MarkerSettings::new(expire, &ar, markers.prefix.clone())
         });
         let keys = QueueKeys::new(list_key);
         let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_PER_WORKER;
         let slots = BatchSlots::new(in_work);
         let lease = QueueLease::new(self.section.life);
-        let shared = Arc::new(worker::DeleterContext {
+        let shared = Arc::new(deletion::DeleterContext {
             hashes: hashes.clone(),
             keys: keys.clone(),
             slots: slots.clone(),
@@ -72,12 +73,12 @@ impl Job for ListToHashJob {
             no_hashes: Mutex::new(HashMap::new()),
         });
         let source = source::Batches {
-            taker: Taker::start(&list, &list_health, keys, slots, &lease)?,
+            taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease)?,
             counters: Arc::clone(&self.counters),
         };
         log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
         if let Some(markers) = &markers {
-            log::info!("{NAME}: users who came back are left alone, {markers}");
+            log::info!("{NAME}: users who came back are left alone: {markers}");
         }
         let build_worker = move || {
             worker::Deleter::new(

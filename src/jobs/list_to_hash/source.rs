@@ -1,4 +1,4 @@
-//! The source: batches off the work list.
+//! The source: batches taken from the work list.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,14 +11,14 @@ use crate::pipeline::{self, PolledTask};
 use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
-/// See the module.
+/// The source of the job.
 pub(super) struct Batches {
     pub(super) taker: Taker,
     pub(super) counters: Arc<Counters>,
 }
 
 impl pipeline::Source for Batches {
-    /// Taken out by the worker that has done it, together with its slot.
+    /// The worker that has done the batch takes it out, together with its slot.
     type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
 
@@ -35,14 +35,14 @@ impl pipeline::Source for Batches {
         Ok(())
     }
 
-    fn feedback(&mut self, note: Infallible) {
-        match note {}
+    fn feedback(&mut self, feedback: Infallible) {
+        match feedback {}
     }
 
     fn finish(&mut self, _until: Instant) {
         let handed_back = self.taker.end();
         if handed_back > 0 {
-            log::info!("{NAME}: {handed_back} items that were not done are back on the work list");
+            log::info!("{NAME}: {handed_back} items that were not done were put back on the work list");
         }
     }
 }

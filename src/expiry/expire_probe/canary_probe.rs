@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::canary::Canary;
+use crate::expiry::canary::Canary;
 
 /// For how long it lives.
 const CANARY_LIFE: Duration = Duration::from_secs(1);
@@ -175,28 +175,28 @@ mod tests {
 
     struct CanaryRun {
         canary: Canary,
-        canary_probe: CanaryProbe,
+        probe: CanaryProbe,
         now: Instant,
     }
 
     impl CanaryRun {
         fn new() -> Self {
             let (canary, now) = (Canary::new("pandad:c:canary"), Instant::now());
-            Self { canary_probe: CanaryProbe::new(canary.clone(), now), canary, now }
+            Self { probe: CanaryProbe::new(canary.clone(), now), canary, now }
         }
 
         /// One life, after which the server has deleted it.
         fn live(&mut self) {
-            assert!(self.canary_probe.is_due_to_set(self.now));
-            self.now = self.canary_probe.record_set(self.now);
-            self.canary_probe.record_deleted(self.now, 7);
+            assert!(self.probe.is_due_to_set(self.now));
+            self.now = self.probe.record_set(self.now);
+            self.probe.record_deleted(self.now, 7);
         }
 
         /// Looks until there is something to see, or it is to be set again.
         fn looks(&mut self, announced: u64) -> CanaryReport {
             for _ in 0..CHECKS_PER_SILENCE {
                 self.now += CHECK_INTERVAL;
-                match self.canary_probe.check(self.now, announced) {
+                match self.probe.check(self.now, announced) {
                     CanaryReport::Nothing => {}
                     seen => return seen,
                 }
@@ -222,10 +222,10 @@ mod tests {
             "{told:?}"
         );
         run.live();
-        run.canary.record_event();
+        run.canary.record_event(run.now);
         assert!(matches!(run.looks(7), CanaryReport::ReceivedAgain(_)));
         run.live();
-        run.canary.record_event();
+        run.canary.record_event(run.now);
         assert!(matches!(run.looks(7), CanaryReport::Received(_)));
     }
 
@@ -235,9 +235,9 @@ mod tests {
         run.live();
         for announced in 8..100 {
             run.now += CHECK_INTERVAL;
-            assert_eq!(run.canary_probe.check(run.now, announced), CanaryReport::Nothing);
+            assert_eq!(run.probe.check(run.now, announced), CanaryReport::Nothing);
         }
-        assert!(run.canary_probe.lateness(run.now) > CANARY_LIFE && !run.canary_probe.is_due_to_set(run.now));
+        assert!(run.probe.lateness(run.now) > CANARY_LIFE && !run.probe.is_due_to_set(run.now));
     }
 
     /// Time that passes between two looks is our own standstill.
@@ -247,8 +247,8 @@ mod tests {
         for _ in 0..5 {
             run.live();
             run.now += Duration::from_secs(60);
-            assert_eq!(run.canary_probe.check(run.now, 7), CanaryReport::Nothing);
-            run.canary.record_event();
+            assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
+            run.canary.record_event(run.now);
             assert!(matches!(run.looks(7), CanaryReport::Received(_)));
         }
     }

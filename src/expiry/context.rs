@@ -1,0 +1,201 @@
+//! What the threads of one watch share: the servers, the queues between the threads, and
+//! what each tells the others. A thread has beside it only its own connections and state.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::canary::Canary;
+use super::changed_keys::ChangedKeys;
+use super::deadline_handoff::DeadlineHandoff;
+use super::inbox::Inbox;
+use super::key_filter::KeyFilter;
+use super::lease_fence::LeaseFence;
+use super::listen_state::ListenState;
+use super::own_keys::OwnKeys;
+use super::rate_limiter::RateLimiter;
+use super::remembered_deadlines::RememberedDeadlines;
+use super::server_clock::ServerClock;
+use crate::redis::{Health, Link, RedisServer};
+use crate::report::Counters;
+
+/// Of the memory for deadlines, each queue between two threads may take as much again
+/// divided by this.
+const QUEUE_MEMORY_DIVISOR: u64 = 8;
+
+/// Whether keys are looked for that expired while nobody listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconciliation {
+    /// Not at all.
+    Off,
+    /// Such keys are found and logged.
+    DryRun,
+    /// Such keys are found and pushed.
+    On,
+}
+
+/// One of the two servers, and how it is.
+#[derive(Clone)]
+pub struct WatchedServer {
+    /// Where it is, and how to log in.
+    pub server: Arc<RedisServer>,
+    /// How it is, to the job.
+    pub health: Health,
+}
+
+impl WatchedServer {
+    /// A connection of its own for each caller, not opened yet.
+    pub(super) fn link(&self) -> Link {
+        Link::new(Arc::clone(&self.server), self.health.clone())
+    }
+}
+
+/// What is watched, and by which figures.
+pub struct WatchConfig {
+    /// The job's name, as log lines begin.
+    pub job: &'static str,
+    /// The server where keys expire.
+    pub expire: WatchedServer,
+    /// The server of the work list.
+    pub list: WatchedServer,
+    /// The work list's key.
+    pub list_key: String,
+    /// Which keys are work.
+    pub filter: KeyFilter,
+    /// Whether keys are looked for that expired while nobody listened.
+    pub reconciliation: Reconciliation,
+    /// Keys a second, at most, that are probed on the server where keys expire.
+    pub rate: u32,
+    /// Bytes that deadlines may take.
+    pub memory: u64,
+}
+
+/// See the module.
+pub(super) struct ExpiryContext {
+    pub(super) job: &'static str,
+    pub(super) expire: WatchedServer,
+    pub(super) list: WatchedServer,
+    pub(super) list_key: String,
+    pub(super) filter: KeyFilter,
+    pub(super) reconciliation: Reconciliation,
+    /// Bytes that deadlines may take.
+    pub(super) memory: u64,
+    pub(super) counters: Arc<Counters>,
+    pub(super) inbox: Inbox,
+    pub(super) changed_keys: ChangedKeys,
+    /// Stays empty when deadlines are not remembered.
+    pub(super) handoff: DeadlineHandoff,
+    pub(super) listen_state: ListenState,
+    pub(super) canary: Canary,
+    pub(super) clock: ServerClock,
+    pub(super) fence: LeaseFence,
+    pub(super) remembered: RememberedDeadlines,
+    rate: Mutex<RateLimiter>,
+    /// Disconnected when the watch ends.
+    pub(super) end: Receiver<()>,
+}
+
+impl ExpiryContext {
+    /// `instance` is this watch's random name; the watch ends when `end` is disconnected.
+    pub(super) fn new(
+        config: WatchConfig,
+        inbox: Inbox,
+        counters: Arc<Counters>,
+        instance: &str,
+        end: Receiver<()>,
+        now: Instant,
+    ) -> Self {
+        let WatchConfig { job, expire, list, list_key, filter, reconciliation, rate, memory } = config;
+        let prefix = String::from_utf8_lossy(&filter.prefix).into_owned();
+        let keys = OwnKeys::new(&list_key, &expire.server, &prefix);
+        let fence = LeaseFence::new(keys.lease(), instance);
+        Self {
+            changed_keys: ChangedKeys::new(memory / QUEUE_MEMORY_DIVISOR),
+            handoff: DeadlineHandoff::new(memory / QUEUE_MEMORY_DIVISOR),
+            listen_state: ListenState::new(),
+            canary: Canary::new(&keys.canary(instance)),
+            clock: ServerClock::new(),
+            remembered: RememberedDeadlines::new(keys.deadlines(), list_key.clone(), fence.clone()),
+            rate: Mutex::new(RateLimiter::new(rate, now)),
+            job,
+            expire,
+            list,
+            list_key,
+            filter,
+            reconciliation,
+            memory,
+            counters,
+            inbox,
+            fence,
+            end,
+        }
+    }
+
+    /// How much may be asked now of the server where keys expire.
+    pub(super) fn rate(&self) -> MutexGuard<'_, RateLimiter> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether deadlines are remembered beside the work list.
+    pub(super) fn remembers(&self) -> bool {
+        self.reconciliation != Reconciliation::Off
+    }
+
+    /// Whether the watch has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.try_recv().is_err_and(|error| error.is_disconnected())
+    }
+
+    /// Waits for this time, or until the watch ends.
+    pub(super) fn pause(&self, time: Duration) {
+        // Nothing is ever sent: only the disconnection ends the wait early.
+        let _timeout_or_end = self.end.recv_timeout(time);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::redis::ServerAddress;
+    use crate::report::CountedUnit;
+    use crossbeam_channel::{Sender, bounded};
+
+    /// A context without servers: keys that begin with `k:`, a thousand a second.
+    pub(in crate::expiry) fn context(reconciliation: Reconciliation) -> (Arc<ExpiryContext>, Sender<()>) {
+        let server = Arc::new(RedisServer {
+            name: "redis_kv_expire",
+            address: ServerAddress::Tcp("127.0.0.1".to_owned(), 1),
+            user: String::new(),
+            password: String::new(),
+            database: 0,
+            connect_timeout: Duration::ZERO,
+            client_name: String::new(),
+        });
+        let watched = WatchedServer { health: Health::new("test", &server), server };
+        let config = WatchConfig {
+            job: "test",
+            expire: watched.clone(),
+            list: watched,
+            list_key: "work".to_owned(),
+            filter: KeyFilter { prefix: b"k:".to_vec(), never: b"pandad:".to_vec() },
+            reconciliation,
+            rate: 1000,
+            memory: 1 << 20,
+        };
+        let (owner, end) = bounded(0);
+        let inbox = Inbox::new("test", 1 << 20);
+        let counters = Counters::shared("test", CountedUnit::Keys);
+        (Arc::new(ExpiryContext::new(config, inbox, counters, "0f", end, Instant::now())), owner)
+    }
+
+    #[test]
+    fn a_watch_has_ended_when_its_owner_is_gone() {
+        let (context, owner) = context(Reconciliation::Off);
+        context.pause(Duration::ZERO);
+        assert!(!context.has_ended() && !context.remembers());
+        drop(owner);
+        context.pause(Duration::from_secs(3600));
+        assert!(context.has_ended());
+    }
+}

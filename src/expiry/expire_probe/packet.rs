@@ -1,0 +1,54 @@
+//! One packet of the expire probe: what is asked in it, and by which commands.
+
+use std::time::{Duration, Instant};
+
+use super::sweep::{self, SCAN_COUNT};
+use crate::expiry::context::ExpiryContext;
+use crate::expiry::server_clock::millis;
+use crate::redis::{Requests, cmd};
+
+/// A key that is asked when it expires.
+pub(super) struct ProbedKey {
+    pub(super) key: Vec<u8>,
+    /// It is due since then.
+    pub(super) due: Option<Instant>,
+}
+
+/// One packet: what is asked in it, in this order.
+#[derive(Default)]
+pub(super) struct ProbePacket {
+    /// For how long the canary is to live, where it is to be set.
+    pub(super) canary_life: Option<Duration>,
+    pub(super) keys: Vec<ProbedKey>,
+    /// The cursor of a sweep's step.
+    pub(super) scan: Option<Vec<u8>>,
+}
+
+impl ProbePacket {
+    pub(super) fn is_empty(&self) -> bool {
+        self.canary_life.is_none() && self.keys.is_empty() && self.scan.is_none()
+    }
+
+    /// What it costs the server, in keys.
+    pub(super) fn cost(&self) -> usize {
+        let scanned = if self.scan.is_some() { SCAN_COUNT } else { 0 };
+        self.keys.len() + usize::from(self.canary_life.is_some()) + scanned
+    }
+
+    /// The commands: TIME, and then what the packet holds, in the order of its fields.
+    pub(super) fn requests(&self, context: &ExpiryContext) -> Requests {
+        let mut requests = Requests::default();
+        requests.add(&cmd("TIME"));
+        if let Some(life) = self.canary_life {
+            let mut set = cmd("SET");
+            requests.add(set.arg(context.canary.key()).arg("").arg("PX").arg(millis(life)));
+        }
+        for asked in &self.keys {
+            requests.add(cmd("PTTL").arg(&asked.key));
+        }
+        if let Some(cursor) = &self.scan {
+            requests.add(&sweep::command(cursor, &context.filter.prefix));
+        }
+        requests
+    }
+}
