@@ -72,7 +72,7 @@ impl Taker {
             instance,
             slots,
             heartbeat: Some(heartbeat),
-            orphans: Orphans::new(lease.ttl()),
+            orphans: Orphans::new(lease.ttl(), Instant::now()),
             moves: None,
             registered: None,
             seen: BTreeSet::new(),
@@ -149,9 +149,10 @@ impl Taker {
     }
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
-        if self.orphans.is_due() {
+        let now = Instant::now();
+        if self.orphans.is_due(now) {
             let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own))?;
+            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, now))?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
@@ -162,7 +163,7 @@ impl Taker {
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
             // Items that were moved are found again in this list.
-            self.orphans.suspect(key);
+            self.orphans.suspect(key, Instant::now());
             self.slots.retire(slot);
             return taken.map(|()| None);
         }

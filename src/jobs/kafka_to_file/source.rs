@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::NAME;
 use super::formatter::Truncated;
 use super::ledgers::Ledgers;
+use super::run_error::RunError;
 use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::config::StartPolicy;
@@ -64,6 +65,8 @@ pub(super) struct KafkaSource {
     /// How many tasks were handed out.
     tasks: u64,
     release: Option<PendingRelease>,
+    /// Whether the group was left because the disk takes nothing.
+    has_left: bool,
     /// Since when the disk takes nothing, and for how long that keeps a member in its group.
     refused_since: Option<Instant>,
     patience: Duration,
@@ -117,6 +120,7 @@ impl KafkaSource {
             gate,
             tasks: 0,
             release: None,
+            has_left: false,
             refused_since: None,
             patience,
             stop,
@@ -306,8 +310,9 @@ impl KafkaSource {
 impl pipeline::Source for KafkaSource {
     type Task = Fetched;
     type Feedback = Feedback;
+    type Error = RunError;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
         self.refused_since = None;
@@ -321,7 +326,7 @@ impl pipeline::Source for KafkaSource {
         Ok(())
     }
 
-    fn idle(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
         self.watch_disk()

@@ -1,33 +1,27 @@
-//! The bytes of one answer, in memory that goes round: allocating and freeing a
-//! megabyte for each reply is slow with musl's allocator.
+//! The bytes of one answer, in memory that is used again.
 
 use std::io;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::recycle::BufferPool;
 
-/// A buffer that was grown beyond this for one large record is not kept, in bytes.
-const KEPT_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A new buffer begins with this many bytes, and grows as bytes really come.
 const FIRST_FRAME_BYTES: usize = 64 * 1024;
 
 /// Where frames come from and go back to.
 #[derive(Debug, Clone)]
 pub struct FramePool {
-    give: Sender<Vec<u8>>,
-    take: Receiver<Vec<u8>>,
+    pool: BufferPool,
 }
 
 impl FramePool {
     /// Keeps this many buffers at most.
     pub fn new(kept: usize) -> Self {
-        let (give, take) = bounded(kept);
-        Self { give, take }
+        Self { pool: BufferPool::new(kept) }
     }
 
     /// An empty frame.
     pub fn take(&self) -> Frame {
-        let bytes = self.take.try_recv().unwrap_or_default();
-        Frame { bytes, used: 0, home: Some(self.give.clone()) }
+        Frame { bytes: self.pool.take(), used: 0, home: Some(self.pool.clone()) }
     }
 }
 
@@ -37,7 +31,7 @@ pub struct Frame {
     /// As long as it ever was: what is not used is left over from an earlier frame.
     bytes: Vec<u8>,
     used: usize,
-    home: Option<Sender<Vec<u8>>>,
+    home: Option<BufferPool>,
 }
 
 impl Frame {
@@ -74,11 +68,8 @@ impl Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take()
-            && (1..=KEPT_FRAME_BYTES_MAX).contains(&self.bytes.capacity())
-        {
-            // When enough of them go round already, this one is freed.
-            let _enough = home.try_send(std::mem::take(&mut self.bytes));
+        if let Some(home) = self.home.take() {
+            home.give_back(std::mem::take(&mut self.bytes));
         }
     }
 }

@@ -2,11 +2,12 @@
 //! partitions: nothing more is read, what is in hand lands and settles and is committed,
 //! or is dropped where it is not ours any more.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use super::blocked::pauses;
 use super::{
-    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE,
+    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE, RunError,
     TrackedPartition, journal_fault, landmark_pairs, start_text,
 };
 use crate::config::StartPolicy;
@@ -29,7 +30,7 @@ pub(super) struct PendingRelease {
 
 impl KafkaSource {
     /// What the group has to say, all of it.
-    pub(super) fn take_group_events(&mut self) -> Result<(), Fault> {
+    pub(super) fn take_group_events(&mut self) -> Result<(), RunError> {
         loop {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
@@ -59,10 +60,7 @@ impl KafkaSource {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
                 }
-                GroupEvent::Fenced(why) => {
-                    self.gate.fence();
-                    return Err(Fault::Fatal(why));
-                }
+                GroupEvent::Fenced(why) => return Err(RunError::Fenced(why)),
             }
         }
     }
@@ -134,7 +132,7 @@ impl KafkaSource {
         }
         let is_ours = state.until.is_some();
         if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
-            if !self.gate.is_refused(&self.counters) {
+            if !self.counters.disk_refuses.load(SeqCst) {
                 return Ok(());
             }
             // Part of a write may be in the file: a start anew cuts it.
@@ -159,8 +157,8 @@ impl KafkaSource {
     }
 
     /// A member whose disk takes nothing for too long leaves its partitions to others.
-    pub(super) fn watch_disk(&mut self) -> Result<(), Fault> {
-        if !self.gate.is_refused(&self.counters) {
+    pub(super) fn watch_disk(&mut self) -> Result<(), RunError> {
+        if !self.counters.disk_refuses.load(SeqCst) {
             self.refused_since = None;
             return Ok(());
         }
@@ -168,13 +166,12 @@ impl KafkaSource {
         if !self.gate.is_shared() || since.elapsed() < self.patience {
             return Ok(());
         }
-        self.gate.give_up();
+        self.has_left = true;
         let seconds = self.patience.as_secs();
         log::warn!(
             "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
         );
-        // That the disk refuses has been said.
-        Err(Fault::RetryLogged)
+        Err(RunError::LeftGroup)
     }
 
     /// How soon the group is to be listened to again.
@@ -219,7 +216,7 @@ impl KafkaSource {
 
     /// Takes leave, when that is to be for longer than it takes to begin anew.
     pub(super) fn leave_group(&mut self, until: Instant) {
-        if self.stop.is_requested() || self.gate.gave_up() {
+        if self.stop.is_requested() || self.has_left {
             self.group_client.leave_group(until);
         }
     }
