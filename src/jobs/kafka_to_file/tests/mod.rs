@@ -57,7 +57,7 @@ impl GroupClient for Group {
         self.0.released.fetch_add(1, Relaxed);
     }
 
-    fn depart(&mut self, _until: Instant) {
+    fn leave_group(&mut self, _until: Instant) {
         self.0.left.fetch_add(1, Relaxed);
     }
 }
