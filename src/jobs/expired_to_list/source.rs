@@ -40,6 +40,7 @@ impl ExpiredKeySource {
 impl pipeline::Source for ExpiredKeySource {
     type Task = KeyBatch;
     type Feedback = Infallible;
+    type Error = Fault;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         self.take(until, items);
