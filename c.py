@@ -13,6 +13,7 @@ def run(spec):
             if m and not lines[i].lstrip().startswith('//!'):
                 ind,mark=m[1],m[2]; j=i; text=[]
                 while j<len(lines) and re.match('^'+ind+mark+r'( |$)(?!/)',lines[j]): text.append(lines[j][len(ind)+len(mark):].strip()); j+=1
+                if j==i: out.append(lines[i]); i+=1; continue
                 joined=' '.join(text)
                 for p in pairs:
                     if joined.startswith(p[0]):

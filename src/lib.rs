@@ -22,6 +22,7 @@ pub mod pattern;
 pub mod pipeline;
 pub mod queue;
 pub mod record;
+pub mod recycle;
 pub mod redis;
 pub mod report;
 pub mod shutdown;

@@ -1,85 +1,18 @@
-//! From the text of a value to what it means, or to what was expected instead.
+//! From the text of a value to what it means, or to a sentence on what was expected instead.
 //!
-//! Pure functions; each names its unit and its bounds in what it says.
+//! Pure functions; each sentence names the unit and the bounds.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::keys;
-use super::settings::{
-    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
-    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
-};
+use super::choices::TopicSelection;
+use super::key::{Converted, NumberRange};
 use crate::pattern::Pattern;
 
-/// A value, or a phrase on what was expected.
-pub type Converted<T> = Result<T, String>;
-
-/// An enumeration with one word per value, for reading and for printing.
-pub trait Words: Copy + PartialEq + 'static {
-    /// Word and meaning.
-    const WORDS: &'static [(&'static str, Self)];
-
-    /// The word for this value.
-    fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
-    }
-}
-
-macro_rules! words {
-    ($type:ty: $($word:literal => $value:expr),+ $(,)?) => {
-        impl Words for $type {
-            const WORDS: &'static [(&'static str, Self)] = &[$(($word, $value)),+];
-        }
-    };
-}
-
-words!(StartPolicy: "earliest" => StartPolicy::Earliest, "latest" => StartPolicy::Latest);
-words!(OffsetLocation: "kafka" => OffsetLocation::Kafka, "zookeeper" => OffsetLocation::ZooKeeper);
-words!(ClientChoice: "auto" => ClientChoice::Auto, "crate" => ClientChoice::Crate, "native" => ClientChoice::Native);
-words!(Membership: "coordinated" => Membership::Coordinated, "alone" => Membership::Alone);
-words!(ReadIsolation: "read_committed" => ReadIsolation::ReadCommitted, "read_uncommitted" => ReadIsolation::ReadUncommitted);
-words!(FileFormat: "original" => FileFormat::Original, "raw" => FileFormat::Raw, "json" => FileFormat::Json);
-words!(SyncPolicy: "always" => SyncPolicy::Always, "never" => SyncPolicy::Never);
-words!(RotationPeriod: "hour" => RotationPeriod::Hour, "day" => RotationPeriod::Day);
-words!(ReconcileMode: "no" => ReconcileMode::No, "dry-run" => ReconcileMode::DryRun, "yes" => ReconcileMode::Yes);
-words!(CameBackCheck: "auto" => CameBackCheck::Auto, "yes" => CameBackCheck::Yes, "no" => CameBackCheck::No);
-words!(log::LevelFilter:
-    "off" => log::LevelFilter::Off,
-    "error" => log::LevelFilter::Error,
-    "warn" => log::LevelFilter::Warn,
-    "info" => log::LevelFilter::Info,
-    "debug" => log::LevelFilter::Debug,
-    "trace" => log::LevelFilter::Trace,
-);
-words!(bool: "no" => false, "yes" => true);
-
-/// One of the words of an enumeration, in any case.
-pub fn word<T: Words>(text: &str) -> Converted<T> {
-    // Unquoted, PHP makes "1" of yes and "" of no before anybody sees them.
-    let means = |word: &str| match text.trim() {
-        "1" => word == "yes",
-        "" => word == "no" || word == "off",
-        text => word.eq_ignore_ascii_case(text),
-    };
-    T::WORDS.iter().find(|(word, _)| means(word)).map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        format!("expected is one of {}", words.join(", "))
-    })
-}
-
-/// A word, or nothing at all for off.
-pub fn word_or_off<T: Words>(text: &str) -> Converted<Option<T>> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    word(text).map(Some).map_err(|expected| format!("{expected}, or '' for off"))
-}
-
-/// Any text; blanks are part of it.
-pub fn any(text: &str) -> Converted<String> {
-    Ok(text.to_owned())
-}
+/// Port of a broker that is named without one.
+pub const BROKER_PORT: u16 = 9092;
+/// Time a Redis connection may take where the .inv says 0, which to PHP meant for ever.
+pub const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A text that is not empty and has no control characters.
 pub fn name(text: &str) -> Converted<String> {
@@ -91,23 +24,12 @@ pub fn name(text: &str) -> Converted<String> {
 }
 
 /// A whole number within bounds.
-pub fn number(text: &str, least: u64, most: u64) -> Converted<u64> {
-    let text = text.trim();
-    digits(text)
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("a whole number from {least} to {most} is expected"))
-}
-
-/// A number of worker threads.
-pub fn workers(text: &str) -> Converted<usize> {
-    let number = number(text, 1, keys::MAX_WORKERS).map_err(|expected| format!("{expected}, of threads"))?;
-    usize::try_from(number).map_err(|e| e.to_string())
-}
-
-/// A port number.
-pub fn port(text: &str) -> Converted<u16> {
-    let number = number(text, 1, u16::MAX.into()).map_err(|expected| format!("{expected}, a port"))?;
-    u16::try_from(number).map_err(|e| e.to_string())
+pub fn number(text: &str, range: NumberRange) -> Converted<u64> {
+    digits(text.trim()).filter(|number| range.holds(*number)).ok_or_else(|| {
+        let NumberRange { least, most, unit } = range;
+        let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
+        format!("a whole number{of} from {least} to {most} is expected")
+    })
 }
 
 /// Decimal digits only: PHP-isms such as 0x1A or 1e3 are no plain number.
@@ -119,7 +41,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// Bytes, with K, M or G for powers of 1024.
-pub fn size(text: &str, least: u64, most: u64) -> Converted<u64> {
+pub fn size(text: &str, range: NumberRange) -> Converted<u64> {
     let text = text.trim();
     let (number, unit) = match text.chars().next_back() {
         Some('K' | 'k') => (text.get(..text.len() - 1), 1 << 10),
@@ -129,26 +51,26 @@ pub fn size(text: &str, least: u64, most: u64) -> Converted<u64> {
     };
     number
         .and_then(|number| digits(number.trim_end())?.checked_mul(unit))
-        .filter(|size| (least..=most).contains(size))
+        .filter(|size| range.holds(*size))
         .ok_or_else(|| {
             format!(
                 "a size from {} to {} is expected, such as 16M: bytes, or with K, M or G",
-                bytes(least),
-                bytes(most)
+                in_bytes(range.least),
+                in_bytes(range.most)
             )
         })
 }
 
 /// A size, or nothing at all for off.
-pub fn size_or_off(text: &str, least: u64, most: u64) -> Converted<Option<u64>> {
+pub fn size_or_off(text: &str, range: NumberRange) -> Converted<Option<u64>> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    size(text, least, most).map(Some).map_err(|expected| format!("{expected}; '' is off"))
+    size(text, range).map(Some).map_err(|expected| format!("{expected}; '' is off"))
 }
 
 /// A size as it would be written in an .inv.
-pub fn bytes(size: u64) -> String {
+pub fn in_bytes(size: u64) -> String {
     for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] {
         if size != 0 && size.trailing_zeros() >= shift {
             return format!("{}{unit}", size >> shift);
@@ -169,17 +91,18 @@ fn millis(text: &str) -> Option<u64> {
 }
 
 /// Seconds, fractions allowed.
-pub fn seconds(text: &str, least: u64, most: u64) -> Converted<Duration> {
+pub fn seconds(text: &str, range: NumberRange) -> Converted<Duration> {
+    let NumberRange { least, most, .. } = range;
     millis(text.trim())
         .filter(|ms| (least.saturating_mul(1_000)..=most.saturating_mul(1_000)).contains(ms))
         .map(Duration::from_millis)
         .ok_or_else(|| format!("seconds from {least} to {most} are expected, such as 25 or 2.5"))
 }
 
-/// Seconds a connection may take; 0 is the default bound, as no wait may be endless.
-pub fn timeout(text: &str) -> Converted<Duration> {
-    let time = seconds(text, 0, 300)?;
-    Ok(if time.is_zero() { Duration::from_millis(keys::CONNECT_TIMEOUT_MS) } else { time })
+/// Seconds a connection may take. 0 stands for [`REDIS_TIMEOUT`], since no wait may be endless.
+pub fn connect_timeout(text: &str, range: NumberRange) -> Converted<Duration> {
+    let time = seconds(text, range)?;
+    Ok(if time.is_zero() { REDIS_TIMEOUT } else { time })
 }
 
 /// A time as it would be written in an .inv.
@@ -219,25 +142,33 @@ fn broker(text: &str) -> Converted<String> {
     };
     let host = if text.starts_with('[') { v6(host)? } else { host_name(host)? };
     let port = match port_text {
-        Some(text) => port(text)?,
-        None => keys::KAFKA_PORT,
+        Some(text) => broker_port(text)?,
+        None => BROKER_PORT,
     };
     Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
 }
 
+fn broker_port(text: &str) -> Converted<u16> {
+    digits(text.trim())
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("a port from 1 to {} is expected after the host", u16::MAX))
+}
+
 fn v6(text: &str) -> Converted<String> {
-    text.parse::<Ipv6Addr>().map(|_| text.to_owned()).map_err(|_| format!("{text} is no IPv6 address"))
+    text.parse::<Ipv6Addr>().map(|_| text.to_owned()).map_err(|_| format!("{text} is not an IPv6 address"))
 }
 
 fn host_name(text: &str) -> Converted<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 253 || !text.bytes().all(legal) {
-        return Err(format!("{text:?} is no host name or address"));
+        return Err(format!("{text:?} is not a host name or address"));
     }
     Ok(text.to_owned())
 }
 
-/// A host without port; an IPv6 address with or without brackets. Empty where none is needed.
+/// A host without a port; an IPv6 address with or without brackets. It may be empty here: whether a
+/// job needs the server is checked later.
 pub fn host(text: &str) -> Converted<String> {
     let text = text.trim();
     if text.is_empty() {
@@ -271,13 +202,13 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         let pattern = pattern.ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
         return Pattern::new(pattern)
             .map(TopicSelection::Like)
-            .map_err(|why| format!("not a pattern: {why}"));
+            .map_err(|why| format!("this is not a regular expression: {why}"));
     }
     let names = list(text.split(','), "topic", |topic| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if topic == "." || topic == ".." || topic.len() > 249 || !topic.bytes().all(legal) {
             return Err(format!(
-                "{topic:?} cannot be a topic: up to 249 letters, digits, dots, underscores and hyphens are"
+                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores and hyphens"
             ));
         }
         Ok(topic.to_owned())
@@ -328,6 +259,6 @@ pub fn socket_type(text: &str) -> Converted<bool> {
     match text.trim() {
         "" | "tcp" => Ok(false),
         "unix" => Ok(true),
-        _ => Err("expected is '' or 'tcp' for host and port, or 'unix' for a socket".into()),
+        _ => Err("'' or 'tcp' is expected for host and port, or 'unix' for a socket".into()),
     }
 }

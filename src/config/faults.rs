@@ -1,19 +1,22 @@
-//! Where faults are gathered, so that all are reported at once, in the order of lines.
+//! The faults found so far: all are reported at once, in the order of lines.
 //!
-//! It is also the one place that decides whether a value may be shown: a password never is.
+//! Only this file decides whether a message shows a value: it never shows a password.
 
-use super::keys;
+use super::key::KeyList;
+use super::key_name;
 use crate::error::{ConfigFault, Error};
 
-/// Faults that are reported, at most; a file that is no .inv at all would give one a line.
-const MOST: usize = 1_000;
-/// Characters of a key or value that are shown, at most.
-const SHOWN: usize = 120;
+/// Reported at most: a file that is no .inv at all would give a fault for every line.
+const FAULTS_MAX: usize = 1_000;
+/// Characters of a key or value that are shown.
+const SHOWN_CHARS_MAX: usize = 120;
 
 /// The faults and warnings found so far.
 #[derive(Debug)]
 pub struct FaultList {
     file: String,
+    /// Every key there is.
+    known: KeyList,
     faults: Vec<ConfigFault>,
     left_out: usize,
     warnings: Vec<ConfigFault>,
@@ -28,19 +31,19 @@ pub struct FaultPlace<'a> {
     pub section: &'a str,
     /// Key, or empty.
     pub key: &'a str,
-    /// Value, if it may help; whether it is shown is decided by the key.
+    /// Value, if it may help; the key decides whether it is shown.
     pub value: Option<&'a str>,
 }
 
 impl FaultList {
     /// Nothing found yet in `file`.
-    pub fn new(file: String) -> Self {
-        Self { file, faults: Vec::new(), left_out: 0, warnings: Vec::new() }
+    pub fn new(file: String, known: KeyList) -> Self {
+        Self { file, known, faults: Vec::new(), left_out: 0, warnings: Vec::new() }
     }
 
     /// Notes a fault.
     pub fn push(&mut self, at: FaultPlace<'_>, expected: impl Into<String>) {
-        if !self.full() {
+        if !self.is_full() {
             let fault = self.make(at, expected.into());
             self.faults.push(fault);
         } else {
@@ -48,22 +51,22 @@ impl FaultList {
         }
     }
 
-    /// Notes something that does not stop the start; the text is only made when it is kept.
+    /// Notes a warning, which does not stop the start. The text is made only if it is kept.
     pub fn warn(&mut self, at: FaultPlace<'_>, text: impl FnOnce() -> String) {
-        if self.warnings.len() < MOST {
+        if self.warnings.len() < FAULTS_MAX {
             let warning = self.make(at, text());
             self.warnings.push(warning);
         }
     }
 
     /// Whether further faults are only counted.
-    pub fn full(&self) -> bool {
-        self.faults.len() >= MOST
+    pub fn is_full(&self) -> bool {
+        self.faults.len() >= FAULTS_MAX
     }
 
     /// The warnings in line order, or every fault in line order.
     pub fn finish(mut self) -> Result<Vec<String>, Error> {
-        // What has no line is missing altogether and comes last.
+        // A fault without a line is of something missing altogether, and comes last.
         let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
         if self.faults.is_empty() {
             self.warnings.sort_by_key(order);
@@ -84,26 +87,27 @@ impl FaultList {
             line: at.line,
             section: shown(at.section),
             key: shown(at.key),
-            value: at.value.filter(|_| may_show(at.key)).map(shown),
+            value: at.value.filter(|_| self.may_show(at.key)).map(shown),
             expected,
         }
     }
-}
 
-/// Only a value whose key is known not to hold a password: a misspelt password key is unknown.
-fn may_show(key: &str) -> bool {
-    let key = super::key_name::canonical(key).unwrap_or_default();
-    !key.ends_with("['password']") && keys::ALL.iter().any(|known| known.name == key)
+    /// Only a value whose key is known not to hold a password: a misspelt password key is unknown.
+    fn may_show(&self, key: &str) -> bool {
+        let key = key_name::canonical(key).unwrap_or_default();
+        let mut known = self.known.named(&key).peekable();
+        known.peek().is_some() && known.all(|key| !key.is_secret)
+    }
 }
 
 /// Short enough for one line, and without characters that a terminal would obey.
 fn shown(text: &str) -> String {
     let mut out: String = text
         .chars()
-        .take(SHOWN)
+        .take(SHOWN_CHARS_MAX)
         .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
-    if text.chars().nth(SHOWN).is_some() {
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         out.push('…');
     }
     out

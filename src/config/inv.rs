@@ -1,13 +1,13 @@
-//! The door to the `configparser` package: text becomes keys that are *taken*.
+//! The door to the `configparser` package: a text becomes keys that are *taken* one by one.
 //!
-//! What is left after everything known was taken is a fault with a guess at what was meant.
+//! A key that is left at the end is unknown: it is a fault, with a guess at what was meant.
 
 use std::collections::{BTreeMap, HashMap};
 
 use configparser::ini::{Ini, IniDefault};
 
 use super::faults::{FaultList, FaultPlace};
-use super::keys::{self, Key};
+use super::key::{KeyFacts, KeyList};
 use super::scan::{LineContent, scan};
 use super::{suggest, value};
 
@@ -27,9 +27,9 @@ pub struct InvValue {
 pub enum TakenKey {
     /// It is not in the file.
     Absent,
-    /// It is there, and a fault was noted already.
+    /// It is in the file, and a fault was noted already.
     Spoiled,
-    /// It is there.
+    /// It is in the file.
     Value(InvValue),
 }
 
@@ -38,40 +38,45 @@ pub enum TakenKey {
 pub struct Inv {
     /// Section → line of its heading.
     sections: HashMap<String, usize>,
-    /// Section and key → what is known of it; what was taken is no longer in here.
+    /// Section and key → what stands there. A key that was taken is no longer in here.
     entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
+    /// Every key there is.
+    known: KeyList,
 }
 
 #[derive(Debug)]
 struct InvEntry {
+    /// 1-based.
     line: usize,
+    /// The key as it stands there.
     written: String,
-    spoiled: bool,
+    /// Its value was refused already.
+    is_spoiled: bool,
 }
 
 impl Inv {
     /// Reads a text; every fault of its form goes to `faults`.
-    pub fn read(text: &str, faults: &mut FaultList) -> Self {
+    pub fn read(text: &str, known: KeyList, faults: &mut FaultList) -> Self {
         let mut sections = HashMap::new();
         let mut entries = BTreeMap::new();
         let mut clean = String::new();
         let mut under = String::new();
-        for found in scan(text, faults) {
+        for found in scan(text, known, faults) {
             let line = found.line;
             let (key, written, value) = match (found.item, &found.section) {
                 (LineContent::Section, Some(name)) => {
                     sections.insert(name.clone(), line);
-                    if !keys::SECTIONS.contains(&name.as_str()) {
+                    if !known.has_section(name) {
                         let at = FaultPlace { line: Some(line), section: name, ..FaultPlace::default() };
-                        faults.warn(at, || suggest::for_section(name));
+                        faults.warn(at, || suggest::for_section(known, name));
                     }
                     continue;
                 }
                 (LineContent::Section, None) => continue,
                 (LineContent::Entry { key, written, value }, _) => (key, written, value),
             };
-            let entry = InvEntry { line, written: written.to_owned(), spoiled: value.is_none() };
+            let entry = InvEntry { line, written: written.to_owned(), is_spoiled: value.is_none() };
             match found.section {
                 Some(section) => {
                     if let Some(value) = value {
@@ -86,33 +91,33 @@ impl Inv {
                 }
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
-                    faults.push(at, suggest::for_orphan(&key));
-                    // It counts as given where it belongs, or it would be missed there as well.
-                    for known in keys::ALL.iter().filter(|known| known.name == key) {
-                        let entry = InvEntry { line, written: written.to_owned(), spoiled: true };
-                        entries.entry((known.section.to_owned(), key.clone())).or_insert(entry);
+                    faults.push(at, suggest::for_orphan(known, &key));
+                    // It counts as given in the section it belongs to, or it would be reported there as missing.
+                    for owner in known.named(&key) {
+                        let entry = InvEntry { line, written: written.to_owned(), is_spoiled: true };
+                        entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);
                     }
                 }
             }
         }
-        let mut ini = Ini::new_from_defaults(manner());
+        let mut ini = Ini::new_from_defaults(parser_settings());
         if let Err(why) = ini.read(clean) {
             faults.push(FaultPlace::default(), format!("the file cannot be read as an .inv: {why}"));
         }
-        Self { sections, entries, ini }
+        Self { sections, entries, ini, known }
     }
 
     /// The line a section begins on, if it is there.
-    pub fn section(&self, name: &str) -> Option<usize> {
+    pub fn section_line(&self, name: &str) -> Option<usize> {
         self.sections.get(name).copied()
     }
 
     /// Takes a key out.
-    pub fn take(&mut self, key: &Key) -> TakenKey {
+    pub fn take(&mut self, key: &KeyFacts) -> TakenKey {
         let Some(entry) = self.entries.remove(&(key.section.to_owned(), key.name.to_owned())) else {
             return TakenKey::Absent;
         };
-        if entry.spoiled {
+        if entry.is_spoiled {
             return TakenKey::Spoiled;
         }
         let raw = self.ini.get(key.section, key.name).unwrap_or_default();
@@ -122,41 +127,43 @@ impl Inv {
         }
     }
 
-    /// Notes what nobody took.
-    pub fn leftovers(self, faults: &mut FaultList) {
+    /// Reports the keys that nobody took.
+    pub fn report_leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
-            // A section of somebody else's has its warning.
-            if !keys::SECTIONS.contains(&section.as_str()) || !self.sections.contains_key(section) {
+            // The section is unknown and has its warning.
+            if !self.known.has_section(section) || !self.sections.contains_key(section) {
                 continue;
             }
             let at = FaultPlace { line: Some(entry.line), section, key: &entry.written, value: None };
-            // Looking for the nearest name costs too much to do it for what is not reported.
-            let text = if faults.full() { String::new() } else { suggest::for_key(section, key) };
+            // Looking for the nearest name costs too much for a fault that is only counted.
+            let text =
+                if faults.is_full() { String::new() } else { suggest::for_key(self.known, section, key) };
             faults.push(at, text);
         }
     }
 }
 
-/// How the package is to read: by default it lower-cases keys, takes `#` for a comment and `:`
+/// How the package is to read. By default it lower-cases keys, takes `#` for a comment and `:`
 /// for a delimiter, and cuts comments off inside quotes.
-fn manner() -> IniDefault {
-    let mut manner = IniDefault::default();
-    manner.case_sensitive = true;
-    manner.comment_symbols = vec![';'];
-    manner.inline_comment_symbols = Some(Vec::new());
-    manner.enable_inline_comments = false;
-    manner.delimiters = vec!['='];
-    manner.multiline = false;
-    manner
+fn parser_settings() -> IniDefault {
+    let mut settings = IniDefault::default();
+    settings.case_sensitive = true;
+    settings.comment_symbols = vec![';'];
+    settings.inline_comment_symbols = Some(Vec::new());
+    settings.enable_inline_comments = false;
+    settings.delimiters = vec!['='];
+    settings.multiline = false;
+    settings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{keys, settings};
 
     fn read(text: &str) -> (Inv, Vec<String>) {
-        let mut faults = FaultList::new("t".into());
-        let inv = Inv::read(text, &mut faults);
+        let mut faults = FaultList::new("t".into(), settings::KEYS);
+        let inv = Inv::read(text, settings::KEYS, &mut faults);
         let list = match faults.finish() {
             Ok(_) => Vec::new(),
             Err(error) => error.to_string().lines().map(str::to_owned).collect(),
@@ -173,21 +180,21 @@ mod tests {
             "    kafka[group]='deeper indented is no continuation'\n",
         ));
         assert_eq!(faults, Vec::<String>::new());
-        let mut take = |key: &Key| match inv.take(key) {
+        let mut take = |key: KeyFacts| match inv.take(&key) {
             TakenKey::Value(value) => (value.line, value.text),
             other => panic!("{other:?}"),
         };
-        assert_eq!(take(&keys::BROKER_LIST), (2, "a#b;c:d=e".into()));
-        assert_eq!(take(&keys::TOPICS), (3, "Mixed:Case#x".into()));
-        assert_eq!(take(&keys::GROUP), (4, "deeper indented is no continuation".into()));
-        assert_eq!(inv.take(&keys::GROUP), TakenKey::Absent);
+        assert_eq!(take(keys::BROKER_LIST.facts()), (2, "a#b;c:d=e".into()));
+        assert_eq!(take(keys::TOPICS.facts()), (3, "Mixed:Case#x".into()));
+        assert_eq!(take(keys::GROUP.facts()), (4, "deeper indented is no continuation".into()));
+        assert_eq!(inv.take(&keys::GROUP.facts()), TakenKey::Absent);
     }
 
     #[test]
-    fn a_section_called_default_is_like_any_other() {
+    fn a_section_named_default_is_ordinary() {
         let (inv, faults) = read("[default]\nx=1\n[log_section]\nbroker_list=a\n");
         assert_eq!(faults, Vec::<String>::new());
-        assert_eq!(inv.section("default"), Some(1));
-        assert_eq!(inv.section("log_section"), Some(3));
+        assert_eq!(inv.section_line("default"), Some(1));
+        assert_eq!(inv.section_line("log_section"), Some(3));
     }
 }

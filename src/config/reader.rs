@@ -1,143 +1,151 @@
-//! Takes keys and gives typed values, noting a fault where one does not fit.
+//! Takes keys and gives typed values, and notes a fault where a value does not fit.
 //!
-//! A value with a fault comes out as `None`: the reading goes on, so that every fault is found.
+//! A value with a fault comes out as `None` and the reading goes on, so that every fault is found.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::convert::Converted;
 use super::faults::{FaultList, FaultPlace};
 use super::inv::{Inv, InvValue, TakenKey};
-use super::keys::Key;
-use super::{keys, value};
+use super::key::{Key, KeyList, Usage};
+use super::value;
 
-/// The text as keys, and what was found wrong so far.
+/// Section and name of a key.
+type KeyId = (&'static str, &'static str);
+
+/// The keys of a text, and what was found wrong so far.
 pub struct ConfigReader {
     inv: Inv,
-    /// What was found so far.
-    pub faults: FaultList,
+    faults: FaultList,
+    known: KeyList,
     /// Where relative paths begin.
     base: PathBuf,
     /// What was taken, so that a later check can name its line.
-    taken: HashMap<Key, InvValue>,
-    refused: HashSet<Key>,
-    mask_allowed: bool,
+    taken: HashMap<KeyId, InvValue>,
+    /// Keys that are in the file and have no value.
+    spoiled: HashSet<KeyId>,
+    is_mask_allowed: bool,
 }
 
 impl ConfigReader {
-    /// Reads the form of a text; `path` is the .inv it came from.
-    pub fn new(text: &str, path: &Path, mask_allowed: bool) -> Self {
-        let mut faults = FaultList::new(path.display().to_string());
-        let inv = Inv::read(text, &mut faults);
-        let base = super::absolute(path).parent().map(Path::to_path_buf).unwrap_or_default();
-        Self { inv, faults, base, taken: HashMap::new(), refused: HashSet::new(), mask_allowed }
+    /// Reads the form of a text, which stands in the file `path`.
+    pub fn new(text: &str, path: &Path, known: KeyList, is_mask_allowed: bool) -> Self {
+        let mut faults = FaultList::new(path.display().to_string(), known);
+        let inv = Inv::read(text, known, &mut faults);
+        let base = absolute(path).parent().map(Path::to_path_buf).unwrap_or_default();
+        Self { inv, faults, known, base, taken: HashMap::new(), spoiled: HashSet::new(), is_mask_allowed }
     }
 
     /// Whether a section is there.
     pub fn has(&self, section: &str) -> bool {
-        self.inv.section(section).is_some()
+        self.inv.section_line(section).is_some()
     }
 
-    /// Takes a key and converts it; an absent one has its default.
-    pub fn get<T>(&mut self, key: Key, convert: impl Fn(&str) -> Converted<T>) -> Option<T> {
-        match self.inv.take(&key) {
-            TakenKey::Spoiled => None,
-            TakenKey::Absent => {
-                if let Some(default) = key.default {
-                    return convert(default).ok();
-                }
-                let at = FaultPlace {
-                    line: self.inv.section(key.section),
-                    section: key.section,
-                    ..FaultPlace::default()
-                };
-                let expected = convert("").err().unwrap_or_default();
-                self.faults.push(at, format!("the key {} is missing: {expected}", key.name));
+    /// Takes a key and converts its value; an absent key has its default.
+    pub fn get<T>(&mut self, key: &Key<T>) -> Option<T> {
+        let id = (key.section, key.name);
+        debug_assert!(
+            self.known.in_section(key.section).any(|known| known.name == key.name),
+            "{id:?} is missing in the list of keys"
+        );
+        match self.inv.take(&key.facts()) {
+            TakenKey::Spoiled => {
+                self.spoiled.insert(id);
                 None
             }
+            TakenKey::Absent => match key.default {
+                Some(default) => self.read(key, default).ok(),
+                None => {
+                    let expected = self.read(key, "").err().unwrap_or_default();
+                    let text = format!("the key {} is missing: {expected}", key.name);
+                    self.fault_section(key.section, &text);
+                    None
+                }
+            },
             TakenKey::Value(value) => {
-                let converted = convert(&value.text);
-                self.taken.insert(key, value);
-                converted.map_err(|expected| self.refuse(key, expected)).ok()
+                let converted = self.read(key, &value.text);
+                let is_default = key.default.is_some_and(|default| value.text.trim() == default);
+                self.taken.insert(id, value);
+                match converted {
+                    Ok(value) => {
+                        if let Usage::Refused(why) = key.usage
+                            && !is_default
+                        {
+                            self.fault(key, why);
+                        }
+                        Some(value)
+                    }
+                    Err(expected) => {
+                        self.fault(key, expected);
+                        self.spoiled.insert(id);
+                        None
+                    }
+                }
             }
         }
     }
 
-    fn refuse(&mut self, key: Key, expected: String) {
-        self.fault(key, expected);
-        self.refused.insert(key);
+    fn read<T>(&self, key: &Key<T>, text: &str) -> Result<T, String> {
+        key.read(text, &self.base, self.is_mask_allowed)
     }
 
-    /// The text a key has in a section that is there, its default too, unless it was refused.
-    pub fn holds(&self, key: Key) -> Option<&str> {
-        if self.refused.contains(&key) || !self.has(key.section) {
+    /// The value that a key was read with, its default too; `None` if it had a fault.
+    pub fn value<T>(&self, key: &Key<T>) -> Option<T> {
+        let id = (key.section, key.name);
+        if self.spoiled.contains(&id) {
             return None;
         }
-        self.taken.get(&key).map(|value| value.text.as_str()).or(key.default)
+        let text = self.taken.get(&id).map(|value| value.text.as_str()).or(key.default)?;
+        self.read(key, text).ok()
     }
 
-    /// A password: any text but the mask that stands in its place in what `-T` prints.
-    pub fn password(&mut self, key: Key) -> Option<String> {
-        let mask_allowed = self.mask_allowed;
-        self.get(key, |text| {
-            if text == keys::MASK && !mask_allowed {
-                return Err("this is the mask that -T prints: write the password itself".into());
-            }
-            Ok(text.to_owned())
-        })
-    }
-
-    /// A path; a relative one begins at the directory of the .inv, an empty one stays empty.
-    pub fn path(&mut self, key: Key, check: impl Fn(&str) -> Converted<String>) -> Option<PathBuf> {
-        let text = self.get(key, check)?;
-        Some(if text.is_empty() { PathBuf::new() } else { self.base.join(text) })
-    }
-
-    /// An absolute path; a relative one begins at the directory of the .inv.
-    pub fn resolve(&self, path: &str) -> String {
-        self.base.join(path).to_string_lossy().into_owned()
-    }
-
-    /// Notes a fault of a key, at its line when it is in the file, else at its section's.
-    pub fn fault(&mut self, key: Key, expected: impl Into<String>) {
-        let value = self.taken.get(&key);
+    /// Notes a fault of a key, at its line if it is in the file, else at its section's.
+    pub fn fault<T>(&mut self, key: &Key<T>, expected: impl Into<String>) {
         let mut expected = expected.into();
-        if let Some(raw) = value.map(|value| &value.raw)
+        if let Some(raw) = self.taken.get(&(key.section, key.name)).map(|value| &value.raw)
             && let Some(read) = value::reserved(raw)
         {
             expected
                 .push_str(&format!("; unquoted, {raw} is '{read}' to PHP: quote it if the word is meant"));
         }
-        let at = FaultPlace {
-            line: value.map_or(self.inv.section(key.section), |value| Some(value.line)),
-            section: key.section,
-            key: key.name,
-            value: value.map(|value| value.raw.as_str()),
-        };
-        self.faults.push(at, expected);
+        self.faults.push(place(&self.inv, &self.taken, key), expected);
     }
 
-    /// Notes a warning about a key, or about its section when it is not in the file.
-    pub fn warn(&mut self, key: Key, text: &str) {
-        let value = self.taken.get(&key);
-        let at = FaultPlace {
-            line: value.map_or(self.inv.section(key.section), |value| Some(value.line)),
-            section: key.section,
-            key: key.name,
-            value: value.map(|value| value.raw.as_str()),
-        };
-        self.faults.warn(at, || text.to_owned());
+    /// Notes a warning about a key, or about its section if it is not in the file.
+    pub fn warn<T>(&mut self, key: &Key<T>, text: &str) {
+        self.faults.warn(place(&self.inv, &self.taken, key), || text.to_owned());
     }
 
     /// Notes a fault of a section, at its heading.
     pub fn fault_section(&mut self, section: &str, expected: &str) {
-        let at = FaultPlace { line: self.inv.section(section), section, ..FaultPlace::default() };
+        let at = FaultPlace { line: self.inv.section_line(section), section, ..FaultPlace::default() };
         self.faults.push(at, expected);
     }
 
-    /// Ends the reading: what nobody took is a fault.
+    /// Notes a fault of the file as a whole.
+    pub fn fault_file(&mut self, expected: &str) {
+        self.faults.push(FaultPlace::default(), expected);
+    }
+
+    /// Ends the reading: a key that nobody took is a fault.
     pub fn finish(mut self) -> FaultList {
-        self.inv.leftovers(&mut self.faults);
+        self.inv.report_leftovers(&mut self.faults);
         self.faults
+    }
+}
+
+/// Where a path is, whatever the working directory becomes.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Where a key stands, with its value as written.
+fn place<'a, T>(inv: &Inv, taken: &'a HashMap<KeyId, InvValue>, key: &Key<T>) -> FaultPlace<'a> {
+    let value = taken.get(&(key.section, key.name));
+    FaultPlace {
+        line: value.map_or(inv.section_line(key.section), |value| Some(value.line)),
+        section: key.section,
+        key: key.name,
+        value: value.map(|value| value.raw.as_str()),
     }
 }

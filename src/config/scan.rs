@@ -1,26 +1,27 @@
-//! Goes over the text first: what each line is, where it is, and what PHP would misread.
+//! The first pass over a text: what each line is, its number, and what PHP would misread.
 //!
-//! The package that reads .inv files gives no line numbers, lets a duplicate overwrite and
-//! knows no quotes; here all of that is found, every fault of it, before it reads anything.
+//! The `configparser` package gives no line numbers, lets a duplicate overwrite and knows no
+//! quotes, so every fault of that kind is found here, before the package reads anything.
 
 use std::collections::HashMap;
 
 use super::faults::{FaultList, FaultPlace};
+use super::key::KeyList;
+use super::key_name;
 use super::value::{self, BLANKS};
-use super::{key_name, keys};
 
-/// One line that says something.
+/// One line that is neither blank nor a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScannedLine<'a> {
     /// 1-based.
     pub line: usize,
     /// The section it stands in; `None` before the first.
     pub section: Option<String>,
-    /// What it says.
+    /// What it is.
     pub item: LineContent<'a>,
 }
 
-/// What a line says.
+/// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineContent<'a> {
     /// A section begins, for the first time.
@@ -36,11 +37,12 @@ pub enum LineContent<'a> {
     },
 }
 
-/// Everything the text says, in order; what it should not say goes to `faults`.
-pub fn scan<'a>(text: &'a str, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
+/// Every section and entry of the text, in order; faults of form go to `faults`.
+pub fn scan<'a>(text: &'a str, known: KeyList, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = split_lines(text);
     let mut scan = Scanner {
+        known,
         faults,
         section: None,
         heads: 0,
@@ -66,7 +68,8 @@ fn split_lines(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// How many lines an open quote runs on for: those up to its end that are nothing by themselves.
+/// How many lines a value with an open quote goes on for: up to the closing quote, as long as no line
+/// is a section, a comment or an entry by itself.
 fn rest_of_value(open: char, lines: &[&str]) -> usize {
     for (n, line) in lines.iter().enumerate() {
         let line = line.trim_matches(BLANKS);
@@ -83,6 +86,7 @@ fn rest_of_value(open: char, lines: &[&str]) -> usize {
 }
 
 struct Scanner<'a, 'f> {
+    known: KeyList,
     faults: &'f mut FaultList,
     section: Option<String>,
     /// Section headings so far.
@@ -211,7 +215,7 @@ impl<'a> Scanner<'a, '_> {
 
     fn no_equals(&mut self, n: usize, line: &str) {
         // The text itself is not shown: it may be the rest of a password.
-        let known = keys::ALL.iter().map(|known| known.name).find(|name| line.starts_with(name));
+        let known = self.known.iter().map(|known| known.name).find(|name| line.starts_with(name));
         let text = if line.contains('＝') {
             "this is the full-width ＝: write the plain ="
         } else if line.contains(['［', '］']) {

@@ -1,12 +1,73 @@
-//! What a configuration means once it is read: plain typed values.
-//!
-//! Nothing here reads or checks; `super::Config::load` is the only way to get one.
+//! What a configuration means once it is read: typed values, each with the key it comes from.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::pattern::Pattern;
+use super::choices::{
+    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
+    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+};
+use super::key::{KeyFacts, KeyList};
+use super::keys::{self, RedisKeys};
+use super::printer::InvPrinter;
+use super::reader::ConfigReader;
+
+/// Makes a struct of fields that each name their key, with the list of these keys and the functions
+/// that read and print them. Fields after `with` come from elsewhere: `read` takes them.
+macro_rules! settings {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $($(#[$key_about:meta])* pub $field:ident: $type:ty = $key:path,)*
+        }
+        $(with {
+            $($(#[$part_about:meta])* pub $part:ident: $part_type:ty,)*
+        })?
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[$key_about])* pub $field: $type,)*
+            $($($(#[$part_about])* pub $part: $part_type,)*)?
+        }
+
+        impl $name {
+            const KEYS: &[KeyFacts] = &[$($key.facts()),*];
+
+            /// Reads every key before it gives up: one fault does not hide another.
+            pub(super) fn read(reader: &mut ConfigReader $($(, $part: Option<$part_type>)*)?) -> Option<Self> {
+                $(let $field = reader.get(&$key);)*
+                Some(Self { $($field: $field?,)* $($($part: $part?,)*)? })
+            }
+
+            pub(super) fn print(&self, out: &mut InvPrinter) {
+                $(out.put(&$key, &self.$field);)*
+            }
+        }
+    };
+}
+
+/// Every key there is.
+pub(super) const KEYS: KeyList = KeyList(GROUPS);
+
+/// In the order in which they are printed. A struct of keys is named here once.
+const GROUPS: &[&[KeyFacts]] = &[
+    KafkaToFileConfig::KEYS,
+    KafkaConfig::KEYS,
+    LogFileConfig::KEYS,
+    ExpiredToListConfig::KEYS,
+    &keys::REDIS_EXPIRE.facts(),
+    &keys::REDIS_LIST.facts(),
+    &[keys::LIST_KEY.facts()],
+    &keys::REDIS_AR.facts(),
+    &[keys::HASHES.facts()],
+    ListToHashConfig::KEYS,
+    DaemonConfig::KEYS,
+];
+
+/// Stands for the topic's name in `log_file['path']`.
+pub const TOPIC: &str = "{topic}";
 
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,282 +86,170 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// `[daemon_section]`: what concerns the whole process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DaemonConfig {
-    /// How long a stop may take before what is unfinished is left for the next start.
-    pub stop_timeout: Duration,
-    /// Bytes one job may hold between reading and writing.
-    pub memory: u64,
-    /// Address and port of the status page; empty is off.
-    pub http: String,
-    /// File for the process number; empty is none, otherwise an absolute path.
-    pub pidfile: String,
-    /// `stderr`, or the absolute path of a log file.
-    pub log: String,
-    /// The least important kind of line that is logged.
-    pub log_level: log::LevelFilter,
+settings! {
+    /// `[daemon_section]`: what concerns the whole process.
+    pub struct DaemonConfig {
+        /// How long a stop may take before what is unfinished is left for the next start.
+        pub stop_timeout: Duration = keys::STOP_TIMEOUT,
+        /// Bytes one job may hold between reading and writing.
+        pub memory: u64 = keys::MEMORY,
+        /// Address and port of the status page; empty is off.
+        pub http: String = keys::HTTP,
+        /// File for the process number; empty is none, otherwise an absolute path.
+        pub pidfile: PathBuf = keys::PIDFILE,
+        /// `stderr`, or the absolute path of a log file.
+        pub log: String = keys::DAEMON_LOG,
+        /// The least important kind of line that is logged.
+        pub log_level: log::LevelFilter = keys::LOG_LEVEL,
+    }
 }
 
-/// `[log_section]`: Kafka records become lines in a log file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KafkaToFileConfig {
-    /// `panda_process`: the name before the colon in the original's process titles.
-    pub group_name: String,
-    /// `master['log_master_name']`: names the job in log lines.
-    pub name: String,
-    /// `children['log_kafka']`: names the workers.
-    pub worker_name: String,
-    /// Brokers to begin with, each as `host:port` or `[v6]:port`.
-    pub brokers: Vec<String>,
-    /// Worker threads, at least one.
-    pub workers: usize,
-    /// What is read, and how.
-    pub kafka: KafkaConfig,
-    /// Where the lines go, and how.
-    pub log_file: LogFileConfig,
+settings! {
+    /// `[log_section]`: Kafka records become lines in a log file.
+    pub struct KafkaToFileConfig {
+        /// First part of the process titles of the PHP system.
+        pub group_name: String = keys::LOG_PROCESS,
+        /// Brokers to begin with, each as `host:port` or `[v6]:port`.
+        pub brokers: Vec<String> = keys::BROKER_LIST,
+        /// Title of the master process of the PHP system.
+        pub name: String = keys::LOG_MASTER,
+        /// Client id.
+        pub worker_name: String = keys::LOG_CHILD,
+        /// Worker threads, at least one.
+        pub workers: usize = keys::LOG_WORKERS,
+    }
+    with {
+        /// What is read, and how.
+        pub kafka: KafkaConfig,
+        /// Where the lines go, and how.
+        pub log_file: LogFileConfig,
+    }
 }
 
 impl KafkaToFileConfig {
     /// The log files: one, or, where the path says `{topic}`, one for each topic in their order.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let path = self.log_file.path.to_string_lossy();
-        if !path.contains(TOPIC) {
-            return vec![self.log_file.path.clone()];
-        }
-        // A topic's name holds nothing that would lead to another directory.
-        self.kafka.topics.names().iter().map(|topic| PathBuf::from(path.replace(TOPIC, topic))).collect()
+        paths(&self.log_file.path, &self.kafka.topics)
     }
 }
 
-/// Stands for the topic's name in `log_file['path']`.
-pub const TOPIC: &str = "{topic}";
-
-/// `kafka[…]`: topics, group and manner of reading.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KafkaConfig {
-    /// What is read.
-    pub topics: TopicSelection,
-    /// Consumer group the positions belong to.
-    pub group: String,
-    /// Where to begin in a partition nobody has a position for.
-    pub start: StartPolicy,
-    /// Where the group's positions are kept.
-    pub offsets: OffsetLocation,
-    /// Which client fetches.
-    pub client: ClientChoice,
-    /// Whether partitions are shared out among several pandads.
-    pub membership: Membership,
-    /// Without a sign of life for this long a member of the group counts as dead.
-    pub session: Duration,
-    /// For how long a member keeps its partitions while the disk takes nothing.
-    pub full_disk: Duration,
-    /// Whether records of unfinished and aborted transactions are read.
-    pub isolation: ReadIsolation,
+/// The log files that a path stands for.
+pub(super) fn paths(path: &Path, topics: &TopicSelection) -> Vec<PathBuf> {
+    let text = path.to_string_lossy();
+    if !text.contains(TOPIC) {
+        return vec![path.to_path_buf()];
+    }
+    // A topic's name holds nothing that would lead to another directory.
+    topics.names().iter().map(|topic| PathBuf::from(text.replace(TOPIC, topic))).collect()
 }
 
-/// `kafka['topics']`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TopicSelection {
-    /// These, no two alike.
-    Named(Vec<String>),
-    /// All that match.
-    Like(Pattern),
-}
-
-impl TopicSelection {
-    /// The names, as far as they are known beforehand.
-    pub fn names(&self) -> &[String] {
-        match self {
-            TopicSelection::Named(names) => names,
-            TopicSelection::Like(_) => &[],
-        }
+settings! {
+    /// `kafka[…]`: topics, group and manner of reading.
+    pub struct KafkaConfig {
+        /// What is read.
+        pub topics: TopicSelection = keys::TOPICS,
+        /// Consumer group the offsets belong to.
+        pub group: String = keys::GROUP,
+        /// Where to begin in a partition nobody has an offset for.
+        pub start: StartPolicy = keys::START,
+        /// Where the group's offsets are kept.
+        pub offsets: OffsetLocation = keys::OFFSETS,
+        /// Which client fetches.
+        pub client: ClientChoice = keys::CLIENT,
+        /// Whether Kafka assigns the partitions among several pandads.
+        pub membership: Membership = keys::MEMBERSHIP,
+        /// A member that sends no heartbeat for this long loses its partitions.
+        pub session: Duration = keys::SESSION,
+        /// For how long a member keeps its partitions while the disk takes nothing.
+        pub full_disk: Duration = keys::FULL_DISK,
+        /// Whether records of unfinished and aborted transactions are read.
+        pub isolation: ReadIsolation = keys::ISOLATION,
     }
 }
 
-impl fmt::Display for TopicSelection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TopicSelection::Named(names) => f.write_str(&names.join(",")),
-            TopicSelection::Like(pattern) => fmt::Display::fmt(pattern, f),
-        }
+settings! {
+    /// `log_file[…]`: where lines go, and how.
+    pub struct LogFileConfig {
+        /// Absolute path, which may hold `{topic}`.
+        pub path: PathBuf = keys::FILE_PATH,
+        /// What a line looks like.
+        pub format: FileFormat = keys::FILE_FORMAT,
+        /// Whether a batch is on the disk before its offset is committed.
+        pub sync: SyncPolicy = keys::FILE_SYNC,
+        /// Longest time between a write and its settling.
+        pub settle: Duration = keys::FILE_SETTLE,
+        /// Size in bytes above which the file is rotated; `None` is never.
+        pub rotate_size: Option<u64> = keys::ROTATE_SIZE,
+        /// Rhythm in which the file is rotated; `None` is never.
+        pub rotate_every: Option<RotationPeriod> = keys::ROTATE_EVERY,
+        /// How many rotated files are kept.
+        pub rotate_keep: u32 = keys::ROTATE_KEEP,
+        /// Whether rotated files are compressed.
+        pub rotate_gzip: bool = keys::ROTATE_GZIP,
     }
 }
 
-/// `kafka['start']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartPolicy {
-    /// At the oldest record there is.
-    Earliest,
-    /// At what comes next.
-    Latest,
+settings! {
+    /// `[clearCache_section]`: keys that expire become items on a work list.
+    pub struct ExpiredToListConfig {
+        /// First part of the connections' name.
+        pub group_name: String = keys::CLEAR_PROCESS,
+        /// Title of the master process of the PHP system.
+        pub name: String = keys::CLEAR_MASTER,
+        /// Second part of the connections' name.
+        pub worker_name: String = keys::CLEAR_CHILD,
+        /// Worker threads that push, at least one.
+        pub workers: usize = keys::CLEAR_WORKERS,
+        /// Only keys that begin with this; empty is every key.
+        pub prefix: String = keys::EXPIRED_PREFIX,
+        /// Whether keys are looked for that expired while nobody listened.
+        pub reconcile: ReconcileMode = keys::RECONCILE,
+        /// Expire probes a second, at most.
+        pub rate: u32 = keys::EXPIRED_RATE,
+        /// Bytes that deadlines may take.
+        pub memory: u64 = keys::EXPIRED_MEMORY,
+    }
+    with {
+        /// The server whose keys expire.
+        pub expire: RedisConfig,
+        /// The server that holds the work list.
+        pub list: RedisConfig,
+        /// The work list's key.
+        pub list_key: String,
+    }
 }
 
-/// `kafka['offsets']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetLocation {
-    /// In Kafka's own offsets topic.
-    Kafka,
-    /// In ZooKeeper, as consumers of the 0.8 and 0.9 days did.
-    ZooKeeper,
+settings! {
+    /// `[panda_server_section]`: items of the work list become deleted hash fields.
+    pub struct ListToHashConfig {
+        /// First part of the connections' name.
+        pub group_name: String = keys::SERVER_PROCESS,
+        /// Title of the master process of the PHP system.
+        pub name: String = keys::SERVER_MASTER,
+        /// Second part of the connections' name.
+        pub worker_name: String = keys::SERVER_CHILD,
+        /// Worker threads, at least one.
+        pub workers: usize = keys::SERVER_WORKERS,
+        /// How long after its last heartbeat a pandad counts as gone.
+        pub life: Duration = keys::QUEUE_LIFE,
+        /// Whether users who came back are left alone, as the .inv says it.
+        pub came_back: CameBackCheck = keys::CAME_BACK,
+    }
+    with {
+        /// The server that holds the work list.
+        pub list: RedisConfig,
+        /// The work list's key.
+        pub list_key: String,
+        /// The server that holds the hashes.
+        pub ar: RedisConfig,
+        /// Hashes a field is deleted from, no two alike.
+        pub hashes: Vec<String>,
+        /// Where the markers of users who came back are looked for; `None` is not at all.
+        pub markers: Option<MarkerSource>,
+    }
 }
 
-/// `kafka['client']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientChoice {
-    /// What the brokers' answers call for.
-    Auto,
-    /// The `kafka` package.
-    Crate,
-    /// pandad's own client.
-    Native,
-}
-
-/// `kafka['membership']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// A member of the group: Kafka shares the partitions out.
-    Coordinated,
-    /// This pandad reads every partition itself.
-    Alone,
-}
-
-/// `kafka['isolation']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadIsolation {
-    /// Only what is outside transactions or committed.
-    ReadCommitted,
-    /// Everything, as it lies in the log.
-    ReadUncommitted,
-}
-
-/// `log_file[…]`: where lines go, and how.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogFileConfig {
-    /// Absolute path; a relative one was taken from the directory of the .inv. It may hold `{topic}`.
-    pub path: PathBuf,
-    /// What a line looks like.
-    pub format: FileFormat,
-    /// Whether a batch is on the disk before its position is committed.
-    pub sync: SyncPolicy,
-    /// Longest time between a write and its settling.
-    pub settle: Duration,
-    /// Size in bytes above which the file is rotated; `None` is never.
-    pub rotate_size: Option<u64>,
-    /// Rhythm in which the file is rotated; `None` is never.
-    pub rotate_every: Option<RotationPeriod>,
-    /// How many rotated files are kept.
-    pub rotate_keep: u32,
-    /// Whether rotated files are compressed.
-    pub rotate_gzip: bool,
-}
-
-/// `log_file['format']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    /// The PHP system's line, byte for byte.
-    Original,
-    /// The value and a newline.
-    Raw,
-    /// One JSON object.
-    Json,
-}
-
-/// `log_file['sync']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// fsync before each commit.
-    Always,
-    /// The kernel writes back when it likes: a power loss may lose lines.
-    Never,
-}
-
-/// `log_file['rotate_every']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RotationPeriod {
-    /// At each full hour.
-    Hour,
-    /// At midnight.
-    Day,
-}
-
-/// `[clearCache_section]`: keys that expire become items on a work list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExpiredToListConfig {
-    /// `panda_process`: the name before the colon in the original's process titles.
-    pub group_name: String,
-    /// `master['clear_master_name']`: names the job in log lines.
-    pub name: String,
-    /// `children['redis_cache_clear']`: names the workers.
-    pub worker_name: String,
-    /// Worker threads that push, at least one.
-    pub workers: usize,
-    /// Only keys that begin with this; empty is every key.
-    pub prefix: String,
-    /// Whether keys are looked for that died while nobody listened.
-    pub reconcile: ReconcileMode,
-    /// Keys that are asked for on the server where keys expire, a second at most.
-    pub rate: u32,
-    /// Bytes that deadlines may take.
-    pub memory: u64,
-    /// The server whose keys expire.
-    pub expire: RedisConfig,
-    /// The server that holds the work list.
-    pub list: RedisConfig,
-    /// The work list's key.
-    pub list_key: String,
-}
-
-/// `expired['reconcile']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReconcileMode {
-    /// Not at all.
-    No,
-    /// Found and logged, not pushed.
-    DryRun,
-    /// Found and pushed.
-    Yes,
-}
-
-/// `[panda_server_section]`: items of the work list become deleted hash fields.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListToHashConfig {
-    /// `panda_process`: the name before the colon in the original's process titles.
-    pub group_name: String,
-    /// `panda_process_master`: names the job in log lines.
-    pub name: String,
-    /// `panda_process_child`: names the workers.
-    pub worker_name: String,
-    /// Worker threads, at least one.
-    pub workers: usize,
-    /// The server that holds the work list.
-    pub list: RedisConfig,
-    /// The work list's key.
-    pub list_key: String,
-    /// The server that holds the hashes.
-    pub ar: RedisConfig,
-    /// Hashes a field is deleted from, no two alike.
-    pub hashes: Vec<String>,
-    /// How long after its last sign of life a pandad counts as dead.
-    pub life: Duration,
-    /// Whether to look for users who came back, as it was asked for.
-    pub guard: CameBackCheck,
-    /// Where to look for them; `None` is not at all.
-    pub came_back: Option<MarkerSource>,
-}
-
-/// `queue['came_back']`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CameBackCheck {
-    /// Where `expired['prefix']` says which items are markers.
-    Auto,
-    /// Also where it does not: every item is one.
-    Yes,
-    /// Never, as in the original.
-    No,
-}
-
-/// A user whose marker key is there again is left alone.
+/// Where a marker key that exists again is found: its user is left alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MarkerSource {
     /// The server that holds the markers.
@@ -322,6 +271,49 @@ pub struct RedisConfig {
     pub database: u32,
     /// Longest time a connection may take to come about.
     pub connect_timeout: Duration,
+}
+
+impl RedisConfig {
+    /// Reads the keys of one server; whether a job needs it is no matter here.
+    pub(super) fn read(reader: &mut ConfigReader, keys: &RedisKeys) -> Option<Self> {
+        let is_unix = reader.get(&keys.socket_type);
+        let socket = reader.get(&keys.socket);
+        let host = reader.get(&keys.host);
+        let port = reader.get(&keys.port);
+        let user = reader.get(&keys.user);
+        let password = reader.get(&keys.password);
+        let database = reader.get(&keys.database);
+        let connect_timeout = reader.get(&keys.timeout);
+        Some(Self {
+            address: if is_unix? {
+                RedisAddress::Unix(socket?)
+            } else {
+                RedisAddress::Tcp { host: host?, port: port? }
+            },
+            user: user?,
+            password: password?,
+            database: database?,
+            connect_timeout: connect_timeout?,
+        })
+    }
+
+    pub(super) fn print(&self, out: &mut InvPrinter, keys: &RedisKeys) {
+        match &self.address {
+            RedisAddress::Tcp { host, port } => {
+                out.put(&keys.socket_type, &false);
+                out.put(&keys.host, host);
+                out.put(&keys.port, port);
+            }
+            RedisAddress::Unix(path) => {
+                out.put(&keys.socket_type, &true);
+                out.put(&keys.socket, path);
+            }
+        }
+        out.put(&keys.user, &self.user);
+        out.put(&keys.password, &self.password);
+        out.put(&keys.database, &self.database);
+        out.put(&keys.timeout, &self.connect_timeout);
+    }
 }
 
 // Written by hand so that no log line or test output can hold the password.

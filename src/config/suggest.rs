@@ -1,13 +1,13 @@
-//! What somebody probably meant who wrote a name that does not exist.
+//! For a name that does not exist: which one was probably meant.
 
-use super::keys::{self, Key};
+use super::key::{KeyFacts, KeyList};
 
 /// Names longer than this are no slip of the finger.
-const LONGEST: usize = 64;
+const NAME_BYTES_MAX: usize = 64;
 
 /// A sentence on what was probably meant by an unknown key of a known section.
-pub fn for_key(section: &str, name: &str) -> String {
-    let here = || keys::ALL.iter().filter(|key| key.section == section);
+pub fn for_key(known: KeyList, section: &str, name: &str) -> String {
+    let here = || known.in_section(section);
     let base = name.split('[').next().unwrap_or(name);
     let subs: Vec<&str> = here().filter_map(|key| sub_of(key, base)).collect();
     if base == name && !subs.is_empty() {
@@ -20,22 +20,25 @@ pub fn for_key(section: &str, name: &str) -> String {
     if let Some(near) = nearest(name, here().map(|key| key.name)) {
         return format!("there is no such key; did you mean {near}?");
     }
-    let elsewhere = sections_of(name);
+    let elsewhere = sections_of(known, name);
     if !elsewhere.is_empty() {
         return format!("this key belongs in {elsewhere}");
     }
     if !subs.is_empty() {
         return format!("there is no such key; {base}[…] takes {}", subs.join(", "));
     }
-    if let Some(near) = nearest(name, keys::ALL.iter().map(|key| key.name)) {
-        return format!("there is no such key; did you mean {near}, which belongs in {}?", sections_of(near));
+    if let Some(near) = nearest(name, known.iter().map(|key| key.name)) {
+        return format!(
+            "there is no such key; did you mean {near}, which belongs in {}?",
+            sections_of(known, near)
+        );
     }
     "there is no such key: remove it, or put ; before it".into()
 }
 
 /// A sentence on a key that stands before the first section.
-pub fn for_orphan(name: &str) -> String {
-    let sections = sections_of(name);
+pub fn for_orphan(known: KeyList, name: &str) -> String {
+    let sections = sections_of(known, name);
     if sections.is_empty() {
         "the key stands before the first [section]: move it below the section it belongs to".into()
     } else {
@@ -44,21 +47,20 @@ pub fn for_orphan(name: &str) -> String {
 }
 
 /// A sentence on an unknown section.
-pub fn for_section(name: &str) -> String {
-    match nearest(name, keys::SECTIONS.into_iter()) {
+pub fn for_section(known: KeyList, name: &str) -> String {
+    match nearest(name, known.sections()) {
         Some(near) => format!("pandad has no such section and passes over it; did you mean [{near}]?"),
         None => "pandad has no such section and passes over it".into(),
     }
 }
 
 /// The sections that have a key of this name, as a text.
-fn sections_of(name: &str) -> String {
-    let sections: Vec<String> =
-        keys::ALL.iter().filter(|key| key.name == name).map(|key| format!("[{}]", key.section)).collect();
+fn sections_of(known: KeyList, name: &str) -> String {
+    let sections: Vec<String> = known.named(name).map(|key| format!("[{}]", key.section)).collect();
     sections.join(" or ")
 }
 
-fn sub_of(key: &Key, base: &str) -> Option<&'static str> {
+fn sub_of(key: &KeyFacts, base: &str) -> Option<&'static str> {
     key.name.strip_prefix(base)?.strip_prefix("['")?.strip_suffix("']")
 }
 
@@ -71,7 +73,7 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
             // Singular for plural and the like, or the beginning of a longer name.
             let begins =
                 name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
-            // It is no less than the difference in length, which is known at once.
+            // The distance is at least the difference in length, which costs nothing to know.
             if !begins && name.len().abs_diff(other.len()) > 2 {
                 return None;
             }
@@ -85,7 +87,7 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
 
 /// Letters and digits in lower case: `kafka.topics`, `kafka_topics` and `Kafka[topics]` are one.
 fn plain(name: &str) -> Option<Vec<char>> {
-    if name.len() > LONGEST {
+    if name.len() > NAME_BYTES_MAX {
         return None;
     }
     Some(name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
@@ -118,6 +120,8 @@ fn distance(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::keys;
+    use crate::config::settings::KEYS;
 
     fn far(a: &str, b: &str) -> usize {
         distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
@@ -152,12 +156,12 @@ mod tests {
             (keys::SERVER, "max_proces_num", "did you mean max_process_num?"),
             (keys::DAEMON, "wholly_other", "remove it"),
         ] {
-            let text = for_key(section, name);
+            let text = for_key(KEYS, section, name);
             assert!(text.contains(part), "{section} {name}: {text}");
         }
-        assert!(for_orphan("broker_list").contains("belongs in [log_section]"));
-        assert!(for_orphan("panda_process").contains("[log_section] or [clearCache_section] or "));
-        assert!(for_section("log_sektion").contains("did you mean [log_section]?"));
-        assert!(!for_section("mysql").contains("did you mean"));
+        assert!(for_orphan(KEYS, "broker_list").contains("belongs in [log_section]"));
+        assert!(for_orphan(KEYS, "panda_process").contains("[log_section] or [clearCache_section] or "));
+        assert!(for_section(KEYS, "log_sektion").contains("did you mean [log_section]?"));
+        assert!(!for_section(KEYS, "mysql").contains("did you mean"));
     }
 }

@@ -145,7 +145,8 @@ impl Listener {
                 Reconciliation::On => "found by reconcile",
             };
             log::warn!(
-                "{}: {}: no events were received for {seconds:.1} s; keys that expired meanwhile are {missed}",
+                "{}: {}: no events were received for {seconds:.1} s; keys that expired meanwhile \
+                 are {missed}",
                 context.job,
                 context.expire.server
             );
@@ -171,10 +172,8 @@ impl Listener {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(answer) => flags_of(&answer),
             Err(refusal @ RedisError::Refused { .. }) => {
-                self.log_flags_once(
-                    &format!("CONFIG GET is refused, so it is not known whether expired keys are announced: {refusal}"),
-                    None,
-                );
+                let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
+                self.log_flags_once(&format!("{what}: {refusal}"), None);
                 return Ok(true);
             }
             Err(lost) => return Err(lost),
@@ -187,7 +186,8 @@ impl Listener {
             Ok(_) => {
                 self.flags_logged = false;
                 log::info!(
-                    "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
+                    "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; \
+                     redis.conf should say: {}",
                     self.context.job,
                     self.context.expire.server,
                     notify_flags::config_line(Some(&flags))
@@ -247,16 +247,19 @@ fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
 
 /// Refuses a replica, since replicas announce no expired keys.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
-    match connection.ask(&cmd("ROLE")) {
-        Ok(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name != b"master") => {
-            Err(RedisError::Lost(
-                "this server is a replica, which announces no expired keys: name the master in the .inv"
-                    .to_owned(),
-            ))
-        }
+    let role = match connection.ask(&cmd("ROLE")) {
+        Ok(Value::Array(role)) => role,
         // If ROLE is refused, listening may work all the same.
-        Ok(_) | Err(RedisError::Refused { .. }) => Ok(()),
-        Err(lost) => Err(lost),
+        Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
+        Err(lost) => return Err(lost),
+    };
+    match role.first() {
+        Some(Value::BulkString(name)) if name != b"master" => {
+            let why =
+                "this server is a replica, which announces no expired keys: name the master in the .inv";
+            Err(RedisError::Lost(why.to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

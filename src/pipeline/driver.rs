@@ -12,7 +12,7 @@ use super::inflight::{Ticket, Tickets};
 use super::pool::Finished;
 use super::run::PipelineRun;
 use super::sink_loop::{self, SinkLoop};
-use super::{PipelineLimits, PolledTask, Settle, Sink, Source, Worker, pool};
+use super::{PipelineError, PipelineLimits, PolledTask, Settle, Sink, Source, Worker, pool};
 use crate::error::Fault;
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -51,7 +51,7 @@ pub fn run<S, B, W, K, T>(
     parts: Parts<S, B, K, T>,
     stop: &Stop,
     counters: &Arc<Counters>,
-) -> Result<(), Fault>
+) -> Result<(), S::Error>
 where
     S: Source,
     S::Task: Send + 'static,
@@ -59,9 +59,9 @@ where
     W: Worker<Task = S::Task> + 'static,
     W::Outcome: Send + 'static,
     B: Fn() -> W + Send + Sync + 'static,
-    K: Sink<Outcome = W::Outcome, Feedback = S::Feedback> + Send + 'static,
+    K: Sink<Outcome = W::Outcome, Feedback = S::Feedback, Error = S::Error> + Send + 'static,
     K::Checkpoint: Send + 'static,
-    T: Settle<Checkpoint = K::Checkpoint, Feedback = S::Feedback> + Send + 'static,
+    T: Settle<Checkpoint = K::Checkpoint, Feedback = S::Feedback, Error = S::Error> + Send + 'static,
 {
     let run = Arc::new(PipelineRun::new(name, stop, counters));
     let budget = Budget::new(limits.memory);
@@ -92,7 +92,7 @@ where
     stages.push(start(&format!("{}-sink", short(name)), move || {
         // The source may be waiting for room that only the sink could make.
         if let Err(panic) = threads::contain(|| landing.run(&outcomes)) {
-            sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")));
+            sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")).into());
         }
     })?);
 
@@ -124,7 +124,7 @@ pub fn run_direct<S, B, W>(
     build_worker: B,
     stop: &Stop,
     counters: &Arc<Counters>,
-) -> Result<(), Fault>
+) -> Result<(), S::Error>
 where
     S: Source<Feedback = Infallible>,
     S::Task: Send + 'static,
@@ -147,8 +147,8 @@ where
 }
 
 /// The pool. The receiver of tasks and the way of outcomes live in its threads alone.
-fn start_workers<B, W>(
-    run: &Arc<PipelineRun>,
+fn start_workers<B, W, E>(
+    run: &Arc<PipelineRun<E>>,
     count: usize,
     build_worker: B,
     tasks: Receiver<(Ticket, PolledTask<W::Task>)>,
@@ -160,6 +160,7 @@ where
     W::Task: Send + 'static,
     W::Outcome: Send + 'static,
     B: Fn() -> W + Send + Sync + 'static,
+    E: PipelineError,
 {
     let build_worker = Arc::new(build_worker);
     let worker = |number| {
@@ -177,7 +178,7 @@ fn drive<S: Source>(
     tasks: Sender<(Ticket, PolledTask<S::Task>)>,
     notes: &Receiver<S::Feedback>,
     budget: &Budget,
-    run: &PipelineRun,
+    run: &PipelineRun<S::Error>,
 ) {
     let mut tickets = Tickets::default();
     let mut items = Vec::new();
@@ -195,20 +196,15 @@ fn drive<S: Source>(
             }
             match threads::contain(|| source.idle()) {
                 Ok(Ok(())) => {}
-                Ok(Err(fault)) => return run.end_with(fault),
-                Err(panic) => {
-                    let why = format!("the source panicked and is rebuilt: {panic}");
-                    return run.end_with(Fault::Retry(why));
-                }
+                Ok(Err(error)) => return run.end_with(error),
+                Err(panic) => return run.end_with(source_panicked(&panic).into()),
             }
             continue;
         }
         match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut items)) {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => return run.end_with(fault),
-            Err(panic) => {
-                return run.end_with(Fault::Retry(format!("the source panicked and is rebuilt: {panic}")));
-            }
+            Ok(Err(error)) => return run.end_with(error),
+            Err(panic) => return run.end_with(source_panicked(&panic).into()),
         }
         for item in items.drain(..) {
             if !hand_out(item, &mut tickets, &tasks, budget, run) {
@@ -224,13 +220,17 @@ fn drive<S: Source>(
     }
 }
 
+fn source_panicked(panic: &str) -> Fault {
+    Fault::Retry(format!("the source panicked and is rebuilt: {panic}"))
+}
+
 /// Waits for a worker to be near. False if the run is at its end.
-fn hand_out<T>(
+fn hand_out<T, E>(
     item: PolledTask<T>,
     tickets: &mut Tickets,
     tasks: &Sender<(Ticket, PolledTask<T>)>,
     budget: &Budget,
-    run: &PipelineRun,
+    run: &PipelineRun<E>,
 ) -> bool {
     budget.take(item.bytes);
     let ticket = tickets.take(item.lane);

@@ -38,26 +38,40 @@ pub struct PolledTask<T> {
     pub task: T,
 }
 
+/// What ends a run. A job whose runs end in ways of their own has a type of its own for it;
+/// for the others [`Fault`] will do.
+pub trait PipelineError: From<Fault> + Send + 'static {
+    /// The fault, if any job can meet it.
+    fn fault(&self) -> Option<&Fault>;
+}
+
+impl PipelineError for Fault {
+    fn fault(&self) -> Option<&Fault> {
+        Some(self)
+    }
+}
+
 /// Where work comes from. One thread polls it and tells it what has settled.
 pub trait Source {
     /// What a worker gets.
     type Task;
     /// What comes back from the sink: settled positions, or what was dropped and is to be fetched again.
     type Feedback;
+    /// What ends its run.
+    type Error: PipelineError;
 
     /// Adds what there is to `items`; waits for it until `until` at most.
     ///
     /// # Errors
-    /// `Retry`: this source is to be rebuilt after what it produced is settled or
-    /// dropped. `Fatal`: the job ends.
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault>;
+    /// Every error ends the run, after what the source produced is settled or dropped.
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Self::Error>;
 
     /// Called while nothing may be polled: the sink has no room, or the run is at its end
     /// and works off what it has.
     ///
     /// # Errors
     /// As [`Source::poll`].
-    fn idle(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
@@ -99,23 +113,25 @@ pub trait Sink {
     type Feedback;
     /// What the settle thread needs to make durable what has landed so far.
     type Checkpoint;
+    /// What ends its run.
+    type Error: PipelineError;
 
     /// Lands outcomes from the front of `ready`, in order, removing what has landed or was refused.
     ///
     /// # Errors
-    /// `Retry`: the rest is still in `ready`; call again. `Restart`: the run ends and
-    /// the job is built anew. `Fatal`: the job ends.
+    /// `Retry` and `RetryLogged`: the rest is still in `ready`; call again. Every other error
+    /// ends the run.
     fn write(
         &mut self,
         ready: &mut VecDeque<Self::Outcome>,
         notes: &mut Vec<Self::Feedback>,
-    ) -> Result<(), Fault>;
+    ) -> Result<(), Self::Error>;
 
     /// Does what is due though nothing may have come: called several times a second.
     ///
     /// # Errors
     /// As [`Sink::write`].
-    fn tick(&mut self) -> Result<(), Fault> {
+    fn tick(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
@@ -141,13 +157,15 @@ pub trait Settle {
     type Checkpoint;
     /// To the source: these positions may be committed.
     type Feedback;
+    /// What ends its run.
+    type Error: PipelineError;
 
     /// Returns when the checkpoint would survive a loss of power.
     ///
     /// # Errors
     /// Any error means that nothing is known of what was to be settled: the run
     /// ends and the job is rebuilt from what the disk really holds.
-    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Fault>;
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Self::Error>;
 }
 
 /// The figures a pipeline runs by. They come from the configuration, so that

@@ -9,7 +9,7 @@ use crossbeam_channel::Receiver;
 use super::budget::Budget;
 use super::inflight::Ticket;
 use super::run::PipelineRun;
-use super::{PolledTask, Worker};
+use super::{PipelineError, PolledTask, Worker};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::report::Outage;
@@ -29,12 +29,12 @@ pub(super) struct Finished<O> {
 /// One worker thread: until its channel ran dry, or until the stop says now.
 ///
 /// The first stop changes nothing for work that succeeds: what was polled is worked off.
-pub(super) fn work<W: Worker>(
+pub(super) fn work<W: Worker, E: PipelineError>(
     build: impl Fn() -> W,
     tasks: &Receiver<(Ticket, PolledTask<W::Task>)>,
     deliver: impl Fn(Finished<W::Outcome>) -> bool,
     budget: &Budget,
-    run: &PipelineRun,
+    run: &PipelineRun<E>,
 ) {
     let mut worker = build();
     let mut outage = Outage::new(format!("{}: worker", run.name));
@@ -45,7 +45,7 @@ pub(super) fn work<W: Worker>(
                 Ok(Ok(done)) => break done,
                 Ok(Err(Fault::RetryLogged)) => {}
                 Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(Instant::now(), &why),
-                Ok(Err(never @ Fault::Fatal(_))) => return run.fail(never),
+                Ok(Err(never @ Fault::Fatal(_))) => return run.fail(never.into()),
                 Err(panic) => {
                     run.counters.panics.fetch_add(1, Relaxed);
                     outage.down(Instant::now(), &format!("panicked and is rebuilt: {panic}"));

@@ -1,5 +1,6 @@
-//! The sink's loop and the settle thread: outcomes land in lane order, and what
-//! has landed is settled when starved or full, or when the timer says so.
+//! The sink's stage and the settle thread. Outcomes are written in lane order. What was
+//! written is settled when no outcome waits, when the budget is half full, or when the longest
+//! time between two settlings is over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,39 +13,42 @@ use super::budget::Budget;
 use super::inflight::Inflight;
 use super::pool::Finished;
 use super::run::PipelineRun;
-use super::{PipelineLimits, Settle, Sink};
+use super::{PipelineError, PipelineLimits, Settle, Sink};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::report::Stage;
 
+/// The pause after a refused write: the first, and the longest.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// How often a sink that gets nothing is given the chance to do what is due.
-const TICK_INTERVAL: Duration = Duration::from_millis(250);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How soon the sink is asked again for what it held back: the longer that lasts, the later.
-const HELD_RETRY_INTERVALS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
-/// For how long a run that is at its end waits for that.
+/// A sink that receives nothing is called at least this often, for what is due by the clock.
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause before a sink that holds outcomes back is called again: the shortest, and the
+/// longest. The pause grows with the time for which they have been held back.
+const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
+const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// At the end of a run, held-back outcomes are waited for this long.
 const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
-/// The settle thread: makes each checkpoint durable and tells the source.
+/// The settle thread: makes each checkpoint durable and informs the source.
 ///
-/// A fault ends it; its closed channel then tells the sink.
+/// An error ends the thread. Its closed channel then informs the sink.
 pub(super) fn settle_loop<T: Settle>(
     mut settle: T,
     checkpoints: &Receiver<T::Checkpoint>,
     settled: &Sender<()>,
-    notes: &Sender<T::Feedback>,
-    run: &PipelineRun,
+    feedback: &Sender<T::Feedback>,
+    run: &PipelineRun<T::Error>,
 ) {
     for checkpoint in checkpoints {
         match settle.settle(checkpoint) {
-            Ok(note) => {
-                // The source hears it before the sink hands over the next one. When
-                // either is gone the run is at its end and nobody needs to hear.
-                let _gone = notes.send(note);
-                let _gone = settled.send(());
+            Ok(message) => {
+                // The source gets its message before the sink may hand over the next
+                // checkpoint. A send fails only at the end of the run, when nobody needs it.
+                let _run_ended = feedback.send(message);
+                let _run_ended = settled.send(());
             }
-            Err(fault) => return run.fail(fault),
+            Err(error) => return run.fail(error),
         }
     }
 }
@@ -54,26 +58,30 @@ pub(super) struct SinkLoop<K: Sink> {
     sink: K,
     limits: PipelineLimits,
     budget: Budget,
-    /// Dropped at the end, which ends the settle thread.
+    /// To the settle thread, which ends when this is dropped.
     checkpoints: Sender<K::Checkpoint>,
     settled: Receiver<()>,
-    notes: Sender<K::Feedback>,
-    run: Arc<PipelineRun>,
+    feedback: Sender<K::Feedback>,
+    run: Arc<PipelineRun<K::Error>>,
     inflight: Inflight<(u64, K::Outcome)>,
+    /// Outcomes in lane order that the sink has not taken yet.
     ready: VecDeque<K::Outcome>,
-    /// Bytes of what is in `ready`, given back when it is empty.
+    /// Bytes of the outcomes that went through `ready` and are still in the budget.
     ready_bytes: u64,
     backoff: Backoff,
+    /// When the sink is to be called again after it refused or held something back.
     retry_at: Option<Instant>,
-    /// Since when the sink has held something back, and since when nothing more comes.
+    /// Since when the sink has held outcomes back.
     held_since: Option<Instant>,
+    /// Since when the workers have ended, so that no further outcome will come.
     at_end_since: Option<Instant>,
-    /// Whether a checkpoint is with the settle thread.
-    settling: bool,
+    /// Whether the settle thread has a checkpoint.
+    is_settling: bool,
     last_settle: Instant,
-    /// Since when something is unsettled: in the sink, and with the settle thread.
-    since: Option<Instant>,
-    since_settling: Option<Instant>,
+    /// Since when the sink has had something unsettled.
+    unsettled_since: Option<Instant>,
+    /// The same, of what the settle thread has.
+    settling_since: Option<Instant>,
 }
 
 impl<K: Sink> SinkLoop<K> {
@@ -83,8 +91,8 @@ impl<K: Sink> SinkLoop<K> {
         budget: Budget,
         checkpoints: Sender<K::Checkpoint>,
         settled: Receiver<()>,
-        notes: Sender<K::Feedback>,
-        run: Arc<PipelineRun>,
+        feedback: Sender<K::Feedback>,
+        run: Arc<PipelineRun<K::Error>>,
     ) -> Self {
         Self {
             sink,
@@ -92,7 +100,7 @@ impl<K: Sink> SinkLoop<K> {
             budget,
             checkpoints,
             settled,
-            notes,
+            feedback,
             run,
             inflight: Inflight::new(),
             ready: VecDeque::new(),
@@ -101,50 +109,55 @@ impl<K: Sink> SinkLoop<K> {
             retry_at: None,
             held_since: None,
             at_end_since: None,
-            settling: false,
+            is_settling: false,
             last_settle: Instant::now(),
-            since: None,
-            since_settling: None,
+            unsettled_since: None,
+            settling_since: None,
         }
     }
 
-    /// Lands and settles until the workers have ended and everything is settled.
+    /// Writes and settles until the workers have ended and everything is settled.
     pub(super) fn run(mut self, outcomes: &Receiver<Finished<K::Outcome>>) {
-        let closed = never();
-        let mut open = true;
         while !self.run.has_failed() && !self.run.stop.is_forced() {
-            let starved = self.receive(if open { outcomes } else { &closed }, &mut open);
-            if self.retry_at.is_none_or(|at| Instant::now() >= at) {
-                self.write();
-            }
-            if !open && self.retry_at.is_some() && !self.may_still_land() {
-                // Stopping, and the disk still refuses: what is in hand comes again
-                // after the next start, so waiting for room would only delay the stop.
-                self.ready.clear();
-                self.retry_at = None;
-            }
-            if !self.settling && self.may_settle(starved || !open) {
-                self.hand_over();
-            }
-            let in_hand = !self.ready.is_empty() || self.retry_at.is_some();
-            if !open && !in_hand && !self.settling && !self.sink.needs_checkpoint() {
+            let is_starved = self.receive(outcomes, Instant::now());
+            if self.step(is_starved, Instant::now()) {
                 return;
             }
         }
     }
 
-    /// At the end of a run: whether what is held back is worth waiting for.
-    fn may_still_land(&mut self) -> bool {
-        let at_end = *self.at_end_since.get_or_insert_with(Instant::now);
-        self.held_since.is_some() && at_end.elapsed() < HELD_AT_END_MAX
+    /// Does what is due at `now`. True if the stage has come to its end.
+    fn step(&mut self, is_starved: bool, now: Instant) -> bool {
+        if self.retry_at.is_none_or(|at| now >= at) {
+            self.write(now);
+        }
+        let is_at_end = self.at_end_since.is_some();
+        if is_at_end && self.retry_at.is_some() && !self.is_worth_waiting(now) {
+            // The job stops and the disk still refuses. Unwritten outcomes are fetched again
+            // after the next start, so waiting for room would only delay the stop.
+            self.ready.clear();
+            self.retry_at = None;
+        }
+        if !self.is_settling && self.is_settle_due(is_starved || is_at_end, now) {
+            self.hand_over(now);
+        }
+        let is_writing = !self.ready.is_empty() || self.retry_at.is_some();
+        is_at_end && !is_writing && !self.is_settling && !self.sink.needs_checkpoint()
     }
 
-    /// Waits for an outcome, a settling or the next thing due. True if no outcome came.
-    fn receive(&mut self, outcomes: &Receiver<Finished<K::Outcome>>, open: &mut bool) -> bool {
-        // With as much landed and unsettled as the budget, nothing more is taken in.
-        let full = self.sink.unsettled() >= self.limits.memory;
+    /// At the end of a run: whether held-back outcomes may still be written soon.
+    fn is_worth_waiting(&self, now: Instant) -> bool {
+        let is_recent = |since| now.saturating_duration_since(since) < HELD_AT_END_MAX;
+        self.held_since.is_some() && self.at_end_since.is_none_or(is_recent)
+    }
+
+    /// Waits for an outcome, a settling or the next time at which something is due. True if no
+    /// outcome came.
+    fn receive(&mut self, outcomes: &Receiver<Finished<K::Outcome>>, now: Instant) -> bool {
+        // While as much is written and unsettled as the budget allows, no outcome is taken.
+        let is_full = self.is_settling && self.sink.unsettled() >= self.limits.memory;
         let nothing = never();
-        let outcomes = if full && self.settling { &nothing } else { outcomes };
+        let outcomes = if is_full || self.at_end_since.is_some() { &nothing } else { outcomes };
         select! {
             recv(outcomes) -> finished => match finished {
                 Ok(finished) => {
@@ -154,28 +167,27 @@ impl<K: Sink> SinkLoop<K> {
                     }
                     return false;
                 }
-                Err(_) => *open = false,
+                Err(_) => self.at_end_since = Some(Instant::now()),
             },
             recv(self.settled) -> done => match done {
                 Ok(()) => {
-                    self.settling = false;
-                    self.since_settling = None;
-                    self.show_oldest();
+                    self.is_settling = false;
+                    self.settling_since = None;
+                    self.report_oldest();
                 }
-                // The settle thread has ended by a fault, which it has reported, or
-                // by a panic, which the driver reports when it joins it.
-                Err(_) => self.run.fail(Fault::Retry("the settle thread ended".to_owned())),
+                // The settle thread has reported the error that ended it. If a panic ended it,
+                // the driver reports that when it joins the thread.
+                Err(_) => self.run.fail(settle_thread_ended()),
             },
-            default(self.patience()) => {}
+            default(self.next_due(now)) => {}
         }
         outcomes.is_empty()
     }
 
-    /// Until the next thing is due: a retry, or a settling.
-    fn patience(&self) -> Duration {
-        let now = Instant::now();
+    /// How long until the next retry, settling or tick is due.
+    fn next_due(&self, now: Instant) -> Duration {
         let retry = self.retry_at.map(|at| at.saturating_duration_since(now));
-        let settle = (!self.settling && self.sink.needs_checkpoint())
+        let settle = (!self.is_settling && self.sink.needs_checkpoint())
             .then(|| (self.last_settle + self.limits.settle_min).saturating_duration_since(now));
         retry.into_iter().chain(settle).min().unwrap_or(TICK_INTERVAL).min(TICK_INTERVAL)
     }
@@ -189,31 +201,28 @@ impl<K: Sink> SinkLoop<K> {
         }
     }
 
-    /// One try to do what is due and to land what is in order.
-    fn write(&mut self) {
-        let mut notes = Vec::new();
+    /// Has the sink do what is due by the clock, and write what is in order.
+    fn write(&mut self, now: Instant) {
+        let mut messages = Vec::new();
         let mut written = self.sink.tick();
-        // What was refused the last time may be in the sink's own hands.
+        // After a refusal the sink itself may hold what it took, so it is called in any case.
         if written.is_ok() && (!self.ready.is_empty() || self.retry_at.is_some()) {
-            written = self.sink.write(&mut self.ready, &mut notes);
+            written = self.sink.write(&mut self.ready, &mut messages);
         }
-        for note in notes {
+        for message in messages {
             // The source is gone only when the run has ended.
-            let _gone = self.notes.send(note);
+            let _run_ended = self.feedback.send(message);
         }
-        if (self.sink.unsettled() > 0 || written.is_err()) && self.since.is_none() {
-            self.since = Some(Instant::now());
-            self.show_oldest();
+        if (self.sink.unsettled() > 0 || written.is_err()) && self.unsettled_since.is_none() {
+            self.unsettled_since = Some(now);
+            self.report_oldest();
         }
-        match written {
-            // Whether the disk takes what it refused before is not known by that.
+        let refusal = match written {
             Ok(()) if self.sink.holds_back() => {
-                let now = Instant::now();
-                let since = *self.held_since.get_or_insert(now);
-                self.retry_at = Some(
-                    now + (now.duration_since(since) / 8)
-                        .clamp(HELD_RETRY_INTERVALS.0, HELD_RETRY_INTERVALS.1),
-                );
+                // This does not show whether the disk accepts again what it refused before.
+                let held = now.saturating_duration_since(*self.held_since.get_or_insert(now));
+                self.retry_at = Some(now + (held / 8).clamp(HELD_PAUSE_MIN, HELD_PAUSE_MAX));
+                return;
             }
             Ok(()) => {
                 self.budget.give_back(std::mem::take(&mut self.ready_bytes));
@@ -221,46 +230,53 @@ impl<K: Sink> SinkLoop<K> {
                 self.held_since = None;
                 self.backoff.reset();
                 self.run.counters.health.up(Stage::Writing, "written again");
-                self.refuse(false);
+                self.set_refused(false);
+                return;
             }
-            Err(fault @ (Fault::Retry(_) | Fault::RetryLogged)) => {
-                if let Fault::Retry(why) = fault {
-                    self.run.counters.health.down(Stage::Writing, &why);
-                }
-                self.held_since = None;
-                self.refuse(true);
-                self.retry_at = Some(Instant::now() + self.backoff.pause());
-            }
-            Err(fault) => self.run.fail(fault),
+            Err(error) => error,
+        };
+        match refusal.fault() {
+            Some(Fault::Retry(why)) => self.run.counters.health.down(Stage::Writing, why),
+            Some(Fault::RetryLogged) => {}
+            _ => return self.run.fail(refusal),
         }
+        self.held_since = None;
+        self.set_refused(true);
+        self.retry_at = Some(now + self.backoff.pause());
     }
 
-    fn refuse(&self, refused: bool) {
+    fn set_refused(&self, refused: bool) {
         self.run.refused.store(refused, SeqCst);
         self.run.counters.disk_refuses.store(refused, Relaxed);
     }
 
-    /// Settle when starved or full, never more often than the least time between two.
-    fn may_settle(&self, starved: bool) -> bool {
-        let waited = self.last_settle.elapsed();
-        let due = starved && waited >= self.limits.settle_min
+    /// Whether there is something to settle and it should be settled now: a starved sink
+    /// settles as often as the least time between two settlings allows, a busy one when half
+    /// the budget is unsettled or the longest time is over.
+    fn is_settle_due(&self, is_starved: bool, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(self.last_settle);
+        let due = is_starved && waited >= self.limits.settle_min
             || self.sink.unsettled() >= self.limits.memory / 2
             || waited >= self.limits.settle_max;
         due && self.sink.needs_checkpoint()
     }
 
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, now: Instant) {
         let checkpoint = self.sink.checkpoint();
-        self.settling = true;
-        self.last_settle = Instant::now();
-        self.since_settling = self.since.take();
-        self.show_oldest();
+        self.is_settling = true;
+        self.last_settle = now;
+        self.settling_since = self.unsettled_since.take();
+        self.report_oldest();
         if self.checkpoints.send(checkpoint).is_err() {
-            self.run.fail(Fault::Retry("the settle thread ended".to_owned()));
+            self.run.fail(settle_thread_ended());
         }
     }
 
-    fn show_oldest(&self) {
-        self.run.counters.set_oldest_unsettled(self.since_settling.or(self.since));
+    fn report_oldest(&self) {
+        self.run.counters.set_oldest_unsettled(self.settling_since.or(self.unsettled_since));
     }
+}
+
+fn settle_thread_ended<E: PipelineError>() -> E {
+    Fault::Retry("the settle thread ended".to_owned()).into()
 }

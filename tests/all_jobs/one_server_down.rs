@@ -1,4 +1,4 @@
-//! One dead server stops one job: what else pandad does goes on.
+//! Goal: a server that is down stops only the jobs that need it.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -20,16 +20,16 @@ fn log_file_grows_while_redis_is_down() {
     let (list, mut ar) = (Redis::up(NEWEST), Redis::up(NEWEST));
     let inv = Inv::log(&kafka, &topic, &unique("without-redis")).and(Inv::queue(&list, &ar));
     let mut daemon = Daemon::new(&inv.and(Inv::expiry(&ar, &list)));
-    // Hangs, and is not there.
+    // One server hangs, the other one is down.
     list.hang();
     ar.stop();
     daemon.start();
     let producing = Produce::seq(&kafka, &topic, 4000).with("--partitions", 2).with("--rate", 800).start();
     daemon.wait_log("expired_to_list: redis_kv_expire ", seconds(20));
     producing.finish();
-    daemon.wait_landed(&[2000, 2000], seconds(30));
+    daemon.wait_written(&[2000, 2000], seconds(30));
     assert!(daemon.log_lines("kafka_to_file").iter().all(|line| !line.contains("WARN")));
-    list.go_on();
+    list.resume();
     ar.start();
     wait::until("the queue works", seconds(30), || daemon.log_lines("back after").len() >= 2);
     daemon.finish(&[2000, 2000], seconds(10));
@@ -43,7 +43,7 @@ fn items_are_done_while_kafka_is_down() {
     let tested = queue.list.tested("list_to_hash", "Kafka is down, items are done");
     let expire = Redis::up(NEWEST);
     let mut kafka = kafka("3.9.1");
-    // Nobody listens there.
+    // Nothing listens on this port.
     kafka.address = "127.0.0.1:1".to_string();
     let inv = Inv::log(&kafka, "no-topic", "no-group").and(queue.inv());
     let mut daemon = Daemon::new(&inv.and(Inv::expiry(&expire, &queue.list)));
@@ -58,7 +58,7 @@ fn items_are_done_while_kafka_is_down() {
     tested.passed("500 keys, 1000 items");
 }
 
-/// The one server is down, the job that needs the others goes on.
+/// One server is down; the job that needs only the others goes on.
 #[test]
 fn down_server_stops_one_job() {
     let mut queue = Queue::up(NEWEST, 100);

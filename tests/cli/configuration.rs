@@ -1,5 +1,5 @@
-//! What a person meets first: help, the check of a configuration, and exit
-//! statuses. None of it needs a broker.
+//! What a person meets first: help, the check of a configuration, and exit statuses. None of it
+//! needs a broker. Method: run the binary to its end and compare status and output.
 
 use crate::support::directory;
 use crate::support::run::run;
@@ -34,7 +34,7 @@ const FAULTY: &str = "
 fn help_and_version() {
     let help = run(&["--help"]).expect(0);
     for word in ["--only", "-t", "-T", "--version", "pandad"] {
-        assert!(help.out.contains(word), "--help does not tell of {word}:\n{}", help.out);
+        assert!(help.out.contains(word), "--help does not name {word}:\n{}", help.out);
     }
     let version = run(&["--version"]).expect(0);
     assert_eq!(version.out.trim(), format!("pandad {}", env!("CARGO_PKG_VERSION")));
@@ -69,12 +69,12 @@ fn every_error_names_its_line() {
         let ran = run(&[flags, &[&path]].concat()).expect(78);
         for (line, word) in [(4, "many"), (5, "topics"), (6, "xml"), (7, "it's")] {
             let start = format!("{path}:{line}:");
-            let told = ran
+            let logged = ran
                 .err
                 .lines()
                 .chain(ran.out.lines())
                 .any(|said| said.contains(&start) && said.contains(word));
-            assert!(told, "no line with {start:?} and {word:?}:\n{}{}", ran.out, ran.err);
+            assert!(logged, "no line with {start:?} and {word:?}:\n{}{}", ran.out, ran.err);
         }
     }
 }
@@ -104,7 +104,7 @@ fn password_mask_is_printed_and_refused() {
     run(&[&masked]).expect(78).says("password");
 }
 
-/// The log directory is local: that it is missing ends the start.
+/// The log directory is local, so a missing one ends the start.
 #[test]
 fn missing_log_directory_exits_78() {
     let (_dir, path) = inv(&format!("{GOOD}\n    log_file['path'] = '/nowhere/at/all/consumer.log'\n"));

@@ -1,5 +1,5 @@
-//! `pandad dead FILE list|retry|drop`: items that could not be done are shown, put
-//! back or deleted, whether pandad runs or not.
+//! `pandad dead FILE list|retry|drop`: items that could not be done are shown, put back or
+//! deleted, whether pandad runs or not.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -10,7 +10,7 @@ use crate::support::wait;
 use crate::support::wait::seconds;
 use std::path::PathBuf;
 
-/// Neither has a field.
+/// Unreadable items: neither names a field.
 const POISON: [&[u8]; 2] = [b"a:", b"two\nlines \xff\t\"x\":_9"];
 
 struct Case {
@@ -64,7 +64,7 @@ fn dead_items_show_time_and_reason() {
     }
 }
 
-/// What was wrong with them may have been mended: here they become items that can be read.
+/// Items are put back as they were; here they are unreadable again.
 #[test]
 fn dead_items_are_retried() {
     for version in newest() {
@@ -72,10 +72,10 @@ fn dead_items_are_retried() {
         let tested = case.queue.list.tested("list_to_hash", "pandad dead retry");
         case.daemon.stop();
         case.dead("retry").expect(0).says("2");
-        // The one that was put aside first is the one that comes next.
+        // The oldest entry comes next on the list.
         assert_eq!(case.queue.list.items(LIST), POISON.map(<[u8]>::to_vec));
         assert!(!case.queue.list.exists(DEAD), "still on the dead list");
-        // And a pandad that runs puts them aside again, each once.
+        // A running pandad puts each on the dead list again, once.
         case.daemon.start();
         wait::until("both are back on the dead list", seconds(10), || case.queue.list.len(DEAD) == 2);
         case.dead("list").expect(0).says("a:");
@@ -104,7 +104,7 @@ fn empty_dead_list_is_no_error() {
     assert_eq!(queue.list.keys("*"), [""; 0]);
 }
 
-/// Thousands, and some that nobody knows where they came from: all of them come back.
+/// Thousands of entries, among them some that pandad did not write: all of them come back.
 #[test]
 fn long_dead_list_is_retried_whole() {
     let queue = Queue::up(NEWEST, 0);
@@ -118,7 +118,7 @@ fn long_dead_list_is_retried_whole() {
         queue.list.push(DEAD, foreign);
         wanted.push(foreign.to_vec());
     }
-    // Two that are the same are two.
+    // Two equal entries are two items.
     for _ in 0..2 {
         queue.list.push(DEAD, "1700000000 some reason\ntwin:");
         wanted.push(b"twin:".to_vec());
@@ -168,7 +168,7 @@ fn usage_errors_exit_2_or_78() {
     run(&["--help"]).expect(0).says("dead FILE");
 }
 
-/// Whoever never looks at it must not run out of memory by it.
+/// A dead list that nobody empties must not fill the server's memory.
 #[test]
 fn dead_list_keeps_the_newest_10000() {
     for version in newest() {

@@ -1,14 +1,15 @@
-//! pandad -t and a Kafka group that others are in.
+//! `pandad -t` reports members of the Kafka group with whom pandad cannot share it. Method:
+//! librdkafka is such a member, by each assignor and by the protocol of KIP-848.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
-use crate::support::pandads::share_of;
+use crate::support::pandads::partitions_of;
 use crate::support::produce::Produce;
 use crate::support::run::run;
 use crate::support::servers::{Store, brokers, kafka};
 use crate::support::{directory, unique, wait};
 
-/// `pandad -t` tells who is in the group already, where they and this pandad cannot share it.
+/// `pandad -t` names the members of the group with whom this pandad cannot share it.
 #[test]
 fn check_reports_foreign_members() {
     for kafka in brokers() {
@@ -24,36 +25,36 @@ fn check_reports_foreign_members() {
             ran.out
         };
         let with = |options: serde_json::Value| {
-            let mate = kafka.mate(&group, &[&topic], options);
-            wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
-            mate
+            let foreign = kafka.foreign_member(&group, &[&topic], options);
+            wait::until("librdkafka has it", wait::seconds(60), || foreign.assigned().len() == 1);
+            foreign
         };
-        // Only with the first question does a new cluster make a place for groups.
+        // A new cluster creates the offsets topic only with the first question about a group.
         kafka.committed(Store::Kafka, &group, &topic, 1);
         assert_eq!((said(&member).as_str(), said(&alone).as_str()), ("OK\n", "OK\n"), "nobody is there");
-        let mate = with(serde_json::json!({"client.id": "the-mate"}));
+        let foreign = with(serde_json::json!({"client.id": "the-other"}));
         assert_eq!(said(&member), "OK\n", "it shares out by range");
         let warned = said(&alone);
-        assert!(warned.contains("1 live member ('the-mate' at /127.0.0.1)"), "{warned}");
-        mate.go();
-        let mate = with(serde_json::json!({"partition.assignment.strategy": "roundrobin"}));
+        assert!(warned.contains("1 live member ('the-other' at /127.0.0.1)"), "{warned}");
+        foreign.leave();
+        let foreign = with(serde_json::json!({"partition.assignment.strategy": "roundrobin"}));
         let warned = said(&member);
         assert!(warned.contains("share out by 'roundrobin'") && warned.ends_with("OK\n"), "{warned}");
-        mate.go();
+        foreign.leave();
         tested.passed("range, roundrobin");
     }
 }
 
-/// A group of the protocol of KIP-848, which is not shown to who asks as pandad does: it is
-/// told all the same, and the broker has pandad share with its members.
+/// A group of the KIP-848 protocol, which brokers do not describe in answers of the older version:
+/// pandad reports it all the same, and the broker lets pandad share the group.
 #[test]
 fn kip_848_group_is_reported_and_shared() {
     let kafka = kafka("4.1.0");
     let tested = kafka.tested("a group of the KIP-848 protocol: reported by pandad -t, and joined");
     let (topic, group) = (unique("later"), unique("later"));
     kafka.create(&topic, 4);
-    let mate = kafka.mate(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
-    wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 4);
+    let foreign = kafka.foreign_member(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
+    wait::until("librdkafka has all", wait::seconds(60), || foreign.assigned().len() == 4);
     let check = |inv: &Inv| {
         let daemon = Daemon::new(inv);
         run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).says("later protocol");
@@ -62,9 +63,11 @@ fn kip_848_group_is_reported_and_shared() {
     check(&Inv::log(&kafka, &topic, &group));
     let mut daemon = Daemon::new(&Inv::member(&kafka, &topic, &group));
     daemon.start_and_wait();
-    wait::until("they share", wait::seconds(60), || share_of(&daemon) == 2 && mate.has().len() == 2);
-    mate.go();
-    wait::until("pandad has all", wait::seconds(60), || share_of(&daemon) == 4);
+    wait::until("they share", wait::seconds(60), || {
+        partitions_of(&daemon) == 2 && foreign.assigned().len() == 2
+    });
+    foreign.leave();
+    wait::until("pandad has all", wait::seconds(60), || partitions_of(&daemon) == 4);
     Produce::seq(&kafka, &topic, 400).with("--partitions", 4).run();
     daemon.finish(&[100; 4], wait::seconds(60));
     tested.passed("400 records, 4 partitions");

@@ -1,5 +1,5 @@
-//! The binary that people get: static, so that it needs nothing of the machine,
-//! and it does the job.
+//! Goal: the released binary is static and does its job. Method: readelf finds neither
+//! interpreter nor libraries, and the binary copies one topic.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;

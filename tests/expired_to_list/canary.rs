@@ -1,5 +1,6 @@
-//! expired_to_list: that nothing is heard is noticed though the connection holds, said
-//! once, and mended.
+//! Goal: pandad notices when it receives no events though the connection holds, logs it once, and
+//! restores the setting. Method: notifications are turned off, or the master is demoted, under a
+//! live subscription.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -19,13 +20,13 @@ fn changed_notify_setting_is_restored() {
         let tested = expiry.list.tested("expired_to_list", "notify-keyspace-events changed while connected");
         let mut daemon = Daemon::new(&expiry.inv());
         daemon.start_and_listen();
-        expiry.assert_hears(&mut daemon, "before");
+        expiry.assert_receives(&mut daemon, "before");
         expiry.expire.set(FLAGS, "Kl");
         daemon.wait_log(SILENT, seconds(60));
         daemon.wait_log(AGAIN, seconds(60));
         let now = expiry.expire.setting(FLAGS);
         assert!(['E', 'x', 'K', 'l'].iter().all(|letter| now.contains(*letter)), "{now:?}");
-        expiry.assert_hears(&mut daemon, "after");
+        expiry.assert_receives(&mut daemon, "after");
         assert_eq!(daemon.log_lines(SILENT).len(), 1, "{:?}", daemon.log_lines(SILENT));
         assert!(daemon.log_lines(SILENT)[0].contains("ERROR"));
         daemon.stop();
@@ -35,7 +36,7 @@ fn changed_notify_setting_is_restored() {
     }
 }
 
-/// A failover that cuts no connection: the subscription holds, and nothing is announced.
+/// A failover that cuts no connection: the subscription holds, and no events come.
 #[test]
 fn demoted_master_is_noticed() {
     for version in newest() {
@@ -48,14 +49,14 @@ fn demoted_master_is_noticed() {
         assert!(daemon.log_lines("; waiting")[0].contains("replica"), "{:?}", daemon.log_lines("; waiting"));
         expiry.expire.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
         wait::until("it listens again", seconds(60), || daemon.log_lines(LISTENING).len() == 2);
-        expiry.assert_hears(&mut daemon, "a master's");
+        expiry.assert_receives(&mut daemon, "a master's");
         daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
         daemon.stop();
         tested.passed("");
     }
 }
 
-/// Our own standstill is no silence, nor is a FLUSHALL.
+/// Neither a pause of pandad itself nor a FLUSHALL counts as missing events.
 #[test]
 fn flushall_and_sigstop_raise_no_alarm() {
     for version in newest() {
@@ -72,7 +73,7 @@ fn flushall_and_sigstop_raise_no_alarm() {
             daemon.signal(Signal::CONT);
             std::thread::sleep(millis(2500));
         }
-        expiry.assert_hears(&mut daemon, "a key");
+        expiry.assert_receives(&mut daemon, "a key");
         assert!(daemon.log_lines(SILENT).is_empty(), "{:?}", daemon.log_lines(SILENT));
         daemon.stop();
         tested.passed(format_args!("{times} times"));

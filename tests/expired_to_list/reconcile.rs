@@ -1,5 +1,5 @@
-//! expired_to_list: keys that die while nobody listens are found, by remembered
-//! deadlines; and of several pandads one pushes.
+//! Goal: keys that expire while nobody listens are found by their stored deadlines, and of several
+//! pandads one pushes. Method: kills, cut connections and pauses while keys expire.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -16,11 +16,11 @@ fn reconciling(expiry: &Expiry, how: &str) -> Inv {
     expiry.inv().set("clearCache_section", "expired['reconcile']", how)
 }
 
-/// How long keys live that are to die while nobody listens: until then pandad has learned
-/// their deadlines and has stopped, however slow the machine.
+/// Life of keys that are to expire while nobody listens: long enough that pandad has learned their
+/// deadlines and has stopped, however slow the machine is.
 const LIFE: std::ops::Range<u64> = 9000..10_000;
 
-/// They have died, if they were set at that moment.
+/// Waits until keys that were set at that moment have expired.
 fn outlive(since: Instant) {
     std::thread::sleep(millis(LIFE.end + 100).saturating_sub(since.elapsed()));
 }
@@ -46,7 +46,7 @@ fn keys_expired_while_down_are_found() {
         expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "60000"]);
         expiry.expire.ask::<u64>(&["PERSIST", "persisted"]);
         outlive(set);
-        // The server has noticed every one, and told nobody.
+        // The server has noticed every key while nobody was subscribed.
         expiry.touch(&keys);
         assert!(!expiry.list.exists(LIST));
         daemon.start_and_listen();
@@ -60,7 +60,7 @@ fn keys_expired_while_down_are_found() {
     }
 }
 
-/// A dry run says what it would do, and leaves it.
+/// A dry run logs which keys it would push, and pushes none of them.
 #[test]
 fn dry_run_pushes_only_received_keys() {
     let expiry = Expiry::up(NEWEST);
@@ -75,19 +75,20 @@ fn dry_run_pushes_only_received_keys() {
     outlive(set);
     expiry.touch(&keys);
     daemon.start_and_listen();
-    wait::until("all of them are told", seconds(30), || {
+    wait::until("all of them are logged", seconds(30), || {
         let lines = daemon.log_lines(" keys expired while nobody listened and would be pushed (dry-run)");
-        let told =
+        let logged =
             |line: &String| line.split(" keys expired").next()?.rsplit(' ').next()?.parse::<u64>().ok();
-        lines.iter().filter_map(told).sum::<u64>() == 50
+        lines.iter().filter_map(logged).sum::<u64>() == 50
     });
-    expiry.assert_hears(&mut daemon, "heard");
+    expiry.assert_receives(&mut daemon, "heard");
     daemon.stop();
     expiry.assert_pushed_once(&["heard"]);
     tested.passed("50 keys");
 }
 
-/// One whose deadline nobody had time to learn, and one that is set anew while its event is on its way.
+/// Two keys: one expires before its deadline can be learned, the other one is set again while its event
+/// is in flight.
 #[test]
 fn renewed_key_keeps_its_new_deadline() {
     for version in newest() {
@@ -98,13 +99,13 @@ fn renewed_key_keeps_its_new_deadline() {
         daemon.start_and_listen();
         expiry.expire_now(&["never learned"]);
         expiry.wait_pushed(&mut daemon, 1, seconds(10));
-        expiry.set(&["again"], 4000..4001);
+        expiry.set(&["again"], 8000..8001);
         expiry.wait_remembered(1);
         expiry.list.ask::<String>(&["RENAME", LIST, "aside"]);
         expiry.list.ask::<String>(&["SET", LIST, "a string"]);
         daemon.wait_log("WRONGTYPE", seconds(20));
         assert_eq!(expiry.remembered(), 1, "it is forgotten before it is pushed");
-        // Heard, and not pushed; it is there again before it is.
+        // The event is received and the key not pushed yet; meanwhile the key is set again.
         let before = expiry.deadline("again");
         expiry.set(&["again"], 60_000..60_001);
         wait::until("its new deadline is remembered", seconds(10), || expiry.deadline("again") > before);
@@ -118,7 +119,7 @@ fn renewed_key_keeps_its_new_deadline() {
     }
 }
 
-/// Of several one pushes; when that is killed, stopped or stalled the others go on.
+/// One of several pandads pushes; when it is killed, stopped or paused another one takes over.
 #[test]
 fn several_pandads_push_once() {
     for version in newest() {
@@ -137,7 +138,7 @@ fn several_pandads_push_once() {
             daemons[1].wait_log(LISTENING, seconds(30));
             expiry.expire_now(&keys[100..200]);
             expiry.wait_pushed(&mut daemons[1], 200, seconds(20));
-            // A clean end hands over too.
+            // A clean stop hands over, too.
             daemons[0].start_and_wait();
             daemons[0].wait_log("another pandad listens", seconds(20));
             daemons[1].stop();
@@ -146,7 +147,7 @@ fn several_pandads_push_once() {
             expiry.wait_pushed(&mut daemons[0], 300, seconds(20));
             daemons[1].start_and_wait();
             daemons[1].wait_log("another pandad listens", seconds(20));
-            // One that stalls for longer than the lease holds loses it.
+            // One that is paused for longer than its lease loses it.
             daemons[0].signal(Signal::STOP);
             daemons[1].wait_log(LISTENING, seconds(30));
             daemons[0].signal(Signal::CONT);
@@ -164,7 +165,8 @@ fn several_pandads_push_once() {
     }
 }
 
-/// The lease needs no scripts; who may not have it works alone, and says so.
+/// The lease needs no scripts; a user without the right to the lease works without it, and that is
+/// logged.
 #[test]
 fn denied_scripts_and_lease() {
     let expiry = Expiry::up(NEWEST);
@@ -175,22 +177,22 @@ fn denied_scripts_and_lease() {
     let inv = inv.server("redis_list", "password", "of-pandad");
     let mut daemon = Daemon::new(&inv);
     daemon.start_and_listen();
-    expiry.assert_hears(&mut daemon, "without scripts");
+    expiry.assert_receives(&mut daemon, "without scripts");
     daemon.stop();
     assert!(daemon.log_lines("WARN").is_empty(), "{:?}", daemon.log_lines("WARN"));
-    // All it may do is push.
+    // The user may only push.
     let user = ["ACL", "SETUSER", "pandad", "resetkeys", &format!("~{LIST}")];
     expiry.list.ask::<String>(&user);
     let inv = inv.set("clearCache_section", "expired['reconcile']", "no");
     let mut daemon = Daemon::new(&inv);
     daemon.start_and_listen();
     daemon.wait_log("the lease ", seconds(10));
-    expiry.assert_hears(&mut daemon, "without a lease");
+    expiry.assert_receives(&mut daemon, "without a lease");
     daemon.stop();
     tested.passed("2 users");
 }
 
-/// What happens to the way of a key, one thing after the other.
+/// One disturbance on the way of a key, by turns.
 fn disturb(round: usize, expiry: &mut Expiry, daemon: &mut Daemon) -> &'static str {
     match round % 5 {
         0 => {
@@ -261,15 +263,15 @@ fn disturbed_reconcile_loses_no_key() {
         let twice: u64 = pushed.values().map(|count| count - 1).sum();
         let found: Vec<String> = daemon.log_lines("expired while nobody listened");
         println!("{} keys, {twice} pushed again; {} lines about keys found", keys.len(), found.len());
-        // A push whose answer is lost is repeated: a thousand keys at most for each kill of the list's
-        // server; and what a killed pandad had pushed last, if the list's server was still at it.
+        // A push whose answer is lost is repeated: at most a thousand keys for each kill of the list's
+        // server, and the last push of a killed pandad, if the list's server had not finished it.
         assert!(twice <= 1000 * (rounds as u64).div_ceil(5) * 2, "{twice} keys pushed again");
         tested.passed(format_args!("{} keys, {rounds} disturbances", keys.len()));
     }
 }
 
-/// The list's server hangs while more keys expire than may be held: what found no room is found
-/// again, since its deadline is remembered.
+/// The list's server hangs while more keys expire than fit into the budget: reconcile finds the dropped
+/// keys by their stored deadlines.
 #[test]
 fn overflowed_keys_are_found_again() {
     for version in newest() {
@@ -279,13 +281,13 @@ fn overflowed_keys_are_found_again() {
         let mut daemon = Daemon::new(&reconciling(&expiry, "yes").set("daemon_section", "memory", "1M"));
         daemon.start_and_listen();
         let began = Instant::now();
-        expiry.set(&keys, 12_000..14_000);
+        expiry.set(&keys, 16_000..18_000);
         expiry.wait_remembered(keys.len());
-        std::thread::sleep(millis(11_500).saturating_sub(began.elapsed()));
+        std::thread::sleep(millis(15_500).saturating_sub(began.elapsed()));
         expiry.list.hang();
         daemon.wait_log("dropped", seconds(30));
         std::thread::sleep(seconds(2));
-        expiry.list.go_on();
+        expiry.list.resume();
         wait::until("every key is on the list", seconds(60), || {
             std::thread::sleep(millis(300));
             expiry.remembered() == 0 && expiry.list.len(LIST) >= keys.len() as u64
@@ -295,15 +297,15 @@ fn overflowed_keys_are_found_again() {
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
         assert!(ended.contains("overflowed ") && !ended.contains("lost "), "{ended}");
         let twice = expiry.list.len(LIST) - keys.len() as u64;
-        // The push whose answer did not come in time is repeated.
+        // A push whose answer did not come in time is repeated.
         assert!(twice <= 1000, "{twice} pushed again");
         println!("{twice} pushed again");
         tested.passed(format_args!("{} keys", keys.len()));
     }
 }
 
-/// Without reconcile what is not heard is lost, and each time somebody is told: by the listener that
-/// was cut off, or by the canary where nobody cut it off.
+/// Without reconcile a key whose event is missed is lost, and each loss is logged: by the listener if
+/// its connection was cut, by the canary if it was not.
 #[test]
 fn losses_without_reconcile_are_logged() {
     let rounds = if all() { 20 } else { 3 };
@@ -323,7 +325,7 @@ fn losses_without_reconcile_are_logged() {
                     expiry.touch(&lost);
                 }
                 1 => {
-                    // The listener's alone: the one that touches keys goes on.
+                    // Only the listener's connection: the one that probes keys stays.
                     expiry.expire.ask::<u64>(&["CLIENT", "KILL", "TYPE", "pubsub"]);
                     expiry.expire_now(&lost);
                 }
@@ -332,19 +334,19 @@ fn losses_without_reconcile_are_logged() {
                     expiry.expire_now(&lost);
                 }
             }
-            let told = |daemon: &Daemon| {
+            let logged = |daemon: &Daemon| {
                 daemon.log_lines("no events were received").len()
                     + daemon.log_lines("no events of expired keys").len()
             };
-            wait::until("the loss is told", seconds(60), || told(&daemon) > round);
-            wait::until("a key is heard", seconds(60), || {
+            wait::until("the loss is logged", seconds(60), || logged(&daemon) > round);
+            wait::until("a key is received", seconds(60), || {
                 let key = format!("heard in {round}");
                 expiry.expire_now(&[key.as_str()]);
                 std::thread::sleep(millis(100));
                 expiry.list.items(LIST).contains(&key.into_bytes())
             });
             if round % 3 == 2 {
-                wait::until("it is told that keys are heard", seconds(60), || {
+                wait::until("it is logged that keys are received", seconds(60), || {
                     daemon.log_lines("are received again").len() > round / 3
                 });
             }

@@ -1,7 +1,7 @@
-//! Three pandads share one topic, and every few seconds one of them is killed, stopped, or
-//! halted for longer than its session; with and without an operator who stops them all and
-//! sets the group's offsets in between. No record is missing, none is twice in one file, and
-//! whatever is in two was in the one settle batch of one that was killed or halted.
+//! Goal: no record is missing and none is twice in one file, whatever happens to the members; a
+//! record in two files was in the settle batch of one that was killed or paused. Method: three
+//! pandads share one topic; every few seconds one is killed, stopped, or paused for longer than
+//! its session, with and without an operator who stops all of them and resets the offsets.
 
 use crate::support::daemon::Daemon;
 use crate::support::pandads::{Group, PARTITIONS, SESSION, assert_whole};
@@ -26,7 +26,7 @@ fn chaos_with_offset_resets() {
     on_brokers("4.1.0", if all() { 10 } else { 2 });
 }
 
-/// Side by side on both, in the full form.
+/// In the full form on both brokers, side by side.
 fn on_brokers(short: &str, resets: u64) {
     let versions = if all() { vec!["3.9.1", "4.1.0"] } else { vec![short] };
     std::thread::scope(|scope| {
@@ -36,24 +36,24 @@ fn on_brokers(short: &str, resets: u64) {
     });
 }
 
-/// A group, what has been done to it, and the part of the run since the last reset.
+/// A group, the counts of what has been done to it, and the part of the run since the last reset.
 struct Chaos {
     group: Group,
     dice: fastrand::Rng,
     kills: u64,
     stops: u64,
-    halts: u64,
+    pauses: u64,
     looks: u64,
     /// Where each partition began in this part.
     begun: Vec<u64>,
     /// How long each pandad's file was then.
     files: Vec<u64>,
-    /// What was at risk in this part, kill by kill.
+    /// The records at risk in this part, for each kill and pause.
     batches: Vec<Batch>,
     parts: usize,
     largest: u64,
     across: u64,
-    /// Of all parts together.
+    /// Over all parts.
     explained: Explained,
 }
 
@@ -67,7 +67,7 @@ fn chaos(version: &str, resets: u64) {
     let tested = kafka.tested(&what);
     let mut chaos = Chaos::new(Group::new(&kafka, 3, records), seed);
     chaos.group.daemons.iter_mut().for_each(Daemon::start_and_wait);
-    chaos.group.wait_shared(3);
+    chaos.group.wait_balanced(3);
     let mut producing = chaos.group.produce(records / length);
     let (every, mut done) = (seconds(length) / (resets as u32 + 1), 0);
     let mut next = Instant::now() + every;
@@ -87,8 +87,8 @@ fn chaos(version: &str, resets: u64) {
     chaos.wait_committed(seconds(90));
     let each = chaos.group.each.clone();
     chaos.finish_part(Some(each));
-    let Chaos { kills, stops, halts, looks, across, largest, explained, .. } = &chaos;
-    println!("{kills} kills, {stops} stops, {halts} halts, {resets} resets, {looks} looks: {explained}");
+    let Chaos { kills, stops, pauses, looks, across, largest, explained, .. } = &chaos;
+    println!("{kills} kills, {stops} stops, {pauses} pauses, {resets} resets, {looks} looks: {explained}");
     println!("{across} doubled across files, the largest settle batch at risk held {largest}");
     match resets {
         0 => tested.passed(format_args!("{records} records")),
@@ -104,7 +104,7 @@ impl Chaos {
             dice: fastrand::Rng::with_seed(seed),
             kills: 0,
             stops: 0,
-            halts: 0,
+            pauses: 0,
             looks: 0,
             begun: vec![0; PARTITIONS],
             files,
@@ -116,7 +116,7 @@ impl Chaos {
         }
     }
 
-    /// After a while something happens to one of them.
+    /// After a while, kills, stops or pauses one of them.
     fn disturb(&mut self) {
         let until = Instant::now() + millis(self.dice.u64(1_000..3_000));
         while Instant::now() < until {
@@ -124,7 +124,7 @@ impl Chaos {
             std::thread::sleep(millis(self.dice.u64(50..250)));
         }
         let number = self.dice.usize(..self.group.daemons.len());
-        // Back at once, or when the others have long taken over.
+        // Back at once, or after the others have taken over.
         let pause = millis(if self.dice.bool() { 0 } else { self.dice.u64(0..10_000) });
         match self.dice.u32(..6) {
             0..=2 => {
@@ -141,7 +141,7 @@ impl Chaos {
                 self.group.daemons[number].start();
             }
             _ => {
-                self.halts += 1;
+                self.pauses += 1;
                 self.group.daemons[number].signal(Signal::STOP);
                 self.at_risk(number);
                 std::thread::sleep(SESSION + millis(self.dice.u64(0..4_000)));
@@ -150,8 +150,7 @@ impl Chaos {
         }
     }
 
-    /// Stands still for a moment, in whatever it is about: no more than one settle batch is at
-    /// risk.
+    /// Pauses one for a moment, whatever it is doing: no more than one settle batch may be at risk.
     fn look(&mut self) {
         let number = self.dice.usize(..self.group.daemons.len());
         self.group.daemons[number].signal(Signal::STOP);
@@ -166,7 +165,7 @@ impl Chaos {
         self.batches.push(batch);
     }
 
-    /// Stop all, set every partition's offset back or forward, start: the next part begins
+    /// Stops all, sets every partition's offset back or forward, starts all: the next part begins
     /// exactly there.
     fn reset(&mut self) {
         self.finish_part(None);
@@ -181,11 +180,11 @@ impl Chaos {
         self.group.daemons.iter_mut().for_each(Daemon::start);
     }
 
-    /// Stops all and holds what the part has brought against where the group went in it: all of
-    /// that is there, and nothing else.
+    /// Stops all and compares the part's records with the offsets at its begin and end: all of them are
+    /// there, and no others.
     fn finish_part(&mut self, ends: Option<Vec<u64>>) {
-        // Whoever was killed last has come to where the others are.
-        self.group.wait_shared(3);
+        // By then the one that was killed last is a member again.
+        self.group.wait_balanced(3);
         std::thread::sleep(millis(700));
         self.group.stop_all();
         let held = self.group.committed();
@@ -205,7 +204,7 @@ impl Chaos {
         self.parts += 1;
     }
 
-    /// What has come to each file in this part, as files of their own.
+    /// Copies what was added to each file in this part to files of their own.
     fn cut(&mut self) -> Vec<Vec<PathBuf>> {
         let mut cut = Vec::new();
         for (daemon, from) in self.group.daemons.iter().zip(&mut self.files) {

@@ -1,11 +1,11 @@
-//! pandad's group member beside librdkafka's, in one group on real brokers: who is given
-//! what, when it is taken away, and what remains after a kill.
+//! Goal: pandad's group member and librdkafka's share one group on real brokers of every version.
+//! Method: compare what each member is assigned and has revoked, and what remains after a kill.
 
-use crate::support::groups::Mate;
+use crate::support::groups::ForeignMember;
 use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
-use pandad::kafka::group::{Coordinated, Pace, Setup, Topics};
+use pandad::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
 use pandad::pattern::Pattern;
 use pandad::record::{Commit, TopicPartition};
@@ -14,20 +14,20 @@ use std::time::{Duration, Instant};
 
 const SESSION: Duration = wait::seconds(6);
 
-/// Every broker of this run, and the one that the crate cannot read.
+/// Every broker of this run, and 4.1.0, which the crate cannot read.
 fn every() -> Vec<Kafka> {
     let mut brokers = readable();
     brokers.push(kafka("4.1.0"));
     brokers
 }
 
-/// A member without a log file: what it is given it has, what is taken away it gives.
+/// A member without a log file: it keeps its assigned partitions in `has` and releases revoked ones.
 struct Member {
     place: Coordinated,
     lease: Lease,
-    setup: Setup,
+    setup: MemberConfig,
     has: Vec<(String, i32)>,
-    /// What the group held of it when it was given.
+    /// The committed offset of each partition when it was assigned.
     held: BTreeMap<(String, i32), Option<i64>>,
     name: Option<String>,
     revoked: u32,
@@ -35,16 +35,16 @@ struct Member {
     committed: Vec<(TopicPartition, i64)>,
     fault: Option<Fault>,
     fenced: Option<String>,
-    /// Whether the broker does not say what it speaks, and whether that was known before.
+    /// Whether the broker does not announce its API versions.
     silent: bool,
 }
 
 impl Member {
-    fn joins(kafka: &Kafka, setup: Setup) -> Member {
+    fn joins(kafka: &Kafka, setup: MemberConfig) -> Member {
         Member::joins_again(kafka, setup, false)
     }
 
-    fn joins_again(kafka: &Kafka, setup: Setup, silent: bool) -> Member {
+    fn joins_again(kafka: &Kafka, setup: MemberConfig, silent: bool) -> Member {
         let brokers = vec![kafka.address.clone()];
         let cluster =
             Cluster { brokers, client_id: "pandad-tests".to_owned(), read_committed: false, silent };
@@ -66,7 +66,7 @@ impl Member {
         }
     }
 
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         loop {
             match self.place.next() {
                 Ok(GroupEvent::Unchanged) => return,
@@ -93,7 +93,7 @@ impl Member {
                 Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
                 Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
                 Ok(GroupEvent::Reached) => {}
-                Ok(GroupEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
+                Ok(GroupEvent::Failed(why)) => println!("{}: {why}", self.setup.instance),
                 Err(fault) => {
                     self.fault = Some(fault);
                     return;
@@ -105,43 +105,50 @@ impl Member {
     fn give(&mut self) {
         self.has.clear();
         self.held.clear();
-        self.place.released();
+        self.place.confirm_release();
     }
 
     fn commit(&mut self, topic: &str, number: i32, offset: i64) {
         let partition = TopicPartition::new(topic, number);
         self.place.commit(vec![Commit { partition, offset, metadata: format!("token {offset}") }]);
-        let until = Instant::now() + wait::seconds(20);
+        let until = wait::deadline(wait::seconds(20));
         self.committed.clear();
         while self.committed.is_empty() {
-            self.hear();
+            self.receive();
             assert!(Instant::now() < until, "{} is not committed", self.setup.instance);
             std::thread::sleep(wait::millis(5));
         }
     }
 
     fn leaves(mut self) {
-        self.place.depart(Instant::now() + wait::seconds(5));
+        self.place.leave_group(Instant::now() + wait::seconds(5));
     }
 }
 
-fn setup(group: &str, topics: &[&str]) -> Setup {
-    let topics = Topics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
-    let pace = Pace { look: wait::millis(500), ..Pace::of(SESSION) };
-    Setup { group: group.to_owned(), topics, session: SESSION, instance: unique("pandad"), id: None, pace }
+fn setup(group: &str, topics: &[&str]) -> MemberConfig {
+    let topics = SubscribedTopics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    let pace = GroupIntervals { look: wait::millis(500), ..GroupIntervals::of(SESSION) };
+    MemberConfig {
+        group: group.to_owned(),
+        topics,
+        session: SESSION,
+        instance: unique("pandad"),
+        id: None,
+        pace,
+    }
 }
 
-/// The numbers of one topic's partitions that somebody has.
+/// The numbers of one topic's partitions among those assigned.
 fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
     has.iter().filter(|(name, _)| name == topic).map(|(_, number)| *number).collect()
 }
 
-/// Until every member, and everybody else, has what is expected.
+/// Waits until the members are assigned what is expected.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
-    let deadline = Instant::now() + wait::seconds(60);
+    let deadline = wait::deadline(wait::seconds(60));
     loop {
-        members.iter_mut().for_each(|member| member.hear());
+        members.iter_mut().for_each(|member| member.receive());
         if so(members) {
             return;
         }
@@ -151,7 +158,8 @@ fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) ->
     }
 }
 
-/// Shares by `range` among three members that want the first topic and one less the second.
+/// The assignor `range` among three members that subscribe to the first topic, one of them not to the
+/// second.
 #[test]
 fn partitions_are_shared_with_librdkafka() {
     for kafka in every() {
@@ -159,34 +167,38 @@ fn partitions_are_shared_with_librdkafka() {
         let (one, two, group) = (unique("shared"), unique("shared"), unique("shared"));
         kafka.create(&one, 7);
         kafka.create(&two, 2);
-        // librdkafka comes first and leads; then it goes, and pandad does.
-        let mate: Mate = kafka.mate(&group, &[&one], serde_json::json!({}));
-        wait::until("librdkafka has all", wait::seconds(60), || mate.has().len() == 7);
+        // librdkafka joins first and leads; then it leaves, and pandad leads.
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&one], serde_json::json!({}));
+        wait::until("librdkafka has all", wait::seconds(60), || foreign.assigned().len() == 7);
         let mut first = Member::joins(&kafka, setup(&group, &[&one, &two]));
         let mut second = Member::joins(&kafka, setup(&group, &[&one, &two]));
         until("all three share", &mut [&mut first, &mut second], |members| {
             let mut sizes: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &one).len()).collect();
-            sizes.push(mate.has().len());
+            sizes.push(foreign.assigned().len());
             sizes.sort_unstable();
             let twos: Vec<usize> = members.iter().map(|one_of| of(&one_of.has, &two).len()).collect();
             sizes == [2, 2, 3] && twos == [1, 1]
         });
-        let mut all =
-            [of(&first.has, &one), of(&second.has, &one), mate.has().iter().map(|(_, n)| *n).collect()];
-        // Each has a run.
+        let mut all = [
+            of(&first.has, &one),
+            of(&second.has, &one),
+            foreign.assigned().iter().map(|(_, n)| *n).collect(),
+        ];
+        // Each has consecutive partitions.
         all.sort();
         assert_eq!(all.concat(), [0, 1, 2, 3, 4, 5, 6]);
-        mate.go();
+        foreign.leave();
         until("two share", &mut [&mut first, &mut second], |members| {
             members[0].has.len() + members[1].has.len() == 9
         });
-        // And librdkafka comes to a group that pandad leads.
-        let mate: Mate = kafka.mate(&group, &[&one, &two], serde_json::json!({}));
+        // Now librdkafka joins a group that pandad leads.
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&one, &two], serde_json::json!({}));
         until("all three share again", &mut [&mut first, &mut second], |members| {
-            let sizes = members.iter().map(|one_of| one_of.has.len()).sum::<usize>() + mate.has().len();
-            sizes == 9 && members.iter().all(|one| one.has.len() < 5) && !mate.has().is_empty()
+            let sizes =
+                members.iter().map(|one_of| one_of.has.len()).sum::<usize>() + foreign.assigned().len();
+            sizes == 9 && members.iter().all(|one| one.has.len() < 5) && !foreign.assigned().is_empty()
         });
-        mate.go();
+        foreign.leave();
         assert_eq!((first.lost, second.lost), (0, 0));
         tested.passed("3 members, 9 partitions");
         first.leaves();
@@ -208,7 +220,7 @@ fn leaving_member_is_replaced_at_once() {
             sizes.sort_unstable();
             sizes == [1, 1, 2]
         });
-        // Its threads end without a word.
+        // Its threads end without leaving the group.
         drop(dies);
         let began = Instant::now();
         until("the two share", &mut [&mut stays, &mut leaves], |members| {
@@ -226,7 +238,7 @@ fn leaving_member_is_replaced_at_once() {
     }
 }
 
-/// Its share is known under the name that it had, or that it gives itself.
+/// The coordinator knows its partitions by its member id, or by its instance id.
 #[test]
 fn returning_member_is_assigned_at_once() {
     for kafka in every() {
@@ -243,7 +255,7 @@ fn returning_member_is_assigned_at_once() {
         assert_eq!(silent, !kafka.at_least(0, 10));
         drop(member);
         let began = Instant::now();
-        let mut member = Member::joins_again(&kafka, Setup { id: name, ..setup.clone() }, silent);
+        let mut member = Member::joins_again(&kafka, MemberConfig { id: name, ..setup.clone() }, silent);
         until("it has all again", &mut [&mut member], |members| members[0].has.len() == 12);
         let back = began.elapsed();
         println!("Kafka {}: its share is back after {back:?}", kafka.version);
@@ -262,9 +274,9 @@ fn new_partitions_and_topics_are_assigned() {
         let (stem, group) = (unique("later"), unique("later"));
         let (one, two) = (format!("{stem}-a"), format!("{stem}-b"));
         kafka.create(&one, 2);
-        let pattern = Topics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
-        let setup = Setup { topics: pattern, ..setup(&group, &[]) };
-        let own = |number: u32| Setup { instance: unique(&format!("m{number}")), ..setup.clone() };
+        let pattern = SubscribedTopics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
+        let setup = MemberConfig { topics: pattern, ..setup(&group, &[]) };
+        let own = |number: u32| MemberConfig { instance: unique(&format!("m{number}")), ..setup.clone() };
         let (mut first, mut second) = (Member::joins(&kafka, own(1)), Member::joins(&kafka, own(2)));
         let total = |members: &[&mut Member]| members.iter().map(|one| one.has.len()).sum::<usize>();
         until("two share two", &mut [&mut first, &mut second], |members| {
@@ -277,10 +289,10 @@ fn new_partitions_and_topics_are_assigned() {
             total(members) == 8
                 && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
         });
-        // One by one, so that the one left leads, or has come back by its own name.
+        // One after the other, so that the other one leads, or the first one is back by its own name.
         let again = second.setup.clone();
         drop(second);
-        let mut second = Member::joins(&kafka, Setup { id: None, ..again });
+        let mut second = Member::joins(&kafka, MemberConfig { id: None, ..again });
         until("they share eight again", &mut [&mut first, &mut second], |members| total(members) == 8);
         kafka.alter(&two, 6);
         until("they share eleven", &mut [&mut first, &mut second], |members| total(members) == 11);
@@ -290,7 +302,7 @@ fn new_partitions_and_topics_are_assigned() {
     }
 }
 
-/// From 2.3 on: the one that was there first is told so and stays down.
+/// From 2.3 on: the first one is fenced and stays down.
 #[test]
 fn twin_member_is_fenced() {
     for kafka in every() {
@@ -315,7 +327,7 @@ fn twin_member_is_fenced() {
     }
 }
 
-/// Another way of sharing out, which pandad does not know.
+/// An assignor that pandad does not know.
 #[test]
 fn unknown_assignor_is_reported() {
     for kafka in every() {
@@ -323,14 +335,14 @@ fn unknown_assignor_is_reported() {
         let (topic, group) = (unique("otherwise"), unique("otherwise"));
         kafka.create(&topic, 1);
         let options = serde_json::json!({"partition.assignment.strategy": "roundrobin"});
-        let mate: Mate = kafka.mate(&group, &[&topic], options);
-        wait::until("librdkafka has it", wait::seconds(60), || mate.has().len() == 1);
+        let foreign: ForeignMember = kafka.foreign_member(&group, &[&topic], options);
+        wait::until("librdkafka has it", wait::seconds(60), || foreign.assigned().len() == 1);
         let mut member = Member::joins(&kafka, setup(&group, &[&topic]));
         let mut said = String::new();
         wait::until("it says so", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
-                    GroupEvent::Trouble(why) if why.contains("another way") => said = why,
+                    GroupEvent::Failed(why) if why.contains("another way") => said = why,
                     GroupEvent::Unchanged => break,
                     _ => {}
                 }
@@ -338,7 +350,7 @@ fn unknown_assignor_is_reported() {
             !said.is_empty()
         });
         assert!(said.contains("INCONSISTENT_GROUP_PROTOCOL"), "{said}");
-        mate.go();
+        foreign.leave();
         until("it has it when they are gone", &mut [&mut member], |members| members[0].has.len() == 1);
         tested.passed("");
         member.leaves();

@@ -1,9 +1,10 @@
-//! One partition that cannot be read holds up no other: corrupt on the broker's disk,
-//! compressed by a codec that is not known, without a leader, not allowed, or behind a transaction that hangs. It is said once,
-//! and once when it is mended, and then nothing of it is missing.
+//! Goal: a partition that cannot be read blocks no other. It is corrupt on the broker's disk,
+//! compressed by an unknown codec, without a leader, denied, or behind a transaction that hangs.
+//! Method: the other partitions go on; one line is logged when the partition is blocked and one
+//! when it is read again, and then none of its records is missing.
 
 use crate::support::cluster::Cluster;
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
@@ -14,18 +15,18 @@ use crate::support::wait::seconds;
 use crate::support::{all, check, unique, wait};
 use serde_json::json;
 
-/// What is said of one partition: lines that warn, and lines that it is back.
-fn told(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
+/// The log lines of one partition: warnings and errors, and others.
+fn lines_of(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
     let mut lines = daemon.log_lines(&format!("{partition}: "));
     lines.retain(|line| !line.contains("begins at"));
     lines.into_iter().partition(|line| line.contains("WARN") || line.contains("ERROR"))
 }
 
 #[track_caller]
-fn assert_told_once(daemon: &Daemon, partition: &str) {
+fn assert_logged_once(daemon: &Daemon, partition: &str) {
     let mut both = (Vec::new(), Vec::new());
     wait::within(seconds(30), || {
-        both = told(daemon, partition);
+        both = lines_of(daemon, partition);
         !both.1.is_empty()
     });
     assert_eq!((both.0.len(), both.1.len()), (1, 1), "one line down and one up: {both:#?}");
@@ -41,27 +42,27 @@ fn produce(kafka: &Kafka, topic: &str, first: u64) {
 #[test]
 fn corrupt_partition_blocks_no_other() {
     for version in if all() { &["1.1.1", "3.9.1"][..] } else { &["3.9.1"] } {
-        corrupt(version, By::Native);
+        corrupt(version, ClientKind::Native);
     }
 }
 
-/// Where the crate cannot read it looks a second time: that is not to pass what is corrupt.
+/// Where the crate cannot read, pandad looks a second time: that must not skip corrupt records.
 #[test]
 fn crate_does_not_skip_corrupt_records() {
-    corrupt("0.10.2.2", By::Crate);
+    corrupt("0.10.2.2", ClientKind::Crate);
 }
 
-fn corrupt(version: &str, by: By) {
+fn corrupt(version: &str, by: ClientKind) {
     let cluster = Cluster::up(version, 1);
     let kafka = cluster.kafka();
     let what = "one partition corrupt on the broker's disk, and repaired";
     let tested = match by {
-        By::Native => kafka.tested(what),
-        By::Crate => kafka.tested(&format!("{what}, by the crate client")),
+        ClientKind::Native => kafka.tested(what),
+        ClientKind::Crate => kafka.tested(&format!("{what}, by the crate client")),
     };
-    if by == By::Crate {
-        // The crate's own format: a broker that converts says in its own way that it cannot,
-        // or, from 0.11 on, makes new checksums for damaged records.
+    if by == ClientKind::Crate {
+        // The format that the crate reads: a broker that converts reports the damage in its own way or,
+        // from 0.11 on, makes new checksums for damaged records.
         cluster.stop(1);
         cluster.configure(1, "log.message.format.version=0.9.0");
         cluster.start(1);
@@ -79,23 +80,23 @@ fn corrupt(version: &str, by: By) {
     daemon.start();
     daemon.wait_log(&format!("{topic}/1: "), seconds(60));
     produce(&kafka, &topic, 1000);
-    // All of the others, and what stands before the damage; the crate gives nothing of a
+    // All records of the other partitions, and those before the damage; the crate returns nothing of a
     // reply in which one record is corrupt.
-    let before = if by == By::Native { 100 } else { 0 };
+    let before = if by == ClientKind::Native { 100 } else { 0 };
     wait_for(&mut daemon, &[2000, before, 2000]);
     daemon.wait_log("WARN", seconds(30));
-    let down = told(&daemon, &format!("{topic}/1")).0;
+    let down = lines_of(&daemon, &format!("{topic}/1")).0;
     assert!(down.iter().any(|line| line.contains("CRC") || line.contains("checksum")), "{down:#?}");
     cluster.stop(1);
     segment.mend(&entry);
     cluster.start(1);
-    daemon.wait_landed(&[2000; 3], seconds(120));
-    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.wait_written(&[2000; 3], seconds(120));
+    assert_logged_once(&daemon, &format!("{topic}/1"));
     daemon.finish(&[2000; 3], seconds(10));
     tested.passed("6000 records, 3 partitions");
 }
 
-/// At least so many of each partition have landed.
+/// Waits until at least so many records of each partition are written.
 #[track_caller]
 fn wait_for(daemon: &mut Daemon, least: &[u64]) {
     let mut tail = Tail::new(&daemon.file, least.len());
@@ -113,8 +114,8 @@ fn unknown_codec_blocks_no_other() {
     }
 }
 
-/// Brokers refuse such a batch when it is produced, so it is made of another on their disk,
-/// in two partitions: one is mended, of the other the batch is deleted.
+/// Brokers refuse to store such a batch, so one is made on their disk, in two partitions: one batch is
+/// repaired later, the other one deleted.
 fn unknown_codec(version: &str) {
     let cluster = Cluster::up(version, 1);
     let kafka = cluster.kafka();
@@ -128,13 +129,13 @@ fn unknown_codec(version: &str) {
     segments[0].recode(&one, 5);
     segments[1].recode(&other, 7);
     cluster.start(1);
-    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, ClientKind::Native));
     daemon.start();
     assert_stands(&mut daemon, &topic, &one, (1, 5));
     assert_stands(&mut daemon, &topic, &other, (2, 7));
     produce(&kafka, &topic, 1000);
     wait_for(&mut daemon, &[2000, one.first, other.first]);
-    // Neither a kill nor a stop gets it over the batch.
+    // Neither a kill nor a stop makes pandad skip the batch.
     daemon.kill9();
     daemon.start();
     assert_stands(&mut daemon, &topic, &one, (1, 5));
@@ -146,7 +147,7 @@ fn unknown_codec(version: &str) {
     assert!(ended[0].contains(&lag), "{lag} {ended:#?}");
     let mut tail = Tail::new(&daemon.file, 3);
     tail.read();
-    assert_eq!(tail.next, [2000, one.first, other.first], "what landed");
+    assert_eq!(tail.next, [2000, one.first, other.first], "what is written");
     let committed = kafka.committed(Store::Kafka, &group, &topic, 3);
     assert_eq!(committed, [2000, one.first as i64, other.first as i64], "what is committed");
     daemon.start();
@@ -154,7 +155,7 @@ fn unknown_codec(version: &str) {
     assert_stands(&mut daemon, &topic, &other, (2, 7));
     let missing = be_gone(&cluster, &kafka, &topic, &segments, (&one, &other));
     wait_for(&mut daemon, &[2000; 3]);
-    assert_told_once(&daemon, &format!("{topic}/1"));
+    assert_logged_once(&daemon, &format!("{topic}/1"));
     daemon.stop();
     let report = check::files(&[2000; 3], &daemon.files()).unwrap();
     let lost = (report.missing, report.doubled, report.torn, report.disordered);
@@ -164,19 +165,19 @@ fn unknown_codec(version: &str) {
     tested.passed("6000 records, 3 partitions");
 }
 
-/// The partition is told to stand at the batch of this codec, and what helps.
+/// The log names the partition, the batch, the codec, and what helps.
 #[track_caller]
 fn assert_stands(daemon: &mut Daemon, topic: &str, at: &Entry, (partition, codec): (usize, u8)) {
     let (from, behind) = (format!(" offset {} on ", at.first), format!(" below offset {};", at.last + 1));
     daemon.wait_log(&format!("compression codec {codec} is not known"), seconds(60));
-    let (down, up) = told(daemon, &format!("{topic}/{partition}"));
+    let (down, up) = lines_of(daemon, &format!("{topic}/{partition}"));
     assert!(down.len() == 1 && up.is_empty(), "one line down: {down:#?} {up:#?}");
     assert!(down[0].contains(&from) && down[0].contains(&behind), "{down:#?}");
     println!("{}", down[0]);
 }
 
-/// The first partition's batch is made what it was, the second's deleted where the broker can.
-/// Gives how many records that takes.
+/// Repairs the first partition's batch and deletes the second's, where the broker can delete. Returns
+/// how many records are deleted.
 fn be_gone(
     cluster: &Cluster,
     kafka: &Kafka,
@@ -208,9 +209,9 @@ fn leaderless_partition_blocks_no_other() {
     let (topic, group) = (unique("leaderless"), unique("leaderless"));
     cluster.create_on(&topic, &[&[1], &[2]]);
     Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
-    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, ClientKind::Native));
     daemon.start();
-    daemon.wait_landed(&[500, 500], seconds(60));
+    daemon.wait_written(&[500, 500], seconds(60));
     cluster.kill(2);
     daemon.wait_log(&format!("{topic}/1: "), seconds(60));
     let of_first = Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500);
@@ -218,8 +219,8 @@ fn leaderless_partition_blocks_no_other() {
     wait_for(&mut daemon, &[1000, 500]);
     cluster.start(2);
     Produce::seq(&kafka, &topic, 500).with("--partitions", "1-1").with("--first", 500).run();
-    daemon.wait_landed(&[1000, 1000], seconds(120));
-    assert_told_once(&daemon, &format!("{topic}/1"));
+    daemon.wait_written(&[1000, 1000], seconds(120));
+    assert_logged_once(&daemon, &format!("{topic}/1"));
     daemon.finish(&[1000, 1000], seconds(10));
     tested.passed("2000 records, 2 partitions");
 }
@@ -243,7 +244,7 @@ fn denied_topic_blocks_no_other() {
     }
     let may = |may: bool| kafka.ask(json!({"do": "may_read", "topic": shut, "may": may}));
     may(false);
-    let inv = Inv::log(&kafka, &format!("{open},{shut}"), &group).client(&kafka, By::Native);
+    let inv = Inv::log(&kafka, &format!("{open},{shut}"), &group).client(&kafka, ClientKind::Native);
     let mut daemon = Daemon::new(&inv);
     daemon.start();
     daemon.wait_log(&format!("{shut}/0: "), seconds(60));
@@ -251,8 +252,8 @@ fn denied_topic_blocks_no_other() {
     Produce::seq(&kafka, &open, 1000).with("--first", 1000).run();
     wait_for(&mut daemon, &[2000, 0]);
     may(true);
-    daemon.wait_landed(&[2000, 1000], seconds(120));
-    assert_told_once(&daemon, &format!("{shut}/0"));
+    daemon.wait_written(&[2000, 1000], seconds(120));
+    assert_logged_once(&daemon, &format!("{shut}/0"));
     daemon.finish(&[2000, 1000], seconds(10));
     tested.passed("3000 records, 2 topics");
 }
@@ -264,14 +265,14 @@ fn hanging_transaction_is_named_with_age() {
     let (topic, group) = (unique("hangs"), unique("hangs"));
     kafka.create(&topic, 2);
     Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
-    // In partition 1: a record of a transaction that stays open, and others behind it.
+    // Partition 1 has a record of a transaction that stays open, and others after it.
     kafka.ask(json!({"do": "begin", "topic": topic, "partition": 1}));
-    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, ClientKind::Native));
     daemon.start();
     Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500).run();
     wait_for(&mut daemon, &[1000, 500]);
     daemon.wait_log("a transaction holds it up", seconds(120));
-    let (down, _) = told(&daemon, &format!("{topic}/1"));
+    let (down, _) = lines_of(&daemon, &format!("{topic}/1"));
     assert!(down.len() == 1 && down[0].contains("s ago"), "{down:#?}");
     println!("{}", down[0]);
     kafka.ask(json!({"do": "abort"}));

@@ -1,6 +1,6 @@
-//! Brokers that are down, go away, come back, or do not have the topic yet: each
-//! is waited out, logged once going down and once coming back with the time it
-//! took, and nothing is lost or doubled by it.
+//! Goal: a broker that is down, restarts, hangs or does not have the topic yet is waited for.
+//! Method: one line is logged when the outage begins and one when it ends, with its duration,
+//! and no record is missing or doubled.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -9,7 +9,7 @@ use crate::support::servers::victim;
 use crate::support::wait::seconds;
 use crate::support::{all, unique};
 
-/// Either word, as it is down at the start or lost in the middle.
+/// The lines of an outage: `unreachable` at the start, `lost` later.
 fn down(daemon: &Daemon) -> Vec<String> {
     let mut lines = daemon.log_lines("unreachable");
     lines.extend(daemon.log_lines("lost").into_iter().filter(|line| !line.contains("unreachable")));
@@ -17,7 +17,7 @@ fn down(daemon: &Daemon) -> Vec<String> {
 }
 
 #[track_caller]
-fn once_down_and_once_up(daemon: &Daemon) {
+fn assert_one_outage(daemon: &Daemon) {
     let (down, up) = (down(daemon), daemon.log_lines("back after"));
     assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
     println!("{}\n{}", down[0], up[0]);
@@ -42,7 +42,7 @@ fn broker_down_at_start_is_waited_for() {
     victim.start();
     daemon.wait_log("back after", seconds(60));
     daemon.finish(&[500, 500], seconds(30));
-    once_down_and_once_up(&daemon);
+    assert_one_outage(&daemon);
     tested.passed("1000 records");
 }
 
@@ -56,13 +56,13 @@ fn restarted_broker_loses_nothing() {
     let producing = produce.with("--codec", "snappy").start();
     let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("restart")));
     daemon.start();
-    daemon.wait_landed_at_least(1000, seconds(30));
+    daemon.wait_written_at_least(1000, seconds(30));
     victim.stop();
     victim.start();
     daemon.wait_log("back after", seconds(60));
-    once_down_and_once_up(&daemon);
+    assert_one_outage(&daemon);
     if all() {
-        // Killed: ZooKeeper only forgets it after its session.
+        // A killed broker is forgotten by ZooKeeper only after its session.
         victim.kill();
         victim.start();
     }
@@ -81,17 +81,17 @@ fn hung_broker_loses_nothing() {
     let producing = produce.start();
     let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("pause")));
     daemon.start();
-    daemon.wait_landed_at_least(1000, seconds(30));
+    daemon.wait_written_at_least(1000, seconds(30));
     victim.hang();
-    // Less than ZooKeeper's patience and more than anybody's request should take.
+    // Shorter than ZooKeeper's session, longer than a request should take.
     std::thread::sleep(seconds(4));
-    victim.go_on();
+    victim.resume();
     producing.finish();
     daemon.finish(&[5000, 5000], seconds(120));
     tested.passed("10000 records");
 }
 
-/// The victim makes no topics by itself.
+/// This broker creates no topics by itself.
 #[test]
 fn missing_topic_is_waited_for() {
     let victim = victim();

@@ -1,8 +1,8 @@
-//! A group goes from one client to the other and back: it keeps its place, and no record
-//! is missing or doubled, whether the journal goes along or the group's offset is all
-//! there is.
+//! Goal: a group can change between the two clients and keeps its position. Method: the clients
+//! take turns, with one journal throughout or with a new file each turn, so that only the group's
+//! offsets carry the position; no record is missing or doubled.
 
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
@@ -13,11 +13,12 @@ use std::path::PathBuf;
 
 /// New records before each turn.
 const MORE: u64 = 600;
-const TURNS: [By; 5] = [By::Crate, By::Native, By::Crate, By::Native, By::Crate];
+const TURNS: [ClientKind; 5] =
+    [ClientKind::Crate, ClientKind::Native, ClientKind::Crate, ClientKind::Native, ClientKind::Crate];
 
 #[test]
 fn group_position_survives_client_switch() {
-    // With offsets in ZooKeeper the commits stay the crate's, whoever reads.
+    // With offsets in ZooKeeper the crate commits, whichever client reads.
     let mut plan = vec![("0.10.2.2", Store::Kafka), ("1.1.1", Store::Zookeeper), ("3.9.1", Store::Kafka)];
     if all() {
         plan.extend([("0.10.2.2", Store::Zookeeper), ("1.1.1", Store::Kafka)]);
@@ -39,18 +40,18 @@ fn group_position_survives_client_switch() {
     });
 }
 
-fn inv(kafka: &Kafka, topic: &str, group: &str, store: Store, by: By) -> Inv {
+fn inv(kafka: &Kafka, topic: &str, group: &str, store: Store, by: ClientKind) -> Inv {
     Inv::log(kafka, topic, group).store(store).client(kafka, by)
 }
 
-/// In batches of different codecs, so that a position can be in the middle of one.
+/// Batches of different codecs, so that a position can be in the middle of one.
 fn produce(kafka: &Kafka, topic: &str, turn: u64) {
     let codec = ["none", "gzip", "snappy"][turn as usize % 3];
     let produce = Produce::seq(kafka, topic, MORE * 2).with("--partitions", 2).with("--first", turn * MORE);
     produce.with("--codec", codec).with("--linger", 20).run();
 }
 
-/// The same file and journal all the time, killed or stopped in between.
+/// One file and journal throughout; the daemon is killed or stopped between turns.
 fn with_its_journal(kafka: &Kafka, store: Store) {
     let (topic, group) = (unique("turns"), unique("turns"));
     kafka.create(&topic, 2);
@@ -59,7 +60,7 @@ fn with_its_journal(kafka: &Kafka, store: Store) {
         produce(kafka, &topic, turn as u64);
         daemon.configure(&inv(kafka, &topic, &group, store, by));
         daemon.start();
-        daemon.wait_landed(&[(turn as u64 + 1) * MORE; 2], seconds(60));
+        daemon.wait_written(&[(turn as u64 + 1) * MORE; 2], seconds(60));
         if turn % 2 == 0 {
             daemon.kill9();
         } else {
@@ -69,7 +70,7 @@ fn with_its_journal(kafka: &Kafka, store: Store) {
     daemon.assert_whole(&[TURNS.len() as u64 * MORE; 2]);
 }
 
-/// A file and a journal of its own for each turn: the place is the group's offset.
+/// A new file and journal each turn: only the group's offset carries the position.
 fn by_its_offset(kafka: &Kafka, store: Store) {
     let (topic, group) = (unique("hosts"), unique("hosts"));
     kafka.create(&topic, 2);
@@ -78,7 +79,7 @@ fn by_its_offset(kafka: &Kafka, store: Store) {
         produce(kafka, &topic, turn as u64);
         let mut daemon = Daemon::new(&inv(kafka, &topic, &group, store, by));
         daemon.start();
-        daemon.wait_landed_at_least(MORE * 2, seconds(60));
+        daemon.wait_written_at_least(MORE * 2, seconds(60));
         daemon.stop();
         files.push(daemon.file.clone());
         daemons.push(daemon);

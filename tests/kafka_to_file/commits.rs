@@ -1,5 +1,5 @@
-//! pandad's own commits on real brokers of every version: with a string beside each
-//! offset, read back by itself and by others, refused where they must be.
+//! Goal: pandad's own commits on real brokers of every version, with metadata beside each offset,
+//! are read back by pandad and by others, and refusals name their partition.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -10,15 +10,16 @@ use crate::support::{unique, wait};
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 use pandad::error::Fault;
 use pandad::kafka::client::brokers::Brokers;
-use pandad::kafka::client::connection::{Address, Connection, Limits};
-use pandad::kafka::client::group_offsets::{Answers, Commits, Committed, Refusal};
-use pandad::kafka::protocol::error_code::Code;
-use pandad::kafka::protocol::messages::{Member, Metadata};
+use pandad::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
+use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
+use pandad::kafka::protocol::error_code::ErrorCode;
+use pandad::kafka::protocol::messages::{GenerationMember, Metadata};
+use pandad::kafka::protocol::refusal::Refusal;
 use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;
 
-/// Every broker of this run, and the one that the crate cannot read.
+/// Every broker of this run, and 4.1.0, which the crate cannot read.
 fn every() -> Vec<Kafka> {
     let mut brokers = readable();
     brokers.push(kafka("4.1.0"));
@@ -28,14 +29,15 @@ fn every() -> Vec<Kafka> {
 /// One group of one broker, asked by pandad's client.
 struct Client {
     brokers: Brokers,
-    commits: Commits,
+    commits: GroupOffsets,
     topic: String,
 }
 
 impl Client {
     fn new(kafka: &Kafka, group: &str, topic: &str) -> Client {
-        let brokers = Brokers::new(std::slice::from_ref(&kafka.address), "pandad-tests", Limits::default());
-        Client { brokers, commits: Commits::new(group), topic: topic.to_owned() }
+        let brokers =
+            Brokers::new(std::slice::from_ref(&kafka.address), "pandad-tests", ConnectionLimits::default());
+        Client { brokers, commits: GroupOffsets::new(group), topic: topic.to_owned() }
     }
 
     fn partition(&self, number: i32) -> TopicPartition {
@@ -48,25 +50,26 @@ impl Client {
             Commit { partition: self.partition(*number), offset: *offset, metadata }
         };
         let offsets: Vec<Commit> = offsets.iter().map(commit).collect();
-        patiently(|| self.commits.commit(&mut self.brokers, Member::ALONE, &offsets))
+        retrying(|| self.commits.commit(&mut self.brokers, GenerationMember::NONE, &offsets))
     }
 
     fn committed(&mut self, partitions: i32) -> Vec<Result<Option<(i64, String)>, Refusal>> {
         let asked: Vec<TopicPartition> = (0..partitions).map(|number| self.partition(number)).collect();
-        let answers = patiently(|| self.commits.committed(&mut self.brokers, &asked));
-        let plain = |one: Option<Committed>| one.map(|one| (one.offset, one.metadata));
+        let answers = retrying(|| self.commits.committed(&mut self.brokers, &asked));
+        let plain = |one: Option<CommittedOffset>| one.map(|one| (one.offset, one.metadata));
         answers.into_iter().map(|(_, answer)| answer.map(plain)).collect()
     }
 }
 
 /// A broker that has just started has no coordinator for a moment.
 #[track_caller]
-fn patiently<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
-    let until = Instant::now() + wait::seconds(30);
+fn retrying<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
+    let until = wait::deadline(wait::seconds(30));
     loop {
         let fault = match ask() {
             Ok(answers) => {
-                let passing = [Code::COORDINATOR_LOAD_IN_PROGRESS, Code::NOT_COORDINATOR].map(Refusal::Code);
+                let passing =
+                    [ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::NOT_COORDINATOR].map(Refusal::Code);
                 let waits =
                     |one: &(_, Result<T, Refusal>)| one.1.as_ref().is_err_and(|why| passing.contains(why));
                 if !answers.iter().any(waits) {
@@ -117,7 +120,7 @@ fn commits_are_read_back() {
     }
 }
 
-/// What cannot be committed is told for each partition; the others are committed.
+/// A refusal names its partition; the other partitions are committed.
 #[test]
 fn refusals_name_their_partition() {
     for kafka in every() {
@@ -127,23 +130,23 @@ fn refusals_name_their_partition() {
         let mut client = Client::new(&kafka, &group, &topic);
         let too_long = "x".repeat(4097);
         let answers = client.commit(&[(0, 5, "token"), (1, 6, &too_long)]);
-        let refusal = Refusal::Code(Code::OFFSET_METADATA_TOO_LARGE);
+        let refusal = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE);
         assert_eq!(answers[0].1, Ok(()));
         assert_eq!(answers[1].1, Err(refusal));
         assert!(matches!(refusal.fault("commit"), Fault::Fatal(_)));
         assert_eq!(client.committed(2), [Ok(Some((5, "token".to_owned()))), Ok(None)]);
-        // A partition that is not there.
+        // A partition that does not exist.
         let answers = client.commit(&[(0, 7, "token"), (9, 1, "")]);
         assert_eq!(answers[0].1, Ok(()));
         let unknown = answers[1].1;
-        // Brokers of the first group protocol do not look.
-        let allowed = [Ok(()), Err(Refusal::Code(Code::UNKNOWN_TOPIC_OR_PARTITION))];
+        // Brokers of the first group protocol do not check this.
+        let allowed = [Ok(()), Err(Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))];
         assert!(allowed.contains(&unknown), "{unknown:?}");
         tested.passed("2 refusals");
     }
 }
 
-/// Whoever is no member may commit only while the group has none.
+/// A client that is no member may commit only while the group has no members.
 #[test]
 fn commit_to_a_live_group_is_refused() {
     for kafka in every() {
@@ -153,7 +156,7 @@ fn commit_to_a_live_group_is_refused() {
         let mut client = Client::new(&kafka, &group, &topic);
         assert!(fine(&client.commit(&[(0, 1, "before")])));
         kafka.join(&group, &topic);
-        assert_eq!(client.commit(&[(0, 2, "during")])[0].1, Err(Refusal::Code(Code::UNKNOWN_MEMBER_ID)));
+        assert_eq!(client.commit(&[(0, 2, "during")])[0].1, Err(Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID)));
         kafka.part(&group);
         assert!(fine(&client.commit(&[(0, 3, "after")])));
         assert_eq!(client.committed(1), [Ok(Some((3, "after".to_owned())))]);
@@ -161,13 +164,14 @@ fn commit_to_a_live_group_is_refused() {
     }
 }
 
-/// What a broker says of itself, and that a topic that is not there stays so from
-/// 0.11 on: before, brokers make what is asked for.
+/// Which versions each broker announces; and that a question about a missing topic creates none from
+/// 0.11 on. Older brokers create the topic.
 #[test]
 fn api_versions_are_detected() {
     for kafka in every() {
-        let address = Address::parse(&kafka.address).unwrap();
-        let connection = Connection::open(&address, "pandad-tests", Limits::default(), None).unwrap();
+        let address = BrokerAddress::parse(&kafka.address).unwrap();
+        let connection =
+            Connection::open(&address, "pandad-tests", ConnectionLimits::default(), None).unwrap();
         let fetch = connection.versions().range(1);
         let expected = match kafka.version.as_str() {
             "0.9.0.1" => None,
@@ -191,8 +195,8 @@ fn api_versions_are_detected() {
     }
 }
 
-/// The `kafka` crate's commits, which an older pandad made. A topic made just now may not
-/// be known to the broker yet.
+/// Commits by the `kafka` crate, as an older pandad made them. The broker may not know a topic created
+/// just now.
 #[track_caller]
 fn by_the_crate(kafka: &Kafka, topic: &str, group: &str, offsets: &[(i32, i64)]) -> KafkaClient {
     let mut client = KafkaClient::new(vec![kafka.address.clone()]);
@@ -226,7 +230,7 @@ fn crate_and_pandad_share_commits() {
     }
 }
 
-/// A group whose offset the crate committed goes on exactly there, and has tokens from
+/// A group whose offset the crate committed goes on exactly there, and its offsets have tokens from
 /// then on.
 #[test]
 fn group_of_the_crate_keeps_its_position() {
@@ -238,7 +242,7 @@ fn group_of_the_crate_keeps_its_position() {
         by_the_crate(&kafka, &topic, &group, &[(0, 300)]);
         let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group));
         daemon.start();
-        daemon.wait_landed_at_least(700, wait::seconds(30));
+        daemon.wait_written_at_least(700, wait::seconds(30));
         daemon.stop();
         let lines = places(&daemon.file);
         assert!(lines == (300..1000).collect::<Vec<u64>>(), "{} lines from {}", lines.len(), lines[0]);

@@ -1,8 +1,8 @@
-//! Every kind of record on every version of Kafka, by both clients where both can
-//! read it: what stands in the file is what was produced, key, value, headers and
-//! time, each record once.
+//! Goal: every kind of record on every version of Kafka comes out as it was produced: key, value,
+//! headers and time, each record once. Method: content.py produces and notes what it produced;
+//! both clients read, where both can.
 
-use crate::support::content::{self, By, Contents, Kind, Produced};
+use crate::support::content::{self, ClientKind, Contents, Kind, Produced};
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
@@ -31,26 +31,26 @@ fn on(kafka: &Kafka, seed: u64) {
     }
 }
 
-/// About so many of each kind.
+/// Records of each kind, about.
 fn records() -> usize {
     if all() { 4000 } else { 400 }
 }
 
 /// All topics at once, each into a file of its own.
-fn compare(kafka: &Kafka, produced: &Produced, by: By) {
+fn compare(kafka: &Kafka, produced: &Produced, by: ClientKind) {
     let topics: Vec<&(&Kind, String, Contents)> =
-        produced.topics.iter().filter(|(kind, ..)| by == By::Native || kind.by_crate).collect();
+        produced.topics.iter().filter(|(kind, ..)| by == ClientKind::Native || kind.by_crate).collect();
     let names: Vec<&str> = topics.iter().map(|(_, topic, _)| topic.as_str()).collect();
     let inv = Inv::log(kafka, &names.join(","), &unique("content"));
     let inv = inv.client(kafka, by).job("log_file['format']", "json").job("log_file['path']", "{topic}.log");
     let begun: Vec<Tested> = topics.iter().map(|(kind, ..)| kafka.content(by.word(), kind.what)).collect();
     let mut daemon = Daemon::new(&inv);
     daemon.start();
-    // The crate takes its time with small batches and with holes.
-    let until = Instant::now() + seconds(if all() { 900 } else { 120 });
+    // The crate is slow with small batches and with gaps.
+    let until = wait::deadline(seconds(if all() { 900 } else { 120 }));
     for (_, topic, contents) in &topics {
         let file = content::file_of(&daemon.dir, topic);
-        // Whether they are the right ones is looked at below, as are those that never came.
+        // The comparison below finds wrong and missing records.
         while content::lines(&file) < contents.len() && Instant::now() < until {
             assert!(daemon.running(), "the daemon ended");
             std::thread::sleep(millis(100));
@@ -67,7 +67,7 @@ fn compare(kafka: &Kafka, produced: &Produced, by: By) {
     assert!(faults.is_empty(), "Kafka {}: {}", kafka.version, faults.join("\n\n"));
 }
 
-/// A million records, as lines are that people log: every codec and client at once.
+/// A million records like log lines of people: every codec and client at once.
 #[test]
 fn many_records_in_each_codec() {
     let records = if all() { 200_000 } else { 10_000 };
@@ -78,9 +78,9 @@ fn many_records_in_each_codec() {
     }
 }
 
-fn volume(kafka: &Kafka, by: By, records: u64) {
+fn volume(kafka: &Kafka, by: ClientKind, records: u64) {
     let mut codecs = vec!["none", "gzip", "snappy"];
-    if by == By::Native {
+    if by == ClientKind::Native {
         codecs.push("lz4");
         codecs.extend(kafka.at_least(2, 1).then_some("zstd"));
     }

@@ -1,38 +1,39 @@
-//! The broker that keeps a group's offsets dies or hangs: another one takes the group
-//! over, pandad finds it, and no offset is lost.
+//! Goal: when the broker that coordinates a group dies or hangs, pandad finds the next
+//! coordinator and loses no offset. Method: three brokers, the coordinator killed and hung in turn.
 
 use crate::support::cluster::Cluster;
 use crate::support::tested::Tested;
 use crate::support::{all, unique, wait};
 use pandad::kafka::client::brokers::Brokers;
-use pandad::kafka::client::connection::Limits;
-use pandad::kafka::client::group_offsets::Commits;
-use pandad::kafka::protocol::messages::{FindCoordinator, Member};
+use pandad::kafka::client::connection::ConnectionLimits;
+use pandad::kafka::client::group_offsets::GroupOffsets;
+use pandad::kafka::protocol::messages::{FindCoordinator, GenerationMember};
 use pandad::record::{Commit, TopicPartition};
 use std::time::Instant;
 
 struct Client {
     brokers: Brokers,
-    commits: Commits,
+    commits: GroupOffsets,
     group: String,
     partition: TopicPartition,
 }
 
 impl Client {
     fn new(cluster: &Cluster, group: &str, topic: &str) -> Client {
-        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", Limits::default());
-        let (commits, partition) = (Commits::new(group), TopicPartition::new(topic, 0));
+        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", ConnectionLimits::default());
+        let (commits, partition) = (GroupOffsets::new(group), TopicPartition::new(topic, 0));
         Client { brokers, commits, group: group.to_owned(), partition }
     }
 
-    /// Tries until the group has it; gives how many tries that took.
+    /// Commits until the group has the offset; returns the number of tries.
     #[track_caller]
     fn commit(&mut self, offset: i64) -> u32 {
         let one = Commit { partition: self.partition.clone(), offset, metadata: format!("token {offset}") };
-        let (mut tries, until) = (0, Instant::now() + wait::seconds(90));
+        let (mut tries, until) = (0, wait::deadline(wait::seconds(90)));
         loop {
             tries += 1;
-            let tried = self.commits.commit(&mut self.brokers, Member::ALONE, std::slice::from_ref(&one));
+            let tried =
+                self.commits.commit(&mut self.brokers, GenerationMember::NONE, std::slice::from_ref(&one));
             match tried {
                 Ok(answers) if answers[0].1.is_ok() => return tries,
                 failed => assert!(Instant::now() < until, "after {tries} tries: {failed:?}"),
@@ -41,11 +42,11 @@ impl Client {
         }
     }
 
-    /// What the group holds, asked until it is told.
+    /// The group's offset, asked until there is an answer.
     #[track_caller]
     fn committed(&mut self) -> Option<(i64, String)> {
         let mut found = None;
-        wait::until("the group's offset is told", wait::seconds(90), || {
+        wait::until("the group's offset is answered", wait::seconds(90), || {
             let asked = std::slice::from_ref(&self.partition);
             if let Ok(answers) = self.commits.committed(&mut self.brokers, asked)
                 && let Ok(held) = &answers[0].1
@@ -58,7 +59,7 @@ impl Client {
         found
     }
 
-    /// The number of the broker that keeps the group.
+    /// The number of the group's coordinator.
     fn coordinator(&mut self, cluster: &Cluster) -> usize {
         let found = self.brokers.ask(&FindCoordinator { group: &self.group }).unwrap();
         cluster.number(&format!("{}:{}", found.host, found.port))
@@ -96,9 +97,9 @@ fn killed_or_hung_coordinator_is_replaced() {
         if round % 2 == 0 {
             cluster.start(old)
         } else {
-            cluster.go_on(old)
+            cluster.resume(old)
         }
-        // The one that comes back becomes the group's again, or not: both is well.
+        // The broker that comes back may become the coordinator again or not.
         for _ in 0..20 {
             offset += 1;
             client.commit(offset);

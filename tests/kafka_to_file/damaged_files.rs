@@ -1,5 +1,5 @@
-//! Files that were harmed while nobody looked: what is whole is never cut, what
-//! is torn is made good, and two daemons do not write one file.
+//! Goal: pandad never cuts whole lines, ends torn ones, and two pandads never write one file.
+//! Method: log file or journal are damaged while pandad is stopped.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -21,7 +21,7 @@ struct Case {
 }
 
 impl Case {
-    /// A daemon that has landed 1000 records and was stopped.
+    /// A daemon that has written 1000 records and was stopped.
     fn new(what: &str) -> Case {
         let kafka = kafka("1.1.1");
         let tested = kafka.tested(what);
@@ -29,19 +29,19 @@ impl Case {
         kafka.create(&topic, 1);
         let daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("damage")));
         let mut case = Case { kafka, topic, daemon, produced: 0, tested };
-        case.land_more();
+        case.write_more();
         case.daemon.stop();
         case
     }
 
-    /// Another 1000 records, and it has them in the file.
-    fn land_more(&mut self) {
+    /// Produces another 1000 records and waits until they are written.
+    fn write_more(&mut self) {
         Produce::seq(&self.kafka, &self.topic, 1000).with("--first", self.produced).run();
         self.produced += 1000;
         if !self.daemon.running() {
             self.daemon.start();
         }
-        self.daemon.wait_landed(&[self.produced], seconds(30));
+        self.daemon.wait_written(&[self.produced], seconds(30));
     }
 
     fn append(&self, text: &str) {
@@ -64,7 +64,7 @@ fn missing_journal_cuts_nothing() {
     let mut case = Case::new("the journal is missing");
     let before = std::fs::read(&case.daemon.file).unwrap();
     std::fs::remove_file(case.journal()).unwrap();
-    case.land_more();
+    case.write_more();
     case.daemon.stop();
     let after = std::fs::read(&case.daemon.file).unwrap();
     assert!(after.starts_with(&before), "what was there has changed");
@@ -78,7 +78,7 @@ fn torn_line_without_journal_is_kept() {
     std::fs::remove_file(case.journal()).unwrap();
     case.append("{\"p\":0,\"i\":77,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
-    case.land_more();
+    case.write_more();
     case.daemon.stop();
     let after = std::fs::read(&case.daemon.file).unwrap();
     assert!(after.starts_with(&before) && after[before.len()] == b'\n', "the torn line was not just ended");
@@ -88,13 +88,13 @@ fn torn_line_without_journal_is_kept() {
     case.tested.passed("2000 records");
 }
 
-/// Behind what the journal knows stands what somebody else wrote: it stays.
+/// Bytes after the end that the journal knows were written by somebody else: they stay.
 #[test]
 fn foreign_bytes_are_kept() {
     let mut case = Case::new("foreign bytes at the end of the file");
     case.append("{\"p\":0,\"i\":1000,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
-    case.land_more();
+    case.write_more();
     assert_eq!(case.daemon.log_lines("32 bytes are somebody else's and stay").len(), 1);
     case.daemon.stop();
     let after = std::fs::read(&case.daemon.file).unwrap();
@@ -108,7 +108,7 @@ fn foreign_bytes_are_kept() {
     case.tested.passed("2000 records");
 }
 
-/// A foreign journal, or one whose disk went bad, proves nothing against the file.
+/// The journal of another file or of a bad disk proves nothing about this file.
 #[test]
 fn garbage_journal_cuts_nothing() {
     let mut case = Case::new("a journal of garbage");
@@ -116,7 +116,7 @@ fn garbage_journal_cuts_nothing() {
     let journal = case.journal();
     let length = std::fs::metadata(&journal).unwrap().len() as usize;
     std::fs::write(&journal, vec![0xa5; length]).unwrap();
-    case.land_more();
+    case.write_more();
     case.daemon.stop();
     assert!(std::fs::read(&case.daemon.file).unwrap().starts_with(&before), "what was there has changed");
     case.daemon.assert_whole(&[2000]);
@@ -136,7 +136,7 @@ fn second_daemon_on_one_file_exits() {
     assert_eq!(status.code(), Some(78), "a local fault ends the start");
     assert!(second.log().contains("consumer.log"), "it does not say which file");
     println!("{}", second.log());
-    case.land_more();
+    case.write_more();
     case.daemon.stop();
     case.daemon.assert_whole(&[2000]);
     case.tested.passed("2000 records");

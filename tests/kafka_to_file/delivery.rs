@@ -1,6 +1,6 @@
-//! Every record arrives, whatever the codec, the format of the lines, the
-//! broker's version and the place of the offsets; partitions that come later are
-//! found. The two hardest cases are batches of different codecs side by side.
+//! Goal: every record arrives, whatever the codec, the line format, the broker's version and the
+//! place of the offsets, and new partitions are found. The two hardest cases are batches of
+//! different codecs side by side.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -23,7 +23,7 @@ fn every_codec_in_every_format() {
         for (at, (codec, topic)) in codecs.iter().zip(&topics).enumerate() {
             kafka.create(topic, 2);
             let produce = Produce::seq(&kafka, topic, 2000).with("--partitions", 2).with("--codec", codec);
-            // Each topic's partitions have numbers of their own in the records.
+            // In the records each topic's partitions have numbers of their own.
             produce.with("--linger", 5).with("--base", at * 2).run();
         }
         let mut daemons = ["raw", "json", "original"].map(|format| {
@@ -74,7 +74,7 @@ fn original_has_its_fields(daemon: &Daemon) {
     }
 }
 
-/// One partition, `records` of a mode that must all arrive.
+/// One partition: all `records` of a mode must arrive.
 #[track_caller]
 fn all_of(mode: &str, what: &str, records: u64) {
     for kafka in readable() {
@@ -94,8 +94,8 @@ fn all_of(mode: &str, what: &str, records: u64) {
     }
 }
 
-/// A producer that leaves small batches uncompressed among compressed ones: the
-/// client library alone loses one in seven of these records.
+/// A producer that leaves small batches uncompressed among compressed ones: the kafka crate alone loses
+/// one in seven of these records.
 #[test]
 fn mixed_compression_4000_of_4000() {
     all_of("mixed", "batches of mixed compression", 4000);
@@ -117,9 +117,10 @@ fn new_partitions_are_found() {
         Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).run();
         let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("grows")));
         daemon.start();
-        daemon.wait_landed(&[500, 500], wait::seconds(30));
+        daemon.wait_written(&[500, 500], wait::seconds(30));
         kafka.alter(&topic, 4);
-        // These are there before anybody looks: the new ones start at their earliest record.
+        // These records are there before pandad finds the partitions: new partitions start at their
+        // earliest record.
         Produce::seq(&kafka, &topic, 1000).with("--partitions", "2-3").run();
         Produce::seq(&kafka, &topic, 1000).with("--partitions", 2).with("--first", 500).run();
         daemon.finish(&[1000, 1000, 500, 500], wait::seconds(60));
@@ -127,7 +128,7 @@ fn new_partitions_are_found() {
     }
 }
 
-/// Nobody watches it for a minute: what it then says must be there and be right.
+/// After a minute there is a state line with the right count.
 #[test]
 fn state_line_each_minute() {
     let kafka = kafka("3.9.1");
@@ -139,7 +140,7 @@ fn state_line_each_minute() {
     daemon.start();
     daemon.wait_log("kafka_to_file: state:", wait::seconds(70));
     let lines = daemon.log_lines("kafka_to_file: state:");
-    assert!(lines[0].contains("1000"), "it does not tell of its 1000 records: {}", lines[0]);
+    assert!(lines[0].contains("1000"), "it does not count its 1000 records: {}", lines[0]);
     println!("{}", lines[0]);
     daemon.finish(&[1000], wait::seconds(5));
     tested.passed("1000 records");
@@ -150,14 +151,14 @@ fn state_line_each_minute() {
 fn shipped_inv_reads_oldest_and_newest() {
     let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/.inv")).unwrap();
     assert!(shipped.contains("'127.0.0.1:9092'"), "the shipped .inv names another broker");
-    // Another test has its topic `test` on 0.10.2.2.
+    // Another test uses the topic `test` on 0.10.2.2.
     let oldest = readable().into_iter().find(|kafka| kafka.version != "0.10.2.2");
     for kafka in oldest.into_iter().chain([kafka("4.1.0")]) {
         let tested = kafka.tested("the shipped .inv, with the broker's address");
         kafka.create("test", 2);
         Produce::seq(&kafka, "test", 1000).with("--partitions", 2).run();
         let inv = shipped.replace("127.0.0.1:9092", &kafka.address);
-        // The other two jobs wait for servers that are not there.
+        // The servers of the other two jobs do not exist.
         let mut daemon = Daemon::with_text(&inv).flags(&["--only", "kafka_to_file"]);
         daemon.start();
         daemon.finish(&[500, 500], wait::seconds(60));

@@ -1,5 +1,5 @@
-//! A disk that refuses in other ways than being full: a limit on the size of files, a log
-//! directory that is gone. Each is waited out, said once, and the file is whole.
+//! Goal: a limit on the size of files and a log directory that disappears are waited out.
+//! Method: one line is logged when the fault begins and one when it ends, and the file is whole.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -12,7 +12,7 @@ use std::process::Command;
 const DOWN: &str = "cannot write";
 const UP: &str = "written again after";
 
-/// What it takes to follow a stream into a log file that may be in a directory of its own.
+/// A daemon, and a stream that it reads; the log file may be in a directory of its own.
 fn streaming(directory: &str) -> (Daemon, Producing) {
     let kafka = kafka("3.9.1");
     let topic = unique("fault");
@@ -26,13 +26,13 @@ fn streaming(directory: &str) -> (Daemon, Producing) {
 }
 
 #[track_caller]
-fn once_down_and_once_up(daemon: &Daemon) {
+fn assert_one_outage(daemon: &Daemon) {
     let (down, up) = (daemon.log_lines(DOWN), daemon.log_lines(UP));
     assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
     println!("{}\n{}", down[0], up[0]);
 }
 
-/// Beyond the limit the kernel sends XFSZ, which would end a process that did not know it.
+/// Beyond the limit the kernel sends SIGXFSZ, which would end a process that does not handle it.
 #[test]
 fn file_size_limit_is_waited_out() {
     let tested = kafka("3.9.1").tested("a limit on the size of files");
@@ -48,7 +48,7 @@ fn file_size_limit_is_waited_out() {
     daemon.wait_log(UP, seconds(20));
     producing.finish();
     daemon.finish(&[8000, 8000], seconds(60));
-    once_down_and_once_up(&daemon);
+    assert_one_outage(&daemon);
     tested.passed("16000 records");
 }
 
@@ -57,7 +57,7 @@ fn missing_log_directory_is_waited_out() {
     let tested = kafka("3.9.1").tested("a log directory that is missing for a while");
     let (mut daemon, producing) = streaming("logs/");
     daemon.start();
-    daemon.wait_landed_at_least(500, seconds(30));
+    daemon.wait_written_at_least(500, seconds(30));
     let (there, away) = (daemon.dir.join("logs"), daemon.dir.join("away"));
     std::fs::rename(&there, &away).unwrap();
     daemon.wait_log(DOWN, seconds(20));
@@ -66,7 +66,7 @@ fn missing_log_directory_is_waited_out() {
     daemon.wait_log(UP, seconds(20));
     producing.finish();
     daemon.finish(&[8000, 8000], seconds(60));
-    once_down_and_once_up(&daemon);
+    assert_one_outage(&daemon);
     tested.passed("16000 records");
 }
 

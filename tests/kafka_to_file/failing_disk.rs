@@ -1,6 +1,6 @@
-//! A disk that is over quota, that fails, that is read-only: real ones. Each is waited out,
-//! said once, and the file is whole. Where such a disk cannot be had, that is said; the same
-//! faults are simulated at every operation in `src/logfile/sim/crash`.
+//! Goal: a disk that is over quota, fails or is read-only is waited out, and the file is whole.
+//! Method: real file systems (support/disk.rs). Where one cannot be had, the test reports that;
+//! `src/logfile` simulates the same faults at every operation.
 
 use crate::support::daemon::Daemon;
 use crate::support::disk::{Disk, Ext4};
@@ -39,7 +39,7 @@ impl Streaming {
         Streaming { disk, daemon, producing: Some(produce.start()), records, tested }
     }
 
-    /// Everything has landed, whole.
+    /// Waits until all records are written and the file is whole.
     #[track_caller]
     fn finish(&mut self) {
         self.producing.take().unwrap().finish();
@@ -47,7 +47,7 @@ impl Streaming {
     }
 
     #[track_caller]
-    fn once_down_and_once_up(&self) {
+    fn assert_one_outage(&self) {
         let (down, up) = (self.daemon.log_lines(DOWN), self.daemon.log_lines(UP));
         assert_eq!((down.len(), up.len()), (1, 1), "one line down and one up: {down:#?} {up:#?}");
         println!("{}\n{}", down[0], up[0]);
@@ -59,7 +59,7 @@ impl Streaming {
     }
 }
 
-/// Seen in the run's output, and by scripts/test.
+/// scripts/test shows this line at the end of the run.
 fn missing(what: &str, why: &str) {
     println!("NO {what} HERE: {why}");
 }
@@ -77,13 +77,12 @@ fn exhausted_quota_is_waited_out() {
     to.disk.run("btrfs qgroup limit none '@'");
     to.daemon.wait_log(UP, seconds(30));
     to.finish();
-    to.once_down_and_once_up();
+    to.assert_one_outage();
     to.passed();
 }
 
-/// The device under the file system takes no more: the kernel learns of it when it writes
-/// back, tells it to one sync, and has lost the bytes. The file system has no journal, so it
-/// goes on.
+/// The device under the file system takes no more: the kernel learns of it at write-back, reports it to
+/// one sync, and has lost the bytes. The file system has no journal, so it goes on.
 #[test]
 fn failed_sync_loses_nothing() {
     let disk = match Disk::ext4(&directory("sync"), (64, 24), Ext4::Plain) {
@@ -92,7 +91,7 @@ fn failed_sync_loses_nothing() {
     };
     let mut to = Streaming::to(disk, "a sync that fails", if all() { 60_000 } else { 20_000 });
     to.daemon.start();
-    to.daemon.wait_landed_at_least(1000, seconds(30));
+    to.daemon.wait_written_at_least(1000, seconds(30));
     to.disk.fill();
     to.daemon.wait_log("cannot sync", seconds(60));
     std::thread::sleep(seconds(3));
@@ -100,15 +99,15 @@ fn failed_sync_loses_nothing() {
     to.disk.free();
     to.daemon.wait_log(UP, seconds(30));
     to.finish();
-    to.once_down_and_once_up();
-    // What is really on the device, not what the kernel remembers.
+    to.assert_one_outage();
+    // Compares what is on the device, not what the kernel's cache holds.
     to.disk.run("sync '@/consumer.log' && dd if='@/consumer.log' iflag=nocache count=0");
     to.daemon.assert_whole(&[to.records / 2, to.records / 2]);
     assert_eq!(to.daemon.log_lines(": cut ").len(), 1, "what was lost was in the file, and is said once");
     to.passed();
 }
 
-/// The same with a journal: the file system makes itself read-only, until somebody repairs it.
+/// The same with a journal: the file system becomes read-only, until somebody repairs it.
 #[test]
 fn failing_file_system_loses_nothing() {
     let disk = match Disk::ext4(&directory("fails"), (64, 28), Ext4::Journalled) {
@@ -118,7 +117,7 @@ fn failing_file_system_loses_nothing() {
     let mut to = Streaming::to(disk, "a file system that fails", if all() { 100_000 } else { 40_000 });
     for round in 0..if all() { 5 } else { 2 } {
         to.daemon.start();
-        to.daemon.wait_landed_at_least(1000 * (round + 1), seconds(30));
+        to.daemon.wait_written_at_least(1000 * (round + 1), seconds(30));
         to.disk.fill();
         to.daemon.wait_log(DOWN, seconds(60));
         std::thread::sleep(seconds(2));
@@ -143,7 +142,7 @@ fn read_only_at_start_is_waited_out() {
     let disk = Disk::mount(&directory("readonly"), 20);
     let mut to = Streaming::to(disk, "a read-only file system at the start", 10_000);
     to.daemon.start();
-    to.daemon.wait_landed_at_least(500, seconds(30));
+    to.daemon.wait_written_at_least(500, seconds(30));
     to.daemon.kill9();
     to.disk.run("mount -o remount,ro '@'");
     to.daemon.start();
@@ -158,23 +157,23 @@ fn read_only_at_start_is_waited_out() {
     to.passed();
 }
 
-/// A start that cannot come to its end for want of room comes to the same findings each time.
+/// A start that cannot finish for lack of space finds the same each time and logs it once.
 #[test]
 fn start_on_full_disk_logs_findings_once() {
     let disk = Disk::mount(&directory("findings"), 20);
     let mut to = Streaming::to(disk, "a start on a full disk", 10_000);
     to.daemon.start();
-    to.daemon.wait_landed_at_least(500, seconds(30));
+    to.daemon.wait_written_at_least(500, seconds(30));
     to.daemon.kill9();
-    // Somebody's own line, which the start would like to end. It ends with a page, so that
-    // there is no room for that.
+    // A line of somebody else, which the start would end with a newline. The line fills its page, so
+    // there is no space for the newline.
     let length = std::fs::metadata(&to.daemon.file).unwrap().len() as usize;
     let line = "#".repeat(4096 - length % 4096);
     OpenOptions::new().append(true).open(&to.daemon.file).unwrap().write_all(line.as_bytes()).unwrap();
     to.disk.fill();
     to.daemon.start();
     to.daemon.wait_log("No space left", seconds(30));
-    // Some tries: the pauses between them begin with fractions of a second.
+    // Time for some tries: the pauses between them begin with fractions of a second.
     std::thread::sleep(seconds(5));
     to.disk.free();
     to.daemon.wait_log("opened after", seconds(30));
@@ -186,7 +185,7 @@ fn start_on_full_disk_logs_findings_once() {
     }
     assert_eq!(to.daemon.log_lines("a newline is added").len(), 1);
     to.producing.take().unwrap().finish();
-    to.daemon.wait_landed(&[5000, 5000], seconds(60));
+    to.daemon.wait_written(&[5000, 5000], seconds(60));
     to.daemon.stop();
     let text = std::fs::read_to_string(&to.daemon.file).unwrap();
     std::fs::write(&to.daemon.file, text.replace(&format!("{line}\n"), "")).unwrap();

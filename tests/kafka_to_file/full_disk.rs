@@ -1,8 +1,8 @@
-//! Somebody else fills the disk and frees it later: pandad waits, says so once,
-//! says once that it goes on, uses next to no CPU meanwhile, and the file is
-//! whole.
+//! Goal: a full disk is waited out. Method: somebody else fills the disk and frees it later;
+//! pandad logs one line when it must wait and one when it goes on, uses next to no CPU in
+//! between, and the file is whole.
 
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::disk::Disk;
 use crate::support::inv::Inv;
@@ -27,14 +27,14 @@ fn on_a_small_disk(version: &str, what: &str, records: u64) -> (Disk, Daemon, Pr
     kafka.create(&topic, 2);
     let disk = Disk::mount(&directory("disk"), 20);
     let path = disk.inside.join("consumer.log");
-    let inv = Inv::log(&kafka, &topic, &unique("disk")).client(&kafka, By::Native);
+    let inv = Inv::log(&kafka, &topic, &unique("disk")).client(&kafka, ClientKind::Native);
     let inv = inv.job("log_file['path']", path.to_str().unwrap());
     let daemon = Daemon::new(&inv).behind(disk.prefix()).writes(disk.outside.join("consumer.log"));
     let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", 500);
     (disk, daemon, produce.start(), tested)
 }
 
-/// The short form takes one broker for each test.
+/// The short form uses one broker for each test.
 fn versions(short: &'static str) -> Vec<&'static str> {
     if all() { vec!["3.9.1", "4.1.0"] } else { vec![short] }
 }
@@ -48,7 +48,7 @@ fn waited_out(version: &str) {
     let (full, records) = if all() { (120, 70_000) } else { (15, 15_000) };
     let (disk, mut daemon, producing, tested) = on_a_small_disk(version, "a full disk", records);
     daemon.start();
-    daemon.wait_landed_at_least(500, seconds(30));
+    daemon.wait_written_at_least(500, seconds(30));
     let mut follower = Follower::start(&daemon);
     disk.fill();
     daemon.wait_log(DOWN, seconds(20));
@@ -79,7 +79,7 @@ impl Follower {
     fn start(daemon: &Daemon) -> Follower {
         let printed = daemon.dir.join("tail");
         let mut tail = Command::new("tail");
-        // By looking, since it follows into another mount namespace.
+        // It polls: inotify does not reach into another mount namespace.
         tail.args(["-n", "+1", "-s", "0.2", "---disable-inotify", "-F"]).arg(&daemon.file);
         let out = std::fs::File::create(&printed).unwrap();
         Follower { tail: tail.stdout(out).stderr(Stdio::null()).spawn().unwrap(), printed }
@@ -114,7 +114,7 @@ fn killed_and_started_on_full_disk() {
 fn killed_and_started(version: &str) {
     let (disk, mut daemon, producing, tested) = on_a_small_disk(version, "kill -9 on a full disk", 10_000);
     daemon.start();
-    daemon.wait_landed_at_least(500, seconds(30));
+    daemon.wait_written_at_least(500, seconds(30));
     disk.fill();
     daemon.wait_log(DOWN, seconds(20));
     for _ in 0..2 {
@@ -122,7 +122,7 @@ fn killed_and_started(version: &str) {
         daemon.start();
         daemon.wait_log(DOWN, seconds(30));
     }
-    // A stop is not held up by a disk that stays full.
+    // A disk that stays full does not delay a stop.
     let took = daemon.stop();
     println!("TERM on the full disk took {took:?}");
     daemon.start();
@@ -133,8 +133,8 @@ fn killed_and_started(version: &str) {
     tested.passed("2 kills, 10000 records");
 }
 
-/// Two members, one of them on a full disk: it keeps its share for as long as it was
-/// told to, then the other one takes over; when there is room it comes back.
+/// Two members, one of them on a full disk: it keeps its partitions for as long as configured, then the
+/// other one takes over; when there is space again it joins again.
 #[test]
 fn member_on_full_disk_leaves_the_group() {
     let kafka = kafka("3.9.1");
@@ -152,8 +152,8 @@ fn member_on_full_disk_leaves_the_group() {
     let records = if all() { 40_000 } else { 10_000 };
     let produce = Produce::seq(&kafka, &topic, records).with("--partitions", 2).with("--rate", records / 20);
     let producing = produce.start();
-    full.wait_landed_at_least(200, seconds(30));
-    other.wait_landed_at_least(200, seconds(30));
+    full.wait_written_at_least(200, seconds(30));
+    other.wait_written_at_least(200, seconds(30));
     disk.fill();
     full.wait_log(DOWN, seconds(20));
     full.wait_log("the group is left, so that others take over", seconds(20));
@@ -172,6 +172,6 @@ fn member_on_full_disk_leaves_the_group() {
     other.stop();
     println!("{found}");
     assert!(found.whole_within(), "{found}\n{}", found.examples.join("\n"));
-    assert_eq!(found.across, 0, "what did not land was the other one's: {found}");
+    assert_eq!(found.across, 0, "unwritten records belong to the other member: {found}");
     tested.passed(format!("{records} records"));
 }

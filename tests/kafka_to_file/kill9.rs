@@ -1,9 +1,9 @@
-//! kill -9 while a paced stream comes in, again and again, at least half of the
-//! kills between a write and its commit, and the broker restarted in between:
-//! nothing missing, nothing doubled, nothing torn, the order kept.
+//! Goal: kill -9 at any moment leaves no record out, none doubled, none torn, and keeps the order.
+//! Method: a paced stream, random kills of which at least half fall between a write and its
+//! commit, and restarts of the broker.
 
 use crate::support::cluster::Cluster;
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::{Produce, Producing};
@@ -17,12 +17,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const PARTITIONS: usize = 4;
-/// What a restart of the broker takes of the stream's time, in milliseconds.
+/// Time of the stream that a restart of the broker takes, in milliseconds.
 const RESTART: u64 = 15_000;
 
-/// How it is done: kills spread over the whole stream.
+/// The plan of a test: kills spread over the whole stream.
 struct Plan {
-    by: By,
+    by: ClientKind,
     kills: u32,
     /// How often the broker is stopped or killed, and started.
     restarts: u32,
@@ -32,8 +32,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// The longest that one run may last, in milliseconds, so that all kills come before
-    /// the stream ends: the mean is half of it, and starts and looks take time as well.
+    /// Upper limit of one run, in milliseconds, so that all kills come before the stream ends. The mean
+    /// run is half of the limit; the rest is for starts and for reading the offsets.
     fn longest_run(&self) -> u64 {
         let restarts = u64::from(self.restarts) * RESTART;
         (self.records * 1000 / self.rate).saturating_sub(restarts) / u64::from(self.kills)
@@ -47,7 +47,7 @@ impl Plan {
 
 /// A broker that may be restarted.
 enum Broker {
-    /// Only where it is not.
+    /// Only for plans without restarts.
     Shared(Kafka),
     Victim(Victim),
     Own(Cluster),
@@ -62,7 +62,7 @@ impl Broker {
         }
     }
 
-    /// It goes, with or without taking its leave.
+    /// The broker ends, killed or by TERM.
     fn end(&self, killed: bool) {
         match (self, killed) {
             (Broker::Shared(_), _) => panic!("others use it"),
@@ -81,8 +81,8 @@ impl Broker {
         }
     }
 
-    /// The broker goes while the daemon reads and comes back, and the daemon is killed while
-    /// it is away or after that.
+    /// The broker ends and starts again while the daemon reads. The daemon is killed while the broker
+    /// is down or after that.
     fn restart(&self, daemon: &mut Daemon, dice: &mut fastrand::Rng) {
         let (killed, while_away) = (dice.bool(), dice.bool());
         let began = Instant::now();
@@ -105,7 +105,7 @@ impl Broker {
     }
 }
 
-/// Of all its files.
+/// Length of all its files together.
 fn length(daemon: &Daemon) -> u64 {
     let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |data| data.len());
     daemon.files().iter().map(length).sum()
@@ -137,8 +137,8 @@ impl Stream {
         produce.with("--codec", plan.codec).with("--linger", 50).start()
     }
 
-    /// If it has come to its end, some more: on a machine that has much to do, kills take
-    /// longer than was planned.
+    /// Produces more records if the stream has ended: on a slow machine the kills take longer than
+    /// planned.
     fn keep_coming(&mut self, plan: &Plan) {
         if !self.producing.running() {
             let more = plan.records / 10 / PARTITIONS as u64 * PARTITIONS as u64;
@@ -148,7 +148,7 @@ impl Stream {
         }
     }
 
-    /// Now that it is dead: is there more in the file than the group knows of?
+    /// After a kill: whether the file has records beyond the group's offsets.
     fn between(&self, tail: &mut Tail) -> bool {
         tail.read();
         let committed = self.kafka.committed(Store::Kafka, &self.group, &self.topic, PARTITIONS);
@@ -156,12 +156,12 @@ impl Stream {
     }
 }
 
-/// Runs it for a random time and kills it; every other time in the moment in
-/// which the file has grown, as the commit must still be on its way.
+/// Runs the daemon for a random time and kills it; every other time at the moment when the file has
+/// grown, so that the commit is still under way.
 fn run_and_kill(daemon: &mut Daemon, longest: u64, dice: &mut fastrand::Rng, on_growth: bool) {
     let before = length(daemon);
     daemon.start();
-    // A run that writes nothing would prove nothing.
+    // A run that writes nothing proves nothing.
     wait::until("the file grows", seconds(30), || grown(daemon, before));
     let until = Instant::now() + millis(dice.u64(0..longest));
     while Instant::now() < until {
@@ -176,7 +176,7 @@ fn run_and_kill(daemon: &mut Daemon, longest: u64, dice: &mut fastrand::Rng, on_
     daemon.kill9();
 }
 
-/// Kills that come while it starts: it reads its journal, it has written nothing.
+/// A kill while the daemon starts: it reads its journal and has written nothing.
 fn kill_at_start(daemon: &mut Daemon, dice: &mut fastrand::Rng) {
     daemon.start();
     std::thread::sleep(millis(dice.u64(0..60)));
@@ -185,22 +185,36 @@ fn kill_at_start(daemon: &mut Daemon, dice: &mut fastrand::Rng) {
 
 #[test]
 fn kill_9_in_mid_stream() {
-    // In full: 200 kills and two million records.
+    // The full form: 200 kills and two million records.
     if !all() {
-        let plan = Plan { by: By::Native, kills: 6, restarts: 1, records: 60_000, rate: 2000, codec: "none" };
+        let plan = Plan {
+            by: ClientKind::Native,
+            kills: 6,
+            restarts: 1,
+            records: 60_000,
+            rate: 2000,
+            codec: "none",
+        };
         return killed(&Broker::Victim(victim()), &plan);
     }
-    let plan =
-        Plan { by: By::Native, kills: 170, restarts: 5, records: 1_800_000, rate: 8000, codec: "none" };
+    let plan = Plan {
+        by: ClientKind::Native,
+        kills: 170,
+        restarts: 5,
+        records: 1_800_000,
+        rate: 8000,
+        codec: "none",
+    };
     killed(&Broker::Own(Cluster::up("3.9.1", 1)), &plan);
-    let plan = Plan { by: By::Crate, kills: 30, restarts: 2, records: 300_000, rate: 2500, codec: "gzip" };
+    let plan =
+        Plan { by: ClientKind::Crate, kills: 30, restarts: 2, records: 300_000, rate: 2500, codec: "gzip" };
     killed(&Broker::Victim(victim()), &plan);
 }
 
 #[test]
 fn kill_9_in_mid_stream_of_kafka_4() {
     let (kills, records, rate) = if all() { (170, 1_700_000, 8000) } else { (4, 16_000, 1500) };
-    let plan = Plan { by: By::Native, kills, restarts: 0, records, rate, codec: "lz4" };
+    let plan = Plan { by: ClientKind::Native, kills, restarts: 0, records, rate, codec: "lz4" };
     killed(&Broker::Shared(kafka("4.1.0")), &plan);
 }
 
@@ -254,15 +268,15 @@ fn killed(broker: &Broker, plan: &Plan) {
     }
 }
 
-/// As after a loss of power in the middle of a write, as far as that can be had without
-/// cutting the power: the last bytes of a write that was not settled are not there.
+/// As after a loss of power in the middle of a write, as far as a test can do that without cutting the
+/// power: the last bytes of an unsettled write are missing.
 #[test]
 fn torn_write_is_cut_and_fetched_again() {
-    let plan = Plan { by: By::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
+    let plan =
+        Plan { by: ClientKind::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a torn write, cut short and zeroed");
-    let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));
-    assert!(stream.producing.running(), "not in mid-stream");
+    let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, &plan, damage));
     stream.producing.finish();
     for daemon in &mut daemons {
         daemon.finish(&stream.each, seconds(60));
@@ -270,10 +284,11 @@ fn torn_write_is_cut_and_fetched_again() {
     tested.passed(format_args!("{} records", plan.records));
 }
 
-/// Kills one in the moment of a write, damages that write and starts it again.
-fn damaged_in_mid_write(stream: &mut Stream, damage: fn(&Daemon)) -> Daemon {
+/// Kills a daemon at the moment of a write, damages that write and starts the daemon again.
+fn damaged_in_mid_write(stream: &mut Stream, plan: &Plan, damage: fn(&Daemon)) -> Daemon {
     let mut dice = fastrand::Rng::new();
     for _ in 0..20 {
+        stream.keep_coming(plan);
         stream.group = unique("torn");
         let mut daemon = Daemon::new(&Inv::log(&stream.kafka, &stream.topic, &stream.group));
         run_and_kill(&mut daemon, 300, &mut dice, true);
@@ -282,7 +297,7 @@ fn damaged_in_mid_write(stream: &mut Stream, damage: fn(&Daemon)) -> Daemon {
         }
         damage(&daemon);
         daemon.start_and_wait();
-        // The journal said already that these bytes are on the disk: no loss of power does that.
+        // The journal had recorded that these bytes are on the disk: no loss of power damages those.
         if daemon.log().contains("somebody") {
             continue;
         }
@@ -294,13 +309,13 @@ fn damaged_in_mid_write(stream: &mut Stream, damage: fn(&Daemon)) -> Daemon {
     panic!("20 kills, and none of them between a write and its settling");
 }
 
-/// The file's length had not got to the disk.
+/// As if the file's new length had not reached the disk.
 fn torn(daemon: &Daemon) {
     let file = OpenOptions::new().write(true).open(&daemon.file).unwrap();
     file.set_len(file.metadata().unwrap().len() - 10).unwrap();
 }
 
-/// The length had, the bytes had not.
+/// As if the length had reached the disk and the bytes had not.
 fn zeroed(daemon: &Daemon) {
     let file = OpenOptions::new().write(true).open(&daemon.file).unwrap();
     file.write_all_at(&[0; 10], file.metadata().unwrap().len() - 10).unwrap();

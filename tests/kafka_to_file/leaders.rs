@@ -1,8 +1,8 @@
-//! Clusters of three whose leaders are killed, hung and moved while records come in,
-//! each of which all brokers in sync have: nothing is missing, nothing doubled.
+//! Goal: no record is missing or doubled when leaders change. Method: clusters of three whose
+//! leaders are killed, hung and moved while records come in.
 
 use crate::support::cluster::Cluster;
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
@@ -26,14 +26,14 @@ fn led(version: &str, rounds: u64) {
     let kafka = cluster.kafka();
     let tested = kafka.tested("leaders killed, hung and moved");
     let (topic, group) = (unique("led"), unique("led"));
-    // Broker 1 alone votes for leaders in the later versions, and stays.
+    // In later versions broker 1 alone is the controller, so it stays.
     cluster.create_on(&topic, &[&[2, 1], &[3, 1], &[2, 3], &[3, 2]]);
     let records = RATE * (20 + 40 * rounds);
     let produce = Produce::seq(&kafka, &topic, records).with("--partitions", PARTITIONS).with("--rate", RATE);
     let mut producing = produce.with("--codec", "lz4").with("--linger", 20).start();
-    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, By::Native));
+    let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &group).client(&kafka, ClientKind::Native));
     daemon.start();
-    daemon.wait_landed_at_least(200, seconds(60));
+    daemon.wait_written_at_least(200, seconds(60));
     for round in 0..rounds {
         let (one, other) = if round % 2 == 0 { (2, 3) } else { (3, 2) };
         cluster.kill(one);
@@ -43,7 +43,7 @@ fn led(version: &str, rounds: u64) {
         // Longer than the cluster waits for it.
         cluster.hang(other);
         std::thread::sleep(seconds(9));
-        cluster.go_on(other);
+        cluster.resume(other);
         std::thread::sleep(seconds(2));
         let turned =
             if round % 2 == 0 { [[1, 3], [1, 2], [3, 1], [2, 3]] } else { [[2, 1], [3, 1], [2, 3], [3, 2]] };

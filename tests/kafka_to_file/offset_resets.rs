@@ -1,7 +1,8 @@
-//! An operator sets the group's offset while pandad is down, back or forward, to any
-//! value, also one that pandad committed itself: reading goes on exactly there.
+//! Goal: an operator sets the group's offset while pandad is down, and reading goes on exactly
+//! there. Method: back, forward, and to values that pandad itself had committed, by the tools of
+//! each version.
 
-use crate::support::content::By;
+use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
 use crate::support::produce::Produce;
@@ -16,15 +17,15 @@ const MORE: i64 = 100;
 fn operator_resets_are_honoured() {
     for kafka in brokers() {
         for by in kafka.clients() {
-            // In the short form each broker by the client that is chosen for it.
-            if all() || (by == By::Native) == kafka.at_least(0, 11) {
+            // In the short form each broker is read by the client that is the default for it.
+            if all() || (by == ClientKind::Native) == kafka.at_least(0, 11) {
                 resets(&kafka, by, if all() { 10 } else { 3 });
             }
         }
     }
 }
 
-fn resets(kafka: &Kafka, by: By, rounds: i64) {
+fn resets(kafka: &Kafka, by: ClientKind, rounds: i64) {
     // The tool came with 0.11; before it, operators used a client.
     let by_tool = kafka.at_least(1, 0);
     let how = if by_tool { "kafka-consumer-groups" } else { "librdkafka" };
@@ -41,8 +42,8 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
         Produce::seq(kafka, &topic, MORE as u64).with("--first", round * MORE).run();
         let from = match round {
             0 => 0,
-            // Exactly where it was; the value that was committed before that; anywhere
-            // behind; forward, over records that are then never read.
+            // In turn: exactly where it was; the offset that was committed before that; any offset
+            // before it; forward, over records that are then never read.
             1 => round * MORE,
             2 => (round - 1) * MORE,
             odd if odd % 2 == 1 => round * MORE + dice.i64(1..MORE),
@@ -58,8 +59,8 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
         }
         expected.extend(from as u64..end as u64);
         daemon.start();
-        daemon.wait_landed_at_least(expected.len() as u64, wait::seconds(30));
-        // In mid-commit, or after it.
+        daemon.wait_written_at_least(expected.len() as u64, wait::seconds(30));
+        // In the middle of a commit, or after it.
         if dice.bool() {
             daemon.kill9();
         } else {
@@ -71,7 +72,7 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
             ends(&places(&daemon.file))
         );
     }
-    // Without a reset a start adds nothing, whatever became of the last commit.
+    // Without a reset a start adds nothing, whatever happened to the last commit.
     daemon.start_and_wait();
     std::thread::sleep(wait::millis(1500));
     daemon.stop();
@@ -80,7 +81,7 @@ fn resets(kafka: &Kafka, by: By, rounds: i64) {
     tested.passed(format_args!("{rounds} resets"));
 }
 
-/// Each stretch of records that follow each other.
+/// Each run of consecutive records: its first and last.
 fn ends(lines: &[u64]) -> Vec<(u64, u64)> {
     lines.chunk_by(|one, next| one + 1 == *next).map(|part| (part[0], part[part.len() - 1])).collect()
 }

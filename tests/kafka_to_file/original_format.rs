@@ -48,7 +48,7 @@ impl Case {
         out
     }
 
-    /// As tests/tools/original.php reads it.
+    /// The case as tests/tools/original.php reads it.
     fn text(&self) -> String {
         let mut text = self.offset.to_string();
         for bytes in [&self.key, &self.value] {
@@ -81,7 +81,7 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
-/// Compares each case's line with the one that PHP gave. The count of lines too.
+/// Compares each case's line with PHP's, and the number of lines.
 fn compare(cases: &[Case], expected: &[u8]) {
     let mut expected = expected.split_inclusive(|byte| *byte == b'\n');
     for case in cases {
@@ -105,7 +105,7 @@ fn php(arguments: &[&str], input: Stdio) -> Vec<u8> {
     ran.stdout
 }
 
-/// What PHP says to these cases.
+/// PHP's lines for these cases.
 fn ask_php(cases: &[Case]) -> Vec<u8> {
     let dir = directory("original");
     let path = dir.join("cases");
@@ -249,7 +249,7 @@ fn original_equals_live_php() {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut cases = Vec::new();
     for number in 0..count {
-        // Mostly short; some beyond what any buffer starts with.
+        // Mostly short; some longer than the first size of any buffer.
         let longest = match number % 1000 {
             0 => 300_000,
             1..20 => 20_000,
@@ -264,7 +264,7 @@ fn original_equals_live_php() {
     compare(&cases, &ask_php(&cases));
 }
 
-/// Where PHP gives nothing at all, and lost the record, the bytes are there as base64.
+/// Where PHP writes nothing and loses the record, pandad writes the bytes as base64.
 #[test]
 fn original_keeps_bytes_that_php_lost() {
     let bad: [&[u8]; 6] =
@@ -278,6 +278,6 @@ fn original_keeps_bytes_that_php_lost() {
     if has_php() {
         assert_eq!(ask_php(&cases), b"consumer_message:\n".repeat(bad.len()));
     } else {
-        println!("NO PHP HERE: what it makes of such bytes was not looked at");
+        println!("NO PHP HERE: what it makes of such bytes was not compared");
     }
 }

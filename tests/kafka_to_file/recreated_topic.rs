@@ -1,5 +1,5 @@
-//! A topic that is deleted and made anew has other records at the same offsets: they
-//! are all new, and none of them may be taken for one that landed already.
+//! Goal: a topic that was deleted and recreated has new records at old offsets, and all of them
+//! are read. Method: the new topic is longer than the old one was.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -8,8 +8,8 @@ use crate::support::servers::victim;
 use crate::support::unique;
 use crate::support::wait::seconds;
 
-/// Ten old records; then more new ones than there were old ones. They name another
-/// partition, which is how the checker tells them apart.
+/// Ten old records; then more new ones than that. The new records name another partition, so the
+/// checker can tell them from the old ones.
 fn made_anew(while_it_runs: bool) {
     let victim = victim();
     let while_it = if while_it_runs { "while pandad runs" } else { "while pandad is stopped" };
@@ -19,12 +19,12 @@ fn made_anew(while_it_runs: bool) {
     Produce::seq(&victim.kafka, &topic, 10).run();
     let mut daemon = Daemon::new(&Inv::log(&victim.kafka, &topic, &unique("anew")));
     daemon.start();
-    daemon.wait_landed(&[10], seconds(30));
+    daemon.wait_written(&[10], seconds(30));
     if !while_it_runs {
         daemon.stop();
     }
-    // While it runs, it is to find the topic gone, and by then to try so seldom that
-    // the next it sees is the new topic, longer already than the old one was.
+    // A running pandad must find the topic missing, and by then try so seldom that at its next try the
+    // new topic is longer than the old one was.
     victim.kafka.remake(&topic, 1, if while_it_runs { 8 } else { 0 });
     Produce::seq(&victim.kafka, &topic, 50).with("--base", 1).run();
     if !while_it_runs {

@@ -1,5 +1,5 @@
-//! Stopped and started again it goes on where it was, and the group's offsets
-//! say so to anybody: they are what has landed, no more and no less.
+//! Goal: a stopped pandad goes on where it was. Method: after each run the group's offsets are
+//! exactly the ends of what is in the file.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -27,14 +27,15 @@ fn goes_on(kafka: &Kafka, store: Store) {
     let mut daemon = Daemon::new(&inv);
     for round in 1..=3u64 {
         let first = (round - 1) * 500;
-        // The first round finds them waiting, the others are produced while it is down.
+        // In the first round the records wait already, in the others they are produced while pandad is
+        // down.
         Produce::seq(kafka, &topic, 1000).with("--partitions", 2).with("--first", first).run();
         daemon.start();
         daemon.finish(&[round * 500, round * 500], wait::seconds(30));
-        let landed = round as i64 * 500;
-        assert_eq!(kafka.committed(store, &group, &topic, 2), [landed, landed], "after round {round}");
+        let written = round as i64 * 500;
+        assert_eq!(kafka.committed(store, &group, &topic, 2), [written, written], "after round {round}");
     }
-    // A start with nothing new writes nothing and moves nothing.
+    // A start without new records writes nothing and moves no offset.
     let before = std::fs::read(&daemon.file).unwrap();
     daemon.start_and_wait();
     daemon.stop();

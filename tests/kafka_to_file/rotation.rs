@@ -1,4 +1,4 @@
-//! Rotation, by pandad itself and by others: no line is lost, none is in two files, and
+//! Goal: rotation by pandad or by others loses no line and puts none into two files, and
 //! `pandad reopen` returns when the file that was moved away is complete.
 
 use crate::support::daemon::Daemon;
@@ -35,8 +35,8 @@ fn rotation_by_size_compresses_and_deletes() {
     let (mut daemon, producing) = streaming(16_000, &keys);
     daemon.start();
     producing.finish();
-    // Counted in the plain files only until they are compressed, so the last one decides.
-    wait::until("everything has landed", seconds(60), || {
+    // Lines move from plain into compressed files meanwhile, so the last count decides.
+    wait::until("everything is written", seconds(60), || {
         let state = daemon.log_lines("begins at");
         !state.is_empty() && total_lines(&daemon) == 16_000
     });
@@ -49,7 +49,7 @@ fn rotation_by_size_compresses_and_deletes() {
     assert!(beside(&daemon, ".part").is_empty());
     let mut files = Vec::new();
     for file in zipped {
-        // Larger only by a single write to an empty file.
+        // Larger than the limit only by one write.
         assert!(Command::new("gzip").args(["-dk", file.to_str().unwrap()]).status().unwrap().success());
         files.push(file.with_extension(""));
         assert!(std::fs::metadata(files.last().unwrap()).unwrap().len() <= (64 << 10) + (1 << 20));
@@ -61,7 +61,7 @@ fn rotation_by_size_compresses_and_deletes() {
     tested.passed("16000 records");
 }
 
-/// The same directory with fewer to be kept.
+/// The same directory, and fewer files to be kept.
 fn keeps_only_the_newest(mut daemon: Daemon) {
     let inv = daemon.dir.join("test.inv");
     let text = std::fs::read_to_string(&inv).unwrap();
@@ -88,21 +88,22 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
     found
 }
 
-/// As logrotate does it, again and again: move away, tell, and then the file is complete.
+/// As logrotate does it, again and again: move the file away, tell pandad, and then the file is
+/// complete.
 #[test]
 fn moved_file_is_reopened() {
     let tested = kafka("3.9.1").tested("the file is moved away and reopened, by command and by signal");
-    let (mut daemon, producing) = streaming(12_000, &[]);
+    let (mut daemon, producing) = streaming(24_000, &[]);
     let inv = daemon.dir.join("test.inv").display().to_string();
     daemon.start();
-    daemon.wait_landed_at_least(500, seconds(30));
+    daemon.wait_written_at_least(500, seconds(30));
     for round in 0..6u32 {
         let moved = PathBuf::from(format!("{}-2026112{round}T000000.000Z", daemon.file.display()));
         std::fs::rename(&daemon.file, &moved).unwrap();
         match round % 3 {
             0 => drop(run(&["reopen", &inv]).expect(0).says("reopened")),
             1 => daemon.signal(Signal::HUP),
-            // Nobody says anything: it is noticed before the next write.
+            // Nobody tells pandad: it notices before the next write.
             _ => {}
         }
         let length = std::fs::metadata(&moved).unwrap().len();
@@ -113,10 +114,10 @@ fn moved_file_is_reopened() {
         wait::until("a new file is there", seconds(10), || daemon.file.exists());
     }
     producing.finish();
-    daemon.finish(&[6000, 6000], seconds(60));
+    daemon.finish(&[12_000, 12_000], seconds(60));
     assert_eq!(daemon.files().len(), 7);
     run(&["reopen", &inv]).expect(0).says("nothing to do");
-    tested.passed("12000 records");
+    tested.passed("24000 records");
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn each_topic_has_its_file() {
         daemon.start();
         for topic in [&a, &b] {
             let file = daemon.dir.join(format!("{topic}.log"));
-            wait::until("all has landed", seconds(30), || {
+            wait::until("all is written", seconds(30), || {
                 std::fs::read(&file).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
                     == round * 1000
             });

@@ -1,4 +1,5 @@
-//! Users who came back: their marker key is there again, so their fields are new and stay.
+//! Goal: users who came back keep their fields: their marker key exists again, so their fields
+//! are new.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -16,7 +17,7 @@ fn guarded(inv: Inv, markers: &Redis) -> Inv {
     inv.redis("redis_kv_expire", markers).set("clearCache_section", "expired['prefix']", PREFIX)
 }
 
-/// Only the job that deletes, though the file has the one that listens, too.
+/// Runs only list_to_hash, although the .inv configures expired_to_list as well.
 fn deleter(inv: &Inv) -> Daemon {
     Daemon::with_text(&inv.text()).only("list_to_hash")
 }
@@ -26,7 +27,7 @@ fn users_who_came_back_keep_fields() {
     for version in versions() {
         let (queue, markers) = (Queue::up(&version, 1000), Redis::up(&version));
         let tested = queue.list.tested("list_to_hash", "users who came back");
-        // Every third one is back, and so is a key of that name that is no marker.
+        // Every third user is back; and one key has such a name and is no marker.
         for user in (0..1000).step_by(3) {
             markers.ask::<String>(&["SET", &item(user), "here", "EX", "100"]);
         }
@@ -43,7 +44,7 @@ fn users_who_came_back_keep_fields() {
                 assert!(there, "user {user} came back and is not in {hash}");
             }
         }
-        // 999 is back by its marker, and gone by the other item.
+        // User 999 is back by its marker, and deleted by the other item.
         assert_eq!(queue.fields_left(), 333 * 17);
         let ended = daemon.log_lines("list_to_hash: ended");
         assert!(ended[0].contains("items 1001, ") && ended[0].contains(", came back 334"), "{ended:?}");
@@ -51,7 +52,7 @@ fn users_who_came_back_keep_fields() {
     }
 }
 
-/// The original knew no prefix and no such guard.
+/// The original had neither a prefix nor this check.
 #[test]
 fn markers_count_only_with_a_prefix() {
     let (queue, markers) = (Queue::up(NEWEST, 20), Redis::up(NEWEST));
@@ -72,8 +73,8 @@ fn markers_count_only_with_a_prefix() {
     tested.passed("20 items");
 }
 
-/// The user comes back after it was looked and before the fields go: with everything on
-/// one server there is no such moment.
+/// The user comes back after the check and before the delete. If markers and hashes are on one server,
+/// pandad's transaction leaves no such gap.
 #[test]
 fn user_back_during_delete_keeps_fields() {
     for version in newest().into_iter().chain(["3.2.6".to_string()]) {
@@ -81,7 +82,7 @@ fn user_back_during_delete_keeps_fields() {
             let one = Redis::up(&version);
             let tested = one.tested("list_to_hash", "a user comes back between check and delete");
             let (mut at_markers, mut at_hashes) = (one.connect_to(markers), one.connect_to(hashes));
-            let slow = Proxy::before(&one, millis(150));
+            let slow = Proxy::in_front_of(&one, millis(150));
             let inv = guarded(Inv::queue(&one, &one), &one)
                 .server("redis_ar", "port", &slow.port.to_string())
                 .server("redis_kv_expire", "port", &slow.port.to_string())
@@ -96,7 +97,7 @@ fn user_back_during_delete_keeps_fields() {
             let mut daemon = deleter(&inv);
             daemon.start_and_wait();
             one.push(LIST, &format!("{PREFIX}7_1"));
-            wait::until("it has looked for the marker", seconds(20), || one.calls("exists") > 0);
+            wait::until("it has read the marker", seconds(20), || one.calls("exists") > 0);
             // The answer is still on its way.
             cmd("SET").arg(format!("{PREFIX}7_1")).arg("here").exec(&mut at_markers).unwrap();
             put("7");
@@ -114,7 +115,7 @@ fn user_back_during_delete_keeps_fields() {
     }
 }
 
-/// Nothing is deleted that could not be looked at, and it is said what keeps it.
+/// Nothing is deleted while the markers cannot be read, and the log says why.
 #[test]
 fn unreachable_markers_are_waited_for() {
     let (queue, mut markers) = (Queue::up(NEWEST, 100), Redis::up(NEWEST));
@@ -134,7 +135,7 @@ fn unreachable_markers_are_waited_for() {
     tested.passed("100 items");
 }
 
-/// Then it is looked just before, as with two servers, and the log says so.
+/// Without WATCH the marker is read just before the delete, as with two servers, and that is logged.
 #[test]
 fn server_without_watch_is_served() {
     let one = Redis::new(NEWEST).line("rename-command WATCH \"\"").started();

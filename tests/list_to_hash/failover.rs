@@ -1,6 +1,5 @@
-//! The server of the list, or that of the hashes, is another one from one moment to the
-//! next: a replica was promoted, and the address leads to it. Whatever the replica had
-//! got of its master by then is worked on, and nothing is left behind.
+//! Goal: a failover of the list's or the hashes' server loses no item and leaves nothing behind.
+//! Method: a replica is promoted in mid-stream and the address then leads to it.
 
 use crate::support::daemon::Daemon;
 use crate::support::proxy::Proxy;
@@ -12,53 +11,53 @@ use std::time::Duration;
 
 const USERS: u64 = 6000;
 
-/// Everything that the master had pushed is on the replica, too.
+/// Waits until the replica has everything that the master has.
 #[track_caller]
 fn wait_replicated(master: &Redis) {
     let acknowledged: u64 = master.ask(&["WAIT", "1", "20000"]);
     assert_eq!(acknowledged, 1, "the replica is not there");
 }
 
-/// The new master has what its predecessor had a moment ago: batches that were done since,
-/// items that were moved since, and perhaps not all of either.
+/// The new master has an older state: batches that were done since, items that were moved since, and
+/// perhaps not all of either.
 #[test]
 fn list_fails_over_to_a_lagging_replica() {
     for version in newest() {
         let mut queue = Queue::up(&version, USERS);
         let tested = queue.list.tested("list_to_hash", "failover of the list, the master killed");
-        // What the replica is told takes a while.
-        let behind = Proxy::before(&queue.list, millis(60));
+        // The replica lags.
+        let behind = Proxy::in_front_of(&queue.list, millis(60));
         let replica = Redis::replica(&version, behind.port);
         queue.push(0..USERS);
         wait_replicated(&queue.list);
         let (address, slow) =
-            (Proxy::before(&queue.list, Duration::ZERO), Proxy::before(&queue.ar, millis(10)));
+            (Proxy::in_front_of(&queue.list, Duration::ZERO), Proxy::in_front_of(&queue.ar, millis(10)));
         let inv = queue.inv().server("redis_list", "port", &address.port.to_string());
         let mut daemon = Daemon::new(&inv.server("redis_ar", "port", &slow.port.to_string()));
         daemon.start_and_wait();
         wait::until("it is in the middle of it", seconds(20), || queue.list.len(LIST) < USERS / 2);
         queue.list.kill();
         behind.cut();
-        address.lead_to(None);
+        address.forward_to(None);
         address.cut();
         replica.promote();
         let left = replica.len(LIST);
         let batches = replica.keys("pandad:queue:*:batch");
         println!("the new master has {left} items on the list and the batches {batches:?}");
-        address.lead_to(Some(&replica));
-        // What is pushed there now is done as well.
+        address.forward_to(Some(&replica));
+        // Items pushed to the new master are done as well.
         queue.list = replica;
         queue.fill(USERS..USERS + 500);
         queue.push(USERS..USERS + 500);
         queue.wait_done(&mut daemon, seconds(60));
-        // Batches that had been done before are nobody's.
+        // Batches that were done before the failover are left over.
         daemon.stop();
         queue.assert_clean_but_for_names();
         tested.passed(format_args!("{} items", USERS + 500));
     }
 }
 
-/// Its predecessor had deleted that batch, and nothing else comes that would clear it away.
+/// The old master had deleted that batch, and nothing else would remove it.
 #[test]
 fn leftover_batch_is_done_at_once() {
     for version in newest() {
@@ -70,7 +69,7 @@ fn leftover_batch_is_done_at_once() {
         wait::until("the first are done", seconds(20), || queue.fields_left() == 10 * 17);
         let instance = queue.list.ask::<Vec<String>>(&["HKEYS", INSTANCES]).remove(0);
         for user in 10..20 {
-            // Two workers have four of them.
+            // Two workers have four slots.
             queue.list.push(&format!("pandad:queue:{LIST}:{instance}:{}:batch", user % 4), &item(user));
         }
         queue.list.ask::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -81,7 +80,7 @@ fn leftover_batch_is_done_at_once() {
     }
 }
 
-/// The old master is there, takes no writes any more, and holds its connections.
+/// The old master runs as a replica, refuses writes, and keeps its connections.
 #[test]
 fn list_fails_over_and_master_is_demoted() {
     for version in newest() {
@@ -91,7 +90,7 @@ fn list_fails_over_and_master_is_demoted() {
         queue.push(0..USERS);
         wait_replicated(&queue.list);
         let (address, slow) =
-            (Proxy::before(&queue.list, Duration::ZERO), Proxy::before(&queue.ar, millis(10)));
+            (Proxy::in_front_of(&queue.list, Duration::ZERO), Proxy::in_front_of(&queue.ar, millis(10)));
         let inv = queue.inv().server("redis_list", "port", &address.port.to_string());
         let mut daemon = Daemon::new(&inv.server("redis_ar", "port", &slow.port.to_string()));
         daemon.start_and_wait();
@@ -99,11 +98,11 @@ fn list_fails_over_and_master_is_demoted() {
         replica.promote();
         queue.list.demote(&replica);
         daemon.wait_log("name the master in the .inv", seconds(20));
-        address.lead_to(Some(&replica));
+        address.forward_to(Some(&replica));
         let old = std::mem::replace(&mut queue.list, replica);
         queue.wait_done(&mut daemon, seconds(60));
         daemon.wait_log("back after", seconds(20));
-        // Each connection finds out for itself.
+        // Each connection notices by itself.
         assert!(daemon.log_lines("; waiting").len() <= 4, "said again and again: {}", daemon.log());
         daemon.stop();
         queue.assert_clean_but_for_names();
@@ -112,7 +111,7 @@ fn list_fails_over_and_master_is_demoted() {
     }
 }
 
-/// A switch that was agreed upon: the new master has everything that the old one answered.
+/// A planned switch: the new master has everything that the old one acknowledged.
 #[test]
 fn hashes_fail_over_in_mid_stream() {
     for version in newest() {
@@ -120,20 +119,20 @@ fn hashes_fail_over_in_mid_stream() {
         let tested = queue.list.tested("list_to_hash", "failover of the hashes");
         let replica = Redis::replica(&version, queue.ar.port);
         wait_replicated(&queue.ar);
-        let address = Proxy::before(&queue.ar, millis(10));
+        let address = Proxy::in_front_of(&queue.ar, millis(10));
         let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "port", &address.port.to_string()));
         daemon.start_and_wait();
         let feed = queue.feed(0..USERS, 3000);
         wait::until("it is in the middle of it", seconds(20), || queue.fields_left() < USERS * 17 / 2);
-        address.lead_to(None);
+        address.forward_to(None);
         address.cut();
         wait_replicated(&queue.ar);
         replica.promote();
         queue.ar.demote(&replica);
-        // For a while the address leads to the old one still.
-        address.lead_to(Some(&queue.ar));
+        // For a while the address still leads to the old master.
+        address.forward_to(Some(&queue.ar));
         wait::until("it has seen that this is no master", seconds(20), || queue.ar.calls("role") > 2);
-        address.lead_to(Some(&replica));
+        address.forward_to(Some(&replica));
         address.cut();
         let old = std::mem::replace(&mut queue.ar, replica);
         feed.finish();
@@ -143,7 +142,7 @@ fn hashes_fail_over_in_mid_stream() {
     }
 }
 
-/// It would take everything, and forget it at the next look at its master.
+/// A writable replica would accept every command and lose it at the next sync with its master.
 #[test]
 fn writable_replica_is_not_written_to() {
     let master = Redis::up(NEWEST);

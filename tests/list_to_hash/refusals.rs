@@ -1,5 +1,5 @@
-//! A server that carries out one command of many and refuses the next: no item may be
-//! between two lists then, and no password in what is said of it.
+//! Goal: a server that carries out one command and refuses the next loses no item between two
+//! lists, and no log line shows a password.
 
 use crate::support::daemon::Daemon;
 use crate::support::queue::{DEAD, INSTANCES, LIST, Queue, item};
@@ -9,8 +9,8 @@ use crate::support::wait::{millis, seconds};
 use crate::support::{repository, wait};
 use redis_crate::{cmd, pipe};
 
-/// What a killed one left is taken over while the server takes no writes that need
-/// memory: renaming a list needs none, registering does.
+/// A killed instance's batch is taken over while the server refuses commands that need memory: renaming
+/// a list needs none, registering does.
 #[test]
 fn takeover_on_full_redis_loses_nothing() {
     for version in newest() {
@@ -21,7 +21,7 @@ fn takeover_on_full_redis_loses_nothing() {
         std::thread::sleep(seconds(1));
         let items: Vec<String> = (0..50).map(item).collect();
         let orphan = "pandad:queue:panda_user_expire:deadbeef00000000:0:batch";
-        // In one go, or it would be taken over before the server is full.
+        // In one transaction, or the batch would be taken over before the server is full.
         queue.list.run_all(
             pipe()
                 .atomic()
@@ -42,7 +42,7 @@ fn takeover_on_full_redis_loses_nothing() {
     }
 }
 
-/// What cannot be put on the dead list stays where it is.
+/// An item that cannot be put on the dead list stays in its batch.
 #[test]
 fn wrong_type_dead_list_is_waited_out() {
     for version in newest() {
@@ -53,7 +53,7 @@ fn wrong_type_dead_list_is_waited_out() {
         daemon.start_and_wait();
         queue.list.push(LIST, "x:");
         daemon.wait_log("WRONGTYPE", seconds(10));
-        // Others are done meanwhile, and the log does not call it over for that.
+        // Other items are done meanwhile, and the log does not report the outage as over.
         queue.push(0..10);
         std::thread::sleep(seconds(3));
         assert_eq!(queue.batches().values().sum::<u64>(), 1, "the item is where it was");
@@ -67,7 +67,7 @@ fn wrong_type_dead_list_is_waited_out() {
     }
 }
 
-/// Old servers repeat a command that they do not know, word for word.
+/// Old servers repeat an unknown command, with its arguments, in their error.
 #[test]
 fn server_without_auth_hides_password() {
     let list = Redis::new(NEWEST).line("rename-command AUTH \"\"").started();
@@ -80,7 +80,7 @@ fn server_without_auth_hides_password() {
     assert!(!daemon.log().contains("s3cr3t"), "the password is in the log");
 }
 
-/// The words with a plus that the page about the work list has behind this text.
+/// The rights (words with a plus) that docs/work-list.md names after this text.
 fn rights(behind: &str) -> Vec<String> {
     let page = std::fs::read_to_string(repository("docs/work-list.md")).unwrap();
     let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -89,7 +89,7 @@ fn rights(behind: &str) -> Vec<String> {
     rights.split(' ').map(str::to_string).collect()
 }
 
-/// Moves, takeovers, unreadable items and users who came back, by users who may do nothing else.
+/// Moves, takeovers, unreadable items and users who came back, by users with no other rights.
 #[test]
 fn documented_rights_are_enough() {
     for version in newest().iter().filter(|version| !version.starts_with("3.")) {

@@ -1,6 +1,6 @@
-//! One that stands still for longer than its sign of life lasts, wakes up, and finds that
-//! another one has its batch: it must not touch what has come to be since. And many of
-//! these, with kills between them.
+//! Goal: an instance that was paused for longer than its heartbeat lasts leaves alone what another
+//! instance has taken over since. Method: SIGSTOP with a batch in flight, alone and among many
+//! kills.
 
 use crate::list_to_hash::kill9::{DISTANCE, Run};
 use crate::support::daemon::Daemon;
@@ -13,7 +13,7 @@ use crate::support::{all, wait};
 use rustix::process::Signal;
 use std::time::Duration;
 
-/// Seconds that a sign of life lasts here.
+/// Seconds that a heartbeat lasts here.
 const LIFE: &str = "2";
 /// Longer than that.
 const STALLED: Duration = millis(2600);
@@ -22,18 +22,18 @@ fn short_lived(inv: Inv) -> Inv {
     inv.set("panda_server_section", "queue['life']", LIFE)
 }
 
-/// Its users have come back by then: their fields are new.
+/// The users have come back by then: their fields are new.
 #[test]
 fn resumed_instance_leaves_taken_batch() {
     for version in newest() {
         let queue = Queue::up(&version, 500);
         let tested = queue.list.tested("list_to_hash", "resumed after its batch was taken over");
-        let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+        let proxy = Proxy::in_front_of(&queue.ar, Duration::ZERO);
         let cut_off = queue.inv().server("redis_ar", "port", &proxy.port.to_string());
         let mut still = Daemon::new(&short_lived(cut_off));
         still.start_and_wait();
-        // It takes batches and cannot do them.
-        proxy.lead_to(None);
+        // The instance takes batches and cannot do them.
+        proxy.forward_to(None);
         proxy.cut();
         queue.push(0..500);
         wait::until("the items are taken", seconds(20), || queue.list.len(LIST) == 0);
@@ -43,10 +43,10 @@ fn resumed_instance_leaves_taken_batch() {
         queue.wait_done(&mut other, seconds(30));
         queue.fill(0..500);
         let back = queue.fields_left();
-        proxy.lead_to(Some(&queue.ar));
+        proxy.forward_to(Some(&queue.ar));
         still.signal(Signal::CONT);
         still.wait_log("were taken over by another pandad", seconds(20));
-        // It goes on with what is its own.
+        // The resumed instance does new items.
         other.stop();
         queue.fill(500..800);
         queue.push(500..800);
@@ -58,39 +58,39 @@ fn resumed_instance_leaves_taken_batch() {
     }
 }
 
-/// Nobody has taken its batch: it is still to be done.
+/// Nobody has taken over its batch: the resumed instance does it.
 #[test]
 fn resumed_instance_keeps_its_batch() {
     let queue = Queue::up(NEWEST, 500);
     let tested = queue.list.tested("list_to_hash", "resumed, and nobody has taken over its batch");
-    let proxy = Proxy::before(&queue.ar, Duration::ZERO);
+    let proxy = Proxy::in_front_of(&queue.ar, Duration::ZERO);
     let inv = queue.inv().server("redis_ar", "port", &proxy.port.to_string());
     let mut still = Daemon::new(&short_lived(inv));
     still.start_and_wait();
-    proxy.lead_to(None);
+    proxy.forward_to(None);
     proxy.cut();
     queue.push(0..500);
     wait::until("the items are taken", seconds(20), || queue.list.len(LIST) == 0);
     still.signal(Signal::STOP);
     std::thread::sleep(STALLED);
-    proxy.lead_to(Some(&queue.ar));
+    proxy.forward_to(Some(&queue.ar));
     still.signal(Signal::CONT);
     queue.wait_done(&mut still, seconds(20));
     still.stop();
-    // A move that was under way when it was stopped may be carried out late.
+    // The server may carry out late a move that was under way at the pause.
     queue.assert_clean_but_for_names();
     tested.passed("500 items");
 }
 
-/// Two share a list; one after the other is killed or stopped for longer than its life,
-/// and in the end everything is done.
+/// Two instances share a list; one of them at a time is killed, or paused for longer than its heartbeat
+/// lasts, and in the end everything is done.
 #[test]
 fn kills_and_pauses_of_two_lose_nothing() {
     let (kills, stalls, items, rate) = if all() { (50, 20, 500_000, 4500) } else { (6, 2, 30_000, 3000) };
     for version in newest() {
         let mut run = Run::new(&version, items);
         let tested = run.queue.list.tested("list_to_hash", "two pandads on one list, killed and paused");
-        let feed = run.queue.feed_until_told(0..items, rate);
+        let feed = run.queue.feed_until_finished(0..items, rate);
         let mut daemons = [run.daemon(short_lived), run.daemon(short_lived)];
         let mut instances = [run.start(&mut daemons[0]), run.start(&mut daemons[1])];
         let mut faults: Vec<bool> = (0..kills + stalls).map(|fault| fault < stalls).collect();
@@ -110,7 +110,7 @@ fn kills_and_pauses_of_two_lose_nothing() {
             }
         }
         feed.finish();
-        println!("{held} of {stalls} stalls with a batch in hand, answers {DISTANCE:?} away");
+        println!("{held} of {stalls} pauses with a batch in flight, answers {DISTANCE:?} away");
         run.finish(&mut daemons);
         tested.passed(format_args!("{items} items, {kills} kill -9, {stalls} SIGSTOP"));
     }

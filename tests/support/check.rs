@@ -1,6 +1,6 @@
-//! Reads log files that hold test records and says what is missing, doubled,
-//! torn or out of order. Each test record names its partition and its place in
-//! it and carries a CRC, so a cut or spliced line cannot pass for a whole one.
+//! Reads log files that hold test records and reports which records are missing, doubled, torn
+//! or out of order. Each test record names its partition and its place in the partition and
+//! carries a CRC, so a cut or spliced line cannot pass for a whole one.
 
 use std::fmt;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::path::Path;
 
-/// Enough to see what kind of damage it is; the counts tell how much.
+/// Enough examples to see the kind of damage; the counts tell how much.
 const EXAMPLES: usize = 8;
 
 /// Which test record a line holds.
@@ -16,7 +16,7 @@ const EXAMPLES: usize = 8;
 pub struct Place {
     /// Partition, as the producer wrote it into the record.
     pub partition: usize,
-    /// Place in the partition, from 0; the same as the offset in a new topic.
+    /// Number within the partition, from 0; equal to the offset in a new topic.
     pub index: u64,
 }
 
@@ -48,8 +48,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// One partition's records: which are to be there, a bit for each that was seen, and the
-/// highest so far.
+/// One partition's records: the expected ones, a bit for each that was seen, and the highest so far.
 pub struct Seen {
     pub expected: Range<u64>,
     bits: Vec<u64>,
@@ -74,7 +73,7 @@ impl Seen {
         self.bits[(index / 64) as usize] & (1u64 << (index % 64)) != 0
     }
 
-    /// What was not seen: how many, and words about it.
+    /// How many records were not seen, and a description.
     pub fn missing(&self, partition: usize) -> Option<(u64, String)> {
         let mut gone = self.expected.clone().filter(|&index| !self.has(index));
         let first = gone.next()?;
@@ -159,7 +158,7 @@ impl Check {
         }
     }
 
-    /// Counts what never came.
+    /// Counts the missing records.
     pub fn finish(mut self) -> Report {
         for partition in 0..self.partitions.len() {
             if let Some((count, text)) = self.partitions[partition].missing(partition) {
@@ -197,7 +196,7 @@ pub fn place_of(line: &[u8]) -> Result<Place, String> {
     } else {
         return Err("a line without a value".to_string());
     };
-    // The producer makes sure that its records lie at these offsets.
+    // The producer checks that its records lie at these offsets.
     match json["offset"].as_u64() {
         Some(offset) if offset == place.index => Ok(place),
         offset => Err(format!("the line says offset {offset:?}, its record {}", place.index)),

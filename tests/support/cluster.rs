@@ -1,4 +1,5 @@
-//! Several brokers of a test's own, which it may kill and hang one by one.
+//! Several brokers of a test's own, which the test may stop, kill (SIGKILL) and hang (SIGSTOP)
+//! one by one. A killed broker keeps its files: the machine under it never fails.
 
 use super::servers::Kafka;
 use super::{directory, repository};
@@ -7,13 +8,13 @@ use std::process::Command;
 
 pub struct Cluster {
     pub version: String,
-    /// By number, from 1 on: `addresses[0]` is that of broker 1.
+    /// Brokers count from 1: `addresses[0]` is that of broker 1.
     pub addresses: Vec<String>,
     state: PathBuf,
 }
 
 impl Cluster {
-    /// Brings up so many brokers; they are gone with this value.
+    /// Brings up so many brokers. Dropping the value ends them.
     #[track_caller]
     pub fn up(version: &str, brokers: usize) -> Cluster {
         let state = directory("cluster");
@@ -35,7 +36,7 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
-    /// TERM: it takes its leave.
+    /// TERM: it hands its partitions over and ends.
     pub fn stop(&self, number: usize) {
         self.on("stop", number);
     }
@@ -50,12 +51,12 @@ impl Cluster {
         self.on("pause", number);
     }
 
-    /// It goes on after [`Self::hang`].
-    pub fn go_on(&self, number: usize) {
+    /// Ends what [`Self::hang`] began.
+    pub fn resume(&self, number: usize) {
         self.on("resume", number);
     }
 
-    /// It is up again after [`Self::kill`] or [`Self::stop`].
+    /// Starts a broker that was killed or stopped.
     pub fn start(&self, number: usize) {
         self.on("start", number);
     }
@@ -66,7 +67,7 @@ impl Cluster {
         self.script(&["topic", &set, "create", topic, &count, "--replication-factor", "3"]);
     }
 
-    /// A topic whose partitions are each on these brokers, the leader first.
+    /// Creates a topic whose partitions are each on these brokers, the leader first.
     #[track_caller]
     pub fn create_on(&self, topic: &str, brokers: &[&[usize]]) {
         let (set, count) = (format!("kafka-{}", self.version), brokers.len().to_string());
@@ -74,7 +75,7 @@ impl Cluster {
         self.script(&["topic", &set, "create", topic, &count, "--replica-assignment", &all.join(",")]);
     }
 
-    /// Each partition goes to these brokers; returns when that has begun.
+    /// Moves each partition to these brokers; returns when that has begun.
     #[track_caller]
     pub fn relocate(&self, topic: &str, brokers: &[[usize; 2]]) {
         let set = format!("kafka-{}", self.version);
@@ -85,7 +86,7 @@ impl Cluster {
         self.script(&words);
     }
 
-    /// All of them as one.
+    /// The cluster as one address list.
     pub fn kafka(&self) -> Kafka {
         Kafka::of_its_own(&self.version, &self.addresses.join(","), &self.state)
     }

@@ -1,5 +1,5 @@
-//! Every kind of record that a broker can hold: who has it, how it is produced, and
-//! whether a file of json lines holds exactly that, byte for byte.
+//! Every kind of record that a broker can hold: which versions have it, how it is produced, and
+//! whether a file of json lines holds exactly the produced records, byte for byte.
 
 use super::servers::{Kafka, python};
 use super::{directory, wait};
@@ -44,14 +44,14 @@ impl Kind {
         Kind { settings, ..self }
     }
 
-    /// How many records that is, where `records` were asked for: as docs/tested.md has it.
+    /// How many records that is if `records` were asked for, in words that docs/tested.md shows.
     pub fn amount(&self, records: usize) -> String {
         match self.name {
             "full" => "24 records".to_owned(),
             "oversize" => "9 records".to_owned(),
             "large" => format!("about {} records", (records / 10).max(60)),
             "formats" => format!("about {} records", records * 3),
-            // Before they are compacted, or aborted.
+            // Before compaction and aborts.
             "compacted-none" | "compacted-gzip" => format!("of {} records", (records / 8).max(200) * 6),
             "transactions" => format!("of about {records} records"),
             _ => format!("about {records} records"),
@@ -59,7 +59,7 @@ impl Kind {
     }
 
     fn settings(&self) -> serde_json::Map<String, Value> {
-        // The records' times are long past: nothing is to be deleted for that.
+        // The records' times are long past; without this setting they would be deleted.
         let keep = ("retention.ms", "-1");
         let all = self.settings.iter().chain([&keep]);
         all.map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect()
@@ -95,7 +95,7 @@ const KINDS: [Kind; 17] = [
     kind("formats", "stored in formats 0, 1 and 2", false).within((1, 0), LAST_WITH_FORMATS),
 ];
 
-/// What this broker can hold.
+/// The kinds that this broker can hold.
 pub fn kinds(kafka: &Kafka) -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().filter(|kind| {
         let (first, last) = kind.versions;
@@ -103,7 +103,7 @@ pub fn kinds(kafka: &Kafka) -> impl Iterator<Item = &'static Kind> {
     })
 }
 
-/// One record, as far as it is shown.
+/// The parts of a record that a line shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     timestamp: Option<i64>,
@@ -113,7 +113,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// As the `kafka` crate shows it: without times and headers, empty as null.
+    /// The record as the `kafka` crate shows it: without times and headers, empty as null.
     fn by_crate(self) -> Content {
         let some = |bytes: Option<Vec<u8>>| bytes.filter(|bytes| !bytes.is_empty());
         Content { timestamp: None, headers: Vec::new(), key: some(self.key), value: some(self.value) }
@@ -142,7 +142,7 @@ impl std::fmt::Debug for Content {
 /// By partition and offset.
 pub type Contents = BTreeMap<(i64, i64), Content>;
 
-/// Topics that are filled, and what a reader must find in each.
+/// Filled topics, and the records that a reader must find in each.
 pub struct Produced {
     /// Each kind with its topic and its records.
     pub topics: Vec<(&'static Kind, String, Contents)>,
@@ -203,31 +203,31 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// Which client wrote a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum ClientKind {
     Native,
     Crate,
 }
 
-impl By {
+impl ClientKind {
     pub fn word(self) -> &'static str {
         match self {
-            By::Native => "native",
-            By::Crate => "crate",
+            ClientKind::Native => "native",
+            ClientKind::Crate => "crate",
         }
     }
 }
 
-/// Lines that have come so far; a file that is not there yet has none.
+/// The number of lines so far; a file that does not exist yet has none.
 pub fn lines(path: &Path) -> usize {
     std::fs::read(path).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
 }
 
-/// That the file holds each record once, in order, and as it was produced; or how not.
-pub fn compare(path: &Path, topic: &str, produced: &Contents, by: By) -> Result<(), String> {
+/// Checks that the file holds each record once, in order, and as it was produced.
+pub fn compare(path: &Path, topic: &str, produced: &Contents, by: ClientKind) -> Result<(), String> {
     let (found, mut faults) = read(path, topic);
     let mut differ = |text: String| faults.push(text);
     for (place, content) in produced {
-        let content = if by == By::Crate { content.clone().by_crate() } else { content.clone() };
+        let content = if by == ClientKind::Crate { content.clone().by_crate() } else { content.clone() };
         match found.get(place) {
             None => differ(format!("{place:?} is missing: {content:?}")),
             Some(one) if *one != content => {
@@ -286,7 +286,7 @@ fn bytes_of(fields: &Value, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Pairs of name and value, all of them in Base64 if any of them is not text.
+/// Pairs of name and value; all of them are in Base64 if any of them is not text.
 fn headers_of(fields: &Value) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let encoded = fields["headers_base64"].as_array();
     let side = |value: &Value| match (value.as_str(), encoded) {

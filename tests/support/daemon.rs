@@ -1,6 +1,5 @@
-//! The real binary, run from outside as people run it: an .inv in a directory of
-//! its own, signals, its log, its exit status and what /proc says of it. When a
-//! test fails, all of that is printed.
+//! The real binary, run from outside as people run it: an .inv in a directory of its own,
+//! signals, its log, its exit status and what /proc says of it. A failing test prints all of that.
 
 use super::inv::Inv;
 use super::servers::binary;
@@ -14,14 +13,14 @@ use std::time::{Duration, Instant};
 /// As much of a log as a failing test shows, from its end.
 const SHOWN: usize = 64 << 10;
 
-/// What each job says when it has started, and the section that asks for it.
+/// What each job logs when it has started, and the section that configures it.
 const RUNNING: [(&str, &str); 3] = [
     ("[log_section]", "kafka_to_file: running, "),
     ("[clearCache_section]", "expired_to_list: running, "),
     ("[panda_server_section]", "list_to_hash: running, "),
 ];
 
-/// What the listener says once it hears of every key that expires.
+/// What the listener logs when it receives the events of every key that expires.
 pub const LISTENING: &str = "expired_to_list: listening on __keyevent@";
 
 /// A daemon and its directory. Dropping it kills it.
@@ -30,7 +29,7 @@ pub struct Daemon {
     pub file: PathBuf,
     prefix: Vec<String>,
     arguments: Vec<String>,
-    /// What its jobs say when they have started.
+    /// What its jobs log when they have started.
     running: Vec<&'static str>,
     child: Option<Child>,
     /// Where in the log the present run begins.
@@ -51,18 +50,18 @@ impl Daemon {
         Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
     }
 
-    /// Another configuration from the next start on.
+    /// Replaces the configuration, from the next start on.
     pub fn configure(&self, inv: &Inv) {
         std::fs::write(self.dir.join("test.inv"), inv.text()).unwrap();
     }
 
-    /// Starts it behind another command that becomes it.
+    /// Starts the daemon by another command that becomes it (`exec`).
     pub fn behind(mut self, prefix: Vec<String>) -> Daemon {
         self.prefix = prefix;
         self
     }
 
-    /// Where the test finds the log file, if not in the daemon's directory.
+    /// The path of the log file for the test, if the file is not in the daemon's directory.
     pub fn writes(mut self, file: PathBuf) -> Daemon {
         self.file = file;
         self
@@ -74,7 +73,7 @@ impl Daemon {
         self
     }
 
-    /// Runs this job alone, though the .inv may ask for more.
+    /// Runs only this job, although the .inv may configure more.
     pub fn only(mut self, job: &str) -> Daemon {
         self.arguments = vec!["--only".to_string(), job.to_string()];
         self.running.retain(|running| running.starts_with(job));
@@ -98,7 +97,7 @@ impl Daemon {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// Starts it and waits until each of its jobs says that it runs.
+    /// Starts the daemon and waits until each of its jobs logs that it runs.
     #[track_caller]
     pub fn start_and_wait(&mut self) {
         self.start();
@@ -107,7 +106,7 @@ impl Daemon {
         }
     }
 
-    /// Starts it and waits until it hears of every key that expires.
+    /// Starts the daemon and waits until it receives the events of every key that expires.
     #[track_caller]
     pub fn start_and_listen(&mut self) {
         self.start_and_wait();
@@ -126,7 +125,7 @@ impl Daemon {
         kill_process(Pid::from_raw(self.id() as i32).unwrap(), signal).unwrap();
     }
 
-    /// kill -9, and gone when this returns.
+    /// kill -9; the process has ended when this returns.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -145,7 +144,7 @@ impl Daemon {
         self.child.take().expect("it was started").wait().unwrap()
     }
 
-    /// TERM, and it ends with 0 in good time.
+    /// Sends TERM; the daemon must end with 0 within its deadline.
     #[track_caller]
     pub fn stop(&mut self) -> Duration {
         let began = Instant::now();
@@ -181,8 +180,8 @@ impl Daemon {
         });
     }
 
-    /// `job` has waited for `server` once and no longer does: one line down and one up. Not
-    /// every part of it tries at the same time, so the second may be late by some seconds.
+    /// `job` has logged one outage of `server`, with one line at its begin and one at its end. Not
+    /// every part of the job tries at the same time, so the second line may be late by some seconds.
     #[track_caller]
     pub fn assert_waited_once(&self, job: &str, server: &str) {
         let mut of_both = Vec::new();
@@ -200,24 +199,25 @@ impl Daemon {
 
     // ---- What it did
 
-    /// Waits until each partition's last record is in the file; what is there is not judged here.
+    /// Waits until each partition's last record is in the file. Whether the file is whole is not
+    /// checked here.
     #[track_caller]
-    pub fn wait_landed(&mut self, each: &[u64], limit: Duration) {
+    pub fn wait_written(&mut self, each: &[u64], limit: Duration) {
         let mut tail = Tail::new(&self.file, each.len());
         let total: u64 = each.iter().sum();
-        let landed = wait::within(limit, || {
+        let written = wait::within(limit, || {
             assert!(self.running(), "the daemon ended");
             tail.read() >= total && tail.next == each
         });
-        if !landed {
+        if !written {
             let report = check::files(each, &self.files()).unwrap();
             panic!("after {limit:?} not all is there: {report}\n{}", report.examples.join("\n"));
         }
     }
 
-    /// Waits until the file holds so many records, of whatever partition.
+    /// Waits until the file holds so many records, of any partitions.
     #[track_caller]
-    pub fn wait_landed_at_least(&mut self, records: u64, limit: Duration) {
+    pub fn wait_written_at_least(&mut self, records: u64, limit: Duration) {
         let mut tail = Tail::new(&self.file, 0);
         wait::until(&format!("{records} records in the file"), limit, || {
             assert!(self.running(), "the daemon ended");
@@ -230,17 +230,17 @@ impl Daemon {
         tail::files(&self.file)
     }
 
-    /// The checker's word on the files.
+    /// Fails unless the checker finds the files whole.
     #[track_caller]
     pub fn assert_whole(&self, each: &[u64]) {
         let report = check::files(each, &self.files()).unwrap();
         assert!(report.whole(), "{report}\n{}", report.examples.join("\n"));
     }
 
-    /// All has landed, it stops with 0, and the file is whole.
+    /// Waits until all records are written, stops the daemon with 0, and checks that the file is whole.
     #[track_caller]
     pub fn finish(&mut self, each: &[u64], limit: Duration) {
-        self.wait_landed(each, limit);
+        self.wait_written(each, limit);
         self.stop();
         self.assert_whole(each);
     }
@@ -293,7 +293,7 @@ impl Drop for Daemon {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // What a failed test leaves is for whoever looks into it.
+        // The files of a failed test are kept for whoever looks into the failure.
         if !std::thread::panicking() {
             let _ = std::fs::remove_dir_all(&self.dir);
         }

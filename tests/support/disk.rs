@@ -1,7 +1,14 @@
-//! Disks of a test's own, which can be full, fail, be over quota and be read-only: each in
-//! a mount namespace of its own, so that it is seen by the daemon alone and is gone with
-//! the process that holds it. A tmpfs needs no root where user namespaces are allowed; a
-//! file system on a loop device needs root, and is told to be missing where there is none.
+//! Disks of a test's own that can be full, fail, be over quota or read-only.
+//!
+//! Each disk is mounted in a mount namespace of its own, so that only the daemon sees it and it
+//! ends with the process that holds the namespace. A tmpfs needs no root where user namespaces
+//! are allowed; a file system on a loop device needs root, and the test reports where there is none.
+//!
+//! Fault model. A tmpfs refuses writes when somebody else has filled it, and can be remounted
+//! read-only. A device behind ext4 takes no more blocks: the kernel learns of it at write-back,
+//! one fsync fails, and the bytes are lost (`Plain`), or the file system goes read-only
+//! (`Journalled`). btrfs refuses writes over its quota. No disk here returns wrong bytes on
+//! reading or loses power; `src/logfile` simulates power loss.
 
 use super::wait;
 use std::fs::File;
@@ -16,7 +23,7 @@ pub struct Disk {
     pub inside: PathBuf,
     /// The same directory as the test sees it.
     pub outside: PathBuf,
-    /// Where somebody else's file takes the room away.
+    /// A file of somebody else, which takes the space.
     filler: PathBuf,
     root: bool,
 }
@@ -24,9 +31,9 @@ pub struct Disk {
 /// What a file system does when its device fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ext4 {
-    /// It has a journal, and makes itself read-only.
+    /// With a journal: it becomes read-only.
     Journalled,
-    /// It goes on.
+    /// Without a journal: it goes on.
     Plain,
 }
 
@@ -39,8 +46,8 @@ impl Disk {
         })
     }
 
-    /// An ext4 of `megabytes` on a loop device that has only `real` of them: when the
-    /// file under it takes no more, the device fails. Gives why, where that cannot be had.
+    /// An ext4 of `megabytes` on a loop device that has only `real` of them: when the file under it
+    /// takes no more, the device fails. The error says why there is no such disk.
     pub fn ext4(at: &Path, (megabytes, real): (u32, u32), kind: Ext4) -> Result<Disk, String> {
         let under = under(at);
         let features = match kind {
@@ -56,7 +63,7 @@ impl Disk {
         Disk::hold(at, &under, &script)
     }
 
-    /// A btrfs with a quota of `megabytes` on what is in it.
+    /// A btrfs with a quota of `megabytes`.
     pub fn with_quota(at: &Path, megabytes: u32) -> Result<Disk, String> {
         let (under, shown) = (under(at), at.display());
         let script = format!(
@@ -68,8 +75,8 @@ impl Disk {
         Disk::hold(at, &under, &script)
     }
 
-    /// Whoever holds the namespace mounts, and waits until the test's end of the pipe closes,
-    /// however the test ends.
+    /// The process that holds the namespace mounts the disk and waits until the test's end of the pipe
+    /// closes, however the test ends.
     fn hold(at: &Path, filled: &Path, mount: &str) -> Result<Disk, String> {
         std::fs::create_dir_all(at).unwrap();
         std::fs::create_dir_all(filled).unwrap();
@@ -92,7 +99,7 @@ impl Disk {
         Ok(Disk { holder, inside: at.to_path_buf(), outside, filler, root })
     }
 
-    /// What to put before a command that is to see this disk. It keeps its process id.
+    /// The words before a command that is to see this disk. The command keeps its process id.
     pub fn prefix(&self) -> Vec<String> {
         let mut words =
             vec!["nsenter".to_string(), "-t".to_string(), self.holder.id().to_string(), "-m".to_string()];
@@ -102,7 +109,7 @@ impl Disk {
         words
     }
 
-    /// A command of whoever looks after the disk; `@` stands for its directory.
+    /// Runs a command on the disk as its administrator; `@` stands for its directory.
     #[track_caller]
     pub fn run(&self, command: &str) {
         let (ok, said) = self.try_run(command);
@@ -128,12 +135,12 @@ impl Disk {
             ok
         });
         assert!(unmounted, "{said}");
-        // 1: what was wrong is mended.
+        // Status 1: errors were found and repaired.
         self.run(&format!("e2fsck -fy {} || [ $? -eq 1 ]", image(&self.inside)));
         self.run(&on_a_device(&self.inside, Ext4::Journalled));
     }
 
-    /// Somebody else writes until nothing more fits; under the device, where there is one.
+    /// Somebody else fills the disk; under the device, where there is one.
     pub fn fill(&self) {
         let mut file = File::create(&self.filler).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
@@ -142,7 +149,7 @@ impl Disk {
         }
     }
 
-    /// Somebody else goes away.
+    /// Frees what [`Self::fill`] took.
     pub fn free(&self) {
         std::fs::remove_file(&self.filler).unwrap();
     }
@@ -156,10 +163,9 @@ fn image(at: &Path) -> String {
     format!("'{}'", under(at).join("image").display())
 }
 
-/// Mounts the image by a loop device that is gone with the mount.
-///
-/// It gets a page at a time: of a longer write for which there is room in part, the driver
-/// says that it is done (Linux 6.18), and no fsync hears of what is missing.
+/// Mounts the image by a loop device that ends with the mount. The device gets one page at a time: if
+/// there is space for only a part of a longer write, the driver reports success (Linux 6.18), and no
+/// fsync reports the missing bytes.
 fn on_a_device(at: &Path, kind: Ext4) -> String {
     let errors = match kind {
         Ext4::Journalled => "remount-ro",

@@ -1,5 +1,5 @@
-//! A server on which keys expire and another one with the work list: what the tests
-//! of expired_to_list look at from outside.
+//! One server on which keys expire and another one with the work list, and the state that the
+//! tests of expired_to_list compare.
 
 use super::daemon::Daemon;
 use super::inv::Inv;
@@ -27,7 +27,7 @@ impl Expiry {
         Inv::expiry(&self.expire, &self.list)
     }
 
-    /// Keys that expire after so many milliseconds; the server notices when it likes.
+    /// Sets keys that expire after so many milliseconds. The server notices at any time after that.
     #[track_caller]
     pub fn set<K: AsRef<[u8]>>(&self, keys: &[K], after: Range<u64>) {
         for some in keys.chunks(1000) {
@@ -41,7 +41,7 @@ impl Expiry {
         }
     }
 
-    /// Keys that have expired, and the server has noticed, when this returns.
+    /// Sets keys that have expired, and the server has noticed, when this returns.
     #[track_caller]
     pub fn expire_now<K: AsRef<[u8]>>(&self, keys: &[K]) {
         self.set(keys, 1..2);
@@ -61,26 +61,26 @@ impl Expiry {
         }
     }
 
-    /// Other keys with a time to live, which is long.
+    /// Sets other keys, with a long time to live.
     #[track_caller]
     pub fn others(&self, count: usize) {
         let keys: Vec<String> = (0..count).map(|n| format!("other:{n}")).collect();
         self.set(&keys, 3_600_000..7_200_000);
     }
 
-    /// How many deadlines are remembered beside the list.
+    /// How many deadlines are stored beside the list.
     pub fn remembered(&self) -> u64 {
         let sets = self.list.keys("pandad:expiry:*:deadlines");
         sets.iter().map(|set| self.list.ask::<u64>(&["ZCARD", set])).sum()
     }
 
-    /// The remembered deadline of a key.
+    /// The stored deadline of a key.
     pub fn deadline(&self, key: &str) -> Option<String> {
         let sets = self.list.keys("pandad:expiry:*:deadlines");
         sets.iter().find_map(|set| self.list.ask::<Option<String>>(&["ZSCORE", set, key]))
     }
 
-    /// The first sweep is over: from here on only what is announced is known.
+    /// Waits until the first sweep is over: from then on pandad knows only keys with an event.
     #[track_caller]
     pub fn wait_swept(&self) {
         let mut steps = self.expire.calls("scan");
@@ -110,7 +110,7 @@ impl Expiry {
         assert!(all, "after {limit:?} there are {there} of {items} items on the list");
     }
 
-    /// All of these are on the list and no others, some perhaps more than once.
+    /// Fails unless these keys and no others are on the list, some perhaps more than once.
     #[track_caller]
     pub fn assert_pushed<K: AsRef<[u8]>>(&self, keys: &[K]) {
         let items: BTreeSet<Vec<u8>> = self.list.items(LIST).into_iter().collect();
@@ -118,7 +118,7 @@ impl Expiry {
         assert!(items == wanted, "{} different items for {} keys", items.len(), wanted.len());
     }
 
-    /// These and no others are on the list, each once.
+    /// Fails unless these keys and no others are on the list, each once.
     #[track_caller]
     pub fn assert_pushed_once<K: AsRef<[u8]>>(&self, keys: &[K]) {
         let mut items = self.list.items(LIST);
@@ -143,9 +143,9 @@ impl Expiry {
         );
     }
 
-    /// One more key expires and comes through: what it waits for works.
+    /// One more key expires and comes onto the list.
     #[track_caller]
-    pub fn assert_hears(&self, daemon: &mut Daemon, key: &str) {
+    pub fn assert_receives(&self, daemon: &mut Daemon, key: &str) {
         let before = self.list.len(LIST) as usize;
         self.expire_now(&[key]);
         self.wait_pushed(daemon, before + 1, wait::seconds(10));

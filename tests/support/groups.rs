@@ -1,5 +1,4 @@
-//! What others than pandad do with a consumer group: look, set its offsets, be a
-//! member of it.
+//! What others than pandad do with a consumer group: read and set its offsets, and be members.
 
 use super::servers::{Kafka, variable};
 use super::unique;
@@ -7,7 +6,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 impl Kafka {
-    /// The group's offsets as librdkafka reads them, with what stands beside them.
+    /// The group's offsets as librdkafka reads them, with their metadata.
     #[track_caller]
     pub fn held(&self, group: &str, topic: &str, partitions: usize) -> Vec<Option<(i64, String)>> {
         let answer =
@@ -15,14 +14,14 @@ impl Kafka {
         serde_json::from_value(answer["held"].clone()).unwrap()
     }
 
-    /// What librdkafka finds beside the first partition's offset. It must end in a zero.
+    /// The metadata of the first partition's offset, as librdkafka reads it. It must end in a zero.
     #[track_caller]
     pub fn beside(&self, group: &str, topic: &str) -> String {
         let answer = self.ask(json!({"do": "beside", "group": group, "topic": topic}));
         answer["beside"].as_str().unwrap().to_owned()
     }
 
-    /// Sets the group's offset by librdkafka, with nothing beside it.
+    /// Sets the group's offset by librdkafka, without metadata.
     #[track_caller]
     pub fn set_offset(&self, group: &str, topic: &str, partition: usize, offset: i64) {
         self.ask(
@@ -30,24 +29,26 @@ impl Kafka {
         );
     }
 
-    /// A live member of the group, assigned the topic's partitions.
+    /// A librdkafka member joins the group and is assigned the topic's partitions.
     #[track_caller]
     pub fn join(&self, group: &str, topic: &str) {
         self.ask(json!({"do": "join", "group": group, "topic": topic}));
     }
 
-    /// The member goes.
+    /// The member leaves.
     #[track_caller]
     pub fn part(&self, group: &str) {
         self.ask(json!({"do": "leave", "group": group}));
     }
 
-    /// A live member of the group that is librdkafka and goes on polling. Gone with the value.
+    /// A librdkafka member that goes on polling. Dropping the value makes it leave.
     #[track_caller]
-    pub fn mate(&self, group: &str, topics: &[&str], options: Value) -> Mate {
-        let name = unique("mate");
-        self.ask(json!({"do": "mate", "name": name, "group": group, "topics": topics, "options": options}));
-        Mate { kafka: self.clone(), name }
+    pub fn foreign_member(&self, group: &str, topics: &[&str], options: Value) -> ForeignMember {
+        let name = unique("foreign");
+        self.ask(
+            json!({"do": "foreign_join", "name": name, "group": group, "topics": topics, "options": options}),
+        );
+        ForeignMember { kafka: self.clone(), name }
     }
 
     /// `kafka-consumer-groups --reset-offsets` as this version ships it, from 1.0 on.
@@ -70,31 +71,31 @@ impl Kafka {
     }
 }
 
-/// A member of a group that is librdkafka.
-pub struct Mate {
+/// A group member that is librdkafka.
+pub struct ForeignMember {
     kafka: Kafka,
     name: String,
 }
 
-impl Mate {
-    /// What it was given, in order.
+impl ForeignMember {
+    /// Its assigned partitions, in order.
     #[track_caller]
-    pub fn has(&self) -> Vec<(String, i32)> {
-        let answer = self.kafka.ask(json!({"do": "mate_has", "name": self.name}));
-        serde_json::from_value(answer["has"].clone()).unwrap()
+    pub fn assigned(&self) -> Vec<(String, i32)> {
+        let answer = self.kafka.ask(json!({"do": "foreign_assigned", "name": self.name}));
+        serde_json::from_value(answer["assigned"].clone()).unwrap()
     }
 
     /// It leaves the group.
     #[track_caller]
-    pub fn go(self) {
+    pub fn leave(self) {
         drop(self);
     }
 }
 
-impl Drop for Mate {
+impl Drop for ForeignMember {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.kafka.ask(json!({"do": "mate_goes", "name": self.name}));
+            self.kafka.ask(json!({"do": "foreign_leave", "name": self.name}));
         }
     }
 }

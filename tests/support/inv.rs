@@ -1,6 +1,6 @@
-//! The text of an .inv, key by key.
+//! The text of an .inv, built key by key.
 
-use super::content::By;
+use super::content::ClientKind;
 use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store};
 
@@ -11,7 +11,7 @@ pub struct Inv {
 }
 
 impl Inv {
-    /// A log job as tests want it: alone in its group, lines as they came.
+    /// A log job as most tests use it: alone in its group, raw lines.
     pub fn log(kafka: &Kafka, topics: &str, group: &str) -> Inv {
         Inv::default()
             .set("log_section", "broker_list", &kafka.address)
@@ -27,12 +27,13 @@ impl Inv {
         Inv::log(kafka, topics, group).job("kafka['membership']", "coordinated")
     }
 
-    /// Read by this client.
-    pub fn client(self, kafka: &Kafka, by: By) -> Inv {
+    /// Chooses the client that reads.
+    pub fn client(self, kafka: &Kafka, by: ClientKind) -> Inv {
         let inv = self.job("kafka['client']", by.word());
-        // The crate cannot filter aborted transactions, and wants to hear that this is known.
+        // The crate cannot filter aborted transactions, so pandad accepts it only with
+        // read_uncommitted.
         let isolation = match by {
-            By::Crate if kafka.at_least(0, 11) => "read_uncommitted",
+            ClientKind::Crate if kafka.at_least(0, 11) => "read_uncommitted",
             _ => "read_committed",
         };
         inv.job("kafka['isolation']", isolation)
@@ -46,7 +47,7 @@ impl Inv {
             .redis("redis_ar", ar)
     }
 
-    /// The job that hears of expired keys: they expire on the one server, the list is on the other.
+    /// The job for expired keys: they expire on the one server, the list is on the other.
     pub fn expiry(expire: &Redis, list: &Redis) -> Inv {
         Inv::default()
             .set("clearCache_section", "cache_clear_handler['worker_num']", "1")
@@ -69,12 +70,12 @@ impl Inv {
         inv.server(name, "password", &redis.password)
     }
 
-    /// One key of one of the three.
+    /// One key of one of the three servers.
     pub fn server(self, name: &str, key: &str, value: &str) -> Inv {
         self.set("redis_env_section", &format!("{name}['{key}']"), value)
     }
 
-    /// Both: the other's keys count where both have one.
+    /// Both texts; where both have a key, the other's value counts.
     pub fn and(mut self, other: Inv) -> Inv {
         for (section, keys) in other.sections {
             for (key, value) in keys {
@@ -93,7 +94,7 @@ impl Inv {
         self.job("kafka['offsets']", store.name())
     }
 
-    /// Sets a key, in the place of an earlier one of that name.
+    /// Sets a key, in place of an earlier one of that name.
     pub fn set(mut self, section: &str, key: &str, value: &str) -> Inv {
         let at = self.sections.iter().position(|(name, _)| name == section).unwrap_or_else(|| {
             self.sections.push((section.to_string(), Vec::new()));

@@ -1,6 +1,5 @@
-//! What the integration tests stand on: the real daemon, real servers, real
-//! producers, a disk that can be full, connections that are slow and cut, and the
-//! checker.
+//! What the integration tests stand on: the real daemon, real servers, real producers, disks
+//! that fail, bad networks, and the checker.
 
 pub mod check;
 pub mod cluster;
@@ -32,7 +31,7 @@ pub fn all() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
 }
 
-/// What chance decides in a test; printed, so that it can be repeated.
+/// The seed of a test's random choices; a test prints it, so that it can be repeated.
 pub fn seed() -> u64 {
     let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| fastrand::u64(..))

@@ -1,6 +1,11 @@
-//! A bad network between pandad and a broker: the broker's second listener is found
-//! only through here, and what it answers is cut, late, lost or something else, as a
-//! seed has it.
+//! A bad network between pandad and a Kafka broker. The broker advertises its second listener
+//! at the address of this proxy, so pandad reaches the broker only through it.
+//!
+//! Fault model. The proxy may, for each answer and by a seed: cut the connection after some
+//! bytes of the answer, delay the answer by up to 0.8 s, send part of it and then nothing more
+//! while the connection stays open, or send random bytes in its place. It may cut a connection
+//! in the middle of a request, and close new connections at once. It never changes bytes within
+//! an answer, never reorders or repeats answers, and never loses a request without a cut.
 
 use super::servers::{Kafka, variable};
 use super::wait;
@@ -12,39 +17,39 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What becomes of an answer.
+/// One fault of the fault model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is closed behind some of its bytes.
+    /// The connection is closed after some bytes of the answer.
     Cut,
-    /// It comes late.
+    /// The answer comes late.
     Delay,
-    /// Neither it nor anything after it comes, and nothing is closed.
+    /// Part of the answer comes, then nothing more, and the connection stays open.
     HalfOpen,
-    /// Bytes that are none of Kafka's come instead.
+    /// Random bytes come in the answer's place.
     Garbage,
     /// The connection is closed in the middle of a request.
     CutRequest,
-    /// Connections are not taken.
+    /// New connections are closed at once.
     Refuse,
 }
 
 const FAULTS: [Fault; 6] =
     [Fault::Cut, Fault::Delay, Fault::HalfOpen, Fault::Garbage, Fault::CutRequest, Fault::Refuse];
 
-/// Kinds of faults and how many of a hundred answers have them.
+/// Faults, each with its percentage of answers.
 #[derive(Debug, Clone, Default)]
-pub struct Weather(Vec<(Fault, u8)>);
+pub struct FaultMix(Vec<(Fault, u8)>);
 
-impl Weather {
-    pub fn new(dice: &mut fastrand::Rng) -> Weather {
+impl FaultMix {
+    pub fn new(dice: &mut fastrand::Rng) -> FaultMix {
         let one = |dice: &mut fastrand::Rng| {
             let fault = FAULTS[dice.usize(..FAULTS.len())];
-            // A half-open connection costs as long as an answer is waited for.
+            // A half-open connection costs the whole time limit of an answer.
             let most = if fault == Fault::HalfOpen { 3 } else { 15 };
             (fault, dice.u8(1..=most))
         };
-        Weather((0..dice.u8(1..4)).map(|_| one(dice)).collect())
+        FaultMix((0..dice.u8(1..4)).map(|_| one(dice)).collect())
     }
 
     pub fn half_open(&self) -> bool {
@@ -53,7 +58,7 @@ impl Weather {
 }
 
 pub struct Network {
-    /// Where pandad finds the broker.
+    /// The address by which pandad reaches the broker.
     pub address: String,
     inner: Arc<Inner>,
     _alone: MutexGuard<'static, ()>,
@@ -61,7 +66,7 @@ pub struct Network {
 
 struct Inner {
     behind: u16,
-    weather: Mutex<Weather>,
+    mix: Mutex<FaultMix>,
     dice: Mutex<fastrand::Rng>,
     ended: AtomicBool,
     done: AtomicU64,
@@ -78,7 +83,7 @@ fn alone(version: &str) -> MutexGuard<'static, ()> {
 }
 
 impl Network {
-    pub fn before(kafka: &Kafka, seed: u64) -> Network {
+    pub fn in_front_of(kafka: &Kafka, seed: u64) -> Network {
         let alone = alone(&kafka.version);
         let ports = variable(&format!("PANDAD_KAFKA_{}_PROXIED", kafka.version.replace('.', "_")));
         let (behind, proxy) = ports.split_once(' ').expect("two ports");
@@ -86,7 +91,7 @@ impl Network {
         let listener = bind(&address);
         let inner = Arc::new(Inner {
             behind: behind.parse().unwrap(),
-            weather: Mutex::default(),
+            mix: Mutex::default(),
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
             ended: AtomicBool::new(false),
             done: AtomicU64::new(0),
@@ -106,13 +111,13 @@ impl Network {
         Network { address, inner, _alone: alone }
     }
 
-    pub fn turns(&self, weather: Weather) {
-        *self.inner.weather.lock().unwrap() = weather;
+    pub fn set(&self, mix: FaultMix) {
+        *self.inner.mix.lock().unwrap() = mix;
     }
 
-    /// From now on it is a good network. Connections that hang go on hanging.
-    pub fn clears(&self) {
-        self.turns(Weather::default());
+    /// No more faults. Connections that hang go on hanging.
+    pub fn clear(&self) {
+        self.set(FaultMix::default());
     }
 
     /// How many faults there were.
@@ -134,9 +139,9 @@ impl Drop for Network {
 
 impl Inner {
     fn roll(&self, among: &[Fault]) -> Option<Fault> {
-        let weather = self.weather.lock().unwrap().clone();
+        let mix = self.mix.lock().unwrap().clone();
         let mut dice = self.dice.lock().unwrap();
-        let possible = weather.0.iter().filter(|(fault, _)| among.contains(fault));
+        let possible = mix.0.iter().filter(|(fault, _)| among.contains(fault));
         let fault =
             possible.into_iter().find(|(_, percent)| dice.u8(..100) < *percent).map(|(fault, _)| *fault);
         self.done.fetch_add(u64::from(fault.is_some()), Relaxed);
@@ -188,7 +193,7 @@ impl Inner {
                 Some(Fault::Cut) => return client.write_all(&frame[..dice.usize(..frame.len())]),
                 Some(Fault::Delay) => thread::sleep(Duration::from_millis(dice.u64(20..800))),
                 Some(Fault::HalfOpen) => {
-                    // Until the client gives up: its next request finds nobody who reads.
+                    // Until the client gives up; nobody reads its next request.
                     let mut rest = [0; 1 << 12];
                     let _ = client.write_all(&frame[..dice.usize(..frame.len())]);
                     while client.read(&mut rest)? > 0 {}
@@ -205,7 +210,7 @@ impl Inner {
     }
 }
 
-/// The one before may still hold it for a moment.
+/// The network of an earlier test may still hold the port for a moment.
 fn bind(address: &str) -> TcpListener {
     let mut bound = TcpListener::bind(address);
     wait::within(wait::seconds(10), || {
@@ -217,7 +222,7 @@ fn bind(address: &str) -> TcpListener {
     bound.unwrap()
 }
 
-/// One request or answer with its length.
+/// Reads one request or answer, with its length.
 fn frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;

@@ -1,5 +1,5 @@
-//! Several pandads of one group, each with a file of its own, and what is at risk when one of
-//! them is killed.
+//! Several pandads of one group, each with a file of its own, and which records may be written
+//! twice when one of them is killed.
 
 use super::daemon::Daemon;
 use super::inv::Inv;
@@ -56,9 +56,9 @@ impl Group {
 
     /// Waits until every record is in some file.
     #[track_caller]
-    pub fn wait_landed(&mut self, limit: Duration) {
+    pub fn wait_written(&mut self, limit: Duration) {
         let mut tails: Vec<Tail> = self.daemons.iter().map(|one| Tail::new(&one.file, PARTITIONS)).collect();
-        let landed = wait::within(limit, || {
+        let written = wait::within(limit, || {
             std::thread::sleep(millis(90));
             for tail in &mut tails {
                 tail.read();
@@ -67,15 +67,15 @@ impl Group {
             (0..PARTITIONS).all(|partition| next(partition) == self.each[partition])
         });
         let found = self.found();
-        assert!(landed, "after {limit:?}: {found}\n{}", found.examples.join("\n"));
+        assert!(written, "after {limit:?}: {found}\n{}", found.examples.join("\n"));
     }
 
-    /// Waits until the pandads share all partitions.
+    /// Waits until all partitions are assigned, evenly, to so many pandads.
     #[track_caller]
-    pub fn wait_shared(&mut self, among: usize) {
+    pub fn wait_balanced(&mut self, among: usize) {
         wait::until(&format!("{among} share"), seconds(60), || {
             let running = self.daemons.iter_mut().filter_map(|one| one.running().then_some(&*one));
-            let shares: Vec<usize> = running.map(share_of).collect();
+            let shares: Vec<usize> = running.map(partitions_of).collect();
             shares.len() == among
                 && shares.iter().sum::<usize>() == PARTITIONS
                 && shares.iter().all(|share| *share == PARTITIONS / among)
@@ -89,15 +89,15 @@ impl Group {
         }
     }
 
-    /// What the group holds; 0 where it has nothing yet.
+    /// The group's offsets; 0 where there is none.
     pub fn committed(&self) -> Vec<u64> {
         let offsets = self.kafka.committed(Store::Kafka, &self.group, &self.topic, PARTITIONS);
         offsets.into_iter().map(|offset| u64::try_from(offset).unwrap_or(0)).collect()
     }
 
-    /// What one that was just killed or halted has written beyond what the group holds. There
-    /// may be one settle batch: nothing is written behind one that has settled before the
-    /// group holds it.
+    /// The records that a pandad which was just killed or paused has written beyond the group's
+    /// offsets. They are of one settle batch at most: nothing is written after a settle until the group
+    /// holds the offsets of that batch.
     #[track_caller]
     pub fn at_risk(&self, number: usize) -> Batch {
         let daemon = &self.daemons[number];
@@ -109,17 +109,17 @@ impl Group {
         for partition in self.owned(daemon) {
             let start = format!("{}/{partition} is at ", self.topic);
             let Some(line) = journal.out.lines().find_map(|line| line.strip_prefix(&start)) else { continue };
-            let (landed, settled) = line.split_once(", settled up to ").unwrap_or((line, line));
-            let (landed, settled): (u64, u64) = (landed.parse().unwrap(), settled.parse().unwrap());
-            beyond[partition].end = landed.max(held[partition]);
+            let (written, settled) = line.split_once(", settled up to ").unwrap_or((line, line));
+            let (written, settled): (u64, u64) = (written.parse().unwrap(), settled.parse().unwrap());
+            beyond[partition].end = written.max(held[partition]);
             settled_beyond |= settled > held[partition];
-            unsettled |= landed > settled;
+            unsettled |= written > settled;
         }
         assert!(!(settled_beyond && unsettled), "two settle batches beyond {held:?}:\n{}", journal.out);
         Batch { pandad: number, beyond }
     }
 
-    /// The partitions that began in its last generation.
+    /// The partitions assigned to it in its last generation.
     fn owned(&self, daemon: &Daemon) -> Vec<usize> {
         let log = daemon.log();
         let (_, last) = log.rsplit_once(" partitions are ours in generation ").unwrap_or_default();
@@ -135,14 +135,14 @@ fn share(records: u64, number: u64) -> u64 {
 }
 
 /// `… N partitions are ours in generation …`
-pub fn share_of(daemon: &Daemon) -> usize {
+pub fn partitions_of(daemon: &Daemon) -> usize {
     let lines = daemon.log_lines(" partitions are ours in generation ");
     let Some(line) = lines.last() else { return 0 };
     let before = line.split(" partitions are ours").next().unwrap();
     before.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Whether a test's records are all there and none is twice in one file.
+/// Fails unless all records are there and none is twice in one file.
 #[track_caller]
 pub fn assert_whole(found: &Together) {
     println!("{found}");

@@ -1,6 +1,5 @@
-//! Runs tests/tools/produce.py: in the foreground, or beside the test as a
-//! paced stream. It vouches for each record's acknowledgement and offset; when
-//! it cannot, the test fails with its words.
+//! Runs tests/tools/produce.py, in the foreground or beside the test as a paced stream. The
+//! producer checks each record's acknowledgement and offset; if a check fails, so does the test.
 
 use super::servers::{Kafka, python};
 use super::{directory, wait};
@@ -27,13 +26,13 @@ impl Produce {
         Produce::new("seq", kafka, topic, records)
     }
 
-    /// Any of produce.py's options.
+    /// Adds one of produce.py's options.
     pub fn with(mut self, option: &str, value: impl ToString) -> Produce {
         self.command.args([option, &value.to_string()]);
         self
     }
 
-    /// Produces and waits; gives what produce.py says of it.
+    /// Produces, waits, and returns the report of produce.py.
     #[track_caller]
     pub fn run(self) -> serde_json::Value {
         self.start().finish()
@@ -54,7 +53,7 @@ pub struct Producing {
 }
 
 impl Producing {
-    /// Is the stream still coming in?
+    /// Whether the producer still runs.
     pub fn running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

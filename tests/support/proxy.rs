@@ -1,7 +1,9 @@
-//! Stands between pandad and a Redis server: what the server answers takes longer,
-//! as over a real network, and all connections can be cut, so that what was on its
-//! way is gone though the server has done it. It can lead to another server from one
-//! moment to the next, as an address does that moves to the new master.
+//! A proxy between pandad and a Redis server.
+//!
+//! Fault model. It delays every answer by a fixed time, as a distant server does. It can cut all
+//! connections, so that answers on their way are lost although the server has carried out the
+//! commands, and it can forward new connections to another server or to none, as an address does
+//! that moves to a new master. It never changes, reorders or repeats bytes.
 
 use super::redis::Redis;
 use std::io::{Read, Write};
@@ -17,7 +19,7 @@ pub struct Proxy {
 }
 
 struct Inner {
-    /// A port; 0 leads nowhere.
+    /// A port; 0 is none.
     target: AtomicU16,
     delay: Duration,
     ended: AtomicBool,
@@ -26,7 +28,7 @@ struct Inner {
 
 impl Proxy {
     /// Every answer takes this much longer.
-    pub fn before(redis: &Redis, delay: Duration) -> Proxy {
+    pub fn in_front_of(redis: &Redis, delay: Duration) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (target, ended, open) = (AtomicU16::new(redis.port), AtomicBool::new(false), Mutex::default());
@@ -46,8 +48,8 @@ impl Proxy {
         Proxy { port, inner }
     }
 
-    /// New connections lead there from now on; `None` is nowhere.
-    pub fn lead_to(&self, redis: Option<&Redis>) {
+    /// Forwards new connections to this server from now on, or to none.
+    pub fn forward_to(&self, redis: Option<&Redis>) {
         self.inner.target.store(redis.map_or(0, |redis| redis.port), Relaxed);
     }
 
@@ -68,7 +70,7 @@ impl Drop for Proxy {
 
 impl Inner {
     fn join(&self, client: TcpStream) {
-        // A server that is down: the client sees its connection closed.
+        // If the server is down, the client's connection is closed.
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.target.load(Relaxed))) else { return };
         let copy = |stream: &TcpStream| stream.try_clone().unwrap();
         for stream in [&client, &server] {

@@ -1,5 +1,5 @@
-//! A work list on one server and the hashes on another, filled with users, and
-//! what of them is left: what the tests of list_to_hash look at from outside.
+//! A work list on one server and the hashes on another, filled with users, and the state that
+//! the tests of list_to_hash compare.
 
 use super::daemon::Daemon;
 use super::inv::Inv;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub const LIST: &str = "panda_user_expire";
 pub const DEAD: &str = "pandad:queue:panda_user_expire:dead";
 pub const INSTANCES: &str = "pandad:queue:panda_user_expire:instances";
-/// Fields in each hash that nobody's item names.
+/// Fields in each hash that no item names.
 const BYSTANDERS: u64 = 7;
 
 /// The 17 hashes that the original had in its code.
@@ -41,7 +41,7 @@ pub const ORIGINAL_HASHES: [&str; 17] = [
     "recharge_config.netbar_id",
 ];
 
-/// As producers name a user's marker key.
+/// The name that producers give a user's marker key.
 pub fn item(user: u64) -> String {
     format!("USER_CACHE_OVERDUE:{}_{}", field(user), user % 97)
 }
@@ -103,9 +103,9 @@ impl Queue {
         Feed::start(&self.list, users, rate, true)
     }
 
-    /// The same, and until it is told to finish it goes on with items for the same users,
-    /// so that however slow the machine is there is a stream to kill somebody in.
-    pub fn feed_until_told(&self, users: Range<u64>, rate: u64) -> Feed {
+    /// The same, but the stream repeats the items until [`Feed::finish`], so that on a slow machine,
+    /// too, there is a stream to kill somebody in.
+    pub fn feed_until_finished(&self, users: Range<u64>, rate: u64) -> Feed {
         Feed::start(&self.list, users, rate, false)
     }
 
@@ -132,7 +132,7 @@ impl Queue {
     /// Every item is done: nothing on the list, in a batch or in a hash.
     #[track_caller]
     pub fn wait_done(&self, daemon: &mut Daemon, limit: Duration) {
-        // Before that it could not even be stopped cleanly.
+        // A daemon that has not started its jobs cannot be stopped cleanly.
         daemon.wait_log("list_to_hash: running, ", seconds(30));
         let mut left = (0, 0, BTreeMap::new());
         let done = wait::within(limit, || {
@@ -143,7 +143,7 @@ impl Queue {
         assert!(done, "after {limit:?}: {} items, {} fields, batches {:?}", left.0, left.1, left.2);
     }
 
-    /// Every item is done, it stops with 0, and nothing of its own is left.
+    /// Waits until every item is done, stops the daemon with 0, and checks that it leaves no keys.
     #[track_caller]
     pub fn finish(&self, daemon: &mut Daemon, limit: Duration) {
         self.wait_done(daemon, limit);
@@ -151,15 +151,15 @@ impl Queue {
         self.assert_clean();
     }
 
-    /// What is there when nobody works and everything is done.
+    /// Checks what is left when nobody works and everything is done.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert_eq!(self.own_keys(), [""; 0], "keys of its own are left");
         self.assert_done();
     }
 
-    /// The same after kills and lost answers: the names of those who may still have a command
-    /// under way are kept for a while, and a dead one's sign of life lasts some seconds.
+    /// The same after kills and lost answers: the names of instances that may still have a command
+    /// under way are kept for a while, and the heartbeat of a killed one lasts some seconds.
     #[track_caller]
     pub fn assert_clean_but_for_names(&self) {
         let mut left = self.own_keys();
@@ -208,10 +208,6 @@ impl Feed {
             }
         });
         Feed { enough, ended, thread: Some(thread) }
-    }
-
-    pub fn running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Waits for the last item.

@@ -1,6 +1,6 @@
-//! Redis servers of a test's own: real ones of any version, each in a directory
-//! of its own, to be stopped, killed, hung and started again at will. One takes a
-//! few hundredths of a second to start, so nobody shares.
+//! Redis servers of a test's own: real ones of any version, each in a directory of its own, to
+//! be stopped, killed, hung and started again. One takes a few hundredths of a second to start,
+//! so tests share none.
 
 use super::servers::variable;
 use super::tested::Tested;
@@ -28,7 +28,7 @@ pub fn versions() -> Vec<String> {
     versions
 }
 
-/// For tests whose short form is one version: the newest, or all.
+/// For tests that run on one version in the short form: the newest, or all.
 pub fn newest() -> Vec<String> {
     if super::all() { versions() } else { vec![NEWEST.to_string()] }
 }
@@ -37,7 +37,7 @@ pub fn newest() -> Vec<String> {
 pub struct Redis {
     pub version: String,
     pub port: u16,
-    /// Empty: it wants none.
+    /// Empty: the server has none.
     pub password: String,
     dir: PathBuf,
     lines: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Not started yet; for one that needs lines of its own in its redis.conf.
+    /// Not started yet, for a server that needs lines of its own in its redis.conf.
     pub fn new(version: &str) -> Redis {
         let (dir, child) = (directory("redis"), None);
         let (port, password, lines) = (free_port(), String::new(), Vec::new());
@@ -72,7 +72,7 @@ impl Redis {
         self
     }
 
-    /// For its next start.
+    /// Adds a line to redis.conf, for the next start.
     pub fn add_line(&mut self, line: &str) {
         self.lines.push(line.to_string());
     }
@@ -84,7 +84,7 @@ impl Redis {
 
     #[track_caller]
     pub fn started(mut self) -> Redis {
-        // Somebody outside this process may have the port: then another one is found.
+        // A process outside the tests may have the port: then another one is tried.
         for _ in 0..5 {
             self.spawn();
             if self.ready() {
@@ -96,7 +96,7 @@ impl Redis {
         panic!("no port for Redis {}:\n{}", self.version, self.log());
     }
 
-    /// A replica, running and caught up; its master is reached by this port.
+    /// A replica, running and caught up. Its master listens on this port.
     #[track_caller]
     pub fn replica(version: &str, master: u16) -> Redis {
         let replica = Redis::new(version).line(format!("slaveof 127.0.0.1 {master}")).started();
@@ -106,7 +106,7 @@ impl Redis {
         replica
     }
 
-    /// A replica becomes a master, as Sentinel would have it.
+    /// A replica becomes a master, as Sentinel does it.
     #[track_caller]
     pub fn promote(&self) {
         self.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
@@ -134,11 +134,11 @@ impl Redis {
 
     // ---- Its life
 
-    /// Its process, whether it is ready or not.
+    /// Starts the process and does not wait until it is ready.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let dir = self.dir.display();
-        // Synced each time: what it has acknowledged is there after a kill.
+        // Synced after each command: what the server has acknowledged survives a kill.
         let fixed = format!(
             "bind 127.0.0.1\nport {}\nunixsocket {dir}/socket\ndir {dir}\nsave \"\"\nappendonly yes\nappendfsync always\n",
             self.port
@@ -166,20 +166,20 @@ impl Redis {
         !ended
     }
 
-    /// As before: the same port, the same data.
+    /// Starts the server again, with the same port and data.
     #[track_caller]
     pub fn start(&mut self) {
         self.spawn();
         self.wait_ready();
     }
 
-    /// After a mere [`Redis::spawn`].
+    /// Waits until the server is ready, after [`Redis::spawn`].
     #[track_caller]
     pub fn wait_ready(&mut self) {
         assert!(self.ready(), "Redis {} does not start:\n{}", self.version, self.log());
     }
 
-    /// TERM, and gone when this returns.
+    /// TERM; the process has ended when this returns.
     pub fn stop(&mut self) {
         self.end(Signal::TERM);
     }
@@ -200,7 +200,7 @@ impl Redis {
         self.signal(Signal::STOP);
     }
 
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
@@ -235,8 +235,8 @@ impl Redis {
         let address = ConnectionAddr::Tcp("127.0.0.1".to_string(), self.port).into_connection_info()?;
         let client = Client::open(address.set_redis_settings(who).set_tcp_settings(tcp))?;
         let connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
-        // No time limit: a socket that has one ends its wait when the machine is stopped and
-        // goes on, and nobody knows then whether the command was carried out.
+        // No time limit: if the machine is paused and resumed, a socket with a limit ends its wait, and
+        // nobody knows whether the command was carried out.
         Ok(connection)
     }
 
@@ -317,7 +317,7 @@ impl Redis {
         self.ask::<String>(&["CONFIG", "SET", name, value]);
     }
 
-    /// Another password from now on; an empty one is none.
+    /// Sets another password; an empty one is none.
     #[track_caller]
     pub fn protect(&mut self, password: &str) {
         self.set("requirepass", password);

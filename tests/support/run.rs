@@ -1,4 +1,4 @@
-//! Runs the binary to its end: what needs no running job.
+//! Runs the binary to its end, for commands that need no running job.
 
 use super::servers::binary;
 use super::wait;
@@ -13,7 +13,7 @@ pub fn run(arguments: &[&str]) -> Ran {
     run_in(Path::new("."), arguments)
 }
 
-/// The same in a directory.
+/// Runs the binary in a directory.
 #[track_caller]
 pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
     let mut command = Command::new(binary());
@@ -24,7 +24,7 @@ pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Read beside it: a pipe that is full would hold it up.
+    // Read by a thread: a full pipe would block the process.
     let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let ended = wait::within(wait::seconds(20), || child.try_wait().unwrap().is_some());
     if !ended {
@@ -46,7 +46,7 @@ fn reader(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// What came of it. Shown whole by a failing test.
+/// Status and output. A failing test shows all of it.
 #[derive(Debug)]
 pub struct Ran {
     pub arguments: String,
@@ -69,7 +69,7 @@ impl Ran {
         self
     }
 
-    /// Both streams hold this somewhere.
+    /// One of the two streams holds this text.
     #[track_caller]
     pub fn says(self, text: &str) -> Ran {
         let Ran { arguments, out, err, .. } = &self;

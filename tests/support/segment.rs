@@ -1,5 +1,8 @@
-//! The file in which a broker keeps a partition's records. While the broker is stopped
-//! a test may change it.
+//! The file in which a broker keeps a partition's records. While the broker is stopped, a test
+//! may damage one entry in it and repair it later.
+//!
+//! Fault model. One entry in the middle of the partition: wrong bytes among its records, which
+//! its checksum reveals, or another codec number with a checksum that fits.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -7,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 pub struct Segment {
     path: PathBuf,
-    /// As it was when it was opened.
+    /// The bytes of the file when it was opened.
     whole: Vec<u8>,
 }
 
-/// A batch of format 2 or a message of an earlier one: where its bytes are, and its offsets.
+/// A batch of format 2 or a message of an earlier format: where it lies in the file, and its offsets.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub at: usize,
@@ -21,7 +24,7 @@ pub struct Entry {
 }
 
 impl Segment {
-    /// Of the partition's first records, under what [`super::cluster::Cluster::data`] gives.
+    /// Opens the segment with the partition's first records, under [`super::cluster::Cluster::data`].
     pub fn open(data: &Path, topic: &str, partition: usize) -> Segment {
         let path = data.join(format!("{topic}-{partition}/00000000000000000000.log"));
         let whole = fs::read(&path).unwrap();
@@ -33,7 +36,7 @@ impl Segment {
         file.write_all_at(bytes, at as u64).unwrap();
     }
 
-    /// Of the entries, the one in the middle.
+    /// The entry in the middle of the segment.
     pub fn middle(&self) -> Entry {
         let (mut entries, mut at, mut first) = (Vec::new(), 0, 0);
         while at < self.whole.len() {
@@ -49,7 +52,7 @@ impl Segment {
         entries.swap_remove(entries.len() / 2)
     }
 
-    /// Says of an entry that it is compressed by the codec of this number, in its checksum too.
+    /// Changes the codec number of an entry, and its checksum to fit.
     pub fn recode(&self, entry: &Entry, codec: u8) {
         let mut bytes = entry.bytes.clone();
         let attributes = if bytes[16] == 2 { 22 } else { 17 };
@@ -64,8 +67,8 @@ impl Segment {
         self.write(&bytes, entry.at);
     }
 
-    /// Wrong bytes among an entry's records. In its header they could have the broker itself
-    /// pass it over.
+    /// Writes wrong bytes among an entry's records. With wrong bytes in the header the broker itself
+    /// could skip the entry.
     pub fn damage(&self, entry: &Entry) {
         let from = entry.bytes.len() - 24;
         let wrong: Vec<u8> = entry.bytes[from..from + 8].iter().map(|byte| byte ^ 0xff).collect();

@@ -1,8 +1,7 @@
-//! The real brokers that scripts/test brought up, handed over in environment
-//! variables. One that is missing fails the test that needs it: a test that is
-//! left out in silence proves nothing.
+//! The real brokers that scripts/test brought up, handed over in environment variables. If one
+//! is missing, the test that needs it fails: a test that is skipped in silence proves nothing.
 
-use super::content::By;
+use super::content::ClientKind;
 use super::tested::Tested;
 use super::{directory, repository};
 use serde_json::{Map, Value, json};
@@ -65,14 +64,14 @@ pub fn brokers() -> Vec<Kafka> {
     versions.split_whitespace().map(kafka).collect()
 }
 
-/// Those of them that the `kafka` crate can read from: 4.x it cannot.
+/// The brokers that the `kafka` crate can read from: 4.x it cannot.
 pub fn readable() -> Vec<Kafka> {
     let mut all = brokers();
     all.retain(|kafka| !kafka.at_least(4, 0));
     all
 }
 
-/// A broker that a test may stop, kill and hang: one at a time, each time up again.
+/// A broker that one test at a time may stop, kill and hang. It runs again afterwards.
 pub struct Victim {
     pub kafka: Kafka,
     _alone: MutexGuard<'static, ()>,
@@ -108,7 +107,7 @@ impl Victim {
         self.kafka.script(&["pause", &self.broker()]);
     }
 
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.kafka.script(&["resume", &self.broker()]);
     }
 
@@ -121,13 +120,13 @@ impl Victim {
 impl Drop for Victim {
     /// The next test finds it running, whatever happened to this one.
     fn drop(&mut self) {
-        self.go_on();
+        self.resume();
         self.start();
     }
 }
 
 impl Kafka {
-    /// One that scripts/test did not bring up and only one test knows.
+    /// A broker that scripts/test did not bring up and only one test uses.
     pub fn of_its_own(version: &str, address: &str, state: &Path) -> Kafka {
         let zookeeper = version < "3";
         Kafka {
@@ -138,15 +137,19 @@ impl Kafka {
         }
     }
 
-    /// Both numbers of a version that is at least this.
+    /// Whether the version is at least this one.
     pub fn at_least(&self, major: u32, minor: u32) -> bool {
         let parts: Vec<u32> = self.version.split('.').map(|part| part.parse().unwrap()).collect();
         (parts[0], parts[1]) >= (major, minor)
     }
 
     /// Which clients can read from it.
-    pub fn clients(&self) -> Vec<By> {
-        if self.at_least(4, 0) { vec![By::Native] } else { vec![By::Native, By::Crate] }
+    pub fn clients(&self) -> Vec<ClientKind> {
+        if self.at_least(4, 0) {
+            vec![ClientKind::Native]
+        } else {
+            vec![ClientKind::Native, ClientKind::Crate]
+        }
     }
 
     /// A row of docs/tested.md, about this version and kafka_to_file.
@@ -161,7 +164,7 @@ impl Kafka {
         self.tested(&format!("records by the {client} client: {kind}"))
     }
 
-    /// New topics: each a name, a number of partitions and its settings.
+    /// Creates topics: each a name, a number of partitions and its settings.
     #[track_caller]
     pub fn create_with_settings(&self, topics: Vec<(&str, usize, Map<String, Value>)>) {
         if self.at_least(0, 10) {
@@ -183,9 +186,9 @@ impl Kafka {
         }
     }
 
-    /// A new topic; returns when it has its leaders.
+    /// Creates a topic; returns when it has its leaders.
     pub fn create(&self, topic: &str, partitions: usize) {
-        // librdkafka makes topics from 0.10.2 on.
+        // librdkafka creates topics on brokers from 0.10.2 on.
         if self.at_least(0, 10) {
             self.ask(json!({"do": "create", "topic": topic, "partitions": partitions}));
         } else {
@@ -199,12 +202,12 @@ impl Kafka {
         }
     }
 
-    /// The topic is deleted and, some seconds later, made anew, empty.
+    /// Deletes the topic and recreates it, empty, after `pause` seconds.
     pub fn remake(&self, topic: &str, partitions: usize, pause: u64) {
         self.ask(json!({"do": "remake", "topic": topic, "partitions": partitions, "pause": pause}));
     }
 
-    /// More partitions for a topic.
+    /// Gives a topic more partitions.
     pub fn alter(&self, topic: &str, partitions: usize) {
         if self.at_least(1, 0) {
             self.ask(json!({"do": "alter", "topic": topic, "partitions": partitions}));
@@ -223,7 +226,7 @@ impl Kafka {
         answer["offsets"].as_array().unwrap().iter().map(|offset| offset.as_i64().unwrap()).collect()
     }
 
-    /// Each partition's end.
+    /// Each partition's end offset.
     pub fn ends(&self, topic: &str, partitions: usize) -> Vec<u64> {
         let answer = self.ask(json!({"do": "ends", "topic": topic, "partitions": partitions}));
         serde_json::from_value(answer["ends"].clone()).unwrap()
@@ -255,7 +258,7 @@ impl Kafka {
         out.into_owned()
     }
 
-    /// A variable out of `scripts/servers env`.
+    /// A variable of `scripts/servers env`.
     fn environment(&self, name: &str) -> String {
         let text = self.script(&["env"]);
         let start = format!("export {name}=");

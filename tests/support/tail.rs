@@ -1,5 +1,5 @@
-//! Follows a log file while it grows and is rotated, and tells how far each partition
-//! has come. It only counts; whether the files are whole is for the checker to say.
+//! Follows a log file while it grows and is rotated, and reports how far each partition has come.
+//! It only counts; the checker decides whether the files are whole.
 
 use super::check::place_of;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub struct Tail {
     files: HashMap<u64, Read>,
     /// Whole lines that hold a test record.
     pub records: u64,
-    /// For each partition the place after the last record in the files.
+    /// For each partition the number after that of its last record in the files.
     pub next: Vec<u64>,
 }
 
@@ -89,7 +89,7 @@ impl Read {
     }
 }
 
-/// The places of all records in a file, in its order. Each line must be one.
+/// The numbers of all records in a file, in its order. Each line must be a record.
 #[track_caller]
 pub fn places(path: &Path) -> Vec<u64> {
     let lines = BufReader::new(File::open(path).unwrap()).split(b'\n');

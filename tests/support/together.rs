@@ -1,6 +1,6 @@
-//! Checks the files of several pandads of one group: each record is in one of them. What is
-//! in the files of two is held against what was in the file of one that was killed or
-//! halted and not in the group's offsets yet: its settle batch.
+//! Checks the files of several pandads of one group: each record must be in one of them. A record
+//! in the files of two must have been in the settle batch of one that was killed or paused: in its
+//! file, and not yet in the group's offsets.
 
 use super::check::{Check, Place, Report, Seen};
 use std::fmt;
@@ -15,15 +15,15 @@ pub struct Together {
     pub missing: u64,
     /// In the files of more than one pandad.
     pub across: u64,
-    /// Each pandad's own files; what is missing there is no fault.
+    /// Each pandad's own files; records missing in them are no fault.
     pub own: Vec<Report>,
     /// The first few faults in words.
     pub examples: Vec<String>,
     held: Vec<Vec<Seen>>,
 }
 
-/// What was at risk when a pandad was killed or halted: what it had written of each
-/// partition beyond what the group held. Others write that once more.
+/// The records that a pandad had written beyond the group's offsets when it was killed or paused.
+/// Others write these records once more.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Which pandad.
@@ -42,7 +42,7 @@ impl Batch {
     }
 }
 
-/// The doubled records, each put down to the settle batch that it was in.
+/// The doubled records, each attributed to the settle batch that held it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Explained {
     /// For each batch, how many of its records are doubled.
@@ -70,8 +70,8 @@ impl Together {
         self.missing == 0 && self.own.iter().all(|own| own.doubled + own.torn + own.disordered == 0)
     }
 
-    /// Puts each doubled record down to the first batch that held it, of a pandad that has it;
-    /// one that is in three files to two of them.
+    /// Attributes each doubled record to the first batch that held it, of a pandad whose file has it; a
+    /// record in three files to two batches.
     pub fn explained(&self, batches: &[Batch]) -> Explained {
         let mut found = Explained { by: vec![0; batches.len()], unexplained: Vec::new() };
         for (place, copies) in self.doubled() {

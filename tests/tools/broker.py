@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-import mate
+import foreign_member
 import wire
 
 PASSING = [
@@ -39,7 +39,7 @@ class Answers:
             self.common.update({"api.version.request": False, "broker.version.fallback": "0.9.0"})
         self.consumers = {}
         self.members = {}
-        self.mates = {}
+        self.foreign = {}
         self.zookeeper = None
 
     def create(self, topic, partitions, config=None):
@@ -64,7 +64,7 @@ class Answers:
                 time.sleep(0.5)
 
     def remake(self, topic, partitions, pause):
-        """The topic is deleted and, seconds later, made anew, as soon as the broker lets one."""
+        """Deletes the topic and recreates it after some seconds, as soon as the broker allows it."""
         admin = AdminClient(self.common)
         admin.delete_topics([topic], operation_timeout=30, request_timeout=30)[topic].result()
         time.sleep(pause)
@@ -97,12 +97,12 @@ class Answers:
         """Each partition's end."""
         consumer = self.consumer("ends")
         asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
-        marks = [patiently(lambda: consumer.get_watermark_offsets(one, timeout=30)) for one in asked]
+        marks = [retrying(lambda: consumer.get_watermark_offsets(one, timeout=30)) for one in asked]
         return {"ends": [end for _, end in marks]}
 
     def held(self, group, topic, partitions):
-        """Offset and the string beside it, None where there is nothing. The string is read here:
-        confluent-kafka takes it for one that ends in a zero."""
+        """Offset and metadata, None where there is no offset. The metadata is read on the wire:
+        confluent-kafka takes it for a string that ends in a zero."""
         offsets = self.committed("kafka", group, topic, partitions)["offsets"]
         found = wire.committed(wire.Broker(self.address), 1, group, topic, range(partitions))
         if [found[p][0] for p in range(partitions)] != offsets:
@@ -110,12 +110,12 @@ class Answers:
         return {"held": [found[p] if found[p][0] >= 0 else None for p in range(partitions)]}
 
     def beside(self, group, topic):
-        """What librdkafka finds beside the first partition's offset."""
+        """The metadata of the first partition's offset, by librdkafka."""
         return {"beside": self.found(group, topic, 1)[0].metadata}
 
     def found(self, group, topic, partitions):
         asked = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)]
-        found = patiently(lambda: self.consumer(group).committed(asked, timeout=30))
+        found = retrying(lambda: self.consumer(group).committed(asked, timeout=30))
         for one in found:
             if one.error:
                 raise confluent_kafka.KafkaException(one.error)
@@ -127,15 +127,15 @@ class Answers:
         return self.consumers[group]
 
     def set(self, group, topic, partition, offset):
-        """Commits as somebody from outside, with nothing beside the offset."""
+        """Commits from outside the group, without metadata."""
         one = confluent_kafka.TopicPartition(topic, partition, offset)
-        done = patiently(lambda: self.consumer(group).commit(offsets=[one], asynchronous=False))
+        done = retrying(lambda: self.consumer(group).commit(offsets=[one], asynchronous=False))
         if done[0].error:
             raise confluent_kafka.KafkaException(done[0].error)
         return {}
 
     def join(self, group, topic):
-        """A live member of the group, until it is told to leave."""
+        """A live member of the group, until leave."""
         member = confluent_kafka.Consumer({**self.common, "group.id": group, "session.timeout.ms": 6000})
         member.subscribe([topic])
         deadline = time.monotonic() + 60
@@ -147,7 +147,7 @@ class Answers:
         return {}
 
     def begin(self, topic, partition):
-        """A transaction with one record, until it is told to abort."""
+        """A transaction with one record, until abort."""
         settings = {"transactional.id": f"hangs-{topic}", "transaction.timeout.ms": 900000}
         self.open = confluent_kafka.Producer({**self.common, **settings})
         self.open.init_transactions(30)
@@ -178,32 +178,31 @@ class Answers:
         return {}
 
     def delete_records(self, topic, partition, below):
-        """What is below this offset is gone."""
+        """Deletes the records below this offset."""
         one = confluent_kafka.TopicPartition(topic, partition, below)
         admin = AdminClient(self.common)
-        patiently(lambda: admin.delete_records([one], request_timeout=30)[one].result(30))
+        retrying(lambda: admin.delete_records([one], request_timeout=30)[one].result(30))
         return {}
 
     def leave(self, group):
         self.members.pop(group).close()
         return {}
 
-
-    def mate(self, name, group, topics, session=6000, options=None):
-        """A member of the group that goes on polling, until mate_goes."""
-        self.mates[name] = mate.Mate(self.common, group, topics, session, options or {})
+    def foreign_join(self, name, group, topics, session=6000, options=None):
+        """A member of the group that goes on polling, until foreign_leave."""
+        self.foreign[name] = foreign_member.ForeignMember(self.common, group, topics, session, options or {})
         return {}
 
-    def mate_has(self, name):
-        """What it was given: topics and numbers."""
-        return {"has": self.mates[name].has()}
+    def foreign_assigned(self, name):
+        """Its partitions: topics and numbers."""
+        return {"assigned": self.foreign[name].assigned()}
 
-    def mate_goes(self, name):
-        self.mates.pop(name).go()
+    def foreign_leave(self, name):
+        self.foreign.pop(name).leave()
         return {}
 
 
-def patiently(ask):
+def retrying(ask):
     """A broker that has just started coordinates no group and leads nothing for a moment."""
     deadline = time.monotonic() + 30
     while True:

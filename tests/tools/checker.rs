@@ -1,6 +1,6 @@
-//! `checker --partitions N --each M[,M..] [--together] FILE...`: reads log files of
-//! test records, prints what is missing, doubled, torn and out of order, and exits
-//! with 1 if anything is. Its tests show that it fails on each kind of damage.
+//! `checker --partitions N --each M[,M..] [--together] FILE...`: reads log files of test records,
+//! prints what is missing, doubled, torn and out of order, and exits with 1 if anything is. Its
+//! tests show that it fails on each kind of damage.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a tool of the tests")]
 
 #[path = "../support/check.rs"]
@@ -99,14 +99,14 @@ mod tests {
     use super::check::{Check, Place, Report, place_of};
     use super::together::Batch;
 
-    /// A record as the producer makes it.
+    /// A record like the producer's.
     fn made(partition: usize, index: u64, pad: &str) -> String {
         let body = format!("{{\"p\":{partition},\"i\":{index},\"pad\":\"{pad}\"");
         let crc = crc32fast::hash(body.as_bytes());
         format!("{body},\"crc\":\"{crc:08x}\"}}")
     }
 
-    /// Three records on each of two partitions, as they should come.
+    /// Three records on each of two partitions, in order.
     fn good() -> Vec<String> {
         let places = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
         places.iter().map(|&(p, i)| made(p, i, &format!("pad of {p} and {i}"))).collect()
@@ -148,7 +148,7 @@ mod tests {
         assert!(!within.whole_within() && within.across == 0 && within.own[0].doubled == 1, "{within}");
         let missing = together(&all[..2], &all[3..]);
         assert!(!missing.whole_within() && missing.missing == 1, "{missing}");
-        // One in a settle batch, one in that of a pandad that does not have it.
+        // One record in a settle batch, one in the batch of a pandad whose file does not have it.
         let doubled = together(&all[..4], &all[2..]);
         let batch =
             |pandad, first: std::ops::Range<u64>, second| Batch { pandad, beyond: vec![first, second] };
@@ -159,7 +159,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// Only some of a partition's records are to be there.
+    /// A check of only some of a partition's records.
     #[test]
     fn unexpected_records_are_foreign() {
         let mut check = Check::of([1..3, 0..2].into_iter());

@@ -1,14 +1,14 @@
-//! What `-T` prints is read again to the same; and no text at all makes the reading fall over.
+//! What `-T` prints is read again to the same configuration, and no text makes the reader panic.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::{ORIGINAL, SHIPPED, load};
-use crate::config::{Config, RedisConfig, convert, keys, value};
+use crate::config::{Config, RedisConfig, convert, kind, settings, value};
 use crate::error::Error;
 
-/// What is printed is read again to the same, but for warnings and for masks.
+/// Prints and reads again: only warnings and passwords may differ.
 fn reread(config: &Config) {
     let text = config.to_inv();
     let again = match Config::parse_allowing_mask(&text, &config.path) {
@@ -24,7 +24,7 @@ fn reread(config: &Config) {
 fn masked(mut config: Config) -> Config {
     let mask = |redis: &mut RedisConfig| {
         if !redis.password.is_empty() {
-            redis.password = keys::MASK.into();
+            redis.password = kind::MASK.into();
         }
     };
     if let Some(job) = &mut config.expired_to_list {
@@ -34,7 +34,7 @@ fn masked(mut config: Config) -> Config {
     if let Some(job) = &mut config.list_to_hash {
         mask(&mut job.list);
         mask(&mut job.ar);
-        job.came_back.iter_mut().for_each(|came_back| mask(&mut came_back.expire));
+        job.markers.iter_mut().for_each(|markers| mask(&mut markers.expire));
     }
     config
 }
@@ -49,7 +49,7 @@ fn printed_and_read_again() {
     let printed = Config::parse(&secret.to_inv(), Path::new("t"));
     assert!(printed.unwrap_err().to_string().contains("the mask that -T prints"));
     // Every key is printed but the socket, which takes the place of host and port.
-    for key in keys::ALL.iter().filter(|key| !key.name.ends_with("['socket']")) {
+    for key in settings::KEYS.iter().filter(|key| !key.name.ends_with("['socket']")) {
         assert!(secret.to_inv().contains(&format!("\n{} = ", key.name)), "{} is not printed", key.name);
     }
 }
@@ -68,7 +68,7 @@ prop_compose! {
         password in text(), database in 0u32..1000, ms in 0u64..300_000,
     ) -> String {
         let put = |key: &str, value: &str| format!("{block}['{key}']={}\n", value::quote(value));
-        let password = if password == keys::MASK { String::new() } else { password };
+        let password = if password == kind::MASK { String::new() } else { password };
         let kind = if unix { put("socket_type", "unix") + &put("socket", &host) } else { put("host", &host) };
         kind + &put("port", &port.to_string()) + &put("user", &user) + &put("password", &password)
             + &put("database", &database.to_string()) + &put("timeout", &format!("{}.{:03}", ms / 1000, ms % 1000))
@@ -115,7 +115,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn any_configuration_is_printed_and_read_again(text in whole_text()) {
+    fn what_is_printed_is_read_again(text in whole_text()) {
         reread(&load(&text));
     }
 
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_of_the_kind_gives_values_or_faults(
+    fn any_mix_of_tokens_gives_values_or_faults(
         parts in proptest::collection::vec(prop_oneof![
             Just("[log_section]"), Just("broker_list"), Just("kafka['topics']"), Just("="), Just("'"), Just("\""),
             Just("\n"), Just("\r\n"), Just(" "), Just(";"), Just("["), Just("]"), Just("\\"), Just("${"), Just("a"),

@@ -130,13 +130,14 @@ impl SizeClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     proptest! {
         #[test]
         fn names_come_back_as_they_were(
-            steps in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..200),
+            steps in vec((any::<bool>(), vec(any::<u8>(), 0..300)), 0..200),
         ) {
             let mut arena = NameArena::default();
             let mut held: HashMap<NameSlot, Vec<u8>> = HashMap::new();

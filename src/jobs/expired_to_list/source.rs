@@ -41,6 +41,7 @@ impl ExpiredKeySource {
 impl pipeline::Source for ExpiredKeySource {
     type Task = KeyBatch;
     type Feedback = Infallible;
+    type Error = Fault;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         self.take(until, items);
@@ -67,7 +68,8 @@ impl pipeline::Source for ExpiredKeySource {
         if missing > 0 && self.reconciles {
             self.counters.overflowed.fetch_add(missing, Relaxed);
             log::warn!(
-                "{NAME}: {missing} expired keys were received and could not be pushed: the next start finds them"
+                "{NAME}: {missing} expired keys were received and could not be pushed: \
+                 the next start finds them"
             );
         } else if missing > 0 {
             self.counters.lost.fetch_add(missing, Relaxed);

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use super::Buffers;
 use crate::error::Fault;
 use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
 use crate::logfile::line::LineFormat;
 use crate::pipeline::Worker;
 use crate::record::TopicPartition;
+use crate::recycle::BufferPool;
 
 /// Lines of one reply beyond this many bytes are left for the next: a batch may expand
 /// to a thousand times its size.
@@ -30,7 +30,7 @@ pub(super) struct FormattedBatch {
     pub(super) from: i64,
     pub(super) next: i64,
     /// Which want this was fetched for.
-    pub(super) want: u64,
+    pub(super) assignment: u64,
     pub(super) lines: Vec<u8>,
     /// CRC-32 of the lines.
     pub(super) crc: crc32fast::Hasher,
@@ -44,12 +44,12 @@ pub(super) struct FormattedBatch {
 /// See the module.
 pub(super) struct Formatter {
     format: LineFormat,
-    buffers: Buffers,
+    buffers: BufferPool,
     scratch: Scratch,
 }
 
 impl Formatter {
-    pub(super) fn new(format: LineFormat, buffers: Buffers) -> Self {
+    pub(super) fn new(format: LineFormat, buffers: BufferPool) -> Self {
         Self { format, buffers, scratch: Scratch::default() }
     }
 }
@@ -60,6 +60,7 @@ impl Worker for Formatter {
 
     fn work(&mut self, fetched: &Fetched) -> Result<(FormattedBatch, u64), Fault> {
         let mut lines = self.buffers.take();
+        lines.clear();
         let (mut records, mut reached) = (0, fetched.from);
         let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
             self.format.append(&mut lines, &fetched.partition, record);
@@ -90,7 +91,7 @@ impl Worker for Formatter {
             partition: fetched.partition.clone(),
             from: fetched.from,
             next,
-            want: fetched.want,
+            assignment: fetched.assignment,
             lines,
             crc,
             last,

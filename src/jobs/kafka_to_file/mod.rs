@@ -4,6 +4,7 @@
 mod file_router;
 mod formatter;
 mod ledgers;
+mod run_error;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -14,21 +15,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::Job;
 use file_router::FileRouter;
+use formatter::Formatter;
 use ledgers::Ledgers;
+use run_error::RunError;
+use sink::{FileAppender, FileSink, FileSyncer};
+use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
-use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
-use crate::logfile::{
-    self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval, line,
-};
+use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
+use crate::logfile::line::LineFormat;
+use crate::logfile::{self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval};
 use crate::pipeline::{self, Parts, PipelineLimits};
+use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
 
@@ -52,9 +55,9 @@ pub(super) struct KafkaToFile {
     /// Opened by `prepare`, for the first run.
     opened: Option<Vec<OpenFile>>,
     /// The last run left its group because the disk takes nothing.
-    gave_up: bool,
-    /// Why the last run failed, if that is a matter of where this pandad runs.
-    config_fault: Option<String>,
+    has_left_group: bool,
+    /// What to change, if the last run was fenced by another pandad.
+    fenced: Option<String>,
     /// What was said of the files since they were last well.
     before: RestartMemory,
 }
@@ -67,8 +70,8 @@ impl KafkaToFile {
             inv,
             counters: Counters::shared(NAME, CountedUnit::Records),
             opened: None,
-            gave_up: false,
-            config_fault: None,
+            has_left_group: false,
+            fenced: None,
             before: RestartMemory::default(),
         }
     }
@@ -109,13 +112,13 @@ impl KafkaToFile {
         }
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> FetcherKind {
         match self.section.kafka.client {
             config::ClientChoice::Auto => {
-                Client::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
+                FetcherKind::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
             }
-            config::ClientChoice::Crate => Client::Crate,
-            config::ClientChoice::Native => Client::Native,
+            config::ClientChoice::Crate => FetcherKind::Crate,
+            config::ClientChoice::Native => FetcherKind::Native,
         }
     }
 
@@ -128,15 +131,15 @@ impl KafkaToFile {
         &self,
         cluster: Cluster,
         journal: &Ledger,
-        names: Names,
+        names: ClaimNamer,
     ) -> Result<Box<dyn GroupClient>, Fault> {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
-                OffsetLocation::Kafka => Storage::Kafka,
-                OffsetLocation::ZooKeeper => Storage::ZooKeeper,
+                OffsetLocation::Kafka => OffsetStorage::Kafka,
+                OffsetLocation::ZooKeeper => OffsetStorage::ZooKeeper,
             };
-            return Ok(Box::new(Standalone::new(
+            return Ok(Box::new(kafka::standalone(
                 cluster,
                 &kafka.group,
                 kafka.topics.names(),
@@ -144,16 +147,16 @@ impl KafkaToFile {
                 names,
             )?));
         }
-        let setup = Setup {
+        let setup = MemberConfig {
             group: kafka.group.clone(),
             topics: match &kafka.topics {
-                config::TopicSelection::Named(names) => Topics::Named(names.clone()),
-                config::TopicSelection::Like(pattern) => Topics::Like(pattern.clone()),
+                config::TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
+                config::TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
             },
             session: kafka.session,
             instance: format!("pandad-{:032x}", journal.identity()),
             id: journal.member().map(|member| member.id),
-            pace: Pace::of(kafka.session),
+            pace: GroupIntervals::of(kafka.session),
         };
         Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
@@ -166,6 +169,110 @@ impl KafkaToFile {
                 .map_err(|error| Fault::Retry(format!("cannot write beside {}: {error}", path.display())))?;
         }
         Ok(())
+    }
+}
+
+/// One run: from open files to a pipeline, and what is kept of the run for the next one.
+impl KafkaToFile {
+    /// The files that `prepare` opened, or the files opened now.
+    fn take_files(&mut self) -> Result<Vec<OpenFile>, Fault> {
+        if let Some(files) = self.opened.take() {
+            return Ok(files);
+        }
+        self.open().map_err(|(_, error)| match error {
+            OpenError::Retry(why) => {
+                self.counters.health.down(Stage::Opening, &why);
+                Fault::RetryLogged
+            }
+            OpenError::Fatal(why) => Fault::Fatal(why),
+        })
+    }
+
+    /// Joins the files, the group and the brokers to the parts of a pipeline. `ledgers` are
+    /// those of the files, in their order.
+    fn assemble(
+        &self,
+        files: Vec<OpenFile>,
+        ledgers: &[Ledger],
+        stop: &Stop,
+    ) -> Result<Parts<KafkaSource, impl Fn() -> Formatter + Send + Sync + use<>, FileSink, FileSyncer>, Fault>
+    {
+        let topics = if files.len() > 1 { self.section.kafka.topics.names().to_vec() } else { Vec::new() };
+        let router = FileRouter::new(topics);
+        let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
+        let silent = journal.member().is_some_and(|member| member.silent);
+        let cluster = || super::kafka_cluster(&self.section, silent);
+        let names = claim_names(router.clone(), ledgers.to_vec());
+        let group_client = self.group_client(cluster(), journal, names)?;
+        let gate = WriteGate::new(group_client.lease(), self.is_member());
+        let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
+        for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in files {
+            appenders.push(FileAppender::new(path.clone(), writer, ledger, lock).guarded(gate.guard()));
+            settlers.push((path, settler));
+        }
+        let format = match self.section.log_file.format {
+            FileFormat::Original => LineFormat::Original,
+            FileFormat::Raw => LineFormat::Raw,
+            FileFormat::Json => LineFormat::Json,
+        };
+        let buffers = BufferPool::new(self.section.workers * 2);
+        let worker_buffers = buffers.clone();
+        let counters = || Arc::clone(&self.counters);
+        Ok(Parts {
+            source: KafkaSource::new(SourceParts {
+                fetcher: Box::new(AutoFetcher::new(cluster(), self.client())),
+                group_client,
+                ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
+                start: self.section.kafka.start,
+                counters: counters(),
+                gate: gate.clone(),
+                patience: self.section.kafka.full_disk,
+                stop: stop.clone(),
+            }),
+            build_worker: move || Formatter::new(format, worker_buffers.clone()),
+            sink: FileSink {
+                router,
+                files: appenders,
+                buffers,
+                counters: counters(),
+                stop: stop.clone(),
+                gate,
+            },
+            settle: FileSyncer { settlers, counters: counters() },
+        })
+    }
+
+    fn limits(&self) -> PipelineLimits {
+        PipelineLimits {
+            workers: self.section.workers,
+            memory: self.memory,
+            settle_min: SETTLE_INTERVAL_MIN,
+            settle_max: self.section.log_file.settle,
+        }
+    }
+
+    /// A run that is tried again and again is logged once.
+    fn log_start(&self) {
+        let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
+        let topics = self.section.kafka.topics.to_string().replace(',', ", ");
+        log::log!(level, "{NAME}: running, {topics} into {}", self.section.log_file.path.display());
+    }
+
+    /// Closes the journals, and keeps what the next run must know of how this one ended.
+    fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[Ledger]) -> Result<(), Fault> {
+        for ledger in ledgers {
+            if let Err(error) = ledger.close() {
+                log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+            }
+        }
+        self.has_left_group = matches!(ended, Err(RunError::LeftGroup));
+        self.fenced = match &ended {
+            Err(RunError::Fenced(why)) => Some(why.clone()),
+            _ => None,
+        };
+        self.before.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
+            || ledgers.iter().any(Ledger::has_failed);
+        ended.map_err(RunError::into_fault)
     }
 }
 
@@ -191,142 +298,31 @@ impl Job for KafkaToFile {
     }
 
     fn config_fault(&self) -> Option<ConfigFault> {
-        let expected = self.config_fault.clone()?;
+        let expected = self.fenced.clone()?;
         Some(self.local_fault(&self.section.log_file.path, expected))
     }
 
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
-        if self.gave_up {
+        if self.has_left_group {
             self.try_disk()?;
-            self.gave_up = false;
+            self.has_left_group = false;
         }
-        let opened = match self.opened.take() {
-            Some(opened) => opened,
-            None => self.open().map_err(|(_, error)| match error {
-                OpenError::Retry(why) => {
-                    self.counters.health.down(Stage::Opening, &why);
-                    Fault::RetryLogged
-                }
-                OpenError::Fatal(why) => Fault::Fatal(why),
-            })?,
-        };
+        let files = self.take_files()?;
         self.counters.health.up(Stage::Opening, "opened");
-        let router = FileRouter::new(if opened.len() > 1 {
-            self.section.kafka.topics.names().to_vec()
-        } else {
-            Vec::new()
-        });
         // Held until every thread of the run has ended.
-        let _locks: Vec<Lock> = opened.iter().map(|file| file.log.lock.clone()).collect();
-        let ledgers: Vec<Ledger> = opened.iter().map(|file| file.log.ledger.clone()).collect();
-        let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
-        let silent = journal.member().is_some_and(|member| member.silent);
-        let group_client = self.group_client(
-            super::kafka_cluster(&self.section, silent),
-            journal,
-            claim_names(router.clone(), ledgers.clone()),
-        )?;
-        let gate = WriteGate::new(group_client.lease(), self.is_member());
-        let (mut files, mut settlers) = (Vec::new(), Vec::new());
-        for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in opened {
-            files.push(sink::FileAppender::new(path.clone(), writer, ledger, lock).under(gate.lease()));
-            settlers.push((path, settler));
-        }
-        let buffers = Buffers::new(self.section.workers);
-        let format = match self.section.log_file.format {
-            FileFormat::Original => line::LineFormat::Original,
-            FileFormat::Raw => line::LineFormat::Raw,
-            FileFormat::Json => line::LineFormat::Json,
-        };
-        let worker_buffers = buffers.clone();
-        let counters = || Arc::clone(&self.counters);
-        let parts = Parts {
-            source: source::KafkaSource::new(source::SourceParts {
-                fetcher: Box::new(AutoFetcher::new(
-                    super::kafka_cluster(&self.section, silent),
-                    self.client(),
-                )),
-                group_client,
-                ledgers: Ledgers::new(router.clone(), ledgers.clone()),
-                start: self.section.kafka.start,
-                counters: counters(),
-                gate: gate.clone(),
-                patience: self.section.kafka.full_disk,
-                stop: stop.clone(),
-            }),
-            build_worker: move || formatter::Formatter::new(format, worker_buffers.clone()),
-            sink: sink::FileSink {
-                router,
-                files,
-                buffers,
-                counters: counters(),
-                stop: stop.clone(),
-                gate: gate.clone(),
-            },
-            settle: sink::FileSyncer { settlers, counters: counters() },
-        };
-        let limits = PipelineLimits {
-            workers: self.section.workers,
-            memory: self.memory,
-            settle_min: SETTLE_INTERVAL_MIN,
-            settle_max: self.section.log_file.settle,
-        };
-        let topics = self.section.kafka.topics.to_string().replace(',', ", ");
-        let path = self.section.log_file.path.display();
-        // A run that is tried again and again says so once.
-        let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
-        log::log!(level, "{NAME}: running, {topics} into {path}");
-        let ended = pipeline::run(NAME, &limits, parts, stop, &self.counters);
-        for ledger in &ledgers {
-            if let Err(error) = ledger.close() {
-                log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
-            }
-        }
-        self.gave_up = gate.gave_up();
-        self.config_fault = match &ended {
-            Err(Fault::Fatal(why)) if gate.is_fenced() => Some(why.clone()),
-            _ => None,
-        };
-        self.before.sync_failed = (matches!(ended, Err(Fault::Restart(_))) && !gate.lost_in_write())
-            || ledgers.iter().any(Ledger::has_failed);
-        ended
+        let _locks: Vec<Lock> = files.iter().map(|file| file.log.lock.clone()).collect();
+        let ledgers: Vec<Ledger> = files.iter().map(|file| file.log.ledger.clone()).collect();
+        let parts = self.assemble(files, &ledgers, stop)?;
+        self.log_start();
+        let ended = pipeline::run(NAME, &self.limits(), parts, stop, &self.counters);
+        self.conclude(ended, &ledgers)
     }
 }
 
 /// Under which name an offset that somebody else has set is claimed.
-fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> Names {
+fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));
         ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))
     })
-}
-
-/// Line buffers going round between the workers and the sink: allocating and freeing
-/// a megabyte each time is slow with musl's allocator.
-#[derive(Clone)]
-struct Buffers {
-    give: Sender<Vec<u8>>,
-    take: Receiver<Vec<u8>>,
-}
-
-impl Buffers {
-    /// A buffer that grew beyond this for one large record is not kept.
-    const LARGEST: usize = 8 * 1024 * 1024;
-
-    fn new(workers: usize) -> Self {
-        let (give, take) = bounded(workers * 2);
-        Self { give, take }
-    }
-
-    fn take(&self) -> Vec<u8> {
-        self.take.try_recv().unwrap_or_default()
-    }
-
-    fn give_back(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= Self::LARGEST {
-            buffer.clear();
-            // When enough of them go round already, this one is freed.
-            let _enough = self.give.try_send(buffer);
-        }
-    }
 }

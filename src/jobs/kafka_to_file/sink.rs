@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Buffers;
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
+use super::run_error::RunError;
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
-use crate::kafka::Lease;
 use crate::logfile::{
-    AppendError, Checkpoint, Ledger, Lock, LogWriter, Piece, PositionChange, Settled, Settler,
+    AppendError, Checkpoint, Guard, Ledger, Lock, LogWriter, Piece, PositionChange, Settled, Settler,
 };
 use crate::pipeline;
 use crate::record::TopicPartition;
+use crate::recycle::BufferPool;
 use crate::report::{Counters, Stage};
 use crate::shutdown::Stop;
 
@@ -28,7 +28,7 @@ const WRITE_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct FileSink {
     pub(super) router: FileRouter,
     pub(super) files: Vec<FileAppender>,
-    pub(super) buffers: Buffers,
+    pub(super) buffers: BufferPool,
     pub(super) counters: Arc<Counters>,
     /// Somebody may ask for the files to be reopened, so often as this says.
     pub(super) stop: Stop,
@@ -59,10 +59,10 @@ impl FileAppender {
         Self { path, writer, ledger, lock, reopened: None, queue, batch, changes, held: false }
     }
 
-    /// Nothing is written without the lease, where there is one.
-    pub(super) fn under(mut self, lease: Option<Lease>) -> Self {
-        if let Some(lease) = lease {
-            self.writer.set_guard(Box::new(move || lease.holds()));
+    /// Nothing is written unless the guard allows it.
+    pub(super) fn guarded(mut self, guard: Option<Guard>) -> Self {
+        if let Some(guard) = guard {
+            self.writer.set_guard(guard);
         }
         self
     }
@@ -78,7 +78,13 @@ impl FileAppender {
     }
 
     /// Takes outcomes that continue what has landed; refuses the others.
-    fn fill(&mut self, gate: &WriteGate, buffers: &Buffers, counters: &Counters, notes: &mut Vec<Feedback>) {
+    fn fill(
+        &mut self,
+        gate: &WriteGate,
+        buffers: &BufferPool,
+        counters: &Counters,
+        notes: &mut Vec<Feedback>,
+    ) {
         let mut bytes = 0;
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < WRITE_BYTES_MAX
@@ -89,9 +95,14 @@ impl FileAppender {
             match landed {
                 Some((index, position)) if position == lined.from && continues(&lined) => {
                     if let Some(short) = &lined.short {
-                        let (partition, want) = (lined.partition.clone(), lined.want);
+                        let (partition, assignment) = (lined.partition.clone(), lined.assignment);
                         let position = lined.next;
-                        notes.push(Feedback::Truncated { partition, want, position, short: short.clone() });
+                        notes.push(Feedback::Truncated {
+                            partition,
+                            assignment,
+                            position,
+                            short: short.clone(),
+                        });
                     }
                     if lined.next == lined.from {
                         buffers.give_back(lined.lines);
@@ -105,11 +116,11 @@ impl FileAppender {
                 }
                 other => {
                     counters.refetched.fetch_add(lined.records, Relaxed);
-                    let FormattedBatch { partition, want, lines, .. } = lined;
+                    let FormattedBatch { partition, assignment, lines, .. } = lined;
                     buffers.give_back(lines);
                     gate.record_done(1);
                     if let Some((_, position)) = other {
-                        notes.push(Feedback::Refused { partition, want, position });
+                        notes.push(Feedback::Refused { partition, assignment, position });
                     }
                 }
             }
@@ -121,11 +132,11 @@ impl FileAppender {
         &mut self,
         gate: &WriteGate,
         may_write: &dyn Fn() -> bool,
-        buffers: &Buffers,
+        buffers: &BufferPool,
         counters: &Counters,
         notes: &mut Vec<Feedback>,
-    ) -> Result<(), Fault> {
-        self.look_again(gate)?;
+    ) -> Result<(), RunError> {
+        self.look_again()?;
         loop {
             self.held = false;
             if self.batch.is_empty() {
@@ -147,7 +158,7 @@ impl FileAppender {
                     self.held = true;
                     return Ok(());
                 }
-                Err(error) => return Err(self.fault(error)),
+                Err(error) => return Err(self.fault(error).into()),
             }
             self.changes.clear();
             gate.record_done(self.batch.len() as u64);
@@ -160,7 +171,7 @@ impl FileAppender {
     }
 
     /// What was about to be written may be somebody else's by now.
-    fn look_again(&mut self, gate: &WriteGate) -> Result<(), Fault> {
+    fn look_again(&mut self) -> Result<(), RunError> {
         let is_lost = |lined: &FormattedBatch| self.ledger.written(&lined.partition).is_none();
         if !self.writer.is_pending() {
             self.changes.clear();
@@ -170,16 +181,14 @@ impl FileAppender {
         } else if self.batch.iter().any(is_lost) {
             // Half of it may be in the file, and must not stay there.
             let path = self.path.display();
-            gate.lose_in_write();
-            return Err(Fault::Restart(format!(
-                "{path}: a write that was not finished is another pandad's by now"
-            )));
+            let why = format!("{path}: a write that was not finished is another pandad's by now");
+            return Err(RunError::LostInWrite(why));
         }
         Ok(())
     }
 
     /// Drops what is not ours any more, though nothing may land.
-    fn drop_lost(&mut self, gate: &WriteGate, buffers: &Buffers, counters: &Counters) {
+    fn drop_lost(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
         for lined in std::mem::take(&mut self.queue) {
             if self.ledger.written(&lined.partition).is_some() {
                 self.queue.push_back(lined);
@@ -210,12 +219,13 @@ impl pipeline::Sink for FileSink {
     type Outcome = FormattedBatch;
     type Feedback = Feedback;
     type Checkpoint = Vec<(usize, Checkpoint)>;
+    type Error = RunError;
 
     fn write(
         &mut self,
         ready: &mut VecDeque<FormattedBatch>,
         notes: &mut Vec<Feedback>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RunError> {
         for lined in ready.drain(..) {
             match self.files.get_mut(self.router.of(&lined.partition.topic)) {
                 Some(file) => file.queue.push_back(lined),
@@ -223,7 +233,7 @@ impl pipeline::Sink for FileSink {
             }
         }
         let others: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
-        let may_write = || self.gate.may_write(others.iter());
+        let may_write = || self.gate.open(others.iter());
         let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);
         self.files.iter_mut().try_for_each(|file| file.write(gate, &may_write, buffers, counters, notes))
     }
@@ -232,9 +242,9 @@ impl pipeline::Sink for FileSink {
         self.files.iter().any(|file| file.held)
     }
 
-    fn tick(&mut self) -> Result<(), Fault> {
+    fn tick(&mut self) -> Result<(), RunError> {
         let asked = self.stop.reopens();
-        self.files.iter_mut().try_for_each(|file| file.tick(asked))
+        self.files.iter_mut().try_for_each(|file| file.tick(asked).map_err(RunError::from))
     }
 
     fn unsettled(&self) -> u64 {
@@ -261,8 +271,9 @@ pub(super) struct FileSyncer {
 impl pipeline::Settle for FileSyncer {
     type Checkpoint = Vec<(usize, Checkpoint)>;
     type Feedback = Feedback;
+    type Error = RunError;
 
-    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Feedback, Fault> {
+    fn settle(&mut self, checkpoints: Self::Checkpoint) -> Result<Feedback, RunError> {
         let mut commits = Vec::new();
         let mut bytes = false;
         for (number, checkpoint) in checkpoints {
@@ -270,7 +281,9 @@ impl pipeline::Settle for FileSyncer {
             bytes |= checkpoint.has_bytes();
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
-                Err(error) => return Err(Fault::Restart(format!("cannot sync {}: {error}", path.display()))),
+                Err(error) => {
+                    return Err(Fault::Restart(format!("cannot sync {}: {error}", path.display())).into());
+                }
             }
         }
         if bytes {

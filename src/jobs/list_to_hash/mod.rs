@@ -56,9 +56,9 @@ impl Job for ListToHash {
         let list = Arc::new(redis_server("redis_list", list, &client));
         let ar = Arc::new(redis_server("redis_ar", ar, &client));
         let (list_health, ar_health) = (Health::new(NAME, &list), Health::new(NAME, &ar));
-        let markers = self.section.came_back.as_ref().map(|came_back| {
-            let expire = Arc::new(redis_server("redis_kv_expire", &came_back.expire, &client));
-            marker::MarkerSettings::new(expire, &ar, came_back.prefix.clone())
+        let markers = self.section.markers.as_ref().map(|markers| {
+            let expire = Arc::new(redis_server("redis_kv_expire", &markers.expire, &client));
+            marker::MarkerSettings::new(expire, &ar, markers.prefix.clone())
         });
         let keys = QueueKeys::new(list_key);
         let in_work = u32::try_from(*workers).unwrap_or(u32::MAX / 4) * BATCHES_PER_WORKER;

@@ -21,6 +21,7 @@ impl pipeline::Source for Batches {
     /// The worker that has done the batch takes it out, together with its slot.
     type Task = Mutex<Option<WorkBatch>>;
     type Feedback = Infallible;
+    type Error = Fault;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
         if let Some(batch) = self.taker.take(until) {

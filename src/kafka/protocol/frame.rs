@@ -1,33 +1,27 @@
-//! The bytes of one answer, in memory that goes round: allocating and freeing a
-//! megabyte for each reply is slow with musl's allocator.
+//! The bytes of one answer, in memory that is used again.
 
 use std::io;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::recycle::BufferPool;
 
-/// A buffer that was grown beyond this for one large record is not kept, in bytes.
-const LARGEST_KEPT: usize = 8 * 1024 * 1024;
 /// A new buffer begins with this many bytes, and grows as bytes really come.
-const STEP: usize = 64 * 1024;
+const FIRST_FRAME_BYTES: usize = 64 * 1024;
 
 /// Where frames come from and go back to.
 #[derive(Debug, Clone)]
-pub struct Frames {
-    give: Sender<Vec<u8>>,
-    take: Receiver<Vec<u8>>,
+pub struct FramePool {
+    pool: BufferPool,
 }
 
-impl Frames {
+impl FramePool {
     /// Keeps this many buffers at most.
     pub fn new(kept: usize) -> Self {
-        let (give, take) = bounded(kept);
-        Self { give, take }
+        Self { pool: BufferPool::new(kept) }
     }
 
     /// An empty frame.
     pub fn take(&self) -> Frame {
-        let bytes = self.take.try_recv().unwrap_or_default();
-        Frame { bytes, used: 0, home: Some(self.give.clone()) }
+        Frame { bytes: self.pool.take(), used: 0, home: Some(self.pool.clone()) }
     }
 }
 
@@ -37,7 +31,7 @@ pub struct Frame {
     /// As long as it ever was: what is not used is left over from an earlier frame.
     bytes: Vec<u8>,
     used: usize,
-    home: Option<Sender<Vec<u8>>>,
+    home: Option<BufferPool>,
 }
 
 impl Frame {
@@ -59,7 +53,7 @@ impl Frame {
         self.used = 0;
         while self.used < wanted {
             if self.used == self.bytes.len() {
-                let more = (self.used * 2).max(STEP).min(wanted);
+                let more = (self.used * 2).max(FIRST_FRAME_BYTES).min(wanted);
                 self.bytes.resize(more, 0);
             }
             let end = self.bytes.len().min(wanted);
@@ -74,11 +68,8 @@ impl Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take()
-            && (1..=LARGEST_KEPT).contains(&self.bytes.capacity())
-        {
-            // When enough of them go round already, this one is freed.
-            let _enough = home.try_send(std::mem::take(&mut self.bytes));
+        if let Some(home) = self.home.take() {
+            home.give_back(std::mem::take(&mut self.bytes));
         }
     }
 }
@@ -89,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_frame_goes_round_and_shows_only_what_it_was_filled_with() {
-        let frames = Frames::new(1);
+        let frames = FramePool::new(1);
         let mut frame = frames.take();
         frame.fill(5, |room| Ok(std::io::Write::write(&mut &mut *room, b"abcde").unwrap())).unwrap();
         assert_eq!(frame.bytes(), b"abcde");
@@ -110,6 +101,6 @@ mod tests {
             Ok(if calls < 3 { room.len() } else { 0 })
         });
         assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(frame.bytes.len() <= STEP * 4, "{}", frame.bytes.len());
+        assert!(frame.bytes.len() <= FIRST_FRAME_BYTES * 4, "{}", frame.bytes.len());
     }
 }

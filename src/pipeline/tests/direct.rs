@@ -12,6 +12,7 @@ struct Countdown {
 impl Source for Countdown {
     type Task = u64;
     type Feedback = std::convert::Infallible;
+    type Error = Fault;
 
     fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<u64>>) -> Result<(), Fault> {
         if self.left == 0 {
@@ -52,7 +53,7 @@ impl<const LEAVES: bool> Worker for Doer<LEAVES> {
     }
 }
 
-fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running {
+fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running<Fault> {
     let (handle, stop) = shutdown::pair();
     let counters = Counters::shared("test", CountedUnit::Items);
     let limits = PipelineLimits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };

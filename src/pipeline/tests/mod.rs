@@ -28,9 +28,33 @@ struct World {
     heard_meanwhile: AtomicU64,
     settle_fails: AtomicBool,
     source_panics: AtomicBool,
+    source_leaves: AtomicBool,
+    sink_leaves: AtomicBool,
     finished: AtomicBool,
     worker_faults: AtomicU64,
     slow_worker: AtomicBool,
+}
+
+/// A run of this job ends in a way that no other job knows.
+#[derive(Debug, PartialEq)]
+enum TestError {
+    Fault(Fault),
+    Left(&'static str),
+}
+
+impl From<Fault> for TestError {
+    fn from(fault: Fault) -> Self {
+        TestError::Fault(fault)
+    }
+}
+
+impl PipelineError for TestError {
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            TestError::Fault(fault) => Some(fault),
+            TestError::Left(_) => None,
+        }
+    }
 }
 
 struct Numbers {
@@ -43,8 +67,12 @@ struct Numbers {
 impl Source for Numbers {
     type Task = (u32, u64);
     type Feedback = Vec<(u32, u64)>;
+    type Error = TestError;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Fault> {
+    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), TestError> {
+        if self.world.source_leaves.load(SeqCst) {
+            return Err(TestError::Left("source"));
+        }
         assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
         let before = items.len();
         for lane in 0..self.lanes {
@@ -63,7 +91,7 @@ impl Source for Numbers {
         Ok(())
     }
 
-    fn idle(&mut self) -> Result<(), Fault> {
+    fn idle(&mut self) -> Result<(), TestError> {
         self.world.heard_meanwhile.fetch_add(1, SeqCst);
         Ok(())
     }
@@ -108,8 +136,16 @@ impl Sink for Shelf {
     type Outcome = (u32, u64);
     type Feedback = Vec<(u32, u64)>;
     type Checkpoint = Vec<(u32, u64)>;
+    type Error = TestError;
 
-    fn write(&mut self, ready: &mut VecDeque<(u32, u64)>, _: &mut Vec<Self::Feedback>) -> Result<(), Fault> {
+    fn write(
+        &mut self,
+        ready: &mut VecDeque<(u32, u64)>,
+        _: &mut Vec<Self::Feedback>,
+    ) -> Result<(), TestError> {
+        if self.world.sink_leaves.load(SeqCst) {
+            return Err(TestError::Left("sink"));
+        }
         loop {
             // Taken before it is tried, as a sink does that writes many at a time.
             self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
@@ -117,7 +153,7 @@ impl Sink for Shelf {
                 return Ok(());
             }
             if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
-                return Err(Fault::Retry("no space left".to_owned()));
+                return Err(Fault::Retry("no space left".to_owned()).into());
             }
             let Some(outcome) = self.in_hand.take() else { break };
             self.world.landed.lock().unwrap().push(outcome);
@@ -149,23 +185,24 @@ struct Clerk(Arc<World>);
 impl Settle for Clerk {
     type Checkpoint = Vec<(u32, u64)>;
     type Feedback = Vec<(u32, u64)>;
+    type Error = TestError;
 
-    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Fault> {
+    fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, TestError> {
         if self.0.settle_fails.load(SeqCst) {
-            return Err(Fault::Retry("fsync failed".to_owned()));
+            return Err(Fault::Retry("fsync failed".to_owned()).into());
         }
         Ok(checkpoint)
     }
 }
 
-struct Running {
+struct Running<E> {
     world: Arc<World>,
     counters: Arc<Counters>,
     stop: StopHandle,
-    thread: crate::threads::Thread<Result<(), Fault>>,
+    thread: crate::threads::Thread<Result<(), E>>,
 }
 
-fn start(world: World, lanes: u32, each: u64) -> Running {
+fn start(world: World, lanes: u32, each: u64) -> Running<TestError> {
     let world = Arc::new(world);
     let (handle, stop) = shutdown::pair();
     let counters = Counters::shared("test", CountedUnit::Records);
@@ -307,8 +344,24 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
 #[test]
 fn a_settle_fault_ends_the_run_to_be_built_again() {
     let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()))));
+    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()).into())));
     assert!(running.world.settled.lock().unwrap().is_empty());
+}
+
+/// After the source has ended, what it polled is still written and settled; after the sink
+/// has, nothing is.
+#[test]
+fn the_end_that_only_this_job_knows_comes_back_as_it_was() {
+    let running = start(World::default(), 1, u64::MAX);
+    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
+    running.world.source_leaves.store(true, SeqCst);
+    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("source"))));
+    let settled = running.world.settled.lock().unwrap().len() as u64;
+    assert_eq!(settled, running.world.polled.load(SeqCst));
+    let running = start(World { sink_leaves: true.into(), ..World::default() }, 1, u64::MAX);
+    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("sink"))));
+    assert!(running.world.settled.lock().unwrap().is_empty());
+    assert!(!running.counters.disk_refuses.load(SeqCst), "the disk is not to blame");
 }
 
 #[test]
@@ -317,7 +370,10 @@ fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
     wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
     running.world.source_panics.store(true, SeqCst);
     let ended = running.thread.join().unwrap();
-    assert!(matches!(&ended, Err(Fault::Retry(why)) if why.contains("the source is told to")), "{ended:?}");
+    assert!(
+        matches!(&ended, Err(TestError::Fault(Fault::Retry(why))) if why.contains("the source is told to")),
+        "{ended:?}"
+    );
     let settled = running.world.settled.lock().unwrap().len() as u64;
     assert_eq!(settled, running.world.polled.load(SeqCst));
 }

@@ -2,11 +2,12 @@
 //! partitions: nothing more is read, what is in hand lands and settles and is committed,
 //! or is dropped where it is not ours any more.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use super::blocked::pauses;
 use super::{
-    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE,
+    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE, RunError,
     TrackedPartition, journal_fault, landmark_pairs, start_text,
 };
 use crate::config::StartPolicy;
@@ -29,11 +30,11 @@ pub(super) struct PendingRelease {
 
 impl KafkaSource {
     /// What the group has to say, all of it.
-    pub(super) fn take_group_events(&mut self) -> Result<(), Fault> {
+    pub(super) fn take_group_events(&mut self) -> Result<(), RunError> {
         loop {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
-                GroupEvent::Trouble(why) => {
+                GroupEvent::Failed(why) => {
                     // While no broker answers, that is the outage.
                     if !self.broker_outage.is_down() {
                         self.group_outage.down(Instant::now(), &why);
@@ -59,10 +60,7 @@ impl KafkaSource {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
                 }
-                GroupEvent::Fenced(why) => {
-                    self.gate.fence();
-                    return Err(Fault::Fatal(why));
-                }
+                GroupEvent::Fenced(why) => return Err(RunError::Fenced(why)),
             }
         }
     }
@@ -98,7 +96,7 @@ impl KafkaSource {
             let polled = resumed.position.unwrap_or(-1);
             let pauses = pauses();
             let tracked =
-                TrackedPartition { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
+                TrackedPartition { lane, assignment: 0, polled, lag: 0, unresolved: None, outage, pauses };
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
@@ -109,7 +107,7 @@ impl KafkaSource {
 
     fn begin_release(&mut self, until: Option<Instant>) {
         for partition in self.partitions.keys() {
-            self.fetcher.forget(partition);
+            self.fetcher.unassign(partition);
         }
         self.partitions.clear();
         self.diverged.clear();
@@ -134,7 +132,7 @@ impl KafkaSource {
         }
         let is_ours = state.until.is_some();
         if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
-            if !self.gate.is_refused(&self.counters) {
+            if !self.counters.disk_refuses.load(SeqCst) {
                 return Ok(());
             }
             // Part of a write may be in the file: a start anew cuts it.
@@ -154,13 +152,13 @@ impl KafkaSource {
         }
         self.ledgers.release_all();
         self.release = None;
-        self.group_client.released();
+        self.group_client.confirm_release();
         Ok(())
     }
 
     /// A member whose disk takes nothing for too long leaves its partitions to others.
-    pub(super) fn watch_disk(&mut self) -> Result<(), Fault> {
-        if !self.gate.is_refused(&self.counters) {
+    pub(super) fn watch_disk(&mut self) -> Result<(), RunError> {
+        if !self.counters.disk_refuses.load(SeqCst) {
             self.refused_since = None;
             return Ok(());
         }
@@ -168,13 +166,12 @@ impl KafkaSource {
         if !self.gate.is_shared() || since.elapsed() < self.patience {
             return Ok(());
         }
-        self.gate.give_up();
+        self.has_left = true;
         let seconds = self.patience.as_secs();
         log::warn!(
             "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
         );
-        // That the disk refuses has been said.
-        Err(Fault::RetryLogged)
+        Err(RunError::LeftGroup)
     }
 
     /// How soon the group is to be listened to again.
@@ -194,7 +191,7 @@ impl KafkaSource {
     /// in the journal.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
-            if let Some(offsets) = self.group_client.leave(until) {
+            if let Some(offsets) = self.group_client.finish_commit(until) {
                 self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 if offsets.is_empty() {
                     // Refused: the group must not be run at.
@@ -219,8 +216,8 @@ impl KafkaSource {
 
     /// Takes leave, when that is to be for longer than it takes to begin anew.
     pub(super) fn leave_group(&mut self, until: Instant) {
-        if self.stop.is_requested() || self.gate.gave_up() {
-            self.group_client.depart(until);
+        if self.stop.is_requested() || self.has_left {
+            self.group_client.leave_group(until);
         }
     }
 }

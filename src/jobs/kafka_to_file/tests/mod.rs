@@ -1,27 +1,31 @@
 //! A member of a group on a real log file, with a group and brokers that do as the test
 //! says: what lands and when, what is committed before a share is let go, what is dropped.
 
+mod release;
+mod run_error;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Buffers;
 use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated};
 use super::ledgers::Ledgers;
+use super::run_error::RunError;
 use super::sink::{FileAppender, FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
-use crate::logfile::{self, Ledger, RestartMemory, Rotation};
+use crate::logfile::{self, Guard, Ledger, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters};
-use crate::shutdown;
+use crate::shutdown::{self, StopHandle};
 
 /// What the group and the brokers of a test say and hear.
 #[derive(Default)]
@@ -31,6 +35,7 @@ struct World {
     ordered: Mutex<Vec<Vec<Commit>>>,
     released: AtomicU32,
     forgotten: AtomicU32,
+    left: AtomicU32,
 }
 
 struct Group(Arc<World>);
@@ -44,21 +49,25 @@ impl GroupClient for Group {
         self.0.ordered.lock().unwrap().push(offsets);
     }
 
-    fn leave(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         None
     }
 
-    fn released(&mut self) {
+    fn confirm_release(&mut self) {
         self.0.released.fetch_add(1, Relaxed);
+    }
+
+    fn leave_group(&mut self, _until: Instant) {
+        self.0.left.fetch_add(1, Relaxed);
     }
 }
 
 struct Brokers(Arc<World>);
 
 impl Fetcher for Brokers {
-    fn want(&mut self, _partition: &TopicPartition, _begin: StartOffset, _want: u64) {}
+    fn assign(&mut self, _partition: &TopicPartition, _begin: StartOffset, _assignment: u64) {}
 
-    fn forget(&mut self, _partition: &TopicPartition) {
+    fn unassign(&mut self, _partition: &TopicPartition) {
         self.0.forgotten.fetch_add(1, Relaxed);
     }
 
@@ -78,7 +87,9 @@ struct Member {
     lease: Lease,
     counters: Arc<Counters>,
     wants: u64,
-    buffers: Buffers,
+    buffers: BufferPool,
+    /// A stop is requested when this is dropped.
+    _stop: StopHandle,
 }
 
 fn partition() -> TopicPartition {
@@ -87,6 +98,11 @@ fn partition() -> TopicPartition {
 
 impl Member {
     fn new() -> Member {
+        Member::with_guard(None)
+    }
+
+    /// `guard` in place of the lease.
+    fn with_guard(guard: Option<Guard>) -> Member {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(dir);
@@ -96,7 +112,7 @@ impl Member {
         let lease = Lease::until_told();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
-        let (_handle, stop) = shutdown::pair();
+        let (handle, stop) = shutdown::pair();
         let (router, counters) =
             (FileRouter::new(Vec::new()), Counters::shared("test", CountedUnit::Records));
         let gate = WriteGate::new(lease.clone(), true);
@@ -110,8 +126,9 @@ impl Member {
             patience: Duration::ZERO,
             stop: stop.clone(),
         });
-        let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock).under(gate.lease());
-        let buffers = Buffers::new(1);
+        let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock)
+            .guarded(guard.or(gate.guard()));
+        let buffers = BufferPool::new(2);
         let sink = FileSink {
             router,
             files: vec![file],
@@ -121,7 +138,7 @@ impl Member {
             gate,
         };
         let sync = FileSyncer { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
-        Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers }
+        Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers, _stop: handle }
     }
 
     fn says(&self, event: GroupEvent) {
@@ -151,19 +168,19 @@ impl Member {
     /// A reply is polled, worked on, and on its way to the sink.
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
-        let (partition, want) = (partition(), self.wants);
+        let (partition, assignment) = (partition(), self.wants);
         let fetched =
-            Fetched { partition, from, begins: from, next, want, lag: 0, last: None, bytes: 1, payload };
+            Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let polled = self.poll().pop().expect("it is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
-        let (partition, want, records) = (polled.partition, polled.want, 1);
-        FormattedBatch { partition, from, next, want, lines, crc, last: None, records, short: None }
+        let (partition, assignment, records) = (polled.partition, polled.assignment, 1);
+        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, short: None }
     }
 
-    fn writes(&mut self, lined: Vec<FormattedBatch>) -> Result<(), Fault> {
+    fn writes(&mut self, lined: Vec<FormattedBatch>) -> Result<(), RunError> {
         let (mut ready, mut notes) = (lined.into(), Vec::new());
         self.sink.write(&mut ready, &mut notes)
     }
@@ -192,13 +209,17 @@ impl Member {
 
     /// Given at offset 0, which the group holds.
     fn at_work() -> Member {
-        let mut member = Member::new();
+        Member::new().begins()
+    }
+
+    fn begins(mut self) -> Member {
+        let member = &mut self;
         member.is_given(None);
         member.ledger.set_position(&partition(), 0).unwrap();
         let note = member.settles();
         member.source.feedback(note);
         assert_eq!(member.is_committed().0, 0);
-        member
+        self
     }
 }
 
@@ -210,10 +231,6 @@ impl Drop for Member {
 
 fn lines(count: i64) -> String {
     (0..count).map(|one| format!("line {one}\n")).collect()
-}
-
-fn soon() -> GroupEvent {
-    GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
 }
 
 /// Whoever took over would otherwise begin somewhere else, or nowhere.
@@ -244,16 +261,16 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
     member.sink.write(&mut ready, &mut notes).unwrap();
     notes.into_iter().for_each(|note| member.source.feedback(note));
-    for (begins, taken) in [(3, 0), (1, 1)] {
+    for (base, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
         member.wants += 2;
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "it is wanted again");
-        let (partition, want, payload) = (partition(), member.wants, Payload::Absent);
+        let (partition, assignment, payload) = (partition(), member.wants, Payload::Absent);
         let fetched =
-            Fetched { partition, from: 1, begins, next: 5, want, lag: 0, last: None, bytes: 1, payload };
+            Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
-        assert_eq!(member.poll().len(), taken, "a reply that begins at {begins}");
+        assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
     }
 }
 
@@ -284,104 +301,4 @@ fn nothing_lands_without_the_lease() {
     member.lease.renew(Duration::from_secs(3600));
     member.writes(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(3));
-}
-
-/// The order to commit may still be on its way from the settle thread to the source.
-#[test]
-fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
-    let mut member = Member::at_work();
-    let lined = member.fetches(0, 3);
-    member.says(soon());
-    member.poll();
-    assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
-    member.writes(vec![lined]).unwrap();
-    member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
-    let before = member.orders();
-    let note = member.settles();
-    member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
-    member.source.feedback(note);
-    assert_eq!(member.orders(), before + 1);
-    member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
-    assert_eq!(member.is_committed().0, 3);
-    assert_eq!(member.world.released.load(Relaxed), 1);
-    assert_eq!(member.ledger.written(&partition()), None);
-}
-
-/// A commit that is refused while the share may still be let go in order.
-#[test]
-fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
-    let mut member = Member::at_work();
-    let lined = member.fetches(0, 3);
-    member.writes(vec![lined]).unwrap();
-    let note = member.settles();
-    member.source.feedback(note);
-    let before = member.orders();
-    member.says(soon());
-    member.says(GroupEvent::Committed(Vec::new()));
-    member.poll();
-    assert_eq!(member.orders(), before + 1);
-    assert_eq!(member.world.released.load(Relaxed), 0);
-    assert_eq!(member.is_committed().0, 3);
-    assert_eq!(member.world.released.load(Relaxed), 1);
-}
-
-#[test]
-fn what_is_lost_is_dropped_and_what_has_landed_settles() {
-    let mut member = Member::at_work();
-    let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
-    member.writes(vec![one]).unwrap();
-    member.lease.renew(Duration::ZERO);
-    member.says(GroupEvent::Lost);
-    member.poll();
-    member.writes(vec![two]).unwrap();
-    assert!(!member.sink.holds_back(), "it is not waited with");
-    member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
-    let before = member.orders();
-    let note = member.settles();
-    member.source.feedback(note);
-    member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 1);
-    assert_eq!(member.orders(), before, "nothing is committed that is not ours");
-    assert_eq!(member.content(), lines(2));
-}
-
-/// Given back and given again while the group still held the older offset: it is this
-/// member's own, and nothing is written twice.
-#[test]
-fn a_share_that_comes_back_goes_on_where_the_journal_is() {
-    let mut member = Member::at_work();
-    let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
-    let lined = member.fetches(0, 3);
-    member.writes(vec![lined]).unwrap();
-    member.says(GroupEvent::Lost);
-    member.poll();
-    member.settles();
-    member.poll();
-    member.is_given(Some((held[0].offset, held[0].metadata.clone())));
-    assert_eq!(member.ledger.written(&partition()).map(|(_, at)| at), Some(3));
-    assert!(!member.ledger.group_holds_all(), "and the group is told");
-}
-
-/// A late find of the old share must not assign it again.
-#[test]
-fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
-    let mut member = Member::at_work();
-    let lined = member.fetches(0, 2);
-    member.says(GroupEvent::Lost);
-    member.poll();
-    member.writes(vec![lined]).unwrap();
-    for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
-        member.world.events.lock().unwrap().push_back(event);
-        member.poll();
-    }
-    member.poll();
-    assert_eq!(member.content(), "");
-    assert_eq!(member.counters.refetched.load(Relaxed), 1);
-    assert!(member.buffers.take().is_empty());
-    assert_eq!(member.ledger.written(&partition()), None);
 }

@@ -1,0 +1,251 @@
+//! The keys that take one word of a few: each word, what it means, and how a reader is told.
+
+use std::fmt;
+
+use super::key::Converted;
+use crate::pattern::Pattern;
+
+/// A word of a [`Choice`], its value, and a few words of explanation or none.
+pub type Word<T> = (&'static str, T, &'static str);
+
+/// A type whose values are written as one word of a few.
+pub trait Choice: Copy + PartialEq + 'static {
+    /// Every value once.
+    const WORDS: &'static [Word<Self>];
+}
+
+/// `kafka['topics']`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TopicSelection {
+    /// These, no two alike.
+    Named(Vec<String>),
+    /// All whose names match.
+    Like(Pattern),
+}
+
+impl TopicSelection {
+    /// The names, as far as they are known beforehand.
+    pub fn names(&self) -> &[String] {
+        match self {
+            TopicSelection::Named(names) => names,
+            TopicSelection::Like(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for TopicSelection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TopicSelection::Named(names) => f.write_str(&names.join(",")),
+            TopicSelection::Like(pattern) => fmt::Display::fmt(pattern, f),
+        }
+    }
+}
+
+/// `kafka['start']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartPolicy {
+    /// At the oldest record there is.
+    Earliest,
+    /// At the next record.
+    Latest,
+}
+
+impl Choice for StartPolicy {
+    const WORDS: &'static [Word<Self>] = &[
+        ("earliest", Self::Earliest, "the oldest record there is"),
+        ("latest", Self::Latest, "the next record produced"),
+    ];
+}
+
+/// `kafka['offsets']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetLocation {
+    /// In Kafka's own offsets topic.
+    Kafka,
+    /// In ZooKeeper, as consumers of the 0.8 and 0.9 days did.
+    ZooKeeper,
+}
+
+impl Choice for OffsetLocation {
+    const WORDS: &'static [Word<Self>] =
+        &[("kafka", Self::Kafka, ""), ("zookeeper", Self::ZooKeeper, "as consumers before 0.9 did")];
+}
+
+/// `kafka['client']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientChoice {
+    /// What the brokers' answers call for.
+    Auto,
+    /// The `kafka` package.
+    Crate,
+    /// pandad's own client.
+    Native,
+}
+
+impl Choice for ClientChoice {
+    const WORDS: &'static [Word<Self>] = &[
+        ("auto", Self::Auto, "`native` from Kafka 0.11 on, `crate` before"),
+        ("crate", Self::Crate, "the `kafka` package"),
+        ("native", Self::Native, "pandad's own"),
+    ];
+}
+
+/// `kafka['membership']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// A member of the group: Kafka assigns the partitions.
+    Coordinated,
+    /// This pandad reads every partition itself.
+    Standalone,
+}
+
+impl Choice for Membership {
+    const WORDS: &'static [Word<Self>] = &[
+        ("coordinated", Self::Coordinated, "Kafka assigns them among the group's members"),
+        ("alone", Self::Standalone, "all of them"),
+    ];
+}
+
+/// `kafka['isolation']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadIsolation {
+    /// Only what is outside transactions or committed.
+    ReadCommitted,
+    /// Everything, as it lies in the log.
+    ReadUncommitted,
+}
+
+impl Choice for ReadIsolation {
+    const WORDS: &'static [Word<Self>] = &[
+        ("read_committed", Self::ReadCommitted, "of committed ones"),
+        ("read_uncommitted", Self::ReadUncommitted, "of open and aborted ones too"),
+    ];
+}
+
+/// `log_file['format']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// The PHP system's line, byte for byte.
+    Original,
+    /// The value and a newline.
+    Raw,
+    /// One JSON object.
+    Json,
+}
+
+impl Choice for FileFormat {
+    const WORDS: &'static [Word<Self>] = &[
+        ("original", Self::Original, "as the PHP system wrote it"),
+        ("raw", Self::Raw, "the value alone"),
+        ("json", Self::Json, "one JSON object"),
+    ];
+}
+
+/// `log_file['sync']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// fsync before each commit.
+    Always,
+    /// The kernel writes back when it likes: a power loss may lose lines.
+    Never,
+}
+
+impl Choice for SyncPolicy {
+    const WORDS: &'static [Word<Self>] =
+        &[("always", Self::Always, ""), ("never", Self::Never, "a power loss may lose lines")];
+}
+
+/// `log_file['rotate_every']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotationPeriod {
+    /// At each full hour.
+    Hour,
+    /// At midnight.
+    Day,
+}
+
+impl Choice for RotationPeriod {
+    const WORDS: &'static [Word<Self>] = &[("hour", Self::Hour, ""), ("day", Self::Day, "")];
+}
+
+/// `expired['reconcile']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconcileMode {
+    /// Not at all.
+    No,
+    /// Found and logged, not pushed.
+    DryRun,
+    /// Found and pushed.
+    Yes,
+}
+
+impl Choice for ReconcileMode {
+    const WORDS: &'static [Word<Self>] = &[
+        ("no", Self::No, ""),
+        ("dry-run", Self::DryRun, "find and log them"),
+        ("yes", Self::Yes, "find and push them"),
+    ];
+}
+
+/// `queue['came_back']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CameBackCheck {
+    /// Where `expired['prefix']` says which items are markers.
+    Auto,
+    /// Also where it does not: every item is one.
+    Yes,
+    /// Never, as in the original.
+    No,
+}
+
+impl Choice for CameBackCheck {
+    const WORDS: &'static [Word<Self>] = &[
+        ("auto", Self::Auto, "for items that begin with `expired['prefix']`, if set"),
+        ("yes", Self::Yes, "for every item"),
+        ("no", Self::No, ""),
+    ];
+}
+
+impl Choice for log::LevelFilter {
+    const WORDS: &'static [Word<Self>] = &[
+        ("off", Self::Off, ""),
+        ("error", Self::Error, ""),
+        ("warn", Self::Warn, ""),
+        ("info", Self::Info, ""),
+        ("debug", Self::Debug, ""),
+        ("trace", Self::Trace, ""),
+    ];
+}
+
+impl Choice for bool {
+    const WORDS: &'static [Word<Self>] = &[("no", false, ""), ("yes", true, "")];
+}
+
+/// The word of a value.
+pub fn word_of<T: Choice>(value: &T) -> &'static str {
+    T::WORDS.iter().find(|(_, of, _)| of == value).map_or("", |(word, _, _)| word)
+}
+
+/// The value of a word, in any case.
+pub fn choice<T: Choice>(text: &str) -> Converted<T> {
+    // Unquoted, PHP makes "1" of yes and "" of no before anybody sees them.
+    let is_meant = |word: &str| match text.trim() {
+        "1" => word == "yes",
+        "" => word == "no" || word == "off",
+        text => word.eq_ignore_ascii_case(text),
+    };
+    T::WORDS.iter().find(|(word, _, _)| is_meant(word)).map(|(_, value, _)| *value).ok_or_else(|| {
+        let words: Vec<&str> = T::WORDS.iter().map(|(word, _, _)| *word).collect();
+        format!("one of {} is expected", words.join(", "))
+    })
+}
+
+/// The words with their explanations, for a reader.
+pub fn words<T: Choice>() -> String {
+    let explained = |(word, _, meaning): &Word<T>| match *meaning {
+        "" => format!("`{word}`"),
+        meaning => format!("`{word}` ({meaning})"),
+    };
+    T::WORDS.iter().map(explained).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,178 @@
+//! What a configuration key is: everything that is known of one key, in one value.
+
+use std::path::Path;
+
+/// A value, or a sentence on what was expected instead.
+pub type Converted<T> = Result<T, String>;
+
+/// One key of the .inv, whose values are of type `T`.
+///
+/// Each key is declared once, in `keys`, and belongs to one field of the typed settings. Reading
+/// and printing go through the key. The list of all keys, suggestions for unknown names, the
+/// shipped .inv and docs/configuration.md are made of its [`KeyFacts`].
+#[derive(Debug)]
+pub struct Key<T: 'static> {
+    /// Section it belongs in.
+    pub section: &'static str,
+    /// Name in its canonical form, `a` or `a['b']`.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: ValueKind<T>,
+    /// What an absent key means, written as in the .inv; `None` if the key must be there.
+    pub default: Option<&'static str>,
+    /// What pandad does with it.
+    pub usage: Usage,
+    /// One line that says what the key sets: the comment above it in the shipped .inv.
+    pub help: &'static str,
+    /// Further sentences for docs/configuration.md, or nothing.
+    pub more: &'static str,
+}
+
+/// What pandad does with the value of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// It acts by it.
+    Used,
+    /// It reads and checks the value, without further effect.
+    Unused,
+    /// It takes only the default, and this says why.
+    Refused(&'static str),
+}
+
+/// A kind of value: how it is read, printed and described.
+#[derive(Debug)]
+pub struct ValueKind<T: 'static> {
+    /// Bounds and unit of a number; [`NumberRange::ANY`] for everything else.
+    pub range: NumberRange,
+    /// From the text, quotes and comment already taken off.
+    pub read: fn(&str, &ReadContext<'_>) -> Converted<T>,
+    /// To a text that `read` makes the same value of; a mask for a secret.
+    pub write: fn(&T) -> String,
+    /// Which values there are, for a reader.
+    pub values: fn(NumberRange) -> String,
+    /// Whether a message must never show the value.
+    pub is_secret: bool,
+}
+
+/// The numbers that a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberRange {
+    /// The least.
+    pub least: u64,
+    /// The greatest.
+    pub most: u64,
+    /// What is counted; empty for a mere number.
+    pub unit: &'static str,
+}
+
+impl NumberRange {
+    /// Of what is no number.
+    pub const ANY: NumberRange = NumberRange { least: 0, most: u64::MAX, unit: "" };
+
+    /// Whether the number is within the bounds.
+    pub fn holds(self, number: u64) -> bool {
+        (self.least..=self.most).contains(&number)
+    }
+}
+
+/// What reading a value needs beside its text.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadContext<'a> {
+    /// The numbers that the key takes.
+    pub range: NumberRange,
+    /// The directory of the .inv: relative paths begin there.
+    pub base: &'a Path,
+    /// Whether the mask that `-T` prints passes for a password.
+    pub is_mask_allowed: bool,
+}
+
+/// What is known of a key without the type of its values.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyFacts {
+    /// Section it belongs in.
+    pub section: &'static str,
+    /// Name in its canonical form.
+    pub name: &'static str,
+    /// What an absent key means; `None` if the key must be there.
+    pub default: Option<&'static str>,
+    /// What pandad does with it.
+    pub usage: Usage,
+    /// One line that says what the key sets.
+    pub help: &'static str,
+    /// Further sentences for the documentation, or nothing.
+    pub more: &'static str,
+    /// Whether a message must never show the value.
+    pub is_secret: bool,
+    range: NumberRange,
+    values: fn(NumberRange) -> String,
+}
+
+impl KeyFacts {
+    /// Which values there are, with unit and bounds; code stands in backticks.
+    pub fn values(&self) -> String {
+        (self.values)(self.range)
+    }
+}
+
+impl<T> Key<T> {
+    /// What is known of the key without the type of its values.
+    pub const fn facts(&self) -> KeyFacts {
+        KeyFacts {
+            section: self.section,
+            name: self.name,
+            default: self.default,
+            usage: self.usage,
+            help: self.help,
+            more: self.more,
+            is_secret: self.kind.is_secret,
+            range: self.kind.range,
+            values: self.kind.values,
+        }
+    }
+
+    /// The value of a text.
+    pub fn read(&self, text: &str, base: &Path, is_mask_allowed: bool) -> Converted<T> {
+        (self.kind.read)(text, &ReadContext { range: self.kind.range, base, is_mask_allowed })
+    }
+
+    /// The text of a value, without quotes.
+    pub fn write(&self, value: &T) -> String {
+        (self.kind.write)(value)
+    }
+}
+
+/// Every key there is, in groups that are printed one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyList(pub &'static [&'static [KeyFacts]]);
+
+impl KeyList {
+    /// All of them, by section.
+    pub fn iter(self) -> impl Iterator<Item = &'static KeyFacts> {
+        self.0.iter().copied().flatten()
+    }
+
+    /// Those of one section.
+    pub fn in_section(self, section: &str) -> impl Iterator<Item = &'static KeyFacts> {
+        self.iter().filter(move |key| key.section == section)
+    }
+
+    /// Those of one name: several sections may have it.
+    pub fn named(self, name: &str) -> impl Iterator<Item = &'static KeyFacts> {
+        self.iter().filter(move |key| key.name == name)
+    }
+
+    /// Whether a section has keys.
+    pub fn has_section(self, section: &str) -> bool {
+        self.in_section(section).next().is_some()
+    }
+
+    /// The sections in their order, each once.
+    pub fn sections(self) -> impl Iterator<Item = &'static str> {
+        let mut last = "";
+        self.iter().map(|key| key.section).filter(move |section| {
+            let is_new = *section != last;
+            last = section;
+            is_new
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! The keys of `[log_section]`: Kafka records become lines in a log file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::LOG;
+use crate::config::choices::{
+    ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, RotationPeriod, StartPolicy,
+    SyncPolicy, TopicSelection,
+};
+use crate::config::key::{Key, Usage};
+use crate::config::kind;
+
+pub const LOG_PROCESS: Key<String> = Key {
+    section: LOG,
+    name: "panda_process",
+    kind: kind::text(),
+    default: Some("panda_process"),
+    usage: Usage::Unused,
+    help: "First part of the process titles of the PHP system",
+    more: "",
+};
+
+pub const BROKER_LIST: Key<Vec<String>> = Key {
+    section: LOG,
+    name: "broker_list",
+    kind: kind::brokers(),
+    default: None,
+    usage: Usage::Used,
+    help: "Brokers to connect to first",
+    more: "The others are learned from these.",
+};
+
+pub const LOG_MASTER: Key<String> = Key {
+    section: LOG,
+    name: "master['log_master_name']",
+    kind: kind::text(),
+    default: Some("log_kafka_master"),
+    usage: Usage::Unused,
+    help: "Title of the master process of the PHP system",
+    more: "",
+};
+
+pub const LOG_CHILD: Key<String> = Key {
+    section: LOG,
+    name: "children['log_kafka']",
+    kind: kind::text(),
+    default: Some("log_kafka_worker"),
+    usage: Usage::Used,
+    help: "Client id, as brokers log it",
+    more: "",
+};
+
+pub const LOG_WORKERS: Key<usize> = Key {
+    section: LOG,
+    name: "log_handler['worker_num']",
+    kind: kind::workers(),
+    default: Some("5"),
+    usage: Usage::Used,
+    help: "How many threads turn records into lines",
+    more: "",
+};
+
+// The original had topic and group fixed in its code; these are the defaults.
+pub const TOPICS: Key<TopicSelection> = Key {
+    section: LOG,
+    name: "kafka['topics']",
+    kind: kind::topics(),
+    default: Some("test"),
+    usage: Usage::Used,
+    help: "Topics to read",
+    more: "A pattern is a regular expression. It also matches topics that are created later, never \
+        Kafka's own, and needs `kafka['membership']='coordinated'`.",
+};
+
+pub const GROUP: Key<String> = Key {
+    section: LOG,
+    name: "kafka['group']",
+    kind: kind::name(),
+    default: Some("test"),
+    usage: Usage::Used,
+    help: "Consumer group that the offsets belong to",
+    more: "",
+};
+
+pub const START: Key<StartPolicy> = Key {
+    section: LOG,
+    name: "kafka['start']",
+    kind: kind::choice(),
+    default: Some("earliest"),
+    usage: Usage::Used,
+    help: "Where to begin in a partition for which nobody has an offset",
+    more: "A partition that is added to a topic later begins at its first record in either case.",
+};
+
+pub const OFFSETS: Key<OffsetLocation> = Key {
+    section: LOG,
+    name: "kafka['offsets']",
+    kind: kind::choice(),
+    default: Some("kafka"),
+    usage: Usage::Used,
+    help: "Where the group's offsets are kept",
+    more: "With `zookeeper` pandad acts as with `kafka['membership']='alone'`.",
+};
+
+pub const CLIENT: Key<ClientChoice> = Key {
+    section: LOG,
+    name: "kafka['client']",
+    kind: kind::choice(),
+    default: Some("auto"),
+    usage: Usage::Used,
+    help: "Which client reads",
+    more: "[kafka.md](kafka.md#which-client-reads) says what differs.",
+};
+
+pub const MEMBERSHIP: Key<Membership> = Key {
+    section: LOG,
+    name: "kafka['membership']",
+    kind: kind::choice(),
+    default: Some("coordinated"),
+    usage: Usage::Used,
+    help: "Which partitions to read",
+    more: "[kafka.md](kafka.md#several-pandads-in-one-group) says what several pandads in one group do.",
+};
+
+pub const SESSION: Key<Duration> = Key {
+    section: LOG,
+    name: "kafka['session_ms']",
+    kind: kind::milliseconds(1_000, 1_800_000),
+    default: Some("10000"),
+    usage: Usage::Used,
+    help: "Time without a heartbeat after which the others take over a member's partitions",
+    more: "Brokers usually allow 6000 and more.",
+};
+
+pub const FULL_DISK: Key<Duration> = Key {
+    section: LOG,
+    name: "kafka['full_disk_s']",
+    kind: kind::seconds(1, 86_400),
+    default: Some("300"),
+    usage: Usage::Used,
+    help: "Time for which a member keeps its partitions while the disk takes nothing",
+    more: "After that it leaves the group until there is room.",
+};
+
+pub const ISOLATION: Key<ReadIsolation> = Key {
+    section: LOG,
+    name: "kafka['isolation']",
+    kind: kind::choice(),
+    default: Some("read_committed"),
+    usage: Usage::Used,
+    help: "Which records of transactions to read",
+    more: "",
+};
+
+pub const FILE_PATH: Key<PathBuf> = Key {
+    section: LOG,
+    name: "log_file['path']",
+    kind: kind::file(),
+    default: Some("consumer.log"),
+    usage: Usage::Used,
+    help: "File that the lines go to",
+    more: "With `{topic}` in the path each topic has a file, and a journal, of its own; the topics must \
+        then be named, not matched by a pattern.",
+};
+
+pub const FILE_FORMAT: Key<FileFormat> = Key {
+    section: LOG,
+    name: "log_file['format']",
+    kind: kind::choice(),
+    default: Some("original"),
+    usage: Usage::Used,
+    help: "What a line looks like",
+    more: "[formats.md](formats.md) shows each of them.",
+};
+
+pub const FILE_SYNC: Key<SyncPolicy> = Key {
+    section: LOG,
+    name: "log_file['sync']",
+    kind: kind::choice(),
+    default: Some("always"),
+    usage: Usage::Used,
+    help: "Whether to sync each batch to the disk before its offset is committed",
+    more: "",
+};
+
+pub const FILE_SETTLE: Key<Duration> = Key {
+    section: LOG,
+    name: "log_file['settle_ms']",
+    kind: kind::milliseconds(50, 60_000),
+    default: Some("1000"),
+    usage: Usage::Used,
+    help: "Longest time between a write and its sync and commit",
+    more: "",
+};
+
+pub const ROTATE_SIZE: Key<Option<u64>> = Key {
+    section: LOG,
+    name: "log_file['rotate_size']",
+    kind: kind::size_or_off(64 << 10, 1 << 40),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Rotate before the file grows beyond this size",
+    more: "",
+};
+
+pub const ROTATE_EVERY: Key<Option<RotationPeriod>> = Key {
+    section: LOG,
+    name: "log_file['rotate_every']",
+    kind: kind::choice_or_off(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Rotate at the beginning of each period",
+    more: "The time zone is the machine's. The file is also rotated when no records come.",
+};
+
+pub const ROTATE_KEEP: Key<u32> = Key {
+    section: LOG,
+    name: "log_file['rotate_keep']",
+    kind: kind::count(1, 100_000, "files"),
+    default: Some("7"),
+    usage: Usage::Used,
+    help: "How many rotated files to keep",
+    more: "",
+};
+
+pub const ROTATE_GZIP: Key<bool> = Key {
+    section: LOG,
+    name: "log_file['rotate_gzip']",
+    kind: kind::choice(),
+    default: Some("no"),
+    usage: Usage::Used,
+    help: "Whether to compress rotated files",
+    more: "It is done in the background.",
+};

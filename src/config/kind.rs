@@ -1,0 +1,272 @@
+//! The kinds of values that keys have: each reads, prints and describes its values.
+//!
+//! A description serves the comments of the shipped .inv and docs/configuration.md; there, what
+//! stands in backticks is code.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::choices::{self, Choice, TopicSelection};
+use super::convert::{self, in_bytes, in_seconds};
+use super::key::{NumberRange, ValueKind};
+
+/// What is printed in place of a password, and refused as one.
+pub const MASK: &str = "********";
+
+/// Any text; blanks are part of it.
+pub const fn text() -> ValueKind<String> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| Ok(text.to_owned()),
+        write: String::clone,
+        values: |_| "any text".into(),
+        is_secret: false,
+    }
+}
+
+/// Any text; empty stands for something that is named for the reader.
+pub const fn text_or(empty: &'static str) -> ValueKind<String> {
+    ValueKind {
+        range: NumberRange { unit: empty, ..NumberRange::ANY },
+        values: |NumberRange { unit, .. }| format!("any text, empty for {unit}"),
+        ..text()
+    }
+}
+
+/// A text that is not empty and has no control characters.
+pub const fn name() -> ValueKind<String> {
+    ValueKind { read: |text, _| convert::name(text), values: |_| "a name".into(), ..text() }
+}
+
+/// A password: any text but the mask that stands in its place in what `-T` prints.
+pub const fn password() -> ValueKind<String> {
+    ValueKind {
+        read: |text, context| {
+            if text == MASK && !context.is_mask_allowed {
+                return Err("this is the mask that -T prints: write the password itself".into());
+            }
+            Ok(text.to_owned())
+        },
+        write: |password| if password.is_empty() { String::new() } else { MASK.into() },
+        is_secret: true,
+        ..text_or("none")
+    }
+}
+
+/// A whole number of some unit.
+pub const fn count(least: u64, most: u64, unit: &'static str) -> ValueKind<u32> {
+    ValueKind {
+        range: NumberRange { least, most, unit },
+        read: |text, context| {
+            let number = convert::number(text, context.range)?;
+            u32::try_from(number).map_err(|error| error.to_string())
+        },
+        write: u32::to_string,
+        values: |NumberRange { least, most, unit }| match unit {
+            "" => format!("{least} to {most}"),
+            unit => format!("{least} to {most} {unit}"),
+        },
+        is_secret: false,
+    }
+}
+
+/// A number of worker threads: a slip of the finger does not become ten thousand of them.
+pub const fn workers() -> ValueKind<usize> {
+    ValueKind {
+        range: NumberRange { least: 1, most: 256, unit: "threads" },
+        read: |text, context| {
+            let number = convert::number(text, context.range)?;
+            usize::try_from(number).map_err(|error| error.to_string())
+        },
+        write: usize::to_string,
+        values: |NumberRange { least, most, unit }| format!("{least} to {most} {unit}"),
+        is_secret: false,
+    }
+}
+
+/// A TCP port.
+pub const fn port() -> ValueKind<u16> {
+    ValueKind {
+        range: NumberRange { least: 1, most: 65_535, unit: "" },
+        read: |text, context| {
+            let number = convert::number(text, context.range)?;
+            u16::try_from(number).map_err(|error| error.to_string())
+        },
+        write: u16::to_string,
+        values: |NumberRange { least, most, .. }| format!("{least} to {most}"),
+        is_secret: false,
+    }
+}
+
+/// A whole number of milliseconds.
+pub const fn milliseconds(least: u64, most: u64) -> ValueKind<Duration> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "milliseconds" },
+        read: |text, context| convert::number(text, context.range).map(Duration::from_millis),
+        write: |time| time.as_millis().to_string(),
+        values: |NumberRange { least, most, unit }| format!("{unit}, {least} to {most}"),
+        is_secret: false,
+    }
+}
+
+/// Seconds with up to three decimals.
+pub const fn seconds(least: u64, most: u64) -> ValueKind<Duration> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "seconds" },
+        read: |text, context| convert::seconds(text, context.range),
+        write: |time| in_seconds(*time),
+        values: |NumberRange { least, most, unit }| format!("{unit}, {least} to {most}"),
+        is_secret: false,
+    }
+}
+
+/// Seconds until a connection to Redis must be usable.
+pub const fn connect_timeout() -> ValueKind<Duration> {
+    ValueKind {
+        read: |text, context| convert::connect_timeout(text, context.range),
+        values: |NumberRange { most, unit, .. }| {
+            format!("{unit}, 0 to {most}; 0 means {}", in_seconds(convert::REDIS_TIMEOUT))
+        },
+        ..seconds(0, 300)
+    }
+}
+
+/// Bytes, with K, M or G for powers of 1024.
+pub const fn size(least: u64, most: u64) -> ValueKind<u64> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "bytes" },
+        read: |text, context| convert::size(text, context.range),
+        write: |size| in_bytes(*size),
+        values: |NumberRange { least, most, unit }| {
+            format!("{unit}, {} to {}", in_bytes(least), in_bytes(most))
+        },
+        is_secret: false,
+    }
+}
+
+/// A size, or nothing at all for off.
+pub const fn size_or_off(least: u64, most: u64) -> ValueKind<Option<u64>> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "bytes" },
+        read: |text, context| convert::size_or_off(text, context.range),
+        write: |size| size.map(in_bytes).unwrap_or_default(),
+        values: |NumberRange { least, most, unit }| {
+            format!("{unit}, {} to {}; empty for off", in_bytes(least), in_bytes(most))
+        },
+        is_secret: false,
+    }
+}
+
+/// One word of a few.
+pub const fn choice<T: Choice>() -> ValueKind<T> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| choices::choice(text),
+        write: |value| choices::word_of(value).to_owned(),
+        values: |_| choices::words::<T>(),
+        is_secret: false,
+    }
+}
+
+/// One word of a few, or nothing at all for off.
+pub const fn choice_or_off<T: Choice>() -> ValueKind<Option<T>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| {
+            if text.trim().is_empty() {
+                return Ok(None);
+            }
+            choices::choice(text).map(Some).map_err(|expected| format!("{expected}, or '' for off"))
+        },
+        write: |value| value.as_ref().map(choices::word_of).unwrap_or_default().to_owned(),
+        values: |_| format!("{}; empty for off", choices::words::<T>()),
+        is_secret: false,
+    }
+}
+
+/// The path of a file; a relative one begins at the directory of the .inv.
+pub const fn file() -> ValueKind<PathBuf> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, context| convert::file(text).map(|path| context.base.join(path)),
+        write: |path| path.to_string_lossy().into_owned(),
+        values: |_| "a path, relative to the `.inv`".into(),
+        is_secret: false,
+    }
+}
+
+/// A path, or nothing.
+pub const fn path_or_none() -> ValueKind<PathBuf> {
+    ValueKind {
+        read: |text, context| Ok(if text.is_empty() { PathBuf::new() } else { context.base.join(text) }),
+        values: |_| "a path, empty for none".into(),
+        ..file()
+    }
+}
+
+/// `stderr`, or the path of a file.
+pub const fn stderr_or_file() -> ValueKind<String> {
+    ValueKind {
+        read: |text, context| {
+            let name = convert::name(text)?;
+            if name == "stderr" {
+                return Ok(name);
+            }
+            Ok(context.base.join(name).to_string_lossy().into_owned())
+        },
+        values: |_| "`stderr`, or a path".into(),
+        ..text()
+    }
+}
+
+/// Kafka brokers.
+pub const fn brokers() -> ValueKind<Vec<String>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::brokers(text),
+        write: |brokers| brokers.join(","),
+        values: |_| {
+            let port = convert::BROKER_PORT;
+            format!("`host`, `host:port` or `[v6]:port`, separated by commas; without a port {port}")
+        },
+        is_secret: false,
+    }
+}
+
+/// Topics by name or by pattern.
+pub const fn topics() -> ValueKind<TopicSelection> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::topics(text),
+        write: TopicSelection::to_string,
+        values: |_| "names separated by commas, or `/pattern/` for all whose whole name matches".into(),
+        is_secret: false,
+    }
+}
+
+/// Redis hashes.
+pub const fn hashes() -> ValueKind<Vec<String>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::hashes(text),
+        write: |names| names.join(" "),
+        values: |_| "names separated by commas or blanks".into(),
+        is_secret: false,
+    }
+}
+
+/// A host name or address without a port; it may be empty where no job uses the server.
+pub const fn host() -> ValueKind<String> {
+    ValueKind { read: |text, _| convert::host(text), values: |_| "a name or address".into(), ..text() }
+}
+
+/// Whether a Redis server is reached through a socket in the file system.
+pub const fn socket_type() -> ValueKind<bool> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::socket_type(text),
+        write: |is_unix| if *is_unix { "unix".into() } else { String::new() },
+        values: |_| "empty or `tcp` (host and port), `unix` (socket)".into(),
+        is_secret: false,
+    }
+}

@@ -1,0 +1,107 @@
+//! Partitions that the group takes back, in order or by force.
+
+use super::*;
+
+fn soon() -> GroupEvent {
+    GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
+}
+
+/// The order to commit may still be on its way from the settle thread to the source.
+#[test]
+fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 3);
+    member.says(soon());
+    member.poll();
+    assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
+    member.writes(vec![lined]).unwrap();
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
+    let before = member.orders();
+    let note = member.settles();
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
+    member.source.feedback(note);
+    assert_eq!(member.orders(), before + 1);
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
+    assert_eq!(member.is_committed().0, 3);
+    assert_eq!(member.world.released.load(Relaxed), 1);
+    assert_eq!(member.ledger.written(&partition()), None);
+}
+
+/// A commit that is refused while the share may still be let go in order.
+#[test]
+fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 3);
+    member.writes(vec![lined]).unwrap();
+    let note = member.settles();
+    member.source.feedback(note);
+    let before = member.orders();
+    member.says(soon());
+    member.says(GroupEvent::Committed(Vec::new()));
+    member.poll();
+    assert_eq!(member.orders(), before + 1);
+    assert_eq!(member.world.released.load(Relaxed), 0);
+    assert_eq!(member.is_committed().0, 3);
+    assert_eq!(member.world.released.load(Relaxed), 1);
+}
+
+#[test]
+fn what_is_lost_is_dropped_and_what_has_landed_settles() {
+    let mut member = Member::at_work();
+    let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
+    member.writes(vec![one]).unwrap();
+    member.lease.renew(Duration::ZERO);
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.writes(vec![two]).unwrap();
+    assert!(!member.sink.holds_back(), "it is not waited with");
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
+    let before = member.orders();
+    let note = member.settles();
+    member.source.feedback(note);
+    member.poll();
+    assert_eq!(member.world.released.load(Relaxed), 1);
+    assert_eq!(member.orders(), before, "nothing is committed that is not ours");
+    assert_eq!(member.content(), lines(2));
+}
+
+/// Given back and given again while the group still held the older offset: it is this
+/// member's own, and nothing is written twice.
+#[test]
+fn a_share_that_comes_back_goes_on_where_the_journal_is() {
+    let mut member = Member::at_work();
+    let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
+    let lined = member.fetches(0, 3);
+    member.writes(vec![lined]).unwrap();
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.settles();
+    member.poll();
+    member.is_given(Some((held[0].offset, held[0].metadata.clone())));
+    assert_eq!(member.ledger.written(&partition()).map(|(_, at)| at), Some(3));
+    assert!(!member.ledger.group_holds_all(), "and the group is told");
+}
+
+/// A late find of the old share must not assign it again.
+#[test]
+fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
+    let mut member = Member::at_work();
+    let lined = member.fetches(0, 2);
+    member.says(GroupEvent::Lost);
+    member.poll();
+    member.writes(vec![lined]).unwrap();
+    for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
+        member.world.events.lock().unwrap().push_back(event);
+        member.poll();
+    }
+    member.poll();
+    assert_eq!(member.content(), "");
+    assert_eq!(member.counters.refetched.load(Relaxed), 1);
+    assert!(!member.buffers.take().is_empty(), "the buffer of the dropped lines is used again");
+    assert_eq!(member.ledger.written(&partition()), None);
+}
