@@ -34,7 +34,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
             }
             Err(why) => {
                 print(&format!(
-                    "note: who else is in the group '{}' cannot be told: {why}",
+                    "note: the members of the group '{}' are not known: {why}",
                     job.kafka.group
                 ))?;
             }
