@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, WorkBatch};
 use super::hand_back::hand_back;
-use super::heartbeat::Heartbeat;
+use super::heartbeat::InstanceHeartbeat;
 use super::items::Items;
 use super::keys::QueueKeys;
 use super::lease::{LeaseTerm, QueueLease};
@@ -28,7 +28,7 @@ pub struct Taker {
     keys: QueueKeys,
     instance: String,
     slots: BatchSlots,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
@@ -65,7 +65,7 @@ impl Taker {
         let name = host::random::<8>()
             .map_err(|error| Fault::Retry(format!("the system gives no random number: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = Heartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
+        let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,
