@@ -17,6 +17,7 @@ mod reader;
 #[path = "tidy/tree.rs"]
 mod tree;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -28,6 +29,8 @@ use tree::Tree;
 
 const TABLE: &str = "docs/operations.md";
 const HEADING: &str = "## Log lines";
+/// What is said of the configuration begins with a file and a line, and is shown by `-t` too.
+const CONFIGURATION: &str = "src/config/";
 /// The part of a row's letters, in percent, that must stand in its source line.
 const COVERED_PERCENT_MIN: usize = 50;
 
@@ -92,9 +95,25 @@ fn letters_of_row(row: &str) -> usize {
 struct Collector<'a> {
     file: &'a str,
     found: Vec<Source>,
+    /// The texts of local variables, by name; the last one of a name is the nearest.
+    variables: HashMap<String, String>,
 }
 
 impl Collector<'_> {
+    /// Log lines inside another macro, such as `select!`, which nobody parses before that does.
+    fn tokens(&mut self, stream: TokenStream) {
+        let tokens: Vec<TokenTree> = stream.into_iter().collect();
+        for (at, token) in tokens.iter().enumerate() {
+            let TokenTree::Group(group) = token else { continue };
+            let before: String = tokens[at.saturating_sub(5)..at].iter().map(ToString::to_string).collect();
+            if before == "log::warn!" || before == "log::error!" {
+                let text = first_literal(group.stream());
+                self.add(group.span().start().line, text.unwrap());
+            }
+            self.tokens(group.stream());
+        }
+    }
+
     fn add(&mut self, line: usize, text: String) {
         self.found.push(Source { at: format!("{}:{line}", self.file), text });
     }
@@ -112,9 +131,10 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         let path: Vec<String> = item.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if path == ["log", "warn"] || path == ["log", "error"] {
             let text = first_literal(item.tokens.clone());
-            self.add(item.path.span().start().line, text.expect("a log line without a text"));
+            self.add(item.path.span().start().line, text.unwrap());
+        } else {
+            self.tokens(item.tokens.clone());
         }
-        visit::visit_macro(self, item);
     }
 
     fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
@@ -129,13 +149,44 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         visit::visit_expr_call(self, call);
     }
 
-    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
-        if (call.method == "down" || call.method == "warn")
-            && let Some(text) = literal_in(&call.args)
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if let (syn::Pat::Ident(name), Some(value)) = (&local.pat, &local.init)
+            && let Some(text) = text_of(&value.expr)
         {
-            self.add(call.method.span().start().line, text);
+            self.variables.insert(name.ident.to_string(), text);
+        }
+        visit::visit_local(self, local);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        if call.method == "down" || call.method == "warn" {
+            let variable =
+                || call.args.iter().find_map(|argument| self.variables.get(&name_of(argument)?).cloned());
+            if let Some(text) = literal_in(&call.args).or_else(variable) {
+                self.add(call.method.span().start().line, text);
+            }
         }
         visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// The name of a variable, or of one that is borrowed.
+fn name_of(expression: &syn::Expr) -> Option<String> {
+    match expression {
+        syn::Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        syn::Expr::Reference(reference) => name_of(&reference.expr),
+        _ => None,
+    }
+}
+
+/// A text, or what `format!` makes of one.
+fn text_of(expression: &syn::Expr) -> Option<String> {
+    match expression {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+        syn::Expr::Macro(format) if format.mac.path.is_ident("format") => {
+            first_literal(format.mac.tokens.clone())
+        }
+        _ => None,
     }
 }
 
@@ -164,15 +215,21 @@ fn first_literal(tokens: TokenStream) -> Option<String> {
     })
 }
 
+fn collect(file: &str, text: &str) -> Vec<Source> {
+    let mut collector = Collector { file, found: Vec::new(), variables: HashMap::new() };
+    collector.visit_file(&syn::parse_file(text).unwrap());
+    collector.found
+}
+
 /// Every text of src that is not for tests.
 fn sources(top: &Path) -> Vec<Source> {
     let tree = Tree::read(top);
     let mut sources = Vec::new();
     for (id, _) in tree.source_files().into_iter().filter(|(_, test)| !test) {
         let file = &tree.files[id];
-        let mut collector = Collector { file: &file.name, found: Vec::new() };
-        collector.visit_file(&syn::parse_file(&file.text).unwrap());
-        sources.append(&mut collector.found);
+        if !file.name.starts_with(CONFIGURATION) {
+            sources.append(&mut collect(&file.name, &file.text));
+        }
     }
     sources
 }
@@ -219,4 +276,21 @@ fn a_text_is_found_in_its_row() {
     assert!(!source("{NAME}: going on at {}, {lost} records from offset {}").is_in(row), "not in this order");
     assert_eq!(source("{NAME}: a {b} c {{d}}").fragments(), ["", "a ", " c {d}"]);
     assert_eq!(letters_of_row("PARTITION: N records of R2D"), "recordsof".len());
+}
+
+#[test]
+fn texts_are_found_wherever_they_stand() {
+    let code = r#"
+        fn f() {
+            log::info!("not this");
+            select! { recv(a) -> _ => log::warn!("one {}", 1), default(b) => { log::error!("two"); } }
+            let outage = Outage::new(format!("{job}: three"));
+            let why = format!("four {}", 4);
+            outage.down(now, &why);
+            before.warn(path, Finding::Cut, "five");
+        }
+        mod tests { fn g() { log::warn!("not this"); } }
+    "#;
+    let found: Vec<String> = collect("f.rs", code).into_iter().map(|source| source.text).collect();
+    assert_eq!(found, ["one {}", "two", "{job}: three: {why}; waiting", "four {}", "five"]);
 }
