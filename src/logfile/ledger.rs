@@ -270,7 +270,7 @@ impl Ledger {
 
     /// Journals a range that is about to be written.
     pub(super) fn announce(&self, range: &Range) -> io::Result<()> {
-        self.lock().append_entry(JournalEntry::Range(range.clone()))
+        self.lock().announce(range.clone())
     }
 
     /// The range is in the file: its positions have landed.

@@ -300,9 +300,15 @@ impl LogWriter {
         Ok(())
     }
 
-    /// An entry can be refused because the journal had to be rewritten, and that synced.
+    /// An entry can be refused because the journal had to be rewritten, and that synced; or
+    /// because it contradicts the journal, which only a start from the disk can mend.
     fn of_journal(&self, error: io::Error) -> AppendError {
-        if self.ledger.has_failed() { AppendError::Restart(error) } else { AppendError::Retry(error) }
+        let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
+        if self.ledger.has_failed() || is_contradiction {
+            AppendError::Restart(error)
+        } else {
+            AppendError::Retry(error)
+        }
     }
 
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
