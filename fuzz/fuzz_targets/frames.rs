@@ -6,7 +6,7 @@ use pandad::kafka::protocol::messages::{
     ApiVersions, DescribeGroups, Fetch, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
     ListOffsets, Metadata, OffsetCommit, OffsetFetch, Request, SyncGroup,
 };
-use pandad::kafka::protocol::wire::Reader;
+use pandad::kafka::protocol::wire::WireReader;
 
 fuzz_target!(|input: &[u8]| {
     read::<ApiVersions>(input);
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
 
 fn read<R: Request>(bytes: &[u8]) {
     for version in R::LOWEST..=R::HIGHEST {
-        let mut reader = Reader::new(bytes);
+        let mut reader = WireReader::new(bytes);
         let _ = R::read(version, &mut reader).and_then(|_| reader.end());
     }
 }

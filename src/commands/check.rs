@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 use crate::config::{Config, KafkaToFileConfig, Membership, OffsetLocation};
 use crate::error::Error;
 use crate::jobs;
-use crate::kafka::group::Others;
+use crate::kafka::group::ForeignMembers;
 use crate::threads;
 
 /// How long the brokers may take to answer. A configuration is also checked where there is no
@@ -43,13 +43,13 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     print("OK")
 }
 
-fn others(job: &KafkaToFileConfig) -> Result<Others, String> {
+fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (send, received) = bounded(1);
     // In a thread of its own, since looking up a host name has no time limit.
     let looking = threads::spawn("group", move || {
         // After the time limit nobody receives.
-        let _late = send.send(Others::look(&cluster, &name, BROKERS_TIMEOUT / 3));
+        let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;
     match received.recv_timeout(BROKERS_TIMEOUT) {

@@ -1,4 +1,4 @@
-//! What the value of one key says against another: rules between keys and between sections.
+//! Rules between keys and between sections, checked after every key has been read.
 
 use std::path::PathBuf;
 
@@ -55,12 +55,12 @@ fn topics(r: &mut ConfigReader) {
     let zookeeper = r.value(&keys::OFFSETS) == Some(OffsetLocation::ZooKeeper);
     let membership = r.value(&keys::MEMBERSHIP);
     if membership == Some(Membership::Standalone) || (zookeeper && membership.is_some()) {
-        r.fault(&keys::TOPICS, "a pattern needs kafka['membership']='coordinated': name the topics");
+        r.fault(&keys::TOPICS, "a pattern needs kafka['membership']='coordinated': name the topics instead");
     }
     if r.value(&keys::FILE_PATH).is_some_and(|path| path.to_string_lossy().contains(TOPIC)) {
         r.fault(
             &keys::FILE_PATH,
-            "{topic} needs topics by name: name them, or write one path for all of them",
+            "with {topic} in the path the topics must be named: name them, or write one path for all of them",
         );
     }
 }
@@ -72,7 +72,7 @@ fn zookeeper(r: &mut ConfigReader) {
     if r.value(&keys::MEMBERSHIP) == Some(Membership::Coordinated) {
         r.warn(
             &keys::MEMBERSHIP,
-            "a group whose offsets are in ZooKeeper has no members: acts as 'alone', run one pandad for it",
+            "a group whose offsets are in ZooKeeper has no members: pandad acts as with 'alone', run only one for this group",
         );
     }
     if r.value(&keys::GROUP).is_some_and(|group| group.contains('/')) {
@@ -101,7 +101,7 @@ fn server_is_named(r: &mut ConfigReader, k: &RedisKeys, is_needed: bool) {
 fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let files = settings::paths(&path, &topics);
-    let text = "this is the file the records go to: write another path";
+    let text = "this is the file that the records go to: write another path";
     if r.value(&keys::DAEMON_LOG).is_some_and(|log| files.contains(&PathBuf::from(log))) {
         r.fault(&keys::DAEMON_LOG, text);
     }

@@ -1,12 +1,12 @@
-//! From the text of a value to what it means, or to what was expected instead.
+//! From the text of a value to what it means, or to a sentence on what was expected instead.
 //!
-//! Pure functions; each names its unit and its bounds in what it says.
+//! Pure functions; each sentence names the unit and the bounds.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::choices::TopicSelection;
-use super::key::{Converted, Range};
+use super::key::{Converted, NumberRange};
 use crate::pattern::Pattern;
 
 /// Port of a broker that is named without one.
@@ -24,9 +24,9 @@ pub fn name(text: &str) -> Converted<String> {
 }
 
 /// A whole number within bounds.
-pub fn number(text: &str, range: Range) -> Converted<u64> {
+pub fn number(text: &str, range: NumberRange) -> Converted<u64> {
     digits(text.trim()).filter(|number| range.holds(*number)).ok_or_else(|| {
-        let Range { least, most, unit } = range;
+        let NumberRange { least, most, unit } = range;
         let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
         format!("a whole number{of} from {least} to {most} is expected")
     })
@@ -41,7 +41,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// Bytes, with K, M or G for powers of 1024.
-pub fn size(text: &str, range: Range) -> Converted<u64> {
+pub fn size(text: &str, range: NumberRange) -> Converted<u64> {
     let text = text.trim();
     let (number, unit) = match text.chars().next_back() {
         Some('K' | 'k') => (text.get(..text.len() - 1), 1 << 10),
@@ -62,7 +62,7 @@ pub fn size(text: &str, range: Range) -> Converted<u64> {
 }
 
 /// A size, or nothing at all for off.
-pub fn size_or_off(text: &str, range: Range) -> Converted<Option<u64>> {
+pub fn size_or_off(text: &str, range: NumberRange) -> Converted<Option<u64>> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -91,16 +91,16 @@ fn millis(text: &str) -> Option<u64> {
 }
 
 /// Seconds, fractions allowed.
-pub fn seconds(text: &str, range: Range) -> Converted<Duration> {
-    let Range { least, most, .. } = range;
+pub fn seconds(text: &str, range: NumberRange) -> Converted<Duration> {
+    let NumberRange { least, most, .. } = range;
     millis(text.trim())
         .filter(|ms| (least.saturating_mul(1_000)..=most.saturating_mul(1_000)).contains(ms))
         .map(Duration::from_millis)
         .ok_or_else(|| format!("seconds from {least} to {most} are expected, such as 25 or 2.5"))
 }
 
-/// Seconds a connection may take; 0 is the default bound, as no wait may be endless.
-pub fn connect_timeout(text: &str, range: Range) -> Converted<Duration> {
+/// Seconds a connection may take. 0 stands for [`REDIS_TIMEOUT`], since no wait may be endless.
+pub fn connect_timeout(text: &str, range: NumberRange) -> Converted<Duration> {
     let time = seconds(text, range)?;
     Ok(if time.is_zero() { REDIS_TIMEOUT } else { time })
 }
@@ -156,18 +156,19 @@ fn broker_port(text: &str) -> Converted<u16> {
 }
 
 fn v6(text: &str) -> Converted<String> {
-    text.parse::<Ipv6Addr>().map(|_| text.to_owned()).map_err(|_| format!("{text} is no IPv6 address"))
+    text.parse::<Ipv6Addr>().map(|_| text.to_owned()).map_err(|_| format!("{text} is not an IPv6 address"))
 }
 
 fn host_name(text: &str) -> Converted<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 253 || !text.bytes().all(legal) {
-        return Err(format!("{text:?} is no host name or address"));
+        return Err(format!("{text:?} is not a host name or address"));
     }
     Ok(text.to_owned())
 }
 
-/// A host without port; an IPv6 address with or without brackets. Empty where none is needed.
+/// A host without a port; an IPv6 address with or without brackets. It may be empty here: whether a
+/// job needs the server is checked later.
 pub fn host(text: &str) -> Converted<String> {
     let text = text.trim();
     if text.is_empty() {
@@ -201,13 +202,13 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         let pattern = pattern.ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
         return Pattern::new(pattern)
             .map(TopicSelection::Like)
-            .map_err(|why| format!("not a pattern: {why}"));
+            .map_err(|why| format!("this is not a regular expression: {why}"));
     }
     let names = list(text.split(','), "topic", |topic| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if topic == "." || topic == ".." || topic.len() > 249 || !topic.bytes().all(legal) {
             return Err(format!(
-                "{topic:?} cannot be a topic: up to 249 letters, digits, dots, underscores and hyphens are"
+                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores and hyphens"
             ));
         }
         Ok(topic.to_owned())
@@ -258,6 +259,6 @@ pub fn socket_type(text: &str) -> Converted<bool> {
     match text.trim() {
         "" | "tcp" => Ok(false),
         "unix" => Ok(true),
-        _ => Err("expected is '' or 'tcp' for host and port, or 'unix' for a socket".into()),
+        _ => Err("'' or 'tcp' is expected for host and port, or 'unix' for a socket".into()),
     }
 }

@@ -1,6 +1,6 @@
-//! Where faults are gathered, so that all are reported at once, in the order of lines.
+//! The faults found so far: all are reported at once, in the order of lines.
 //!
-//! It is also the one place that decides whether a value may be shown: a password never is.
+//! Only this file decides whether a message shows a value: it never shows a password.
 
 use super::key::KeyList;
 use super::key_name;
@@ -31,7 +31,7 @@ pub struct FaultPlace<'a> {
     pub section: &'a str,
     /// Key, or empty.
     pub key: &'a str,
-    /// Value, if it may help; whether it is shown is decided by the key.
+    /// Value, if it may help; the key decides whether it is shown.
     pub value: Option<&'a str>,
 }
 
@@ -51,7 +51,7 @@ impl FaultList {
         }
     }
 
-    /// Notes something that does not stop the start; the text is only made when it is kept.
+    /// Notes a warning, which does not stop the start. The text is made only if it is kept.
     pub fn warn(&mut self, at: FaultPlace<'_>, text: impl FnOnce() -> String) {
         if self.warnings.len() < FAULTS_MAX {
             let warning = self.make(at, text());
@@ -66,7 +66,7 @@ impl FaultList {
 
     /// The warnings in line order, or every fault in line order.
     pub fn finish(mut self) -> Result<Vec<String>, Error> {
-        // What has no line is missing altogether and comes last.
+        // A fault without a line is of something missing altogether, and comes last.
         let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
         if self.faults.is_empty() {
             self.warnings.sort_by_key(order);

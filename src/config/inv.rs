@@ -1,6 +1,6 @@
-//! The door to the `configparser` package: text becomes keys that are *taken*.
+//! The door to the `configparser` package: a text becomes keys that are *taken* one by one.
 //!
-//! What is left after everything known was taken is a fault with a guess at what was meant.
+//! A key that is left at the end is unknown: it is a fault, with a guess at what was meant.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,9 +27,9 @@ pub struct InvValue {
 pub enum TakenKey {
     /// It is not in the file.
     Absent,
-    /// It is there, and a fault was noted already.
+    /// It is in the file, and a fault was noted already.
     Spoiled,
-    /// It is there.
+    /// It is in the file.
     Value(InvValue),
 }
 
@@ -38,7 +38,7 @@ pub enum TakenKey {
 pub struct Inv {
     /// Section → line of its heading.
     sections: HashMap<String, usize>,
-    /// Section and key → what is known of it; what was taken is no longer in here.
+    /// Section and key → what stands there. A key that was taken is no longer in here.
     entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
     /// Every key there is.
@@ -47,9 +47,12 @@ pub struct Inv {
 
 #[derive(Debug)]
 struct InvEntry {
+    /// 1-based.
     line: usize,
+    /// The key as it stands there.
     written: String,
-    spoiled: bool,
+    /// Its value was refused already.
+    is_spoiled: bool,
 }
 
 impl Inv {
@@ -73,7 +76,7 @@ impl Inv {
                 (LineContent::Section, None) => continue,
                 (LineContent::Entry { key, written, value }, _) => (key, written, value),
             };
-            let entry = InvEntry { line, written: written.to_owned(), spoiled: value.is_none() };
+            let entry = InvEntry { line, written: written.to_owned(), is_spoiled: value.is_none() };
             match found.section {
                 Some(section) => {
                     if let Some(value) = value {
@@ -89,15 +92,15 @@ impl Inv {
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
                     faults.push(at, suggest::for_orphan(known, &key));
-                    // It counts as given where it belongs, or it would be missed there as well.
+                    // It counts as given in the section it belongs to, or it would be reported there as missing.
                     for owner in known.named(&key) {
-                        let entry = InvEntry { line, written: written.to_owned(), spoiled: true };
+                        let entry = InvEntry { line, written: written.to_owned(), is_spoiled: true };
                         entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);
                     }
                 }
             }
         }
-        let mut ini = Ini::new_from_defaults(manner());
+        let mut ini = Ini::new_from_defaults(parser_settings());
         if let Err(why) = ini.read(clean) {
             faults.push(FaultPlace::default(), format!("the file cannot be read as an .inv: {why}"));
         }
@@ -105,7 +108,7 @@ impl Inv {
     }
 
     /// The line a section begins on, if it is there.
-    pub fn section(&self, name: &str) -> Option<usize> {
+    pub fn section_line(&self, name: &str) -> Option<usize> {
         self.sections.get(name).copied()
     }
 
@@ -114,7 +117,7 @@ impl Inv {
         let Some(entry) = self.entries.remove(&(key.section.to_owned(), key.name.to_owned())) else {
             return TakenKey::Absent;
         };
-        if entry.spoiled {
+        if entry.is_spoiled {
             return TakenKey::Spoiled;
         }
         let raw = self.ini.get(key.section, key.name).unwrap_or_default();
@@ -124,15 +127,15 @@ impl Inv {
         }
     }
 
-    /// Notes what nobody took.
-    pub fn leftovers(self, faults: &mut FaultList) {
+    /// Reports the keys that nobody took.
+    pub fn report_leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
-            // A section of somebody else's has its warning.
+            // The section is unknown and has its warning.
             if !self.known.has_section(section) || !self.sections.contains_key(section) {
                 continue;
             }
             let at = FaultPlace { line: Some(entry.line), section, key: &entry.written, value: None };
-            // Looking for the nearest name costs too much to do it for what is not reported.
+            // Looking for the nearest name costs too much for a fault that is only counted.
             let text =
                 if faults.is_full() { String::new() } else { suggest::for_key(self.known, section, key) };
             faults.push(at, text);
@@ -140,17 +143,17 @@ impl Inv {
     }
 }
 
-/// How the package is to read: by default it lower-cases keys, takes `#` for a comment and `:`
+/// How the package is to read. By default it lower-cases keys, takes `#` for a comment and `:`
 /// for a delimiter, and cuts comments off inside quotes.
-fn manner() -> IniDefault {
-    let mut manner = IniDefault::default();
-    manner.case_sensitive = true;
-    manner.comment_symbols = vec![';'];
-    manner.inline_comment_symbols = Some(Vec::new());
-    manner.enable_inline_comments = false;
-    manner.delimiters = vec!['='];
-    manner.multiline = false;
-    manner
+fn parser_settings() -> IniDefault {
+    let mut settings = IniDefault::default();
+    settings.case_sensitive = true;
+    settings.comment_symbols = vec![';'];
+    settings.inline_comment_symbols = Some(Vec::new());
+    settings.enable_inline_comments = false;
+    settings.delimiters = vec!['='];
+    settings.multiline = false;
+    settings
 }
 
 #[cfg(test)]
@@ -188,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_section_called_default_is_like_any_other() {
+    fn a_section_named_default_is_ordinary() {
         let (inv, faults) = read("[default]\nx=1\n[log_section]\nbroker_list=a\n");
         assert_eq!(faults, Vec::<String>::new());
-        assert_eq!(inv.section("default"), Some(1));
-        assert_eq!(inv.section("log_section"), Some(3));
+        assert_eq!(inv.section_line("default"), Some(1));
+        assert_eq!(inv.section_line("log_section"), Some(3));
     }
 }

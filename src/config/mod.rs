@@ -1,8 +1,7 @@
 //! The configuration: an .inv file becomes typed values, or every fault in it at once.
 //!
-//! The way of a text: `scan` finds what each line is and what PHP would misread, `inv` makes
-//! keys of it that are taken one by one, and here each becomes a value and is checked against
-//! the others. Nobody further in sees a string that is not yet a value.
+//! Each key is declared once, in `keys`. `scan` and `inv` make keys of a text, `reader` takes them
+//! one by one, `settings` are the typed values, and `checks` compares one value with another.
 
 mod checks;
 mod choices;
@@ -26,7 +25,7 @@ mod value;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use choices::{
     CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
@@ -45,7 +44,10 @@ use reader::ConfigReader;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
-    /// Reads the file; on failure every fault in it, in the order of lines.
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Every fault in the file at once, in the order of lines.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = read(path).map_err(|(line, expected)| {
             let mut faults = FaultList::new(path.display().to_string(), settings::KEYS);
@@ -56,11 +58,17 @@ impl Config {
     }
 
     /// Reads a text as if it stood in the file `path`.
+    ///
+    /// # Errors
+    /// Every fault in the text at once, in the order of lines.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         parse(ConfigReader::new(text, path, settings::KEYS, false), path)
     }
 
     /// Like [`Config::parse`], but takes what `-T` printed: masks stand for passwords.
+    ///
+    /// # Errors
+    /// Like [`Config::parse`].
     pub fn parse_allowing_mask(text: &str, path: &Path) -> Result<Self, Error> {
         parse(ConfigReader::new(text, path, settings::KEYS, true), path)
     }
@@ -91,11 +99,6 @@ fn read(path: &Path) -> Result<String, (Option<usize>, String)> {
     })
 }
 
-/// Where a path is, whatever the working directory becomes.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
 /// Everything is read and checked before anything is refused.
 fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
     let r = &mut reader;
@@ -113,10 +116,10 @@ fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
 
     checks::run(r);
     let warnings = reader.finish().finish()?;
-    // Whatever gave no value has noted a fault: without faults this is never seen.
-    let missing = || Error::Failed("the configuration gave neither values nor faults".into());
+    // A value that is missing has noted a fault, so nobody ever sees this error.
+    let missing = || Error::Failed("internal error: the configuration gave neither values nor faults".into());
     Ok(Config {
-        path: absolute(path),
+        path: reader::absolute(path),
         daemon: daemon.ok_or_else(missing)?,
         kafka_to_file: kafka_to_file.map(|job| job.ok_or_else(missing)).transpose()?,
         expired_to_list: expired_to_list.map(|job| job.ok_or_else(missing)).transpose()?,
@@ -127,7 +130,7 @@ fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
 
 fn kafka_to_file(r: &mut ConfigReader) -> Option<KafkaToFileConfig> {
     let kafka = KafkaConfig::read(r).map(|kafka| match kafka.offsets {
-        // There a group has no members.
+        // A group whose offsets are in ZooKeeper has no members.
         OffsetLocation::ZooKeeper => KafkaConfig { membership: Membership::Standalone, ..kafka },
         OffsetLocation::Kafka => kafka,
     });
@@ -149,10 +152,10 @@ fn expired_to_list(r: &mut ConfigReader, redis: &RedisSection) -> Option<Expired
 }
 
 fn list_to_hash(r: &mut ConfigReader, redis: &RedisSection) -> Option<ListToHashConfig> {
-    // After the keys of both jobs have been read.
     let (list, list_key) = (redis.list.clone(), redis.list_key.clone());
     let (ar, hashes) = (redis.ar.clone(), redis.hashes.clone());
     let job = ListToHashConfig::read(r, list, list_key, ar, hashes, Some(None))?;
+    // Both jobs' keys have been read by now: the prefix is one of the other job.
     if !checks::looks_for_markers(r) {
         return Some(job);
     }

@@ -32,16 +32,16 @@ impl ConfigReader {
     pub fn new(text: &str, path: &Path, known: KeyList, is_mask_allowed: bool) -> Self {
         let mut faults = FaultList::new(path.display().to_string(), known);
         let inv = Inv::read(text, known, &mut faults);
-        let base = super::absolute(path).parent().map(Path::to_path_buf).unwrap_or_default();
+        let base = absolute(path).parent().map(Path::to_path_buf).unwrap_or_default();
         Self { inv, faults, known, base, taken: HashMap::new(), spoiled: HashSet::new(), is_mask_allowed }
     }
 
     /// Whether a section is there.
     pub fn has(&self, section: &str) -> bool {
-        self.inv.section(section).is_some()
+        self.inv.section_line(section).is_some()
     }
 
-    /// Takes a key and converts it; an absent one has its default.
+    /// Takes a key and converts its value; an absent key has its default.
     pub fn get<T>(&mut self, key: &Key<T>) -> Option<T> {
         let id = (key.section, key.name);
         debug_assert!(
@@ -118,7 +118,7 @@ impl ConfigReader {
 
     /// Notes a fault of a section, at its heading.
     pub fn fault_section(&mut self, section: &str, expected: &str) {
-        let at = FaultPlace { line: self.inv.section(section), section, ..FaultPlace::default() };
+        let at = FaultPlace { line: self.inv.section_line(section), section, ..FaultPlace::default() };
         self.faults.push(at, expected);
     }
 
@@ -127,18 +127,23 @@ impl ConfigReader {
         self.faults.push(FaultPlace::default(), expected);
     }
 
-    /// Ends the reading: what nobody took is a fault.
+    /// Ends the reading: a key that nobody took is a fault.
     pub fn finish(mut self) -> FaultList {
-        self.inv.leftovers(&mut self.faults);
+        self.inv.report_leftovers(&mut self.faults);
         self.faults
     }
+}
+
+/// Where a path is, whatever the working directory becomes.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Where a key stands, with its value as written.
 fn place<'a, T>(inv: &Inv, taken: &'a HashMap<KeyId, InvValue>, key: &Key<T>) -> FaultPlace<'a> {
     let value = taken.get(&(key.section, key.name));
     FaultPlace {
-        line: value.map_or(inv.section(key.section), |value| Some(value.line)),
+        line: value.map_or(inv.section_line(key.section), |value| Some(value.line)),
         section: key.section,
         key: key.name,
         value: value.map(|value| value.raw.as_str()),

@@ -1,7 +1,7 @@
-//! Goes over the text first: what each line is, where it is, and what PHP would misread.
+//! The first pass over a text: what each line is, its number, and what PHP would misread.
 //!
-//! The package that reads .inv files gives no line numbers, lets a duplicate overwrite and
-//! knows no quotes; here all of that is found, every fault of it, before it reads anything.
+//! The `configparser` package gives no line numbers, lets a duplicate overwrite and knows no
+//! quotes, so every fault of that kind is found here, before the package reads anything.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use super::key::KeyList;
 use super::key_name;
 use super::value::{self, BLANKS};
 
-/// One line that says something.
+/// One line that is neither blank nor a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScannedLine<'a> {
     /// 1-based.
     pub line: usize,
     /// The section it stands in; `None` before the first.
     pub section: Option<String>,
-    /// What it says.
+    /// What it is.
     pub item: LineContent<'a>,
 }
 
-/// What a line says.
+/// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineContent<'a> {
     /// A section begins, for the first time.
@@ -37,7 +37,7 @@ pub enum LineContent<'a> {
     },
 }
 
-/// Everything the text says, in order; what it should not say goes to `faults`.
+/// Every section and entry of the text, in order; faults of form go to `faults`.
 pub fn scan<'a>(text: &'a str, known: KeyList, faults: &mut FaultList) -> Vec<ScannedLine<'a>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = split_lines(text);
@@ -68,7 +68,8 @@ fn split_lines(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// How many lines an open quote runs on for: those up to its end that are nothing by themselves.
+/// How many lines a value with an open quote goes on for: up to the closing quote, as long as no line
+/// is a section, a comment or an entry by itself.
 fn rest_of_value(open: char, lines: &[&str]) -> usize {
     for (n, line) in lines.iter().enumerate() {
         let line = line.trim_matches(BLANKS);

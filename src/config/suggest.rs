@@ -1,4 +1,4 @@
-//! What somebody probably meant who wrote a name that does not exist.
+//! For a name that does not exist: which one was probably meant.
 
 use super::key::{KeyFacts, KeyList};
 
@@ -73,7 +73,7 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
             // Singular for plural and the like, or the beginning of a longer name.
             let begins =
                 name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
-            // It is no less than the difference in length, which is known at once.
+            // The distance is at least the difference in length, which costs nothing to know.
             if !begins && name.len().abs_diff(other.len()) > 2 {
                 return None;
             }

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_comment_is_cut_off_outside_quotes_only() {
+    fn comments_end_values_outside_quotes() {
         for (rest, value) in [
             (" 'a;b' ; c", "'a;b'"),
             ("\"a;b\";c", "\"a;b\""),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::connection::Limits;
+use super::client::connection::ConnectionLimits;
 
 /// Where to find the cluster, and what is expected of it.
 #[derive(Debug, Clone)]
@@ -20,12 +20,12 @@ pub struct Cluster {
 
 /// How long brokers are waited for that were silent before. One that merely hangs is found
 /// out all the same: it must answer something else, and be silent once more.
-const SILENT: Duration = Duration::from_millis(80);
+const KNOWN_SILENCE_TIMEOUT: Duration = Duration::from_millis(80);
 
 impl Cluster {
     /// How long is waited for what.
-    pub(crate) fn limits(&self) -> Limits {
-        let limits = Limits::default();
-        if self.silent { Limits { silence: SILENT, ..limits } } else { limits }
+    pub(crate) fn limits(&self) -> ConnectionLimits {
+        let limits = ConnectionLimits::default();
+        if self.silent { ConnectionLimits { silence: KNOWN_SILENCE_TIMEOUT, ..limits } } else { limits }
     }
 }

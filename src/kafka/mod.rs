@@ -14,11 +14,38 @@ mod legacy;
 pub mod protocol;
 mod seam;
 
-pub use auto::{Auto as AutoFetcher, Client};
+pub use auto::{AutoFetcher, FetcherKind};
 pub use cluster::Cluster;
-pub use group::standalone::{Names, Standalone, Storage};
+pub use group::offset_store::{ClaimNamer, OffsetStorage};
+pub use group::standalone::Standalone;
 pub use lease::Lease;
-pub use protocol::records::{Broken, Decoded, Scratch};
+pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire, records,
+    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire,
+    records,
 };
+
+use crate::error::Fault;
+use group::kafka_offsets::KafkaOffsets;
+use group::offset_store::OffsetStore;
+use group::standalone_thread::StandaloneIntervals;
+use legacy::zookeeper_offsets::ZookeeperOffsets;
+
+/// A client of this group that is no member of it: begins to look for the topics'
+/// partitions.
+///
+/// # Errors
+/// `Retry`: no thread can be had.
+pub fn standalone(
+    cluster: Cluster,
+    group: &str,
+    topics: &[String],
+    storage: OffsetStorage,
+    names: ClaimNamer,
+) -> Result<Standalone, Fault> {
+    let store: Box<dyn OffsetStore> = match storage {
+        OffsetStorage::Kafka => Box::new(KafkaOffsets::new(&cluster, group)),
+        OffsetStorage::ZooKeeper => Box::new(ZookeeperOffsets::new(cluster, group)),
+    };
+    Standalone::new(store, topics, names, StandaloneIntervals::default())
+}

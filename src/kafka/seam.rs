@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::lease::Lease;
-use super::legacy::reply;
 use super::protocol::frame::Frame;
-use super::protocol::records::{self, Aborted, Broken, Decoded, Scratch};
+use super::protocol::records::{self, Aborted, DecodeError, Decoded, Scratch};
 use crate::error::Fault;
 use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 
@@ -23,11 +22,11 @@ pub struct Fetched {
     pub from: i64,
     /// The first offset that the broker has of it, where it tells; above `from` it has
     /// left some out, as compaction does.
-    pub begins: i64,
+    pub base: i64,
     /// The offset to ask for next.
     pub next: i64,
-    /// Which [`Fetcher::want`] this answers.
-    pub want: u64,
+    /// Which [`Fetcher::assignment`] this answers.
+    pub assignment: u64,
     /// Records in the partition that are beyond `next`, as the broker last said.
     pub lag: u64,
     /// The last record's offset and fingerprint.
@@ -40,14 +39,20 @@ pub struct Fetched {
 
 /// The records of a [`Fetched`], to be decoded in a worker.
 pub enum Payload {
-    /// The `kafka` crate's own reply, decoded already.
-    Crate(reply::Reply),
+    /// Records that the client has decoded already.
+    Decoded(Box<dyn DecodedRecords>),
     /// Bytes as the broker sent them, for our own decoder.
     Wire(Wire),
     /// None: retention deleted the whole stretch before it could be read.
     Gone,
     /// None: nothing in the stretch can be read; most likely compaction emptied it.
     Absent,
+}
+
+/// Records that a client has decoded itself, such as those of the `kafka` crate's reply.
+pub trait DecodedRecords: Send + Sync {
+    /// Calls `each` for every record at or behind the offset asked for, in order.
+    fn each(&self, each: &mut dyn FnMut(&Record<'_>));
 }
 
 /// A record set in a frame that others share.
@@ -97,12 +102,12 @@ pub enum StartOffset {
 
 /// Reads wanted partitions. Never blocks longer than it is told to.
 pub trait Fetcher: Send {
-    /// Reads this partition from here on; replaces an earlier want of it. `want`
+    /// Reads this partition from here on; replaces an earlier want of it. `assignment`
     /// comes back with what is fetched, so that older answers can be told.
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64);
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64);
 
     /// Reads it no more. What was fetched already may still come.
-    fn forget(&mut self, partition: &TopicPartition);
+    fn unassign(&mut self, partition: &TopicPartition);
 
     /// What happens next; waits until `until` at most.
     ///
@@ -137,13 +142,13 @@ pub enum GroupEvent {
     /// may be refused, and are to be committed again.
     Committed(Vec<(TopicPartition, i64)>),
     /// The group cannot be reached or refuses; it is tried again.
-    Trouble(String),
+    Failed(String),
     /// All partitions are to be let go, until then at most: stop reading, let what is in
-    /// hand land and settle, commit, then call [`GroupClient::released`]. What is ours
+    /// hand land and settle, commit, then call [`GroupClient::confirm_release`]. What is ours
     /// afterwards comes with [`GroupEvent::Assigned`].
     Revoked(Instant),
     /// No partition is ours any more: drop what is in hand and has not landed, settle
-    /// what has, then call [`GroupClient::released`].
+    /// what has, then call [`GroupClient::confirm_release`].
     Lost,
     /// The coordinator knows this member by another name; whoever gives it after a restart
     /// is the same member.
@@ -170,10 +175,10 @@ pub trait GroupClient: Send {
     fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for a commit under way until `until` at most, then takes leave.
-    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
+    fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
 
     /// Nothing of what was ours is in hand any more: see [`GroupEvent::Revoked`].
-    fn released(&mut self) {}
+    fn confirm_release(&mut self) {}
 
     /// As long as it holds, nobody else can have what is ours.
     fn lease(&self) -> Lease {
@@ -182,7 +187,7 @@ pub trait GroupClient: Send {
 
     /// What is ours is free for others from now on; waits until `until` at most for the
     /// group to hear of it.
-    fn depart(&mut self, _until: Instant) {}
+    fn leave_group(&mut self, _until: Instant) {}
 }
 
 /// Calls `each` for every record of what was fetched, in order, until it breaks.
@@ -193,10 +198,10 @@ pub fn records(
     fetched: &Fetched,
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<Decoded, Broken> {
+) -> Result<Decoded, DecodeError> {
     match &fetched.payload {
-        Payload::Crate(reply) => {
-            reply.each(|record| _ = each(record));
+        Payload::Decoded(decoded) => {
+            decoded.each(&mut |record| _ = each(record));
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
         Payload::Wire(Wire { frame, set, aborted }) => {

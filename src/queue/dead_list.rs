@@ -26,9 +26,9 @@ pub struct DeadItem {
 }
 
 impl DeadItem {
-    /// An item that is given up now.
-    pub fn now(reason: &str, item: &[u8]) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// An item that is given up at `now`.
+    pub fn new(now: SystemTime, reason: &str, item: &[u8]) -> Self {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { time: since.as_secs(), reason: reason.replace('\n', " "), item: item.to_vec() }
     }
 

@@ -16,13 +16,13 @@ use crate::threads::{self, Thread};
 const STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The running heartbeat of one instance.
-pub struct Heartbeat {
+pub struct InstanceHeartbeat {
     lease: QueueLease,
     stop: Sender<()>,
     thread: Thread<()>,
 }
 
-impl Heartbeat {
+impl InstanceHeartbeat {
     /// Starts the heartbeat of the instance. The lease says how long each one counts; `job`
     /// begins the log lines.
     ///

@@ -19,7 +19,7 @@ mod slot;
 mod taker;
 
 pub use batch::WorkBatch;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::InstanceHeartbeat;
 pub use items::Items;
 pub use keys::{OWN_KEY_PREFIX, QueueKeys};
 pub use lease::QueueLease;

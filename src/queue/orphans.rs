@@ -45,12 +45,20 @@ struct ExpiredInstance {
     exited: bool,
 }
 
+impl ExpiredInstance {
+    /// Whether none of its commands can move an item any more.
+    fn may_be_forgotten(&self, now: Instant) -> bool {
+        let after = if self.exited { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER };
+        now.saturating_duration_since(self.since) > after
+    }
+}
+
 impl Orphans {
     /// Nothing is known yet. `ttl` is how long a heartbeat counts.
-    pub(super) fn new(ttl: Duration) -> Self {
+    pub(super) fn new(ttl: Duration, now: Instant) -> Self {
         Self {
             every: ttl / 2,
-            next: Instant::now(),
+            next: now,
             found: VecDeque::new(),
             suspects: VecDeque::new(),
             expired: HashMap::new(),
@@ -59,13 +67,13 @@ impl Orphans {
 
     /// Remembers a batch list of this instance: a move to it had no answer, so it may hold items
     /// now or later.
-    pub(super) fn suspect(&mut self, batch: String) {
-        self.suspects.push_back((batch, Instant::now()));
+    pub(super) fn suspect(&mut self, batch: String, now: Instant) {
+        self.suspects.push_back((batch, now));
         if self.suspects.len() > SUSPECTS_MAX {
             // Another instance finds the items once this instance has ended.
             self.suspects.pop_front();
         }
-        self.next = Instant::now();
+        self.next = now;
     }
 
     /// Whether a batch list of this instance may hold items that nobody works on.
@@ -74,8 +82,8 @@ impl Orphans {
     }
 
     /// Whether it is time for a scan.
-    pub(super) fn is_due(&self) -> bool {
-        Instant::now() >= self.next
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
     }
 
     /// The next batch list to be taken over.
@@ -89,11 +97,12 @@ impl Orphans {
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
+        now: Instant,
     ) -> Result<(), RedisError> {
-        self.suspects.retain(|(_, since)| since.elapsed() < FORGET_SILENT_AFTER);
+        self.suspects.retain(|(_, since)| now.saturating_duration_since(*since) < FORGET_SILENT_AFTER);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
-        let expired = self.expired(connection, keys, own)?;
+        let expired = self.expired(connection, keys, own, now)?;
         for (instance, slots) in &expired {
             let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
             candidates.extend((0..*slots).map(of_it));
@@ -108,10 +117,10 @@ impl Orphans {
         }
         for (instance, _) in &expired {
             if !holding.contains(instance) {
-                self.forget_if_due(connection, keys, instance)?;
+                self.forget_if_due(connection, keys, instance, now)?;
             }
         }
-        self.next = Instant::now() + self.every;
+        self.next = now + self.every;
         Ok(())
     }
 
@@ -121,6 +130,7 @@ impl Orphans {
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
+        now: Instant,
     ) -> Result<Vec<(String, u32)>, RedisError> {
         let mut others = Vec::new();
         let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(keys.instances()))? else {
@@ -143,7 +153,7 @@ impl Orphans {
         for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
             let exited = has_exited(heartbeat);
             if is_expired(Some(heartbeat)) {
-                let known = ExpiredInstance { since: Instant::now(), exited };
+                let known = ExpiredInstance { since: now, exited };
                 self.expired.entry(instance.clone()).or_insert(known).exited |= exited;
                 expired.push((instance, slots));
             }
@@ -159,10 +169,9 @@ impl Orphans {
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         instance: &str,
+        now: Instant,
     ) -> Result<(), RedisError> {
-        let due = self.expired.get(instance).is_some_and(|expired| {
-            expired.since.elapsed() > if expired.exited { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER }
-        });
+        let due = self.expired.get(instance).is_some_and(|expired| expired.may_be_forgotten(now));
         if due {
             connection.ask(cmd("HDEL").arg(keys.instances()).arg(instance))?;
         }
@@ -240,5 +249,31 @@ fn text(value: &Value) -> String {
     match value {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_forgotten_later_if_its_process_may_continue() {
+        let since = Instant::now();
+        for (exited, after) in [(true, FORGET_EXITED_AFTER), (false, FORGET_SILENT_AFTER)] {
+            let instance = ExpiredInstance { since, exited };
+            assert!(!instance.may_be_forgotten(since + after));
+            assert!(instance.may_be_forgotten(since + after + Duration::from_millis(1)));
+        }
+    }
+
+    #[test]
+    fn a_move_without_an_answer_is_looked_into_at_once() {
+        let (ttl, now) = (Duration::from_secs(10), Instant::now());
+        let mut orphans = Orphans::new(ttl, now + ttl);
+        assert!(!orphans.is_due(now) && !orphans.has_suspects());
+        orphans.suspect("batch".to_owned(), now);
+        assert!(orphans.is_due(now) && orphans.has_suspects());
+        (0..=SUSPECTS_MAX).for_each(|_| orphans.suspect("batch".to_owned(), now));
+        assert_eq!(orphans.suspects.len(), SUSPECTS_MAX);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, WorkBatch};
 use super::hand_back::hand_back;
-use super::heartbeat::Heartbeat;
+use super::heartbeat::InstanceHeartbeat;
 use super::items::Items;
 use super::keys::QueueKeys;
 use super::lease::{LeaseTerm, QueueLease};
@@ -28,7 +28,7 @@ pub struct Taker {
     keys: QueueKeys,
     instance: String,
     slots: BatchSlots,
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Option<InstanceHeartbeat>,
     orphans: Orphans,
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
@@ -65,14 +65,14 @@ impl Taker {
         let name = host::random::<8>()
             .map_err(|error| Fault::Retry(format!("the system gives no random number: {error}")))?;
         let instance = format!("{:016x}", u64::from_be_bytes(name));
-        let heartbeat = Heartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
+        let heartbeat = InstanceHeartbeat::start(job, link("heartbeat"), &keys, &instance, lease)?;
         Ok(Self {
             link: link("take"),
             keys,
             instance,
             slots,
             heartbeat: Some(heartbeat),
-            orphans: Orphans::new(lease.ttl()),
+            orphans: Orphans::new(lease.ttl(), Instant::now()),
             moves: None,
             registered: None,
             seen: BTreeSet::new(),
@@ -149,9 +149,10 @@ impl Taker {
     }
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
-        if self.orphans.is_due() {
+        let now = Instant::now();
+        if self.orphans.is_due(now) {
             let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own))?;
+            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, now))?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
@@ -162,7 +163,7 @@ impl Taker {
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
             // Items that were moved are found again in this list.
-            self.orphans.suspect(key);
+            self.orphans.suspect(key, Instant::now());
             self.slots.retire(slot);
             return taken.map(|()| None);
         }

@@ -2,5 +2,6 @@
 
 mod canary;
 mod delivery;
+mod notify_setting;
 mod on_time;
 mod reconcile;

@@ -5,7 +5,7 @@ use crate::support::groups::ForeignMember;
 use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
-use pandad::kafka::group::{Coordinated, Pace, Setup, Topics};
+use pandad::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
 use pandad::pattern::Pattern;
 use pandad::record::{Commit, TopicPartition};
@@ -25,7 +25,7 @@ fn every() -> Vec<Kafka> {
 struct Member {
     place: Coordinated,
     lease: Lease,
-    setup: Setup,
+    setup: MemberConfig,
     has: Vec<(String, i32)>,
     /// The committed offset of each partition when it was assigned.
     held: BTreeMap<(String, i32), Option<i64>>,
@@ -40,11 +40,11 @@ struct Member {
 }
 
 impl Member {
-    fn joins(kafka: &Kafka, setup: Setup) -> Member {
+    fn joins(kafka: &Kafka, setup: MemberConfig) -> Member {
         Member::joins_again(kafka, setup, false)
     }
 
-    fn joins_again(kafka: &Kafka, setup: Setup, silent: bool) -> Member {
+    fn joins_again(kafka: &Kafka, setup: MemberConfig, silent: bool) -> Member {
         let brokers = vec![kafka.address.clone()];
         let cluster =
             Cluster { brokers, client_id: "pandad-tests".to_owned(), read_committed: false, silent };
@@ -93,7 +93,7 @@ impl Member {
                 Ok(GroupEvent::Fenced(why)) => self.fenced = Some(why),
                 Ok(GroupEvent::Committed(offsets)) => self.committed = offsets,
                 Ok(GroupEvent::Reached) => {}
-                Ok(GroupEvent::Trouble(why)) => println!("{}: {why}", self.setup.instance),
+                Ok(GroupEvent::Failed(why)) => println!("{}: {why}", self.setup.instance),
                 Err(fault) => {
                     self.fault = Some(fault);
                     return;
@@ -105,13 +105,13 @@ impl Member {
     fn give(&mut self) {
         self.has.clear();
         self.held.clear();
-        self.place.released();
+        self.place.confirm_release();
     }
 
     fn commit(&mut self, topic: &str, number: i32, offset: i64) {
         let partition = TopicPartition::new(topic, number);
         self.place.commit(vec![Commit { partition, offset, metadata: format!("token {offset}") }]);
-        let until = Instant::now() + wait::seconds(20);
+        let until = wait::deadline(wait::seconds(20));
         self.committed.clear();
         while self.committed.is_empty() {
             self.receive();
@@ -121,14 +121,21 @@ impl Member {
     }
 
     fn leaves(mut self) {
-        self.place.depart(Instant::now() + wait::seconds(5));
+        self.place.leave_group(Instant::now() + wait::seconds(5));
     }
 }
 
-fn setup(group: &str, topics: &[&str]) -> Setup {
-    let topics = Topics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
-    let pace = Pace { look: wait::millis(500), ..Pace::of(SESSION) };
-    Setup { group: group.to_owned(), topics, session: SESSION, instance: unique("pandad"), id: None, pace }
+fn setup(group: &str, topics: &[&str]) -> MemberConfig {
+    let topics = SubscribedTopics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect());
+    let pace = GroupIntervals { look: wait::millis(500), ..GroupIntervals::of(SESSION) };
+    MemberConfig {
+        group: group.to_owned(),
+        topics,
+        session: SESSION,
+        instance: unique("pandad"),
+        id: None,
+        pace,
+    }
 }
 
 /// The numbers of one topic's partitions among those assigned.
@@ -139,7 +146,7 @@ fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
 /// Waits until the members are assigned what is expected.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
-    let deadline = Instant::now() + wait::seconds(60);
+    let deadline = wait::deadline(wait::seconds(60));
     loop {
         members.iter_mut().for_each(|member| member.receive());
         if so(members) {
@@ -248,7 +255,7 @@ fn returning_member_is_assigned_at_once() {
         assert_eq!(silent, !kafka.at_least(0, 10));
         drop(member);
         let began = Instant::now();
-        let mut member = Member::joins_again(&kafka, Setup { id: name, ..setup.clone() }, silent);
+        let mut member = Member::joins_again(&kafka, MemberConfig { id: name, ..setup.clone() }, silent);
         until("it has all again", &mut [&mut member], |members| members[0].has.len() == 12);
         let back = began.elapsed();
         println!("Kafka {}: its share is back after {back:?}", kafka.version);
@@ -267,9 +274,9 @@ fn new_partitions_and_topics_are_assigned() {
         let (stem, group) = (unique("later"), unique("later"));
         let (one, two) = (format!("{stem}-a"), format!("{stem}-b"));
         kafka.create(&one, 2);
-        let pattern = Topics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
-        let setup = Setup { topics: pattern, ..setup(&group, &[]) };
-        let own = |number: u32| Setup { instance: unique(&format!("m{number}")), ..setup.clone() };
+        let pattern = SubscribedTopics::Like(Pattern::new(&format!("{stem}-[ab]")).unwrap());
+        let setup = MemberConfig { topics: pattern, ..setup(&group, &[]) };
+        let own = |number: u32| MemberConfig { instance: unique(&format!("m{number}")), ..setup.clone() };
         let (mut first, mut second) = (Member::joins(&kafka, own(1)), Member::joins(&kafka, own(2)));
         let total = |members: &[&mut Member]| members.iter().map(|one| one.has.len()).sum::<usize>();
         until("two share two", &mut [&mut first, &mut second], |members| {
@@ -285,7 +292,7 @@ fn new_partitions_and_topics_are_assigned() {
         // One after the other, so that the other one leads, or the first one is back by its own name.
         let again = second.setup.clone();
         drop(second);
-        let mut second = Member::joins(&kafka, Setup { id: None, ..again });
+        let mut second = Member::joins(&kafka, MemberConfig { id: None, ..again });
         until("they share eight again", &mut [&mut first, &mut second], |members| total(members) == 8);
         kafka.alter(&two, 6);
         until("they share eleven", &mut [&mut first, &mut second], |members| total(members) == 11);
@@ -335,7 +342,7 @@ fn unknown_assignor_is_reported() {
         wait::until("it says so", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
-                    GroupEvent::Trouble(why) if why.contains("another way") => said = why,
+                    GroupEvent::Failed(why) if why.contains("another way") => said = why,
                     GroupEvent::Unchanged => break,
                     _ => {}
                 }

@@ -10,10 +10,11 @@ use crate::support::{unique, wait};
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 use pandad::error::Fault;
 use pandad::kafka::client::brokers::Brokers;
-use pandad::kafka::client::connection::{Address, Connection, Limits};
-use pandad::kafka::client::group_offsets::{Answers, Commits, Committed, Refusal};
-use pandad::kafka::protocol::error_code::Code;
-use pandad::kafka::protocol::messages::{Member, Metadata};
+use pandad::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
+use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
+use pandad::kafka::protocol::error_code::ErrorCode;
+use pandad::kafka::protocol::messages::{GenerationMember, Metadata};
+use pandad::kafka::protocol::refusal::Refusal;
 use pandad::kafka::protocol::versions::Versions;
 use pandad::record::{Commit, Token, TopicPartition};
 use std::time::Instant;
@@ -28,14 +29,15 @@ fn every() -> Vec<Kafka> {
 /// One group of one broker, asked by pandad's client.
 struct Client {
     brokers: Brokers,
-    commits: Commits,
+    commits: GroupOffsets,
     topic: String,
 }
 
 impl Client {
     fn new(kafka: &Kafka, group: &str, topic: &str) -> Client {
-        let brokers = Brokers::new(std::slice::from_ref(&kafka.address), "pandad-tests", Limits::default());
-        Client { brokers, commits: Commits::new(group), topic: topic.to_owned() }
+        let brokers =
+            Brokers::new(std::slice::from_ref(&kafka.address), "pandad-tests", ConnectionLimits::default());
+        Client { brokers, commits: GroupOffsets::new(group), topic: topic.to_owned() }
     }
 
     fn partition(&self, number: i32) -> TopicPartition {
@@ -48,13 +50,13 @@ impl Client {
             Commit { partition: self.partition(*number), offset: *offset, metadata }
         };
         let offsets: Vec<Commit> = offsets.iter().map(commit).collect();
-        retrying(|| self.commits.commit(&mut self.brokers, Member::ALONE, &offsets))
+        retrying(|| self.commits.commit(&mut self.brokers, GenerationMember::NONE, &offsets))
     }
 
     fn committed(&mut self, partitions: i32) -> Vec<Result<Option<(i64, String)>, Refusal>> {
         let asked: Vec<TopicPartition> = (0..partitions).map(|number| self.partition(number)).collect();
         let answers = retrying(|| self.commits.committed(&mut self.brokers, &asked));
-        let plain = |one: Option<Committed>| one.map(|one| (one.offset, one.metadata));
+        let plain = |one: Option<CommittedOffset>| one.map(|one| (one.offset, one.metadata));
         answers.into_iter().map(|(_, answer)| answer.map(plain)).collect()
     }
 }
@@ -62,11 +64,12 @@ impl Client {
 /// A broker that has just started has no coordinator for a moment.
 #[track_caller]
 fn retrying<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
-    let until = Instant::now() + wait::seconds(30);
+    let until = wait::deadline(wait::seconds(30));
     loop {
         let fault = match ask() {
             Ok(answers) => {
-                let passing = [Code::COORDINATOR_LOAD_IN_PROGRESS, Code::NOT_COORDINATOR].map(Refusal::Code);
+                let passing =
+                    [ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, ErrorCode::NOT_COORDINATOR].map(Refusal::Code);
                 let waits =
                     |one: &(_, Result<T, Refusal>)| one.1.as_ref().is_err_and(|why| passing.contains(why));
                 if !answers.iter().any(waits) {
@@ -127,7 +130,7 @@ fn refusals_name_their_partition() {
         let mut client = Client::new(&kafka, &group, &topic);
         let too_long = "x".repeat(4097);
         let answers = client.commit(&[(0, 5, "token"), (1, 6, &too_long)]);
-        let refusal = Refusal::Code(Code::OFFSET_METADATA_TOO_LARGE);
+        let refusal = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE);
         assert_eq!(answers[0].1, Ok(()));
         assert_eq!(answers[1].1, Err(refusal));
         assert!(matches!(refusal.fault("commit"), Fault::Fatal(_)));
@@ -137,7 +140,7 @@ fn refusals_name_their_partition() {
         assert_eq!(answers[0].1, Ok(()));
         let unknown = answers[1].1;
         // Brokers of the first group protocol do not check this.
-        let allowed = [Ok(()), Err(Refusal::Code(Code::UNKNOWN_TOPIC_OR_PARTITION))];
+        let allowed = [Ok(()), Err(Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))];
         assert!(allowed.contains(&unknown), "{unknown:?}");
         tested.passed("2 refusals");
     }
@@ -153,7 +156,7 @@ fn commit_to_a_live_group_is_refused() {
         let mut client = Client::new(&kafka, &group, &topic);
         assert!(fine(&client.commit(&[(0, 1, "before")])));
         kafka.join(&group, &topic);
-        assert_eq!(client.commit(&[(0, 2, "during")])[0].1, Err(Refusal::Code(Code::UNKNOWN_MEMBER_ID)));
+        assert_eq!(client.commit(&[(0, 2, "during")])[0].1, Err(Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID)));
         kafka.part(&group);
         assert!(fine(&client.commit(&[(0, 3, "after")])));
         assert_eq!(client.committed(1), [Ok(Some((3, "after".to_owned())))]);
@@ -166,8 +169,9 @@ fn commit_to_a_live_group_is_refused() {
 #[test]
 fn api_versions_are_detected() {
     for kafka in every() {
-        let address = Address::parse(&kafka.address).unwrap();
-        let connection = Connection::open(&address, "pandad-tests", Limits::default(), None).unwrap();
+        let address = BrokerAddress::parse(&kafka.address).unwrap();
+        let connection =
+            Connection::open(&address, "pandad-tests", ConnectionLimits::default(), None).unwrap();
         let fetch = connection.versions().range(1);
         let expected = match kafka.version.as_str() {
             "0.9.0.1" => None,

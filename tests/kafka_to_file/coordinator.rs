@@ -5,23 +5,23 @@ use crate::support::cluster::Cluster;
 use crate::support::tested::Tested;
 use crate::support::{all, unique, wait};
 use pandad::kafka::client::brokers::Brokers;
-use pandad::kafka::client::connection::Limits;
-use pandad::kafka::client::group_offsets::Commits;
-use pandad::kafka::protocol::messages::{FindCoordinator, Member};
+use pandad::kafka::client::connection::ConnectionLimits;
+use pandad::kafka::client::group_offsets::GroupOffsets;
+use pandad::kafka::protocol::messages::{FindCoordinator, GenerationMember};
 use pandad::record::{Commit, TopicPartition};
 use std::time::Instant;
 
 struct Client {
     brokers: Brokers,
-    commits: Commits,
+    commits: GroupOffsets,
     group: String,
     partition: TopicPartition,
 }
 
 impl Client {
     fn new(cluster: &Cluster, group: &str, topic: &str) -> Client {
-        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", Limits::default());
-        let (commits, partition) = (Commits::new(group), TopicPartition::new(topic, 0));
+        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", ConnectionLimits::default());
+        let (commits, partition) = (GroupOffsets::new(group), TopicPartition::new(topic, 0));
         Client { brokers, commits, group: group.to_owned(), partition }
     }
 
@@ -29,10 +29,11 @@ impl Client {
     #[track_caller]
     fn commit(&mut self, offset: i64) -> u32 {
         let one = Commit { partition: self.partition.clone(), offset, metadata: format!("token {offset}") };
-        let (mut tries, until) = (0, Instant::now() + wait::seconds(90));
+        let (mut tries, until) = (0, wait::deadline(wait::seconds(90)));
         loop {
             tries += 1;
-            let tried = self.commits.commit(&mut self.brokers, Member::ALONE, std::slice::from_ref(&one));
+            let tried =
+                self.commits.commit(&mut self.brokers, GenerationMember::NONE, std::slice::from_ref(&one));
             match tried {
                 Ok(answers) if answers[0].1.is_ok() => return tries,
                 failed => assert!(Instant::now() < until, "after {tries} tries: {failed:?}"),

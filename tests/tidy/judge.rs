@@ -9,7 +9,10 @@ use crate::rules::{
     APART, DOORS, Door, FILE_LINES_MAX, FLOORS, FUNCTION_LINES_MAX, INLINE_TEST_LINES_MAX, LINE_LENGTH_MAX,
     MODULES, Rule, SHARED_TYPE_NAMES,
 };
-use crate::tree::{ModuleId, Named, Tree};
+use crate::tree::{Module, ModuleId, Named, Tree};
+
+/// What is said of a module that a table leaves out.
+pub const NO_ROW: &str = "has no row";
 
 /// A rule that is broken, and where.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +34,7 @@ impl fmt::Display for Breach {
 pub fn judge(tree: &Tree) -> BTreeSet<Breach> {
     let mut found = Breaches { tree, all: BTreeSet::new() };
     found.unreadable();
+    found.tables();
     found.imports();
     found.circles();
     found.lengths();
@@ -56,15 +60,27 @@ impl Breaches<'_> {
         }
     }
 
-    fn imports(&mut self) {
-        let tree = self.tree;
-        for module in (0..tree.modules.len()).filter(|module| tree.is_in_src(*module)) {
-            let name = top(tree, module);
-            if tree.modules[module].path.len() == 1 && !MODULES.iter().any(|(known, _)| *known == name) {
-                let text = format!("the module {name} has no row in MODULES");
-                self.add(Rule::Modules, &tree.file_of(module).name, 1, text);
+    /// The tables of the rules name what there is: no more and no less.
+    fn tables(&mut self) {
+        let mut names =
+            vec![(Rule::Modules, None, MODULES.iter().map(|(name, _)| *name).collect::<Vec<_>>())];
+        for (of, floors) in FLOORS {
+            let children = floors.iter().flat_map(|floor| floor.split(' ')).collect();
+            names.push((Rule::Floors, Some(*of), children));
+        }
+        for (rule, of, listed) in names {
+            let there = children(self.tree, of);
+            for (name, file) in there.iter().filter(|(name, _)| !listed.contains(name)) {
+                self.add(rule, file, 1, format!("{name} {NO_ROW}"));
+            }
+            for name in listed.iter().filter(|name| !there.contains_key(*name)) {
+                self.add(rule, "tests/tidy/rules.rs", 1, format!("there is no module {name}"));
             }
         }
+    }
+
+    fn imports(&mut self) {
+        let tree = self.tree;
         for named in tree.named.iter().filter(|named| tree.is_in_src(named.module)) {
             let breach = match resolve(tree, named) {
                 Target::Here { written, declared } => inside(tree, named, written, declared),
@@ -150,6 +166,25 @@ impl Breaches<'_> {
     }
 }
 
+/// The modules of src, or those of one of them, that are not for tests only.
+fn children<'a>(tree: &'a Tree, of: Option<&str>) -> BTreeMap<&'a str, &'a str> {
+    let is_child = |module: &&Module| match (of, module.path.as_slice()) {
+        (None, [_]) => true,
+        (Some(of), [parent, _]) => parent == of,
+        _ => false,
+    };
+    let in_src = tree.modules.iter().filter(|module| tree.files[module.file].name.starts_with("src/"));
+    let mut children: BTreeMap<&str, &str> = in_src
+        .filter(|module| !module.test)
+        .filter(is_child)
+        .filter_map(|module| Some((module.path.last()?.as_str(), tree.files[module.file].name.as_str())))
+        .collect();
+    if of.is_none() && tree.program.is_some() {
+        children.insert("main", "src/main.rs");
+    }
+    children
+}
+
 /// The types that src declares outside of tests, by name, with file and line.
 pub fn types_by_name(tree: &Tree) -> BTreeMap<&str, Vec<(&str, usize)>> {
     let mut names: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
@@ -178,6 +213,10 @@ fn inside(tree: &Tree, named: &Named, written: ModuleId, declared: ModuleId) -> 
         return (!allowed).then(|| (Rule::Modules, format!("{own} must not name {other}")));
     }
     let (from, to) = (&tree.modules[named.module].path, &tree.modules[declared].path);
+    // Given on by a module of the same top: what it declares there is no child of this one.
+    if from.first() != to.first() {
+        return None;
+    }
     let (from, to) = (from.get(1)?, to.get(1).map_or("", String::as_str));
     if from == to {
         return None;

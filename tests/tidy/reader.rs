@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use proc_macro2::{Spacing, TokenStream, TokenTree};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, UseTree, Visibility};
+use syn::{Attribute, Item, Meta, Token, UseTree, Visibility};
 
 use crate::tree::{Declared, FileId, InlineTests, Module, ModuleId, Named, Tree};
 
@@ -65,32 +66,15 @@ impl Reader<'_> {
         self.tree.named.push(Named { module, line, segments, test, gives_on });
     }
 
-    fn item(&mut self, name: &syn::Ident) {
-        self.tree.modules[self.module].items.insert(name.to_string());
-    }
-
     fn declared_type(&mut self, name: &syn::Ident) {
-        self.item(name);
-        let declared = Declared {
-            module: self.module,
-            name: name.to_string(),
-            line: name.span().start().line,
-            lines: 1,
-            test: self.test,
-        };
-        self.tree.types.push(declared);
+        let (module, line, test) = (self.module, name.span().start().line, self.test);
+        self.tree.types.push(Declared { module, name: name.to_string(), line, lines: 1, test });
     }
 
     fn function(&mut self, signature: &syn::Signature, end: usize) {
-        let line = signature.span().start().line;
-        let declared = Declared {
-            module: self.module,
-            name: signature.ident.to_string(),
-            line,
-            lines: end + 1 - line,
-            test: self.test,
-        };
-        self.tree.functions.push(declared);
+        let (module, line, test) = (self.module, signature.span().start().line, self.test);
+        let name = signature.ident.to_string();
+        self.tree.functions.push(Declared { module, name, line, lines: end + 1 - line, test });
     }
 
     /// Runs `inside` as test code if one of the attributes says so.
@@ -212,7 +196,16 @@ fn path_at(tokens: &[TokenTree], mut at: usize) -> (Vec<String>, usize) {
 
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
-        self.within(attributes_of(item), |reader| visit::visit_item(reader, item));
+        let (attributes, name) = described(item);
+        self.within(attributes, |reader| {
+            if let Some(name) = name {
+                reader.tree.modules[reader.module].items.insert(name.to_string());
+            }
+            if let (Some(name), Item::Enum(_) | Item::Struct(_) | Item::Trait(_)) = (name, item) {
+                reader.declared_type(name);
+            }
+            visit::visit_item(reader, item);
+        });
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
@@ -234,7 +227,6 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.item(&item.sig.ident);
         self.function(&item.sig, item.block.span().end().line);
         visit::visit_item_fn(self, item);
     }
@@ -251,36 +243,6 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             self.function(&item.sig, block.span().end().line);
         }
         visit::visit_trait_item_fn(self, item);
-    }
-
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        self.declared_type(&item.ident);
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
-        self.declared_type(&item.ident);
-        visit::visit_item_enum(self, item);
-    }
-
-    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
-        self.declared_type(&item.ident);
-        visit::visit_item_trait(self, item);
-    }
-
-    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
-        self.item(&item.ident);
-        visit::visit_item_type(self, item);
-    }
-
-    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
-        self.item(&item.ident);
-        visit::visit_item_const(self, item);
-    }
-
-    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
-        self.item(&item.ident);
-        visit::visit_item_static(self, item);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -304,56 +266,46 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
 /// `#[test]`, `#[cfg(test)]` and `#[cfg(all(test, …))]`: for tests and nothing else.
 fn is_for_tests(attribute: &Attribute) -> bool {
-    if attribute.path().is_ident("test") {
-        return true;
+    match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("cfg") => {
+            list.parse_args().is_ok_and(|meta| demands_test(&meta))
+        }
+        meta => demands_test(meta),
     }
-    let syn::Meta::List(list) = &attribute.meta else { return false };
-    list.path.is_ident("cfg") && demands_test(list.tokens.clone())
 }
 
-fn demands_test(condition: TokenStream) -> bool {
-    let tokens: Vec<TokenTree> = condition.into_iter().collect();
-    match tokens.as_slice() {
-        [TokenTree::Ident(word)] => word == "test",
-        [TokenTree::Ident(all), TokenTree::Group(group)] if all == "all" => {
-            let mut part = Vec::new();
-            let mut any = false;
-            for token in group.stream() {
-                match token {
-                    TokenTree::Punct(comma) if comma.as_char() == ',' => {
-                        any |= demands_test(part.drain(..).collect());
-                    }
-                    token => part.push(token),
-                }
-            }
-            any || demands_test(part.into_iter().collect())
-        }
+fn demands_test(condition: &Meta) -> bool {
+    match condition {
+        Meta::Path(path) => path.is_ident("test"),
+        Meta::List(list) if list.path.is_ident("all") => list
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .is_ok_and(|all| all.iter().any(demands_test)),
         _ => false,
     }
 }
 
 fn path_attribute(attributes: &[Attribute]) -> Option<String> {
     attributes.iter().find(|attribute| attribute.path().is_ident("path")).and_then(|attribute| {
-        let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+        let Meta::NameValue(pair) = &attribute.meta else { return None };
         let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) = &pair.value else { return None };
         Some(path.value())
     })
 }
 
-fn attributes_of(item: &Item) -> &[Attribute] {
+/// An item's attributes, and its name in the module. What has neither to say here is left out.
+fn described(item: &Item) -> (&[Attribute], Option<&syn::Ident>) {
     match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::ExternCrate(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
+        Item::Const(item) => (&item.attrs, Some(&item.ident)),
+        Item::Enum(item) => (&item.attrs, Some(&item.ident)),
+        Item::Fn(item) => (&item.attrs, Some(&item.sig.ident)),
+        Item::Impl(item) => (&item.attrs, None),
+        Item::Macro(item) => (&item.attrs, None),
+        Item::Mod(item) => (&item.attrs, None),
+        Item::Static(item) => (&item.attrs, Some(&item.ident)),
+        Item::Struct(item) => (&item.attrs, Some(&item.ident)),
+        Item::Trait(item) => (&item.attrs, Some(&item.ident)),
+        Item::Type(item) => (&item.attrs, Some(&item.ident)),
+        Item::Use(item) => (&item.attrs, None),
+        _ => (&[], None),
     }
 }

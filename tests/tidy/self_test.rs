@@ -123,6 +123,14 @@ fn each_way_to_name_a_module_is_seen() {
 }
 
 #[test]
+fn tables_that_do_not_fit_are_seen() {
+    let no_floor = [("src/kafka/attic.rs", ""), ("src/kafka.rs", "mod attic;")];
+    all_seen(&[(Rule::Floors, "attic has no row", &no_floor)]);
+    let gone = judge(&Tree::of(BTreeMap::from([("src/lib.rs".to_owned(), String::new())])));
+    assert!(gone.iter().any(|breach| breach.text == "there is no module queue"), "{gone:?}");
+}
+
+#[test]
 fn each_way_to_name_a_crate_is_seen() {
     all_seen(&[
         (

@@ -1,7 +1,13 @@
 //! What scripts/test needs beside the tests: `tested table` makes docs/tested.md of the lines
 //! that the tests wrote (support/tested.rs), `tested part` says which tests are in a part of
 //! a run. The same results give the same bytes, whatever the order in which they came.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a tool of the tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a tool of the tests"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -81,9 +81,9 @@ const MEANING: &[Faulty] = &[
     ("kafka['topics']='..'", &[(3, "cannot be a topic")]),
     ("kafka['topics']=''", &[(3, "at least one topic")]),
     ("kafka['topics']='/a.*'", &[(3, "between two slashes")]),
-    ("kafka['topics']='/a(/'", &[(3, "not a pattern")]),
+    ("kafka['topics']='/a(/'", &[(3, "not a regular expression")]),
     ("kafka['topics']='/a/'\nkafka['membership']='alone'", &[(3, "needs kafka['membership']")]),
-    ("kafka['topics']='/a/'\nlog_file['path']='{topic}'", &[(4, "{topic} needs topics by name")]),
+    ("kafka['topics']='/a/'\nlog_file['path']='{topic}'", &[(4, "the topics must be named")]),
     ("kafka['session_ms']='10'", &[(3, "1000")]),
     ("kafka['full_disk_s']='0'", &[(3, "1")]),
     ("kafka['group']=''", &[(3, "a name is expected")]),
@@ -100,7 +100,7 @@ const MEANING: &[Faulty] = &[
     ("[daemon_section]\nstop_timeout=0", &[(4, "seconds from 1 to 3600")]),
     ("[daemon_section]\nmemory='512K'", &[(4, "a size from 1M to 4G")]),
     ("[daemon_section]\nlog_level='loud'", &[(4, "off, error, warn, info")]),
-    ("[daemon_section]\nlog='consumer.log'", &[(4, "this is the file the records go to")]),
+    ("[daemon_section]\nlog='consumer.log'", &[(4, "this is the file that the records go to")]),
     ("[panda_server_section]", &[(3, "[redis_env_section] is expected")]),
     ("[panda_server_section]\n[redis_env_section]", &[(4, "a host is expected"), (4, "a host is expected")]),
     (
@@ -117,7 +117,10 @@ const MEANING: &[Faulty] = &[
         "[daemon_section]\nhttp='127.0.0.1:80'\npidfile='p'\nmemory=x",
         &[(4, "not in this"), (5, "not in this"), (6, "a size")],
     ),
-    ("[daemon_section]\nlog='consumer.log'\nmemory=x", &[(4, "the file the records go to"), (5, "a size")]),
+    (
+        "[daemon_section]\nlog='consumer.log'\nmemory=x",
+        &[(4, "the file that the records go to"), (5, "a size")],
+    ),
 ];
 
 /// Cases without the head.
@@ -132,7 +135,7 @@ const WHOLE: &[Faulty] = &[
     ("[log_section]\nbroker_list='a:0'\n", &[(2, "from 1 to 65535")]),
     ("[log_section]\nbroker_list='::1'\n", &[(2, "write an IPv6 address as [::1]:9092")]),
     ("[log_section]\nbroker_list='kafka://a'\n", &[(2, "has a scheme")]),
-    ("[log_section]\nbroker_list='a b'\n", &[(2, "no host name")]),
+    ("[log_section]\nbroker_list='a b'\n", &[(2, "not a host name")]),
     ("[log_section]\nbroker_list='a,a:9092'\n", &[(2, "named twice")]),
     ("[log_sektion]\nbroker_list=a\n", &[(0, "no job is configured")]),
     ("[log_section]\rbroker_list=a\r\n#\n", &[(3, "use ;")]),
@@ -190,7 +193,7 @@ fn a_fault_says_where_and_what() {
 }
 
 #[test]
-fn a_file_of_nothing_but_faults_is_cut_short() {
+fn a_file_of_faults_alone_is_cut_short() {
     let faults = faults(&"#\n".repeat(500_000));
     assert_eq!(faults.len(), 1_001);
     assert!(faults[1_000].expected.contains("more of this kind"));

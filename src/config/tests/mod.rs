@@ -1,7 +1,7 @@
 //! The reading as a whole: texts and what comes of them.
 
 mod faulty;
-mod files;
+mod generated;
 mod reread;
 
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn the_original_as_printed() {
 }
 
 #[test]
-fn the_shipped_file_says_every_default_and_nothing_else() {
+fn the_shipped_file_says_the_defaults() {
     let shipped = load(SHIPPED);
     let mut local = String::new();
     for line in ORIGINAL.lines() {
@@ -121,7 +121,7 @@ fn sockets_users_and_databases() {
 
 /// The original had no such guard: it is on by itself only where a prefix says what a marker is.
 #[test]
-fn users_who_came_back_are_left_alone_where_markers_are_known() {
+fn returning_users_need_known_markers() {
     let text = |clear: &str, server: &str| {
         format!(
             "{clear}\n[panda_server_section]\n{server}\n[redis_env_section]\nredis_kv_expire[host]=k\n\
@@ -156,7 +156,7 @@ fn warnings_name_their_line() {
 }
 
 #[test]
-fn topics_by_pattern_need_a_group_with_members_and_one_file() {
+fn a_topic_pattern_needs_members_and_one_file() {
     let text = "[log_section]\nbroker_list=a\nkafka[topics]='/app-(a|b),.*/'\n";
     let job = load(text).kafka_to_file.unwrap();
     assert_eq!(job.kafka.topics.to_string(), "/app-(a|b),.*/");

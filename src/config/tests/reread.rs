@@ -1,4 +1,4 @@
-//! What `-T` prints is read again to the same; and no text at all makes the reading fall over.
+//! What `-T` prints is read again to the same configuration, and no text makes the reader panic.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{ORIGINAL, SHIPPED, load};
 use crate::config::{Config, RedisConfig, convert, kind, settings, value};
 use crate::error::Error;
 
-/// What is printed is read again to the same, but for warnings and for masks.
+/// Prints and reads again: only warnings and passwords may differ.
 fn reread(config: &Config) {
     let text = config.to_inv();
     let again = match Config::parse_allowing_mask(&text, &config.path) {
@@ -115,7 +115,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn any_configuration_is_printed_and_read_again(text in whole_text()) {
+    fn what_is_printed_is_read_again(text in whole_text()) {
         reread(&load(&text));
     }
 
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_of_the_kind_gives_values_or_faults(
+    fn any_mix_of_tokens_gives_values_or_faults(
         parts in proptest::collection::vec(prop_oneof![
             Just("[log_section]"), Just("broker_list"), Just("kafka['topics']"), Just("="), Just("'"), Just("\""),
             Just("\n"), Just("\r\n"), Just(" "), Just(";"), Just("["), Just("]"), Just("\\"), Just("${"), Just("a"),

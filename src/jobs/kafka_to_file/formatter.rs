@@ -30,7 +30,7 @@ pub(super) struct FormattedBatch {
     pub(super) from: i64,
     pub(super) next: i64,
     /// Which want this was fetched for.
-    pub(super) want: u64,
+    pub(super) assignment: u64,
     pub(super) lines: Vec<u8>,
     /// CRC-32 of the lines.
     pub(super) crc: crc32fast::Hasher,
@@ -91,7 +91,7 @@ impl Worker for Formatter {
             partition: fetched.partition.clone(),
             from: fetched.from,
             next,
-            want: fetched.want,
+            assignment: fetched.assignment,
             lines,
             crc,
             last,

@@ -26,8 +26,8 @@ use write_gate::WriteGate;
 
 use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::group::{Coordinated, Pace, Setup, Topics};
-use crate::kafka::{AutoFetcher, Client, Cluster, GroupClient, Names, Standalone, Storage};
+use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
 use crate::logfile::line::LineFormat;
 use crate::logfile::{
     self, Ledger, Lock, LogFile, LogFileOptions, OpenError, RestartMemory, Rotation, RotationInterval,
@@ -115,13 +115,13 @@ impl KafkaToFile {
         }
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> FetcherKind {
         match self.section.kafka.client {
             config::ClientChoice::Auto => {
-                Client::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
+                FetcherKind::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
             }
-            config::ClientChoice::Crate => Client::Crate,
-            config::ClientChoice::Native => Client::Native,
+            config::ClientChoice::Crate => FetcherKind::Crate,
+            config::ClientChoice::Native => FetcherKind::Native,
         }
     }
 
@@ -134,15 +134,15 @@ impl KafkaToFile {
         &self,
         cluster: Cluster,
         journal: &Ledger,
-        names: Names,
+        names: ClaimNamer,
     ) -> Result<Box<dyn GroupClient>, Fault> {
         let kafka = &self.section.kafka;
         if !self.is_member() {
             let storage = match kafka.offsets {
-                OffsetLocation::Kafka => Storage::Kafka,
-                OffsetLocation::ZooKeeper => Storage::ZooKeeper,
+                OffsetLocation::Kafka => OffsetStorage::Kafka,
+                OffsetLocation::ZooKeeper => OffsetStorage::ZooKeeper,
             };
-            return Ok(Box::new(Standalone::new(
+            return Ok(Box::new(kafka::standalone(
                 cluster,
                 &kafka.group,
                 kafka.topics.names(),
@@ -150,16 +150,16 @@ impl KafkaToFile {
                 names,
             )?));
         }
-        let setup = Setup {
+        let setup = MemberConfig {
             group: kafka.group.clone(),
             topics: match &kafka.topics {
-                config::TopicSelection::Named(names) => Topics::Named(names.clone()),
-                config::TopicSelection::Like(pattern) => Topics::Like(pattern.clone()),
+                config::TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
+                config::TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
             },
             session: kafka.session,
             instance: format!("pandad-{:032x}", journal.identity()),
             id: journal.member().map(|member| member.id),
-            pace: Pace::of(kafka.session),
+            pace: GroupIntervals::of(kafka.session),
         };
         Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
@@ -323,7 +323,7 @@ impl Job for KafkaToFile {
 }
 
 /// Under which name an offset that somebody else has set is claimed.
-fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> Names {
+fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));
         ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))

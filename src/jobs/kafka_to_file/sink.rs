@@ -95,9 +95,14 @@ impl FileAppender {
             match landed {
                 Some((index, position)) if position == lined.from && continues(&lined) => {
                     if let Some(short) = &lined.short {
-                        let (partition, want) = (lined.partition.clone(), lined.want);
+                        let (partition, assignment) = (lined.partition.clone(), lined.assignment);
                         let position = lined.next;
-                        notes.push(Feedback::Truncated { partition, want, position, short: short.clone() });
+                        notes.push(Feedback::Truncated {
+                            partition,
+                            assignment,
+                            position,
+                            short: short.clone(),
+                        });
                     }
                     if lined.next == lined.from {
                         buffers.give_back(lined.lines);
@@ -111,11 +116,11 @@ impl FileAppender {
                 }
                 other => {
                     counters.refetched.fetch_add(lined.records, Relaxed);
-                    let FormattedBatch { partition, want, lines, .. } = lined;
+                    let FormattedBatch { partition, assignment, lines, .. } = lined;
                     buffers.give_back(lines);
                     gate.record_done(1);
                     if let Some((_, position)) = other {
-                        notes.push(Feedback::Refused { partition, want, position });
+                        notes.push(Feedback::Refused { partition, assignment, position });
                     }
                 }
             }

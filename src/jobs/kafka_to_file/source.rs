@@ -37,9 +37,9 @@ pub(super) enum Feedback {
     /// These positions are durable.
     Settled(Settled),
     /// An outcome did not continue what has landed: fetch from the position again.
-    Refused { partition: TopicPartition, want: u64, position: i64 },
+    Refused { partition: TopicPartition, assignment: u64, position: i64 },
     /// What was fetched could be used up to here only.
-    Truncated { partition: TopicPartition, want: u64, position: i64, short: Truncated },
+    Truncated { partition: TopicPartition, assignment: u64, position: i64, short: Truncated },
 }
 
 /// See the module.
@@ -89,7 +89,7 @@ pub(super) struct SourceParts {
 /// One assigned partition.
 struct TrackedPartition {
     lane: u32,
-    want: u64,
+    assignment: u64,
     /// The next offset after what was polled.
     polled: i64,
     lag: u64,
@@ -135,7 +135,7 @@ impl KafkaSource {
     fn fetch_from(&mut self, partition: &TopicPartition, begin: StartOffset) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.assignments += 1;
-        tracked.want = self.assignments;
+        tracked.assignment = self.assignments;
         tracked.unresolved = None;
         match begin {
             StartOffset::At(position, _) => tracked.polled = position,
@@ -143,7 +143,7 @@ impl KafkaSource {
         }
         self.relinquished.remove(partition);
         self.refetch_at.remove(partition);
-        self.fetcher.want(partition, begin, self.assignments);
+        self.fetcher.assign(partition, begin, self.assignments);
     }
 
     /// Wants it from here on, after a comparison with what has landed.
@@ -182,9 +182,9 @@ impl KafkaSource {
             return;
         }
         self.end_passed_outages();
-        for (partition, want) in self.relinquished.clone() {
+        for (partition, assignment) in self.relinquished.clone() {
             let Some(tracked) = self.partitions.get(&partition) else { continue };
-            if tracked.want != want {
+            if tracked.assignment != assignment {
                 self.relinquished.remove(&partition);
             } else if let Some(begin) = tracked.unresolved.clone() {
                 self.fetch_from(&partition, begin);
@@ -235,9 +235,9 @@ impl KafkaSource {
                     tracked.unresolved = None;
                 }
             }
-            Event::Relinquished(partition, want) => {
-                if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
-                    self.relinquished.insert(partition, want);
+            Event::Relinquished(partition, assignment) => {
+                if self.partitions.get(&partition).is_some_and(|one| one.assignment == assignment) {
+                    self.relinquished.insert(partition, assignment);
                 }
             }
             Event::Diverged(partition, _) if !self.partitions.contains_key(&partition) => {}
@@ -262,17 +262,17 @@ impl KafkaSource {
 
     fn take_fetched(&mut self, fetched: Fetched, items: &mut Vec<PolledTask<Fetched>>) {
         let Some(tracked) = self.partitions.get_mut(&fetched.partition) else { return };
-        if fetched.want != tracked.want {
+        if fetched.assignment != tracked.assignment {
             return;
         }
         // A broker that finds a batch by its header does not find one whose header is
         // damaged, and goes on behind it as if compaction had taken it.
         if let Some(at) = self.unreadable.get(&fetched.partition).copied()
             && fetched.from == at
-            && fetched.begins > at
+            && fetched.base > at
         {
-            let why = format!("the broker leaves out the records from offset {at} to {}", fetched.begins - 1);
-            return self.take_truncated(fetched.partition, fetched.want, at, Truncated::Broken(why));
+            let why = format!("the broker leaves out the records from offset {at} to {}", fetched.base - 1);
+            return self.take_truncated(fetched.partition, fetched.assignment, at, Truncated::Broken(why));
         }
         // That it can be fetched does not say that it can be read.
         if !self.unreadable.contains_key(&fetched.partition) {
@@ -337,15 +337,15 @@ impl pipeline::Source for KafkaSource {
             Feedback::Settled(Settled { commits }) => {
                 self.ledgers.commit(commits, &mut *self.group_client);
             }
-            Feedback::Refused { partition, want, position } => {
+            Feedback::Refused { partition, assignment, position } => {
                 // Only the first refusal of a want counts: what was fetched after it
                 // is refused as well, and is on its way again already.
-                if self.partitions.get(&partition).is_some_and(|tracked| tracked.want == want) {
+                if self.partitions.get(&partition).is_some_and(|tracked| tracked.assignment == assignment) {
                     self.refetch_from(&partition, position);
                 }
             }
-            Feedback::Truncated { partition, want, position, short } => {
-                self.take_truncated(partition, want, position, short);
+            Feedback::Truncated { partition, assignment, position, short } => {
+                self.take_truncated(partition, assignment, position, short);
             }
         }
     }

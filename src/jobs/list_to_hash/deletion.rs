@@ -42,6 +42,16 @@ pub(super) struct DeletedCounts {
     pub(super) came_back: u64,
 }
 
+/// What has come of one packet of deletions.
+pub(super) enum Deletion {
+    /// The server has carried it out.
+    Done(DeletedCounts),
+    /// The batch may be another pandad's: nothing was deleted.
+    NotHeld,
+    /// The server does not allow WATCH: nothing was deleted.
+    NotWatched,
+}
+
 /// The fields to delete: those of the items, from some of the hashes.
 pub(super) struct HashDeletion<'a> {
     pub(super) shared: &'a DeleterContext,
@@ -51,51 +61,53 @@ pub(super) struct HashDeletion<'a> {
 }
 
 impl HashDeletion<'_> {
-    /// Deletes the fields of the items whose markers are not `existing`. `None`: the batch may be
-    /// another pandad's.
+    /// Deletes the fields of the items whose markers are not `existing`.
     pub(super) fn delete(
         &self,
         connection: &mut RedisConnection,
         existing: Option<&[bool]>,
         buffers: &mut DeleteBuffers,
-    ) -> Result<Option<DeletedCounts>, RedisError> {
+    ) -> Result<Deletion, RedisError> {
         connection.demand_master()?;
         let came_back = self.pack(existing, &mut buffers.fields);
         buffers.requests.clear();
         self.add_commands(buffers);
         if !self.batch.is_held(&self.shared.lease) {
-            return Ok(None);
+            return Ok(Deletion::NotHeld);
         }
         let answers = connection.ask_all(&buffers.requests)?;
-        Ok(Some(DeletedCounts { deleted: self.read_answers(answers)?, came_back }))
+        Ok(Deletion::Done(DeletedCounts { deleted: self.read_answers(answers)?, came_back }))
     }
 
-    /// The same, with the check of the markers in one step. `None`: the server does not allow it.
+    /// The same, with the check of the markers in one step.
     pub(super) fn delete_watched(
         &self,
         connection: &mut RedisConnection,
         markers: &mut MarkerLookup,
         buffers: &mut DeleteBuffers,
-    ) -> Result<Option<Option<DeletedCounts>>, RedisError> {
+    ) -> Result<Deletion, RedisError> {
         connection.demand_master()?;
         for _ in 0..DELETE_TRIES_MAX {
-            let Some(existing) = markers.watch(connection, self.items)? else { return Ok(None) };
+            let Some(existing) = markers.watch(connection, self.items)? else {
+                return Ok(Deletion::NotWatched);
+            };
             let came_back = self.pack(Some(&existing), &mut buffers.fields);
             if buffers.fields.is_empty() {
                 connection.ask(&cmd("UNWATCH"))?;
-                return Ok(Some(Some(DeletedCounts { deleted: 0, came_back })));
+                return Ok(Deletion::Done(DeletedCounts { deleted: 0, came_back }));
             }
             buffers.requests.clear().add(&cmd("MULTI"));
             self.add_commands(buffers);
             buffers.requests.add(&cmd("EXEC"));
             if !self.batch.is_held(&self.shared.lease) {
                 connection.ask(&cmd("UNWATCH"))?;
-                return Ok(Some(None));
+                return Ok(Deletion::NotHeld);
             }
             // If a command was refused when it was queued, so is the transaction.
             match connection.ask_all(&buffers.requests)?.pop() {
                 Some(Value::Array(answers)) => {
-                    return Ok(Some(Some(DeletedCounts { deleted: self.read_answers(answers)?, came_back })));
+                    let deleted = self.read_answers(answers)?;
+                    return Ok(Deletion::Done(DeletedCounts { deleted, came_back }));
                 }
                 Some(Value::ServerError(error)) => return Err(RedisError::from(error)),
                 // A marker was set or deleted meanwhile.

@@ -3,14 +3,16 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::NAME;
-use super::deletion::{DeleteBuffers, DeletedCounts, DeleterContext, HashDeletion};
+use super::deletion::{DeleteBuffers, DeletedCounts, DeleterContext, Deletion, HashDeletion};
 use super::item::field;
 use super::marker::MarkerLookup;
 use crate::error::Fault;
 use crate::pipeline;
-use crate::queue::{WorkBatch, dead_list};
+use crate::queue::WorkBatch;
+use crate::queue::dead_list::{DEAD_LIST_ITEMS_MAX, DeadItem};
 use crate::redis::{Link, Requests, Value, cmd};
 
 const NO_FIELD_REASON: &str = "no field after the last ':'";
@@ -98,21 +100,17 @@ impl Deleter {
         let mut done = DeletedCounts::default();
         for hashes in shared.hashes.chunks(hashes_per_packet) {
             let part = HashDeletion { shared, batch, hashes, items };
-            let watched = match markers {
-                Some(markers) if markers.is_atomic() => {
-                    ar.with_retry(|connection| part.delete_watched(connection, markers, buffers))?
-                }
-                _ => None,
-            };
-            let part_done = match watched {
-                Some(done) => done,
-                None => {
-                    let existing = markers.as_mut().map(|markers| markers.existing(items)).transpose()?;
-                    ar.with_retry(|connection| part.delete(connection, existing.as_deref(), buffers))?
-                }
-            };
-            // The batch may be another pandad's. It is read again after the next heartbeat.
-            let Some(part_done) = part_done else { return Err(Fault::RetryLogged) };
+            let mut deletion = Deletion::NotWatched;
+            if let Some(markers) = markers.as_mut().filter(|markers| markers.is_atomic()) {
+                deletion = ar.with_retry(|connection| part.delete_watched(connection, markers, buffers))?;
+            }
+            if matches!(deletion, Deletion::NotWatched) {
+                let existing = markers.as_mut().map(|markers| markers.existing(items)).transpose()?;
+                deletion =
+                    ar.with_retry(|connection| part.delete(connection, existing.as_deref(), buffers))?;
+            }
+            // If the batch may be another pandad's, it is read again after the next heartbeat.
+            let Deletion::Done(part_done) = deletion else { return Err(Fault::RetryLogged) };
             done.deleted += part_done.deleted;
             done.came_back = done.came_back.max(part_done.came_back);
         }
@@ -142,11 +140,12 @@ impl Deleter {
         let dead_list = self.shared.keys.dead_list();
         let mut push = cmd("LPUSH");
         push.arg(&dead_list);
+        let now = SystemTime::now();
         for item in unreadable {
-            push.arg(dead_list::DeadItem::now(NO_FIELD_REASON, item).encode());
+            push.arg(DeadItem::new(now, NO_FIELD_REASON, item).encode());
         }
         let mut requests = Requests::default();
-        requests.add(&push).add(cmd("LTRIM").arg(&dead_list).arg(0).arg(dead_list::DEAD_LIST_ITEMS_MAX - 1));
+        requests.add(&push).add(cmd("LTRIM").arg(&dead_list).arg(0).arg(DEAD_LIST_ITEMS_MAX - 1));
         let answers =
             self.list.doing("dead list").with_retry(|connection| connection.demand_all(&requests))?;
         self.shared.counters.dead.fetch_add(unreadable.len() as u64, Relaxed);
@@ -160,7 +159,7 @@ impl Deleter {
         if let Some(Value::Int(length)) = answers.first()
             && let Some(dropped) = u64::try_from(*length)
                 .unwrap_or(0)
-                .checked_sub(dead_list::DEAD_LIST_ITEMS_MAX)
+                .checked_sub(DEAD_LIST_ITEMS_MAX)
                 .filter(|count| *count > 0)
         {
             log::error!(

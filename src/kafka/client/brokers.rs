@@ -6,31 +6,31 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{Address, Connection, Limits};
+use super::connection::{BrokerAddress, Connection, ConnectionLimits};
 use crate::error::Fault;
 use crate::kafka::protocol::messages::Request;
 use crate::kafka::protocol::versions::Versions;
 
 /// A connection that was idle for longer is not used again: brokers close them after
 /// ten minutes, firewalls in between earlier and without a word.
-const IDLE: Duration = Duration::from_secs(240);
+const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
 
 /// Whether any broker of a cluster has said what it speaks. From then on one that does
 /// not say it is one that hangs, and not one of Kafka 0.9: spoken to as such it would
 /// show records that were aborted.
 #[derive(Debug, Clone, Default)]
-pub struct Spoken(Arc<AtomicBool>);
+pub struct VersionsSeen(Arc<AtomicBool>);
 
-impl Spoken {
+impl VersionsSeen {
     /// Connects to this broker; `known` is what it speaks, if that is certain.
     ///
     /// # Errors
     /// Why it cannot be reached or be spoken to.
     pub fn open(
         &self,
-        address: &Address,
+        address: &BrokerAddress,
         client_id: &str,
-        limits: Limits,
+        limits: ConnectionLimits,
         known: Option<Versions>,
     ) -> Result<Connection, String> {
         let connection = Connection::open(address, client_id, limits, known)?;
@@ -46,41 +46,41 @@ impl Spoken {
 /// See the module.
 #[derive(Debug)]
 pub struct Brokers {
-    hosts: Vec<Address>,
+    hosts: Vec<BrokerAddress>,
     client_id: String,
-    limits: Limits,
+    limits: ConnectionLimits,
     /// The bootstrap broker to try next: one that failed is not begun with again.
     next: usize,
     /// What brokers speak that have shown it by answering. Shared by those of one cluster.
-    known: Arc<Mutex<BTreeMap<Address, Versions>>>,
-    spoken: Spoken,
+    known: Arc<Mutex<BTreeMap<BrokerAddress, Versions>>>,
+    spoken: VersionsSeen,
     any: Option<Connection>,
 }
 
 impl Brokers {
     /// Knows the cluster by these bootstrap brokers, each `host:port` or `[v6]:port`.
     /// Connects to none yet.
-    pub fn new(hosts: &[String], client_id: &str, limits: Limits) -> Self {
+    pub fn new(hosts: &[String], client_id: &str, limits: ConnectionLimits) -> Self {
         Self {
-            hosts: hosts.iter().filter_map(|host| Address::parse(host)).collect(),
+            hosts: hosts.iter().filter_map(|host| BrokerAddress::parse(host)).collect(),
             client_id: client_id.to_owned(),
             limits,
             next: 0,
             known: Arc::default(),
-            spoken: Spoken::default(),
+            spoken: VersionsSeen::default(),
             any: None,
         }
     }
 
     /// The same cluster with connections of its own: what one of them has learnt of the
     /// brokers the others know.
-    pub fn apart(&self, limits: Limits) -> Self {
+    pub fn apart(&self, limits: ConnectionLimits) -> Self {
         let (hosts, client_id, known) = (self.hosts.clone(), self.client_id.clone(), Arc::clone(&self.known));
         let spoken = self.spoken.clone();
         Self { hosts, client_id, limits, next: self.next, known, spoken, any: None }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Address, Versions>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<BrokerAddress, Versions>> {
         // Each change is one call: a panic leaves nothing half done.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +89,7 @@ impl Brokers {
     ///
     /// # Errors
     /// Why it cannot be reached.
-    pub fn open(&mut self, address: &Address) -> Result<Connection, String> {
+    pub fn open(&mut self, address: &BrokerAddress) -> Result<Connection, String> {
         // Until it answers again it may have become a broker of another version.
         let known = self.known().remove(address);
         self.spoken.open(address, &self.client_id, self.limits, known)
@@ -97,7 +97,7 @@ impl Brokers {
 
     /// Shares what others of the same cluster have heard.
     #[must_use]
-    pub fn sharing(self, spoken: &Spoken) -> Self {
+    pub fn sharing(self, spoken: &VersionsSeen) -> Self {
         Self { spoken: spoken.clone(), ..self }
     }
 
@@ -112,7 +112,7 @@ impl Brokers {
 
     /// The broker did not answer: one that hangs would be waited for again and again.
     /// Until all others have been tried it is not.
-    pub fn shun(&mut self, address: &Address) {
+    pub fn shun(&mut self, address: &BrokerAddress) {
         self.any.take_if(|any| any.address() == address);
         if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
             self.next = self.next.wrapping_add(1);
@@ -181,5 +181,5 @@ impl Brokers {
 
 /// Whether a connection may be used after what time has passed.
 pub(super) fn is_fresh(connection: &Connection) -> bool {
-    connection.idle() < IDLE
+    connection.idle() < CONNECTION_IDLE_MAX
 }

@@ -15,11 +15,11 @@ use crate::error::Fault;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::{ApiVersions, FindCoordinator, Request};
 use crate::kafka::protocol::versions::Versions;
-use crate::kafka::protocol::wire::{Reader, TooLong, Writer};
+use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 
 /// How long is waited for what, and how much is taken in.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// For a connection, over all addresses of the broker's name.
     pub connect: Duration,
     /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
@@ -31,7 +31,7 @@ pub struct Limits {
     pub largest: usize,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -44,12 +44,12 @@ impl Default for Limits {
 
 /// Where a broker is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
+pub struct BrokerAddress {
     host: String,
     port: u16,
 }
 
-impl Address {
+impl BrokerAddress {
     /// A name or an address without brackets, and a port; `None` if that is no port.
     pub fn new(host: &str, port: i32) -> Option<Self> {
         let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
@@ -64,7 +64,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
@@ -74,9 +74,9 @@ impl fmt::Display for Address {
 /// A connection that has shown what its broker speaks.
 #[derive(Debug)]
 pub struct Connection {
-    address: Address,
+    address: BrokerAddress,
     client_id: String,
-    limits: Limits,
+    limits: ConnectionLimits,
     versions: Versions,
     correlation: i32,
     /// Taken out while a request is under way: what failed cannot be used again.
@@ -90,21 +90,23 @@ impl Connection {
     /// # Errors
     /// Why it cannot be reached, or is no Kafka broker.
     pub fn open(
-        address: &Address,
+        address: &BrokerAddress,
         client_id: &str,
-        limits: Limits,
+        limits: ConnectionLimits,
         known: Option<Versions>,
     ) -> Result<Self, String> {
         let connect = |versions| Self::connect(address, client_id, limits, versions);
         match known {
             Some(versions) => connect(versions),
             None => match connect(Versions::Silent)?.speaks()? {
-                Answered::With(connection) => Ok(connection),
-                Answered::Silence(first, sent) => match first.doubt(sent, connect(Versions::Silent)?)? {
-                    Some(connection) => Ok(connection),
-                    // A broker that does not know the request still waits on those.
-                    None => connect(Versions::Silent),
-                },
+                ApiVersionsAnswer::With(connection) => Ok(connection),
+                ApiVersionsAnswer::Silence(first, sent) => {
+                    match first.doubt(sent, connect(Versions::Silent)?)? {
+                        Some(connection) => Ok(connection),
+                        // A broker that does not know the request still waits on those.
+                        None => connect(Versions::Silent),
+                    }
+                }
             },
         }
     }
@@ -117,7 +119,7 @@ impl Connection {
         // A group that nobody has: found or not, it is an answer.
         other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
         other.limits.silence = self.limits.silence.max(asked.elapsed() * 3);
-        if let Answered::With(other) = other.speaks()? {
+        if let ApiVersionsAnswer::With(other) = other.speaks()? {
             return Ok(Some(other));
         }
         let until = Instant::now() + self.limits.silence / 10;
@@ -126,15 +128,15 @@ impl Connection {
                 self.versions = Versions::Spoken(spoken);
                 Ok(Some(self))
             }
-            Err(Lost::Silent) => Ok(None),
+            Err(ConnectionLost::Silent) => Ok(None),
             Err(lost) => Err(self.say(&lost)),
         }
     }
 
     fn connect(
-        address: &Address,
+        address: &BrokerAddress,
         client_id: &str,
-        limits: Limits,
+        limits: ConnectionLimits,
         versions: Versions,
     ) -> Result<Self, String> {
         let stream = connect(address, limits.connect);
@@ -150,21 +152,21 @@ impl Connection {
         })
     }
 
-    fn speaks(mut self) -> Result<Answered, String> {
+    fn speaks(mut self) -> Result<ApiVersionsAnswer, String> {
         let sent = self.write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
         let sent = sent.map_err(|lost| self.say(&lost))?;
         match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
             Ok((_code, spoken)) => {
                 self.versions = Versions::Spoken(spoken);
-                Ok(Answered::With(self))
+                Ok(ApiVersionsAnswer::With(self))
             }
-            Err(Lost::Silent) => Ok(Answered::Silence(self, sent)),
+            Err(ConnectionLost::Silent) => Ok(ApiVersionsAnswer::Silence(self, sent)),
             Err(lost) => Err(self.say(&lost)),
         }
     }
 
     /// Whose connection it is.
-    pub fn address(&self) -> &Address {
+    pub fn address(&self) -> &BrokerAddress {
         &self.address
     }
 
@@ -199,7 +201,7 @@ impl Connection {
         let version = version.map_err(|why| Fault::Fatal(format!("{}: {why}", self.address)))?;
         let sent = self.write(request, version, self.limits.answer + patience);
         sent.map_err(|lost| match lost {
-            Lost::TooLong => Fault::Fatal(self.say(&lost)),
+            ConnectionLost::TooLong => Fault::Fatal(self.say(&lost)),
             _ => Fault::Retry(self.say(&lost)),
         })
     }
@@ -212,47 +214,54 @@ impl Connection {
         self.read::<R>(&sent, frame).map_err(|lost| Fault::Retry(self.say(&lost)))
     }
 
-    fn say(&self, lost: &Lost) -> String {
+    fn say(&self, lost: &ConnectionLost) -> String {
         let address = &self.address;
         match lost {
-            Lost::Closed => format!("lost the connection to {address} before"),
-            Lost::Silent => format!("{address} does not answer"),
-            Lost::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            ConnectionLost::Closed => format!("lost the connection to {address} before"),
+            ConnectionLost::Silent => format!("{address} does not answer"),
+            ConnectionLost::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 format!("{address} closed the connection")
             }
-            Lost::Io(error) => format!("lost the connection to {address}: {error}"),
-            Lost::NotKafka(why) => format!("{address} does not answer as Kafka does: {why}"),
-            Lost::TooLong => format!("a request to {address} is too long for the protocol"),
+            ConnectionLost::Io(error) => format!("lost the connection to {address}: {error}"),
+            ConnectionLost::NotKafka(why) => format!("{address} does not answer as Kafka does: {why}"),
+            ConnectionLost::TooLong => format!("a request to {address} is too long for the protocol"),
         }
     }
 
-    fn write<R: Request>(&mut self, request: &R, version: i16, limit: Duration) -> Result<Sent, Lost> {
-        let mut stream = self.stream.take().ok_or(Lost::Closed)?;
+    fn write<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        limit: Duration,
+    ) -> Result<Sent, ConnectionLost> {
+        let mut stream = self.stream.take().ok_or(ConnectionLost::Closed)?;
         self.correlation = self.correlation.wrapping_add(1);
-        let frame = frame(request, version, self.correlation, &self.client_id).map_err(|_| Lost::TooLong)?;
+        let frame = frame(request, version, self.correlation, &self.client_id)
+            .map_err(|_| ConnectionLost::TooLong)?;
         let until = Instant::now() + limit;
-        write(&mut stream, &frame, until).map_err(Lost::Io)?;
+        write(&mut stream, &frame, until).map_err(ConnectionLost::Io)?;
         self.stream = Some(stream);
         Ok(Sent { version, correlation: self.correlation, until })
     }
 
-    fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, Lost> {
-        let mut stream = self.stream.take().ok_or(Lost::Closed)?;
+    fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, ConnectionLost> {
+        let mut stream = self.stream.take().ok_or(ConnectionLost::Closed)?;
         match read(&mut stream, self.limits.largest, sent.until, frame) {
             // Not one byte: it may still come.
-            Err(Lost::Silent) if R::KEY == ApiVersions::KEY => {
+            Err(ConnectionLost::Silent) if R::KEY == ApiVersions::KEY => {
                 self.stream = Some(stream);
-                return Err(Lost::Silent);
+                return Err(ConnectionLost::Silent);
             }
             done => done?,
         }
-        let mut reader = Reader::new(frame.bytes());
+        let mut reader = WireReader::new(frame.bytes());
         // Before anything else is made of it.
         if reader.i32() != Ok(sent.correlation) {
-            return Err(Lost::NotKafka("it answers another request".to_owned()));
+            return Err(ConnectionLost::NotKafka("it answers another request".to_owned()));
         }
         let answer = R::read(sent.version, &mut reader).and_then(|answer| reader.end().map(|()| answer));
-        let answer = answer.map_err(|why| Lost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
+        let answer =
+            answer.map_err(|why| ConnectionLost::NotKafka(format!("its answer to {}: {why}", R::NAME)))?;
         self.stream = Some(stream);
         self.used = Instant::now();
         Ok(answer)
@@ -275,7 +284,7 @@ impl Sent {
     }
 }
 
-enum Answered {
+enum ApiVersionsAnswer {
     With(Connection),
     /// The connection on which it may still be said.
     Silence(Connection, Sent),
@@ -283,7 +292,7 @@ enum Answered {
 
 /// Why a connection is of no further use.
 #[derive(Debug)]
-enum Lost {
+enum ConnectionLost {
     /// It was lost before.
     Closed,
     /// Not one byte came in time.
@@ -295,7 +304,7 @@ enum Lost {
 }
 
 /// Tries the name's addresses in turn, so that a dead one leaves time for the others.
-fn connect(address: &Address, limit: Duration) -> io::Result<TcpStream> {
+fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
     let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -322,7 +331,7 @@ fn frame<R: Request>(
     correlation: i32,
     client_id: &str,
 ) -> Result<Vec<u8>, TooLong> {
-    let mut writer = Writer::default();
+    let mut writer = WireWriter::default();
     writer.i16(R::KEY);
     writer.i16(version);
     writer.i32(correlation);
@@ -353,20 +362,25 @@ fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result
 }
 
 /// One answer, without its length.
-fn read(stream: &mut TcpStream, largest: usize, until: Instant, frame: &mut Frame) -> Result<(), Lost> {
+fn read(
+    stream: &mut TcpStream,
+    largest: usize,
+    until: Instant,
+    frame: &mut Frame,
+) -> Result<(), ConnectionLost> {
     let mut length = [0; 4];
     match fill(stream, &mut length, until) {
         Ok(()) => {}
-        Err((0, error)) if timed_out(&error) => return Err(Lost::Silent),
-        Err((_, error)) => return Err(Lost::Io(error)),
+        Err((0, error)) if timed_out(&error) => return Err(ConnectionLost::Silent),
+        Err((_, error)) => return Err(ConnectionLost::Io(error)),
     }
     let length = i32::from_be_bytes(length);
     let wanted = usize::try_from(length).ok().filter(|wanted| *wanted <= largest);
     let Some(wanted) = wanted else {
-        return Err(Lost::NotKafka(format!("an answer of {length} bytes")));
+        return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
     };
     // One call for the limit, not one for each part: a part may overstay by the limit once.
-    stream.set_read_timeout(Some(left(until).map_err(Lost::Io)?)).map_err(Lost::Io)?;
+    stream.set_read_timeout(Some(left(until).map_err(ConnectionLost::Io)?)).map_err(ConnectionLost::Io)?;
     let some = |room: &mut [u8]| loop {
         left(until)?;
         match stream.read(room) {
@@ -374,7 +388,7 @@ fn read(stream: &mut TcpStream, largest: usize, until: Instant, frame: &mut Fram
             done => return done,
         }
     };
-    frame.fill(wanted, some).map_err(Lost::Io)
+    frame.fill(wanted, some).map_err(ConnectionLost::Io)
 }
 
 /// Fills a buffer whole; an error comes with how many bytes there were before it.

@@ -1,10 +1,10 @@
 //! Which broker coordinates a group, and a connection to it.
 
 use super::brokers::Brokers;
-use super::connection::{Address, Connection};
-use super::group_offsets::Refusal;
+use super::connection::{BrokerAddress, Connection};
 use crate::error::Fault;
 use crate::kafka::protocol::messages::FindCoordinator;
+use crate::kafka::protocol::refusal::Refusal;
 
 /// Finds the group's coordinator and connects to it.
 ///
@@ -15,7 +15,7 @@ pub fn find(brokers: &mut Brokers, group: &str) -> Result<Connection, Fault> {
     if !found.code.is_none() {
         return Err(Refusal::Code(found.code).fault(&format!("find the coordinator of the group '{group}'")));
     }
-    let address = Address::new(&found.host, found.port).ok_or_else(|| {
+    let address = BrokerAddress::new(&found.host, found.port).ok_or_else(|| {
         Fault::Retry(format!("Kafka names {}:{} as the group's coordinator", found.host, found.port))
     })?;
     brokers.open(&address).map_err(Fault::Retry)

@@ -10,59 +10,32 @@ use super::brokers::{Brokers, is_fresh};
 use super::connection::Connection;
 use super::coordinator;
 use crate::error::Fault;
-use crate::kafka::protocol::error_code::{Code, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
 use crate::kafka::protocol::messages::offset_fetch::Offset;
-use crate::kafka::protocol::messages::{Member, OffsetCommit, OffsetFetch, Request};
+use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFetch, Request};
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Commits {
+pub struct GroupOffsets {
     group: String,
     coordinator: Option<Connection>,
 }
 
 /// What a group has committed of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedOffset {
     /// The offset.
     pub offset: i64,
     /// The string beside it, empty where there is none.
     pub metadata: String,
 }
 
-/// Why the coordinator did not serve one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// It gave this code.
-    Code(Code),
-    /// It did not answer for this partition, or only for the others.
-    Unanswered,
-}
-
-impl Refusal {
-    /// What is to be done about it.
-    pub fn remedy(self) -> Remedy {
-        match self {
-            Refusal::Code(code) => code.remedy(),
-            Refusal::Unanswered => Remedy::Again,
-        }
-    }
-
-    /// As a fault of the whole: `what` was to be done.
-    pub fn fault(self, what: &str) -> Fault {
-        let text = match self {
-            Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
-            Refusal::Unanswered => format!("cannot {what}: Kafka left it out of its answer"),
-        };
-        if self.remedy() == Remedy::Never { Fault::Fatal(text) } else { Fault::Retry(text) }
-    }
-}
-
 /// An answer for each partition that was asked for, in that order.
 pub type Answers<T> = Vec<(TopicPartition, Result<T, Refusal>)>;
 
-impl Commits {
+impl GroupOffsets {
     /// Of this group. Connects to nothing yet.
     pub fn new(group: &str) -> Self {
         Self { group: group.to_owned(), coordinator: None }
@@ -77,18 +50,19 @@ impl Commits {
     pub fn commit(
         &mut self,
         brokers: &mut Brokers,
-        member: Member<'_>,
+        member: GenerationMember<'_>,
         offsets: &[Commit],
     ) -> Result<Answers<()>, Fault> {
         let group = self.group.clone();
         let request = OffsetCommit { group: &group, member, offsets };
-        let codes = |answer: &Vec<(TopicPartition, Code)>| answer.iter().map(|(_, code)| *code).collect();
+        let codes =
+            |answer: &Vec<(TopicPartition, ErrorCode)>| answer.iter().map(|(_, code)| *code).collect();
         let answer = self.ask(brokers, &request, codes)?;
-        let mut answered: BTreeMap<TopicPartition, Code> = answer.into_iter().collect();
+        let mut answered: BTreeMap<TopicPartition, ErrorCode> = answer.into_iter().collect();
         let asked = offsets.iter().map(|one| {
             let code = answered.remove(&one.partition);
             let held = match code {
-                Some(Code::NONE) => Ok(()),
+                Some(ErrorCode::NONE) => Ok(()),
                 Some(code) => Err(Refusal::Code(code)),
                 None => Err(Refusal::Unanswered),
             };
@@ -105,7 +79,7 @@ impl Commits {
         &mut self,
         brokers: &mut Brokers,
         partitions: &[TopicPartition],
-    ) -> Result<Answers<Option<Committed>>, Fault> {
+    ) -> Result<Answers<Option<CommittedOffset>>, Fault> {
         let group = self.group.clone();
         let request = OffsetFetch { group: &group, partitions };
         let answer = self.ask(brokers, &request, |answer| {
@@ -119,7 +93,7 @@ impl Commits {
                 _ if !whole.is_none() => Err(Refusal::Code(whole)),
                 Some(offset) if !offset.code.is_none() => Err(Refusal::Code(offset.code)),
                 Some(Offset { offset, metadata, .. }) => {
-                    Ok((offset >= 0).then_some(Committed { offset, metadata }))
+                    Ok((offset >= 0).then_some(CommittedOffset { offset, metadata }))
                 }
                 None => Err(Refusal::Unanswered),
             };
@@ -134,7 +108,7 @@ impl Commits {
         &mut self,
         brokers: &mut Brokers,
         request: &R,
-        codes: impl Fn(&R::Answer) -> Vec<Code>,
+        codes: impl Fn(&R::Answer) -> Vec<ErrorCode>,
     ) -> Result<R::Answer, Fault> {
         let mut again = true;
         loop {
@@ -147,7 +121,7 @@ impl Commits {
             match connection.ask(request) {
                 Ok(answer) => {
                     brokers.confirm(&connection);
-                    let moved = codes(&answer).iter().any(|code| code.remedy() == Remedy::FindAgain);
+                    let moved = codes(&answer).iter().any(|code| code.remedy() == Remedy::FindCoordinator);
                     if !moved {
                         self.coordinator = Some(connection);
                     } else if again {

@@ -10,60 +10,53 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::cursor::{Meaning, Slot};
-use super::fetcher::Pace;
-use super::router::{Gone, Lost};
+use super::config::FetchConfig;
+use super::cursor::{Cursor, Meaning};
+use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
-use crate::kafka::client::brokers::Spoken;
-use crate::kafka::client::connection::{Address, Connection, Sent};
+use crate::kafka::client::brokers::VersionsSeen;
+use crate::kafka::client::connection::{BrokerAddress, Connection, Sent};
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::frame::{Frame, Frames};
-use crate::kafka::protocol::messages::fetch::{Fetched, Wanted};
+use crate::kafka::protocol::frame::{Frame, FramePool};
+use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::Scratch;
 use crate::kafka::protocol::versions::Versions;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads;
+use crate::threads::OwnerGone;
 
 /// However many brokers are read, one reply may hold so many bytes.
-const LEAST_REPLY: usize = 256 * 1024;
+const REPLY_BYTES_MIN: usize = 256 * 1024;
 /// So many bytes of one partition are always asked for.
-const LEAST_BYTES: usize = 64 * 1024;
+const PARTITION_BYTES_MIN: usize = 64 * 1024;
 /// So many partitions are asked for at once, those that come next the next time.
-const MOST_PARTITIONS: usize = 1000;
+const FETCH_PARTITIONS_MAX: usize = 1000;
 /// A broker that brings nothing and does not wait is not asked more often than this.
-const LONGEST_NAP: Duration = Duration::from_millis(500);
-const FIRST_NAP: Duration = Duration::from_millis(1);
-
-/// What it is told to do.
-pub(super) enum Order {
-    /// Read this partition, which the broker leads.
-    Read { partition: TopicPartition, begin: StartOffset, want: u64, epoch: i32 },
-    /// Let go of it; `again`: and have the owner want it again.
-    Release { partition: TopicPartition, want: u64, again: bool },
-}
+const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
+const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
 
 /// Why it does not go on with what it has.
-enum Stopped {
+enum ReaderStopped {
     Gone,
     Lost(Fault),
 }
 
-impl From<Gone> for Stopped {
-    fn from(_: Gone) -> Self {
-        Stopped::Gone
+impl From<OwnerGone> for ReaderStopped {
+    fn from(_: OwnerGone) -> Self {
+        ReaderStopped::Gone
     }
 }
 
-impl From<Fault> for Stopped {
+impl From<Fault> for ReaderStopped {
     fn from(fault: Fault) -> Self {
-        Stopped::Lost(fault)
+        ReaderStopped::Lost(fault)
     }
 }
 
 /// A request that is under way, and what was asked for.
-struct Pending {
+struct PendingFetch {
     sent: Sent,
     asked: Vec<(TopicPartition, u64)>,
     at: Instant,
@@ -71,35 +64,35 @@ struct Pending {
 
 /// What the readers of one cluster have in common.
 #[derive(Clone)]
-pub(super) struct Common {
+pub(super) struct ReaderContext {
     pub(super) cluster: Cluster,
-    pub(super) pace: Pace,
+    pub(super) pace: FetchConfig,
     pub(super) events: Sender<Vec<Event>>,
-    pub(super) report: Sender<Lost>,
-    pub(super) frames: Frames,
+    pub(super) report: Sender<PartitionRelinquished>,
+    pub(super) frames: FramePool,
     /// How many readers have something to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) spoken: Spoken,
+    pub(super) spoken: VersionsSeen,
 }
 
 /// See the module.
-pub(super) struct Reader {
-    address: Address,
-    common: Common,
-    orders: Receiver<Order>,
+pub(super) struct BrokerReader {
+    address: BrokerAddress,
+    common: ReaderContext,
+    orders: Receiver<ReaderOrder>,
     counted: bool,
     connection: Option<Connection>,
     /// What the broker speaks, once it has answered.
     known: Option<Versions>,
-    slots: BTreeMap<TopicPartition, Slot>,
+    cursors: BTreeMap<TopicPartition, Cursor>,
     /// Which partition stands first in the next request.
     turn: usize,
     nap: Duration,
     scratch: Scratch,
 }
 
-impl Reader {
-    pub(super) fn new(address: Address, common: Common, orders: Receiver<Order>) -> Self {
+impl BrokerReader {
+    pub(super) fn new(address: BrokerAddress, common: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
             address,
             common,
@@ -107,9 +100,9 @@ impl Reader {
             counted: false,
             connection: None,
             known: None,
-            slots: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             turn: 0,
-            nap: FIRST_NAP,
+            nap: IDLE_PAUSE_FIRST,
             scratch: Scratch::default(),
         }
     }
@@ -121,11 +114,11 @@ impl Reader {
                 Ok(Ok(())) => continue,
                 Ok(Err(ended)) => ended,
                 Err(panic) => {
-                    Stopped::Lost(Fault::Retry(format!("reading {} panicked: {panic}", self.address)))
+                    ReaderStopped::Lost(Fault::Retry(format!("reading {} panicked: {panic}", self.address)))
                 }
             };
             match ended {
-                Stopped::Lost(fault) if self.lose(&fault).is_ok() => {}
+                ReaderStopped::Lost(fault) if self.lose(&fault).is_ok() => {}
                 _ => break,
             }
         }
@@ -133,39 +126,42 @@ impl Reader {
     }
 
     /// Everything is let go of: the broker may be gone, or lead nothing any more.
-    fn lose(&mut self, fault: &Fault) -> Result<(), Gone> {
+    fn lose(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         (self.connection, self.known) = (None, None);
         let mut told = Vec::new();
-        for slot in std::mem::take(&mut self.slots).into_values() {
-            told.push(slot.trouble(fault.to_string()));
-            self.let_go(&slot, &mut told);
+        for cursor in std::mem::take(&mut self.cursors).into_values() {
+            told.push(cursor.failed(fault.to_string()));
+            self.let_go(&cursor, &mut told);
         }
         self.tell(told)
     }
 
-    fn let_go(&self, slot: &Slot, told: &mut Vec<Event>) {
-        told.push(slot.again());
+    fn let_go(&self, cursor: &Cursor, told: &mut Vec<Event>) {
+        told.push(cursor.relinquished());
         // The other side of this ends after us.
-        let _ended = self.common.report.send(Lost { partition: slot.partition.clone(), want: slot.want });
+        let _ended = self.common.report.send(PartitionRelinquished {
+            partition: cursor.partition.clone(),
+            assignment: cursor.assignment,
+        });
     }
 
-    fn tell(&self, events: Vec<Event>) -> Result<(), Gone> {
-        if events.is_empty() { Ok(()) } else { self.common.events.send(events).map_err(|_| Gone) }
+    fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
+        if events.is_empty() { Ok(()) } else { self.common.events.send(events).map_err(|_| OwnerGone) }
     }
 
     /// One connection's life, or as much of it as there is something to read.
-    fn round(&mut self) -> Result<(), Stopped> {
+    fn round(&mut self) -> Result<(), ReaderStopped> {
         self.wait_for_work()?;
         self.find_out()?;
         let mut pending = self.ask()?;
-        while let Some(Pending { sent, asked, at }) = pending {
+        while let Some(PendingFetch { sent, asked, at }) = pending {
             let mut frame = self.common.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
             let told = self.hear(answer, frame, &asked)?;
             let nap = self.nap_after(&told, at);
             self.take_orders(nap)?;
             // Before anything is handed on: that may take as long as the disk does.
-            let next = if self.slots.values().any(Slot::is_curious) { Ok(None) } else { self.ask() };
+            let next = if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.ask() };
             self.tell(told)?;
             pending = next?;
         }
@@ -183,11 +179,11 @@ impl Reader {
     // ---- Orders
 
     /// Waits until there is a partition to do something with.
-    fn wait_for_work(&mut self) -> Result<(), Gone> {
+    fn wait_for_work(&mut self) -> Result<(), OwnerGone> {
         loop {
             self.take_orders(Duration::ZERO)?;
-            self.count(!self.slots.is_empty());
-            let due: Vec<Option<Instant>> = self.slots.values().map(Slot::not_before).collect();
+            self.count(!self.cursors.is_empty());
+            let due: Vec<Option<Instant>> = self.cursors.values().map(Cursor::not_before).collect();
             if due.iter().any(Option::is_none) {
                 return Ok(());
             }
@@ -195,7 +191,7 @@ impl Reader {
                 Some(at) => self.take_orders(at.saturating_duration_since(Instant::now()))?,
                 None => {
                     // A connection that is not used is closed by the broker in time.
-                    let order = self.orders.recv().map_err(|_| Gone)?;
+                    let order = self.orders.recv().map_err(|_| OwnerGone)?;
                     self.obey(order)?;
                 }
             }
@@ -203,11 +199,11 @@ impl Reader {
     }
 
     /// Takes what is ordered, waiting so long for the first.
-    fn take_orders(&mut self, time: Duration) -> Result<(), Gone> {
+    fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => return Err(OwnerGone),
         };
         while let Some(one) = order {
             self.obey(one)?;
@@ -216,18 +212,18 @@ impl Reader {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Result<(), Gone> {
+    fn obey(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
-            Order::Read { partition, begin, want, epoch } => {
-                let slot = Slot::new(partition.clone(), begin, want, epoch, &self.common.pace);
-                self.slots.insert(partition, slot);
+            ReaderOrder::Read { partition, start, assignment, epoch } => {
+                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.common.pace);
+                self.cursors.insert(partition, cursor);
             }
-            Order::Release { partition, want, again } => {
-                if self.slots.get(&partition).is_some_and(|slot| slot.want == want)
-                    && let Some(slot) = self.slots.remove(&partition)
+            ReaderOrder::Release { partition, assignment, again } => {
+                if self.cursors.get(&partition).is_some_and(|cursor| cursor.assignment == assignment)
+                    && let Some(cursor) = self.cursors.remove(&partition)
                     && again
                 {
-                    self.tell(vec![slot.again()])?;
+                    self.tell(vec![cursor.relinquished()])?;
                 }
             }
         }
@@ -239,10 +235,10 @@ impl Reader {
     fn nap_after(&mut self, told: &[Event], asked: Instant) -> Duration {
         let idle = matches!(told, [] | [Event::Idle]);
         if !idle || asked.elapsed() >= self.common.pace.max_wait / 2 {
-            self.nap = FIRST_NAP;
+            self.nap = IDLE_PAUSE_FIRST;
             return Duration::ZERO;
         }
-        self.nap = (self.nap * 2).min(LONGEST_NAP);
+        self.nap = (self.nap * 2).min(IDLE_PAUSE_MAX);
         self.nap
     }
 
@@ -276,45 +272,46 @@ impl Reader {
     /// the whole answer.
     fn usual_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
-        let share = self.common.pace.reply / self.slots.len().clamp(1, MOST_PARTITIONS);
+        let share = self.common.pace.reply / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
         Ok(if limited {
             self.common.pace.partition
         } else {
-            share.max(LEAST_BYTES).min(self.common.pace.partition)
+            share.max(PARTITION_BYTES_MIN).min(self.common.pace.partition)
         })
     }
 
     /// Asks for what is due; `None`: nothing is.
-    fn ask(&mut self) -> Result<Option<Pending>, Fault> {
+    fn ask(&mut self) -> Result<Option<PendingFetch>, Fault> {
         let usual = self.usual_bytes()?;
-        let wanted = self.slots.values().filter_map(|slot| slot.wanted(usual));
-        let mut partitions: Vec<Wanted> = wanted.collect();
+        let wanted = self.cursors.values().filter_map(|cursor| cursor.wanted(usual));
+        let mut partitions: Vec<PartitionFetch> = wanted.collect();
         if partitions.is_empty() {
             return Ok(None);
         }
         // A reply that is full ends early in the list.
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
-        partitions.truncate(MOST_PARTITIONS);
+        partitions.truncate(FETCH_PARTITIONS_MAX);
         let share = self.common.pace.reply / self.common.reading.load(SeqCst).max(1);
         let fetch = Fetch {
             max_wait_ms: i32::try_from(self.common.pace.max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
-            max_bytes: i32::try_from(share.max(LEAST_REPLY)).unwrap_or(i32::MAX),
+            max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN)).unwrap_or(i32::MAX),
             isolation: self.isolation(),
             partitions: &partitions,
         };
         let patience = self.common.pace.max_wait;
         let sent = self.connection()?.send(&fetch, patience)?;
-        let want = |one: &Wanted| self.slots.get(&one.partition).map_or(0, |slot| slot.want);
-        let asked = partitions.iter().map(|one| (one.partition.clone(), want(one))).collect();
-        Ok(Some(Pending { sent, asked, at: Instant::now() }))
+        let assignment =
+            |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.assignment);
+        let asked = partitions.iter().map(|one| (one.partition.clone(), assignment(one))).collect();
+        Ok(Some(PendingFetch { sent, asked, at: Instant::now() }))
     }
 
     /// What is to be told of an answer. Positions have moved on when this returns.
     fn hear(
         &mut self,
-        answer: Fetched,
+        answer: FetchAnswer,
         frame: Frame,
         asked: &[(TopicPartition, u64)],
     ) -> Result<Vec<Event>, Fault> {
@@ -326,28 +323,30 @@ impl Reader {
         let committed = self.common.cluster.read_committed;
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
         let mut told = Vec::new();
-        for (partition, want) in asked {
+        for (partition, assignment) in asked {
             // Meanwhile it may have been ordered otherwise.
-            let Some(slot) = self.slots.get_mut(partition).filter(|slot| slot.want == *want) else {
+            let Some(cursor) =
+                self.cursors.get_mut(partition).filter(|cursor| cursor.assignment == *assignment)
+            else {
                 continue;
             };
             let meaning = match answers.remove(partition) {
-                Some(answer) => slot.hear(&answer, &frame, committed, &self.common.pace),
-                None => Meaning::Trouble("the broker left it out of its answer".to_owned()),
+                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.common.pace),
+                None => Meaning::Failed("the broker left it out of its answer".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
-                Meaning::Well => told.push(Event::Recovered(partition.clone())),
-                Meaning::HeldUp(why) => told.push(slot.trouble(why)),
-                Meaning::Trouble(why) => {
-                    slot.pause();
-                    told.push(slot.trouble(why));
+                Meaning::Recovered => told.push(Event::Recovered(partition.clone())),
+                Meaning::Blocked(why) => told.push(cursor.failed(why)),
+                Meaning::Failed(why) => {
+                    cursor.pause();
+                    told.push(cursor.failed(why));
                 }
-                Meaning::LetGo(why) => {
-                    told.push(slot.trouble(why));
-                    if let Some(slot) = self.slots.remove(partition) {
-                        self.let_go(&slot, &mut told);
+                Meaning::Relinquish(why) => {
+                    told.push(cursor.failed(why));
+                    if let Some(cursor) = self.cursors.remove(partition) {
+                        self.let_go(&cursor, &mut told);
                     }
                 }
             }

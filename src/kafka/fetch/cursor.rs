@@ -4,24 +4,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::fetcher::{MOST_BYTES, Pace};
+use super::config::{BATCH_BYTES_MAX, FetchConfig};
 use crate::backoff::Backoff;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::{Partition, Wanted};
+use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::records::{self, Span};
 use crate::kafka::seam::{Event, Fetched, Payload, StartOffset, Wire};
 use crate::record::TopicPartition;
 
 /// See the module.
-pub(super) struct Slot {
+pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
-    pub(super) want: u64,
+    pub(super) assignment: u64,
     /// The leader's epoch as far as it is known, else -1.
     pub(super) epoch: i32,
     /// The next offset to read.
     pub(super) at: i64,
-    pub(super) todo: Todo,
+    pub(super) todo: NextStep,
     /// What is asked for, in bytes, if it is more than usual.
     max_bytes: Option<usize>,
     backoff: Backoff,
@@ -31,12 +31,12 @@ pub(super) struct Slot {
     /// Since when an open transaction is all there is at the position.
     open: Option<Instant>,
     /// What was found out about that.
-    held_up: Option<String>,
+    blocked_by: Option<String>,
 }
 
 /// What is to be done with it next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Todo {
+pub(super) enum NextStep {
     /// Find out where it begins.
     StartOffset(StartOffset),
     /// The offset is not there: find out what is.
@@ -54,36 +54,36 @@ pub(super) enum Meaning {
     /// Records.
     Records(Fetched),
     /// Nothing new, but it is well.
-    Well,
+    Recovered,
     /// It cannot be read just now; tried again in place, a little later.
-    Trouble(String),
+    Failed(String),
     /// A transaction holds it up; it is asked for as before.
-    HeldUp(String),
+    Blocked(String),
     /// It is to be let go of: another broker may lead it, or it is another log.
-    LetGo(String),
+    Relinquish(String),
 }
 
-impl Slot {
+impl Cursor {
     pub(super) fn new(
         partition: TopicPartition,
-        begin: StartOffset,
-        want: u64,
+        start: StartOffset,
+        assignment: u64,
         epoch: i32,
-        pace: &Pace,
+        pace: &FetchConfig,
     ) -> Self {
-        let at = if let StartOffset::At(at, _) = begin { at } else { -1 };
+        let at = if let StartOffset::At(at, _) = start { at } else { -1 };
         Self {
             partition,
-            want,
+            assignment,
             epoch,
             at,
-            todo: Todo::StartOffset(begin),
+            todo: NextStep::StartOffset(start),
             max_bytes: None,
             backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
             not_before: None,
             greeted: false,
             open: None,
-            held_up: None,
+            blocked_by: None,
         }
     }
 
@@ -93,14 +93,14 @@ impl Slot {
     }
 
     /// Whether something is to be found out before it is read on, now.
-    pub(super) fn is_curious(&self) -> bool {
-        self.todo != Todo::Read && self.not_before().is_none()
+    pub(super) fn has_question(&self) -> bool {
+        self.todo != NextStep::Read && self.not_before().is_none()
     }
 
     /// How it is asked for, if it is to be read now; usually with so many bytes.
-    pub(super) fn wanted(&self, usual: usize) -> Option<Wanted> {
-        let now = self.todo == Todo::Read && self.not_before().is_none();
-        now.then(|| Wanted {
+    pub(super) fn wanted(&self, usual: usize) -> Option<PartitionFetch> {
+        let now = self.todo == NextStep::Read && self.not_before().is_none();
+        now.then(|| PartitionFetch {
             partition: self.partition.clone(),
             epoch: self.epoch,
             offset: self.at,
@@ -120,7 +120,7 @@ impl Slot {
         self.not_before = None;
         self.backoff.reset();
         self.open = None;
-        self.held_up = None;
+        self.blocked_by = None;
         self.max_bytes = None;
         std::mem::replace(&mut self.at, next)
     }
@@ -131,9 +131,9 @@ impl Slot {
         Fetched {
             partition: self.partition.clone(),
             from,
-            begins: from,
+            base: from,
             next,
-            want: self.want,
+            assignment: self.assignment,
             lag: u64::try_from(end - next).unwrap_or(0),
             last: None,
             bytes: 0,
@@ -142,26 +142,26 @@ impl Slot {
     }
 
     /// What the broker's answer means, and goes on accordingly.
-    pub(super) fn hear(
+    pub(super) fn take_answer(
         &mut self,
-        answer: &Partition,
+        answer: &FetchedPartition,
         frame: &Arc<Frame>,
         committed: bool,
-        pace: &Pace,
+        pace: &FetchConfig,
     ) -> Meaning {
         match answer.code {
-            Code::NONE => {}
-            Code::OFFSET_OUT_OF_RANGE => {
-                self.todo = Todo::Bounds;
+            ErrorCode::NONE => {}
+            ErrorCode::OFFSET_OUT_OF_RANGE => {
+                self.todo = NextStep::Bounds;
                 return Meaning::Nothing;
             }
-            code if code.leader_moved() => return Meaning::LetGo(format!("Kafka answers {code}")),
-            code => return Meaning::Trouble(format!("Kafka answers {code}")),
+            code if code.leader_moved() => return Meaning::Relinquish(format!("Kafka answers {code}")),
+            code => return Meaning::Failed(format!("Kafka answers {code}")),
         }
         let set = frame.bytes().get(answer.records.clone()).unwrap_or_default();
         let span = match records::span(set, self.at) {
             Ok(span) => span,
-            Err(broken) => return Meaning::Trouble(broken.to_string()),
+            Err(broken) => return Meaning::Failed(broken.to_string()),
         };
         if span.next > self.at {
             let wire = Wire {
@@ -171,69 +171,71 @@ impl Slot {
             };
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
             fetched.bytes = span.bytes as u64;
-            fetched.begins = span.base;
+            fetched.base = span.base;
             return Meaning::Records(fetched);
         }
-        if set.is_empty() { self.hear_nothing(answer, committed, pace) } else { self.hear_in_vain(span) }
+        if set.is_empty() { self.take_empty(answer, committed, pace) } else { self.take_unreadable(span) }
     }
 
     /// Bytes came and the position stands still.
-    fn hear_in_vain(&mut self, span: Span) -> Meaning {
+    fn take_unreadable(&mut self, span: Span) -> Meaning {
         match span.cut {
             // Brokers before 0.10.1 cut a batch that is larger than what was asked for.
-            Some(needed) if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= MOST_BYTES => {
+            Some(needed)
+                if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= BATCH_BYTES_MAX =>
+            {
                 self.max_bytes = Some(needed);
                 Meaning::Nothing
             }
-            Some(needed) if needed > MOST_BYTES => Meaning::Trouble(format!(
+            Some(needed) if needed > BATCH_BYTES_MAX => Meaning::Failed(format!(
                 "the batch at offset {} has {needed} bytes, more than is taken in",
                 self.at
             )),
             Some(_) => {
-                Meaning::Trouble(format!("the broker gives only a part of the batch at offset {}", self.at))
+                Meaning::Failed(format!("the broker gives only a part of the batch at offset {}", self.at))
             }
-            None => Meaning::Trouble(format!("the broker gives no record at or behind offset {}", self.at)),
+            None => Meaning::Failed(format!("the broker gives no record at or behind offset {}", self.at)),
         }
     }
 
-    fn hear_nothing(&mut self, answer: &Partition, committed: bool, pace: &Pace) -> Meaning {
+    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, pace: &FetchConfig) -> Meaning {
         let end = answer.high_watermark;
         if end < self.at {
-            return Meaning::LetGo(format!("its end {end} is below the position {}", self.at));
+            return Meaning::Relinquish(format!("its end {end} is below the position {}", self.at));
         }
-        let held_up = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
-        if !held_up {
-            (self.open, self.held_up) = (None, None);
+        let blocked_by = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
+        if !blocked_by {
+            (self.open, self.blocked_by) = (None, None);
         } else if self.open.get_or_insert_with(Instant::now).elapsed() > pace.hanging {
-            if let Some(why) = &self.held_up {
-                return Meaning::HeldUp(why.clone());
+            if let Some(why) = &self.blocked_by {
+                return Meaning::Blocked(why.clone());
             }
-            self.todo = Todo::Inspect;
+            self.todo = NextStep::Inspect;
             return Meaning::Nothing;
         }
-        if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.calm() }
+        if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.recovered() }
     }
 
-    fn calm(&mut self) -> Meaning {
+    fn recovered(&mut self) -> Meaning {
         self.not_before = None;
         self.backoff.reset();
-        Meaning::Well
+        Meaning::Recovered
     }
 
     /// What holds it up has been found out.
-    pub(super) fn is_held_up(&mut self, why: String) {
-        self.todo = Todo::Read;
+    pub(super) fn record_blocked_by(&mut self, why: String) {
+        self.todo = NextStep::Read;
         self.greeted = false;
-        self.held_up = Some(why);
+        self.blocked_by = Some(why);
     }
 
     /// As an event for the owner, that it is to be wanted again.
-    pub(super) fn again(&self) -> Event {
-        Event::Relinquished(self.partition.clone(), self.want)
+    pub(super) fn relinquished(&self) -> Event {
+        Event::Relinquished(self.partition.clone(), self.assignment)
     }
 
     /// As an event for the owner.
-    pub(super) fn trouble(&self, why: String) -> Event {
+    pub(super) fn failed(&self, why: String) -> Event {
         Event::Failed(Some(self.partition.clone()), why)
     }
 }

@@ -3,7 +3,7 @@
 //! made anew, or cut by a leader that had less.
 
 /// A partition's log as it can be asked about.
-pub(in crate::kafka) trait Log {
+pub(in crate::kafka) trait PartitionLog {
     /// Why it cannot be asked just now.
     type Error;
 
@@ -16,11 +16,11 @@ pub(in crate::kafka) trait Log {
 
 /// What came of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kafka) enum Check {
+pub(in crate::kafka) enum Comparison {
     /// It is the same, as far as can be told.
     Same,
     /// It is another; reading goes on at this offset.
-    Different(i64),
+    Diverged(i64),
     /// Its end, given here, is below the position: wait for it to grow, then check again.
     Behind(i64),
 }
@@ -28,18 +28,18 @@ pub(in crate::kafka) enum Check {
 /// Compares the log with landmarks (offset and fingerprint, oldest first) before `at`.
 ///
 /// A record that is gone (compacted, expired) says nothing and is trusted.
-pub(in crate::kafka) fn check<L: Log>(
+pub(in crate::kafka) fn compare<L: PartitionLog>(
     log: &mut L,
     at: i64,
     landmarks: &[(i64, u32)],
-) -> Result<Check, L::Error> {
+) -> Result<Comparison, L::Error> {
     let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
     // The usual case costs one fetch; the bounds cost more.
     match before().next() {
-        None => return Ok(Check::Same),
+        None => return Ok(Comparison::Same),
         Some((offset, fingerprint)) => {
             if log.fingerprint_at(*offset)? == Some(*fingerprint) {
-                return Ok(Check::Same);
+                return Ok(Comparison::Same);
             }
         }
     }
@@ -48,15 +48,15 @@ pub(in crate::kafka) fn check<L: Log>(
     for (offset, fingerprint) in before().filter(|(offset, _)| (first..end).contains(offset)) {
         match log.fingerprint_at(*offset)? {
             Some(found) if found != *fingerprint => differs = true,
-            Some(_) if differs => return Ok(Check::Different(offset + 1)),
+            Some(_) if differs => return Ok(Comparison::Diverged(offset + 1)),
             Some(_) => break,
             None => {}
         }
     }
     Ok(match (differs, at > end) {
-        (true, _) => Check::Different(first),
-        (false, true) => Check::Behind(end),
-        (false, false) => Check::Same,
+        (true, _) => Comparison::Diverged(first),
+        (false, true) => Comparison::Behind(end),
+        (false, false) => Comparison::Same,
     })
 }
 
@@ -69,7 +69,7 @@ mod tests {
     /// Records by offset; the end.
     struct Fake(BTreeMap<i64, u32>, i64);
 
-    impl Log for Fake {
+    impl PartitionLog for Fake {
         type Error = ();
 
         fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, ()> {
@@ -81,20 +81,20 @@ mod tests {
         }
     }
 
-    fn checked(log: &[(i64, u32)], end: i64, at: i64, landmarks: &[(i64, u32)]) -> Check {
-        check(&mut Fake(log.iter().copied().collect(), end), at, landmarks).unwrap()
+    fn checked(log: &[(i64, u32)], end: i64, at: i64, landmarks: &[(i64, u32)]) -> Comparison {
+        compare(&mut Fake(log.iter().copied().collect(), end), at, landmarks).unwrap()
     }
 
     #[test]
     fn another_log_is_told_from_the_same_one_and_a_shorter_one() {
         let log = [(2, 20), (3, 30), (5, 50)];
-        assert_eq!(checked(&log, 6, 6, &[]), Check::Same);
-        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 50)]), Check::Same);
-        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 51)]), Check::Different(4));
-        assert_eq!(checked(&log, 6, 6, &[(3, 31), (5, 51)]), Check::Different(2));
-        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Check::Same, "compacted away");
-        assert_eq!(checked(&log, 6, 9, &[(8, 80)]), Check::Behind(6));
-        assert_eq!(checked(&log, 6, 9, &[(5, 51), (8, 80)]), Check::Different(2));
-        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Check::Same, "not before the position");
+        assert_eq!(checked(&log, 6, 6, &[]), Comparison::Same);
+        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 50)]), Comparison::Same);
+        assert_eq!(checked(&log, 6, 6, &[(3, 30), (5, 51)]), Comparison::Diverged(4));
+        assert_eq!(checked(&log, 6, 6, &[(3, 31), (5, 51)]), Comparison::Diverged(2));
+        assert_eq!(checked(&log, 6, 5, &[(4, 40)]), Comparison::Same, "compacted away");
+        assert_eq!(checked(&log, 6, 9, &[(8, 80)]), Comparison::Behind(6));
+        assert_eq!(checked(&log, 6, 9, &[(5, 51), (8, 80)]), Comparison::Diverged(2));
+        assert_eq!(checked(&log, 6, 5, &[(5, 51)]), Comparison::Same, "not before the position");
     }
 }

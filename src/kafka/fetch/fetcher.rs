@@ -2,60 +2,24 @@
 //! out in one thread (`leaders`), each broker is read by another (`reader`).
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::router::{Leaders, Order};
+use super::config::FetchConfig;
+use super::messages::RouterOrder;
+use super::router::PartitionRouter;
 use crate::error::Fault;
-use crate::kafka::client::brokers::Spoken;
-use crate::kafka::client::connection::Limits;
+use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// How long, how much and how often.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Of connections and answers.
-    pub limits: Limits,
-    /// How long a broker that has nothing new may wait before it says so.
-    pub max_wait: Duration,
-    /// What one reply holds, in bytes; more only where a single batch is larger.
-    pub reply: usize,
-    /// What it holds of one partition, in bytes.
-    pub partition: usize,
-    /// Leaders are asked for again after this time though nothing has failed.
-    pub refresh: Duration,
-    /// The pause before what failed is tried again grows from the first to the second.
-    pub pauses: (Duration, Duration),
-    /// A transaction that holds a partition up for longer is talked about.
-    pub hanging: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            // Such a batch, and as much again of others that came with it.
-            limits: Limits { largest: 2 * MOST_BYTES, ..Limits::default() },
-            max_wait: Duration::from_millis(500),
-            reply: 2 * 1024 * 1024,
-            partition: 1024 * 1024,
-            refresh: Duration::from_secs(300),
-            pauses: (Duration::from_millis(100), Duration::from_secs(10)),
-            hanging: Duration::from_secs(60),
-        }
-    }
-}
-
-/// The largest batch that is taken in, in bytes.
-pub const MOST_BYTES: usize = 128 * 1024 * 1024;
-
 /// See the module.
 pub struct BrokerFetcher {
     /// Dropped to end the threads.
-    orders: Sender<Order>,
+    orders: Sender<RouterOrder>,
     events: Receiver<Vec<Event>>,
     /// Of the last reply, not handed over yet.
     ready: VecDeque<Event>,
@@ -68,28 +32,28 @@ impl BrokerFetcher {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(cluster: Cluster, pace: Pace, spoken: Spoken) -> Result<Self, Fault> {
+    pub fn new(cluster: Cluster, pace: FetchConfig, spoken: VersionsSeen) -> Result<Self, Fault> {
         let (orders, to_do) = unbounded();
         // One reply is handed on while the next arrives.
         let (to_tell, events) = bounded(1);
-        let leaders = Leaders::new(cluster, pace, to_do, to_tell, spoken);
+        let leaders = PartitionRouter::new(cluster, pace, to_do, to_tell, spoken);
         threads::spawn("kafka-leaders", move || leaders.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: RouterOrder) {
         self.ended |= self.orders.send(order).is_err();
     }
 }
 
 impl Fetcher for BrokerFetcher {
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
-        self.order(Order::Want { partition: partition.clone(), begin, want });
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
+        self.order(RouterOrder::Assign { partition: partition.clone(), start, assignment });
     }
 
-    fn forget(&mut self, partition: &TopicPartition) {
-        self.order(Order::Forget(partition.clone()));
+    fn unassign(&mut self, partition: &TopicPartition) {
+        self.order(RouterOrder::Unassign(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {

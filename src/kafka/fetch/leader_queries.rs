@@ -5,66 +5,70 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::divergence::{self, Check, Log};
-use super::fetcher::{MOST_BYTES, Pace};
+use super::config::{BATCH_BYTES_MAX, FetchConfig};
+use super::divergence::{self, Comparison, PartitionLog};
 use crate::error::Fault;
 use crate::kafka::client::connection::Connection;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::{Partition, Wanted};
-use crate::kafka::protocol::messages::list_offsets::End;
+use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
+use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::record::TopicPartition;
 
 /// Why nothing could be found out.
-pub(super) enum Unknown {
+pub(super) enum QueryError {
     /// The connection is of no further use.
     Lost(Fault),
     /// The broker answers with this code for the partition.
-    Code(Code),
+    Code(ErrorCode),
     /// The records cannot be read.
     Records(String),
 }
 
-impl From<Fault> for Unknown {
+impl From<Fault> for QueryError {
     fn from(fault: Fault) -> Self {
-        Unknown::Lost(fault)
+        QueryError::Lost(fault)
     }
 }
 
 /// A partition at its leader.
-pub(super) struct Leader<'a> {
+pub(super) struct LeaderQueries<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) partition: &'a TopicPartition,
     pub(super) epoch: i32,
-    pub(super) pace: &'a Pace,
+    pub(super) pace: &'a FetchConfig,
     pub(super) scratch: &'a mut Scratch,
 }
 
-impl Leader<'_> {
+impl LeaderQueries<'_> {
     /// One end of the partition.
-    pub(super) fn end(&mut self, end: End, isolation: Isolation) -> Result<i64, Unknown> {
+    pub(super) fn end(&mut self, end: PartitionEnd, isolation: Isolation) -> Result<i64, QueryError> {
         let partitions = [(self.partition.clone(), self.epoch)];
         let answer = self.connection.ask(&ListOffsets { isolation, end, partitions: &partitions })?;
         let listed = answer.into_iter().find(|(partition, _)| partition == self.partition);
         match listed {
-            Some((_, listed)) if !listed.code.is_none() => Err(Unknown::Code(listed.code)),
+            Some((_, listed)) if !listed.code.is_none() => Err(QueryError::Code(listed.code)),
             Some((_, listed)) if listed.offset >= 0 => Ok(listed.offset),
-            _ => Err(Unknown::Code(Code::LEADER_NOT_AVAILABLE)),
+            _ => Err(QueryError::Code(ErrorCode::LEADER_NOT_AVAILABLE)),
         }
     }
 
     /// Compares the log with landmarks before `at`.
-    pub(super) fn check(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Check, Unknown> {
-        divergence::check(self, at, landmarks)
+    pub(super) fn check(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
+        divergence::compare(self, at, landmarks)
     }
 
     /// Asks for what is at an offset, transactions or not; `None`: the offset is not there.
-    fn fetch(&mut self, offset: i64, max_bytes: usize) -> Result<Option<(Partition, Frame)>, Unknown> {
+    fn fetch(
+        &mut self,
+        offset: i64,
+        max_bytes: usize,
+    ) -> Result<Option<(FetchedPartition, Frame)>, QueryError> {
         let max_bytes = i32::try_from(max_bytes).unwrap_or(i32::MAX);
         let (partition, epoch) = (self.partition.clone(), self.epoch);
-        let wanted = [Wanted { partition, epoch, offset, max_bytes }];
+        let wanted = [PartitionFetch { partition, epoch, offset, max_bytes }];
         let fetch = Fetch {
             max_wait_ms: 0,
             min_bytes: 0,
@@ -77,16 +81,16 @@ impl Leader<'_> {
         let answer = self.connection.receive::<Fetch<'_>>(sent, &mut frame)?;
         let found = answer.partitions.into_iter().find(|(partition, _)| partition == self.partition);
         match found {
-            _ if !answer.code.is_none() => Err(Unknown::Code(answer.code)),
-            Some((_, found)) if found.code == Code::OFFSET_OUT_OF_RANGE => Ok(None),
-            Some((_, found)) if !found.code.is_none() => Err(Unknown::Code(found.code)),
+            _ if !answer.code.is_none() => Err(QueryError::Code(answer.code)),
+            Some((_, found)) if found.code == ErrorCode::OFFSET_OUT_OF_RANGE => Ok(None),
+            Some((_, found)) if !found.code.is_none() => Err(QueryError::Code(found.code)),
             Some((_, found)) => Ok(Some((found, frame))),
-            None => Err(Unknown::Code(Code::LEADER_NOT_AVAILABLE)),
+            None => Err(QueryError::Code(ErrorCode::LEADER_NOT_AVAILABLE)),
         }
     }
 
     /// Who wrote what stands undecided at `at`, and since when: a sentence.
-    pub(super) fn inspect(&mut self, at: i64) -> Result<String, Unknown> {
+    pub(super) fn inspect(&mut self, at: i64) -> Result<String, QueryError> {
         let origin = self.fetch(at, self.pace.partition)?.and_then(|(found, frame)| {
             let set = frame.bytes().get(found.records.clone())?;
             let waiting = found.high_watermark - at;
@@ -105,53 +109,53 @@ impl Leader<'_> {
     }
 }
 
-impl Log for Leader<'_> {
-    type Error = Unknown;
+impl PartitionLog for LeaderQueries<'_> {
+    type Error = QueryError;
 
-    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Unknown> {
+    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, QueryError> {
         let mut max_bytes = self.pace.partition;
         loop {
             let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
             match records::span(set, offset) {
                 Ok(span) if span.next == offset => match span.cut {
-                    Some(needed) if needed > MOST_BYTES => return Ok(None),
+                    Some(needed) if needed > BATCH_BYTES_MAX => return Ok(None),
                     Some(needed) if needed > max_bytes => max_bytes = needed,
                     // One that throttles its clients (KIP-219) gives nothing, whatever there is.
                     _ if offset < found.high_watermark => {
-                        return Err(Unknown::Records(format!(
+                        return Err(QueryError::Records(format!(
                             "its leader gives nothing at offset {offset}, though it has more"
                         )));
                     }
                     _ => return Ok(None),
                 },
                 Ok(_) => break fingerprint(set, offset, self.scratch),
-                Err(broken) => return Err(Unknown::Records(broken.to_string())),
+                Err(broken) => return Err(QueryError::Records(broken.to_string())),
             }
         }
     }
 
-    fn bounds(&mut self) -> Result<(i64, i64), Unknown> {
+    fn bounds(&mut self) -> Result<(i64, i64), QueryError> {
         let all = Isolation::ReadUncommitted;
-        Ok((self.end(End::First, all)?, self.end(End::Next, all)?))
+        Ok((self.end(PartitionEnd::First, all)?, self.end(PartitionEnd::Next, all)?))
     }
 }
 
 /// Who wrote a batch, and when.
-struct Origin {
+struct BatchOrigin {
     producer: i64,
     /// Milliseconds since 1970.
     timestamp: i64,
 }
 
 /// Of the first batch of a record set, which has both from format 2 on.
-fn origin(set: &[u8]) -> Option<Origin> {
+fn origin(set: &[u8]) -> Option<BatchOrigin> {
     let number = |at: usize| set.get(at..)?.first_chunk().copied().map(i64::from_be_bytes);
     let (timestamp, producer) = (number(35)?, number(43)?);
-    (*set.get(16)? == 2 && producer >= 0).then_some(Origin { producer, timestamp })
+    (*set.get(16)? == 2 && producer >= 0).then_some(BatchOrigin { producer, timestamp })
 }
 
-fn fingerprint(set: &[u8], offset: i64, scratch: &mut Scratch) -> Result<Option<u32>, Unknown> {
+fn fingerprint(set: &[u8], offset: i64, scratch: &mut Scratch) -> Result<Option<u32>, QueryError> {
     let mut found = None;
     let decoded = records::decode(set, offset, None, scratch, &mut |record| {
         if record.offset == offset {
@@ -161,6 +165,6 @@ fn fingerprint(set: &[u8], offset: i64, scratch: &mut Scratch) -> Result<Option<
     });
     match decoded {
         Ok(_) => Ok(found),
-        Err(broken) => Err(Unknown::Records(broken.to_string())),
+        Err(broken) => Err(QueryError::Records(broken.to_string())),
     }
 }

@@ -7,99 +7,83 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
-use super::broker_reader::{self, Common, Reader};
-use super::fetcher::Pace;
+use super::broker_reader::{BrokerReader, ReaderContext};
+use super::config::FetchConfig;
+use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
-use crate::kafka::client::brokers::{Brokers, Spoken};
-use crate::kafka::client::connection::Address;
+use crate::kafka::client::brokers::{Brokers, VersionsSeen};
+use crate::kafka::client::connection::BrokerAddress;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::frame::Frames;
+use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
 use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
-use crate::threads;
+use crate::threads::{self, OwnerGone};
 
 /// A partition that has not failed for so long begins with short pauses again.
-const WELL: Duration = Duration::from_secs(30);
+const FAILURE_MEMORY: Duration = Duration::from_secs(30);
 /// Reply buffers that are kept for later.
-const FRAMES: usize = 16;
-
-/// What the owner orders.
-pub(super) enum Order {
-    /// Read this partition from here on; replaces an earlier order about it.
-    Want { partition: TopicPartition, begin: StartOffset, want: u64 },
-    /// Read it no more.
-    Forget(TopicPartition),
-}
-
-/// What a reader reports: it has let go of a partition, whose leader may be another.
-pub(super) struct Lost {
-    pub(super) partition: TopicPartition,
-    pub(super) want: u64,
-}
-
-/// The owner is gone: the thread ends.
-pub(super) struct Gone;
+const FRAMES_KEPT_MAX: usize = 16;
 
 /// Where a partition is read.
-struct Placed {
-    at: Address,
+struct Placement {
+    at: BrokerAddress,
     epoch: i32,
-    want: u64,
+    assignment: u64,
 }
 
 /// A partition that is to be given to its leader's reader.
-struct Waiting {
-    begin: StartOffset,
-    want: u64,
+struct UnplacedPartition {
+    start: StartOffset,
+    assignment: u64,
 }
 
 /// See the module.
-pub(super) struct Leaders {
+pub(super) struct PartitionRouter {
     /// What every reader gets.
-    common: Common,
+    common: ReaderContext,
     brokers: Brokers,
-    orders: Receiver<Order>,
-    lost: Receiver<Lost>,
-    readers: BTreeMap<Address, Sender<broker_reader::Order>>,
-    waiting: BTreeMap<TopicPartition, Waiting>,
-    placed: BTreeMap<TopicPartition, Placed>,
+    orders: Receiver<RouterOrder>,
+    lost: Receiver<PartitionRelinquished>,
+    readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
+    waiting: BTreeMap<TopicPartition, UnplacedPartition>,
+    placed: BTreeMap<TopicPartition, Placement>,
     /// Leaders as they were last heard of: where, and which epoch.
-    known: HashMap<TopicPartition, (Address, i32)>,
+    known: HashMap<TopicPartition, (BrokerAddress, i32)>,
     /// Topics whose leaders must be asked for before anything is given out.
     stale: BTreeSet<Arc<str>>,
-    failures: HashMap<TopicPartition, Failures>,
+    failures: HashMap<TopicPartition, PartitionFailures>,
     asks: Backoff,
     ask_not_before: Instant,
     refresh_at: Instant,
 }
 
 /// How a partition has failed of late.
-struct Failures {
+struct PartitionFailures {
     backoff: Backoff,
     last: Instant,
     /// It is not given out before.
     not_before: Instant,
 }
 
-impl Leaders {
+impl PartitionRouter {
     pub(super) fn new(
         cluster: Cluster,
-        pace: Pace,
-        orders: Receiver<Order>,
+        pace: FetchConfig,
+        orders: Receiver<RouterOrder>,
         events: Sender<Vec<Event>>,
-        spoken: Spoken,
+        spoken: VersionsSeen,
     ) -> Self {
         let (report, lost) = unbounded();
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, pace.limits).sharing(&spoken);
         let now = Instant::now();
         Self {
-            common: Common {
+            common: ReaderContext {
                 cluster,
                 pace,
                 events,
                 report,
-                frames: Frames::new(FRAMES),
+                frames: FramePool::new(FRAMES_KEPT_MAX),
                 reading: Arc::default(),
                 spoken,
             },
@@ -124,11 +108,11 @@ impl Leaders {
     }
 
     /// Waits for something to do, and does it.
-    fn round(&mut self) -> Result<(), Gone> {
+    fn round(&mut self) -> Result<(), OwnerGone> {
         let due = self.next_due().saturating_duration_since(Instant::now());
         let mut order = None;
         select! {
-            recv(self.orders) -> one => order = Some(one.map_err(|_| Gone)?),
+            recv(self.orders) -> one => order = Some(one.map_err(|_| OwnerGone)?),
             recv(self.lost) -> lost => if let Ok(lost) = lost { self.hear(lost) },
             default(due) => {}
         }
@@ -156,13 +140,13 @@ impl Leaders {
         self.waiting.keys().map(due).chain([self.refresh_at]).min().unwrap_or(self.refresh_at)
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: RouterOrder) {
         match order {
-            Order::Want { partition, begin, want } => {
+            RouterOrder::Assign { partition, start, assignment } => {
                 self.release(&partition, false);
-                self.waiting.insert(partition, Waiting { begin, want });
+                self.waiting.insert(partition, UnplacedPartition { start, assignment });
             }
-            Order::Forget(partition) => {
+            RouterOrder::Unassign(partition) => {
                 self.waiting.remove(&partition);
                 self.failures.remove(&partition);
                 self.release(&partition, false);
@@ -177,15 +161,15 @@ impl Leaders {
             && let Some(reader) = self.readers.get(&placed.at)
         {
             let order =
-                broker_reader::Order::Release { partition: partition.clone(), want: placed.want, again };
+                ReaderOrder::Release { partition: partition.clone(), assignment: placed.assignment, again };
             // A reader that has ended reads nothing.
             let _ended = reader.send(order);
         }
     }
 
     /// The owner has been told by the reader, and will want it again.
-    fn hear(&mut self, Lost { partition, want }: Lost) {
-        if self.placed.get(&partition).is_none_or(|placed| placed.want != want) {
+    fn hear(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
+        if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
             return;
         }
         self.placed.remove(&partition);
@@ -195,13 +179,13 @@ impl Leaders {
 
     fn fail(&mut self, partition: &TopicPartition) {
         let now = Instant::now();
-        let new = || Failures {
+        let new = || PartitionFailures {
             backoff: Backoff::new(self.common.pace.pauses.0, self.common.pace.pauses.1),
             last: now,
             not_before: now,
         };
         let failures = self.failures.entry(partition.clone()).or_insert_with(new);
-        if failures.last.elapsed() > WELL {
+        if failures.last.elapsed() > FAILURE_MEMORY {
             failures.backoff.reset();
         }
         failures.last = now;
@@ -209,7 +193,7 @@ impl Leaders {
     }
 
     /// Gives partitions that are due to their leaders' readers.
-    fn give_out(&mut self) -> Result<(), Gone> {
+    fn give_out(&mut self) -> Result<(), OwnerGone> {
         let now = Instant::now();
         let is_due = |partition: &TopicPartition| {
             now >= self.ask_not_before
@@ -246,8 +230,8 @@ impl Leaders {
         if told.is_empty() { Ok(()) } else { self.tell(told) }
     }
 
-    fn tell(&self, events: Vec<Event>) -> Result<(), Gone> {
-        self.common.events.send(events).map_err(|_| Gone)
+    fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
+        self.common.events.send(events).map_err(|_| OwnerGone)
     }
 
     /// Asks who leads these topics' partitions. What is wrong with a topic is told of
@@ -265,10 +249,10 @@ impl Leaders {
             }
         };
         self.asks.reset();
-        let nodes: HashMap<i32, Address> = metadata
+        let nodes: HashMap<i32, BrokerAddress> = metadata
             .brokers
             .iter()
-            .filter_map(|one| Some((one.node, Address::new(&one.host, one.port)?)))
+            .filter_map(|one| Some((one.node, BrokerAddress::new(&one.host, one.port)?)))
             .collect();
         self.known.retain(|partition, _| !topics.contains(&partition.topic));
         let mut told = Vec::new();
@@ -293,10 +277,12 @@ impl Leaders {
     }
 
     /// Gives a partition to a broker's reader, starting one if there is none.
-    fn give(&mut self, partition: &TopicPartition, at: Address, epoch: i32) -> Result<(), String> {
-        let Some(Waiting { begin, want }) = self.waiting.remove(partition) else { return Ok(()) };
-        self.placed.insert(partition.clone(), Placed { at: at.clone(), epoch, want });
-        let order = broker_reader::Order::Read { partition: partition.clone(), begin, want, epoch };
+    fn give(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
+        let Some(UnplacedPartition { start, assignment }) = self.waiting.remove(partition) else {
+            return Ok(());
+        };
+        self.placed.insert(partition.clone(), Placement { at: at.clone(), epoch, assignment });
+        let order = ReaderOrder::Read { partition: partition.clone(), start, assignment, epoch };
         let order = match self.readers.get(&at) {
             Some(reader) => match reader.send(order) {
                 Ok(()) => return Ok(()),
@@ -308,7 +294,7 @@ impl Leaders {
         let (orders, to_do) = unbounded();
         // The receiver is right here.
         let _sent = orders.send(order);
-        let reader = Reader::new(at.clone(), self.common.clone(), to_do);
+        let reader = BrokerReader::new(at.clone(), self.common.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         self.readers.insert(at, orders);
@@ -317,7 +303,7 @@ impl Leaders {
 
     /// Asks for all leaders again: one that was cut off from the others does not know
     /// that it leads no more.
-    fn refresh(&mut self) -> Result<(), Gone> {
+    fn refresh(&mut self) -> Result<(), OwnerGone> {
         self.refresh_at = Instant::now() + self.common.pace.refresh;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();
         if topics.is_empty() {
@@ -332,7 +318,7 @@ impl Leaders {
                 return Ok(());
             }
         }
-        let moved = |(partition, placed): (&TopicPartition, &Placed)| {
+        let moved = |(partition, placed): (&TopicPartition, &Placement)| {
             let now = self.known.get(partition)?;
             (now.0 != placed.at || now.1 != placed.epoch).then(|| partition.clone())
         };

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::standalone::{AllHeld, Held, Names};
+use super::offset_store::{ClaimNamer, HeldOffset, HeldOffsets};
 use crate::record::{Commit, OffsetMetadata, Token, TopicPartition};
 
 /// Offsets that somebody else has set, to be committed once more, now with a token,
 /// before anything is read from there: so they are told from the same offset set again.
 /// In `held` each gets the token that it is claimed with.
 pub(super) fn claims(
-    held: &mut BTreeMap<TopicPartition, Held>,
-    names: &Names,
+    held: &mut BTreeMap<TopicPartition, HeldOffset>,
+    names: &ClaimNamer,
     generation: i32,
 ) -> Vec<Commit> {
     let mut claims = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn claims(
 
 /// Of our own commits those that the group still holds, or has forgotten: not what
 /// somebody else has set meanwhile, for that is an operator's reset.
-pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: AllHeld) -> Vec<Commit> {
+pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: HeldOffsets) -> Vec<Commit> {
     let ours = answers.into_iter().filter_map(|(partition, held)| {
         let commit = own.get(&partition)?;
         match held {

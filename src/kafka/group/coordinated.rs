@@ -11,100 +11,34 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use super::member::{self, Order};
-use super::offset_keeper::{self, Ask};
-use super::standalone::Names;
-use super::state::{State, Times};
-use super::topic_snapshot::Topics;
-use super::topic_watcher;
+use super::config::MemberConfig;
+use super::member::MemberThread;
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
+use super::offset_keeper::{KeeperChannels, OffsetKeeper};
+use super::offset_store::ClaimNamer;
+use super::state::{MemberState, MemberTimeouts};
+use super::topic_watcher::TopicWatcher;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::connection::Limits;
+use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::lease::Lease;
-use crate::kafka::seam::{Assigned, GroupClient, GroupEvent};
+use crate::kafka::seam::{GroupClient, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
-const SLOW: Duration = Duration::from_secs(15);
-
-/// As whom to be a member, and of what.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// The group's name.
-    pub group: String,
-    /// What is to be read.
-    pub topics: Topics,
-    /// Without a sign of life for this long a member counts as dead.
-    pub session: Duration,
-    /// A name of its own that no other member has, and that is the same after a restart.
-    pub instance: String,
-    /// The name that the coordinator gave the last time, if that is known.
-    pub id: Option<String>,
-    /// How often what is done.
-    pub pace: Pace,
-}
-
-/// How often what is done.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// A sign of life is given.
-    pub beat: Duration,
-    /// The topics are looked at.
-    pub look: Duration,
-    /// Offsets that have not moved are committed again.
-    pub renew: Duration,
-    /// What a member may take to let go and join again.
-    pub rebalance: Duration,
-}
-
-impl Pace {
-    /// For a session of this length.
-    pub fn of(session: Duration) -> Self {
-        Self {
-            // Others hear only with their next heartbeat that one has died.
-            beat: (session / 20).min(Duration::from_secs(1)),
-            look: Duration::from_secs(10),
-            renew: Duration::from_secs(6 * 3600),
-            rebalance: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What the threads tell the owner.
-pub(super) enum Told {
-    Event(GroupEvent),
-    /// This part does not get on, and why; or it does again.
-    Trouble(Part, String),
-    Well(Part),
-    /// Let go until then; the number comes back with the answer.
-    LetGo(u64, Instant),
-    Lost(u64),
-    /// These are the owner's, unless it has been asked to let go more often than that.
-    Given(u64, Vec<Assigned>),
-    Named(String, bool),
-    Fenced(String),
-    Fault(Fault),
-}
-
-/// The threads, as far as each may be in trouble while the others are well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    Member,
-    Offsets,
-    Topics,
-}
+const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Coordinated {
-    troubled: BTreeSet<Part>,
+    troubled: BTreeSet<GroupThread>,
     lease: Lease,
-    member: Sender<Order>,
-    offsets: Sender<Ask>,
+    member: Sender<MemberOrder>,
+    offsets: Sender<KeeperOrder>,
     /// Closes with this value, and so ends the threads.
     _owner: Sender<()>,
-    told: Receiver<Told>,
+    told: Receiver<OwnerMessage>,
     committing: Option<Instant>,
     /// What the member was last asked to let go by.
     asked: u64,
@@ -115,7 +49,7 @@ impl Coordinated {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(cluster: &Cluster, setup: Setup, names: Names) -> Result<Self, Fault> {
+    pub fn new(cluster: &Cluster, setup: MemberConfig, names: ClaimNamer) -> Result<Self, Fault> {
         let lease = Lease::none();
         let (member, orders) = unbounded();
         let (offsets, asks) = unbounded();
@@ -125,8 +59,9 @@ impl Coordinated {
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
         // A coordinator that hangs must be found out well within the session.
         let third = setup.session / 3;
-        let quick = Limits { connect: slow.connect.min(third), answer: slow.answer.min(third), ..slow };
-        let watching = topic_watcher::Thread::new(
+        let quick =
+            ConnectionLimits { connect: slow.connect.min(third), answer: slow.answer.min(third), ..slow };
+        let watching = TopicWatcher::new(
             setup.topics.clone(),
             brokers.apart(slow),
             setup.pace.look,
@@ -135,14 +70,13 @@ impl Coordinated {
             member.clone(),
         );
         let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
-        let wires = offset_keeper::Wires { asks, owner: owned_too, tell: tell_too, member: member_too };
-        let keeping =
-            offset_keeper::Thread::new(&setup.group, names, brokers.apart(slow), setup.pace.renew, wires);
-        let times = Times { session: setup.session, rebalance: setup.pace.rebalance };
+        let wires = KeeperChannels { asks, owner: owned_too, tell: tell_too, member: member_too };
+        let keeping = OffsetKeeper::new(&setup.group, names, brokers.apart(slow), setup.pace.renew, wires);
+        let times = MemberTimeouts { session: setup.session, rebalance: setup.pace.rebalance };
         let (instance, id) = (setup.instance.clone(), setup.id.clone().unwrap_or_default());
-        let state = State::new(times, lease.clone(), instance, id);
+        let state = MemberState::new(times, lease.clone(), instance, id);
         let being =
-            member::Thread::new(setup, brokers.apart(quick), state, orders, owned, tell, offsets.clone());
+            MemberThread::new(setup, brokers.apart(quick), state, orders, owned, tell, offsets.clone());
         start("kafka-topics", move || watching.run())?;
         start("kafka-group", move || keeping.run())?;
         start("kafka-member", move || being.run())?;
@@ -159,37 +93,37 @@ impl Coordinated {
     }
 
     /// What is the owner's to know of it, if anything.
-    fn hear(&mut self, told: Told) -> Result<Option<GroupEvent>, Fault> {
+    fn hear(&mut self, told: OwnerMessage) -> Result<Option<GroupEvent>, Fault> {
         Ok(Some(match told {
-            Told::Trouble(part, why) => {
+            OwnerMessage::Trouble(part, why) => {
                 self.troubled.insert(part);
-                GroupEvent::Trouble(why)
+                GroupEvent::Failed(why)
             }
-            Told::Well(part) => {
+            OwnerMessage::Well(part) => {
                 // The group is reached when nobody is in trouble any more.
                 self.troubled.remove(&part);
                 return Ok(self.troubled.is_empty().then_some(GroupEvent::Reached));
             }
-            Told::Event(event) => {
+            OwnerMessage::Event(event) => {
                 if matches!(event, GroupEvent::Committed(_)) {
                     self.committing = None;
                 }
                 event
             }
-            Told::LetGo(asked, until) => {
+            OwnerMessage::LetGo(asked, until) => {
                 self.asked = asked;
                 GroupEvent::Revoked(until)
             }
-            Told::Lost(asked) => {
+            OwnerMessage::Lost(asked) => {
                 self.asked = asked;
                 GroupEvent::Lost
             }
-            Told::Given(asked, assigned) if asked == self.asked => GroupEvent::Assigned(assigned),
+            OwnerMessage::Given(asked, assigned) if asked == self.asked => GroupEvent::Assigned(assigned),
             // Found out too late: it was to be let go before it came.
-            Told::Given(..) => return Ok(None),
-            Told::Named(id, silent) => GroupEvent::Named { id, silent },
-            Told::Fenced(why) => GroupEvent::Fenced(why),
-            Told::Fault(fault) => return Err(fault),
+            OwnerMessage::Given(..) => return Ok(None),
+            OwnerMessage::Named(id, silent) => GroupEvent::Named { id, silent },
+            OwnerMessage::Fenced(why) => GroupEvent::Fenced(why),
+            OwnerMessage::Fault(fault) => return Err(fault),
         }))
     }
 }
@@ -210,10 +144,10 @@ impl GroupClient for Coordinated {
                     }
                 }
                 Err(TryRecvError::Empty) => {
-                    let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW);
+                    let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW_COMMIT_AFTER);
                     let why = "the group's coordinator does not answer a commit";
                     return Ok(if is_slow {
-                        GroupEvent::Trouble(why.to_owned())
+                        GroupEvent::Failed(why.to_owned())
                     } else {
                         GroupEvent::Unchanged
                     });
@@ -228,19 +162,19 @@ impl GroupClient for Coordinated {
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
         // Threads that have ended are found out by `next`.
-        let _ended = self.offsets.send(Ask::Commit(offsets));
+        let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 
-    fn released(&mut self) {
-        let _ended = self.offsets.send(Ask::Released);
-        let _ended = self.member.send(Order::Released(self.asked));
+    fn confirm_release(&mut self) {
+        let _ended = self.offsets.send(KeeperOrder::Released);
+        let _ended = self.member.send(MemberOrder::Released(self.asked));
     }
 
     fn lease(&self) -> Lease {
         self.lease.clone()
     }
 
-    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         self.committing?;
         loop {
             let told = self.told.recv_deadline(until).ok()?;
@@ -250,9 +184,9 @@ impl GroupClient for Coordinated {
         }
     }
 
-    fn depart(&mut self, until: Instant) {
+    fn leave_group(&mut self, until: Instant) {
         let (done, left) = bounded(1);
-        let _ended = self.member.send(Order::Leave(done));
+        let _ended = self.member.send(MemberOrder::Leave(done));
         // Whatever comes of it: after the session's time the others know.
         let _left = left.recv_deadline(until);
         self.lease.end();

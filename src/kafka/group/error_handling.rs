@@ -1,10 +1,10 @@
 //! What each error code means to a member, request by request. Pure.
 
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 
 /// Which request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum GroupCall {
     Join,
     Sync,
     Heartbeat,
@@ -34,27 +34,29 @@ pub(super) enum Verdict {
 }
 
 /// Reads a code.
-pub(super) fn verdict(call: Call, code: Code) -> Verdict {
+pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
     match (call, code.0) {
         (_, 0) => Verdict::Fine,
         (_, 15 | 16) => Verdict::FindAgain,
         // That a broker did not answer in time may mean that it is not the coordinator.
         (_, 7) => Verdict::FindAgain,
-        (Call::Join, 79) => Verdict::TakeName,
-        (Call::Join | Call::Sync | Call::Heartbeat | Call::Commit, 27) => Verdict::Rebalance,
+        (GroupCall::Join, 79) => Verdict::TakeName,
+        (GroupCall::Join | GroupCall::Sync | GroupCall::Heartbeat | GroupCall::Commit, 27) => {
+            Verdict::Rebalance
+        }
         (_, 22) => Verdict::Lost { name_is_known: true },
         (_, 25 | 79) => Verdict::Lost { name_is_known: false },
         // A member of the later protocol's group, which this one is not.
         (_, 113) => Verdict::Lost { name_is_known: true },
         (_, 82) => Verdict::Fenced,
-        (Call::Commit, _) => Verdict::Again,
+        (GroupCall::Commit, _) => Verdict::Again,
         (_, 23 | 24 | 26 | 29 | 30 | 35 | 42 | 81) => Verdict::Refused,
         _ => Verdict::Again,
     }
 }
 
 /// A sentence about a refusal, with what to do about it.
-pub(super) fn remedy(code: Code, group: &str) -> String {
+pub(super) fn remedy(code: ErrorCode, group: &str) -> String {
     let refused = format!("the group '{group}' refuses this member: {code}");
     match code.0 {
         23 => format!(
@@ -85,11 +87,11 @@ mod tests {
 
     #[test]
     fn every_code_and_request() {
-        use Call::{Commit, Heartbeat, Join, Sync};
+        use GroupCall::{Commit, Heartbeat, Join, Sync};
         let lost = |name_is_known| Verdict::Lost { name_is_known };
         let members = [Join, Sync, Heartbeat];
         let all = [Join, Sync, Heartbeat, Commit];
-        let table: [(&[Call], &[i16], Verdict); 13] = [
+        let table: [(&[GroupCall], &[i16], Verdict); 13] = [
             (&all, &[0], Verdict::Fine),
             (&all, &[14, -1, 77], Verdict::Again),
             (&all, &[15, 16, 7], Verdict::FindAgain),
@@ -106,16 +108,16 @@ mod tests {
         ];
         for (calls, codes, expected) in table {
             for (call, code) in calls.iter().flat_map(|call| codes.iter().map(move |code| (*call, *code))) {
-                assert_eq!(verdict(call, Code(code)), expected, "{call:?} {code}");
+                assert_eq!(verdict(call, ErrorCode(code)), expected, "{call:?} {code}");
             }
         }
     }
 
     #[test]
     fn a_refusal_says_what_to_do() {
-        assert!(remedy(Code(23), "g").contains("another way than 'range'"));
-        assert!(remedy(Code(26), "g").contains("kafka['session_ms']"));
-        assert!(remedy(Code(81), "g").contains("group.max.size"));
+        assert!(remedy(ErrorCode(23), "g").contains("another way than 'range'"));
+        assert!(remedy(ErrorCode(26), "g").contains("kafka['session_ms']"));
+        assert!(remedy(ErrorCode(81), "g").contains("group.max.size"));
         assert!(fenced("pandad-1").contains("pandad-1"));
     }
 }

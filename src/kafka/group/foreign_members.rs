@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
-use super::protocol::{KIND, RANGE};
+use super::protocol::{PROTOCOL_TYPE, RANGE_ASSIGNOR};
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::connection::Limits;
+use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::client::coordinator;
-use crate::kafka::client::group_offsets::Refusal;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::messages::{DescribeGroups, ListGroups};
+use crate::kafka::protocol::refusal::Refusal;
 
 /// So many members are named.
-const NAMED: usize = 3;
+const MEMBERS_NAMED_MAX: usize = 3;
 
 /// The live members of a group, and their way of sharing out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Others {
+pub struct ForeignMembers {
     group: String,
     /// What they are: `consumer`, `connect` and so on.
     kind: String,
@@ -29,13 +29,13 @@ pub struct Others {
     is_later: bool,
 }
 
-impl Others {
+impl ForeignMembers {
     /// Asks the group's coordinator; each step may take up to `patience`.
     ///
     /// # Errors
     /// It cannot be asked, or does not tell: the reason.
     pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
-        let limits = Limits { connect: patience, answer: patience, ..cluster.limits() };
+        let limits = ConnectionLimits { connect: patience, answer: patience, ..cluster.limits() };
         let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, limits);
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;
@@ -90,12 +90,12 @@ impl Others {
                  is refused; {remedy}"
             ));
         }
-        if self.kind != KIND {
+        if self.kind != PROTOCOL_TYPE {
             return Some(format!("{who}, which are no consumers but of kind '{}': {remedy}", self.kind));
         }
-        (!self.protocol.is_empty() && self.protocol != RANGE).then(|| {
+        (!self.protocol.is_empty() && self.protocol != RANGE_ASSIGNOR).then(|| {
             format!(
-                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do '{RANGE}' as \
+                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do '{RANGE_ASSIGNOR}' as \
                  well; have them use it, {remedy}",
                 self.protocol
             )
@@ -103,9 +103,9 @@ impl Others {
     }
 
     fn who(&self) -> String {
-        let named = self.members.iter().take(NAMED).map(|(id, host)| format!("'{id}' at {host}"));
+        let named = self.members.iter().take(MEMBERS_NAMED_MAX).map(|(id, host)| format!("'{id}' at {host}"));
         let mut named: Vec<String> = named.collect();
-        if self.members.len() > NAMED {
+        if self.members.len() > MEMBERS_NAMED_MAX {
             named.push("…".to_owned());
         }
         let members = if self.members.len() == 1 { "live member" } else { "live members" };
@@ -117,8 +117,8 @@ impl Others {
 mod tests {
     use super::*;
 
-    fn others(kind: &str, protocol: &str, members: usize) -> Others {
-        Others {
+    fn others(kind: &str, protocol: &str, members: usize) -> ForeignMembers {
+        ForeignMembers {
             group: "g".to_owned(),
             kind: kind.to_owned(),
             protocol: protocol.to_owned(),
@@ -142,7 +142,7 @@ mod tests {
             "{sticky}"
         );
         assert!(others("connect", "range", 1).trouble(true).unwrap().contains("'connect'"));
-        let later = Others { is_later: true, ..others("consumer", "", 0) };
+        let later = ForeignMembers { is_later: true, ..others("consumer", "", 0) };
         assert!(later.trouble(true).is_some() && later.trouble(false).is_some());
     }
 }

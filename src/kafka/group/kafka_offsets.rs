@@ -1,34 +1,35 @@
 //! A group's offsets kept in Kafka, by pandad's own client: partitions by Metadata,
 //! offsets by the group's coordinator, each with the string beside it.
 
-use super::standalone::{AllHeld, Group};
+use super::offset_store::{HeldOffsets, OffsetStore};
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, Commits, Committed, Refusal};
+use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::messages::metadata::Topic;
-use crate::kafka::protocol::messages::{Member, Metadata};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::messages::metadata::TopicMetadata;
+use crate::kafka::protocol::messages::{GenerationMember, Metadata};
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// See the module.
-pub(super) struct OwnGroup {
+pub(in crate::kafka) struct KafkaOffsets {
     group: String,
     brokers: Brokers,
-    commits: Commits,
+    commits: GroupOffsets,
 }
 
-impl OwnGroup {
-    pub(super) fn new(cluster: &Cluster, group: &str) -> Self {
+impl KafkaOffsets {
+    pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
             brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
-            commits: Commits::new(group),
+            commits: GroupOffsets::new(group),
         }
     }
 
     fn refused(&self, partition: &TopicPartition, refusal: Refusal) -> Fault {
-        if refusal == Refusal::Code(Code::UNKNOWN_MEMBER_ID) {
+        if refusal == Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) {
             return Fault::Retry(format!(
                 "the group '{}' has live members, so an offset cannot be committed to it from outside: stop the \
                  other consumers or use another kafka['group']",
@@ -39,32 +40,35 @@ impl OwnGroup {
     }
 }
 
-impl Group for OwnGroup {
+impl OffsetStore for KafkaOffsets {
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
         let found = self.brokers.ask(&Metadata { topics })?.topics;
         let of = |topic: &String| match found.iter().find(|one| one.name == *topic) {
-            Some(Topic { code: Code::NONE, partitions, .. }) => {
+            Some(TopicMetadata { code: ErrorCode::NONE, partitions, .. }) => {
                 let mut numbers: Vec<i32> = partitions.iter().map(|one| one.number).collect();
                 numbers.sort_unstable();
                 numbers.dedup();
                 Ok(numbers)
             }
-            Some(Topic { code: Code::UNKNOWN_TOPIC_OR_PARTITION | Code::LEADER_NOT_AVAILABLE, .. })
+            Some(TopicMetadata {
+                code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE,
+                ..
+            })
             | None => Ok(Vec::new()),
-            Some(Topic { code, .. }) => {
+            Some(TopicMetadata { code, .. }) => {
                 Err(format!("cannot look at the topic {topic}: Kafka answers {code}"))
             }
         };
         Ok(topics.iter().map(of).collect())
     }
 
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault> {
         let answers = self.commits.committed(&mut self.brokers, partitions)?;
         Ok(held_of(&self.group, answers))
     }
 
     fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
-        let answers = self.commits.commit(&mut self.brokers, Member::ALONE, offsets)?;
+        let answers = self.commits.commit(&mut self.brokers, GenerationMember::NONE, offsets)?;
         let refused = answers.into_iter().filter_map(|(partition, answer)| {
             let fault = self.refused(&partition, answer.err()?);
             Some((partition, fault))
@@ -74,7 +78,7 @@ impl Group for OwnGroup {
 }
 
 /// What the coordinator answered of a group's offsets.
-pub(super) fn held_of(group: &str, answers: Answers<Option<Committed>>) -> AllHeld {
+pub(super) fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffsets {
     let held = answers.into_iter().map(|(partition, answer)| {
         let held = match answer {
             Ok(Some(committed)) => Ok((Some(committed.offset), OffsetMetadata::Text(committed.metadata))),

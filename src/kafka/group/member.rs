@@ -8,72 +8,58 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::coordinated::{Part, Setup, Told};
-use super::error_handling::{Call, Verdict, fenced, remedy};
-use super::offset_keeper::Ask;
-use super::state::{Phase, State, Tell};
-use super::topic_snapshot::Seen;
+use super::config::MemberConfig;
+use super::error_handling::{GroupCall, Verdict, fenced, remedy};
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
+use super::state::{MemberState, MembershipChange, Phase};
+use super::topic_snapshot::TopicSnapshot;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::client::coordinator;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const MEMBER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// And before what somebody has to mend is.
-const SLOW: Duration = Duration::from_secs(10);
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// How long a member that has nothing to do waits for an order.
-const LONG: Duration = Duration::from_secs(3600);
-
-/// What the member is told.
-pub(super) enum Order {
-    /// The topics are like this now.
-    Seen(Seen),
-    /// The owner has let go of the share; the number is that of the question.
-    Released(u64),
-    /// A commit of this generation was refused.
-    Refused(i32, Code),
-    /// Leave the group, and say when that is done.
-    Leave(Sender<()>),
-}
+const ORDER_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// See the module.
-pub(super) struct Thread {
-    setup: Setup,
+pub(super) struct MemberThread {
+    setup: MemberConfig,
     brokers: Brokers,
     connection: Option<Connection>,
-    state: State,
-    seen: Option<Seen>,
+    state: MemberState,
+    seen: Option<TopicSnapshot>,
     /// The digest that the present generation was shared out by.
     shared_by: Vec<u8>,
-    orders: Receiver<Order>,
+    orders: Receiver<MemberOrder>,
     /// Closes when the owner is gone: the other threads give orders, too.
     owner: Receiver<()>,
     /// Came in while an answer was waited for.
-    put_off: Vec<Order>,
-    tell: Sender<Told>,
-    offsets: Sender<Ask>,
+    put_off: Vec<MemberOrder>,
+    tell: Sender<OwnerMessage>,
+    offsets: Sender<KeeperOrder>,
     pauses: Backoff,
     next: Instant,
     in_trouble: bool,
 }
 
-/// There is nobody left to be a member for, or no way to be one.
-struct Gone;
-
-impl Thread {
+impl MemberThread {
     pub(super) fn new(
-        setup: Setup,
+        setup: MemberConfig,
         brokers: Brokers,
-        state: State,
-        orders: Receiver<Order>,
+        state: MemberState,
+        orders: Receiver<MemberOrder>,
         owner: Receiver<()>,
-        tell: Sender<Told>,
-        offsets: Sender<Ask>,
+        tell: Sender<OwnerMessage>,
+        offsets: Sender<KeeperOrder>,
     ) -> Self {
         Self {
             setup,
@@ -87,7 +73,7 @@ impl Thread {
             put_off: Vec::new(),
             tell,
             offsets,
-            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            pauses: Backoff::new(MEMBER_PAUSES.0, MEMBER_PAUSES.1),
             next: Instant::now(),
             in_trouble: false,
         }
@@ -99,14 +85,14 @@ impl Thread {
     }
 
     /// Waits for an order or for what is due, and does it.
-    fn round(&mut self) -> Result<(), Gone> {
+    fn round(&mut self) -> Result<(), OwnerGone> {
         for order in std::mem::take(&mut self.put_off) {
             self.obey(order)?;
         }
         let left = self.next.saturating_duration_since(Instant::now());
         select! {
-            recv(self.orders) -> order => return order.map_or(Err(Gone), |order| self.obey(order)),
-            recv(self.owner) -> _ => return Err(Gone),
+            recv(self.orders) -> order => return order.map_or(Err(OwnerGone), |order| self.obey(order)),
+            recv(self.owner) -> _ => return Err(OwnerGone),
             default(left) => {}
         }
         if let Some(tell) = self.state.at(host::since_boot()) {
@@ -116,15 +102,15 @@ impl Thread {
             Phase::Out if self.seen.is_some() => self.join(),
             Phase::In | Phase::LettingGo { lost: false } => self.beat(),
             Phase::Out | Phase::LettingGo { lost: true } | Phase::Down => {
-                self.next = Instant::now() + LONG;
+                self.next = Instant::now() + ORDER_WAIT_MAX;
                 Ok(())
             }
         }
     }
 
-    fn obey(&mut self, order: Order) -> Result<(), Gone> {
+    fn obey(&mut self, order: MemberOrder) -> Result<(), OwnerGone> {
         match order {
-            Order::Seen(seen) => {
+            MemberOrder::Seen(seen) => {
                 let first = self.seen.is_none();
                 self.seen = Some(seen);
                 if first {
@@ -141,22 +127,22 @@ impl Thread {
                     }
                 }
             }
-            Order::Released(asked) => {
-                if self.state.released(asked) {
+            MemberOrder::Released(asked) => {
+                if self.state.confirm_release(asked) {
                     self.next = Instant::now();
                 }
             }
-            Order::Refused(generation, code) => {
+            MemberOrder::Refused(generation, code) => {
                 if generation == self.state.generation() {
-                    let (_, tell) = self.state.heard(Call::Commit, code, Duration::ZERO);
+                    let (_, tell) = self.state.heard(GroupCall::Commit, code, Duration::ZERO);
                     tell.map_or(Ok(()), |tell| self.pass_on(tell))?;
                 }
             }
-            Order::Leave(done) => {
+            MemberOrder::Leave(done) => {
                 self.leave();
                 // Whoever asked may have given up waiting.
                 let _given_up = done.send(());
-                return Err(Gone);
+                return Err(OwnerGone);
             }
         }
         Ok(())
@@ -164,51 +150,55 @@ impl Thread {
 
     // ---- What the owner hears
 
-    fn tell(&self, told: Told) -> Result<(), Gone> {
-        self.tell.send(told).map_err(|_| Gone)
+    fn tell(&self, told: OwnerMessage) -> Result<(), OwnerGone> {
+        self.tell.send(told).map_err(|_| OwnerGone)
     }
 
-    fn pass_on(&mut self, tell: Tell) -> Result<(), Gone> {
+    fn pass_on(&mut self, tell: MembershipChange) -> Result<(), OwnerGone> {
         self.next = Instant::now();
         match tell {
-            Tell::LetGo { asked, until } => {
+            MembershipChange::LetGo { asked, until } => {
                 let left = until.saturating_sub(host::since_boot());
-                self.tell(Told::LetGo(asked, Instant::now() + left))
+                self.tell(OwnerMessage::LetGo(asked, Instant::now() + left))
             }
-            Tell::Lost { asked } => {
+            MembershipChange::Lost { asked } => {
                 log::warn!(
                     "the group '{}' went on without this member: its partitions are lost",
                     self.setup.group
                 );
-                self.tell(Told::Lost(asked))
+                self.tell(OwnerMessage::Lost(asked))
             }
-            Tell::Fenced => {
-                self.tell(Told::Fenced(fenced(&self.setup.instance)))?;
-                Err(Gone)
+            MembershipChange::Fenced => {
+                self.tell(OwnerMessage::Fenced(fenced(&self.setup.instance)))?;
+                Err(OwnerGone)
             }
         }
     }
 
     /// It did not work; it is tried again.
-    fn trouble(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), Gone> {
+    fn trouble(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), OwnerGone> {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
         self.in_trouble = true;
         match fault {
-            Fault::Retry(why) => self.tell(Told::Trouble(Part::Member, why)),
+            Fault::Retry(why) => self.tell(OwnerMessage::Trouble(GroupThread::Member, why)),
             other => {
-                self.tell(Told::Fault(other))?;
-                Err(Gone)
+                self.tell(OwnerMessage::Fault(other))?;
+                Err(OwnerGone)
             }
         }
     }
 
-    fn well(&mut self) -> Result<(), Gone> {
+    fn well(&mut self) -> Result<(), OwnerGone> {
         self.pauses.reset();
-        if std::mem::take(&mut self.in_trouble) { self.tell(Told::Well(Part::Member)) } else { Ok(()) }
+        if std::mem::take(&mut self.in_trouble) {
+            self.tell(OwnerMessage::Well(GroupThread::Member))
+        } else {
+            Ok(())
+        }
     }
 
     /// What an answer asks for beyond what the state has made of it.
-    fn act(&mut self, verdict: Verdict, code: Code) -> Result<(), Gone> {
+    fn act(&mut self, verdict: Verdict, code: ErrorCode) -> Result<(), OwnerGone> {
         match verdict {
             Verdict::Fine => self.well(),
             Verdict::FindAgain => {
@@ -216,8 +206,10 @@ impl Thread {
                 self.again(code)
             }
             Verdict::Again => self.again(code),
-            Verdict::Refused => self.trouble(Fault::Retry(remedy(code, &self.setup.group)), Some(SLOW)),
-            Verdict::Fenced => self.pass_on(Tell::Fenced),
+            Verdict::Refused => {
+                self.trouble(Fault::Retry(remedy(code, &self.setup.group)), Some(REFUSED_PAUSE))
+            }
+            Verdict::Fenced => self.pass_on(MembershipChange::Fenced),
             // In words there is nothing to say, but the group must not be run at.
             Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeName => {
                 self.next = Instant::now() + self.pauses.pause();
@@ -226,7 +218,7 @@ impl Thread {
         }
     }
 
-    fn again(&mut self, code: Code) -> Result<(), Gone> {
+    fn again(&mut self, code: ErrorCode) -> Result<(), OwnerGone> {
         let group = &self.setup.group;
         self.trouble(Fault::Retry(format!("the coordinator of the group '{group}' answers {code}")), None)
     }
@@ -255,7 +247,7 @@ impl Thread {
         }
     }
 
-    fn beat(&mut self) -> Result<(), Gone> {
+    fn beat(&mut self) -> Result<(), OwnerGone> {
         let sent = host::since_boot();
         let began = Instant::now();
         let answer = self.connected().and_then(|mut connection| {
@@ -267,7 +259,7 @@ impl Thread {
             Ok(code) => code,
             Err(fault) => return self.trouble(fault, None),
         };
-        let (verdict, tell) = self.state.heard(Call::Heartbeat, code, sent);
+        let (verdict, tell) = self.state.heard(GroupCall::Heartbeat, code, sent);
         match verdict {
             Verdict::Fine | Verdict::Rebalance => self.well()?,
             Verdict::Lost { .. } | Verdict::Fenced => {}

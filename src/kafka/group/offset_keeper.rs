@@ -8,70 +8,43 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::claims;
-use super::coordinated::{Part, Told};
-use super::error_handling::{Call, Verdict, verdict};
+use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
-use super::member::Order;
-use super::standalone::{Held, Names};
+use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage, Share};
+use super::offset_store::{ClaimNamer, HeldOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, Commits, Refusal};
-use crate::kafka::protocol::error_code::{Code, Remedy};
-use crate::kafka::protocol::messages::Member;
+use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
+use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// What the thread is asked for.
-pub(super) enum Ask {
-    /// This is the member's share from now on.
-    Share(Share),
-    /// Commit these offsets of the share.
-    Commit(Vec<Commit>),
-    /// The share is given back: what is not committed will not be.
-    Released,
-}
-
-/// A member's share of one generation.
-#[derive(Debug, Clone)]
-pub(super) struct Share {
-    /// How often the owner had been asked to let go when it came.
-    pub(super) number: u64,
-    pub(super) generation: i32,
-    pub(super) id: String,
-    pub(super) instance: Option<String>,
-    pub(super) partitions: Vec<TopicPartition>,
-}
-
-impl Share {
-    fn member(&self) -> Member<'_> {
-        Member { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
-    }
-}
+const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Whom it hears, and whom it tells.
-pub(super) struct Wires {
-    pub(super) asks: Receiver<Ask>,
+pub(super) struct KeeperChannels {
+    pub(super) asks: Receiver<KeeperOrder>,
     /// Closes when the owner is gone.
     pub(super) owner: Receiver<()>,
-    pub(super) tell: Sender<Told>,
-    pub(super) member: Sender<Order>,
+    pub(super) tell: Sender<OwnerMessage>,
+    pub(super) member: Sender<MemberOrder>,
 }
 
 /// See the module.
-pub(super) struct Thread {
+pub(super) struct OffsetKeeper {
     group: String,
-    names: Names,
+    names: ClaimNamer,
     brokers: Brokers,
-    commits: Commits,
-    asks: Receiver<Ask>,
+    commits: GroupOffsets,
+    asks: Receiver<KeeperOrder>,
     /// Closes when the owner is gone: the member asks, too.
     owner: Receiver<()>,
-    tell: Sender<Told>,
-    member: Sender<Order>,
+    tell: Sender<OwnerMessage>,
+    member: Sender<MemberOrder>,
     share: Option<Share>,
     /// Partitions of the share whose offsets are still to be asked for.
     unasked: Vec<TopicPartition>,
@@ -88,17 +61,20 @@ pub(super) struct Thread {
     renew_at: Instant,
 }
 
-/// The owner is gone.
-struct Gone;
-
-impl Thread {
-    pub(super) fn new(group: &str, names: Names, brokers: Brokers, renew: Duration, wires: Wires) -> Self {
-        let Wires { asks, owner, tell, member } = wires;
+impl OffsetKeeper {
+    pub(super) fn new(
+        group: &str,
+        names: ClaimNamer,
+        brokers: Brokers,
+        renew: Duration,
+        wires: KeeperChannels,
+    ) -> Self {
+        let KeeperChannels { asks, owner, tell, member } = wires;
         Self {
             group: group.to_owned(),
             names,
             brokers,
-            commits: Commits::new(group),
+            commits: GroupOffsets::new(group),
             asks,
             owner,
             tell,
@@ -109,7 +85,7 @@ impl Thread {
             held: BTreeMap::new(),
             refused: BTreeSet::new(),
             in_trouble: false,
-            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+            pauses: Backoff::new(KEEPER_PAUSES.0, KEEPER_PAUSES.1),
             next: Instant::now(),
             renew,
             renew_at: Instant::now() + renew,
@@ -122,12 +98,12 @@ impl Thread {
     }
 
     /// Waits for what is asked or due, and does it.
-    fn round(&mut self) -> Result<(), Gone> {
+    fn round(&mut self) -> Result<(), OwnerGone> {
         let is_busy = !self.unasked.is_empty() || self.ordered.is_some();
         let due = if is_busy { self.next.min(self.renew_at) } else { self.renew_at };
         select! {
-            recv(self.asks) -> ask => return ask.map_or(Err(Gone), |ask| self.take(ask)),
-            recv(self.owner) -> _ => return Err(Gone),
+            recv(self.asks) -> ask => return ask.map_or(Err(OwnerGone), |ask| self.take(ask)),
+            recv(self.owner) -> _ => return Err(OwnerGone),
             default(due.saturating_duration_since(Instant::now())) => {}
         }
         if Instant::now() >= self.next {
@@ -141,21 +117,21 @@ impl Thread {
         Ok(())
     }
 
-    fn take(&mut self, ask: Ask) -> Result<(), Gone> {
+    fn take(&mut self, ask: KeeperOrder) -> Result<(), OwnerGone> {
         self.pauses.reset();
         self.next = Instant::now();
         match ask {
-            Ask::Share(share) => {
+            KeeperOrder::Share(share) => {
                 self.unasked.clone_from(&share.partitions);
                 let number = share.number;
                 self.share = Some(share);
                 if self.unasked.is_empty() { self.give(number, Vec::new()) } else { Ok(()) }
             }
-            Ask::Commit(offsets) => {
+            KeeperOrder::Commit(offsets) => {
                 self.ordered = Some(offsets);
                 Ok(())
             }
-            Ask::Released => {
+            KeeperOrder::Released => {
                 self.share = None;
                 self.unasked.clear();
                 self.held.clear();
@@ -170,40 +146,44 @@ impl Thread {
         }
     }
 
-    fn give(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), Gone> {
+    fn give(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), OwnerGone> {
         self.well()?;
-        self.tell.send(Told::Given(number, assigned)).map_err(|_| Gone)
+        self.tell.send(OwnerMessage::Given(number, assigned)).map_err(|_| OwnerGone)
     }
 
     /// It was answered.
-    fn well(&mut self) -> Result<(), Gone> {
-        let told = Told::Well(Part::Offsets);
-        if std::mem::take(&mut self.in_trouble) { self.tell.send(told).map_err(|_| Gone) } else { Ok(()) }
+    fn well(&mut self) -> Result<(), OwnerGone> {
+        let told = OwnerMessage::Well(GroupThread::Offsets);
+        if std::mem::take(&mut self.in_trouble) {
+            self.tell.send(told).map_err(|_| OwnerGone)
+        } else {
+            Ok(())
+        }
     }
 
-    fn tell(&mut self, event: GroupEvent) -> Result<(), Gone> {
+    fn tell(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
         self.well()?;
-        self.tell.send(Told::Event(event)).map_err(|_| Gone)
+        self.tell.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
     }
 
     /// It is tried again, unless that cannot help.
-    fn fault(&mut self, fault: Fault) -> Result<(), Gone> {
+    fn fault(&mut self, fault: Fault) -> Result<(), OwnerGone> {
         self.next = Instant::now() + self.pauses.pause();
         match fault {
             Fault::Retry(why) => {
                 self.in_trouble = true;
-                self.tell.send(Told::Trouble(Part::Offsets, why)).map_err(|_| Gone)
+                self.tell.send(OwnerMessage::Trouble(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
             }
             other => {
-                let _owner_may_be_gone = self.tell.send(Told::Fault(other));
-                Err(Gone)
+                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                Err(OwnerGone)
             }
         }
     }
 
     // ---- Where the share begins
 
-    fn assign(&mut self) -> Result<(), Gone> {
+    fn assign(&mut self) -> Result<(), OwnerGone> {
         let Some(number) = self.share.as_ref().map(|share| share.number) else { return Ok(()) };
         if self.unasked.is_empty() {
             return Ok(());
@@ -224,7 +204,7 @@ impl Thread {
     /// Those whose offsets the group tells, and the fault of one of the rest.
     fn find_out(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
         let mut fault = None;
-        let mut held: BTreeMap<TopicPartition, Held> = BTreeMap::new();
+        let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
         let answers = self.commits.committed(&mut self.brokers, &self.unasked)?;
         for (partition, answer) in held_of(&self.group, answers) {
             match answer {
@@ -261,13 +241,13 @@ impl Thread {
         let answers = self.commits.commit(&mut self.brokers, share.member(), offsets)?;
         if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
             // If it has ended, so do we.
-            let _gone = self.member.send(Order::Refused(share.generation, code));
+            let _gone = self.member.send(MemberOrder::Refused(share.generation, code));
         }
         Ok(answers)
     }
 
     /// One try. What fails is tried again, as long as we are the member that may.
-    fn commit(&mut self) -> Result<(), Gone> {
+    fn commit(&mut self) -> Result<(), OwnerGone> {
         let Some(offsets) = self.ordered.take() else { return Ok(()) };
         let answers = match self.ask_to_commit(&offsets) {
             Ok(answers) => answers,
@@ -307,7 +287,7 @@ impl Thread {
     }
 
     /// So that they are not forgotten.
-    fn renew(&mut self) -> Result<(), Gone> {
+    fn renew(&mut self) -> Result<(), OwnerGone> {
         let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
         if partitions.is_empty() || self.share.is_none() {
             return Ok(());
@@ -327,8 +307,8 @@ impl Thread {
 }
 
 /// The code by which a commit was refused to this member, if it was that.
-fn membership(answer: &Result<(), Refusal>) -> Option<Code> {
+fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
     let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it = code.remedy() == Remedy::Membership && verdict(Call::Commit, *code) != Verdict::Again;
+    let is_it = code.remedy() == Remedy::Membership && verdict(GroupCall::Commit, *code) != Verdict::Again;
     is_it.then_some(*code)
 }

@@ -2,12 +2,12 @@
 //! leader says to each. Version 0 is written (`ConsumerProtocolSubscription.json`,
 //! `ConsumerProtocolAssignment.json`); later ones begin with the same fields.
 
-use crate::kafka::protocol::wire::{Malformed, Reader, TooLong, Writer};
+use crate::kafka::protocol::wire::{Malformed, TooLong, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
 /// The kind of group, and the way of sharing out that is known here.
-pub(super) const KIND: &str = "consumer";
-pub(super) const RANGE: &str = "range";
+pub(super) const PROTOCOL_TYPE: &str = "consumer";
+pub(super) const RANGE_ASSIGNOR: &str = "range";
 
 const VERSION: i16 = 0;
 
@@ -33,7 +33,7 @@ impl Subscription {
     /// # Errors
     /// A name is longer than the protocol allows.
     pub(super) fn encode(&self) -> Result<Vec<u8>, TooLong> {
-        let mut out = Writer::default();
+        let mut out = WireWriter::default();
         out.i16(VERSION);
         out.list(self.topics.iter(), |out, topic| out.string(topic));
         out.bytes(&self.user_data);
@@ -53,7 +53,7 @@ impl Assignment {
     /// # Errors
     /// As [`Subscription::encode`].
     pub(super) fn encode(&self) -> Result<Vec<u8>, TooLong> {
-        let mut out = Writer::default();
+        let mut out = WireWriter::default();
         out.i16(VERSION);
         let topics = self.partitions.chunk_by(|one, next| one.topic == next.topic);
         let topics: Vec<&[TopicPartition]> = topics.collect();
@@ -77,7 +77,7 @@ impl Assignment {
         let mut partitions = Vec::new();
         from.list(6, |from| {
             let topic: std::sync::Arc<str> = from.string()?.into();
-            let numbers = from.list(4, Reader::i32)?;
+            let numbers = from.list(4, WireReader::i32)?;
             partitions.extend(numbers.into_iter().map(|one| TopicPartition::new(topic.clone(), one)));
             Ok(())
         })?;
@@ -89,8 +89,8 @@ impl Assignment {
 }
 
 /// Behind the version, which may be a later one.
-fn versioned(bytes: &[u8]) -> Result<Reader<'_>, Malformed> {
-    let mut from = Reader::new(bytes);
+fn versioned(bytes: &[u8]) -> Result<WireReader<'_>, Malformed> {
+    let mut from = WireReader::new(bytes);
     if from.i16()? < VERSION { Err(Malformed("its version is negative")) } else { Ok(from) }
 }
 

@@ -11,7 +11,7 @@ use crate::record::TopicPartition;
 
 /// One member of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanting {
+pub(super) struct RangeMember {
     /// The name that the coordinator gave.
     pub(super) id: String,
     /// The name that a static member gave itself.
@@ -20,7 +20,7 @@ pub(super) struct Wanting {
     pub(super) topics: Vec<String>,
 }
 
-impl Wanting {
+impl RangeMember {
     /// Static members come first, by their own names, so that a restart changes nothing;
     /// names are ordered as Java orders them.
     fn order(&self, other: &Self) -> Ordering {
@@ -37,13 +37,14 @@ impl Wanting {
 /// Shares out. `counts` says how many partitions a topic has; one that is not there is
 /// nobody's. Every member has an entry, be it empty.
 pub(super) fn share(
-    members: &[Wanting],
+    members: &[RangeMember],
     counts: &BTreeMap<String, usize>,
 ) -> BTreeMap<String, Vec<TopicPartition>> {
     let mut shares: BTreeMap<String, Vec<TopicPartition>> =
         members.iter().map(|one| (one.id.clone(), Vec::new())).collect();
     for (topic, count) in counts {
-        let mut wanting: Vec<&Wanting> = members.iter().filter(|one| one.topics.contains(topic)).collect();
+        let mut wanting: Vec<&RangeMember> =
+            members.iter().filter(|one| one.topics.contains(topic)).collect();
         wanting.sort_by(|one, other| one.order(other));
         if wanting.is_empty() {
             continue;
@@ -65,14 +66,14 @@ mod tests {
 
     use super::*;
 
-    fn member(id: &str, topics: &str) -> Wanting {
+    fn member(id: &str, topics: &str) -> RangeMember {
         let topics = topics.split_whitespace().map(str::to_owned).collect();
         let (id, instance) = id.split_once('=').map_or((id, None), |(id, name)| (id, Some(name.to_owned())));
-        Wanting { id: id.to_owned(), instance, topics }
+        RangeMember { id: id.to_owned(), instance, topics }
     }
 
     /// The shares as text: `member: topic/number …`.
-    fn shared(members: &[Wanting], counts: &[(&str, usize)]) -> Vec<String> {
+    fn shared(members: &[RangeMember], counts: &[(&str, usize)]) -> Vec<String> {
         let counts = counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect();
         let shares = share(members, &counts);
         let line = |(id, share): (String, Vec<TopicPartition>)| {
@@ -119,8 +120,8 @@ mod tests {
             counts in proptest::collection::vec(0..20usize, 4),
         ) {
             let name = |one: &usize| format!("t{one}");
-            let members: Vec<Wanting> = wants.iter().map(|(id, topics)| {
-                Wanting { id: id.clone(), instance: None, topics: topics.iter().map(name).collect() }
+            let members: Vec<RangeMember> = wants.iter().map(|(id, topics)| {
+                RangeMember { id: id.clone(), instance: None, topics: topics.iter().map(name).collect() }
             }).collect();
             let sizes: BTreeMap<String, usize> = counts.iter().copied().enumerate().map(|(i, n)| (name(&i), n)).collect();
             let shares = share(&members, &sizes);

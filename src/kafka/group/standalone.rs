@@ -6,49 +6,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use super::kafka_offsets::OwnGroup;
-use super::standalone_thread::{Pace, Thread};
+use super::offset_store::{ClaimNamer, OffsetStore};
+use super::standalone_thread::{StandaloneIntervals, StandaloneThread};
 use crate::error::Fault;
-use crate::kafka::cluster::Cluster;
-use crate::kafka::legacy::zookeeper_offsets::CrateGroup;
 use crate::kafka::seam::{GroupClient, GroupEvent};
-use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::record::{Commit, TopicPartition};
 use crate::threads;
 
 /// A commit that takes longer is talked about.
-const SLOW: Duration = Duration::from_secs(15);
-
-/// Where the group's offsets are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
-    /// In Kafka, each with a string beside it.
-    Kafka,
-    /// In ZooKeeper, which has no room for one.
-    ZooKeeper,
-}
-
-/// The group's offset of one partition, if it has one, and what stands beside it.
-pub(in crate::kafka) type Held = (Option<i64>, OffsetMetadata);
-/// The same for each partition that was asked for, or why it cannot be told.
-pub(in crate::kafka) type AllHeld = Vec<(TopicPartition, Result<Held, Fault>)>;
-
-/// Under which name the offset of a partition is claimed that somebody else has set, in this
-/// generation of the group: the journal knows. Every try must claim under the same name until
-/// the journal has heard of it.
-pub type Names = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
-
-/// What the thread asks of a client. Each call is one try; pauses are the thread's.
-/// A fault of the whole is the call's own error: `Retry` or `Fatal`.
-pub(in crate::kafka) trait Group: Send {
-    /// The numbers of each topic's partitions, or why they cannot be told.
-    fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault>;
-
-    /// What the group holds of these partitions, in their order.
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault>;
-
-    /// Commits; gives the partitions that are refused. The group holds the others.
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault>;
-}
+const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Standalone {
@@ -62,29 +28,15 @@ impl Standalone {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(
-        cluster: Cluster,
-        group: &str,
+    pub(in crate::kafka) fn new(
+        client: Box<dyn OffsetStore>,
         topics: &[String],
-        storage: Storage,
-        names: Names,
-    ) -> Result<Self, Fault> {
-        let client: Box<dyn Group> = match storage {
-            Storage::Kafka => Box::new(OwnGroup::new(&cluster, group)),
-            Storage::ZooKeeper => Box::new(CrateGroup::new(cluster, group)),
-        };
-        Self::over(client, topics, names, Pace::default())
-    }
-
-    pub(super) fn over(
-        client: Box<dyn Group>,
-        topics: &[String],
-        names: Names,
-        pace: Pace,
+        names: ClaimNamer,
+        pace: StandaloneIntervals,
     ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
         let (to_tell, events) = unbounded();
-        let thread = Thread::new(client, topics, names, pace, to_commit, to_tell);
+        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, to_tell);
         threads::spawn("kafka-group", move || thread.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, committing: None })
@@ -102,8 +54,8 @@ impl GroupClient for Standalone {
                 Ok(event)
             }
             Err(TryRecvError::Empty) => match self.committing {
-                Some(since) if since.elapsed() > SLOW => {
-                    Ok(GroupEvent::Trouble("the group's coordinator does not answer a commit".to_owned()))
+                Some(since) if since.elapsed() > SLOW_COMMIT_AFTER => {
+                    Ok(GroupEvent::Failed("the group's coordinator does not answer a commit".to_owned()))
                 }
                 _ => Ok(GroupEvent::Unchanged),
             },
@@ -117,7 +69,7 @@ impl GroupClient for Standalone {
         let _ended = self.orders.send(offsets);
     }
 
-    fn leave(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         self.committing?;
         loop {
             match self.events.recv_deadline(until) {

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::claims;
-use super::standalone::{Group, Held, Names};
+use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::protocol::messages::Member;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::threads::OwnerGone;
 
 /// How often what is done.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(in crate::kafka) struct StandaloneIntervals {
     /// The topics are looked at for new partitions.
     pub(super) look: Duration,
     /// Offsets that have not moved are committed again: brokers forget them a day
@@ -27,7 +28,7 @@ pub(super) struct Pace {
     pub(super) pauses: (Duration, Duration),
 }
 
-impl Default for Pace {
+impl Default for StandaloneIntervals {
     fn default() -> Self {
         Self {
             look: Duration::from_secs(10),
@@ -37,18 +38,18 @@ impl Default for Pace {
     }
 }
 
-pub(super) struct Thread {
-    client: Box<dyn Group>,
+pub(super) struct StandaloneThread {
+    client: Box<dyn OffsetStore>,
     topics: Vec<String>,
-    names: Names,
-    pace: Pace,
+    names: ClaimNamer,
+    pace: StandaloneIntervals,
     /// Closes when the owner has no more use for this thread.
     orders: Receiver<Vec<Commit>>,
     events: Sender<Result<GroupEvent, Fault>>,
     assigned: BTreeSet<TopicPartition>,
     /// The partitions that each topic had when it was first seen.
     first: BTreeMap<String, BTreeSet<i32>>,
-    ordered: Ordered,
+    ordered: CommitOrder,
     /// What the group was last known to hold by our own commits.
     held: BTreeMap<TopicPartition, Commit>,
     /// Partitions whose commits are refused while others' are not, and since when.
@@ -60,7 +61,7 @@ pub(super) struct Thread {
 }
 
 /// What has become of the owner's order to commit.
-enum Ordered {
+enum CommitOrder {
     /// There is none.
     Nothing,
     /// It is to be tried at this time.
@@ -70,15 +71,12 @@ enum Ordered {
     Tell(Instant, Vec<(TopicPartition, i64)>),
 }
 
-/// The owner is gone, or has been told why this cannot go on: the thread ends.
-struct Gone;
-
-impl Thread {
+impl StandaloneThread {
     pub(super) fn new(
-        client: Box<dyn Group>,
+        client: Box<dyn OffsetStore>,
         topics: &[String],
-        names: Names,
-        pace: Pace,
+        names: ClaimNamer,
+        pace: StandaloneIntervals,
         orders: Receiver<Vec<Commit>>,
         events: Sender<Result<GroupEvent, Fault>>,
     ) -> Self {
@@ -91,7 +89,7 @@ impl Thread {
             events,
             assigned: BTreeSet::new(),
             first: BTreeMap::new(),
-            ordered: Ordered::Nothing,
+            ordered: CommitOrder::Nothing,
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
             looks: Backoff::new(pace.pauses.0, pace.pauses.1),
@@ -107,23 +105,23 @@ impl Thread {
     }
 
     /// Waits for an order or for what is due, and does it.
-    fn round(&mut self) -> Result<(), Gone> {
+    fn round(&mut self) -> Result<(), OwnerGone> {
         let mut due = self.look_at.min(self.renew_at);
-        if let Ordered::Try(at, _) | Ordered::Tell(at, _) = self.ordered {
+        if let CommitOrder::Try(at, _) | CommitOrder::Tell(at, _) = self.ordered {
             due = due.min(at);
         }
         match self.orders.recv_deadline(due) {
             Ok(offsets) => {
-                self.ordered = Ordered::Try(Instant::now(), offsets);
+                self.ordered = CommitOrder::Try(Instant::now(), offsets);
                 self.commits.reset();
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => return Err(OwnerGone),
         }
         let now = Instant::now();
-        match std::mem::replace(&mut self.ordered, Ordered::Nothing) {
-            Ordered::Try(at, offsets) if now >= at => self.commit(offsets)?,
-            Ordered::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
+        match std::mem::replace(&mut self.ordered, CommitOrder::Nothing) {
+            CommitOrder::Try(at, offsets) if now >= at => self.commit(offsets)?,
+            CommitOrder::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
             later => self.ordered = later,
         }
         if now >= self.look_at {
@@ -138,25 +136,25 @@ impl Thread {
         Ok(())
     }
 
-    fn tell(&self, event: GroupEvent) -> Result<(), Gone> {
-        self.events.send(Ok(event)).map_err(|_| Gone)
+    fn tell(&self, event: GroupEvent) -> Result<(), OwnerGone> {
+        self.events.send(Ok(event)).map_err(|_| OwnerGone)
     }
 
     /// Tells of a fault; one that trying again cannot mend ends the thread.
-    fn fault(&self, fault: Fault) -> Result<(), Gone> {
+    fn fault(&self, fault: Fault) -> Result<(), OwnerGone> {
         match fault {
             Fault::Fatal(_) => {
                 let _owner_may_be_gone = self.events.send(Err(fault));
-                Err(Gone)
+                Err(OwnerGone)
             }
-            other => self.tell(GroupEvent::Trouble(other.to_string())),
+            other => self.tell(GroupEvent::Failed(other.to_string())),
         }
     }
 
     // ---- Partitions
 
     /// Looks for partitions that are not assigned yet. True if every topic is there.
-    fn look(&mut self) -> Result<bool, Gone> {
+    fn look(&mut self) -> Result<bool, OwnerGone> {
         let topics = match self.client.partitions(&self.topics) {
             Ok(topics) => topics,
             Err(fault) => return self.fault(fault).map(|()| false),
@@ -183,7 +181,7 @@ impl Thread {
             }
         }
         if !missing.is_empty() {
-            return self.tell(GroupEvent::Trouble(missing.join("; "))).map(|()| false);
+            return self.tell(GroupEvent::Failed(missing.join("; "))).map(|()| false);
         }
         self.looks.reset();
         self.tell(GroupEvent::Reached).map(|()| true)
@@ -192,7 +190,7 @@ impl Thread {
     /// Assigns those whose offsets the group tells; gives the fault of one of the rest.
     fn assign(&mut self, found: &[TopicPartition]) -> Result<Option<Fault>, Fault> {
         let mut fault = None;
-        let mut held: BTreeMap<TopicPartition, Held> = BTreeMap::new();
+        let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
         for (partition, answer) in self.client.committed(found)? {
             match answer {
                 Ok(one) => drop(held.insert(partition, one)),
@@ -221,8 +219,8 @@ impl Thread {
     /// Commits offsets that somebody else has set once more, now with a token, before
     /// anything is read from there: so they are told from the same offset set again.
     /// Takes out those that cannot be, and gives the fault of one of them.
-    fn claim(&mut self, held: &mut BTreeMap<TopicPartition, Held>) -> Result<Option<Fault>, Fault> {
-        let claims = claims::claims(held, &self.names, Member::ALONE.generation);
+    fn claim(&mut self, held: &mut BTreeMap<TopicPartition, HeldOffset>) -> Result<Option<Fault>, Fault> {
+        let claims = claims::claims(held, &self.names, GenerationMember::NONE.generation);
         if claims.is_empty() {
             return Ok(None);
         }
@@ -238,7 +236,7 @@ impl Thread {
 
     /// One try. What fails as a whole is tried again until it does not; of what fails
     /// in part the rest counts, a little later.
-    fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), Gone> {
+    fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), OwnerGone> {
         let refused: BTreeMap<TopicPartition, Fault> = match self.client.commit(&offsets) {
             Ok(refused) => refused.into_iter().collect(),
             Err(fault) => return self.try_again(offsets, fault),
@@ -267,13 +265,13 @@ impl Thread {
             return self.tell(GroupEvent::Committed(done));
         }
         // The owner would order the refused ones again at once.
-        self.ordered = Ordered::Tell(Instant::now() + self.pace.pauses.1 / 2, done);
+        self.ordered = CommitOrder::Tell(Instant::now() + self.pace.pauses.1 / 2, done);
         Ok(())
     }
 
-    fn try_again(&mut self, offsets: Vec<Commit>, fault: Fault) -> Result<(), Gone> {
+    fn try_again(&mut self, offsets: Vec<Commit>, fault: Fault) -> Result<(), OwnerGone> {
         self.fault(fault)?;
-        self.ordered = Ordered::Try(Instant::now() + self.commits.pause(), offsets);
+        self.ordered = CommitOrder::Try(Instant::now() + self.commits.pause(), offsets);
         Ok(())
     }
 
@@ -294,7 +292,7 @@ impl Thread {
 
     /// Commits again what the group still holds of ours, or has forgotten: not what
     /// somebody else has set meanwhile, for that is an operator's reset.
-    fn renew(&mut self) -> Result<(), Gone> {
+    fn renew(&mut self) -> Result<(), OwnerGone> {
         let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
         if partitions.is_empty() {
             return Ok(());

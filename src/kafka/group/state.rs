@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use super::error_handling::{Call, Verdict, verdict};
+use super::error_handling::{GroupCall, Verdict, verdict};
 use crate::kafka::lease::Lease;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::messages::Member;
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::protocol::messages::join_group::Joined;
 
 /// From this version of JoinGroup on a member may have a name of its own.
-const STATIC: i16 = 5;
+const STATIC_MEMBER_SINCE: i16 = 5;
 
 /// What the group allows for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct MemberTimeouts {
     /// Without a heartbeat the member counts as dead.
     pub(super) session: Duration,
     /// To let go and join again.
@@ -36,7 +36,7 @@ pub(super) enum Phase {
 
 /// What the owner of the share is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tell {
+pub(super) enum MembershipChange {
     /// Let go: settle and commit, until then at most. The answer names this number.
     LetGo { asked: u64, until: Duration },
     /// It is ours no more.
@@ -47,8 +47,8 @@ pub(super) enum Tell {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct State {
-    times: Times,
+pub(super) struct MemberState {
+    times: MemberTimeouts,
     lease: Lease,
     /// The name of its own.
     instance: String,
@@ -65,9 +65,9 @@ pub(super) struct State {
     asked: u64,
 }
 
-impl State {
+impl MemberState {
     /// Outside, under the name that it was given the last time, if any.
-    pub(super) fn new(times: Times, lease: Lease, instance: String, id: String) -> Self {
+    pub(super) fn new(times: MemberTimeouts, lease: Lease, instance: String, id: String) -> Self {
         let (generation, phase, confirmed) = (-1, Phase::Out, Duration::ZERO);
         let to_let_go = times.session;
         Self {
@@ -108,13 +108,13 @@ impl State {
     }
 
     /// As whom requests are made.
-    pub(super) fn member(&self) -> Member<'_> {
-        Member { generation: self.generation, id: &self.id, instance: self.instance() }
+    pub(super) fn member(&self) -> GenerationMember<'_> {
+        GenerationMember { generation: self.generation, id: &self.id, instance: self.instance() }
     }
 
     /// The next join will be sent in this version.
     pub(super) fn joins_in(&mut self, version: i16) {
-        let is_static = version >= STATIC;
+        let is_static = version >= STATIC_MEMBER_SINCE;
         if is_static && self.is_static != Some(true) {
             // By its own name it is known again at once, and gets another one. One that it
             // remembers from another run may since have been replaced, which is what a
@@ -127,7 +127,7 @@ impl State {
 
     /// The answer to a join.
     pub(super) fn joined(&mut self, answer: &Joined) -> Verdict {
-        let verdict = verdict(Call::Join, answer.code);
+        let verdict = verdict(GroupCall::Join, answer.code);
         match verdict {
             Verdict::Fine => {
                 self.id.clone_from(&answer.member);
@@ -140,8 +140,8 @@ impl State {
     }
 
     /// The answer to a sync that was sent at that time.
-    pub(super) fn synced(&mut self, code: Code, sent: Duration) -> Verdict {
-        let verdict = verdict(Call::Sync, code);
+    pub(super) fn synced(&mut self, code: ErrorCode, sent: Duration) -> Verdict {
+        let verdict = verdict(GroupCall::Sync, code);
         if verdict == Verdict::Fine {
             self.phase = Phase::In;
             self.confirmed = sent;
@@ -163,7 +163,12 @@ impl State {
 
     /// The answer to a heartbeat that was sent at that time, or what a commit of this
     /// generation was refused with.
-    pub(super) fn heard(&mut self, call: Call, code: Code, sent: Duration) -> (Verdict, Option<Tell>) {
+    pub(super) fn heard(
+        &mut self,
+        call: GroupCall,
+        code: ErrorCode,
+        sent: Duration,
+    ) -> (Verdict, Option<MembershipChange>) {
         let verdict = verdict(call, code);
         let tell = match verdict {
             Verdict::Fine => {
@@ -176,7 +181,7 @@ impl State {
                 // The coordinator waits no longer than this, counted from a moment when
                 // it did not wait yet; and no longer than a session for a sign of life.
                 let until = self.confirmed + self.to_let_go;
-                if matches!(self.phase, Phase::LettingGo { lost: false }) && call == Call::Heartbeat {
+                if matches!(self.phase, Phase::LettingGo { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));
                 }
                 tell
@@ -190,7 +195,7 @@ impl State {
             Verdict::Fenced => {
                 self.lease.end();
                 self.phase = Phase::Down;
-                Some(Tell::Fenced)
+                Some(MembershipChange::Fenced)
             }
             _ => None,
         };
@@ -198,36 +203,36 @@ impl State {
     }
 
     /// The share is to be given back: the group shares out anew, or shall do so.
-    pub(super) fn let_go(&mut self) -> Option<Tell> {
+    pub(super) fn let_go(&mut self) -> Option<MembershipChange> {
         if self.phase != Phase::In {
             return None;
         }
         self.phase = Phase::LettingGo { lost: false };
         self.asked += 1;
-        Some(Tell::LetGo { asked: self.asked, until: self.confirmed + self.to_let_go })
+        Some(MembershipChange::LetGo { asked: self.asked, until: self.confirmed + self.to_let_go })
     }
 
     /// The share is lost.
-    fn lose(&mut self) -> Option<Tell> {
+    fn lose(&mut self) -> Option<MembershipChange> {
         self.lease.end();
         match self.phase {
             Phase::In | Phase::LettingGo { lost: false } => {
                 self.phase = Phase::LettingGo { lost: true };
                 self.asked += 1;
-                Some(Tell::Lost { asked: self.asked })
+                Some(MembershipChange::Lost { asked: self.asked })
             }
             _ => None,
         }
     }
 
     /// What time does: letting go that takes too long loses the share.
-    pub(super) fn at(&mut self, now: Duration) -> Option<Tell> {
+    pub(super) fn at(&mut self, now: Duration) -> Option<MembershipChange> {
         let late = now >= self.confirmed + self.to_let_go;
         if late && self.phase == (Phase::LettingGo { lost: false }) { self.lose() } else { None }
     }
 
     /// The owner has let go; true if that was what it was asked for last.
-    pub(super) fn released(&mut self, asked: u64) -> bool {
+    pub(super) fn confirm_release(&mut self, asked: u64) -> bool {
         let is_it = matches!(self.phase, Phase::LettingGo { .. }) && asked == self.asked;
         if is_it {
             self.lease.end();
@@ -242,11 +247,12 @@ mod tests {
     use super::*;
     use crate::host;
 
-    const TIMES: Times = Times { session: Duration::from_secs(10), rebalance: Duration::from_secs(30) };
+    const TIMES: MemberTimeouts =
+        MemberTimeouts { session: Duration::from_secs(10), rebalance: Duration::from_secs(30) };
 
     fn answer(code: i16, member: &str) -> Joined {
         Joined {
-            code: Code(code),
+            code: ErrorCode(code),
             generation: 7,
             protocol: "range".to_owned(),
             leader: "l".to_owned(),
@@ -256,25 +262,25 @@ mod tests {
     }
 
     /// A member since now.
-    fn member(version: i16) -> (State, Lease, Duration) {
+    fn member(version: i16) -> (MemberState, Lease, Duration) {
         let (lease, now) = (Lease::none(), host::since_boot());
-        let mut state = State::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
+        let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
         state.joins_in(version);
         assert_eq!(state.joined(&answer(0, "m")), Verdict::Fine);
         assert!(!lease.holds(), "a share comes with the sync");
-        assert_eq!(state.synced(Code::NONE, now), Verdict::Fine);
+        assert_eq!(state.synced(ErrorCode::NONE, now), Verdict::Fine);
         assert!(lease.holds() && state.phase() == Phase::In);
         (state, lease, now)
     }
 
-    fn beat(state: &mut State, code: i16, sent: Duration) -> Option<Tell> {
-        state.heard(Call::Heartbeat, Code(code), sent).1
+    fn beat(state: &mut MemberState, code: i16, sent: Duration) -> Option<MembershipChange> {
+        state.heard(GroupCall::Heartbeat, ErrorCode(code), sent).1
     }
 
     #[test]
     fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_counts() {
         for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
-            let mut state = State::new(TIMES, Lease::none(), "name".to_owned(), "old".to_owned());
+            let mut state = MemberState::new(TIMES, Lease::none(), "name".to_owned(), "old".to_owned());
             state.joins_in(version);
             assert_eq!((state.id(), state.instance()), (id, instance), "version {version}");
             // The name that is given now is that of this run.
@@ -290,13 +296,13 @@ mod tests {
     fn a_rebalance_asks_to_let_go_and_leaves_the_name() {
         let (mut state, lease, now) = member(5);
         let until = now + TIMES.rebalance;
-        assert_eq!(beat(&mut state, 27, now), Some(Tell::LetGo { asked: 1, until }));
+        assert_eq!(beat(&mut state, 27, now), Some(MembershipChange::LetGo { asked: 1, until }));
         assert!(lease.holds(), "what is in hand may still land");
         assert_eq!(beat(&mut state, 27, now), None, "it is asked once");
-        assert!(!state.released(0) && lease.holds());
-        assert!(state.released(1) && !lease.holds());
+        assert!(!state.confirm_release(0) && lease.holds());
+        assert!(state.confirm_release(1) && !lease.holds());
         assert_eq!((state.phase(), state.id()), (Phase::Out, "m"));
-        assert!(!state.released(1));
+        assert!(!state.confirm_release(1));
     }
 
     /// The first version knows no time to let go but the session's.
@@ -306,10 +312,10 @@ mod tests {
             let (mut state, lease, now) = member(version);
             beat(&mut state, 27, now);
             assert_eq!(state.at(now + limit - Duration::from_millis(1)), None);
-            assert_eq!(state.at(now + limit), Some(Tell::Lost { asked: 2 }));
+            assert_eq!(state.at(now + limit), Some(MembershipChange::Lost { asked: 2 }));
             assert!(!lease.holds());
-            assert!(!state.released(1), "that was the answer to something else");
-            assert!(state.released(2));
+            assert!(!state.confirm_release(1), "that was the answer to something else");
+            assert!(state.confirm_release(2));
         }
     }
 
@@ -322,29 +328,29 @@ mod tests {
         state.confirmed = long_ago;
         beat(&mut state, 27, now);
         assert!(!lease.holds());
-        assert_eq!(state.at(now), Some(Tell::Lost { asked: 2 }));
+        assert_eq!(state.at(now), Some(MembershipChange::Lost { asked: 2 }));
     }
 
     #[test]
     fn a_share_is_lost_with_the_generation_or_the_name() {
         for (code, id) in [(22, "m"), (25, "")] {
             let (mut state, lease, now) = member(5);
-            assert_eq!(beat(&mut state, code, now), Some(Tell::Lost { asked: 1 }));
+            assert_eq!(beat(&mut state, code, now), Some(MembershipChange::Lost { asked: 1 }));
             assert!(!lease.holds() && state.id() == id);
-            assert!(state.released(1) && state.phase() == Phase::Out);
+            assert!(state.confirm_release(1) && state.phase() == Phase::Out);
             // Also while it is being let go.
             let (mut state, _, now) = member(5);
             beat(&mut state, 27, now);
-            assert_eq!(beat(&mut state, code, now), Some(Tell::Lost { asked: 2 }));
+            assert_eq!(beat(&mut state, code, now), Some(MembershipChange::Lost { asked: 2 }));
         }
     }
 
     #[test]
     fn a_twin_ends_it() {
         let (mut state, lease, now) = member(5);
-        assert_eq!(beat(&mut state, 82, now), Some(Tell::Fenced));
+        assert_eq!(beat(&mut state, 82, now), Some(MembershipChange::Fenced));
         assert!(!lease.holds() && state.phase() == Phase::Down);
-        let mut state = State::new(TIMES, Lease::none(), "name".to_owned(), String::new());
+        let mut state = MemberState::new(TIMES, Lease::none(), "name".to_owned(), String::new());
         state.joins_in(5);
         assert_eq!(state.joined(&answer(82, "")), Verdict::Fenced);
         assert_eq!(state.phase(), Phase::Down);

@@ -8,28 +8,28 @@ use crate::pattern::Pattern;
 
 /// Which topics are wanted.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Topics {
+pub enum SubscribedTopics {
     /// These.
     Named(Vec<String>),
     /// All that match, those that come later too; never Kafka's own.
     Like(Pattern),
 }
 
-impl Topics {
+impl SubscribedTopics {
     /// Whether this topic is wanted.
     pub fn want(&self, topic: &str) -> bool {
         match self {
-            Topics::Named(names) => names.iter().any(|name| name == topic),
-            Topics::Like(pattern) => !is_internal(topic) && pattern.matches(topic),
+            SubscribedTopics::Named(names) => names.iter().any(|name| name == topic),
+            SubscribedTopics::Like(pattern) => !is_internal(topic) && pattern.matches(topic),
         }
     }
 }
 
-impl fmt::Display for Topics {
+impl fmt::Display for SubscribedTopics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Topics::Named(names) => f.write_str(&names.join(", ")),
-            Topics::Like(pattern) => fmt::Display::fmt(pattern, f),
+            SubscribedTopics::Named(names) => f.write_str(&names.join(", ")),
+            SubscribedTopics::Like(pattern) => fmt::Display::fmt(pattern, f),
         }
     }
 }
@@ -40,11 +40,11 @@ fn is_internal(topic: &str) -> bool {
 
 /// The number of partitions of each topic that is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Seen {
+pub(super) struct TopicSnapshot {
     pub(super) counts: BTreeMap<String, usize>,
 }
 
-impl Seen {
+impl TopicSnapshot {
     /// A name for these topics and numbers, as it stands in user data: the same wherever
     /// the same is seen. FNV-1a over names and numbers.
     pub(super) fn digest(&self, topics: &[String]) -> Vec<u8> {
@@ -61,23 +61,23 @@ impl Seen {
                 take(&(*count as u64).to_be_bytes());
             }
         }
-        format!("{DIGEST}{hash:016x}").into_bytes()
+        format!("{DIGEST_PREFIX}{hash:016x}").into_bytes()
     }
 }
 
-const DIGEST: &str = "pandad1:";
+const DIGEST_PREFIX: &str = "pandad1:";
 
 /// Whether user data is a digest, and not what another program says there.
 pub(super) fn is_digest(user_data: &[u8]) -> bool {
-    user_data.starts_with(DIGEST.as_bytes())
+    user_data.starts_with(DIGEST_PREFIX.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seen(counts: &[(&str, usize)]) -> Seen {
-        Seen { counts: counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect() }
+    fn seen(counts: &[(&str, usize)]) -> TopicSnapshot {
+        TopicSnapshot { counts: counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect() }
     }
 
     #[test]
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn patterns_do_not_want_kafkas_own_topics() {
-        let all = Topics::Like(Pattern::new(".*").unwrap());
+        let all = SubscribedTopics::Like(Pattern::new(".*").unwrap());
         assert!(all.want("app") && all.want("__mine") && !all.want("__consumer_offsets"));
-        let named = Topics::Named(vec!["__consumer_offsets".to_owned()]);
+        let named = SubscribedTopics::Named(vec!["__consumer_offsets".to_owned()]);
         assert!(named.want("__consumer_offsets") && !named.want("app"));
     }
 }

@@ -6,49 +6,46 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::coordinated::{Part, Told};
-use super::member::Order;
-use super::topic_snapshot::{Seen, Topics};
+use super::messages::{GroupThread, MemberOrder, OwnerMessage};
+use super::topic_snapshot::{SubscribedTopics, TopicSnapshot};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::messages::metadata::Topic;
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{AllTopics, Metadata};
+use crate::threads::OwnerGone;
 
 /// The pause before what failed is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+const WATCHER_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// So many looks in a row must show less before it is believed: a broker that has just
 /// started knows of no topics for a while.
-const BELIEVED: u32 = 3;
+const SHRUNK_LOOKS_MIN: u32 = 3;
 
 /// See the module.
-pub(super) struct Thread {
-    topics: Topics,
+pub(super) struct TopicWatcher {
+    topics: SubscribedTopics,
     brokers: Brokers,
     every: Duration,
     /// Closes when the owner is gone.
     owner: Receiver<()>,
-    tell: Sender<Told>,
-    member: Sender<Order>,
-    known: Known,
+    tell: Sender<OwnerMessage>,
+    member: Sender<MemberOrder>,
+    known: KnownTopics,
     pauses: Backoff,
 }
 
-/// The owner is gone.
-struct Gone;
-
-impl Thread {
+impl TopicWatcher {
     pub(super) fn new(
-        topics: Topics,
+        topics: SubscribedTopics,
         brokers: Brokers,
         every: Duration,
         owner: Receiver<()>,
-        tell: Sender<Told>,
-        member: Sender<Order>,
+        tell: Sender<OwnerMessage>,
+        member: Sender<MemberOrder>,
     ) -> Self {
-        let pauses = Backoff::new(PAUSES.0, PAUSES.1);
-        Self { topics, brokers, every, owner, tell, member, known: Known::default(), pauses }
+        let pauses = Backoff::new(WATCHER_PAUSES.0, WATCHER_PAUSES.1);
+        Self { topics, brokers, every, owner, tell, member, known: KnownTopics::default(), pauses }
     }
 
     /// Until the owner is gone.
@@ -56,53 +53,53 @@ impl Thread {
         while self.look().is_ok() {}
     }
 
-    fn look(&mut self) -> Result<(), Gone> {
+    fn look(&mut self) -> Result<(), OwnerGone> {
         let pause = match self.found() {
             Ok((counts, missing)) => {
                 let seen = self.known.take(counts);
-                self.member.send(Order::Seen(seen)).map_err(|_| Gone)?;
+                self.member.send(MemberOrder::Seen(seen)).map_err(|_| OwnerGone)?;
                 if missing.is_empty() {
                     self.pauses.reset();
-                    self.tell(Told::Well(Part::Topics))?;
+                    self.tell(OwnerMessage::Well(GroupThread::Topics))?;
                     self.every
                 } else {
-                    self.tell(Told::Trouble(Part::Topics, missing.join("; ")))?;
+                    self.tell(OwnerMessage::Trouble(GroupThread::Topics, missing.join("; ")))?;
                     self.pauses.pause()
                 }
             }
             Err(Fault::Retry(why)) => {
-                self.tell(Told::Trouble(Part::Topics, why))?;
+                self.tell(OwnerMessage::Trouble(GroupThread::Topics, why))?;
                 self.pauses.pause()
             }
             Err(other) => {
-                let _owner_may_be_gone = self.tell.send(Told::Fault(other));
-                return Err(Gone);
+                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                return Err(OwnerGone);
             }
         };
         match self.owner.recv_deadline(Instant::now() + pause) {
-            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => Err(OwnerGone),
             Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
         }
     }
 
-    fn tell(&self, told: Told) -> Result<(), Gone> {
-        self.tell.send(told).map_err(|_| Gone)
+    fn tell(&self, told: OwnerMessage) -> Result<(), OwnerGone> {
+        self.tell.send(told).map_err(|_| OwnerGone)
     }
 
     /// The topics with their partitions, and what is missing, in words.
     fn found(&mut self) -> Result<(BTreeMap<String, usize>, Vec<String>), Fault> {
         let topics = match &self.topics {
-            Topics::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
-            Topics::Like(_) => self.brokers.ask(&AllTopics)?.topics,
+            SubscribedTopics::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
+            SubscribedTopics::Like(_) => self.brokers.ask(&AllTopics)?.topics,
         };
         let (mut counts, mut missing) = (BTreeMap::new(), Vec::new());
-        for Topic { code, name, partitions } in topics {
+        for TopicMetadata { code, name, partitions } in topics {
             if !self.topics.want(&name) {
                 continue;
             }
             match code {
-                Code::NONE if !partitions.is_empty() => drop(counts.insert(name, partitions.len())),
-                Code::NONE | Code::UNKNOWN_TOPIC_OR_PARTITION | Code::LEADER_NOT_AVAILABLE => {
+                ErrorCode::NONE if !partitions.is_empty() => drop(counts.insert(name, partitions.len())),
+                ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE => {
                     missing.push(format!("the topic {name} is not there yet"));
                 }
                 code => missing.push(format!("cannot look at the topic {name}: Kafka answers {code}")),
@@ -117,14 +114,14 @@ impl Thread {
 
 /// What is known, and for how many looks less has been seen. Pure.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownTopics {
     counts: BTreeMap<String, usize>,
     less: BTreeMap<String, u32>,
 }
 
-impl Known {
+impl KnownTopics {
     /// More is believed at once, less when it stays so.
-    fn take(&mut self, found: BTreeMap<String, usize>) -> Seen {
+    fn take(&mut self, found: BTreeMap<String, usize>) -> TopicSnapshot {
         let before = std::mem::take(&mut self.counts);
         let mut less = BTreeMap::new();
         self.counts.clone_from(&found);
@@ -133,13 +130,13 @@ impl Known {
                 continue;
             }
             let times = self.less.get(&topic).copied().unwrap_or(0) + 1;
-            if times < BELIEVED {
+            if times < SHRUNK_LOOKS_MIN {
                 less.insert(topic.clone(), times);
                 self.counts.insert(topic, count);
             }
         }
         self.less = less;
-        Seen { counts: self.counts.clone() }
+        TopicSnapshot { counts: self.counts.clone() }
     }
 }
 
@@ -155,7 +152,7 @@ mod tests {
 
     #[test]
     fn more_is_believed_at_once_and_less_when_it_stays_so() {
-        let mut known = Known::default();
+        let mut known = KnownTopics::default();
         let looks = [
             ("a=2", "a=2"),
             ("a=3 b=1", "a=3 b=1"),

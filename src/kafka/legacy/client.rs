@@ -7,82 +7,42 @@
 use std::time::Duration;
 
 use kafka_crate::client::KafkaClient;
-use kafka_crate::error::{Error, KafkaCode};
+use kafka_crate::error::Error;
 
-use super::second_look::{Gap, Look};
+use super::error::LegacyError;
+use super::second_look::{Gap, SecondLook};
 use crate::error::Fault;
-use crate::kafka::client::connection::{Address, Connection};
+use crate::kafka::client::connection::{BrokerAddress, Connection};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// What an error of the crate calls for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// Kafka's own answer: the client is good, the request was not served.
-    Code(KafkaCode),
-    /// The reply was read whole and its records cannot be: the client is good.
-    Records(String),
-    /// Anything else, a panic included: the client is not to be used again.
-    Client(String),
-}
-
-impl Trouble {
-    pub(super) fn text(&self) -> String {
-        match self {
-            Trouble::Code(code) => format!("Kafka answers {code:?}"),
-            Trouble::Records(text) | Trouble::Client(text) => text.clone(),
-        }
-    }
-
-    /// Looks through the crate's wrappers for Kafka's own code.
-    pub(super) fn of(error: &Error) -> Self {
-        match error {
-            Error::ArcSelf(inner) => Self::of(inner),
-            // The crate makes up this code for a bad CRC.
-            Error::Kafka(KafkaCode::CorruptMessage) => {
-                Self::Records("a record is corrupt: its CRC is not that of its bytes".to_owned())
-            }
-            Error::Kafka(code) | Error::TopicPartitionError { error_code: code, .. } => Self::Code(*code),
-            Error::InvalidSnappy(why) => Self::Records(format!("a batch is not valid snappy: {why}")),
-            Error::UnsupportedProtocol => {
-                Self::Records("a record is of a format that the kafka crate cannot read".to_owned())
-            }
-            Error::UnsupportedCompression => Self::Records(
-                "a batch is compressed by a codec that the kafka crate cannot read (lz4 or zstd)".to_owned(),
-            ),
-            Error::UnexpectedEOF => Self::Client("the broker closed the connection".to_owned()),
-            other => Self::Client(other.to_string()),
-        }
-    }
-}
-
 /// The crate's client, each call contained, and the caller's watchdog fed after it.
-pub(super) struct Client {
+pub(super) struct LegacyClient {
     kafka: KafkaClient,
     beat: Box<dyn Fn() + Send>,
-    look: Look,
+    look: SecondLook,
 }
 
-impl Client {
+impl LegacyClient {
     /// Calls into the crate and contains its panics.
     pub(super) fn call<T>(
         &mut self,
         call: impl FnOnce(&mut KafkaClient) -> Result<T, Error>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, LegacyError> {
         let kafka = &mut self.kafka;
         let answer = match threads::contain(|| call(kafka)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Trouble::of(&error)),
-            Err(panic) => Err(Trouble::Client(format!("the kafka crate panicked: {panic}"))),
+            Ok(Err(error)) => Err(LegacyError::of(&error)),
+            Err(panic) => Err(LegacyError::Client(format!("the kafka crate panicked: {panic}"))),
         };
         (self.beat)();
         answer
     }
 
     /// Loads the topics' metadata.
-    pub(super) fn load_metadata(&mut self, topics: &[String]) -> Result<(), Trouble> {
+    pub(super) fn load_metadata(&mut self, topics: &[String]) -> Result<(), LegacyError> {
         self.call(|kafka| kafka.load_metadata(topics))
     }
 
@@ -91,7 +51,7 @@ impl Client {
         self.kafka.topics().partitions(topic).map_or(0, |found| found.len())
     }
 
-    /// A second look at an offset at which the crate cannot read what came: see [`Look::at`].
+    /// A second look at an offset at which the crate cannot read what came: see [`SecondLook::at`].
     ///
     /// # Errors
     /// Why nothing could be found out.
@@ -99,7 +59,7 @@ impl Client {
         let topics = self.kafka.topics();
         let found =
             topics.partitions(&partition.topic).and_then(|found| found.partition(partition.partition));
-        let leader = found.and_then(|found| Address::parse(found.leader()?.host()));
+        let leader = found.and_then(|found| BrokerAddress::parse(found.leader()?.host()));
         let seen = self.look.at(&leader.ok_or("nobody leads it")?, partition, offset);
         (self.beat)();
         seen
@@ -107,7 +67,7 @@ impl Client {
 }
 
 /// Builds clients, each on the next bootstrap broker that answers.
-pub(super) struct Connector {
+pub(super) struct LegacyConnector {
     cluster: Cluster,
     next: usize,
     /// What the brokers speak, once one of them has also answered the crate.
@@ -115,7 +75,7 @@ pub(super) struct Connector {
     asked: Option<Versions>,
 }
 
-impl Connector {
+impl LegacyConnector {
     /// `first` is the number of the broker to begin with, so that a hung one is not
     /// begun with again and again.
     pub(super) fn new(cluster: Cluster, first: usize) -> Self {
@@ -127,13 +87,13 @@ impl Connector {
     ///
     /// # Errors
     /// `Retry`: none answers. `Fatal`: one does, and this crate cannot work with it.
-    pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<Client, Fault> {
+    pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<LegacyClient, Fault> {
         let mut last = "no broker is configured".to_owned();
         for _ in 0..self.cluster.brokers.len() {
             let index = self.next % self.cluster.brokers.len();
             self.next = self.next.wrapping_add(1);
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
-            let Some(address) = Address::parse(broker) else { continue };
+            let Some(address) = BrokerAddress::parse(broker) else { continue };
             let known = self.known.clone();
             let answer = Connection::open(&address, &self.cluster.client_id, self.cluster.limits(), known);
             beat();
@@ -157,15 +117,15 @@ impl Connector {
     }
 
     /// Only one host: the crate would ask the first of a list for ever, were it hung.
-    fn client(&self, broker: &str, beat: Box<dyn Fn() + Send>) -> Client {
+    fn client(&self, broker: &str, beat: Box<dyn Fn() + Send>) -> LegacyClient {
         let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
         kafka.set_client_id(self.cluster.client_id.clone());
-        kafka.set_connection_idle_timeout(IDLE);
-        Client { kafka, beat, look: Look::new(&self.cluster) }
+        kafka.set_connection_idle_timeout(CONNECTION_IDLE_MAX);
+        LegacyClient { kafka, beat, look: SecondLook::new(&self.cluster) }
     }
 
     fn check(&self, broker: &str, versions: &Versions) -> Result<(), Fault> {
-        let Some((lowest, highest)) = versions.range(FETCH) else { return Ok(()) };
+        let Some((lowest, highest)) = versions.range(FETCH_API_KEY) else { return Ok(()) };
         if lowest > 0 {
             return Err(Fault::Fatal(format!(
                 "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from version \
@@ -184,7 +144,7 @@ impl Connector {
 }
 
 /// The number of the request Fetch.
-const FETCH: i16 = 1;
+const FETCH_API_KEY: i16 = 1;
 /// How long an idle connection is kept: less than the ten minutes after which brokers
 /// close it, and the crate would find that out only by failing.
-const IDLE: Duration = Duration::from_secs(240);
+const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);

@@ -6,14 +6,14 @@
 //! one goes on from the last offset that was handed over.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::partition_turn::remember;
-use super::reader::{Order, Reader};
+use super::reader::{LegacyOrder, LegacyReader};
+use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
@@ -21,56 +21,27 @@ use crate::record::TopicPartition;
 use crate::threads;
 
 /// A call that takes longer is taken for hung.
-const STUCK: Duration = Duration::from_secs(35);
+const STUCK_AFTER: Duration = Duration::from_secs(35);
 /// Replies that may wait to be taken: one is being handed on while the next arrives.
-const AHEAD: usize = 2;
+const REPLIES_AHEAD_MAX: usize = 2;
 
 /// See the module.
 pub struct LegacyFetcher {
     cluster: Cluster,
     /// What is wanted, with the next offset as handed over: what a new thread starts from.
     wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
-    thread: Option<Running>,
+    thread: Option<LegacyThread>,
     /// How many threads there were: each begins with another broker.
     threads: usize,
     /// The partition that a thread was stuck on: the next one begins with the others.
     culprit: Option<TopicPartition>,
 }
 
-struct Running {
+struct LegacyThread {
     /// Dropped to end the thread.
-    orders: Sender<Order>,
+    orders: Sender<LegacyOrder>,
     events: Receiver<Result<Event, Fault>>,
-    pulse: Arc<Pulse>,
-}
-
-/// When the thread last came back from a call, in milliseconds since it began.
-pub(in crate::kafka) struct Pulse {
-    began: Instant,
-    last: AtomicU64,
-    /// Whose turn it is.
-    turn: Mutex<Option<TopicPartition>>,
-}
-
-impl Pulse {
-    /// The thread is alive.
-    pub(in crate::kafka) fn beat(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(now, Relaxed);
-    }
-
-    /// From now on it is this partition's turn.
-    pub(in crate::kafka) fn turn(&self, partition: &TopicPartition) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(partition.clone());
-    }
-
-    fn culprit(&self) -> Option<TopicPartition> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn quiet_for(&self) -> Duration {
-        self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
-    }
+    pulse: Arc<Watchdog>,
 }
 
 impl LegacyFetcher {
@@ -79,7 +50,7 @@ impl LegacyFetcher {
         Self { cluster, wanted: BTreeMap::new(), thread: None, threads: 0, culprit: None }
     }
 
-    fn running(&mut self) -> Result<&Running, Fault> {
+    fn running(&mut self) -> Result<&LegacyThread, Fault> {
         let thread = match self.thread.take() {
             Some(thread) => thread,
             None => self.start()?,
@@ -87,50 +58,49 @@ impl LegacyFetcher {
         Ok(self.thread.insert(thread))
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: LegacyOrder) {
         if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
             // It has ended; the next one begins with all that is wanted.
             self.thread = None;
         }
     }
 
-    fn start(&mut self) -> Result<Running, Fault> {
+    fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
-        let (to_tell, events) = bounded(AHEAD);
-        for (partition, (begin, want)) in &self.wanted {
+        let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
+        for (partition, (start, assignment)) in &self.wanted {
             let later = self.culprit.as_ref() == Some(partition);
-            let (partition, begin) = (partition.clone(), begin.clone());
+            let (partition, start) = (partition.clone(), start.clone());
             // The receiver is right here.
-            let _sent = orders.send(Order::Want { partition, begin, want: *want, later });
+            let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
-        let pulse =
-            Arc::new(Pulse { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) });
+        let pulse = Arc::new(Watchdog::new());
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
-        let reader = Reader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
+        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
-        Ok(Running { orders, events, pulse })
+        Ok(LegacyThread { orders, events, pulse })
     }
 
     /// Keeps track of what was handed over.
     fn passing(&mut self, event: &Event) {
         match event {
             Event::Fetched(fetched) => {
-                if let Some((begin, want)) = self.wanted.get_mut(&fetched.partition)
-                    && *want == fetched.want
+                if let Some((start, assignment)) = self.wanted.get_mut(&fetched.partition)
+                    && *assignment == fetched.assignment
                 {
-                    let mut landmarks = match begin {
+                    let mut landmarks = match start {
                         StartOffset::At(_, landmarks) => std::mem::take(landmarks),
                         StartOffset::Earliest | StartOffset::Latest => Vec::new(),
                     };
                     remember(&mut landmarks, fetched.last);
-                    *begin = StartOffset::At(fetched.next, landmarks);
+                    *start = StartOffset::At(fetched.next, landmarks);
                 }
             }
             Event::Resolved(partition, at) => {
-                if let Some((begin, _)) = self.wanted.get_mut(partition) {
-                    *begin = StartOffset::At(*at, Vec::new());
+                if let Some((start, _)) = self.wanted.get_mut(partition) {
+                    *start = StartOffset::At(*at, Vec::new());
                 }
             }
             Event::Diverged(partition, _) => {
@@ -146,19 +116,19 @@ impl LegacyFetcher {
 }
 
 impl Fetcher for LegacyFetcher {
-    fn want(&mut self, partition: &TopicPartition, begin: StartOffset, want: u64) {
-        self.wanted.insert(partition.clone(), (begin.clone(), want));
-        self.order(Order::Want { partition: partition.clone(), begin, want, later: false });
+    fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
+        self.wanted.insert(partition.clone(), (start.clone(), assignment));
+        self.order(LegacyOrder::Assign { partition: partition.clone(), start, assignment, later: false });
     }
 
-    fn forget(&mut self, partition: &TopicPartition) {
+    fn unassign(&mut self, partition: &TopicPartition) {
         self.wanted.remove(partition);
-        self.order(Order::Forget(partition.clone()));
+        self.order(LegacyOrder::Unassign(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
         let thread = self.running()?;
-        let stuck = thread.pulse.quiet_for() > STUCK;
+        let stuck = thread.pulse.quiet_for() > STUCK_AFTER;
         match thread.events.recv_deadline(until) {
             Ok(event) => {
                 let event = event?;

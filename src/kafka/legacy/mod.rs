@@ -2,10 +2,13 @@
 //! offsets in ZooKeeper.
 
 mod client;
+mod error;
+mod fetch_sizes;
 pub(super) mod fetcher;
 mod partition_turn;
 mod read;
 mod reader;
-pub(super) mod reply;
+mod reply;
 mod second_look;
+mod watchdog;
 pub(super) mod zookeeper_offsets;

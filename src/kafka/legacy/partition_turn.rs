@@ -5,28 +5,30 @@ use std::time::{Duration, Instant};
 
 use kafka_crate::error::KafkaCode;
 
-use super::client::{Client, Trouble};
-use super::read::{self, FIRST_BYTES, FULL_BYTES, LEAST_BYTES, MOST_BYTES, Read};
-use super::reply::Reply;
+use super::client::LegacyClient;
+use super::error::LegacyError;
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_FULL, FETCH_BYTES_MAX, FETCH_BYTES_MIN};
+use super::read::{self, ReadResult};
+use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;
-use crate::kafka::fetch::divergence::Check;
+use crate::kafka::fetch::divergence::Comparison;
 use crate::kafka::seam::{Event, Fetched, Payload, StartOffset};
 use crate::record::TopicPartition;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PARTITION_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How many records are remembered for comparing the log.
-const LANDMARKS: usize = 8;
+const LANDMARKS_MAX: usize = 8;
 /// How many offsets are tried in one turn behind one that cannot be read.
-const TRIES: i64 = 1000;
+const OFFSETS_TRIED_MAX: i64 = 1000;
 
 /// One wanted partition.
-pub(super) struct Wanted {
+pub(super) struct LegacyCursor {
     partition: TopicPartition,
-    want: u64,
+    assignment: u64,
     /// Where to begin, until that is resolved and the log is checked.
-    begin: Option<StartOffset>,
+    start: Option<StartOffset>,
     /// What the log is compared with: records handed over, oldest first.
     landmarks: Vec<(i64, u32)>,
     at: i64,
@@ -41,19 +43,19 @@ pub(super) struct Wanted {
     pub(super) troubled: bool,
 }
 
-impl Wanted {
+impl LegacyCursor {
     /// `later`: not at once.
-    pub(super) fn new(partition: TopicPartition, begin: StartOffset, want: u64, later: bool) -> Self {
+    pub(super) fn new(partition: TopicPartition, start: StartOffset, assignment: u64, later: bool) -> Self {
         Self {
             partition,
-            want,
-            begin: Some(begin),
+            assignment,
+            start: Some(start),
             landmarks: Vec::new(),
             at: 0,
-            max_bytes: FIRST_BYTES,
+            max_bytes: FETCH_BYTES_FIRST,
             barren: None,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-            not_before: later.then(|| Instant::now() + LONGEST_PAUSE),
+            backoff: Backoff::new(PARTITION_PAUSE_FIRST, PARTITION_PAUSE_MAX),
+            not_before: later.then(|| Instant::now() + PARTITION_PAUSE_MAX),
             parted: false,
             troubled: false,
         }
@@ -78,29 +80,29 @@ impl Wanted {
     /// Before it is read on, the log is compared again: another broker may lead it,
     /// and the topic may have been made anew meanwhile.
     pub(super) fn check_again(&mut self) {
-        if self.begin.is_none() {
-            self.begin = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
+        if self.start.is_none() {
+            self.start = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
         }
     }
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
         let from = std::mem::replace(&mut self.at, next);
         self.barren = None;
-        let (partition, want) = (self.partition.clone(), self.want);
-        Fetched { partition, from, begins: from, next, want, lag, last: None, bytes: 0, payload }
+        let (partition, assignment) = (self.partition.clone(), self.assignment);
+        Fetched { partition, from, base: from, next, assignment, lag, last: None, bytes: 0, payload }
     }
 }
 
 /// Keeps the last few landmarks.
 pub(super) fn remember(landmarks: &mut Vec<(i64, u32)>, last: Option<(i64, u32)>) {
-    if last.is_some() && landmarks.len() >= LANDMARKS {
+    if last.is_some() && landmarks.len() >= LANDMARKS_MAX {
         landmarks.remove(0);
     }
     landmarks.extend(last);
 }
 
 /// What came of a turn.
-pub(super) enum Turn {
+pub(super) enum TurnResult {
     /// Nothing new.
     Quiet,
     /// Something happened.
@@ -110,42 +112,44 @@ pub(super) enum Turn {
 }
 
 /// What this partition has to tell now.
-pub(super) fn turn(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Trouble> {
-    if let Some(begin) = wanted.begin.clone() {
-        if let Some(told) = begin_at(client, wanted, begin)? {
+pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
+    if let Some(start) = wanted.start.clone() {
+        if let Some(told) = begin_at(client, wanted, start)? {
             return Ok(told);
         }
-        wanted.begin = None;
+        wanted.start = None;
     }
     loop {
         match read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
-            Read::Records(reply, seen) => {
+            ReadResult::Records(reply, seen) => {
                 let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
                 wanted.max_bytes = next_size(seen.bytes);
                 remember(&mut wanted.landmarks, seen.last);
-                let fetched = wanted.hand_over(seen.next, lag, Payload::Crate(reply));
-                return Ok(Turn::Tell(Event::Fetched(Fetched {
+                let fetched = wanted.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
+                return Ok(TurnResult::Tell(Event::Fetched(Fetched {
                     last: seen.last,
                     bytes: seen.bytes,
                     ..fetched
                 })));
             }
-            Read::Gap(Gap { next, end }) => {
+            ReadResult::Gap(Gap { next, end }) => {
                 let lag = u64::try_from(end - next).unwrap_or(0);
-                let none = Payload::Crate(Reply::empty(next));
-                return Ok(Turn::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
+                let none = Payload::Decoded(Box::new(LegacyReply::empty(next)));
+                return Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
             }
-            Read::Nothing => return Ok(Turn::Quiet),
-            Read::Short(end) if wanted.barren.is_some_and(|barren| barren >= end) => {
-                return Ok(Turn::Quiet);
+            ReadResult::Nothing => return Ok(TurnResult::Quiet),
+            ReadResult::Short(end) if wanted.barren.is_some_and(|barren| barren >= end) => {
+                return Ok(TurnResult::Quiet);
             }
-            Read::Short(end) if wanted.max_bytes >= MOST_BYTES => return look_beyond(client, wanted, end),
-            Read::Short(_) => {
-                wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(MOST_BYTES);
+            ReadResult::Short(end) if wanted.max_bytes >= FETCH_BYTES_MAX => {
+                return look_beyond(client, wanted, end);
             }
-            Read::AboveEnd(end) => return Ok(latch(wanted, end)),
-            Read::OutOfRange => return out_of_range(client, wanted),
-            Read::Leaderless => return Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
+            ReadResult::Short(_) => {
+                wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(FETCH_BYTES_MAX);
+            }
+            ReadResult::AboveEnd(end) => return Ok(latch(wanted, end)),
+            ReadResult::OutOfRange => return out_of_range(client, wanted),
+            ReadResult::Leaderless => return Err(LegacyError::Code(KafkaCode::LeaderNotAvailable)),
         }
     }
 }
@@ -153,20 +157,24 @@ pub(super) fn turn(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Tro
 /// Nothing can be read at the position, however much is asked for. Either the batch
 /// there has lost its last records to compaction: then go on where something can be
 /// read. Or only a transaction's marker is there: then there is nothing new.
-fn look_beyond(client: &mut Client, wanted: &mut Wanted, end: i64) -> Result<Turn, Trouble> {
-    wanted.max_bytes = FIRST_BYTES;
+fn look_beyond(
+    client: &mut LegacyClient,
+    wanted: &mut LegacyCursor,
+    end: i64,
+) -> Result<TurnResult, LegacyError> {
+    wanted.max_bytes = FETCH_BYTES_FIRST;
     let from = wanted.barren.unwrap_or(wanted.at + 1);
-    match read::beyond(client, &wanted.partition, from, end, TRIES)? {
+    match read::beyond(client, &wanted.partition, from, end, OFFSETS_TRIED_MAX)? {
         Ok(first) => {
             let lag = u64::try_from(end - first).unwrap_or(0);
-            Ok(Turn::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Absent))))
+            Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Absent))))
         }
         Err(barren) => {
             wanted.barren = Some(barren);
             if barren >= end {
-                return Ok(Turn::Quiet);
+                return Ok(TurnResult::Quiet);
             }
-            Ok(Turn::Stuck(format!("nothing can be read from offset {} to {barren}", wanted.at)))
+            Ok(TurnResult::Stuck(format!("nothing can be read from offset {} to {barren}", wanted.at)))
         }
     }
 }
@@ -177,46 +185,50 @@ fn look_beyond(client: &mut Client, wanted: &mut Wanted, end: i64) -> Result<Tur
 /// much more than one batch has the broker read, convert and send in vain; and a reply
 /// that was filled lets the next be twice as large.
 fn next_size(came: u64) -> i32 {
-    i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(LEAST_BYTES, FULL_BYTES)
+    i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(FETCH_BYTES_MIN, FETCH_BYTES_FULL)
 }
 
 /// Resolves where to begin. `Some`: there is something to tell first.
-fn begin_at(client: &mut Client, wanted: &mut Wanted, begin: StartOffset) -> Result<Option<Turn>, Trouble> {
-    let (at, landmarks) = match begin {
+fn begin_at(
+    client: &mut LegacyClient,
+    wanted: &mut LegacyCursor,
+    start: StartOffset,
+) -> Result<Option<TurnResult>, LegacyError> {
+    let (at, landmarks) = match start {
         StartOffset::At(at, landmarks) => (at, landmarks),
         StartOffset::Earliest | StartOffset::Latest => {
             let (first, end) = read::bounds(client, &wanted.partition)?;
-            wanted.at = if begin == StartOffset::Earliest { first } else { end };
-            wanted.begin = None;
-            return Ok(Some(Turn::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
+            wanted.at = if start == StartOffset::Earliest { first } else { end };
+            wanted.start = None;
+            return Ok(Some(TurnResult::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
         }
     };
     wanted.at = at;
     let checked = read::check(client, &wanted.partition, at, &landmarks)?;
     wanted.landmarks = landmarks;
     match checked {
-        Check::Same => Ok(None),
-        Check::Different(next) => {
+        Comparison::Same => Ok(None),
+        Comparison::Diverged(next) => {
             wanted.parted = true;
-            Ok(Some(Turn::Tell(Event::Diverged(wanted.partition.clone(), next))))
+            Ok(Some(TurnResult::Tell(Event::Diverged(wanted.partition.clone(), next))))
         }
-        Check::Behind(end) => Ok(Some(latch(wanted, end))),
+        Comparison::Behind(end) => Ok(Some(latch(wanted, end))),
     }
 }
 
 /// An end below the position: nothing is read before the log has been compared again,
 /// since growth alone would also come from a topic that was made anew.
-fn latch(wanted: &mut Wanted, end: i64) -> Turn {
-    wanted.begin = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
-    Turn::Stuck(format!("its end {end} is below the position {}", wanted.at))
+fn latch(wanted: &mut LegacyCursor, end: i64) -> TurnResult {
+    wanted.start = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
+    TurnResult::Stuck(format!("its end {end} is below the position {}", wanted.at))
 }
 
 /// Below the log's start: go there, and say what is gone. Above its end: wait.
-fn out_of_range(client: &mut Client, wanted: &mut Wanted) -> Result<Turn, Trouble> {
+fn out_of_range(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
     let (first, end) = read::bounds(client, &wanted.partition)?;
     if wanted.at >= first {
         return Ok(latch(wanted, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(Turn::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Gone))))
+    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Gone))))
 }

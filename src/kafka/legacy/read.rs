@@ -9,29 +9,23 @@ use std::time::Duration;
 use kafka_crate::client::{FetchOffset, FetchPartition};
 use kafka_crate::error::KafkaCode;
 
-use super::client::{Client, Trouble};
-use super::reply::{Reply, Seen};
+use super::client::LegacyClient;
+use super::error::LegacyError;
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_FULL, FETCH_BYTES_MAX};
+use super::reply::{LegacyReply, ReplySummary};
 use super::second_look::Gap;
-use crate::kafka::fetch::divergence::{self, Check, Log};
+use crate::kafka::fetch::divergence::{self, Comparison, PartitionLog};
+use crate::kafka::seam::DecodedRecords as _;
 use crate::record::TopicPartition;
 
-/// What is asked for at first, in bytes.
-pub(super) const FIRST_BYTES: i32 = 64 * 1024;
-/// What is asked for of a partition that has much, in bytes: a broker's largest
-/// ordinary record and some.
-pub(super) const FULL_BYTES: i32 = 1024 * 1024 + 64 * 1024;
-/// What is asked for at least, in bytes.
-pub(super) const LEAST_BYTES: i32 = 4 * 1024;
-/// What is asked for at most, in bytes, when nothing came although there is something.
-pub(super) const MOST_BYTES: i32 = 128 * 1024 * 1024;
 /// The smallest entry of a message set, in bytes: offset, size, and an empty message
 /// of format 0.
-const SMALLEST: i32 = 26;
+const ENTRY_BYTES_MIN: i32 = 26;
 
 /// What came of one try.
-pub(super) enum Read {
+pub(super) enum ReadResult {
     /// Records, and what the reply says of itself.
-    Records(Reply, Seen),
+    Records(LegacyReply, ReplySummary),
     /// What came cannot be read, and no record is there.
     Gap(Gap),
     /// Nothing, and nothing is there yet.
@@ -47,7 +41,7 @@ pub(super) enum Read {
 }
 
 /// Prepares a client for reading: the broker answers at once, with or without records.
-pub(super) fn prepare(client: &mut Client) -> Result<(), Trouble> {
+pub(super) fn prepare(client: &mut LegacyClient) -> Result<(), LegacyError> {
     client.call(|kafka| {
         kafka.set_fetch_min_bytes(1);
         kafka.set_fetch_max_wait_time(Duration::ZERO)
@@ -57,59 +51,59 @@ pub(super) fn prepare(client: &mut Client) -> Result<(), Trouble> {
 /// Asks for one partition's records from an offset, and applies the gap rule. Where what
 /// comes cannot be read, it is looked at a second time before that is believed.
 pub(super) fn read(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
-) -> Result<Read, Trouble> {
+) -> Result<ReadResult, LegacyError> {
     let why = match read_once(client, partition, from, max_bytes) {
-        Err(Trouble::Records(why)) => why,
+        Err(LegacyError::Records(why)) => why,
         done => return done,
     };
     match client.look(partition, from) {
         Ok(Some(gap)) => {
             log::debug!("{partition}: offsets {from} to {} hold no record ({why})", gap.next - 1);
-            Ok(Read::Gap(gap))
+            Ok(ReadResult::Gap(gap))
         }
-        Ok(None) => Err(Trouble::Records(why)),
+        Ok(None) => Err(LegacyError::Records(why)),
         Err(blind) => {
             log::debug!("{partition}: no second look at offset {from}: {blind}");
-            Err(Trouble::Records(why))
+            Err(LegacyError::Records(why))
         }
     }
 }
 
 fn read_once(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
-) -> Result<Read, Trouble> {
+) -> Result<ReadResult, LegacyError> {
     let (reply, seen) = match fetch(client, partition, from, max_bytes)? {
         Ok(found) => found,
         Err(other) => return Ok(other),
     };
     match seen.first {
         Some(first) if first > from => close_gap(client, partition, from, max_bytes, (reply, seen)),
-        Some(_) => Ok(Read::Records(reply, seen)),
-        None if seen.high_watermark > from => Ok(Read::Short(seen.high_watermark)),
-        None if seen.high_watermark < from => Ok(Read::AboveEnd(seen.high_watermark)),
-        None => Ok(Read::Nothing),
+        Some(_) => Ok(ReadResult::Records(reply, seen)),
+        None if seen.high_watermark > from => Ok(ReadResult::Short(seen.high_watermark)),
+        None if seen.high_watermark < from => Ok(ReadResult::AboveEnd(seen.high_watermark)),
+        None => Ok(ReadResult::Nothing),
     }
 }
 
 fn fetch(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
-) -> Result<Result<(Reply, Seen), Read>, Trouble> {
+) -> Result<Result<(LegacyReply, ReplySummary), ReadResult>, LegacyError> {
     let request = FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
-    let reply = Reply::new(client.call(|kafka| kafka.fetch_messages_for_partition(&request))?, from);
+    let reply = LegacyReply::new(client.call(|kafka| kafka.fetch_messages_for_partition(&request))?, from);
     match reply.look(partition) {
         Ok(Some(seen)) => Ok(Ok((reply, seen))),
-        Ok(None) => Ok(Err(Read::Leaderless)),
-        Err(Trouble::Code(KafkaCode::OffsetOutOfRange)) => Ok(Err(Read::OutOfRange)),
+        Ok(None) => Ok(Err(ReadResult::Leaderless)),
+        Err(LegacyError::Code(KafkaCode::OffsetOutOfRange)) => Ok(Err(ReadResult::OutOfRange)),
         Err(trouble) => Err(trouble),
     }
 }
@@ -123,14 +117,14 @@ fn fetch(
 /// Halving until a reply is empty is not enough: an empty reply also means that the
 /// first record was cut.
 fn close_gap(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     from: i64,
     max_bytes: i32,
-    above: (Reply, Seen),
-) -> Result<Read, Trouble> {
+    above: (LegacyReply, ReplySummary),
+) -> Result<ReadResult, LegacyError> {
     let (mut empty, mut smallest, mut best) = (0, max_bytes, above);
-    while smallest - empty > SMALLEST {
+    while smallest - empty > ENTRY_BYTES_MIN {
         let middle = empty + (smallest - empty) / 2;
         let (reply, seen) = match fetch(client, partition, from, middle)? {
             Ok(found) => found,
@@ -138,7 +132,7 @@ fn close_gap(
         };
         match seen.first {
             None => empty = middle,
-            Some(first) if first <= from => return Ok(Read::Records(reply, seen)),
+            Some(first) if first <= from => return Ok(ReadResult::Records(reply, seen)),
             Some(_) => {
                 smallest = middle;
                 best = (reply, seen);
@@ -147,11 +141,14 @@ fn close_gap(
     }
     let (reply, seen) = best;
     log::debug!("{partition}: offsets {from} to {} are not in the log", seen.first.unwrap_or(from));
-    Ok(Read::Records(reply, seen))
+    Ok(ReadResult::Records(reply, seen))
 }
 
 /// The partition's first offset and its end.
-pub(super) fn bounds(client: &mut Client, partition: &TopicPartition) -> Result<(i64, i64), Trouble> {
+pub(super) fn bounds(
+    client: &mut LegacyClient,
+    partition: &TopicPartition,
+) -> Result<(i64, i64), LegacyError> {
     let mut ends = [0; 2];
     for (end, which) in ends.iter_mut().zip([FetchOffset::Earliest, FetchOffset::Latest]) {
         let offsets = client.call(|kafka| kafka.fetch_topic_offsets(&partition.topic, which))?;
@@ -159,7 +156,7 @@ pub(super) fn bounds(client: &mut Client, partition: &TopicPartition) -> Result<
             .iter()
             .find(|found| found.partition == partition.partition && found.offset >= 0)
             .map(|found| found.offset)
-            .ok_or(Trouble::Code(KafkaCode::LeaderNotAvailable))?;
+            .ok_or(LegacyError::Code(KafkaCode::LeaderNotAvailable))?;
     }
     let [first, end] = ends;
     Ok((first, end))
@@ -167,51 +164,51 @@ pub(super) fn bounds(client: &mut Client, partition: &TopicPartition) -> Result<
 
 /// Compares the log with landmarks before `at`.
 pub(super) fn check(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     at: i64,
     landmarks: &[(i64, u32)],
-) -> Result<Check, Trouble> {
-    divergence::check(&mut Asked { client, partition }, at, landmarks)
+) -> Result<Comparison, LegacyError> {
+    divergence::compare(&mut LegacyLog { client, partition }, at, landmarks)
 }
 
 /// A partition's log, through the crate.
-struct Asked<'a> {
-    client: &'a mut Client,
+struct LegacyLog<'a> {
+    client: &'a mut LegacyClient,
     partition: &'a TopicPartition,
 }
 
-impl Log for Asked<'_> {
-    type Error = Trouble;
+impl PartitionLog for LegacyLog<'_> {
+    type Error = LegacyError;
 
-    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Trouble> {
+    fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, LegacyError> {
         fingerprint_at(self.client, self.partition, offset)
     }
 
-    fn bounds(&mut self) -> Result<(i64, i64), Trouble> {
+    fn bounds(&mut self) -> Result<(i64, i64), LegacyError> {
         bounds(self.client, self.partition)
     }
 }
 
 fn fingerprint_at(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     offset: i64,
-) -> Result<Option<u32>, Trouble> {
-    let mut max_bytes = FIRST_BYTES;
+) -> Result<Option<u32>, LegacyError> {
+    let mut max_bytes = FETCH_BYTES_FIRST;
     loop {
         match read(client, partition, offset, max_bytes)? {
-            Read::Records(reply, _) => {
+            ReadResult::Records(reply, _) => {
                 let mut found = None;
-                reply.each(|record| {
+                reply.each(&mut |record| {
                     if record.offset == offset {
                         found = Some(record.fingerprint());
                     }
                 });
                 return Ok(found);
             }
-            Read::Short(_) if max_bytes < MOST_BYTES => max_bytes = max_bytes.saturating_mul(2),
-            Read::Leaderless => return Err(Trouble::Code(KafkaCode::LeaderNotAvailable)),
+            ReadResult::Short(_) if max_bytes < FETCH_BYTES_MAX => max_bytes = max_bytes.saturating_mul(2),
+            ReadResult::Leaderless => return Err(LegacyError::Code(KafkaCode::LeaderNotAvailable)),
             _ => return Ok(None),
         }
     }
@@ -223,18 +220,18 @@ fn fingerprint_at(
 ///
 /// `Err`: nothing up to this offset.
 pub(super) fn beyond(
-    client: &mut Client,
+    client: &mut LegacyClient,
     partition: &TopicPartition,
     at: i64,
     end: i64,
     tries: i64,
-) -> Result<Result<i64, i64>, Trouble> {
+) -> Result<Result<i64, i64>, LegacyError> {
     let last = end.min(at.saturating_add(tries));
     let mut offset = at;
     while offset < last {
-        match read(client, partition, offset, FULL_BYTES)? {
-            Read::Records(_, seen) => return Ok(Ok(seen.first.unwrap_or(offset))),
-            Read::Gap(gap) => offset = gap.next,
+        match read(client, partition, offset, FETCH_BYTES_FULL)? {
+            ReadResult::Records(_, seen) => return Ok(Ok(seen.first.unwrap_or(offset))),
+            ReadResult::Gap(gap) => offset = gap.next,
             _ => offset += 1,
         }
     }

@@ -7,68 +7,67 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::client::{Client, Connector, Trouble};
-use super::fetcher::Pulse;
-use super::partition_turn::{Turn, Wanted, turn};
+use super::client::{LegacyClient, LegacyConnector};
+use super::error::LegacyError;
+use super::partition_turn::{LegacyCursor, TurnResult, turn};
 use super::read;
+use super::watchdog::Watchdog;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
+use crate::threads::OwnerGone;
 
 /// The pause when no partition had anything: grows from the first to the second.
-const FIRST_NAP: Duration = Duration::from_millis(5);
-const LONGEST_NAP: Duration = Duration::from_millis(50);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(5);
+const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);
+const CONNECT_PAUSE_FIRST: Duration = Duration::from_millis(100);
+const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What the owner orders.
-pub(super) enum Order {
+pub(super) enum LegacyOrder {
     /// Read this partition from here on.
-    Want {
+    Assign {
         partition: TopicPartition,
-        begin: StartOffset,
-        want: u64,
+        start: StartOffset,
+        assignment: u64,
         /// Not at once: the last thread was stuck on it.
         later: bool,
     },
     /// Read it no more.
-    Forget(TopicPartition),
+    Unassign(TopicPartition),
 }
 
-pub(super) struct Reader {
-    connector: Connector,
+pub(super) struct LegacyReader {
+    connector: LegacyConnector,
     /// Closes when the owner has no more use for this thread.
-    orders: Receiver<Order>,
+    orders: Receiver<LegacyOrder>,
     events: Sender<Result<Event, Fault>>,
-    pulse: Arc<Pulse>,
-    wanted: BTreeMap<TopicPartition, Wanted>,
-    client: Option<Client>,
+    pulse: Arc<Watchdog>,
+    wanted: BTreeMap<TopicPartition, LegacyCursor>,
+    client: Option<LegacyClient>,
     backoff: Backoff,
     nap: Duration,
 }
 
-/// The owner is gone: the thread ends.
-struct Gone;
-
-impl Reader {
+impl LegacyReader {
     pub(super) fn new(
         cluster: Cluster,
         first: usize,
-        orders: Receiver<Order>,
+        orders: Receiver<LegacyOrder>,
         events: Sender<Result<Event, Fault>>,
-        pulse: Arc<Pulse>,
+        pulse: Arc<Watchdog>,
     ) -> Self {
         Self {
-            connector: Connector::new(cluster, first),
+            connector: LegacyConnector::new(cluster, first),
             orders,
             events,
             pulse,
             wanted: BTreeMap::new(),
             client: None,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-            nap: FIRST_NAP,
+            backoff: Backoff::new(CONNECT_PAUSE_FIRST, CONNECT_PAUSE_MAX),
+            nap: IDLE_PAUSE_FIRST,
         }
     }
 
@@ -78,10 +77,10 @@ impl Reader {
     }
 
     /// Every wanted partition once, then a pause if none had anything.
-    fn round(&mut self) -> Result<(), Gone> {
+    fn round(&mut self) -> Result<(), OwnerGone> {
         self.take_orders(Duration::ZERO)?;
         if self.wanted.is_empty() {
-            return self.take_orders(LONGEST_NAP);
+            return self.take_orders(IDLE_PAUSE_MAX);
         }
         if self.client.is_none() && !self.connect()? {
             return Ok(());
@@ -97,36 +96,36 @@ impl Reader {
         }
         self.backoff.reset();
         if progress {
-            self.nap = FIRST_NAP;
+            self.nap = IDLE_PAUSE_FIRST;
             return Ok(());
         }
         self.tell(Event::Idle)?;
-        self.nap = (self.nap * 2).min(LONGEST_NAP);
+        self.nap = (self.nap * 2).min(IDLE_PAUSE_MAX);
         self.take_orders(self.nap)
     }
 
     /// Takes what has been ordered, waiting for it if there is time.
-    fn take_orders(&mut self, time: Duration) -> Result<(), Gone> {
+    fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         self.pulse.beat();
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Err(Gone),
+            Err(RecvTimeoutError::Disconnected) => return Err(OwnerGone),
         };
         while let Some(one) = order {
             match one {
-                Order::Want { partition, begin, want, later } => {
-                    let wanted = Wanted::new(partition.clone(), begin, want, later);
+                LegacyOrder::Assign { partition, start, assignment, later } => {
+                    let wanted = LegacyCursor::new(partition.clone(), start, assignment, later);
                     self.wanted.insert(partition, wanted);
                 }
-                Order::Forget(partition) => drop(self.wanted.remove(&partition)),
+                LegacyOrder::Unassign(partition) => drop(self.wanted.remove(&partition)),
             }
             order = self.orders.try_recv().ok();
         }
         Ok(())
     }
 
-    fn pause(&mut self, time: Duration) -> Result<(), Gone> {
+    fn pause(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let until = Instant::now() + time;
         while let Some(rest) = until.checked_duration_since(Instant::now()) {
             self.take_orders(rest.min(Duration::from_secs(1)))?;
@@ -134,14 +133,14 @@ impl Reader {
         Ok(())
     }
 
-    fn tell(&self, event: Event) -> Result<(), Gone> {
+    fn tell(&self, event: Event) -> Result<(), OwnerGone> {
         // The owner may take its time while the disk is full: that is no hang.
-        let sent = self.events.send(Ok(event)).map_err(|_| Gone);
+        let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
         self.pulse.beat();
         sent
     }
 
-    fn connect(&mut self) -> Result<bool, Gone> {
+    fn connect(&mut self) -> Result<bool, OwnerGone> {
         let mut topics: Vec<String> =
             self.wanted.keys().map(|partition| partition.topic.to_string()).collect();
         topics.dedup();
@@ -161,7 +160,7 @@ impl Reader {
             Err(Fault::Retry(why) | Fault::Restart(why)) => why,
             Err(never) => {
                 let _sent = self.events.send(Err(never));
-                return Err(Gone);
+                return Err(OwnerGone);
             }
         };
         self.tell(Event::Failed(None, why))?;
@@ -171,7 +170,7 @@ impl Reader {
     }
 
     /// One partition's turn. True if it brought something.
-    fn step(&mut self, partition: &TopicPartition) -> Result<bool, Gone> {
+    fn step(&mut self, partition: &TopicPartition) -> Result<bool, OwnerGone> {
         let (Some(client), Some(wanted)) = (&mut self.client, self.wanted.get_mut(partition)) else {
             return Ok(false);
         };
@@ -180,31 +179,31 @@ impl Reader {
         }
         self.pulse.turn(partition);
         match turn(client, wanted) {
-            Ok(Turn::Quiet) if wanted.troubled => {
+            Ok(TurnResult::Quiet) if wanted.troubled => {
                 wanted.calm();
                 self.tell(Event::Recovered(partition.clone()))?;
                 Ok(false)
             }
-            Ok(Turn::Quiet) => Ok(false),
-            Ok(Turn::Tell(event)) => {
+            Ok(TurnResult::Quiet) => Ok(false),
+            Ok(TurnResult::Tell(event)) => {
                 wanted.calm();
                 self.tell(event)?;
                 Ok(true)
             }
-            Ok(Turn::Stuck(why)) | Err(Trouble::Records(why)) => {
+            Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 wanted.trouble();
                 self.tell(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
-            Err(Trouble::Code(code)) => {
+            Err(LegacyError::Code(code)) => {
                 wanted.trouble();
                 wanted.check_again();
                 self.refresh(partition)?;
-                let why = Trouble::Code(code).text();
+                let why = LegacyError::Code(code).text();
                 self.tell(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
-            Err(Trouble::Client(why)) => {
+            Err(LegacyError::Client(why)) => {
                 // This partition waits, so that an unreachable leader of one does not
                 // keep the others from being read.
                 wanted.trouble();
@@ -218,13 +217,13 @@ impl Reader {
     /// Everything that the client holds may be wrong by now, and leaders may have moved.
     fn drop_client(&mut self) {
         self.client = None;
-        self.wanted.values_mut().for_each(Wanted::check_again);
+        self.wanted.values_mut().for_each(LegacyCursor::check_again);
     }
 
     /// Leaders move: after any answer of Kafka's that is an error, ask who leads now.
-    fn refresh(&mut self, partition: &TopicPartition) -> Result<(), Gone> {
+    fn refresh(&mut self, partition: &TopicPartition) -> Result<(), OwnerGone> {
         let Some(client) = &mut self.client else { return Ok(()) };
-        if let Err(Trouble::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
+        if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
             self.drop_client();
             self.tell(Event::Failed(None, format!("lost the broker: {why}")))?;
         }

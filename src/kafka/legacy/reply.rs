@@ -2,18 +2,19 @@
 
 use kafka_crate::client::fetch::{Data, Message, Response};
 
-use super::client::Trouble;
+use super::error::LegacyError;
+use crate::kafka::seam::DecodedRecords;
 use crate::record::{Record, TopicPartition};
 
 /// A reply that was asked for one partition only.
-pub struct Reply {
+pub struct LegacyReply {
     responses: Vec<Response>,
     from: i64,
 }
 
 /// What a reply says, short of its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kafka) struct Seen {
+pub(in crate::kafka) struct ReplySummary {
     /// The offset of its first record; `None` = it has none.
     pub(in crate::kafka) first: Option<i64>,
     /// One past the offset of its last record, or where it was asked from.
@@ -26,7 +27,7 @@ pub(in crate::kafka) struct Seen {
     pub(in crate::kafka) bytes: u64,
 }
 
-impl Reply {
+impl LegacyReply {
     pub(in crate::kafka) fn new(responses: Vec<Response>, from: i64) -> Self {
         Self { responses, from }
     }
@@ -40,24 +41,24 @@ impl Reply {
     ///
     /// The crate does not compare correlation ids, so a reply may be the answer to an
     /// earlier question: one about another partition ends the client.
-    pub(super) fn look(&self, asked: &TopicPartition) -> Result<Option<Seen>, Trouble> {
+    pub(super) fn look(&self, asked: &TopicPartition) -> Result<Option<ReplySummary>, LegacyError> {
         let answers = self.responses.iter().flat_map(|response| response.topics());
         let mut answers = answers.flat_map(|topic| topic.partitions().iter().map(move |one| (topic, one)));
         let Some((topic, partition)) = answers.next() else { return Ok(None) };
         let fits = topic.topic() == &*asked.topic && partition.partition() == asked.partition;
         if !fits || answers.next().is_some() {
-            return Err(Trouble::Client("a reply was to another question".to_owned()));
+            return Err(LegacyError::Client("a reply was to another question".to_owned()));
         }
         match partition.data() {
             Ok(data) => Ok(Some(self.summarise(data))),
-            Err(error) => Err(Trouble::of(&error)),
+            Err(error) => Err(LegacyError::of(&error)),
         }
     }
 
-    fn summarise(&self, data: &Data<'_>) -> Seen {
+    fn summarise(&self, data: &Data<'_>) -> ReplySummary {
         let wanted = || ascending(data.messages(), self.from);
         let last = wanted().last();
-        Seen {
+        ReplySummary {
             first: wanted().map(|message| message.offset).next(),
             next: last.map_or(self.from, |message| message.offset + 1),
             last: last.map(|message| (message.offset, record(message).fingerprint())),
@@ -65,9 +66,10 @@ impl Reply {
             bytes: wanted().map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
         }
     }
+}
 
-    /// Calls `each` for every record at or behind the offset asked for.
-    pub fn each(&self, mut each: impl FnMut(&Record<'_>)) {
+impl DecodedRecords for LegacyReply {
+    fn each(&self, each: &mut dyn FnMut(&Record<'_>)) {
         let partitions =
             self.responses.iter().flat_map(|response| response.topics()).flat_map(|topic| topic.partitions());
         for partition in partitions {

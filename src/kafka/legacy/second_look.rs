@@ -13,12 +13,12 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::read::{FIRST_BYTES, MOST_BYTES};
-use crate::kafka::client::connection::{Address, Connection, Limits};
+use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
+use crate::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::fetch::Wanted;
+use crate::kafka::protocol::messages::fetch::PartitionFetch;
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::record::TopicPartition;
@@ -27,7 +27,7 @@ use crate::record::TopicPartition;
 mod tests;
 
 /// How long a connection is kept that nothing was asked on: brokers close it after ten minutes.
-const IDLE: Duration = Duration::from_secs(240);
+const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
 
 /// A stretch of a partition in which no record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,21 +39,21 @@ pub(super) struct Gap {
 }
 
 /// See the module.
-pub(super) struct Look {
+pub(super) struct SecondLook {
     client_id: String,
-    limits: Limits,
+    limits: ConnectionLimits,
     scratch: Scratch,
     /// To the broker that was asked last.
     connection: Option<Connection>,
 }
 
-impl Look {
+impl SecondLook {
     pub(super) fn new(cluster: &Cluster) -> Self {
         // A batch of any size comes whole, and is the first one only.
-        let largest = usize::try_from(MOST_BYTES).unwrap_or(usize::MAX);
+        let largest = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
         Self {
             client_id: cluster.client_id.clone(),
-            limits: Limits { largest, ..cluster.limits() },
+            limits: ConnectionLimits { largest, ..cluster.limits() },
             scratch: Scratch::default(),
             connection: None,
         }
@@ -66,22 +66,23 @@ impl Look {
     /// Why the leader did not tell.
     pub(super) fn at(
         &mut self,
-        leader: &Address,
+        leader: &BrokerAddress,
         partition: &TopicPartition,
         offset: i64,
     ) -> Result<Option<Gap>, String> {
-        let known = self.connection.take().filter(|one| one.address() == leader && one.idle() < IDLE);
+        let known =
+            self.connection.take().filter(|one| one.address() == leader && one.idle() < CONNECTION_IDLE_MAX);
         let mut connection = match known {
             Some(connection) => connection,
             None => Connection::open(leader, &self.client_id, self.limits, None)?,
         };
-        let max_bytes = FIRST_BYTES;
+        let max_bytes = FETCH_BYTES_FIRST;
         let fetch = Fetch {
             max_wait_ms: 0,
             min_bytes: 0,
             max_bytes,
             isolation: Isolation::ReadUncommitted,
-            partitions: &[Wanted { partition: partition.clone(), epoch: -1, offset, max_bytes }],
+            partitions: &[PartitionFetch { partition: partition.clone(), epoch: -1, offset, max_bytes }],
         };
         let mut frame = Frame::default();
         let sent = connection.send(&fetch, Duration::ZERO).map_err(|fault| fault.to_string())?;
@@ -90,7 +91,7 @@ impl Look {
         let found = answer.partitions.into_iter().find(|(one, _)| one == partition);
         let Some((_, found)) = found else { return Err("the broker does not tell of it".to_owned()) };
         for code in [answer.code, found.code] {
-            if code != Code::NONE {
+            if code != ErrorCode::NONE {
                 return Err(format!("Kafka answers {code}"));
             }
         }

@@ -6,37 +6,38 @@ use std::time::Duration;
 
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 
-use super::client::{Client, Connector, Trouble};
+use super::client::{LegacyClient, LegacyConnector};
+use super::error::LegacyError;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::group::standalone::{AllHeld, Group};
+use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause in the crate's own commit loop. It has none once its attempts are used
 /// up, so they are set to never be.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 /// How often the group's offsets are asked for in one call of the crate.
-const ATTEMPTS: u32 = 10;
+const FETCH_ATTEMPTS_MAX: u32 = 10;
 /// How often ZooKeeper is asked again when it knows of no offset at all: a broker that has just
 /// started says so, too.
-const ASK_AGAIN: u32 = 3;
-const ASK_PAUSE: Duration = Duration::from_millis(200);
+const EMPTY_ANSWERS_MAX: u32 = 3;
+const EMPTY_ANSWER_PAUSE: Duration = Duration::from_millis(200);
 
 /// See the module.
-pub(in crate::kafka) struct CrateGroup {
-    connector: Connector,
+pub(in crate::kafka) struct ZookeeperOffsets {
+    connector: LegacyConnector,
     group: String,
     /// The topics whose metadata a new client must load.
     topics: Vec<String>,
-    client: Option<Client>,
+    client: Option<LegacyClient>,
 }
 
-impl CrateGroup {
+impl ZookeeperOffsets {
     pub(in crate::kafka) fn new(cluster: Cluster, group: &str) -> Self {
         // That matters to records only.
         let cluster = Cluster { read_committed: false, ..cluster };
         Self {
-            connector: Connector::new(cluster, 0),
+            connector: LegacyConnector::new(cluster, 0),
             group: group.to_owned(),
             topics: Vec::new(),
             client: None,
@@ -44,7 +45,10 @@ impl CrateGroup {
     }
 
     /// Calls into the crate; after any trouble the client is not used again.
-    fn call<T>(&mut self, call: impl FnOnce(&mut Client) -> Result<T, Trouble>) -> Result<T, Fault> {
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(&mut LegacyClient) -> Result<T, LegacyError>,
+    ) -> Result<T, Fault> {
         let mut client = match self.client.take() {
             Some(client) => client,
             None => self.connect()?,
@@ -54,7 +58,7 @@ impl CrateGroup {
         Ok(answer)
     }
 
-    fn connect(&mut self) -> Result<Client, Fault> {
+    fn connect(&mut self) -> Result<LegacyClient, Fault> {
         let mut client = self.connector.connect(|| {})?;
         let set = |kafka: &mut KafkaClient| {
             kafka.set_group_offset_storage(Some(GroupOffsetStorage::Zookeeper));
@@ -72,7 +76,7 @@ impl CrateGroup {
         let asked = partitions.iter().map(|one| FetchGroupOffset::new(&one.topic, one.partition));
         let asked: Vec<FetchGroupOffset<'_>> = asked.collect();
         let ask = |kafka: &mut KafkaClient| {
-            kafka.set_retry_max_attempts(ATTEMPTS);
+            kafka.set_retry_max_attempts(FETCH_ATTEMPTS_MAX);
             kafka.set_retry_backoff_time(COMMIT_PAUSE);
             kafka.fetch_group_offsets(&group, &asked)
         };
@@ -85,7 +89,7 @@ impl CrateGroup {
     }
 }
 
-impl Group for CrateGroup {
+impl OffsetStore for ZookeeperOffsets {
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
         self.topics = topics.to_vec();
         self.call(|client| {
@@ -96,13 +100,13 @@ impl Group for CrateGroup {
         })
     }
 
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault> {
         let mut offsets = self.ask(partitions)?;
-        for _ in 1..ASK_AGAIN {
+        for _ in 1..EMPTY_ANSWERS_MAX {
             if offsets.values().any(|offset| *offset >= 0) {
                 break;
             }
-            std::thread::sleep(ASK_PAUSE);
+            std::thread::sleep(EMPTY_ANSWER_PAUSE);
             offsets = self.ask(partitions)?;
         }
         let held = partitions.iter().map(|partition| {

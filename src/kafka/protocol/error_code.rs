@@ -5,7 +5,7 @@ use std::fmt;
 
 /// An error code as it came over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code(pub i16);
+pub struct ErrorCode(pub i16);
 
 /// What is to be done about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,16 +13,16 @@ pub enum Remedy {
     /// Nothing: it is no error.
     None,
     /// Ask the same broker again, after a pause.
-    Again,
+    Retry,
     /// Another broker is the group's coordinator now: find it, ask that one.
-    FindAgain,
+    FindCoordinator,
     /// The group has members that we are not, or are no more.
     Membership,
     /// Asking again cannot help: something is configured wrongly here or there.
-    Never,
+    Fatal,
 }
 
-impl Code {
+impl ErrorCode {
     /// No error.
     pub const NONE: Self = Self(0);
     /// The broker does not have the offset that was asked for, any more or yet.
@@ -51,13 +51,13 @@ impl Code {
     pub fn remedy(self) -> Remedy {
         match self.0 {
             0 => Remedy::None,
-            7 | 15 | 16 => Remedy::FindAgain,
+            7 | 15 | 16 => Remedy::FindCoordinator,
             22 | 25 | 27 | 79 | 82 | 113 => Remedy::Membership,
             // With the token left out a commit would look like an operator's reset, so
             // one that is too long for the broker ends the job.
-            12 | 28 | 23 | 24 | 26 => Remedy::Never,
+            12 | 28 | 23 | 24 | 26 => Remedy::Fatal,
             // The others pass by themselves, or when somebody grants what is missing.
-            _ => Remedy::Again,
+            _ => Remedy::Retry,
         }
     }
 
@@ -115,7 +115,7 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
@@ -135,24 +135,24 @@ mod tests {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {
-            let code = Code(number);
+            let code = ErrorCode(number);
             let Some(name) = code.name().filter(|_| number != 0) else { continue };
             named += 1;
             let theirs = kafka_protocol::ResponseError::try_from_code(number).unwrap();
             let their_name = format!("{theirs:?}");
             assert_eq!(plain(name), plain(their_name.split('(').next().unwrap()), "{number}");
             if theirs.is_retriable() {
-                assert!(matches!(code.remedy(), Remedy::Again | Remedy::FindAgain), "{name}");
+                assert!(matches!(code.remedy(), Remedy::Retry | Remedy::FindCoordinator), "{name}");
             }
         }
         assert!(named > 25);
-        assert_eq!(Code(77).to_string(), "error 77");
-        assert_eq!(Code::NONE.remedy(), Remedy::None);
-        assert_eq!(Code::OFFSET_METADATA_TOO_LARGE.remedy(), Remedy::Never);
-        assert_eq!(Code::UNKNOWN_MEMBER_ID.remedy(), Remedy::Membership);
-        assert_eq!(Code::COORDINATOR_LOAD_IN_PROGRESS.remedy(), Remedy::Again);
-        for code in [Code::NOT_COORDINATOR, Code::COORDINATOR_NOT_AVAILABLE] {
-            assert_eq!(code.remedy(), Remedy::FindAgain);
+        assert_eq!(ErrorCode(77).to_string(), "error 77");
+        assert_eq!(ErrorCode::NONE.remedy(), Remedy::None);
+        assert_eq!(ErrorCode::OFFSET_METADATA_TOO_LARGE.remedy(), Remedy::Fatal);
+        assert_eq!(ErrorCode::UNKNOWN_MEMBER_ID.remedy(), Remedy::Membership);
+        assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.remedy(), Remedy::Retry);
+        for code in [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE] {
+            assert_eq!(code.remedy(), Remedy::FindCoordinator);
         }
     }
 }

@@ -5,15 +5,15 @@ use std::io;
 use crate::recycle::BufferPool;
 
 /// A new buffer begins with this many bytes, and grows as bytes really come.
-const STEP: usize = 64 * 1024;
+const FIRST_FRAME_BYTES: usize = 64 * 1024;
 
 /// Where frames come from and go back to.
 #[derive(Debug, Clone)]
-pub struct Frames {
+pub struct FramePool {
     pool: BufferPool,
 }
 
-impl Frames {
+impl FramePool {
     /// Keeps this many buffers at most.
     pub fn new(kept: usize) -> Self {
         Self { pool: BufferPool::new(kept) }
@@ -53,7 +53,7 @@ impl Frame {
         self.used = 0;
         while self.used < wanted {
             if self.used == self.bytes.len() {
-                let more = (self.used * 2).max(STEP).min(wanted);
+                let more = (self.used * 2).max(FIRST_FRAME_BYTES).min(wanted);
                 self.bytes.resize(more, 0);
             }
             let end = self.bytes.len().min(wanted);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_frame_goes_round_and_shows_only_what_it_was_filled_with() {
-        let frames = Frames::new(1);
+        let frames = FramePool::new(1);
         let mut frame = frames.take();
         frame.fill(5, |room| Ok(std::io::Write::write(&mut &mut *room, b"abcde").unwrap())).unwrap();
         assert_eq!(frame.bytes(), b"abcde");
@@ -101,6 +101,6 @@ mod tests {
             Ok(if calls < 3 { room.len() } else { 0 })
         });
         assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(frame.bytes.len() <= STEP * 4, "{}", frame.bytes.len());
+        assert!(frame.bytes.len() <= FIRST_FRAME_BYTES * 4, "{}", frame.bytes.len());
     }
 }

@@ -8,5 +8,6 @@ pub mod error_code;
 pub mod frame;
 pub mod messages;
 pub mod records;
+pub mod refusal;
 pub mod versions;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! What a broker speaks, and which version of a request is therefore sent to it.
 
 use super::messages::Request;
-use super::messages::api_versions::Spoken;
+use super::messages::api_versions::VersionRange;
 
 /// What a broker said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub enum Versions {
     /// It does not answer ApiVersions: Kafka 0.9.
     Silent,
     /// The requests that it knows.
-    Spoken(Vec<Spoken>),
+    Spoken(Vec<VersionRange>),
 }
 
 impl Versions {
@@ -52,7 +52,7 @@ mod tests {
     };
 
     fn spoken(lowest: i16, highest: i16) -> Versions {
-        Versions::Spoken(vec![Spoken { key: OffsetCommit::KEY, lowest, highest }])
+        Versions::Spoken(vec![VersionRange { key: OffsetCommit::KEY, lowest, highest }])
     }
 
     #[test]

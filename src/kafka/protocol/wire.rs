@@ -15,33 +15,33 @@ impl fmt::Display for Malformed {
     }
 }
 
-const SHORT: Malformed = Malformed("a field reaches beyond the end of the frame");
+const TRUNCATED: Malformed = Malformed("a field reaches beyond the end of the frame");
 
 /// How many items of a list get room at once; more come as they are read.
-const AT_ONCE: usize = 64;
+const LIST_RESERVE_MAX: usize = 64;
 
 /// Takes fields off the front of a frame.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct WireReader<'a> {
     rest: &'a [u8],
     /// The frame's length.
     whole: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> WireReader<'a> {
     /// Reads this frame, or what is left of one.
     pub fn new(frame: &'a [u8]) -> Self {
         Self { rest: frame, whole: frame.len() }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(SHORT)?;
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(*taken)
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(SHORT)?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(TRUNCATED)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         least: usize,
         item: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Option<Vec<T>>, Malformed> {
-        let mut ahead = Reader { rest: self.rest, whole: self.whole };
+        let mut ahead = WireReader { rest: self.rest, whole: self.whole };
         if ahead.i32()? == -1 {
             *self = ahead;
             return Ok(None);
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         if count > self.rest.len() / least.max(1) {
             return Err(Malformed("a list's count is more than the frame can hold"));
         }
-        let mut list = Vec::with_capacity(count.min(AT_ONCE));
+        let mut list = Vec::with_capacity(count.min(LIST_RESERVE_MAX));
         for _ in 0..count {
             list.push(item(self)?);
         }
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
 /// Collects fields. What does not fit its length field is remembered and refused at
 /// the end, so that a message is never cut or its lengths wrong.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub struct WireWriter {
     bytes: Vec<u8>,
     too_long: bool,
 }
@@ -187,7 +187,7 @@ pub struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
-impl Writer {
+impl WireWriter {
     /// A byte that says yes or no.
     pub fn bool(&mut self, value: bool) {
         self.i8(i8::from(value));
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         writer.bool(true);
         writer.i16(-2);
         writer.i32(i32::MIN);
@@ -272,9 +272,9 @@ mod tests {
         writer.nullable_string(None);
         writer.bytes(&[7, 8]);
         writer.i32(-1);
-        writer.list([1, 2, 3].into_iter(), Writer::i64);
+        writer.list([1, 2, 3].into_iter(), WireWriter::i64);
         let bytes = writer.finish().unwrap();
-        let mut reader = Reader::new(&bytes);
+        let mut reader = WireReader::new(&bytes);
         assert_eq!(reader.bool(), Ok(true));
         assert_eq!(reader.i16(), Ok(-2));
         assert_eq!(reader.i32(), Ok(i32::MIN));
@@ -283,47 +283,50 @@ mod tests {
         assert_eq!(reader.nullable_string(), Ok(None));
         assert_eq!(reader.nullable_bytes(), Ok(Some([7, 8].as_slice())));
         assert_eq!(reader.nullable_bytes(), Ok(None));
-        assert_eq!(reader.list(8, Reader::i64), Ok(vec![1, 2, 3]));
+        assert_eq!(reader.list(8, WireReader::i64), Ok(vec![1, 2, 3]));
         assert_eq!(reader.end(), Ok(()));
     }
 
     #[test]
     fn places_are_those_in_the_whole_frame() {
         let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
-        let mut reader = Reader::new(&frame);
+        let mut reader = WireReader::new(&frame);
         assert_eq!(reader.bool(), Ok(true));
         assert_eq!(reader.place(), Ok(5..7));
         assert_eq!(reader.place(), Ok(11..11));
         assert!(reader.place().is_err());
-        let mut reader = Reader::new(&[0xff; 4]);
-        assert_eq!(reader.nullable_list(1, Reader::bool), Ok(None));
+        let mut reader = WireReader::new(&[0xff; 4]);
+        assert_eq!(reader.nullable_list(1, WireReader::bool), Ok(None));
         assert_eq!(reader.end(), Ok(()));
-        assert_eq!(Reader::new(&[0, 0, 0, 1, 7]).nullable_list(1, Reader::bool), Ok(Some(vec![true])));
-        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xfe]).nullable_list(1, Reader::bool).is_err());
+        assert_eq!(
+            WireReader::new(&[0, 0, 0, 1, 7]).nullable_list(1, WireReader::bool),
+            Ok(Some(vec![true]))
+        );
+        assert!(WireReader::new(&[0xff, 0xff, 0xff, 0xfe]).nullable_list(1, WireReader::bool).is_err());
     }
 
     #[test]
     fn lengths_that_lie_are_refused() {
         let huge = i32::MAX.to_be_bytes();
-        assert!(Reader::new(&huge).list(1, Reader::bool).is_err());
-        assert!(Reader::new(&huge).list(0, |_| Ok(())).is_err(), "items of no size would never end");
-        assert!(Reader::new(&(-1i32).to_be_bytes()).list(1, Reader::bool).is_err());
-        assert!(Reader::new(&[0, 5, b'a']).string().is_err());
-        assert!(Reader::new(&[0xff, 0xfe]).nullable_string().is_err());
-        assert!(Reader::new(&[0xff, 0xff]).string().is_err());
-        assert!(Reader::new(&[0, 1, 0xff]).string().is_err());
-        assert!(Reader::new(&huge).nullable_bytes().is_err());
-        assert!(Reader::new(&(-2i32).to_be_bytes()).nullable_bytes().is_err());
-        assert!(Reader::new(&[0]).i16().is_err());
-        assert!(Reader::new(&[0]).end().is_err());
+        assert!(WireReader::new(&huge).list(1, WireReader::bool).is_err());
+        assert!(WireReader::new(&huge).list(0, |_| Ok(())).is_err(), "items of no size would never end");
+        assert!(WireReader::new(&(-1i32).to_be_bytes()).list(1, WireReader::bool).is_err());
+        assert!(WireReader::new(&[0, 5, b'a']).string().is_err());
+        assert!(WireReader::new(&[0xff, 0xfe]).nullable_string().is_err());
+        assert!(WireReader::new(&[0xff, 0xff]).string().is_err());
+        assert!(WireReader::new(&[0, 1, 0xff]).string().is_err());
+        assert!(WireReader::new(&huge).nullable_bytes().is_err());
+        assert!(WireReader::new(&(-2i32).to_be_bytes()).nullable_bytes().is_err());
+        assert!(WireReader::new(&[0]).i16().is_err());
+        assert!(WireReader::new(&[0]).end().is_err());
     }
 
     #[test]
     fn what_does_not_fit_its_length_is_refused() {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         writer.string(&"x".repeat(usize::from(i16::MAX as u16)));
         assert!(writer.finish().is_ok());
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         writer.string(&"x".repeat(40_000));
         assert_eq!(writer.finish(), Err(TooLong));
     }

@@ -23,11 +23,12 @@ impl KafkaSource {
     pub(super) fn take_truncated(
         &mut self,
         partition: TopicPartition,
-        want: u64,
+        assignment: u64,
         position: i64,
         short: Truncated,
     ) {
-        let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.want == want) else {
+        let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.assignment == assignment)
+        else {
             return;
         };
         match short {
@@ -36,12 +37,12 @@ impl KafkaSource {
                 tracked.outage.down(Instant::now(), &why);
                 // What is still on its way of this want is refused, and no reason to want it again.
                 self.assignments += 1;
-                tracked.want = self.assignments;
+                tracked.assignment = self.assignments;
                 // All from there on is still to be read.
                 tracked.lag += u64::try_from(tracked.polled - position).unwrap_or(0);
                 tracked.polled = position;
                 let due = Instant::now() + tracked.pauses.pause();
-                self.fetcher.forget(&partition);
+                self.fetcher.unassign(&partition);
                 self.relinquished.remove(&partition);
                 self.unreadable.insert(partition.clone(), position);
                 self.refetch_at.insert(partition, (due, position));

@@ -34,7 +34,7 @@ impl KafkaSource {
         loop {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
-                GroupEvent::Trouble(why) => {
+                GroupEvent::Failed(why) => {
                     // While no broker answers, that is the outage.
                     if !self.broker_outage.is_down() {
                         self.group_outage.down(Instant::now(), &why);
@@ -96,7 +96,7 @@ impl KafkaSource {
             let polled = resumed.position.unwrap_or(-1);
             let pauses = pauses();
             let tracked =
-                TrackedPartition { lane, want: 0, polled, lag: 0, unresolved: None, outage, pauses };
+                TrackedPartition { lane, assignment: 0, polled, lag: 0, unresolved: None, outage, pauses };
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
@@ -107,7 +107,7 @@ impl KafkaSource {
 
     fn begin_release(&mut self, until: Option<Instant>) {
         for partition in self.partitions.keys() {
-            self.fetcher.forget(partition);
+            self.fetcher.unassign(partition);
         }
         self.partitions.clear();
         self.diverged.clear();
@@ -152,7 +152,7 @@ impl KafkaSource {
         }
         self.ledgers.release_all();
         self.release = None;
-        self.group_client.released();
+        self.group_client.confirm_release();
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl KafkaSource {
     /// in the journal.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
-            if let Some(offsets) = self.group_client.leave(until) {
+            if let Some(offsets) = self.group_client.finish_commit(until) {
                 self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 if offsets.is_empty() {
                     // Refused: the group must not be run at.
@@ -217,7 +217,7 @@ impl KafkaSource {
     /// Takes leave, when that is to be for longer than it takes to begin anew.
     pub(super) fn leave_group(&mut self, until: Instant) {
         if self.stop.is_requested() || self.has_left {
-            self.group_client.depart(until);
+            self.group_client.leave_group(until);
         }
     }
 }

@@ -49,15 +49,15 @@ impl GroupClient for Group {
         self.0.ordered.lock().unwrap().push(offsets);
     }
 
-    fn leave(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
+    fn finish_commit(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         None
     }
 
-    fn released(&mut self) {
+    fn confirm_release(&mut self) {
         self.0.released.fetch_add(1, Relaxed);
     }
 
-    fn depart(&mut self, _until: Instant) {
+    fn leave_group(&mut self, _until: Instant) {
         self.0.left.fetch_add(1, Relaxed);
     }
 }
@@ -65,9 +65,9 @@ impl GroupClient for Group {
 struct Brokers(Arc<World>);
 
 impl Fetcher for Brokers {
-    fn want(&mut self, _partition: &TopicPartition, _begin: StartOffset, _want: u64) {}
+    fn assign(&mut self, _partition: &TopicPartition, _begin: StartOffset, _assignment: u64) {}
 
-    fn forget(&mut self, _partition: &TopicPartition) {
+    fn unassign(&mut self, _partition: &TopicPartition) {
         self.0.forgotten.fetch_add(1, Relaxed);
     }
 
@@ -169,16 +169,16 @@ impl Member {
     /// A reply is polled, worked on, and on its way to the sink.
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
-        let (partition, want) = (partition(), self.wants);
+        let (partition, assignment) = (partition(), self.wants);
         let fetched =
-            Fetched { partition, from, begins: from, next, want, lag: 0, last: None, bytes: 1, payload };
+            Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let polled = self.poll().pop().expect("it is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
-        let (partition, want, records) = (polled.partition, polled.want, 1);
-        FormattedBatch { partition, from, next, want, lines, crc, last: None, records, short: None }
+        let (partition, assignment, records) = (polled.partition, polled.assignment, 1);
+        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, short: None }
     }
 
     fn writes(&mut self, lined: Vec<FormattedBatch>) -> Result<(), RunError> {
@@ -262,16 +262,16 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
     member.sink.write(&mut ready, &mut notes).unwrap();
     notes.into_iter().for_each(|note| member.source.feedback(note));
-    for (begins, taken) in [(3, 0), (1, 1)] {
+    for (base, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
         member.wants += 2;
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "it is wanted again");
-        let (partition, want, payload) = (partition(), member.wants, Payload::Absent);
+        let (partition, assignment, payload) = (partition(), member.wants, Payload::Absent);
         let fetched =
-            Fetched { partition, from: 1, begins, next: 5, want, lag: 0, last: None, bytes: 1, payload };
+            Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
-        assert_eq!(member.poll().len(), taken, "a reply that begins at {begins}");
+        assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
     }
 }
 

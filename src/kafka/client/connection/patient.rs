@@ -5,13 +5,13 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{Connection, Lost, left, timed_out};
+use super::{Connection, ConnectionLost, left, timed_out};
 use crate::error::Fault;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
 
 /// How often a wait for a late answer is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connection {
     /// As [`Self::ask`], for an answer that may come so much later than others as
@@ -29,7 +29,7 @@ impl Connection {
         let sent = self.send(request, patience)?;
         let waited = match &self.stream {
             Some(stream) => wait_readable(stream, sent.until, &mut go_on),
-            None => Err(Lost::Closed),
+            None => Err(ConnectionLost::Closed),
         };
         if let Err(lost) = waited {
             self.stream = None;
@@ -40,18 +40,22 @@ impl Connection {
 }
 
 /// Waits for the first byte of an answer without taking it.
-fn wait_readable(stream: &TcpStream, until: Instant, go_on: &mut dyn FnMut() -> bool) -> Result<(), Lost> {
+fn wait_readable(
+    stream: &TcpStream,
+    until: Instant,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<(), ConnectionLost> {
     loop {
         if !go_on() {
-            return Err(Lost::Io(io::ErrorKind::Interrupted.into()));
+            return Err(ConnectionLost::Io(io::ErrorKind::Interrupted.into()));
         }
-        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(LOOK))));
+        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
         match some.and_then(|()| stream.peek(&mut [0])) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if timed_out(&error) => return Err(Lost::Silent),
-            Err(error) => return Err(Lost::Io(error)),
+            Err(error) if timed_out(&error) => return Err(ConnectionLost::Silent),
+            Err(error) => return Err(ConnectionLost::Io(error)),
         }
     }
 }

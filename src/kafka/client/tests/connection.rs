@@ -8,7 +8,7 @@ use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::Connection;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{FindCoordinator, Request};
 use crate::kafka::protocol::versions::Versions;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -53,7 +53,10 @@ fn asks_what_is_spoken_and_then_in_the_highest_version() {
         let mut connection = open(&broker);
         for _ in 0..3 {
             let found = connection.ask(&ASK).unwrap();
-            assert_eq!((found.code, found.node, found.host.as_str(), found.port), (Code::NONE, 7, "h", 9));
+            assert_eq!(
+                (found.code, found.node, found.host.as_str(), found.port),
+                (ErrorCode::NONE, 7, "h", 9)
+            );
         }
         assert_eq!(broker.asked(), [(0, 10, 2); 3], "one connection, one version");
         assert_eq!(broker.last().client_id, "the client");
@@ -189,7 +192,7 @@ fn a_closed_connection_is_said_to_be_closed() {
 fn connecting_has_a_time_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = i32::from(listener.local_addr().unwrap().port());
-    let address = Address::new("127.0.0.1", port).unwrap();
+    let address = BrokerAddress::new("127.0.0.1", port).unwrap();
     let mut filling = Vec::new();
     loop {
         let began = Instant::now();
@@ -197,7 +200,7 @@ fn connecting_has_a_time_limit() {
         match Connection::open(
             &address,
             "c",
-            Limits { connect: Duration::from_millis(200), ..limits() },
+            ConnectionLimits { connect: Duration::from_millis(200), ..limits() },
             known,
         ) {
             Ok(connection) => filling.push(connection),
@@ -236,10 +239,10 @@ fn bootstrap_brokers_are_tried_in_turn() {
 fn addresses_are_read_and_written() {
     for (given, shown) in [("h:9092", "h:9092"), ("[::1]:1", "[::1]:1"), ("10.0.0.1:65535", "10.0.0.1:65535")]
     {
-        assert_eq!(Address::parse(given).unwrap().to_string(), shown);
+        assert_eq!(BrokerAddress::parse(given).unwrap().to_string(), shown);
     }
     for wrong in ["h", "h:", "h:0", "h:65536", "h:-1", ""] {
-        assert_eq!(Address::parse(wrong), None, "{wrong}");
+        assert_eq!(BrokerAddress::parse(wrong), None, "{wrong}");
     }
-    assert_eq!(Address::new("::1", 5), Address::parse("[::1]:5"));
+    assert_eq!(BrokerAddress::new("::1", 5), BrokerAddress::parse("[::1]:5"));
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Commits, Committed, Refusal};
-use crate::kafka::protocol::error_code::{Code, Remedy};
-use crate::kafka::protocol::messages::Member;
+use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets};
+use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::messages::GenerationMember;
+use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 use kafka_protocol::messages::{
     FindCoordinatorResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
@@ -27,7 +28,7 @@ fn commit(number: i32, offset: i64) -> Commit {
 }
 
 /// Itself the coordinator, wherever it listens.
-fn at(asked: &Asked, address: &Address) -> Reply {
+fn at(asked: &Asked, address: &BrokerAddress) -> Reply {
     let address = address.to_string();
     let (host, port) = address.rsplit_once(':').unwrap();
     let answer = FindCoordinatorResponse::default().with_node_id(1.into()).with_host(text(host));
@@ -73,8 +74,8 @@ fn answer_fetch(
 }
 
 /// A cluster of one, whose broker finds itself and does the rest as it is told.
-fn cluster(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Scripted, Brokers, Commits) {
-    let own: Arc<Mutex<Option<Address>>> = Arc::default();
+fn cluster(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Scripted, Brokers, GroupOffsets) {
+    let own: Arc<Mutex<Option<BrokerAddress>>> = Arc::default();
     let known = Arc::clone(&own);
     let broker = Scripted::new(move |asked| match asked.key {
         API_VERSIONS => speaks_as_4_1(),
@@ -83,7 +84,7 @@ fn cluster(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Scripte
     });
     *own.lock().unwrap() = Some(broker.address.clone());
     let brokers = Brokers::new(&[broker.host()], "c", limits());
-    (broker, brokers, Commits::new("g"))
+    (broker, brokers, GroupOffsets::new("g"))
 }
 
 fn keys(broker: &Scripted) -> Vec<i16> {
@@ -95,7 +96,7 @@ fn commits_as_nobody_with_a_string_beside_each_offset() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 0));
     let both = [commit(0, 5), commit(3, 9)];
     for _ in 0..3 {
-        let answers = commits.commit(&mut brokers, Member::ALONE, &both).unwrap();
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &both).unwrap();
         assert_eq!(answers, [(partition(0), Ok(())), (partition(3), Ok(()))]);
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT, COMMIT], "it is found once");
@@ -117,7 +118,7 @@ fn commits_as_nobody_with_a_string_beside_each_offset() {
 #[test]
 fn commits_as_a_member() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 0));
-    let member = Member { generation: 4, id: "m-1", instance: Some("host") };
+    let member = GenerationMember { generation: 4, id: "m-1", instance: Some("host") };
     commits.commit(&mut brokers, member, &[commit(0, 1)]).unwrap();
     let request: OffsetCommitRequest = broker.last().read();
     assert_eq!((request.generation_id_or_member_epoch, request.member_id.as_str()), (4, "m-1"));
@@ -134,7 +135,7 @@ fn tells_offset_and_string_and_where_there_is_none() {
     let (_broker, mut brokers, mut commits) = cluster(move |asked| answer_fetch(asked, offset, 0));
     let asked = [0, 1, 2].map(partition);
     let answers = commits.committed(&mut brokers, &asked).unwrap();
-    let found = |offset, metadata: &str| Ok(Some(Committed { offset, metadata: metadata.to_owned() }));
+    let found = |offset, metadata: &str| Ok(Some(CommittedOffset { offset, metadata: metadata.to_owned() }));
     assert_eq!(
         answers,
         [(partition(0), found(7, "beside")), (partition(1), found(8, "")), (partition(2), Ok(None))]
@@ -152,14 +153,14 @@ fn each_partition_is_answered_for_by_itself() {
     let remedies = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Remedy>> {
         refusals.into_iter().map(|one| one.map(Refusal::remedy)).collect()
     };
-    use Remedy::{Again, Membership, Never};
-    let expected = [None, Some(Again), Some(Never), Some(Again), Some(Again), Some(Membership)];
-    let answers = commits.commit(&mut brokers, Member::ALONE, &all).unwrap();
+    use Remedy::{Fatal, Membership, Retry};
+    let expected = [None, Some(Retry), Some(Fatal), Some(Retry), Some(Retry), Some(Membership)];
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &all).unwrap();
     assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let partitions: Vec<TopicPartition> = (0..6).map(partition).collect();
     let answers = commits.committed(&mut brokers, &partitions).unwrap();
     assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
-    let too_long = Refusal::Code(Code::OFFSET_METADATA_TOO_LARGE).fault("commit");
+    let too_long = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE).fault("commit");
     assert!(matches!(too_long, Fault::Fatal(why) if why.contains("OFFSET_METADATA_TOO_LARGE")));
 }
 
@@ -169,7 +170,7 @@ fn a_partition_left_out_is_not_taken_for_answered() {
         COMMIT => say(&OffsetCommitResponse::default(), asked.version),
         _ => say(&OffsetFetchResponse::default(), asked.version),
     });
-    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     assert_eq!(answers, [(partition(0), Err(Refusal::Unanswered))]);
     let answers = commits.committed(&mut brokers, &[partition(0)]).unwrap();
     assert_eq!(answers, [(partition(0), Err(Refusal::Unanswered))], "that is not: there is none");
@@ -179,7 +180,7 @@ fn a_partition_left_out_is_not_taken_for_answered() {
 fn a_code_for_the_whole_is_that_of_each() {
     let (_broker, mut brokers, mut commits) = cluster(|asked| answer_fetch(asked, |_| (-1, None, 0), 30));
     let answers = commits.committed(&mut brokers, &[partition(0)]).unwrap();
-    assert_eq!(answers, [(partition(0), Err(Refusal::Code(Code(30))))]);
+    assert_eq!(answers, [(partition(0), Err(Refusal::Code(ErrorCode(30))))]);
 }
 
 /// Still reading the group's offsets: the same broker is asked again, by the caller.
@@ -188,9 +189,9 @@ fn a_loading_coordinator_is_kept() {
     let loading = AtomicBool::new(true);
     let (broker, mut brokers, mut commits) =
         cluster(move |asked| answer_commit(asked, |_| if loading.swap(false, SeqCst) { 14 } else { 0 }));
-    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
-    assert_eq!(answers[0].1, Err(Refusal::Code(Code::COORDINATOR_LOAD_IN_PROGRESS)));
-    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
+    assert_eq!(answers[0].1, Err(Refusal::Code(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT]);
 }
@@ -202,7 +203,7 @@ fn a_coordinator_that_moved_is_followed() {
         |asked: &Asked| if asked.key == API_VERSIONS { speaks_as_4_1() } else { answer_commit(asked, |_| 0) };
     let new = Scripted::new(script);
     let (moved, to) = (Arc::new(AtomicBool::new(false)), new.address.clone());
-    let own: Arc<Mutex<Option<Address>>> = Arc::default();
+    let own: Arc<Mutex<Option<BrokerAddress>>> = Arc::default();
     let (known, has_moved) = (Arc::clone(&own), Arc::clone(&moved));
     let old = Scripted::new(move |asked| match (asked.key, has_moved.load(SeqCst)) {
         (API_VERSIONS, _) => speaks_as_4_1(),
@@ -211,10 +212,10 @@ fn a_coordinator_that_moved_is_followed() {
         (_, moved) => answer_commit(asked, |_| if moved { 16 } else { 0 }),
     });
     *own.lock().unwrap() = Some(old.address.clone());
-    let (mut brokers, mut commits) = (Brokers::new(&[old.host()], "c", limits()), Commits::new("g"));
-    commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+    let (mut brokers, mut commits) = (Brokers::new(&[old.host()], "c", limits()), GroupOffsets::new("g"));
+    commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     moved.store(true, SeqCst);
-    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 2)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&old), [FIND, COMMIT, COMMIT, FIND]);
     assert_eq!(keys(&new), [COMMIT]);
@@ -226,8 +227,8 @@ fn a_coordinator_that_moved_is_followed() {
 fn a_coordinator_that_denies_it_is_asked_twice_a_call() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 16));
     for _ in 0..2 {
-        let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 2)]).unwrap();
-        assert_eq!(answers[0].1, Err(Refusal::Code(Code::NOT_COORDINATOR)));
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
+        assert_eq!(answers[0].1, Err(Refusal::Code(ErrorCode::NOT_COORDINATOR)));
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, FIND, COMMIT, FIND, COMMIT, FIND, COMMIT]);
 }
@@ -240,9 +241,9 @@ fn without_a_coordinator_there_is_a_wait() {
             _ => say(&FindCoordinatorResponse::default().with_error_code(code), asked.version),
         });
         let mut brokers = Brokers::new(&[broker.host()], "c", limits());
-        let fault = Commits::new("g").committed(&mut brokers, &[partition(0)]).unwrap_err();
+        let fault = GroupOffsets::new("g").committed(&mut brokers, &[partition(0)]).unwrap_err();
         assert_eq!(matches!(fault, Fault::Fatal(_)), never, "{fault}");
-        assert!(fault.to_string().contains(&Code(code).to_string()), "{fault}");
+        assert!(fault.to_string().contains(&ErrorCode(code).to_string()), "{fault}");
     }
 }
 
@@ -255,7 +256,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
         _ => answer_commit(asked, |_| 0),
     });
     for _ in 0..3 {
-        let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+        let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
         assert_eq!(answers[0].1, Ok(()));
     }
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT, FIND, COMMIT, COMMIT]);
@@ -265,7 +266,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
 #[test]
 fn a_coordinator_that_closes_at_once_is_a_wait() {
     let (broker, mut brokers, mut commits) = cluster(|_| Reply::Close);
-    let fault = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap_err();
+    let fault = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap_err();
     assert!(matches!(&fault, Fault::Retry(why) if why.contains("closed")), "{fault}");
     assert_eq!(keys(&broker), [FIND, COMMIT]);
 }
@@ -279,7 +280,7 @@ fn a_coordinator_that_hangs_is_waited_for_once() {
         _ => answer_commit(asked, |_| 0),
     });
     let (hangs, to) = (Arc::new(AtomicBool::new(false)), new.address.clone());
-    let own: Arc<Mutex<Option<Address>>> = Arc::default();
+    let own: Arc<Mutex<Option<BrokerAddress>>> = Arc::default();
     let (known, has_hung) = (Arc::clone(&own), Arc::clone(&hangs));
     let old = Scripted::new(move |asked| match asked.key {
         _ if has_hung.load(SeqCst) => Reply::Silence,
@@ -293,10 +294,10 @@ fn a_coordinator_that_hangs_is_waited_for_once() {
         _ => at(asked, &to),
     });
     let mut brokers = Brokers::new(&[old.host(), other.host()], "c", limits());
-    let mut commits = Commits::new("g");
-    commits.commit(&mut brokers, Member::ALONE, &[commit(0, 1)]).unwrap();
+    let mut commits = GroupOffsets::new("g");
+    commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     hangs.store(true, SeqCst);
-    let answers = commits.commit(&mut brokers, Member::ALONE, &[commit(0, 2)]).unwrap();
+    let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
     assert_eq!(answers[0].1, Ok(()));
     assert_eq!(keys(&old), [FIND, COMMIT, COMMIT], "it is not asked for another one");
     assert_eq!((keys(&other), keys(&new)), (vec![FIND], vec![COMMIT]));

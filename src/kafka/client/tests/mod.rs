@@ -15,7 +15,7 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-use super::connection::{Address, Limits};
+use super::connection::{BrokerAddress, ConnectionLimits};
 
 pub(in crate::kafka) const API_VERSIONS: i16 = 18;
 
@@ -82,7 +82,7 @@ pub(in crate::kafka) fn text(text: &str) -> StrBytes {
 
 /// A broker that does as it is told.
 pub(in crate::kafka) struct Scripted {
-    pub(in crate::kafka) address: Address,
+    pub(in crate::kafka) address: BrokerAddress,
     pub(in crate::kafka) asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -93,7 +93,7 @@ impl Scripted {
 
     pub(in crate::kafka) fn at(ip: &str, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((ip, 0)).unwrap();
-        let address = Address::new(ip, i32::from(listener.local_addr().unwrap().port())).unwrap();
+        let address = BrokerAddress::new(ip, i32::from(listener.local_addr().unwrap().port())).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (noted, script) = (Arc::clone(&asked), Arc::new(script));
         // Ends with the test's process.
@@ -164,7 +164,7 @@ pub(in crate::kafka) fn receive(stream: &mut TcpStream, connection: usize) -> Op
 }
 
 /// Short, so that a test of them is.
-pub(in crate::kafka) fn limits() -> Limits {
+pub(in crate::kafka) fn limits() -> ConnectionLimits {
     let millis = Duration::from_millis;
-    Limits { connect: millis(1000), silence: millis(300), answer: millis(600), largest: 1 << 20 }
+    ConnectionLimits { connect: millis(1000), silence: millis(300), answer: millis(600), largest: 1 << 20 }
 }

@@ -16,7 +16,7 @@ const LANDMARKS: usize = 8;
 
 /// One partition.
 struct Tracked {
-    want: u64,
+    assignment: u64,
     /// The next offset to be delivered; none until it is found.
     at: Option<i64>,
     /// Which of the partition's logs it is read from.
@@ -45,8 +45,14 @@ impl<'a> Reader<'a> {
     pub(super) fn new(world: &'a World, fetch: Box<dyn Fetcher>) -> Self {
         let keys: Vec<_> = world.cluster().partitions.keys().cloned().collect();
         let partitions = keys.into_iter().map(|(topic, number)| {
-            let tracked =
-                Tracked { want: 0, at: None, log: 0, landmarks: Vec::new(), trouble: None, later: None };
+            let tracked = Tracked {
+                assignment: 0,
+                at: None,
+                log: 0,
+                landmarks: Vec::new(),
+                trouble: None,
+                later: None,
+            };
             (TopicPartition::new(topic, number), tracked)
         });
         let partitions = partitions.collect();
@@ -54,22 +60,22 @@ impl<'a> Reader<'a> {
         let mut reader =
             Self { world, fetch, partitions, wants: 0, scratch, trouble: None, delivered: 0, troubles: 0 };
         for partition in reader.partitions.keys().cloned().collect::<Vec<_>>() {
-            reader.want(&partition);
+            reader.assign(&partition);
         }
         reader
     }
 
     /// From where it stands, whatever that is.
-    fn want(&mut self, partition: &TopicPartition) {
+    fn assign(&mut self, partition: &TopicPartition) {
         self.wants += 1;
         let tracked = self.partitions.get_mut(partition).unwrap();
-        tracked.want = self.wants;
+        tracked.assignment = self.wants;
         tracked.later = None;
         let begin = match tracked.at {
             Some(at) => StartOffset::At(at, tracked.landmarks.clone()),
             None => StartOffset::Earliest,
         };
-        self.fetch.want(partition, begin, self.wants);
+        self.fetch.assign(partition, begin, self.wants);
     }
 
     /// Hears one thing, or nothing until then.
@@ -79,7 +85,7 @@ impl<'a> Reader<'a> {
     pub(super) fn hear(&mut self, until: Instant) -> Result<(), String> {
         let due = |(_, one): &(&TopicPartition, &Tracked)| one.later.is_some_and(|at| at <= Instant::now());
         for partition in self.partitions.iter().filter(due).map(|(one, _)| one.clone()).collect::<Vec<_>>() {
-            self.want(&partition);
+            self.assign(&partition);
         }
         match self.fetch.next(until).map_err(|fault| format!("it ended: {fault}"))? {
             Event::Nothing => Ok(()),
@@ -108,9 +114,9 @@ impl<'a> Reader<'a> {
                 format!("{partition} [{from}, {next}): {why}")
             }),
             Event::Diverged(partition, at) => self.different(&partition, at),
-            Event::Relinquished(partition, want) => {
-                if self.partitions.get(&partition).is_some_and(|one| one.want == want) {
-                    self.want(&partition);
+            Event::Relinquished(partition, assignment) => {
+                if self.partitions.get(&partition).is_some_and(|one| one.assignment == assignment) {
+                    self.assign(&partition);
                 }
                 Ok(())
             }
@@ -156,13 +162,13 @@ impl<'a> Reader<'a> {
         tracked.at = Some(at);
         tracked.landmarks.clear();
         drop(cluster);
-        self.want(partition);
+        self.assign(partition);
         Ok(())
     }
 
     fn fetched(&mut self, fetched: &Fetched) -> Result<(), String> {
         let tracked = self.partitions.get_mut(&fetched.partition).ok_or("nobody wanted it")?;
-        if fetched.want != tracked.want {
+        if fetched.assignment != tracked.assignment {
             return Ok(());
         }
         if tracked.at != Some(fetched.from) {
@@ -209,10 +215,10 @@ impl<'a> Reader<'a> {
             Some(why) => {
                 self.troubles += 1;
                 self.wants += 1;
-                tracked.want = self.wants;
+                tracked.assignment = self.wants;
                 tracked.trouble = Some(why);
                 tracked.later = Some(Instant::now() + Duration::from_millis(10));
-                self.fetch.forget(&partition);
+                self.fetch.unassign(&partition);
             }
         }
         Ok(())

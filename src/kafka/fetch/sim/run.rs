@@ -10,10 +10,11 @@ use super::fault::{Change, Fault, Plan};
 use super::log::Log;
 use super::reader::Reader;
 use super::{BROKERS, World};
-use crate::kafka::client::brokers::Spoken;
-use crate::kafka::client::connection::Limits;
+use crate::kafka::client::brokers::VersionsSeen;
+use crate::kafka::client::connection::ConnectionLimits;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::fetch::fetcher::{BrokerFetcher, Pace};
+use crate::kafka::fetch::config::FetchConfig;
+use crate::kafka::fetch::fetcher::BrokerFetcher;
 
 /// As long as the machine may take over it. A schedule itself is over after two seconds.
 const HANGS: Duration = Duration::from_secs(60);
@@ -25,9 +26,14 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// Short, so that what takes minutes with real brokers is over in a second.
-fn pace() -> Pace {
-    Pace {
-        limits: Limits { connect: millis(500), silence: millis(150), answer: millis(250), largest: 1 << 20 },
+fn pace() -> FetchConfig {
+    FetchConfig {
+        limits: ConnectionLimits {
+            connect: millis(500),
+            silence: millis(150),
+            answer: millis(250),
+            largest: 1 << 20,
+        },
         max_wait: millis(20),
         reply: 16 * 1024,
         partition: 4 * 1024,
@@ -66,7 +72,8 @@ fn drive(
         read_committed: world.plan.committed,
         silent: false,
     };
-    let fetch = BrokerFetcher::new(cluster, pace(), Spoken::default()).map_err(|fault| fault.to_string())?;
+    let fetch =
+        BrokerFetcher::new(cluster, pace(), VersionsSeen::default()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();

@@ -5,28 +5,28 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{Gone, Order, SLOW, Thread};
+use super::{MemberThread, REFUSED_PAUSE};
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
-use crate::kafka::group::coordinated::Told;
 use crate::kafka::group::error_handling::Verdict;
-use crate::kafka::group::offset_keeper::{Ask, Share};
-use crate::kafka::group::protocol::{Assignment, KIND, RANGE, Subscription};
-use crate::kafka::group::range::{Wanting, share};
-use crate::kafka::group::topic_snapshot::{Seen, Topics, is_digest};
+use crate::kafka::group::messages::{KeeperOrder, MemberOrder, OwnerMessage, Share};
+use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
+use crate::kafka::group::range::{RangeMember, share};
+use crate::kafka::group::topic_snapshot::{SubscribedTopics, TopicSnapshot, is_digest};
 use crate::kafka::protocol::messages::join_group::{GroupMember, Joined};
 use crate::kafka::protocol::messages::sync_group::Synced;
 use crate::kafka::protocol::messages::{JoinGroup, Metadata, SyncGroup};
 use crate::kafka::protocol::versions::Versions;
+use crate::threads::OwnerGone;
 
-impl Thread {
+impl MemberThread {
     /// What this member wants, and what it has seen of it.
     pub(super) fn subscription(&self) -> Subscription {
         let counts = self.seen.as_ref().map(|seen| &seen.counts);
         let topics: Vec<String> = match &self.setup.topics {
-            Topics::Named(names) => names.clone(),
-            like @ Topics::Like(_) => {
+            SubscribedTopics::Named(names) => names.clone(),
+            like @ SubscribedTopics::Like(_) => {
                 let known = counts.into_iter().flat_map(|counts| counts.keys());
                 known.filter(|name| like.want(name)).cloned().collect()
             }
@@ -36,7 +36,7 @@ impl Thread {
     }
 
     /// Joins the next generation and takes its share.
-    pub(super) fn join(&mut self) -> Result<(), Gone> {
+    pub(super) fn join(&mut self) -> Result<(), OwnerGone> {
         let subscription = self.subscription();
         let Ok(metadata) = subscription.encode() else {
             return self.trouble(Fault::Fatal("a topic's name is longer than Kafka takes".to_owned()), None);
@@ -50,7 +50,7 @@ impl Thread {
         if self.state.id() != before && !self.state.id().is_empty() {
             let versions = self.connection.as_ref().map(Connection::versions);
             let silent = versions == Some(&Versions::Silent);
-            self.tell(Told::Named(self.state.id().to_owned(), silent))?;
+            self.tell(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
         }
         match verdict {
             Verdict::Fine => {}
@@ -72,8 +72,8 @@ impl Thread {
         }
     }
 
-    fn trouble_unless_leaving(&mut self, fault: Fault) -> Result<(), Gone> {
-        let leaving = self.put_off.iter().any(|order| matches!(order, Order::Leave(_)));
+    fn trouble_unless_leaving(&mut self, fault: Fault) -> Result<(), OwnerGone> {
+        let leaving = self.put_off.iter().any(|order| matches!(order, MemberOrder::Leave(_)));
         if leaving { Ok(()) } else { self.trouble(fault, None) }
     }
 
@@ -88,8 +88,8 @@ impl Thread {
             rebalance_ms: millis(self.setup.pace.rebalance),
             member: self.state.id(),
             instance: self.state.instance(),
-            kind: KIND,
-            protocols: &[(RANGE, metadata)],
+            kind: PROTOCOL_TYPE,
+            protocols: &[(RANGE_ASSIGNOR, metadata)],
         };
         let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
         let patience = self.setup.pace.rebalance;
@@ -111,7 +111,7 @@ impl Thread {
         if joined.leader != joined.member {
             return Ok(Vec::new());
         }
-        let members: Vec<Wanting> = joined.members.iter().map(wanting).collect();
+        let members: Vec<RangeMember> = joined.members.iter().map(wanting).collect();
         let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
         topics.sort();
         topics.dedup();
@@ -130,8 +130,8 @@ impl Thread {
     }
 
     /// The topics of all members, some of which this one may not want.
-    fn look_at(&mut self, topics: &[String]) -> Result<Seen, Fault> {
-        let mut seen = Seen::default();
+    fn look_at(&mut self, topics: &[String]) -> Result<TopicSnapshot, Fault> {
+        let mut seen = TopicSnapshot::default();
         if topics.is_empty() {
             return Ok(seen);
         }
@@ -147,12 +147,12 @@ impl Thread {
         Ok(seen)
     }
 
-    fn take(&mut self, assignment: &[u8], subscription: Subscription) -> Result<(), Gone> {
+    fn take(&mut self, assignment: &[u8], subscription: Subscription) -> Result<(), OwnerGone> {
         let assignment = match Assignment::decode(assignment) {
             Ok(assignment) => assignment,
             Err(why) => {
                 let why = format!("the leader of the group '{}' gave no share: {why}", self.setup.group);
-                return self.trouble(Fault::Retry(why), Some(SLOW));
+                return self.trouble(Fault::Retry(why), Some(REFUSED_PAUSE));
             }
         };
         let Assignment { mut partitions, user_data } = assignment;
@@ -176,18 +176,18 @@ impl Thread {
             partitions,
         };
         // It ends only when this thread does.
-        self.offsets.send(Ask::Share(share)).map_err(|_| Gone)
+        self.offsets.send(KeeperOrder::Share(share)).map_err(|_| OwnerGone)
     }
 }
 
 /// Puts off what comes in while an answer is waited for; false if it must not be.
-fn wait_on(owner: &Receiver<()>, orders: &Receiver<Order>, put_off: &mut Vec<Order>) -> bool {
+fn wait_on(owner: &Receiver<()>, orders: &Receiver<MemberOrder>, put_off: &mut Vec<MemberOrder>) -> bool {
     put_off.extend(orders.try_iter());
     let is_gone = owner.try_recv() == Err(TryRecvError::Disconnected);
-    !is_gone && !put_off.iter().any(|order| matches!(order, Order::Leave(_)))
+    !is_gone && !put_off.iter().any(|order| matches!(order, MemberOrder::Leave(_)))
 }
 
-fn wanting(member: &GroupMember) -> Wanting {
+fn wanting(member: &GroupMember) -> RangeMember {
     let topics = match Subscription::decode(&member.metadata) {
         Ok(subscription) => subscription.topics,
         Err(why) => {
@@ -195,7 +195,7 @@ fn wanting(member: &GroupMember) -> Wanting {
             Vec::new()
         }
     };
-    Wanting { id: member.id.clone(), instance: member.instance.clone(), topics }
+    RangeMember { id: member.id.clone(), instance: member.instance.clone(), topics }
 }
 
 fn millis(time: Duration) -> i32 {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::kafka::Assigned;
-use crate::record::Token;
+use crate::kafka::group::offset_store::HeldOffsets;
+use crate::record::{OffsetMetadata, Token};
 
 #[derive(Default)]
 struct State {
@@ -23,9 +24,9 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<State>>);
+struct FakeStore(Arc<Mutex<State>>);
 
-impl Told {
+impl FakeStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -39,13 +40,13 @@ impl Told {
     }
 }
 
-impl Group for Told {
+impl OffsetStore for FakeStore {
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
         let state = self.up()?;
         Ok(topics.iter().map(|topic| Ok(state.topics.get(topic).cloned().unwrap_or_default())).collect())
     }
 
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<AllHeld, Fault> {
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault> {
         let state = self.up()?;
         let held = partitions.iter().map(|one| {
             let held = match (state.refused.get(one), state.offsets.get(one)) {
@@ -77,8 +78,8 @@ impl Group for Told {
 
 const QUICK: Duration = Duration::from_millis(20);
 
-fn pace() -> Pace {
-    Pace { look: QUICK, renew: Duration::from_secs(3600), pauses: (QUICK, QUICK * 2) }
+fn pace() -> StandaloneIntervals {
+    StandaloneIntervals { look: QUICK, renew: Duration::from_secs(3600), pauses: (QUICK, QUICK * 2) }
 }
 
 fn t(number: i32) -> TopicPartition {
@@ -95,15 +96,15 @@ fn token(offset: i64) -> (i64, String) {
 }
 
 /// A group with one topic of so many partitions.
-fn group(partitions: i32) -> Told {
-    let told = Told::default();
+fn group(partitions: i32) -> FakeStore {
+    let told = FakeStore::default();
     told.state().topics.insert("t".to_owned(), (0..partitions).collect());
     told
 }
 
-fn over(told: &Told, pace: Pace) -> Standalone {
+fn over(told: &FakeStore, pace: StandaloneIntervals) -> Standalone {
     let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
-    Standalone::over(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
+    Standalone::new(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
 /// The next event that `wanted` makes something of.
@@ -135,7 +136,7 @@ fn committed(place: &mut Standalone) -> Vec<(TopicPartition, i64)> {
 
 #[track_caller]
 fn trouble(place: &mut Standalone) -> String {
-    wait(place, |event| if let Ok(GroupEvent::Trouble(why)) = event { Some(why) } else { None })
+    wait(place, |event| if let Ok(GroupEvent::Failed(why)) = event { Some(why) } else { None })
 }
 
 fn waiting(why: &str) -> Fault {
@@ -193,7 +194,7 @@ fn an_offset_that_cannot_be_claimed_is_waited_for() {
 
 #[test]
 fn a_topic_is_waited_for() {
-    let told = Told::default();
+    let told = FakeStore::default();
     let mut place = over(&told, pace());
     assert!(trouble(&mut place).contains("the topic t is not there yet"));
     told.state().topics.insert("t".to_owned(), vec![0]);
@@ -227,7 +228,7 @@ fn a_commit_is_tried_until_the_group_has_it() {
     assert_eq!(trouble(&mut place), "the coordinator is away");
     told.state().down = None;
     told.state().refused.insert(t(0), waiting("not now"));
-    wait(&mut place, |event| (event == Ok(GroupEvent::Trouble("not now".to_owned()))).then_some(()));
+    wait(&mut place, |event| (event == Ok(GroupEvent::Failed("not now".to_owned()))).then_some(()));
     told.state().refused.clear();
     assert_eq!(committed(&mut place), [(t(0), 9)]);
     assert_eq!(told.state().offsets[&t(0)], (9, "token 9".to_owned()));
@@ -265,12 +266,12 @@ fn leaving_waits_for_a_commit_under_way() {
     let told = group(1);
     let mut place = over(&told, pace());
     assigned(&mut place);
-    assert_eq!(place.leave(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
+    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
     place.commit(vec![commit(0, 3)]);
-    assert_eq!(place.leave(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
+    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
     told.state().down = Some(waiting("away"));
     place.commit(vec![commit(0, 4)]);
-    assert_eq!(place.leave(Instant::now() + QUICK * 3), None, "only so long");
+    assert_eq!(place.finish_commit(Instant::now() + QUICK * 3), None, "only so long");
 }
 
 /// Brokers forget offsets that are not committed again. What somebody else has set
@@ -280,7 +281,7 @@ fn idle_offsets_are_committed_again() {
     let told = group(3);
     told.state().offsets.insert(t(0), token(7));
     told.state().offsets.insert(t(2), token(8));
-    let mut place = over(&told, Pace { renew: QUICK * 2, ..pace() });
+    let mut place = over(&told, StandaloneIntervals { renew: QUICK * 2, ..pace() });
     assigned(&mut place);
     place.commit(vec![commit(1, 4)]);
     committed(&mut place);

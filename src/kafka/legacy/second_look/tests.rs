@@ -4,8 +4,9 @@
 mod broker;
 
 use super::*;
-use crate::kafka::legacy::client::{Client, Connector, Trouble};
-use crate::kafka::legacy::partition_turn::{Turn, Wanted, turn};
+use crate::kafka::legacy::client::{LegacyClient, LegacyConnector};
+use crate::kafka::legacy::error::LegacyError;
+use crate::kafka::legacy::partition_turn::{LegacyCursor, TurnResult, turn};
 use crate::kafka::legacy::read;
 use crate::kafka::seam::{Event, Fetched, StartOffset, records as records_of};
 use broker::Broker;
@@ -35,17 +36,20 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// A partition that is read from an offset, and a client of the crate's.
-fn reading(broker: &Broker, from: i64) -> (Client, Wanted) {
-    let mut client = Connector::new(broker.cluster(), 0).connect(|| ()).unwrap();
+fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
+    let mut client = LegacyConnector::new(broker.cluster(), 0).connect(|| ()).unwrap();
     read::prepare(&mut client).unwrap();
     client.load_metadata(&[broker::TOPIC.to_owned()]).unwrap();
-    (client, Wanted::new(TopicPartition::new(broker::TOPIC, 0), StartOffset::At(from, Vec::new()), 1, false))
+    (
+        client,
+        LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), StartOffset::At(from, Vec::new()), 1, false),
+    )
 }
 
-fn fetched(client: &mut Client, wanted: &mut Wanted) -> Fetched {
+fn fetched(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Fetched {
     match turn(client, wanted) {
-        Ok(Turn::Tell(Event::Fetched(fetched))) => fetched,
-        Ok(Turn::Stuck(why)) => panic!("stuck: {why}"),
+        Ok(TurnResult::Tell(Event::Fetched(fetched))) => fetched,
+        Ok(TurnResult::Stuck(why)) => panic!("stuck: {why}"),
         Ok(_) => panic!("nothing was fetched"),
         Err(trouble) => panic!("{trouble:?}"),
     }
@@ -66,8 +70,8 @@ fn assert_corrupt(broker: &Broker, at: i64) {
     let (mut client, mut wanted) = reading(broker, at);
     for _ in 0..3 {
         match turn(&mut client, &mut wanted) {
-            Err(Trouble::Records(why)) => assert!(why.contains("CRC"), "{why}"),
-            Ok(Turn::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
+            Err(LegacyError::Records(why)) => assert!(why.contains("CRC"), "{why}"),
+            Ok(TurnResult::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
             _ => panic!("it does not say that a record is corrupt"),
         }
     }
@@ -103,7 +107,7 @@ fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
     let (mut client, mut wanted) = reading(&broker, 142);
     let gap = fetched(&mut client, &mut wanted);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
-    assert!(matches!(turn(&mut client, &mut wanted), Ok(Turn::Quiet)));
+    assert!(matches!(turn(&mut client, &mut wanted), Ok(TurnResult::Quiet)));
 }
 
 /// What landed last may be compacted away when the log is compared at a start.
@@ -112,7 +116,7 @@ fn a_landmark_that_is_gone_is_no_trouble() {
     let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
     let (mut client, _) = reading(&broker, 8);
     let begin = StartOffset::At(8, vec![(5, 12345)]);
-    let mut wanted = Wanted::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
+    let mut wanted = LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
     assert_eq!(offsets(&fetched(&mut client, &mut wanted)), [8, 9]);
 }
 

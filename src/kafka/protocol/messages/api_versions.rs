@@ -2,8 +2,8 @@
 //! Kafka 0.10 on; 0.9 neither answers it nor closes the connection.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request, which has no fields.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +11,7 @@ pub struct ApiVersions;
 
 /// The versions of one request that a broker speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spoken {
+pub struct VersionRange {
     /// The request's number.
     pub key: i16,
     /// The lowest version.
@@ -26,14 +26,14 @@ impl Request for ApiVersions {
     const LOWEST: i16 = 0;
     // A broker that knows no higher one answers in this one all the same.
     const HIGHEST: i16 = 0;
-    type Answer = (Code, Vec<Spoken>);
+    type Answer = (ErrorCode, Vec<VersionRange>);
 
-    fn write(&self, _version: i16, _out: &mut Writer) {}
+    fn write(&self, _version: i16, _out: &mut WireWriter) {}
 
-    fn read(_version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
-        let code = Code(from.i16()?);
-        let spoken = |from: &mut Reader<'_>| {
-            Ok(Spoken { key: from.i16()?, lowest: from.i16()?, highest: from.i16()? })
+    fn read(_version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed> {
+        let code = ErrorCode(from.i16()?);
+        let spoken = |from: &mut WireReader<'_>| {
+            Ok(VersionRange { key: from.i16()?, lowest: from.i16()?, highest: from.i16()? })
         };
         Ok((code, from.list(6, spoken)?))
     }

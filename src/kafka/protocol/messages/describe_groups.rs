@@ -2,8 +2,8 @@
 //! the group's coordinator.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request, about one group.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub struct DescribeGroups<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
     /// Whether it tells.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The group's name.
     pub group: String,
     /// What its members are: `consumer`, `connect` and so on.
@@ -37,7 +37,7 @@ pub struct DescribedMember {
 }
 
 /// A group takes four strings, a code and a list; a member three strings and two lists.
-const LEAST: (usize, usize) = (14, 14);
+const GROUP_BYTES_MIN: (usize, usize) = (14, 14);
 
 impl Request for DescribeGroups<'_> {
     const KEY: i16 = 15;
@@ -46,17 +46,17 @@ impl Request for DescribeGroups<'_> {
     const HIGHEST: i16 = 2;
     type Answer = Vec<Described>;
 
-    fn write(&self, _: i16, out: &mut Writer) {
+    fn write(&self, _: i16, out: &mut WireWriter) {
         out.list([self.group].into_iter(), |out, group| out.string(group));
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Vec<Described>, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Vec<Described>, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let (least, least_of_member) = LEAST;
+        let (least, least_of_member) = GROUP_BYTES_MIN;
         from.list(least, |from| {
-            let (code, group) = (Code(from.i16()?), from.string()?.to_owned());
+            let (code, group) = (ErrorCode(from.i16()?), from.string()?.to_owned());
             let _state = from.string()?;
             let (kind, protocol) = (from.string()?.to_owned(), from.string()?.to_owned());
             let members = from.list(least_of_member, |from| {

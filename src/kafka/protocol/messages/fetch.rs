@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use super::{Isolation, Request, read_topics, write_topics};
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::records::Aborted;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
 /// The request. Partitions of one topic stand together; a broker fills its answer in
@@ -22,12 +22,12 @@ pub struct Fetch<'a> {
     /// From version 4 on.
     pub isolation: Isolation,
     /// What is wanted.
-    pub partitions: &'a [Wanted],
+    pub partitions: &'a [PartitionFetch],
 }
 
 /// One partition that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct PartitionFetch {
     /// Which one.
     pub partition: TopicPartition,
     /// Its leader's epoch as far as it is known, else -1; sent from version 9 on (KIP-320).
@@ -40,18 +40,18 @@ pub struct Wanted {
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchAnswer {
     /// Of the request as a whole; none before version 7.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Of each partition.
-    pub partitions: Vec<(TopicPartition, Partition)>,
+    pub partitions: Vec<(TopicPartition, FetchedPartition)>,
 }
 
 /// What came of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partition {
+pub struct FetchedPartition {
     /// Whether it was read.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The offset up to which records are on all replicas in sync.
     pub high_watermark: i64,
     /// The offset up to which transactions are decided; -1 where the version does not tell.
@@ -69,9 +69,9 @@ impl Request for Fetch<'_> {
     const NAME: &'static str = "Fetch";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 11;
-    type Answer = Fetched;
+    type Answer = FetchAnswer;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         // As a consumer, not as a replica.
         out.i32(-1);
         out.i32(self.max_wait_ms);
@@ -113,27 +113,28 @@ impl Request for Fetch<'_> {
         }
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Fetched, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<FetchAnswer, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let code = if version >= 7 { Code(from.i16()?) } else { Code::NONE };
+        let code = if version >= 7 { ErrorCode(from.i16()?) } else { ErrorCode::NONE };
         if version >= 7 {
             let _session = from.i32()?;
         }
         let partitions = read_topics(from, 18, |from| read_partition(version, from))?;
-        Ok(Fetched { code, partitions })
+        Ok(FetchAnswer { code, partitions })
     }
 }
 
-fn read_partition(version: i16, from: &mut Reader<'_>) -> Result<Partition, Malformed> {
-    let code = Code(from.i16()?);
+fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<FetchedPartition, Malformed> {
+    let code = ErrorCode(from.i16()?);
     let high_watermark = from.i64()?;
     let last_stable = if version >= 4 { from.i64()? } else { -1 };
     let log_start = if version >= 5 { from.i64()? } else { -1 };
     let mut aborted = Vec::new();
     if version >= 4 {
-        let one = |from: &mut Reader<'_>| Ok(Aborted { producer: from.i64()?, first_offset: from.i64()? });
+        let one =
+            |from: &mut WireReader<'_>| Ok(Aborted { producer: from.i64()?, first_offset: from.i64()? });
         aborted = from.nullable_list(16, one)?.unwrap_or_default();
     }
     if version >= 11 {
@@ -141,5 +142,5 @@ fn read_partition(version: i16, from: &mut Reader<'_>) -> Result<Partition, Malf
         let _preferred_replica = from.i32()?;
     }
     let records = from.place()?;
-    Ok(Partition { code, high_watermark, last_stable, log_start, aborted, records })
+    Ok(FetchedPartition { code, high_watermark, last_stable, log_start, aborted, records })
 }

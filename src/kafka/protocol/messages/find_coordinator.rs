@@ -1,8 +1,8 @@
 //! FindCoordinator (10): which broker keeps a group's offsets.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct FindCoordinator<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coordinator {
     /// Whether there is one.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Its number in the cluster.
     pub node: i32,
     /// Its name or address.
@@ -25,7 +25,7 @@ pub struct Coordinator {
 }
 
 /// Of groups; the other kind is of transactions.
-const GROUP: i8 = 0;
+const GROUP_KEY_TYPE: i8 = 0;
 
 impl Request for FindCoordinator<'_> {
     const KEY: i16 = 10;
@@ -34,18 +34,18 @@ impl Request for FindCoordinator<'_> {
     const HIGHEST: i16 = 2;
     type Answer = Coordinator;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         if version >= 1 {
-            out.i8(GROUP);
+            out.i8(GROUP_KEY_TYPE);
         }
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Coordinator, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Coordinator, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let code = Code(from.i16()?);
+        let code = ErrorCode(from.i16()?);
         if version >= 1 {
             let _message = from.nullable_string()?;
         }

@@ -1,9 +1,9 @@
 //! Heartbeat (12): the member lives. The answer says whether it still is one, and whether
 //! the group is sharing out anew.
 
-use super::{Member, Request};
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use super::{GenerationMember, Request};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +11,7 @@ pub struct Heartbeat<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: Member<'a>,
+    pub member: GenerationMember<'a>,
 }
 
 impl Request for Heartbeat<'_> {
@@ -19,9 +19,9 @@ impl Request for Heartbeat<'_> {
     const NAME: &'static str = "Heartbeat";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
-    type Answer = Code;
+    type Answer = ErrorCode;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         out.i32(self.member.generation);
         out.string(self.member.id);
@@ -30,10 +30,10 @@ impl Request for Heartbeat<'_> {
         }
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Code, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ErrorCode, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        Ok(Code(from.i16()?))
+        Ok(ErrorCode(from.i16()?))
     }
 }

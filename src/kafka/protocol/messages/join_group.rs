@@ -2,8 +2,8 @@
 //! when all members have joined or were waited for long enough.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct JoinGroup<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
     /// Whether it joined.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The group's generation.
     pub generation: i32,
     /// The way of sharing out that all members know.
@@ -61,7 +61,7 @@ impl Request for JoinGroup<'_> {
     const HIGHEST: i16 = 5;
     type Answer = Joined;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         out.i32(self.session_ms);
         if version >= 1 {
@@ -78,11 +78,11 @@ impl Request for JoinGroup<'_> {
         });
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Joined, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Joined, Malformed> {
         if version >= 2 {
             let _throttled_ms = from.i32()?;
         }
-        let code = Code(from.i16()?);
+        let code = ErrorCode(from.i16()?);
         let generation = from.i32()?;
         let protocol = from.string()?.to_owned();
         let leader = from.string()?.to_owned();

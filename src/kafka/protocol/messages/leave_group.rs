@@ -2,8 +2,8 @@
 //! dead. A static member can leave from version 3 on.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +22,9 @@ impl Request for LeaveGroup<'_> {
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
     /// Of the request, or else of the member.
-    type Answer = Code;
+    type Answer = ErrorCode;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         if version <= 2 {
             out.string(self.member);
@@ -36,18 +36,18 @@ impl Request for LeaveGroup<'_> {
         });
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Code, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ErrorCode, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let code = Code(from.i16()?);
+        let code = ErrorCode(from.i16()?);
         if version <= 2 {
             return Ok(code);
         }
         let members = from.list(6, |from| {
             let _member = from.string()?;
             let _instance = from.nullable_string()?;
-            Ok(Code(from.i16()?))
+            Ok(ErrorCode(from.i16()?))
         })?;
         let refused = members.into_iter().find(|code| !code.is_none());
         Ok(if code.is_none() { refused.unwrap_or(code) } else { code })

@@ -2,8 +2,8 @@
 //! which DescribeGroups does not know.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +11,9 @@ pub struct ListGroups;
 
 /// The groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedGroups {
     /// Whether the broker tells.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Each group's name and what its members are.
     pub groups: Vec<(String, String)>,
 }
@@ -23,16 +23,16 @@ impl Request for ListGroups {
     const NAME: &'static str = "ListGroups";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 2;
-    type Answer = Listed;
+    type Answer = ListedGroups;
 
-    fn write(&self, _: i16, _: &mut Writer) {}
+    fn write(&self, _: i16, _: &mut WireWriter) {}
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Listed, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ListedGroups, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let code = Code(from.i16()?);
+        let code = ErrorCode(from.i16()?);
         let groups = from.list(4, |from| Ok((from.string()?.to_owned(), from.string()?.to_owned())))?;
-        Ok(Listed { code, groups })
+        Ok(ListedGroups { code, groups })
     }
 }

@@ -1,13 +1,13 @@
 //! ListOffsets (2): the first and the last offset of partitions.
 
 use super::{Isolation, Request, read_topics, write_topics};
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
 /// Which end of a partition; its number on the wire stands for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum PartitionEnd {
     /// The first offset there is.
     First,
     /// The offset that the next record for readers will get.
@@ -17,10 +17,10 @@ pub enum End {
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct ListOffsets<'a> {
-    /// From version 2 on: whether [`End::Next`] is behind open transactions, too.
+    /// From version 2 on: whether [`PartitionEnd::Next`] is behind open transactions, too.
     pub isolation: Isolation,
     /// Which end.
-    pub end: End,
+    pub end: PartitionEnd,
     /// Of which partitions, with their leaders' epochs as far as they are known, else
     /// -1; sent from version 4 on (KIP-320).
     pub partitions: &'a [(TopicPartition, i32)],
@@ -28,9 +28,9 @@ pub struct ListOffsets<'a> {
 
 /// What came of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedOffset {
     /// Whether it can be told.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The offset; -1: there is none.
     pub offset: i64,
 }
@@ -40,9 +40,9 @@ impl Request for ListOffsets<'_> {
     const NAME: &'static str = "ListOffsets";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 5;
-    type Answer = Vec<(TopicPartition, Listed)>;
+    type Answer = Vec<(TopicPartition, ListedOffset)>;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         // As a consumer, not as a replica.
         out.i32(-1);
         if version >= 2 {
@@ -58,8 +58,8 @@ impl Request for ListOffsets<'_> {
                     out.i32(*epoch);
                 }
                 out.i64(match self.end {
-                    End::First => -2,
-                    End::Next => -1,
+                    PartitionEnd::First => -2,
+                    PartitionEnd::Next => -1,
                 });
                 if version == 0 {
                     out.i32(1);
@@ -68,22 +68,22 @@ impl Request for ListOffsets<'_> {
         );
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed> {
         if version >= 2 {
             let _throttled_ms = from.i32()?;
         }
         read_topics(from, 10, |from| {
-            let code = Code(from.i16()?);
+            let code = ErrorCode(from.i16()?);
             if version == 0 {
-                let offset = from.list(8, Reader::i64)?.first().copied().unwrap_or(-1);
-                return Ok(Listed { code, offset });
+                let offset = from.list(8, WireReader::i64)?.first().copied().unwrap_or(-1);
+                return Ok(ListedOffset { code, offset });
             }
             let _time = from.i64()?;
             let offset = from.i64()?;
             if version >= 4 {
                 let _leader_epoch = from.i32()?;
             }
-            Ok(Listed { code, offset })
+            Ok(ListedOffset { code, offset })
         })
     }
 }

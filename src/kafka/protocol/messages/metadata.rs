@@ -2,8 +2,8 @@
 //! leaders.
 
 use super::Request;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request. A broker before 0.11 may make a topic that is asked for; later ones
 /// are told not to.
@@ -17,14 +17,14 @@ pub struct Metadata<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterMetadata {
     /// The brokers that are up.
-    pub brokers: Vec<Broker>,
+    pub brokers: Vec<BrokerMetadata>,
     /// The topics that were asked for.
-    pub topics: Vec<Topic>,
+    pub topics: Vec<TopicMetadata>,
 }
 
 /// One broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker {
+pub struct BrokerMetadata {
     /// Its number in the cluster.
     pub node: i32,
     /// Its name or address.
@@ -35,20 +35,20 @@ pub struct Broker {
 
 /// One topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic {
+pub struct TopicMetadata {
     /// Whether it is there.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Its name.
     pub name: String,
     /// Its partitions, in no order.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<PartitionMetadata>,
 }
 
 /// One partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Partition {
+pub struct PartitionMetadata {
     /// Whether it has a leader.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Its number, from 0.
     pub number: i32,
     /// The number of the broker that leads it; -1: none does.
@@ -64,7 +64,7 @@ impl Request for Metadata<'_> {
     const HIGHEST: i16 = 7;
     type Answer = ClusterMetadata;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.list(self.topics.iter(), |out, topic| out.string(topic));
         if version >= 4 {
             // A mistyped name shall not become a topic.
@@ -72,7 +72,7 @@ impl Request for Metadata<'_> {
         }
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
         read(version, from)
     }
 }
@@ -88,7 +88,7 @@ impl Request for AllTopics {
     const HIGHEST: i16 = Metadata::HIGHEST;
     type Answer = ClusterMetadata;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         // No list at all; version 0 says it with an empty one.
         out.i32(if version == 0 { 0 } else { -1 });
         if version >= 4 {
@@ -96,12 +96,12 @@ impl Request for AllTopics {
         }
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
         read(version, from)
     }
 }
 
-fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malformed> {
+fn read(version: i16, from: &mut WireReader<'_>) -> Result<ClusterMetadata, Malformed> {
     if version >= 3 {
         let _throttled_ms = from.i32()?;
     }
@@ -116,31 +116,31 @@ fn read(version: i16, from: &mut Reader<'_>) -> Result<ClusterMetadata, Malforme
     Ok(ClusterMetadata { brokers, topics })
 }
 
-fn read_broker(version: i16, from: &mut Reader<'_>) -> Result<Broker, Malformed> {
-    let broker = Broker { node: from.i32()?, host: from.string()?.to_owned(), port: from.i32()? };
+fn read_broker(version: i16, from: &mut WireReader<'_>) -> Result<BrokerMetadata, Malformed> {
+    let broker = BrokerMetadata { node: from.i32()?, host: from.string()?.to_owned(), port: from.i32()? };
     if version >= 1 {
         let _rack = from.nullable_string()?;
     }
     Ok(broker)
 }
 
-fn read_topic(version: i16, from: &mut Reader<'_>) -> Result<Topic, Malformed> {
-    let code = Code(from.i16()?);
+fn read_topic(version: i16, from: &mut WireReader<'_>) -> Result<TopicMetadata, Malformed> {
+    let code = ErrorCode(from.i16()?);
     let name = from.string()?.to_owned();
     if version >= 1 {
         let _internal = from.bool()?;
     }
     let partitions = from.list(18, |from| read_partition(version, from))?;
-    Ok(Topic { code, name, partitions })
+    Ok(TopicMetadata { code, name, partitions })
 }
 
-fn read_partition(version: i16, from: &mut Reader<'_>) -> Result<Partition, Malformed> {
-    let code = Code(from.i16()?);
+fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<PartitionMetadata, Malformed> {
+    let code = ErrorCode(from.i16()?);
     let (number, leader) = (from.i32()?, from.i32()?);
     let epoch = if version >= 7 { from.i32()? } else { -1 };
     // Replicas, those in sync, those offline: of no use here.
     for _ in 0..if version >= 5 { 3 } else { 2 } {
-        from.list(4, Reader::i32)?;
+        from.list(4, WireReader::i32)?;
     }
-    Ok(Partition { code, number, leader, epoch })
+    Ok(PartitionMetadata { code, number, leader, epoch })
 }

@@ -20,7 +20,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::wire::{Malformed, Reader, Writer};
+use super::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
 pub use api_versions::ApiVersions;
@@ -52,13 +52,13 @@ pub trait Request {
     type Answer;
 
     /// Appends the request's body.
-    fn write(&self, version: i16, out: &mut Writer);
+    fn write(&self, version: i16, out: &mut WireWriter);
 
     /// Reads the answer's body.
     ///
     /// # Errors
     /// It is not the answer to this request in this version.
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed>;
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed>;
 }
 
 /// Which records of transactions a broker shows (KIP-98).
@@ -81,7 +81,7 @@ impl Isolation {
 
 /// As a member of which generation a group's offsets are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member<'a> {
+pub struct GenerationMember<'a> {
     /// The group's generation.
     pub generation: i32,
     /// The name that the coordinator gave.
@@ -90,18 +90,18 @@ pub struct Member<'a> {
     pub instance: Option<&'a str>,
 }
 
-impl Member<'static> {
+impl GenerationMember<'static> {
     /// As nobody's member: taken while the group has none.
-    pub const ALONE: Self = Self { generation: -1, id: "", instance: None };
+    pub const NONE: Self = Self { generation: -1, id: "", instance: None };
 }
 
 /// Writes a list of topics, each with the list of its items; both in the order in which
 /// they are given.
 fn write_topics<'a, T>(
-    out: &mut Writer,
+    out: &mut WireWriter,
     items: &'a [T],
     partition: impl Fn(&'a T) -> &'a TopicPartition,
-    mut item: impl FnMut(&mut Writer, &'a T),
+    mut item: impl FnMut(&mut WireWriter, &'a T),
 ) {
     let mut topics: Vec<(&str, Vec<&T>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -122,9 +122,9 @@ fn write_topics<'a, T>(
 /// Reads a list of topics, each with a list of items that begin with the partition's
 /// number and take at least `least` bytes; gives them all in one list.
 fn read_topics<T>(
-    from: &mut Reader<'_>,
+    from: &mut WireReader<'_>,
     least: usize,
-    mut item: impl FnMut(&mut Reader<'_>) -> Result<T, Malformed>,
+    mut item: impl FnMut(&mut WireReader<'_>) -> Result<T, Malformed>,
 ) -> Result<Vec<(TopicPartition, T)>, Malformed> {
     let mut all = Vec::new();
     from.list(6, |from| {

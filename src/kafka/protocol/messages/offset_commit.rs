@@ -1,9 +1,9 @@
 //! OffsetCommit (8): a group's offsets, each with a string beside it. From version 2
 //! on they are kept in Kafka; the versions before it are ZooKeeper's.
 
-use super::{Member, Request, read_topics, write_topics};
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use super::{GenerationMember, Request, read_topics, write_topics};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::{Commit, TopicPartition};
 
 /// The request.
@@ -12,7 +12,7 @@ pub struct OffsetCommit<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: Member<'a>,
+    pub member: GenerationMember<'a>,
     /// What to commit.
     pub offsets: &'a [Commit],
 }
@@ -22,9 +22,9 @@ impl Request for OffsetCommit<'_> {
     const NAME: &'static str = "OffsetCommit";
     const LOWEST: i16 = 2;
     const HIGHEST: i16 = 7;
-    type Answer = Vec<(TopicPartition, Code)>;
+    type Answer = Vec<(TopicPartition, ErrorCode)>;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         out.i32(self.member.generation);
         out.string(self.member.id);
@@ -51,10 +51,10 @@ impl Request for OffsetCommit<'_> {
         );
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Self::Answer, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed> {
         if version >= 3 {
             let _throttled_ms = from.i32()?;
         }
-        read_topics(from, 6, |from| Ok(Code(from.i16()?)))
+        read_topics(from, 6, |from| Ok(ErrorCode(from.i16()?)))
     }
 }

@@ -2,8 +2,8 @@
 //! kept in Kafka; version 0 is ZooKeeper's.
 
 use super::{Request, read_topics, write_topics};
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
 /// The request.
@@ -19,7 +19,7 @@ pub struct OffsetFetch<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offsets {
     /// Of the request as a whole; none before version 2.
-    pub code: Code,
+    pub code: ErrorCode,
     /// Of each partition.
     pub partitions: Vec<(TopicPartition, Offset)>,
 }
@@ -28,7 +28,7 @@ pub struct Offsets {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offset {
     /// Whether it could be told.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The offset; -1: there is none.
     pub offset: i64,
     /// The string beside it; null and empty are the same to brokers.
@@ -42,12 +42,12 @@ impl Request for OffsetFetch<'_> {
     const HIGHEST: i16 = 5;
     type Answer = Offsets;
 
-    fn write(&self, _version: i16, out: &mut Writer) {
+    fn write(&self, _version: i16, out: &mut WireWriter) {
         out.string(self.group);
         write_topics(out, self.partitions, |one| one, |out, one| out.i32(one.partition));
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Offsets, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Offsets, Malformed> {
         if version >= 3 {
             let _throttled_ms = from.i32()?;
         }
@@ -57,9 +57,9 @@ impl Request for OffsetFetch<'_> {
                 let _leader_epoch = from.i32()?;
             }
             let metadata = from.nullable_string()?.unwrap_or_default().to_owned();
-            Ok(Offset { code: Code(from.i16()?), offset, metadata })
+            Ok(Offset { code: ErrorCode(from.i16()?), offset, metadata })
         })?;
-        let code = if version >= 2 { Code(from.i16()?) } else { Code::NONE };
+        let code = if version >= 2 { ErrorCode(from.i16()?) } else { ErrorCode::NONE };
         Ok(Offsets { code, partitions })
     }
 }

@@ -1,8 +1,8 @@
 //! SyncGroup (14): the leader says who gets what, and every member hears its own part.
 
-use super::{Member, Request};
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::wire::{Malformed, Reader, Writer};
+use super::{GenerationMember, Request};
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ pub struct SyncGroup<'a> {
     /// The group's name.
     pub group: &'a str,
     /// As whom.
-    pub member: Member<'a>,
+    pub member: GenerationMember<'a>,
     /// What each member gets, by name; only the leader says it.
     pub assignments: &'a [(String, Vec<u8>)],
 }
@@ -19,7 +19,7 @@ pub struct SyncGroup<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Synced {
     /// Whether the group is of this generation.
-    pub code: Code,
+    pub code: ErrorCode,
     /// What this member gets; empty: nothing.
     pub assignment: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl Request for SyncGroup<'_> {
     const HIGHEST: i16 = 3;
     type Answer = Synced;
 
-    fn write(&self, version: i16, out: &mut Writer) {
+    fn write(&self, version: i16, out: &mut WireWriter) {
         out.string(self.group);
         out.i32(self.member.generation);
         out.string(self.member.id);
@@ -44,11 +44,11 @@ impl Request for SyncGroup<'_> {
         });
     }
 
-    fn read(version: i16, from: &mut Reader<'_>) -> Result<Synced, Malformed> {
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Synced, Malformed> {
         if version >= 1 {
             let _throttled_ms = from.i32()?;
         }
-        let code = Code(from.i16()?);
+        let code = ErrorCode(from.i16()?);
         Ok(Synced { code, assignment: from.nullable_bytes()?.unwrap_or_default().to_vec() })
     }
 }

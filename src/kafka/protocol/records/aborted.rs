@@ -6,7 +6,7 @@ use super::Aborted;
 
 /// Goes along a set's batches in order.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
+pub(super) struct AbortedFilter {
     /// Whether aborted transactions are left out at all.
     on: bool,
     /// Transactions that have not begun yet; the next one to begin stands last.
@@ -15,7 +15,7 @@ pub(super) struct Filter {
     aborting: HashSet<i64>,
 }
 
-impl Filter {
+impl AbortedFilter {
     /// At the beginning of an answer that told of these; `None`: leaves out nothing.
     pub(super) fn begin(&mut self, aborted: Option<&[Aborted]>) {
         self.on = aborted.is_some();

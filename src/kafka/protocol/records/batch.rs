@@ -1,21 +1,21 @@
 //! Batches of message format 2 (KIP-98 and the protocol guide's "Record Batch"), and
 //! the records in them.
 
-use super::LARGEST;
-use super::aborted::Filter;
-use super::broken::Why;
+use super::RECORD_BYTES_MAX;
+use super::aborted::AbortedFilter;
+use super::broken::DecodeErrorKind;
 use super::codec::Codecs;
-use super::entry::{Entry, at};
+use super::entry::{SetEntry, at};
 use super::feed::Feed;
-use super::out::{Out, Stop};
+use super::out::{DecodeStop, RecordOutput};
 use super::window::Window;
 use crate::record::{Headers, Record};
 
 /// How long a batch's header is, and from where on its checksum counts.
-const HEADER: usize = 61;
-const CHECKED: usize = 21;
+const BATCH_HEADER_BYTES: usize = 61;
+const CRC_COVERS_FROM: usize = 21;
 /// A record's length takes no more bytes.
-const VARINT: usize = 5;
+const VARINT_BYTES_MAX: usize = 5;
 
 /// A batch's header.
 struct Batch<'a> {
@@ -31,11 +31,11 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Reads the header, once the checksum has been found to be right.
-    fn read(entry: &Entry<'a>) -> Result<Self, Why> {
+    fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
         let bytes = entry.bytes;
-        let checked = bytes.get(CHECKED..).unwrap_or_default();
+        let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
         if u32::from_be_bytes(at(bytes, 17)?) != crc32c::crc32c(checked) {
-            return Err(Why::Checksum);
+            return Err(DecodeErrorKind::Checksum);
         }
         Ok(Self {
             base: entry.offset,
@@ -44,7 +44,7 @@ impl<'a> Batch<'a> {
             max_timestamp: i64::from_be_bytes(at(bytes, 35)?),
             producer: i64::from_be_bytes(at(bytes, 43)?),
             count: i32::from_be_bytes(at(bytes, 57)?),
-            records: bytes.get(HEADER..).unwrap_or_default(),
+            records: bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default(),
         })
     }
 
@@ -66,9 +66,9 @@ impl<'a> Batch<'a> {
 
     /// Whether it is the marker of an aborted transaction: the key of its record is a
     /// version and a type, 0 for an abort, both of 16 bits.
-    fn aborts(&self) -> Result<bool, Why> {
+    fn aborts(&self) -> Result<bool, DecodeErrorKind> {
         if self.codec() != 0 {
-            return Err(Why::Malformed("a control batch is compressed"));
+            return Err(DecodeErrorKind::Malformed("a control batch is compressed"));
         }
         // Compaction may have taken the record.
         if self.count == 0 {
@@ -79,13 +79,14 @@ impl<'a> Batch<'a> {
         let (_, _) = (fields.take(1)?, fields.varlong()?);
         fields.varint()?;
         let key = fields.bytes()?.unwrap_or_default();
-        let kind: [u8; 2] = at(key, 2).map_err(|_| Why::Malformed("a control record has no type"))?;
+        let kind: [u8; 2] =
+            at(key, 2).map_err(|_| DecodeErrorKind::Malformed("a control record has no type"))?;
         Ok(kind == [0, 0])
     }
 }
 
 /// Goes along a batch by its header only, for what comes behind it.
-pub(super) fn pass(entry: &Entry<'_>, filter: &mut Filter) -> Result<(), Why> {
+pub(super) fn pass(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
     let batch = Batch::read(entry)?;
     filter.reach(entry.last);
     if batch.control() && batch.aborts()? {
@@ -96,12 +97,12 @@ pub(super) fn pass(entry: &Entry<'_>, filter: &mut Filter) -> Result<(), Why> {
 
 /// Gives a batch's records.
 pub(super) fn decode(
-    entry: &Entry<'_>,
-    filter: &mut Filter,
+    entry: &SetEntry<'_>,
+    filter: &mut AbortedFilter,
     codecs: &mut Codecs,
     window: &mut Window,
-    out: &mut Out<'_>,
-) -> Result<(), Stop> {
+    out: &mut RecordOutput<'_>,
+) -> Result<(), DecodeStop> {
     if out.past(entry.last) && !filter.on() {
         return Ok(());
     }
@@ -127,35 +128,41 @@ pub(super) fn decode(
     records(&batch, &mut feed, out)
 }
 
-fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut Out<'_>) -> Result<(), Stop> {
-    let count = u32::try_from(batch.count).map_err(|_| Why::Malformed("a batch's count is negative"))?;
+fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -> Result<(), DecodeStop> {
+    let count =
+        u32::try_from(batch.count).map_err(|_| DecodeErrorKind::Malformed("a batch's count is negative"))?;
     for index in 1..=count {
         let whole = whole(feed)?;
         let record = record(batch, feed.need(whole)?)?;
         out.give(&record, index == count)?;
         feed.take(whole);
     }
-    if feed.ended()? { Ok(()) } else { Err(Why::Malformed("a batch has more bytes than records").into()) }
+    if feed.ended()? {
+        Ok(())
+    } else {
+        Err(DecodeErrorKind::Malformed("a batch has more bytes than records").into())
+    }
 }
 
 /// How many bytes the next record has, its length included.
-fn whole(feed: &mut Feed<'_>) -> Result<usize, Why> {
-    while feed.bytes().len() < VARINT && feed.more()? {}
+fn whole(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
+    while feed.bytes().len() < VARINT_BYTES_MAX && feed.more()? {}
     let mut fields = Fields { rest: feed.bytes() };
     let before = fields.rest.len();
     if before == 0 {
-        return Err(Why::Malformed("a batch has fewer records than it says"));
+        return Err(DecodeErrorKind::Malformed("a batch has fewer records than it says"));
     }
     let length = fields.varint()?;
-    let length = usize::try_from(length).map_err(|_| Why::Malformed("a record's length is negative"))?;
-    if length > LARGEST {
-        return Err(Why::TooLarge);
+    let length =
+        usize::try_from(length).map_err(|_| DecodeErrorKind::Malformed("a record's length is negative"))?;
+    if length > RECORD_BYTES_MAX {
+        return Err(DecodeErrorKind::TooLarge);
     }
     Ok(before - fields.rest.len() + length)
 }
 
 /// Reads a record, which takes exactly these bytes.
-fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, Why> {
+fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeErrorKind> {
     let mut fields = Fields { rest: bytes };
     fields.varint()?;
     // Attributes, of which none has a meaning yet.
@@ -165,12 +172,15 @@ fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, Why> {
     let append_time = batch.append_time();
     let timestamp = if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
     Ok(Record {
-        offset: offset.ok_or(Why::Malformed("an offset is too high"))?,
+        offset: offset.ok_or(DecodeErrorKind::Malformed("an offset is too high"))?,
         timestamp: Some(timestamp),
         append_time,
         key: fields.bytes()?,
         value: fields.bytes()?,
-        headers: Some(Headers::check(fields.rest).ok_or(Why::Malformed("a record's headers are malformed"))?),
+        headers: Some(
+            Headers::check(fields.rest)
+                .ok_or(DecodeErrorKind::Malformed("a record's headers are malformed"))?,
+        ),
     })
 }
 
@@ -180,15 +190,16 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Why> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeErrorKind> {
         let taken = self.rest.split_at_checked(count);
-        let (taken, rest) = taken.ok_or(Why::Malformed("a field reaches beyond the end of its record"))?;
+        let (taken, rest) =
+            taken.ok_or(DecodeErrorKind::Malformed("a field reaches beyond the end of its record"))?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// A zigzag varint of 64 bits.
-    fn varlong(&mut self) -> Result<i64, Why> {
+    fn varlong(&mut self) -> Result<i64, DecodeErrorKind> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -197,11 +208,11 @@ impl<'a> Fields<'a> {
                 return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
             }
         }
-        Err(Why::Malformed("a number has too many bytes"))
+        Err(DecodeErrorKind::Malformed("a number has too many bytes"))
     }
 
     /// A zigzag varint of 32 bits.
-    fn varint(&mut self) -> Result<i32, Why> {
+    fn varint(&mut self) -> Result<i32, DecodeErrorKind> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.byte()?;
@@ -210,17 +221,18 @@ impl<'a> Fields<'a> {
                 return Ok((value >> 1) as i32 ^ -((value & 1) as i32));
             }
         }
-        Err(Why::Malformed("a number has too many bytes"))
+        Err(DecodeErrorKind::Malformed("a number has too many bytes"))
     }
 
-    fn byte(&mut self) -> Result<u8, Why> {
-        let (byte, rest) = self.rest.split_first().ok_or(Why::Malformed("a record ends in a number"))?;
+    fn byte(&mut self) -> Result<u8, DecodeErrorKind> {
+        let (byte, rest) =
+            self.rest.split_first().ok_or(DecodeErrorKind::Malformed("a record ends in a number"))?;
         self.rest = rest;
         Ok(*byte)
     }
 
     /// Bytes behind their length; a negative one is null.
-    fn bytes(&mut self) -> Result<Option<&'a [u8]>, Why> {
+    fn bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
         match usize::try_from(self.varint()?) {
             Ok(length) => self.take(length).map(Some),
             Err(_) => Ok(None),

@@ -4,16 +4,16 @@ use std::fmt;
 
 /// A record set that cannot be read on from an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken {
+pub struct DecodeError {
     /// Where it cannot be read on: every record before it was delivered.
     pub next: i64,
     /// What is wrong there.
-    pub why: Why,
+    pub why: DecodeErrorKind,
 }
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum DecodeErrorKind {
     /// The bytes do not have the form that they should.
     Malformed(&'static str),
     /// The content is not what was written.
@@ -30,11 +30,11 @@ pub enum Why {
     /// What is compressed cannot be decompressed: the codec's name, and why.
     Compressed(&'static str, &'static str),
     /// A record, or a piece that can only be decompressed whole, of more bytes than
-    /// are taken into memory ([`super::LARGEST`]).
+    /// are taken into memory ([`super::RECORD_BYTES_MAX`]).
     TooLarge,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for DecodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => f.write_str(what),
@@ -49,13 +49,13 @@ impl fmt::Display for Why {
             ),
             Self::Compressed(codec, why) => write!(f, "{codec}: {why}"),
             Self::TooLarge => {
-                write!(f, "a record is larger than {} MiB when decompressed", super::LARGEST >> 20)
+                write!(f, "a record is larger than {} MiB when decompressed", super::RECORD_BYTES_MAX >> 20)
             }
         }
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the records from offset {} on cannot be read: {}", self.next, self.why)
     }

@@ -2,17 +2,17 @@
 //! plain or wrapping others, and batches of format 2. All begin with an offset and a
 //! size, and have the number of their format at the same place.
 
-use super::broken::{Broken, Why};
+use super::broken::{DecodeError, DecodeErrorKind};
 
 /// Offset and size, which the size does not count.
-pub(super) const FRAMING: usize = 12;
+pub(super) const FRAMING_BYTES: usize = 12;
 /// The least size of an entry of each format: CRC, magic, attributes, timestamp, two
 /// lengths; and a batch's header.
-const LEAST: [usize; 3] = [14, 22, 49];
+const ENTRY_SIZES_MIN: [usize; 3] = [14, 22, 49];
 
 /// One whole entry.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(super) struct SetEntry<'a> {
     /// Its first bytes' offset: a batch's base, a message's own, a wrapper's last.
     pub(super) offset: i64,
     /// The offset of the last record in it, also where compaction took that.
@@ -26,7 +26,7 @@ pub(super) struct Entry<'a> {
 /// Walks the entries of a set; ends where they end or where one is cut, and after the
 /// first that is malformed.
 #[derive(Debug, Clone)]
-pub(super) struct Entries<'a> {
+pub(super) struct SetEntries<'a> {
     rest: &'a [u8],
     /// Offsets ascend: none may be below.
     floor: i64,
@@ -34,7 +34,7 @@ pub(super) struct Entries<'a> {
     cut: Option<usize>,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> SetEntries<'a> {
     pub(super) fn new(set: &'a [u8]) -> Self {
         Self { rest: set, floor: 0, cut: None }
     }
@@ -45,17 +45,17 @@ impl<'a> Entries<'a> {
         self.cut
     }
 
-    fn take(&mut self) -> Result<Option<Entry<'a>>, Why> {
-        let Some((framing, behind)) = self.rest.split_first_chunk::<FRAMING>() else { return Ok(None) };
+    fn take(&mut self) -> Result<Option<SetEntry<'a>>, DecodeErrorKind> {
+        let Some((framing, behind)) = self.rest.split_first_chunk::<FRAMING_BYTES>() else { return Ok(None) };
         let magic = behind.get(4).copied();
         if let Some(magic) = magic
             && magic > 2
         {
-            return Err(Why::Format(magic));
+            return Err(DecodeErrorKind::Format(magic));
         }
         // Not the least size: what a broker sends in the place of what it cannot convert
         // may say less, but always more than is there.
-        let whole = FRAMING.saturating_add(size(framing)?);
+        let whole = FRAMING_BYTES.saturating_add(size(framing)?);
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
             return Ok(None);
@@ -65,25 +65,27 @@ impl<'a> Entries<'a> {
         let last = if magic == 2 {
             let delta = i32::from_be_bytes(at(bytes, 23)?);
             if delta < 0 {
-                return Err(Why::Malformed("a batch ends before it begins"));
+                return Err(DecodeErrorKind::Malformed("a batch ends before it begins"));
             }
             offset.checked_add(i64::from(delta))
         } else {
             Some(offset)
         };
         // The one above the last must be an offset too.
-        let last = last.filter(|last| *last < i64::MAX).ok_or(Why::Malformed("an offset is too high"))?;
+        let last = last
+            .filter(|last| *last < i64::MAX)
+            .ok_or(DecodeErrorKind::Malformed("an offset is too high"))?;
         if offset < self.floor {
-            return Err(Why::Malformed("offsets do not ascend"));
+            return Err(DecodeErrorKind::Malformed("offsets do not ascend"));
         }
         self.floor = last + 1;
         self.rest = rest;
-        Ok(Some(Entry { offset, last, magic, bytes }))
+        Ok(Some(SetEntry { offset, last, magic, bytes }))
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Result<Entry<'a>, Why>;
+impl<'a> Iterator for SetEntries<'a> {
+    type Item = Result<SetEntry<'a>, DecodeErrorKind>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let taken = self.take().transpose();
@@ -95,24 +97,24 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 /// How many bytes the entry that begins so has in all, by its format.
-pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, Why> {
+pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, DecodeErrorKind> {
     let size = size(framing)?;
-    let least = LEAST.get(usize::from(magic)).copied().ok_or(Why::Format(magic))?;
+    let least = ENTRY_SIZES_MIN.get(usize::from(magic)).copied().ok_or(DecodeErrorKind::Format(magic))?;
     if size < least {
-        return Err(Why::Malformed("an entry is smaller than its header"));
+        return Err(DecodeErrorKind::Malformed("an entry is smaller than its header"));
     }
-    Ok(size.saturating_add(FRAMING))
+    Ok(size.saturating_add(FRAMING_BYTES))
 }
 
-fn size(framing: &[u8]) -> Result<usize, Why> {
+fn size(framing: &[u8]) -> Result<usize, DecodeErrorKind> {
     let size = i32::from_be_bytes(at(framing, 8)?);
-    usize::try_from(size).map_err(|_| Why::Malformed("an entry's size is negative"))
+    usize::try_from(size).map_err(|_| DecodeErrorKind::Malformed("an entry's size is negative"))
 }
 
 /// The field at this place of a header.
-pub(super) fn at<const N: usize>(header: &[u8], place: usize) -> Result<[u8; N], Why> {
+pub(super) fn at<const N: usize>(header: &[u8], place: usize) -> Result<[u8; N], DecodeErrorKind> {
     let field = header.get(place..).and_then(|from| from.first_chunk::<N>());
-    field.copied().ok_or(Why::Malformed("an entry is smaller than its header"))
+    field.copied().ok_or(DecodeErrorKind::Malformed("an entry is smaller than its header"))
 }
 
 /// Which entries of a record set are whole, by their headers alone.
@@ -140,8 +142,8 @@ pub struct Span {
 ///
 /// # Errors
 /// The first entry is malformed; `next` is then the offset asked for.
-pub fn span(set: &[u8], from: i64) -> Result<Span, Broken> {
-    let mut entries = Entries::new(set);
+pub fn span(set: &[u8], from: i64) -> Result<Span, DecodeError> {
+    let mut entries = SetEntries::new(set);
     let mut span = Span { next: from, base: from, bytes: 0, entries: 0, cut: None };
     for entry in entries.by_ref() {
         match entry {
@@ -153,7 +155,7 @@ pub fn span(set: &[u8], from: i64) -> Result<Span, Broken> {
                 span.bytes += entry.bytes.len();
                 span.entries += 1;
             }
-            Err(why) if span.entries == 0 => return Err(Broken { next: from, why }),
+            Err(why) if span.entries == 0 => return Err(DecodeError { next: from, why }),
             Err(_) => break,
         }
     }

@@ -1,6 +1,6 @@
 //! Where records are read from: the set itself, or the window that a codec fills.
 
-use super::broken::Why;
+use super::broken::DecodeErrorKind;
 use super::codec::Compressed;
 use super::window::Window;
 
@@ -12,7 +12,7 @@ pub(super) enum Feed<'a> {
     Through(Compressed<'a>, &'a mut Window),
 }
 
-const SHORT: Why = Why::Malformed("records end in the middle of one");
+const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("records end in the middle of one");
 
 impl Feed<'_> {
     /// What is there without decompressing more.
@@ -24,7 +24,7 @@ impl Feed<'_> {
     }
 
     /// Decompresses some more; `false`: there is no more.
-    pub(super) fn more(&mut self) -> Result<bool, Why> {
+    pub(super) fn more(&mut self) -> Result<bool, DecodeErrorKind> {
         match self {
             Self::Plain(_) => Ok(false),
             Self::Through(compressed, window) => compressed.more(window),
@@ -35,13 +35,13 @@ impl Feed<'_> {
     ///
     /// # Errors
     /// There is not so much, or it cannot be decompressed.
-    pub(super) fn need(&mut self, count: usize) -> Result<&[u8], Why> {
+    pub(super) fn need(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
         while self.bytes().len() < count {
             if !self.more()? {
-                return Err(SHORT);
+                return Err(TRUNCATED);
             }
         }
-        self.bytes().get(..count).ok_or(SHORT)
+        self.bytes().get(..count).ok_or(TRUNCATED)
     }
 
     /// Takes so many of the bytes that are there off the front.
@@ -56,7 +56,7 @@ impl Feed<'_> {
     ///
     /// # Errors
     /// There are not so many, or they cannot be decompressed.
-    pub(super) fn skip(&mut self, mut count: usize) -> Result<(), Why> {
+    pub(super) fn skip(&mut self, mut count: usize) -> Result<(), DecodeErrorKind> {
         loop {
             let now = self.bytes().len().min(count);
             self.take(now);
@@ -65,13 +65,13 @@ impl Feed<'_> {
                 return Ok(());
             }
             if !self.more()? {
-                return Err(SHORT);
+                return Err(TRUNCATED);
             }
         }
     }
 
     /// Whether there is nothing left.
-    pub(super) fn ended(&mut self) -> Result<bool, Why> {
+    pub(super) fn ended(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
             if !self.more()? {
                 return Ok(true);

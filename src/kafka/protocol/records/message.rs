@@ -1,20 +1,20 @@
 //! Messages of format 0 and 1 (the protocol guide's "Message sets"; KIP-31, KIP-32),
 //! plain, or in a compressed wrapper.
 
-use super::LARGEST;
-use super::broken::Why;
+use super::RECORD_BYTES_MAX;
+use super::broken::DecodeErrorKind;
 use super::codec::Codecs;
-use super::entry::{Entry, FRAMING, at, sized};
+use super::entry::{FRAMING_BYTES, SetEntry, at, sized};
 use super::feed::Feed;
-use super::out::{Out, Stop};
+use super::out::{DecodeStop, RecordOutput};
 use super::window::Window;
 use crate::record::Record;
 
 /// Behind the framing: a CRC, which counts what follows it.
-const CHECKED: usize = FRAMING + 4;
+const CRC_COVERS_FROM: usize = FRAMING_BYTES + 4;
 /// A wrapper that decompresses to no more is decompressed once; a larger one twice, so
 /// that it need not be in memory whole.
-const AT_ONCE: usize = 1 << 20;
+const WRAPPER_BYTES_BUFFERED_MAX: usize = 1 << 20;
 
 /// One message.
 struct Message<'a> {
@@ -27,10 +27,10 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     /// Reads a message of this format, framing included, once its CRC has been found to
     /// be right.
-    fn read(magic: u8, bytes: &'a [u8]) -> Result<Self, Why> {
-        let checked = bytes.get(CHECKED..).unwrap_or_default();
-        if u32::from_be_bytes(at(bytes, FRAMING)?) != crc32fast::hash(checked) {
-            return Err(Why::Checksum);
+    fn read(magic: u8, bytes: &'a [u8]) -> Result<Self, DecodeErrorKind> {
+        let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
+        if u32::from_be_bytes(at(bytes, FRAMING_BYTES)?) != crc32fast::hash(checked) {
+            return Err(DecodeErrorKind::Checksum);
         }
         let [_, attributes] = at(checked, 0)?;
         let (timestamp, fields) = match magic {
@@ -40,7 +40,7 @@ impl<'a> Message<'a> {
         let mut rest = checked.get(fields..).unwrap_or_default();
         let (key, value) = (nullable(&mut rest)?, nullable(&mut rest)?);
         if !rest.is_empty() {
-            return Err(Why::Malformed("a message has more bytes than fields"));
+            return Err(DecodeErrorKind::Malformed("a message has more bytes than fields"));
         }
         Ok(Self { attributes, timestamp, key, value })
     }
@@ -56,15 +56,16 @@ impl<'a> Message<'a> {
 }
 
 /// Bytes behind their length; -1 is null.
-fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Why> {
-    let short = Why::Malformed("a field reaches beyond the end of its message");
+fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
+    let short = DecodeErrorKind::Malformed("a field reaches beyond the end of its message");
     let (length, behind) = rest.split_first_chunk().ok_or(short)?;
     *rest = behind;
     let length = i32::from_be_bytes(*length);
     if length == -1 {
         return Ok(None);
     }
-    let length = usize::try_from(length).map_err(|_| Why::Malformed("a field's length is negative"))?;
+    let length =
+        usize::try_from(length).map_err(|_| DecodeErrorKind::Malformed("a field's length is negative"))?;
     let (taken, behind) = rest.split_at_checked(length).ok_or(short)?;
     *rest = behind;
     Ok(Some(taken))
@@ -72,11 +73,11 @@ fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Why> {
 
 /// Gives the message, or those that it wraps.
 pub(super) fn decode(
-    entry: &Entry<'_>,
+    entry: &SetEntry<'_>,
     codecs: &mut Codecs,
     window: &mut Window,
-    out: &mut Out<'_>,
-) -> Result<(), Stop> {
+    out: &mut RecordOutput<'_>,
+) -> Result<(), DecodeStop> {
     if out.past(entry.last) {
         return Ok(());
     }
@@ -97,21 +98,24 @@ pub(super) fn decode(
 
 /// Gives the messages in a wrapper.
 fn wrapped(
-    entry: &Entry<'_>,
+    entry: &SetEntry<'_>,
     wrapper: &Message<'_>,
     codecs: &mut Codecs,
     window: &mut Window,
-    out: &mut Out<'_>,
-) -> Result<(), Stop> {
-    let packed = wrapper.value.ok_or(Why::Malformed("a wrapper is empty"))?;
+    out: &mut RecordOutput<'_>,
+) -> Result<(), DecodeStop> {
+    let packed = wrapper.value.ok_or(DecodeErrorKind::Malformed("a wrapper is empty"))?;
     window.clear();
     let mut compressed = codecs.open(wrapper.codec(), entry, packed)?;
     let mut all = false;
-    while !all && window.bytes().len() < AT_ONCE {
+    while !all && window.bytes().len() < WRAPPER_BYTES_BUFFERED_MAX {
         all = !compressed.more(window)?;
     }
-    let inner =
-        Inner { magic: entry.magic, append_time: wrapper.timestamp.filter(|_| wrapper.append_time()), entry };
+    let inner = InnerMessages {
+        magic: entry.magic,
+        append_time: wrapper.timestamp.filter(|_| wrapper.append_time()),
+        entry,
+    };
     if all {
         let messages = window.bytes();
         let base = inner.base(&mut Feed::Plain(messages))?;
@@ -124,17 +128,17 @@ fn wrapped(
 }
 
 /// What a wrapper says of the messages in it.
-struct Inner<'a> {
+struct InnerMessages<'a> {
     magic: u8,
     /// The timestamp of all, where it is the broker's.
     append_time: Option<i64>,
-    entry: &'a Entry<'a>,
+    entry: &'a SetEntry<'a>,
 }
 
-impl Inner<'_> {
+impl InnerMessages<'_> {
     /// What is to be added to the messages' offsets. Those of format 0 are absolute; those
     /// of format 1 are relative, and the wrapper's is that of the last one (KIP-31).
-    fn base(&self, feed: &mut Feed<'_>) -> Result<i64, Why> {
+    fn base(&self, feed: &mut Feed<'_>) -> Result<i64, DecodeErrorKind> {
         let mut last = None;
         while let Some((offset, whole)) = self.header(feed)? {
             if self.magic == 0 {
@@ -143,32 +147,33 @@ impl Inner<'_> {
             last = Some(offset);
             feed.skip(whole)?;
         }
-        let last = last.ok_or(Why::Malformed("a wrapper is empty"))?;
-        self.entry.offset.checked_sub(last).ok_or(Why::Malformed("an offset is too low"))
+        let last = last.ok_or(DecodeErrorKind::Malformed("a wrapper is empty"))?;
+        self.entry.offset.checked_sub(last).ok_or(DecodeErrorKind::Malformed("an offset is too low"))
     }
 
     /// The next message's offset and its length, framing included; `None` at the end.
-    fn header(&self, feed: &mut Feed<'_>) -> Result<Option<(i64, usize)>, Why> {
+    fn header(&self, feed: &mut Feed<'_>) -> Result<Option<(i64, usize)>, DecodeErrorKind> {
         if feed.ended()? {
             return Ok(None);
         }
-        let header = feed.need(CHECKED + 1)?;
-        let (offset, magic) = (i64::from_be_bytes(at(header, 0)?), at::<1>(header, CHECKED)?);
+        let header = feed.need(CRC_COVERS_FROM + 1)?;
+        let (offset, magic) = (i64::from_be_bytes(at(header, 0)?), at::<1>(header, CRC_COVERS_FROM)?);
         if magic != [self.magic] {
-            return Err(Why::Malformed("a message is of another format than its wrapper"));
+            return Err(DecodeErrorKind::Malformed("a message is of another format than its wrapper"));
         }
         Ok(Some((offset, sized(header, self.magic)?)))
     }
 
-    fn give(&self, feed: &mut Feed<'_>, base: i64, out: &mut Out<'_>) -> Result<(), Stop> {
+    fn give(&self, feed: &mut Feed<'_>, base: i64, out: &mut RecordOutput<'_>) -> Result<(), DecodeStop> {
         while let Some((offset, whole)) = self.header(feed)? {
-            if whole > LARGEST {
-                return Err(Why::TooLarge.into());
+            if whole > RECORD_BYTES_MAX {
+                return Err(DecodeErrorKind::TooLarge.into());
             }
-            let offset = base.checked_add(offset).ok_or(Why::Malformed("an offset is too high"))?;
+            let offset =
+                base.checked_add(offset).ok_or(DecodeErrorKind::Malformed("an offset is too high"))?;
             let message = Message::read(self.magic, feed.need(whole)?)?;
             if message.codec() != 0 {
-                return Err(Why::Malformed("a wrapper is in a wrapper").into());
+                return Err(DecodeErrorKind::Malformed("a wrapper is in a wrapper").into());
             }
             let record = Record {
                 offset,

@@ -19,15 +19,15 @@ mod window;
 
 use std::ops::ControlFlow;
 
-pub use broken::{Broken, Why};
+pub use broken::{DecodeError, DecodeErrorKind};
 pub use entry::{Span, span};
 
 use crate::record::Record;
-use entry::Entries;
-use out::{Out, Stop};
+use entry::SetEntries;
+use out::{DecodeStop, RecordOutput};
 
 /// The largest record that is taken into memory, in bytes.
-pub const LARGEST: usize = 128 << 20;
+pub const RECORD_BYTES_MAX: usize = 128 << 20;
 
 /// A transaction that was aborted, as a Fetch answer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub struct Aborted {
 pub struct Scratch {
     codecs: codec::Codecs,
     window: window::Window,
-    filter: aborted::Filter,
+    filter: aborted::AbortedFilter,
 }
 
 /// How far a set was read.
@@ -74,21 +74,21 @@ pub fn decode(
     aborted: Option<&[Aborted]>,
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<Decoded, Broken> {
-    let mut out = Out::new(from, each);
+) -> Result<Decoded, DecodeError> {
+    let mut out = RecordOutput::new(from, each);
     scratch.filter.begin(aborted);
     let done = entries(set, scratch, &mut out);
     scratch.window.shrink();
     scratch.codecs.shrink();
     match done {
-        Ok(()) | Err(Stop::Enough) => Ok(Decoded { next: out.next, last: out.last }),
-        Err(Stop::Broken(why)) => Err(Broken { next: out.next, why }),
+        Ok(()) | Err(DecodeStop::Enough) => Ok(Decoded { next: out.next, last: out.last }),
+        Err(DecodeStop::Broken(why)) => Err(DecodeError { next: out.next, why }),
     }
 }
 
-fn entries(set: &[u8], scratch: &mut Scratch, out: &mut Out<'_>) -> Result<(), Stop> {
+fn entries(set: &[u8], scratch: &mut Scratch, out: &mut RecordOutput<'_>) -> Result<(), DecodeStop> {
     let Scratch { codecs, window, filter } = scratch;
-    for entry in Entries::new(set) {
+    for entry in SetEntries::new(set) {
         let entry = entry?;
         out.begin(&entry);
         match entry.magic {
@@ -106,14 +106,14 @@ fn entries(set: &[u8], scratch: &mut Scratch, out: &mut Out<'_>) -> Result<(), S
 ///
 /// # Errors
 /// A batch among them is malformed; `next` is the offset that it begins at.
-pub fn still_aborted(passed: &[u8], aborted: &[Aborted]) -> Result<Vec<Aborted>, Broken> {
-    let mut filter = aborted::Filter::default();
+pub fn still_aborted(passed: &[u8], aborted: &[Aborted]) -> Result<Vec<Aborted>, DecodeError> {
+    let mut filter = aborted::AbortedFilter::default();
     filter.begin(Some(aborted));
     let mut next = 0;
-    for entry in Entries::new(passed) {
-        let entry = entry.map_err(|why| Broken { next, why })?;
+    for entry in SetEntries::new(passed) {
+        let entry = entry.map_err(|why| DecodeError { next, why })?;
         if entry.magic == 2 {
-            batch::pass(&entry, &mut filter).map_err(|why| Broken { next, why })?;
+            batch::pass(&entry, &mut filter).map_err(|why| DecodeError { next, why })?;
         }
         next = entry.last + 1;
     }

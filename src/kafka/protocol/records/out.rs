@@ -2,27 +2,27 @@
 
 use std::ops::ControlFlow;
 
-use super::broken::Why;
-use super::entry::Entry;
+use super::broken::DecodeErrorKind;
+use super::entry::SetEntry;
 use crate::record::Record;
 
 /// Why decoding stopped before the end of the set.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum DecodeStop {
     /// The caller has had enough.
     Enough,
     /// It cannot be read on.
-    Broken(Why),
+    Broken(DecodeErrorKind),
 }
 
-impl From<Why> for Stop {
-    fn from(why: Why) -> Self {
+impl From<DecodeErrorKind> for DecodeStop {
+    fn from(why: DecodeErrorKind) -> Self {
         Self::Broken(why)
     }
 }
 
 /// See the module.
-pub(super) struct Out<'a> {
+pub(super) struct RecordOutput<'a> {
     /// The offset to go on at: what is below was delivered, or is not to be.
     pub(super) next: i64,
     /// Offsets that a record of the entry may have.
@@ -33,13 +33,13 @@ pub(super) struct Out<'a> {
     each: &'a mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 }
 
-impl<'a> Out<'a> {
+impl<'a> RecordOutput<'a> {
     pub(super) fn new(from: i64, each: &'a mut dyn FnMut(&Record<'_>) -> ControlFlow<()>) -> Self {
         Self { next: from, lowest: 0, highest: -1, last: None, each }
     }
 
     /// At the beginning of an entry, whose records follow.
-    pub(super) fn begin(&mut self, entry: &Entry<'_>) {
+    pub(super) fn begin(&mut self, entry: &SetEntry<'_>) {
         self.lowest = self.highest + 1;
         if entry.magic == 2 {
             self.lowest = self.lowest.max(entry.offset);
@@ -62,9 +62,9 @@ impl<'a> Out<'a> {
     ///
     /// Its offset must be one that the entry may have, and above the one before it:
     /// what is written once per offset could not be told apart otherwise.
-    pub(super) fn give(&mut self, record: &Record<'_>, ends: bool) -> Result<(), Stop> {
+    pub(super) fn give(&mut self, record: &Record<'_>, ends: bool) -> Result<(), DecodeStop> {
         if record.offset < self.lowest || record.offset > self.highest {
-            return Err(Why::Malformed("offsets do not ascend").into());
+            return Err(DecodeErrorKind::Malformed("offsets do not ascend").into());
         }
         self.lowest = record.offset + 1;
         if self.past(record.offset) {
@@ -75,6 +75,6 @@ impl<'a> Out<'a> {
         if ends || flow.is_break() {
             self.last = Some((record.offset, record.fingerprint()));
         }
-        if flow.is_break() { Err(Stop::Enough) } else { Ok(()) }
+        if flow.is_break() { Err(DecodeStop::Enough) } else { Ok(()) }
     }
 }

@@ -2,15 +2,15 @@
 //! to the front when room is short, and which grows only once it is full of bytes that
 //! one record needs.
 
-use super::LARGEST;
-use super::broken::Why;
+use super::RECORD_BYTES_MAX;
+use super::broken::DecodeErrorKind;
 
 /// Its size at first: some records deep, and well inside a processor's cache.
-const FIRST: usize = 256 << 10;
+const WINDOW_BYTES_FIRST: usize = 256 << 10;
 /// Its largest size: a record, and a block of a codec behind it.
-const MOST: usize = LARGEST + (8 << 20);
+const WINDOW_BYTES_MAX: usize = RECORD_BYTES_MAX + (8 << 20);
 /// A larger one is given back at the end of a set.
-const KEPT: usize = 4 << 20;
+const WINDOW_BYTES_KEPT_MAX: usize = 4 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,17 +37,17 @@ impl Window {
     ///
     /// # Errors
     /// That would be more than may be in memory at once.
-    pub(super) fn room(&mut self, least: usize) -> Result<&mut [u8], Why> {
+    pub(super) fn room(&mut self, least: usize) -> Result<&mut [u8], DecodeErrorKind> {
         if self.buffer.len() - self.end < least {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
             let needed = self.end.saturating_add(least);
-            if needed > MOST {
-                return Err(Why::TooLarge);
+            if needed > WINDOW_BYTES_MAX {
+                return Err(DecodeErrorKind::TooLarge);
             }
             if needed > self.buffer.len() {
-                let size = (self.buffer.len() * 2).clamp(FIRST, MOST).max(needed);
+                let size = (self.buffer.len() * 2).clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX).max(needed);
                 self.buffer.reserve_exact(size - self.buffer.len());
                 self.buffer.resize(size, 0);
             }
@@ -69,7 +69,7 @@ impl Window {
     /// Gives back what only an uncommon record needed.
     pub(super) fn shrink(&mut self) {
         self.clear();
-        if self.buffer.len() > KEPT {
+        if self.buffer.len() > WINDOW_BYTES_KEPT_MAX {
             self.buffer = Vec::new();
         }
     }
@@ -87,11 +87,11 @@ mod tests {
             window.came(64 << 10);
             window.take(60 << 10);
         }
-        assert_eq!(window.buffer.len(), 2 * FIRST, "64 times 4 KiB are unread");
+        assert_eq!(window.buffer.len(), 2 * WINDOW_BYTES_FIRST, "64 times 4 KiB are unread");
         let expected: Vec<u8> = (60..64).flat_map(|turn| vec![turn; 64 << 10]).collect();
         assert!(window.bytes() == expected);
-        assert_eq!(window.room(MOST).err(), Some(Why::TooLarge));
-        window.room(KEPT).unwrap();
+        assert_eq!(window.room(WINDOW_BYTES_MAX).err(), Some(DecodeErrorKind::TooLarge));
+        window.room(WINDOW_BYTES_KEPT_MAX).unwrap();
         window.shrink();
         assert_eq!(window.buffer.len(), 0);
     }

@@ -2,7 +2,7 @@
 
 use super::hostile::{cases, some_version, survive, tamper, tampering};
 use super::*;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use kafka_protocol::messages::{
     DescribeGroupsRequest, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest,
     JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
@@ -127,7 +127,7 @@ proptest! {
                 answer.members.iter_mut().for_each(|one| one.group_instance_id = instance.as_deref().map(text));
             }
             let read = read::<JoinGroup<'_>>(version, &theirs(&answer, version)).unwrap();
-            prop_assert_eq!((read.code, read.generation), (Code(answer.error_code), answer.generation_id));
+            prop_assert_eq!((read.code, read.generation), (ErrorCode(answer.error_code), answer.generation_id));
             prop_assert_eq!(Some(read.protocol.as_str()), answer.protocol_name.as_ref().map(|name| name.as_str()));
             prop_assert_eq!(read.leader.as_str(), answer.leader.as_str());
             prop_assert_eq!(read.member.as_str(), answer.member_id.as_str());
@@ -160,7 +160,7 @@ proptest! {
                 .with_member_id(text(id))
                 .with_group_instance_id(instance.as_deref().filter(|_| version >= 3).map(text))
                 .with_assignments(assignments.iter().map(theirs_of).collect());
-            let member = Member { generation, id, instance: instance.as_deref() };
+            let member = GenerationMember { generation, id, instance: instance.as_deref() };
             let mine = ours(&SyncGroup { group, member, assignments: &assignments }, version);
             prop_assert_eq!(mine, theirs(&request, version), "version {}", version);
         }
@@ -171,7 +171,7 @@ proptest! {
         for version in versions::<SyncGroup<'_>>() {
             let answer = answer.clone().with_throttle_time_ms(if version >= 1 { throttle } else { 0 });
             let read = read::<SyncGroup<'_>>(version, &theirs(&answer, version)).unwrap();
-            prop_assert_eq!(read.code, Code(answer.error_code));
+            prop_assert_eq!(read.code, ErrorCode(answer.error_code));
             prop_assert_eq!(read.assignment, answer.assignment.to_vec());
         }
     }
@@ -191,12 +191,12 @@ proptest! {
                 .with_generation_id(generation)
                 .with_member_id(text(id))
                 .with_group_instance_id(instance.as_deref().filter(|_| version >= 3).map(text));
-            let member = Member { generation, id, instance: instance.as_deref() };
+            let member = GenerationMember { generation, id, instance: instance.as_deref() };
             prop_assert_eq!(ours(&Heartbeat { group, member }, version), theirs(&request, version));
             let answer = HeartbeatResponse::default()
                 .with_error_code(code)
                 .with_throttle_time_ms(if version >= 1 { throttle } else { 0 });
-            prop_assert_eq!(read::<Heartbeat<'_>>(version, &theirs(&answer, version)), Ok(Code(code)));
+            prop_assert_eq!(read::<Heartbeat<'_>>(version, &theirs(&answer, version)), Ok(ErrorCode(code)));
         }
     }
 
@@ -230,7 +230,7 @@ proptest! {
             let read = read::<DescribeGroups<'_>>(version, &theirs(&answer, version)).unwrap();
             prop_assert_eq!(read.len(), answer.groups.len());
             for (ours, theirs) in read.iter().zip(&answer.groups) {
-                prop_assert_eq!((ours.code, ours.group.as_str()), (Code(theirs.error_code), theirs.group_id.as_str()));
+                prop_assert_eq!((ours.code, ours.group.as_str()), (ErrorCode(theirs.error_code), theirs.group_id.as_str()));
                 prop_assert_eq!(ours.kind.as_str(), theirs.protocol_type.as_str());
                 prop_assert_eq!(ours.protocol.as_str(), theirs.protocol_data.as_str());
                 let members: Vec<_> =
@@ -251,7 +251,7 @@ proptest! {
             let meant: Vec<_> = answer.groups.iter().map(|one| {
                 (one.group_id.to_string(), one.protocol_type.to_string())
             }).collect();
-            prop_assert_eq!((read.code, read.groups), (Code(answer.error_code), meant));
+            prop_assert_eq!((read.code, read.groups), (ErrorCode(answer.error_code), meant));
         }
     }
 
@@ -263,7 +263,7 @@ proptest! {
             let read = read::<LeaveGroup<'_>>(version, &theirs(&answer, version)).unwrap();
             let of_members = members.iter().map(|(_, _, code)| *code).filter(|_| version >= 3);
             let first = [code].into_iter().chain(of_members).find(|code| *code != 0);
-            prop_assert_eq!(read, Code(first.unwrap_or(0)), "version {}", version);
+            prop_assert_eq!(read, ErrorCode(first.unwrap_or(0)), "version {}", version);
         }
     }
 }

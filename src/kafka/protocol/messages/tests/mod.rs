@@ -25,14 +25,14 @@ fn theirs(message: &impl Encodable, version: i16) -> Vec<u8> {
 
 /// Our bytes of a request.
 fn ours<R: Request>(request: &R, version: i16) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut writer = WireWriter::default();
     request.write(version, &mut writer);
     writer.finish().unwrap()
 }
 
 /// An answer as we read it, to its end.
 fn read<R: Request>(version: i16, bytes: &[u8]) -> Result<R::Answer, Malformed> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = WireReader::new(bytes);
     let answer = R::read(version, &mut reader)?;
     reader.end().map(|()| answer)
 }

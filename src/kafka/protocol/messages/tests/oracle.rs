@@ -2,7 +2,7 @@
 //! we read as it was meant, in every version of ours.
 
 use super::*;
-use crate::kafka::protocol::error_code::Code;
+use crate::kafka::protocol::error_code::ErrorCode;
 use crate::record::Commit;
 use kafka_protocol::messages::{
     FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
@@ -19,7 +19,7 @@ proptest! {
     fn api_versions_is_read(answer in api_versions_answers()) {
         prop_assert_eq!(ours(&ApiVersions, 0), Vec::<u8>::new());
         let (code, spoken) = read::<ApiVersions>(0, &theirs(&answer, 0)).unwrap();
-        prop_assert_eq!(code, Code(answer.error_code));
+        prop_assert_eq!(code, ErrorCode(answer.error_code));
         let spoken: Vec<_> = spoken.iter().map(|one| (one.key, one.lowest, one.highest)).collect();
         let meant: Vec<_> =
             answer.api_keys.iter().map(|one| (one.api_key, one.min_version, one.max_version)).collect();
@@ -47,7 +47,7 @@ proptest! {
                 answer.error_message = message.as_deref().map(text);
             }
             let read = read::<FindCoordinator<'_>>(version, &theirs(&answer, version)).unwrap();
-            prop_assert_eq!(read.code, Code(answer.error_code));
+            prop_assert_eq!(read.code, ErrorCode(answer.error_code));
             prop_assert_eq!(read.node, answer.node_id.0);
             prop_assert_eq!(read.host.as_str(), answer.host.as_str());
             prop_assert_eq!(read.port, answer.port);
@@ -88,7 +88,7 @@ proptest! {
                         .with_name(text(topic).into())
                         .with_partitions(partitions.collect())
                 }).collect());
-            let member = Member { generation, id: &id, instance };
+            let member = GenerationMember { generation, id: &id, instance };
             let ours = ours(&OffsetCommit { group: &group, member, offsets: &offsets }, version);
             prop_assert_eq!(ours, theirs(&request, version), "version {}", version);
         }
@@ -104,7 +104,7 @@ proptest! {
             let read = read::<OffsetCommit<'_>>(version, &theirs(&answer, version)).unwrap();
             let meant: Vec<_> = answer.topics.iter().flat_map(|topic| {
                 topic.partitions.iter().map(|one| {
-                    (TopicPartition::new(topic.name.as_str(), one.partition_index), Code(one.error_code))
+                    (TopicPartition::new(topic.name.as_str(), one.partition_index), ErrorCode(one.error_code))
                 })
             }).collect();
             prop_assert_eq!(read, meant, "version {}", version);
@@ -149,7 +149,7 @@ proptest! {
                 all.for_each(|one| one.committed_leader_epoch = epoch);
             }
             let read = read::<OffsetFetch<'_>>(version, &theirs(&answer, version)).unwrap();
-            prop_assert_eq!(read.code, Code(answer.error_code));
+            prop_assert_eq!(read.code, ErrorCode(answer.error_code));
             let read: Vec<_> = read.partitions.into_iter().map(|(partition, one)| {
                 (partition, one.code, one.offset, one.metadata)
             }).collect();
@@ -157,7 +157,7 @@ proptest! {
                 topic.partitions.iter().map(|one| {
                     let partition = TopicPartition::new(topic.name.as_str(), one.partition_index);
                     let metadata = one.metadata.as_ref().map_or("", StrBytes::as_str).to_owned();
-                    (partition, Code(one.error_code), one.committed_offset, metadata)
+                    (partition, ErrorCode(one.error_code), one.committed_offset, metadata)
                 })
             }).collect();
             prop_assert_eq!(read, meant, "version {}", version);
@@ -208,16 +208,16 @@ proptest! {
             let meant: Vec<_> =
                 answer.brokers.iter().map(|one| (one.node_id.0, one.host.as_str(), one.port)).collect();
             prop_assert_eq!(brokers, meant, "version {}", version);
-            let of_ours = |one: &metadata::Partition| (one.code, one.number, one.leader, one.epoch);
+            let of_ours = |one: &metadata::PartitionMetadata| (one.code, one.number, one.leader, one.epoch);
             let topics: Vec<_> = read.topics.iter().map(|topic| {
                 (topic.code, topic.name.as_str(), topic.partitions.iter().map(of_ours).collect::<Vec<_>>())
             }).collect();
             let meant: Vec<_> = answer.topics.iter().map(|topic| {
                 let partitions = topic.partitions.iter().map(|one| {
-                    (Code(one.error_code), one.partition_index, one.leader_id.0, one.leader_epoch)
+                    (ErrorCode(one.error_code), one.partition_index, one.leader_id.0, one.leader_epoch)
                 });
                 let name = topic.name.as_ref().unwrap().as_str();
-                (Code(topic.error_code), name, partitions.collect::<Vec<_>>())
+                (ErrorCode(topic.error_code), name, partitions.collect::<Vec<_>>())
             }).collect();
             prop_assert_eq!(topics, meant, "version {}", version);
         }

@@ -3,9 +3,9 @@
 //! (`Protocol.java` of Kafka 0.10.2, `FETCH_REQUEST_V0` and following).
 
 use super::*;
-use crate::kafka::protocol::error_code::Code;
-use crate::kafka::protocol::messages::fetch::Wanted;
-use crate::kafka::protocol::messages::list_offsets::End;
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::messages::fetch::PartitionFetch;
+use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
@@ -20,7 +20,7 @@ fn isolations() -> impl Strategy<Value = Isolation> {
 type Asked = (i32, i32, i64, i32);
 
 fn old_fetch(wait: i32, least: i32, most: i32, topics: &[(String, Vec<Asked>)], version: i16) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = WireWriter::default();
     [-1, wait, least].into_iter().for_each(|number| out.i32(number));
     if version == 3 {
         out.i32(most);
@@ -80,7 +80,7 @@ pub(super) fn got() -> impl Strategy<Value = Vec<(String, Vec<Got>)>> {
 }
 
 fn old_fetched(topics: &[(String, Vec<Got>)], version: i16, number: i32) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = WireWriter::default();
     if version >= 1 {
         out.i32(number);
     }
@@ -139,7 +139,7 @@ pub(super) fn listed() -> impl Strategy<Value = Vec<(String, Vec<Listed>)>> {
 pub(super) fn list_answer(all: &[(String, Vec<Listed>)], version: i16, number: i32) -> Vec<u8> {
     use kafka_protocol::messages::list_offsets_response as their;
     if version < ORACLE_LIST {
-        let mut out = Writer::default();
+        let mut out = WireWriter::default();
         out.list(all.iter(), |out, (topic, items)| {
             out.string(topic);
             out.list(items.iter(), |out, (partition, code, offset)| {
@@ -174,8 +174,8 @@ proptest! {
         isolation in isolations(),
         all in topics(any::<Asked>()),
     ) {
-        let partitions: Vec<Wanted> = all.iter().flat_map(|(topic, items)| {
-            items.iter().map(|(partition, epoch, offset, bytes)| Wanted {
+        let partitions: Vec<PartitionFetch> = all.iter().flat_map(|(topic, items)| {
+            items.iter().map(|(partition, epoch, offset, bytes)| PartitionFetch {
                 partition: TopicPartition::new(topic.as_str(), *partition),
                 epoch: *epoch,
                 offset: *offset,
@@ -202,7 +202,7 @@ proptest! {
                 theirs(&their_fetched(&all, version, number, whole), version)
             };
             let answer = read::<Fetch<'_>>(version, &bytes).unwrap();
-            prop_assert_eq!(answer.code, Code(if version >= 7 { whole } else { 0 }));
+            prop_assert_eq!(answer.code, ErrorCode(if version >= 7 { whole } else { 0 }));
             let read: Vec<_> = answer.partitions.into_iter().map(|(partition, one)| {
                 let records = bytes.get(one.records).unwrap().to_vec();
                 (partition, one.code, one.high_watermark, one.last_stable, one.log_start, one.aborted, records)
@@ -214,7 +214,7 @@ proptest! {
                 let aborted = aborted.filter(|_| version >= 4).unwrap_or_default().into_iter();
                 let aborted = aborted.map(|(producer, first_offset)| Aborted { first_offset, producer });
                 let partition = TopicPartition::new(topic.as_str(), partition);
-                (partition, Code(code), high, stable, start, aborted.collect::<Vec<_>>(), records)
+                (partition, ErrorCode(code), high, stable, start, aborted.collect::<Vec<_>>(), records)
             })).collect();
             prop_assert_eq!(read, meant, "version {}", version);
         }
@@ -226,11 +226,11 @@ proptest! {
         let partitions: Vec<(TopicPartition, i32)> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch)| (TopicPartition::new(topic.as_str(), *partition), *epoch))
         }).collect();
-        let (end, time) = if first { (End::First, -2i64) } else { (End::Next, -1) };
+        let (end, time) = if first { (PartitionEnd::First, -2i64) } else { (PartitionEnd::Next, -1) };
         let request = ListOffsets { isolation, end, partitions: &partitions };
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
             let meant = if version < ORACLE_LIST {
-                let mut out = Writer::default();
+                let mut out = WireWriter::default();
                 out.i32(-1);
                 out.list(all.iter(), |out, (topic, items)| {
                     out.string(topic);
@@ -269,7 +269,7 @@ proptest! {
             let read: Vec<_> = read::<ListOffsets<'_>>(version, &bytes).unwrap().into_iter()
                 .map(|(partition, one)| (partition, one.code, one.offset)).collect();
             let meant: Vec<_> = all.iter().flat_map(|(topic, items)| items.iter().map(|(number, code, offset)| {
-                (TopicPartition::new(topic.as_str(), *number), Code(*code), offset.unwrap_or(-1))
+                (TopicPartition::new(topic.as_str(), *number), ErrorCode(*code), offset.unwrap_or(-1))
             })).collect();
             prop_assert_eq!(read, meant, "version {}", version);
         }

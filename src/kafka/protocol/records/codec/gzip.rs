@@ -4,11 +4,11 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::broken::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 /// How much room it asks for.
-const PIECE: usize = 64 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// See the module.
 #[derive(Default)]
@@ -22,8 +22,8 @@ pub(super) struct Gzip {
     length: u32,
 }
 
-fn fault(why: &'static str) -> Why {
-    Why::Compressed("gzip", why)
+fn fault(why: &'static str) -> DecodeErrorKind {
+    DecodeErrorKind::Compressed("gzip", why)
 }
 
 impl Decoder for Gzip {
@@ -32,7 +32,7 @@ impl Decoder for Gzip {
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             if !self.inside {
                 // As gzip does: what follows a member and is no member is padding.
@@ -47,7 +47,7 @@ impl Decoder for Gzip {
                     inflate.reset(false);
                 }
             }
-            let room = window.room(PIECE)?;
+            let room = window.room(PIECE_BYTES)?;
             let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
             let (read, wrote) = (inflate.total_in(), inflate.total_out());
             let status = inflate.decompress(input, room, FlushDecompress::None);
@@ -72,13 +72,13 @@ impl Decoder for Gzip {
 }
 
 impl Gzip {
-    fn trailer(&mut self, input: &mut &[u8]) -> Result<(), Why> {
+    fn trailer(&mut self, input: &mut &[u8]) -> Result<(), DecodeErrorKind> {
         self.inside = false;
         self.ended = true;
         let crc = take_array(input).map(u32::from_le_bytes).ok_or(fault("it ends early"))?;
         let length = take_array(input).map(u32::from_le_bytes).ok_or(fault("it ends early"))?;
         if crc != self.crc.clone().finalize() || length != self.length {
-            return Err(Why::Checksum);
+            return Err(DecodeErrorKind::Checksum);
         }
         Ok(())
     }

@@ -8,29 +8,29 @@ use lz4_flex::block::{decompress_into, decompress_into_with_dict};
 use twox_hash::XxHash32;
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::broken::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
-const FRAME: u32 = 0x184D_2204;
+const FRAME_MAGIC: u32 = 0x184D_2204;
 /// Sixteen numbers begin a frame that is to be skipped.
-const SKIPPABLE: u32 = 0x184D_2A50;
+const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
 /// How far back a block may reach into those before it.
-const REACH: usize = 64 << 10;
+const LINKED_BLOCK_BYTES: usize = 64 << 10;
 /// A byte of a match's length stands for at most so many.
-const EXPANDS: usize = 255;
+const EXPANSION_MAX: usize = 255;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Lz4 {
     magic: u8,
-    frame: Option<Frame>,
+    frame: Option<Lz4Frame>,
     ended: bool,
     /// The end of what came before, where blocks reach into it.
     before: Vec<u8>,
 }
 
 /// What a frame's header says.
-struct Frame {
+struct Lz4Frame {
     largest: usize,
     linked: bool,
     block_checksums: bool,
@@ -38,11 +38,11 @@ struct Frame {
     checksum: Option<XxHash32>,
 }
 
-fn fault(why: &'static str) -> Why {
-    Why::Compressed("lz4", why)
+fn fault(why: &'static str) -> DecodeErrorKind {
+    DecodeErrorKind::Compressed("lz4", why)
 }
 
-const SHORT: Why = Why::Compressed("lz4", "it ends early");
+const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("lz4", "it ends early");
 
 impl Decoder for Lz4 {
     fn begin(&mut self) {
@@ -50,7 +50,7 @@ impl Decoder for Lz4 {
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             let Some(frame) = &mut self.frame else {
                 if input.is_empty() && self.ended {
@@ -61,12 +61,12 @@ impl Decoder for Lz4 {
                 self.ended |= self.frame.is_none();
                 continue;
             };
-            let size = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+            let size = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
             if size == 0 {
                 if let Some(checksum) = &frame.checksum {
-                    let stored = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+                    let stored = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
                     if stored != checksum.finish_32() {
-                        return Err(Why::Checksum);
+                        return Err(DecodeErrorKind::Checksum);
                     }
                 }
                 self.frame = None;
@@ -87,7 +87,7 @@ impl Lz4 {
     }
 }
 
-impl Frame {
+impl Lz4Frame {
     /// One block into the window; tells its length.
     fn block(
         &mut self,
@@ -95,21 +95,21 @@ impl Frame {
         input: &mut &[u8],
         before: &mut Vec<u8>,
         window: &mut Window,
-    ) -> Result<usize, Why> {
+    ) -> Result<usize, DecodeErrorKind> {
         let plain = size & 0x8000_0000 != 0;
         let size = usize::try_from(size & 0x7fff_ffff).unwrap_or(usize::MAX);
         if size > self.largest {
             return Err(fault("a block is larger than its frame says"));
         }
-        let block = take(input, size).ok_or(SHORT)?;
+        let block = take(input, size).ok_or(TRUNCATED)?;
         if self.block_checksums {
-            let stored = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
+            let stored = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
             if stored != XxHash32::oneshot(0, block) {
-                return Err(Why::Checksum);
+                return Err(DecodeErrorKind::Checksum);
             }
         }
-        let most = if plain { size } else { self.largest.min(size.saturating_mul(EXPANDS)) };
-        let room = window.room(most)?.get_mut(..most).ok_or(Why::TooLarge)?;
+        let most = if plain { size } else { self.largest.min(size.saturating_mul(EXPANSION_MAX)) };
+        let room = window.room(most)?.get_mut(..most).ok_or(DecodeErrorKind::TooLarge)?;
         let came = if plain {
             room.copy_from_slice(block);
             size
@@ -132,24 +132,24 @@ impl Frame {
 
 /// Keeps the last bytes that a later block can reach.
 fn remember(before: &mut Vec<u8>, came: &[u8]) {
-    let kept = REACH.saturating_sub(came.len());
+    let kept = LINKED_BLOCK_BYTES.saturating_sub(came.len());
     before.drain(..before.len().saturating_sub(kept));
-    before.extend_from_slice(came.get(came.len().saturating_sub(REACH)..).unwrap_or_default());
+    before.extend_from_slice(came.get(came.len().saturating_sub(LINKED_BLOCK_BYTES)..).unwrap_or_default());
 }
 
 /// Takes a frame's header; `None` after one that is to be skipped.
-fn header(input: &mut &[u8], magic: u8) -> Result<Option<Frame>, Why> {
-    let number = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
-    if number & 0xffff_fff0 == SKIPPABLE {
-        let length = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
-        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(SHORT)?;
+fn header(input: &mut &[u8], magic: u8) -> Result<Option<Lz4Frame>, DecodeErrorKind> {
+    let number = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
+    if number & 0xffff_fff0 == SKIPPABLE_FRAME_MAGIC {
+        let length = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
+        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(TRUNCATED)?;
         return Ok(None);
     }
-    if number != FRAME {
+    if number != FRAME_MAGIC {
         return Err(fault("the header is not one"));
     }
     let descriptor = *input;
-    let [flags, sizes] = take_array(input).ok_or(SHORT)?;
+    let [flags, sizes] = take_array(input).ok_or(TRUNCATED)?;
     let largest = match sizes >> 4 {
         size @ 4..=7 if sizes & 0x8f == 0 => 64 << 10 << (2 * (size - 4)),
         _ => return Err(fault("the header is not one")),
@@ -159,15 +159,15 @@ fn header(input: &mut &[u8], magic: u8) -> Result<Option<Frame>, Why> {
         return Err(fault("the header is not one"));
     }
     if flags & 8 != 0 {
-        take(input, 8).ok_or(SHORT)?;
+        take(input, 8).ok_or(TRUNCATED)?;
     }
-    let described = descriptor.get(..descriptor.len() - input.len()).ok_or(SHORT)?;
-    let [checksum] = take_array(input).ok_or(SHORT)?;
+    let described = descriptor.get(..descriptor.len() - input.len()).ok_or(TRUNCATED)?;
+    let [checksum] = take_array(input).ok_or(TRUNCATED)?;
     // Format 0 has it right or wrong, depending on who wrote it.
     if magic > 0 && checksum != (XxHash32::oneshot(0, described) >> 8) as u8 {
         return Err(fault("the header's checksum is not that of the header"));
     }
-    Ok(Some(Frame {
+    Ok(Some(Lz4Frame {
         largest,
         linked: flags & 0x20 == 0,
         block_checksums: flags & 0x10 != 0,

@@ -8,8 +8,8 @@ mod zstd;
 
 use std::fmt;
 
-use super::broken::Why;
-use super::entry::Entry;
+use super::broken::DecodeErrorKind;
+use super::entry::SetEntry;
 use super::window::Window;
 
 /// One codec at work.
@@ -18,7 +18,7 @@ trait Decoder {
     fn begin(&mut self);
 
     /// Decompresses some more of what is left of the input; `false`: it has ended.
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why>;
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind>;
 }
 
 /// All codecs.
@@ -45,9 +45,9 @@ impl Codecs {
     pub(super) fn open<'a>(
         &'a mut self,
         codec: u8,
-        entry: &Entry<'_>,
+        entry: &SetEntry<'_>,
         input: &'a [u8],
-    ) -> Result<Compressed<'a>, Why> {
+    ) -> Result<Compressed<'a>, DecodeErrorKind> {
         let decoder: &mut dyn Decoder = match codec {
             1 => &mut self.gzip,
             2 => &mut self.snappy,
@@ -56,7 +56,7 @@ impl Codecs {
                 &mut self.lz4
             }
             4 => &mut self.zstd,
-            codec => return Err(Why::Codec { codec, last: entry.last }),
+            codec => return Err(DecodeErrorKind::Codec { codec, last: entry.last }),
         };
         decoder.begin();
         Ok(Compressed { decoder, rest: input })
@@ -79,7 +79,7 @@ impl Compressed<'_> {
     ///
     /// # Errors
     /// The bytes are not what the codec makes, or too large for memory.
-    pub(super) fn more(&mut self, window: &mut Window) -> Result<bool, Why> {
+    pub(super) fn more(&mut self, window: &mut Window) -> Result<bool, DecodeErrorKind> {
         self.decoder.more(&mut self.rest, window)
     }
 }

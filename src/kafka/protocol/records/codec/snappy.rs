@@ -5,14 +5,14 @@
 use snap::raw::{Decoder as Raw, decompress_len};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::LARGEST;
-use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::RECORD_BYTES_MAX;
+use crate::kafka::protocol::records::broken::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 /// Begins a stream of snappy-java; its version and the oldest that reads it follow.
-const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
+const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 /// A copy of 64 bytes takes 3.
-const EXPANDS: usize = 22;
+const EXPANSION_MAX: usize = 22;
 
 /// See the module.
 #[derive(Default)]
@@ -22,8 +22,8 @@ pub(super) struct Snappy {
     framed: bool,
 }
 
-fn fault(why: &'static str) -> Why {
-    Why::Compressed("snappy", why)
+fn fault(why: &'static str) -> DecodeErrorKind {
+    DecodeErrorKind::Compressed("snappy", why)
 }
 
 impl Decoder for Snappy {
@@ -31,10 +31,10 @@ impl Decoder for Snappy {
         self.begun = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         // Streams may follow each other, and blocks may be empty.
         while !input.is_empty() || !self.begun {
-            if input.starts_with(&MAGIC) && (self.framed || !self.begun) {
+            if input.starts_with(&XERIAL_MAGIC) && (self.framed || !self.begun) {
                 (self.begun, self.framed) = (true, true);
                 take(input, 16).ok_or(fault("it ends early"))?;
                 continue;
@@ -59,15 +59,15 @@ impl Decoder for Snappy {
 }
 
 impl Snappy {
-    fn block(&mut self, block: &[u8], window: &mut Window) -> Result<usize, Why> {
+    fn block(&mut self, block: &[u8], window: &mut Window) -> Result<usize, DecodeErrorKind> {
         let length = decompress_len(block).map_err(|_| fault("the bytes are damaged"))?;
-        if length > block.len().saturating_mul(EXPANDS) {
+        if length > block.len().saturating_mul(EXPANSION_MAX) {
             return Err(fault("a block's size lies"));
         }
-        if length > LARGEST {
-            return Err(Why::TooLarge);
+        if length > RECORD_BYTES_MAX {
+            return Err(DecodeErrorKind::TooLarge);
         }
-        let room = window.room(length)?.get_mut(..length).ok_or(Why::TooLarge)?;
+        let room = window.room(length)?.get_mut(..length).ok_or(DecodeErrorKind::TooLarge)?;
         let came = self.raw.decompress(block, room).map_err(|_| fault("the bytes are damaged"))?;
         window.came(came);
         Ok(came)

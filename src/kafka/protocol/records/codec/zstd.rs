@@ -7,22 +7,22 @@ use std::io::Read as _;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::Why;
+use crate::kafka::protocol::records::broken::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
-const FRAME: u32 = 0xFD2F_B528;
+const FRAME_MAGIC: u32 = 0xFD2F_B528;
 /// Sixteen numbers begin a frame that is to be skipped.
-const SKIPPABLE: u32 = 0x184D_2A50;
+const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
 /// How much is decompressed at a time; no block is larger.
-const PIECE: usize = 128 << 10;
+const PIECE_BYTES: usize = 128 << 10;
 /// The decoder's window, in bytes, is at least this power of two: a block.
-const LEAST: u32 = 17;
+const WINDOW_LOG_MIN: u32 = 17;
 /// This much is given to whoever asks: compression level 19 and below ask for no more.
-const USUAL: u32 = 23;
+const WINDOW_LOG_USUAL: u32 = 23;
 /// And this much at most.
-const MOST: u32 = 26;
+const WINDOW_LOG_MAX: u32 = 26;
 /// Beyond what is usual, as many times the frame's compressed bytes.
-const EXPANDS: usize = 32;
+const EXPANSION_MAX: usize = 32;
 
 /// See the module.
 #[derive(Default)]
@@ -34,11 +34,11 @@ pub(super) struct Zstd {
     largest: u32,
 }
 
-fn fault(why: &'static str) -> Why {
-    Why::Compressed("zstd", why)
+fn fault(why: &'static str) -> DecodeErrorKind {
+    DecodeErrorKind::Compressed("zstd", why)
 }
 
-const SHORT: Why = Why::Compressed("zstd", "it ends early");
+const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("zstd", "it ends early");
 
 impl Decoder for Zstd {
     fn begin(&mut self) {
@@ -46,7 +46,7 @@ impl Decoder for Zstd {
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         let came = self.piece(input, window);
         if came.is_err() {
             // Whatever state it is in.
@@ -57,16 +57,16 @@ impl Decoder for Zstd {
 }
 
 impl Zstd {
-    fn piece(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, Why> {
+    fn piece(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             if !self.inside {
                 if input.is_empty() && self.ended {
                     return Ok(false);
                 }
                 self.ended = true;
-                let Some(Frame { checksum, window }) = header(input)? else { continue };
+                let Some(ZstdFrame { checksum, window }) = header(input)? else { continue };
                 self.largest = self.largest.max(window);
-                let [a, b, c, d] = FRAME.to_le_bytes();
+                let [a, b, c, d] = FRAME_MAGIC.to_le_bytes();
                 let header = [a, b, c, d, checksum, ((window - 10) << 3) as u8];
                 let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
                 decoder.reset(header.as_slice()).map_err(|_| fault("the header is not one"))?;
@@ -78,11 +78,11 @@ impl Zstd {
                     self.inside = false;
                     continue;
                 }
-                let some = BlockDecodingStrategy::UptoBytes(PIECE);
+                let some = BlockDecodingStrategy::UptoBytes(PIECE_BYTES);
                 decoder.decode_blocks(&mut *input, some).map_err(|_| fault("the bytes are damaged"))?;
                 continue;
             }
-            let room = window.room(PIECE)?;
+            let room = window.room(PIECE_BYTES)?;
             let came = decoder.read(room).map_err(|_| fault("the bytes are damaged"))?;
             window.came(came);
             return Ok(true);
@@ -91,14 +91,14 @@ impl Zstd {
 
     /// Gives back what only an uncommon frame needed.
     pub(super) fn shrink(&mut self) {
-        if self.largest > USUAL {
+        if self.largest > WINDOW_LOG_USUAL {
             *self = Self::default();
         }
     }
 }
 
 /// What of a frame's header is kept.
-struct Frame {
+struct ZstdFrame {
     /// The flag that says that a checksum ends it.
     checksum: u8,
     /// The window that it is given, as a power of two.
@@ -106,21 +106,21 @@ struct Frame {
 }
 
 /// Takes a frame's header; `None` after a frame that is to be skipped.
-fn header(input: &mut &[u8]) -> Result<Option<Frame>, Why> {
-    let number = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
-    if number & 0xffff_fff0 == SKIPPABLE {
-        let length = take_array(input).map(u32::from_le_bytes).ok_or(SHORT)?;
-        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(SHORT)?;
+fn header(input: &mut &[u8]) -> Result<Option<ZstdFrame>, DecodeErrorKind> {
+    let number = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
+    if number & 0xffff_fff0 == SKIPPABLE_FRAME_MAGIC {
+        let length = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
+        take(input, usize::try_from(length).unwrap_or(usize::MAX)).ok_or(TRUNCATED)?;
         return Ok(None);
     }
-    let [flags] = take_array(input).ok_or(SHORT)?;
-    if number != FRAME || flags & 0x08 != 0 {
+    let [flags] = take_array(input).ok_or(TRUNCATED)?;
+    if number != FRAME_MAGIC || flags & 0x08 != 0 {
         return Err(fault("the header is not one"));
     }
     let single = flags & 0x20 != 0;
-    let window = if single { None } else { Some(take_array::<1>(input).ok_or(SHORT)?) };
+    let window = if single { None } else { Some(take_array::<1>(input).ok_or(TRUNCATED)?) };
     let dictionary = if flags & 3 == 3 { 4 } else { usize::from(flags & 3) };
-    let dictionary = take(input, dictionary).ok_or(SHORT)?;
+    let dictionary = take(input, dictionary).ok_or(TRUNCATED)?;
     if dictionary.iter().any(|byte| *byte != 0) {
         return Err(fault("it needs a dictionary"));
     }
@@ -128,7 +128,7 @@ fn header(input: &mut &[u8]) -> Result<Option<Frame>, Why> {
         0 => usize::from(single),
         power => 1 << power,
     };
-    let size = take(input, size).ok_or(SHORT)?;
+    let size = take(input, size).ok_or(TRUNCATED)?;
     let asked = match window {
         // An exponent, and eighths of it in the three lowest bits.
         Some([window]) => 10 + u32::from(window >> 3) + u32::from(window & 7 != 0),
@@ -138,7 +138,7 @@ fn header(input: &mut &[u8]) -> Result<Option<Frame>, Why> {
             u64::BITS - size.saturating_add(256).leading_zeros()
         }
     };
-    let worth = usize::BITS - input.len().saturating_mul(EXPANDS).leading_zeros();
-    let window = asked.clamp(LEAST, worth.clamp(USUAL, MOST));
-    Ok(Some(Frame { checksum: flags & 4, window }))
+    let worth = usize::BITS - input.len().saturating_mul(EXPANSION_MAX).leading_zeros();
+    let window = asked.clamp(WINDOW_LOG_MIN, worth.clamp(WINDOW_LOG_USUAL, WINDOW_LOG_MAX));
+    Ok(Some(ZstdFrame { checksum: flags & 4, window }))
 }

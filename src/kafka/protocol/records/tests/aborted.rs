@@ -94,6 +94,9 @@ fn a_damaged_marker_is_not_passed_by() {
     marker[last] ^= 1;
     let set = [of(1, 0, 1), marker.clone(), of(1, 2, 1)].concat();
     let (seen, done) = read(&set, 2, Some(&[aborted(0, 1)]));
-    assert_eq!((seen, done), (vec![], Err(Broken { next: 2, why: Why::Checksum })));
-    assert_eq!(still_aborted(&marker, &[aborted(0, 1)]), Err(Broken { next: 0, why: Why::Checksum }));
+    assert_eq!((seen, done), (vec![], Err(DecodeError { next: 2, why: DecodeErrorKind::Checksum })));
+    assert_eq!(
+        still_aborted(&marker, &[aborted(0, 1)]),
+        Err(DecodeError { next: 0, why: DecodeErrorKind::Checksum })
+    );
 }

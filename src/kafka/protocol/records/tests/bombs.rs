@@ -6,7 +6,7 @@ use super::*;
 
 /// The largest that one allocation, or all at one time, may be: the largest record
 /// twice, since a buffer that grows is copied.
-const CAP: u64 = 2 * (LARGEST as u64) + (16 << 20);
+const CAP: u64 = 2 * (RECORD_BYTES_MAX as u64) + (16 << 20);
 
 fn full() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
@@ -75,7 +75,7 @@ fn a_record_larger_than_the_cap_is_refused_by_its_length() {
     batch.attributes = 1;
     let set = batch.bytes_of(&packed);
     let used = allocation_counter::measure(|| {
-        assert_eq!(read(&set, 0, None).1, Err(Broken { next: 0, why: Why::TooLarge }));
+        assert_eq!(read(&set, 0, None).1, Err(DecodeError { next: 0, why: DecodeErrorKind::TooLarge }));
     });
     assert!(used.bytes_max < 1 << 20, "{} bytes at once", used.bytes_max);
     // The same in a wrapper.

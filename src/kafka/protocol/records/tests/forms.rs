@@ -182,8 +182,8 @@ fn damage_is_found_before_anything_of_its_entry_is_delivered() {
             assert_eq!(offsets(&seen), [10, 11, 12], "format {magic}, {codec:?}, byte {at}");
             let broken = done.unwrap_err();
             assert_eq!(broken.next, 13);
-            let negative = Why::Malformed("a batch ends before it begins");
-            assert!(broken.why == Why::Checksum || broken.why == negative, "{broken}");
+            let negative = DecodeErrorKind::Malformed("a batch ends before it begins");
+            assert!(broken.why == DecodeErrorKind::Checksum || broken.why == negative, "{broken}");
         }
     });
 }
@@ -199,19 +199,22 @@ fn what_is_wrong_is_said_in_words() {
     let mut unknown = stored(2, Codec::None, &records(0, 1));
     unknown[16] = 3;
     assert_eq!(broken(&unknown), (0, "message format 3 is not known".to_owned()));
-    assert_eq!(span(&unknown, 4), Err(Broken { next: 4, why: Why::Format(3) }));
+    assert_eq!(span(&unknown, 4), Err(DecodeError { next: 4, why: DecodeErrorKind::Format(3) }));
     for codec in 5..8 {
         let mut batch = Batch::of(Codec::None, &records(0, 3));
         batch.attributes = i16::from(codec);
         assert_eq!(
             read(&batch.bytes(), 1, None),
-            (vec![], Err(Broken { next: 1, why: Why::Codec { codec, last: 2 } }))
+            (vec![], Err(DecodeError { next: 1, why: DecodeErrorKind::Codec { codec, last: 2 } }))
         );
         for magic in 0..2 {
             let mut set = stored(magic, Codec::None, &records(0, 2));
             set.extend(message(magic, codec, 7, 0, None, Some(b"packed")));
             let (seen, ended) = read(&set, 0, None);
-            assert_eq!((seen.len(), ended), (2, Err(Broken { next: 2, why: Why::Codec { codec, last: 7 } })));
+            assert_eq!(
+                (seen.len(), ended),
+                (2, Err(DecodeError { next: 2, why: DecodeErrorKind::Codec { codec, last: 7 } }))
+            );
         }
     }
     let mut batch = Batch::of(Codec::None, &records(0, 1));

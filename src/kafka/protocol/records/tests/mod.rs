@@ -51,12 +51,12 @@ fn decode(
     aborted: Option<&[Aborted]>,
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-) -> Result<i64, Broken> {
+) -> Result<i64, DecodeError> {
     super::decode(set, from, aborted, scratch, each).map(|done| done.next)
 }
 
 /// What came, and how it ended.
-type Ended = (Vec<Seen>, Result<i64, Broken>);
+type Ended = (Vec<Seen>, Result<i64, DecodeError>);
 
 fn read_with(set: &[u8], from: i64, aborted: Option<&[Aborted]>, scratch: &mut Scratch) -> Ended {
     let mut seen = Vec::new();

@@ -12,7 +12,7 @@ fn is_up_to_date(file: &str, is: &str, should: &str) {
     if is == should {
         return;
     }
-    let renew = "PANDAD_REGENERATE=1 cargo test --lib config::tests::files";
+    let renew = "PANDAD_REGENERATE=1 cargo test --lib config::tests::generated";
     assert!(std::env::var_os("PANDAD_REGENERATE").is_some(), "{file} is stale; renew it with {renew}");
     std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), should).unwrap();
 }
@@ -53,7 +53,7 @@ fn every_example_is_a_good_configuration() {
 }
 
 #[test]
-fn only_the_default_of_a_refused_key_is_taken() {
+fn a_refused_key_takes_its_default_only() {
     for key in KEYS.iter().filter(|key| matches!(key.usage, Usage::Refused(_))) {
         let text = |value: &str| {
             format!("[log_section]\nbroker_list=a\n[{}]\n{}='{value}'\n", key.section, key.name)
@@ -62,4 +62,16 @@ fn only_the_default_of_a_refused_key_is_taken() {
         let refused = crate::config::Config::parse(&text("x"), Path::new("t"));
         assert!(refused.unwrap_err().to_string().contains("not in this version"), "{}", key.name);
     }
+}
+
+#[test]
+fn no_two_keys_are_alike() {
+    let mut seen = std::collections::HashSet::new();
+    for key in KEYS.iter() {
+        assert!(seen.insert((key.section, key.name)), "[{}] {} is there twice", key.section, key.name);
+    }
+    let sections: Vec<_> = KEYS.sections().collect();
+    let expected =
+        ["log_section", "clearCache_section", "redis_env_section", "panda_server_section", "daemon_section"];
+    assert_eq!(sections, expected);
 }
