@@ -100,7 +100,7 @@ impl LeaseHolder {
         let LeaseHolder::Other(token) = self else { return false };
         let text = std::str::from_utf8(token).ok();
         let process = text.and_then(|text| text.split_once(' ')?.1.parse::<Process>().ok());
-        process.is_some_and(|process| process.is_gone())
+        process.is_some_and(|process| process.has_ended())
     }
 }
 
