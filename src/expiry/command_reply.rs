@@ -21,10 +21,10 @@ pub(super) enum CommandReply {
 /// # Errors
 /// `Refused`: the server does not serve.
 pub(super) fn classify(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
-    values.into_iter().map(answer).collect()
+    values.into_iter().map(reply).collect()
 }
 
-fn answer(value: Value) -> Result<CommandReply, RedisError> {
+fn reply(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
         Value::Int(number) => CommandReply::Integer(number),
         Value::BulkString(bytes) => CommandReply::Bulk(bytes),

@@ -170,7 +170,7 @@ impl Listener {
     /// keys and cannot be made to.
     fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
-            Ok(answer) => flags_of(&answer),
+            Ok(reply) => flags_of(&reply),
             Err(refusal @ RedisError::Refused { .. }) => {
                 let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
                 self.log_flags_once(&format!("{what}: {refusal}"), None);
@@ -264,8 +264,8 @@ fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
 }
 
 /// The value in the reply to `CONFIG GET`, which holds the name before it.
-fn flags_of(answer: &Value) -> String {
-    match answer {
+fn flags_of(reply: &Value) -> String {
+    match reply {
         Value::Array(pair) => match pair.get(1) {
             Some(Value::BulkString(flags)) => String::from_utf8_lossy(flags).into_owned(),
             _ => String::new(),

@@ -109,8 +109,8 @@ impl ExpireProbe {
         let requests = packet.requests(&self.context);
         let listen_state = &self.context.listen_state;
         let replies = self.link.doing("probe").with_retry(|connection| {
-            let answers = connection.ask_all(&requests)?;
-            command_reply::classify(answers).inspect_err(|error| {
+            let replies = connection.ask_all(&requests)?;
+            command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
                     // The server was a master when the listener connected.
                     listen_state.request_reconnect();
