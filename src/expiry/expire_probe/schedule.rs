@@ -96,10 +96,7 @@ impl ProbeSchedule {
             let left = keys_max.saturating_sub(packet.keys.len()).min(self.scanned.len());
             packet.keys.extend(self.scanned.drain(..left).map(|key| ProbedKey { key, due: None }));
             // A sweep goes on only when nothing else is left to ask.
-            if packet.keys.len() < keys_max
-                && self.scanned.is_empty()
-                && !self.denied.is_denied(ProbeCommand::Scan, now)
-            {
+            if packet.keys.len() < keys_max && self.scanned.is_empty() && self.may_sweep(now) {
                 packet.scan = self.sweep.next_step(now);
             }
         }
@@ -108,13 +105,17 @@ impl ProbeSchedule {
     }
 
     /// Drops all that is to be asked. While PTTL is refused, keys expire when Redis notices by
-    /// itself, and neither deadlines nor sweeps are of use.
+    /// itself, and deadlines are of no use.
     fn discard(&mut self, now: Instant) {
         while self.deadlines.pop(now).is_some() {}
         self.context.changed_keys.take(usize::MAX);
         self.scanned.clear();
         self.unanswered.clear();
-        self.denied.deny_unlogged(ProbeCommand::Scan, now);
+    }
+
+    /// Whether sweeps may go on; a sweep is of no use if its keys may not be probed.
+    fn may_sweep(&self, now: Instant) -> bool {
+        [ProbeCommand::Pttl, ProbeCommand::Scan].iter().all(|command| !self.denied.is_denied(*command, now))
     }
 
     /// When the next packet is due, if no key changes before.
@@ -125,7 +126,7 @@ impl ProbeSchedule {
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
             due(self.canary.next_check());
         }
-        if !self.denied.is_denied(ProbeCommand::Scan, now) {
+        if self.may_sweep(now) {
             // A sweep under way goes on at once.
             due(self.sweep.next_due().or(Some(now)));
         }

@@ -36,13 +36,18 @@ fn while_pttl_is_denied_nothing_is_asked() {
     let (context, _owner) = context(Reconciliation::Off);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
-    schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Refused("NOPERM".to_owned())), now);
-    context.changed_keys.put(b"k:b");
-    let packet = schedule.compose(now);
-    assert!(packet.canary_life.is_some() && packet.keys.is_empty() && packet.scan.is_none());
-    context.changed_keys.put(b"k:c");
-    let packet = schedule.compose(now + Duration::from_secs(61));
-    assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
+    let denied = || Some(CommandReply::Refused("NOPERM".to_owned()));
+    // Each time a sweep goes on only when PTTL is tried again.
+    for minutes in 0..3 {
+        let now = now + Duration::from_secs(61) * minutes;
+        schedule.on_pttl_reply(probed("k:a"), denied(), now);
+        context.changed_keys.put(b"k:b");
+        let packet = schedule.compose(now);
+        assert!(packet.canary_life.is_some() && packet.keys.is_empty() && packet.scan.is_none());
+        context.changed_keys.put(b"k:c");
+        let packet = schedule.compose(now + Duration::from_secs(60));
+        assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
+    }
 }
 
 #[test]
