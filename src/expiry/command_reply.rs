@@ -70,3 +70,29 @@ pub(super) fn bulks(values: Vec<Value>) -> Vec<Vec<u8>> {
     };
     values.into_iter().filter_map(bytes).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn time_is_in_milliseconds() {
+        assert_eq!(time_ms(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123));
+        assert_eq!(time_ms(&[bulk("1700000000")]), None);
+        assert_eq!(time_ms(&[bulk("soon"), bulk("0")]), None);
+    }
+
+    #[test]
+    fn a_scan_gives_cursor_and_keys() {
+        let keys = Value::Array(vec![bulk("a"), bulk("b")]);
+        assert_eq!(
+            scan_step(vec![bulk("17"), keys]),
+            Some((b"17".to_vec(), vec![b"a".to_vec(), b"b".to_vec()]))
+        );
+        assert_eq!(scan_step(vec![bulk("17")]), None);
+    }
+}

@@ -44,6 +44,11 @@ pub struct WatchedServer {
 }
 
 impl WatchedServer {
+    /// `job` opens the log lines of the server's outages.
+    pub fn new(job: &str, server: RedisServer) -> Self {
+        Self { health: Health::new(job, &server), server: Arc::new(server) }
+    }
+
     /// A connection of its own for each caller, not opened yet.
     pub(super) fn link(&self) -> Link {
         Link::new(Arc::clone(&self.server), self.health.clone())
@@ -162,7 +167,7 @@ pub(super) mod tests {
 
     /// A context for tests, without servers: keys with the prefix `k:`, a thousand a second.
     pub(in crate::expiry) fn context(reconciliation: Reconciliation) -> (Arc<ExpiryContext>, Sender<()>) {
-        let server = Arc::new(RedisServer {
+        let server = RedisServer {
             name: "redis_kv_expire",
             address: ServerAddress::Tcp("127.0.0.1".to_owned(), 1),
             user: String::new(),
@@ -170,8 +175,8 @@ pub(super) mod tests {
             database: 0,
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
-        });
-        let watched = WatchedServer { health: Health::new("test", &server), server };
+        };
+        let watched = WatchedServer::new("test", server);
         let config = WatchConfig {
             job: "test",
             expire: watched.clone(),

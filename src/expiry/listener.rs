@@ -102,8 +102,12 @@ impl Listener {
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
         let announces = self.add_missing_flags(&mut connection)?;
-        let channels = channels(context.expire.server.database, !self.deadlines_refused);
-        let expired = channels.first().cloned().unwrap_or_default();
+        let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
+        let expired = channel("expired");
+        let mut channels = vec![expired.clone()];
+        if !self.deadlines_refused {
+            channels.extend(DEADLINE_EVENTS.map(channel));
+        }
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
         let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
@@ -218,16 +222,6 @@ impl Listener {
             );
         }
     }
-}
-
-/// The channel of expired keys, and after it those of deadlines.
-fn channels(database: u32, deadlines: bool) -> Vec<String> {
-    let channel = |event: &str| format!("__keyevent@{database}__:{event}");
-    let mut channels = vec![channel("expired")];
-    if deadlines {
-        channels.extend(DEADLINE_EVENTS.map(channel));
-    }
-    channels
 }
 
 /// Passes an event on to the thread that works on it.

@@ -40,3 +40,19 @@ impl DeniedCommands {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_command_is_tried_again() {
+        let (mut denied, now) = (DeniedCommands::new("test".to_owned()), Instant::now());
+        denied.deny(ProbeCommand::Pttl, now, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, now) && !denied.is_denied(ProbeCommand::Scan, now));
+        let later = now + DENIED_RETRY_INTERVAL;
+        assert!(!denied.is_denied(ProbeCommand::Pttl, later));
+        denied.deny(ProbeCommand::Pttl, later, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, later));
+    }
+}
