@@ -20,7 +20,7 @@ use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 
-/// Each of the two queues between threads may take this part of the memory for deadlines.
+/// Each of the two queues of deadlines may take the memory for deadlines divided by this.
 const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
 /// What is done about keys that expired while nobody listened.
@@ -86,15 +86,18 @@ pub(super) struct ExpiryContext {
     /// Bytes that deadlines may take in memory.
     pub(super) memory: u64,
     pub(super) counters: Arc<Counters>,
+    /// From the listener to the workers.
     pub(super) inbox: Inbox,
+    /// From the listener to the expire probe.
     pub(super) changed_keys: ChangedKeys,
-    /// Stays empty if deadlines are not remembered.
+    /// From the expire probe to the reconciler; stays empty if deadlines are not remembered.
     pub(super) handoff: DeadlineHandoff,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
     pub(super) fence: LeaseFence,
     pub(super) remembered: RememberedDeadlines,
+    /// For the expire probe and the reconciler together.
     rate: Mutex<RateLimiter>,
     /// Disconnected when the watch ends.
     pub(super) end: Receiver<()>,

@@ -44,12 +44,15 @@ struct InboxState {
     /// The batches in flight by number, each with the moment in which its oldest key was
     /// received.
     in_flight: BTreeMap<u64, Instant>,
+    /// The number of the next batch.
     next_number: u64,
     bytes: u64,
     limit: u64,
     /// Nothing is accepted any more.
     closed: bool,
+    /// Keys that were received in all.
     received: u64,
+    /// Keys that did not fit since they were last asked for.
     dropped: u64,
     overflow: Outage,
 }
@@ -88,6 +91,7 @@ impl Inbox {
             return;
         }
         state.bytes += cost;
+        // The clock is read under the lock, or `done_until` could pass a key that is not in yet.
         state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
         let first = state.keys.len() == 1;
         drop(state);

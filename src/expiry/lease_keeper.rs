@@ -35,7 +35,7 @@ pub(super) struct LeaseKeeper {
     denial_logged: bool,
 }
 
-/// Who has the lease.
+/// What a check of the lease has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LeaseStatus {
     Held,

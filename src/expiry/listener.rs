@@ -95,7 +95,7 @@ impl Listener {
         }
     }
 
-    /// Holds one connection, from its beginning to its end.
+    /// Opens one connection and receives events on it until it ends.
     fn listen(&mut self) -> Result<(), RedisError> {
         let context = Arc::clone(&self.context);
         let reconnect_requests = context.listen_state.reconnect_requests();

@@ -26,6 +26,7 @@ const INDEX_SHARDS: usize = 256;
 
 /// See the module.
 pub(super) struct Deadlines {
+    /// Ticks are counted from here.
     base: Instant,
     limit: usize,
     bytes: usize,

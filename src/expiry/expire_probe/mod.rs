@@ -4,6 +4,8 @@
 //! The probe is PTTL: Redis deletes a key that has expired, and says of any other when it
 //! will. So learning a deadline and probing a key are the same command. Deadlines are kept by
 //! our own clock, counted from the reply, so that the server's clock does not matter.
+//!
+//! `schedule` decides what is asked next, and is the file to read first; this one sends it.
 
 mod canary_probe;
 mod deadlines;

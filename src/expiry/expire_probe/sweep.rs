@@ -1,6 +1,6 @@
 //! The sweep, a SCAN over all keys step by step. It finds keys whose deadlines were not
-//! announced. When deadlines find no room in memory, sweeps follow each other without a pause
-//! and stand in for them. Pure: the caller has the clock and the server.
+//! announced. When deadlines find no room in memory, a sweep follows every second and stands in
+//! for them. Pure: the caller has the clock and the server.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,9 @@ const OVERFLOW_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Sweep {
     /// Where the sweep under way goes on; `None` between two sweeps.
     cursor: Option<Vec<u8>>,
+    /// When the last sweep began.
     began: Instant,
+    /// When the next sweep is due, if nothing asks for one sooner.
     next: Instant,
     /// A deadline found no room since the last sweep began.
     overflowed: bool,
