@@ -304,8 +304,6 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, 
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use super::*;
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
@@ -313,12 +311,7 @@ mod tests {
     /// The bytes have no room for a negative value: it would come back as none.
     #[test]
     fn an_entry_that_would_be_read_otherwise_is_not_written() {
-        let name = format!(
-            "pandad-journal-{}-{:?}",
-            std::process::id(),
-            SystemTime::now().duration_since(UNIX_EPOCH)
-        );
-        let path = std::env::temp_dir().join(name);
+        let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });
         let mut journal = JournalFile::create(&disk, &path, 7, 4096, std::slice::from_ref(&member)).unwrap();
