@@ -98,7 +98,7 @@ fn renewed_key_keeps_its_new_deadline() {
         daemon.start_and_listen();
         expiry.expire_now(&["never learned"]);
         expiry.wait_pushed(&mut daemon, 1, seconds(10));
-        expiry.set(&["again"], 4000..4001);
+        expiry.set(&["again"], 8000..8001);
         expiry.wait_remembered(1);
         expiry.list.ask::<String>(&["RENAME", LIST, "aside"]);
         expiry.list.ask::<String>(&["SET", LIST, "a string"]);
@@ -280,9 +280,9 @@ fn overflowed_keys_are_found_again() {
         let mut daemon = Daemon::new(&reconciling(&expiry, "yes").set("daemon_section", "memory", "1M"));
         daemon.start_and_listen();
         let began = Instant::now();
-        expiry.set(&keys, 12_000..14_000);
+        expiry.set(&keys, 16_000..18_000);
         expiry.wait_remembered(keys.len());
-        std::thread::sleep(millis(11_500).saturating_sub(began.elapsed()));
+        std::thread::sleep(millis(15_500).saturating_sub(began.elapsed()));
         expiry.list.hang();
         daemon.wait_log("dropped", seconds(30));
         std::thread::sleep(seconds(2));

@@ -111,7 +111,7 @@ impl Member {
     fn commit(&mut self, topic: &str, number: i32, offset: i64) {
         let partition = TopicPartition::new(topic, number);
         self.place.commit(vec![Commit { partition, offset, metadata: format!("token {offset}") }]);
-        let until = Instant::now() + wait::seconds(20);
+        let until = wait::deadline(wait::seconds(20));
         self.committed.clear();
         while self.committed.is_empty() {
             self.receive();
@@ -146,7 +146,7 @@ fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
 /// Waits until the members are assigned what is expected.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
-    let deadline = Instant::now() + wait::seconds(60);
+    let deadline = wait::deadline(wait::seconds(60));
     loop {
         members.iter_mut().for_each(|member| member.receive());
         if so(members) {

@@ -217,6 +217,10 @@ fn inside(tree: &Tree, named: &Named, written: ModuleId, declared: ModuleId) -> 
         return None;
     }
     let (from, to) = (&tree.modules[named.module].path, &tree.modules[declared].path);
+    // Given on by a module of the same top: what it declares there is no child of this one.
+    if from.first() != to.first() {
+        return None;
+    }
     let (from, to) = (from.get(1)?, to.get(1).map_or("", String::as_str));
     if from == to {
         return None;
