@@ -14,6 +14,8 @@ use flate2::write::GzEncoder;
 
 use super::disk::with_suffix;
 use super::disk::{Disk, FileReader, Handle, OpenMode, directory_of};
+use super::label::LogLabel;
+use super::options::LogFileOptions;
 use super::rotation::{Rotation, stamp_of};
 use crate::threads;
 
@@ -31,17 +33,20 @@ impl Archive {
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(disk: Arc<dyn Disk>, path: &Path, rotation: &Rotation) -> io::Result<Self> {
+    pub(super) fn start(disk: Arc<dyn Disk>, path: &Path, options: &LogFileOptions) -> io::Result<Self> {
         let (ask, asked) = bounded(1);
-        let (path, rotation) = (path.to_owned(), rotation.clone());
+        let label = LogLabel::new(options.job, path);
+        let (path, rotation) = (path.to_owned(), options.rotation.clone());
         threads::spawn("log-archive", move || {
             if let Err(error) = rustix::process::nice(19) {
-                log::debug!("no lower priority to be had: {error}");
+                log::debug!("{label}: the archive thread keeps its priority: {error}");
             }
             let alone = || is_closed(&asked);
             loop {
                 if let Err(error) = tidy(&*disk, &path, &rotation, &alone) {
-                    log::warn!("{}: rotated files cannot be tidied: {error}", path.display());
+                    log::warn!(
+                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next rotation"
+                    );
                 }
                 if asked.recv().is_err() {
                     return;

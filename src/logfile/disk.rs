@@ -127,7 +127,7 @@ pub(super) trait DiskFile: Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
     /// Has what follows read from the disk itself, as far as the kernel obliges. What is
     /// before may be read from there as well.
-    fn drop_cached(&self, from: u64);
+    fn drop_cached(&self, from: u64) -> io::Result<()>;
 }
 
 impl dyn DiskFile {
@@ -253,13 +253,11 @@ impl DiskFile for File {
         self.sync_data()
     }
 
-    fn drop_cached(&self, from: u64) {
+    fn drop_cached(&self, from: u64) -> io::Result<()> {
         // The kernel keeps what is cached in one piece with bytes before (posix_fadvise(2)):
         // a page, or as many as it takes for one.
         let from = from - from % FOLIO_BYTES_MAX;
-        if let Err(error) = rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed) {
-            log::debug!("cached pages cannot be dropped: {error}");
-        }
+        Ok(rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed)?)
     }
 }
 

@@ -12,6 +12,7 @@ use super::journal::JournalState;
 use super::journal::{
     JournalEntry, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
 };
+use super::label::LogLabel;
 use super::ledger_state::{LedgerState, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
@@ -20,6 +21,7 @@ use crate::record::{Commit, OffsetMetadata, TopicPartition};
 #[derive(Debug, Clone)]
 pub struct Ledger {
     state: Arc<Mutex<LedgerState>>,
+    label: LogLabel,
 }
 
 /// Positions that have become durable.
@@ -30,9 +32,9 @@ pub struct Settled {
 }
 
 impl Ledger {
-    pub(super) fn new(journal: JournalFile, state: JournalState) -> Self {
+    pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel) -> Self {
         let inner = LedgerState { journal, state, written: HashMap::new(), group: GroupView::default() };
-        Self { state: Arc::new(Mutex::new(inner)) }
+        Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerState> {
@@ -65,18 +67,19 @@ impl Ledger {
             committed: &state.committed,
             left: &state.left,
         });
+        let label = &self.label;
         let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
-        log::debug!("{partition}: committed {committed:?}, journal {facts:?}: {start:?}");
+        log::debug!("{label}: {partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{partition}: the group's offset {committed:?} is one that this journal committed and does not \
+                "{label}: {partition}: the group's offset {committed:?} is one that this journal committed and does not \
                  know of: an older copy of it was put back, or the commit came late; going on where the journal is"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{partition}: the group's offset {committed:?} is one that this journal committed, and it does \
+                    "{label}: {partition}: the group's offset {committed:?} is one that this journal committed, and it does \
                      not know the partition: an older copy of it was put back; going to the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
@@ -87,7 +90,7 @@ impl Ledger {
             ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
                     log::warn!(
-                        "{partition}: the group's offset was set to {position} by somebody else (the journal is \
+                        "{label}: {partition}: the group's offset was set to {position} by somebody else (the journal is \
                          at {}); going there",
                         state.position
                     );
@@ -223,7 +226,7 @@ impl Ledger {
         inner.group.is_unanswered = false;
         if let Err(error) = inner.forget_obsolete() {
             // The next mark says it as well.
-            log::debug!("the journal cannot be told of a commit: {error}");
+            log::debug!("{}: the journal cannot be told of a commit: {error}", self.label);
         }
     }
 
@@ -267,7 +270,7 @@ impl Ledger {
 
     /// Journals a range that is about to be written.
     pub(super) fn announce(&self, range: &Range) -> io::Result<()> {
-        self.lock().append_entry(JournalEntry::Range(range.clone()))
+        self.lock().announce(range.clone())
     }
 
     /// The range is in the file: its positions have landed.

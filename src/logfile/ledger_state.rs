@@ -3,12 +3,14 @@
 //! last.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
 use std::io;
 
+use super::disk::FileId;
 use super::group_view::GroupView;
 use super::journal::{
     EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkedCommit, PartitionState,
-    push_bounded,
+    Range, push_bounded,
 };
 use super::resume::Resumed;
 use crate::host;
@@ -43,6 +45,18 @@ impl LedgerState {
         }
         self.state.apply(entry);
         Ok(())
+    }
+
+    /// Journals a range that is about to be written. Recovery adopts a range only where the one
+    /// before it ends, so a range that begins anywhere else is refused here.
+    pub(super) fn announce(&mut self, range: Range) -> io::Result<()> {
+        let last = self.state.recent.back().map(|last| (last.file, last.to));
+        let end = last.or(self.state.mark.as_ref().map(|mark| (mark.file, mark.end)));
+        let continues = end.is_none_or(|end| end == (range.file, range.from)) && range.from <= range.to;
+        if !continues || range.sequence != self.state.next_sequence() {
+            return Err(contradiction("the range", &range, end));
+        }
+        self.append_entry(JournalEntry::Range(range))
     }
 
     /// Goes on at this position in this history. Landmarks are those of the records
@@ -208,10 +222,24 @@ impl LedgerState {
     pub(super) fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
-            _ => mark,
+            _ => {
+                // Recovery compares the file up to the mark, so the mark is where its range ends.
+                let range = self.state.recent.iter().find(|range| range.sequence == mark.sequence);
+                let end = range.map(|range| (range.file, range.to));
+                if end != Some((mark.file, mark.end)) {
+                    return Err(contradiction("the mark", &mark, end));
+                }
+                mark
+            }
         };
         self.append_entry(JournalEntry::Mark(mark))
     }
+}
+
+/// Of the kind that says: what is in memory is wrong, and not the disk.
+fn contradiction(what: &str, entry: &dyn Debug, end: Option<(FileId, u64)>) -> io::Error {
+    let text = format!("internal error: {what} {entry:?} does not fit the journal, whose end is {end:?}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// Adds to a short list, as its newest.

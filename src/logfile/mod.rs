@@ -6,11 +6,13 @@ mod disk;
 mod group_view;
 pub mod inspect;
 mod journal;
+mod label;
 mod ledger;
 mod ledger_state;
 pub mod line;
 mod lock;
 mod open_error;
+mod options;
 mod recovery;
 mod restart_memory;
 pub mod resume;
@@ -30,6 +32,7 @@ pub use journal::{Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
 pub use open_error::OpenError;
+pub use options::LogFileOptions;
 pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
 pub use rotation::{Rotation, RotationInterval};
@@ -40,6 +43,7 @@ use crate::host;
 use archive::Archive;
 use disk::{Disk, FileKind, directory_of, with_suffix};
 use journal::{JournalEntry, JournalFile, JournalRead, JournalState};
+use label::LogLabel;
 use open_error::classify;
 
 /// A log file and its journal, open and locked.
@@ -57,25 +61,20 @@ pub struct LogFile {
 
 /// Locks, reads the journal, adopts what the file holds of it, and opens both ends.
 ///
-/// `sync` false leaves out every sync but those at the start: a kill still loses
-/// nothing, a loss of power may. What is found is logged unless it was said before.
+/// What is found is logged, unless `memory` knows that it was logged before.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(
-    path: &Path,
-    sync: bool,
-    rotation: &Rotation,
-    before: &mut RestartMemory,
-) -> Result<LogFile, OpenError> {
+pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -> Result<LogFile, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     check_path(&*disk, path)?;
     let lock = Lock::take(path)?;
     let (mut writer, settler, ledger) =
-        open_with(&disk, path, sync, journal::HALF_BYTES_MIN, era(path), rotation, before)?;
-    if rotation.is_on() {
+        open_with(&disk, path, options, journal::HALF_BYTES_MIN, era(path), memory)?;
+    if options.rotation.is_on() {
         // Only from here on does the journal not need the rotated files.
-        writer.archive = Some(Archive::start(disk, path, rotation).map_err(|error| classify(path, &error))?);
+        let archive = Archive::start(disk, path, options).map_err(|error| classify(path, &error))?;
+        writer.archive = Some(archive);
     }
     Ok(LogFile { writer, settler, ledger, lock })
 }
@@ -105,23 +104,23 @@ fn era(path: &Path) -> Option<u128> {
 fn open_with(
     disk: &Arc<dyn Disk>,
     path: &Path,
-    sync: bool,
+    options: &LogFileOptions,
     half: u64,
     mut boot: Option<u128>,
-    rotation: &Rotation,
-    before: &mut RestartMemory,
+    memory: &mut RestartMemory,
 ) -> Result<(LogWriter, Settler, Ledger), OpenError> {
+    let label = LogLabel::new(options.job, path);
     let at = with_suffix(path, ".journal");
     let this_boot = boot;
     let (mut state, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, entries, whole } => {
             // What was written in this boot may be lost all the same.
-            boot = boot.filter(|_| whole && !before.sync_failed);
+            boot = boot.filter(|_| whole && !memory.sync_failed);
             (JournalState::replay(entries), Some(journal))
         }
         JournalRead::Missing => (JournalState::default(), None),
         JournalRead::Unreadable(why) => {
-            set_aside(&**disk, &at, &why)?;
+            set_aside(&**disk, &label, &at, &why)?;
             (JournalState::default(), None)
         }
         JournalRead::Later(version) => {
@@ -131,15 +130,15 @@ fn open_with(
             )));
         }
     };
-    let opened = recovery::recover(&**disk, path, &mut state, (boot, this_boot), before)
+    let opened = recovery::recover(&**disk, path, &mut state, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
     let snapshot = state.snapshot();
     let journal =
         start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
-    before.sync_failed = false;
-    let ledger = Ledger::new(journal, state);
-    let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, rotation.clone());
-    Ok((writer, Settler { ledger: ledger.clone(), sync }, ledger))
+    memory.sync_failed = false;
+    let ledger = Ledger::new(journal, state, label);
+    let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, options);
+    Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
 
 /// Each start begins with a snapshot of what was adopted, so that no entry from
@@ -184,11 +183,11 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
 }
 
 /// An unreadable journal is kept for whoever wants to know what happened.
-fn set_aside(disk: &dyn Disk, at: &Path, why: &str) -> Result<(), OpenError> {
+fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str) -> Result<(), OpenError> {
     let aside = with_suffix(at, ".unreadable");
     log::warn!(
-        "{}: not a journal that can be read ({why}); moved to {}, and the group's offsets decide",
-        at.display(),
+        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide where \
+         to read on",
         aside.display()
     );
     disk.rename(at, &aside).map_err(|error| classify(at, &error))

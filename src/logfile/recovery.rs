@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, directory_of};
 use super::journal::JournalState;
 use super::journal::{CHECKED_BYTES, Mark, Range, Session};
+use super::label::LogLabel;
 use super::restart_memory::{Finding, RestartMemory};
 
 /// How much is read at a time when a range is checked.
@@ -44,24 +45,24 @@ pub(super) fn recover(
     path: &Path,
     state: &mut JournalState,
     (boot, this_boot): (Option<u128>, Option<u128>),
-    before: &mut RestartMemory,
+    (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<OpenedLog> {
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(path))?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
-            recover_from(path, &mut opened, &mark, state, boot, before)?;
+            recover_from(&mut opened, &mark, state, boot, (label, memory))?;
         } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
-            before.info(path, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
-            recover_from(&moved, &mut file, &mark, state, boot, before)?;
+            memory.info(label, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
+            recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
             file.file.sync()?;
         } else {
             let text = "is another file than the journal's and that one is not beside it; positions are kept";
-            before.warn(path, Finding::NotBeside, text);
+            memory.warn(label, Finding::NotBeside, text);
         }
     }
     state.recent.clear();
-    end_torn_line(path, &mut opened, before)?;
+    end_torn_line(&mut opened, label, memory)?;
     // What was adopted may be in the page cache only, and the mark says durable.
     opened.file.sync()?;
     // An unknown boot is never the same one.
@@ -73,24 +74,23 @@ pub(super) fn recover(
 }
 
 fn recover_from(
-    path: &Path,
     opened: &mut OpenedLog,
     mark: &Mark,
     state: &mut JournalState,
     boot: Option<u128>,
-    before: &mut RestartMemory,
+    (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<()> {
     if opened.end < mark.end {
         let text = format!(
             "{} bytes long where the journal knows {}: somebody shortened it; positions are kept",
             opened.end, mark.end
         );
-        before.warn(path, Finding::Shortened, &text);
+        memory.warn(label, Finding::Shortened, &text);
         return Ok(());
     }
     if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
         let text = "is not what the journal knows: somebody changed it; positions are kept";
-        before.warn(path, Finding::Changed, text);
+        memory.warn(label, Finding::Changed, text);
         return Ok(());
     }
     let ranges: Vec<_> = state.recent.drain(..).collect();
@@ -105,7 +105,9 @@ fn recover_from(
     // A sync that failed leaves pages that look written and are not: what cannot be
     // synced is dropped from the cache, so that the disk is compared and not the cache.
     opened.file.sync()?;
-    opened.file.drop_cached(mark.end);
+    if let Err(error) = opened.file.drop_cached(mark.end) {
+        log::debug!("{label}: cached pages cannot be dropped: {error}");
+    }
     let mut end = mark.end;
     let mut sequence = mark.sequence;
     let mut adopted = 0usize;
@@ -121,7 +123,7 @@ fn recover_from(
     }
     if adopted > 0 || !ranges.is_empty() {
         let text = format!("adopted {adopted} of {} unsettled writes", ranges.len());
-        before.info(path, Finding::Adopted, &text);
+        memory.info(label, Finding::Adopted, &text);
     }
     if let Some(mark) = &mut state.mark {
         mark.sequence = sequence;
@@ -131,23 +133,23 @@ fn recover_from(
             "cut {} bytes of a write that did not complete; its records come again",
             opened.end - end
         );
-        before.warn(path, Finding::Cut, &text);
+        memory.warn(label, Finding::Cut, &text);
         opened.file.set_len(end)?;
         opened.end = end;
     } else if opened.end > end {
         let text = format!("{} bytes are somebody else's and stay", opened.end - end);
-        before.warn(path, Finding::SomebodyElses, &text);
+        memory.warn(label, Finding::SomebodyElses, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
 }
 
 /// A last line without a newline, which is not ours, gets one: lines must not run together.
-fn end_torn_line(path: &Path, opened: &mut OpenedLog, before: &mut RestartMemory) -> io::Result<()> {
+fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartMemory) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
-    before.warn(path, Finding::NoEnd, "its last line has no end; a newline is added");
+    memory.warn(label, Finding::NoEnd, "its last line has no end; a newline is added");
     opened.file.append_all(b"\n")?;
     opened.end += 1;
     opened.tail = tail(&opened.file, opened.end)?;

@@ -2,7 +2,8 @@
 //! disk that refuses each try comes to the same findings; and whether a sync has failed.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+
+use super::label::LogLabel;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +21,7 @@ pub(super) enum Finding {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct RestartMemory {
-    findings: HashSet<(PathBuf, Finding)>,
+    findings: HashSet<(LogLabel, Finding)>,
     /// A sync has failed since the last opening: of what was written since, the journal's own
     /// entries included, the disk may hold any part.
     pub sync_failed: bool,
@@ -32,16 +33,16 @@ impl RestartMemory {
         self.findings.clear();
     }
 
-    pub(super) fn info(&mut self, path: &Path, finding: Finding, text: &str) {
-        self.say(log::Level::Info, path, finding, text);
+    pub(super) fn info(&mut self, label: &LogLabel, finding: Finding, text: &str) {
+        self.log(log::Level::Info, label, finding, text);
     }
 
-    pub(super) fn warn(&mut self, path: &Path, finding: Finding, text: &str) {
-        self.say(log::Level::Warn, path, finding, text);
+    pub(super) fn warn(&mut self, label: &LogLabel, finding: Finding, text: &str) {
+        self.log(log::Level::Warn, label, finding, text);
     }
 
-    fn say(&mut self, level: log::Level, path: &Path, finding: Finding, text: &str) {
-        let new = self.findings.insert((path.to_owned(), finding));
-        log::log!(if new { level } else { log::Level::Debug }, "{}: {text}", path.display());
+    fn log(&mut self, level: log::Level, label: &LogLabel, finding: Finding, text: &str) {
+        let is_new = self.findings.insert((label.clone(), finding));
+        log::log!(if is_new { level } else { log::Level::Debug }, "{label}: {text}");
     }
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
 use super::journal::{CHECKED_BYTES, Mark, PositionChange, Range};
+use super::label::LogLabel;
 use super::ledger::Ledger;
+use super::options::LogFileOptions;
 use super::recovery::{self, OpenedLog};
 use super::rotation::{self, Rotation};
 use super::settler::Checkpoint;
@@ -33,6 +35,7 @@ pub type Guard = Box<dyn Fn() -> bool + Send>;
 pub struct LogWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    label: LogLabel,
     ledger: Ledger,
     file: Handle,
     id: FileId,
@@ -97,12 +100,13 @@ impl LogWriter {
         path: &Path,
         ledger: Ledger,
         opened: OpenedLog,
-        rotation: Rotation,
+        options: &LogFileOptions,
     ) -> Self {
         let last_sequence = ledger.next_sequence() - 1;
         Self {
             disk,
             path: path.to_owned(),
+            label: LogLabel::new(options.job, path),
             ledger,
             file: opened.file,
             id: opened.id,
@@ -112,7 +116,7 @@ impl LogWriter {
             unsettled: 0,
             has_range: false,
             last_sequence,
-            rotation,
+            rotation: options.rotation.clone(),
             rotating: false,
             last_write: opened.modified * 1000,
             archive: None,
@@ -192,7 +196,7 @@ impl LogWriter {
             let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
             let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);
             self.disk.rename(&self.path, &to).map_err(AppendError::Retry)?;
-            log::info!("{}: rotated to {}", self.path.display(), to.display());
+            log::info!("{}: rotated to {}", self.label, to.display());
             self.rotating = true;
         }
         Ok(true)
@@ -255,7 +259,7 @@ impl LogWriter {
         self.last_write = opened.modified * 1000;
         if !std::mem::take(&mut self.rotating) {
             let what = if same_file { "was changed by somebody else" } else { "was moved away" };
-            log::info!("{}: {what}; going on at its end as it is now", self.path.display());
+            log::info!("{}: {what}; going on at its end as it is now", self.label);
         }
         // Only now does the journal no longer need the old file.
         if let Some(archive) = &self.archive {
@@ -296,9 +300,15 @@ impl LogWriter {
         Ok(())
     }
 
-    /// An entry can be refused because the journal had to be rewritten, and that synced.
+    /// An entry can be refused because the journal had to be rewritten, and that synced; or
+    /// because it contradicts the journal, which only a start from the disk can mend.
     fn of_journal(&self, error: io::Error) -> AppendError {
-        if self.ledger.has_failed() { AppendError::Restart(error) } else { AppendError::Retry(error) }
+        let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
+        if self.ledger.has_failed() || is_contradiction {
+            AppendError::Restart(error)
+        } else {
+            AppendError::Retry(error)
+        }
     }
 
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {

@@ -9,8 +9,8 @@ use crate::support::wait::{millis, seconds};
 use crate::support::{all, wait};
 use rustix::process::Signal;
 
-const SILENT: &str = "keys that expire are not heard of";
-const AGAIN: &str = "are heard of again";
+const SILENT: &str = "no events of expired keys are received";
+const AGAIN: &str = "events of expired keys are received again";
 const FLAGS: &str = "notify-keyspace-events";
 
 #[test]

@@ -73,8 +73,11 @@ impl JournalFile {
         least: u64,
         snapshot: &[JournalEntry],
     ) -> io::Result<Self> {
-        let body = frames(snapshot, 1);
+        let body = frames(snapshot, 1)?;
         let half = least.max(HALF_HEADER_BYTES + 4 * body.len() as u64).next_multiple_of(4096);
+        if half * 2 > JOURNAL_BYTES_MAX {
+            return Err(unreadable("a journal larger than one that can be read"));
+        }
         let aside = with_suffix(path, ".new");
         let file = disk.open(&aside, OpenMode::Truncate)?;
         let zeros = vec![0; 64 * 1024];
@@ -160,7 +163,7 @@ impl JournalFile {
 
     /// Appends one entry. After an error nothing has been appended.
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<(), EntryRefused> {
-        let frame = frames(std::slice::from_ref(entry), self.generation);
+        let frame = frames(std::slice::from_ref(entry), self.generation).map_err(EntryRefused::Io)?;
         // A zero length after the last frame ends the reading, so one is kept free.
         if self.at + (frame.len() + FRAME_HEADER_BYTES) as u64 > self.half {
             return Err(EntryRefused::Full);
@@ -179,8 +182,8 @@ impl JournalFile {
         snapshot: &[JournalEntry],
         next: Option<&JournalEntry>,
     ) -> io::Result<()> {
-        let body = frames(snapshot, self.generation + 1);
-        let next = next.map_or(0, |entry| frames(std::slice::from_ref(entry), 0).len());
+        let body = frames(snapshot, self.generation + 1)?;
+        let next = frames(next.map_or(&[], std::slice::from_ref), 0)?.len();
         let needed = HALF_HEADER_BYTES + 2 * (body.len() + next + FRAME_HEADER_BYTES) as u64;
         if needed > self.half {
             // From the rename on only the new file is the journal, also if the sync of
@@ -193,12 +196,17 @@ impl JournalFile {
 
     fn fill_other_half(&mut self, body: &[u8]) -> io::Result<()> {
         let (other, generation) = (1 - self.active, self.generation + 1);
+        let header = HalfHeader { version: FORMAT_VERSION, identity: self.identity, generation };
+        let header_bytes = header.bytes();
+        if HalfHeader::read(&header_bytes).as_ref() != Some(&header) {
+            return Err(unreadable("a header"));
+        }
         let start = other * self.half;
         self.file.write_at(body, start + HALF_HEADER_BYTES)?;
         // The end of the entries, should older frames follow.
         self.file.write_at(&[0; FRAME_HEADER_BYTES], start + HALF_HEADER_BYTES + body.len() as u64)?;
         self.file.sync()?;
-        self.file.write_at(&HalfHeader::bytes(self.identity, generation), start)?;
+        self.file.write_at(&header_bytes, start)?;
         self.file.sync()?;
         self.active = other;
         self.generation = generation;
@@ -207,6 +215,7 @@ impl JournalFile {
     }
 }
 
+#[derive(PartialEq, Eq)]
 struct HalfHeader {
     version: u16,
     identity: u128,
@@ -214,12 +223,12 @@ struct HalfHeader {
 }
 
 impl HalfHeader {
-    fn bytes(identity: u128, generation: u64) -> Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
-        bytes.extend_from_slice(&identity.to_be_bytes());
-        bytes.extend_from_slice(&generation.to_be_bytes());
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(&self.identity.to_be_bytes());
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
         bytes
     }
@@ -246,18 +255,29 @@ fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn frames(entries: &[JournalEntry], generation: u64) -> Vec<u8> {
+/// The frames of these entries. Each is read back before anybody writes it, so that what the
+/// next start reads is what is in memory now.
+fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut payload = Vec::new();
     for entry in entries {
         payload.clear();
         entry.encode(&mut payload);
+        let at = out.len();
         // A payload is far below 4 GiB: the file itself is.
         out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
         out.extend_from_slice(&frame_crc(generation, &payload).to_be_bytes());
         out.extend_from_slice(&payload);
+        if !read_frame(&out, at, generation).is_some_and(|(read, end)| read == *entry && end == out.len()) {
+            return Err(unreadable("an entry"));
+        }
     }
-    out
+    Ok(out)
+}
+
+/// Of the kind that says: what is in memory is wrong, and not the disk.
+fn unreadable(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
 }
 
 /// The entries of a half up to the first that is not whole, and where that one begins.
@@ -280,4 +300,43 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, 
         return None;
     }
     Some((JournalEntry::decode(payload)?, at + FRAME_HEADER_BYTES + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+    use crate::logfile::disk::{FileId, RealDisk};
+    use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
+
+    /// The bytes have no room for a negative value: it would come back as none.
+    #[test]
+    fn an_entry_that_would_be_read_otherwise_is_not_written() {
+        let name = format!(
+            "pandad-journal-{}-{:?}",
+            std::process::id(),
+            SystemTime::now().duration_since(UNIX_EPOCH)
+        );
+        let path = std::env::temp_dir().join(name);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });
+        let mut journal = JournalFile::create(&disk, &path, 7, 4096, std::slice::from_ref(&member)).unwrap();
+        let commits = vec![MarkedCommit { index: 0, acknowledged: None, value: Some(-2) }];
+        let file = FileId { device: 1, inode: 2 };
+        let bad = JournalEntry::Mark(Mark { sequence: 1, file, end: 0, before: 0, commits });
+        let before = std::fs::read(&path).unwrap();
+        let refused = journal.append(&bad);
+        assert!(
+            matches!(refused, Err(EntryRefused::Io(error)) if error.kind() == io::ErrorKind::InvalidData)
+        );
+        assert!(journal.rewrite(&[bad], None).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was written");
+        journal.append(&member).unwrap();
+        let Ok(JournalRead::Journal { entries, .. }) = JournalFile::read(&disk, &path) else {
+            panic!("unreadable")
+        };
+        assert_eq!(entries, [member.clone(), member]);
+        std::fs::remove_file(&path).unwrap();
+    }
 }
