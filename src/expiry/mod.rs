@@ -1,10 +1,20 @@
-//! Keys that expire: heard of, made to expire on time, and found when nobody heard.
+//! Keys that expire. Their events are received and pushed to the work list; Redis announces
+//! them on time because each key is probed when it is due; and keys whose events were missed
+//! are found by their deadlines.
 //!
 //! ```text
-//! listener ──expired──▶ inbox ──▶ push ──▶ work list
-//!     └─deadlines change─▶ touch: asks when, and again when it is due
-//!                            └─▶ reconcile: remembers, and finds what was missed
+//!             redis_kv_expire                                             redis_list
+//!
+//!  events          │      ▲ PTTL, SCAN                                         ▲
+//!                  ▼      │                                                    │
+//!              listener   expire_probe ──deadline_handoff──▶ reconciler ───▶ remembered deadlines
+//!               │    └─changed_keys─▲                            └─────────▶ work list
+//!               └─────inbox──▶ the job's source and workers ──list_push──────▶ work list
 //! ```
+//!
+//! Four threads share one `context`: `listener` (expired-listen), `expire_probe`
+//! (expired-touch), `reconciler` (expired-recon, only with reconcile) and `lease_keeper`
+//! (expired-lease), which allows the listener to listen while no other pandad does.
 
 mod canary;
 mod changed_keys;

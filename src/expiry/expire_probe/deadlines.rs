@@ -1,9 +1,9 @@
-//! Which key is due when: what is known of deadlines, bounded in bytes, some forty bytes
-//! a key beside its name. Pure: whoever calls has the clock.
+//! Which key is due when: a priority queue of deadlines, bounded in bytes, that takes some
+//! forty bytes a key beside its name. Pure: the caller has the clock.
 //!
-//! A heap of moments, each with a place in the arena of names, and an index from a key's
-//! hash to the moment that counts for it. A key whose moment has become an earlier one
-//! stands in the heap twice; the entry that the index does not know is passed over.
+//! The heap holds moments, each with a place in the arena of names. The index leads from a
+//! key's hash to the moment that counts for the key. When a key gets an earlier deadline it
+//! stands in the heap twice, and the entry that the index does not hold is skipped.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use super::name_arena::{NameArena, NameSlot};
 
-/// A moment is counted in these.
+/// Moments are counted in ticks of this length.
 const TICK_MICROS: u64 = 100;
-/// Nothing is kept for longer, but looked at again: the index tells moments apart by 32 bits.
+/// A key with a later deadline is probed after this time and learned again. The index compares
+/// moments by 32 bits, which works only for moments less than 2.5 days apart.
 pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(48 * 3600);
-/// What a key costs beside its place in the arena: the heap's entry, and the index's at
-/// the load that a hash map has.
+/// What a key costs beside its place in the arena: an entry of the heap, and one of the
+/// index, at the usual load of a hash map.
 const KEY_OVERHEAD_BYTES: usize = 12 + 22;
-/// Small maps grow one at a time, and none for long.
+/// The index is many small maps: they grow one at a time, so that no insertion takes long.
 const INDEX_SHARDS: usize = 256;
 
 /// See the module.
@@ -30,7 +31,7 @@ pub(super) struct Deadlines {
     bytes: usize,
     names: NameArena,
     heap: BinaryHeap<Reverse<HeapEntry>>,
-    /// By the key's hash: the lower bits of the moment.
+    /// From a key's hash to the lower bits of its moment.
     index: Vec<HashMap<[u32; 2], u32, BuildHasherDefault<IdentityHasher>>>,
     hasher: RandomState,
 }
@@ -49,14 +50,14 @@ impl HeapEntry {
     }
 }
 
-/// What became of a deadline that was learned.
+/// What became of a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Learned {
-    /// It is kept.
+    /// The deadline is kept.
     Kept,
-    /// The key will be looked at before it is due anyway.
+    /// The key is kept with an earlier deadline, at which it will be probed anyway.
     AlreadyKnown,
-    /// There is no room.
+    /// The memory is full.
     Full,
 }
 
@@ -74,12 +75,12 @@ impl Deadlines {
         }
     }
 
-    /// The key is due then, within the horizon.
+    /// Keeps a key's deadline, which must lie within [`DEADLINE_HORIZON`].
     pub(super) fn learn(&mut self, key: &[u8], due: Instant) -> Learned {
         self.keep(key, due, self.limit)
     }
 
-    /// The same, whether there is room or not.
+    /// Keeps a key's deadline even if the memory is full.
     pub(super) fn learn_always(&mut self, key: &[u8], due: Instant) {
         self.keep(key, due, usize::MAX);
     }
@@ -103,13 +104,13 @@ impl Deadlines {
         Learned::Kept
     }
 
-    /// Whether the key will be looked at by itself.
+    /// Whether a deadline of the key is kept.
     pub(super) fn knows(&self, key: &[u8]) -> bool {
         let hash = self.hash(key);
         self.index.get(hash[0] as usize % INDEX_SHARDS).is_some_and(|shard| shard.contains_key(&hash))
     }
 
-    /// The key has no deadline any more.
+    /// Drops the deadline of a key.
     pub(super) fn forget(&mut self, key: &[u8]) {
         let hash = self.hash(key);
         if let Some(shard) = shard(&mut self.index, hash) {
@@ -117,7 +118,7 @@ impl Deadlines {
         }
     }
 
-    /// The next key that is due, and since when. It is not known any more then.
+    /// Removes the first key that is due, and returns since when it is.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Vec<u8>, Instant)> {
         loop {
             let entry = self.heap.peek().filter(|next| self.moment(next.0) <= now)?.0;
@@ -135,12 +136,12 @@ impl Deadlines {
         }
     }
 
-    /// When the next one is due.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// When the next key is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|next| self.moment(next.0))
     }
 
-    /// Whether there is room for many more.
+    /// Whether there is room for many more keys.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < self.limit / 4 * 3
     }
@@ -151,7 +152,7 @@ impl Deadlines {
 
     fn tick(&self, due: Instant) -> u64 {
         let since = due.saturating_duration_since(self.base).as_micros();
-        // Never early.
+        // Rounded up: a key is never due early.
         u64::try_from(since).unwrap_or(u64::MAX).div_ceil(TICK_MICROS)
     }
 
@@ -169,7 +170,7 @@ fn shard<M>(index: &mut [M], hash: [u32; 2]) -> Option<&mut M> {
     index.get_mut(hash[0] as usize % INDEX_SHARDS)
 }
 
-/// What is a hash already is not hashed again.
+/// Passes on what is a hash already.
 #[derive(Default)]
 struct IdentityHasher(u64);
 
@@ -198,8 +199,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain map: a key comes when the earliest of its deadlines has passed, and
-        /// never before.
+        /// Compared with a plain map: a key comes when the earliest of its deadlines has
+        /// passed, and never before.
         #[test]
         fn each_key_comes_at_its_earliest_deadline(
             steps in prop::collection::vec((0_u8..30, 0_u64..5000, 0_u64..300), 0..300),
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn over_the_bound_nothing_is_kept_and_what_was_freed_is_room_again() {
+    fn full_memory_has_room_again_after_pops() {
         let base = Instant::now();
         let mut deadlines = Deadlines::new(10_000, base);
         let mut kept = 0;
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_does_not_come() {
+    fn a_forgotten_key_does_not_come() {
         let base = Instant::now();
         let mut deadlines = Deadlines::new(10_000, base);
         deadlines.learn(b"a", base + millis(1));
@@ -262,9 +263,9 @@ mod tests {
         assert_eq!(deadlines.pop(base + millis(30)), Some((b"a".to_vec(), base + millis(20))));
     }
 
-    /// Moments beyond 32 bits of ticks are moments like others.
+    /// Moments beyond 32 bits of ticks work like others.
     #[test]
-    fn after_five_days() {
+    fn moments_beyond_32_bits() {
         let Some(base) = Instant::now().checked_sub(Duration::from_secs(6 * 86_400)) else { return };
         let mut deadlines = Deadlines::new(10_000, base);
         let due = Instant::now() + millis(5);

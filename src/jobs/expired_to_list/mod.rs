@@ -1,4 +1,5 @@
-//! The job `expired_to_list`: keys that expire become items on the work list.
+//! The job `expired_to_list`: keys that expire become items on the work list. Puts it together
+//! from the watch of the server where keys expire, and a pipeline without a sink.
 
 mod source;
 mod worker;
@@ -40,7 +41,7 @@ impl Job for ExpiredToListJob {
         Arc::clone(&self.counters)
     }
 
-    /// Nothing that it needs is local.
+    /// The job needs nothing local.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Job for ExpiredToListJob {
         let source = source::ExpiredKeySource {
             watch,
             inbox,
-            before: done + lost + overflowed,
+            accounted_before: done + lost + overflowed,
             reconciles: self.section.reconcile == config::ReconcileMode::Yes,
             counters: Arc::clone(&self.counters),
         };
