@@ -31,7 +31,8 @@ pub(super) struct Archive {
 impl Archive {
     /// Starts the thread. It first finishes what an earlier run left undone.
     ///
-    /// # Errors The system refuses a thread.
+    /// # Errors
+    /// The system refuses a thread.
     pub(super) fn start(disk: Arc<dyn Disk>, path: &Path, options: &LogFileOptions) -> io::Result<Self> {
         let (ask, asked) = bounded(1);
         let label = LogLabel::new(options.job, path);

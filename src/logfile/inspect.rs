@@ -11,7 +11,8 @@ use crate::host;
 
 /// One line for each entry of the half in force, oldest first, then one for each partition.
 ///
-/// # Errors The text says why there is no journal that can be read.
+/// # Errors
+/// The text says why there is no journal that can be read.
 pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     let (journal, entries) = read(log_file)?;
     let mut lines = vec![format!("journal {:032x}, {} entries", journal.identity(), entries.len())];
@@ -35,8 +36,8 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
 /// Removes all partitions and their positions from the journal; what it knows of the log file
 /// stays. Returns the number of partitions removed.
 ///
-/// # Errors The text says that a pandad is using the file, or that the journal cannot be read or
-/// written.
+/// # Errors
+/// The text says that a pandad is using the file, or that the journal cannot be read or written.
 pub fn forget(log_file: &Path) -> Result<usize, String> {
     let _lock = Lock::take(log_file).map_err(|error| match error {
         OpenError::Retry(why) | OpenError::Fatal(why) => why,

@@ -46,7 +46,8 @@ impl Ledger {
     /// Decides where to start an assigned partition, and makes the decision durable. From then on,
     /// commits of the partition carry a token if the group's storage has room for one.
     ///
-    /// # Errors The journal's disk refuses.
+    /// # Errors
+    /// The journal's disk refuses.
     pub fn resume(
         &self,
         partition: &TopicPartition,
@@ -66,20 +67,21 @@ impl Ledger {
             committed: &state.committed,
             left: &state.left,
         });
-        let label = &self.label;
+        let (label, held) = (&self.label, committed.unwrap_or(-1));
         let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
         log::debug!("{label}: {partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: the group's offset {committed:?} is one that this journal committed and does not \
-                 know of: an older copy of it was put back, or the commit came late; going on where the journal is"
+                "{label}: {partition}: this journal has no record of having committed the group's offset \
+                 {held}, and yet it did: an older copy of it was put back, or the commit arrived late; going \
+                 on where the journal is"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: the group's offset {committed:?} is one that this journal committed, and it does \
-                     not know the partition: an older copy of it was put back; going to the first record"
+                    "{label}: {partition}: this journal does not know the partition, and yet it committed the \
+                     group's offset {held}: an older copy of it was put back; going to the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }
@@ -89,8 +91,8 @@ impl Ledger {
             ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
                     log::warn!(
-                        "{label}: {partition}: the group's offset was set to {position} by somebody else (the journal is \
-                         at {}); going there",
+                        "{label}: {partition}: another program set the group's offset to {position} (the \
+                         journal is at {}); going there",
                         state.position
                     );
                 }
@@ -115,7 +117,8 @@ impl Ledger {
     /// Sets a partition's position, because nobody had one or because its log has diverged. Durable
     /// on return. No record of the partition may be in flight.
     ///
-    /// # Errors The journal's disk refuses.
+    /// # Errors
+    /// The journal's disk refuses.
     pub fn set_position(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
         inner.set_position(partition, position, random_epoch()?, Vec::new())?;
@@ -187,7 +190,8 @@ impl Ledger {
     /// Records this pandad's identity in its group. It need not be durable: without it, a restart
     /// merely takes longer.
     ///
-    /// # Errors The journal's disk refuses.
+    /// # Errors
+    /// The journal's disk refuses.
     pub fn record_member(&self, member: MemberIdentity) -> io::Result<()> {
         let mut inner = self.lock();
         if inner.state.member.as_ref() == Some(&member) {
@@ -225,14 +229,15 @@ impl Ledger {
         inner.group.is_unanswered = false;
         if let Err(error) = inner.forget_obsolete() {
             // The next mark records the same.
-            log::debug!("{}: the journal cannot be told of a commit: {error}", self.label);
+            log::debug!("{}: cannot journal that a commit was acknowledged: {error}", self.label);
         }
     }
 
     /// Offsets to commit outside of a settling. They are journalled and durable on return. Empty
     /// while an earlier commit is unanswered, or when the group holds every position.
     ///
-    /// # Errors The journal's disk refuses.
+    /// # Errors
+    /// The journal's disk refuses.
     pub fn take_commits(&self) -> io::Result<Vec<Commit>> {
         let Some(mark) = self.lock().state.mark.clone() else { return Ok(Vec::new()) };
         let (settled, journal) = self.mark(mark)?;
@@ -243,7 +248,8 @@ impl Ledger {
     /// Records the end of a run. If everything has settled, the next start knows that every byte of
     /// ours in the file has a journalled range.
     ///
-    /// # Errors The journal's disk refuses. Then the next start compares more.
+    /// # Errors
+    /// The journal's disk refuses. Then the next start compares more.
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match inner.state.session {

@@ -44,7 +44,8 @@ pub enum ReopenOutcome {
 impl Lock {
     /// Takes the lock of the log file at `path`.
     ///
-    /// # Errors `Fatal` if another pandad holds it.
+    /// # Errors
+    /// `Fatal` if another pandad holds it.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
         let file = open(&at, true).map_err(|error| classify(&at, &error))?;
@@ -73,7 +74,8 @@ impl Lock {
 /// Asks the pandad that holds the log file at `path` to check whether the file was moved away, and
 /// waits at most `limit` until that is done.
 ///
-/// # Errors The lock file cannot be read, or its owner cannot be signalled.
+/// # Errors
+/// The lock file cannot be read, or its owner cannot be signalled.
 pub fn ask_to_reopen(path: &Path, limit: Duration) -> io::Result<ReopenOutcome> {
     let at = with_suffix(path, ".lock");
     let file = match open(&at, false) {
@@ -118,5 +120,5 @@ fn read(file: &File) -> io::Result<(Pid, u64)> {
     let mut lines = text.lines().map(str::trim);
     let owner = lines.next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
     let count = lines.next().and_then(|line| line.parse().ok());
-    owner.zip(count).ok_or_else(|| io::Error::other("the lock file does not say who has it"))
+    owner.zip(count).ok_or_else(|| io::Error::other("the lock file does not name the process that holds it"))
 }

@@ -64,7 +64,8 @@ pub struct LogFile {
 ///
 /// Each finding is logged, unless `memory` knows that it was logged before.
 ///
-/// # Errors See [`OpenError`].
+/// # Errors
+/// See [`OpenError`].
 pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -> Result<LogFile, OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
     check_path(&*disk, path)?;
@@ -83,7 +84,8 @@ pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -
 /// Checks whether the disk accepts writes: writes as many bytes beside the log file as one write to
 /// it usually has, syncs them, and deletes them.
 ///
-/// # Errors The disk refuses.
+/// # Errors
+/// The disk refuses.
 pub fn try_disk(path: &Path) -> io::Result<()> {
     let at = with_suffix(path, ".probe");
     let mut file = std::fs::File::create(&at)?;
@@ -126,7 +128,7 @@ fn open_with(
         }
         JournalRead::Later(version) => {
             return Err(OpenError::Fatal(format!(
-                "{}: a journal of version {version}, which a later pandad wrote; run that one",
+                "{}: this journal has version {version} of the format, which a later pandad wrote; run that pandad",
                 at.display()
             )));
         }
@@ -174,7 +176,7 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
                 Ok(stat) if stat.kind != FileKind::Directory => {
-                    Err(OpenError::Fatal(format!("{}: its directory is not one", path.display())))
+                    Err(OpenError::Fatal(format!("{}: what should be its directory is none", path.display())))
                 }
                 _ => Ok(()),
             }

@@ -53,11 +53,15 @@ pub(super) fn recover(
         if mark.file == opened.id {
             recover_from(&mut opened, &mark, state, boot, (label, memory))?;
         } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
-            memory.info(label, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
+            memory.info(
+                label,
+                Finding::Moved,
+                &format!("was moved to {} while pandad did not run", moved.display()),
+            );
             recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
             file.file.sync()?;
         } else {
-            let text = "is another file than the journal's and that one is not beside it; positions are kept";
+            let text = "is not the file that the journal knows, and that file is not in this directory; positions are kept";
             memory.warn(label, Finding::NotBeside, text);
         }
     }
@@ -82,14 +86,14 @@ fn recover_from(
 ) -> io::Result<()> {
     if opened.end < mark.end {
         let text = format!(
-            "{} bytes long where the journal knows {}: somebody shortened it; positions are kept",
+            "is {} bytes long, but the journal knows {}: another program has shortened it; positions are kept",
             opened.end, mark.end
         );
         memory.warn(label, Finding::Shortened, &text);
         return Ok(());
     }
     if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
-        let text = "is not what the journal knows: somebody changed it; positions are kept";
+        let text = "its bytes are not those that the journal knows: another program has changed it; positions are kept";
         memory.warn(label, Finding::Changed, text);
         return Ok(());
     }
@@ -122,7 +126,8 @@ fn recover_from(
         adopted += 1;
     }
     if adopted > 0 || !ranges.is_empty() {
-        let text = format!("adopted {adopted} of {} unsettled writes", ranges.len());
+        let text =
+            format!("{adopted} of {} unsettled writes are whole in the file and were adopted", ranges.len());
         memory.info(label, Finding::Adopted, &text);
     }
     if let Some(mark) = &mut state.mark {
@@ -130,15 +135,15 @@ fn recover_from(
     }
     if opened.end > end && opened.end <= reach {
         let text = format!(
-            "cut {} bytes of a write that did not complete; its records come again",
+            "cut {} bytes of a write that was not complete; its records are fetched again",
             opened.end - end
         );
         memory.warn(label, Finding::Cut, &text);
         opened.file.set_len(end)?;
         opened.end = end;
     } else if opened.end > end {
-        let text = format!("{} bytes are somebody else's and stay", opened.end - end);
-        memory.warn(label, Finding::SomebodyElses, &text);
+        let text = format!("{} bytes at its end are another program's and stay", opened.end - end);
+        memory.warn(label, Finding::Foreign, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
@@ -149,7 +154,7 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
-    memory.warn(label, Finding::NoEnd, "its last line has no end; a newline is added");
+    memory.warn(label, Finding::NoNewline, "its last line had no newline; one was added");
     opened.file.append_all(b"\n")?;
     opened.end += 1;
     opened.tail = tail(&opened.file, opened.end)?;

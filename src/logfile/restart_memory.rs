@@ -14,8 +14,8 @@ pub(super) enum Finding {
     Changed,
     Adopted,
     Cut,
-    SomebodyElses,
-    NoEnd,
+    Foreign,
+    NoNewline,
 }
 
 /// See the module.

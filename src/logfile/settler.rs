@@ -31,8 +31,9 @@ pub struct Settler {
 impl Settler {
     /// Makes a checkpoint durable. On return, its positions may be committed.
     ///
-    /// # Errors After an error, nothing is known of what was to be settled. Only opening the file
-    /// again shows what it really holds.
+    /// # Errors
+    /// After an error, nothing is known of what was to be settled. Only opening the file again
+    /// shows what it really holds.
     pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
         if self.sync && checkpoint.written {
             checkpoint.file.sync()?;

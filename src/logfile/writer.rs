@@ -138,8 +138,9 @@ impl LogWriter {
 
     /// Appends the pieces as one range. `changes` are the positions after it.
     ///
-    /// # Errors After `Retry` or `Guarded`, call again with the very same pieces: writing goes on
-    /// at the byte where it stopped.
+    /// # Errors
+    /// After `Retry` or `Guarded`, call again with the very same pieces: writing goes on at the
+    /// byte where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
         if self.pending.is_none() {
             self.guard.check()?;
@@ -163,7 +164,8 @@ impl LogWriter {
 
     /// Rotates the file if that is due, although nothing is to be written.
     ///
-    /// # Errors As of [`LogWriter::append`]. Call again.
+    /// # Errors
+    /// As of [`LogWriter::append`]. Call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
         if self.pending.is_some() || !self.rotate_if_due(0)? {
             return Ok(());
@@ -174,7 +176,8 @@ impl LogWriter {
     /// If the file was moved away, makes what was written durable there and goes on in a new file.
     /// False if a write must be completed first.
     ///
-    /// # Errors As of [`LogWriter::append`]. Call again.
+    /// # Errors
+    /// As of [`LogWriter::append`]. Call again.
     pub fn reopen(&mut self) -> Result<bool, AppendError> {
         if self.pending.is_some() {
             return Ok(false);
@@ -257,8 +260,8 @@ impl LogWriter {
         self.tail = opened.tail;
         self.last_write = opened.modified * 1000;
         if !std::mem::take(&mut self.rotating) {
-            let what = if same_file { "was changed by somebody else" } else { "was moved away" };
-            log::info!("{}: {what}; going on at its end as it is now", self.label);
+            let what = if same_file { "another program has changed it" } else { "was moved away" };
+            log::info!("{}: {what}; going on at the end of what is there now", self.label);
         }
         // Only now does the journal not need the old file any more.
         if let Some(archive) = &self.archive {
