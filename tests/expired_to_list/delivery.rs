@@ -101,7 +101,7 @@ fn other_database_and_list() {
     cmd("EXISTS").arg("of 2").exec(&mut two).unwrap();
     let mut four = expiry.list.connect_to(4);
     let mut items = || cmd("LRANGE").arg(&["other:list", "0", "-1"]).query::<Vec<String>>(&mut four).unwrap();
-    wait::until("the key comes", seconds(10), || !items().is_empty());
+    wait::until("the key is on the list", seconds(10), || !items().is_empty());
     daemon.stop();
     assert_eq!(items(), ["of 2"]);
     assert_eq!(expiry.list.keys("*"), [""; 0], "database 0 of the list's server");

@@ -51,7 +51,7 @@ fn keys_expired_while_down_are_found() {
         assert!(!expiry.list.exists(LIST));
         daemon.start_and_listen();
         expiry.wait_pushed(&mut daemon, keys.len(), seconds(30));
-        wait::until("only what lives is remembered", seconds(20), || expiry.remembered() == 1);
+        wait::until("only living keys are stored", seconds(20), || expiry.remembered() == 1);
         daemon.stop();
         expiry.assert_pushed_once(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
@@ -108,7 +108,7 @@ fn renewed_key_keeps_its_new_deadline() {
         // The event is received and the key not pushed yet; meanwhile the key is set again.
         let before = expiry.deadline("again");
         expiry.set(&["again"], 60_000..60_001);
-        wait::until("its new deadline is remembered", seconds(10), || expiry.deadline("again") > before);
+        wait::until("the new deadline is stored", seconds(10), || expiry.deadline("again") > before);
         expiry.list.ask::<String>(&["RENAME", "aside", LIST]);
         expiry.wait_pushed(&mut daemon, 2, seconds(20));
         std::thread::sleep(seconds(4));

@@ -204,7 +204,9 @@ fn journal_copy_replaces_the_original() {
     let ended = group.daemons[first].wait_exit(seconds(30));
     assert_eq!(ended.code(), Some(78));
     assert!(group.daemons[first].log().contains("the same journal"), "it says why");
-    wait::until("the copy has all", seconds(30), || partitions_of(&group.daemons[second]) == PARTITIONS);
+    wait::until("the copy is assigned all partitions", seconds(30), || {
+        partitions_of(&group.daemons[second]) == PARTITIONS
+    });
     group.daemons[second].stop();
     tested.passed("");
 }

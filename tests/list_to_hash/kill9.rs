@@ -54,7 +54,7 @@ impl Run {
         let before = self.instances();
         daemon.start();
         let mut new = Vec::new();
-        wait::until("it works on the list", seconds(20), || {
+        wait::until("the instance is registered", seconds(20), || {
             assert!(daemon.running(), "it ended by itself");
             new = self.instances().difference(&before).cloned().collect();
             !new.is_empty()
@@ -75,7 +75,7 @@ impl Run {
         std::thread::sleep(millis(self.dice.u64(0..longest)));
         if self.kills.is_multiple_of(2) {
             // More than the first item: the others are moved by other commands.
-            wait::until("it holds a batch", seconds(30), || {
+            wait::until("the instance holds a batch", seconds(30), || {
                 daemon.signal(Signal::STOP);
                 let held = self.held(instance) >= 5;
                 if !held {
