@@ -67,42 +67,42 @@ where
     let budget = Budget::new(limits.memory);
     let (task_sender, tasks) = bounded::<(Ticket, PolledTask<S::Task>)>(limits.workers * 2);
     let (outcome_sender, outcomes) = unbounded();
-    let (note_sender, notes) = unbounded();
+    let (feedback_sender, messages) = unbounded();
     let (settle_sender, to_settle) = bounded(1);
     let (settled_sender, settled) = bounded(1);
 
     // Only the workers hold the senders then: when they end, the sink's channel closes.
     let deliver = move |finished| outcome_sender.send(finished).is_ok();
     let mut stages = start_workers(&run, limits.workers, parts.build_worker, tasks, &budget, deliver)?;
-    let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
+    let (settle_run, settle_feedback) = (Arc::clone(&run), feedback_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
-        sink_loop::settle_loop(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+        sink_loop::settle_loop(settle, &to_settle, &settled_sender, &settle_feedback, &settle_run);
     })?);
-    let landing = SinkLoop::new(
+    let sink = SinkLoop::new(
         parts.sink,
         limits.clone(),
         budget.clone(),
         settle_sender,
         settled,
-        note_sender,
+        feedback_sender,
         Arc::clone(&run),
     );
     let sink_run = Arc::clone(&run);
     stages.push(start(&format!("{}-sink", short(name)), move || {
         // The source may be waiting for room that only the sink could make.
-        if let Err(panic) = threads::contain(|| landing.run(&outcomes)) {
+        if let Err(panic) = threads::contain(|| sink.run(&outcomes)) {
             sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")).into());
         }
     })?);
 
     let mut source = parts.source;
-    drive(&mut source, task_sender, &notes, &budget, &run);
+    drive(&mut source, task_sender, &messages, &budget, &run);
     // The source has stopped; the stages run dry one after the other, and the last
     // of them to end closes the notes.
     loop {
-        match notes.recv_timeout(IDLE_INTERVAL) {
-            Ok(note) => source.feedback(note),
+        match messages.recv_timeout(IDLE_INTERVAL) {
+            Ok(message) => source.feedback(message),
             // What it says of a fault now, the end says as well.
             Err(RecvTimeoutError::Timeout) => drop(source.idle()),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -175,21 +175,21 @@ where
 /// The source's loop. Ends, and so closes the workers' channel, at the first stop or fault.
 fn drive<S: Source>(
     source: &mut S,
-    tasks: Sender<(Ticket, PolledTask<S::Task>)>,
-    notes: &Receiver<S::Feedback>,
+    workers: Sender<(Ticket, PolledTask<S::Task>)>,
+    messages: &Receiver<S::Feedback>,
     budget: &Budget,
     run: &PipelineRun<S::Error>,
 ) {
     let mut tickets = Tickets::default();
-    let mut items = Vec::new();
+    let mut polled = Vec::new();
     while !run.stop.is_requested() && !run.has_failed() {
-        for note in notes.try_iter() {
-            source.feedback(note);
+        for message in messages.try_iter() {
+            source.feedback(message);
         }
         if !budget.has_room() || run.refused.load(SeqCst) {
             // Notes are heard meanwhile: commits go on while the disk is full.
             select! {
-                recv(notes) -> note => if let Ok(note) = note { source.feedback(note) },
+                recv(messages) -> message => if let Ok(message) = message { source.feedback(message) },
                 recv(budget.freed()) -> _ => {}
                 recv(run.stop.requested_channel()) -> _ => {}
                 default(if run.refused.load(SeqCst) { POLL_MAX } else { IDLE_INTERVAL }) => {}
@@ -201,20 +201,20 @@ fn drive<S: Source>(
             }
             continue;
         }
-        match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut items)) {
+        match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut polled)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return run.end_with(error),
             Err(panic) => return run.end_with(source_panicked(&panic).into()),
         }
-        for item in items.drain(..) {
-            if !hand_out(item, &mut tickets, &tasks, budget, run) {
+        for task in polled.drain(..) {
+            if !hand_out(task, &mut tickets, &workers, budget, run) {
                 return;
             }
         }
     }
-    source.drain(&mut items);
-    for item in items {
-        if !hand_out(item, &mut tickets, &tasks, budget, run) {
+    source.drain(&mut polled);
+    for task in polled {
+        if !hand_out(task, &mut tickets, &workers, budget, run) {
             return;
         }
     }
@@ -226,16 +226,16 @@ fn source_panicked(panic: &str) -> Fault {
 
 /// Waits for a worker to be near. False if the run is at its end.
 fn hand_out<T, E>(
-    item: PolledTask<T>,
+    task: PolledTask<T>,
     tickets: &mut Tickets,
-    tasks: &Sender<(Ticket, PolledTask<T>)>,
+    workers: &Sender<(Ticket, PolledTask<T>)>,
     budget: &Budget,
     run: &PipelineRun<E>,
 ) -> bool {
-    budget.take(item.bytes);
-    let ticket = tickets.take(item.lane);
+    budget.take(task.bytes);
+    let ticket = tickets.take(task.lane);
     select! {
-        send(tasks, (ticket, item)) -> sent => sent.is_ok(),
+        send(workers, (ticket, task)) -> sent => sent.is_ok(),
         recv(run.stop.forced_channel()) -> _ => false,
     }
 }

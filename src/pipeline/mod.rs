@@ -64,7 +64,7 @@ pub trait Source {
     ///
     /// # Errors
     /// Every error ends the run, after what the source produced is settled or dropped.
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Self::Error>;
+    fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Self::Error>;
 
     /// Called while nothing may be polled: the sink has no room, or the run is at its end
     /// and works off what it has.
@@ -76,10 +76,10 @@ pub trait Source {
     }
 
     /// At the first stop: adds what is in hand already and would be lost otherwise.
-    fn drain(&mut self, _items: &mut Vec<PolledTask<Self::Task>>) {}
+    fn drain(&mut self, _tasks: &mut Vec<PolledTask<Self::Task>>) {}
 
     /// Hears what became of its tasks.
-    fn feedback(&mut self, note: Self::Feedback);
+    fn feedback(&mut self, message: Self::Feedback);
 
     /// The last call: no task is in work any more and every note has been heard;
     /// commit and take leave until `until` at most.
@@ -124,7 +124,7 @@ pub trait Sink {
     fn write(
         &mut self,
         ready: &mut VecDeque<Self::Outcome>,
-        notes: &mut Vec<Self::Feedback>,
+        messages: &mut Vec<Self::Feedback>,
     ) -> Result<(), Self::Error>;
 
     /// Does what is due though nothing may have come: called several times a second.

@@ -38,10 +38,10 @@ pub(super) fn work<W: Worker, E: PipelineError>(
 ) {
     let mut worker = build();
     let mut outage = Outage::new(format!("{}: worker", run.name));
-    for (ticket, item) in tasks {
+    for (ticket, polled) in tasks {
         let mut backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX);
         let (outcome, bytes) = loop {
-            match threads::contain(|| worker.work(&item.task)) {
+            match threads::contain(|| worker.work(&polled.task)) {
                 Ok(Ok(done)) => break done,
                 Ok(Err(Fault::RetryLogged)) => {}
                 Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(Instant::now(), &why),
@@ -61,7 +61,7 @@ pub(super) fn work<W: Worker, E: PipelineError>(
         };
         outage.up(Instant::now(), "back");
         budget.take(bytes);
-        budget.give_back(item.bytes);
+        budget.give_back(polled.bytes);
         // The sink has ended, by a fault of its own that it has reported.
         if !deliver(Finished { ticket, bytes, outcome }) {
             return;

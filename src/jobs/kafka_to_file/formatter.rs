@@ -38,7 +38,7 @@ pub(super) struct FormattedBatch {
     pub(super) last: Option<Landmark>,
     pub(super) records: u64,
     /// The stretch is shorter than what was fetched.
-    pub(super) short: Option<Truncated>,
+    pub(super) truncated: Option<Truncated>,
 }
 
 /// See the module.
@@ -72,7 +72,7 @@ impl Worker for Formatter {
                 ControlFlow::Break(())
             }
         });
-        let (Decoded { next, last }, short) = match decoded {
+        let (Decoded { next, last }, truncated) = match decoded {
             Ok(decoded) if decoded.next == fetched.next => (decoded, None),
             Ok(decoded) if lines.len() >= REPLY_LINES_BYTES_MAX => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
@@ -96,7 +96,7 @@ impl Worker for Formatter {
             crc,
             last,
             records,
-            short,
+            truncated,
         };
         Ok((outcome, bytes))
     }

@@ -1,6 +1,7 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
 //! exactly once.
 
+mod file_appender;
 mod file_router;
 mod formatter;
 mod ledgers;
@@ -16,11 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Job;
+use file_appender::FileAppender;
 use file_router::FileRouter;
 use formatter::Formatter;
 use ledgers::Ledgers;
 use run_error::RunError;
-use sink::{FileAppender, FileSink, FileSyncer};
+use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
@@ -61,7 +63,7 @@ pub(super) struct KafkaToFile {
     /// What to change, if the last run was fenced by another pandad.
     fenced: Option<String>,
     /// What was said of the files since they were last well.
-    before: RestartMemory,
+    restart_memory: RestartMemory,
 }
 
 impl KafkaToFile {
@@ -74,14 +76,14 @@ impl KafkaToFile {
             opened: None,
             has_left_group: false,
             fenced: None,
-            before: RestartMemory::default(),
+            restart_memory: RestartMemory::default(),
         }
     }
 
     /// Every file, or why one of them could not be opened.
     fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
         if !self.counters.health.is_down() {
-            self.before.forget_findings();
+            self.restart_memory.forget_findings();
         }
         let file = &self.section.log_file;
         let rotation = Rotation {
@@ -96,7 +98,7 @@ impl KafkaToFile {
         };
         let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
         let paths = self.section.paths();
-        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.before) {
+        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.restart_memory) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
         };
@@ -273,7 +275,7 @@ impl KafkaToFile {
             Err(RunError::Fenced(why)) => Some(why.clone()),
             _ => None,
         };
-        self.before.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
+        self.restart_memory.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
             || ledgers.iter().any(Ledger::has_failed);
         ended.map_err(RunError::into_fault)
     }

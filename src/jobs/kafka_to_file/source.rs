@@ -39,7 +39,7 @@ pub(super) enum Feedback {
     /// An outcome did not continue what has landed: fetch from the position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
     /// What was fetched could be used up to here only.
-    Truncated { partition: TopicPartition, assignment: u64, position: i64, short: Truncated },
+    Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
 /// See the module.
@@ -195,13 +195,13 @@ impl KafkaSource {
         self.refetch_unreadable();
     }
 
-    fn take_fetch_event(&mut self, event: Event, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
+    fn take_fetch_event(&mut self, event: Event, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
             Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
                 self.broker_outage.up(Instant::now(), "back");
-                self.take_fetched(fetched, items);
+                self.take_fetched(fetched, tasks);
             }
             Event::Recovered(partition) => {
                 if !self.unreadable.contains_key(&partition)
@@ -260,7 +260,7 @@ impl KafkaSource {
         self.counters.blocked.store(still as u64, Relaxed);
     }
 
-    fn take_fetched(&mut self, fetched: Fetched, items: &mut Vec<PolledTask<Fetched>>) {
+    fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
         let Some(tracked) = self.partitions.get_mut(&fetched.partition) else { return };
         if fetched.assignment != tracked.assignment {
             return;
@@ -303,7 +303,7 @@ impl KafkaSource {
             );
         }
         self.tasks += 1;
-        items.push(PolledTask { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
+        tasks.push(PolledTask { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
     }
 }
 
@@ -312,7 +312,7 @@ impl pipeline::Source for KafkaSource {
     type Feedback = Feedback;
     type Error = RunError;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
+    fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
         self.refused_since = None;
@@ -321,7 +321,7 @@ impl pipeline::Source for KafkaSource {
         // What is held back until the group has answered shall not wait for records.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
-        self.take_fetch_event(event, items)?;
+        self.take_fetch_event(event, tasks)?;
         self.update_counters();
         Ok(())
     }
@@ -332,8 +332,8 @@ impl pipeline::Source for KafkaSource {
         self.watch_disk()
     }
 
-    fn feedback(&mut self, note: Feedback) {
-        match note {
+    fn feedback(&mut self, message: Feedback) {
+        match message {
             Feedback::Settled(Settled { commits }) => {
                 self.ledgers.commit(commits, &mut *self.group_client);
             }
@@ -344,8 +344,8 @@ impl pipeline::Source for KafkaSource {
                     self.refetch_from(&partition, position);
                 }
             }
-            Feedback::Truncated { partition, assignment, position, short } => {
-                self.take_truncated(partition, assignment, position, short);
+            Feedback::Truncated { partition, assignment, position, truncated } => {
+                self.take_truncated(partition, assignment, position, truncated);
             }
         }
     }

@@ -25,13 +25,13 @@ impl KafkaSource {
         partition: TopicPartition,
         assignment: u64,
         position: i64,
-        short: Truncated,
+        truncated: Truncated,
     ) {
         let Some(tracked) = self.partitions.get_mut(&partition).filter(|one| one.assignment == assignment)
         else {
             return;
         };
-        match short {
+        match truncated {
             Truncated::Full => self.refetch_from(&partition, position),
             Truncated::Broken(why) => {
                 tracked.outage.down(Instant::now(), &why);

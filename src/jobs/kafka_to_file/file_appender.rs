@@ -1,0 +1,199 @@
+//! One log file, as far as the sink appends to it: continuity is checked here, then lines go to
+//! the file.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::formatter::FormattedBatch;
+use super::run_error::RunError;
+use super::source::Feedback;
+use super::write_gate::WriteGate;
+use crate::error::Fault;
+use crate::logfile::{AppendError, Guard, Ledger, Lock, LogWriter, Piece, PositionChange};
+use crate::record::TopicPartition;
+use crate::recycle::BufferPool;
+use crate::report::Counters;
+
+/// Small outcomes are written together up to this many bytes.
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
+
+/// One of the files, as far as it is appended to.
+pub(super) struct FileAppender {
+    path: PathBuf,
+    pub(super) writer: LogWriter,
+    pub(super) ledger: Ledger,
+    /// Tells whoever asked that the file was reopened.
+    lock: Lock,
+    /// What stop said when it was last reopened; nothing yet, for it has just been opened.
+    reopened: Option<u64>,
+    /// In order, and not looked at yet.
+    pub(super) queue: VecDeque<FormattedBatch>,
+    /// Being written: kept as it is until the file has all of it.
+    writing: Vec<FormattedBatch>,
+    changes: Vec<PositionChange>,
+    /// Whether the queue waits for leave to land.
+    pub(super) is_held: bool,
+}
+
+impl FileAppender {
+    pub(super) fn new(path: PathBuf, writer: LogWriter, ledger: Ledger, lock: Lock) -> Self {
+        let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { path, writer, ledger, lock, reopened: None, queue, writing, changes, is_held: false }
+    }
+
+    /// Nothing is written unless the guard allows it.
+    pub(super) fn guarded(mut self, guard: Option<Guard>) -> Self {
+        if let Some(guard) = guard {
+            self.writer.set_guard(guard);
+        }
+        self
+    }
+
+    fn fault(&self, error: AppendError) -> Fault {
+        match error {
+            AppendError::Guarded => Fault::RetryLogged,
+            AppendError::Retry(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
+            AppendError::Restart(why) => {
+                Fault::Restart(format!("cannot sync {}: {why}", self.path.display()))
+            }
+        }
+    }
+
+    /// Takes outcomes that continue what has landed; refuses the others.
+    fn take_continuing(
+        &mut self,
+        gate: &WriteGate,
+        buffers: &BufferPool,
+        counters: &Counters,
+        messages: &mut Vec<Feedback>,
+    ) {
+        let mut bytes = 0;
+        let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
+        while bytes < WRITE_BYTES_MAX
+            && let Some(batch) = self.queue.pop_front()
+        {
+            let landed =
+                positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
+            match landed {
+                Some((index, position)) if position == batch.from && continues(&batch) => {
+                    if let Some(truncated) = &batch.truncated {
+                        let (partition, assignment) = (batch.partition.clone(), batch.assignment);
+                        let position = batch.next;
+                        messages.push(Feedback::Truncated {
+                            partition,
+                            assignment,
+                            position,
+                            truncated: truncated.clone(),
+                        });
+                    }
+                    if batch.next == batch.from {
+                        buffers.give_back(batch.lines);
+                        gate.record_done(1);
+                        continue;
+                    }
+                    bytes += batch.lines.len();
+                    positions.insert(batch.partition.clone(), (index, batch.next));
+                    self.changes.push(PositionChange { index, position: batch.next, last: batch.last });
+                    self.writing.push(batch);
+                }
+                other => {
+                    counters.refetched.fetch_add(batch.records, Relaxed);
+                    let FormattedBatch { partition, assignment, lines, .. } = batch;
+                    buffers.give_back(lines);
+                    gate.record_done(1);
+                    if let Some((_, position)) = other {
+                        messages.push(Feedback::Refused { partition, assignment, position });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lands what may, batch by batch. `may_write` is asked before each.
+    pub(super) fn write(
+        &mut self,
+        gate: &WriteGate,
+        may_write: &dyn Fn() -> bool,
+        buffers: &BufferPool,
+        counters: &Counters,
+        messages: &mut Vec<Feedback>,
+    ) -> Result<(), RunError> {
+        self.recheck_ownership()?;
+        loop {
+            self.is_held = false;
+            if self.writing.is_empty() {
+                if !may_write() {
+                    self.drop_released(gate, buffers, counters);
+                    self.is_held = !self.queue.is_empty();
+                    return Ok(());
+                }
+                self.take_continuing(gate, buffers, counters, messages);
+            }
+            if self.writing.is_empty() {
+                return Ok(());
+            }
+            let pieces: Vec<Piece<'_>> =
+                self.writing.iter().map(|batch| Piece { bytes: &batch.lines, crc: &batch.crc }).collect();
+            match self.writer.append(&pieces, &self.changes) {
+                Ok(()) => {}
+                Err(AppendError::Guarded) => {
+                    self.is_held = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(self.fault(error).into()),
+            }
+            self.changes.clear();
+            gate.record_done(self.writing.len() as u64);
+            for batch in self.writing.drain(..) {
+                counters.done.fetch_add(batch.records, Relaxed);
+                counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
+                buffers.give_back(batch.lines);
+            }
+        }
+    }
+
+    /// What was about to be written may be somebody else's by now.
+    fn recheck_ownership(&mut self) -> Result<(), RunError> {
+        let is_lost = |batch: &FormattedBatch| self.ledger.written(&batch.partition).is_none();
+        if !self.writer.is_pending() {
+            self.changes.clear();
+            for batch in self.writing.drain(..).rev() {
+                self.queue.push_front(batch);
+            }
+        } else if self.writing.iter().any(is_lost) {
+            // Half of it may be in the file, and must not stay there.
+            let path = self.path.display();
+            let why = format!("{path}: a write that was not finished is another pandad's by now");
+            return Err(RunError::LostInWrite(why));
+        }
+        Ok(())
+    }
+
+    /// Drops what is not ours any more, though nothing may land.
+    fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
+        for batch in std::mem::take(&mut self.queue) {
+            if self.ledger.written(&batch.partition).is_some() {
+                self.queue.push_back(batch);
+            } else {
+                counters.refetched.fetch_add(batch.records, Relaxed);
+                buffers.give_back(batch.lines);
+                gate.record_done(1);
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, asked: u64) -> Result<(), Fault> {
+        self.writer.tick().map_err(|error| self.fault(error))?;
+        if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopened = Some(asked);
+            self.lock.record_reopened();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an outcome moves on, or says why it does not.
+fn continues(batch: &FormattedBatch) -> bool {
+    batch.next > batch.from || batch.next == batch.from && batch.truncated.is_some()
+}
