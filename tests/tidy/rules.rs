@@ -38,6 +38,20 @@ pub const APART: &[&str] = &["jobs"];
 pub const FLOORS: &[(&str, &[&str])] = &[
     // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
     // chooses among those (`auto`) knows them all.
+    // Keys and text, then what is made of each, up to whoever knows the typed values.
+    (
+        "config",
+        &[
+            "key value",
+            "key_name choices printer suggest",
+            "convert faults",
+            "kind scan",
+            "keys inv",
+            "reader",
+            "settings",
+            "checks dump reference",
+        ],
+    ),
     ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
 ];
 
