@@ -1,5 +1,5 @@
-//! One log file, as far as the sink appends to it: continuity is checked here, then lines go to
-//! the file.
+//! One log file, as the sink appends to it: outcomes that continue what is written become one write
+//! of lines; the others are refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -15,24 +15,26 @@ use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 use crate::report::Counters;
 
-/// Small outcomes are written together up to this many bytes.
+/// Small outcomes are joined to writes of at most this many bytes.
 const WRITE_BYTES_MAX: usize = 1024 * 1024;
 
-/// One of the files, as far as it is appended to.
+/// See the module.
 pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) writer: LogWriter,
     pub(super) ledger: Ledger,
-    /// Tells whoever asked that the file was reopened.
+    /// Shows whoever asked for it that the file was reopened.
     lock: Lock,
-    /// What stop said when it was last reopened; nothing yet, for it has just been opened.
+    /// Which request to reopen was served last. `None` at first, because the file has just been
+    /// opened.
     reopened: Option<u64>,
-    /// In order, and not looked at yet.
+    /// Outcomes in lane order that were not examined yet.
     pub(super) queue: VecDeque<FormattedBatch>,
-    /// Being written: kept as it is until the file has all of it.
+    /// Outcomes that are being written. They stay as they are until the file has all of their
+    /// lines.
     writing: Vec<FormattedBatch>,
     changes: Vec<PositionChange>,
-    /// Whether the queue waits for leave to land.
+    /// Whether outcomes wait until they may be written.
     pub(super) is_held: bool,
 }
 
@@ -60,7 +62,8 @@ impl FileAppender {
         }
     }
 
-    /// Takes outcomes that continue what has landed; refuses the others.
+    /// Takes outcomes that continue the written positions, up to the size of one write. Refuses the
+    /// others.
     fn take_continuing(
         &mut self,
         gate: &WriteGate,
@@ -110,7 +113,7 @@ impl FileAppender {
         }
     }
 
-    /// Lands what may, batch by batch. `may_write` is asked before each.
+    /// Writes what may be written, batch by batch. `may_write` is asked before each.
     pub(super) fn write(
         &mut self,
         gate: &WriteGate,
@@ -153,7 +156,7 @@ impl FileAppender {
         }
     }
 
-    /// What was about to be written may be somebody else's by now.
+    /// Checks that the outcomes taken for the next write still belong to this member.
     fn recheck_ownership(&mut self) -> Result<(), RunError> {
         let is_lost = |batch: &FormattedBatch| self.ledger.written(&batch.partition).is_none();
         if !self.writer.is_pending() {
@@ -162,7 +165,7 @@ impl FileAppender {
                 self.queue.push_front(batch);
             }
         } else if self.writing.iter().any(is_lost) {
-            // Half of it may be in the file, and must not stay there.
+            // Some of their lines may be in the file already, and must not stay there.
             let path = self.path.display();
             let why = format!("{path}: a write that was not finished is another pandad's by now");
             return Err(RunError::LostInWrite(why));
@@ -170,7 +173,7 @@ impl FileAppender {
         Ok(())
     }
 
-    /// Drops what is not ours any more, though nothing may land.
+    /// Drops outcomes of partitions that were released. They need no permission to write.
     fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
         for batch in std::mem::take(&mut self.queue) {
             if self.ledger.written(&batch.partition).is_some() {
@@ -193,7 +196,7 @@ impl FileAppender {
     }
 }
 
-/// Whether an outcome moves on, or says why it does not.
+/// Whether an outcome goes forward, or says why it does not.
 fn continues(batch: &FormattedBatch) -> bool {
     batch.next > batch.from || batch.next == batch.from && batch.truncated.is_some()
 }

@@ -1,5 +1,4 @@
-//! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
-//! exactly once.
+//! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
 mod file_appender;
 mod file_router;
@@ -40,10 +39,10 @@ use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
-/// On a trickle, syncs are at least this far apart.
+/// While few records come, syncs are at least this far apart.
 const SETTLE_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
-/// One of the files, open.
+/// One of the log files, open.
 struct OpenFile {
     path: PathBuf,
     log: LogFile,
@@ -53,16 +52,16 @@ struct OpenFile {
 pub(super) struct KafkaToFile {
     section: Section,
     memory: u64,
-    /// The .inv, for faults.
+    /// The path of the .inv, for faults.
     inv: String,
     counters: Arc<Counters>,
-    /// Opened by `prepare`, for the first run.
+    /// The files that `prepare` has opened for the first run.
     opened: Option<Vec<OpenFile>>,
-    /// The last run left its group because the disk takes nothing.
+    /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
     /// What to change, if the last run was fenced by another pandad.
     fenced: Option<String>,
-    /// What was said of the files since they were last well.
+    /// What to remember of the files between two runs.
     restart_memory: RestartMemory,
 }
 
@@ -80,7 +79,7 @@ impl KafkaToFile {
         }
     }
 
-    /// Every file, or why one of them could not be opened.
+    /// Opens every file, or says why one of them cannot be opened.
     fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
         if !self.counters.health.is_down() {
             self.restart_memory.forget_findings();
@@ -105,7 +104,7 @@ impl KafkaToFile {
         paths.into_iter().map(open).collect()
     }
 
-    /// A fault of where this pandad runs.
+    /// A fault of the machine on which this pandad runs.
     fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.inv.clone(),
@@ -131,7 +130,8 @@ impl KafkaToFile {
         self.section.kafka.membership == Membership::Coordinated
     }
 
-    /// Who we are in the group is what the first file's journal is.
+    /// The membership of the group, or the standalone group client. A member's identity comes from
+    /// the journal of the first file.
     fn group_client(
         &self,
         cluster: Cluster,
@@ -166,8 +166,7 @@ impl KafkaToFile {
         Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
 
-    /// Whether a disk that took nothing takes something again: before that is seen, no
-    /// group is joined.
+    /// Whether the disk accepts writes again. While it does not, no group is joined.
     fn try_disk(&self) -> Result<(), Fault> {
         for path in self.section.paths() {
             logfile::try_disk(&path)
@@ -177,9 +176,9 @@ impl KafkaToFile {
     }
 }
 
-/// One run: from open files to a pipeline, and what is kept of the run for the next one.
+/// One run: a pipeline is built of open files, and what the next run must know is kept.
 impl KafkaToFile {
-    /// The files that `prepare` opened, or the files opened now.
+    /// The files that `prepare` has opened, or the files opened now.
     fn take_files(&mut self) -> Result<Vec<OpenFile>, Fault> {
         if let Some(files) = self.opened.take() {
             return Ok(files);
@@ -193,7 +192,7 @@ impl KafkaToFile {
         })
     }
 
-    /// Joins the files, the group and the brokers to the parts of a pipeline. `ledgers` are
+    /// Builds the parts of a pipeline from the files, the group and the brokers. `ledgers` are
     /// those of the files, in their order.
     fn assemble(
         &self,
@@ -256,7 +255,7 @@ impl KafkaToFile {
         }
     }
 
-    /// A run that is tried again and again is logged once.
+    /// A run that fails and is tried again is logged once.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -293,7 +292,7 @@ impl Job for KafkaToFile {
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
-            // A full or failing disk is waited out by `run`.
+            // `run` waits until a full or failing disk accepts writes again.
             Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
             Err((path, OpenError::Fatal(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
@@ -314,7 +313,7 @@ impl Job for KafkaToFile {
         }
         let files = self.take_files()?;
         self.counters.health.up(Stage::Opening, "opened");
-        // Held until every thread of the run has ended.
+        // The locks are held until every thread of the run has ended.
         let _locks: Vec<Lock> = files.iter().map(|file| file.log.lock.clone()).collect();
         let ledgers: Vec<Ledger> = files.iter().map(|file| file.log.ledger.clone()).collect();
         let parts = self.assemble(files, &ledgers, stop)?;
@@ -324,7 +323,7 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Under which name an offset that somebody else has set is claimed.
+/// Names the epoch under which an offset is claimed that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));

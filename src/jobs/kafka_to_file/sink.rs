@@ -1,5 +1,4 @@
-//! The sink: continuity is checked here, then lines go to the log files. And the
-//! settle thread's part.
+//! The sink of the job: outcomes go to their log files, and the settle thread syncs these.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,7 +23,7 @@ pub(super) struct FileSink {
     pub(super) files: Vec<FileAppender>,
     pub(super) buffers: BufferPool,
     pub(super) counters: Arc<Counters>,
-    /// Somebody may ask for the files to be reopened, so often as this says.
+    /// Counts requests to reopen the files.
     pub(super) stop: Stop,
     pub(super) gate: WriteGate,
 }
@@ -76,7 +75,7 @@ impl pipeline::Sink for FileSink {
     }
 }
 
-/// The settle thread's part: the settlers, in the order of the files.
+/// Syncs the files and their journals. `settlers` are in the order of the files.
 pub(super) struct FileSyncer {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
     pub(super) counters: Arc<Counters>,

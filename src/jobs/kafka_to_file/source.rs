@@ -1,5 +1,5 @@
-//! The source: joins what the group says (Place), what the journal knows (Ledger) and
-//! what the brokers have (Fetch) into tasks.
+//! The source: joins what the group assigns, what the journals know and what the brokers have into
+//! tasks.
 
 mod blocked;
 mod membership;
@@ -25,20 +25,20 @@ use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
 use membership::PendingRelease;
 
-/// Leaders move and coordinators load: what passes within this time is not news.
+/// Leaders move and coordinators load: an outage that ends within this time is not logged.
 const PARTITION_OUTAGE_PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
-/// How soon the group is listened to again while something waits for its answer.
+/// How soon the group is polled again while something waits for its answer.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
 const GROUP_POLL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-/// What the source is told.
+/// What the source receives from the sink and the settle thread.
 pub(super) enum Feedback {
     /// These positions are durable.
     Settled(Settled),
-    /// An outcome did not continue what has landed: fetch from the position again.
+    /// An outcome did not continue what is written. Fetch from this position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
-    /// What was fetched could be used up to here only.
+    /// Of what was fetched, the records from this position on could not be used.
     Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
@@ -51,23 +51,24 @@ pub(super) struct KafkaSource {
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
     assignments: u64,
-    /// Logs that are not what they were, and where to go on once nothing is in flight.
+    /// Partitions whose log has diverged, and where to go on when nothing of them is in flight.
     diverged: HashMap<TopicPartition, i64>,
-    /// Partitions to be wanted again once nothing is in flight: which want has ended.
+    /// Partitions to be assigned to the fetcher again when nothing of them is in flight, and the
+    /// number of the assignment that has ended.
     relinquished: HashMap<TopicPartition, u64>,
-    /// Partitions that stand still until then, and where.
+    /// Blocked partitions: when to fetch again, and from which offset.
     refetch_at: HashMap<TopicPartition, (Instant, i64)>,
-    /// Partitions whose records could not be read, and from where.
+    /// Partitions with records that could not be read, and the offset of the first.
     unreadable: HashMap<TopicPartition, i64>,
     broker_outage: Outage,
     group_outage: Outage,
     gate: WriteGate,
-    /// How many tasks were handed out.
+    /// Tasks handed out so far.
     tasks: u64,
     release: Option<PendingRelease>,
-    /// Whether the group was left because the disk takes nothing.
+    /// Whether the group was left because the disk refuses.
     has_left: bool,
-    /// Since when the disk takes nothing, and for how long that keeps a member in its group.
+    /// Since when the disk refuses. `patience` is how long a member stays in its group meanwhile.
     refused_since: Option<Instant>,
     patience: Duration,
     stop: Stop,
@@ -93,10 +94,10 @@ struct TrackedPartition {
     /// The next offset after what was polled.
     polled: i64,
     lag: u64,
-    /// Where it is to begin, until that is found.
+    /// Where to begin, until the fetcher has resolved that to an offset.
     unresolved: Option<StartOffset>,
     outage: Outage,
-    /// Of records that cannot be read.
+    /// The pauses between attempts to read records that cannot be read.
     pauses: Backoff,
 }
 
@@ -127,7 +128,7 @@ impl KafkaSource {
         }
     }
 
-    /// The journal of this partition's file.
+    /// The ledger of this partition's file.
     fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
         self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
@@ -146,20 +147,19 @@ impl KafkaSource {
         self.fetcher.assign(partition, begin, self.assignments);
     }
 
-    /// Wants it from here on, after a comparison with what has landed.
+    /// Has the partition fetched from this position on, after its landmarks were compared.
     fn refetch_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
         self.fetch_from(partition, StartOffset::At(position, landmark_pairs(&landmarks.unwrap_or_default())));
     }
 
-    /// The position of a partition of which nothing is in flight.
+    /// The written position of a partition of which nothing is in flight.
     fn idle_at(&self, partition: &TopicPartition) -> Option<i64> {
         let (_, landed) = self.ledgers.of(partition)?.written(partition)?;
         self.partitions.get(partition).filter(|one| one.polled == landed).map(|_| landed)
     }
 
-    /// Goes on in logs that are not what they were, once what was read of the old
-    /// ones has landed.
+    /// Goes on in diverged logs, once everything read of the old log is written.
     fn follow_diverged(&mut self) -> Result<(), Fault> {
         let idle = |partition: &&TopicPartition| self.idle_at(partition).is_some();
         let ripe: Vec<TopicPartition> = self.diverged.keys().filter(idle).cloned().collect();
@@ -175,8 +175,8 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Wants again what its reader has let go of, once all of it has landed, and what
-    /// could not be read and is due.
+    /// Has partitions fetched again that the fetcher has relinquished, once everything of theirs is
+    /// written, and blocked partitions whose pause is over.
     fn refetch_relinquished(&mut self) {
         if self.relinquished.is_empty() && self.refetch_at.is_empty() && self.unreadable.is_empty() {
             return;
@@ -214,7 +214,7 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &why);
                 self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
             }
-            // While no broker answers, that is the outage.
+            // While no broker answers, that outage is the one to log.
             Event::Failed(Some(_), _) if self.broker_outage.is_down() => {}
             Event::Failed(Some(partition), why) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
@@ -252,7 +252,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// For the state line.
+    /// Updates what the state line shows.
     fn update_counters(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
@@ -265,8 +265,8 @@ impl KafkaSource {
         if fetched.assignment != tracked.assignment {
             return;
         }
-        // A broker that finds a batch by its header does not find one whose header is
-        // damaged, and goes on behind it as if compaction had taken it.
+        // A broker finds a batch by its header. If the header is damaged, the broker goes on behind
+        // the batch, as if compaction had removed it.
         if let Some(at) = self.unreadable.get(&fetched.partition).copied()
             && fetched.from == at
             && fetched.base > at
@@ -274,7 +274,7 @@ impl KafkaSource {
             let why = format!("the broker leaves out the records from offset {at} to {}", fetched.base - 1);
             return self.take_truncated(fetched.partition, fetched.assignment, at, Truncated::Broken(why));
         }
-        // That it can be fetched does not say that it can be read.
+        // That records were fetched does not show that they can be read.
         if !self.unreadable.contains_key(&fetched.partition) {
             tracked.outage.up(Instant::now(), "back");
         }
@@ -318,7 +318,7 @@ impl pipeline::Source for KafkaSource {
         self.refused_since = None;
         self.follow_diverged()?;
         self.refetch_relinquished();
-        // What is held back until the group has answered shall not wait for records.
+        // While outcomes wait for the group's answer, the source must not wait for records.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
         self.take_fetch_event(event, tasks)?;
@@ -338,8 +338,8 @@ impl pipeline::Source for KafkaSource {
                 self.ledgers.commit(commits, &mut *self.group_client);
             }
             Feedback::Refused { partition, assignment, position } => {
-                // Only the first refusal of a want counts: what was fetched after it
-                // is refused as well, and is on its way again already.
+                // Only the first refusal of an assignment counts. What was fetched after it is
+                // refused as well, and is being fetched again already.
                 if self.partitions.get(&partition).is_some_and(|tracked| tracked.assignment == assignment) {
                     self.refetch_from(&partition, position);
                 }

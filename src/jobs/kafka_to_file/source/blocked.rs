@@ -1,5 +1,5 @@
-//! Partitions whose records cannot be read: each stands still where they begin, and they
-//! are fetched again after pauses that grow. It is well when something has landed behind.
+//! Blocked partitions, whose next records cannot be read. They are fetched again after growing
+//! pauses, until a record behind that offset is written.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,17 @@ use super::Truncated;
 use crate::backoff::Backoff;
 use crate::record::TopicPartition;
 
-/// The pause before records that cannot be read are fetched once more grows from the
-/// first to the second.
+/// The pause before records that cannot be read are fetched again: the first, and the longest.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Of one partition's records that cannot be read.
+/// The pauses of one partition.
 pub(super) fn pauses() -> Backoff {
     Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX)
 }
 
 impl KafkaSource {
-    /// What was fetched of a partition could be used up to a position only.
+    /// Of what a fetch brought, only the records before `position` could be used.
     pub(super) fn take_truncated(
         &mut self,
         partition: TopicPartition,
@@ -35,10 +34,11 @@ impl KafkaSource {
             Truncated::Full => self.refetch_from(&partition, position),
             Truncated::Broken(why) => {
                 tracked.outage.down(Instant::now(), &why);
-                // What is still on its way of this want is refused, and no reason to want it again.
+                // Replies to this assignment that are still on their way will be refused, and must
+                // not cause another assignment.
                 self.assignments += 1;
                 tracked.assignment = self.assignments;
-                // All from there on is still to be read.
+                // Everything from there on is still to be read.
                 tracked.lag += u64::try_from(tracked.polled - position).unwrap_or(0);
                 tracked.polled = position;
                 let due = Instant::now() + tracked.pauses.pause();
@@ -50,7 +50,7 @@ impl KafkaSource {
         }
     }
 
-    /// Wants again what could not be read and is due.
+    /// Has blocked partitions fetched again whose pause is over.
     pub(super) fn refetch_unreadable(&mut self) {
         let now = Instant::now();
         let due = self.refetch_at.iter().filter(|(_, (at, _))| now >= *at);
@@ -60,7 +60,7 @@ impl KafkaSource {
         }
     }
 
-    /// Partitions of which a record landed that could not be read before are well.
+    /// Ends the outage of each partition whose unreadable record is behind its written position.
     pub(super) fn end_passed_outages(&mut self) {
         let passed = |(partition, at): &(&TopicPartition, &i64)| {
             let landed = self.ledgers.of(partition).and_then(|ledger| ledger.written(partition));

@@ -1,6 +1,6 @@
-//! The source as a member of its group: what the group says, and letting go of
-//! partitions: nothing more is read, what is in hand lands and settles and is committed,
-//! or is dropped where it is not ours any more.
+//! The source as a member of its group: it assigns, revokes and commits as the group says. A
+//! partition is released when everything of it is written, settled and committed, or dropped
+//! because it is not ours any more.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -16,26 +16,26 @@ use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
 use crate::report::Outage;
 
-/// A commit that did not succeed is tried again after this.
+/// The pause after a commit that did not succeed.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// What has not landed so long before the group's time limit will not.
+/// What is not written this long before the group's time limit will not be.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
-/// What is to be let go.
+/// Partitions that the group has revoked and this member has not released yet.
 pub(super) struct PendingRelease {
-    /// Until then it is ours; `None`: it is not, any more.
+    /// Until when the partitions are ours. `None` if they are others' already.
     until: Option<Instant>,
     commit_at: Instant,
 }
 
 impl KafkaSource {
-    /// What the group has to say, all of it.
+    /// Handles everything that the group reports.
     pub(super) fn take_group_events(&mut self) -> Result<(), RunError> {
         loop {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Failed(why) => {
-                    // While no broker answers, that is the outage.
+                    // While no broker answers, that outage is the one to log.
                     if !self.broker_outage.is_down() {
                         self.group_outage.down(Instant::now(), &why);
                     }
@@ -55,7 +55,7 @@ impl KafkaSource {
                 GroupEvent::Revoked(until) => self.begin_release(Some(until)),
                 GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {
-                    // Without it a restart takes longer.
+                    // Without the name, a restart merely takes longer.
                     if let Err(error) = self.ledgers.record_member(&MemberIdentity { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
@@ -66,8 +66,8 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // Asked before any of them gets a position: a partition of a topic that is
-        // read already is new, and new partitions start at their first record.
+        // Decided before any of the partitions gets a position: a new partition of a topic that is
+        // read already starts at its first record.
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
@@ -86,7 +86,7 @@ impl KafkaSource {
                 None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
-            // A run that is tried again and again says so once.
+            // A run that fails and is tried again logs this once.
             let down = self.counters.health.is_down();
             let level = if down { log::Level::Debug } else { log::Level::Info };
             log::log!(level, "{NAME}: {} begins at {}", one.partition, start_text(&begin));
@@ -100,7 +100,7 @@ impl KafkaSource {
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
-        // The group may not hold what these begin at.
+        // The group may not hold the positions at which these partitions begin.
         self.gate.close();
         Ok(())
     }
@@ -116,13 +116,13 @@ impl KafkaSource {
         self.unreadable.clear();
         self.update_counters();
         if until.is_none() {
-            // From here on the sink drops it.
+            // From here on the sink drops what it gets of these partitions.
             self.ledgers.release_all();
         }
         self.release = Some(PendingRelease { until, commit_at: Instant::now() });
     }
 
-    /// Lets go of what it was asked to, as soon as nothing of it is in hand.
+    /// Releases the revoked partitions as soon as nothing of them is in flight.
     pub(super) fn try_release(&mut self) -> Result<(), Fault> {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
@@ -135,12 +135,12 @@ impl KafkaSource {
             if !self.counters.disk_refuses.load(SeqCst) {
                 return Ok(());
             }
-            // Part of a write may be in the file: a start anew cuts it.
+            // Some lines of an unfinished write may be in the file. The restart cuts them.
             return Err(Fault::Retry(
                 "the group shares out anew, and the disk does not take what is in hand".to_owned(),
             ));
         }
-        // What has been handed out to be committed may not have come here yet.
+        // A commit that was handed out may not have reached the group client yet.
         if is_ours && self.ledgers.is_behind() {
             if self.ledgers.is_committing() || Instant::now() < state.commit_at {
                 return Ok(());
@@ -156,7 +156,8 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// A member whose disk takes nothing for too long leaves its partitions to others.
+    /// Leaves the group if the disk has refused every write for too long, so that other members
+    /// take over.
     pub(super) fn watch_disk(&mut self) -> Result<(), RunError> {
         if !self.counters.disk_refuses.load(SeqCst) {
             self.refused_since = None;
@@ -174,27 +175,27 @@ impl KafkaSource {
         Err(RunError::LeftGroup)
     }
 
-    /// How soon the group is to be listened to again.
+    /// How soon the group is to be polled again.
     pub(super) fn group_poll_interval(&self) -> Duration {
         if !self.gate.is_shared() {
             return GROUP_POLL_INTERVAL_MAX;
         }
         match self.release.is_some() || self.ledgers.is_behind() {
             true => GROUP_POLL_INTERVAL,
-            // A share may come at any moment.
+            // An assignment may come at any moment.
             false if self.partitions.is_empty() => GROUP_POLL_INTERVAL * 4,
             false => GROUP_POLL_INTERVAL_MAX,
         }
     }
 
-    /// Commits what has settled, as far as the time allows: what is not committed is
-    /// in the journal.
+    /// Commits what has settled, as far as the time allows. The journal holds the positions that
+    /// are not committed.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {
                 self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 if offsets.is_empty() {
-                    // Refused: the group must not be run at.
+                    // The group has refused; it must not be asked again at once.
                     std::thread::sleep(GROUP_POLL_INTERVAL * 10);
                 }
             }
@@ -214,7 +215,7 @@ impl KafkaSource {
         }
     }
 
-    /// Takes leave, when that is to be for longer than it takes to begin anew.
+    /// Leaves the group, if this pandad stays away for longer than a restart takes.
     pub(super) fn leave_group(&mut self, until: Instant) {
         if self.stop.is_requested() || self.has_left {
             self.group_client.leave_group(until);
