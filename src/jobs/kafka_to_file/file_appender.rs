@@ -167,7 +167,7 @@ impl FileAppender {
         } else if self.writing.iter().any(is_lost) {
             // Some of their lines may be in the file already, and must not stay there.
             let path = self.path.display();
-            let why = format!("{path}: a write that was not finished is another pandad's by now");
+            let why = format!("{path}: the group took partitions away in the middle of a write");
             return Err(RunError::LostInWrite(why));
         }
         Ok(())

@@ -203,7 +203,8 @@ impl KafkaToFile {
     {
         let topics = if files.len() > 1 { self.section.kafka.topics.names().to_vec() } else { Vec::new() };
         let router = FileRouter::new(topics);
-        let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
+        let journal =
+            ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let cluster = || super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
@@ -264,9 +265,10 @@ impl KafkaToFile {
 
     /// Closes the journals, and keeps what the next run must know of how this one ended.
     fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[Ledger]) -> Result<(), Fault> {
-        for ledger in ledgers {
+        for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {
-                log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+                let path = path.display();
+                log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
             }
         }
         self.has_left_group = matches!(ended, Err(RunError::LeftGroup));

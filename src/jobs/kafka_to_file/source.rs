@@ -130,7 +130,9 @@ impl KafkaSource {
 
     /// The ledger of this partition's file.
     fn ledger(&self, partition: &TopicPartition) -> Result<&Ledger, Fault> {
-        self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
+        self.ledgers
+            .of(partition)
+            .ok_or_else(|| Fault::Fatal(format!("internal error: {partition} has no log file")))
     }
 
     fn fetch_from(&mut self, partition: &TopicPartition, begin: StartOffset) {
@@ -243,8 +245,8 @@ impl KafkaSource {
             Event::Diverged(partition, _) if !self.partitions.contains_key(&partition) => {}
             Event::Diverged(partition, position) => {
                 log::error!(
-                    "{NAME}: {partition}: its records are not those that were read before: the topic was made \
-                     anew or truncated; going on at offset {position}"
+                    "{NAME}: {partition}: its records are not those that were read before: the topic was recreated or \
+                     truncated; going on at offset {position}"
                 );
                 self.diverged.insert(partition, position);
             }
@@ -294,8 +296,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this client \
-                 takes; going on at {}",
+                "{NAME}: {}: no record from offset {} to {} can be read: compacted away, or larger than the legacy \
+                 client accepts; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,

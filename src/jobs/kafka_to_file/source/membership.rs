@@ -126,7 +126,10 @@ impl KafkaSource {
     pub(super) fn try_release(&mut self) -> Result<(), Fault> {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
-            log::warn!("{NAME}: what is in hand cannot be settled in the group's time; it is dropped");
+            log::warn!(
+                "{NAME}: the group waits no longer for the rebalance: records in flight are dropped, and whoever gets \
+                 their partitions reads them"
+            );
             state.until = None;
             self.ledgers.release_all();
         }
@@ -137,7 +140,7 @@ impl KafkaSource {
             }
             // Some lines of an unfinished write may be in the file. The restart cuts them.
             return Err(Fault::Retry(
-                "the group shares out anew, and the disk does not take what is in hand".to_owned(),
+                "the group rebalances, and the disk refuses the records in flight".to_owned(),
             ));
         }
         // A commit that was handed out may not have reached the group client yet.
@@ -170,7 +173,7 @@ impl KafkaSource {
         self.has_left = true;
         let seconds = self.patience.as_secs();
         log::warn!(
-            "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
+            "{NAME}: the disk has refused every write for {seconds} s: leaving the group, so that others take over"
         );
         Err(RunError::LeftGroup)
     }
@@ -207,7 +210,7 @@ impl KafkaSource {
                 Ok(commits) => self.ledgers.commit(commits, &mut *self.group_client),
                 Err(error) => {
                     log::warn!(
-                        "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
+                        "{NAME}: cannot journal the last commit: {error}; it is not sent, and the journal has the position"
                     );
                     return;
                 }
