@@ -231,7 +231,7 @@ impl KafkaToFile {
                 start: self.section.kafka.start,
                 counters: counters(),
                 gate: gate.clone(),
-                patience: self.section.kafka.full_disk,
+                full_disk_patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
             build_worker: move || Formatter::new(format, worker_buffers.clone()),

@@ -125,7 +125,7 @@ impl Member {
             start: StartPolicy::Earliest,
             counters: Arc::clone(&counters),
             gate: gate.clone(),
-            patience: Duration::ZERO,
+            full_disk_patience: Duration::ZERO,
             stop: stop.clone(),
         });
         let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock)
