@@ -96,8 +96,8 @@ impl Source for Numbers {
         Ok(())
     }
 
-    fn feedback(&mut self, note: Self::Feedback) {
-        self.world.settled.lock().unwrap().extend(note);
+    fn feedback(&mut self, message: Self::Feedback) {
+        self.world.settled.lock().unwrap().extend(message);
     }
 
     fn finish(&mut self, _: Instant) {
