@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{BrokerAddress, Connection, ConnectionLimits};
+use super::address::BrokerAddress;
+use super::connection::{Connection, ConnectionLimits};
 use crate::error::Fault;
 use crate::kafka::protocol::messages::Request;
 use crate::kafka::protocol::versions::Versions;

@@ -4,16 +4,18 @@
 //! After anything unexpected the connection is closed for good: a late answer must
 //! never be taken for that to a later request.
 
+mod detect_09;
 mod patient;
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::address::BrokerAddress;
+use super::transport::{self, ConnectionLost};
 use crate::error::Fault;
 use crate::kafka::protocol::frame::Frame;
-use crate::kafka::protocol::messages::{ApiVersions, FindCoordinator, Request};
+use crate::kafka::protocol::messages::{ApiVersions, Request};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 
@@ -42,35 +44,6 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Where a broker is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BrokerAddress {
-    host: String,
-    port: u16,
-}
-
-impl BrokerAddress {
-    /// A name or an address without brackets, and a port; `None` if that is no port.
-    pub fn new(host: &str, port: i32) -> Option<Self> {
-        let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
-        Some(Self { host: host.to_owned(), port })
-    }
-
-    /// From `host:port` or `[v6]:port`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        Self::new(host, port.parse().ok()?)
-    }
-}
-
-impl fmt::Display for BrokerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 /// A connection that has shown what its broker speaks.
 #[derive(Debug)]
 pub struct Connection {
@@ -85,61 +58,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, and asks what the broker speaks unless that is known.
-    ///
-    /// # Errors
-    /// Why it cannot be reached, or is no Kafka broker.
-    pub fn open(
-        address: &BrokerAddress,
-        client_id: &str,
-        limits: ConnectionLimits,
-        known: Option<Versions>,
-    ) -> Result<Self, String> {
-        let connect = |versions| Self::connect(address, client_id, limits, versions);
-        match known {
-            Some(versions) => connect(versions),
-            None => match connect(Versions::Silent)?.speaks()? {
-                ApiVersionsAnswer::With(connection) => Ok(connection),
-                ApiVersionsAnswer::Silence(first, sent) => {
-                    match first.doubt(sent, connect(Versions::Silent)?)? {
-                        Some(connection) => Ok(connection),
-                        // A broker that does not know the request still waits on those.
-                        None => connect(Versions::Silent),
-                    }
-                }
-            },
-        }
-    }
-
-    /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
-    /// answers what it knows on another connection, and is silent there, too. One that
-    /// hung, or is far away, has by then answered somewhere: that connection is used.
-    fn doubt(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
-        let asked = Instant::now();
-        // A group that nobody has: found or not, it is an answer.
-        other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
-        other.limits.silence = self.limits.silence.max(asked.elapsed() * 3);
-        if let ApiVersionsAnswer::With(other) = other.speaks()? {
-            return Ok(Some(other));
-        }
-        let until = Instant::now() + self.limits.silence / 10;
-        match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
-            Ok((_code, spoken)) => {
-                self.versions = Versions::Spoken(spoken);
-                Ok(Some(self))
-            }
-            Err(ConnectionLost::Silent) => Ok(None),
-            Err(lost) => Err(self.say(&lost)),
-        }
-    }
-
     fn connect(
         address: &BrokerAddress,
         client_id: &str,
         limits: ConnectionLimits,
         versions: Versions,
     ) -> Result<Self, String> {
-        let stream = connect(address, limits.connect);
+        let stream = transport::connect(address, limits.connect);
         let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
         Ok(Self {
             address: address.clone(),
@@ -150,19 +75,6 @@ impl Connection {
             stream: Some(stream),
             used: Instant::now(),
         })
-    }
-
-    fn speaks(mut self) -> Result<ApiVersionsAnswer, String> {
-        let sent = self.write(&ApiVersions, ApiVersions::LOWEST, self.limits.silence);
-        let sent = sent.map_err(|lost| self.say(&lost))?;
-        match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
-            Ok((_code, spoken)) => {
-                self.versions = Versions::Spoken(spoken);
-                Ok(ApiVersionsAnswer::With(self))
-            }
-            Err(ConnectionLost::Silent) => Ok(ApiVersionsAnswer::Silence(self, sent)),
-            Err(lost) => Err(self.say(&lost)),
-        }
     }
 
     /// Whose connection it is.
@@ -239,14 +151,14 @@ impl Connection {
         let frame = frame(request, version, self.correlation, &self.client_id)
             .map_err(|_| ConnectionLost::TooLong)?;
         let until = Instant::now() + limit;
-        write(&mut stream, &frame, until).map_err(ConnectionLost::Io)?;
+        transport::write(&mut stream, &frame, until).map_err(ConnectionLost::Io)?;
         self.stream = Some(stream);
         Ok(Sent { version, correlation: self.correlation, until })
     }
 
     fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, ConnectionLost> {
         let mut stream = self.stream.take().ok_or(ConnectionLost::Closed)?;
-        match read(&mut stream, self.limits.largest, sent.until, frame) {
+        match transport::read(&mut stream, self.limits.largest, sent.until, frame) {
             // Not one byte: it may still come.
             Err(ConnectionLost::Silent) if R::KEY == ApiVersions::KEY => {
                 self.stream = Some(stream);
@@ -284,46 +196,6 @@ impl Sent {
     }
 }
 
-enum ApiVersionsAnswer {
-    With(Connection),
-    /// The connection on which it may still be said.
-    Silence(Connection, Sent),
-}
-
-/// Why a connection is of no further use.
-#[derive(Debug)]
-enum ConnectionLost {
-    /// It was lost before.
-    Closed,
-    /// Not one byte came in time.
-    Silent,
-    Io(io::Error),
-    NotKafka(String),
-    /// The request cannot be written.
-    TooLong,
-}
-
-/// Tries the name's addresses in turn, so that a dead one leaves time for the others.
-fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
-    let until = Instant::now() + limit;
-    let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    for one in addresses {
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        left = left.saturating_sub(1).max(1);
-        // A limit of nothing is refused by the library.
-        match TcpStream::connect_timeout(&one, share.max(Duration::from_millis(1))) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 /// Length, header and body.
 fn frame<R: Request>(
     request: &R,
@@ -340,73 +212,4 @@ fn frame<R: Request>(
     let body = writer.finish()?;
     let length = i32::try_from(body.len()).map_err(|_| TooLong)?;
     Ok([length.to_be_bytes().as_slice(), &body].concat())
-}
-
-/// What is left of a time limit.
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
-    left.ok_or_else(|| io::ErrorKind::TimedOut.into())
-}
-
-fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(until)?))?;
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// One answer, without its length.
-fn read(
-    stream: &mut TcpStream,
-    largest: usize,
-    until: Instant,
-    frame: &mut Frame,
-) -> Result<(), ConnectionLost> {
-    let mut length = [0; 4];
-    match fill(stream, &mut length, until) {
-        Ok(()) => {}
-        Err((0, error)) if timed_out(&error) => return Err(ConnectionLost::Silent),
-        Err((_, error)) => return Err(ConnectionLost::Io(error)),
-    }
-    let length = i32::from_be_bytes(length);
-    let wanted = usize::try_from(length).ok().filter(|wanted| *wanted <= largest);
-    let Some(wanted) = wanted else {
-        return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
-    };
-    // One call for the limit, not one for each part: a part may overstay by the limit once.
-    stream.set_read_timeout(Some(left(until).map_err(ConnectionLost::Io)?)).map_err(ConnectionLost::Io)?;
-    let some = |room: &mut [u8]| loop {
-        left(until)?;
-        match stream.read(room) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    };
-    frame.fill(wanted, some).map_err(ConnectionLost::Io)
-}
-
-/// Fills a buffer whole; an error comes with how many bytes there were before it.
-fn fill(stream: &mut TcpStream, room: &mut [u8], until: Instant) -> Result<(), (usize, io::Error)> {
-    let mut filled = 0;
-    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let some =
-            left(until).and_then(|left| stream.set_read_timeout(Some(left))).and_then(|()| stream.read(rest));
-        match some {
-            Ok(0) => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err((filled, error)),
-        }
-    }
-    Ok(())
-}
-
-fn timed_out(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

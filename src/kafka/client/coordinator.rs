@@ -1,7 +1,8 @@
 //! Which broker coordinates a group, and a connection to it.
 
+use super::address::BrokerAddress;
 use super::brokers::Brokers;
-use super::connection::{BrokerAddress, Connection};
+use super::connection::Connection;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::FindCoordinator;
 use crate::kafka::protocol::refusal::Refusal;

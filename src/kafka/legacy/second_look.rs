@@ -14,7 +14,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
-use crate::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
+use crate::kafka::client::address::BrokerAddress;
+use crate::kafka::client::connection::{Connection, ConnectionLimits};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;

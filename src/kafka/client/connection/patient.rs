@@ -5,8 +5,9 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{Connection, ConnectionLost, left, timed_out};
+use super::Connection;
 use crate::error::Fault;
+use crate::kafka::client::transport::{ConnectionLost, left, timed_out};
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
 

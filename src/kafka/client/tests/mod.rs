@@ -15,7 +15,8 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-use super::connection::{BrokerAddress, ConnectionLimits};
+use super::address::BrokerAddress;
+use super::connection::ConnectionLimits;
 
 pub(in crate::kafka) const API_VERSIONS: i16 = 18;
 
