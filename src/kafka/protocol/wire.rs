@@ -120,7 +120,7 @@ impl<'a> WireReader<'a> {
     ///
     /// # Errors
     /// The bytes are cut, or their length is below -1.
-    pub fn place(&mut self) -> Result<Range<usize>, Malformed> {
+    pub fn bytes_range(&mut self) -> Result<Range<usize>, Malformed> {
         let length = match self.i32()? {
             -1 => 0,
             length => usize::try_from(length).map_err(|_| Malformed("a length is negative"))?,
@@ -295,9 +295,9 @@ mod tests {
         let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
         let mut reader = WireReader::new(&frame);
         assert_eq!(reader.bool(), Ok(true));
-        assert_eq!(reader.place(), Ok(5..7));
-        assert_eq!(reader.place(), Ok(11..11));
-        assert!(reader.place().is_err());
+        assert_eq!(reader.bytes_range(), Ok(5..7));
+        assert_eq!(reader.bytes_range(), Ok(11..11));
+        assert!(reader.bytes_range().is_err());
         let mut reader = WireReader::new(&[0xff; 4]);
         assert_eq!(reader.nullable_list(1, WireReader::bool), Ok(None));
         assert_eq!(reader.end(), Ok(()));

@@ -64,7 +64,7 @@ impl Request for DescribeGroups<'_> {
                 let _id = from.string()?;
                 let member =
                     DescribedMember { client_id: from.string()?.to_owned(), host: from.string()?.to_owned() };
-                let (_subscription, _assignment) = (from.place()?, from.place()?);
+                let (_subscription, _assignment) = (from.bytes_range()?, from.bytes_range()?);
                 Ok(member)
             })?;
             Ok(Described { code, group, kind, protocol, members })

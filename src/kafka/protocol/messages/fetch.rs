@@ -143,6 +143,6 @@ fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<FetchedPart
         // Only a request with a rack gets a preferred replica.
         let _preferred_replica = from.i32()?;
     }
-    let records = from.place()?;
+    let records = from.bytes_range()?;
     Ok(FetchedPartition { code, high_watermark, last_stable, log_start, aborted, records })
 }

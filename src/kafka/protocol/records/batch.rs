@@ -3,11 +3,11 @@
 
 use super::RECORD_BYTES_MAX;
 use super::aborted::AbortedFilter;
-use super::broken::DecodeErrorKind;
 use super::codec::Codecs;
-use super::entry::{SetEntry, at};
+use super::decode_error::DecodeErrorKind;
 use super::feed::Feed;
-use super::out::{DecodeStop, RecordOutput};
+use super::output::{DecodeStop, RecordOutput};
+use super::set_entry::{SetEntry, field_at};
 use super::window::Window;
 use crate::record::{Headers, Record};
 
@@ -34,16 +34,16 @@ impl<'a> Batch<'a> {
     fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
         let bytes = entry.bytes;
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
-        if u32::from_be_bytes(at(bytes, 17)?) != crc32c::crc32c(checked) {
+        if u32::from_be_bytes(field_at(bytes, 17)?) != crc32c::crc32c(checked) {
             return Err(DecodeErrorKind::Checksum);
         }
         Ok(Self {
             base: entry.offset,
-            attributes: i16::from_be_bytes(at(bytes, 21)?),
-            first_timestamp: i64::from_be_bytes(at(bytes, 27)?),
-            max_timestamp: i64::from_be_bytes(at(bytes, 35)?),
-            producer: i64::from_be_bytes(at(bytes, 43)?),
-            count: i32::from_be_bytes(at(bytes, 57)?),
+            attributes: i16::from_be_bytes(field_at(bytes, 21)?),
+            first_timestamp: i64::from_be_bytes(field_at(bytes, 27)?),
+            max_timestamp: i64::from_be_bytes(field_at(bytes, 35)?),
+            producer: i64::from_be_bytes(field_at(bytes, 43)?),
+            count: i32::from_be_bytes(field_at(bytes, 57)?),
             records: bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default(),
         })
     }
@@ -52,21 +52,21 @@ impl<'a> Batch<'a> {
         (self.attributes & 7) as u8
     }
 
-    fn append_time(&self) -> bool {
+    fn has_append_time(&self) -> bool {
         self.attributes & 8 != 0
     }
 
-    fn transactional(&self) -> bool {
+    fn is_transactional(&self) -> bool {
         self.attributes & 16 != 0
     }
 
-    fn control(&self) -> bool {
+    fn is_control(&self) -> bool {
         self.attributes & 32 != 0
     }
 
     /// Whether it is the marker of an aborted transaction: the key of its record is a
     /// version and a type, 0 for an abort, both of 16 bits.
-    fn aborts(&self) -> Result<bool, DecodeErrorKind> {
+    fn is_abort_marker(&self) -> Result<bool, DecodeErrorKind> {
         if self.codec() != 0 {
             return Err(DecodeErrorKind::Malformed("a control batch is compressed"));
         }
@@ -80,17 +80,17 @@ impl<'a> Batch<'a> {
         fields.varint()?;
         let key = fields.bytes()?.unwrap_or_default();
         let kind: [u8; 2] =
-            at(key, 2).map_err(|_| DecodeErrorKind::Malformed("a control record has no type"))?;
+            field_at(key, 2).map_err(|_| DecodeErrorKind::Malformed("a control record has no type"))?;
         Ok(kind == [0, 0])
     }
 }
 
 /// Goes along a batch by its header only, for what comes behind it.
-pub(super) fn pass(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
+pub(super) fn skip(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
     let batch = Batch::read(entry)?;
-    filter.reach(entry.last);
-    if batch.control() && batch.aborts()? {
-        filter.end(batch.producer);
+    filter.advance_to(entry.last);
+    if batch.is_control() && batch.is_abort_marker()? {
+        filter.end_transaction(batch.producer);
     }
     Ok(())
 }
@@ -103,19 +103,19 @@ pub(super) fn decode(
     window: &mut Window,
     out: &mut RecordOutput<'_>,
 ) -> Result<(), DecodeStop> {
-    if out.past(entry.last) && !filter.on() {
+    if out.is_below_next(entry.last) && !filter.is_active() {
         return Ok(());
     }
     let batch = Batch::read(entry)?;
-    if filter.on() {
-        filter.reach(entry.last);
-        if batch.control() && batch.aborts()? {
-            filter.end(batch.producer);
-        } else if batch.transactional() && filter.aborted(batch.producer) {
+    if filter.is_active() {
+        filter.advance_to(entry.last);
+        if batch.is_control() && batch.is_abort_marker()? {
+            filter.end_transaction(batch.producer);
+        } else if batch.is_transactional() && filter.is_aborting(batch.producer) {
             return Ok(());
         }
     }
-    if batch.control() || out.past(entry.last) {
+    if batch.is_control() || out.is_below_next(entry.last) {
         return Ok(());
     }
     let mut feed = match batch.codec() {
@@ -132,12 +132,12 @@ fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -
     let count =
         u32::try_from(batch.count).map_err(|_| DecodeErrorKind::Malformed("a batch's count is negative"))?;
     for index in 1..=count {
-        let whole = whole(feed)?;
-        let record = record(batch, feed.need(whole)?)?;
-        out.give(&record, index == count)?;
-        feed.take(whole);
+        let record_len = record_len(feed)?;
+        let record = record(batch, feed.require(record_len)?)?;
+        out.deliver(&record, index == count)?;
+        feed.consume(record_len);
     }
-    if feed.ended()? {
+    if feed.look_for_end()? {
         Ok(())
     } else {
         Err(DecodeErrorKind::Malformed("a batch has more bytes than records").into())
@@ -145,8 +145,8 @@ fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -
 }
 
 /// How many bytes the next record has, its length included.
-fn whole(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
-    while feed.bytes().len() < VARINT_BYTES_MAX && feed.more()? {}
+fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
+    while feed.bytes().len() < VARINT_BYTES_MAX && feed.decompress_more()? {}
     let mut fields = Fields { rest: feed.bytes() };
     let before = fields.rest.len();
     if before == 0 {
@@ -169,7 +169,7 @@ fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeEr
     fields.take(1)?;
     let delta = fields.varlong()?;
     let offset = batch.base.checked_add(i64::from(fields.varint()?));
-    let append_time = batch.append_time();
+    let append_time = batch.has_append_time();
     let timestamp = if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
     Ok(Record {
         offset: offset.ok_or(DecodeErrorKind::Malformed("an offset is too high"))?,

@@ -1,7 +1,7 @@
 //! Where records are read from: the set itself, or the window that a codec fills.
 
-use super::broken::DecodeErrorKind;
 use super::codec::Compressed;
+use super::decode_error::DecodeErrorKind;
 use super::window::Window;
 
 /// See the module.
@@ -24,10 +24,10 @@ impl Feed<'_> {
     }
 
     /// Decompresses some more; `false`: there is no more.
-    pub(super) fn more(&mut self) -> Result<bool, DecodeErrorKind> {
+    pub(super) fn decompress_more(&mut self) -> Result<bool, DecodeErrorKind> {
         match self {
             Self::Plain(_) => Ok(false),
-            Self::Through(compressed, window) => compressed.more(window),
+            Self::Through(compressed, window) => compressed.decompress_more(window),
         }
     }
 
@@ -35,9 +35,9 @@ impl Feed<'_> {
     ///
     /// # Errors
     /// There is not so much, or it cannot be decompressed.
-    pub(super) fn need(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
+    pub(super) fn require(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
         while self.bytes().len() < count {
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Err(TRUNCATED);
             }
         }
@@ -45,10 +45,10 @@ impl Feed<'_> {
     }
 
     /// Takes so many of the bytes that are there off the front.
-    pub(super) fn take(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         match self {
             Self::Plain(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
-            Self::Through(_, window) => window.take(count),
+            Self::Through(_, window) => window.consume(count),
         }
     }
 
@@ -59,21 +59,21 @@ impl Feed<'_> {
     pub(super) fn skip(&mut self, mut count: usize) -> Result<(), DecodeErrorKind> {
         loop {
             let now = self.bytes().len().min(count);
-            self.take(now);
+            self.consume(now);
             count -= now;
             if count == 0 {
                 return Ok(());
             }
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Err(TRUNCATED);
             }
         }
     }
 
     /// Whether there is nothing left.
-    pub(super) fn ended(&mut self) -> Result<bool, DecodeErrorKind> {
+    pub(super) fn look_for_end(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Ok(true);
             }
         }

@@ -7,24 +7,24 @@
 
 mod aborted;
 mod batch;
-mod broken;
 mod codec;
-mod entry;
+mod decode_error;
 mod feed;
 mod message;
-mod out;
+mod output;
+mod set_entry;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use std::ops::ControlFlow;
 
-pub use broken::{DecodeError, DecodeErrorKind};
-pub use entry::{Span, span};
+pub use decode_error::{DecodeError, DecodeErrorKind};
+pub use set_entry::{Span, span};
 
 use crate::record::Record;
-use entry::SetEntries;
-use out::{DecodeStop, RecordOutput};
+use output::{DecodeStop, RecordOutput};
+use set_entry::SetEntries;
 
 /// The largest record that is taken into memory, in bytes.
 pub const RECORD_BYTES_MAX: usize = 128 << 20;
@@ -76,7 +76,7 @@ pub fn decode(
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<Decoded, DecodeError> {
     let mut out = RecordOutput::new(from, each);
-    scratch.filter.begin(aborted);
+    scratch.filter.start(aborted);
     let done = entries(set, scratch, &mut out);
     scratch.window.shrink();
     scratch.codecs.shrink();
@@ -90,12 +90,12 @@ fn entries(set: &[u8], scratch: &mut Scratch, out: &mut RecordOutput<'_>) -> Res
     let Scratch { codecs, window, filter } = scratch;
     for entry in SetEntries::new(set) {
         let entry = entry?;
-        out.begin(&entry);
+        out.begin_entry(&entry);
         match entry.magic {
             2 => batch::decode(&entry, filter, codecs, window, out)?,
             _ => message::decode(&entry, codecs, window, out)?,
         }
-        out.end();
+        out.end_entry();
     }
     Ok(())
 }
@@ -108,14 +108,14 @@ fn entries(set: &[u8], scratch: &mut Scratch, out: &mut RecordOutput<'_>) -> Res
 /// A batch among them is malformed; `next` is the offset that it begins at.
 pub fn still_aborted(passed: &[u8], aborted: &[Aborted]) -> Result<Vec<Aborted>, DecodeError> {
     let mut filter = aborted::AbortedFilter::default();
-    filter.begin(Some(aborted));
+    filter.start(Some(aborted));
     let mut next = 0;
     for entry in SetEntries::new(passed) {
         let entry = entry.map_err(|why| DecodeError { next, why })?;
         if entry.magic == 2 {
-            batch::pass(&entry, &mut filter).map_err(|why| DecodeError { next, why })?;
+            batch::skip(&entry, &mut filter).map_err(|why| DecodeError { next, why })?;
         }
         next = entry.last + 1;
     }
-    Ok(filter.rest())
+    Ok(filter.remaining())
 }

@@ -3,7 +3,7 @@
 //! one record needs.
 
 use super::RECORD_BYTES_MAX;
-use super::broken::DecodeErrorKind;
+use super::decode_error::DecodeErrorKind;
 
 /// Its size at first: some records deep, and well inside a processor's cache.
 const WINDOW_BYTES_FIRST: usize = 256 << 10;
@@ -29,7 +29,7 @@ impl Window {
     }
 
     /// Takes this many off the front.
-    pub(super) fn take(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
     }
 
@@ -37,7 +37,7 @@ impl Window {
     ///
     /// # Errors
     /// That would be more than may be in memory at once.
-    pub(super) fn room(&mut self, least: usize) -> Result<&mut [u8], DecodeErrorKind> {
+    pub(super) fn reserve(&mut self, least: usize) -> Result<&mut [u8], DecodeErrorKind> {
         if self.buffer.len() - self.end < least {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -56,7 +56,7 @@ impl Window {
     }
 
     /// The first bytes of the room were written.
-    pub(super) fn came(&mut self, count: usize) {
+    pub(super) fn add_written(&mut self, count: usize) {
         self.end = self.end.saturating_add(count).min(self.buffer.len());
     }
 
@@ -83,15 +83,15 @@ mod tests {
     fn it_grows_for_what_is_unread_and_no_further() {
         let mut window = Window::default();
         for turn in 0..64 {
-            window.room(64 << 10).unwrap()[..64 << 10].fill(turn);
-            window.came(64 << 10);
-            window.take(60 << 10);
+            window.reserve(64 << 10).unwrap()[..64 << 10].fill(turn);
+            window.add_written(64 << 10);
+            window.consume(60 << 10);
         }
         assert_eq!(window.buffer.len(), 2 * WINDOW_BYTES_FIRST, "64 times 4 KiB are unread");
         let expected: Vec<u8> = (60..64).flat_map(|turn| vec![turn; 64 << 10]).collect();
         assert!(window.bytes() == expected);
-        assert_eq!(window.room(WINDOW_BYTES_MAX).err(), Some(DecodeErrorKind::TooLarge));
-        window.room(WINDOW_BYTES_KEPT_MAX).unwrap();
+        assert_eq!(window.reserve(WINDOW_BYTES_MAX).err(), Some(DecodeErrorKind::TooLarge));
+        window.reserve(WINDOW_BYTES_KEPT_MAX).unwrap();
         window.shrink();
         assert_eq!(window.buffer.len(), 0);
     }

@@ -4,7 +4,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 /// How much room it asks for.
@@ -27,12 +27,12 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 }
 
 impl Decoder for Gzip {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.inside = false;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             if !self.inside {
                 // As gzip does: what follows a member and is no member is padding.
@@ -47,7 +47,7 @@ impl Decoder for Gzip {
                     inflate.reset(false);
                 }
             }
-            let room = window.room(PIECE_BYTES)?;
+            let room = window.reserve(PIECE_BYTES)?;
             let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
             let (read, wrote) = (inflate.total_in(), inflate.total_out());
             let status = inflate.decompress(input, room, FlushDecompress::None);
@@ -58,7 +58,7 @@ impl Decoder for Gzip {
             take(input, read).ok_or(fault("the bytes are damaged"))?;
             self.crc.update(came);
             self.length = self.length.wrapping_add(wrote as u32);
-            window.came(wrote);
+            window.add_written(wrote);
             if status == Status::StreamEnd {
                 self.trailer(input)?;
             } else if wrote == 0 && read == 0 {

@@ -8,7 +8,7 @@ use lz4_flex::block::{decompress_into, decompress_into_with_dict};
 use twox_hash::XxHash32;
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0x184D_2204;
@@ -45,12 +45,12 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("lz4", "it ends early");
 
 impl Decoder for Lz4 {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.frame = None;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             let Some(frame) = &mut self.frame else {
                 if input.is_empty() && self.ended {
@@ -82,7 +82,7 @@ impl Decoder for Lz4 {
 
 impl Lz4 {
     /// Reads messages of this format.
-    pub(super) fn of_format(&mut self, magic: u8) {
+    pub(super) fn set_message_format(&mut self, magic: u8) {
         self.magic = magic;
     }
 }
@@ -109,7 +109,7 @@ impl Lz4Frame {
             }
         }
         let most = if plain { size } else { self.largest.min(size.saturating_mul(EXPANSION_MAX)) };
-        let room = window.room(most)?.get_mut(..most).ok_or(DecodeErrorKind::TooLarge)?;
+        let room = window.reserve(most)?.get_mut(..most).ok_or(DecodeErrorKind::TooLarge)?;
         let came = if plain {
             room.copy_from_slice(block);
             size
@@ -125,7 +125,7 @@ impl Lz4Frame {
         if self.linked {
             remember(before, came_bytes);
         }
-        window.came(came);
+        window.add_written(came);
         Ok(came)
     }
 }

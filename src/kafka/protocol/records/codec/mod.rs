@@ -8,17 +8,17 @@ mod zstd;
 
 use std::fmt;
 
-use super::broken::DecodeErrorKind;
-use super::entry::SetEntry;
+use super::decode_error::DecodeErrorKind;
+use super::set_entry::SetEntry;
 use super::window::Window;
 
 /// One codec at work.
 trait Decoder {
     /// Begins anew.
-    fn begin(&mut self);
+    fn reset(&mut self);
 
     /// Decompresses some more of what is left of the input; `false`: it has ended.
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind>;
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind>;
 }
 
 /// All codecs.
@@ -52,13 +52,13 @@ impl Codecs {
             1 => &mut self.gzip,
             2 => &mut self.snappy,
             3 => {
-                self.lz4.of_format(entry.magic);
+                self.lz4.set_message_format(entry.magic);
                 &mut self.lz4
             }
             4 => &mut self.zstd,
             codec => return Err(DecodeErrorKind::Codec { codec, last: entry.last }),
         };
-        decoder.begin();
+        decoder.reset();
         Ok(Compressed { decoder, rest: input })
     }
 
@@ -79,8 +79,8 @@ impl Compressed<'_> {
     ///
     /// # Errors
     /// The bytes are not what the codec makes, or too large for memory.
-    pub(super) fn more(&mut self, window: &mut Window) -> Result<bool, DecodeErrorKind> {
-        self.decoder.more(&mut self.rest, window)
+    pub(super) fn decompress_more(&mut self, window: &mut Window) -> Result<bool, DecodeErrorKind> {
+        self.decoder.decompress_more(&mut self.rest, window)
     }
 }
 

@@ -6,7 +6,7 @@ use snap::raw::{Decoder as Raw, decompress_len};
 
 use super::{Decoder, take, take_array};
 use crate::kafka::protocol::records::RECORD_BYTES_MAX;
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 /// Begins a stream of snappy-java; its version and the oldest that reads it follow.
@@ -27,11 +27,11 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 }
 
 impl Decoder for Snappy {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.begun = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         // Streams may follow each other, and blocks may be empty.
         while !input.is_empty() || !self.begun {
             if input.starts_with(&XERIAL_MAGIC) && (self.framed || !self.begun) {
@@ -67,9 +67,9 @@ impl Snappy {
         if length > RECORD_BYTES_MAX {
             return Err(DecodeErrorKind::TooLarge);
         }
-        let room = window.room(length)?.get_mut(..length).ok_or(DecodeErrorKind::TooLarge)?;
+        let room = window.reserve(length)?.get_mut(..length).ok_or(DecodeErrorKind::TooLarge)?;
         let came = self.raw.decompress(block, room).map_err(|_| fault("the bytes are damaged"))?;
-        window.came(came);
+        window.add_written(came);
         Ok(came)
     }
 }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0xFD2F_B528;
@@ -41,12 +41,12 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("zstd", "it ends early");
 
 impl Decoder for Zstd {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.inside = false;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         let came = self.piece(input, window);
         if came.is_err() {
             // Whatever state it is in.
@@ -82,9 +82,9 @@ impl Zstd {
                 decoder.decode_blocks(&mut *input, some).map_err(|_| fault("the bytes are damaged"))?;
                 continue;
             }
-            let room = window.room(PIECE_BYTES)?;
+            let room = window.reserve(PIECE_BYTES)?;
             let came = decoder.read(room).map_err(|_| fault("the bytes are damaged"))?;
-            window.came(came);
+            window.add_written(came);
             return Ok(true);
         }
     }

@@ -2,7 +2,7 @@
 //! plain or wrapping others, and batches of format 2. All begin with an offset and a
 //! size, and have the number of their format at the same place.
 
-use super::broken::{DecodeError, DecodeErrorKind};
+use super::decode_error::{DecodeError, DecodeErrorKind};
 
 /// Offset and size, which the size does not count.
 pub(super) const FRAMING_BYTES: usize = 12;
@@ -45,7 +45,7 @@ impl<'a> SetEntries<'a> {
         self.cut
     }
 
-    fn take(&mut self) -> Result<Option<SetEntry<'a>>, DecodeErrorKind> {
+    fn next_entry(&mut self) -> Result<Option<SetEntry<'a>>, DecodeErrorKind> {
         let Some((framing, behind)) = self.rest.split_first_chunk::<FRAMING_BYTES>() else { return Ok(None) };
         let magic = behind.get(4).copied();
         if let Some(magic) = magic
@@ -55,15 +55,15 @@ impl<'a> SetEntries<'a> {
         }
         // Not the least size: what a broker sends in the place of what it cannot convert
         // may say less, but always more than is there.
-        let whole = FRAMING_BYTES.saturating_add(size(framing)?);
+        let whole = FRAMING_BYTES.saturating_add(size_field(framing)?);
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
             return Ok(None);
         };
-        sized(framing, magic)?;
-        let offset = i64::from_be_bytes(at(framing, 0)?);
+        entry_len(framing, magic)?;
+        let offset = i64::from_be_bytes(field_at(framing, 0)?);
         let last = if magic == 2 {
-            let delta = i32::from_be_bytes(at(bytes, 23)?);
+            let delta = i32::from_be_bytes(field_at(bytes, 23)?);
             if delta < 0 {
                 return Err(DecodeErrorKind::Malformed("a batch ends before it begins"));
             }
@@ -88,7 +88,7 @@ impl<'a> Iterator for SetEntries<'a> {
     type Item = Result<SetEntry<'a>, DecodeErrorKind>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let taken = self.take().transpose();
+        let taken = self.next_entry().transpose();
         if !matches!(taken, Some(Ok(_))) {
             self.rest = &[];
         }
@@ -97,8 +97,8 @@ impl<'a> Iterator for SetEntries<'a> {
 }
 
 /// How many bytes the entry that begins so has in all, by its format.
-pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, DecodeErrorKind> {
-    let size = size(framing)?;
+pub(super) fn entry_len(framing: &[u8], magic: u8) -> Result<usize, DecodeErrorKind> {
+    let size = size_field(framing)?;
     let least = ENTRY_SIZES_MIN.get(usize::from(magic)).copied().ok_or(DecodeErrorKind::Format(magic))?;
     if size < least {
         return Err(DecodeErrorKind::Malformed("an entry is smaller than its header"));
@@ -106,13 +106,13 @@ pub(super) fn sized(framing: &[u8], magic: u8) -> Result<usize, DecodeErrorKind>
     Ok(size.saturating_add(FRAMING_BYTES))
 }
 
-fn size(framing: &[u8]) -> Result<usize, DecodeErrorKind> {
-    let size = i32::from_be_bytes(at(framing, 8)?);
+fn size_field(framing: &[u8]) -> Result<usize, DecodeErrorKind> {
+    let size = i32::from_be_bytes(field_at(framing, 8)?);
     usize::try_from(size).map_err(|_| DecodeErrorKind::Malformed("an entry's size is negative"))
 }
 
 /// The field at this place of a header.
-pub(super) fn at<const N: usize>(header: &[u8], place: usize) -> Result<[u8; N], DecodeErrorKind> {
+pub(super) fn field_at<const N: usize>(header: &[u8], place: usize) -> Result<[u8; N], DecodeErrorKind> {
     let field = header.get(place..).and_then(|from| from.first_chunk::<N>());
     field.copied().ok_or(DecodeErrorKind::Malformed("an entry is smaller than its header"))
 }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::broken::DecodeErrorKind;
-use super::entry::SetEntry;
+use super::decode_error::DecodeErrorKind;
+use super::set_entry::SetEntry;
 use crate::record::Record;
 
 /// Why decoding stopped before the end of the set.
@@ -39,7 +39,7 @@ impl<'a> RecordOutput<'a> {
     }
 
     /// At the beginning of an entry, whose records follow.
-    pub(super) fn begin(&mut self, entry: &SetEntry<'_>) {
+    pub(super) fn begin_entry(&mut self, entry: &SetEntry<'_>) {
         self.lowest = self.highest + 1;
         if entry.magic == 2 {
             self.lowest = self.lowest.max(entry.offset);
@@ -48,12 +48,12 @@ impl<'a> RecordOutput<'a> {
     }
 
     /// At its end: what it has no record for, compaction or a control batch took.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end_entry(&mut self) {
         self.next = self.next.max(self.highest.saturating_add(1));
     }
 
     /// Whether nothing at or below this offset is wanted.
-    pub(super) fn past(&self, offset: i64) -> bool {
+    pub(super) fn is_below_next(&self, offset: i64) -> bool {
         offset < self.next
     }
 
@@ -62,12 +62,12 @@ impl<'a> RecordOutput<'a> {
     ///
     /// Its offset must be one that the entry may have, and above the one before it:
     /// what is written once per offset could not be told apart otherwise.
-    pub(super) fn give(&mut self, record: &Record<'_>, ends: bool) -> Result<(), DecodeStop> {
+    pub(super) fn deliver(&mut self, record: &Record<'_>, ends: bool) -> Result<(), DecodeStop> {
         if record.offset < self.lowest || record.offset > self.highest {
             return Err(DecodeErrorKind::Malformed("offsets do not ascend").into());
         }
         self.lowest = record.offset + 1;
-        if self.past(record.offset) {
+        if self.is_below_next(record.offset) {
             return Ok(());
         }
         self.next = record.offset + 1;
