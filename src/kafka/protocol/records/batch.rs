@@ -1,5 +1,5 @@
-//! Batches of message format 2 (KIP-98 and the protocol guide's "Record Batch"), and
-//! the records in them.
+//! Batches of message format 2 (KIP-98; "Record Batch" in the protocol guide), and the records in
+//! them.
 
 use super::RECORD_BYTES_MAX;
 use super::aborted::AbortedFilter;
@@ -11,13 +11,13 @@ use super::set_entry::{SetEntry, field_at};
 use super::window::Window;
 use crate::record::{Headers, Record};
 
-/// How long a batch's header is, and from where on its checksum counts.
+/// The length of a batch's header, and the offset in it from which the checksum counts.
 const BATCH_HEADER_BYTES: usize = 61;
 const CRC_COVERS_FROM: usize = 21;
-/// A record's length takes no more bytes.
+/// The most bytes that the length of a record can take.
 const VARINT_BYTES_MAX: usize = 5;
 
-/// A batch's header.
+/// The header of a batch.
 struct Batch<'a> {
     base: i64,
     attributes: i16,
@@ -25,12 +25,12 @@ struct Batch<'a> {
     count: i32,
     first_timestamp: i64,
     max_timestamp: i64,
-    /// Its records, compressed or not.
+    /// The records, compressed or not.
     records: &'a [u8],
 }
 
 impl<'a> Batch<'a> {
-    /// Reads the header, once the checksum has been found to be right.
+    /// Checks the checksum, then reads the header.
     fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
         let bytes = entry.bytes;
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
@@ -64,13 +64,13 @@ impl<'a> Batch<'a> {
         self.attributes & 32 != 0
     }
 
-    /// Whether it is the marker of an aborted transaction: the key of its record is a
-    /// version and a type, 0 for an abort, both of 16 bits.
+    /// Whether this control batch is the marker of an aborted transaction. The key of its record is
+    /// a version and a type, each of 16 bits; type 0 is an abort.
     fn is_abort_marker(&self) -> Result<bool, DecodeErrorKind> {
         if self.codec() != 0 {
             return Err(DecodeErrorKind::Malformed("a control batch is compressed"));
         }
-        // Compaction may have taken the record.
+        // Compaction may have removed the record.
         if self.count == 0 {
             return Ok(false);
         }
@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Goes along a batch by its header only, for what comes behind it.
+/// Skips a batch by its header, so that the filter knows it for the following batches.
 pub(super) fn skip(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
     let batch = Batch::read(entry)?;
     filter.advance_to(entry.last);
@@ -95,7 +95,7 @@ pub(super) fn skip(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(
     Ok(())
 }
 
-/// Gives a batch's records.
+/// Delivers the records of a batch.
 pub(super) fn decode(
     entry: &SetEntry<'_>,
     filter: &mut AbortedFilter,
@@ -144,7 +144,7 @@ fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -
     }
 }
 
-/// How many bytes the next record has, its length included.
+/// The length of the next record in bytes, its length field included.
 fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
     while feed.bytes().len() < VARINT_BYTES_MAX && feed.decompress_more()? {}
     let mut fields = Fields { rest: feed.bytes() };
@@ -161,11 +161,11 @@ fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
     Ok(before - fields.rest.len() + length)
 }
 
-/// Reads a record, which takes exactly these bytes.
+/// Reads the record that takes exactly these bytes.
 fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeErrorKind> {
     let mut fields = Fields { rest: bytes };
     fields.varint()?;
-    // Attributes, of which none has a meaning yet.
+    // The attributes of a record have no meaning yet.
     fields.take(1)?;
     let delta = fields.varlong()?;
     let offset = batch.base.checked_add(i64::from(fields.varint()?));
@@ -184,7 +184,7 @@ fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeEr
     })
 }
 
-/// Takes a record's fields off the front.
+/// Reads the fields of a record one after the other.
 struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -231,7 +231,7 @@ impl<'a> Fields<'a> {
         Ok(*byte)
     }
 
-    /// Bytes behind their length; a negative one is null.
+    /// A length as varint and so many bytes; a negative length is null.
     fn bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
         match usize::try_from(self.varint()?) {
             Ok(length) => self.take(length).map(Some),

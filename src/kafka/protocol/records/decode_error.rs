@@ -1,36 +1,36 @@
-//! What is wrong with a record set, in words for the log.
+//! Why a record set cannot be decoded, in words for the log.
 
 use std::fmt;
 
-/// A record set that cannot be read on from an offset.
+/// A record set that cannot be decoded from an offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Where it cannot be read on: every record before it was delivered.
+    /// The first offset that could not be decoded. Every record below it was delivered.
     pub next: i64,
-    /// What is wrong there.
+    /// The cause.
     pub why: DecodeErrorKind,
 }
 
-/// What is wrong.
+/// Why bytes cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeErrorKind {
-    /// The bytes do not have the form that they should.
+    /// The bytes do not have the required form. The text says what is wrong.
     Malformed(&'static str),
-    /// The content is not what was written.
+    /// The checksum does not match the content.
     Checksum,
-    /// A message format of later than 2.
+    /// The message format is later than 2. Its number.
     Format(u8),
-    /// A compression codec that is not known.
+    /// The compression codec is not supported.
     Codec {
-        /// Its number.
+        /// The number of the codec.
         codec: u8,
-        /// The last offset of what it compressed.
+        /// The last offset of the compressed entry.
         last: i64,
     },
-    /// What is compressed cannot be decompressed: the codec's name, and why.
+    /// The compressed bytes cannot be decompressed: the name of the codec, and the reason.
     Compressed(&'static str, &'static str),
-    /// A record, or a piece that can only be decompressed whole, of more bytes than
-    /// are taken into memory ([`super::RECORD_BYTES_MAX`]).
+    /// A record, or a block that can only be decompressed whole, is larger than
+    /// [`super::RECORD_BYTES_MAX`].
     TooLarge,
 }
 
@@ -38,13 +38,13 @@ impl fmt::Display for DecodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(what) => f.write_str(what),
-            Self::Checksum => f.write_str("the checksum is not that of the content"),
-            Self::Format(magic) => write!(f, "message format {magic} is not known"),
-            // Nothing is wrong with it, so it says what helps.
+            Self::Checksum => f.write_str("the checksum does not match the content"),
+            Self::Format(magic) => write!(f, "message format {magic} is not supported"),
+            // The bytes are not damaged, so the text says what helps.
             Self::Codec { codec, last } => write!(
                 f,
-                "compression codec {codec} is not known; a pandad that knows it goes on there, this one once \
-                 Kafka has deleted what is below offset {}",
+                "compression codec {codec} is not supported; a version of pandad that supports it resumes \
+                 there, this one once Kafka has deleted the records below offset {}",
                 last.saturating_add(1)
             ),
             Self::Compressed(codec, why) => write!(f, "{codec}: {why}"),

@@ -1,21 +1,21 @@
-//! Where records are read from: the set itself, or the window that a codec fills.
+//! Where records are read from: the record set itself, or the window that a codec fills.
 
 use super::codec::Compressed;
 use super::decode_error::DecodeErrorKind;
 use super::window::Window;
 
-/// See the module.
+/// The source of the next record's bytes.
 pub(super) enum Feed<'a> {
-    /// In place.
+    /// The record set itself.
     Plain(&'a [u8]),
-    /// Through the window.
+    /// The window.
     Through(Compressed<'a>, &'a mut Window),
 }
 
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("records end in the middle of one");
 
 impl Feed<'_> {
-    /// What is there without decompressing more.
+    /// The bytes that are there without more decompression.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Plain(bytes) => bytes,
@@ -23,7 +23,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Decompresses some more; `false`: there is no more.
+    /// Decompresses some more bytes; `false` at the end.
     pub(super) fn decompress_more(&mut self) -> Result<bool, DecodeErrorKind> {
         match self {
             Self::Plain(_) => Ok(false),
@@ -31,10 +31,10 @@ impl Feed<'_> {
         }
     }
 
-    /// Decompresses until so much is there.
+    /// The next `count` bytes, decompressed as far as that needs.
     ///
     /// # Errors
-    /// There is not so much, or it cannot be decompressed.
+    /// There are fewer bytes, or they cannot be decompressed.
     pub(super) fn require(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
         while self.bytes().len() < count {
             if !self.decompress_more()? {
@@ -44,7 +44,7 @@ impl Feed<'_> {
         self.bytes().get(..count).ok_or(TRUNCATED)
     }
 
-    /// Takes so many of the bytes that are there off the front.
+    /// Removes `count` of the bytes that are there from the front.
     pub(super) fn consume(&mut self, count: usize) {
         match self {
             Self::Plain(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
@@ -52,10 +52,10 @@ impl Feed<'_> {
         }
     }
 
-    /// Takes so many off the front, however many that is: they are not kept.
+    /// Removes `count` bytes from the front. They need not be in memory all at once.
     ///
     /// # Errors
-    /// There are not so many, or they cannot be decompressed.
+    /// There are fewer bytes, or they cannot be decompressed.
     pub(super) fn skip(&mut self, mut count: usize) -> Result<(), DecodeErrorKind> {
         loop {
             let now = self.bytes().len().min(count);
@@ -70,7 +70,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Whether there is nothing left.
+    /// Decompresses until a byte is there; `true` if there is none.
     pub(super) fn look_for_end(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
             if !self.decompress_more()? {

@@ -1,5 +1,5 @@
-//! Messages of format 0 and 1 (the protocol guide's "Message sets"; KIP-31, KIP-32),
-//! plain, or in a compressed wrapper.
+//! Messages of format 0 and 1 ("Message sets" in the protocol guide; KIP-31, KIP-32), plain or in a
+//! compressed wrapper.
 
 use super::RECORD_BYTES_MAX;
 use super::codec::Codecs;
@@ -10,10 +10,10 @@ use super::set_entry::{FRAMING_BYTES, SetEntry, entry_len, field_at};
 use super::window::Window;
 use crate::record::Record;
 
-/// Behind the framing: a CRC, which counts what follows it.
+/// The CRC follows the framing, and covers all that follows it.
 const CRC_COVERS_FROM: usize = FRAMING_BYTES + 4;
-/// A wrapper that decompresses to no more is decompressed once; a larger one twice, so
-/// that it need not be in memory whole.
+/// The base offset of a wrapper is known only at its end. A wrapper with at most so many
+/// decompressed bytes stays in memory; a larger one is decompressed a second time.
 const WRAPPER_BYTES_BUFFERED_MAX: usize = 1 << 20;
 
 /// One message.
@@ -25,8 +25,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message of this format, framing included, once its CRC has been found to
-    /// be right.
+    /// Checks the CRC, then reads a message of this format; `bytes` include the framing.
     fn read(magic: u8, bytes: &'a [u8]) -> Result<Self, DecodeErrorKind> {
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
         if u32::from_be_bytes(field_at(bytes, FRAMING_BYTES)?) != crc32fast::hash(checked) {
@@ -49,13 +48,13 @@ impl<'a> Message<'a> {
         self.attributes & 7
     }
 
-    /// Whether the timestamp is the broker's; format 0 has none.
+    /// Whether the broker set the timestamp; format 0 has none.
     fn has_append_time(&self) -> bool {
         self.timestamp.is_some() && self.attributes & 8 != 0
     }
 }
 
-/// Bytes behind their length; -1 is null.
+/// A length and so many bytes; a length of -1 is null.
 fn nullable_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
     let short = DecodeErrorKind::Malformed("a field reaches beyond the end of its message");
     let (length, behind) = rest.split_first_chunk().ok_or(short)?;
@@ -71,7 +70,7 @@ fn nullable_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErr
     Ok(Some(taken))
 }
 
-/// Gives the message, or those that it wraps.
+/// Delivers the message, or the messages in the wrapper.
 pub(super) fn decode(
     entry: &SetEntry<'_>,
     codecs: &mut Codecs,
@@ -96,7 +95,7 @@ pub(super) fn decode(
     decode_wrapper(entry, &message, codecs, window, out)
 }
 
-/// Gives the messages in a wrapper.
+/// Delivers the messages in a wrapper.
 fn decode_wrapper(
     entry: &SetEntry<'_>,
     wrapper: &Message<'_>,
@@ -130,14 +129,14 @@ fn decode_wrapper(
 /// What a wrapper says of the messages in it.
 struct InnerMessages<'a> {
     magic: u8,
-    /// The timestamp of all, where it is the broker's.
+    /// The timestamp of all messages, if the broker set it.
     append_time: Option<i64>,
     entry: &'a SetEntry<'a>,
 }
 
 impl InnerMessages<'_> {
-    /// What is to be added to the messages' offsets. Those of format 0 are absolute; those
-    /// of format 1 are relative, and the wrapper's is that of the last one (KIP-31).
+    /// The number to add to the offsets of the messages. In format 0 they are absolute. In format 1
+    /// they are relative, and the offset of the wrapper is that of its last message (KIP-31).
     fn base(&self, feed: &mut Feed<'_>) -> Result<i64, DecodeErrorKind> {
         let mut last = None;
         while let Some((offset, whole)) = self.header(feed)? {
@@ -151,7 +150,7 @@ impl InnerMessages<'_> {
         self.entry.offset.checked_sub(last).ok_or(DecodeErrorKind::Malformed("an offset is too low"))
     }
 
-    /// The next message's offset and its length, framing included; `None` at the end.
+    /// The offset of the next message, and its length with the framing; `None` at the end.
     fn header(&self, feed: &mut Feed<'_>) -> Result<Option<(i64, usize)>, DecodeErrorKind> {
         if feed.look_for_end()? {
             return Ok(None);
@@ -184,7 +183,7 @@ impl InnerMessages<'_> {
                 value: message.value,
                 headers: None,
             };
-            // A wrapper's offset is that of the last message in it.
+            // The offset of the wrapper is that of its last message.
             out.deliver(&record, offset == self.entry.last)?;
             feed.consume(whole);
         }

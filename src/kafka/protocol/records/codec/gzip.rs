@@ -1,5 +1,5 @@
-//! gzip (RFC 1952), of as many members as there are, by `flate2`'s raw inflate: the
-//! frame is read here, so that one context serves every batch.
+//! gzip (RFC 1952) with any number of members, by the raw inflate of `flate2`. Header and trailer
+//! are read here, so that one context serves every batch.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -7,14 +7,14 @@ use super::{Decoder, take, take_array};
 use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
-/// How much room it asks for.
+/// How much room one call of inflate gets.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// See the module.
+/// The decompressor, and its state between calls.
 #[derive(Default)]
 pub(super) struct Gzip {
     inflate: Option<Decompress>,
-    /// In the middle of a member.
+    /// Whether a member has begun and not ended.
     inside: bool,
     /// Whether a member has ended.
     ended: bool,
@@ -35,11 +35,12 @@ impl Decoder for Gzip {
     fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             if !self.inside {
-                // As gzip does: what follows a member and is no member is padding.
+                // Bytes after a member that do not begin another one are padding, as for gzip
+                // itself.
                 if self.ended && !input.starts_with(&[0x1f, 0x8b]) {
                     return Ok(false);
                 }
-                header(input).ok_or(fault("the header is not one"))?;
+                header(input).ok_or(fault("the header is not valid"))?;
                 self.inside = true;
                 self.crc.reset();
                 self.length = 0;
@@ -84,14 +85,14 @@ impl Gzip {
     }
 }
 
-/// Takes a member's header.
+/// Reads the header of a member.
 fn header(input: &mut &[u8]) -> Option<()> {
     let [0x1f, 0x8b, 8, flags, ..] = take_array::<10>(input)? else { return None };
     if flags & 4 != 0 {
         let length = take_array(input).map(u16::from_le_bytes)?;
         take(input, usize::from(length))?;
     }
-    // Name and comment, each ended by a zero.
+    // The name and the comment each end with a zero.
     for flag in [8, 16] {
         if flags & flag != 0 {
             let end = input.iter().position(|byte| *byte == 0)?;
