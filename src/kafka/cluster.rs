@@ -26,6 +26,10 @@ impl Cluster {
     /// How long is waited for what.
     pub(crate) fn limits(&self) -> ConnectionLimits {
         let limits = ConnectionLimits::default();
-        if self.silent { ConnectionLimits { silence: KNOWN_SILENCE_TIMEOUT, ..limits } } else { limits }
+        if self.silent {
+            ConnectionLimits { versions_timeout: KNOWN_SILENCE_TIMEOUT, ..limits }
+        } else {
+            limits
+        }
     }
 }

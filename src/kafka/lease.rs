@@ -17,12 +17,12 @@ pub struct Lease {
 
 impl Lease {
     /// Of a place that nobody else can have.
-    pub fn for_ever() -> Self {
+    pub fn permanent() -> Self {
         Self { until: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
     /// Which nothing has been heard of yet.
-    pub(super) fn none() -> Self {
+    pub(super) fn expired() -> Self {
         Self { until: Arc::new(AtomicU64::new(0)) }
     }
 
@@ -33,8 +33,8 @@ impl Lease {
 
     /// One that a test renews.
     #[cfg(test)]
-    pub(crate) fn until_told() -> Self {
-        Self::none()
+    pub(crate) fn for_test() -> Self {
+        Self::expired()
     }
 
     /// It holds for so long from now on.
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn it_holds_until_then_and_for_all_who_share_it() {
-        assert!(Lease::for_ever().holds());
-        let lease = Lease::none();
+        assert!(Lease::permanent().holds());
+        let lease = Lease::expired();
         let shared = lease.clone();
         assert!(!shared.holds());
         lease.set(host::since_boot() + Duration::from_millis(40));

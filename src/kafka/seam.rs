@@ -42,9 +42,9 @@ pub enum Payload {
     /// Records that the client has decoded already.
     Decoded(Box<dyn DecodedRecords>),
     /// Bytes as the broker sent them, for our own decoder.
-    Wire(Wire),
+    RecordSet(RecordSet),
     /// None: retention deleted the whole stretch before it could be read.
-    Gone,
+    Deleted,
     /// None: nothing in the stretch can be read; most likely compaction emptied it.
     Absent,
 }
@@ -56,7 +56,7 @@ pub trait DecodedRecords: Send + Sync {
 }
 
 /// A record set in a frame that others share.
-pub struct Wire {
+pub struct RecordSet {
     pub(super) frame: Arc<Frame>,
     /// Where in the frame; whole entries.
     pub(super) set: Range<usize>,
@@ -182,7 +182,7 @@ pub trait GroupClient: Send {
 
     /// As long as it holds, nobody else can have what is ours.
     fn lease(&self) -> Lease {
-        Lease::for_ever()
+        Lease::permanent()
     }
 
     /// What is ours is free for others from now on; waits until `until` at most for the
@@ -204,10 +204,10 @@ pub fn records(
             decoded.each(&mut |record| _ = each(record));
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
-        Payload::Wire(Wire { frame, set, aborted }) => {
+        Payload::RecordSet(RecordSet { frame, set, aborted }) => {
             let set = frame.bytes().get(set.clone()).unwrap_or_default();
             records::decode(set, fetched.from, aborted.as_deref(), scratch, each)
         }
-        Payload::Gone | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
+        Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
     }
 }

@@ -54,8 +54,8 @@ pub struct Brokers {
     next: usize,
     /// What brokers speak that have shown it by answering. Shared by those of one cluster.
     known: Arc<Mutex<BTreeMap<BrokerAddress, Versions>>>,
-    spoken: VersionsSeen,
-    any: Option<Connection>,
+    versions_seen: VersionsSeen,
+    last_answered: Option<Connection>,
 }
 
 impl Brokers {
@@ -68,17 +68,17 @@ impl Brokers {
             limits,
             next: 0,
             known: Arc::default(),
-            spoken: VersionsSeen::default(),
-            any: None,
+            versions_seen: VersionsSeen::default(),
+            last_answered: None,
         }
     }
 
     /// The same cluster with connections of its own: what one of them has learnt of the
     /// brokers the others know.
-    pub fn apart(&self, limits: ConnectionLimits) -> Self {
+    pub fn with_own_connections(&self, limits: ConnectionLimits) -> Self {
         let (hosts, client_id, known) = (self.hosts.clone(), self.client_id.clone(), Arc::clone(&self.known));
-        let spoken = self.spoken.clone();
-        Self { hosts, client_id, limits, next: self.next, known, spoken, any: None }
+        let versions_seen = self.versions_seen.clone();
+        Self { hosts, client_id, limits, next: self.next, known, versions_seen, last_answered: None }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<BrokerAddress, Versions>> {
@@ -93,13 +93,13 @@ impl Brokers {
     pub fn open(&mut self, address: &BrokerAddress) -> Result<Connection, String> {
         // Until it answers again it may have become a broker of another version.
         let known = self.known().remove(address);
-        self.spoken.open(address, &self.client_id, self.limits, known)
+        self.versions_seen.open(address, &self.client_id, self.limits, known)
     }
 
     /// Shares what others of the same cluster have heard.
     #[must_use]
-    pub fn sharing(self, spoken: &VersionsSeen) -> Self {
-        Self { spoken: spoken.clone(), ..self }
+    pub fn sharing_versions(self, versions_seen: &VersionsSeen) -> Self {
+        Self { versions_seen: versions_seen.clone(), ..self }
     }
 
     /// The broker has answered a request: what it speaks need not be asked again. Its
@@ -113,8 +113,8 @@ impl Brokers {
 
     /// The broker did not answer: one that hangs would be waited for again and again.
     /// Until all others have been tried it is not.
-    pub fn shun(&mut self, address: &BrokerAddress) {
-        self.any.take_if(|any| any.address() == address);
+    pub fn avoid(&mut self, address: &BrokerAddress) {
+        self.last_answered.take_if(|last_answered| last_answered.address() == address);
         if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
             self.next = self.next.wrapping_add(1);
         }
@@ -124,14 +124,14 @@ impl Brokers {
     ///
     /// # Errors
     /// `Retry`: none of them answers.
-    pub fn speaks(&mut self) -> Result<Versions, Fault> {
+    pub fn ask_versions(&mut self) -> Result<Versions, Fault> {
         let mut last = Fault::Retry("no broker is configured".to_owned());
         for _ in 0..self.hosts.len() {
             let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
             match self.open(&address) {
                 Ok(connection) => return Ok(connection.versions().clone()),
                 Err(why) => {
-                    self.shun(&address);
+                    self.avoid(&address);
                     last = Fault::Retry(why);
                 }
             }
@@ -145,11 +145,11 @@ impl Brokers {
     /// `Retry`: none of them answers. `Fatal`: one does, and cannot be spoken to.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let mut last = Fault::Retry("no broker is configured".to_owned());
-        if let Some(connection) = self.any.take().filter(is_fresh) {
+        if let Some(connection) = self.last_answered.take().filter(is_fresh) {
             let address = connection.address().clone();
             match self.ask_on(connection, request) {
                 Err(fault @ Fault::Retry(_)) => {
-                    self.shun(&address);
+                    self.avoid(&address);
                     last = fault;
                 }
                 answer => return answer,
@@ -163,7 +163,7 @@ impl Brokers {
             };
             match answer {
                 Err(fault @ Fault::Retry(_)) => {
-                    self.shun(&address);
+                    self.avoid(&address);
                     last = fault;
                 }
                 answer => return answer,
@@ -175,7 +175,7 @@ impl Brokers {
     fn ask_on<R: Request>(&mut self, mut connection: Connection, request: &R) -> Result<R::Answer, Fault> {
         let answer = connection.ask(request)?;
         self.confirm(&connection);
-        self.any = Some(connection);
+        self.last_answered = Some(connection);
         Ok(answer)
     }
 }

@@ -23,23 +23,23 @@ use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// For a connection, over all addresses of the broker's name.
-    pub connect: Duration,
+    pub connect_timeout: Duration,
     /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
     /// not missed.
-    pub silence: Duration,
+    pub versions_timeout: Duration,
     /// For a request's whole answer.
-    pub answer: Duration,
+    pub answer_timeout: Duration,
     /// The largest answer, in bytes.
-    pub largest: usize,
+    pub answer_bytes_max: usize,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(5),
-            silence: Duration::from_millis(300),
-            answer: Duration::from_secs(10),
-            largest: 16 * 1024 * 1024,
+            connect_timeout: Duration::from_secs(5),
+            versions_timeout: Duration::from_millis(300),
+            answer_timeout: Duration::from_secs(10),
+            answer_bytes_max: 16 * 1024 * 1024,
         }
     }
 }
@@ -64,7 +64,7 @@ impl Connection {
         limits: ConnectionLimits,
         versions: Versions,
     ) -> Result<Self, String> {
-        let stream = transport::connect(address, limits.connect);
+        let stream = transport::connect(address, limits.connect_timeout);
         let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
         Ok(Self {
             address: address.clone(),
@@ -111,10 +111,10 @@ impl Connection {
     pub fn send<R: Request>(&mut self, request: &R, patience: Duration) -> Result<Sent, Fault> {
         let version = self.versions.choose::<R>();
         let version = version.map_err(|why| Fault::Fatal(format!("{}: {why}", self.address)))?;
-        let sent = self.write(request, version, self.limits.answer + patience);
+        let sent = self.write(request, version, self.limits.answer_timeout + patience);
         sent.map_err(|lost| match lost {
-            ConnectionLost::TooLong => Fault::Fatal(self.say(&lost)),
-            _ => Fault::Retry(self.say(&lost)),
+            ConnectionLost::TooLong => Fault::Fatal(self.describe(&lost)),
+            _ => Fault::Retry(self.describe(&lost)),
         })
     }
 
@@ -123,10 +123,10 @@ impl Connection {
     /// # Errors
     /// `Retry`: the connection is lost and of no further use.
     pub fn receive<R: Request>(&mut self, sent: Sent, frame: &mut Frame) -> Result<R::Answer, Fault> {
-        self.read::<R>(&sent, frame).map_err(|lost| Fault::Retry(self.say(&lost)))
+        self.read::<R>(&sent, frame).map_err(|lost| Fault::Retry(self.describe(&lost)))
     }
 
-    fn say(&self, lost: &ConnectionLost) -> String {
+    fn describe(&self, lost: &ConnectionLost) -> String {
         let address = &self.address;
         match lost {
             ConnectionLost::Closed => format!("lost the connection to {address} before"),
@@ -158,7 +158,7 @@ impl Connection {
 
     fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, ConnectionLost> {
         let mut stream = self.stream.take().ok_or(ConnectionLost::Closed)?;
-        match transport::read(&mut stream, self.limits.largest, sent.until, frame) {
+        match transport::read(&mut stream, self.limits.answer_bytes_max, sent.until, frame) {
             // Not one byte: it may still come.
             Err(ConnectionLost::Silent) if R::KEY == ApiVersions::KEY => {
                 self.stream = Some(stream);

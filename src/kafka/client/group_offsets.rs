@@ -131,7 +131,7 @@ impl GroupOffsets {
                     return Ok(answer);
                 }
                 Err(fault) => {
-                    brokers.shun(connection.address());
+                    brokers.avoid(connection.address());
                     if !(is_used && again && matches!(fault, Fault::Retry(_))) {
                         return Err(fault);
                     }

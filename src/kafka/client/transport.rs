@@ -42,14 +42,14 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
 }
 
 /// What is left of a time limit.
-pub(super) fn left(until: Instant) -> io::Result<Duration> {
+pub(super) fn time_left(until: Instant) -> io::Result<Duration> {
     let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
     left.ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
 pub(super) fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(until)?))?;
+        stream.set_write_timeout(Some(time_left(until)?))?;
         match stream.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -79,9 +79,11 @@ pub(super) fn read(
         return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
     };
     // One call for the limit, not one for each part: a part may overstay by the limit once.
-    stream.set_read_timeout(Some(left(until).map_err(ConnectionLost::Io)?)).map_err(ConnectionLost::Io)?;
+    stream
+        .set_read_timeout(Some(time_left(until).map_err(ConnectionLost::Io)?))
+        .map_err(ConnectionLost::Io)?;
     let some = |room: &mut [u8]| loop {
-        left(until)?;
+        time_left(until)?;
         match stream.read(room) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             done => return done,
@@ -94,8 +96,9 @@ pub(super) fn read(
 fn fill(stream: &mut TcpStream, room: &mut [u8], until: Instant) -> Result<(), (usize, io::Error)> {
     let mut filled = 0;
     while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let some =
-            left(until).and_then(|left| stream.set_read_timeout(Some(left))).and_then(|()| stream.read(rest));
+        let some = time_left(until)
+            .and_then(|left| stream.set_read_timeout(Some(left)))
+            .and_then(|()| stream.read(rest));
         match some {
             Ok(0) => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => filled += count,

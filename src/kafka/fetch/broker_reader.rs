@@ -67,43 +67,43 @@ struct PendingFetch {
 #[derive(Clone)]
 pub(super) struct ReaderContext {
     pub(super) cluster: Cluster,
-    pub(super) pace: FetchConfig,
+    pub(super) config: FetchConfig,
     pub(super) events: Sender<Vec<Event>>,
     pub(super) report: Sender<PartitionRelinquished>,
     pub(super) frames: FramePool,
     /// How many readers have something to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) spoken: VersionsSeen,
+    pub(super) versions_seen: VersionsSeen,
 }
 
 /// See the module.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
-    common: ReaderContext,
+    context: ReaderContext,
     orders: Receiver<ReaderOrder>,
-    counted: bool,
+    is_counted: bool,
     connection: Option<Connection>,
     /// What the broker speaks, once it has answered.
     known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
     /// Which partition stands first in the next request.
     turn: usize,
-    nap: Duration,
+    idle_pause: Duration,
     scratch: Scratch,
 }
 
 impl BrokerReader {
-    pub(super) fn new(address: BrokerAddress, common: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
+    pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
             address,
-            common,
+            context,
             orders,
-            counted: false,
+            is_counted: false,
             connection: None,
             known: None,
             cursors: BTreeMap::new(),
             turn: 0,
-            nap: IDLE_PAUSE_FIRST,
+            idle_pause: IDLE_PAUSE_FIRST,
             scratch: Scratch::default(),
         }
     }
@@ -119,60 +119,61 @@ impl BrokerReader {
                 }
             };
             match ended {
-                ReaderStopped::Lost(fault) if self.lose(&fault).is_ok() => {}
+                ReaderStopped::Lost(fault) if self.relinquish_all(&fault).is_ok() => {}
                 _ => break,
             }
         }
-        self.count(false);
+        self.count_as_reading(false);
     }
 
     /// Everything is let go of: the broker may be gone, or lead nothing any more.
-    fn lose(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
+    fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         (self.connection, self.known) = (None, None);
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
-            told.push(cursor.failed(fault.to_string()));
-            self.let_go(&cursor, &mut told);
+            events.push(cursor.failed(fault.to_string()));
+            self.relinquish(&cursor, &mut events);
         }
-        self.tell(told)
+        self.send(events)
     }
 
-    fn let_go(&self, cursor: &Cursor, told: &mut Vec<Event>) {
-        told.push(cursor.relinquished());
+    fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
+        events.push(cursor.relinquished());
         // The other side of this ends after us.
-        let _ended = self.common.report.send(PartitionRelinquished {
+        let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
         });
     }
 
-    fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
-        if events.is_empty() { Ok(()) } else { self.common.events.send(events).map_err(|_| OwnerGone) }
+    fn send(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
+        if events.is_empty() { Ok(()) } else { self.context.events.send(events).map_err(|_| OwnerGone) }
     }
 
     /// One connection's life, or as much of it as there is something to read.
     fn round(&mut self) -> Result<(), ReaderStopped> {
         self.wait_for_work()?;
-        self.find_out()?;
-        let mut pending = self.ask()?;
+        self.probe()?;
+        let mut pending = self.send_fetch()?;
         while let Some(PendingFetch { sent, asked, at }) = pending {
-            let mut frame = self.common.frames.take();
+            let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
-            let told = self.hear(answer, frame, &asked)?;
-            let nap = self.nap_after(&told, at);
-            self.take_orders(nap)?;
+            let events = self.take_answer(answer, frame, &asked)?;
+            let idle_pause = self.idle_pause_after(&events, at);
+            self.take_orders(idle_pause)?;
             // Before anything is handed on: that may take as long as the disk does.
-            let next = if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.ask() };
-            self.tell(told)?;
+            let next =
+                if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.send_fetch() };
+            self.send(events)?;
             pending = next?;
         }
         Ok(())
     }
 
-    fn count(&mut self, reading: bool) {
-        match (std::mem::replace(&mut self.counted, reading), reading) {
-            (false, true) => drop(self.common.reading.fetch_add(1, SeqCst)),
-            (true, false) => drop(self.common.reading.fetch_sub(1, SeqCst)),
+    fn count_as_reading(&mut self, reading: bool) {
+        match (std::mem::replace(&mut self.is_counted, reading), reading) {
+            (false, true) => drop(self.context.reading.fetch_add(1, SeqCst)),
+            (true, false) => drop(self.context.reading.fetch_sub(1, SeqCst)),
             _ => {}
         }
     }
@@ -183,7 +184,7 @@ impl BrokerReader {
     fn wait_for_work(&mut self) -> Result<(), OwnerGone> {
         loop {
             self.take_orders(Duration::ZERO)?;
-            self.count(!self.cursors.is_empty());
+            self.count_as_reading(!self.cursors.is_empty());
             let due: Vec<Option<Instant>> = self.cursors.values().map(Cursor::not_before).collect();
             if due.iter().any(Option::is_none) {
                 return Ok(());
@@ -193,7 +194,7 @@ impl BrokerReader {
                 None => {
                     // A connection that is not used is closed by the broker in time.
                     let order = self.orders.recv().map_err(|_| OwnerGone)?;
-                    self.obey(order)?;
+                    self.carry_out(order)?;
                 }
             }
         }
@@ -207,40 +208,40 @@ impl BrokerReader {
             Err(RecvTimeoutError::Disconnected) => return Err(OwnerGone),
         };
         while let Some(one) = order {
-            self.obey(one)?;
+            self.carry_out(one)?;
             order = self.orders.try_recv().ok();
         }
         Ok(())
     }
 
-    fn obey(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
+    fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
             ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.common.pace);
+                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }
-            ReaderOrder::Release { partition, assignment, again } => {
+            ReaderOrder::Release { partition, assignment, reassign } => {
                 if self.cursors.get(&partition).is_some_and(|cursor| cursor.assignment == assignment)
                     && let Some(cursor) = self.cursors.remove(&partition)
-                    && again
+                    && reassign
                 {
-                    self.tell(vec![cursor.relinquished()])?;
+                    self.send(vec![cursor.relinquished()])?;
                 }
             }
         }
         Ok(())
     }
 
-    /// How long to wait before the broker is asked again: one that has nothing should
+    /// How long to wait before the broker is asked reassign: one that has nothing should
     /// have waited itself.
-    fn nap_after(&mut self, told: &[Event], asked: Instant) -> Duration {
-        let idle = matches!(told, [] | [Event::Idle]);
-        if !idle || asked.elapsed() >= self.common.pace.max_wait / 2 {
-            self.nap = IDLE_PAUSE_FIRST;
+    fn idle_pause_after(&mut self, events: &[Event], asked: Instant) -> Duration {
+        let idle = matches!(events, [] | [Event::Idle]);
+        if !idle || asked.elapsed() >= self.context.config.max_wait / 2 {
+            self.idle_pause = IDLE_PAUSE_FIRST;
             return Duration::ZERO;
         }
-        self.nap = (self.nap * 2).min(IDLE_PAUSE_MAX);
-        self.nap
+        self.idle_pause = (self.idle_pause * 2).min(IDLE_PAUSE_MAX);
+        self.idle_pause
     }
 
     // ---- Connecting
@@ -252,10 +253,10 @@ impl BrokerReader {
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
             let known = self.known.take();
-            let opened = self.common.spoken.open(
+            let opened = self.context.versions_seen.open(
                 &self.address,
-                &self.common.cluster.client_id,
-                self.common.pace.limits,
+                &self.context.cluster.client_id,
+                self.context.config.limits,
                 known,
             );
             self.connection = Some(opened.map_err(Fault::Retry)?);
@@ -266,25 +267,29 @@ impl BrokerReader {
     // ---- Reading
 
     fn isolation(&self) -> Isolation {
-        if self.common.cluster.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+        if self.context.cluster.read_committed {
+            Isolation::ReadCommitted
+        } else {
+            Isolation::ReadUncommitted
+        }
     }
 
     /// How much is asked for of one partition. Brokers before 0.10.1 know no limit for
     /// the whole answer.
-    fn usual_bytes(&mut self) -> Result<usize, Fault> {
+    fn partition_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
-        let share = self.common.pace.reply / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
+        let share = self.context.config.reply_bytes / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
         Ok(if limited {
-            self.common.pace.partition
+            self.context.config.partition_bytes
         } else {
-            share.max(PARTITION_BYTES_MIN).min(self.common.pace.partition)
+            share.max(PARTITION_BYTES_MIN).min(self.context.config.partition_bytes)
         })
     }
 
     /// Asks for what is due; `None`: nothing is.
-    fn ask(&mut self) -> Result<Option<PendingFetch>, Fault> {
-        let usual = self.usual_bytes()?;
-        let wanted = self.cursors.values().filter_map(|cursor| cursor.wanted(usual));
+    fn send_fetch(&mut self) -> Result<Option<PendingFetch>, Fault> {
+        let usual = self.partition_bytes()?;
+        let wanted = self.cursors.values().filter_map(|cursor| cursor.next_fetch(usual));
         let mut partitions: Vec<PartitionFetch> = wanted.collect();
         if partitions.is_empty() {
             return Ok(None);
@@ -293,15 +298,15 @@ impl BrokerReader {
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
-        let share = self.common.pace.reply / self.common.reading.load(SeqCst).max(1);
+        let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
         let fetch = Fetch {
-            max_wait_ms: i32::try_from(self.common.pace.max_wait.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(self.context.config.max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN)).unwrap_or(i32::MAX),
             isolation: self.isolation(),
             partitions: &partitions,
         };
-        let patience = self.common.pace.max_wait;
+        let patience = self.context.config.max_wait;
         let sent = self.connection()?.send(&fetch, patience)?;
         let assignment =
             |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.assignment);
@@ -310,7 +315,7 @@ impl BrokerReader {
     }
 
     /// What is to be told of an answer. Positions have moved on when this returns.
-    fn hear(
+    fn take_answer(
         &mut self,
         answer: FetchAnswer,
         frame: Frame,
@@ -321,9 +326,9 @@ impl BrokerReader {
             return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }
         let frame = Arc::new(frame);
-        let committed = self.common.cluster.read_committed;
+        let committed = self.context.cluster.read_committed;
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for (partition, assignment) in asked {
             // Meanwhile it may have been ordered otherwise.
             let Some(cursor) =
@@ -332,29 +337,29 @@ impl BrokerReader {
                 continue;
             };
             let meaning = match answers.remove(partition) {
-                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.common.pace),
+                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.context.config),
                 None => Meaning::Failed("the broker left it out of its answer".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}
-                Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
-                Meaning::Recovered => told.push(Event::Recovered(partition.clone())),
-                Meaning::Blocked(why) => told.push(cursor.failed(why)),
+                Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
+                Meaning::Recovered => events.push(Event::Recovered(partition.clone())),
+                Meaning::Blocked(why) => events.push(cursor.failed(why)),
                 Meaning::Failed(why) => {
                     cursor.pause();
-                    told.push(cursor.failed(why));
+                    events.push(cursor.failed(why));
                 }
                 Meaning::Relinquish(why) => {
-                    told.push(cursor.failed(why));
+                    events.push(cursor.failed(why));
                     if let Some(cursor) = self.cursors.remove(partition) {
-                        self.let_go(&cursor, &mut told);
+                        self.relinquish(&cursor, &mut events);
                     }
                 }
             }
         }
-        if told.is_empty() {
-            told.push(Event::Idle);
+        if events.is_empty() {
+            events.push(Event::Idle);
         }
-        Ok(told)
+        Ok(events)
     }
 }

@@ -12,28 +12,28 @@ pub struct FetchConfig {
     /// How long a broker that has nothing new may wait before it says so.
     pub max_wait: Duration,
     /// What one reply holds, in bytes; more only where a single batch is larger.
-    pub reply: usize,
+    pub reply_bytes: usize,
     /// What it holds of one partition, in bytes.
-    pub partition: usize,
+    pub partition_bytes: usize,
     /// Leaders are asked for again after this time though nothing has failed.
-    pub refresh: Duration,
+    pub refresh_interval: Duration,
     /// The pause before what failed is tried again grows from the first to the second.
-    pub pauses: (Duration, Duration),
+    pub retry_pauses: (Duration, Duration),
     /// A transaction that holds a partition up for longer is talked about.
-    pub hanging: Duration,
+    pub blocked_log_after: Duration,
 }
 
 impl Default for FetchConfig {
     fn default() -> Self {
         Self {
             // Such a batch, and as much again of others that came with it.
-            limits: ConnectionLimits { largest: 2 * BATCH_BYTES_MAX, ..ConnectionLimits::default() },
+            limits: ConnectionLimits { answer_bytes_max: 2 * BATCH_BYTES_MAX, ..ConnectionLimits::default() },
             max_wait: Duration::from_millis(500),
-            reply: 2 * 1024 * 1024,
-            partition: 1024 * 1024,
-            refresh: Duration::from_secs(300),
-            pauses: (Duration::from_millis(100), Duration::from_secs(10)),
-            hanging: Duration::from_secs(60),
+            reply_bytes: 2 * 1024 * 1024,
+            partition_bytes: 1024 * 1024,
+            refresh_interval: Duration::from_secs(300),
+            retry_pauses: (Duration::from_millis(100), Duration::from_secs(10)),
+            blocked_log_after: Duration::from_secs(60),
         }
     }
 }

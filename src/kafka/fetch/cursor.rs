@@ -10,7 +10,7 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::records::{self, Span};
-use crate::kafka::seam::{Event, Fetched, Payload, StartOffset, Wire};
+use crate::kafka::seam::{Event, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
 
 /// See the module.
@@ -21,15 +21,15 @@ pub(super) struct Cursor {
     pub(super) epoch: i32,
     /// The next offset to read.
     pub(super) at: i64,
-    pub(super) todo: NextStep,
+    pub(super) next_step: NextStep,
     /// What is asked for, in bytes, if it is more than usual.
     max_bytes: Option<usize>,
     backoff: Backoff,
     not_before: Option<Instant>,
     /// Whether the owner knows that it is well: of nothing new it hears only then.
-    greeted: bool,
+    reported_well: bool,
     /// Since when an open transaction is all there is at the position.
-    open: Option<Instant>,
+    blocked_since: Option<Instant>,
     /// What was found out about that.
     blocked_by: Option<String>,
 }
@@ -38,11 +38,11 @@ pub(super) struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
     /// Find out where it begins.
-    StartOffset(StartOffset),
+    ResolveStart(StartOffset),
     /// The offset is not there: find out what is.
-    Bounds,
+    AskBounds,
     /// A transaction holds it up: find out which.
-    Inspect,
+    InspectTransaction,
     /// Read on.
     Read,
 }
@@ -69,7 +69,7 @@ impl Cursor {
         start: StartOffset,
         assignment: u64,
         epoch: i32,
-        pace: &FetchConfig,
+        config: &FetchConfig,
     ) -> Self {
         let at = if let StartOffset::At(at, _) = start { at } else { -1 };
         Self {
@@ -77,12 +77,12 @@ impl Cursor {
             assignment,
             epoch,
             at,
-            todo: NextStep::StartOffset(start),
+            next_step: NextStep::ResolveStart(start),
             max_bytes: None,
-            backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
+            backoff: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             not_before: None,
-            greeted: false,
-            open: None,
+            reported_well: false,
+            blocked_since: None,
             blocked_by: None,
         }
     }
@@ -94,12 +94,12 @@ impl Cursor {
 
     /// Whether something is to be found out before it is read on, now.
     pub(super) fn has_question(&self) -> bool {
-        self.todo != NextStep::Read && self.not_before().is_none()
+        self.next_step != NextStep::Read && self.not_before().is_none()
     }
 
     /// How it is asked for, if it is to be read now; usually with so many bytes.
-    pub(super) fn wanted(&self, usual: usize) -> Option<PartitionFetch> {
-        let now = self.todo == NextStep::Read && self.not_before().is_none();
+    pub(super) fn next_fetch(&self, usual: usize) -> Option<PartitionFetch> {
+        let now = self.next_step == NextStep::Read && self.not_before().is_none();
         now.then(|| PartitionFetch {
             partition: self.partition.clone(),
             epoch: self.epoch,
@@ -110,16 +110,16 @@ impl Cursor {
 
     /// It cannot be read: a pause, longer each time.
     pub(super) fn pause(&mut self) {
-        self.greeted = false;
+        self.reported_well = false;
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
     /// Goes on at this offset, having been well.
-    fn go_on(&mut self, next: i64) -> i64 {
-        self.greeted = true;
+    fn advance_to(&mut self, next: i64) -> i64 {
+        self.reported_well = true;
         self.not_before = None;
         self.backoff.reset();
-        self.open = None;
+        self.blocked_since = None;
         self.blocked_by = None;
         self.max_bytes = None;
         std::mem::replace(&mut self.at, next)
@@ -127,7 +127,7 @@ impl Cursor {
 
     /// Makes a [`Fetched`] of what was read or skipped from the position to `next`.
     pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
-        let from = self.go_on(next);
+        let from = self.advance_to(next);
         Fetched {
             partition: self.partition.clone(),
             from,
@@ -147,12 +147,12 @@ impl Cursor {
         answer: &FetchedPartition,
         frame: &Arc<Frame>,
         committed: bool,
-        pace: &FetchConfig,
+        config: &FetchConfig,
     ) -> Meaning {
         match answer.code {
             ErrorCode::NONE => {}
             ErrorCode::OFFSET_OUT_OF_RANGE => {
-                self.todo = NextStep::Bounds;
+                self.next_step = NextStep::AskBounds;
                 return Meaning::Nothing;
             }
             code if code.leader_moved() => return Meaning::Relinquish(format!("Kafka answers {code}")),
@@ -164,17 +164,17 @@ impl Cursor {
             Err(broken) => return Meaning::Failed(broken.to_string()),
         };
         if span.next > self.at {
-            let wire = Wire {
+            let wire = RecordSet {
                 frame: Arc::clone(frame),
                 set: answer.records.start..answer.records.start + span.bytes,
                 aborted: committed.then(|| answer.aborted.clone()),
             };
-            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
+            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::RecordSet(wire));
             fetched.bytes = span.bytes as u64;
             fetched.base = span.base;
             return Meaning::Records(fetched);
         }
-        if set.is_empty() { self.take_empty(answer, committed, pace) } else { self.take_unreadable(span) }
+        if set.is_empty() { self.take_empty(answer, committed, config) } else { self.take_unreadable(span) }
     }
 
     /// Bytes came and the position stands still.
@@ -198,22 +198,22 @@ impl Cursor {
         }
     }
 
-    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, pace: &FetchConfig) -> Meaning {
+    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, config: &FetchConfig) -> Meaning {
         let end = answer.high_watermark;
         if end < self.at {
             return Meaning::Relinquish(format!("its end {end} is below the position {}", self.at));
         }
         let blocked_by = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
         if !blocked_by {
-            (self.open, self.blocked_by) = (None, None);
-        } else if self.open.get_or_insert_with(Instant::now).elapsed() > pace.hanging {
+            (self.blocked_since, self.blocked_by) = (None, None);
+        } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() > config.blocked_log_after {
             if let Some(why) = &self.blocked_by {
                 return Meaning::Blocked(why.clone());
             }
-            self.todo = NextStep::Inspect;
+            self.next_step = NextStep::InspectTransaction;
             return Meaning::Nothing;
         }
-        if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.recovered() }
+        if std::mem::replace(&mut self.reported_well, true) { Meaning::Nothing } else { self.recovered() }
     }
 
     fn recovered(&mut self) -> Meaning {
@@ -224,8 +224,8 @@ impl Cursor {
 
     /// What holds it up has been found out.
     pub(super) fn record_blocked_by(&mut self, why: String) {
-        self.todo = NextStep::Read;
-        self.greeted = false;
+        self.next_step = NextStep::Read;
+        self.reported_well = false;
         self.blocked_by = Some(why);
     }
 

@@ -32,11 +32,11 @@ impl BrokerFetcher {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(cluster: Cluster, pace: FetchConfig, spoken: VersionsSeen) -> Result<Self, Fault> {
-        let (orders, to_do) = unbounded();
+    pub fn new(cluster: Cluster, config: FetchConfig, versions_seen: VersionsSeen) -> Result<Self, Fault> {
+        let (orders, router_orders) = unbounded();
         // One reply is handed on while the next arrives.
-        let (to_tell, events) = bounded(1);
-        let leaders = PartitionRouter::new(cluster, pace, to_do, to_tell, spoken);
+        let (event_sender, events) = bounded(1);
+        let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender, versions_seen);
         threads::spawn("kafka-leaders", move || leaders.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })

@@ -38,7 +38,7 @@ pub(super) struct LeaderQueries<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) partition: &'a TopicPartition,
     pub(super) epoch: i32,
-    pub(super) pace: &'a FetchConfig,
+    pub(super) config: &'a FetchConfig,
     pub(super) scratch: &'a mut Scratch,
 }
 
@@ -56,7 +56,7 @@ impl LeaderQueries<'_> {
     }
 
     /// Compares the log with landmarks before `at`.
-    pub(super) fn check(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
+    pub(super) fn compare(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
         divergence::compare(self, at, landmarks)
     }
 
@@ -90,8 +90,8 @@ impl LeaderQueries<'_> {
     }
 
     /// Who wrote what stands undecided at `at`, and since when: a sentence.
-    pub(super) fn inspect(&mut self, at: i64) -> Result<String, QueryError> {
-        let origin = self.fetch(at, self.pace.partition)?.and_then(|(found, frame)| {
+    pub(super) fn describe_blocking_transaction(&mut self, at: i64) -> Result<String, QueryError> {
+        let origin = self.fetch(at, self.config.partition_bytes)?.and_then(|(found, frame)| {
             let set = frame.bytes().get(found.records.clone())?;
             let waiting = found.high_watermark - at;
             origin(set).map(|origin| (origin, waiting))
@@ -113,7 +113,7 @@ impl PartitionLog for LeaderQueries<'_> {
     type Error = QueryError;
 
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, QueryError> {
-        let mut max_bytes = self.pace.partition;
+        let mut max_bytes = self.config.partition_bytes;
         loop {
             let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();

@@ -17,7 +17,7 @@ pub(super) enum ReaderOrder {
     /// Read this partition, which the broker leads.
     Read { partition: TopicPartition, start: StartOffset, assignment: u64, epoch: i32 },
     /// Let go of it; `again`: and have the owner want it again.
-    Release { partition: TopicPartition, assignment: u64, again: bool },
+    Release { partition: TopicPartition, assignment: u64, reassign: bool },
 }
 
 /// What a reader reports: it has let go of a partition, whose leader may be another.

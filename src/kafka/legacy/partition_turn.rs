@@ -230,5 +230,5 @@ fn out_of_range(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<
         return Ok(latch(wanted, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Gone))))
+    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Deleted))))
 }

@@ -51,10 +51,10 @@ pub(super) struct SecondLook {
 impl SecondLook {
     pub(super) fn new(cluster: &Cluster) -> Self {
         // A batch of any size comes whole, and is the first one only.
-        let largest = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
+        let answer_bytes_max = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
         Self {
             client_id: cluster.client_id.clone(),
-            limits: ConnectionLimits { largest, ..cluster.limits() },
+            limits: ConnectionLimits { answer_bytes_max, ..cluster.limits() },
             scratch: Scratch::default(),
             connection: None,
         }

@@ -109,7 +109,7 @@ impl Member {
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
         let log = logfile::open(&path, true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
-        let lease = Lease::until_told();
+        let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (handle, stop) = shutdown::pair();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use crate::error::Fault;
-use crate::kafka::client::transport::{ConnectionLost, left, timed_out};
+use crate::kafka::client::transport::{ConnectionLost, time_left, timed_out};
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
 
@@ -34,7 +34,7 @@ impl Connection {
         };
         if let Err(lost) = waited {
             self.stream = None;
-            return Err(Fault::Retry(self.say(&lost)));
+            return Err(Fault::Retry(self.describe(&lost)));
         }
         self.receive::<R>(sent, &mut Frame::default())
     }
@@ -50,7 +50,7 @@ fn wait_readable(
         if !go_on() {
             return Err(ConnectionLost::Io(io::ErrorKind::Interrupted.into()));
         }
-        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
+        let some = time_left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
         match some.and_then(|()| stream.peek(&mut [0])) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}

@@ -167,5 +167,10 @@ pub(in crate::kafka) fn receive(stream: &mut TcpStream, connection: usize) -> Op
 /// Short, so that a test of them is.
 pub(in crate::kafka) fn limits() -> ConnectionLimits {
     let millis = Duration::from_millis;
-    ConnectionLimits { connect: millis(1000), silence: millis(300), answer: millis(600), largest: 1 << 20 }
+    ConnectionLimits {
+        connect_timeout: millis(1000),
+        versions_timeout: millis(300),
+        answer_timeout: millis(600),
+        answer_bytes_max: 1 << 20,
+    }
 }
