@@ -1,8 +1,8 @@
-//! Where a broker is.
+//! The address of a broker.
 
 use std::fmt;
 
-/// Where a broker is.
+/// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BrokerAddress {
     pub(super) host: String,
@@ -10,7 +10,7 @@ pub struct BrokerAddress {
 }
 
 impl BrokerAddress {
-    /// A name or an address without brackets, and a port; `None` if that is no port.
+    /// `host` is a name or an address without brackets; `None` if `port` is no valid port.
     pub fn new(host: &str, port: i32) -> Option<Self> {
         let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
         Some(Self { host: host.to_owned(), port })

@@ -1,8 +1,8 @@
-//! One TCP connection to one broker: a request, then its answer, each within a time
+//! One TCP connection to one broker: one request at a time, then its answer, each within a time
 //! limit.
 //!
-//! After anything unexpected the connection is closed for good: a late answer must
-//! never be taken for that to a later request.
+//! After any fault the connection is closed, since a late answer must never be taken for the answer
+//! to a later request.
 
 mod detect_09;
 mod patient;
@@ -19,15 +19,15 @@ use crate::kafka::protocol::messages::{ApiVersions, Request};
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 
-/// How long is waited for what, and how much is taken in.
+/// Time limits, and the largest answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// For a connection, over all addresses of the broker's name.
+    /// For connecting, over all addresses of the broker's host name.
     pub connect_timeout: Duration,
-    /// For the answer to ApiVersions, which Kafka 0.9 never gives; one that comes later is
-    /// not missed.
+    /// For the answer to ApiVersions, which Kafka 0.9 never sends. An answer that comes a little
+    /// later is still used.
     pub versions_timeout: Duration,
-    /// For a request's whole answer.
+    /// For the whole answer to a request.
     pub answer_timeout: Duration,
     /// The largest answer, in bytes.
     pub answer_bytes_max: usize,
@@ -44,7 +44,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A connection that has shown what its broker speaks.
+/// A connection to a broker whose versions are known.
 #[derive(Debug)]
 pub struct Connection {
     address: BrokerAddress,
@@ -52,7 +52,7 @@ pub struct Connection {
     limits: ConnectionLimits,
     versions: Versions,
     correlation: i32,
-    /// Taken out while a request is under way: what failed cannot be used again.
+    /// Taken out during each step, so that after a fault the connection cannot be used again.
     stream: Option<TcpStream>,
     used: Instant,
 }
@@ -77,34 +77,33 @@ impl Connection {
         })
     }
 
-    /// Whose connection it is.
+    /// The address of the broker.
     pub fn address(&self) -> &BrokerAddress {
         &self.address
     }
 
-    /// What the broker speaks.
+    /// The versions that the broker supports.
     pub fn versions(&self) -> &Versions {
         &self.versions
     }
 
-    /// How long nothing was asked.
+    /// How long ago the last answer came.
     pub fn idle(&self) -> Duration {
         self.used.elapsed()
     }
 
-    /// Asks in the highest version that both sides speak.
+    /// Sends a request in the highest version that both sides support, and waits for the answer.
     ///
     /// # Errors
-    /// `Retry`: the connection is lost and of no further use. `Fatal`: the broker
-    /// speaks no version of this request that is written here, or the request is too
-    /// long for the protocol.
+    /// `Retry`: the connection failed and cannot be used again. `Fatal`: the broker supports no
+    /// version of the request that pandad does, or the request is too long for the protocol.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let sent = self.send(request, Duration::ZERO)?;
         self.receive::<R>(sent, &mut Frame::default())
     }
 
-    /// Writes a request; its answer is received later, and no other request is sent
-    /// before. The answer may come so much later than others as `patience` says.
+    /// Sends a request, whose answer [`Self::receive`] takes. No other request may be sent before
+    /// that. `patience` is added to the time limit of the answer.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -118,10 +117,11 @@ impl Connection {
         })
     }
 
-    /// Waits for the answer to what was sent; its bytes are in `frame` then.
+    /// Waits for the answer to the request that was sent. The bytes of the answer are in `frame`
+    /// then.
     ///
     /// # Errors
-    /// `Retry`: the connection is lost and of no further use.
+    /// `Retry`: the connection failed and cannot be used again.
     pub fn receive<R: Request>(&mut self, sent: Sent, frame: &mut Frame) -> Result<R::Answer, Fault> {
         self.read::<R>(&sent, frame).map_err(|lost| Fault::Retry(self.describe(&lost)))
     }
@@ -129,7 +129,7 @@ impl Connection {
     fn describe(&self, lost: &ConnectionLost) -> String {
         let address = &self.address;
         match lost {
-            ConnectionLost::Closed => format!("lost the connection to {address} before"),
+            ConnectionLost::Closed => format!("the connection to {address} was lost before"),
             ConnectionLost::Silent => format!("{address} does not answer"),
             ConnectionLost::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 format!("{address} closed the connection")
@@ -159,7 +159,7 @@ impl Connection {
     fn read<R: Request>(&mut self, sent: &Sent, frame: &mut Frame) -> Result<R::Answer, ConnectionLost> {
         let mut stream = self.stream.take().ok_or(ConnectionLost::Closed)?;
         match transport::read(&mut stream, self.limits.answer_bytes_max, sent.until, frame) {
-            // Not one byte: it may still come.
+            // Not a single byte came, so the answer may still come.
             Err(ConnectionLost::Silent) if R::KEY == ApiVersions::KEY => {
                 self.stream = Some(stream);
                 return Err(ConnectionLost::Silent);
@@ -167,7 +167,7 @@ impl Connection {
             done => done?,
         }
         let mut reader = WireReader::new(frame.bytes());
-        // Before anything else is made of it.
+        // The correlation id is checked before anything else of the answer is read.
         if reader.i32() != Ok(sent.correlation) {
             return Err(ConnectionLost::NotKafka("it answers another request".to_owned()));
         }
@@ -180,7 +180,7 @@ impl Connection {
     }
 }
 
-/// A request that was written and is not answered yet.
+/// A request that was sent and is not answered yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Sent {
@@ -190,13 +190,13 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// In which version it was written.
+    /// The version in which the request was sent.
     pub fn version(&self) -> i16 {
         self.version
     }
 }
 
-/// Length, header and body.
+/// Length, header and body of a request.
 fn frame<R: Request>(
     request: &R,
     version: i16,

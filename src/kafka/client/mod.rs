@@ -1,5 +1,5 @@
-//! pandad's own Kafka client: synchronous, every call bounded in time. The only way to
-//! a connection to a broker.
+//! pandad's own Kafka client: synchronous, with a time limit for each call. The only module that
+//! opens a connection to a broker.
 
 pub mod address;
 pub mod brokers;

@@ -7,20 +7,21 @@ use std::time::{Duration, Instant};
 use super::address::BrokerAddress;
 use crate::kafka::protocol::frame::Frame;
 
-/// Why a connection is of no further use.
+/// Why a connection cannot be used any more.
 #[derive(Debug)]
 pub(super) enum ConnectionLost {
-    /// It was lost before.
+    /// It failed earlier.
     Closed,
-    /// Not one byte came in time.
+    /// Not a single byte came within the time limit.
     Silent,
     Io(io::Error),
     NotKafka(String),
-    /// The request cannot be written.
+    /// The request is too long for the protocol.
     TooLong,
 }
 
-/// Tries the name's addresses in turn, so that a dead one leaves time for the others.
+/// Tries the addresses of the host name in turn. Each gets a share of the time, so that an
+/// unreachable one leaves time for the others.
 pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
     let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
@@ -29,7 +30,7 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
     for one in addresses {
         let share = until.saturating_duration_since(Instant::now()) / left;
         left = left.saturating_sub(1).max(1);
-        // A limit of nothing is refused by the library.
+        // The standard library refuses a timeout of zero.
         match TcpStream::connect_timeout(&one, share.max(Duration::from_millis(1))) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -41,7 +42,10 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// What is left of a time limit.
+/// The rest of a time limit.
+///
+/// # Errors
+/// `TimedOut` if nothing is left.
 pub(super) fn time_left(until: Instant) -> io::Result<Duration> {
     let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
     left.ok_or_else(|| io::ErrorKind::TimedOut.into())
@@ -60,7 +64,7 @@ pub(super) fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) ->
     Ok(())
 }
 
-/// One answer, without its length.
+/// Reads one answer, without its length.
 pub(super) fn read(
     stream: &mut TcpStream,
     largest: usize,
@@ -78,7 +82,8 @@ pub(super) fn read(
     let Some(wanted) = wanted else {
         return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
     };
-    // One call for the limit, not one for each part: a part may overstay by the limit once.
+    // The socket's timeout is set once, not for each part. So one read may exceed the time limit by
+    // that limit.
     stream
         .set_read_timeout(Some(time_left(until).map_err(ConnectionLost::Io)?))
         .map_err(ConnectionLost::Io)?;
@@ -92,7 +97,7 @@ pub(super) fn read(
     frame.fill(wanted, some).map_err(ConnectionLost::Io)
 }
 
-/// Fills a buffer whole; an error comes with how many bytes there were before it.
+/// Fills the buffer. An error comes with the number of bytes that were read before it.
 fn fill(stream: &mut TcpStream, room: &mut [u8], until: Instant) -> Result<(), (usize, io::Error)> {
     let mut filled = 0;
     while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -1,5 +1,5 @@
-//! The thread that reads one broker: all partitions that it leads, one request after
-//! the other. While what came is handed on, the broker is at work on the next.
+//! The thread that reads one broker: all partitions that it leads, by one request after the other.
+//! The next request is sent before the answer is passed on, so that the broker works meanwhile.
 
 mod probe;
 
@@ -25,20 +25,20 @@ use crate::kafka::protocol::records::Scratch;
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
-use crate::threads;
-use crate::threads::OwnerGone;
+use crate::threads::{self, OwnerGone};
 
-/// However many brokers are read, one reply may hold so many bytes.
+/// The least size of a reply in bytes, however many brokers are read.
 const REPLY_BYTES_MIN: usize = 256 * 1024;
-/// So many bytes of one partition are always asked for.
+/// The least number of bytes that is requested of one partition.
 const PARTITION_BYTES_MIN: usize = 64 * 1024;
-/// So many partitions are asked for at once, those that come next the next time.
+/// How many partitions one request names; the others follow in the next ones.
 const FETCH_PARTITIONS_MAX: usize = 1000;
-/// A broker that brings nothing and does not wait is not asked more often than this.
+/// The pause after an answer without records that came too early, growing from the second to the
+/// first.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
 
-/// Why it does not go on with what it has.
+/// Why the reader cannot go on with its partitions.
 enum ReaderStopped {
     Gone,
     Lost(Fault),
@@ -56,14 +56,14 @@ impl From<Fault> for ReaderStopped {
     }
 }
 
-/// A request that is under way, and what was asked for.
+/// A Fetch request in flight, and the partitions in it with their assignments.
 struct PendingFetch {
     sent: Sent,
     asked: Vec<(TopicPartition, u64)>,
     at: Instant,
 }
 
-/// What the readers of one cluster have in common.
+/// What the readers of one cluster share.
 #[derive(Clone)]
 pub(super) struct ReaderContext {
     pub(super) cluster: Cluster,
@@ -71,22 +71,22 @@ pub(super) struct ReaderContext {
     pub(super) events: Sender<Vec<Event>>,
     pub(super) report: Sender<PartitionRelinquished>,
     pub(super) frames: FramePool,
-    /// How many readers have something to read.
+    /// How many readers have a partition to read.
     pub(super) reading: Arc<AtomicUsize>,
     pub(super) versions_seen: VersionsSeen,
 }
 
-/// See the module.
+/// The state of the thread.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
     context: ReaderContext,
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
     connection: Option<Connection>,
-    /// What the broker speaks, once it has answered.
+    /// The versions of the broker, once it has answered a Fetch.
     known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
-    /// Which partition stands first in the next request.
+    /// By how much the partitions of the next request are rotated.
     turn: usize,
     idle_pause: Duration,
     scratch: Scratch,
@@ -108,7 +108,7 @@ impl BrokerReader {
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         loop {
             let ended = match threads::contain(|| self.round()) {
@@ -126,7 +126,7 @@ impl BrokerReader {
         self.count_as_reading(false);
     }
 
-    /// Everything is let go of: the broker may be gone, or lead nothing any more.
+    /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         (self.connection, self.known) = (None, None);
         let mut events = Vec::new();
@@ -139,7 +139,7 @@ impl BrokerReader {
 
     fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
         events.push(cursor.relinquished());
-        // The other side of this ends after us.
+        // The router ends only after its readers.
         let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
@@ -150,7 +150,7 @@ impl BrokerReader {
         if events.is_empty() { Ok(()) } else { self.context.events.send(events).map_err(|_| OwnerGone) }
     }
 
-    /// One connection's life, or as much of it as there is something to read.
+    /// Reads over one connection until there is nothing to read.
     fn round(&mut self) -> Result<(), ReaderStopped> {
         self.wait_for_work()?;
         self.probe()?;
@@ -161,7 +161,8 @@ impl BrokerReader {
             let events = self.take_answer(answer, frame, &asked)?;
             let idle_pause = self.idle_pause_after(&events, at);
             self.take_orders(idle_pause)?;
-            // Before anything is handed on: that may take as long as the disk does.
+            // The next request is sent before the events are passed on, which may wait for the
+            // disk.
             let next =
                 if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.send_fetch() };
             self.send(events)?;
@@ -180,7 +181,7 @@ impl BrokerReader {
 
     // ---- Orders
 
-    /// Waits until there is a partition to do something with.
+    /// Waits until a partition can be read or asked about.
     fn wait_for_work(&mut self) -> Result<(), OwnerGone> {
         loop {
             self.take_orders(Duration::ZERO)?;
@@ -192,7 +193,7 @@ impl BrokerReader {
             match due.into_iter().flatten().min() {
                 Some(at) => self.take_orders(at.saturating_duration_since(Instant::now()))?,
                 None => {
-                    // A connection that is not used is closed by the broker in time.
+                    // While nothing is read, the broker closes the connection at its idle timeout.
                     let order = self.orders.recv().map_err(|_| OwnerGone)?;
                     self.carry_out(order)?;
                 }
@@ -200,7 +201,7 @@ impl BrokerReader {
         }
     }
 
-    /// Takes what is ordered, waiting so long for the first.
+    /// Carries out the orders that are there, and waits up to `time` for the first.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
@@ -232,8 +233,8 @@ impl BrokerReader {
         Ok(())
     }
 
-    /// How long to wait before the broker is asked reassign: one that has nothing should
-    /// have waited itself.
+    /// How long to wait before the next request. A broker that has nothing new should have held the
+    /// request itself.
     fn idle_pause_after(&mut self, events: &[Event], asked: Instant) -> Duration {
         let idle = matches!(events, [] | [Event::Idle]);
         if !idle || asked.elapsed() >= self.context.config.max_wait / 2 {
@@ -274,8 +275,8 @@ impl BrokerReader {
         }
     }
 
-    /// How much is asked for of one partition. Brokers before 0.10.1 know no limit for
-    /// the whole answer.
+    /// How many bytes to request of one partition. Brokers before 0.10.1 (Fetch below version 3)
+    /// have no limit for the whole answer.
     fn partition_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
         let share = self.context.config.reply_bytes / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
@@ -286,7 +287,7 @@ impl BrokerReader {
         })
     }
 
-    /// Asks for what is due; `None`: nothing is.
+    /// Sends a Fetch for the partitions that are due; `None` if there are none.
     fn send_fetch(&mut self) -> Result<Option<PendingFetch>, Fault> {
         let usual = self.partition_bytes()?;
         let wanted = self.cursors.values().filter_map(|cursor| cursor.next_fetch(usual));
@@ -294,7 +295,7 @@ impl BrokerReader {
         if partitions.is_empty() {
             return Ok(None);
         }
-        // A reply that is full ends early in the list.
+        // A full reply ends early in the order of the request, so that order rotates.
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
@@ -314,7 +315,7 @@ impl BrokerReader {
         Ok(Some(PendingFetch { sent, asked, at: Instant::now() }))
     }
 
-    /// What is to be told of an answer. Positions have moved on when this returns.
+    /// The events of an answer. It also moves the positions.
     fn take_answer(
         &mut self,
         answer: FetchAnswer,
@@ -330,7 +331,7 @@ impl BrokerReader {
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
         let mut events = Vec::new();
         for (partition, assignment) in asked {
-            // Meanwhile it may have been ordered otherwise.
+            // Meanwhile the partition may have been released or assigned again.
             let Some(cursor) =
                 self.cursors.get_mut(partition).filter(|cursor| cursor.assignment == *assignment)
             else {
@@ -338,7 +339,7 @@ impl BrokerReader {
             };
             let meaning = match answers.remove(partition) {
                 Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.context.config),
-                None => Meaning::Failed("the broker left it out of its answer".to_owned()),
+                None => Meaning::Failed("the broker's answer leaves it out".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}

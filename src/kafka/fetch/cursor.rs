@@ -1,5 +1,5 @@
-//! One partition in its reader's hands: from where it is read, how much is asked for,
-//! and what an answer about it means. Knows no connection.
+//! Where one partition is read: its position, how much to request, and what an answer means for it.
+//! It knows no connection.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,35 +13,36 @@ use crate::kafka::protocol::records::{self, Span};
 use crate::kafka::seam::{Event, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
 
-/// See the module.
+/// One partition of a [`super::broker_reader::BrokerReader`].
 pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
     pub(super) assignment: u64,
-    /// The leader's epoch as far as it is known, else -1.
+    /// The leader epoch as far as it is known, else -1.
     pub(super) epoch: i32,
     /// The next offset to read.
     pub(super) at: i64,
     pub(super) next_step: NextStep,
-    /// What is asked for, in bytes, if it is more than usual.
+    /// How many bytes to request, if that is more than usual.
     max_bytes: Option<usize>,
     backoff: Backoff,
     not_before: Option<Instant>,
-    /// Whether the owner knows that it is well: of nothing new it hears only then.
+    /// Whether the owner knows that the partition can be read. Until then an empty answer is an
+    /// event, too.
     reported_well: bool,
-    /// Since when an open transaction is all there is at the position.
+    /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
-    /// What was found out about that.
+    /// What was found out about that transaction.
     blocked_by: Option<String>,
 }
 
-/// What is to be done with it next.
+/// What to do next with the partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// Find out where it begins.
+    /// Find the offset to start at, or compare the log with the landmarks.
     ResolveStart(StartOffset),
-    /// The offset is not there: find out what is.
+    /// Ask for the bounds of the log, since the position is outside.
     AskBounds,
-    /// A transaction holds it up: find out which.
+    /// Find out which transaction blocks the partition.
     InspectTransaction,
     /// Read on.
     Read,
@@ -49,17 +50,17 @@ pub(super) enum NextStep {
 
 /// What an answer means.
 pub(super) enum Meaning {
-    /// Nothing to tell.
+    /// Nothing to report.
     Nothing,
     /// Records.
     Records(Fetched),
-    /// Nothing new, but it is well.
+    /// The partition can be read, and has nothing new.
     Recovered,
-    /// It cannot be read just now; tried again in place, a little later.
+    /// The partition cannot be read now. It is retried after a pause.
     Failed(String),
-    /// A transaction holds it up; it is asked for as before.
+    /// A transaction blocks the partition. It is requested as before.
     Blocked(String),
-    /// It is to be let go of: another broker may lead it, or it is another log.
+    /// The partition must be relinquished: another broker may lead it, or the log is another one.
     Relinquish(String),
 }
 
@@ -87,17 +88,18 @@ impl Cursor {
         }
     }
 
-    /// When it may be asked for again, if not now.
+    /// The end of the pause; `None` if there is no pause now.
     pub(super) fn not_before(&self) -> Option<Instant> {
         self.not_before.filter(|at| *at > Instant::now())
     }
 
-    /// Whether something is to be found out before it is read on, now.
+    /// Whether the leader must be asked something before the next read, and may be asked now.
     pub(super) fn has_question(&self) -> bool {
         self.next_step != NextStep::Read && self.not_before().is_none()
     }
 
-    /// How it is asked for, if it is to be read now; usually with so many bytes.
+    /// The request for this partition; `None` if it cannot be read now. `usual` is the number of
+    /// bytes for a usual request.
     pub(super) fn next_fetch(&self, usual: usize) -> Option<PartitionFetch> {
         let now = self.next_step == NextStep::Read && self.not_before().is_none();
         now.then(|| PartitionFetch {
@@ -108,13 +110,13 @@ impl Cursor {
         })
     }
 
-    /// It cannot be read: a pause, longer each time.
+    /// Begins a pause, longer than the one before.
     pub(super) fn pause(&mut self) {
         self.reported_well = false;
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
-    /// Goes on at this offset, having been well.
+    /// Moves the position after a good answer, and returns the old one.
     fn advance_to(&mut self, next: i64) -> i64 {
         self.reported_well = true;
         self.not_before = None;
@@ -125,7 +127,8 @@ impl Cursor {
         std::mem::replace(&mut self.at, next)
     }
 
-    /// Makes a [`Fetched`] of what was read or skipped from the position to `next`.
+    /// A [`Fetched`] of what was read or skipped from the position to `next`; moves the position
+    /// there.
     pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
         let from = self.advance_to(next);
         Fetched {
@@ -141,7 +144,8 @@ impl Cursor {
         }
     }
 
-    /// What the broker's answer means, and goes on accordingly.
+    /// Takes the answer for this partition, and says what it means. `committed`: records of open
+    /// and aborted transactions are left out.
     pub(super) fn take_answer(
         &mut self,
         answer: &FetchedPartition,
@@ -177,10 +181,10 @@ impl Cursor {
         if set.is_empty() { self.take_empty(answer, committed, config) } else { self.take_unreadable(span) }
     }
 
-    /// Bytes came and the position stands still.
+    /// Bytes came, but no whole entry at the position.
     fn take_unreadable(&mut self, span: Span) -> Meaning {
         match span.cut {
-            // Brokers before 0.10.1 cut a batch that is larger than what was asked for.
+            // Brokers before 0.10.1 cut a batch that is larger than the requested size.
             Some(needed)
                 if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= BATCH_BYTES_MAX =>
             {
@@ -188,20 +192,23 @@ impl Cursor {
                 Meaning::Nothing
             }
             Some(needed) if needed > BATCH_BYTES_MAX => Meaning::Failed(format!(
-                "the batch at offset {} has {needed} bytes, more than is taken in",
+                "the batch at offset {} has {needed} bytes, more than pandad reads",
                 self.at
             )),
             Some(_) => {
-                Meaning::Failed(format!("the broker gives only a part of the batch at offset {}", self.at))
+                Meaning::Failed(format!("the broker sends only a part of the batch at offset {}", self.at))
             }
-            None => Meaning::Failed(format!("the broker gives no record at or behind offset {}", self.at)),
+            None => Meaning::Failed(format!("the broker sends no record at or above offset {}", self.at)),
         }
     }
 
     fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, config: &FetchConfig) -> Meaning {
         let end = answer.high_watermark;
         if end < self.at {
-            return Meaning::Relinquish(format!("its end {end} is below the position {}", self.at));
+            return Meaning::Relinquish(format!(
+                "its log ends at offset {end}, below the position {}",
+                self.at
+            ));
         }
         let blocked_by = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
         if !blocked_by {
@@ -222,19 +229,19 @@ impl Cursor {
         Meaning::Recovered
     }
 
-    /// What holds it up has been found out.
+    /// Keeps what was found out about the blocking transaction, and reads on.
     pub(super) fn record_blocked_by(&mut self, why: String) {
         self.next_step = NextStep::Read;
         self.reported_well = false;
         self.blocked_by = Some(why);
     }
 
-    /// As an event for the owner, that it is to be wanted again.
+    /// The event that the partition was relinquished.
     pub(super) fn relinquished(&self) -> Event {
         Event::Relinquished(self.partition.clone(), self.assignment)
     }
 
-    /// As an event for the owner.
+    /// The event that the partition cannot be read.
     pub(super) fn failed(&self, why: String) -> Event {
         Event::Failed(Some(self.partition.clone()), why)
     }

@@ -1,5 +1,5 @@
-//! The thread that knows who leads which partition: it gives each wanted one to the
-//! thread that reads its leader, and looks for another leader when that one fails.
+//! The thread that knows the leader of each partition. It gives each assigned partition to the
+//! reader of its leader, and finds the new leader when that one fails.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
-/// A partition that has not failed for so long begins with short pauses again.
+/// After so long without a failure the pauses of a partition are short again.
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
-/// Reply buffers that are kept for later.
+/// How many unused reply buffers are kept.
 const FRAMES_KEPT_MAX: usize = 16;
 
-/// Where a partition is read.
+/// The reader that a partition was given to.
 struct Placement {
     at: BrokerAddress,
     epoch: i32,
     assignment: u64,
 }
 
-/// A partition that is to be given to its leader's reader.
+/// A partition that waits to be given to the reader of its leader.
 struct UnplacedPartition {
     start: StartOffset,
     assignment: u64,
 }
 
-/// See the module.
+/// The state of the router thread.
 pub(super) struct PartitionRouter {
-    /// What every reader gets.
+    /// What each reader gets.
     context: ReaderContext,
     brokers: Brokers,
     orders: Receiver<RouterOrder>,
@@ -48,9 +48,9 @@ pub(super) struct PartitionRouter {
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
     unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// Leaders as they were last heard of: where, and which epoch.
+    /// The leader and the leader epoch of each partition, as last heard.
     leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
-    /// Topics whose leaders must be asked for before anything is given out.
+    /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
     failures: HashMap<TopicPartition, PartitionFailures>,
     ask_pauses: Backoff,
@@ -58,11 +58,11 @@ pub(super) struct PartitionRouter {
     refresh_at: Instant,
 }
 
-/// How a partition has failed of late.
+/// The recent failures of a partition.
 struct PartitionFailures {
     backoff: Backoff,
     last: Instant,
-    /// It is not given out before.
+    /// The partition is not given to a reader before this time.
     not_before: Instant,
 }
 
@@ -103,7 +103,7 @@ impl PartitionRouter {
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
@@ -117,8 +117,8 @@ impl PartitionRouter {
             recv(self.relinquished) -> relinquished => if let Ok(relinquished) = relinquished { self.note_relinquished(relinquished) },
             default(due) => {}
         }
-        // An order may follow from what was lost: that counts first, or it would be
-        // given to the same leader reassign at once.
+        // The owner may have assigned a relinquished partition again already. The report of the
+        // reader counts first, or the partition would go to the same leader again at once.
         while let Ok(relinquished) = self.relinquished.try_recv() {
             self.note_relinquished(relinquished);
         }
@@ -155,8 +155,8 @@ impl PartitionRouter {
         }
     }
 
-    /// Takes a partition back from its reader, which tells the owner of it if that is
-    /// to want it again.
+    /// Takes a partition back from its reader. With `reassign` the reader tells the owner to assign
+    /// it again.
     fn release(&mut self, partition: &TopicPartition, reassign: bool) {
         if let Some(placed) = self.placed.remove(partition)
             && let Some(reader) = self.readers.get(&placed.at)
@@ -171,7 +171,8 @@ impl PartitionRouter {
         }
     }
 
-    /// The owner has been told by the reader, and will want it again.
+    /// Notes that a reader has relinquished a partition. The reader has told the owner, who will
+    /// assign the partition again.
     fn note_relinquished(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
         if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
             return;
@@ -196,7 +197,7 @@ impl PartitionRouter {
         failures.not_before = now + failures.backoff.pause();
     }
 
-    /// Gives partitions that are due to their leaders' readers.
+    /// Gives the partitions that are due to the readers of their leaders.
     fn place_due(&mut self) -> Result<(), OwnerGone> {
         let now = Instant::now();
         let is_due = |partition: &TopicPartition| {
@@ -227,7 +228,7 @@ impl PartitionRouter {
                 }
                 None => {
                     self.note_failure(&partition);
-                    events.push(Event::Failed(Some(partition), "nobody leads it".to_owned()));
+                    events.push(Event::Failed(Some(partition), "it has no leader".to_owned()));
                 }
             }
         }
@@ -238,8 +239,8 @@ impl PartitionRouter {
         self.context.events.send(events).map_err(|_| OwnerGone)
     }
 
-    /// Asks who leads these topics' partitions. What is wrong with a topic is told of
-    /// those of its partitions that are waited for.
+    /// Asks for the leaders of these topics. Returns an event for each waiting partition of a topic
+    /// that has an error.
     ///
     /// # Errors
     /// Why no broker can be asked.
@@ -280,7 +281,7 @@ impl PartitionRouter {
         Ok(events)
     }
 
-    /// Gives a partition to a broker's reader, starting one if there is none.
+    /// Gives a partition to the reader of a broker, and starts that reader if there is none.
     fn place(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
         let Some(UnplacedPartition { start, assignment }) = self.unplaced.remove(partition) else {
             return Ok(());
@@ -290,13 +291,13 @@ impl PartitionRouter {
         let order = match self.readers.get(&at) {
             Some(reader) => match reader.send(order) {
                 Ok(()) => return Ok(()),
-                // It has ended by a panic; a new one takes over.
+                // The reader ended by a panic. A new one replaces it.
                 Err(returned) => returned.into_inner(),
             },
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // The receiver is right here.
+        // Cannot fail: the receiver is still here.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run())
@@ -305,8 +306,8 @@ impl PartitionRouter {
         Ok(())
     }
 
-    /// Asks for all leaders reassign: one that was cut off from the others does not know
-    /// that it leads no more.
+    /// Asks for all leaders again. A leader that was cut off from the other brokers does not know
+    /// that another one leads by now.
     fn refresh(&mut self) -> Result<(), OwnerGone> {
         self.refresh_at = Instant::now() + self.context.config.refresh_interval;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();
@@ -316,7 +317,7 @@ impl PartitionRouter {
         match self.ask_leaders(&topics) {
             Ok(events) if events.is_empty() => {}
             Ok(events) => self.send(events)?,
-            // What is read goes on; who leads it is asked for reassign in time.
+            // Reading goes on; the leaders are asked for again later.
             Err(_) => {
                 self.refresh_at = self.ask_not_before;
                 return Ok(());

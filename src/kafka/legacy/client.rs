@@ -61,7 +61,7 @@ impl LegacyClient {
         let found =
             topics.partitions(&partition.topic).and_then(|found| found.partition(partition.partition));
         let leader = found.and_then(|found| BrokerAddress::parse(found.leader()?.host()));
-        let seen = self.look.at(&leader.ok_or("nobody leads it")?, partition, offset);
+        let seen = self.look.at(&leader.ok_or("it has no leader")?, partition, offset);
         (self.beat)();
         seen
     }

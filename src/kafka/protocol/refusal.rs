@@ -25,7 +25,7 @@ impl Refusal {
     pub fn fault(self, what: &str) -> Fault {
         let text = match self {
             Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
-            Refusal::Unanswered => format!("cannot {what}: Kafka left it out of its answer"),
+            Refusal::Unanswered => format!("cannot {what}: Kafka's answer leaves it out"),
         };
         if self.remedy() == Remedy::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
     }

@@ -29,12 +29,12 @@ impl Versions {
             return Ok(R::LOWEST);
         }
         let Some((lowest, highest)) = self.range(R::KEY) else {
-            return Err(format!("it does not know the request {}", R::NAME));
+            return Err(format!("it does not support the request {}", R::NAME));
         };
         let version = highest.min(R::HIGHEST);
         if version < lowest.max(R::LOWEST) {
             return Err(format!(
-                "it speaks {} in versions {lowest} to {highest}, pandad in {} to {}",
+                "it supports {} in versions {lowest} to {highest}, pandad in {} to {}",
                 R::NAME,
                 R::LOWEST,
                 R::HIGHEST

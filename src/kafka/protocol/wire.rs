@@ -174,7 +174,7 @@ impl<'a> WireReader<'a> {
     /// # Errors
     /// Bytes are left, so the frame held another message.
     pub fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes are left behind the message")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes follow the message")) }
     }
 }
 

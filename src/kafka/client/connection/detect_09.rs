@@ -1,5 +1,5 @@
-//! Opening a connection: what the broker speaks is asked for, and a broker of Kafka 0.9, which
-//! does not know the question, is told from one that hangs.
+//! Opens a connection: asks for the versions that the broker supports, and tells a broker of Kafka
+//! 0.9, which does not answer that, from a broker that hangs.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use crate::kafka::protocol::messages::{ApiVersions, FindCoordinator, Request};
 use crate::kafka::protocol::versions::Versions;
 
 impl Connection {
-    /// Connects, and asks what the broker speaks unless that is known.
+    /// Connects, and asks for the supported versions unless they are known.
     ///
     /// # Errors
-    /// Why it cannot be reached, or is no Kafka broker.
+    /// Why the broker cannot be reached, or that it does not answer as a Kafka broker does.
     pub fn open(
         address: &BrokerAddress,
         client_id: &str,
@@ -29,7 +29,8 @@ impl Connection {
                 ApiVersionsAnswer::Silence(first, sent) => {
                     match first.confirm_silence(sent, connect(Versions::Silent)?)? {
                         Some(connection) => Ok(connection),
-                        // A broker that does not know the request still waits on those.
+                        // A broker of 0.9 still has the unknown request on the other two connections,
+                        // so they are of no use.
                         None => connect(Versions::Silent),
                     }
                 }
@@ -37,12 +38,13 @@ impl Connection {
         }
     }
 
-    /// Nothing was said to ApiVersions here. A broker of 0.9 does not know it, and still
-    /// answers what it knows on another connection, and is silent there, too. One that
-    /// hung, or is far away, has by then answered somewhere: that connection is used.
+    /// Tells Kafka 0.9 from a broker that hangs or is far away; this connection got no answer to
+    /// ApiVersions. `other` is a second connection. A broker of 0.9 answers FindCoordinator on it,
+    /// and does not answer ApiVersions there either. Any other broker has answered ApiVersions on
+    /// one of the two by then; that connection is returned. `None`: the broker is of 0.9.
     fn confirm_silence(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
         let asked = Instant::now();
-        // A group that nobody has: found or not, it is an answer.
+        // No group has this name, but each answer serves, also an error.
         other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
         other.limits.versions_timeout = self.limits.versions_timeout.max(asked.elapsed() * 3);
         if let ApiVersionsAnswer::With(other) = other.ask_versions()? {
@@ -75,6 +77,6 @@ impl Connection {
 
 enum ApiVersionsAnswer {
     With(Connection),
-    /// The connection on which it may still be said.
+    /// No answer yet. The answer may still come on this connection.
     Silence(Connection, Sent),
 }

@@ -1,5 +1,4 @@
-//! Waiting for an answer that may come late, such as that to a member who joins, and may
-//! have to be given up meanwhile.
+//! Waits for an answer that may take long, such as that to JoinGroup, and can give up meanwhile.
 
 use std::io;
 use std::net::TcpStream;
@@ -11,13 +10,12 @@ use crate::kafka::client::transport::{ConnectionLost, time_left, timed_out};
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
 
-/// How often a wait for a late answer is looked at.
+/// How often the caller is asked whether to wait on.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connection {
-    /// As [`Self::ask`], for an answer that may come so much later than others as
-    /// `patience` says. Every now and then `go_on` is asked whether to wait on; if not,
-    /// the connection is given up.
+    /// As [`Self::ask`], but `patience` is added to the time limit of the answer. Meanwhile `go_on`
+    /// is called regularly; if it returns false, the connection is given up.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -40,7 +38,7 @@ impl Connection {
     }
 }
 
-/// Waits for the first byte of an answer without taking it.
+/// Waits for the first byte of an answer without reading it.
 fn wait_readable(
     stream: &TcpStream,
     until: Instant,

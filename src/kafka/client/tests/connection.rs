@@ -114,7 +114,7 @@ fn where_one_broker_speaks_no_other_is_taken_for_an_old_one() {
     assert_eq!(*brokers.open(&silent.address).unwrap().versions(), Versions::Silent);
     brokers.open(&today.address).unwrap();
     let why = brokers.open(&silent.address).unwrap_err();
-    assert!(why.contains("does not say what it speaks"), "{why}");
+    assert!(why.contains("does not answer ApiVersions"), "{why}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a reader finds out before it reads a partition on: where it begins, whether it
-//! is still the same log, what is there when the offset is not.
+//! What a reader finds out before it reads a partition: where to start, whether the log is still
+//! the same, and what the log has if the position is outside.
 
 use super::{BrokerReader, ReaderStopped};
 use crate::kafka::fetch::cursor::{Cursor, NextStep};
@@ -11,7 +11,7 @@ use crate::kafka::seam::{Event, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 impl BrokerReader {
-    /// Does what is to be done before partitions can be read on.
+    /// Asks what must be known before partitions can be read.
     pub(super) fn probe(&mut self) -> Result<(), ReaderStopped> {
         self.connect()?;
         let open_questions = self.cursors.values().filter(|cursor| cursor.has_question());
@@ -50,7 +50,7 @@ impl BrokerReader {
         Ok(self.send(events)?)
     }
 
-    /// True: the partition stays with us.
+    /// Does the next step of one partition. True if the partition stays with this reader.
     fn resolve(&mut self, cursor: &mut Cursor, events: &mut Vec<Event>) -> Result<bool, QueryError> {
         let isolation = self.isolation();
         let Self { connection, context, scratch, .. } = self;
@@ -91,10 +91,11 @@ impl BrokerReader {
         Ok(true)
     }
 
-    /// An end below the position: nothing is read before the log has been compared
-    /// reassign, since growth alone would also come from a topic that was made anew.
+    /// Relinquishes a partition whose log ends below the position. The log must be compared again
+    /// before anything is read, since a recreated topic may have grown beyond the position
+    /// meanwhile.
     fn relinquish_behind(&self, cursor: &Cursor, end: i64, events: &mut Vec<Event>) -> bool {
-        events.push(cursor.failed(format!("its end {end} is below the position {}", cursor.at)));
+        events.push(cursor.failed(format!("its log ends at offset {end}, below the position {}", cursor.at)));
         self.relinquish(cursor, events);
         false
     }
