@@ -178,8 +178,8 @@ fn finish(
             recv(stop.forced_channel()) -> _ => {}
             default(rest) => {
                 log::warn!(
-                    "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes \
-                     again at the next start"
+                    "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled \
+                     comes again at the next start"
                 );
                 handle.force();
             }

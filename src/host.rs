@@ -59,7 +59,7 @@ impl Process {
 
     /// Whether the process has certainly ended. False for a process of another machine, and for
     /// one whose id was given to another process.
-    pub fn is_gone(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         let here = Self::this();
         if here.boot == 0 || here.namespace == 0 || (here.boot, here.namespace) != (self.boot, self.namespace)
         {
@@ -109,13 +109,13 @@ mod tests {
     fn only_a_process_of_this_machine_can_be_known_to_have_ended() {
         let this = Process::this();
         assert_eq!(this.to_string().parse(), Ok(this));
-        assert!(!this.is_gone());
+        assert!(!this.has_ended());
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let gone = Process { id: child.id(), ..this };
+        let ended = Process { id: child.id(), ..this };
         child.wait().unwrap();
-        assert!(gone.is_gone());
-        assert!(!Process { boot: this.boot ^ 1, ..gone }.is_gone());
-        assert!(!Process { namespace: this.namespace ^ 1, ..gone }.is_gone());
+        assert!(ended.has_ended());
+        assert!(!Process { boot: this.boot ^ 1, ..ended }.has_ended());
+        assert!(!Process { namespace: this.namespace ^ 1, ..ended }.has_ended());
         assert!("".parse::<Process>().is_err() && "0 0".parse::<Process>().is_err());
     }
 }

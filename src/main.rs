@@ -14,10 +14,12 @@ use pandad::daemon;
 use pandad::error::Error;
 
 const HELP: &str = "\
-pandad: Kafka records into a log file, expired Redis keys onto a work list, work items into deleted hash fields
+pandad: Kafka records into a log file, expired Redis keys onto a work list, \
+work items into deleted hash fields
 
     pandad [--only JOB[,JOB]] FILE   run the jobs whose sections are in FILE, in the foreground, for ever
-    pandad -t FILE                   check FILE: OK, or every fault; warns of others in the Kafka group that do not fit
+    pandad -t FILE                   check FILE: OK, or every fault; \
+warns of others in the Kafka group that do not fit
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
     pandad reopen FILE               the log file was moved away: return when nothing more comes there
     pandad journal LOGFILE           print what the journal of a log file knows

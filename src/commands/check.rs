@@ -33,10 +33,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
                 }
             }
             Err(why) => {
-                print(&format!(
-                    "note: who else is in the group '{}' cannot be told: {why}",
-                    job.kafka.group
-                ))?;
+                print(&format!("note: the members of the group '{}' are not known: {why}", job.kafka.group))?;
             }
         }
     }

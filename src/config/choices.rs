@@ -102,7 +102,7 @@ pub enum Membership {
 
 impl Choice for Membership {
     const WORDS: &'static [Word<Self>] = &[
-        ("coordinated", Self::Coordinated, "Kafka shares them among the group's members"),
+        ("coordinated", Self::Coordinated, "Kafka assigns them among the group's members"),
         ("alone", Self::Standalone, "all of them"),
     ];
 }

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::choices::TopicSelection;
-use super::key::{Converted, Range};
+use super::key::{Converted, NumberRange};
 use crate::pattern::Pattern;
 
 /// Port of a broker that is named without one.
@@ -24,9 +24,9 @@ pub fn name(text: &str) -> Converted<String> {
 }
 
 /// A whole number within bounds.
-pub fn number(text: &str, range: Range) -> Converted<u64> {
+pub fn number(text: &str, range: NumberRange) -> Converted<u64> {
     digits(text.trim()).filter(|number| range.holds(*number)).ok_or_else(|| {
-        let Range { least, most, unit } = range;
+        let NumberRange { least, most, unit } = range;
         let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
         format!("a whole number{of} from {least} to {most} is expected")
     })
@@ -41,7 +41,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// Bytes, with K, M or G for powers of 1024.
-pub fn size(text: &str, range: Range) -> Converted<u64> {
+pub fn size(text: &str, range: NumberRange) -> Converted<u64> {
     let text = text.trim();
     let (number, unit) = match text.chars().next_back() {
         Some('K' | 'k') => (text.get(..text.len() - 1), 1 << 10),
@@ -62,7 +62,7 @@ pub fn size(text: &str, range: Range) -> Converted<u64> {
 }
 
 /// A size, or nothing at all for off.
-pub fn size_or_off(text: &str, range: Range) -> Converted<Option<u64>> {
+pub fn size_or_off(text: &str, range: NumberRange) -> Converted<Option<u64>> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -91,8 +91,8 @@ fn millis(text: &str) -> Option<u64> {
 }
 
 /// Seconds, fractions allowed.
-pub fn seconds(text: &str, range: Range) -> Converted<Duration> {
-    let Range { least, most, .. } = range;
+pub fn seconds(text: &str, range: NumberRange) -> Converted<Duration> {
+    let NumberRange { least, most, .. } = range;
     millis(text.trim())
         .filter(|ms| (least.saturating_mul(1_000)..=most.saturating_mul(1_000)).contains(ms))
         .map(Duration::from_millis)
@@ -100,7 +100,7 @@ pub fn seconds(text: &str, range: Range) -> Converted<Duration> {
 }
 
 /// Seconds a connection may take. 0 stands for [`REDIS_TIMEOUT`], since no wait may be endless.
-pub fn connect_timeout(text: &str, range: Range) -> Converted<Duration> {
+pub fn connect_timeout(text: &str, range: NumberRange) -> Converted<Duration> {
     let time = seconds(text, range)?;
     Ok(if time.is_zero() { REDIS_TIMEOUT } else { time })
 }
@@ -208,7 +208,8 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if topic == "." || topic == ".." || topic.len() > 249 || !topic.bytes().all(legal) {
             return Err(format!(
-                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores and hyphens"
+                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores \
+                 and hyphens"
             ));
         }
         Ok(topic.to_owned())

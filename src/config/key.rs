@@ -17,7 +17,7 @@ pub struct Key<T: 'static> {
     /// Name in its canonical form, `a` or `a['b']`.
     pub name: &'static str,
     /// What its values are.
-    pub kind: Kind<T>,
+    pub kind: ValueKind<T>,
     /// What an absent key means, written as in the .inv; `None` if the key must be there.
     pub default: Option<&'static str>,
     /// What pandad does with it.
@@ -41,22 +41,22 @@ pub enum Usage {
 
 /// A kind of value: how it is read, printed and described.
 #[derive(Debug)]
-pub struct Kind<T: 'static> {
-    /// Bounds and unit of a number; [`Range::ANY`] for everything else.
-    pub range: Range,
+pub struct ValueKind<T: 'static> {
+    /// Bounds and unit of a number; [`NumberRange::ANY`] for everything else.
+    pub range: NumberRange,
     /// From the text, quotes and comment already taken off.
     pub read: fn(&str, &ReadContext<'_>) -> Converted<T>,
     /// To a text that `read` makes the same value of; a mask for a secret.
     pub write: fn(&T) -> String,
     /// Which values there are, for a reader.
-    pub values: fn(Range) -> String,
+    pub values: fn(NumberRange) -> String,
     /// Whether a message must never show the value.
     pub is_secret: bool,
 }
 
 /// The numbers that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct NumberRange {
     /// The least.
     pub least: u64,
     /// The greatest.
@@ -65,9 +65,9 @@ pub struct Range {
     pub unit: &'static str,
 }
 
-impl Range {
+impl NumberRange {
     /// Of what is no number.
-    pub const ANY: Range = Range { least: 0, most: u64::MAX, unit: "" };
+    pub const ANY: NumberRange = NumberRange { least: 0, most: u64::MAX, unit: "" };
 
     /// Whether the number is within the bounds.
     pub fn holds(self, number: u64) -> bool {
@@ -79,7 +79,7 @@ impl Range {
 #[derive(Debug, Clone, Copy)]
 pub struct ReadContext<'a> {
     /// The numbers that the key takes.
-    pub range: Range,
+    pub range: NumberRange,
     /// The directory of the .inv: relative paths begin there.
     pub base: &'a Path,
     /// Whether the mask that `-T` prints passes for a password.
@@ -103,8 +103,8 @@ pub struct KeyFacts {
     pub more: &'static str,
     /// Whether a message must never show the value.
     pub is_secret: bool,
-    range: Range,
-    values: fn(Range) -> String,
+    range: NumberRange,
+    values: fn(NumberRange) -> String,
 }
 
 impl KeyFacts {

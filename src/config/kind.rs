@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use super::choices::{self, Choice, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
-use super::key::{Kind, Range};
+use super::key::{NumberRange, ValueKind};
 
 /// What is printed in place of a password, and refused as one.
 pub const MASK: &str = "********";
 
 /// Any text; blanks are part of it.
-pub const fn text() -> Kind<String> {
-    Kind {
-        range: Range::ANY,
+pub const fn text() -> ValueKind<String> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| Ok(text.to_owned()),
         write: String::clone,
         values: |_| "any text".into(),
@@ -25,22 +25,22 @@ pub const fn text() -> Kind<String> {
 }
 
 /// Any text; empty stands for something that is named for the reader.
-pub const fn text_or(empty: &'static str) -> Kind<String> {
-    Kind {
-        range: Range { unit: empty, ..Range::ANY },
-        values: |Range { unit, .. }| format!("any text, empty for {unit}"),
+pub const fn text_or(empty: &'static str) -> ValueKind<String> {
+    ValueKind {
+        range: NumberRange { unit: empty, ..NumberRange::ANY },
+        values: |NumberRange { unit, .. }| format!("any text, empty for {unit}"),
         ..text()
     }
 }
 
 /// A text that is not empty and has no control characters.
-pub const fn name() -> Kind<String> {
-    Kind { read: |text, _| convert::name(text), values: |_| "a name".into(), ..text() }
+pub const fn name() -> ValueKind<String> {
+    ValueKind { read: |text, _| convert::name(text), values: |_| "a name".into(), ..text() }
 }
 
 /// A password: any text but the mask that stands in its place in what `-T` prints.
-pub const fn password() -> Kind<String> {
-    Kind {
+pub const fn password() -> ValueKind<String> {
+    ValueKind {
         read: |text, context| {
             if text == MASK && !context.is_mask_allowed {
                 return Err("this is the mask that -T prints: write the password itself".into());
@@ -54,15 +54,15 @@ pub const fn password() -> Kind<String> {
 }
 
 /// A whole number of some unit.
-pub const fn count(least: u64, most: u64, unit: &'static str) -> Kind<u32> {
-    Kind {
-        range: Range { least, most, unit },
+pub const fn count(least: u64, most: u64, unit: &'static str) -> ValueKind<u32> {
+    ValueKind {
+        range: NumberRange { least, most, unit },
         read: |text, context| {
             let number = convert::number(text, context.range)?;
             u32::try_from(number).map_err(|error| error.to_string())
         },
         write: u32::to_string,
-        values: |Range { least, most, unit }| match unit {
+        values: |NumberRange { least, most, unit }| match unit {
             "" => format!("{least} to {most}"),
             unit => format!("{least} to {most} {unit}"),
         },
@@ -71,60 +71,60 @@ pub const fn count(least: u64, most: u64, unit: &'static str) -> Kind<u32> {
 }
 
 /// A number of worker threads: a slip of the finger does not become ten thousand of them.
-pub const fn workers() -> Kind<usize> {
-    Kind {
-        range: Range { least: 1, most: 256, unit: "threads" },
+pub const fn workers() -> ValueKind<usize> {
+    ValueKind {
+        range: NumberRange { least: 1, most: 256, unit: "threads" },
         read: |text, context| {
             let number = convert::number(text, context.range)?;
             usize::try_from(number).map_err(|error| error.to_string())
         },
         write: usize::to_string,
-        values: |Range { least, most, unit }| format!("{least} to {most} {unit}"),
+        values: |NumberRange { least, most, unit }| format!("{least} to {most} {unit}"),
         is_secret: false,
     }
 }
 
 /// A TCP port.
-pub const fn port() -> Kind<u16> {
-    Kind {
-        range: Range { least: 1, most: 65_535, unit: "" },
+pub const fn port() -> ValueKind<u16> {
+    ValueKind {
+        range: NumberRange { least: 1, most: 65_535, unit: "" },
         read: |text, context| {
             let number = convert::number(text, context.range)?;
             u16::try_from(number).map_err(|error| error.to_string())
         },
         write: u16::to_string,
-        values: |Range { least, most, .. }| format!("{least} to {most}"),
+        values: |NumberRange { least, most, .. }| format!("{least} to {most}"),
         is_secret: false,
     }
 }
 
 /// A whole number of milliseconds.
-pub const fn milliseconds(least: u64, most: u64) -> Kind<Duration> {
-    Kind {
-        range: Range { least, most, unit: "milliseconds" },
+pub const fn milliseconds(least: u64, most: u64) -> ValueKind<Duration> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "milliseconds" },
         read: |text, context| convert::number(text, context.range).map(Duration::from_millis),
         write: |time| time.as_millis().to_string(),
-        values: |Range { least, most, unit }| format!("{unit}, {least} to {most}"),
+        values: |NumberRange { least, most, unit }| format!("{unit}, {least} to {most}"),
         is_secret: false,
     }
 }
 
 /// Seconds with up to three decimals.
-pub const fn seconds(least: u64, most: u64) -> Kind<Duration> {
-    Kind {
-        range: Range { least, most, unit: "seconds" },
+pub const fn seconds(least: u64, most: u64) -> ValueKind<Duration> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "seconds" },
         read: |text, context| convert::seconds(text, context.range),
         write: |time| in_seconds(*time),
-        values: |Range { least, most, unit }| format!("{unit}, {least} to {most}"),
+        values: |NumberRange { least, most, unit }| format!("{unit}, {least} to {most}"),
         is_secret: false,
     }
 }
 
 /// Seconds until a connection to Redis must be usable.
-pub const fn connect_timeout() -> Kind<Duration> {
-    Kind {
+pub const fn connect_timeout() -> ValueKind<Duration> {
+    ValueKind {
         read: |text, context| convert::connect_timeout(text, context.range),
-        values: |Range { most, unit, .. }| {
+        values: |NumberRange { most, unit, .. }| {
             format!("{unit}, 0 to {most}; 0 means {}", in_seconds(convert::REDIS_TIMEOUT))
         },
         ..seconds(0, 300)
@@ -132,23 +132,25 @@ pub const fn connect_timeout() -> Kind<Duration> {
 }
 
 /// Bytes, with K, M or G for powers of 1024.
-pub const fn size(least: u64, most: u64) -> Kind<u64> {
-    Kind {
-        range: Range { least, most, unit: "bytes" },
+pub const fn size(least: u64, most: u64) -> ValueKind<u64> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "bytes" },
         read: |text, context| convert::size(text, context.range),
         write: |size| in_bytes(*size),
-        values: |Range { least, most, unit }| format!("{unit}, {} to {}", in_bytes(least), in_bytes(most)),
+        values: |NumberRange { least, most, unit }| {
+            format!("{unit}, {} to {}", in_bytes(least), in_bytes(most))
+        },
         is_secret: false,
     }
 }
 
 /// A size, or nothing at all for off.
-pub const fn size_or_off(least: u64, most: u64) -> Kind<Option<u64>> {
-    Kind {
-        range: Range { least, most, unit: "bytes" },
+pub const fn size_or_off(least: u64, most: u64) -> ValueKind<Option<u64>> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "bytes" },
         read: |text, context| convert::size_or_off(text, context.range),
         write: |size| size.map(in_bytes).unwrap_or_default(),
-        values: |Range { least, most, unit }| {
+        values: |NumberRange { least, most, unit }| {
             format!("{unit}, {} to {}; empty for off", in_bytes(least), in_bytes(most))
         },
         is_secret: false,
@@ -156,9 +158,9 @@ pub const fn size_or_off(least: u64, most: u64) -> Kind<Option<u64>> {
 }
 
 /// One word of a few.
-pub const fn choice<T: Choice>() -> Kind<T> {
-    Kind {
-        range: Range::ANY,
+pub const fn choice<T: Choice>() -> ValueKind<T> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| choices::choice(text),
         write: |value| choices::word_of(value).to_owned(),
         values: |_| choices::words::<T>(),
@@ -167,9 +169,9 @@ pub const fn choice<T: Choice>() -> Kind<T> {
 }
 
 /// One word of a few, or nothing at all for off.
-pub const fn choice_or_off<T: Choice>() -> Kind<Option<T>> {
-    Kind {
-        range: Range::ANY,
+pub const fn choice_or_off<T: Choice>() -> ValueKind<Option<T>> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| {
             if text.trim().is_empty() {
                 return Ok(None);
@@ -183,9 +185,9 @@ pub const fn choice_or_off<T: Choice>() -> Kind<Option<T>> {
 }
 
 /// The path of a file; a relative one begins at the directory of the .inv.
-pub const fn file() -> Kind<PathBuf> {
-    Kind {
-        range: Range::ANY,
+pub const fn file() -> ValueKind<PathBuf> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, context| convert::file(text).map(|path| context.base.join(path)),
         write: |path| path.to_string_lossy().into_owned(),
         values: |_| "a path, relative to the `.inv`".into(),
@@ -194,8 +196,8 @@ pub const fn file() -> Kind<PathBuf> {
 }
 
 /// A path, or nothing.
-pub const fn path_or_none() -> Kind<PathBuf> {
-    Kind {
+pub const fn path_or_none() -> ValueKind<PathBuf> {
+    ValueKind {
         read: |text, context| Ok(if text.is_empty() { PathBuf::new() } else { context.base.join(text) }),
         values: |_| "a path, empty for none".into(),
         ..file()
@@ -203,8 +205,8 @@ pub const fn path_or_none() -> Kind<PathBuf> {
 }
 
 /// `stderr`, or the path of a file.
-pub const fn stderr_or_file() -> Kind<String> {
-    Kind {
+pub const fn stderr_or_file() -> ValueKind<String> {
+    ValueKind {
         read: |text, context| {
             let name = convert::name(text)?;
             if name == "stderr" {
@@ -218,9 +220,9 @@ pub const fn stderr_or_file() -> Kind<String> {
 }
 
 /// Kafka brokers.
-pub const fn brokers() -> Kind<Vec<String>> {
-    Kind {
-        range: Range::ANY,
+pub const fn brokers() -> ValueKind<Vec<String>> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| convert::brokers(text),
         write: |brokers| brokers.join(","),
         values: |_| {
@@ -232,9 +234,9 @@ pub const fn brokers() -> Kind<Vec<String>> {
 }
 
 /// Topics by name or by pattern.
-pub const fn topics() -> Kind<TopicSelection> {
-    Kind {
-        range: Range::ANY,
+pub const fn topics() -> ValueKind<TopicSelection> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| convert::topics(text),
         write: TopicSelection::to_string,
         values: |_| "names separated by commas, or `/pattern/` for all whose whole name matches".into(),
@@ -243,9 +245,9 @@ pub const fn topics() -> Kind<TopicSelection> {
 }
 
 /// Redis hashes.
-pub const fn hashes() -> Kind<Vec<String>> {
-    Kind {
-        range: Range::ANY,
+pub const fn hashes() -> ValueKind<Vec<String>> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| convert::hashes(text),
         write: |names| names.join(" "),
         values: |_| "names separated by commas or blanks".into(),
@@ -254,14 +256,14 @@ pub const fn hashes() -> Kind<Vec<String>> {
 }
 
 /// A host name or address without a port; it may be empty where no job uses the server.
-pub const fn host() -> Kind<String> {
-    Kind { read: |text, _| convert::host(text), values: |_| "a name or address".into(), ..text() }
+pub const fn host() -> ValueKind<String> {
+    ValueKind { read: |text, _| convert::host(text), values: |_| "a name or address".into(), ..text() }
 }
 
 /// Whether a Redis server is reached through a socket in the file system.
-pub const fn socket_type() -> Kind<bool> {
-    Kind {
-        range: Range::ANY,
+pub const fn socket_type() -> ValueKind<bool> {
+    ValueKind {
+        range: NumberRange::ANY,
         read: |text, _| convert::socket_type(text),
         write: |is_unix| if *is_unix { "unix".into() } else { String::new() },
         values: |_| "empty or `tcp` (host and port), `unix` (socket)".into(),

@@ -1,20 +1,20 @@
-//! The canary: a key of pandad's own that expires every second and is touched like any
-//! other. That it is heard of proves the whole way, and shows how late it is; that it is
-//! not, though the server has deleted it, is how a deaf connection is known. Pure.
+//! The canary: a key of pandad's own that expires every second and is probed like any other
+//! key. The listener leaves here when its event was received, and the expire probe takes it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// The listener's end.
+/// See the module. Clones are the same canary.
 #[derive(Clone)]
 pub(super) struct Canary {
     key: Arc<[u8]>,
-    heard: Arc<Mutex<Option<Instant>>>,
+    /// When its event was received; `None` once that was taken.
+    event: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Canary {
     pub(super) fn new(key: &str) -> Self {
-        Self { key: key.as_bytes().into(), heard: Arc::default() }
+        Self { key: key.as_bytes().into(), event: Arc::default() }
     }
 
     pub(super) fn is(&self, key: &[u8]) -> bool {
@@ -25,12 +25,13 @@ impl Canary {
         &self.key
     }
 
-    /// Its event has come.
+    /// Records that the canary's event was received.
     pub(super) fn record_event(&self, now: Instant) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// When the canary's event was received, if one was since the last call.
     pub(super) fn take_event(&self) -> Option<Instant> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.event.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -1,12 +1,12 @@
-//! Keys whose deadline may have changed and is to be asked: from the thread that hears
-//! to the one that asks. Bounded; never a reason to wait for whoever hears.
+//! The queue from the listener to the expire probe: keys whose deadlines may have changed.
+//! It is bounded in bytes, and the listener never waits for it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// What a key costs beside its bytes.
+/// What a key costs in memory beside the bytes of its name.
 const KEY_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
@@ -19,17 +19,19 @@ struct ChangedKeysState {
     keys: VecDeque<Vec<u8>>,
     bytes: usize,
     limit: usize,
-    /// Some did not fit: only a sweep finds them.
+    /// Some keys did not fit: only a sweep finds them.
     missed: bool,
 }
 
 impl ChangedKeys {
+    /// Holds up to `limit` bytes.
     pub(super) fn new(limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let state = ChangedKeysState { keys: VecDeque::new(), bytes: 0, limit, missed: false };
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
+    /// Adds a key; one that does not fit is left to the next sweep.
     pub(super) fn put(&self, key: &[u8]) {
         let mut state = self.lock();
         let cost = key.len() + KEY_OVERHEAD_BYTES;
@@ -46,7 +48,7 @@ impl ChangedKeys {
         }
     }
 
-    /// The next ones, the oldest first.
+    /// Removes up to `count` keys, the oldest first.
     pub(super) fn take(&self, count: usize) -> Vec<Vec<u8>> {
         let mut state = self.lock();
         let count = count.min(state.keys.len());
@@ -59,18 +61,18 @@ impl ChangedKeys {
         self.lock().keys.is_empty()
     }
 
-    /// Whether some were missed since the last call.
+    /// Whether some keys did not fit since the last call.
     pub(super) fn take_missed(&self) -> bool {
         std::mem::take(&mut self.lock().missed)
     }
 
-    /// Ends a wait for news.
+    /// Wakes the expire probe.
     pub(super) fn wake(&self) {
-        // Full means that a wake-up is waiting there already.
+        // The channel is full when a wake-up is waiting in it already.
         let _already_there = self.wake.0.try_send(());
     }
 
-    /// To be waited on.
+    /// Receives a message when there may be something to do.
     pub(super) fn waker(&self) -> &Receiver<()> {
         &self.wake.1
     }
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_the_bound_it_is_known_that_some_were_missed() {
+    fn keys_that_do_not_fit_are_noticed() {
         let changed_keys = ChangedKeys::new(2 * (KEY_OVERHEAD_BYTES as u64 + 1));
         [b"a", b"b"].iter().for_each(|key| changed_keys.put(*key));
         assert!(!changed_keys.take_missed());

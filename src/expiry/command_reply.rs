@@ -1,49 +1,50 @@
-//! Answers of the server, as far as this room asks for them.
+//! Replies of a Redis server to the commands of this module, told apart by kind. Pure.
 
 use crate::redis::{RedisError, Value};
 
-/// One answer in a packet of many.
+/// The reply to one command of a packet.
 pub(super) enum CommandReply {
-    Number(i64),
-    Bytes(Vec<u8>),
-    Values(Vec<Value>),
-    /// A status.
-    Word(String),
-    /// This may not be done; the rest may.
-    No(String),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Array(Vec<Value>),
+    /// A simple string.
+    Status(String),
+    /// The server refused this command, and may well carry out the others.
+    Refused(String),
     Other,
 }
 
-/// A refusal that concerns one command is an answer; one that concerns the server, as it
-/// is now, is everybody's trouble.
+/// Replies by kind. A refusal of one command (no permission, no memory) is a reply. A refusal
+/// that shows the state of the server (loading, a replica) would meet every command, and is
+/// an error.
 ///
 /// # Errors
 /// `Refused`: the server does not serve.
-pub(super) fn sort(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
-    values.into_iter().map(answer).collect()
+pub(super) fn classify(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
+    values.into_iter().map(reply).collect()
 }
 
-fn answer(value: Value) -> Result<CommandReply, RedisError> {
+fn reply(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
-        Value::Int(number) => CommandReply::Number(number),
-        Value::BulkString(bytes) => CommandReply::Bytes(bytes),
-        Value::Array(values) => CommandReply::Values(values),
-        Value::SimpleString(word) => CommandReply::Word(word),
+        Value::Int(number) => CommandReply::Integer(number),
+        Value::BulkString(bytes) => CommandReply::Bulk(bytes),
+        Value::Array(values) => CommandReply::Array(values),
+        Value::SimpleString(word) => CommandReply::Status(word),
         Value::ServerError(error) => {
-            let trouble = RedisError::from(error);
+            let error = RedisError::from(error);
             let of_one =
-                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| trouble.has_code(code));
+                ["NOPERM", "OOM", "MISCONF", "NOREPLICAS", "ERR"].iter().any(|code| error.has_code(code));
             if !of_one {
-                return Err(trouble);
+                return Err(error);
             }
-            CommandReply::No(trouble.to_string())
+            CommandReply::Refused(error.to_string())
         }
         _ => CommandReply::Other,
     })
 }
 
-/// `TIME` answers seconds and microseconds; here in milliseconds.
-pub(super) fn time(values: &[Value]) -> Option<u64> {
+/// The reply to `TIME` (seconds and microseconds) in milliseconds since 1970.
+pub(super) fn time_ms(values: &[Value]) -> Option<u64> {
     let number = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse::<u64>().ok(),
         _ => None,
@@ -52,20 +53,46 @@ pub(super) fn time(values: &[Value]) -> Option<u64> {
     seconds.checked_mul(1000)?.checked_add(micros / 1000)
 }
 
-/// `SCAN` answers the next cursor and keys.
-pub(super) fn scanned(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+/// The reply to `SCAN`: the next cursor, and keys.
+pub(super) fn scan_step(values: Vec<Value>) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let mut values = values.into_iter();
     match (values.next()?, values.next()?) {
-        (Value::BulkString(cursor), Value::Array(keys)) => Some((cursor, bytes(keys))),
+        (Value::BulkString(cursor), Value::Array(keys)) => Some((cursor, bulks(keys))),
         _ => None,
     }
 }
 
-/// The strings among the values.
-pub(super) fn bytes(values: Vec<Value>) -> Vec<Vec<u8>> {
+/// The bulk strings among the values.
+pub(super) fn bulks(values: Vec<Value>) -> Vec<Vec<u8>> {
     let bytes = |value| match value {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
     };
     values.into_iter().filter_map(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn time_is_in_milliseconds() {
+        assert_eq!(time_ms(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123));
+        assert_eq!(time_ms(&[bulk("1700000000")]), None);
+        assert_eq!(time_ms(&[bulk("soon"), bulk("0")]), None);
+    }
+
+    #[test]
+    fn a_scan_gives_cursor_and_keys() {
+        let keys = Value::Array(vec![bulk("a"), bulk("b")]);
+        assert_eq!(
+            scan_step(vec![bulk("17"), keys]),
+            Some((b"17".to_vec(), vec![b"a".to_vec(), b"b".to_vec()]))
+        );
+        assert_eq!(scan_step(vec![bulk("17")]), None);
+    }
 }

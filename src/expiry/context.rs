@@ -1,5 +1,5 @@
-//! What the threads of one watch share: the servers, the queues between the threads, and
-//! what each tells the others. A thread has beside it only its own connections and state.
+//! What the threads of one watch share: the two servers, the queues between the threads, and
+//! what each says to the others. A thread has beside it only its own connections and state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,40 +20,44 @@ use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 
-/// Of the memory for deadlines, each queue between two threads may take as much again
-/// divided by this.
+/// Each of the two queues of deadlines may take the memory for deadlines divided by this.
 const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
-/// Whether keys are looked for that expired while nobody listened.
+/// What is done about keys that expired while nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciliation {
-    /// Not at all.
+    /// Nothing.
     Off,
-    /// Such keys are found and logged.
+    /// They are found and logged.
     DryRun,
-    /// Such keys are found and pushed.
+    /// They are found and pushed.
     On,
 }
 
-/// One of the two servers, and how it is.
+/// One of the two servers.
 #[derive(Clone)]
 pub struct WatchedServer {
     /// Where it is, and how to log in.
     pub server: Arc<RedisServer>,
-    /// How it is, to the job.
+    /// Its outages, which the job logs once.
     pub health: Health,
 }
 
 impl WatchedServer {
+    /// `job` opens the log lines of the server's outages.
+    pub fn new(job: &str, server: RedisServer) -> Self {
+        Self { health: Health::new(job, &server), server: Arc::new(server) }
+    }
+
     /// A connection of its own for each caller, not opened yet.
     pub(super) fn link(&self) -> Link {
         Link::new(Arc::clone(&self.server), self.health.clone())
     }
 }
 
-/// What is watched, and by which figures.
+/// What is watched, and by which limits.
 pub struct WatchConfig {
-    /// The job's name, as log lines begin.
+    /// The job's name, with which log lines begin.
     pub job: &'static str,
     /// The server where keys expire.
     pub expire: WatchedServer,
@@ -63,11 +67,11 @@ pub struct WatchConfig {
     pub list_key: String,
     /// Which keys are work.
     pub filter: KeyFilter,
-    /// Whether keys are looked for that expired while nobody listened.
+    /// What is done about keys that expired while nobody listened.
     pub reconciliation: Reconciliation,
-    /// Keys a second, at most, that are probed on the server where keys expire.
+    /// Keys that the server where keys expire is asked for in a second, at most.
     pub rate: u32,
-    /// Bytes that deadlines may take.
+    /// Bytes that deadlines may take in memory.
     pub memory: u64,
 }
 
@@ -79,25 +83,28 @@ pub(super) struct ExpiryContext {
     pub(super) list_key: String,
     pub(super) filter: KeyFilter,
     pub(super) reconciliation: Reconciliation,
-    /// Bytes that deadlines may take.
+    /// Bytes that deadlines may take in memory.
     pub(super) memory: u64,
     pub(super) counters: Arc<Counters>,
+    /// From the listener to the workers.
     pub(super) inbox: Inbox,
+    /// From the listener to the expire probe.
     pub(super) changed_keys: ChangedKeys,
-    /// Stays empty when deadlines are not remembered.
+    /// From the expire probe to the reconciler; stays empty if deadlines are not remembered.
     pub(super) handoff: DeadlineHandoff,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
     pub(super) fence: LeaseFence,
     pub(super) remembered: RememberedDeadlines,
+    /// For the expire probe and the reconciler together.
     rate: Mutex<RateLimiter>,
     /// Disconnected when the watch ends.
     pub(super) end: Receiver<()>,
 }
 
 impl ExpiryContext {
-    /// `instance` is this watch's random name; the watch ends when `end` is disconnected.
+    /// `instance` is a random name of this watch, which ends when `end` is disconnected.
     pub(super) fn new(
         config: WatchConfig,
         inbox: Inbox,
@@ -132,7 +139,7 @@ impl ExpiryContext {
         }
     }
 
-    /// How much may be asked now of the server where keys expire.
+    /// How many keys the server where keys expire may be asked for.
     pub(super) fn rate(&self) -> MutexGuard<'_, RateLimiter> {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,9 +168,9 @@ pub(super) mod tests {
     use crate::report::CountedUnit;
     use crossbeam_channel::{Sender, bounded};
 
-    /// A context without servers: keys that begin with `k:`, a thousand a second.
+    /// A context for tests, without servers: keys with the prefix `k:`, a thousand a second.
     pub(in crate::expiry) fn context(reconciliation: Reconciliation) -> (Arc<ExpiryContext>, Sender<()>) {
-        let server = Arc::new(RedisServer {
+        let server = RedisServer {
             name: "redis_kv_expire",
             address: ServerAddress::Tcp("127.0.0.1".to_owned(), 1),
             user: String::new(),
@@ -171,8 +178,8 @@ pub(super) mod tests {
             database: 0,
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
-        });
-        let watched = WatchedServer { health: Health::new("test", &server), server };
+        };
+        let watched = WatchedServer::new("test", server);
         let config = WatchConfig {
             job: "test",
             expire: watched.clone(),
@@ -190,7 +197,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_watch_has_ended_when_its_owner_is_gone() {
+    fn a_watch_ends_with_its_owner() {
         let (context, owner) = context(Reconciliation::Off);
         context.pause(Duration::ZERO);
         assert!(!context.has_ended() && !context.remembers());

@@ -1,12 +1,12 @@
-//! Deadlines on their way to where they outlive us: from the thread that learns them to
-//! the one that writes them down. Bounded; never a reason to wait for whoever learns.
+//! The queue from the expire probe to the reconciler: deadlines that are to be remembered
+//! beside the work list. It is bounded in bytes, and the expire probe never waits for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// What a deadline costs beside the key's bytes.
+/// What a deadline costs in memory beside the bytes of the key's name.
 const DEADLINE_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
@@ -15,10 +15,11 @@ pub(super) struct DeadlineHandoff {
     wake: (Sender<()>, Receiver<()>),
 }
 
-/// A key, and when it expires: in milliseconds since 1970 by its server's clock.
+/// A key, and when it expires by the clock of its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyDeadline {
     pub(super) key: Vec<u8>,
+    /// Milliseconds since 1970.
     pub(super) deadline_ms: u64,
 }
 
@@ -26,9 +27,9 @@ struct HandoffState {
     entries: Vec<KeyDeadline>,
     bytes: usize,
     limit: usize,
-    /// Some did not fit: a sweep must ask for all of them.
+    /// Some deadlines did not fit, and no sweep has asked for all keys since.
     missed: bool,
-    /// The same since the last sweep ended.
+    /// Some deadlines did not fit since the last sweep ended.
     missed_lately: bool,
 }
 
@@ -41,6 +42,7 @@ impl DeadlineHandoff {
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
+    /// Adds a deadline; one that does not fit is left to a sweep.
     pub(super) fn put(&self, entry: KeyDeadline) {
         let mut state = self.lock();
         let cost = entry.key.len() + DEADLINE_OVERHEAD_BYTES;
@@ -51,25 +53,26 @@ impl DeadlineHandoff {
         state.bytes += cost;
         state.entries.push(entry);
         drop(state);
-        // Full means that a wake-up is waiting there already.
+        // The channel is full when a wake-up is waiting in it already.
         let _already_there = self.wake.0.try_send(());
     }
 
-    /// All of them; waits for the first for so long.
+    /// Removes all deadlines; waits for the first for so long.
     pub(super) fn take(&self, wait: Duration) -> Vec<KeyDeadline> {
-        // Either way it is looked at.
+        // Woken or not, the queue is looked at.
         let _woken = self.wake.1.recv_timeout(wait);
         let mut state = self.lock();
         state.bytes = 0;
         std::mem::take(&mut state.entries)
     }
 
-    /// Whether some were missed that no sweep has found since.
+    /// Whether deadlines did not fit and are still to be found by a sweep that asks for all keys.
     pub(super) fn has_missed(&self) -> bool {
         self.lock().missed
     }
 
-    /// A sweep has ended.
+    /// Records the end of a sweep. It has found what was missed before it began, but perhaps
+    /// not what was missed while it was under way.
     pub(super) fn record_sweep(&self) {
         let mut state = self.lock();
         state.missed = std::mem::take(&mut state.missed_lately);
@@ -85,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_missed_is_found_by_a_sweep_that_began_after_it() {
+    fn a_later_sweep_finds_what_was_missed() {
         let handoff = DeadlineHandoff::new(2 * (DEADLINE_OVERHEAD_BYTES as u64 + 1));
         let entry = |key: &[u8]| KeyDeadline { key: key.to_vec(), deadline_ms: 7 };
         [b"a", b"b"].iter().for_each(|key| handoff.put(entry(*key)));
         assert!(!handoff.has_missed());
         handoff.put(entry(b"c"));
         assert_eq!(handoff.take(Duration::ZERO), [entry(b"a"), entry(b"b")]);
-        // The sweep that is under way may have passed over the key before it was missed.
+        // The sweep under way may have passed the key before its deadline was missed.
         handoff.record_sweep();
         assert!(handoff.has_missed());
         handoff.record_sweep();

@@ -1,5 +1,6 @@
-//! What was heard and not taken yet: bounded in bytes, and never a reason to wait for
-//! whoever hears. Over the bound the newest are dropped and counted.
+//! The queue from the listener to the workers: expired keys that were received and not yet
+//! pushed. It is bounded in bytes and the listener never waits for it: keys that do not fit
+//! are dropped and counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,76 +8,81 @@ use std::time::Instant;
 
 use crate::report::Outage;
 
-/// What a key costs beside its bytes.
+/// What a key costs in memory beside the bytes of its name.
 const KEY_OVERHEAD_BYTES: u64 = 64;
 
-/// Shared by the thread that hears and the one that takes.
+/// See the module. Clones are the same inbox.
 #[derive(Clone)]
 pub struct Inbox {
     state: Arc<Mutex<InboxState>>,
-    /// A channel would spin before it sleeps, and an empty inbox is looked at ten times a second.
+    /// A condition variable, since a channel spins before it sleeps, and the source waits for
+    /// an empty inbox ten times a second.
     filled: Arc<Condvar>,
 }
 
-/// A key that expired, and when its event came.
+/// A key that expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedKey {
-    /// When its event came.
+    /// When its event was received.
     pub at: Instant,
     /// Its name.
     pub key: Vec<u8>,
 }
 
-/// Keys that are to be pushed together.
+/// Keys that are pushed by one command.
 #[derive(Debug, Default)]
 pub struct KeyBatch {
-    /// The oldest first; never none, but where nothing was taken.
+    /// The keys, the oldest first.
     pub keys: Vec<ReceivedKey>,
-    /// What they cost.
+    /// What they cost in memory.
     pub bytes: u64,
     number: u64,
 }
 
 struct InboxState {
     keys: VecDeque<ReceivedKey>,
-    /// What was taken and is not done: the moment in which its oldest key was heard of.
+    /// The batches in flight by number, each with the moment in which its oldest key was
+    /// received.
     in_flight: BTreeMap<u64, Instant>,
-    next: u64,
+    /// The number of the next batch.
+    next_number: u64,
     bytes: u64,
     limit: u64,
-    /// Nobody takes anything any more.
+    /// Nothing is accepted any more.
     closed: bool,
-    heard: u64,
+    /// Keys that were received in all.
+    received: u64,
+    /// Keys that did not fit since they were last asked for.
     dropped: u64,
     overflow: Outage,
 }
 
 impl Inbox {
-    /// Holds up to `limit` bytes; `subject` opens the log lines about what did not fit.
+    /// Holds up to `limit` bytes; `subject` opens the log lines about keys that did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
         let state = InboxState {
             keys: VecDeque::new(),
             in_flight: BTreeMap::new(),
-            next: 0,
+            next_number: 0,
             bytes: 0,
             limit,
             closed: false,
-            heard: 0,
+            received: 0,
             dropped: 0,
             overflow,
         };
         Self { state: Arc::new(Mutex::new(state)), filled: Arc::default() }
     }
 
-    /// A key was heard of.
+    /// Adds a key whose event was received now.
     pub(super) fn put(&self, key: &[u8]) {
         let mut state = self.lock();
         let cost = key.len() as u64 + KEY_OVERHEAD_BYTES;
         if state.closed {
             return;
         }
-        state.heard += 1;
+        state.received += 1;
         if state.bytes + cost > state.limit {
             state.dropped += 1;
             state
@@ -85,6 +91,7 @@ impl Inbox {
             return;
         }
         state.bytes += cost;
+        // The clock is read under the lock, or `done_until` could pass a key that is not in yet.
         state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
         let first = state.keys.len() == 1;
         drop(state);
@@ -93,8 +100,8 @@ impl Inbox {
         }
     }
 
-    /// Up to `count` keys; waits until `until` for the first. What was taken is in hand
-    /// until it is [done](Inbox::record_done).
+    /// Removes up to `count` keys; waits until `until` for the first. The batch is in flight
+    /// until [`Inbox::record_done`].
     pub fn take(&self, count: usize, until: Instant) -> KeyBatch {
         let wait = until.saturating_duration_since(Instant::now());
         let waited = self.filled.wait_timeout_while(self.lock(), wait, |state| state.keys.is_empty());
@@ -104,41 +111,41 @@ impl Inbox {
         let bytes = keys.iter().map(|received| received.key.len() as u64 + KEY_OVERHEAD_BYTES).sum();
         state.bytes -= bytes;
         if state.bytes < state.limit / 2 {
-            state.overflow.up(Instant::now(), "keys find room again");
+            state.overflow.up(Instant::now(), "there is room for expired keys again");
         }
-        let number = state.next;
+        let number = state.next_number;
         if let Some(oldest) = keys.first() {
-            state.next += 1;
+            state.next_number += 1;
             state.in_flight.insert(number, oldest.at);
         }
         KeyBatch { keys, bytes, number }
     }
 
-    /// It is on the list, or needs not be.
-    pub fn record_done(&self, taken: &KeyBatch) {
-        self.lock().in_flight.remove(&taken.number);
+    /// Records that a batch is on the list, or need not be.
+    pub fn record_done(&self, batch: &KeyBatch) {
+        self.lock().in_flight.remove(&batch.number);
     }
 
-    /// Whatever was heard of before this moment is done or was dropped.
+    /// Every key that was received before this moment has been pushed or dropped.
     pub(super) fn done_until(&self) -> Instant {
         let state = self.lock();
         let waiting = state.keys.front().map(|received| received.at);
         state.in_flight.values().copied().chain(waiting).min().unwrap_or_else(Instant::now)
     }
 
-    /// From here on nothing is heard; gives how many keys were.
+    /// Accepts no more keys; returns how many were received in all.
     pub fn close(&self) -> u64 {
         let mut state = self.lock();
         state.closed = true;
-        state.heard
+        state.received
     }
 
-    /// Keys that were dropped since the last call.
+    /// How many keys were dropped since the last call.
     pub fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.lock().dropped)
     }
 
-    /// Keys that wait to be taken.
+    /// How many keys wait to be taken.
     pub fn waiting(&self) -> u64 {
         self.lock().keys.len() as u64
     }
@@ -153,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_the_bound_the_newest_are_dropped_and_counted() {
+    fn keys_that_do_not_fit_are_counted() {
         let inbox = Inbox::new("test", 3 * (KEY_OVERHEAD_BYTES + 1));
         for key in [b"a", b"b", b"c", b"d", b"e"] {
             inbox.put(key);
@@ -171,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_is_settled_when_it_is_done_and_not_when_it_is_taken() {
+    fn a_key_that_was_taken_is_not_done_yet() {
         let inbox = Inbox::new("test", 1 << 20);
         let before = Instant::now();
         assert!(inbox.done_until() >= before);

@@ -1,15 +1,16 @@
-//! Which keys are work.
+//! Which keys are work: those with the configured prefix, and never pandad's own.
 
-/// Which keys are work.
+/// See the module.
 #[derive(Debug, Clone)]
 pub struct KeyFilter {
-    /// Only keys that begin with this; empty is every key.
+    /// Keys that begin with this are work; if it is empty, every key is.
     pub prefix: Vec<u8>,
-    /// Never keys that begin with this.
+    /// Keys that begin with this are never work.
     pub never: Vec<u8>,
 }
 
 impl KeyFilter {
+    /// Whether the key is work.
     pub(super) fn wants(&self, key: &[u8]) -> bool {
         key.starts_with(&self.prefix) && !key.starts_with(&self.never)
     }

@@ -1,71 +1,78 @@
-//! The fence of the lease: of all pandads that could listen for a list, one does. The lease
-//! is a key on the list's server.
+//! The lease, a key on the list's server that names the one pandad that listens; and its use as
+//! a fence: a transaction on the list fails if the lease changed hands since it was read.
 
 use super::command_reply::{self, CommandReply};
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// What a holder writes into the lease, and what others find there.
+/// The lease as one instance sees it: the key, and what this instance writes into it.
 #[derive(Clone)]
 pub(super) struct LeaseFence {
     key: String,
     token: String,
 }
 
-/// Whose the lease is.
+/// Who has the lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LeaseHolder {
     ThisInstance,
     Nobody,
-    /// What the other has written into it.
+    /// Another instance, which has written this into the key.
     Other(Vec<u8>),
 }
 
 impl LeaseFence {
+    /// `instance` is a random name. This process is written beside it, so that others on this
+    /// machine can see when it is gone.
     pub(super) fn new(key: String, instance: &str) -> Self {
         Self { key, token: format!("{instance} {}", Process::this()) }
     }
 
+    /// The name of the key.
     pub(super) fn key(&self) -> &str {
         &self.key
     }
 
-    /// Adds what [`LeaseFence::holder`] reads: from here to the next EXEC, that fails if the
-    /// lease changes hands.
-    pub(super) fn watch(&self, requests: &mut Requests) {
+    /// Adds the commands whose replies [`LeaseFence::read_holder`] reads. From here on the next
+    /// EXEC on the connection fails if the lease is written.
+    pub(super) fn add_watch(&self, requests: &mut Requests) {
         requests.add(cmd("WATCH").arg(&self.key)).add(cmd("GET").arg(&self.key));
     }
 
-    /// Whose the lease is, by the answers to [`LeaseFence::watch`].
-    pub(super) fn holder(&self, answers: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
-        let (_watched, held) = (answers.next(), answers.next());
+    /// Who has the lease, by the replies to [`LeaseFence::add_watch`].
+    pub(super) fn read_holder(&self, replies: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
+        let (_watched, held) = (replies.next(), replies.next());
         self.holder_of(held)
     }
 
-    /// Whose the lease is, by the answer to a GET of it.
+    /// Who has the lease, by the reply to a GET of it.
     pub(super) fn holder_of(&self, held: Option<CommandReply>) -> LeaseHolder {
         match held {
-            Some(CommandReply::Bytes(token)) if token == self.token.as_bytes() => LeaseHolder::ThisInstance,
-            Some(CommandReply::Bytes(token)) => LeaseHolder::Other(token),
+            Some(CommandReply::Bulk(token)) if token == self.token.as_bytes() => LeaseHolder::ThisInstance,
+            Some(CommandReply::Bulk(token)) => LeaseHolder::Other(token),
             _ => LeaseHolder::Nobody,
         }
     }
 
-    /// The command by which this instance takes the lease for so many milliseconds.
-    pub(super) fn take(&self, life_ms: u64) -> Cmd {
+    /// The command that gives the lease to this instance for so many milliseconds.
+    pub(super) fn take_command(&self, life_ms: u64) -> Cmd {
         let mut set = cmd("SET");
         set.arg(&self.key).arg(&self.token).arg("PX").arg(life_ms);
         set
     }
 
-    /// The command by which the lease is given up.
-    pub(super) fn release(&self) -> Cmd {
+    /// The command that deletes the lease.
+    pub(super) fn release_command(&self) -> Cmd {
         let mut delete = cmd("DEL");
         delete.arg(&self.key);
         delete
     }
 
-    /// Carries out the command if the lease is still whose it was. False if it is not.
+    /// Carries out the command if `holder` still has the lease, and nobody writes the lease
+    /// meanwhile. False if nothing was done.
+    ///
+    /// # Errors
+    /// The server's; the command may have been carried out.
     pub(super) fn run_if_held_by(
         &self,
         holder: &LeaseHolder,
@@ -73,26 +80,27 @@ impl LeaseFence {
         command: &Cmd,
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
-        self.watch(&mut requests);
-        let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-        if self.holder(&mut answers) != *holder {
+        self.add_watch(&mut requests);
+        let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if self.read_holder(&mut replies) != *holder {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
         let mut requests = Requests::default();
         requests.add(&cmd("MULTI")).add(command).add(&cmd("EXEC"));
-        let answers = connection.demand_all(&requests)?;
-        Ok(answers.last().is_some_and(|answer| !matches!(answer, Value::Nil)))
+        let replies = connection.demand_all(&requests)?;
+        Ok(replies.last().is_some_and(|reply| !matches!(reply, Value::Nil)))
     }
 }
 
 impl LeaseHolder {
-    /// Whether the process that holds the lease certainly does not run any more.
-    pub(super) fn has_died(&self) -> bool {
+    /// Whether the process that has the lease certainly runs no more. False for one on another
+    /// machine, of which nothing is known.
+    pub(super) fn is_gone(&self) -> bool {
         let LeaseHolder::Other(token) = self else { return false };
         let text = std::str::from_utf8(token).ok();
         let process = text.and_then(|text| text.split_once(' ')?.1.parse::<Process>().ok());
-        process.is_some_and(|process| process.is_gone())
+        process.is_some_and(|process| process.has_ended())
     }
 }
 
@@ -101,25 +109,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_holder_is_told_by_its_token() {
+    fn a_token_says_who_has_the_lease() {
         let fence = LeaseFence::new("lease".to_owned(), "0f");
-        let answer = |token: &str| Some(CommandReply::Bytes(token.as_bytes().to_vec()));
-        assert_eq!(fence.holder_of(answer(&fence.token)), LeaseHolder::ThisInstance);
+        let reply = |token: &str| Some(CommandReply::Bulk(token.as_bytes().to_vec()));
+        assert_eq!(fence.holder_of(reply(&fence.token)), LeaseHolder::ThisInstance);
         assert_eq!(fence.holder_of(Some(CommandReply::Other)), LeaseHolder::Nobody);
         let other = LeaseFence::new("lease".to_owned(), "0e");
-        let holder = fence.holder_of(answer(&other.token));
+        let holder = fence.holder_of(reply(&other.token));
         assert_eq!(holder, LeaseHolder::Other(other.token.into_bytes()));
-        assert!(!holder.has_died(), "its process is this one");
-        assert!(!LeaseHolder::Other(b"no process".to_vec()).has_died());
+        assert!(!holder.is_gone(), "its process is this process");
+        assert!(!LeaseHolder::Other(b"no process".to_vec()).is_gone());
     }
 
     #[test]
-    fn a_holder_whose_process_is_gone_has_died() {
+    fn a_holder_is_gone_with_its_process() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let token = LeaseFence::new("lease".to_owned(), "0f").token;
         let (process, _this) = token.rsplit_once(' ').unwrap();
         let gone = LeaseHolder::Other(format!("{process} {}", child.id()).into_bytes());
         child.wait().unwrap();
-        assert!(gone.has_died());
+        assert!(gone.is_gone());
     }
 }

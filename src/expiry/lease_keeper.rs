@@ -1,7 +1,8 @@
-//! The lease: of all pandads that could listen for a list, one does. It is a key on the
-//! list's server that its holder keeps alive, and plain commands are all it takes.
+//! The thread that keeps the lease or waits for it: of all pandads that could listen for a work
+//! list, one does. Plain commands suffice; the server needs no scripts.
 //!
-//! Who cannot ask goes on as before: nobody else can push anything either then.
+//! While the list's server does not serve, a pandad goes on as before. No other pandad can push
+//! anything then either.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,67 +16,73 @@ use crate::error::Fault;
 use crate::redis::{Link, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::threads;
 
-/// For how long it holds after the last sign of life.
+/// How long the lease lasts after the last heartbeat.
 const LEASE_LIFE: Duration = Duration::from_secs(6);
-/// Three chances within a life.
+/// Between two checks, each of which is a heartbeat; three of them fit into the lease's life.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// Looks that a vacant lease is left to whoever had it, since the server was away.
-const CHECKS_LEFT_VACANT: u32 = 2;
+/// After an outage of the server, a vacant lease is left for so many checks to the pandad that
+/// had it: the lease ran out only because nobody could renew it.
+const VACANT_CHECKS_LEFT: u32 = 2;
 
-/// Keeps the lease, or waits for it.
+/// See the module.
 pub(super) struct LeaseKeeper {
     context: Arc<ExpiryContext>,
     link: Link,
-    /// What the last look has shown.
+    /// What the last check has shown; `None` before the first.
     status: Option<LeaseStatus>,
-    /// For so many looks yet, a vacant lease is left to whoever had it.
-    checks_left_vacant: u32,
+    /// For how many checks a vacant lease is still not taken.
+    vacant_checks_left: u32,
     denial_logged: bool,
 }
 
+/// What a check of the lease has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LeaseStatus {
     Held,
     HeldElsewhere,
-    /// It may not be asked for; the server's words.
+    /// The user may not read or write the lease; the server's error.
     Denied(String),
 }
 
 impl LeaseKeeper {
     pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
         let link = context.list.link();
-        Self { context: Arc::clone(context), link, status: None, checks_left_vacant: 0, denial_logged: false }
+        Self { context: Arc::clone(context), link, status: None, vacant_checks_left: 0, denial_logged: false }
     }
 
-    /// Until its owner is gone.
+    /// Runs until the watch ends.
     pub(super) fn run(mut self) {
         while !self.context.has_ended() {
             match threads::contain(|| self.turn()) {
                 Ok(Ok(())) => {}
                 Ok(Err(_logged)) => {
-                    self.checks_left_vacant = CHECKS_LEFT_VACANT;
+                    self.vacant_checks_left = VACANT_CHECKS_LEFT;
                     if self.status.is_none() {
+                        // Nothing is known of the lease, and so nothing forbids to listen.
                         self.context.listen_state.set_leased_elsewhere(false);
                     }
                 }
-                Err(panic) => log::error!("{}: a fault of our own in the lease: {panic}", self.context.job),
+                Err(panic) => {
+                    log::error!("{}: internal error in the lease thread: {panic}", self.context.job)
+                }
             }
             self.context.pause(HEARTBEAT_INTERVAL);
         }
         if self.status == Some(LeaseStatus::Held) {
             let fence = &self.context.fence;
-            let release = fence.release();
-            // If not, it ends by itself.
+            let release = fence.release_command();
+            // If this fails, the lease runs out by itself.
             let _released = self
                 .link
                 .once(|connection| fence.run_if_held_by(&LeaseHolder::ThisInstance, connection, &release));
         }
     }
 
+    /// Checks the lease once.
     fn turn(&mut self) -> Result<(), Fault> {
         let held = self.status == Some(LeaseStatus::Held);
-        let may_take = held || self.checks_left_vacant == 0;
-        self.checks_left_vacant = self.checks_left_vacant.saturating_sub(1);
+        let may_take = held || self.vacant_checks_left == 0;
+        self.vacant_checks_left = self.vacant_checks_left.saturating_sub(1);
         let fence = &self.context.fence;
         let status =
             self.link.doing("lease").with_retry(|connection| check(connection, fence, held, may_take))?;
@@ -87,19 +94,22 @@ impl LeaseKeeper {
         Ok(())
     }
 
+    /// Logs what has changed since the last check.
     fn log_change(&mut self, status: &LeaseStatus) {
         let job = self.context.job;
         match (&self.status, status) {
             (_, LeaseStatus::Denied(refusal)) if !self.denial_logged => {
                 self.denial_logged = true;
                 let key = self.context.fence.key();
-                log::warn!("{job}: the lease {key} cannot be had, run one pandad for this list: {refusal}");
+                log::warn!(
+                    "{job}: the lease {key} may not be used: {refusal}; run only one pandad for this list"
+                );
             }
             (Some(LeaseStatus::HeldElsewhere), LeaseStatus::Held) => {
-                log::info!("{job}: takes over listening");
+                log::info!("{job}: the other pandad is gone; this one has taken over listening");
             }
             (Some(LeaseStatus::Held), LeaseStatus::HeldElsewhere) => {
-                log::warn!("{job}: another pandad has taken over listening; this one waits");
+                log::warn!("{job}: another pandad has taken over listening; this one waits for the lease");
             }
             (None, LeaseStatus::HeldElsewhere) => {
                 log::info!("{job}: another pandad listens; this one takes over when that is gone");
@@ -109,7 +119,8 @@ impl LeaseKeeper {
     }
 }
 
-/// One look at the lease, and a try to have it.
+/// Reads the lease, renews it if this instance has it (`held`), and takes it if it is free
+/// (`may_take`) or its holder is gone.
 fn check(
     connection: &mut RedisConnection,
     fence: &LeaseFence,
@@ -118,26 +129,27 @@ fn check(
 ) -> Result<LeaseStatus, RedisError> {
     let mut requests = Requests::default();
     if held {
-        // Whatever is there lives on; whose it is is asked after that, and so certain.
+        // Renewed before it is read: if the read shows this instance's token, the lease will
+        // certainly last for a whole life.
         requests.add(cmd("PEXPIRE").arg(fence.key()).arg(millis(LEASE_LIFE)));
     }
     requests.add(cmd("GET").arg(fence.key()));
-    let mut answers = command_reply::sort(connection.ask_all(&requests)?)?;
-    for answer in &answers {
-        if let CommandReply::No(why) = answer {
+    let mut replies = command_reply::classify(connection.ask_all(&requests)?)?;
+    for reply in &replies {
+        if let CommandReply::Refused(why) = reply {
             return Ok(LeaseStatus::Denied(why.clone()));
         }
     }
-    let holder = fence.holder_of(answers.pop());
-    let mut take = fence.take(millis(LEASE_LIFE));
+    let holder = fence.holder_of(replies.pop());
+    let mut take = fence.take_command(millis(LEASE_LIFE));
     let taken = match &holder {
         LeaseHolder::ThisInstance => true,
         LeaseHolder::Nobody if may_take => match connection.ask(take.arg("NX")) {
-            Ok(answer) => !matches!(answer, Value::Nil),
+            Ok(reply) => !matches!(reply, Value::Nil),
             Err(no) if no.has_code("NOPERM") => return Ok(LeaseStatus::Denied(no.to_string())),
             Err(error) => return Err(error),
         },
-        LeaseHolder::Other(_) if holder.has_died() => fence.run_if_held_by(&holder, connection, &take)?,
+        LeaseHolder::Other(_) if holder.is_gone() => fence.run_if_held_by(&holder, connection, &take)?,
         _ => false,
     };
     Ok(if taken { LeaseStatus::Held } else { LeaseStatus::HeldElsewhere })

@@ -1,4 +1,4 @@
-//! Pushes what was heard.
+//! The push: what a worker does with a batch of expired keys.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::remembered_deadlines;
 use crate::error::Fault;
 use crate::redis::Link;
 
-/// Pushes what was heard. Each worker has one of its own.
+/// Pushes batches to the work list. Each worker has one of its own.
 #[derive(Clone)]
 pub struct ListPush {
     context: Arc<ExpiryContext>,
@@ -16,12 +16,13 @@ pub struct ListPush {
 }
 
 impl ListPush {
+    /// Not connected yet.
     pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
         Self { context: Arc::clone(context), link: context.list.link() }
     }
 
-    /// Puts the keys in front of the work list, by one command. Without an answer they
-    /// are pushed again: better twice than lost.
+    /// Pushes the keys to the front of the work list by one command or one transaction. If no
+    /// reply comes they are pushed again: better twice than never.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve; try again after a pause.

@@ -1,5 +1,5 @@
-//! What the threads of this room tell each other: whether anybody listens, since when,
-//! and that the listener should connect anew.
+//! Whether this pandad may listen, whether it does, and whether the listener is to connect
+//! again: what the lease keeper, the listener and the other threads say to each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -8,17 +8,17 @@ pub(super) struct ListenState {
     /// Another pandad has the lease.
     leased_elsewhere: AtomicBool,
     listening: AtomicBool,
-    /// How often listening began.
+    /// How many subscriptions there have been.
     subscriptions: AtomicU64,
     reconnect_requests: AtomicU64,
-    /// Expired keys that the server has announced, wanted or not.
+    /// Events of expired keys that were received, whether or not the keys are work.
     announced: AtomicU64,
 }
 
 impl ListenState {
     pub(super) fn new() -> Self {
         Self {
-            // Nobody listens before it is known who has the lease, or that it cannot be known.
+            // Nobody listens before the lease was checked, or the check failed.
             leased_elsewhere: AtomicBool::new(true),
             listening: AtomicBool::new(false),
             subscriptions: AtomicU64::new(0),
@@ -27,47 +27,48 @@ impl ListenState {
         }
     }
 
-    /// Whether it is this pandad's turn to listen.
+    /// Whether this pandad may listen: no other pandad has the lease.
     pub(super) fn may_listen(&self) -> bool {
         !self.leased_elsewhere.load(SeqCst)
     }
 
+    /// Sets whether another pandad has the lease.
     pub(super) fn set_leased_elsewhere(&self, leased_elsewhere: bool) {
         self.leased_elsewhere.store(leased_elsewhere, SeqCst);
     }
 
-    /// The subscription holds from here on.
+    /// Records that a new subscription is in force.
     pub(super) fn mark_listening(&self) {
         self.subscriptions.fetch_add(1, SeqCst);
         self.listening.store(true, SeqCst);
     }
 
-    /// Nothing is heard any more.
-    pub(super) fn mark_deaf(&self) {
+    /// Records that no subscription is in force.
+    pub(super) fn mark_not_listening(&self) {
         self.listening.store(false, SeqCst);
     }
 
-    /// Which subscription holds; `None` when none does.
+    /// The number of the subscription in force; `None` while there is none.
     pub(super) fn subscription(&self) -> Option<u64> {
         self.listening.load(SeqCst).then(|| self.subscriptions.load(SeqCst))
     }
 
-    /// The listener is to connect anew, and look again at what the server announces.
+    /// Asks the listener to connect again, and to check again what the server announces.
     pub(super) fn request_reconnect(&self) {
         self.reconnect_requests.fetch_add(1, SeqCst);
     }
 
-    /// How often that was asked for.
+    /// How often the listener was asked to connect again.
     pub(super) fn reconnect_requests(&self) -> u64 {
         self.reconnect_requests.load(SeqCst)
     }
 
-    /// The server has announced an expired key.
+    /// Counts an event of an expired key.
     pub(super) fn count_announced(&self) {
         self.announced.fetch_add(1, SeqCst);
     }
 
-    /// How many it has announced.
+    /// How many events of expired keys were received.
     pub(super) fn announced(&self) -> u64 {
         self.announced.load(SeqCst)
     }
@@ -84,7 +85,7 @@ mod tests {
         state.set_leased_elsewhere(false);
         state.mark_listening();
         let first = state.subscription();
-        state.mark_deaf();
+        state.mark_not_listening();
         assert!(state.may_listen() && first.is_some() && state.subscription().is_none());
         state.mark_listening();
         assert!(state.subscription().is_some() && state.subscription() != first);

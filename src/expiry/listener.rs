@@ -1,46 +1,49 @@
-//! The thread that hears what Redis announces: keys that expired, and keys whose
-//! deadlines changed. It reads and does nothing else, so that the server never finds it
-//! slow. It sees to it, at every connect, that there is something to hear.
+//! The thread that receives what Redis announces (keyspace notifications): keys that expired,
+//! and keys whose deadlines changed. It reads and does nothing else, since Redis drops a
+//! subscriber that reads too slowly. At every connect it makes sure that Redis announces both.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::context::ExpiryContext;
+use super::context::{ExpiryContext, Reconciliation};
 use super::notify_flags;
 use crate::backoff::Backoff;
 use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
 use crate::threads;
 
-/// After so long without a word the server is asked whether it is there, and must
-/// answer within the same time.
+/// After so long without a message the server is sent PING, and must answer within the same
+/// time.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// A server that announces nothing and does not let us change that is asked again.
+/// If Redis announces no expired keys and refuses CONFIG SET, its setting is read again after
+/// this time.
 const FLAGS_RECHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// A connection that is lost after this may be made anew at once.
+/// A connection that lasted for this time is followed by another at once, without a pause.
 const STEADY_CONNECTION_MIN: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How often one that may not listen looks whether it may.
+/// Between two checks whether this pandad may listen.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is announced of a key that got a deadline, or another name, or came from
-/// elsewhere and may have one. SETEX, SET EX, GETEX and all kinds of EXPIRE say `expire`.
-/// Before 6.0 RESTORE and MOVE say nothing, and SWAPDB says nothing anywhere: a sweep
-/// finds such keys. (notifyKeyspaceEvent in db.c, expire.c, cluster.c, t_string.c.)
+/// Events of keys that may have a new deadline. SETEX, SET EX, GETEX and all kinds of EXPIRE
+/// announce `expire`; a key may also bring a deadline from another name, database or server.
+/// Before Redis 6.0 RESTORE and MOVE announce nothing, and SWAPDB never does: a sweep finds
+/// such keys. (notifyKeyspaceEvent in Redis' db.c, expire.c, cluster.c and t_string.c.)
 const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to", "move_to"];
 
 /// See the module.
 pub(super) struct Listener {
     context: Arc<ExpiryContext>,
     health: Health,
-    /// Nothing is announced, and that has been said.
-    mute_logged: bool,
-    /// Deadlines are not announced, and that has been said.
+    /// It was logged that Redis does not announce what is needed.
+    flags_logged: bool,
+    /// The channels of deadlines were refused, so only that of expired keys is subscribed to.
     deadlines_refused: bool,
-    /// Since when nothing is heard, though it was before.
-    deaf_since: Option<Instant>,
+    /// Since when no events are received, if they were before.
+    not_listening_since: Option<Instant>,
+    /// The present connection was subscribed.
     listening: bool,
-    /// That it listens has been said; it only asks again whether there is something to hear.
+    /// The next subscription is not logged: the connection was only renewed to read the
+    /// setting of Redis again.
     listening_logged: bool,
 }
 
@@ -49,42 +52,42 @@ impl Listener {
         Self {
             context: Arc::clone(context),
             health: context.expire.health.role("listen"),
-            mute_logged: false,
+            flags_logged: false,
             deadlines_refused: false,
-            deaf_since: None,
+            not_listening_since: None,
             listening: false,
             listening_logged: false,
         }
     }
 
-    /// Until its owner is gone.
+    /// Runs until the watch ends.
     pub(super) fn run(mut self) {
         let mut backoff = Backoff::new(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX);
         while !self.context.has_ended() {
             if !self.context.listen_state.may_listen() {
-                // Whoever listens instead hears what this one does not.
-                (self.deaf_since, self.listening_logged) = (None, false);
+                // Another pandad listens, so nothing is missed meanwhile.
+                (self.not_listening_since, self.listening_logged) = (None, false);
                 self.context.pause(LEASE_POLL_INTERVAL);
                 continue;
             }
             let began = Instant::now();
             let listened = threads::contain(|| self.listen());
-            self.context.listen_state.mark_deaf();
+            self.context.listen_state.mark_not_listening();
             let was_listening = std::mem::take(&mut self.listening);
-            let trouble = match listened {
+            let error = match listened {
                 Ok(Ok(())) => continue,
-                Ok(Err(trouble)) => trouble,
-                Err(panic) => RedisError::Lost(format!("a fault of our own: {panic}")),
+                Ok(Err(error)) => error,
+                Err(panic) => RedisError::Lost(format!("internal error in the listener: {panic}")),
             };
             if was_listening {
-                self.deaf_since.get_or_insert_with(Instant::now);
+                self.not_listening_since.get_or_insert_with(Instant::now);
                 if began.elapsed() > STEADY_CONNECTION_MIN {
-                    // Not an outage before a new connection cannot be had either, and
-                    // what refuses that says more.
+                    // A lost connection is no outage. If the next one fails too, its error
+                    // is logged, and says more.
                     continue;
                 }
             }
-            self.health.down(&trouble.to_string());
+            self.health.down(&error.to_string());
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 backoff.reset();
             }
@@ -92,15 +95,19 @@ impl Listener {
         }
     }
 
-    /// One connection, from its beginning to its end.
+    /// Opens one connection and receives events on it until it ends.
     fn listen(&mut self) -> Result<(), RedisError> {
         let context = Arc::clone(&self.context);
         let reconnect_requests = context.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
-        let announces = self.see_to_flags(&mut connection)?;
-        let channels = channels(context.expire.server.database, !self.deadlines_refused);
-        let expired = channels.first().cloned().unwrap_or_default();
+        let announces = self.add_missing_flags(&mut connection)?;
+        let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
+        let expired = channel("expired");
+        let mut channels = vec![expired.clone()];
+        if !self.deadlines_refused {
+            channels.extend(DEADLINE_EVENTS.map(channel));
+        }
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
         let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
@@ -113,11 +120,11 @@ impl Listener {
                 && until.is_none_or(|until| Instant::now() < until)
         });
         match ended {
-            // It only asks again whether there is something to hear.
+            // The lease was lost, or the setting of Redis is to be read again.
             Ok(()) if context.listen_state.reconnect_requests() == reconnect_requests => {
                 self.listening_logged = context.listen_state.may_listen();
             }
-            Ok(()) => self.deaf_since = Some(Instant::now()),
+            Ok(()) => self.not_listening_since = Some(Instant::now()),
             Err(refusal @ RedisError::Refused { .. }) if !self.listening && channels.len() > 1 => {
                 self.give_up_deadlines(&refusal);
             }
@@ -126,6 +133,7 @@ impl Listener {
         Ok(())
     }
 
+    /// Records that the subscription is in force, from this moment on.
     fn record_subscribed(&mut self, channel: &str) {
         let context = &self.context;
         self.health.up();
@@ -133,64 +141,80 @@ impl Listener {
         if !std::mem::take(&mut self.listening_logged) {
             log::info!("{}: listening on {channel} of {}", context.job, context.expire.server);
         }
-        if let Some(since) = self.deaf_since.take() {
+        if let Some(since) = self.not_listening_since.take() {
             let seconds = since.elapsed().as_secs_f64();
-            log::warn!("{}: keys that expired in the last {seconds:.1} s were not heard of", context.job);
+            let missed = match context.reconciliation {
+                Reconciliation::Off => "missed: expired['reconcile']='yes' would find them",
+                Reconciliation::DryRun => "missed: reconcile logs them",
+                Reconciliation::On => "found by reconcile",
+            };
+            log::warn!(
+                "{}: {}: no events were received for {seconds:.1} s; keys that expired meanwhile \
+                 are {missed}",
+                context.job,
+                context.expire.server
+            );
         }
         context.listen_state.mark_listening();
         context.changed_keys.wake();
     }
 
-    /// The rights may be for the one channel.
+    /// Goes on without the channels of deadlines: the user may have rights to one channel only.
     fn give_up_deadlines(&mut self, refusal: &RedisError) {
         self.deadlines_refused = true;
         let (job, server) = (self.context.job, &self.context.expire.server);
         log::warn!(
-            "{job}: {server}: deadlines are not heard of, and keys may be late: {refusal}; allow the channels \
-             __keyevent@{}__:*",
+            "{job}: {server}: the channels of deadlines are refused, keys may be late: {refusal}; allow the \
+             channels __keyevent@{}__:*",
             server.database
         );
     }
 
-    /// Adds what is missing to `notify-keyspace-events`. False if nothing will be heard.
-    fn see_to_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
+    /// Adds missing letters to `notify-keyspace-events`. False if Redis announces no expired
+    /// keys and cannot be made to.
+    fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
-            Ok(answer) => flags_of(&answer),
+            Ok(reply) => flags_of(&reply),
             Err(refusal @ RedisError::Refused { .. }) => {
-                self.say(&format!("it cannot be asked whether it announces expired keys: {refusal}"), None);
+                let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
+                self.log_flags_once(&format!("{what}: {refusal}"), None);
                 return Ok(true);
             }
             Err(lost) => return Err(lost),
         };
-        let Some(wanted) = notify_flags::with_ours(&flags) else {
-            self.mute_logged = false;
+        let Some(wanted) = notify_flags::with_needed(&flags) else {
+            self.flags_logged = false;
             return Ok(true);
         };
         match connection.ask(cmd("CONFIG").arg("SET").arg("notify-keyspace-events").arg(&wanted)) {
             Ok(_) => {
-                self.mute_logged = false;
+                self.flags_logged = false;
                 log::info!(
-                    "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; redis.conf should say: {}",
+                    "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; \
+                     redis.conf should say: {}",
                     self.context.job,
                     self.context.expire.server,
-                    notify_flags::line(Some(&flags))
+                    notify_flags::config_line(Some(&flags))
                 );
                 Ok(true)
             }
             Err(refusal @ RedisError::Refused { .. }) => {
                 let announces = notify_flags::announces_expired(&flags);
                 let what = if announces { "deadlines" } else { "expired keys" };
-                self.say(&format!("it announces no {what}, and may not be told to: {refusal}"), Some(&flags));
+                self.log_flags_once(
+                    &format!("{what} are not announced, and CONFIG SET is refused: {refusal}"),
+                    Some(&flags),
+                );
                 Ok(announces)
             }
             Err(lost) => Err(lost),
         }
     }
 
-    /// Once, until it is well again.
-    fn say(&mut self, what: &str, flags: Option<&str>) {
-        if !std::mem::replace(&mut self.mute_logged, true) {
-            let line = notify_flags::line(flags);
+    /// Logs what is wrong with the setting, once until it is right again.
+    fn log_flags_once(&mut self, what: &str, flags: Option<&str>) {
+        if !std::mem::replace(&mut self.flags_logged, true) {
+            let line = notify_flags::config_line(flags);
             log::error!(
                 "{}: {}: {what}; put this line into its redis.conf: {line}",
                 self.context.job,
@@ -200,17 +224,7 @@ impl Listener {
     }
 }
 
-/// The channel of expired keys, and after it those of deadlines.
-fn channels(database: u32, deadlines: bool) -> Vec<String> {
-    let channel = |event: &str| format!("__keyevent@{database}__:{event}");
-    let mut channels = vec![channel("expired")];
-    if deadlines {
-        channels.extend(DEADLINE_EVENTS.map(channel));
-    }
-    channels
-}
-
-/// Hands an event to whoever works on it.
+/// Passes an event on to the thread that works on it.
 fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
     if has_expired {
         context.listen_state.count_announced();
@@ -225,23 +239,27 @@ fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
     }
 }
 
-/// Replicas never announce that a key has expired.
+/// Refuses a replica, since replicas announce no expired keys.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
-    match connection.ask(&cmd("ROLE")) {
-        Ok(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name != b"master") => {
-            Err(RedisError::Lost(
-                "it is a replica, which announces no expired keys: name the master in the .inv".to_owned(),
-            ))
+    let role = match connection.ask(&cmd("ROLE")) {
+        Ok(Value::Array(role)) => role,
+        // If ROLE is refused, listening may work all the same.
+        Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
+        Err(lost) => return Err(lost),
+    };
+    match role.first() {
+        Some(Value::BulkString(name)) if name != b"master" => {
+            let why =
+                "this server is a replica, which announces no expired keys: name the master in the .inv";
+            Err(RedisError::Lost(why.to_owned()))
         }
-        // Not to be asked is no reason not to listen.
-        Ok(_) | Err(RedisError::Refused { .. }) => Ok(()),
-        Err(lost) => Err(lost),
+        _ => Ok(()),
     }
 }
 
-/// `CONFIG GET` answers the name and the value.
-fn flags_of(answer: &Value) -> String {
-    match answer {
+/// The value in the reply to `CONFIG GET`, which holds the name before it.
+fn flags_of(reply: &Value) -> String {
+    match reply {
         Value::Array(pair) => match pair.get(1) {
             Some(Value::BulkString(flags)) => String::from_utf8_lossy(flags).into_owned(),
             _ => String::new(),
@@ -253,10 +271,10 @@ fn flags_of(answer: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expiry::context::{Reconciliation, tests::context};
+    use crate::expiry::context::tests::context;
 
     #[test]
-    fn an_event_goes_to_whoever_works_on_it() {
+    fn an_event_goes_to_its_thread() {
         let (context, _owner) = context(Reconciliation::Off);
         for (has_expired, key) in
             [(true, "k:expired"), (true, "other"), (true, "pandad:k"), (false, "k:changed"), (false, "other")]

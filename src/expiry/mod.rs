@@ -1,9 +1,29 @@
-//! Keys that expire: heard of, made to expire on time, and found when nobody heard.
+//! Keys that expire: watches a Redis server and pushes the name of each expired key to the work
+//! list.
+//!
+//! Redis announces that a key has expired (an *event*) when it deletes the key, which may be
+//! long after the key's *deadline*. It announces each event once, to whoever listens then. So
+//! four threads work here, which share one `context`:
+//!
+//! - `listener` receives events. Expired keys go to the `inbox`, from which the job's workers
+//!   push them (`list_push`). Keys whose deadlines may have changed go to the expire probe.
+//! - `expire_probe` learns deadlines and asks for each key when it is due, at which Redis
+//!   deletes and announces the key.
+//! - `reconciler` remembers deadlines beside the work list, and pushes keys whose events nobody
+//!   received. It runs only with `expired['reconcile']`.
+//! - `lease_keeper` keeps the lease: of several pandads with one work list, one listens.
 //!
 //! ```text
-//! listener ──expired──▶ inbox ──▶ push ──▶ work list
-//!     └─deadlines change─▶ touch: asks when, and again when it is due
-//!                            └─▶ reconcile: remembers, and finds what was missed
+//! redis_kv_expire                                                       redis_list
+//!
+//!  events    PTTL, SCAN
+//!    │           ▲
+//!    ▼           │
+//! listener    expire_probe ──deadline_handoff──▶ reconciler ──────────▶ remembered_deadlines
+//!   │ │          ▲                                   └────────────────▶ work list
+//!   │ └──────────┘
+//!   │ changed_keys
+//!   └──inbox──▶ source ──▶ workers ──list_push────────────────────────▶ work list
 //! ```
 
 mod canary;

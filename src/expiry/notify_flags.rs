@@ -1,22 +1,22 @@
-//! `notify-keyspace-events`: what it must hold so that expired keys and deadlines are
-//! announced, and what it becomes. Pure. (The letters: redis.conf, "Event notification".)
+//! The setting `notify-keyspace-events`: the letters that it must hold so that Redis announces
+//! expired keys and new deadlines. Pure. (redis.conf explains them under "Event notification".)
 
-/// Without these nothing that expires is heard of: the event's key, and expirations.
+/// Letters without which no event of an expired key comes: `E` sends events on a channel for
+/// each kind of event, `x` are the events of expired keys.
 const EXPIRED_LETTERS: &str = "Ex";
-/// With this deadlines are announced too: EXPIRE, RENAME and the like are generic events.
+/// With `g` deadlines are announced too: EXPIRE, RENAME and the like are generic events.
 const NEEDED_LETTERS: &str = "Exg";
-/// `A` stands for these.
+/// The letters that `A` stands for.
 const LETTERS_OF_A: &str = "g$lshzxetd";
 
-/// What the setting must become; `None` when it will do as it is.
-///
-/// Letters are only ever added: others listen too.
-pub(super) fn with_ours(flags: &str) -> Option<String> {
+/// What the setting must become; `None` if it will do as it is. Letters are only ever added,
+/// since other clients may need those that are there.
+pub(super) fn with_needed(flags: &str) -> Option<String> {
     let missing = missing(flags, NEEDED_LETTERS);
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))
 }
 
-/// Whether keys that expire are announced, if perhaps no deadlines.
+/// Whether expired keys are announced, even if deadlines are not.
 pub(super) fn announces_expired(flags: &str) -> bool {
     missing(flags, EXPIRED_LETTERS).is_empty()
 }
@@ -26,9 +26,9 @@ fn missing(flags: &str, wanted: &str) -> String {
     wanted.chars().filter(|letter| !has(*letter)).collect()
 }
 
-/// The line for redis.conf, given what is known of the setting.
-pub(super) fn line(flags: Option<&str>) -> String {
-    let wanted = flags.map(|flags| with_ours(flags).unwrap_or_else(|| flags.to_owned()));
+/// The line for redis.conf; `flags` is the present setting, if it is known.
+pub(super) fn config_line(flags: Option<&str>) -> String {
+    let wanted = flags.map(|flags| with_needed(flags).unwrap_or_else(|| flags.to_owned()));
     format!("notify-keyspace-events {}", wanted.as_deref().unwrap_or(NEEDED_LETTERS))
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_added_and_none_is_taken_away() {
+    fn letters_are_added_and_none_is_removed() {
         for (flags, expected, announces) in [
             ("", Some("Exg"), false),
             ("Kl", Some("KlExg"), false),
@@ -48,10 +48,10 @@ mod tests {
             ("gxE", None, true),
             ("Eg", Some("Egx"), false),
         ] {
-            assert_eq!(with_ours(flags).as_deref(), expected, "{flags}");
+            assert_eq!(with_needed(flags).as_deref(), expected, "{flags}");
             assert_eq!(announces_expired(flags), announces, "{flags}");
         }
-        assert_eq!(line(None), "notify-keyspace-events Exg");
-        assert_eq!(line(Some("Kl")), "notify-keyspace-events KlExg");
+        assert_eq!(config_line(None), "notify-keyspace-events Exg");
+        assert_eq!(config_line(Some("Kl")), "notify-keyspace-events KlExg");
     }
 }

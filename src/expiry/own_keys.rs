@@ -1,15 +1,15 @@
-//! The keys of pandad's own for the expiry of keys. They are a wire format: pandads of
-//! different versions meet at them.
+//! The names of the keys that pandad itself writes for this job. They are a wire format:
+//! pandads of different versions use the same keys at the same time.
 //!
-//! Each begins with `pandad:` and ends in a word, as those beside the work list do.
+//! Each name begins with `pandad:` and ends in a word, as the keys beside the work list do.
 
 use crate::host;
 use crate::redis::{RedisServer, ServerAddress};
 
-/// What every key of pandad's own begins with.
+/// The prefix of every key that pandad itself writes.
 const OWN_PREFIX: &str = "pandad:";
 
-/// The keys of one source: keys of one prefix, of one database, for one work list.
+/// The keys for one source of expired keys (a server, a database, a prefix) and one work list.
 #[derive(Debug, Clone)]
 pub(super) struct OwnKeys {
     base: String,
@@ -17,28 +17,29 @@ pub(super) struct OwnKeys {
 }
 
 impl OwnKeys {
+    /// `list` is the key of the work list, `server` the server where keys expire.
     pub(super) fn new(list: &str, server: &RedisServer, prefix: &str) -> Self {
         Self { base: format!("{OWN_PREFIX}expiry:{list}:{}/{prefix}", source(server)), list: list.to_owned() }
     }
 
-    /// String on the list's server: who listens, for as long as it shows that it lives.
+    /// A string on the list's server: which pandad listens, while it renews the key.
     pub(super) fn lease(&self) -> String {
         format!("{}:lease", self.base)
     }
 
-    /// Sorted set on the list's server: keys by their deadlines.
+    /// A sorted set on the list's server: keys by deadline, in milliseconds since 1970.
     pub(super) fn deadlines(&self) -> String {
         format!("{}:deadlines", self.base)
     }
 
-    /// On the server where keys expire: expires every second.
+    /// The canary of one watch, a string on the server where keys expire.
     pub(super) fn canary(&self, instance: &str) -> String {
         format!("{OWN_PREFIX}expiry:{}:{instance}:canary", self.list)
     }
 }
 
-/// The server as every pandad that uses it calls it; what only this machine can reach
-/// goes by the machine's name too.
+/// The server by a name that is the same for every pandad that uses it. An address that means
+/// another server on another machine gets the machine's name in front.
 fn source(server: &RedisServer) -> String {
     let here = || host::name().unwrap_or_default();
     let place = match &server.address {
@@ -60,7 +61,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_key_is_marked_ends_in_a_word_and_says_of_what_it_is() {
+    fn every_key_names_its_list_and_source() {
         let server = |address| RedisServer {
             name: "redis_kv_expire",
             address,
@@ -74,7 +75,7 @@ mod tests {
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");
         assert_eq!(names.deadlines(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:deadlines");
         assert_eq!(names.canary("0f"), "pandad:expiry:work:0f:canary");
-        // What another machine calls so is another server.
+        // The same address on another machine is another server.
         let local = OwnKeys::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
         assert!(local.lease().contains("@127.0.0.1:6379/3/:lease"), "{}", local.lease());
     }

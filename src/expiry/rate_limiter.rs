@@ -1,39 +1,39 @@
-//! How much may be asked of the server: so many keys a second, a tenth of a second's
-//! worth at once. Pure: whoever calls has the clock.
+//! How many keys may be asked of the server where keys expire: a token bucket that holds a
+//! tenth of a second's worth. Pure: the caller has the clock.
 
 use std::time::{Duration, Instant};
 
 /// See the module.
 pub(super) struct RateLimiter {
     rate: f64,
-    /// Below zero: a debt, to be waited for.
+    /// Below zero it is a debt, and nothing may be asked until it is paid off by waiting.
     left: f64,
     at: Instant,
 }
 
 impl RateLimiter {
-    /// `rate` keys a second.
+    /// `rate` is in keys a second.
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         let rate = f64::from(rate.max(1));
         Self { rate, left: most(rate), at: now }
     }
 
     /// How many keys may be asked now, of `wanted`.
-    pub(super) fn room(&mut self, wanted: usize, now: Instant) -> usize {
+    pub(super) fn available(&mut self, wanted: usize, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
         self.left = (self.left + passed * self.rate).min(most(self.rate));
         if self.left < 1.0 { 0 } else { wanted.min(self.left as usize) }
     }
 
-    /// So many are asked; more than there is room for leaves a debt.
-    pub(super) fn take(&mut self, keys: usize) {
+    /// Records that so many keys are asked; more than were available leave a debt.
+    pub(super) fn spend(&mut self, keys: usize) {
         self.left -= keys as f64;
     }
 
-    /// When there is room again.
+    /// When keys may be asked again.
     pub(super) fn next(&self, now: Instant) -> Instant {
-        // A little more than one key's worth, so that it is worth a packet.
+        // Waiting for more than one key makes the packets fewer and larger.
         let missing = (most(self.rate) / 10.0).max(1.0) - self.left;
         now + Duration::from_secs_f64((missing / self.rate).max(0.0))
     }
@@ -48,27 +48,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_than_the_rate_whatever_is_wanted() {
+    fn never_more_than_the_rate() {
         let mut now = Instant::now();
         let began = now;
         let mut rate = RateLimiter::new(1000, now);
-        let mut asked = 0;
+        let mut probed = 0;
         while now < began + Duration::from_secs(10) {
-            let room = rate.room(500, now);
-            rate.take(room);
-            asked += room;
-            now = if room == 0 { rate.next(now) } else { now };
+            let available = rate.available(500, now);
+            rate.spend(available);
+            probed += available;
+            now = if available == 0 { rate.next(now) } else { now };
         }
-        assert!((9900..=10_101).contains(&asked), "{asked} in 10 s");
+        assert!((9900..=10_101).contains(&probed), "{probed} in 10 s");
     }
 
     #[test]
-    fn a_debt_is_waited_for() {
+    fn a_debt_is_paid_off_by_waiting() {
         let now = Instant::now();
         let mut rate = RateLimiter::new(100, now);
-        rate.take(60);
-        assert_eq!(rate.room(1, now), 0);
-        assert_eq!(rate.room(1, now + Duration::from_millis(400)), 0);
-        assert_eq!(rate.room(1, now + Duration::from_millis(520)), 1);
+        rate.spend(60);
+        assert_eq!(rate.available(1, now), 0);
+        assert_eq!(rate.available(1, now + Duration::from_millis(400)), 0);
+        assert_eq!(rate.available(1, now + Duration::from_millis(520)), 1);
     }
 }

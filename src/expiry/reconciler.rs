@@ -1,10 +1,10 @@
-//! The thread that remembers deadlines and finds keys that died while nobody listened: a
-//! deadline that has passed, a key that is gone, and no event for it that is still on its
-//! way.
+//! The thread that remembers deadlines beside the work list, and by them finds keys that
+//! expired while nobody listened.
 //!
-//! Asking for a key makes the server delete and announce it if it has only just expired.
-//! So a key is missed only if it was gone at one look, and is at the next, and all that
-//! was heard up to some time after the first has been pushed.
+//! Such a key is gone, its deadline has passed, and it is still remembered. But its event may be
+//! on its way, and asking for a key may cause the event. So a key was missed only if it was gone
+//! at one check and is gone at a later one, and every key that was received up to half a second
+//! after the first check has been pushed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,17 +20,19 @@ use crate::error::Fault;
 use crate::redis::{Link, Requests, cmd};
 use crate::threads;
 
-/// A deadline has passed by this before it is looked into.
+/// A deadline must have passed for this time before its key is checked.
 const OVERDUE_MIN: Duration = Duration::from_secs(2);
-/// Between two looks.
+/// Between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Keys in one look, and in one packet.
+/// Keys in one check.
 const CHECK_KEYS_MAX: usize = 10_000;
+/// Keys in one packet.
 const PACKET_KEYS_MAX: usize = 500;
-/// Bytes of a key that the log shows.
+/// Bytes of a key's name that the log shows.
 const LOGGED_KEY_BYTES_MAX: usize = 100;
+/// The pause while a server does not serve, and the longest wait for deadlines.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// What may not be done is tried again after this.
+/// The pause after a refusal or an internal error.
 const DENIED_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -38,22 +40,24 @@ pub(super) struct Reconciler {
     context: Arc<ExpiryContext>,
     list: Link,
     expire: Link,
-    /// Learned, and not written down yet.
+    /// Deadlines that are not written to the list's server yet.
     pending: Vec<KeyDeadline>,
+    /// The number of the subscription that the suspects belong to.
     subscription: Option<u64>,
     suspects: Suspects,
     next_check: Option<Instant>,
 }
 
-/// What the server says of a key.
+/// What the server where keys expire says of a key.
 enum KeyLifetime {
     Gone,
+    /// The key has no deadline.
     Persists,
-    /// In so many milliseconds.
+    /// The key expires in so many milliseconds.
     ExpiresIn(u64),
 }
 
-/// Keys that one look has found.
+/// What one check has found: how many keys, and the first of them for the log.
 #[derive(Default)]
 struct MissedKeys {
     count: u64,
@@ -73,19 +77,21 @@ impl Reconciler {
         }
     }
 
-    /// Until its owner is gone.
+    /// Runs until the watch ends.
     pub(super) fn run(mut self) {
-        let job = self.context.job;
+        let (job, server) = (self.context.job, self.context.expire.server.to_string());
         while !self.context.has_ended() {
             let pause = match threads::contain(|| self.turn()) {
                 Ok(Ok(())) => continue,
                 Ok(Err(Fault::RetryLogged)) => RETRY_PAUSE,
                 Ok(Err(fault)) => {
-                    log::error!("{job}: keys that died unheard cannot be looked for: {fault:?}");
+                    log::error!(
+                        "{job}: {server}: keys that expired while nobody listened cannot be found: {fault}"
+                    );
                     DENIED_RETRY_PAUSE
                 }
                 Err(panic) => {
-                    log::error!("{job}: a fault of our own while looking for missed keys: {panic}");
+                    log::error!("{job}: internal error while looking for missed keys: {panic}");
                     DENIED_RETRY_PAUSE
                 }
             };
@@ -94,13 +100,14 @@ impl Reconciler {
         let _best_effort = self.write_pending();
     }
 
+    /// Writes deadlines down, and checks what is overdue when that is due.
     fn turn(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let next = self.next_check.unwrap_or(now);
         let wait = next.saturating_duration_since(now).min(RETRY_PAUSE);
         self.pending.extend(self.context.handoff.take(wait));
         if !self.context.listen_state.may_listen() {
-            // Whoever has the lease learns them by itself.
+            // The pandad that has the lease learns them by itself.
             self.pending.clear();
         }
         self.write_pending()?;
@@ -110,6 +117,7 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Writes the pending deadlines to the list's server.
     fn write_pending(&mut self) -> Result<(), Fault> {
         while !self.pending.is_empty() {
             let first = self.pending.len().saturating_sub(PACKET_KEYS_MAX);
@@ -123,20 +131,21 @@ impl Reconciler {
         Ok(())
     }
 
-    /// One look at what is overdue.
+    /// Checks all keys that are overdue.
     fn check(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         self.next_check = Some(now + CHECK_INTERVAL);
         let subscription = self.context.listen_state.subscription();
         if subscription.is_none() || self.subscription != subscription {
-            // What was on its way to an earlier subscription is lost.
+            // An event on its way to an earlier subscription is lost: it proves nothing.
             self.suspects.clear();
             self.subscription = subscription;
         }
         if subscription.is_none() {
             return Ok(());
         }
-        // Before the entries are read: what is done between the two would be found in both.
+        // Read before the set is: a key that is pushed in between is then in the set as read,
+        // and yet not taken for missed.
         let done_until = self.context.inbox.done_until();
         let before_ms = self.context.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
         let remembered = &self.context.remembered;
@@ -152,7 +161,7 @@ impl Reconciler {
         resolved
     }
 
-    /// Asks for some keys, and does what follows from the answers.
+    /// Asks for some keys, and changes the list and the set by the replies.
     fn resolve(
         &mut self,
         keys: &[Vec<u8>],
@@ -183,7 +192,8 @@ impl Reconciler {
             return Ok(());
         }
         let remembered = &self.context.remembered;
-        // Done twice it would push twice: without an answer the next look shows what was done.
+        // At most once, since a second time would push the keys again. If no reply comes, the
+        // next check shows whether the change was made.
         if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))?
             && let Some(first) = gone.first()
         {
@@ -193,11 +203,12 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Logs and counts what a check has found.
     fn report(&self, missed: &MissedKeys) {
         let Some(first) = &missed.first else { return };
         let pushed = self.context.reconciliation == Reconciliation::On;
         log::warn!(
-            "{}: {} keys died unheard and {}; one is \"{}\"",
+            "{}: {} keys expired while nobody listened and {}; one is \"{}\"",
             self.context.job,
             missed.count,
             if pushed { "are pushed now" } else { "would be pushed (dry-run)" },
@@ -206,25 +217,27 @@ impl Reconciler {
         self.context.counters.found.fetch_add(missed.count, Relaxed);
     }
 
+    /// Asks for keys by PTTL.
     fn ask(&mut self, keys: &[Vec<u8>]) -> Result<Vec<KeyLifetime>, Fault> {
         let mut requests = Requests::default();
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
-        let answers = self
+        let replies = self
             .expire
             .doing("probe")
-            .with_retry(|connection| command_reply::sort(connection.ask_all(&requests)?))?;
-        answers.into_iter().map(lifetime).collect()
+            .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?;
+        replies.into_iter().map(lifetime).collect()
     }
 
+    /// Waits until so many keys may be asked.
     fn wait_for_rate(&self, keys: usize) {
         while !self.context.has_ended() {
             let now = Instant::now();
             let next = {
                 let mut rate = self.context.rate();
-                if rate.room(1, now) > 0 {
-                    rate.take(keys);
+                if rate.available(1, now) > 0 {
+                    rate.spend(keys);
                     return;
                 }
                 rate.next(now)
@@ -234,14 +247,14 @@ impl Reconciler {
     }
 }
 
-/// What an answer to PTTL says of the key.
-fn lifetime(answer: CommandReply) -> Result<KeyLifetime, Fault> {
-    match answer {
-        CommandReply::Number(-2) => Ok(KeyLifetime::Gone),
-        CommandReply::Number(left) => {
+/// What the reply to PTTL says: -2 for no key, -1 for no deadline, else milliseconds.
+fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
+    match reply {
+        CommandReply::Integer(-2) => Ok(KeyLifetime::Gone),
+        CommandReply::Integer(left) => {
             Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
         }
-        CommandReply::No(why) => Err(Fault::Retry(why)),
-        _ => Err(Fault::Retry("an answer to PTTL that is no number".to_owned())),
+        CommandReply::Refused(why) => Err(Fault::Retry(why)),
+        _ => Err(Fault::Retry("the reply to PTTL is no number".to_owned())),
     }
 }

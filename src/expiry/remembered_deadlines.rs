@@ -1,10 +1,10 @@
-//! The remembered deadlines: a sorted set beside the work list, keys by the milliseconds
-//! since 1970 at which they expire. What is in it has not been pushed; so what is in it
-//! for longer than that was missed.
+//! The remembered deadlines, a sorted set beside the work list: keys by the milliseconds since
+//! 1970 at which they expire. A key in the set has not been pushed, so a key whose deadline has
+//! long passed was missed.
 //!
-//! An entry goes only together with its push, in one transaction that fails if the lease
-//! changes hands, and only if its deadline is not after the event: the key may have been
-//! set anew since.
+//! An entry is removed only together with the push of its key, in one transaction that fails
+//! if the lease changes hands; and only if its deadline is not after the event, since the key
+//! may have been set again after it expired.
 
 use super::command_reply::{self, CommandReply};
 use super::deadline_handoff::KeyDeadline;
@@ -13,8 +13,8 @@ use super::lease_fence::{LeaseFence, LeaseHolder};
 use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// Deadlines nearer than this are not remembered, and one that lies so far after an event
-/// is its own all the same, since clocks are read over a network.
+/// Deadlines nearer than this are not remembered. A deadline up to this time after an event
+/// still belongs to it, since the server's clock is known only over a network.
 const NEAR_MS: u64 = 500;
 
 /// See the module.
@@ -24,11 +24,14 @@ pub(super) struct RememberedDeadlines {
     fence: LeaseFence,
 }
 
-/// What becomes of entries: a change that is made whole or not at all.
+/// A change of the work list and of the set, which is made whole or not at all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DeadlineChange<'a> {
+    /// Keys for the work list.
     pub(super) push: Vec<&'a [u8]>,
+    /// Keys that leave the set.
     pub(super) remove: Vec<&'a [u8]>,
+    /// Keys that stay in the set, with a new deadline in milliseconds since 1970.
     pub(super) renew: Vec<(u64, &'a [u8])>,
 }
 
@@ -38,8 +41,8 @@ impl RememberedDeadlines {
         Self { set, list, fence }
     }
 
-    /// Writes deadlines down, those that are near left out. `now_ms` is the present by the
-    /// clock of the server where keys expire.
+    /// Adds deadlines, except those that are near. `now_ms` is the present by the clock of the
+    /// server where keys expire.
     ///
     /// # Errors
     /// The server's.
@@ -60,7 +63,7 @@ impl RememberedDeadlines {
         if some { connection.ask(&add).map(drop) } else { Ok(()) }
     }
 
-    /// Up to `count` keys whose deadlines are before that moment, the earliest first.
+    /// Up to `count` keys whose deadlines lie before a moment, the earliest first.
     ///
     /// # Errors
     /// The server's.
@@ -73,13 +76,14 @@ impl RememberedDeadlines {
         let mut range = cmd("ZRANGEBYSCORE");
         range.arg(&self.set).arg("-inf").arg(before_ms).arg("LIMIT").arg(0).arg(count);
         match connection.ask(&range)? {
-            Value::Array(values) => Ok(command_reply::bytes(values)),
+            Value::Array(values) => Ok(command_reply::bulks(values)),
             _ => Ok(Vec::new()),
         }
     }
 
-    /// Pushes keys that were heard of, and removes what their events account for. If
-    /// another pandad has the lease, what it will find by itself is left to it.
+    /// Pushes keys whose events were received, and removes the deadlines that the events
+    /// account for. If another pandad has the lease, keys that are in the set are left to it:
+    /// it will find them.
     ///
     /// # Errors
     /// The server's; the push may have been carried out.
@@ -91,28 +95,29 @@ impl RememberedDeadlines {
     ) -> Result<(), RedisError> {
         loop {
             let mut requests = Requests::default();
-            self.fence.watch(&mut requests);
+            self.fence.add_watch(&mut requests);
             requests.add(cmd("TYPE").arg(&self.list));
             for received in keys {
                 requests.add(cmd("ZSCORE").arg(&self.set).arg(&received.key));
             }
-            let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-            let theirs = matches!(self.fence.holder(&mut answers), LeaseHolder::Other(_));
-            if !matches!(answers.next(), Some(CommandReply::Word(kind)) if kind == "list" || kind == "none") {
-                // The push will be refused, and a transaction would remove all the same.
+            let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+            let leased_elsewhere = matches!(self.fence.read_holder(&mut replies), LeaseHolder::Other(_));
+            if !matches!(replies.next(), Some(CommandReply::Status(kind)) if kind == "list" || kind == "none")
+            {
+                // The push will be refused, and a transaction would still remove deadlines.
                 connection.ask(&cmd("UNWATCH"))?;
                 return connection.ask(&plain_push(&self.list, keys)).map(drop);
             }
-            let deadlines = answers.map(|answer| score(&answer));
-            let change = DeadlineChange::of_events(keys, deadlines, clock, theirs);
+            let deadlines = replies.map(|reply| score(&reply));
+            let change = DeadlineChange::of_events(keys, deadlines, clock, leased_elsewhere);
             if self.commit(connection, &change)? {
                 return Ok(());
             }
-            // The lease was renewed, or lost: it is looked at again.
+            // The lease was written in between, by a heartbeat or by another pandad: again.
         }
     }
 
-    /// Makes a change if the lease is nobody else's.
+    /// Makes a change unless another pandad has the lease; false if it has.
     ///
     /// # Errors
     /// The server's; the change may have been made.
@@ -122,16 +127,16 @@ impl RememberedDeadlines {
         change: &DeadlineChange,
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
-        self.fence.watch(&mut requests);
-        let mut answers = command_reply::sort(connection.ask_all(&requests)?)?.into_iter();
-        if let LeaseHolder::Other(_) = self.fence.holder(&mut answers) {
+        self.fence.add_watch(&mut requests);
+        let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if let LeaseHolder::Other(_) = self.fence.read_holder(&mut replies) {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
         self.commit(connection, change)
     }
 
-    /// False if the lease changed since it was looked at: nothing was done.
+    /// Makes a change. False if the lease was written since it was read: nothing was done.
     fn commit(&self, connection: &mut RedisConnection, change: &DeadlineChange) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
         requests.add(&cmd("MULTI"));
@@ -145,14 +150,14 @@ impl RememberedDeadlines {
             requests.add(cmd("ZADD").arg(&self.set).arg(&change.renew));
         }
         requests.add(&cmd("EXEC"));
-        let answers = connection.demand_all(&requests)?;
-        Ok(!matches!(answers.last(), Some(Value::Nil)))
+        let replies = connection.demand_all(&requests)?;
+        Ok(!matches!(replies.last(), Some(Value::Nil)))
     }
 }
 
 impl<'a> DeadlineChange<'a> {
-    /// What follows from events of keys, given the deadline that is remembered of each.
-    /// `leased_elsewhere`: another pandad has the lease and finds what is remembered.
+    /// What follows from events of keys, given the remembered deadline of each. If the lease is
+    /// elsewhere, the other pandad finds keys that are remembered.
     fn of_events(
         keys: &'a [ReceivedKey],
         deadlines: impl Iterator<Item = Option<u64>>,
@@ -173,14 +178,15 @@ impl<'a> DeadlineChange<'a> {
     }
 }
 
-fn score(answer: &CommandReply) -> Option<u64> {
-    let CommandReply::Bytes(text) = answer else { return None };
-    // Redis writes a score as a double.
+/// The reply to ZSCORE; `None` if the key is not in the set.
+fn score(reply: &CommandReply) -> Option<u64> {
+    let CommandReply::Bulk(text) = reply else { return None };
+    // A score is a double.
     let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(score as u64)
 }
 
-/// The command that makes a plain push.
+/// The command that pushes keys without a look at remembered deadlines.
 pub(super) fn plain_push(list: &str, keys: &[ReceivedKey]) -> Cmd {
     let mut push = cmd("LPUSH");
     push.arg(list);
@@ -195,8 +201,8 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// Four keys whose events came at 10,000 ms: one without a deadline, one that expired
-    /// then, one within the tolerance, and one that was set anew since.
+    /// Four keys whose events came at 10,000 ms: one that is not remembered, one whose deadline
+    /// had passed, one within the tolerance, and one that was set again since.
     #[test]
     fn an_event_accounts_for_deadlines_up_to_it() {
         let (clock, now) = (ServerClock::new(), Instant::now());
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_score_is_a_double() {
-        let score = |text: &str| score(&CommandReply::Bytes(text.as_bytes().to_vec()));
+        let score = |text: &str| score(&CommandReply::Bulk(text.as_bytes().to_vec()));
         assert_eq!(score("1.7000000001230000e+12"), Some(1_700_000_000_123));
         assert_eq!(score("1700000000123"), Some(1_700_000_000_123));
         assert_eq!(score("none"), None);

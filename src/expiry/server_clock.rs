@@ -1,22 +1,23 @@
-//! The clock of the server where keys expire, as far as it is known: deadlines that
-//! others are to understand are told by it.
+//! The clock of the server where keys expire, estimated from its replies to TIME. Remembered
+//! deadlines are written by it, since pandads on several machines share them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// See the module.
 pub(super) struct ServerClock {
+    /// A moment by our clock, and the milliseconds since 1970 that the server showed then.
     seen: Mutex<(Instant, u64)>,
 }
 
 impl ServerClock {
-    /// Our own clock, until the server's is known.
+    /// Shows this machine's time until the server's is known.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { seen: Mutex::new((Instant::now(), millis(since))) }
     }
 
-    /// Milliseconds since 1970 at the server at that moment.
+    /// What the server's clock shows at that moment, in milliseconds since 1970.
     pub(super) fn at(&self, moment: Instant) -> u64 {
         let (seen, then) = *self.lock();
         match moment.checked_duration_since(seen) {
@@ -25,7 +26,7 @@ impl ServerClock {
         }
     }
 
-    /// The server has said so at that moment.
+    /// Sets the clock: at that moment the server's showed `millis`.
     pub(super) fn set(&self, moment: Instant, millis: u64) {
         *self.lock() = (moment, millis);
     }
@@ -35,7 +36,7 @@ impl ServerClock {
     }
 }
 
-/// For Redis, which counts in whole milliseconds.
+/// A time in whole milliseconds, as Redis counts.
 pub(super) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -46,7 +47,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_servers_clock_is_told_before_and_after_it_was_seen() {
+    fn moments_before_and_after_the_reply() {
         let (clock, now) = (ServerClock::new(), Instant::now() + Duration::from_secs(9));
         clock.set(now, 5_000_000);
         assert_eq!(clock.at(now + Duration::from_millis(7)), 5_000_007);

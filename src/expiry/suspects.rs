@@ -1,31 +1,33 @@
-//! Keys whose deadlines have passed and that are gone at the server: which of them were
-//! missed, and of which an event may still be on its way. Pure.
+//! Keys that are gone and whose deadlines have passed. Each of them was missed, or its event is
+//! still on its way: asking for the key may itself have made Redis delete and announce it. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// An event that a look has caused is here after this.
+/// An event that was caused by asking for a key has been received after this time.
 const EVENT_DELAY_MAX: Duration = Duration::from_millis(500);
 
-/// Keys that were gone, and since when that is known.
+/// See the module.
 #[derive(Default)]
 pub(super) struct Suspects {
+    /// When each key was first found to be gone.
     since: HashMap<Vec<u8>, Instant>,
 }
 
 impl Suspects {
+    /// Forgets all keys.
     pub(super) fn clear(&mut self) {
         self.since.clear();
     }
 
-    /// Forgets keys that are not overdue any more.
+    /// Forgets keys that are no longer overdue.
     pub(super) fn keep_only(&mut self, overdue: &[Vec<u8>]) {
         let overdue: HashSet<&[u8]> = overdue.iter().map(Vec::as_slice).collect();
         self.since.retain(|key, _| overdue.contains(key.as_slice()));
     }
 
-    /// A key was found to be gone. True if it was missed: whatever was heard before
-    /// `done_until` has been pushed.
+    /// Records that a key is gone. True if it was missed: every key that was received before
+    /// `done_until` has been pushed, and this key's event would have been among them.
     pub(super) fn record_gone(&mut self, key: &[u8], now: Instant, done_until: Instant) -> bool {
         let since = *self.since.entry(key.to_vec()).or_insert(now);
         since + EVENT_DELAY_MAX < done_until
@@ -37,17 +39,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_was_missed_when_its_event_would_have_been_pushed() {
+    fn a_key_without_an_event_was_missed() {
         let (mut suspects, first) = (Suspects::default(), Instant::now());
         assert!(!suspects.record_gone(b"a", first, first), "its event may be on its way");
         let later = first + Duration::from_secs(9);
         assert!(!suspects.record_gone(b"a", later, first + EVENT_DELAY_MAX), "its event may be in the inbox");
         assert!(suspects.record_gone(b"a", later, later));
-        assert!(!suspects.record_gone(b"b", later, later), "it is seen for the first time");
+        assert!(!suspects.record_gone(b"b", later, later), "it is gone for the first time");
     }
 
     #[test]
-    fn a_key_that_is_not_overdue_any_more_begins_anew() {
+    fn a_forgotten_key_begins_again() {
         let (mut suspects, first) = (Suspects::default(), Instant::now());
         suspects.record_gone(b"a", first, first);
         suspects.record_gone(b"b", first, first);

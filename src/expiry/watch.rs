@@ -1,5 +1,5 @@
-//! Watching one server for keys that expire: puts the threads of this room together and
-//! ends them.
+//! The watch of one server for keys that expire: starts the threads of this module, and ends
+//! them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,21 +18,22 @@ use crate::host;
 use crate::report::Counters;
 use crate::threads::{self, Thread};
 
-/// How long the end waits for what the threads have to say to the servers.
+/// How long the end waits for the last commands of the threads.
 const END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The threads end, some seconds later, when this is dropped.
+/// The running threads. They end, some seconds later, when this is dropped.
 pub struct ExpiryWatch {
     owner: Option<Sender<()>>,
-    /// Those that have something to say to a server at their end.
+    /// The threads that send a last command to a server when they end.
     threads: Vec<Thread<()>>,
 }
 
 impl ExpiryWatch {
-    /// Begins to watch: keys that expire come to `inbox`, and `ListPush` is how they go to the list.
+    /// Begins to watch. Keys that expire come to `inbox`, and the [`ListPush`] pushes them to
+    /// the work list.
     ///
     /// # Errors
-    /// `Retry`: no thread, or no random name, can be had.
+    /// `Retry`: the system refuses a thread or random bytes.
     pub fn start(
         config: WatchConfig,
         inbox: Inbox,
@@ -53,13 +54,13 @@ impl ExpiryWatch {
             let reconciler = Reconciler::new(&context);
             threads.push(start("expired-recon", || reconciler.run())?);
         }
-        // Blocked in a read that nobody can end: it is not waited for.
+        // It is not kept, since nobody waits for its end: nothing can interrupt its read.
         start("expired-listen", || listener.run())?;
         Ok((Self { owner: Some(owner), threads }, ListPush::new(&context)))
     }
 
-    /// Ends the threads, and waits a little for what they say to the servers. What was
-    /// heard has been pushed by now: the lease may go to others.
+    /// Ends the threads, and waits a little for their last commands. To be called when every
+    /// key that was received has been pushed: the lease goes to another pandad.
     pub fn end(&mut self) {
         self.owner = None;
         let until = Instant::now() + END_WAIT_MAX;

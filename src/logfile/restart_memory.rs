@@ -1,10 +1,11 @@
-//! What a process remembers of its earlier openings of a log file: what it said, since on a
-//! disk that refuses each try comes to the same findings; and whether a sync has failed.
+//! What a process remembers between two openings of a log file: which findings it has logged,
+//! because each attempt on a failing disk has the same findings, and whether a sync has failed.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 
-/// What was found.
+use super::label::LogLabel;
+
+/// What recovery finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Finding {
     Moved,
@@ -13,35 +14,35 @@ pub(super) enum Finding {
     Changed,
     Adopted,
     Cut,
-    SomebodyElses,
-    NoEnd,
+    Foreign,
+    NoNewline,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct RestartMemory {
-    findings: HashSet<(PathBuf, Finding)>,
-    /// A sync has failed since the last opening: of what was written since, the journal's own
-    /// entries included, the disk may hold any part.
+    findings: HashSet<(LogLabel, Finding)>,
+    /// Whether a sync has failed since the last opening. Then the disk may hold any part of what
+    /// was written since, and of the journal's own entries.
     pub sync_failed: bool,
 }
 
 impl RestartMemory {
-    /// What is found from now on is news.
+    /// Findings from now on are logged again.
     pub fn forget_findings(&mut self) {
         self.findings.clear();
     }
 
-    pub(super) fn info(&mut self, path: &Path, finding: Finding, text: &str) {
-        self.say(log::Level::Info, path, finding, text);
+    pub(super) fn info(&mut self, label: &LogLabel, finding: Finding, text: &str) {
+        self.log(log::Level::Info, label, finding, text);
     }
 
-    pub(super) fn warn(&mut self, path: &Path, finding: Finding, text: &str) {
-        self.say(log::Level::Warn, path, finding, text);
+    pub(super) fn warn(&mut self, label: &LogLabel, finding: Finding, text: &str) {
+        self.log(log::Level::Warn, label, finding, text);
     }
 
-    fn say(&mut self, level: log::Level, path: &Path, finding: Finding, text: &str) {
-        let new = self.findings.insert((path.to_owned(), finding));
-        log::log!(if new { level } else { log::Level::Debug }, "{}: {text}", path.display());
+    fn log(&mut self, level: log::Level, label: &LogLabel, finding: Finding, text: &str) {
+        let is_new = self.findings.insert((label.clone(), finding));
+        log::log!(if is_new { level } else { log::Level::Debug }, "{label}: {text}");
     }
 }

@@ -101,7 +101,7 @@ impl<'a> MoveReplies<'a> {
 
     /// How many items may be requested in one packet. Their sizes are not known, so the number
     /// follows from the items of the last batch; without one it begins small and grows.
-    pub(super) fn room(&self) -> u64 {
+    pub(super) fn next_count(&self) -> u64 {
         let largest = self.expected.max(self.items.largest()).max(1);
         let by_size = (BATCH_BYTES_MAX.saturating_sub(self.items.bytes()) / largest).max(1) as u64;
         let by_number =
@@ -143,13 +143,13 @@ mod tests {
     fn a_packet_follows_from_the_size_of_the_items_before() {
         let mut items = Items::default();
         let moved = MoveReplies::new(&mut items, 0);
-        assert_eq!(moved.room(), FIRST_PACKET_ITEMS_MAX);
+        assert_eq!(moved.next_count(), FIRST_PACKET_ITEMS_MAX);
         (0..16).for_each(|_| moved.items.push(&[7; 30]));
-        assert_eq!(moved.room(), 64);
+        assert_eq!(moved.next_count(), 64);
         moved.items.push(&[7; BATCH_BYTES_MAX / 4]);
-        assert_eq!(moved.room(), 2);
+        assert_eq!(moved.next_count(), 2);
         let mut items = Items::default();
-        assert_eq!(MoveReplies::new(&mut items, 30).room(), BATCH_ITEMS_MAX);
-        assert_eq!(MoveReplies::new(&mut items, BATCH_BYTES_MAX * 2).room(), 1);
+        assert_eq!(MoveReplies::new(&mut items, 30).next_count(), BATCH_ITEMS_MAX);
+        assert_eq!(MoveReplies::new(&mut items, BATCH_BYTES_MAX * 2).next_count(), 1);
     }
 }

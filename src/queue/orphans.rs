@@ -230,7 +230,7 @@ fn is_expired(heartbeat: Option<&Value>) -> bool {
 }
 
 fn has_exited(heartbeat: &Value) -> bool {
-    text(heartbeat).parse::<Process>().is_ok_and(|process| process.is_gone())
+    text(heartbeat).parse::<Process>().is_ok_and(|process| process.has_ended())
 }
 
 fn exist(connection: &mut RedisConnection, orphans: &[Orphan]) -> Result<Vec<bool>, RedisError> {

@@ -261,7 +261,7 @@ impl Taker {
             }
             let command = moves.at_once(keys, key);
             while *waiting > 0 && !moved.is_full() {
-                let count = (*waiting).min(moved.room());
+                let count = (*waiting).min(moved.next_count());
                 let before = moved.count();
                 move_some(&command, count, &mut moved)?;
                 *waiting = moved.left;

@@ -31,7 +31,7 @@ fn log_file_grows_while_redis_is_down() {
     assert!(daemon.log_lines("kafka_to_file").iter().all(|line| !line.contains("WARN")));
     list.resume();
     ar.start();
-    wait::until("the queue works", seconds(30), || daemon.log_lines("back after").len() >= 2);
+    wait::until("both servers are back", seconds(30), || daemon.log_lines("back after").len() >= 2);
     daemon.finish(&[2000, 2000], seconds(10));
     tested.passed("4000 records");
 }
@@ -72,7 +72,7 @@ fn down_server_stops_one_job() {
     queue.push(0..100);
     queue.wait_done(&mut daemon, seconds(10));
     expire.start();
-    wait::until("it listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
+    wait::until("pandad listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
     queue.ar.kill();
     expire.ask::<String>(&["SET", &item(7), "x", "PX", "1"]);
     std::thread::sleep(millis(5));

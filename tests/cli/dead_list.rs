@@ -27,7 +27,7 @@ impl Case {
         for item in POISON {
             let len = queue.list.len(DEAD);
             queue.list.push(LIST, item);
-            wait::until("it is put aside", seconds(10), || queue.list.len(DEAD) == len + 1);
+            wait::until("the item is on the dead list", seconds(10), || queue.list.len(DEAD) == len + 1);
         }
         wait::until("the batch is acknowledged", seconds(10), || queue.batches().is_empty());
         Case { queue, daemon }

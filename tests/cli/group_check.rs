@@ -26,7 +26,9 @@ fn check_reports_foreign_members() {
         };
         let with = |options: serde_json::Value| {
             let foreign = kafka.foreign_member(&group, &[&topic], options);
-            wait::until("librdkafka has it", wait::seconds(60), || foreign.assigned().len() == 1);
+            wait::until("librdkafka is assigned the partition", wait::seconds(60), || {
+                foreign.assigned().len() == 1
+            });
             foreign
         };
         // A new cluster creates the offsets topic only with the first question about a group.
@@ -54,7 +56,7 @@ fn kip_848_group_is_reported_and_shared() {
     let (topic, group) = (unique("later"), unique("later"));
     kafka.create(&topic, 4);
     let foreign = kafka.foreign_member(&group, &[&topic], serde_json::json!({"group.protocol": "consumer"}));
-    wait::until("librdkafka has all", wait::seconds(60), || foreign.assigned().len() == 4);
+    wait::until("librdkafka is assigned all", wait::seconds(60), || foreign.assigned().len() == 4);
     let check = |inv: &Inv| {
         let daemon = Daemon::new(inv);
         run(&["-t", daemon.dir.join("test.inv").to_str().unwrap()]).expect(0).says("later protocol");
@@ -67,7 +69,7 @@ fn kip_848_group_is_reported_and_shared() {
         partitions_of(&daemon) == 2 && foreign.assigned().len() == 2
     });
     foreign.leave();
-    wait::until("pandad has all", wait::seconds(60), || partitions_of(&daemon) == 4);
+    wait::until("pandad is assigned all", wait::seconds(60), || partitions_of(&daemon) == 4);
     Produce::seq(&kafka, &topic, 400).with("--partitions", 4).run();
     daemon.finish(&[100; 4], wait::seconds(60));
     tested.passed("400 records, 4 partitions");

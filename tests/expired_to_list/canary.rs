@@ -9,8 +9,8 @@ use crate::support::wait::{millis, seconds};
 use crate::support::{all, wait};
 use rustix::process::Signal;
 
-const SILENT: &str = "keys that expire are not heard of";
-const AGAIN: &str = "are heard of again";
+const SILENT: &str = "no events of expired keys are received";
+const AGAIN: &str = "events of expired keys are received again";
 const FLAGS: &str = "notify-keyspace-events";
 
 #[test]
@@ -48,7 +48,7 @@ fn demoted_master_is_noticed() {
         daemon.wait_log("; waiting", seconds(60));
         assert!(daemon.log_lines("; waiting")[0].contains("replica"), "{:?}", daemon.log_lines("; waiting"));
         expiry.expire.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
-        wait::until("it listens again", seconds(60), || daemon.log_lines(LISTENING).len() == 2);
+        wait::until("pandad listens again", seconds(60), || daemon.log_lines(LISTENING).len() == 2);
         expiry.assert_receives(&mut daemon, "a master's");
         daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
         daemon.stop();

@@ -142,7 +142,7 @@ fn notify_setting_survives_redis_restart() {
         daemon.wait_log("; waiting", seconds(20));
         expiry.expire.start();
         assert_eq!(expiry.expire.setting(FLAGS), "", "the restart forgot nothing: this shows nothing");
-        wait::until("it listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
+        wait::until("pandad listens again", seconds(30), || daemon.log_lines(LISTENING).len() == 2);
         expiry.assert_receives(&mut daemon, "after");
         daemon.assert_waited_once("expired_to_list", "redis_kv_expire");
         daemon.stop();

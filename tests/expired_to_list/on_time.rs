@@ -61,10 +61,10 @@ fn every_command_expires_on_time() {
         }
         expiry.expire.ask::<String>(&["SET", "k:shortened", "x", "EX", "9000"]);
         for key in ["k:old", "k:source"] {
-            expiry.expire.ask::<String>(&["SET", key, "x", "PX", "2000"]);
+            expiry.expire.ask::<String>(&["SET", key, "x", "PX", "4000"]);
         }
         let mut other = expiry.expire.connect_to(1);
-        cmd("SET").arg(&["k:moved", "x", "PX", "2000"]).exec(&mut other).unwrap();
+        cmd("SET").arg(&["k:moved", "x", "PX", "4000"]).exec(&mut other).unwrap();
         let mut wanted = BTreeSet::new();
         let ways = ways(&expiry, &version);
         let began = Instant::now();
@@ -137,9 +137,9 @@ fn renewed_keys_are_not_pushed() {
         let tested = expiry.list.tested("expired_to_list", "renewed, persisted and deleted keys");
         let mut daemon = Daemon::new(&expiry.inv());
         daemon.start_and_listen();
-        expiry.set(&["renewed", "persisted", "deleted", "renamed", "overwritten", "due"], 3000..3001);
+        expiry.set(&["renewed", "persisted", "deleted", "renamed", "overwritten", "due"], 4000..4001);
         std::thread::sleep(millis(300));
-        expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "8000"]);
+        expiry.expire.ask::<u64>(&["PEXPIRE", "renewed", "14000"]);
         expiry.expire.ask::<u64>(&["PERSIST", "persisted"]);
         expiry.expire.ask::<u64>(&["DEL", "deleted"]);
         expiry.expire.ask::<String>(&["RENAME", "renamed", "now called"]);

@@ -51,7 +51,7 @@ fn keys_expired_while_down_are_found() {
         assert!(!expiry.list.exists(LIST));
         daemon.start_and_listen();
         expiry.wait_pushed(&mut daemon, keys.len(), seconds(30));
-        wait::until("only what lives is remembered", seconds(20), || expiry.remembered() == 1);
+        wait::until("only living keys are stored", seconds(20), || expiry.remembered() == 1);
         daemon.stop();
         expiry.assert_pushed_once(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
@@ -76,8 +76,9 @@ fn dry_run_pushes_only_received_keys() {
     expiry.touch(&keys);
     daemon.start_and_listen();
     wait::until("all of them are logged", seconds(30), || {
-        let lines = daemon.log_lines(" keys died unheard and would be pushed (dry-run)");
-        let logged = |line: &String| line.split(" keys died").next()?.rsplit(' ').next()?.parse::<u64>().ok();
+        let lines = daemon.log_lines(" keys expired while nobody listened and would be pushed (dry-run)");
+        let logged =
+            |line: &String| line.split(" keys expired").next()?.rsplit(' ').next()?.parse::<u64>().ok();
         lines.iter().filter_map(logged).sum::<u64>() == 50
     });
     expiry.assert_receives(&mut daemon, "heard");
@@ -98,7 +99,7 @@ fn renewed_key_keeps_its_new_deadline() {
         daemon.start_and_listen();
         expiry.expire_now(&["never learned"]);
         expiry.wait_pushed(&mut daemon, 1, seconds(10));
-        expiry.set(&["again"], 4000..4001);
+        expiry.set(&["again"], 8000..8001);
         expiry.wait_remembered(1);
         expiry.list.ask::<String>(&["RENAME", LIST, "aside"]);
         expiry.list.ask::<String>(&["SET", LIST, "a string"]);
@@ -107,7 +108,7 @@ fn renewed_key_keeps_its_new_deadline() {
         // The event is received and the key not pushed yet; meanwhile the key is set again.
         let before = expiry.deadline("again");
         expiry.set(&["again"], 60_000..60_001);
-        wait::until("its new deadline is remembered", seconds(10), || expiry.deadline("again") > before);
+        wait::until("the new deadline is stored", seconds(10), || expiry.deadline("again") > before);
         expiry.list.ask::<String>(&["RENAME", "aside", LIST]);
         expiry.wait_pushed(&mut daemon, 2, seconds(20));
         std::thread::sleep(seconds(4));
@@ -260,7 +261,7 @@ fn disturbed_reconcile_loses_no_key() {
         daemon.stop();
         expiry.assert_pushed(&keys);
         let twice: u64 = pushed.values().map(|count| count - 1).sum();
-        let found: Vec<String> = daemon.log_lines("died unheard");
+        let found: Vec<String> = daemon.log_lines("expired while nobody listened");
         println!("{} keys, {twice} pushed again; {} lines about keys found", keys.len(), found.len());
         // A push whose answer is lost is repeated: at most a thousand keys for each kill of the list's
         // server, and the last push of a killed pandad, if the list's server had not finished it.
@@ -280,9 +281,9 @@ fn overflowed_keys_are_found_again() {
         let mut daemon = Daemon::new(&reconciling(&expiry, "yes").set("daemon_section", "memory", "1M"));
         daemon.start_and_listen();
         let began = Instant::now();
-        expiry.set(&keys, 12_000..14_000);
+        expiry.set(&keys, 16_000..18_000);
         expiry.wait_remembered(keys.len());
-        std::thread::sleep(millis(11_500).saturating_sub(began.elapsed()));
+        std::thread::sleep(millis(15_500).saturating_sub(began.elapsed()));
         expiry.list.hang();
         daemon.wait_log("dropped", seconds(30));
         std::thread::sleep(seconds(2));
@@ -334,7 +335,8 @@ fn losses_without_reconcile_are_logged() {
                 }
             }
             let logged = |daemon: &Daemon| {
-                daemon.log_lines("were not heard of").len() + daemon.log_lines("are not heard of:").len()
+                daemon.log_lines("no events were received").len()
+                    + daemon.log_lines("no events of expired keys").len()
             };
             wait::until("the loss is logged", seconds(60), || logged(&daemon) > round);
             wait::until("a key is received", seconds(60), || {
@@ -345,7 +347,7 @@ fn losses_without_reconcile_are_logged() {
             });
             if round % 3 == 2 {
                 wait::until("it is logged that keys are received", seconds(60), || {
-                    daemon.log_lines("are heard of again").len() > round / 3
+                    daemon.log_lines("are received again").len() > round / 3
                 });
             }
         }

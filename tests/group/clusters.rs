@@ -94,7 +94,7 @@ fn fails(version: &str) {
     daemons[2].start_and_wait();
     // It commits nothing: what it reads is read once more when it has left.
     let foreign: ForeignMember = kafka.foreign_member(&group, &[&topic], serde_json::json!({}));
-    wait::until("librdkafka has a share", seconds(60), || !foreign.assigned().is_empty());
+    wait::until("librdkafka is assigned partitions", seconds(60), || !foreign.assigned().is_empty());
     wait_more(&daemons, "beside librdkafka");
     cluster.alter(&topic, FIRST + LATER);
     let later = stream("6-7", LATER, 0);

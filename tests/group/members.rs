@@ -111,7 +111,7 @@ impl Member {
     fn commit(&mut self, topic: &str, number: i32, offset: i64) {
         let partition = TopicPartition::new(topic, number);
         self.place.commit(vec![Commit { partition, offset, metadata: format!("token {offset}") }]);
-        let until = Instant::now() + wait::seconds(20);
+        let until = wait::deadline(wait::seconds(20));
         self.committed.clear();
         while self.committed.is_empty() {
             self.receive();
@@ -146,7 +146,7 @@ fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
 /// Waits until the members are assigned what is expected.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
-    let deadline = Instant::now() + wait::seconds(60);
+    let deadline = wait::deadline(wait::seconds(60));
     loop {
         members.iter_mut().for_each(|member| member.receive());
         if so(members) {
@@ -169,7 +169,7 @@ fn partitions_are_shared_with_librdkafka() {
         kafka.create(&two, 2);
         // librdkafka joins first and leads; then it leaves, and pandad leads.
         let foreign: ForeignMember = kafka.foreign_member(&group, &[&one], serde_json::json!({}));
-        wait::until("librdkafka has all", wait::seconds(60), || foreign.assigned().len() == 7);
+        wait::until("librdkafka is assigned all", wait::seconds(60), || foreign.assigned().len() == 7);
         let mut first = Member::joins(&kafka, setup(&group, &[&one, &two]));
         let mut second = Member::joins(&kafka, setup(&group, &[&one, &two]));
         until("all three share", &mut [&mut first, &mut second], |members| {
@@ -229,7 +229,7 @@ fn leaving_member_is_replaced_at_once() {
         let died = began.elapsed();
         let began = Instant::now();
         leaves.leaves();
-        until("one has all", &mut [&mut stays], |members| members[0].has.len() == 4);
+        until("one is assigned all", &mut [&mut stays], |members| members[0].has.len() == 4);
         let left = began.elapsed();
         println!("Kafka {}: shared after {died:?}, and {left:?}", kafka.version);
         assert!(left < SESSION, "{left:?} after one left");
@@ -247,7 +247,7 @@ fn returning_member_is_assigned_at_once() {
         kafka.create(&topic, 12);
         let setup = setup(&group, &[&topic]);
         let mut member = Member::joins(&kafka, setup.clone());
-        until("it has all", &mut [&mut member], |members| members[0].has.len() == 12);
+        until("the member is assigned all", &mut [&mut member], |members| members[0].has.len() == 12);
         member.commit(&topic, 5, 50);
         let name = member.name.clone();
         assert!(name.is_some());
@@ -256,7 +256,7 @@ fn returning_member_is_assigned_at_once() {
         drop(member);
         let began = Instant::now();
         let mut member = Member::joins_again(&kafka, MemberConfig { id: name, ..setup.clone() }, silent);
-        until("it has all again", &mut [&mut member], |members| members[0].has.len() == 12);
+        until("the member is assigned all again", &mut [&mut member], |members| members[0].has.len() == 12);
         let back = began.elapsed();
         println!("Kafka {}: its share is back after {back:?}", kafka.version);
         assert!(back < SESSION / 2, "{back:?}");
@@ -314,7 +314,7 @@ fn twin_member_is_fenced() {
         kafka.create(&topic, 2);
         let setup = setup(&group, &[&topic]);
         let mut first = Member::joins(&kafka, setup.clone());
-        until("it has both", &mut [&mut first], |members| members[0].has.len() == 2);
+        until("the member is assigned both", &mut [&mut first], |members| members[0].has.len() == 2);
         let mut twin = Member::joins(&kafka, setup);
         until("the first one is down", &mut [&mut first, &mut twin], |members| {
             members[0].fenced.is_some() && members[1].has.len() == 2
@@ -336,10 +336,12 @@ fn unknown_assignor_is_reported() {
         kafka.create(&topic, 1);
         let options = serde_json::json!({"partition.assignment.strategy": "roundrobin"});
         let foreign: ForeignMember = kafka.foreign_member(&group, &[&topic], options);
-        wait::until("librdkafka has it", wait::seconds(60), || foreign.assigned().len() == 1);
+        wait::until("librdkafka is assigned the partition", wait::seconds(60), || {
+            foreign.assigned().len() == 1
+        });
         let mut member = Member::joins(&kafka, setup(&group, &[&topic]));
         let mut said = String::new();
-        wait::until("it says so", wait::seconds(30), || {
+        wait::until("the trouble is reported", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
                     GroupEvent::Failed(why) if why.contains("another way") => said = why,
@@ -351,7 +353,9 @@ fn unknown_assignor_is_reported() {
         });
         assert!(said.contains("INCONSISTENT_GROUP_PROTOCOL"), "{said}");
         foreign.leave();
-        until("it has it when they are gone", &mut [&mut member], |members| members[0].has.len() == 1);
+        until("the member is assigned the partition", &mut [&mut member], |members| {
+            members[0].has.len() == 1
+        });
         tested.passed("");
         member.leaves();
     }

@@ -100,7 +100,7 @@ fn corrupt(version: &str, by: ClientKind) {
 #[track_caller]
 fn wait_for(daemon: &mut Daemon, least: &[u64]) {
     let mut tail = Tail::new(&daemon.file, least.len());
-    wait::until("the others flow", seconds(60), || {
+    wait::until("enough records of each partition", seconds(60), || {
         assert!(daemon.running(), "the daemon ended");
         tail.read();
         tail.next.iter().zip(least).all(|(next, least)| next >= least)

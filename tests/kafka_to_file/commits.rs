@@ -65,7 +65,7 @@ impl Client {
 /// A broker that has just started has no coordinator for a moment.
 #[track_caller]
 fn retrying<T>(mut ask: impl FnMut() -> Result<Answers<T>, Fault>) -> Answers<T> {
-    let until = Instant::now() + wait::seconds(30);
+    let until = wait::deadline(wait::seconds(30));
     loop {
         let fault = match ask() {
             Ok(answers) => {

@@ -47,7 +47,7 @@ fn compare(kafka: &Kafka, produced: &Produced, by: ClientKind) {
     let mut daemon = Daemon::new(&inv);
     daemon.start();
     // The crate is slow with small batches and with gaps.
-    let until = Instant::now() + seconds(if all() { 900 } else { 120 });
+    let until = wait::deadline(seconds(if all() { 900 } else { 120 }));
     for (_, topic, contents) in &topics {
         let file = content::file_of(&daemon.dir, topic);
         // The comparison below finds wrong and missing records.

@@ -29,7 +29,7 @@ impl Client {
     #[track_caller]
     fn commit(&mut self, offset: i64) -> u32 {
         let one = Commit { partition: self.partition.clone(), offset, metadata: format!("token {offset}") };
-        let (mut tries, until) = (0, Instant::now() + wait::seconds(90));
+        let (mut tries, until) = (0, wait::deadline(wait::seconds(90)));
         loop {
             tries += 1;
             let tried =

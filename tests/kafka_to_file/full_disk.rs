@@ -156,17 +156,19 @@ fn member_on_full_disk_leaves_the_group() {
     other.wait_written_at_least(200, seconds(30));
     disk.fill();
     full.wait_log(DOWN, seconds(20));
-    full.wait_log("the group is left, so that others take over", seconds(20));
+    full.wait_log("leaves the group, so that other members take over", seconds(20));
     other.wait_log("2 partitions are ours", seconds(20));
     assert!(full.running());
     std::thread::sleep(seconds(2));
     disk.free();
     full.wait_log("1 partitions are ours in generation", seconds(1));
-    wait::until("it is back", seconds(40), || full.log_lines("partitions are ours in generation").len() >= 2);
+    wait::until("the member joins again", seconds(40), || {
+        full.log_lines("partitions are ours in generation").len() >= 2
+    });
     producing.finish();
     let each = [records / 2, records / 2];
     let found = || together(&each, &[full.files(), other.files()]).unwrap();
-    wait::until("all is there", seconds(60), || found().missing == 0);
+    wait::until("no record is missing", seconds(60), || found().missing == 0);
     let found = found();
     full.stop();
     other.stop();

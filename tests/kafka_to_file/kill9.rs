@@ -276,8 +276,7 @@ fn torn_write_is_cut_and_fetched_again() {
         Plan { by: ClientKind::Native, kills: 1, restarts: 0, records: 20_000, rate: 1500, codec: "none" };
     let mut stream = Stream::start(kafka("3.9.1"), &plan);
     let tested = stream.kafka.tested("a torn write, cut short and zeroed");
-    let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, damage));
-    assert!(stream.producing.running(), "not in mid-stream");
+    let mut daemons = [torn, zeroed].map(|damage| damaged_in_mid_write(&mut stream, &plan, damage));
     stream.producing.finish();
     for daemon in &mut daemons {
         daemon.finish(&stream.each, seconds(60));
@@ -286,9 +285,10 @@ fn torn_write_is_cut_and_fetched_again() {
 }
 
 /// Kills a daemon at the moment of a write, damages that write and starts the daemon again.
-fn damaged_in_mid_write(stream: &mut Stream, damage: fn(&Daemon)) -> Daemon {
+fn damaged_in_mid_write(stream: &mut Stream, plan: &Plan, damage: fn(&Daemon)) -> Daemon {
     let mut dice = fastrand::Rng::new();
     for _ in 0..20 {
+        stream.keep_coming(plan);
         stream.group = unique("torn");
         let mut daemon = Daemon::new(&Inv::log(&stream.kafka, &stream.topic, &stream.group));
         run_and_kill(&mut daemon, 300, &mut dice, true);

@@ -1,5 +1,5 @@
-//! The `original` line is byte for byte what PHP's json_encode makes of the record:
-//! against lines that PHP wrote once (tests/vectors), and against the PHP that is
+//! Goal: the `original` line is byte for byte what PHP's json_encode makes of the record.
+//! Method: compare with lines that PHP wrote once (tests/vectors), and with the PHP that is
 //! installed here, over random payloads.
 
 use crate::support::{all, directory, repository};

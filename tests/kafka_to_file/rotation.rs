@@ -93,7 +93,7 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
 #[test]
 fn moved_file_is_reopened() {
     let tested = kafka("3.9.1").tested("the file is moved away and reopened, by command and by signal");
-    let (mut daemon, producing) = streaming(12_000, &[]);
+    let (mut daemon, producing) = streaming(24_000, &[]);
     let inv = daemon.dir.join("test.inv").display().to_string();
     daemon.start();
     daemon.wait_written_at_least(500, seconds(30));
@@ -114,10 +114,10 @@ fn moved_file_is_reopened() {
         wait::until("a new file is there", seconds(10), || daemon.file.exists());
     }
     producing.finish();
-    daemon.finish(&[6000, 6000], seconds(60));
+    daemon.finish(&[12_000, 12_000], seconds(60));
     assert_eq!(daemon.files().len(), 7);
     run(&["reopen", &inv]).expect(0).says("nothing to do");
-    tested.passed("12000 records");
+    tested.passed("24000 records");
 }
 
 #[test]

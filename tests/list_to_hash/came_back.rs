@@ -36,7 +36,9 @@ fn users_who_came_back_keep_fields() {
         queue.list.push(LIST, "other:1000999_1");
         let mut daemon = deleter(&guarded(queue.inv(), &markers));
         daemon.start_and_wait();
-        wait::until("it is done", seconds(20), || queue.list.len(LIST) == 0 && queue.batches().is_empty());
+        wait::until("every item is done", seconds(20), || {
+            queue.list.len(LIST) == 0 && queue.batches().is_empty()
+        });
         daemon.stop();
         for hash in &queue.hashes {
             for user in [0, 3, 996] {
@@ -62,12 +64,14 @@ fn markers_count_only_with_a_prefix() {
     let inv = queue.inv().redis("redis_kv_expire", &markers);
     let mut daemon = Daemon::new(&inv);
     daemon.start_and_wait();
-    wait::until("they are deleted", seconds(20), || queue.fields_left() == 10 * 17);
+    wait::until("the fields are deleted", seconds(20), || queue.fields_left() == 10 * 17);
     daemon.stop();
     queue.push(10..20);
     let mut daemon = Daemon::new(&inv.set("panda_server_section", "queue['came_back']", "yes"));
     daemon.start_and_wait();
-    wait::until("it is done", seconds(20), || queue.list.len(LIST) == 0 && queue.batches().is_empty());
+    wait::until("every item is done", seconds(20), || {
+        queue.list.len(LIST) == 0 && queue.batches().is_empty()
+    });
     daemon.stop();
     assert_eq!(queue.fields_left(), 10 * 17, "users who had come back");
     tested.passed("20 items");
@@ -129,7 +133,7 @@ fn unreachable_markers_are_waited_for() {
     daemon.wait_log("; waiting", seconds(20));
     assert_eq!(queue.fields_left(), 100 * 17);
     markers.start();
-    wait::until("it is done", seconds(30), || queue.fields_left() == 17);
+    wait::until("every item is done", seconds(30), || queue.fields_left() == 17);
     daemon.stop();
     assert_eq!(daemon.log_lines("; waiting").len(), 1, "said once: {}", daemon.log());
     tested.passed("100 items");
@@ -151,7 +155,9 @@ fn server_without_watch_is_served() {
     daemon.start_and_wait();
     one.push(LIST, &format!("{PREFIX}7_1"));
     one.push(LIST, &format!("{PREFIX}8_1"));
-    wait::until("it is done", seconds(20), || one.ask::<Vec<String>>(&["HKEYS", "users.id"]) == ["7"]);
+    wait::until("every item is done", seconds(20), || {
+        one.ask::<Vec<String>>(&["HKEYS", "users.id"]) == ["7"]
+    });
     daemon.wait_log("does not allow WATCH", Duration::from_secs(5));
     daemon.stop();
     tested.passed("2 items");

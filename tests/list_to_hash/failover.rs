@@ -35,7 +35,7 @@ fn list_fails_over_to_a_lagging_replica() {
         let inv = queue.inv().server("redis_list", "port", &address.port.to_string());
         let mut daemon = Daemon::new(&inv.server("redis_ar", "port", &slow.port.to_string()));
         daemon.start_and_wait();
-        wait::until("it is in the middle of it", seconds(20), || queue.list.len(LIST) < USERS / 2);
+        wait::until("half of the work is done", seconds(20), || queue.list.len(LIST) < USERS / 2);
         queue.list.kill();
         behind.cut();
         address.forward_to(None);
@@ -94,7 +94,7 @@ fn list_fails_over_and_master_is_demoted() {
         let inv = queue.inv().server("redis_list", "port", &address.port.to_string());
         let mut daemon = Daemon::new(&inv.server("redis_ar", "port", &slow.port.to_string()));
         daemon.start_and_wait();
-        wait::until("it is in the middle of it", seconds(20), || queue.list.len(LIST) < USERS / 2);
+        wait::until("half of the work is done", seconds(20), || queue.list.len(LIST) < USERS / 2);
         replica.promote();
         queue.list.demote(&replica);
         daemon.wait_log("name the master in the .inv", seconds(20));
@@ -123,7 +123,7 @@ fn hashes_fail_over_in_mid_stream() {
         let mut daemon = Daemon::new(&queue.inv().server("redis_ar", "port", &address.port.to_string()));
         daemon.start_and_wait();
         let feed = queue.feed(0..USERS, 3000);
-        wait::until("it is in the middle of it", seconds(20), || queue.fields_left() < USERS * 17 / 2);
+        wait::until("half of the work is done", seconds(20), || queue.fields_left() < USERS * 17 / 2);
         address.forward_to(None);
         address.cut();
         wait_replicated(&queue.ar);
@@ -131,7 +131,7 @@ fn hashes_fail_over_in_mid_stream() {
         queue.ar.demote(&replica);
         // For a while the address still leads to the old master.
         address.forward_to(Some(&queue.ar));
-        wait::until("it has seen that this is no master", seconds(20), || queue.ar.calls("role") > 2);
+        wait::until("pandad has asked for the role", seconds(20), || queue.ar.calls("role") > 2);
         address.forward_to(Some(&replica));
         address.cut();
         let old = std::mem::replace(&mut queue.ar, replica);

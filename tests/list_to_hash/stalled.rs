@@ -50,7 +50,9 @@ fn resumed_instance_leaves_taken_batch() {
         other.stop();
         queue.fill(500..800);
         queue.push(500..800);
-        wait::until("it works on", seconds(20), || queue.list.len(LIST) == 0 && queue.batches().is_empty());
+        wait::until("the new items are done", seconds(20), || {
+            queue.list.len(LIST) == 0 && queue.batches().is_empty()
+        });
         assert_eq!(queue.fields_left(), back, "fields of users who had come back are gone");
         still.stop();
         assert_eq!(queue.own_keys().iter().filter(|key| key.ends_with(":batch")).count(), 0);

@@ -93,7 +93,7 @@ impl Expiry {
 
     #[track_caller]
     pub fn wait_remembered(&self, keys: usize) {
-        wait::until(&format!("{keys} deadlines are remembered"), wait::seconds(30), || {
+        wait::until(&format!("{keys} deadlines are stored"), wait::seconds(30), || {
             self.remembered() >= keys as u64
         });
     }

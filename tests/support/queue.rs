@@ -210,10 +210,6 @@ impl Feed {
         Feed { enough, ended, thread: Some(thread) }
     }
 
-    pub fn running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
     /// Waits for the last item.
     #[track_caller]
     pub fn finish(mut self) {

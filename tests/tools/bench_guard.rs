@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 
 use pandad::kafka::protocol::records::{Scratch, decode};
 use pandad::logfile::line::LineFormat;
-use pandad::logfile::{self, Landmark, LogFile, Piece, PositionChange, RestartMemory, Rotation};
+use pandad::logfile::{
+    self, Landmark, LogFile, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
+};
 use pandad::record::{Headers, OffsetMetadata, Record, TopicPartition};
 use record_set::{RECORDS, codec, record_set, value};
 
@@ -87,7 +89,8 @@ fn formatting(name: &str, passes: usize) {
 }
 
 fn open(file: &Path) -> LogFile {
-    logfile::open(file, false, &Rotation::off(), &mut RestartMemory::default()).expect("a log file")
+    let options = LogFileOptions { job: "bench", sync: false, rotation: Rotation::off() };
+    logfile::open(file, &options, &mut RestartMemory::default()).expect("a log file")
 }
 
 /// A log file with this many partitions, each at offset 0.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::REDIS;
-use crate::config::key::{Key, KeyFacts, Kind, Usage};
+use crate::config::key::{Key, KeyFacts, Usage, ValueKind};
 use crate::config::kind;
 
 /// The keys that each Redis server has.
@@ -48,7 +48,7 @@ impl RedisKeys {
 
 const fn key<T>(
     name: &'static str,
-    kind: Kind<T>,
+    kind: ValueKind<T>,
     default: &'static str,
     help: &'static str,
     more: &'static str,

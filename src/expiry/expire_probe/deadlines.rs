@@ -1,9 +1,9 @@
-//! Which key is due when: what is known of deadlines, bounded in bytes, some forty bytes
-//! a key beside its name. Pure: whoever calls has the clock.
+//! Which key is due when: a priority queue of deadlines, bounded in bytes, that takes some
+//! forty bytes a key beside its name. Pure: the caller has the clock.
 //!
-//! A heap of moments, each with a place in the arena of names, and an index from a key's
-//! hash to the moment that counts for it. A key whose moment has become an earlier one
-//! stands in the heap twice; the entry that the index does not know is passed over.
+//! The heap holds moments, each with a place in the arena of names. The index leads from a
+//! key's hash to the moment that counts for the key. When a key gets an earlier deadline it
+//! stands in the heap twice, and the entry that the index does not hold is skipped.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -13,24 +13,26 @@ use std::time::{Duration, Instant};
 
 use super::name_arena::{NameArena, NameSlot};
 
-/// A moment is counted in these.
+/// Moments are counted in ticks of this length.
 const TICK_MICROS: u64 = 100;
-/// Nothing is kept for longer, but looked at again: the index tells moments apart by 32 bits.
+/// A key with a later deadline is probed after this time and learned again. The index compares
+/// moments by 32 bits, which works only for moments less than 2.5 days apart.
 pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(48 * 3600);
-/// What a key costs beside its place in the arena: the heap's entry, and the index's at
-/// the load that a hash map has.
+/// What a key costs beside its place in the arena: an entry of the heap, and one of the
+/// index, at the usual load of a hash map.
 const KEY_OVERHEAD_BYTES: usize = 12 + 22;
-/// Small maps grow one at a time, and none for long.
+/// The index is many small maps: they grow one at a time, so that no insertion takes long.
 const INDEX_SHARDS: usize = 256;
 
 /// See the module.
 pub(super) struct Deadlines {
+    /// Ticks are counted from here.
     base: Instant,
     limit: usize,
     bytes: usize,
     names: NameArena,
     heap: BinaryHeap<Reverse<HeapEntry>>,
-    /// By the key's hash: the lower bits of the moment.
+    /// From a key's hash to the lower bits of its moment.
     index: Vec<HashMap<[u32; 2], u32, BuildHasherDefault<IdentityHasher>>>,
     hasher: RandomState,
 }
@@ -49,14 +51,14 @@ impl HeapEntry {
     }
 }
 
-/// What became of a deadline that was learned.
+/// What became of a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Learned {
-    /// It is kept.
+    /// The deadline is kept.
     Kept,
-    /// The key will be looked at before it is due anyway.
+    /// The key is kept with an earlier deadline, at which it will be probed anyway.
     AlreadyKnown,
-    /// There is no room.
+    /// The memory is full.
     Full,
 }
 
@@ -74,12 +76,12 @@ impl Deadlines {
         }
     }
 
-    /// The key is due then, within the horizon.
+    /// Keeps a key's deadline, which must lie within [`DEADLINE_HORIZON`].
     pub(super) fn learn(&mut self, key: &[u8], due: Instant) -> Learned {
         self.keep(key, due, self.limit)
     }
 
-    /// The same, whether there is room or not.
+    /// Keeps a key's deadline even if the memory is full.
     pub(super) fn learn_always(&mut self, key: &[u8], due: Instant) {
         self.keep(key, due, usize::MAX);
     }
@@ -103,13 +105,13 @@ impl Deadlines {
         Learned::Kept
     }
 
-    /// Whether the key will be looked at by itself.
+    /// Whether a deadline of the key is kept.
     pub(super) fn knows(&self, key: &[u8]) -> bool {
         let hash = self.hash(key);
         self.index.get(hash[0] as usize % INDEX_SHARDS).is_some_and(|shard| shard.contains_key(&hash))
     }
 
-    /// The key has no deadline any more.
+    /// Drops the deadline of a key.
     pub(super) fn forget(&mut self, key: &[u8]) {
         let hash = self.hash(key);
         if let Some(shard) = shard(&mut self.index, hash) {
@@ -117,7 +119,7 @@ impl Deadlines {
         }
     }
 
-    /// The next key that is due, and since when. It is not known any more then.
+    /// Removes the first key that is due, and returns since when it is.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Vec<u8>, Instant)> {
         loop {
             let entry = self.heap.peek().filter(|next| self.moment(next.0) <= now)?.0;
@@ -135,12 +137,12 @@ impl Deadlines {
         }
     }
 
-    /// When the next one is due.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// When the next key is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|next| self.moment(next.0))
     }
 
-    /// Whether there is room for many more.
+    /// Whether there is room for many more keys.
     pub(super) fn has_room(&self) -> bool {
         self.bytes < self.limit / 4 * 3
     }
@@ -151,7 +153,7 @@ impl Deadlines {
 
     fn tick(&self, due: Instant) -> u64 {
         let since = due.saturating_duration_since(self.base).as_micros();
-        // Never early.
+        // Rounded up: a key is never due early.
         u64::try_from(since).unwrap_or(u64::MAX).div_ceil(TICK_MICROS)
     }
 
@@ -169,7 +171,7 @@ fn shard<M>(index: &mut [M], hash: [u32; 2]) -> Option<&mut M> {
     index.get_mut(hash[0] as usize % INDEX_SHARDS)
 }
 
-/// What is a hash already is not hashed again.
+/// Passes on what is a hash already.
 #[derive(Default)]
 struct IdentityHasher(u64);
 
@@ -188,89 +190,4 @@ impl Hasher for IdentityHasher {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    fn millis(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    proptest! {
-        /// Against a plain map: a key comes when the earliest of its deadlines has passed, and
-        /// never before.
-        #[test]
-        fn each_key_comes_at_its_earliest_deadline(
-            steps in prop::collection::vec((0_u8..30, 0_u64..5000, 0_u64..300), 0..300),
-        ) {
-            let base = Instant::now();
-            let mut deadlines = Deadlines::new(1 << 20, base);
-            let mut model: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-            let mut now = 0;
-            for (key, after, pause) in steps {
-                let key = vec![key; 1 + usize::from(key)];
-                let due = now + after;
-                let expected = match model.get(&key) {
-                    Some(known) if *known <= due => Learned::AlreadyKnown,
-                    _ => {
-                        model.insert(key.clone(), due);
-                        Learned::Kept
-                    }
-                };
-                prop_assert_eq!(deadlines.learn(&key, base + millis(due)), expected);
-                prop_assert!(deadlines.knows(&key));
-                now += pause;
-                let mut popped = Vec::new();
-                while let Some((key, due)) = deadlines.pop(base + millis(now)) {
-                    popped.push((due - base, key));
-                }
-                let mut wanted: Vec<_> = model.iter().filter(|(_, due)| **due <= now)
-                    .map(|(key, due)| (millis(*due), key.clone())).collect();
-                model.retain(|_, due| *due > now);
-                wanted.sort();
-                popped.sort();
-                prop_assert_eq!(popped, wanted);
-            }
-        }
-    }
-
-    #[test]
-    fn over_the_bound_nothing_is_kept_and_what_was_freed_is_room_again() {
-        let base = Instant::now();
-        let mut deadlines = Deadlines::new(10_000, base);
-        let mut kept = 0;
-        while deadlines.learn(format!("key {kept}").as_bytes(), base + millis(kept)) == Learned::Kept {
-            kept += 1;
-        }
-        assert!((150..250).contains(&kept), "{kept} keys in 10,000 bytes");
-        assert!(!deadlines.has_room());
-        deadlines.learn_always(b"own", base);
-        assert!(deadlines.pop(base).is_some() && deadlines.pop(base).is_some());
-        while deadlines.pop(base + millis(kept)).is_some() {}
-        assert!(deadlines.has_room() && deadlines.bytes == 0);
-    }
-
-    #[test]
-    fn what_is_forgotten_does_not_come() {
-        let base = Instant::now();
-        let mut deadlines = Deadlines::new(10_000, base);
-        deadlines.learn(b"a", base + millis(1));
-        deadlines.forget(b"a");
-        assert!(!deadlines.knows(b"a") && deadlines.pop(base + millis(9)).is_none());
-        deadlines.learn(b"a", base + millis(20));
-        assert_eq!(deadlines.pop(base + millis(30)), Some((b"a".to_vec(), base + millis(20))));
-    }
-
-    /// Moments beyond 32 bits of ticks are moments like others.
-    #[test]
-    fn after_five_days() {
-        let Some(base) = Instant::now().checked_sub(Duration::from_secs(6 * 86_400)) else { return };
-        let mut deadlines = Deadlines::new(10_000, base);
-        let due = Instant::now() + millis(5);
-        deadlines.learn(b"a", due);
-        assert!(deadlines.pop(due - millis(1)).is_none());
-        let (_, moment) = deadlines.pop(due + millis(1)).unwrap();
-        assert!(moment >= due && moment < due + millis(1));
-    }
-}
+mod tests;

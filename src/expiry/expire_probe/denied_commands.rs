@@ -1,13 +1,13 @@
-//! What an access list may refuse to who touches keys: told once each, done without, and
-//! tried again from time to time.
+//! Commands of the expire probe that an access list may refuse. Each refusal is logged once;
+//! the probe goes on without the command, and tries it again after a while.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// What was refused is tried again after this.
+/// A refused command is tried again after this time.
 const DENIED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What may be refused.
+/// A command that the probe can go on without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ProbeCommand {
     Pttl,
@@ -27,19 +27,32 @@ impl DeniedCommands {
         Self { about, denied_until: HashMap::new() }
     }
 
-    pub(super) fn is_denied(&self, right: ProbeCommand, now: Instant) -> bool {
-        self.denied_until.get(&right).is_some_and(|until| now < *until)
+    /// Whether the probe goes on without the command for now.
+    pub(super) fn is_denied(&self, command: ProbeCommand, now: Instant) -> bool {
+        self.denied_until.get(&command).is_some_and(|until| now < *until)
     }
 
-    /// It was refused just now: said if it is the first time.
-    pub(super) fn deny(&mut self, right: ProbeCommand, now: Instant, what: &str, why: &str) {
-        if self.denied_until.insert(right, now + DENIED_RETRY_INTERVAL).is_none() {
-            log::warn!("{}: {what}, keys may be late: {why}", self.about);
+    /// Records that the server refused the command now, and logs it the first time. `what`
+    /// says what was refused and what does not work without it, `why` is the server's error.
+    pub(super) fn deny(&mut self, command: ProbeCommand, now: Instant, what: &str, why: &str) {
+        if self.denied_until.insert(command, now + DENIED_RETRY_INTERVAL).is_none() {
+            log::warn!("{}: {what}: {why}", self.about);
         }
     }
+}
 
-    /// Without another right this one is of no use.
-    pub(super) fn deny_unlogged(&mut self, right: ProbeCommand, now: Instant) {
-        self.denied_until.entry(right).or_insert(now + DENIED_RETRY_INTERVAL);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_command_is_tried_again() {
+        let (mut denied, now) = (DeniedCommands::new("test".to_owned()), Instant::now());
+        denied.deny(ProbeCommand::Pttl, now, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, now) && !denied.is_denied(ProbeCommand::Scan, now));
+        let later = now + DENIED_RETRY_INTERVAL;
+        assert!(!denied.is_denied(ProbeCommand::Pttl, later));
+        denied.deny(ProbeCommand::Pttl, later, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, later));
     }
 }

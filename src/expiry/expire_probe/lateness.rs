@@ -1,32 +1,33 @@
-//! How late keys were: the worst of the last minute or two, for the state line. Pure.
+//! How late keys were: the worst of the last minute or two, for the state line. Pure: the
+//! caller has the clock.
 
 use std::time::{Duration, Instant};
 
-/// The worst of this time, at least, is shown.
+/// The lateness of a key is shown for at least this time.
 const LATENESS_WINDOW: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Lateness {
-    this: Duration,
-    before: Duration,
+    worst_now: Duration,
+    worst_before: Duration,
     since: Instant,
 }
 
 impl Lateness {
     pub(super) fn new(now: Instant) -> Self {
-        Self { this: Duration::ZERO, before: Duration::ZERO, since: now }
+        Self { worst_now: Duration::ZERO, worst_before: Duration::ZERO, since: now }
     }
 
-    /// A key was so late.
+    /// Records that a key was so late.
     pub(super) fn record(&mut self, late: Duration) {
-        self.this = self.this.max(late);
+        self.worst_now = self.worst_now.max(late);
     }
 
-    /// In microseconds; no less than `least`.
+    /// The worst lateness in microseconds, or `least` if that is more.
     pub(super) fn worst(&mut self, now: Instant, least: Duration) -> u64 {
-        let worst = self.this.max(self.before).max(least);
+        let worst = self.worst_now.max(self.worst_before).max(least);
         if now > self.since + LATENESS_WINDOW {
-            (self.before, self.this, self.since) = (self.this, Duration::ZERO, now);
+            (self.worst_before, self.worst_now, self.since) = (self.worst_now, Duration::ZERO, now);
         }
         u64::try_from(worst.as_micros()).unwrap_or(u64::MAX)
     }
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_late_is_shown_for_a_minute_and_then_no_more() {
+    fn lateness_is_shown_for_a_minute() {
         let now = Instant::now();
         let mut lateness = Lateness::new(now);
         lateness.record(Duration::from_millis(7));

@@ -1,11 +1,11 @@
-//! The thread that touches keys when they are due, so that the server notices that they
-//! have expired: everything it asks goes in packets, the due keys first, no more a second
-//! than it may.
+//! The thread that probes keys when they are due, at which Redis notices that they have
+//! expired, deletes them and announces them. Its commands go in packets, at a bounded rate.
 //!
-//! A key is touched by PTTL, which makes the server delete what has expired, and says of
-//! what has not when it will: learning a deadline and touching a key are one question.
-//! Deadlines are kept by our own clock, counted from the answer, so that it does not
-//! matter what the server's clock shows.
+//! The probe is PTTL: Redis deletes a key that has expired, and says of any other when it
+//! will. So learning a deadline and probing a key are the same command. Deadlines are kept by
+//! our own clock, counted from the reply, so that the server's clock does not matter.
+//!
+//! `schedule` decides what is asked next, and is the file to read first; this one sends it.
 
 mod canary_probe;
 mod deadlines;
@@ -30,7 +30,7 @@ use crate::error::Fault;
 use crate::redis::{Link, cmd};
 use crate::threads;
 
-/// How often one with nothing to do looks whether it is its turn.
+/// Between two checks whether there is a subscription.
 const LISTEN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(super) struct ExpireProbe {
     context: Arc<ExpiryContext>,
     link: Link,
     schedule: ProbeSchedule,
-    /// The subscription that it works for.
+    /// The number of the subscription that the schedule was begun for.
     subscription: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl ExpireProbe {
         }
     }
 
-    /// Until its owner is gone.
+    /// Runs until the watch ends.
     pub(super) fn run(mut self) {
         let mut backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX);
         while !self.context.has_ended() {
@@ -65,20 +65,23 @@ impl ExpireProbe {
                     self.context.pause(backoff.pause());
                 }
                 Err(panic) => {
-                    log::error!("{}: a fault of our own while touching keys: {panic}", self.context.job);
+                    log::error!(
+                        "{}: internal error in the expire probe: {panic}; a sweep follows",
+                        self.context.job
+                    );
                     self.schedule.request_sweep();
                     self.context.pause(RETRY_PAUSE_MAX);
                 }
             }
         }
-        // What is left of it is gone within a second anyway.
-        let _gone = self.link.once(|connection| connection.ask(cmd("DEL").arg(self.context.canary.key())));
+        // If this fails, the key expires within a second anyway.
+        let _deleted = self.link.once(|connection| connection.ask(cmd("DEL").arg(self.context.canary.key())));
     }
 
-    /// One packet, or a wait for the next.
+    /// Sends one packet, or waits for the next.
     fn turn(&mut self) -> Result<(), Fault> {
         let Some(subscription) = self.context.listen_state.subscription() else {
-            // What expires now is heard by nobody: it is not made to.
+            // A key that is probed now would expire with nobody listening.
             self.context.pause(LISTEN_POLL_INTERVAL);
             return Ok(());
         };
@@ -95,7 +98,7 @@ impl ExpireProbe {
         self.exchange(packet)
     }
 
-    /// Until something is due or new.
+    /// Waits until that moment, the next changed key, or the end of the watch.
     fn wait(&self, until: Instant) {
         select! {
             recv(self.context.changed_keys.waker()) -> _ => {}
@@ -108,10 +111,10 @@ impl ExpireProbe {
         let requests = packet.requests(&self.context);
         let listen_state = &self.context.listen_state;
         let replies = self.link.doing("probe").with_retry(|connection| {
-            let answers = connection.ask_all(&requests)?;
-            command_reply::sort(answers).inspect_err(|error| {
+            let replies = connection.ask_all(&requests)?;
+            command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
-                    // It was a master when the listener asked.
+                    // The server was a master when the listener connected.
                     listen_state.request_reconnect();
                 }
             })

@@ -1,12 +1,12 @@
-//! Keys' names in memory, packed by size: a name costs its bytes, one more, and what it
-//! is rounded up by. Freed places are used again. Pure.
+//! Names of keys in memory, packed by size: a name costs its bytes, one byte more, and what
+//! it is rounded up by. Freed places are used again. Pure.
 
-/// Where a name stands: its class in the upper bits, its place in the class in the lower.
+/// Where a name stands: the upper bits are its size class, the lower its place in the class.
 pub(super) type NameSlot = u32;
 
-/// Bytes of a place, by class: one for the length, the rest for the name.
+/// Bytes of a place in each class: one for the length, the rest for the name.
 const PLACE_BYTES: [usize; 11] = [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256];
-/// The class of names that have an allocation each.
+/// The class of longer names, which have an allocation each.
 const LONG_CLASS: u32 = PLACE_BYTES.len() as u32;
 const PLACE_BITS: u32 = 28;
 const CLASS_PLACES_MAX: u32 = 1 << PLACE_BITS;
@@ -25,7 +25,7 @@ pub(super) struct NameArena {
 
 struct SizeClass {
     bytes: Vec<u8>,
-    /// The first free place; each free place holds the next.
+    /// The first free place; each free place holds the number of the next.
     free: u32,
 }
 
@@ -36,12 +36,12 @@ impl Default for SizeClass {
 }
 
 impl NameArena {
-    /// What a name of this length costs.
+    /// What a name of this length costs, in bytes.
     pub(super) fn cost(length: usize) -> usize {
         PLACE_BYTES.iter().copied().find(|size| *size > length).unwrap_or(length + LONG_OVERHEAD_BYTES)
     }
 
-    /// Keeps a name; `None` if there is no place that a slot could name.
+    /// Keeps a name; `None` if its class has no more places.
     pub(super) fn put(&mut self, name: &[u8]) -> Option<NameSlot> {
         let found =
             PLACE_BYTES.iter().zip(&mut self.classes).zip(0..).find(|((size, _), _)| **size > name.len());
@@ -63,7 +63,7 @@ impl NameArena {
         Some(LONG_CLASS << PLACE_BITS | place)
     }
 
-    /// The name at a slot that was given and not taken since.
+    /// The name in a slot that is in use.
     pub(super) fn get(&self, slot: NameSlot) -> &[u8] {
         let (class, place) = (slot >> PLACE_BITS, slot & (CLASS_PLACES_MAX - 1));
         let name = match (PLACE_BYTES.get(class as usize), self.classes.get(class as usize)) {
@@ -73,7 +73,7 @@ impl NameArena {
         name.unwrap_or_default()
     }
 
-    /// The slot is free again.
+    /// Frees a slot.
     pub(super) fn free(&mut self, slot: NameSlot) {
         let (class, place) = (slot >> PLACE_BITS, slot & (CLASS_PLACES_MAX - 1));
         match (PLACE_BYTES.get(class as usize), self.classes.get_mut(class as usize)) {
@@ -93,7 +93,7 @@ impl SizeClass {
         let place = if self.free == NO_PLACE {
             let place =
                 u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < CLASS_PLACES_MAX)?;
-            // An eighth more, since twice as much would be half empty.
+            // It grows by an eighth: after doubling, half of the memory could be empty.
             if self.bytes.capacity() - self.bytes.len() < size {
                 let more = (self.bytes.len() / 8).max(64 << 10) / size * size;
                 self.bytes.reserve_exact(more.max(size));
@@ -130,13 +130,14 @@ impl SizeClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     proptest! {
         #[test]
-        fn every_name_comes_back_as_it_was(
-            steps in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..200),
+        fn names_come_back_as_they_were(
+            steps in vec((any::<bool>(), vec(any::<u8>(), 0..300)), 0..200),
         ) {
             let mut arena = NameArena::default();
             let mut held: HashMap<NameSlot, Vec<u8>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! One packet of the expire probe: what is asked in it, and by which commands.
+//! One packet of the expire probe: commands that are sent in one piece (a Redis pipeline).
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,20 @@ use crate::expiry::context::ExpiryContext;
 use crate::expiry::server_clock::millis;
 use crate::redis::{Requests, cmd};
 
-/// A key that is asked when it expires.
+/// A key that is asked by PTTL.
 pub(super) struct ProbedKey {
     pub(super) key: Vec<u8>,
-    /// It is due since then.
+    /// Since when the key is due; `None` if it is asked for its deadline only.
     pub(super) due: Option<Instant>,
 }
 
-/// One packet: what is asked in it, in this order.
+/// See the module. The commands are sent in the order of the fields.
 #[derive(Default)]
 pub(super) struct ProbePacket {
-    /// For how long the canary is to live, where it is to be set.
+    /// For how long the canary is to live, if it is to be set.
     pub(super) canary_life: Option<Duration>,
     pub(super) keys: Vec<ProbedKey>,
-    /// The cursor of a sweep's step.
+    /// The cursor of a sweep's next step, if one is to be made.
     pub(super) scan: Option<Vec<u8>>,
 }
 
@@ -29,13 +29,13 @@ impl ProbePacket {
         self.canary_life.is_none() && self.keys.is_empty() && self.scan.is_none()
     }
 
-    /// What it costs the server, in keys.
+    /// What the packet costs the server, in keys.
     pub(super) fn cost(&self) -> usize {
         let scanned = if self.scan.is_some() { SCAN_COUNT } else { 0 };
         self.keys.len() + usize::from(self.canary_life.is_some()) + scanned
     }
 
-    /// The commands: TIME, and then what the packet holds, in the order of its fields.
+    /// The commands. TIME comes first and sets the clock by which deadlines are remembered.
     pub(super) fn requests(&self, context: &ExpiryContext) -> Requests {
         let mut requests = Requests::default();
         requests.add(&cmd("TIME"));
@@ -43,8 +43,8 @@ impl ProbePacket {
             let mut set = cmd("SET");
             requests.add(set.arg(context.canary.key()).arg("").arg("PX").arg(millis(life)));
         }
-        for asked in &self.keys {
-            requests.add(cmd("PTTL").arg(&asked.key));
+        for probed in &self.keys {
+            requests.add(cmd("PTTL").arg(&probed.key));
         }
         if let Some(cursor) = &self.scan {
             requests.add(&sweep::command(cursor, &context.filter.prefix));

@@ -1,5 +1,5 @@
-//! What is to be asked next, and what follows from the answers. No connection: whoever
-//! calls has the clock and the server.
+//! What is to be asked next, and what follows from the replies. It knows no connection: the
+//! caller has the clock and the server.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::expiry::command_reply::{self, CommandReply};
 use crate::expiry::context::ExpiryContext;
 use crate::expiry::deadline_handoff::KeyDeadline;
 
-/// Keys that are asked in one packet: so many take the server less than a millisecond.
+/// Keys in one packet; the server works on so many for less than a millisecond.
 const PACKET_KEYS_MAX: usize = 256;
-/// A key expires in the millisecond after its deadline.
+/// Redis takes a key for expired in the millisecond after its deadline.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(1);
-/// The longest wait for a deadline.
+/// The longest wait for something to do.
 const IDLE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -29,11 +29,12 @@ pub(super) struct ProbeSchedule {
     deadlines: Deadlines,
     sweep: Sweep,
     canary: CanaryProbe,
-    /// What a sweep has found and nobody knows.
+    /// Keys that a sweep has found, to be asked for their deadlines.
     scanned: VecDeque<Vec<u8>>,
-    /// Taken from elsewhere, and not asked for want of an answer.
+    /// Keys of a packet that had no reply, to be asked again.
     unanswered: Vec<ProbedKey>,
-    /// Every key is asked, known or not: deadlines may have changed unheard.
+    /// The sweep under way asks for every key, since deadlines may have changed while nobody
+    /// listened. Otherwise it asks only for keys without a known deadline.
     probe_all: bool,
     denied: DeniedCommands,
     lateness: Lateness,
@@ -54,19 +55,20 @@ impl ProbeSchedule {
         }
     }
 
-    /// A new subscription has begun.
+    /// Begins again, after a new subscription.
     pub(super) fn restart(&mut self, now: Instant) {
         self.probe_all = true;
         self.sweep.restart(now);
         self.canary.restart(now);
     }
 
-    /// Keys were lost on the way: a sweep finds them.
+    /// Asks for a sweep, after keys were lost inside pandad.
     pub(super) fn request_sweep(&mut self) {
         self.sweep.request();
     }
 
-    /// What is to be asked now, as far as the pace allows.
+    /// What is to be asked now, as far as the rate allows: first keys that are due, since they
+    /// are late otherwise, then keys that changed, then those of a sweep.
     pub(super) fn compose(&mut self, now: Instant) -> ProbePacket {
         if self.context.changed_keys.take_missed() || self.context.handoff.has_missed() {
             self.sweep.request();
@@ -76,78 +78,80 @@ impl ProbeSchedule {
             self.discard(now);
         }
         let mut rate = self.context.rate();
-        let room = rate.room(PACKET_KEYS_MAX, now);
+        let keys_max = rate.available(PACKET_KEYS_MAX, now);
         let mut packet = ProbePacket::default();
-        if room > 0 {
+        if keys_max > 0 {
             let may_set = !self.denied.is_denied(ProbeCommand::SetCanary, now);
             packet.canary_life = (may_set && self.canary.is_due_to_set(now)).then(|| self.canary.life());
             packet.keys.append(&mut self.unanswered);
-            while packet.keys.len() < room
+            while packet.keys.len() < keys_max
                 && let Some((key, due)) = self.deadlines.pop(now)
             {
                 packet.keys.push(ProbedKey { key, due: Some(due) });
             }
-            let left = room.saturating_sub(packet.keys.len());
+            let left = keys_max.saturating_sub(packet.keys.len());
             packet.keys.extend(
                 self.context.changed_keys.take(left).into_iter().map(|key| ProbedKey { key, due: None }),
             );
-            let left = room.saturating_sub(packet.keys.len()).min(self.scanned.len());
+            let left = keys_max.saturating_sub(packet.keys.len()).min(self.scanned.len());
             packet.keys.extend(self.scanned.drain(..left).map(|key| ProbedKey { key, due: None }));
-            // Whatever else there is comes first.
-            if packet.keys.len() < room
-                && self.scanned.is_empty()
-                && !self.denied.is_denied(ProbeCommand::Scan, now)
-            {
+            // A sweep goes on only when nothing else is left to ask.
+            if packet.keys.len() < keys_max && self.scanned.is_empty() && self.may_sweep(now) {
                 packet.scan = self.sweep.next_step(now);
             }
         }
-        rate.take(packet.cost());
+        rate.spend(packet.cost());
         packet
     }
 
-    /// While keys may not be asked, deadlines that pass are the server's own business.
+    /// Drops all that is to be asked. While PTTL is refused, keys expire when Redis notices by
+    /// itself, and deadlines are of no use.
     fn discard(&mut self, now: Instant) {
         while self.deadlines.pop(now).is_some() {}
         self.context.changed_keys.take(usize::MAX);
         self.scanned.clear();
         self.unanswered.clear();
-        self.denied.deny_unlogged(ProbeCommand::Scan, now);
     }
 
-    /// When something is due, or may be asked again.
+    /// Whether sweeps may go on; a sweep is of no use if its keys may not be probed.
+    fn may_sweep(&self, now: Instant) -> bool {
+        [ProbeCommand::Pttl, ProbeCommand::Scan].iter().all(|command| !self.denied.is_denied(*command, now))
+    }
+
+    /// When the next packet is due, if no key changes before.
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         let mut until = now + IDLE_WAIT_MAX;
         let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
-        due(self.deadlines.next());
+        due(self.deadlines.next_due());
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
-            due(self.canary.next());
+            due(self.canary.next_check());
         }
-        if !self.denied.is_denied(ProbeCommand::Scan, now) {
-            // One that is under way goes on at once.
-            due(self.sweep.due().or(Some(now)));
+        if self.may_sweep(now) {
+            // A sweep under way goes on at once.
+            due(self.sweep.next_due().or(Some(now)));
         }
         if !self.context.changed_keys.is_empty() || !self.scanned.is_empty() || !self.unanswered.is_empty() {
             until = now;
         }
         let mut rate = self.context.rate();
-        if rate.room(1, now) > 0 { until } else { until.max(rate.next(now)) }
+        if rate.available(1, now) > 0 { until } else { until.max(rate.next(now)) }
     }
 
-    /// The packet had no answer: its keys are asked again.
+    /// Records that a packet had no reply: its keys are asked again.
     pub(super) fn record_unanswered(&mut self, packet: ProbePacket, now: Instant) {
         self.unanswered = packet.keys;
         self.canary.restart(now);
     }
 
-    /// The server's answers to [`ProbePacket::requests`].
+    /// Records the replies to [`ProbePacket::requests`].
     pub(super) fn record_replies(&mut self, packet: ProbePacket, replies: Vec<CommandReply>, now: Instant) {
         let mut replies = replies.into_iter();
         self.on_time_reply(replies.next().as_ref(), now);
         if packet.canary_life.is_some() {
             self.on_set_reply(replies.next(), now);
         }
-        for asked in packet.keys {
-            self.on_pttl_reply(asked, replies.next(), now);
+        for probed in packet.keys {
+            self.on_pttl_reply(probed, replies.next(), now);
         }
         if packet.scan.is_some() {
             self.on_scan_reply(replies.next(), now);
@@ -155,21 +159,24 @@ impl ProbeSchedule {
         self.context.counters.late_us.store(self.lateness.worst(now, self.sweep.lateness()), Relaxed);
     }
 
-    fn on_time_reply(&self, answer: Option<&CommandReply>, now: Instant) {
-        if let Some(CommandReply::Values(time)) = answer
-            && let Some(millis) = command_reply::time(time)
+    fn on_time_reply(&self, reply: Option<&CommandReply>, now: Instant) {
+        if let Some(CommandReply::Array(time)) = reply
+            && let Some(millis) = command_reply::time_ms(time)
         {
             self.context.clock.set(now, millis);
         }
     }
 
-    fn on_set_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
-        if let Some(CommandReply::No(why)) = answer {
+    fn on_set_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
+        if let Some(CommandReply::Refused(why)) = reply {
             self.canary.record_denied(now);
             self.denied.deny(
                 ProbeCommand::SetCanary,
                 now,
-                &format!("the key {} may not be set", self.context.canary.key().escape_ascii()),
+                &format!(
+                    "the canary {} may not be set, a broken subscription may stay unnoticed",
+                    self.context.canary.key().escape_ascii()
+                ),
                 &why,
             );
             return;
@@ -178,92 +185,88 @@ impl ProbeSchedule {
         self.deadlines.learn_always(self.context.canary.key(), due);
     }
 
-    fn on_pttl_reply(&mut self, asked: ProbedKey, answer: Option<CommandReply>, now: Instant) {
-        let left = match answer {
-            Some(CommandReply::Number(left)) => left,
-            Some(CommandReply::No(why)) => {
-                return self.denied.deny(
-                    ProbeCommand::Pttl,
-                    now,
-                    "keys may not be asked when they expire",
-                    &why,
-                );
+    fn on_pttl_reply(&mut self, probed: ProbedKey, reply: Option<CommandReply>, now: Instant) {
+        let left = match reply {
+            Some(CommandReply::Integer(left)) => left,
+            Some(CommandReply::Refused(why)) => {
+                return self.denied.deny(ProbeCommand::Pttl, now, "PTTL is refused, keys may be late", &why);
             }
             _ => return,
         };
-        if let Some(due) = asked.due {
+        if let Some(due) = probed.due {
             self.lateness.record(now.saturating_duration_since(due));
         }
         let Ok(left) = u64::try_from(left) else {
-            // It has expired by now, was deleted, or has no deadline any more.
-            self.deadlines.forget(&asked.key);
-            if self.context.canary.is(&asked.key) {
+            // It has expired, was deleted, or has no deadline any more.
+            self.deadlines.forget(&probed.key);
+            if self.context.canary.is(&probed.key) {
                 self.canary.record_deleted(now, self.context.listen_state.announced());
             }
             return;
         };
         let due = now + Duration::from_millis(left).min(DEADLINE_HORIZON) + DEADLINE_MARGIN;
-        if self.context.canary.is(&asked.key) {
-            return self.deadlines.learn_always(&asked.key, due);
+        if self.context.canary.is(&probed.key) {
+            return self.deadlines.learn_always(&probed.key, due);
         }
-        let learned = self.deadlines.learn(&asked.key, due);
+        let learned = self.deadlines.learn(&probed.key, due);
         if learned == Learned::Full {
-            self.sweep.record_spill();
+            self.sweep.record_overflow();
         }
         let context = &self.context;
         if context.remembers() && (learned != Learned::AlreadyKnown || context.handoff.has_missed()) {
             let deadline_ms = context.clock.at(now).saturating_add(left);
-            context.handoff.put(KeyDeadline { key: asked.key, deadline_ms });
+            context.handoff.put(KeyDeadline { key: probed.key, deadline_ms });
         }
     }
 
-    fn on_scan_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
-        match answer {
-            Some(CommandReply::Values(values)) => {
-                let Some((cursor, keys)) = command_reply::scanned(values) else { return };
-                self.queue_scanned(keys);
+    fn on_scan_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
+        match reply {
+            Some(CommandReply::Array(values)) => {
+                let Some((cursor, keys)) = command_reply::scan_step(values) else { return };
+                self.keep_scanned(keys);
                 if self.sweep.record_step(&cursor, now) {
                     self.probe_all = false;
                     self.context.handoff.record_sweep();
                 }
             }
-            Some(CommandReply::No(why)) => self.denied.deny(
+            Some(CommandReply::Refused(why)) => self.denied.deny(
                 ProbeCommand::Scan,
                 now,
-                "SCAN may not be used: deadlines of before are not known",
+                "SCAN is refused, keys may be late whose deadlines were not announced",
                 &why,
             ),
             _ => {}
         }
     }
 
-    /// A step of a sweep has found them.
-    fn queue_scanned(&mut self, keys: Vec<Vec<u8>>) {
-        let room = self.deadlines.has_room();
+    /// Keeps those of a sweep's keys that are to be asked for their deadlines.
+    fn keep_scanned(&mut self, keys: Vec<Vec<u8>>) {
+        let has_room = self.deadlines.has_room();
         let all = self.probe_all || self.context.handoff.has_missed();
         for key in keys.into_iter().filter(|key| self.context.filter.wants(key)) {
-            if room && (all || !self.deadlines.knows(&key)) {
+            if has_room && (all || !self.deadlines.knows(&key)) {
                 self.scanned.push_back(key);
-            } else if !room && !self.deadlines.knows(&key) {
-                self.sweep.record_spill();
+            } else if !has_room && !self.deadlines.knows(&key) {
+                self.sweep.record_overflow();
             }
         }
     }
 
     fn check_canary(&mut self, now: Instant) {
-        let seen = self.canary.check(now, self.context.listen_state.announced());
-        match seen {
+        let report = self.canary.check(now, self.context.listen_state.announced());
+        match report {
             CanaryReport::Nothing => {}
             CanaryReport::Received(late) => self.lateness.record(late),
             CanaryReport::ReceivedAgain(after) => log::warn!(
-                "{}: {}: keys that expire are heard of again after {:.1} s",
+                "{}: {}: events of expired keys are received again after {:.1} s",
                 self.context.job,
                 self.context.expire.server,
                 after.as_secs_f64()
             ),
             CanaryReport::Silent => {
                 log::error!(
-                    "{}: {}: keys that expire are not heard of: {} was deleted and not announced; connecting anew",
+                    "{}: {}: no events of expired keys are received: {} expired and was not announced; \
+                     connecting again",
                     self.context.job,
                     self.context.expire.server,
                     self.context.canary.key().escape_ascii()

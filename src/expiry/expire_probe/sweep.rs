@@ -1,30 +1,33 @@
-//! The paced SCAN: finds keys whose deadlines nobody announced, and, where more keys have
-//! deadlines than may be remembered, makes the server notice those that are due. Pure:
-//! whoever calls has the clock and the server.
+//! The sweep, a SCAN over all keys step by step. It finds keys whose deadlines were not
+//! announced. When deadlines find no room in memory, a sweep follows every second and stands in
+//! for them. Pure: the caller has the clock and the server.
 
 use std::time::{Duration, Instant};
 
 use crate::redis::{Cmd, cmd};
 
-/// Keys that one step looks at.
+/// Keys that the server looks at in one step.
 pub(super) const SCAN_COUNT: usize = 500;
-/// Between two sweeps.
+/// From the end of one sweep to the beginning of the next.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
-/// Between two sweeps that stand in for deadlines.
+/// From the beginning of one sweep to that of the next, at least, while deadlines find no room.
 const OVERFLOW_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Sweep {
-    /// Where the one under way goes on; `None` when none is.
+    /// Where the sweep under way goes on; `None` between two sweeps.
     cursor: Option<Vec<u8>>,
+    /// When the last sweep began.
     began: Instant,
+    /// When the next sweep is due, if nothing asks for one sooner.
     next: Instant,
-    /// Deadlines had no room since the last sweep began.
-    spilled: bool,
+    /// A deadline found no room since the last sweep began.
+    overflowed: bool,
+    /// A deadline had found no room when the last sweep began.
     overflowing: bool,
-    /// Again, as soon as the one under way has ended.
-    again: bool,
-    /// How long the last one took.
+    /// Another sweep is to follow soon.
+    requested: bool,
+    /// How long the last sweep took.
     took: Duration,
 }
 
@@ -35,60 +38,60 @@ impl Sweep {
             cursor: None,
             began: now,
             next: now,
-            spilled: false,
+            overflowed: false,
             overflowing: false,
-            again: false,
+            requested: false,
             took: none,
         }
     }
 
-    /// From the beginning: a new subscription.
+    /// Begins a sweep at once, after a new subscription.
     pub(super) fn restart(&mut self, now: Instant) {
         (self.cursor, self.next) = (None, now);
     }
 
-    /// Keys were missed, wherever they are.
+    /// Asks for another sweep soon, since events of keys were missed.
     pub(super) fn request(&mut self) {
-        self.again = true;
+        self.requested = true;
     }
 
-    /// A deadline had no room.
-    pub(super) fn record_spill(&mut self) {
-        self.spilled = true;
+    /// Records that a deadline found no room.
+    pub(super) fn record_overflow(&mut self) {
+        self.overflowed = true;
     }
 
-    /// Whether sweeps stand in for deadlines.
+    /// Whether sweeps stand in for deadlines that find no room.
     pub(super) fn is_overflowing(&self) -> bool {
-        self.overflowing || self.spilled
+        self.overflowing || self.overflowed
     }
 
-    /// How late a key may be that is found by sweeps alone.
+    /// How late a key may be that only sweeps find.
     pub(super) fn lateness(&self) -> Duration {
         if self.is_overflowing() { self.took.max(OVERFLOW_SWEEP_INTERVAL) } else { Duration::ZERO }
     }
 
-    /// When the next step is due; no sooner than this.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let wants_soon = self.again || self.is_overflowing();
-        let next = if wants_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
+    /// When the next sweep is due; `None` while one is under way, whose next step is due now.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let is_soon = self.requested || self.is_overflowing();
+        let next = if is_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
         if self.cursor.is_some() { None } else { Some(next) }
     }
 
-    /// The cursor of the step to make now, if one is due.
+    /// The cursor of the step that is to be made now, if one is due. Begins a sweep.
     pub(super) fn next_step(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.due().is_some_and(|due| due > now) {
+        if self.next_due().is_some_and(|due| due > now) {
             return None;
         }
         if self.cursor.is_none() {
             self.began = now;
-            self.again = false;
-            self.overflowing = std::mem::take(&mut self.spilled);
+            self.requested = false;
+            self.overflowing = std::mem::take(&mut self.overflowed);
             self.next = now + SWEEP_INTERVAL;
         }
         Some(self.cursor.get_or_insert_with(|| b"0".to_vec()).clone())
     }
 
-    /// The server has answered a step. True at the end of a sweep.
+    /// Records the reply to a step. True at the end of a sweep.
     pub(super) fn record_step(&mut self, cursor: &[u8], now: Instant) -> bool {
         let over = cursor == b"0";
         self.cursor = (!over).then(|| cursor.to_vec());
@@ -100,7 +103,7 @@ impl Sweep {
     }
 }
 
-/// The command for one step.
+/// The command of one step.
 pub(super) fn command(cursor: &[u8], prefix: &[u8]) -> Cmd {
     let mut scan = cmd("SCAN");
     scan.arg(cursor);
@@ -111,7 +114,7 @@ pub(super) fn command(cursor: &[u8], prefix: &[u8]) -> Cmd {
     scan
 }
 
-/// A pattern for MATCH: keys that begin with the prefix, whatever is in it.
+/// A pattern for MATCH that means keys with this prefix, whatever characters are in it.
 fn pattern(prefix: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(prefix.len() + 1);
     for byte in prefix {
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeps_are_seldom_unless_deadlines_have_no_room() {
+    fn sweeps_are_rare_while_deadlines_fit() {
         let now = Instant::now();
         let mut sweep = Sweep::new(now);
         assert_eq!(sweep.next_step(now), Some(b"0".to_vec()));
@@ -138,10 +141,10 @@ mod tests {
         assert!(sweep.record_step(b"0", now));
         let soon = now + Duration::from_secs(2);
         assert_eq!(sweep.next_step(soon), None);
-        sweep.record_spill();
+        sweep.record_overflow();
         assert_eq!(sweep.next_step(soon), Some(b"0".to_vec()));
         assert!(sweep.record_step(b"0", soon) && sweep.is_overflowing());
-        // Nothing was spilled during that one, and so it was the last of its kind.
+        // No deadline lacked room during that sweep, so no other follows it soon.
         let later = soon + OVERFLOW_SWEEP_INTERVAL;
         assert_eq!(sweep.next_step(later), Some(b"0".to_vec()));
         assert!(sweep.record_step(b"0", later) && !sweep.is_overflowing());
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_stands_for_itself() {
+    fn a_prefix_is_escaped() {
         assert_eq!(pattern(b"a*[b]?\\c^-"), b"a\\*\\[b\\]\\?\\\\c\\^\\-*");
     }
 }

@@ -1,4 +1,5 @@
-//! The job `expired_to_list`: keys that expire become items on the work list.
+//! The job `expired_to_list`: keys that expire become items on the work list. Puts it together
+//! from the watch of the server where keys expire, and a pipeline without a sink.
 
 mod source;
 mod worker;
@@ -12,7 +13,6 @@ use crate::error::{ConfigFault, Fault};
 use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig, WatchedServer};
 use crate::pipeline;
 use crate::queue;
-use crate::redis::Health;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
@@ -40,7 +40,7 @@ impl Job for ExpiredToListJob {
         Arc::clone(&self.counters)
     }
 
-    /// Nothing that it needs is local.
+    /// The job needs nothing local.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }
@@ -48,15 +48,18 @@ impl Job for ExpiredToListJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = Arc::new(redis_server("redis_kv_expire", expire, &client));
-        let list = Arc::new(redis_server("redis_list", list, &client));
-        let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
+        let expire = WatchedServer::new(NAME, redis_server("redis_kv_expire", expire, &client));
+        let list = WatchedServer::new(NAME, redis_server("redis_list", list, &client));
         let inbox = Inbox::new(NAME, self.memory);
-        log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
+        log::info!(
+            "{NAME}: running, keys that expire on {} go to {list_key} on {}",
+            expire.server,
+            list.server
+        );
         let config = WatchConfig {
             job: NAME,
-            expire: WatchedServer { server: expire, health: expire_health },
-            list: WatchedServer { server: list, health: list_health },
+            expire,
+            list,
             list_key: list_key.clone(),
             filter: KeyFilter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconciliation: match self.section.reconcile {
@@ -73,7 +76,7 @@ impl Job for ExpiredToListJob {
         let source = source::ExpiredKeySource {
             watch,
             inbox,
-            before: done + lost + overflowed,
+            accounted_before: done + lost + overflowed,
             reconciles: self.section.reconcile == config::ReconcileMode::Yes,
             counters: Arc::clone(&self.counters),
         };

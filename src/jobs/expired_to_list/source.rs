@@ -1,4 +1,4 @@
-//! The source: keys that the listener has heard of, many at a time.
+//! The source: expired keys that were received, many at a time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,18 +18,19 @@ const PUSH_KEYS_MAX: usize = 1000;
 pub(super) struct ExpiredKeySource {
     pub(super) watch: ExpiryWatch,
     pub(super) inbox: Inbox,
-    /// Keys that an earlier run of the job pushed, lost or left to be found.
-    pub(super) before: u64,
-    /// What is dropped is found again.
+    /// Keys that earlier runs of the job pushed, lost or left to be found.
+    pub(super) accounted_before: u64,
+    /// Whether dropped keys are found again by their deadlines.
     pub(super) reconciles: bool,
     pub(super) counters: Arc<Counters>,
 }
 
 impl ExpiredKeySource {
+    /// Makes a task of the keys in the inbox, and counts those that it dropped.
     fn take(&self, until: Instant, items: &mut Vec<PolledTask<KeyBatch>>) {
-        let taken = self.inbox.take(PUSH_KEYS_MAX, until);
-        if !taken.keys.is_empty() {
-            items.push(PolledTask { lane: 0, bytes: taken.bytes, task: taken });
+        let batch = self.inbox.take(PUSH_KEYS_MAX, until);
+        if !batch.keys.is_empty() {
+            items.push(PolledTask { lane: 0, bytes: batch.bytes, task: batch });
         }
         self.counters.lag.store(self.inbox.waiting(), Relaxed);
         let counter = if self.reconciles { &self.counters.overflowed } else { &self.counters.lost };
@@ -47,7 +48,7 @@ impl pipeline::Source for ExpiredKeySource {
         Ok(())
     }
 
-    /// Nobody else knows of what was heard.
+    /// Takes all that was received, since Redis does not announce it again.
     fn drain(&mut self, items: &mut Vec<PolledTask<Self::Task>>) {
         self.inbox.close();
         while self.inbox.waiting() > 0 {
@@ -59,20 +60,22 @@ impl pipeline::Source for ExpiredKeySource {
         match note {}
     }
 
-    /// What was heard and could not be pushed is told: it does not come again, unless its
-    /// deadline is remembered.
+    /// Logs and counts keys that were received and could not be pushed, and ends the watch.
     fn finish(&mut self, _until: Instant) {
         let known = [&self.counters.done, &self.counters.lost, &self.counters.overflowed];
         let known: u64 = known.iter().map(|counter| counter.load(Relaxed)).sum();
-        let missing = (self.before + self.inbox.close()).saturating_sub(known);
+        let missing = (self.accounted_before + self.inbox.close()).saturating_sub(known);
         if missing > 0 && self.reconciles {
             self.counters.overflowed.fetch_add(missing, Relaxed);
             log::warn!(
-                "{NAME}: {missing} keys were heard of and could not be pushed: the next start finds them"
+                "{NAME}: {missing} expired keys were received and could not be pushed: \
+                 the next start finds them"
             );
         } else if missing > 0 {
             self.counters.lost.fetch_add(missing, Relaxed);
-            log::error!("{NAME}: {missing} keys were heard of and could not be pushed: they are lost");
+            log::error!(
+                "{NAME}: {missing} expired keys were received and could not be pushed: they are lost"
+            );
         }
         self.watch.end();
     }

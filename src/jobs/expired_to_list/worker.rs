@@ -1,4 +1,4 @@
-//! The worker: many keys become items of the work list by one command.
+//! The worker: pushes a batch of expired keys to the work list.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

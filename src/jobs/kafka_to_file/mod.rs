@@ -29,7 +29,9 @@ use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
 use crate::logfile::line::LineFormat;
-use crate::logfile::{self, Ledger, Lock, LogFile, OpenError, RestartMemory, Rotation, RotationInterval};
+use crate::logfile::{
+    self, Ledger, Lock, LogFile, LogFileOptions, OpenError, RestartMemory, Rotation, RotationInterval,
+};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
@@ -92,8 +94,9 @@ impl KafkaToFile {
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        let (sync, paths) = (file.sync == SyncPolicy::Always, self.section.paths());
-        let open = |path: PathBuf| match logfile::open(&path, sync, &rotation, &mut self.before) {
+        let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
+        let paths = self.section.paths();
+        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.before) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
         };
@@ -226,7 +229,7 @@ impl KafkaToFile {
                 start: self.section.kafka.start,
                 counters: counters(),
                 gate: gate.clone(),
-                patience: self.section.kafka.full_disk,
+                full_disk_patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
             build_worker: move || Formatter::new(format, worker_buffers.clone()),

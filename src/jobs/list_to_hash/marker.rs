@@ -109,8 +109,8 @@ impl MarkerLookup {
             Err(error) if error.has_code("NOPERM") || error.text_contains("unknown command") => {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
-                        "{NAME}: redis_ar does not allow WATCH, so markers are checked just before the deletion, and not in \
-                         one step with it: {error}"
+                        "{NAME}: redis_ar does not allow WATCH, so markers are checked just before the \
+                         deletion, and not in one step with it: {error}"
                     );
                 }
                 Ok(None)

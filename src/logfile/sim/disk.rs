@@ -353,7 +353,8 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn drop_cached(&self, _from: u64) {
+    fn drop_cached(&self, _from: u64) -> io::Result<()> {
         self.world.lock().unwrap().files[self.number].evict();
+        Ok(())
     }
 }

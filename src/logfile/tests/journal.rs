@@ -85,3 +85,40 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
         let _ = fs::remove_file(dir.0.join("out.log.journal.unreadable"));
     }
 }
+
+/// Recovery would stop at such a range, and would compare the wrong bytes with such a mark. So
+/// the journal does not take them, and stays as it was.
+#[test]
+fn a_range_or_a_mark_that_does_not_fit_is_refused() {
+    use super::super::journal::{Mark, Range};
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    let sequence = log.ledger.next_sequence();
+    let mark = log.writer.checkpoint().mark;
+    let range = |sequence, from| Range {
+        sequence,
+        file: mark.file,
+        from,
+        to: mark.end + 9,
+        crc: 0,
+        before: 0,
+        changes: Vec::new(),
+    };
+    let another = Mark { end: mark.end + 1, ..mark.clone() };
+    let ahead = Mark { sequence, ..mark.clone() };
+    let before = fs::read(dir.0.join("out.log.journal")).unwrap();
+    let refused = [
+        log.ledger.announce(&range(sequence, mark.end - 1)),
+        log.ledger.announce(&range(sequence + 1, mark.end)),
+        log.ledger.announce(&range(sequence, mark.end + 10)),
+        log.ledger.mark(another).map(drop),
+        log.ledger.mark(ahead).map(drop),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    }
+    assert_eq!(fs::read(dir.0.join("out.log.journal")).unwrap(), before);
+    log.ledger.mark(mark.clone()).unwrap();
+    log.ledger.announce(&range(sequence, mark.end)).unwrap();
+}

@@ -41,7 +41,7 @@ fn who_a_member_was_is_known_after_a_kill() {
     log.ledger.record_member(member.clone()).unwrap();
     drop(log);
     for _ in 0..2 {
-        let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+        let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
         assert_eq!(log.ledger.member(), Some(member.clone()));
     }
     assert!(

@@ -68,6 +68,10 @@ fn bare(commits: Vec<Commit>) -> Vec<(TopicPartition, i64)> {
     commits.into_iter().map(|one| (one.partition, one.offset)).collect()
 }
 
+fn options(sync: bool) -> LogFileOptions {
+    LogFileOptions { job: "test", sync, rotation: Rotation::off() }
+}
+
 /// With a journal that is soon full.
 fn small(dir: &Dir) -> LogFile {
     with(dir, false, 4096, None)
@@ -80,15 +84,15 @@ fn at_boot(dir: &Dir, boot: u128) -> LogFile {
 fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
     let lock = Lock::take(&dir.log()).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let mut memory = RestartMemory::default();
     let (writer, settler, ledger) =
-        open_with(&disk, &dir.log(), sync, half, boot, &Rotation::off(), &mut RestartMemory::default())
-            .unwrap();
+        open_with(&disk, &dir.log(), &options(sync), half, boot, &mut memory).unwrap();
     LogFile { writer, settler, ledger, lock }
 }
 
 /// Opened for the first time, with the partition placed at 0.
 fn fresh(dir: &Dir) -> LogFile {
-    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position, None);
     log.ledger.set_position(&partition(), 0).unwrap();
     log
@@ -96,7 +100,7 @@ fn fresh(dir: &Dir) -> LogFile {
 
 /// Opened again after a kill: where reading goes on.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
-    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     let position = log.ledger.resume(&partition(), committed, &OffsetMetadata::Unsupported).unwrap().position;
     (log, position.unwrap_or(-1))
 }
@@ -301,10 +305,10 @@ fn a_second_writer_is_kept_off() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("another pandad"))
+        matches!(open(&dir.log(), &options(true), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("another pandad"))
     );
     drop(log);
-    assert!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).is_ok());
+    assert!(open(&dir.log(), &options(true), &mut RestartMemory::default()).is_ok());
 }
 
 #[test]
@@ -312,11 +316,11 @@ fn what_cannot_work_is_refused() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     assert!(
-        matches!(open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("not a regular"))
+        matches!(open(&dir.log(), &options(true), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("not a regular"))
     );
     let missing = dir.0.join("no/such/out.log");
     assert!(matches!(
-        open(&missing, true, &Rotation::off(), &mut RestartMemory::default()),
+        open(&missing, &options(true), &mut RestartMemory::default()),
         Err(OpenError::Fatal(_))
     ));
 }
@@ -326,7 +330,7 @@ fn what_cannot_work_is_refused() {
 #[test]
 fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
     let dir = Dir::new();
-    let log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(
         log.ledger.resume(&partition(), Some(100), &OffsetMetadata::Unsupported).unwrap().position,
         Some(100)

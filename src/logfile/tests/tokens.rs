@@ -31,7 +31,7 @@ impl Group {
 /// Starts: opened, the partition assigned, and what is then committed at once taken by
 /// the group. Gives the position.
 fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
-    let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     let mut position = assign(&log, group);
     if position < 0 {
         log.ledger.set_position(&partition(), 0).unwrap();
@@ -119,7 +119,7 @@ fn the_same_reset_twice_is_two_resets() {
     // To where it is, and back to where it was before.
     for to in [50, 50, 50, 20, 20, 20] {
         group.reset(to);
-        let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+        let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
         assert_eq!(assign(&log, &mut group), to);
         append(&mut log, to, to + 10);
         settle_some(&mut log);
@@ -133,7 +133,7 @@ fn a_reset_that_was_followed_is_not_followed_again() {
     group.reset(30);
     let mut at = 30;
     for _ in 0..5 {
-        let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+        let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
         assert_eq!(assign(&log, &mut group), at);
         append(&mut log, at, at + 2);
         at += 2;
@@ -175,7 +175,7 @@ fn a_history_that_was_left_does_not_come_back() {
     assert!(log.ledger.needs_commit(), "that commit was of the old history");
     append(&mut log, 40, 60);
     drop(log);
-    let mut log = open(&dir.log(), true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+    let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(assign(&log, &mut group), 60);
     commit(&mut log, &mut group);
     assert_eq!(group.token().unwrap().offset, 60);

@@ -20,7 +20,7 @@ use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
-use crate::logfile::{self, Guard, Ledger, RestartMemory, Rotation};
+use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::recycle::BufferPool;
@@ -108,7 +108,8 @@ impl Member {
         let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
-        let log = logfile::open(&path, true, &Rotation::off(), &mut RestartMemory::default()).unwrap();
+        let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
+        let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
         let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
@@ -123,7 +124,7 @@ impl Member {
             start: StartPolicy::Earliest,
             counters: Arc::clone(&counters),
             gate: gate.clone(),
-            patience: Duration::ZERO,
+            full_disk_patience: Duration::ZERO,
             stop: stop.clone(),
         });
         let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock)

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::archive::tidy;
 use crate::logfile::{
-    AppendError, Disk, Landmark, Ledger, LogWriter, OpenError, Piece, PositionChange, RestartMemory,
-    Rotation, Settler, open_with,
+    AppendError, Disk, Landmark, Ledger, LogFileOptions, LogWriter, OpenError, Piece, PositionChange,
+    RestartMemory, Rotation, Settler, open_with,
 };
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
@@ -21,6 +21,8 @@ const PARTITIONS: usize = 2;
 /// Records of each partition.
 const RECORDS: i64 = 24;
 const PATH: &str = "/log/out.log";
+/// So small that a run rewrites its journal many times.
+const HALF_BYTES: u64 = 4096;
 
 /// What happens between writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +89,10 @@ impl CrashWorld {
     /// `None` if it was stopped.
     fn run(&mut self, script: &[CrashStep]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let rotation = rotation();
-        let mut before = RestartMemory::default();
-        before.sync_failed = std::mem::take(&mut self.sync_failed);
-        let opened = open_with(&disk, Path::new(PATH), true, 4096, Some(self.boot), &rotation, &mut before);
+        let options = LogFileOptions { job: "test", sync: true, rotation: rotation() };
+        let mut memory = RestartMemory::default();
+        memory.sync_failed = std::mem::take(&mut self.sync_failed);
+        let opened = open_with(&disk, Path::new(PATH), &options, HALF_BYTES, Some(self.boot), &mut memory);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
             Err(OpenError::Retry(_) | OpenError::Fatal(_)) => return None,

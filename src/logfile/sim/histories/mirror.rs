@@ -9,7 +9,8 @@ use super::host::CommitOffset;
 use super::vocabulary::{COPIES, WrittenRange};
 use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::{
-    Landmark, Ledger, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler, open_with,
+    Landmark, Ledger, LogFileOptions, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler,
+    open_with,
 };
 use crate::record::{OffsetMetadata, Token, TopicPartition};
 
@@ -52,15 +53,9 @@ impl LedgerMirror {
 
     pub(super) fn start(&mut self) {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened = open_with(
-            &disk,
-            Path::new(PATH),
-            true,
-            4096,
-            Some(1),
-            &Rotation::off(),
-            &mut RestartMemory::default(),
-        );
+        let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
+        let mut memory = RestartMemory::default();
+        let opened = open_with(&disk, Path::new(PATH), &options, 4096, Some(1), &mut memory);
         self.run = Some(opened.unwrap());
         let files = self.disk.contents(PATH);
         let file = files.iter().find(|(name, _)| name == PATH);
