@@ -50,7 +50,7 @@ impl Coordinated {
     /// # Errors
     /// `Retry`: no thread can be had.
     pub fn new(cluster: &Cluster, setup: MemberConfig, names: ClaimNamer) -> Result<Self, Fault> {
-        let lease = Lease::none();
+        let lease = Lease::expired();
         let (member, orders) = unbounded();
         let (offsets, asks) = unbounded();
         let (owner, owned) = bounded(0);
@@ -59,11 +59,14 @@ impl Coordinated {
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
         // A coordinator that hangs must be found out well within the session.
         let third = setup.session / 3;
-        let quick =
-            ConnectionLimits { connect: slow.connect.min(third), answer: slow.answer.min(third), ..slow };
+        let quick = ConnectionLimits {
+            connect_timeout: slow.connect_timeout.min(third),
+            answer_timeout: slow.answer_timeout.min(third),
+            ..slow
+        };
         let watching = TopicWatcher::new(
             setup.topics.clone(),
-            brokers.apart(slow),
+            brokers.with_own_connections(slow),
             setup.pace.look,
             owned.clone(),
             tell.clone(),
@@ -71,12 +74,25 @@ impl Coordinated {
         );
         let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
         let wires = KeeperChannels { asks, owner: owned_too, tell: tell_too, member: member_too };
-        let keeping = OffsetKeeper::new(&setup.group, names, brokers.apart(slow), setup.pace.renew, wires);
+        let keeping = OffsetKeeper::new(
+            &setup.group,
+            names,
+            brokers.with_own_connections(slow),
+            setup.pace.renew,
+            wires,
+        );
         let times = MemberTimeouts { session: setup.session, rebalance: setup.pace.rebalance };
         let (instance, id) = (setup.instance.clone(), setup.id.clone().unwrap_or_default());
         let state = MemberState::new(times, lease.clone(), instance, id);
-        let being =
-            MemberThread::new(setup, brokers.apart(quick), state, orders, owned, tell, offsets.clone());
+        let being = MemberThread::new(
+            setup,
+            brokers.with_own_connections(quick),
+            state,
+            orders,
+            owned,
+            tell,
+            offsets.clone(),
+        );
         start("kafka-topics", move || watching.run())?;
         start("kafka-group", move || keeping.run())?;
         start("kafka-member", move || being.run())?;

@@ -241,7 +241,7 @@ impl MemberThread {
                 Ok(answer)
             }
             Err(fault) => {
-                self.brokers.shun(connection.address());
+                self.brokers.avoid(connection.address());
                 Err(fault)
             }
         }

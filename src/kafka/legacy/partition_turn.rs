@@ -220,7 +220,7 @@ fn begin_at(
 /// since growth alone would also come from a topic that was made anew.
 fn latch(wanted: &mut LegacyCursor, end: i64) -> TurnResult {
     wanted.start = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
-    TurnResult::Stuck(format!("its end {end} is below the position {}", wanted.at))
+    TurnResult::Stuck(format!("its log ends at offset {end}, below the position {}", wanted.at))
 }
 
 /// Below the log's start: go there, and say what is gone. Above its end: wait.
@@ -230,5 +230,5 @@ fn out_of_range(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<
         return Ok(latch(wanted, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Gone))))
+    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Deleted))))
 }

@@ -17,7 +17,7 @@ fn answer(code: i16, member: &str) -> Joined {
 
 /// A member since now.
 fn member(version: i16) -> (MemberState, Lease, Duration) {
-    let (lease, now) = (Lease::none(), host::since_boot());
+    let (lease, now) = (Lease::expired(), host::since_boot());
     let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
     state.joins_in(version);
     assert_eq!(state.joined(&answer(0, "m")), Verdict::Fine);
@@ -34,7 +34,7 @@ fn beat(state: &mut MemberState, code: i16, sent: Duration) -> Option<Membership
 #[test]
 fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_counts() {
     for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
-        let mut state = MemberState::new(TIMES, Lease::none(), "name".to_owned(), "old".to_owned());
+        let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), "old".to_owned());
         state.joins_in(version);
         assert_eq!((state.id(), state.instance()), (id, instance), "version {version}");
         // The name that is given now is that of this run.
@@ -104,7 +104,7 @@ fn a_twin_ends_it() {
     let (mut state, lease, now) = member(5);
     assert_eq!(beat(&mut state, 82, now), Some(MembershipChange::Fenced));
     assert!(!lease.holds() && state.phase() == Phase::Down);
-    let mut state = MemberState::new(TIMES, Lease::none(), "name".to_owned(), String::new());
+    let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), String::new());
     state.joins_in(5);
     assert_eq!(state.joined(&answer(82, "")), Verdict::Fenced);
     assert_eq!(state.phase(), Phase::Down);
