@@ -253,7 +253,7 @@ impl KafkaSource {
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;
         let lane = tracked.lane;
-        if matches!(fetched.payload, Payload::Gone) {
+        if matches!(fetched.payload, Payload::Deleted) {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
             log::error!(

@@ -111,7 +111,7 @@ impl Member {
         let path = dir.join("out.log");
         let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
-        let lease = Lease::until_told();
+        let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (handle, stop) = shutdown::pair();
