@@ -38,7 +38,8 @@ pub fn looks_for_markers(r: &ConfigReader) -> bool {
 fn sections(r: &mut ConfigReader) {
     if ![keys::LOG, keys::CLEAR, keys::SERVER].into_iter().any(|job| r.has(job)) {
         r.fault_file(
-            "no job is configured: one of [log_section], [clearCache_section] and [panda_server_section] is expected",
+            "no job is configured: one of [log_section], [clearCache_section] and [panda_server_section] \
+             is expected",
         );
     }
     for job in [keys::CLEAR, keys::SERVER] {
@@ -72,7 +73,8 @@ fn zookeeper(r: &mut ConfigReader) {
     if r.value(&keys::MEMBERSHIP) == Some(Membership::Coordinated) {
         r.warn(
             &keys::MEMBERSHIP,
-            "a group whose offsets are in ZooKeeper has no members: pandad acts as with 'alone', run only one for this group",
+            "a group whose offsets are in ZooKeeper has no members: pandad acts as with 'alone', \
+             run only one for this group",
         );
     }
     if r.value(&keys::GROUP).is_some_and(|group| group.contains('/')) {

@@ -208,7 +208,8 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if topic == "." || topic == ".." || topic.len() > 249 || !topic.bytes().all(legal) {
             return Err(format!(
-                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores and hyphens"
+                "{topic:?} cannot be a topic: a name has up to 249 letters, digits, dots, underscores \
+                 and hyphens"
             ));
         }
         Ok(topic.to_owned())

@@ -92,7 +92,7 @@ impl Inv {
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
                     faults.push(at, suggest::for_orphan(known, &key));
-                    // It counts as given in the section it belongs to, or it would be reported there as missing.
+                    // It counts as given where it belongs, or it would be reported there as missing.
                     for owner in known.named(&key) {
                         let entry = InvEntry { line, written: written.to_owned(), is_spoiled: true };
                         entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);

@@ -36,7 +36,10 @@ macro_rules! settings {
             const KEYS: &[KeyFacts] = &[$($key.facts()),*];
 
             /// Reads every key before it gives up: one fault does not hide another.
-            pub(super) fn read(reader: &mut ConfigReader $($(, $part: Option<$part_type>)*)?) -> Option<Self> {
+            pub(super) fn read(
+                reader: &mut ConfigReader,
+                $($($part: Option<$part_type>,)*)?
+            ) -> Option<Self> {
                 $(let $field = reader.get(&$key);)*
                 Some(Self { $($field: $field?,)* $($($part: $part?,)*)? })
             }

@@ -79,7 +79,8 @@ fn quoted(mut rest: &str) -> Result<(String, &str), Surprise> {
             Some('\'') if quote == '\'' => text.push_str(gap),
             Some(_) if !gap.is_empty() => {
                 return surprise(
-                    "PHP drops the blanks between these quoted pieces: put the whole value in one pair of quotes",
+                    "PHP drops the blanks between these quoted pieces: \
+                     put the whole value in one pair of quotes",
                 );
             }
             _ => {}
@@ -130,13 +131,14 @@ fn double<'a>(inner: &'a str, text: &mut String) -> Result<&'a str, Surprise> {
         "the value opens with \" and its last \" is escaped by the backslash before it: \
          write \\\\ for a backslash, or use single quotes"
     } else {
-        "the value opens with \" and has no closing \" on this line: close the quote, a value cannot span lines"
+        "the value opens with \" and has no closing \" on this line: \
+         close the quote, a value cannot span lines"
     };
     Err(Surprise { text: text.into(), open: Some('"') })
 }
 
-const INTERPOLATION: &str = "PHP puts a setting or an environment variable in place of ${…}: write the value itself, \
-     or single quotes if the characters are meant";
+const INTERPOLATION: &str = "PHP puts a setting or an environment variable in place of ${…}: \
+     write the value itself, or single quotes if the characters are meant";
 
 /// A value without quotes: up to the comment, without the blanks at its end.
 fn bare(rest: &str) -> Result<(String, &str), Surprise> {
@@ -151,8 +153,8 @@ fn bare(rest: &str) -> Result<(String, &str), Surprise> {
             }
             '\'' => {
                 return surprise(
-                    "an apostrophe opens a quote in PHP, even in the middle of a value, and PHP reads on until the next: \
-                     put the whole value in double quotes",
+                    "an apostrophe opens a quote in PHP, even in the middle of a value, and PHP reads on \
+                     until the next: put the whole value in double quotes",
                 );
             }
             '"' => {
@@ -200,7 +202,8 @@ fn bare(rest: &str) -> Result<(String, &str), Surprise> {
         }
         if is_constant(word) {
             return surprise(format!(
-                "unquoted, {word} is the name of a PHP constant and PHP puts its value there: put it in quotes"
+                "unquoted, {word} is the name of a PHP constant and PHP puts its value there: \
+                 put it in quotes"
             ));
         }
     }
@@ -214,7 +217,8 @@ fn invisible_edges(value: &str) -> Result<(), Surprise> {
     for edge in [value.chars().next(), value.chars().next_back()].into_iter().flatten() {
         if edge.is_whitespace() || edge.is_control() || edge == '\u{feff}' || edge == '\u{200b}' {
             return surprise(format!(
-                "an invisible character (U+{:04X}) stands at the edge of the value: remove it, or put the value in quotes",
+                "an invisible character (U+{:04X}) stands at the edge of the value: \
+                 remove it, or put the value in quotes",
                 u32::from(edge)
             ));
         }

@@ -21,10 +21,10 @@ pub(super) enum CommandReply {
 /// # Errors
 /// `Refused`: the server does not serve.
 pub(super) fn classify(values: Vec<Value>) -> Result<Vec<CommandReply>, RedisError> {
-    values.into_iter().map(answer).collect()
+    values.into_iter().map(reply).collect()
 }
 
-fn answer(value: Value) -> Result<CommandReply, RedisError> {
+fn reply(value: Value) -> Result<CommandReply, RedisError> {
     Ok(match value {
         Value::Int(number) => CommandReply::Integer(number),
         Value::BulkString(bytes) => CommandReply::Bulk(bytes),
@@ -69,4 +69,30 @@ pub(super) fn bulks(values: Vec<Value>) -> Vec<Vec<u8>> {
         _ => None,
     };
     values.into_iter().filter_map(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn time_is_in_milliseconds() {
+        assert_eq!(time_ms(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123));
+        assert_eq!(time_ms(&[bulk("1700000000")]), None);
+        assert_eq!(time_ms(&[bulk("soon"), bulk("0")]), None);
+    }
+
+    #[test]
+    fn a_scan_gives_cursor_and_keys() {
+        let keys = Value::Array(vec![bulk("a"), bulk("b")]);
+        assert_eq!(
+            scan_step(vec![bulk("17"), keys]),
+            Some((b"17".to_vec(), vec![b"a".to_vec(), b"b".to_vec()]))
+        );
+        assert_eq!(scan_step(vec![bulk("17")]), None);
+    }
 }

@@ -20,7 +20,7 @@ use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 
-/// Each of the two queues between threads may take this part of the memory for deadlines.
+/// Each of the two queues of deadlines may take the memory for deadlines divided by this.
 const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
 /// What is done about keys that expired while nobody listened.
@@ -44,6 +44,11 @@ pub struct WatchedServer {
 }
 
 impl WatchedServer {
+    /// `job` opens the log lines of the server's outages.
+    pub fn new(job: &str, server: RedisServer) -> Self {
+        Self { health: Health::new(job, &server), server: Arc::new(server) }
+    }
+
     /// A connection of its own for each caller, not opened yet.
     pub(super) fn link(&self) -> Link {
         Link::new(Arc::clone(&self.server), self.health.clone())
@@ -81,15 +86,18 @@ pub(super) struct ExpiryContext {
     /// Bytes that deadlines may take in memory.
     pub(super) memory: u64,
     pub(super) counters: Arc<Counters>,
+    /// From the listener to the workers.
     pub(super) inbox: Inbox,
+    /// From the listener to the expire probe.
     pub(super) changed_keys: ChangedKeys,
-    /// Stays empty if deadlines are not remembered.
+    /// From the expire probe to the reconciler; stays empty if deadlines are not remembered.
     pub(super) handoff: DeadlineHandoff,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
     pub(super) clock: ServerClock,
     pub(super) fence: LeaseFence,
     pub(super) remembered: RememberedDeadlines,
+    /// For the expire probe and the reconciler together.
     rate: Mutex<RateLimiter>,
     /// Disconnected when the watch ends.
     pub(super) end: Receiver<()>,
@@ -162,7 +170,7 @@ pub(super) mod tests {
 
     /// A context for tests, without servers: keys with the prefix `k:`, a thousand a second.
     pub(in crate::expiry) fn context(reconciliation: Reconciliation) -> (Arc<ExpiryContext>, Sender<()>) {
-        let server = Arc::new(RedisServer {
+        let server = RedisServer {
             name: "redis_kv_expire",
             address: ServerAddress::Tcp("127.0.0.1".to_owned(), 1),
             user: String::new(),
@@ -170,8 +178,8 @@ pub(super) mod tests {
             database: 0,
             connect_timeout: Duration::ZERO,
             client_name: String::new(),
-        });
-        let watched = WatchedServer { health: Health::new("test", &server), server };
+        };
+        let watched = WatchedServer::new("test", server);
         let config = WatchConfig {
             job: "test",
             expire: watched.clone(),

@@ -44,12 +44,15 @@ struct InboxState {
     /// The batches in flight by number, each with the moment in which its oldest key was
     /// received.
     in_flight: BTreeMap<u64, Instant>,
-    next: u64,
+    /// The number of the next batch.
+    next_number: u64,
     bytes: u64,
     limit: u64,
     /// Nothing is accepted any more.
     closed: bool,
+    /// Keys that were received in all.
     received: u64,
+    /// Keys that did not fit since they were last asked for.
     dropped: u64,
     overflow: Outage,
 }
@@ -61,7 +64,7 @@ impl Inbox {
         let state = InboxState {
             keys: VecDeque::new(),
             in_flight: BTreeMap::new(),
-            next: 0,
+            next_number: 0,
             bytes: 0,
             limit,
             closed: false,
@@ -88,6 +91,7 @@ impl Inbox {
             return;
         }
         state.bytes += cost;
+        // The clock is read under the lock, or `done_until` could pass a key that is not in yet.
         state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
         let first = state.keys.len() == 1;
         drop(state);
@@ -109,17 +113,17 @@ impl Inbox {
         if state.bytes < state.limit / 2 {
             state.overflow.up(Instant::now(), "there is room for expired keys again");
         }
-        let number = state.next;
+        let number = state.next_number;
         if let Some(oldest) = keys.first() {
-            state.next += 1;
+            state.next_number += 1;
             state.in_flight.insert(number, oldest.at);
         }
         KeyBatch { keys, bytes, number }
     }
 
     /// Records that a batch is on the list, or need not be.
-    pub fn record_done(&self, taken: &KeyBatch) {
-        self.lock().in_flight.remove(&taken.number);
+    pub fn record_done(&self, batch: &KeyBatch) {
+        self.lock().in_flight.remove(&batch.number);
     }
 
     /// Every key that was received before this moment has been pushed or dropped.

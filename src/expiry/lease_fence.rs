@@ -35,13 +35,13 @@ impl LeaseFence {
 
     /// Adds the commands whose replies [`LeaseFence::read_holder`] reads. From here on the next
     /// EXEC on the connection fails if the lease is written.
-    pub(super) fn watch(&self, requests: &mut Requests) {
+    pub(super) fn add_watch(&self, requests: &mut Requests) {
         requests.add(cmd("WATCH").arg(&self.key)).add(cmd("GET").arg(&self.key));
     }
 
-    /// Who has the lease, by the replies to [`LeaseFence::watch`].
-    pub(super) fn read_holder(&self, answers: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
-        let (_watched, held) = (answers.next(), answers.next());
+    /// Who has the lease, by the replies to [`LeaseFence::add_watch`].
+    pub(super) fn read_holder(&self, replies: &mut impl Iterator<Item = CommandReply>) -> LeaseHolder {
+        let (_watched, held) = (replies.next(), replies.next());
         self.holder_of(held)
     }
 
@@ -55,14 +55,14 @@ impl LeaseFence {
     }
 
     /// The command that gives the lease to this instance for so many milliseconds.
-    pub(super) fn take(&self, life_ms: u64) -> Cmd {
+    pub(super) fn take_command(&self, life_ms: u64) -> Cmd {
         let mut set = cmd("SET");
         set.arg(&self.key).arg(&self.token).arg("PX").arg(life_ms);
         set
     }
 
     /// The command that deletes the lease.
-    pub(super) fn release(&self) -> Cmd {
+    pub(super) fn release_command(&self) -> Cmd {
         let mut delete = cmd("DEL");
         delete.arg(&self.key);
         delete
@@ -80,16 +80,16 @@ impl LeaseFence {
         command: &Cmd,
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
-        self.watch(&mut requests);
-        let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
-        if self.read_holder(&mut answers) != *holder {
+        self.add_watch(&mut requests);
+        let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if self.read_holder(&mut replies) != *holder {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
         let mut requests = Requests::default();
         requests.add(&cmd("MULTI")).add(command).add(&cmd("EXEC"));
-        let answers = connection.demand_all(&requests)?;
-        Ok(answers.last().is_some_and(|answer| !matches!(answer, Value::Nil)))
+        let replies = connection.demand_all(&requests)?;
+        Ok(replies.last().is_some_and(|reply| !matches!(reply, Value::Nil)))
     }
 }
 
@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn a_token_says_who_has_the_lease() {
         let fence = LeaseFence::new("lease".to_owned(), "0f");
-        let answer = |token: &str| Some(CommandReply::Bulk(token.as_bytes().to_vec()));
-        assert_eq!(fence.holder_of(answer(&fence.token)), LeaseHolder::ThisInstance);
+        let reply = |token: &str| Some(CommandReply::Bulk(token.as_bytes().to_vec()));
+        assert_eq!(fence.holder_of(reply(&fence.token)), LeaseHolder::ThisInstance);
         assert_eq!(fence.holder_of(Some(CommandReply::Other)), LeaseHolder::Nobody);
         let other = LeaseFence::new("lease".to_owned(), "0e");
-        let holder = fence.holder_of(answer(&other.token));
+        let holder = fence.holder_of(reply(&other.token));
         assert_eq!(holder, LeaseHolder::Other(other.token.into_bytes()));
         assert!(!holder.is_gone(), "its process is this process");
         assert!(!LeaseHolder::Other(b"no process".to_vec()).is_gone());

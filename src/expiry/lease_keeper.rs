@@ -35,7 +35,7 @@ pub(super) struct LeaseKeeper {
     denial_logged: bool,
 }
 
-/// Who has the lease.
+/// What a check of the lease has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LeaseStatus {
     Held,
@@ -70,7 +70,7 @@ impl LeaseKeeper {
         }
         if self.status == Some(LeaseStatus::Held) {
             let fence = &self.context.fence;
-            let release = fence.release();
+            let release = fence.release_command();
             // If this fails, the lease runs out by itself.
             let _released = self
                 .link
@@ -134,18 +134,18 @@ fn check(
         requests.add(cmd("PEXPIRE").arg(fence.key()).arg(millis(LEASE_LIFE)));
     }
     requests.add(cmd("GET").arg(fence.key()));
-    let mut answers = command_reply::classify(connection.ask_all(&requests)?)?;
-    for answer in &answers {
-        if let CommandReply::Refused(why) = answer {
+    let mut replies = command_reply::classify(connection.ask_all(&requests)?)?;
+    for reply in &replies {
+        if let CommandReply::Refused(why) = reply {
             return Ok(LeaseStatus::Denied(why.clone()));
         }
     }
-    let holder = fence.holder_of(answers.pop());
-    let mut take = fence.take(millis(LEASE_LIFE));
+    let holder = fence.holder_of(replies.pop());
+    let mut take = fence.take_command(millis(LEASE_LIFE));
     let taken = match &holder {
         LeaseHolder::ThisInstance => true,
         LeaseHolder::Nobody if may_take => match connection.ask(take.arg("NX")) {
-            Ok(answer) => !matches!(answer, Value::Nil),
+            Ok(reply) => !matches!(reply, Value::Nil),
             Err(no) if no.has_code("NOPERM") => return Ok(LeaseStatus::Denied(no.to_string())),
             Err(error) => return Err(error),
         },

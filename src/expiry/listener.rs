@@ -95,15 +95,19 @@ impl Listener {
         }
     }
 
-    /// Holds one connection, from its beginning to its end.
+    /// Opens one connection and receives events on it until it ends.
     fn listen(&mut self) -> Result<(), RedisError> {
         let context = Arc::clone(&self.context);
         let reconnect_requests = context.listen_state.reconnect_requests();
         let mut connection = RedisConnection::open(&context.expire.server)?;
         refuse_replica(&mut connection)?;
         let announces = self.add_missing_flags(&mut connection)?;
-        let channels = channels(context.expire.server.database, !self.deadlines_refused);
-        let expired = channels.first().cloned().unwrap_or_default();
+        let channel = |event: &str| format!("__keyevent@{}__:{event}", context.expire.server.database);
+        let expired = channel("expired");
+        let mut channels = vec![expired.clone()];
+        if !self.deadlines_refused {
+            channels.extend(DEADLINE_EVENTS.map(channel));
+        }
         let until = (!announces).then(|| Instant::now() + FLAGS_RECHECK_INTERVAL);
         let subscribed = || self.record_subscribed(&expired);
         let ended = connection.listen(&channels, PING_INTERVAL, subscribed, |message| {
@@ -170,7 +174,7 @@ impl Listener {
     /// keys and cannot be made to.
     fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
-            Ok(answer) => flags_of(&answer),
+            Ok(reply) => flags_of(&reply),
             Err(refusal @ RedisError::Refused { .. }) => {
                 let what = "CONFIG GET is refused, so it is not known whether expired keys are announced";
                 self.log_flags_once(&format!("{what}: {refusal}"), None);
@@ -220,16 +224,6 @@ impl Listener {
     }
 }
 
-/// The channel of expired keys, and after it those of deadlines.
-fn channels(database: u32, deadlines: bool) -> Vec<String> {
-    let channel = |event: &str| format!("__keyevent@{database}__:{event}");
-    let mut channels = vec![channel("expired")];
-    if deadlines {
-        channels.extend(DEADLINE_EVENTS.map(channel));
-    }
-    channels
-}
-
 /// Passes an event on to the thread that works on it.
 fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
     if has_expired {
@@ -264,8 +258,8 @@ fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
 }
 
 /// The value in the reply to `CONFIG GET`, which holds the name before it.
-fn flags_of(answer: &Value) -> String {
-    match answer {
+fn flags_of(reply: &Value) -> String {
+    match reply {
         Value::Array(pair) => match pair.get(1) {
             Some(Value::BulkString(flags)) => String::from_utf8_lossy(flags).into_owned(),
             _ => String::new(),

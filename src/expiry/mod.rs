@@ -1,20 +1,30 @@
-//! Keys that expire. Their events are received and pushed to the work list; Redis announces
-//! them on time because each key is probed when it is due; and keys whose events were missed
-//! are found by their deadlines.
+//! Keys that expire: watches a Redis server and pushes the name of each expired key to the work
+//! list.
+//!
+//! Redis announces that a key has expired (an *event*) when it deletes the key, which may be
+//! long after the key's *deadline*. It announces each event once, to whoever listens then. So
+//! four threads work here, which share one `context`:
+//!
+//! - `listener` receives events. Expired keys go to the `inbox`, from which the job's workers
+//!   push them (`list_push`). Keys whose deadlines may have changed go to the expire probe.
+//! - `expire_probe` learns deadlines and asks for each key when it is due, at which Redis
+//!   deletes and announces the key.
+//! - `reconciler` remembers deadlines beside the work list, and pushes keys whose events nobody
+//!   received. It runs only with `expired['reconcile']`.
+//! - `lease_keeper` keeps the lease: of several pandads with one work list, one listens.
 //!
 //! ```text
-//!             redis_kv_expire                                             redis_list
+//! redis_kv_expire                                                       redis_list
 //!
-//!  events          │      ▲ PTTL, SCAN                                         ▲
-//!                  ▼      │                                                    │
-//!              listener   expire_probe ──deadline_handoff──▶ reconciler ───▶ remembered deadlines
-//!               │    └─changed_keys─▲                            └─────────▶ work list
-//!               └─────inbox──▶ the job's source and workers ──list_push──────▶ work list
+//!  events    PTTL, SCAN
+//!    │           ▲
+//!    ▼           │
+//! listener    expire_probe ──deadline_handoff──▶ reconciler ──────────▶ remembered_deadlines
+//!   │ │          ▲                                   └────────────────▶ work list
+//!   │ └──────────┘
+//!   │ changed_keys
+//!   └──inbox──▶ source ──▶ workers ──list_push────────────────────────▶ work list
 //! ```
-//!
-//! Four threads share one `context`: `listener` (expired-listen), `expire_probe`
-//! (expired-touch), `reconciler` (expired-recon, only with reconcile) and `lease_keeper`
-//! (expired-lease), which allows the listener to listen while no other pandad does.
 
 mod canary;
 mod changed_keys;

@@ -52,14 +52,14 @@ mod tests {
         let mut now = Instant::now();
         let began = now;
         let mut rate = RateLimiter::new(1000, now);
-        let mut asked = 0;
+        let mut probed = 0;
         while now < began + Duration::from_secs(10) {
             let available = rate.available(500, now);
             rate.spend(available);
-            asked += available;
+            probed += available;
             now = if available == 0 { rate.next(now) } else { now };
         }
-        assert!((9900..=10_101).contains(&asked), "{asked} in 10 s");
+        assert!((9900..=10_101).contains(&probed), "{probed} in 10 s");
     }
 
     #[test]

@@ -223,11 +223,11 @@ impl Reconciler {
         for key in keys {
             requests.add(cmd("PTTL").arg(key));
         }
-        let answers = self
+        let replies = self
             .expire
             .doing("probe")
             .with_retry(|connection| command_reply::classify(connection.ask_all(&requests)?))?;
-        answers.into_iter().map(lifetime).collect()
+        replies.into_iter().map(lifetime).collect()
     }
 
     /// Waits until so many keys may be asked.
@@ -248,8 +248,8 @@ impl Reconciler {
 }
 
 /// What the reply to PTTL says: -2 for no key, -1 for no deadline, else milliseconds.
-fn lifetime(answer: CommandReply) -> Result<KeyLifetime, Fault> {
-    match answer {
+fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
+    match reply {
         CommandReply::Integer(-2) => Ok(KeyLifetime::Gone),
         CommandReply::Integer(left) => {
             Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))

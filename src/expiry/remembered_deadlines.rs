@@ -95,21 +95,21 @@ impl RememberedDeadlines {
     ) -> Result<(), RedisError> {
         loop {
             let mut requests = Requests::default();
-            self.fence.watch(&mut requests);
+            self.fence.add_watch(&mut requests);
             requests.add(cmd("TYPE").arg(&self.list));
             for received in keys {
                 requests.add(cmd("ZSCORE").arg(&self.set).arg(&received.key));
             }
-            let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
-            let theirs = matches!(self.fence.read_holder(&mut answers), LeaseHolder::Other(_));
-            if !matches!(answers.next(), Some(CommandReply::Status(kind)) if kind == "list" || kind == "none")
+            let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+            let leased_elsewhere = matches!(self.fence.read_holder(&mut replies), LeaseHolder::Other(_));
+            if !matches!(replies.next(), Some(CommandReply::Status(kind)) if kind == "list" || kind == "none")
             {
                 // The push will be refused, and a transaction would still remove deadlines.
                 connection.ask(&cmd("UNWATCH"))?;
                 return connection.ask(&plain_push(&self.list, keys)).map(drop);
             }
-            let deadlines = answers.map(|answer| score(&answer));
-            let change = DeadlineChange::of_events(keys, deadlines, clock, theirs);
+            let deadlines = replies.map(|reply| score(&reply));
+            let change = DeadlineChange::of_events(keys, deadlines, clock, leased_elsewhere);
             if self.commit(connection, &change)? {
                 return Ok(());
             }
@@ -127,9 +127,9 @@ impl RememberedDeadlines {
         change: &DeadlineChange,
     ) -> Result<bool, RedisError> {
         let mut requests = Requests::default();
-        self.fence.watch(&mut requests);
-        let mut answers = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
-        if let LeaseHolder::Other(_) = self.fence.read_holder(&mut answers) {
+        self.fence.add_watch(&mut requests);
+        let mut replies = command_reply::classify(connection.ask_all(&requests)?)?.into_iter();
+        if let LeaseHolder::Other(_) = self.fence.read_holder(&mut replies) {
             connection.ask(&cmd("UNWATCH"))?;
             return Ok(false);
         }
@@ -150,8 +150,8 @@ impl RememberedDeadlines {
             requests.add(cmd("ZADD").arg(&self.set).arg(&change.renew));
         }
         requests.add(&cmd("EXEC"));
-        let answers = connection.demand_all(&requests)?;
-        Ok(!matches!(answers.last(), Some(Value::Nil)))
+        let replies = connection.demand_all(&requests)?;
+        Ok(!matches!(replies.last(), Some(Value::Nil)))
     }
 }
 
@@ -179,8 +179,8 @@ impl<'a> DeadlineChange<'a> {
 }
 
 /// The reply to ZSCORE; `None` if the key is not in the set.
-fn score(answer: &CommandReply) -> Option<u64> {
-    let CommandReply::Bulk(text) = answer else { return None };
+fn score(reply: &CommandReply) -> Option<u64> {
+    let CommandReply::Bulk(text) = reply else { return None };
     // A score is a double.
     let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(score as u64)

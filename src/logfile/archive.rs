@@ -1,8 +1,8 @@
-//! What becomes of rotated files: compressed if that is wanted, and the oldest deleted.
-//! In a thread of its own and at low priority, since nobody waits for it.
+//! Compresses rotated files if the configuration says so, and deletes the oldest. This happens in a
+//! thread of its own at low priority, because nothing waits for it.
 //!
-//! A file is compressed aside, synced, renamed, and only then is the plain one deleted:
-//! stopped anywhere, the next tidying finishes it.
+//! The compressed copy is written under another name, synced and renamed; only then is the plain
+//! file deleted. If that is interrupted anywhere, the next pass finishes it.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -19,20 +19,20 @@ use super::options::LogFileOptions;
 use super::rotation::{Rotation, stamp_of};
 use crate::threads;
 
-/// How much is compressed between two looks at whether to go on.
+/// Bytes that are compressed before the thread checks again whether it should end.
 const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
 
-/// Asks the thread to tidy; dropping it ends the thread within one piece.
+/// Sends requests to the archive thread. When this is dropped, the thread ends within one piece.
 #[derive(Debug)]
 pub(super) struct Archive {
     ask: Sender<()>,
 }
 
 impl Archive {
-    /// Begins by tidying what an earlier run left.
+    /// Starts the thread. It first finishes what an earlier run left undone.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// The system refuses a thread.
     pub(super) fn start(disk: Arc<dyn Disk>, path: &Path, options: &LogFileOptions) -> io::Result<Self> {
         let (ask, asked) = bounded(1);
         let label = LogLabel::new(options.job, path);
@@ -45,7 +45,8 @@ impl Archive {
             loop {
                 if let Err(error) = tidy(&*disk, &path, &rotation, &alone) {
                     log::warn!(
-                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next rotation"
+                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at \
+                         the next rotation"
                     );
                 }
                 if asked.recv().is_err() {
@@ -56,19 +57,19 @@ impl Archive {
         Ok(Self { ask })
     }
 
-    /// There is a new rotated file.
+    /// A file was rotated.
     pub(super) fn tidy(&self) {
-        // Full means that it is asked already.
+        // A full channel means that a request is waiting already.
         let _asked = self.ask.try_send(());
     }
 }
 
 fn is_closed(asked: &Receiver<()>) -> bool {
-    // What was asked meanwhile is done by this very round, or by the next.
+    // A request that is taken here is served by the pass under way or by the next one.
     asked.try_recv().is_err_and(|error| error.is_disconnected())
 }
 
-/// Compresses and deletes; ends early if `stop` says so.
+/// Compresses and deletes rotated files. Ends early if `stop` says so.
 pub(super) fn tidy(
     disk: &dyn Disk,
     path: &Path,
@@ -79,7 +80,7 @@ pub(super) fn tidy(
     for file in disk.list(directory_of(path))? {
         match stamp_of(path, &file) {
             Some((time, "" | ".gz")) => rotated.push((time, file)),
-            // Left by a run that was stopped.
+            // An interrupted pass has left this.
             Some((_, ".gz.part")) => disk.remove(&file)?,
             _ => {}
         }
@@ -110,7 +111,7 @@ pub(super) fn tidy(
 
 fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result<()> {
     let (done, part) = (with_suffix(file, ".gz"), with_suffix(file, ".gz.part"));
-    // A compressed one has its name only when it is whole and durable.
+    // The compressed file gets its final name only when it is complete and durable.
     if disk.stat(&done).is_err() {
         let plain = disk.open(file, OpenMode::Existing)?;
         let out = disk.open(&part, OpenMode::Truncate)?;

@@ -1,6 +1,5 @@
-//! The one way to the disk: every file operation of the log file and its journal goes
-//! through here, so that a test can stop them after any of them and choose what a loss
-//! of power leaves.
+//! The seam to the disk. Every file operation of the log file and its journal passes through here,
+//! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -10,11 +9,11 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// An open file, shared by those who write and those who sync.
+/// An open file, shared by those who write to it and those who sync it.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
     file: Arc<dyn DiskFile>,
-    /// A sync has failed.
+    /// Whether a sync has failed.
     failed: Arc<Mutex<bool>>,
 }
 
@@ -25,12 +24,14 @@ impl Handle {
 
     /// Makes what was written durable.
     ///
-    /// The kernel tells a failed write-back once, to whoever syncs next, and then holds the
-    /// pages for clean that never reached the disk. Several sync the same file here: after
-    /// one of them was told, none may believe that it succeeded. So a handle whose sync
-    /// failed stays so, and what the disk really holds is found out by opening it anew.
+    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the
+    /// pages that never reached the disk as clean (fsync(2)). Several threads sync the same file
+    /// here, so after one of them has seen the error, none may take a later success for the truth.
+    /// Therefore a handle stays failed after its first failed sync. What the disk really holds is
+    /// found out by opening the file again.
     pub(super) fn sync(&self) -> io::Result<()> {
-        // Held meanwhile, or another's could succeed before the failure is noted.
+        // Held during the sync: otherwise another thread could sync, and succeed, before the
+        // failure is recorded.
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
             return Err(io::Error::other("a sync has failed before"));
@@ -42,7 +43,7 @@ impl Handle {
         synced
     }
 
-    /// Whether a sync has failed, so that no later one will succeed.
+    /// Whether a sync has failed. Then no later sync of this handle succeeds.
     pub(super) fn has_failed(&self) -> bool {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,7 +51,7 @@ impl Handle {
 
 #[cfg(test)]
 thread_local! {
-    /// Lets a test see that it notices when a failed sync is tried again.
+    /// If set, a failed sync is tried again: a test shows that the simulator notices this mistake.
     pub(super) static RETRY_FAILED_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -62,36 +63,36 @@ impl Deref for Handle {
     }
 }
 
-/// Which file a range is in.
+/// What identifies a file: two numbers that are reused after the file is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
-    /// The device's number.
+    /// The number of the device.
     pub device: u64,
-    /// The inode's number.
+    /// The number of the inode.
     pub inode: u64,
 }
 
 /// How a file is opened; always for reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenMode {
-    /// It must be there.
+    /// The file must exist.
     Existing,
-    /// Writing goes to the end; created where it is not there.
+    /// Each write goes to the end of the file, which is created if it does not exist.
     Append,
-    /// Created, or emptied where it is there.
+    /// The file is created, or emptied if it exists.
     Truncate,
 }
 
-/// The largest piece, in bytes, in which Linux caches files and drops them from the cache.
+/// The largest piece, in bytes, in which Linux caches a file and drops it from the cache.
 const FOLIO_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// What stands at a path, or behind a handle.
+/// What the disk says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
     pub(super) kind: FileKind,
-    /// When it was last written to, in seconds since 1970.
+    /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
 }
 
@@ -102,36 +103,36 @@ pub(super) enum FileKind {
     Other,
 }
 
-/// The names.
+/// Operations on names.
 pub(super) trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle>;
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Every name in a directory, with the directory.
+    /// Every entry of a directory, as a path that begins with the directory.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the names in a directory durable.
     fn sync_names(&self, directory: &Path) -> io::Result<()>;
 }
 
-/// The bytes.
+/// Operations on an open file.
 pub(super) trait DiskFile: Debug + Send + Sync {
     fn stat(&self) -> io::Result<FileStat>;
-    /// At most so many bytes as fit.
+    /// Reads at most as many bytes as the buffer holds. Returns how many.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
-    /// At the end; gives how much was written.
+    /// Writes at the end of the file. Returns how many bytes were written.
     fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     fn set_len(&self, len: u64) -> io::Result<()>;
-    /// Only for [`Handle::sync`].
+    /// Called by [`Handle::sync`] only.
     fn sync(&self) -> io::Result<()>;
-    /// Has what follows read from the disk itself, as far as the kernel obliges. What is
-    /// before may be read from there as well.
+    /// Drops the cached pages from this byte on, so that they are read from the disk itself, as far
+    /// as the kernel complies. Pages before that byte may be dropped as well.
     fn drop_cached(&self, from: u64) -> io::Result<()>;
 }
 
 impl dyn DiskFile {
-    /// All of the buffer, or an error.
+    /// Fills the whole buffer, or fails.
     pub(super) fn read_exact_at(&self, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
         while !buffer.is_empty() {
             match self.read_at(buffer, at) {
@@ -147,7 +148,7 @@ impl dyn DiskFile {
         Ok(())
     }
 
-    /// All of the bytes at the end.
+    /// Writes all of the bytes at the end of the file.
     pub(super) fn append_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.append(&[IoSlice::new(bytes)]) {
@@ -161,14 +162,14 @@ impl dyn DiskFile {
     }
 }
 
-/// The path with something added to its last part.
+/// The path with a suffix added to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// The directory a path is in.
+/// The directory that holds the path.
 pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -183,12 +184,13 @@ impl Disk for RealDisk {
         options.read(true).write(true);
         match how {
             OpenMode::Existing => &mut options,
-            // Append and not a place of our own: if somebody else writes or truncates, our
-            // lines must neither overwrite theirs nor leave a hole.
+            // O_APPEND, and no offset of our own: if another program appends or truncates, our
+            // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
             OpenMode::Truncate => options.create(true).truncate(true),
         };
-        // Opening a FIFO would wait for a reader; the kind is looked at by the caller.
+        // Without this, opening a FIFO would wait for a reader. The caller checks what kind of file
+        // it is.
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         Ok(Handle::new(options.open(path)?))
     }
@@ -254,18 +256,19 @@ impl DiskFile for File {
     }
 
     fn drop_cached(&self, from: u64) -> io::Result<()> {
-        // The kernel keeps what is cached in one piece with bytes before (posix_fadvise(2)):
-        // a page, or as many as it takes for one.
+        // A page is dropped only if the whole of it lies in the range (posix_fadvise(2)), and a
+        // page may belong to a larger folio. So the range begins where the largest folio could
+        // begin.
         let from = from - from % FOLIO_BYTES_MAX;
         Ok(rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed)?)
     }
 }
 
-/// The name of the mount that a directory is in, which no later one has; 0 where the kernel
-/// does not tell (before 6.8).
+/// The identifier of the mount that a directory is in. No later mount gets the same one. 0 if the
+/// kernel does not give it (Linux before 6.8).
 pub(super) fn mount_id(directory: &Path) -> u64 {
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    // STATX_MNT_ID_UNIQUE: the number without it is given again.
+    // STATX_MNT_ID_UNIQUE. The identifier without it is reused after an unmount.
     const UNIQUE: u32 = 0x4000;
     match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
         Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
@@ -273,7 +276,7 @@ pub(super) fn mount_id(directory: &Path) -> u64 {
     }
 }
 
-/// Everything in a file, if it is no longer than `limit`.
+/// The whole content of a file, unless the file is longer than `limit` bytes.
 pub(super) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let len = file.stat()?.len;
     if len > limit {
@@ -284,7 +287,7 @@ pub(super) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Result<Option<Vec
     Ok(Some(bytes))
 }
 
-/// A file read from its beginning to its end.
+/// Reads a file from `at` on to its end.
 pub(super) struct FileReader<'a> {
     pub(super) file: &'a dyn DiskFile,
     pub(super) at: u64,

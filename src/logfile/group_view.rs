@@ -1,30 +1,30 @@
-//! What the group is known to hold of each partition, and what is on its way there.
-//! Pure; the ledger keeps one beside the journal's state.
+//! What the group is known to hold of each partition, and which commits are on their way to it.
+//! Pure; the ledger keeps one view beside the journal's state.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::record::TopicPartition;
 
-/// By the partitions' numbers in the journal.
+/// Partitions are named by their number in the journal.
 #[derive(Debug, Default)]
 pub(super) struct GroupView {
-    /// What the group is known to hold of the present history.
+    /// The offset that the group is known to hold in the partition's present history.
     acknowledged: HashMap<u32, i64>,
-    /// The same, as far as this run's own commits were acknowledged with it.
+    /// The same, but only offsets for which this run's own commit was acknowledged.
     own: HashMap<u32, i64>,
-    /// Partitions of which the group is known to hold a token of the present history, be it
-    /// another journal's or a claim.
+    /// Partitions for which the group is known to hold a token of the present history. It may be
+    /// another journal's token, or a claim.
     tokens: HashSet<u32>,
-    /// Handed out last: the value and its history.
+    /// The latest commit handed out: its offset and its history.
     ordered: HashMap<u32, (i64, u64)>,
-    /// Whether what was handed out is still unanswered.
+    /// Whether the commits handed out last are still unanswered.
     pub(super) is_unanswered: bool,
-    /// Partitions whose commits carry a token: there is room for one.
+    /// Partitions whose commits carry a token, because the group's storage has room for one.
     token_room: HashSet<TopicPartition>,
 }
 
 impl GroupView {
-    /// Whether there is room for a token beside this partition's offset.
+    /// Records whether the group's storage has room for a token beside this partition's offset.
     pub(super) fn set_token_room(&mut self, partition: &TopicPartition, room: bool) {
         if room {
             self.token_room.insert(partition.clone());
@@ -38,40 +38,40 @@ impl GroupView {
         self.token_room.contains(partition)
     }
 
-    /// The group holds this value in the present history.
+    /// Records that the group holds this offset in the partition's present history.
     pub(super) fn record_held(&mut self, index: u32, value: i64) {
         self.acknowledged.insert(index, value);
     }
 
-    /// The group holds a token of the present history.
+    /// Records that the group holds a token of the partition's present history.
     pub(super) fn record_token(&mut self, index: u32) {
         self.tokens.insert(index);
     }
 
-    /// Whether it is known to.
+    /// Whether the group is known to hold a token of the partition's present history.
     pub(super) fn has_token(&self, index: u32) -> bool {
         self.tokens.contains(&index)
     }
 
-    /// Whether the group is not known to hold this value.
+    /// Whether the group is not known to hold this offset.
     pub(super) fn lacks(&self, index: u32, value: i64) -> bool {
         self.acknowledged.get(&index) != Some(&value)
     }
 
-    /// What this run's own commits were last acknowledged with, in the present history.
+    /// The offset for which this run's own commit was acknowledged last, in the present history.
     pub(super) fn own_commit(&self, index: u32) -> Option<i64> {
         self.own.get(&index).copied()
     }
 
-    /// This value of this history is handed out to be committed.
+    /// Records that this offset of this history was handed out to be committed.
     pub(super) fn record_ordered(&mut self, index: u32, value: i64, epoch: u64) {
         self.ordered.insert(index, (value, epoch));
         self.is_unanswered = true;
     }
 
-    /// The group holds what was handed out, while this is the partition's history.
+    /// Records that the group holds this offset. `epoch` is the partition's present history.
     pub(super) fn record_answer(&mut self, index: u32, value: i64, epoch: u64) {
-        // It may have been left while the commit was under way.
+        // The partition may have left that history while the commit was under way.
         if !matches!(self.ordered.get(&index), Some((ordered, of)) if *ordered == value && *of != epoch) {
             self.acknowledged.insert(index, value);
             self.own.insert(index, value);
@@ -79,15 +79,15 @@ impl GroupView {
         }
     }
 
-    /// The partitions are others' from now on, who commit what they like.
+    /// Forgets what the group holds: the partitions are others' now, who may commit anything.
     pub(super) fn release_all(&mut self) {
         self.acknowledged.clear();
         self.own.clear();
         self.tokens.clear();
     }
 
-    /// The partition goes on in another history. Gives what the group may hold of the
-    /// one that is left, oldest first.
+    /// The partition goes on in another history. Returns the offsets that the group may hold of the
+    /// old history, oldest first.
     pub(super) fn leave_history(&mut self, index: u32) -> Vec<i64> {
         self.own.remove(&index);
         let under_way = self.ordered.get(&index).map(|(value, _)| *value);

@@ -1,4 +1,4 @@
-//! A journal for people: its entries as lines, and forgetting its positions.
+//! A journal for people: shows its entries as lines, and forgets its positions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::lock::Lock;
 use super::open_error::OpenError;
 use crate::host;
 
-/// One line for each entry of the half in force, oldest first, and what they add up to.
+/// One line for each entry of the half in force, oldest first, then one for each partition.
 ///
 /// # Errors
-/// A text: there is no journal, or none that can be read.
+/// The text says why there is no journal that can be read.
 pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     let (journal, entries) = read(log_file)?;
     let mut lines = vec![format!("journal {:032x}, {} entries", journal.identity(), entries.len())];
     lines.extend(entries.iter().map(line));
     let mut state = JournalState::replay(entries);
     let settled: Vec<i64> = state.partitions.values().map(|known| known.position).collect();
-    // The next start looks whether these are in the file.
+    // The next start compares these ranges with the file and adopts those that it finds there.
     let unsettled: Vec<_> = state.recent.drain(..).collect();
     unsettled.iter().for_each(|range| state.settle(&range.changes));
     for (known, settled) in state.partitions.values().zip(settled) {
@@ -33,11 +33,11 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
-/// Makes the journal forget its partitions' positions; what it knows of the file stays.
-/// Gives their number.
+/// Removes all partitions and their positions from the journal; what it knows of the log file
+/// stays. Returns the number of partitions removed.
 ///
 /// # Errors
-/// A text: a pandad has the file, or the journal cannot be read or written.
+/// The text says that a pandad is using the file, or that the journal cannot be read or written.
 pub fn forget(log_file: &Path) -> Result<usize, String> {
     let _lock = Lock::take(log_file).map_err(|error| match error {
         OpenError::Retry(why) | OpenError::Fatal(why) => why,
@@ -46,7 +46,8 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     let mut state = JournalState::replay(entries);
     let count = state.partitions.len();
     state.forget_partitions();
-    // By another name: its own tokens are to be followed like anybody's.
+    // The journal gets a new identity. Otherwise it would take tokens that it committed itself for
+    // offsets it has read already, and would not follow the group to them.
     let name = host::random().map_err(|error| format!("no random name: {error}"))?;
     journal.rename(u128::from_be_bytes(name));
     journal.rewrite(&state.snapshot(), None).map_err(|error| format!("{}: {error}", log_file.display()))?;
@@ -71,7 +72,8 @@ fn read(log_file: &Path) -> Result<(JournalFile, Vec<JournalEntry>), String> {
 fn line(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Partition(number, state) => format!(
-            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, left {}",
+            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, \
+             left {}",
             state.partition,
             state.position,
             state.epoch,

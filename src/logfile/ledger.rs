@@ -1,5 +1,5 @@
-//! The positions: what has landed, what has settled, what has been committed. Shared
-//! by the source (where to start), the sink (what to land) and the settle thread.
+//! The positions of each partition: written, settled and committed. Shared by the source, which
+//! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ use super::ledger_state::{LedgerState, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// A handle on the positions of one job. Cloning it shares them.
+/// A handle on the positions of one log file. Cloning it shares them.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     state: Arc<Mutex<LedgerState>>,
@@ -27,7 +27,7 @@ pub struct Ledger {
 /// Positions that have become durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
-    /// To be committed now; empty while an earlier commit is unanswered.
+    /// What to commit now. Empty while an earlier commit is unanswered.
     pub commits: Vec<Commit>,
 }
 
@@ -38,16 +38,16 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        // A panic elsewhere leaves no entry half applied: each method writes the
-        // journal first and changes memory last.
+        // A panic elsewhere leaves no entry half applied, because each method writes the journal
+        // first and changes memory last.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides where to start an assigned partition and makes the decision durable.
-    /// From then on commits of the partition carry a token, if there is room for one.
+    /// Decides where to start an assigned partition, and makes the decision durable. From then on,
+    /// commits of the partition carry a token if the group's storage has room for one.
     ///
     /// # Errors
-    /// The journal's disk.
+    /// The journal's disk refuses.
     pub fn resume(
         &self,
         partition: &TopicPartition,
@@ -67,20 +67,21 @@ impl Ledger {
             committed: &state.committed,
             left: &state.left,
         });
-        let label = &self.label;
+        let (label, held) = (&self.label, committed.unwrap_or(-1));
         let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
         log::debug!("{label}: {partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: the group's offset {committed:?} is one that this journal committed and does not \
-                 know of: an older copy of it was put back, or the commit came late; going on where the journal is"
+                "{label}: {partition}: this journal has no record of having committed the group's offset \
+                 {held}, and yet it did: an older copy of it was put back, or the commit arrived late; going \
+                 on where the journal is"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: the group's offset {committed:?} is one that this journal committed, and it does \
-                     not know the partition: an older copy of it was put back; going to the first record"
+                    "{label}: {partition}: this journal does not know the partition, and yet it committed \
+                     the group's offset {held}: an older copy of it was put back; going to the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }
@@ -90,8 +91,8 @@ impl Ledger {
             ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
                     log::warn!(
-                        "{label}: {partition}: the group's offset was set to {position} by somebody else (the journal is \
-                         at {}); going there",
+                        "{label}: {partition}: another program set the group's offset to {position} (the \
+                         journal is at {}); going there",
                         state.position
                     );
                 }
@@ -113,11 +114,11 @@ impl Ledger {
         Ok(inner.assign(partition))
     }
 
-    /// Sets a partition's position because nobody had one, or because its log is not
-    /// what it was; durable on return. Nothing of the partition may be in flight.
+    /// Sets a partition's position, because nobody had one or because its log has diverged. Durable
+    /// on return. No record of the partition may be in flight.
     ///
     /// # Errors
-    /// The journal's disk.
+    /// The journal's disk refuses.
     pub fn set_position(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
         inner.set_position(partition, position, random_epoch()?, Vec::new())?;
@@ -125,40 +126,42 @@ impl Ledger {
         Ok(())
     }
 
-    /// The name under which an offset of the group that somebody else has set is to be
-    /// claimed, see [`resume::claim_name`].
+    /// The epoch under which to claim an offset that another program has set in the group, see
+    /// [`resume::claim_name`].
     pub fn claim_name(&self, partition: &TopicPartition, offset: i64, generation: i32) -> u64 {
         let inner = self.lock();
         let epoch = inner.state.find(partition).map(|(_, state)| state.epoch);
         resume::claim_name(inner.journal.identity(), epoch, offset, generation)
     }
 
-    /// The partition's number and the next offset to land, if it is assigned.
+    /// The partition's number and written position, if the partition is assigned.
     pub fn written(&self, partition: &TopicPartition) -> Option<(u32, i64)> {
         let inner = self.lock();
         let (index, _) = inner.state.find(partition)?;
         Some((index, *inner.written.get(&index)?))
     }
 
-    /// No partition is assigned any more: nothing lands until it is resumed.
+    /// No partition is assigned any more. Nothing is written until a partition is resumed.
     pub fn release_all(&self) {
         let mut inner = self.lock();
         inner.written.clear();
         inner.group.release_all();
     }
 
-    /// Whether all that was written has settled.
+    /// Whether everything that was written has settled.
     pub fn has_settled(&self) -> bool {
         self.lock().state.recent.is_empty()
     }
 
-    /// Whether the group holds the landed position of every assigned partition, by a
-    /// commit of the present history: whoever took one over would go on exactly there.
+    /// Whether the group holds the written position of every assigned partition, by a commit of the
+    /// partition's present history. Then a member that takes a partition over goes on exactly where
+    /// this journal ends.
     ///
-    /// Where several journals share a group, nothing may be appended before: if this one
-    /// died, the others would follow the offset of another history past what it has
-    /// written, or write it once more (simulated: 6 to 7 of 100 histories go wrong). A journal
-    /// that is alone in its group needs no such wait, since only it decides by what it wrote.
+    /// While several journals share a group, nothing more may be written until this is true.
+    /// Otherwise, if this journal failed, the others would follow an offset of another history, and
+    /// would skip or repeat what this journal has written (6 to 7 of 100 simulated histories go
+    /// wrong). A journal that is alone in its group need not wait, because no other journal decides
+    /// by its commits.
     pub fn group_holds_all(&self) -> bool {
         let inner = self.lock();
         let holds =
@@ -166,8 +169,8 @@ impl Ledger {
         inner.written.iter().all(|(index, written)| holds(*index, *written))
     }
 
-    /// The part of [`Self::group_holds_all`] that is about the history, of one partition: what
-    /// the simulation has in its own books.
+    /// Whether the group holds a token of the partition's present history: the part of
+    /// [`Self::group_holds_all`] that the simulator keeps in its own books.
     #[cfg(test)]
     pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
         let inner = self.lock();
@@ -179,16 +182,16 @@ impl Ledger {
         self.lock().journal.identity()
     }
 
-    /// Who this pandad was in its group when that was last noted.
+    /// This pandad's identity in its group, as last recorded.
     pub fn member(&self) -> Option<MemberIdentity> {
         self.lock().state.member.clone()
     }
 
-    /// Notes who this pandad is in its group. Need not be durable: without it a restart
-    /// takes longer.
+    /// Records this pandad's identity in its group. It need not be durable: without it, a restart
+    /// merely takes longer.
     ///
     /// # Errors
-    /// The journal's disk.
+    /// The journal's disk refuses.
     pub fn record_member(&self, member: MemberIdentity) -> io::Result<()> {
         let mut inner = self.lock();
         if inner.state.member.as_ref() == Some(&member) {
@@ -198,23 +201,23 @@ impl Ledger {
         }
     }
 
-    /// The last records of a partition that have settled, oldest first.
+    /// The last settled records of a partition, oldest first.
     pub fn landmarks(&self, partition: &TopicPartition) -> Vec<Landmark> {
         self.lock().state.find(partition).map_or(Vec::new(), |(_, state)| state.landmarks.clone())
     }
 
-    /// Whether any journalled partition belongs to this topic.
+    /// Whether the journal knows a partition of this topic.
     pub fn knows_topic(&self, topic: &str) -> bool {
         self.lock().state.partitions.values().any(|state| &*state.partition.topic == topic)
     }
 
-    /// Whether settled positions wait to be committed and none are being committed.
+    /// Whether settled positions are waiting to be committed and no commit is under way.
     pub fn needs_commit(&self) -> bool {
         let inner = self.lock();
         !inner.group.is_unanswered && inner.uncommitted().next().is_some()
     }
 
-    /// The group now holds these values.
+    /// Records that the group holds these offsets.
     pub fn record_committed(&self, values: &[(TopicPartition, i64)]) {
         let mut inner = self.lock();
         for (partition, value) in values {
@@ -225,16 +228,16 @@ impl Ledger {
         }
         inner.group.is_unanswered = false;
         if let Err(error) = inner.forget_obsolete() {
-            // The next mark says it as well.
-            log::debug!("{}: the journal cannot be told of a commit: {error}", self.label);
+            // The next mark records the same.
+            log::debug!("{}: cannot journal that a commit was acknowledged: {error}", self.label);
         }
     }
 
-    /// Values to commit outside of a settling: journalled and durable on return.
-    /// Empty while an earlier commit is unanswered, or when the group holds everything.
+    /// Offsets to commit outside of a settling. They are journalled and durable on return. Empty
+    /// while an earlier commit is unanswered, or when the group holds every position.
     ///
     /// # Errors
-    /// The journal's disk.
+    /// The journal's disk refuses.
     pub fn take_commits(&self) -> io::Result<Vec<Commit>> {
         let Some(mark) = self.lock().state.mark.clone() else { return Ok(Vec::new()) };
         let (settled, journal) = self.mark(mark)?;
@@ -242,11 +245,11 @@ impl Ledger {
         Ok(settled.commits)
     }
 
-    /// The run ends: if everything has settled, the next start knows that nothing of
-    /// ours is in the file but what is journalled.
+    /// Records the end of a run. If everything has settled, the next start knows that every byte of
+    /// ours in the file has a journalled range.
     ///
     /// # Errors
-    /// The journal's disk; the next start then looks more closely.
+    /// The journal's disk refuses. Then the next start compares more.
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match inner.state.session {
@@ -258,8 +261,8 @@ impl Ledger {
         }
     }
 
-    /// Whether a sync of the journal has failed: what it holds must be looked up by opening
-    /// it anew.
+    /// Whether a sync of the journal has failed. Then only opening the journal again shows what it
+    /// holds.
     pub fn has_failed(&self) -> bool {
         self.lock().journal.file().has_failed()
     }
@@ -273,19 +276,19 @@ impl Ledger {
         self.lock().announce(range.clone())
     }
 
-    /// The range is in the file: its positions have landed.
+    /// Records that the range is in the file.
     pub(super) fn record_written(&self, changes: &[PositionChange]) {
         let mut inner = self.lock();
         for change in changes {
-            // It may have been let go while it was written.
+            // The partition may have been released while the range was being written.
             if let Some(written) = inner.written.get_mut(&change.index) {
                 *written = change.position;
             }
         }
     }
 
-    /// Everything up to the mark is durable in the file. Journals that, together with
-    /// the values to commit now; the journal's file is still to be synced.
+    /// Records that the file is durable up to the mark, and which offsets are committed now. The
+    /// journal's file is still to be synced.
     pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Handle)> {
         let mut inner = self.lock();
         let after = if inner.group.is_unanswered { Vec::new() } else { inner.to_commit(mark.sequence) };
@@ -296,8 +299,8 @@ impl Ledger {
         Ok((Settled { commits }, inner.journal.file()))
     }
 
-    /// As [`Self::mark`], and durable on return, when writing goes on in another file
-    /// or at another place than the last range's end. Commits nothing.
+    /// As [`Self::mark`], and durable on return: writing goes on in another file, or not where the
+    /// last range ends. Commits nothing.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         inner.append_entry(JournalEntry::Mark(mark))?;
@@ -305,7 +308,7 @@ impl Ledger {
     }
 }
 
-/// The landmarks that still stand before this position.
+/// The partition's landmarks, if they are the records before this position.
 fn landmarks_at(known: Option<&(u32, PartitionState)>, position: i64) -> Vec<Landmark> {
     let same = known.filter(|(_, state)| state.position == position);
     same.map_or(Vec::new(), |(_, state)| state.landmarks.clone())

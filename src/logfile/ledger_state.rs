@@ -1,6 +1,5 @@
-//! What the ledger keeps behind its lock: the journal, what its entries add up to, and
-//! what the group holds of it. Each method writes the journal first and changes memory
-//! last.
+//! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and
+//! what the group holds of it. Each method writes the journal first and changes memory last.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -19,15 +18,15 @@ use crate::record::{Commit, Token, TopicPartition};
 #[derive(Debug)]
 pub(super) struct LedgerState {
     pub(super) journal: JournalFile,
-    /// As of the last mark, and the ranges since.
+    /// The positions as of the last mark, and the ranges after it.
     pub(super) state: JournalState,
-    /// The next offset to land, by partition number; only of assigned partitions.
+    /// The written position of each assigned partition, by the partition's number.
     pub(super) written: HashMap<u32, i64>,
     pub(super) group: GroupView,
 }
 
 impl LedgerState {
-    /// Writes an entry, rewriting the journal first where it is full, then applies it.
+    /// Appends an entry and then applies it. If the journal is full, it is rewritten first.
     pub(super) fn append_entry(&mut self, entry: JournalEntry) -> io::Result<()> {
         match self.journal.append(&entry) {
             Ok(()) => {}
@@ -59,8 +58,8 @@ impl LedgerState {
         self.append_entry(JournalEntry::Range(range))
     }
 
-    /// Goes on at this position in this history. Landmarks are those of the records
-    /// before it: of another place or another log they would only mislead.
+    /// The partition goes on at this position in this history. `landmarks` are the records before
+    /// the position; landmarks of another position or another log would only mislead.
     pub(super) fn set_position(
         &mut self,
         partition: &TopicPartition,
@@ -89,13 +88,14 @@ impl LedgerState {
             }
         };
         self.append_entry(JournalEntry::Partition(index, state))?;
-        // Durable at once: were it lost with the power, another place might be chosen.
+        // Durable at once: if a loss of power took the decision away, the next start might decide
+        // otherwise.
         self.journal.file().sync()
     }
 
-    /// The group holds this value, with this beside it. A value that does not name the
-    /// present history stays among those that are known again, whatever becomes of the
-    /// commits that follow.
+    /// Records that the group holds this offset, with this metadata beside it. An offset that does
+    /// not name the present history stays among those that are recognized later, whatever becomes
+    /// of the commits that follow.
     pub(super) fn record_group_offset(
         &mut self,
         partition: &TopicPartition,
@@ -115,11 +115,12 @@ impl LedgerState {
                 if !went_back {
                     self.group.record_token(index);
                 }
-                // A claim is replaced by our own token at once.
+                // A claim is not enough: it is replaced by our own token at once.
                 !token.is_claim()
             }
             Some(token) => {
-                // A claim of what this journal committed itself: known again if it comes late.
+                // The claim names an offset that this journal itself committed. If the claim
+                // arrives late, it is recognized.
                 if token.is_claim() {
                     keep_newest(&mut left, token.epoch);
                 }
@@ -140,7 +141,7 @@ impl LedgerState {
         Ok(())
     }
 
-    /// The partition is assigned: landing goes on from its position.
+    /// The partition is assigned. Writing goes on at its position.
     pub(super) fn assign(&mut self, partition: &TopicPartition) -> Resumed {
         let Some((index, state)) = self.state.find(partition) else {
             return Resumed { position: None, landmarks: Vec::new() };
@@ -159,8 +160,8 @@ impl LedgerState {
         })
     }
 
-    /// The assigned partitions' positions once the ranges up to `sequence` have
-    /// settled, where the group does not hold them yet.
+    /// The positions that assigned partitions will have when the ranges up to `sequence` have
+    /// settled, without those that the group holds already.
     pub(super) fn to_commit(&self, sequence: u64) -> Vec<(u32, i64)> {
         let mut positions: BTreeMap<u32, i64> =
             self.state.partitions.iter().map(|(index, known)| (*index, known.position)).collect();
@@ -175,7 +176,7 @@ impl LedgerState {
         positions.into_iter().collect()
     }
 
-    /// What these commits change of the values that the group may hold.
+    /// How these commits change the lists of offsets that the group may hold.
     pub(super) fn committed_changes(&self, commits: &[(u32, i64)]) -> Vec<MarkedCommit> {
         let carries_token = |index: &u32| {
             self.state.partitions.get(index).is_some_and(|state| self.group.carries_token(&state.partition))
@@ -187,8 +188,8 @@ impl LedgerState {
         bare.chain(self.obsolete()).collect()
     }
 
-    /// Where the group holds a token of the present history, no earlier value is known
-    /// again: whoever sets one of them means it.
+    /// Partitions of which the group holds a token of the present history. No offset committed
+    /// before without a token is recognized any more: whoever sets one of these means it.
     fn obsolete(&self) -> impl Iterator<Item = MarkedCommit> {
         let named = self.state.partitions.iter().filter(|(index, state)| {
             let held = self.group.carries_token(&state.partition) && self.group.own_commit(**index).is_some();
@@ -207,7 +208,7 @@ impl LedgerState {
         }
     }
 
-    /// A commit on its way, with its token where there is room for one.
+    /// Hands out a commit, with a token if the group's storage has room for one.
     pub(super) fn order_commit(&mut self, index: u32, offset: i64) -> Option<Commit> {
         let state = self.state.partitions.get(&index)?;
         self.group.record_ordered(index, offset, state.epoch);
@@ -217,8 +218,8 @@ impl LedgerState {
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
-    /// A checkpoint taken before writing moved to another place settles its ranges,
-    /// and must not move the place back.
+    /// A checkpoint that was taken before writing went on at another place settles its ranges and
+    /// must not move the end back.
     pub(super) fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
@@ -236,13 +237,13 @@ impl LedgerState {
     }
 }
 
-/// Of the kind that says: what is in memory is wrong, and not the disk.
+/// The kind of this error says that the fault is in memory and not on the disk.
 fn contradiction(what: &str, entry: &dyn Debug, end: Option<(FileId, u64)>) -> io::Error {
     let text = format!("internal error: {what} {entry:?} does not fit the journal, whose end is {end:?}");
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Adds to a short list, as its newest.
+/// Appends to a bounded list, in which each value stands once.
 fn keep_newest<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() != Some(&value) {
         list.retain(|known| *known != value);
@@ -250,7 +251,7 @@ fn keep_newest<T: PartialEq>(list: &mut Vec<T>, value: T) {
     }
 }
 
-/// A name for a history that no other has.
+/// A random name for a new history.
 pub(super) fn random_epoch() -> io::Result<u64> {
     host::random().map(u64::from_be_bytes)
 }

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::record::{Headers, Record, TopicPartition};
 
-/// How a record is written.
+/// How a record is written as a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
-    /// The value as it is; null is an empty line, a newline inside a value stays one.
+    /// The value as it is. A null value gives an empty line; a newline inside a value stays.
     Raw,
-    /// One JSON object with everything known of the record.
+    /// One JSON object with everything that is known of the record.
     Json,
-    /// The line of the PHP system that pandad replaces.
+    /// The line that the PHP system wrote which pandad replaces.
     Original,
 }
 
@@ -28,8 +28,8 @@ impl LineFormat {
     }
 }
 
-/// `{"topic","partition","offset","timestamp","key","headers","value"}`; what the message
-/// format does not have or the client library does not give is left out.
+/// `{"topic","partition","offset","timestamp","key","headers","value"}`. What the message format
+/// does not have, or the client library does not give, is left out.
 fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
     out.extend_from_slice(b"{\"topic\":");
     string(out, &partition.topic, Escape::Json);
@@ -59,8 +59,8 @@ fn json_bytes(out: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) {
     }
 }
 
-/// `,"headers":[["name","value"],…]`, a null value as null. If any name or value is not
-/// UTF-8, all of them stand in `headers_base64`, so that a pair has one form only.
+/// `,"headers":[["name","value"],…]`; a null value is `null`. If any name or value is not UTF-8,
+/// all of them go into `headers_base64`, so that each pair has one form only.
 fn json_headers(out: &mut Vec<u8>, headers: &Headers<'_>) {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
     let is_text = headers.iter().all(|(name, value)| text(name) && value.is_none_or(text));
@@ -84,16 +84,16 @@ fn json_headers(out: &mut Vec<u8>, headers: &Headers<'_>) {
 
 /// What PHP's `json_encode` gives for the message as the PHP client decoded it.
 ///
-/// A record with a timestamp is a message of format 1, which is what a broker sent to
-/// that client for one of format 2 as well; without, it is one of format 0. CRC-32 over
-/// magic, attributes, timestamp, key and value (the protocol guide's "Message sets"); the
-/// size is that of the message without its offset and size fields. A null is an empty
-/// string, as it was there. Bytes that are not UTF-8, for which the original lost the
-/// record, stand as `key_base64` or `value_base64`.
+/// A record with a timestamp is a message of format 1: brokers sent that client format 1 also for
+/// records of format 2. A record without a timestamp is a message of format 0. The CRC-32 covers
+/// magic, attributes, timestamp, key and value (Kafka protocol guide, "Message sets"); the size is
+/// that of the message without its offset and size fields. A null is an empty string, as in the
+/// original. Bytes that are not UTF-8, for which the original lost the record, stand in
+/// `key_base64` or `value_base64`.
 fn original(out: &mut Vec<u8>, record: &Record<'_>) {
     let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
     let timestamped = record.timestamp.is_some();
-    // Of the attributes only who set the timestamp: a message by itself is not compressed.
+    // The only attribute is who set the timestamp: a single message is not compressed.
     let attributes = if timestamped && record.append_time { 8 } else { 0 };
     out.extend_from_slice(b"consumer_message:{\"offset\":");
     number(out, record.offset);
@@ -121,7 +121,7 @@ fn message_crc(record: &Record<'_>, attributes: u8) -> u32 {
         hasher.update(&timestamp.to_be_bytes());
     }
     for field in [record.key, record.value] {
-        // A length does not pass i32 on the wire; -1 is null.
+        // On the wire a length fits into an i32; -1 is null.
         let length = field.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         hasher.update(&length.to_be_bytes());
         hasher.update(field.unwrap_or_default());
@@ -129,7 +129,7 @@ fn message_crc(record: &Record<'_>, attributes: u8) -> u32 {
     hasher.finalize()
 }
 
-/// Ends a name that is open: `":"text"` or `_base64":"…"`.
+/// Completes a name whose quotation mark is still open: `":"text"` or `_base64":"…"`.
 fn text_or_base64(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
@@ -143,7 +143,7 @@ fn text_or_base64(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) {
     }
 }
 
-/// A string of JSON's; what is not UTF-8 in it is replaced.
+/// A JSON string. Bytes that are not UTF-8 are replaced.
 fn text_of(out: &mut Vec<u8>, bytes: &[u8]) {
     string(out, &String::from_utf8_lossy(bytes), Escape::Json);
 }
@@ -156,9 +156,9 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {
-    /// What RFC 8259 demands and no more.
+    /// What RFC 8259 requires, and no more.
     Json,
-    /// PHP's defaults: `\/`, and `\uXXXX` for everything beyond ASCII.
+    /// PHP's defaults: `\/`, and `\uXXXX` for everything that is not ASCII.
     Php,
 }
 
@@ -202,7 +202,7 @@ fn escaped(out: &mut Vec<u8>, special: char) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Decimal digits without an allocation.
+/// Decimal digits, without an allocation.
 fn number(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
@@ -228,7 +228,8 @@ mod tests {
     fn json_keeps_null_text_and_bytes_apart() {
         assert_eq!(
             line(LineFormat::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
-            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
+            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\
+             \"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
         );
         assert_eq!(
             line(LineFormat::Json, Some(b"\xff"), None),
@@ -252,7 +253,7 @@ mod tests {
         let start = "{\"topic\":\"t\",\"partition\":3,\"offset\":1,\"timestamp\":-1,\"key\":null";
         assert_eq!(json_of(&of(Some(-1), None)), format!("{start},\"value\":null}}\n"));
         assert_eq!(json_of(&of(Some(-1), Some(b"\0"))), format!("{start},\"headers\":[],\"value\":null}}\n"));
-        // Twice the same name; a value, null, empty.
+        // A name that comes twice; a value, a null value, an empty value.
         let headers = b"\x06\x02a\x02\"\x02a\x01\x04\xc3\xbc\x00";
         assert_eq!(
             json_of(&of(Some(-1), Some(headers))),
@@ -265,13 +266,13 @@ mod tests {
         );
     }
 
-    /// The expected text was made by PHP 8.2: `json_encode` of the decoded array.
+    /// PHP 8.2 made the expected text: `json_encode` of the decoded array.
     #[test]
     fn original_is_php_json() {
         assert_eq!(
             line(LineFormat::Original, None, Some("a/é😀\u{7f}".as_bytes())),
-            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\"attr\":0,\
-             \"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
+            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\
+             \"attr\":0,\"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
         );
         assert!(
             line(LineFormat::Original, Some(b"k"), Some(b"\xfe"))

@@ -1,8 +1,8 @@
-//! Keeps a second pandad off the file, and tells others who has it and how often it was
-//! reopened. A file of its own, which is never renamed.
+//! Keeps a second pandad from writing the log file. A lock file of its own, which is never renamed,
+//! says which process holds the log file and how often it was reopened.
 //!
-//! It holds the process id and a count, each on a line of fixed length, so that it can be
-//! written again on a full disk.
+//! The lock file holds the process id and the count, each on a line of fixed length, so that it can
+//! be rewritten while the disk is full.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,24 +19,25 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::disk::with_suffix;
 use super::open_error::{OpenError, classify};
 
-/// How often is looked whether it was done.
+/// How often [`ask_to_reopen`] checks whether the file was reopened.
 const REOPEN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Released when the last clone is dropped, or the process ends.
+/// The lock is released when its last clone is dropped or the process ends.
 #[derive(Debug, Clone)]
 pub struct Lock {
     file: Arc<File>,
     reopened: Arc<AtomicU64>,
 }
 
-/// What came of asking for a file to be reopened.
+/// What came of a request to reopen a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReopenOutcome {
-    /// It is: what was written before is durable in the old file, and nothing more comes there.
+    /// The file was reopened: what was written before is durable in the old file, and nothing more
+    /// will be written there.
     Done,
-    /// No pandad has the file.
+    /// No pandad holds the file.
     Nobody,
-    /// Not within the time: the disk may be full.
+    /// The file was not reopened in time. The disk may be full.
     TimedOut,
 }
 
@@ -44,7 +45,7 @@ impl Lock {
     /// Takes the lock of the log file at `path`.
     ///
     /// # Errors
-    /// `Fatal` where another pandad has it.
+    /// `Fatal` if another pandad holds it.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
         let file = open(&at, true).map_err(|error| classify(&at, &error))?;
@@ -57,24 +58,24 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The log file was reopened.
+    /// Records that the log file was reopened, for whoever waits for that.
     pub fn record_reopened(&self) {
         self.reopened.fetch_add(1, SeqCst);
         self.write();
     }
 
-    /// For others only; a full disk may keep a new file from being written.
+    /// Only other processes read this. On a full disk a new lock file may stay empty.
     fn write(&self) {
         let text = format!("{:10}\n{:20}\n", std::process::id(), self.reopened.load(SeqCst));
         let _for_others = self.file.write_all_at(text.as_bytes(), 0);
     }
 }
 
-/// Asks whoever has the log file at `path` to look whether it was moved away, and waits
-/// until that is done, for `limit` at most.
+/// Asks the pandad that holds the log file at `path` to check whether the file was moved away, and
+/// waits at most `limit` until that is done.
 ///
 /// # Errors
-/// The lock file cannot be read, or its owner not be signalled.
+/// The lock file cannot be read, or its owner cannot be signalled.
 pub fn ask_to_reopen(path: &Path, limit: Duration) -> io::Result<ReopenOutcome> {
     let at = with_suffix(path, ".lock");
     let file = match open(&at, false) {
@@ -119,5 +120,5 @@ fn read(file: &File) -> io::Result<(Pid, u64)> {
     let mut lines = text.lines().map(str::trim);
     let owner = lines.next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
     let count = lines.next().and_then(|line| line.parse().ok());
-    owner.zip(count).ok_or_else(|| io::Error::other("the lock file does not say who has it"))
+    owner.zip(count).ok_or_else(|| io::Error::other("the lock file does not name the process that holds it"))
 }

@@ -1,5 +1,5 @@
-//! The log file that holds every record exactly once: a journal beside it says what
-//! was written and up to where the source was read, and decides at the start.
+//! The log file that holds every record exactly once. A journal beside it says which bytes were
+//! written and up to which offset each partition was read; at the start it decides what happened.
 
 mod archive;
 mod disk;
@@ -49,19 +49,20 @@ use open_error::classify;
 /// A log file and its journal, open and locked.
 #[derive(Debug)]
 pub struct LogFile {
-    /// Appends.
+    /// The end that appends.
     pub writer: LogWriter,
-    /// Syncs.
+    /// The end that syncs.
     pub settler: Settler,
-    /// Knows the positions.
+    /// The positions.
     pub ledger: Ledger,
-    /// Released when it is dropped.
+    /// The lock is released when its last clone is dropped.
     pub lock: Lock,
 }
 
-/// Locks, reads the journal, adopts what the file holds of it, and opens both ends.
+/// Locks the file, reads its journal, adopts what the file holds of the journalled ranges, and
+/// opens both ends.
 ///
-/// What is found is logged, unless `memory` knows that it was logged before.
+/// Each finding is logged, unless `memory` knows that it was logged before.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -72,18 +73,19 @@ pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -
     let (mut writer, settler, ledger) =
         open_with(&disk, path, options, journal::HALF_BYTES_MIN, era(path), memory)?;
     if options.rotation.is_on() {
-        // Only from here on does the journal not need the rotated files.
+        // The journal does not need the rotated files any more. Before this point they must not be
+        // compressed or deleted.
         let archive = Archive::start(disk, path, options).map_err(|error| classify(path, &error))?;
         writer.archive = Some(archive);
     }
     Ok(LogFile { writer, settler, ledger, lock })
 }
 
-/// Writes beside the log file as much as a write to it usually is, durably, and deletes
-/// it again: whether the disk takes anything.
+/// Checks whether the disk accepts writes: writes as many bytes beside the log file as one write to
+/// it usually has, syncs them, and deletes them.
 ///
 /// # Errors
-/// The disk's.
+/// The disk refuses.
 pub fn try_disk(path: &Path) -> io::Result<()> {
     let at = with_suffix(path, ".probe");
     let mut file = std::fs::File::create(&at)?;
@@ -91,16 +93,17 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
     std::fs::remove_file(&at).and(tried)
 }
 
-/// Bytes.
+/// As much as the sink writes at once.
 const PROBE_BYTES: usize = 1024 * 1024;
 
-/// What was written and not synced lives as long as this boot and this mount of the file
-/// system, whose pages go with it: unmounted because it failed is as if the power had gone.
+/// Identifies the time for which unsynced writes live: this boot, and this mount of the file
+/// system. When a file system is unmounted because it failed, its cached pages are gone, as after a
+/// loss of power.
 fn era(path: &Path) -> Option<u128> {
     host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
 }
 
-/// All but the lock, which only the disk of this machine has.
+/// Everything but the lock, which exists on the disk of this machine only.
 fn open_with(
     disk: &Arc<dyn Disk>,
     path: &Path,
@@ -114,7 +117,7 @@ fn open_with(
     let this_boot = boot;
     let (mut state, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, entries, whole } => {
-            // What was written in this boot may be lost all the same.
+            // The disk may have lost writes of this boot, too. No boot at all is equal to no other.
             boot = boot.filter(|_| whole && !memory.sync_failed);
             (JournalState::replay(entries), Some(journal))
         }
@@ -125,7 +128,8 @@ fn open_with(
         }
         JournalRead::Later(version) => {
             return Err(OpenError::Fatal(format!(
-                "{}: a journal of version {version}, which a later pandad wrote; run that one",
+                "{}: this journal has version {version} of the format, which a later pandad wrote; run that \
+                 pandad",
                 at.display()
             )));
         }
@@ -141,8 +145,8 @@ fn open_with(
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
 
-/// Each start begins with a snapshot of what was adopted, so that no entry from
-/// before it is ever compared with the file again.
+/// Begins the journal again with a snapshot of what was adopted, so that no older entry is ever
+/// compared with the file again.
 fn start_journal(
     disk: &Arc<dyn Disk>,
     at: &Path,
@@ -173,7 +177,7 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
                 Ok(stat) if stat.kind != FileKind::Directory => {
-                    Err(OpenError::Fatal(format!("{}: its directory is not one", path.display())))
+                    Err(OpenError::Fatal(format!("{}: what should be its directory is none", path.display())))
                 }
                 _ => Ok(()),
             }
@@ -182,12 +186,12 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// An unreadable journal is kept for whoever wants to know what happened.
+/// Keeps an unreadable journal under another name, for whoever examines it.
 fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str) -> Result<(), OpenError> {
     let aside = with_suffix(at, ".unreadable");
     log::warn!(
-        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide where \
-         to read on",
+        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide \
+         where to read on",
         aside.display()
     );
     disk.rename(at, &aside).map_err(|error| classify(at, &error))

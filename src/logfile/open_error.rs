@@ -6,9 +6,9 @@ use std::path::Path;
 /// Why a log file could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The disk does not serve just now (full, read-only, an I/O error): try again.
+    /// The disk does not serve at present: it is full, read-only or failing. Try again.
     Retry(String),
-    /// It cannot work as configured.
+    /// The file cannot be used as configured.
     Fatal(String),
 }
 

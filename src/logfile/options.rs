@@ -5,10 +5,10 @@ use super::rotation::Rotation;
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct LogFileOptions {
-    /// The job that writes it: each log line about the file begins with this name.
+    /// The job that writes the file. Each log line about the file begins with this name.
     pub job: &'static str,
-    /// Whether what was written is synced before it counts as settled. Without that, a kill
-    /// still loses nothing, and a loss of power may. Syncs at the start are done in any case.
+    /// Whether writes are synced before they count as settled. If not, a kill still loses nothing,
+    /// but a loss of power may. The syncs at the start are done in any case.
     pub sync: bool,
     /// When the file is rotated.
     pub rotation: Rotation,

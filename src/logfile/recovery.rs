@@ -1,5 +1,5 @@
-//! At the start: what of the journalled ranges is really in the file. What agrees
-//! is adopted; only a torn rest of our own is cut.
+//! Recovery at the start: which of the journalled ranges are really in the file. Ranges whose CRC
+//! agrees with the file are adopted. Only a torn rest of our own is cut.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::journal::{CHECKED_BYTES, Mark, Range, Session};
 use super::label::LogLabel;
 use super::restart_memory::{Finding, RestartMemory};
 
-/// How much is read at a time when a range is checked.
+/// Bytes that are read at once while a range is checked.
 const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
 
 /// The log file, open at its end.
@@ -19,13 +19,13 @@ pub(super) struct OpenedLog {
     pub(super) file: Handle,
     pub(super) id: FileId,
     pub(super) end: u64,
-    /// When it was last written to, in seconds since 1970.
+    /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
     /// The last bytes before the end, at most [`CHECKED_BYTES`].
     pub(super) tail: Vec<u8>,
 }
 
-/// Opens the file for appending, creating it if it is not there.
+/// Opens the file for appending. Creates it if it does not exist.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
     let file = disk.open(path, OpenMode::Append)?;
     let stat = file.stat()?;
@@ -36,10 +36,10 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
     Ok(OpenedLog { file, id: stat.id, end: stat.len, modified: stat.modified, tail })
 }
 
-/// Compares the file with the journal: adopts, cuts a torn rest, and returns the
-/// file as it is to be appended to. `state` then holds what has landed, with a mark at the
-/// file's end that is to be written to the journal. Of the two boot ids the first is to be
-/// compared with that of the last session, the second is the kernel's.
+/// Compares the file with the journal, adopts ranges, cuts a torn rest, and returns the file ready
+/// to be appended to. Afterwards `state` holds what was written, and a mark at the file's end that
+/// the caller must journal. The first of the two boot ids is compared with that of the last
+/// session, the second is recorded for the next start.
 pub(super) fn recover(
     disk: &dyn Disk,
     path: &Path,
@@ -53,19 +53,24 @@ pub(super) fn recover(
         if mark.file == opened.id {
             recover_from(&mut opened, &mark, state, boot, (label, memory))?;
         } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
-            memory.info(label, Finding::Moved, &format!("was moved to {} meanwhile", moved.display()));
+            memory.info(
+                label,
+                Finding::Moved,
+                &format!("was moved to {} while pandad did not run", moved.display()),
+            );
             recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
             file.file.sync()?;
         } else {
-            let text = "is another file than the journal's and that one is not beside it; positions are kept";
+            let text = "is not the file that the journal knows, and that file is not in this directory; \
+                        positions are kept";
             memory.warn(label, Finding::NotBeside, text);
         }
     }
     state.recent.clear();
     end_torn_line(&mut opened, label, memory)?;
-    // What was adopted may be in the page cache only, and the mark says durable.
+    // Adopted bytes may be in the page cache only, and the mark says that they are durable.
     opened.file.sync()?;
-    // An unknown boot is never the same one.
+    // If the boot is unknown, no later boot is taken for the same one.
     state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
     let before = crc32fast::hash(&opened.tail);
     let sequence = state.next_sequence() - 1;
@@ -82,28 +87,23 @@ fn recover_from(
 ) -> io::Result<()> {
     if opened.end < mark.end {
         let text = format!(
-            "{} bytes long where the journal knows {}: somebody shortened it; positions are kept",
+            "is {} bytes long, but the journal knows {}: another program has shortened it; positions are \
+             kept",
             opened.end, mark.end
         );
         memory.warn(label, Finding::Shortened, &text);
         return Ok(());
     }
     if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
-        let text = "is not what the journal knows: somebody changed it; positions are kept";
+        let text = "its bytes are not those that the journal knows: another program has changed it; \
+                    positions are kept";
         memory.warn(label, Finding::Changed, text);
         return Ok(());
     }
     let ranges: Vec<_> = state.recent.drain(..).collect();
-    // Where our bytes may reach to. The kernel writes pages back in any order, so what
-    // a loss of power leaves may hold lines whose range never got to the disk.
-    let reach = match state.session {
-        Some(session) if session.closed || Some(session.boot) == boot => {
-            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
-        }
-        _ => u64::MAX,
-    };
-    // A sync that failed leaves pages that look written and are not: what cannot be
-    // synced is dropped from the cache, so that the disk is compared and not the cache.
+    let reach = reach_of_ours(state.session, boot, &ranges, mark);
+    // After a failed sync the cache holds pages that look written and are not on the disk. Pages
+    // that cannot be synced now are dropped from the cache, so that the comparison reads the disk.
     opened.file.sync()?;
     if let Err(error) = opened.file.drop_cached(mark.end) {
         log::debug!("{label}: cached pages cannot be dropped: {error}");
@@ -122,7 +122,8 @@ fn recover_from(
         adopted += 1;
     }
     if adopted > 0 || !ranges.is_empty() {
-        let text = format!("adopted {adopted} of {} unsettled writes", ranges.len());
+        let text =
+            format!("{adopted} of {} unsettled writes are whole in the file and were adopted", ranges.len());
         memory.info(label, Finding::Adopted, &text);
     }
     if let Some(mark) = &mut state.mark {
@@ -130,33 +131,44 @@ fn recover_from(
     }
     if opened.end > end && opened.end <= reach {
         let text = format!(
-            "cut {} bytes of a write that did not complete; its records come again",
+            "cut {} bytes of a write that was not complete; its records are fetched again",
             opened.end - end
         );
         memory.warn(label, Finding::Cut, &text);
         opened.file.set_len(end)?;
         opened.end = end;
     } else if opened.end > end {
-        let text = format!("{} bytes are somebody else's and stay", opened.end - end);
-        memory.warn(label, Finding::SomebodyElses, &text);
+        let text = format!("{} bytes at its end are another program's and stay", opened.end - end);
+        memory.warn(label, Finding::Foreign, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
 }
 
-/// A last line without a newline, which is not ours, gets one: lines must not run together.
+/// How far our bytes can reach. The kernel writes pages back in any order, so after a loss of
+/// power the file may hold lines whose range never reached the disk.
+fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], mark: &Mark) -> u64 {
+    match session {
+        Some(session) if session.closed || Some(session.boot) == boot => {
+            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
+        }
+        _ => u64::MAX,
+    }
+}
+
+/// If the last line is not ours and has no newline, it gets one: lines must not run together.
 fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartMemory) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
-    memory.warn(label, Finding::NoEnd, "its last line has no end; a newline is added");
+    memory.warn(label, Finding::NoNewline, "its last line had no newline; one was added");
     opened.file.append_all(b"\n")?;
     opened.end += 1;
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
 }
 
-/// Looks for a file with these numbers beside `path`, where log rotation leaves it.
+/// Finds the file with this identity in the directory of `path`, where log rotation leaves it.
 fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, OpenedLog)>> {
     for beside in disk.list(directory_of(path))? {
         let Ok(stat) = disk.stat(&beside) else { continue };
@@ -178,11 +190,11 @@ pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 thread_local! {
-    /// Lets a test see that it notices when the length alone is believed.
+    /// If set, the length alone is believed: a test shows that the simulator notices this mistake.
     pub(super) static TRUST_LENGTH: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Whether the file holds the range's very bytes.
+/// Whether the bytes in the file are those of the range.
 fn matches_file(file: &Handle, range: &Range) -> io::Result<bool> {
     #[cfg(test)]
     if TRUST_LENGTH.get() {

@@ -1,11 +1,11 @@
-//! What a process remembers of its earlier openings of a log file: what it said, since on a
-//! disk that refuses each try comes to the same findings; and whether a sync has failed.
+//! What a process remembers between two openings of a log file: which findings it has logged,
+//! because each attempt on a failing disk has the same findings, and whether a sync has failed.
 
 use std::collections::HashSet;
 
 use super::label::LogLabel;
 
-/// What was found.
+/// What recovery finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Finding {
     Moved,
@@ -14,21 +14,21 @@ pub(super) enum Finding {
     Changed,
     Adopted,
     Cut,
-    SomebodyElses,
-    NoEnd,
+    Foreign,
+    NoNewline,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct RestartMemory {
     findings: HashSet<(LogLabel, Finding)>,
-    /// A sync has failed since the last opening: of what was written since, the journal's own
-    /// entries included, the disk may hold any part.
+    /// Whether a sync has failed since the last opening. Then the disk may hold any part of what
+    /// was written since, and of the journal's own entries.
     pub sync_failed: bool,
 }
 
 impl RestartMemory {
-    /// What is found from now on is news.
+    /// Findings from now on are logged again.
     pub fn forget_findings(&mut self) {
         self.findings.clear();
     }

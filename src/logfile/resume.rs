@@ -1,10 +1,9 @@
-//! Where to start reading a partition: one pure function over what the journal and
-//! the group say.
+//! Where to start reading a partition: one pure function of what the journal and the group say.
 //!
-//! Each commit that can carry one has a token beside it. An offset without a token, or
-//! with a token that names another one, was set by somebody else: an operator's reset,
-//! a tool that copied metadata, another program of the group. Where there is room for a
-//! token such an offset has been claimed before it comes here.
+//! A commit carries a token if the group's storage has room for one. An offset without a token, or
+//! with a token that names another offset, was set by somebody else: an operator's reset, a tool
+//! that copied metadata, another program of the group. Where there is room for a token, such an
+//! offset is claimed before it comes here.
 
 use super::journal::Landmark;
 use crate::record::Token;
@@ -12,33 +11,33 @@ use crate::record::Token;
 /// What the journal knows of the partition.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownPosition<'a> {
-    /// The next offset to land.
+    /// The next offset to be written.
     pub position: i64,
-    /// The history it belongs to.
+    /// The history that the position belongs to.
     pub epoch: u64,
-    /// Values that the group may hold by commits of this journal's own without a token.
+    /// Offsets that the group may hold because this journal committed them without a token.
     pub committed: &'a [i64],
-    /// The histories that it was in before.
+    /// The histories that the partition has left.
     pub left: &'a [u64],
 }
 
-/// What to do.
+/// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeDecision {
-    /// Go on where the journal is.
+    /// At the journal's position.
     Journal,
-    /// The group's offset is this journal's own, and the journal does not know of it: an
-    /// old copy of it and of its file was put back, or the commit came late. Go on where
-    /// the journal is, loudly.
+    /// At the journal's position, with a warning. The group's offset was committed by this journal,
+    /// which has no record of that: either an older copy of journal and log file was put back, or
+    /// the commit arrived late.
     JournalWentBack,
-    /// The group's offset is this journal's own, and the journal does not know the partition:
-    /// an old copy was put back, of when there was nothing of it in the file. Go to the
-    /// log's beginning, in the history that the token names.
+    /// At the first record of the log, in the history that the token names. The group's offset was
+    /// committed by this journal, which does not know the partition: an older copy of the journal
+    /// was put back, made when the file had nothing of the partition.
     NeverKnew(u64),
-    /// Go on at the group's offset, in the history that its token names.
+    /// At the group's offset, in the history that its token names.
     Follow(i64, u64),
-    /// Somebody set the group's offset: go there, as a new history, whose name it may
-    /// have been claimed with.
+    /// At the group's offset, which somebody else has set, in a new history. If the offset was
+    /// claimed, the claim has named that history.
     Moved(i64, Option<u64>),
     /// Nobody has a position: `kafka['start']` decides.
     Nowhere,
@@ -47,13 +46,14 @@ pub enum ResumeDecision {
 /// Where a partition is to be read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resumed {
-    /// The first offset to fetch; `None`: nobody has a position.
+    /// The first offset to fetch; `None` if nobody has a position.
     pub position: Option<i64>,
-    /// The last records that landed, oldest first.
+    /// The last records written before that offset, oldest first.
     pub landmarks: Vec<Landmark>,
 }
 
-/// Decides by the journal's identity and knowledge, the committed offset and its metadata.
+/// Decides by the journal's identity, what it knows of the partition, and the group's offset with
+/// its metadata.
 pub fn decide(
     identity: u128,
     known: Option<KnownPosition<'_>>,
@@ -65,8 +65,8 @@ pub fn decide(
     };
     let values = known.map_or(&[][..], |known| known.committed);
     match (Token::naming(committed, metadata), known) {
-        // What this journal committed itself is no news to it, in whatever history: the commit
-        // came late, or the one that should have followed it did not come through, or an old
+        // What this journal committed itself tells it nothing new, in whatever history. Either the
+        // commit arrived late, or the commit that should have followed it was lost, or an older
         // copy of the journal was put back.
         (Some(token), Some(known)) if token.identity == identity => {
             let was_here = token.epoch == known.epoch && committed <= known.position;
@@ -80,12 +80,13 @@ pub fn decide(
         (Some(token), Some(known)) if token.epoch == known.epoch => {
             ResumeDecision::Follow(committed, token.epoch)
         }
-        // A claim that was taken over before: it came late, or nothing has replaced it yet.
+        // The partition took this claim over before. The claim arrived late, or no commit has
+        // replaced it yet.
         (Some(token), Some(known)) if token.is_claim() && known.left.contains(&token.epoch) => {
             ResumeDecision::Journal
         }
-        // Where the journal is: nothing is gained by believing that it was put there by
-        // this journal's own commit, and a second one to the same place would be missed.
+        // The offset equals the journal's position. To take it for this journal's own commit would
+        // gain nothing, and a second reset to the same offset would be missed.
         (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
             ResumeDecision::Moved(committed, Some(token.epoch))
         }
@@ -104,18 +105,18 @@ pub fn decide(
     }
 }
 
-/// The name of the history that begins where somebody else has set the group's offset.
+/// The epoch of the history that begins where somebody else has set the group's offset.
 ///
-/// It follows from what the journal knew when it found the offset there. Until the journal
-/// has taken the claim over, every try claims under the same name, also after a kill, so a
-/// claim that comes late says nothing new; and when it has, the same offset set once more
-/// gets another name.
+/// It follows from what the journal knew when it found that offset. Until the journal has taken the
+/// claim over, each attempt, also after a kill, claims the same epoch, so a claim that arrives late
+/// says nothing new. Afterwards, a second reset to the same offset gets another epoch.
 ///
-/// `generation`: the group's, of which this pandad is a member; -1 if it is none's. A claim of
-/// an earlier one is refused, and so never late; but an older copy of a journal would find,
-/// for another reset to the same offset, the name that another member has long left.
+/// `generation` is that of the group whose member this pandad is, or -1 if it is no member. The
+/// coordinator refuses claims of an earlier generation, so none of these arrives late. But without
+/// the generation, an older copy of a journal could choose, for another reset to the same offset,
+/// an epoch that another member has left long ago.
 pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64, generation: i32) -> u64 {
-    // FNV-1a: a name that differs when any of the four does.
+    // FNV-1a: the result differs whenever any of the four inputs does.
     let (epoch, bytes) = (epoch.unwrap_or(0).to_be_bytes(), identity.to_be_bytes());
     let bytes = bytes.into_iter().chain(epoch).chain(offset.to_be_bytes()).chain(generation.to_be_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |name: u64, byte| {
@@ -157,14 +158,14 @@ mod tests {
             (known(&[]), Some(110), token(SELF, 2, 110), ResumeDecision::Journal),
             (known(&[]), Some(95), token(SELF, 3, 95), ResumeDecision::JournalWentBack),
             (None, Some(95), token(SELF, 3, 95), ResumeDecision::NeverKnew(3)),
-            // Set by somebody else, and claimed since.
+            // Somebody else set the offset, and it has been claimed since.
             (known(&[]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (None, Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (known(&[]), Some(100), Token::claim(5, 100).to_string(), ResumeDecision::Moved(100, Some(5))),
             (known(&[90]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(1, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(2, 90).to_string(), ResumeDecision::Journal),
-            // A token that does not name its own offset is no token.
+            // A token that names another offset than its own is no token.
             (known(&[]), Some(90), token(SELF, 1, 91), ResumeDecision::Moved(90, None)),
         ];
         for (known, committed, metadata, start) in cases {

@@ -1,7 +1,7 @@
-//! When the file is rotated, and what it is called then. Pure, but for the time zone.
+//! When a log file is rotated, and how the rotated file is named. Pure, except for the time zone.
 //!
-//! A rotated file is called after the moment of its rotation, in UTC with milliseconds:
-//! nothing is renamed twice, and the order of names is the order of files.
+//! The name is the log file's with the time of the rotation in UTC, in milliseconds. So no file is
+//! renamed twice, and the order of names is the order of files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use jiff::tz::TimeZone;
 /// When to rotate, and what becomes of rotated files.
 #[derive(Clone)]
 pub struct Rotation {
-    /// Before a write that would make the file larger than this.
+    /// Rotate before a write that would make the file larger than this, in bytes.
     pub size: Option<u64>,
-    /// When an hour or a day has passed, by the machine's time zone.
+    /// Rotate when an hour or a day has passed, by the machine's time zone.
     pub every: Option<RotationInterval>,
-    /// How many rotated files are kept; the oldest go.
+    /// How many rotated files are kept. The oldest are deleted.
     pub keep: usize,
     /// Whether rotated files are compressed.
     pub gzip: bool,
-    /// The time, in milliseconds since 1970.
+    /// The clock: milliseconds since 1970.
     pub now: fn() -> i64,
 }
 
-/// A rhythm.
+/// How often to rotate by the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RotationInterval {
     /// At each full hour.
@@ -46,7 +46,7 @@ impl fmt::Debug for Rotation {
 }
 
 impl Rotation {
-    /// Never.
+    /// No rotation.
     pub fn off() -> Self {
         Self { size: None, every: None, keep: usize::MAX, gzip: false, now }
     }
@@ -56,8 +56,8 @@ impl Rotation {
         self.size.is_some() || self.every.is_some()
     }
 
-    /// Whether a file of `end` bytes, last written at `last`, is to be rotated before
-    /// `more` bytes are written. An empty one never is.
+    /// Whether a file of `end` bytes, last written at `last`, must be rotated before `more` bytes
+    /// are written. An empty file is never rotated.
     pub(super) fn is_due(&self, end: u64, more: u64, last: i64) -> bool {
         let too_large = || self.size.is_some_and(|size| end + more > size);
         let too_old = || self.every.is_some_and(|every| period(every, last) < period(every, (self.now)()));
@@ -70,7 +70,7 @@ pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// The hour or the day that a time is in.
+/// The hour or the day that a time belongs to.
 fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)> {
     let time = Timestamp::from_millisecond(time).ok()?.to_zoned(TimeZone::system());
     Some(match every {
@@ -79,12 +79,12 @@ fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)>
     })
 }
 
-/// Such as `-20261124T153000.123Z`: always as long as this.
+/// A stamp always has this length, as `-20261124T153000.123Z` does.
 const STAMP_CHARS: usize = "-20261124T153000.123Z".len();
 const STAMP_FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
 
-/// What the file is called when it is rotated now: later than every other rotated one,
-/// even if the clock was set back.
+/// The name of a file that is rotated now. It is later than that of every rotated file, even if the
+/// clock was set back.
 pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
     let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
     let time = newest.map_or(now, |newest| now.max(newest + 1));
@@ -92,7 +92,7 @@ pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf
     super::disk::with_suffix(path, &time.strftime(STAMP_FORMAT).to_string())
 }
 
-/// When the other was rotated, if it is a rotated `path`, and what follows its stamp.
+/// If `other` is a rotated `path`: the time of its rotation, and the suffix after the stamp.
 pub(super) fn stamp_of<'a>(path: &Path, other: &'a Path) -> Option<(i64, &'a str)> {
     let base = path.file_name()?.to_str()?;
     let rest = other.file_name()?.to_str()?.strip_prefix(base)?;
@@ -113,7 +113,7 @@ mod tests {
         let first = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
-        // Within the same millisecond, and with the clock set back.
+        // Within the same millisecond, and after the clock was set back.
         let second = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
         let gzipped = super::super::disk::with_suffix(&second, ".gz");
         let third = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);

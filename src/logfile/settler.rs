@@ -1,4 +1,4 @@
-//! The settling end of the log file: what was written is made durable.
+//! The end of a log file that syncs: it makes durable what was written.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use super::disk::Handle;
 use super::journal::Mark;
 use super::ledger::{Ledger, Settled};
 
-/// What the settle thread makes durable.
+/// What was written up to one moment, for the settle thread.
 #[derive(Debug)]
 pub struct Checkpoint {
     pub(super) file: Handle,
@@ -15,13 +15,13 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Whether it makes any bytes of the log file durable.
+    /// Whether it makes bytes of the log file durable.
     pub fn has_bytes(&self) -> bool {
         self.written
     }
 }
 
-/// The end that syncs, in a thread of its own.
+/// The end that syncs. The settle thread owns it.
 #[derive(Debug)]
 pub struct Settler {
     pub(super) ledger: Ledger,
@@ -29,11 +29,11 @@ pub struct Settler {
 }
 
 impl Settler {
-    /// Makes a checkpoint durable. On return its positions may be committed.
+    /// Makes a checkpoint durable. On return, its positions may be committed.
     ///
     /// # Errors
-    /// Nothing is known of what was to be settled: what the file really holds must be looked up
-    /// by opening it anew.
+    /// After an error, nothing is known of what was to be settled. Only opening the file again
+    /// shows what it really holds.
     pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
         if self.sync && checkpoint.written {
             checkpoint.file.sync()?;

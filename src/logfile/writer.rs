@@ -1,7 +1,7 @@
-//! The writing end and the settling end of the log file.
+//! The end of a log file that appends.
 //!
-//! The order is the promise: journal the range → write the lines → (settle) sync the
-//! file → journal the mark → sync the journal → only then may anything be committed.
+//! The order is the guarantee: journal the range → write the lines → (settle) sync the file →
+//! journal the mark → sync the journal. Only then may anything be committed.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -18,12 +18,12 @@ use super::recovery::{self, OpenedLog};
 use super::rotation::{self, Rotation};
 use super::settler::Checkpoint;
 
-/// Lines to be written, with their CRC, which is computed where they were made.
+/// Lines to be written, and their CRC, which is computed where the lines are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
     /// Whole lines.
     pub bytes: &'a [u8],
-    /// CRC-32 of the bytes, ready to be combined with others.
+    /// CRC-32 of the bytes, ready to be combined with those of other pieces.
     pub crc: &'a crc32fast::Hasher,
 }
 
@@ -42,18 +42,18 @@ pub struct LogWriter {
     end: u64,
     /// The last bytes before the end, at most [`CHECKED_BYTES`].
     tail: Vec<u8>,
-    /// A range that is journalled and not wholly written.
+    /// A range that is journalled and not completely written.
     pending: Option<PendingRange>,
     unsettled: u64,
-    /// Whether a range landed since the last checkpoint, be it without a byte.
+    /// Whether a range was written since the last checkpoint, even one without bytes.
     has_range: bool,
     last_sequence: u64,
     rotation: Rotation,
-    /// When the file was last written to, in milliseconds since 1970.
+    /// The time of the last write, in milliseconds since 1970.
     last_write: i64,
-    /// It was us who moved the file away.
+    /// Whether this pandad itself has moved the file away.
     rotating: bool,
-    /// Tidies rotated files; only with rotation.
+    /// The thread that compresses and deletes rotated files, if files are rotated.
     pub(super) archive: Option<Archive>,
     guard: WriteGuard,
 }
@@ -83,14 +83,15 @@ struct PendingRange {
     written: u64,
 }
 
-/// Why lines could not be appended.
+/// Why lines were not appended.
 #[derive(Debug)]
 pub enum AppendError {
-    /// The guard does not allow it just now.
+    /// The guard does not allow it at present.
     Guarded,
-    /// The disk does not take them just now.
+    /// The disk does not accept them at present.
     Retry(io::Error),
-    /// A sync failed: what the file really holds must be looked up by opening it anew.
+    /// A sync has failed, or memory contradicts the journal. Only opening the file again shows what
+    /// it really holds.
     Restart(io::Error),
 }
 
@@ -124,13 +125,13 @@ impl LogWriter {
         }
     }
 
-    /// From now on nothing is announced or written but while the guard allows it.
+    /// From now on, nothing is announced or written unless the guard allows it.
     pub fn set_guard(&mut self, guard: Guard) {
         self.guard = WriteGuard(Some(guard));
     }
 
-    /// Whether a range is announced and not wholly written: only the very same pieces can
-    /// finish it, or a start anew can cut it.
+    /// Whether a range is announced and not completely written. Only the very same pieces can
+    /// complete it; otherwise the next start cuts it.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
@@ -138,8 +139,8 @@ impl LogWriter {
     /// Appends the pieces as one range. `changes` are the positions after it.
     ///
     /// # Errors
-    /// After `Retry`, call again with the very same pieces: writing goes on at the byte
-    /// where it stopped.
+    /// After `Retry` or `Guarded`, call again with the very same pieces: writing goes on at the
+    /// byte where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
         if self.pending.is_none() {
             self.guard.check()?;
@@ -161,10 +162,10 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Rotates the file if its time has come, though nothing is to be written.
+    /// Rotates the file if that is due, although nothing is to be written.
     ///
     /// # Errors
-    /// As [`LogWriter::append`]; call again.
+    /// As of [`LogWriter::append`]. Call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
         if self.pending.is_some() || !self.rotate_if_due(0)? {
             return Ok(());
@@ -172,11 +173,11 @@ impl LogWriter {
         self.follow_path()
     }
 
-    /// If the file was moved away, what was written is made durable there, and writing
-    /// goes on in a new one. False while a write has to be finished first.
+    /// If the file was moved away, makes what was written durable there and goes on in a new file.
+    /// False if a write must be completed first.
     ///
     /// # Errors
-    /// As [`LogWriter::append`]; call again.
+    /// As of [`LogWriter::append`]. Call again.
     pub fn reopen(&mut self) -> Result<bool, AppendError> {
         if self.pending.is_some() {
             return Ok(false);
@@ -185,13 +186,14 @@ impl LogWriter {
         Ok(true)
     }
 
-    /// Moves the file away if that is due; `follow_path` does the rest. True if it did.
+    /// Moves the file away if that is due; `follow_path` then goes on in a new one. True if it was
+    /// due.
     fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
         if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
             return Ok(false);
         }
         let same = self.disk.stat(&self.path).is_ok_and(|stat| stat.id == self.id);
-        // Moved away by somebody else: that will do.
+        // If another program has moved it away, the rotation is done.
         if same {
             let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
             let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);
@@ -207,12 +209,12 @@ impl LogWriter {
         self.unsettled
     }
 
-    /// Whether a checkpoint would make anything durable or committed.
+    /// Whether a checkpoint would make anything durable, or commit anything.
     pub fn needs_checkpoint(&self) -> bool {
         self.has_range || self.ledger.needs_commit()
     }
 
-    /// Everything appended so far.
+    /// All that was appended so far.
     pub fn checkpoint(&mut self) -> Checkpoint {
         self.has_range = false;
         let written = std::mem::take(&mut self.unsettled) > 0;
@@ -229,7 +231,7 @@ impl LogWriter {
         }
     }
 
-    /// Is the path still our file, and is it as long as we left it? If not, writing
+    /// Checks whether the path is still our file and has the length that we left. If not, writing
     /// goes on at the end of what is there now. After an error nothing has changed.
     fn follow_path(&mut self) -> Result<(), AppendError> {
         let same_file = match self.disk.stat(&self.path) {
@@ -240,8 +242,8 @@ impl LogWriter {
         if same_file && self.file.stat().map_err(AppendError::Retry)?.len == self.end {
             return Ok(());
         }
-        // What was written before is made durable in the old file, so that from here
-        // on only the new one matters. A sync that fails tells it only once.
+        // What was written before becomes durable in the old file, so that only the new file
+        // matters from here on. The kernel reports a failed sync only once.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
         let mark = Mark {
@@ -258,10 +260,10 @@ impl LogWriter {
         self.tail = opened.tail;
         self.last_write = opened.modified * 1000;
         if !std::mem::take(&mut self.rotating) {
-            let what = if same_file { "was changed by somebody else" } else { "was moved away" };
-            log::info!("{}: {what}; going on at its end as it is now", self.label);
+            let what = if same_file { "another program has changed it" } else { "was moved away" };
+            log::info!("{}: {what}; going on at the end of what is there now", self.label);
         }
-        // Only now does the journal no longer need the old file.
+        // Only now does the journal not need the old file any more.
         if let Some(archive) = &self.archive {
             archive.tidy();
         }
@@ -300,8 +302,9 @@ impl LogWriter {
         Ok(())
     }
 
-    /// An entry can be refused because the journal had to be rewritten, and that synced; or
-    /// because it contradicts the journal, which only a start from the disk can mend.
+    /// An entry can be refused because the journal had to be rewritten and a sync failed, or
+    /// because the entry contradicts the journal. Then only a restart from what the disk holds can
+    /// help.
     fn of_journal(&self, error: io::Error) -> AppendError {
         let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
         if self.ledger.has_failed() || is_contradiction {
@@ -315,7 +318,8 @@ impl LogWriter {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         let length = pending.range.to - pending.range.from;
         while pending.written < length {
-            // Once more for each write: the entry, or the one before, may have taken long.
+            // The guard is asked before each write, because the journal entry or the write before
+            // may have taken long.
             self.guard.check()?;
             let rest = rest_of(pieces, pending.written);
             match self.file.append(&rest) {
@@ -329,7 +333,7 @@ impl LogWriter {
     }
 }
 
-/// The pieces from byte `from` on; at most as many as one system call takes.
+/// The pieces from byte `from` on, at most as many as one system call takes.
 fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
     const SLICES_MAX: usize = 256;
     let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
@@ -349,7 +353,7 @@ fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
     rest
 }
 
-/// Keeps the last [`CHECKED_BYTES`] bytes.
+/// Appends to the last bytes, of which [`CHECKED_BYTES`] are kept.
 fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
     let last = bytes.get(bytes.len().saturating_sub(CHECKED_BYTES)..).unwrap_or_default();
     let drop = (tail.len() + last.len()).saturating_sub(CHECKED_BYTES);

@@ -177,9 +177,13 @@ fn start_on_full_disk_logs_findings_once() {
     std::thread::sleep(seconds(5));
     to.disk.free();
     to.daemon.wait_log("opened after", seconds(30));
-    for finding in
-        ["unsettled writes", "somebody else's and stay", "a newline is added", DOWN, "opened after"]
-    {
+    for finding in [
+        "unsettled writes",
+        "another program's and stay",
+        "had no newline; one was added",
+        DOWN,
+        "opened after",
+    ] {
         let lines = to.daemon.log_lines(finding);
         assert!(lines.len() <= 1, "said once: {lines:#?}");
     }

@@ -212,6 +212,10 @@ fn inside(tree: &Tree, named: &Named, written: ModuleId, declared: ModuleId) -> 
         let allowed = own.is_empty() || other.is_empty() || may.split(' ').any(|name| name == other);
         return (!allowed).then(|| (Rule::Modules, format!("{own} must not name {other}")));
     }
+    if top(tree, declared) != own {
+        // Brought in by `use …::*`; judged where it is imported.
+        return None;
+    }
     let (from, to) = (&tree.modules[named.module].path, &tree.modules[declared].path);
     // Given on by a module of the same top: what it declares there is no child of this one.
     if from.first() != to.first() {

@@ -38,6 +38,20 @@ pub const APART: &[&str] = &["jobs"];
 pub const FLOORS: &[(&str, &[&str])] = &[
     // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
     // chooses among those (`auto`) knows them all.
+    // Keys and text, then what is made of each, up to whoever knows the typed values.
+    (
+        "config",
+        &[
+            "key value",
+            "key_name choices printer suggest",
+            "convert faults",
+            "kind scan",
+            "keys inv",
+            "reader",
+            "settings",
+            "checks dump reference",
+        ],
+    ),
     ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
 ];
 
@@ -85,14 +99,8 @@ pub const INLINE_TEST_LINES_MAX: usize = 79;
 
 /// Rules that the tree does not keep yet, and how often each is broken; the count may
 /// only fall. A rule that stands here is not finished.
-pub const PENDING: &[(Rule, usize)] = &[
-    (Rule::Circles, 6),
-    (Rule::LineLength, 76),
-    (Rule::FunctionLength, 2),
-    (Rule::FileLength, 2),
-    (Rule::TypeNames, 46),
-    (Rule::InlineTests, 5),
-];
+pub const PENDING: &[(Rule, usize)] =
+    &[(Rule::Circles, 1), (Rule::LineLength, 15), (Rule::FileLength, 1), (Rule::TypeNames, 2)];
 
 /// What can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -174,6 +174,13 @@ fn what_only_looks_like_a_breach_passes() {
 }
 
 #[test]
+fn what_a_glob_brings_in_is_judged_where_it_is_imported() {
+    let user = ("src/jobs/two.rs", "use crate::redis::Y; mod deep { use super::*; fn f() { Y::new() } }");
+    let declared = ("src/redis.rs", "mod link { pub struct Y; } pub use link::Y;");
+    assert_eq!(altered(&[user, declared]), BTreeSet::new());
+}
+
+#[test]
 fn a_crate_is_named_where_its_name_is_given_on() {
     let link = ("src/redis.rs", "pub mod link { pub use redis_crate::Value; }");
     let user = ("src/queue.rs", "use crate::redis::link::Value; fn f() -> Value { Value::Nil }");

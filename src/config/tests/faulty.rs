@@ -188,7 +188,8 @@ fn a_fault_says_where_and_what() {
     let fault = faults(&format!("{HEAD}log_handler[worker_num]=many ; c"));
     assert_eq!(
         fault[0].to_string(),
-        "t.inv:3: [log_section] log_handler['worker_num'] = many: a whole number of threads from 1 to 256 is expected"
+        "t.inv:3: [log_section] log_handler['worker_num'] = many: \
+         a whole number of threads from 1 to 256 is expected"
     );
 }
 

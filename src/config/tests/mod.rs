@@ -66,7 +66,8 @@ fn the_shipped_file_says_the_defaults() {
 #[test]
 fn defaults_pass_their_own_checks() {
     // Only sections and what has no default: everything else must come out of its default.
-    let text = "[log_section]\nbroker_list=a\n[clearCache_section]\n[panda_server_section]\n[redis_env_section]\n\
+    let text = "[log_section]\nbroker_list=a\n[clearCache_section]\n[panda_server_section]\n\
+                [redis_env_section]\n\
                 redis_kv_expire[host]=a\nredis_list[host]=b\nredis_ar[host]=c\n[daemon_section]\n";
     let config = load(text);
     assert!(
@@ -86,7 +87,8 @@ fn the_forms_a_key_may_have() {
 
 #[test]
 fn line_ends_bom_and_indent() {
-    let text = "\u{feff}    [log_section]\r\n\t broker_list = a:1 , [::1]:2,b  \r\r\n ; c\rlog_handler[worker_num]=007";
+    let text = "\u{feff}    [log_section]\r\n\t broker_list = a:1 , [::1]:2,b  \r\r\n ; c\r\
+                log_handler[worker_num]=007";
     let job = load(text).kafka_to_file.unwrap();
     assert_eq!(job.brokers, ["a:1", "[::1]:2", "b:9092"]);
     assert_eq!(job.workers, 7);

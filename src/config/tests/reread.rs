@@ -1,5 +1,6 @@
 //! What `-T` prints is read again to the same configuration, and no text makes the reader panic.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -71,7 +72,8 @@ prop_compose! {
         let password = if password == kind::MASK { String::new() } else { password };
         let kind = if unix { put("socket_type", "unix") + &put("socket", &host) } else { put("host", &host) };
         kind + &put("port", &port.to_string()) + &put("user", &user) + &put("password", &password)
-            + &put("database", &database.to_string()) + &put("timeout", &format!("{}.{:03}", ms / 1000, ms % 1000))
+            + &put("database", &database.to_string())
+            + &put("timeout", &format!("{}.{:03}", ms / 1000, ms % 1000))
     }
 }
 
@@ -86,11 +88,13 @@ prop_compose! {
         jobs in (proptest::bool::ANY, proptest::bool::ANY),
     ) -> String {
         let q = |text: &str| value::quote(text);
-        let join = |set: &std::collections::HashSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
+        let join = |set: &HashSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
         let pick = |words: &[&str], at: usize| words[at].to_owned();
         let mut out = format!(
-            "[log_section]\npanda_process={}\nmaster['log_master_name']={}\nkafka['group']={}\nbroker_list={}\n\
+            "[log_section]\npanda_process={}\nmaster['log_master_name']={}\nkafka['group']={}\n\
+             broker_list={}\n\
              kafka['topics']={}\nkafka['start']={}\nkafka['offsets']={}\nkafka['membership']={}\n\
+             kafka['full_disk_s']=2.5\n\
              log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
             q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
             pick(&["earliest", "latest"], choices.0), pick(&["kafka", "zookeeper"], choices.1),
@@ -102,10 +106,12 @@ prop_compose! {
                 q(&names.2), ["'no'", "no", "\"dry-run\""][choices.4]);
         }
         if jobs.1 {
-            out += &format!("[panda_server_section]\nmax_process_num=3\nqueue['life']=2.5\nqueue['came_back']={}\n",
+            out += &format!(
+                "[panda_server_section]\nmax_process_num=3\nqueue['life']=2.5\nqueue['came_back']={}\n",
                 ["'auto'", "yes", "'no'"][choices.4]);
         }
-        out += &format!("[redis_env_section]\n{}{}{}redis_list['key']={}\n", redis.0, redis.1, redis.2, q(&names.4));
+        out += &format!("[redis_env_section]\n{}{}{}", redis.0, redis.1, redis.2);
+        out += &format!("redis_list['key']={}\n", q(&names.4));
         out += &format!("[daemon_section]\nstop_timeout={}.{:03}\nmemory={}\nlog_level='{}'\n",
             numbers.2 / 1000, numbers.2 % 1000, numbers.3,
             pick(&["off", "error", "warn", "info", "debug", "trace"], choices.5));
@@ -127,8 +133,9 @@ proptest! {
     #[test]
     fn any_mix_of_tokens_gives_values_or_faults(
         parts in proptest::collection::vec(prop_oneof![
-            Just("[log_section]"), Just("broker_list"), Just("kafka['topics']"), Just("="), Just("'"), Just("\""),
-            Just("\n"), Just("\r\n"), Just(" "), Just(";"), Just("["), Just("]"), Just("\\"), Just("${"), Just("a"),
+            Just("[log_section]"), Just("broker_list"), Just("kafka['topics']"), Just("="), Just("'"),
+            Just("\""), Just("\n"), Just("\r\n"), Just(" "), Just(";"), Just("["), Just("]"), Just("\\"),
+            Just("${"), Just("a"),
             Just("\u{3000}"), Just("#"), Just("中"), Just("1"), Just("[redis_env_section]"), Just("\0"),
         ], 0..40)
     ) {

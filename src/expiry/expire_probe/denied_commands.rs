@@ -27,20 +27,32 @@ impl DeniedCommands {
         Self { about, denied_until: HashMap::new() }
     }
 
-    pub(super) fn is_denied(&self, right: ProbeCommand, now: Instant) -> bool {
-        self.denied_until.get(&right).is_some_and(|until| now < *until)
+    /// Whether the probe goes on without the command for now.
+    pub(super) fn is_denied(&self, command: ProbeCommand, now: Instant) -> bool {
+        self.denied_until.get(&command).is_some_and(|until| now < *until)
     }
 
     /// Records that the server refused the command now, and logs it the first time. `what`
     /// says what was refused and what does not work without it, `why` is the server's error.
-    pub(super) fn deny(&mut self, right: ProbeCommand, now: Instant, what: &str, why: &str) {
-        if self.denied_until.insert(right, now + DENIED_RETRY_INTERVAL).is_none() {
+    pub(super) fn deny(&mut self, command: ProbeCommand, now: Instant, what: &str, why: &str) {
+        if self.denied_until.insert(command, now + DENIED_RETRY_INTERVAL).is_none() {
             log::warn!("{}: {what}: {why}", self.about);
         }
     }
+}
 
-    /// Does without the command because it is of no use without another one.
-    pub(super) fn deny_unlogged(&mut self, right: ProbeCommand, now: Instant) {
-        self.denied_until.entry(right).or_insert(now + DENIED_RETRY_INTERVAL);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_command_is_tried_again() {
+        let (mut denied, now) = (DeniedCommands::new("test".to_owned()), Instant::now());
+        denied.deny(ProbeCommand::Pttl, now, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, now) && !denied.is_denied(ProbeCommand::Scan, now));
+        let later = now + DENIED_RETRY_INTERVAL;
+        assert!(!denied.is_denied(ProbeCommand::Pttl, later));
+        denied.deny(ProbeCommand::Pttl, later, "PTTL is refused", "NOPERM");
+        assert!(denied.is_denied(ProbeCommand::Pttl, later));
     }
 }

@@ -4,6 +4,8 @@
 //! The probe is PTTL: Redis deletes a key that has expired, and says of any other when it
 //! will. So learning a deadline and probing a key are the same command. Deadlines are kept by
 //! our own clock, counted from the reply, so that the server's clock does not matter.
+//!
+//! `schedule` decides what is asked next, and is the file to read first; this one sends it.
 
 mod canary_probe;
 mod deadlines;
@@ -109,8 +111,8 @@ impl ExpireProbe {
         let requests = packet.requests(&self.context);
         let listen_state = &self.context.listen_state;
         let replies = self.link.doing("probe").with_retry(|connection| {
-            let answers = connection.ask_all(&requests)?;
-            command_reply::classify(answers).inspect_err(|error| {
+            let replies = connection.ask_all(&requests)?;
+            command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
                     // The server was a master when the listener connected.
                     listen_state.request_reconnect();

@@ -43,8 +43,8 @@ impl ProbePacket {
             let mut set = cmd("SET");
             requests.add(set.arg(context.canary.key()).arg("").arg("PX").arg(millis(life)));
         }
-        for asked in &self.keys {
-            requests.add(cmd("PTTL").arg(&asked.key));
+        for probed in &self.keys {
+            requests.add(cmd("PTTL").arg(&probed.key));
         }
         if let Some(cursor) = &self.scan {
             requests.add(&sweep::command(cursor, &context.filter.prefix));

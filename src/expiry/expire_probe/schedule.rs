@@ -78,28 +78,25 @@ impl ProbeSchedule {
             self.discard(now);
         }
         let mut rate = self.context.rate();
-        let room = rate.available(PACKET_KEYS_MAX, now);
+        let keys_max = rate.available(PACKET_KEYS_MAX, now);
         let mut packet = ProbePacket::default();
-        if room > 0 {
+        if keys_max > 0 {
             let may_set = !self.denied.is_denied(ProbeCommand::SetCanary, now);
             packet.canary_life = (may_set && self.canary.is_due_to_set(now)).then(|| self.canary.life());
             packet.keys.append(&mut self.unanswered);
-            while packet.keys.len() < room
+            while packet.keys.len() < keys_max
                 && let Some((key, due)) = self.deadlines.pop(now)
             {
                 packet.keys.push(ProbedKey { key, due: Some(due) });
             }
-            let left = room.saturating_sub(packet.keys.len());
+            let left = keys_max.saturating_sub(packet.keys.len());
             packet.keys.extend(
                 self.context.changed_keys.take(left).into_iter().map(|key| ProbedKey { key, due: None }),
             );
-            let left = room.saturating_sub(packet.keys.len()).min(self.scanned.len());
+            let left = keys_max.saturating_sub(packet.keys.len()).min(self.scanned.len());
             packet.keys.extend(self.scanned.drain(..left).map(|key| ProbedKey { key, due: None }));
             // A sweep goes on only when nothing else is left to ask.
-            if packet.keys.len() < room
-                && self.scanned.is_empty()
-                && !self.denied.is_denied(ProbeCommand::Scan, now)
-            {
+            if packet.keys.len() < keys_max && self.scanned.is_empty() && self.may_sweep(now) {
                 packet.scan = self.sweep.next_step(now);
             }
         }
@@ -108,13 +105,17 @@ impl ProbeSchedule {
     }
 
     /// Drops all that is to be asked. While PTTL is refused, keys expire when Redis notices by
-    /// itself, and neither deadlines nor sweeps are of use.
+    /// itself, and deadlines are of no use.
     fn discard(&mut self, now: Instant) {
         while self.deadlines.pop(now).is_some() {}
         self.context.changed_keys.take(usize::MAX);
         self.scanned.clear();
         self.unanswered.clear();
-        self.denied.deny_unlogged(ProbeCommand::Scan, now);
+    }
+
+    /// Whether sweeps may go on; a sweep is of no use if its keys may not be probed.
+    fn may_sweep(&self, now: Instant) -> bool {
+        [ProbeCommand::Pttl, ProbeCommand::Scan].iter().all(|command| !self.denied.is_denied(*command, now))
     }
 
     /// When the next packet is due, if no key changes before.
@@ -125,7 +126,7 @@ impl ProbeSchedule {
         if !self.denied.is_denied(ProbeCommand::SetCanary, now) {
             due(self.canary.next_check());
         }
-        if !self.denied.is_denied(ProbeCommand::Scan, now) {
+        if self.may_sweep(now) {
             // A sweep under way goes on at once.
             due(self.sweep.next_due().or(Some(now)));
         }
@@ -149,8 +150,8 @@ impl ProbeSchedule {
         if packet.canary_life.is_some() {
             self.on_set_reply(replies.next(), now);
         }
-        for asked in packet.keys {
-            self.on_pttl_reply(asked, replies.next(), now);
+        for probed in packet.keys {
+            self.on_pttl_reply(probed, replies.next(), now);
         }
         if packet.scan.is_some() {
             self.on_scan_reply(replies.next(), now);
@@ -158,16 +159,16 @@ impl ProbeSchedule {
         self.context.counters.late_us.store(self.lateness.worst(now, self.sweep.lateness()), Relaxed);
     }
 
-    fn on_time_reply(&self, answer: Option<&CommandReply>, now: Instant) {
-        if let Some(CommandReply::Array(time)) = answer
+    fn on_time_reply(&self, reply: Option<&CommandReply>, now: Instant) {
+        if let Some(CommandReply::Array(time)) = reply
             && let Some(millis) = command_reply::time_ms(time)
         {
             self.context.clock.set(now, millis);
         }
     }
 
-    fn on_set_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
-        if let Some(CommandReply::Refused(why)) = answer {
+    fn on_set_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
+        if let Some(CommandReply::Refused(why)) = reply {
             self.canary.record_denied(now);
             self.denied.deny(
                 ProbeCommand::SetCanary,
@@ -184,42 +185,42 @@ impl ProbeSchedule {
         self.deadlines.learn_always(self.context.canary.key(), due);
     }
 
-    fn on_pttl_reply(&mut self, asked: ProbedKey, answer: Option<CommandReply>, now: Instant) {
-        let left = match answer {
+    fn on_pttl_reply(&mut self, probed: ProbedKey, reply: Option<CommandReply>, now: Instant) {
+        let left = match reply {
             Some(CommandReply::Integer(left)) => left,
             Some(CommandReply::Refused(why)) => {
                 return self.denied.deny(ProbeCommand::Pttl, now, "PTTL is refused, keys may be late", &why);
             }
             _ => return,
         };
-        if let Some(due) = asked.due {
+        if let Some(due) = probed.due {
             self.lateness.record(now.saturating_duration_since(due));
         }
         let Ok(left) = u64::try_from(left) else {
             // It has expired, was deleted, or has no deadline any more.
-            self.deadlines.forget(&asked.key);
-            if self.context.canary.is(&asked.key) {
+            self.deadlines.forget(&probed.key);
+            if self.context.canary.is(&probed.key) {
                 self.canary.record_deleted(now, self.context.listen_state.announced());
             }
             return;
         };
         let due = now + Duration::from_millis(left).min(DEADLINE_HORIZON) + DEADLINE_MARGIN;
-        if self.context.canary.is(&asked.key) {
-            return self.deadlines.learn_always(&asked.key, due);
+        if self.context.canary.is(&probed.key) {
+            return self.deadlines.learn_always(&probed.key, due);
         }
-        let learned = self.deadlines.learn(&asked.key, due);
+        let learned = self.deadlines.learn(&probed.key, due);
         if learned == Learned::Full {
-            self.sweep.record_spill();
+            self.sweep.record_overflow();
         }
         let context = &self.context;
         if context.remembers() && (learned != Learned::AlreadyKnown || context.handoff.has_missed()) {
             let deadline_ms = context.clock.at(now).saturating_add(left);
-            context.handoff.put(KeyDeadline { key: asked.key, deadline_ms });
+            context.handoff.put(KeyDeadline { key: probed.key, deadline_ms });
         }
     }
 
-    fn on_scan_reply(&mut self, answer: Option<CommandReply>, now: Instant) {
-        match answer {
+    fn on_scan_reply(&mut self, reply: Option<CommandReply>, now: Instant) {
+        match reply {
             Some(CommandReply::Array(values)) => {
                 let Some((cursor, keys)) = command_reply::scan_step(values) else { return };
                 self.keep_scanned(keys);
@@ -240,20 +241,20 @@ impl ProbeSchedule {
 
     /// Keeps those of a sweep's keys that are to be asked for their deadlines.
     fn keep_scanned(&mut self, keys: Vec<Vec<u8>>) {
-        let room = self.deadlines.has_room();
+        let has_room = self.deadlines.has_room();
         let all = self.probe_all || self.context.handoff.has_missed();
         for key in keys.into_iter().filter(|key| self.context.filter.wants(key)) {
-            if room && (all || !self.deadlines.knows(&key)) {
+            if has_room && (all || !self.deadlines.knows(&key)) {
                 self.scanned.push_back(key);
-            } else if !room && !self.deadlines.knows(&key) {
-                self.sweep.record_spill();
+            } else if !has_room && !self.deadlines.knows(&key) {
+                self.sweep.record_overflow();
             }
         }
     }
 
     fn check_canary(&mut self, now: Instant) {
-        let seen = self.canary.check(now, self.context.listen_state.announced());
-        match seen {
+        let report = self.canary.check(now, self.context.listen_state.announced());
+        match report {
             CanaryReport::Nothing => {}
             CanaryReport::Received(late) => self.lateness.record(late),
             CanaryReport::ReceivedAgain(after) => log::warn!(

@@ -1,6 +1,6 @@
 //! The sweep, a SCAN over all keys step by step. It finds keys whose deadlines were not
-//! announced. When deadlines find no room in memory, sweeps follow each other without a pause
-//! and stand in for them. Pure: the caller has the clock and the server.
+//! announced. When deadlines find no room in memory, a sweep follows every second and stands in
+//! for them. Pure: the caller has the clock and the server.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,12 @@ const OVERFLOW_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Sweep {
     /// Where the sweep under way goes on; `None` between two sweeps.
     cursor: Option<Vec<u8>>,
+    /// When the last sweep began.
     began: Instant,
+    /// When the next sweep is due, if nothing asks for one sooner.
     next: Instant,
     /// A deadline found no room since the last sweep began.
-    spilled: bool,
+    overflowed: bool,
     /// A deadline had found no room when the last sweep began.
     overflowing: bool,
     /// Another sweep is to follow soon.
@@ -36,7 +38,7 @@ impl Sweep {
             cursor: None,
             began: now,
             next: now,
-            spilled: false,
+            overflowed: false,
             overflowing: false,
             requested: false,
             took: none,
@@ -54,13 +56,13 @@ impl Sweep {
     }
 
     /// Records that a deadline found no room.
-    pub(super) fn record_spill(&mut self) {
-        self.spilled = true;
+    pub(super) fn record_overflow(&mut self) {
+        self.overflowed = true;
     }
 
     /// Whether sweeps stand in for deadlines that find no room.
     pub(super) fn is_overflowing(&self) -> bool {
-        self.overflowing || self.spilled
+        self.overflowing || self.overflowed
     }
 
     /// How late a key may be that only sweeps find.
@@ -83,7 +85,7 @@ impl Sweep {
         if self.cursor.is_none() {
             self.began = now;
             self.requested = false;
-            self.overflowing = std::mem::take(&mut self.spilled);
+            self.overflowing = std::mem::take(&mut self.overflowed);
             self.next = now + SWEEP_INTERVAL;
         }
         Some(self.cursor.get_or_insert_with(|| b"0".to_vec()).clone())
@@ -139,7 +141,7 @@ mod tests {
         assert!(sweep.record_step(b"0", now));
         let soon = now + Duration::from_secs(2);
         assert_eq!(sweep.next_step(soon), None);
-        sweep.record_spill();
+        sweep.record_overflow();
         assert_eq!(sweep.next_step(soon), Some(b"0".to_vec()));
         assert!(sweep.record_step(b"0", soon) && sweep.is_overflowing());
         // No deadline lacked room during that sweep, so no other follows it soon.

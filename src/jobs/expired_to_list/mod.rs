@@ -13,7 +13,6 @@ use crate::error::{ConfigFault, Fault};
 use crate::expiry::{ExpiryWatch, Inbox, KeyFilter, Reconciliation, WatchConfig, WatchedServer};
 use crate::pipeline;
 use crate::queue;
-use crate::redis::Health;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::Stop;
 
@@ -49,15 +48,18 @@ impl Job for ExpiredToListJob {
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
         let Section { group_name, worker_name, workers, prefix, expire, list, list_key, .. } = &self.section;
         let client = format!("{group_name}:{worker_name}");
-        let expire = Arc::new(redis_server("redis_kv_expire", expire, &client));
-        let list = Arc::new(redis_server("redis_list", list, &client));
-        let (expire_health, list_health) = (Health::new(NAME, &expire), Health::new(NAME, &list));
+        let expire = WatchedServer::new(NAME, redis_server("redis_kv_expire", expire, &client));
+        let list = WatchedServer::new(NAME, redis_server("redis_list", list, &client));
         let inbox = Inbox::new(NAME, self.memory);
-        log::info!("{NAME}: running, keys that expire on {expire} go to {list_key} on {list}");
+        log::info!(
+            "{NAME}: running, keys that expire on {} go to {list_key} on {}",
+            expire.server,
+            list.server
+        );
         let config = WatchConfig {
             job: NAME,
-            expire: WatchedServer { server: expire, health: expire_health },
-            list: WatchedServer { server: list, health: list_health },
+            expire,
+            list,
             list_key: list_key.clone(),
             filter: KeyFilter { prefix: prefix.clone().into_bytes(), never: queue::OWN_KEY_PREFIX.to_vec() },
             reconciliation: match self.section.reconcile {

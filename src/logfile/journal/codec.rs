@@ -1,4 +1,4 @@
-//! The bytes of a journal's entries.
+//! How a journal's entries are written as bytes and read again. All numbers are big-endian.
 
 use super::entry::{
     JournalEntry, Landmark, Mark, MarkedCommit, MemberIdentity, PartitionState, PositionChange, Range,
@@ -47,7 +47,7 @@ impl JournalEntry {
                     out.extend_from_slice(&commit.index.to_be_bytes());
                     out.push(u8::from(commit.acknowledged.is_some()));
                     out.extend_from_slice(&commit.acknowledged.unwrap_or(0).to_be_bytes());
-                    // -1 is no offset.
+                    // -1 stands for no offset.
                     out.extend_from_slice(&commit.value.unwrap_or(-1).to_be_bytes());
                 }
             }
@@ -65,7 +65,7 @@ impl JournalEntry {
         }
     }
 
-    /// Reads a payload. `None`: it is not one of this version's.
+    /// Reads a payload. `None`: it is not an entry of this version of the format.
     pub(super) fn decode(payload: &[u8]) -> Option<Self> {
         let mut reader = EntryReader(payload);
         let entry = match reader.u8()? {
@@ -88,7 +88,7 @@ impl JournalEntry {
 }
 
 fn encode_count(out: &mut Vec<u8>, count: usize) {
-    // Lists are bounded far below this by the frame's own length.
+    // The length of the frame keeps lists far below this count.
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
 }
 
@@ -133,7 +133,7 @@ fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         epoch: reader.u64()?,
         landmarks: reader.list(decode_landmark)?,
         committed: reader.list(EntryReader::i64)?,
-        // Version 1 had none.
+        // Version 1 of the format had no such list.
         left: if reader.0.is_empty() { Vec::new() } else { reader.list(EntryReader::u64)? },
     })
 }
@@ -183,7 +183,7 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     })
 }
 
-/// Takes fields off the front; `None` where there are not enough bytes.
+/// Takes fields off the front. Returns `None` if there are not enough bytes.
 struct EntryReader<'a>(&'a [u8]);
 
 impl<'a> EntryReader<'a> {
@@ -219,7 +219,8 @@ impl<'a> EntryReader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// A counted list. It grows as it is read, so a wrong count costs no memory.
+    /// A list with its count in front. The list grows as it is read, so a wrong count allocates
+    /// nothing.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.u32()?;
         let mut list = Vec::new();

@@ -1,134 +1,132 @@
-//! What the journal says: its entries and their bytes. Pure.
-//!
-//! All numbers are big-endian. An entry is framed by its place in the file
-//! (`area`), which also carries its length and its CRC, so a payload decoded here
-//! is one that was written whole.
+//! What a journal says: the kinds of its entries. Pure.
 
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
-/// How many bytes before a range or a mark its check covers: a file's numbers
-/// (device, inode) are reused at once after it is deleted, so they prove nothing.
+/// Bytes before a range or a mark that its check covers. The check is needed because a new file can
+/// get the device and inode numbers of one that was just deleted.
 pub(in crate::logfile) const CHECKED_BYTES: usize = 4096;
 
-/// A record that landed: its offset and its fingerprint.
+/// A record that was written: its offset and its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Landmark {
     /// The record's offset.
     pub offset: i64,
-    /// [`crate::record::Record::fingerprint`].
+    /// See [`crate::record::Record::fingerprint`].
     pub fingerprint: u32,
 }
 
-/// What is known of one partition.
+/// What the journal knows of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionState {
-    /// Which partition.
+    /// The partition.
     pub partition: TopicPartition,
-    /// The next offset to land.
+    /// The next offset to be written.
     pub position: i64,
-    /// The name of the history this position belongs to; compared for equality only.
+    /// The random name of the history that the position belongs to. Compared for equality only.
     pub epoch: u64,
-    /// The last records landed, oldest first.
+    /// The last records written, oldest first.
     pub landmarks: Vec<Landmark>,
-    /// Values that the group may hold by commits of this journal's own that carry no token,
-    /// oldest first.
+    /// Offsets that the group may hold because this journal committed them without a token, oldest
+    /// first.
     pub committed: Vec<i64>,
-    /// The names of the last histories that were left for another, or that were claimed and are
-    /// none, oldest first.
+    /// Epochs of the histories that the partition has left most recently, and of claims that named
+    /// no history, oldest first.
     pub left: Vec<u64>,
 }
 
-/// A partition's position after a range.
+/// The position of one partition after a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionChange {
-    /// Which partition, by its number in this journal.
+    /// The partition's number in this journal.
     pub index: u32,
     /// The next offset after the range.
     pub position: i64,
-    /// The last record in the range; `None` when it holds no record of this partition.
+    /// The last record of the partition in the range; `None` if the range has none of its records.
     pub last: Option<Landmark>,
 }
 
-/// One write to the log file. Journalled before the write, so that at the next start
-/// the file can be compared with it.
+/// One write to the log file. It is journalled before the write, so that the next start can compare
+/// it with the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
-    /// Counts the ranges of this journal.
+    /// The number of the range. Each range of a journal has the next number.
     pub sequence: u64,
-    /// Where it is.
+    /// The file that the bytes are in.
     pub file: FileId,
-    /// First byte.
+    /// The first byte.
     pub from: u64,
     /// One past the last byte.
     pub to: u64,
     /// CRC-32 of the bytes.
     pub crc: u32,
-    /// CRC-32 of the 4 KiB before the first byte.
+    /// CRC-32 of the [`CHECKED_BYTES`] before the first byte.
     pub before: u32,
-    /// The positions after it.
+    /// The positions after the range.
     pub changes: Vec<PositionChange>,
 }
 
-/// Everything up to `sequence` is durable; written after the file was synced.
+/// The log file is durable up to the range `sequence`. Written after the file was synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The last range that is durable.
     pub sequence: u64,
-    /// The file that is written to.
+    /// The log file.
     pub file: FileId,
-    /// Its length as far as it is durable.
+    /// The length up to which it is durable.
     pub end: u64,
-    /// CRC-32 of the 4 KiB before the end.
+    /// CRC-32 of the [`CHECKED_BYTES`] before the end.
     pub before: u32,
     /// What is about to be committed.
     pub commits: Vec<MarkedCommit>,
 }
 
-/// What a commit changes of the values that the group may hold.
+/// How a commit changes the list of offsets that the group may hold, see
+/// [`PartitionState::committed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkedCommit {
-    /// Which partition, by its number in this journal.
+    /// The partition's number in this journal.
     pub index: u32,
-    /// The value that this run's last commit was acknowledged with: what was committed
-    /// before that can no longer be what the group holds.
+    /// The offset for which this run's last commit was acknowledged. The group can no longer hold
+    /// an offset committed before that one.
     pub acknowledged: Option<i64>,
-    /// The value that is about to be committed without a token; `None`: the group holds
-    /// a token of the present history, so all earlier values are gone.
+    /// The offset that is about to be committed without a token. `None`: the group holds a token of
+    /// the present history, so it holds none of the earlier offsets.
     pub value: Option<i64>,
 }
 
-/// Who this journal's pandad was in its consumer group, to be the same after a restart.
+/// The member that this journal's pandad was in its consumer group. A restart joins as the same
+/// member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberIdentity {
-    /// The name that the group's coordinator gave.
+    /// The member id that the group's coordinator gave.
     pub id: String,
-    /// Whether the coordinator does not say what it speaks, as Kafka 0.9 does not: waited
-    /// for once, that need not be waited for long at the next start.
+    /// Whether the coordinator does not answer ApiVersions, as brokers before 0.10 do not. A run
+    /// that knows this from the one before need not wait for the answer long.
     pub silent: bool,
 }
 
-/// A run of the program, as far as it bears on what the file may hold.
+/// One run of the program, as far as it matters for what the log file may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// The kernel's boot id. After another boot, lines may be on the disk whose ranges
-    /// are not; within one boot, nothing of ours is in the file that is not journalled.
+    /// The kernel's boot id. Within one boot, every byte of ours in the file has a journalled
+    /// range. After another boot, the disk may hold lines whose range it does not hold.
     pub boot: u128,
-    /// Whether the run ended with everything settled: then nothing of ours is unjournalled.
+    /// Whether the run ended with everything settled. Then, too, every byte of ours has its range.
     pub closed: bool,
 }
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalEntry {
-    /// Gives a partition its number, or replaces all that is known of it.
+    /// Gives a partition its number, or replaces all that is known of the partition.
     Partition(u32, PartitionState),
     /// A write.
     Range(Range),
     /// A settling.
     Mark(Mark),
-    /// A run began, or ended cleanly.
+    /// A run began, or ended with everything settled.
     Session(Session),
-    /// The group knows this pandad by another name now.
+    /// The group's coordinator gave this pandad another member id.
     Member(MemberIdentity),
 }

@@ -1,13 +1,14 @@
-//! Where the journal's entries stand: a preallocated, zero-filled file of two
-//! halves, so that a full disk can block neither an entry nor a rewrite.
+//! The journal's file: preallocated, filled with zeros, in two halves of the same size, so that a
+//! full disk stops neither an entry nor a rewrite.
 //!
-//! Entries are appended to one half; when it is full, a snapshot of all that
-//! matters goes to the other, and only when that is durable its header is written,
-//! with a higher generation. A crash in between leaves the old half in force.
+//!     half    magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | zeros up to byte 64 | frames
+//!     frame   length 4 | CRC 4 | payload
 //!
-//! Half: header (magic, version, identity, generation, CRC), then frames of length,
-//! CRC and payload. A frame's CRC begins with the generation, so that what an
-//! earlier generation left behind in the same half is never taken for an entry.
+//! Entries are appended to the half in force, which is the one with the higher generation. When it
+//! is full, a snapshot of the whole state goes to the other half. The header of that half is
+//! written only when the snapshot is durable, so a crash in between leaves the old half in force.
+//! The CRC of a frame covers the generation and the payload: a frame that an earlier generation
+//! left in the same half is never read as an entry.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::JournalEntry;
 use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
 const MAGIC: &[u8; 8] = b"pandadjl";
-/// The format's version; another one is refused, not guessed at.
+/// The version of the format. A later version is refused.
 const FORMAT_VERSION: u16 = 2;
 const HALF_HEADER_BYTES: u64 = 64;
 const FRAME_HEADER_BYTES: usize = 8;
@@ -26,17 +27,17 @@ pub(in crate::logfile) const HALF_BYTES_MIN: u64 = 256 * 1024;
 /// The largest file that is read as a journal, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
-/// What stands at the journal's path.
+/// What [`JournalFile::read`] finds.
 #[derive(Debug)]
 pub(in crate::logfile) enum JournalRead {
-    /// Nothing.
+    /// There is no file.
     Missing,
-    /// Something that is not a journal, or one whose halves are both broken.
+    /// The file is not a journal, or both halves of it are damaged. The text says which.
     Unreadable(String),
-    /// A journal of a later version.
+    /// A journal of a later version of the format.
     Later(u16),
-    /// A journal and its entries, as far as they are whole. `whole` false: the disk did not
-    /// take all that was written, so that entries may be missing.
+    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk
+    /// has lost some of what was written, so entries may be missing.
     Journal { journal: JournalFile, entries: Vec<JournalEntry>, whole: bool },
 }
 
@@ -50,22 +51,22 @@ pub(in crate::logfile) struct JournalFile {
     active: u64,
     generation: u64,
     identity: u128,
-    /// Where the next frame goes, counted from the half's start.
+    /// Where the next frame goes, counted from the start of the half.
     at: u64,
 }
 
-/// Why an entry could not be appended.
+/// Why an entry was not appended.
 #[derive(Debug)]
 pub(in crate::logfile) enum EntryRefused {
-    /// The half is full: rewrite, then append again.
+    /// The half is full. After a rewrite there is room.
     Full,
-    /// The disk.
+    /// The disk refuses, or the entry itself is faulty.
     Io(io::Error),
 }
 
 impl JournalFile {
-    /// Creates the file with `snapshot` in its first half: aside, synced, then renamed.
-    /// The new name is durable only once the caller has synced the directory.
+    /// Creates the file with `snapshot` in its first half: under another name, synced, then
+    /// renamed. The name is durable only when the caller has synced the directory.
     pub(in crate::logfile) fn create(
         disk: &Arc<dyn Disk>,
         path: &Path,
@@ -102,14 +103,15 @@ impl JournalFile {
         Ok(journal)
     }
 
-    /// Reads what stands at `path`.
+    /// Reads the file at `path`.
     pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<JournalRead> {
         let mut file = match disk.open(path, OpenMode::Existing) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
-        // If pages could not be written back and nobody has heard of it, this is told now.
+        // If the kernel could not write pages back and has not reported that to anybody yet, it
+        // reports it now.
         let whole = file.sync().is_ok();
         if !whole {
             file = disk.open(path, OpenMode::Existing)?;
@@ -146,25 +148,25 @@ impl JournalFile {
         Ok(JournalRead::Journal { journal, entries, whole })
     }
 
-    /// The random name that this journal was given when it was created.
+    /// The random name that the journal got when it was created.
     pub(in crate::logfile) fn identity(&self) -> u128 {
         self.identity
     }
 
-    /// Another name, from the next rewrite on.
+    /// The journal takes this identity with its next rewrite.
     pub(in crate::logfile) fn rename(&mut self, identity: u128) {
         self.identity = identity;
     }
 
-    /// The file, to be synced by whoever settles.
+    /// The file, for whoever syncs it.
     pub(in crate::logfile) fn file(&self) -> Handle {
         self.file.clone()
     }
 
-    /// Appends one entry. After an error nothing has been appended.
+    /// Appends one entry. After an error, nothing has been appended.
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<(), EntryRefused> {
         let frame = frames(std::slice::from_ref(entry), self.generation).map_err(EntryRefused::Io)?;
-        // A zero length after the last frame ends the reading, so one is kept free.
+        // Reading ends at a frame of length zero, so room for one is kept.
         if self.at + (frame.len() + FRAME_HEADER_BYTES) as u64 > self.half {
             return Err(EntryRefused::Full);
         }
@@ -173,10 +175,10 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Begins anew with `snapshot`, durably: in the other half, or, where that is too
-    /// small, in a larger file.
+    /// Begins again with `snapshot`, durably: in the other half or, if that is too small, in a
+    /// larger file.
     ///
-    /// `next` is the entry that did not fit; there is room for it afterwards.
+    /// `next` is the entry that did not fit. There is room for it afterwards.
     pub(in crate::logfile) fn rewrite(
         &mut self,
         snapshot: &[JournalEntry],
@@ -186,8 +188,8 @@ impl JournalFile {
         let next = frames(next.map_or(&[], std::slice::from_ref), 0)?.len();
         let needed = HALF_HEADER_BYTES + 2 * (body.len() + next + FRAME_HEADER_BYTES) as u64;
         if needed > self.half {
-            // From the rename on only the new file is the journal, also if the sync of
-            // its name fails: an entry in the old one would not be found again.
+            // From the rename on, only the new file is the journal, even if the sync of its name
+            // fails. An entry appended to the old file would not be found again.
             *self = Self::create(&self.disk, &self.path, self.identity, needed.max(self.half * 2), snapshot)?;
             return self.disk.sync_names(directory_of(&self.path));
         }
@@ -203,7 +205,7 @@ impl JournalFile {
         }
         let start = other * self.half;
         self.file.write_at(body, start + HALF_HEADER_BYTES)?;
-        // The end of the entries, should older frames follow.
+        // Frames of an older generation may follow. This is where reading ends.
         self.file.write_at(&[0; FRAME_HEADER_BYTES], start + HALF_HEADER_BYTES + body.len() as u64)?;
         self.file.sync()?;
         self.file.write_at(&header_bytes, start)?;
@@ -255,8 +257,8 @@ fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The frames of these entries. Each is read back before anybody writes it, so that what the
-/// next start reads is what is in memory now.
+/// The frames of these entries. Each frame is read back before anything is written, so that the
+/// next start reads exactly what is in memory now.
 fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut payload = Vec::new();
@@ -264,7 +266,7 @@ fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
         payload.clear();
         entry.encode(&mut payload);
         let at = out.len();
-        // A payload is far below 4 GiB: the file itself is.
+        // A payload is far below 4 GiB, because the file is.
         out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
         out.extend_from_slice(&frame_crc(generation, &payload).to_be_bytes());
         out.extend_from_slice(&payload);
@@ -275,12 +277,12 @@ fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Of the kind that says: what is in memory is wrong, and not the disk.
+/// The kind of this error says that the fault is in memory and not on the disk.
 fn unreadable(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
 }
 
-/// The entries of a half up to the first that is not whole, and where that one begins.
+/// The entries of a half up to the first damaged frame, and where that frame begins.
 fn read_frames(half: &[u8], generation: u64) -> (Vec<JournalEntry>, u64) {
     let mut entries = Vec::new();
     let mut at = HALF_HEADER_BYTES as usize;
@@ -304,21 +306,14 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, 
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use super::*;
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
 
-    /// The bytes have no room for a negative value: it would come back as none.
+    /// The bytes have no room for a negative offset: it would be read as no offset.
     #[test]
     fn an_entry_that_would_be_read_otherwise_is_not_written() {
-        let name = format!(
-            "pandad-journal-{}-{:?}",
-            std::process::id(),
-            SystemTime::now().duration_since(UNIX_EPOCH)
-        );
-        let path = std::env::temp_dir().join(name);
+        let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });
         let mut journal = JournalFile::create(&disk, &path, 7, 4096, std::slice::from_ref(&member)).unwrap();

@@ -1,15 +1,15 @@
-//! What the journal's entries add up to. Pure: used while reading the journal at
-//! the start and while writing it, so that both mean the same.
+//! The state that a journal's entries add up to. Pure. The same code is used while a journal is
+//! read at the start and while it is written, so that both agree.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{JournalEntry, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session};
 use crate::record::TopicPartition;
 
-/// How many landmarks and how many committed values are kept of a partition.
+/// How many landmarks, committed offsets and left epochs are kept of each partition.
 const KEPT_MAX: usize = 8;
 
-/// Everything that a snapshot must hold.
+/// All that a snapshot must hold.
 #[derive(Debug, Clone, Default)]
 pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
@@ -19,9 +19,9 @@ pub(in crate::logfile) struct JournalState {
     pub(in crate::logfile) mark: Option<Mark>,
     /// The run that wrote last.
     pub(in crate::logfile) session: Option<Session>,
-    /// Who this pandad is in its group, if it is a member.
+    /// This pandad's identity in its group, if it is a member.
     pub(in crate::logfile) member: Option<MemberIdentity>,
-    /// The ranges after it, in order: written, perhaps not durable.
+    /// The ranges after the last mark, in order. They are written and perhaps not durable.
     pub(in crate::logfile) recent: VecDeque<Range>,
 }
 
@@ -35,11 +35,11 @@ impl JournalState {
         state
     }
 
-    /// What one entry changes.
+    /// Applies one entry.
     pub(in crate::logfile) fn apply(&mut self, entry: JournalEntry) {
         match entry {
             JournalEntry::Partition(index, partition) => {
-                // What was written of it before has nothing to say of its position now.
+                // The entry replaces what ranges before it say of the partition's position.
                 for range in &mut self.recent {
                     range.changes.retain(|change| change.index != index);
                 }
@@ -70,7 +70,7 @@ impl JournalState {
         }
     }
 
-    /// What was read is read anew from where the group says.
+    /// Forgets every partition: reading begins again at the group's offsets.
     pub(in crate::logfile) fn forget_partitions(&mut self) {
         self.partitions.clear();
         self.numbers.clear();
@@ -79,7 +79,7 @@ impl JournalState {
         }
     }
 
-    /// Takes a range's changes into the positions.
+    /// Applies a range's changes to the positions.
     pub(in crate::logfile) fn settle(&mut self, changes: &[PositionChange]) {
         for change in changes {
             if let Some(partition) = self.partitions.get_mut(&change.index) {
@@ -91,7 +91,7 @@ impl JournalState {
         }
     }
 
-    /// The number and state of a partition.
+    /// The number and the state of a partition.
     pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
         let index = *self.numbers.get(partition)?;
         Some((index, self.partitions.get(&index)?))
@@ -102,7 +102,7 @@ impl JournalState {
         self.partitions.last_key_value().map_or(0, |(last, _)| last + 1)
     }
 
-    /// The sequence number that the next range gets.
+    /// The sequence number of the next range.
     pub(in crate::logfile) fn next_sequence(&self) -> u64 {
         let marked = self.mark.as_ref().map_or(0, |mark| mark.sequence);
         self.recent.back().map_or(marked, |range| range.sequence) + 1
@@ -111,7 +111,7 @@ impl JournalState {
     /// The entries that, read alone, add up to this very state.
     pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
         let partitions = self.partitions.iter().map(|(i, state)| JournalEntry::Partition(*i, state.clone()));
-        // The committed values are in the partitions' states already.
+        // The partitions' states contain the committed offsets already.
         let mark = self.mark.clone().map(|mark| JournalEntry::Mark(Mark { commits: Vec::new(), ..mark }));
         let session = self.session.map(JournalEntry::Session);
         let member = self.member.clone().map(JournalEntry::Member);
@@ -124,7 +124,7 @@ impl JournalState {
     }
 }
 
-/// Adds to a short list, the oldest going first.
+/// Appends to a list that keeps its last [`KEPT_MAX`] items.
 pub(in crate::logfile) fn push_bounded<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.last() == Some(&item) {
         return;

@@ -3,10 +3,10 @@ use crate::expiry::context::{Reconciliation, tests::context};
 use super::*;
 
 fn names(packet: &ProbePacket) -> Vec<&[u8]> {
-    packet.keys.iter().map(|asked| asked.key.as_slice()).collect()
+    packet.keys.iter().map(|probed| probed.key.as_slice()).collect()
 }
 
-fn asked(key: &str) -> ProbedKey {
+fn probed(key: &str) -> ProbedKey {
     ProbedKey { key: key.as_bytes().to_vec(), due: None }
 }
 
@@ -17,7 +17,7 @@ fn a_packet_holds_the_urgent_first() {
     let (context, _owner) = context(Reconciliation::Off);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
-    schedule.on_pttl_reply(asked("k:due"), Some(CommandReply::Integer(5)), now);
+    schedule.on_pttl_reply(probed("k:due"), Some(CommandReply::Integer(5)), now);
     schedule.scanned.extend((0..99).map(|n| format!("k:scanned {n}").into_bytes()));
     context.changed_keys.put(b"k:changed");
     let later = now + Duration::from_secs(1);
@@ -36,13 +36,18 @@ fn while_pttl_is_denied_nothing_is_asked() {
     let (context, _owner) = context(Reconciliation::Off);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
-    schedule.on_pttl_reply(asked("k:a"), Some(CommandReply::Refused("NOPERM".to_owned())), now);
-    context.changed_keys.put(b"k:b");
-    let packet = schedule.compose(now);
-    assert!(packet.canary_life.is_some() && packet.keys.is_empty() && packet.scan.is_none());
-    context.changed_keys.put(b"k:c");
-    let packet = schedule.compose(now + Duration::from_secs(61));
-    assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
+    let denied = || Some(CommandReply::Refused("NOPERM".to_owned()));
+    // Each time a sweep goes on only when PTTL is tried again.
+    for minutes in 0..3 {
+        let now = now + Duration::from_secs(61) * minutes;
+        schedule.on_pttl_reply(probed("k:a"), denied(), now);
+        context.changed_keys.put(b"k:b");
+        let packet = schedule.compose(now);
+        assert!(packet.canary_life.is_some() && packet.keys.is_empty() && packet.scan.is_none());
+        context.changed_keys.put(b"k:c");
+        let packet = schedule.compose(now + Duration::from_secs(60));
+        assert_eq!((names(&packet), packet.scan.is_some()), (vec![b"k:c".as_slice()], true));
+    }
 }
 
 #[test]
@@ -52,11 +57,11 @@ fn a_learned_deadline_is_remembered_once() {
     let mut schedule = ProbeSchedule::new(&context, now);
     context.clock.set(now, 1_000_000);
     for left in [5000, 6000] {
-        schedule.on_pttl_reply(asked("k:a"), Some(CommandReply::Integer(left)), now);
+        schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(left)), now);
     }
     let expected = KeyDeadline { key: b"k:a".to_vec(), deadline_ms: 1_005_000 };
     assert_eq!(context.handoff.take(Duration::ZERO), [expected]);
-    schedule.on_pttl_reply(asked("k:a"), Some(CommandReply::Integer(-2)), now);
+    schedule.on_pttl_reply(probed("k:a"), Some(CommandReply::Integer(-2)), now);
     assert!(!schedule.deadlines.knows(b"k:a"));
 }
 
@@ -66,7 +71,7 @@ fn a_sweep_asks_for_unknown_keys() {
     let (context, _owner) = context(Reconciliation::Off);
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
-    schedule.on_pttl_reply(asked("k:known"), Some(CommandReply::Integer(5000)), now);
+    schedule.on_pttl_reply(probed("k:known"), Some(CommandReply::Integer(5000)), now);
     let keys = || ["k:known", "k:new", "other"].map(|key| key.as_bytes().to_vec()).to_vec();
     schedule.keep_scanned(keys());
     assert_eq!(schedule.scanned, [b"k:new"]);

@@ -1,0 +1,81 @@
+use super::*;
+
+struct CanaryRun {
+    canary: Canary,
+    probe: CanaryProbe,
+    now: Instant,
+}
+
+impl CanaryRun {
+    fn new() -> Self {
+        let (canary, now) = (Canary::new("pandad:c:canary"), Instant::now());
+        Self { probe: CanaryProbe::new(canary.clone(), now), canary, now }
+    }
+
+    /// One life of the canary, up to its deletion by the server.
+    fn live(&mut self) {
+        assert!(self.probe.is_due_to_set(self.now));
+        self.now = self.probe.record_set(self.now);
+        self.probe.record_deleted(self.now, 7);
+    }
+
+    /// Checks until there is something to report, or the canary is to be set again.
+    fn checks(&mut self, announced: u64) -> CanaryReport {
+        for _ in 0..CHECKS_PER_SILENCE {
+            self.now += CHECK_INTERVAL;
+            match self.probe.check(self.now, announced) {
+                CanaryReport::Nothing => {}
+                report => return report,
+            }
+        }
+        CanaryReport::Nothing
+    }
+}
+
+#[test]
+fn a_second_silence_is_reported_once() {
+    let mut run = CanaryRun::new();
+    run.live();
+    assert_eq!(run.checks(7), CanaryReport::Nothing);
+    run.live();
+    assert_eq!(run.checks(7), CanaryReport::Silent);
+    let mut reports = Vec::new();
+    for _ in 0..10 {
+        run.live();
+        reports.push(run.checks(7));
+    }
+    assert!(
+        !reports.contains(&CanaryReport::Silent) && reports.contains(&CanaryReport::StillSilent),
+        "{reports:?}"
+    );
+    run.live();
+    run.canary.record_event(run.now);
+    assert!(matches!(run.checks(7), CanaryReport::ReceivedAgain(_)));
+    run.live();
+    run.canary.record_event(run.now);
+    assert!(matches!(run.checks(7), CanaryReport::Received(_)));
+}
+
+#[test]
+fn while_other_events_come_it_is_only_late() {
+    let mut run = CanaryRun::new();
+    run.live();
+    for announced in 8..100 {
+        run.now += CHECK_INTERVAL;
+        assert_eq!(run.probe.check(run.now, announced), CanaryReport::Nothing);
+    }
+    assert!(run.probe.lateness(run.now) > CANARY_LIFE && !run.probe.is_due_to_set(run.now));
+}
+
+/// Time that passes between two checks is a halt of pandad itself.
+#[test]
+fn a_halt_is_no_silence() {
+    let mut run = CanaryRun::new();
+    for _ in 0..5 {
+        run.live();
+        run.now += Duration::from_secs(60);
+        assert_eq!(run.probe.check(run.now, 7), CanaryReport::Nothing);
+        run.canary.record_event(run.now);
+        assert!(matches!(run.checks(7), CanaryReport::Received(_)));
+    }
+}
