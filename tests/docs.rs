@@ -135,6 +135,26 @@ fn paths_exist() {
     fail_with(&faults);
 }
 
+/// Keys of the .inv, such as `kafka['start']`, against the page that is made of them.
+#[test]
+fn keys_exist() {
+    let keys = fs::read_to_string(here().join("docs/configuration.md")).unwrap();
+    let mut faults = Vec::new();
+    for Document { name, text, .. } in documents() {
+        for code in quoted(&text).filter(|code| !code.contains("master[")) {
+            let Some((before, rest)) = code.split_once("['") else { continue };
+            let block = before.rsplit(' ').next().unwrap();
+            let last = format!("['{}']", rest.split_once("']").map_or(rest, |(last, _)| last));
+            let known = keys.contains(&format!("{block}{last}"))
+                || (block.starts_with("redis_") && keys.contains(&format!("X{last}")));
+            if !known && block != "a" {
+                faults.push(format!("{name}: there is no key {code}"));
+            }
+        }
+    }
+    fail_with(&faults);
+}
+
 /// `Fetcher` and `resume::decide`, in the pages about the sources.
 #[test]
 fn types_and_functions_exist() {

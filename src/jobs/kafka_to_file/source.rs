@@ -1,10 +1,11 @@
-//! The source: joins what the group says (Place), what the journal knows (Ledger) and
-//! what the brokers have (Fetch) into tasks.
+//! The source: makes tasks of the partitions that the group assigns, the positions that the
+//! journal knows and the records that the brokers have.
 
-mod blocked;
 mod membership;
+mod partition;
+mod unreadable;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -14,7 +15,6 @@ use super::formatter::Truncated;
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::write_gate::WriteGate;
-use crate::backoff::Backoff;
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Event, Fetched, Fetcher, GroupClient, Payload, StartOffset};
@@ -24,22 +24,25 @@ use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
 use membership::PendingRelease;
+use partition::{NextFetch, TrackedPartition};
 
-/// Leaders move and coordinators load: what passes within this time is not news.
+/// While a leader moves or a coordinator loads, errors pass by themselves. An outage that is
+/// shorter than this is not logged.
 const PARTITION_OUTAGE_PATIENCE: Duration = Duration::from_secs(5);
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
-/// How soon the group is listened to again while something waits for its answer.
+/// The longest wait for records while something waits for an answer of the group.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// The longest wait for records while nothing waits for the group.
 const GROUP_POLL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-/// What the source is told.
+/// What the sink and the settle thread report to the source.
 pub(super) enum Feedback {
     /// These positions are durable.
     Settled(Settled),
-    /// An outcome did not continue what has landed: fetch from the position again.
+    /// An outcome did not begin at the written position: fetch from the position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
-    /// What was fetched could be used up to here only.
-    Truncated { partition: TopicPartition, assignment: u64, position: i64, short: Truncated },
+    /// What was fetched could be used up to this position only.
+    Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
 /// See the module.
@@ -50,26 +53,20 @@ pub(super) struct KafkaSource {
     start: StartPolicy,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
+    /// How many assignments the fetcher was given: each has this number of its time.
     assignments: u64,
-    /// Logs that are not what they were, and where to go on once nothing is in flight.
-    diverged: HashMap<TopicPartition, i64>,
-    /// Partitions to be wanted again once nothing is in flight: which want has ended.
-    relinquished: HashMap<TopicPartition, u64>,
-    /// Partitions that stand still until then, and where.
-    refetch_at: HashMap<TopicPartition, (Instant, i64)>,
-    /// Partitions whose records could not be read, and from where.
-    unreadable: HashMap<TopicPartition, i64>,
     broker_outage: Outage,
     group_outage: Outage,
     gate: WriteGate,
-    /// How many tasks were handed out.
+    /// How many tasks were handed to the workers.
     tasks: u64,
     release: Option<PendingRelease>,
     /// Whether the group was left because the disk takes nothing.
     has_left: bool,
-    /// Since when the disk takes nothing, and for how long that keeps a member in its group.
+    /// Since when the disk takes nothing.
     refused_since: Option<Instant>,
-    patience: Duration,
+    /// How long a member whose disk takes nothing stays in its group.
+    full_disk_patience: Duration,
     stop: Stop,
 }
 
@@ -81,28 +78,15 @@ pub(super) struct SourceParts {
     pub(super) start: StartPolicy,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: WriteGate,
-    /// See `kafka['full_disk_s']`.
-    pub(super) patience: Duration,
+    /// How long a member whose disk takes nothing stays in its group: `kafka['full_disk_s']`.
+    pub(super) full_disk_patience: Duration,
     pub(super) stop: Stop,
-}
-
-/// One assigned partition.
-struct TrackedPartition {
-    lane: u32,
-    assignment: u64,
-    /// The next offset after what was polled.
-    polled: i64,
-    lag: u64,
-    /// Where it is to begin, until that is found.
-    unresolved: Option<StartOffset>,
-    outage: Outage,
-    /// Of records that cannot be read.
-    pauses: Backoff,
 }
 
 impl KafkaSource {
     pub(super) fn new(from: SourceParts) -> Self {
-        let SourceParts { fetcher, group_client, ledgers, start, counters, gate, patience, stop } = from;
+        let SourceParts { fetcher, group_client, ledgers, start, counters, gate, full_disk_patience, stop } =
+            from;
         Self {
             fetcher,
             group_client,
@@ -111,10 +95,6 @@ impl KafkaSource {
             counters,
             partitions: BTreeMap::new(),
             assignments: 0,
-            diverged: HashMap::new(),
-            relinquished: HashMap::new(),
-            refetch_at: HashMap::new(),
-            unreadable: HashMap::new(),
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             gate,
@@ -122,7 +102,7 @@ impl KafkaSource {
             release: None,
             has_left: false,
             refused_since: None,
-            patience,
+            full_disk_patience,
             stop,
         }
     }
@@ -132,82 +112,78 @@ impl KafkaSource {
         self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
 
-    fn fetch_from(&mut self, partition: &TopicPartition, begin: StartOffset) {
+    /// Assigns the partition to the fetcher, under a number of its own.
+    fn fetch_from(&mut self, partition: &TopicPartition, start: StartOffset) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.assignments += 1;
-        tracked.assignment = self.assignments;
-        tracked.unresolved = None;
-        match begin {
-            StartOffset::At(position, _) => tracked.polled = position,
-            StartOffset::Earliest | StartOffset::Latest => tracked.unresolved = Some(begin.clone()),
-        }
-        self.relinquished.remove(partition);
-        self.refetch_at.remove(partition);
-        self.fetcher.assign(partition, begin, self.assignments);
+        tracked.begin(&start, self.assignments);
+        self.fetcher.assign(partition, start, self.assignments);
     }
 
-    /// Wants it from here on, after a comparison with what has landed.
-    fn refetch_from(&mut self, partition: &TopicPartition, position: i64) {
+    /// Assigns the partition from this position on. The fetcher first compares the log with
+    /// the records that were written last.
+    fn resume_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
         self.fetch_from(partition, StartOffset::At(position, landmark_pairs(&landmarks.unwrap_or_default())));
     }
 
-    /// The position of a partition of which nothing is in flight.
-    fn idle_at(&self, partition: &TopicPartition) -> Option<i64> {
-        let (_, landed) = self.ledgers.of(partition)?.written(partition)?;
-        self.partitions.get(partition).filter(|one| one.polled == landed).map(|_| landed)
+    /// The position up to which the partition was written; `None` if it is not ours.
+    fn written(&self, partition: &TopicPartition) -> Option<i64> {
+        self.ledgers.of(partition)?.written(partition).map(|(_, position)| position)
     }
 
-    /// Goes on in logs that are not what they were, once what was read of the old
-    /// ones has landed.
-    fn follow_diverged(&mut self) -> Result<(), Fault> {
-        let idle = |partition: &&TopicPartition| self.idle_at(partition).is_some();
-        let ripe: Vec<TopicPartition> = self.diverged.keys().filter(idle).cloned().collect();
-        for partition in ripe {
-            if let Some(position) = self.diverged.remove(&partition) {
-                self.ledger(&partition)?
-                    .set_position(&partition, position)
-                    .map_err(|error| journal_fault(&error))?;
-                self.gate.close();
-                self.fetch_from(&partition, StartOffset::At(position, Vec::new()));
+    /// Fetches partitions whose waiting is over, and ends the outages of those of which
+    /// unreadable records have been written after all.
+    fn fetch_waiting(&mut self) -> Result<(), Fault> {
+        let waiting = self.partitions.iter().filter(|(_, tracked)| tracked.is_waiting());
+        let waiting: Vec<TopicPartition> = waiting.map(|(partition, _)| partition.clone()).collect();
+        let now = Instant::now();
+        for partition in waiting {
+            let written = self.written(&partition);
+            let Some(tracked) = self.partitions.get_mut(&partition) else { continue };
+            tracked.end_unreadable(written, now);
+            match tracked.next_fetch(written, now) {
+                None => {}
+                Some(NextFetch::Resolve(start)) => self.fetch_from(&partition, start),
+                Some(NextFetch::Resume(position)) => self.resume_from(&partition, position),
+                Some(NextFetch::FollowDivergence(position)) => {
+                    self.follow_divergence(&partition, position)?
+                }
             }
         }
         Ok(())
     }
 
-    /// Wants again what its reader has let go of, once all of it has landed, and what
-    /// could not be read and is due.
-    fn refetch_relinquished(&mut self) {
-        if self.relinquished.is_empty() && self.refetch_at.is_empty() && self.unreadable.is_empty() {
-            return;
+    /// Goes on in a log that is not the one that was read. Nothing of the old one is in flight.
+    fn follow_divergence(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
+        self.set_position(partition, position)?;
+        if let Some(tracked) = self.partitions.get_mut(partition) {
+            // Records that could not be read were the old log's.
+            tracked.end_unreadable(None, Instant::now());
         }
-        self.end_passed_outages();
-        for (partition, assignment) in self.relinquished.clone() {
-            let Some(tracked) = self.partitions.get(&partition) else { continue };
-            if tracked.assignment != assignment {
-                self.relinquished.remove(&partition);
-            } else if let Some(begin) = tracked.unresolved.clone() {
-                self.fetch_from(&partition, begin);
-            } else if let Some(position) = self.idle_at(&partition) {
-                self.refetch_from(&partition, position);
-            }
-        }
-        self.refetch_unreadable();
+        self.fetch_from(partition, StartOffset::At(position, Vec::new()));
+        Ok(())
     }
 
-    fn take_fetch_event(&mut self, event: Event, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
+    /// The partition goes on at this position, whatever was written of it.
+    fn set_position(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
+        self.ledger(partition)?.set_position(partition, position).map_err(|error| journal_fault(&error))?;
+        // The group may not hold this position yet.
+        self.gate.close();
+        Ok(())
+    }
+
+    fn take_fetch_event(&mut self, event: Event, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
             Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
                 self.broker_outage.up(Instant::now(), "back");
-                self.take_fetched(fetched, items);
+                self.take_fetched(fetched, tasks);
             }
             Event::Recovered(partition) => {
-                if !self.unreadable.contains_key(&partition)
-                    && let Some(tracked) = self.partitions.get_mut(&partition)
-                {
-                    tracked.outage.up(Instant::now(), "back");
+                if let Some(tracked) = self.partitions.get_mut(&partition) {
+                    tracked.end_fetch_outage(Instant::now());
                 }
             }
             Event::Failed(None, why) => {
@@ -221,38 +197,39 @@ impl KafkaSource {
                     tracked.outage.down(Instant::now(), &why);
                 }
             }
-            Event::Resolved(partition, at) => {
+            Event::Resolved(partition, position) => {
                 self.broker_outage.up(Instant::now(), "back");
-                if !self.partitions.contains_key(&partition) {
-                    return Ok(());
+                if self.partitions.contains_key(&partition) {
+                    self.set_position(&partition, position)?;
                 }
-                self.ledger(&partition)?
-                    .set_position(&partition, at)
-                    .map_err(|error| journal_fault(&error))?;
-                self.gate.close();
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.polled = at;
-                    tracked.unresolved = None;
+                    tracked.resolve(position);
                 }
             }
             Event::Relinquished(partition, assignment) => {
-                if self.partitions.get(&partition).is_some_and(|one| one.assignment == assignment) {
-                    self.relinquished.insert(partition, assignment);
+                if let Some(tracked) = self.tracked(&partition, assignment) {
+                    tracked.relinquish();
                 }
             }
-            Event::Diverged(partition, _) if !self.partitions.contains_key(&partition) => {}
             Event::Diverged(partition, position) => {
-                log::error!(
-                    "{NAME}: {partition}: its records are not those that were read before: the topic was made \
-                     anew or truncated; going on at offset {position}"
-                );
-                self.diverged.insert(partition, position);
+                if let Some(tracked) = self.partitions.get_mut(&partition) {
+                    log::error!(
+                        "{NAME}: {partition}: its records are not those that were read before: the topic was \
+                         recreated or truncated; going on at offset {position}"
+                    );
+                    tracked.diverge(position);
+                }
             }
         }
         Ok(())
     }
 
-    /// For the state line.
+    /// The partition, if it is still fetched under this assignment.
+    fn tracked(&mut self, partition: &TopicPartition, assignment: u64) -> Option<&mut TrackedPartition> {
+        self.partitions.get_mut(partition).filter(|tracked| tracked.assignment == assignment)
+    }
+
+    /// Updates what the state line shows of the partitions.
     fn update_counters(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
@@ -260,32 +237,28 @@ impl KafkaSource {
         self.counters.blocked.store(still as u64, Relaxed);
     }
 
-    fn take_fetched(&mut self, fetched: Fetched, items: &mut Vec<PolledTask<Fetched>>) {
-        let Some(tracked) = self.partitions.get_mut(&fetched.partition) else { return };
-        if fetched.assignment != tracked.assignment {
-            return;
-        }
-        // A broker that finds a batch by its header does not find one whose header is
-        // damaged, and goes on behind it as if compaction had taken it.
-        if let Some(at) = self.unreadable.get(&fetched.partition).copied()
-            && fetched.from == at
-            && fetched.base > at
+    fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
+        let unreadable_from = self.partitions.get(&fetched.partition).and_then(|one| one.unreadable_from());
+        let Some(tracked) = self.tracked(&fetched.partition, fetched.assignment) else { return };
+        // A broker finds a batch by its header. When the header is damaged, it answers with the
+        // records behind the batch, as if compaction had removed the batch.
+        if let Some(from) = unreadable_from
+            && fetched.from == from
+            && fetched.base > from
         {
-            let why = format!("the broker leaves out the records from offset {at} to {}", fetched.base - 1);
-            return self.take_truncated(fetched.partition, fetched.assignment, at, Truncated::Broken(why));
+            let why = format!("the broker leaves out the records from offset {from} to {}", fetched.base - 1);
+            return self.take_truncated(&fetched.partition, fetched.assignment, from, Truncated::Broken(why));
         }
-        // That it can be fetched does not say that it can be read.
-        if !self.unreadable.contains_key(&fetched.partition) {
-            tracked.outage.up(Instant::now(), "back");
-        }
+        tracked.end_fetch_outage(Instant::now());
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;
-        if matches!(fetched.payload, Payload::Gone) {
+        let lane = tracked.lane;
+        if matches!(fetched.payload, Payload::Deleted) {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
             log::error!(
-                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they could \
-                 be read; going on at {}",
+                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they \
+                 could be read; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -294,8 +267,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this client \
-                 takes; going on at {}",
+                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than \
+                 this client takes; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -303,7 +276,7 @@ impl KafkaSource {
             );
         }
         self.tasks += 1;
-        items.push(PolledTask { lane: tracked.lane, bytes: fetched.bytes, task: fetched });
+        tasks.push(PolledTask { lane, bytes: fetched.bytes, task: fetched });
     }
 }
 
@@ -312,16 +285,15 @@ impl pipeline::Source for KafkaSource {
     type Feedback = Feedback;
     type Error = RunError;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
+    fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
         self.refused_since = None;
-        self.follow_diverged()?;
-        self.refetch_relinquished();
-        // What is held back until the group has answered shall not wait for records.
+        self.fetch_waiting()?;
+        // What waits for an answer of the group must not wait for records as well.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
-        self.take_fetch_event(event, items)?;
+        self.take_fetch_event(event, tasks)?;
         self.update_counters();
         Ok(())
     }
@@ -332,20 +304,16 @@ impl pipeline::Source for KafkaSource {
         self.watch_disk()
     }
 
-    fn feedback(&mut self, note: Feedback) {
-        match note {
+    fn feedback(&mut self, feedback: Feedback) {
+        match feedback {
             Feedback::Settled(Settled { commits }) => {
                 self.ledgers.commit(commits, &mut *self.group_client);
             }
             Feedback::Refused { partition, assignment, position } => {
-                // Only the first refusal of a want counts: what was fetched after it
-                // is refused as well, and is on its way again already.
-                if self.partitions.get(&partition).is_some_and(|tracked| tracked.assignment == assignment) {
-                    self.refetch_from(&partition, position);
-                }
+                self.take_refused(&partition, assignment, position);
             }
-            Feedback::Truncated { partition, assignment, position, short } => {
-                self.take_truncated(partition, assignment, position, short);
+            Feedback::Truncated { partition, assignment, position, truncated } => {
+                self.take_truncated(&partition, assignment, position, truncated);
             }
         }
     }

@@ -1,11 +1,10 @@
-//! The source as a member of its group: what the group says, and letting go of
-//! partitions: nothing more is read, what is in hand lands and settles and is committed,
-//! or is dropped where it is not ours any more.
+//! The source as a member of its group: it takes assignments, and it releases partitions. A
+//! release waits until what is in flight is written, settled and committed; what is not ours
+//! any more is dropped instead.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use super::blocked::pauses;
 use super::{
     GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE, RunError,
     TrackedPartition, journal_fault, landmark_pairs, start_text,
@@ -16,26 +15,28 @@ use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
 use crate::report::Outage;
 
-/// A commit that did not succeed is tried again after this.
+/// The pause before a commit that did not succeed is tried again.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// What has not landed so long before the group's time limit will not.
+/// What is not settled this long before the group's time limit is dropped: the group must
+/// hear of the release in time.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
-/// What is to be let go.
+/// All partitions are to be released.
 pub(super) struct PendingRelease {
-    /// Until then it is ours; `None`: it is not, any more.
+    /// The partitions are ours until then; `None`: they are not ours any more.
     until: Option<Instant>,
+    /// When the next commit may be ordered.
     commit_at: Instant,
 }
 
 impl KafkaSource {
-    /// What the group has to say, all of it.
+    /// Takes every event that the group client has.
     pub(super) fn take_group_events(&mut self) -> Result<(), RunError> {
         loop {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Failed(why) => {
-                    // While no broker answers, that is the outage.
+                    // While no broker answers, that outage explains this one.
                     if !self.broker_outage.is_down() {
                         self.group_outage.down(Instant::now(), &why);
                     }
@@ -55,7 +56,7 @@ impl KafkaSource {
                 GroupEvent::Revoked(until) => self.begin_release(Some(until)),
                 GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {
-                    // Without it a restart takes longer.
+                    // The member identity only shortens a restart, so a failure is no outage.
                     if let Err(error) = self.ledgers.record_member(&MemberIdentity { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
@@ -66,8 +67,9 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // Asked before any of them gets a position: a partition of a topic that is
-        // read already is new, and new partitions start at their first record.
+        // A partition without a position, of a topic that is read already, is a new partition,
+        // and starts at its first record. This must be asked before any partition of the
+        // assignment gets a position.
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
@@ -86,21 +88,18 @@ impl KafkaSource {
                 None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
-            // A run that is tried again and again says so once.
+            // While the job is restarted again and again, this is logged once.
             let down = self.counters.health.is_down();
             let level = if down { log::Level::Debug } else { log::Level::Info };
             log::log!(level, "{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
             let outage =
                 Outage::new(format!("{NAME}: {}", one.partition)).log_after(PARTITION_OUTAGE_PATIENCE);
-            let polled = resumed.position.unwrap_or(-1);
-            let pauses = pauses();
-            let tracked =
-                TrackedPartition { lane, assignment: 0, polled, lag: 0, unresolved: None, outage, pauses };
+            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1), outage);
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
-        // The group may not hold what these begin at.
+        // The group may not hold the positions at which these begin.
         self.gate.close();
         Ok(())
     }
@@ -110,23 +109,23 @@ impl KafkaSource {
             self.fetcher.unassign(partition);
         }
         self.partitions.clear();
-        self.diverged.clear();
-        self.relinquished.clear();
-        self.refetch_at.clear();
-        self.unreadable.clear();
         self.update_counters();
         if until.is_none() {
-            // From here on the sink drops it.
+            // From here on the sink drops what is in flight.
             self.ledgers.release_all();
         }
         self.release = Some(PendingRelease { until, commit_at: Instant::now() });
     }
 
-    /// Lets go of what it was asked to, as soon as nothing of it is in hand.
+    /// Releases the partitions as soon as nothing of them is in flight and the group holds
+    /// their positions.
     pub(super) fn try_release(&mut self) -> Result<(), Fault> {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
-            log::warn!("{NAME}: what is in hand cannot be settled in the group's time; it is dropped");
+            log::warn!(
+                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: \
+                 they are dropped here, and read again by whoever gets their partitions"
+            );
             state.until = None;
             self.ledgers.release_all();
         }
@@ -135,12 +134,12 @@ impl KafkaSource {
             if !self.counters.disk_refuses.load(SeqCst) {
                 return Ok(());
             }
-            // Part of a write may be in the file: a start anew cuts it.
+            // A part of a write may be in the file. When the run restarts, recovery cuts it.
             return Err(Fault::Retry(
-                "the group shares out anew, and the disk does not take what is in hand".to_owned(),
+                "the group rebalances, and the disk does not take the records in flight".to_owned(),
             ));
         }
-        // What has been handed out to be committed may not have come here yet.
+        // A commit that the settle thread handed over may not have arrived here yet.
         if is_ours && self.ledgers.is_behind() {
             if self.ledgers.is_committing() || Instant::now() < state.commit_at {
                 return Ok(());
@@ -163,38 +162,39 @@ impl KafkaSource {
             return Ok(());
         }
         let since = *self.refused_since.get_or_insert_with(Instant::now);
-        if !self.gate.is_shared() || since.elapsed() < self.patience {
+        if !self.gate.is_shared() || since.elapsed() < self.full_disk_patience {
             return Ok(());
         }
         self.has_left = true;
-        let seconds = self.patience.as_secs();
+        let seconds = self.full_disk_patience.as_secs();
         log::warn!(
-            "{NAME}: the disk has taken nothing for {seconds} s: the group is left, so that others take over"
+            "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other \
+             members take over, and joins again when there is room"
         );
         Err(RunError::LeftGroup)
     }
 
-    /// How soon the group is to be listened to again.
+    /// The longest time until the group client's events must be taken again.
     pub(super) fn group_poll_interval(&self) -> Duration {
         if !self.gate.is_shared() {
             return GROUP_POLL_INTERVAL_MAX;
         }
         match self.release.is_some() || self.ledgers.is_behind() {
             true => GROUP_POLL_INTERVAL,
-            // A share may come at any moment.
+            // An assignment may come at any moment.
             false if self.partitions.is_empty() => GROUP_POLL_INTERVAL * 4,
             false => GROUP_POLL_INTERVAL_MAX,
         }
     }
 
-    /// Commits what has settled, as far as the time allows: what is not committed is
-    /// in the journal.
+    /// Commits what has settled, as far as the time allows. What is not committed by then is
+    /// known from the journal at the next start.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {
                 self.ledgers.record_committed(&offsets, &mut *self.group_client);
                 if offsets.is_empty() {
-                    // Refused: the group must not be run at.
+                    // The commit was refused. A pause keeps the coordinator from being flooded.
                     std::thread::sleep(GROUP_POLL_INTERVAL * 10);
                 }
             }
@@ -206,7 +206,8 @@ impl KafkaSource {
                 Ok(commits) => self.ledgers.commit(commits, &mut *self.group_client),
                 Err(error) => {
                     log::warn!(
-                        "{NAME}: cannot journal the last commit: {error}; the journal knows the position"
+                        "{NAME}: cannot write the last commit to the journal: {error}; nothing is lost, \
+                         since the journal has the position"
                     );
                     return;
                 }
@@ -214,7 +215,7 @@ impl KafkaSource {
         }
     }
 
-    /// Takes leave, when that is to be for longer than it takes to begin anew.
+    /// Leaves the group, unless this run only ends to be restarted at once.
     pub(super) fn leave_group(&mut self, until: Instant) {
         if self.stop.is_requested() || self.has_left {
             self.group_client.leave_group(until);

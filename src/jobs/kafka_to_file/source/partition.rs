@@ -1,0 +1,250 @@
+//! One assigned partition as the source knows it: what it waits for, up to which offset it
+//! was polled, and what is to be fetched of it next. Pure: no clock, no broker, no file.
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::kafka::StartOffset;
+use crate::report::Outage;
+
+/// The pause before unreadable records are fetched again grows from the first to the second.
+const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
+const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a partition waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FetchState {
+    /// The brokers are asked at which offset it begins.
+    Resolving(StartOffset),
+    /// Its records come as they are produced.
+    Fetching,
+    /// Its reader gave it up, because another broker may lead it. It is assigned again once
+    /// nothing of it is in flight, or at once if it was still being resolved.
+    Relinquished(Option<StartOffset>),
+    /// Its log is not the one that was read. Once nothing of it is in flight, reading goes on
+    /// at this position of the log that is there now.
+    Diverged(i64),
+    /// Its next records cannot be read. They are fetched again at this moment.
+    Blocked(Instant),
+}
+
+/// What is to be fetched of a partition whose waiting is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextFetch {
+    /// Ask the brokers again where it begins.
+    Resolve(StartOffset),
+    /// Go on at this position, after a comparison of the log with the records written last.
+    Resume(i64),
+    /// Go on at this position of another log, of which nothing was written yet.
+    FollowDivergence(i64),
+}
+
+/// One assigned partition.
+pub(super) struct TrackedPartition {
+    pub(super) lane: u32,
+    /// The number of its present assignment to the fetcher.
+    pub(super) assignment: u64,
+    /// The next offset after what was polled.
+    pub(super) polled: i64,
+    /// Records that the brokers hold and that were not polled.
+    pub(super) lag: u64,
+    state: FetchState,
+    /// Where records begin that could not be read, until something behind them is written.
+    unreadable_from: Option<i64>,
+    pub(super) outage: Outage,
+    refetch_pauses: Backoff,
+}
+
+impl TrackedPartition {
+    /// A partition that is about to be assigned to the fetcher.
+    pub(super) fn new(lane: u32, polled: i64, outage: Outage) -> Self {
+        Self {
+            lane,
+            assignment: 0,
+            polled,
+            lag: 0,
+            state: FetchState::Fetching,
+            unreadable_from: None,
+            outage,
+            refetch_pauses: Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX),
+        }
+    }
+
+    /// It is assigned to the fetcher, under this number.
+    pub(super) fn begin(&mut self, start: &StartOffset, assignment: u64) {
+        self.assignment = assignment;
+        self.state = match start {
+            StartOffset::At(position, _) => {
+                self.polled = *position;
+                FetchState::Fetching
+            }
+            StartOffset::Earliest | StartOffset::Latest => FetchState::Resolving(start.clone()),
+        };
+    }
+
+    /// The brokers have said at which offset it begins.
+    pub(super) fn resolve(&mut self, position: i64) {
+        self.polled = position;
+        match &self.state {
+            FetchState::Resolving(_) => self.state = FetchState::Fetching,
+            // The answer came while the reader was giving the partition up.
+            FetchState::Relinquished(_) => self.state = FetchState::Relinquished(None),
+            FetchState::Fetching | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
+        }
+    }
+
+    /// Its reader gave it up.
+    pub(super) fn relinquish(&mut self) {
+        match &self.state {
+            FetchState::Resolving(start) => {
+                self.state = FetchState::Relinquished(Some(start.clone()));
+            }
+            FetchState::Fetching => self.state = FetchState::Relinquished(None),
+            // These are assigned again anyway.
+            FetchState::Relinquished(_) | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
+        }
+    }
+
+    /// Its log is not the one that was read; reading is to go on at `position`.
+    pub(super) fn diverge(&mut self, position: i64) {
+        self.state = FetchState::Diverged(position);
+    }
+
+    /// Whether its log is not the one that was read, and what was read of the old one is
+    /// still in flight.
+    pub(super) fn is_diverged(&self) -> bool {
+        matches!(self.state, FetchState::Diverged(_))
+    }
+
+    /// Everything of it in flight under earlier assignments is refused from now on: nothing
+    /// of it was polled beyond `position`.
+    pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
+        self.assignment = assignment;
+        // What was polled beyond the position is still to be read.
+        self.lag += u64::try_from(self.polled - position).unwrap_or(0);
+        self.polled = position;
+    }
+
+    /// The records at the polled offset cannot be read, because of `why`.
+    pub(super) fn block(&mut self, now: Instant, why: &str) {
+        self.outage.down(now, why);
+        self.unreadable_from = Some(self.polled);
+        self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
+    }
+
+    /// Where records begin that could not be read, if nothing behind them was written yet.
+    pub(super) fn unreadable_from(&self) -> Option<i64> {
+        self.unreadable_from
+    }
+
+    /// Its records can be fetched. That says nothing of records that were fetched before and
+    /// could not be read.
+    pub(super) fn end_fetch_outage(&mut self, now: Instant) {
+        if self.unreadable_from.is_none() {
+            self.outage.up(now, "back");
+        }
+    }
+
+    /// Ends the outage of unreadable records when something behind them was written.
+    /// `written` is the partition's written position; `None` if those records do not count any
+    /// more, because the partition is not ours or its log is another one.
+    pub(super) fn end_unreadable(&mut self, written: Option<i64>, now: Instant) {
+        if self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from)) {
+            self.unreadable_from = None;
+            self.outage.up(now, "back");
+            self.refetch_pauses.reset();
+        }
+    }
+
+    /// Whether [`TrackedPartition::next_fetch`] or [`TrackedPartition::end_unreadable`] can
+    /// have something to do.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.unreadable_from.is_some()
+            || !matches!(self.state, FetchState::Fetching | FetchState::Resolving(_))
+    }
+
+    /// What is to be fetched next, if its waiting is over. `written` is its written position.
+    pub(super) fn next_fetch(&self, written: Option<i64>, now: Instant) -> Option<NextFetch> {
+        // Then nothing of it is in flight.
+        let is_idle = written == Some(self.polled);
+        match &self.state {
+            FetchState::Resolving(_) | FetchState::Fetching => None,
+            FetchState::Relinquished(Some(start)) => Some(NextFetch::Resolve(start.clone())),
+            FetchState::Relinquished(None) => is_idle.then_some(NextFetch::Resume(self.polled)),
+            FetchState::Diverged(position) => is_idle.then_some(NextFetch::FollowDivergence(*position)),
+            FetchState::Blocked(at) => (now >= *at).then_some(NextFetch::Resume(self.polled)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: i64) -> StartOffset {
+        StartOffset::At(position, Vec::new())
+    }
+
+    /// Assigned at 10 and polled up to 15.
+    fn polled() -> TrackedPartition {
+        let mut partition = TrackedPartition::new(0, -1, Outage::new("test"));
+        partition.begin(&at(10), 1);
+        partition.polled = 15;
+        partition
+    }
+
+    #[test]
+    fn a_relinquished_one_waits_for_its_flight() {
+        let (mut partition, now) = (polled(), Instant::now());
+        assert_eq!(partition.next_fetch(Some(15), now), None, "it is fetched");
+        partition.relinquish();
+        assert_eq!(partition.next_fetch(Some(12), now), None);
+        assert_eq!(partition.next_fetch(None, now), None, "it is not ours");
+        assert_eq!(partition.next_fetch(Some(15), now), Some(NextFetch::Resume(15)));
+        partition.begin(&at(15), 2);
+        assert!(!partition.is_waiting());
+    }
+
+    #[test]
+    fn an_unresolved_one_is_resolved_again() {
+        let (mut partition, now) = (TrackedPartition::new(0, -1, Outage::new("test")), Instant::now());
+        partition.begin(&StartOffset::Latest, 1);
+        assert!(!partition.is_waiting());
+        partition.relinquish();
+        assert_eq!(partition.next_fetch(None, now), Some(NextFetch::Resolve(StartOffset::Latest)));
+        partition.resolve(7);
+        assert_eq!(partition.next_fetch(Some(7), now), Some(NextFetch::Resume(7)), "a late answer counts");
+        partition.begin(&StartOffset::Earliest, 2);
+        partition.resolve(3);
+        assert_eq!((partition.polled, partition.is_waiting()), (3, false));
+    }
+
+    #[test]
+    fn a_divergence_outlasts_what_its_reader_says() {
+        let (mut partition, now) = (polled(), Instant::now());
+        partition.diverge(4);
+        partition.relinquish();
+        assert_eq!(partition.next_fetch(Some(12), now), None);
+        partition.drop_in_flight(12, 2);
+        assert_eq!(partition.lag, 3, "dropped records are still to be read");
+        assert_eq!(partition.next_fetch(Some(12), now), Some(NextFetch::FollowDivergence(4)));
+    }
+
+    #[test]
+    fn a_blocked_one_is_well_when_records_behind_are_written() {
+        let (mut partition, now) = (polled(), Instant::now());
+        partition.drop_in_flight(12, 2);
+        partition.block(now, "corrupt");
+        assert!(partition.outage.is_logged());
+        assert_eq!(partition.next_fetch(Some(12), now), None);
+        let later = now + REFETCH_PAUSE_MAX * 2;
+        assert_eq!(partition.next_fetch(Some(12), later), Some(NextFetch::Resume(12)));
+        partition.begin(&at(12), 3);
+        partition.end_fetch_outage(later);
+        partition.end_unreadable(Some(12), later);
+        assert!(partition.outage.is_down(), "fetched is not yet read");
+        assert_eq!(partition.unreadable_from(), Some(12));
+        partition.end_unreadable(Some(13), later);
+        assert!(!partition.outage.is_down() && !partition.is_waiting());
+    }
+}

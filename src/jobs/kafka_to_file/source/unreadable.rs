@@ -1,0 +1,61 @@
+//! Outcomes that could not be written as they were fetched: refused ones, and partitions whose
+//! records cannot be read. Such a partition is blocked where these begin, and they are fetched
+//! again after growing pauses until something behind them is written.
+
+use std::time::Instant;
+
+use super::KafkaSource;
+use super::Truncated;
+use crate::record::TopicPartition;
+
+impl KafkaSource {
+    /// An outcome did not begin at `position`, where the written lines end.
+    ///
+    /// Only the first refusal of an assignment counts. What was fetched under the same
+    /// assignment behind it is refused as well, and is being fetched again already.
+    pub(super) fn take_refused(&mut self, partition: &TopicPartition, assignment: u64, position: i64) {
+        if self.tracked(partition, assignment).is_some() && !self.drop_diverged(partition, position) {
+            self.resume_from(partition, position);
+        }
+    }
+
+    /// What was fetched of a partition could be used up to `position` only.
+    pub(super) fn take_truncated(
+        &mut self,
+        partition: &TopicPartition,
+        assignment: u64,
+        position: i64,
+        truncated: Truncated,
+    ) {
+        if self.tracked(partition, assignment).is_none() || self.drop_diverged(partition, position) {
+            return;
+        }
+        match truncated {
+            Truncated::Full => self.resume_from(partition, position),
+            Truncated::Broken(why) => {
+                self.fetcher.unassign(partition);
+                self.drop_in_flight(partition, position);
+                if let Some(tracked) = self.partitions.get_mut(partition) {
+                    tracked.block(Instant::now(), &why);
+                }
+            }
+        }
+    }
+
+    /// If the partition's log has diverged, drops what is in flight of the old log, which
+    /// nobody needs any more. Whether it was so.
+    fn drop_diverged(&mut self, partition: &TopicPartition, position: i64) -> bool {
+        let is_diverged = self.partitions.get(partition).is_some_and(|tracked| tracked.is_diverged());
+        if is_diverged {
+            self.drop_in_flight(partition, position);
+        }
+        is_diverged
+    }
+
+    fn drop_in_flight(&mut self, partition: &TopicPartition, position: i64) {
+        self.assignments += 1;
+        if let Some(tracked) = self.partitions.get_mut(partition) {
+            tracked.drop_in_flight(position, self.assignments);
+        }
+    }
+}
