@@ -1,5 +1,5 @@
-//! [`Fetcher`] by whichever client serves this cluster: found out by asking a broker what
-//! it speaks, in a thread of its own, since that takes seconds with Kafka 0.9.
+//! The [`Fetcher`] that chooses between pandad's own client and the `kafka` crate, by what the
+//! brokers support. A thread of its own asks them, since that takes seconds with Kafka 0.9.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,115 +19,127 @@ use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// The first version of Fetch that shows records as they are stored, with headers and
-/// transactions: Kafka 0.11 (KIP-98).
+/// From this version on Fetch returns records as they are stored, with headers and transactions:
+/// Kafka 0.11 (KIP-98).
 const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 
-/// Which client reads.
+/// Which client reads (`kafka['client']`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetcherKind {
-    /// The one that serves the cluster.
+    /// The client that serves the brokers better.
     Auto {
-        /// Whether the group's offsets are kept in ZooKeeper.
+        /// Whether ZooKeeper keeps the offsets of the group.
         zookeeper: bool,
     },
     /// The `kafka` crate.
     Crate,
-    /// Our own.
+    /// pandad's own client.
     Native,
 }
 
-/// See the module.
+/// A [`Fetcher`] by the client that was configured, or that serves the brokers.
 pub struct AutoFetcher {
     cluster: Cluster,
-    client: FetcherKind,
-    spoken: VersionsSeen,
+    kind: FetcherKind,
+    versions_seen: VersionsSeen,
     state: AutoState,
-    /// What was wanted before it was known who reads.
-    wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
+    /// The partitions that were assigned before the client was chosen.
+    assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
 }
 
 enum AutoState {
-    /// Nobody was asked yet.
+    /// No broker was asked yet.
     Unasked,
-    /// Brokers are asked.
+    /// The brokers are asked for their versions.
     Asking(Receiver<Result<Versions, Fault>>),
-    /// Somebody reads.
+    /// The client is chosen, and reads.
     Reading(Box<dyn Fetcher>),
 }
 
 impl AutoFetcher {
-    /// A reader of this cluster. Nothing happens before something is wanted.
-    pub fn new(cluster: Cluster, client: FetcherKind) -> Self {
+    /// Reads this cluster. Nothing happens before [`Fetcher::next`] is called.
+    pub fn new(cluster: Cluster, kind: FetcherKind) -> Self {
         Self {
             cluster,
-            client,
-            spoken: VersionsSeen::default(),
+            kind,
+            versions_seen: VersionsSeen::default(),
             state: AutoState::Unasked,
-            wanted: BTreeMap::new(),
+            assigned: BTreeMap::new(),
         }
     }
 
-    fn begin(&mut self) -> Result<AutoState, Fault> {
-        match self.client {
-            FetcherKind::Crate => self.read_by(false),
-            FetcherKind::Native => self.read_by(true),
-            FetcherKind::Auto { .. } => self.ask(),
+    fn start(&mut self) -> Result<AutoState, Fault> {
+        match self.kind {
+            FetcherKind::Crate => self.read_with(false),
+            FetcherKind::Native => self.read_with(true),
+            FetcherKind::Auto { .. } => self.start_asking(),
         }
     }
 
-    fn ask(&self) -> Result<AutoState, Fault> {
-        let (answer, asked) = bounded(1);
-        let (cluster, spoken) = (self.cluster.clone(), self.spoken.clone());
-        threads::spawn("kafka-ask", move || ask(&cluster, &spoken, &|told| answer.send(told).is_ok()))
-            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
-        Ok(AutoState::Asking(asked))
+    fn start_asking(&self) -> Result<AutoState, Fault> {
+        let (sender, answers) = bounded(1);
+        let (cluster, versions_seen) = (self.cluster.clone(), self.versions_seen.clone());
+        threads::spawn("kafka-ask", move || {
+            ask_versions(&cluster, &versions_seen, &|answer| sender.send(answer).is_ok());
+        })
+        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        Ok(AutoState::Asking(answers))
     }
 
-    fn read_by(&mut self, native: bool) -> Result<AutoState, Fault> {
+    fn read_with(&mut self, native: bool) -> Result<AutoState, Fault> {
         let cluster = self.cluster.clone();
-        let mut fetch: Box<dyn Fetcher> = match native {
-            true => Box::new(BrokerFetcher::new(cluster, FetchConfig::default(), self.spoken.clone())?),
+        let mut fetcher: Box<dyn Fetcher> = match native {
+            true => {
+                let versions_seen = self.versions_seen.clone();
+                Box::new(BrokerFetcher::new(cluster, FetchConfig::default(), versions_seen)?)
+            }
             false => Box::new(LegacyFetcher::new(cluster)),
         };
-        for (partition, (start, assignment)) in std::mem::take(&mut self.wanted) {
-            fetch.assign(&partition, start, assignment);
+        for (partition, (start, assignment)) in std::mem::take(&mut self.assigned) {
+            fetcher.assign(&partition, start, assignment);
         }
         log::debug!("reading by the {} client", if native { "native" } else { "crate" });
-        Ok(AutoState::Reading(fetch))
+        Ok(AutoState::Reading(fetcher))
     }
 
-    /// Where the client was found out, another may serve by now: brokers are upgraded.
-    fn doubt(&self, fault: Fault) -> Fault {
-        match (self.client, fault) {
+    /// A client that was chosen automatically may be the wrong one after an upgrade of the brokers.
+    /// So its fatal fault only leads to another choice.
+    fn as_retry(&self, fault: Fault) -> Fault {
+        match (self.kind, fault) {
             (FetcherKind::Auto { .. }, Fault::Fatal(why)) => Fault::Retry(why),
             (_, fault) => fault,
         }
     }
 
-    /// Whether our own client serves brokers that speak this better than the crate.
-    fn is_native(&self, versions: &Versions) -> bool {
+    /// Whether pandad's own client serves brokers with these versions better than the crate.
+    fn is_served_by_native(&self, versions: &Versions) -> bool {
         let stored = versions
             .range(messages::Fetch::KEY)
             .is_some_and(|(_, highest)| highest >= FETCH_STORED_FORMAT_SINCE);
-        let zookeeper = self.client == FetcherKind::Auto { zookeeper: true };
-        // The crate cannot leave out what was aborted.
+        let zookeeper = self.kind == FetcherKind::Auto { zookeeper: true };
+        // The crate cannot leave out records of aborted transactions.
         stored && (!zookeeper || self.cluster.read_committed)
     }
 }
 
-/// Until a broker answers: then what it speaks; before, why none does.
-fn ask(cluster: &Cluster, spoken: &VersionsSeen, tell: &dyn Fn(Result<Versions, Fault>) -> bool) {
-    let pace = FetchConfig::default();
-    let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()).sharing(spoken);
-    let mut pauses = Backoff::new(pace.pauses.0, pace.pauses.1);
+/// Asks until a broker answers. `send` gets each failure, and at the end the versions; it returns
+/// false when nobody waits for the answer any more.
+fn ask_versions(
+    cluster: &Cluster,
+    versions_seen: &VersionsSeen,
+    send: &dyn Fn(Result<Versions, Fault>) -> bool,
+) {
+    let config = FetchConfig::default();
+    let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits());
+    let mut brokers = brokers.sharing_versions(versions_seen);
+    let mut pauses = Backoff::new(config.retry_pauses.0, config.retry_pauses.1);
     loop {
-        let answer = brokers.speaks();
+        let answer = brokers.ask_versions();
         let done = answer.is_ok();
-        if !tell(answer) || done {
+        if !send(answer) || done {
             return;
         }
-        // Nobody waits for this thread.
+        // Nobody joins this thread, so it may sleep.
         std::thread::sleep(pauses.pause());
     }
 }
@@ -135,32 +147,34 @@ fn ask(cluster: &Cluster, spoken: &VersionsSeen, tell: &dyn Fn(Result<Versions, 
 impl Fetcher for AutoFetcher {
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
         match &mut self.state {
-            AutoState::Reading(fetch) => fetch.assign(partition, start, assignment),
-            _ => drop(self.wanted.insert(partition.clone(), (start, assignment))),
+            AutoState::Reading(fetcher) => fetcher.assign(partition, start, assignment),
+            _ => drop(self.assigned.insert(partition.clone(), (start, assignment))),
         }
     }
 
     fn unassign(&mut self, partition: &TopicPartition) {
         match &mut self.state {
-            AutoState::Reading(fetch) => fetch.unassign(partition),
-            _ => drop(self.wanted.remove(partition)),
+            AutoState::Reading(fetcher) => fetcher.unassign(partition),
+            _ => drop(self.assigned.remove(partition)),
         }
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
         loop {
-            let asked = match &mut self.state {
-                AutoState::Reading(fetch) => return fetch.next(until).map_err(|fault| self.doubt(fault)),
+            let answer = match &mut self.state {
+                AutoState::Reading(fetcher) => {
+                    return fetcher.next(until).map_err(|fault| self.as_retry(fault));
+                }
                 AutoState::Unasked => {
-                    self.state = self.begin()?;
+                    self.state = self.start()?;
                     continue;
                 }
-                AutoState::Asking(asked) => asked.recv_deadline(until),
+                AutoState::Asking(answers) => answers.recv_deadline(until),
             };
-            match asked {
+            match answer {
                 Ok(Ok(versions)) => {
-                    let native = self.is_native(&versions);
-                    self.state = self.read_by(native)?;
+                    let native = self.is_served_by_native(&versions);
+                    self.state = self.read_with(native)?;
                 }
                 Ok(Err(fault @ Fault::Fatal(_))) => return Err(fault),
                 Ok(Err(fault)) => return Ok(Event::Failed(None, fault.to_string())),

@@ -1,31 +1,36 @@
-//! Where the cluster is, and what is known of its brokers beforehand.
+//! The cluster to connect to, and what is known of its brokers beforehand.
 
 use std::time::Duration;
 
 use super::client::connection::ConnectionLimits;
 
-/// Where to find the cluster, and what is expected of it.
+/// The cluster to connect to.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// Bootstrap brokers, `host:port`.
+    /// The bootstrap brokers, each `host:port`.
     pub brokers: Vec<String>,
-    /// Shown in the broker's logs.
+    /// The `client.id`, which brokers log.
     pub client_id: String,
-    /// Whether records of open and aborted transactions must not be delivered.
+    /// Whether records of open and aborted transactions are left out (`read_committed`).
     pub read_committed: bool,
-    /// Whether its brokers did not say what they speak when they were last asked, as Kafka
-    /// 0.9 does not: then they are not waited for long.
+    /// Whether the brokers did not answer ApiVersions the last time, as Kafka 0.9 does not. Then
+    /// the wait for that answer is short.
     pub silent: bool,
 }
 
-/// How long brokers are waited for that were silent before. One that merely hangs is found
-/// out all the same: it must answer something else, and be silent once more.
+/// The time limit for ApiVersions if the brokers did not answer it before. A broker that only hangs
+/// is still told from Kafka 0.9, since it must answer another request and leave ApiVersions
+/// unanswered a second time.
 const KNOWN_SILENCE_TIMEOUT: Duration = Duration::from_millis(80);
 
 impl Cluster {
-    /// How long is waited for what.
+    /// The limits of connections to this cluster.
     pub(crate) fn limits(&self) -> ConnectionLimits {
         let limits = ConnectionLimits::default();
-        if self.silent { ConnectionLimits { silence: KNOWN_SILENCE_TIMEOUT, ..limits } } else { limits }
+        if self.silent {
+            ConnectionLimits { versions_timeout: KNOWN_SILENCE_TIMEOUT, ..limits }
+        } else {
+            limits
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Until when what is ours is certainly ours: the coordinator gives a member's
-//! partitions to nobody else before a session has passed since it last heard of it.
+//! Until when the partitions of a member are certainly its own. The coordinator gives them to no
+//! other member before a session timeout has passed since the last heartbeat.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -7,48 +7,48 @@ use std::time::Duration;
 
 use crate::host;
 
-/// A moment in time since boot, shared by who hears from the coordinator and who writes
-/// lines. Cloning it shares it.
+/// A point in time since boot, after which the partitions may belong to another member. Clones
+/// share it: one thread hears from the coordinator, others write.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// Milliseconds, which the time is rounded down to.
+    /// Milliseconds since boot, rounded down.
     until: Arc<AtomicU64>,
 }
 
 impl Lease {
-    /// Of a place that nobody else can have.
-    pub fn for_ever() -> Self {
+    /// A lease that never ends, for a client that is no member.
+    pub fn permanent() -> Self {
         Self { until: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
-    /// Which nothing has been heard of yet.
-    pub(super) fn none() -> Self {
+    /// A lease that does not hold before [`Self::set`].
+    pub(super) fn expired() -> Self {
         Self { until: Arc::new(AtomicU64::new(0)) }
     }
 
-    /// Whether nobody else can have what is ours at this very moment.
+    /// Whether at this moment no other member can have the partitions.
     pub fn holds(&self) -> bool {
         millis(host::since_boot()) < self.until.load(SeqCst)
     }
 
-    /// One that a test renews.
+    /// A lease that a test renews.
     #[cfg(test)]
-    pub(crate) fn until_told() -> Self {
-        Self::none()
+    pub(crate) fn for_test() -> Self {
+        Self::expired()
     }
 
-    /// It holds for so long from now on.
+    /// Holds for this time from now on.
     #[cfg(test)]
     pub(crate) fn renew(&self, time: Duration) {
         self.set(host::since_boot() + time);
     }
 
-    /// It holds until then, in time since boot. One thread says so.
+    /// Holds until this time since boot. Only one thread calls it.
     pub(super) fn set(&self, until: Duration) {
         self.until.store(millis(until), SeqCst);
     }
 
-    /// It does not hold any more.
+    /// Holds no longer.
     pub(super) fn end(&self) {
         self.until.store(0, SeqCst);
     }
@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn it_holds_until_then_and_for_all_who_share_it() {
-        assert!(Lease::for_ever().holds());
-        let lease = Lease::none();
+        assert!(Lease::permanent().holds());
+        let lease = Lease::expired();
         let shared = lease.clone();
         assert!(!shared.holds());
         lease.set(host::since_boot() + Duration::from_millis(40));

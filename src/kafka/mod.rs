@@ -1,8 +1,8 @@
-//! Kafka, behind two seams: [`Fetcher`] brings records of wanted partitions, [`GroupClient`]
-//! knows which partitions are ours and what the group has committed.
+//! Kafka behind two seams: a [`Fetcher`] reads assigned partitions, a [`GroupClient`] says which
+//! partitions are assigned and what the group has committed.
 //!
-//! The floors, each of which knows only those before it: `protocol`, `client`, `seam`,
-//! then `fetch` and `group`, then `legacy`; who chooses stands on top.
+//! The submodules stand on floors, and each knows only the floors below it: `protocol`, `client`,
+//! `seam`, then `fetch` and `group`, then `legacy`. This file and `auto` choose among the clients.
 
 mod auto;
 pub mod client;
@@ -21,8 +21,8 @@ pub use group::standalone::Standalone;
 pub use lease::Lease;
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, StartOffset, Wire,
-    records,
+    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, RecordSet,
+    StartOffset, records,
 };
 
 use crate::error::Fault;
@@ -31,11 +31,11 @@ use group::offset_store::OffsetStore;
 use group::standalone_thread::StandaloneIntervals;
 use legacy::zookeeper_offsets::ZookeeperOffsets;
 
-/// A client of this group that is no member of it: begins to look for the topics'
-/// partitions.
+/// A group client that is no member of the group. It starts to look for the partitions of the
+/// topics.
 ///
 /// # Errors
-/// `Retry`: no thread can be had.
+/// `Retry`: no thread can be started.
 pub fn standalone(
     cluster: Cluster,
     group: &str,

@@ -1,8 +1,8 @@
-//! The two seams between the job and Kafka: [`Fetcher`] brings records of wanted partitions,
-//! [`GroupClient`] knows which partitions are ours and what the group has committed.
+//! The seams between a job and Kafka: a [`Fetcher`] reads assigned partitions, a [`GroupClient`]
+//! says which partitions are assigned and what the group has committed.
 //!
-//! Whatever a client library believes it delivered, the only authority for the next
-//! offset is what the log file holds: positions are the caller's, on both seams.
+//! The log file alone decides the next offset of a partition, whatever a client believes to have
+//! delivered. So on both seams positions belong to the caller.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -14,186 +14,192 @@ use super::protocol::records::{self, Aborted, DecodeError, Decoded, Scratch};
 use crate::error::Fault;
 use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 
-/// Consecutive records of one partition, as one reply brought them.
+/// Consecutive records of one partition, out of one reply.
 pub struct Fetched {
-    /// Which partition.
+    /// The partition.
     pub partition: TopicPartition,
-    /// The offset that was asked for.
+    /// The requested offset.
     pub from: i64,
-    /// The first offset that the broker has of it, where it tells; above `from` it has
-    /// left some out, as compaction does.
+    /// The base offset of the first batch, if the broker has told it, otherwise `from`. If it is
+    /// above `from`, the broker has left records out, as compaction does.
     pub base: i64,
-    /// The offset to ask for next.
+    /// The offset to request next.
     pub next: i64,
-    /// Which [`Fetcher::assignment`] this answers.
+    /// The number of the [`Fetcher::assign`] that this belongs to.
     pub assignment: u64,
-    /// Records in the partition that are beyond `next`, as the broker last said.
+    /// How many records the partition has at `next` and behind, as the broker last said.
     pub lag: u64,
-    /// The last record's offset and fingerprint.
+    /// Offset and fingerprint of the last record, if they are known without decoding.
     pub last: Option<(i64, u32)>,
-    /// What it holds in memory, in bytes.
+    /// How much memory it takes, in bytes.
     pub bytes: u64,
     /// The records.
     pub payload: Payload,
 }
 
-/// The records of a [`Fetched`], to be decoded in a worker.
+/// The records of a [`Fetched`]. A worker decodes them.
 pub enum Payload {
     /// Records that the client has decoded already.
     Decoded(Box<dyn DecodedRecords>),
-    /// Bytes as the broker sent them, for our own decoder.
-    Wire(Wire),
-    /// None: retention deleted the whole stretch before it could be read.
-    Gone,
-    /// None: nothing in the stretch can be read; most likely compaction emptied it.
+    /// A record set as the broker sent it, for pandad's own decoder.
+    RecordSet(RecordSet),
+    /// No records: the broker deleted the whole range (retention) before it was read.
+    Deleted,
+    /// No records: nothing in the range can be read; most likely compaction removed it.
     Absent,
 }
 
-/// Records that a client has decoded itself, such as those of the `kafka` crate's reply.
+/// Records that a client has decoded itself, such as those in a reply of the `kafka` crate.
 pub trait DecodedRecords: Send + Sync {
-    /// Calls `each` for every record at or behind the offset asked for, in order.
+    /// Calls `each` for every record at or above the requested offset, in order.
     fn each(&self, each: &mut dyn FnMut(&Record<'_>));
 }
 
-/// A record set in a frame that others share.
-pub struct Wire {
+/// A record set in a frame that several partitions share.
+pub struct RecordSet {
     pub(super) frame: Arc<Frame>,
-    /// Where in the frame; whole entries.
+    /// The range of the frame; only whole entries.
     pub(super) set: Range<usize>,
-    /// Aborted transactions in it; `None`: transactions do not matter.
+    /// The aborted transactions in the set; `None` if their records are delivered, too.
     pub(super) aborted: Option<Vec<Aborted>>,
 }
 
-/// What [`Fetcher::next`] tells.
+/// What [`Fetcher::next`] returns.
 pub enum Event {
     /// Records.
     Fetched(Fetched),
-    /// Nothing came in the time there was.
+    /// Nothing happened until the given time.
     Nothing,
-    /// Nothing new; the brokers answer.
+    /// The brokers answer, and have nothing new.
     Idle,
-    /// A partition that was in trouble can be read again; it has nothing new.
+    /// A partition that could not be read can be read again; it has nothing new.
     Recovered(TopicPartition),
-    /// One partition, or without one all of them, cannot be read just now.
+    /// The partition cannot be read now; without one, no partition can. The text says why.
     Failed(Option<TopicPartition>, String),
-    /// Nobody had a position: this is where the partition begins for us.
+    /// The partition was assigned without a position; it starts at this offset.
     Resolved(TopicPartition, i64),
-    /// The record before the position is not the one that landed: the topic was made
-    /// anew or truncated. The newest landmark that still agrees is followed by this
-    /// offset, or it is the log's start. Nothing is read until it is wanted again.
+    /// The log is not the one that was read: the record before the position differs from the one in
+    /// the log file, because the topic was recreated or truncated. The offset follows the newest
+    /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
+    /// the partition is assigned again.
     Diverged(TopicPartition, i64),
-    /// Nothing more comes for this want of it. It is to be wanted again once all that
-    /// was fetched has landed: another broker may lead it, so that the log is to be
-    /// compared again.
+    /// Nothing more comes for this assignment, because another broker may lead the partition. Once
+    /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
 }
 
-/// From where to read.
+/// Where to start reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartOffset {
-    /// An offset. First the log is compared with these landmarks: offset and
-    /// fingerprint of records that landed, oldest first.
+    /// At this offset. First the log is compared with these landmarks: offset and fingerprint of
+    /// written records, oldest first.
     At(i64, Vec<(i64, u32)>),
-    /// The first record there is.
+    /// At the first record of the log.
     Earliest,
-    /// Behind the last record there is.
+    /// At the end of the log.
     Latest,
 }
 
-/// Reads wanted partitions. Never blocks longer than it is told to.
+/// Reads the assigned partitions. No call blocks longer than the caller allows.
 pub trait Fetcher: Send {
-    /// Reads this partition from here on; replaces an earlier want of it. `assignment`
-    /// comes back with what is fetched, so that older answers can be told.
+    /// Reads this partition from `start` on. Replaces an earlier assignment of it. The number
+    /// `assignment` comes back in [`Fetched`], so that the caller can tell results of earlier
+    /// assignments.
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64);
 
-    /// Reads it no more. What was fetched already may still come.
+    /// Reads the partition no longer. Records that were fetched before may still come.
     fn unassign(&mut self, partition: &TopicPartition);
 
-    /// What happens next; waits until `until` at most.
+    /// The next event; waits for it at most until `until`.
     ///
     /// # Errors
-    /// `Retry`: to be built anew. `Fatal`: this cluster cannot be read by this client as configured.
+    /// `Retry`: the fetcher must be created again. `Fatal`: this client cannot read this cluster as
+    /// configured.
     fn next(&mut self, until: Instant) -> Result<Event, Fault>;
 }
 
-/// A partition that is ours from now on.
+/// A partition that is assigned to this client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assigned {
-    /// Which one.
+    /// The partition.
     pub partition: TopicPartition,
-    /// The group's offset; `None`: it has none.
+    /// The committed offset of the group; `None` if it has none.
     pub committed: Option<i64>,
-    /// What stands beside it.
+    /// The metadata of that offset.
     pub metadata: OffsetMetadata,
-    /// Found later than the first partitions of its topic: it starts at its first record.
+    /// Whether the partition was added to its topic after the start. Such a partition is read from
+    /// its first record on.
     pub new: bool,
 }
 
-/// What [`GroupClient::next`] tells.
+/// What [`GroupClient::next`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupEvent {
-    /// Nothing has changed.
+    /// Nothing happened.
     Unchanged,
-    /// The group was reached; nothing has changed.
+    /// The group can be reached, and nothing has changed.
     Reached,
-    /// These partitions are ours too.
+    /// These partitions are assigned, too.
     Assigned(Vec<Assigned>),
-    /// The group holds these offsets now; of what was to be committed with them, others
-    /// may be refused, and are to be committed again.
+    /// The group has these offsets now. Other offsets of the same commit may have been refused, and
+    /// must be committed again.
     Committed(Vec<(TopicPartition, i64)>),
-    /// The group cannot be reached or refuses; it is tried again.
+    /// The group cannot be reached, or refuses a request; the request is repeated. The text says
+    /// why.
     Failed(String),
-    /// All partitions are to be let go, until then at most: stop reading, let what is in
-    /// hand land and settle, commit, then call [`GroupClient::confirm_release`]. What is ours
-    /// afterwards comes with [`GroupEvent::Assigned`].
+    /// All partitions are revoked at this time at the latest. Until then the caller stops reading,
+    /// writes and settles what is in flight, commits, and calls [`GroupClient::confirm_release`].
+    /// The next assignment comes as [`GroupEvent::Assigned`].
     Revoked(Instant),
-    /// No partition is ours any more: drop what is in hand and has not landed, settle
-    /// what has, then call [`GroupClient::confirm_release`].
+    /// All partitions are lost already. The caller drops what is in flight and not written, settles
+    /// what is written, and calls [`GroupClient::confirm_release`].
     Lost,
-    /// The coordinator knows this member by another name; whoever gives it after a restart
-    /// is the same member.
+    /// The coordinator has given this member another id. A member with that id after a restart is
+    /// the same member.
     Named {
-        /// The name.
+        /// The member id.
         id: String,
         /// See [`super::Cluster::silent`].
         silent: bool,
     },
-    /// Somebody else has joined with this member's own name: it stays down, for this reason.
+    /// Another member has joined with the same `group.instance.id` (KIP-345), so this one must
+    /// stop. The text says what to do.
     Fenced(String),
 }
 
-/// The group: which partitions are ours, and their committed offsets.
+/// The group: which partitions are assigned to this client, and their committed offsets.
 pub trait GroupClient: Send {
-    /// What has happened; does not wait.
+    /// The next event; does not wait.
     ///
     /// # Errors
     /// `Fatal`: the group cannot be used as configured.
     fn next(&mut self) -> Result<GroupEvent, Fault>;
 
-    /// Commits in the background, until it is done; answered by [`GroupEvent::Committed`].
-    /// The caller waits for the answer before it commits again.
+    /// Commits in the background, as often as it takes. The answer is [`GroupEvent::Committed`];
+    /// the caller waits for it before it commits again.
     fn commit(&mut self, offsets: Vec<Commit>);
 
-    /// Waits for a commit under way until `until` at most, then takes leave.
+    /// Waits for the answer to a commit in flight, until `until` at most. `None` if no commit is in
+    /// flight or no answer comes.
     fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>>;
 
-    /// Nothing of what was ours is in hand any more: see [`GroupEvent::Revoked`].
+    /// Nothing of the revoked partitions is in flight any more; see [`GroupEvent::Revoked`].
     fn confirm_release(&mut self) {}
 
-    /// As long as it holds, nobody else can have what is ours.
+    /// While it holds, no other member can have the assigned partitions.
     fn lease(&self) -> Lease {
-        Lease::for_ever()
+        Lease::permanent()
     }
 
-    /// What is ours is free for others from now on; waits until `until` at most for the
-    /// group to hear of it.
+    /// Leaves the group, so that others get the partitions at once. Waits until `until` at most for
+    /// the coordinator to answer.
     fn leave_group(&mut self, _until: Instant) {}
 }
 
-/// Calls `each` for every record of what was fetched, in order, until it breaks.
+/// Calls `each` for every fetched record, in order, until it breaks off.
 ///
 /// # Errors
-/// It cannot be read on; what came before was delivered.
+/// The records cannot be decoded to their end. Those before the fault were delivered.
 pub fn records(
     fetched: &Fetched,
     scratch: &mut Scratch,
@@ -204,10 +210,10 @@ pub fn records(
             decoded.each(&mut |record| _ = each(record));
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
-        Payload::Wire(Wire { frame, set, aborted }) => {
+        Payload::RecordSet(RecordSet { frame, set, aborted }) => {
             let set = frame.bytes().get(set.clone()).unwrap_or_default();
             records::decode(set, fetched.from, aborted.as_deref(), scratch, each)
         }
-        Payload::Gone | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
+        Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
     }
 }

@@ -20,7 +20,6 @@ mod sink_loop;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::Fault;
@@ -117,17 +116,18 @@ pub trait Sink {
     /// What ends the run.
     type Error: PipelineError;
 
-    /// Writes outcomes from the front of `ready`, in order, and removes those that were written or
-    /// refused.
+    /// Takes an outcome, the next of its lane. It is the sink's own from then on.
+    fn take(&mut self, outcome: Self::Outcome);
+
+    /// Whether an outcome that was taken is neither written nor refused yet.
+    fn has_pending(&self) -> bool;
+
+    /// Writes the outcomes that were taken, in the order of each lane.
     ///
     /// # Errors
-    /// `Retry` and `RetryLogged`: call again; what is not written is still in `ready` or in the
-    /// sink. Every other error ends the run.
-    fn write(
-        &mut self,
-        ready: &mut VecDeque<Self::Outcome>,
-        messages: &mut Vec<Self::Feedback>,
-    ) -> Result<(), Self::Error>;
+    /// `Retry` and `RetryLogged`: call again; the sink still has what is not written. Every other
+    /// error ends the run.
+    fn write(&mut self, messages: &mut Vec<Self::Feedback>) -> Result<(), Self::Error>;
 
     /// Does what is due by the clock. Called several times a second, also while no outcome comes.
     ///

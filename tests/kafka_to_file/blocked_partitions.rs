@@ -271,7 +271,7 @@ fn hanging_transaction_is_named_with_age() {
     daemon.start();
     Produce::seq(&kafka, &topic, 500).with("--partitions", "0-0").with("--first", 500).run();
     wait_for(&mut daemon, &[1000, 500]);
-    daemon.wait_log("a transaction holds it up", seconds(120));
+    daemon.wait_log("an open transaction blocks it", seconds(120));
     let (down, _) = lines_of(&daemon, &format!("{topic}/1"));
     assert!(down.len() == 1 && down[0].contains("s ago"), "{down:#?}");
     println!("{}", down[0]);

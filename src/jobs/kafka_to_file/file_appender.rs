@@ -29,7 +29,7 @@ pub(super) struct FileAppender {
     /// opened.
     reopened: Option<u64>,
     /// Outcomes in lane order that were not examined yet.
-    pub(super) queue: VecDeque<FormattedBatch>,
+    queue: VecDeque<FormattedBatch>,
     /// Outcomes that are being written. They stay as they are until the file has all of their
     /// lines.
     writing: Vec<FormattedBatch>,
@@ -50,6 +50,16 @@ impl FileAppender {
             self.writer.set_guard(guard);
         }
         self
+    }
+
+    /// Takes an outcome of one of this file's topics.
+    pub(super) fn take(&mut self, batch: FormattedBatch) {
+        self.queue.push_back(batch);
+    }
+
+    /// Whether an outcome that was taken is neither written nor dropped yet.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.queue.is_empty() || !self.writing.is_empty()
     }
 
     fn fault(&self, error: AppendError) -> Fault {

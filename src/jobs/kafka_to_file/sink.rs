@@ -1,6 +1,5 @@
 //! The sink of the job: outcomes go to their log files, and the settle thread syncs these.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,17 +33,18 @@ impl pipeline::Sink for FileSink {
     type Checkpoint = Vec<(usize, Checkpoint)>;
     type Error = RunError;
 
-    fn write(
-        &mut self,
-        ready: &mut VecDeque<FormattedBatch>,
-        messages: &mut Vec<Feedback>,
-    ) -> Result<(), RunError> {
-        for batch in ready.drain(..) {
-            match self.files.get_mut(self.router.of(&batch.partition.topic)) {
-                Some(file) => file.queue.push_back(batch),
-                None => self.gate.record_done(1),
-            }
+    fn take(&mut self, batch: FormattedBatch) {
+        match self.files.get_mut(self.router.of(&batch.partition.topic)) {
+            Some(file) => file.take(batch),
+            None => self.gate.record_done(1),
         }
+    }
+
+    fn has_pending(&self) -> bool {
+        self.files.iter().any(FileAppender::has_pending)
+    }
+
+    fn write(&mut self, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
         let others: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
         let may_write = || self.gate.open(others.iter());
         let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);

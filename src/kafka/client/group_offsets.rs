@@ -1,8 +1,8 @@
-//! A group's offsets in Kafka: finds the group's coordinator, commits, and asks for
-//! what is committed, each with the string beside it.
+//! The offsets that a group keeps in Kafka: commits them, and asks for the committed ones, each
+//! with its metadata.
 //!
-//! One call is one try, but for a coordinator that moved or a connection that died
-//! meanwhile: those are looked for again once. Pauses are the caller's.
+//! One call is one attempt. Only if the coordinator moved, or the connection failed since its last
+//! use, the coordinator is found and asked a second time. Pauses are the caller's.
 
 use std::collections::BTreeMap;
 
@@ -16,37 +16,37 @@ use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFet
 use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
 
-/// See the module.
+/// The offsets of one group, with a connection to its coordinator.
 #[derive(Debug)]
 pub struct GroupOffsets {
     group: String,
     coordinator: Option<Connection>,
 }
 
-/// What a group has committed of one partition.
+/// The committed offset of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The offset.
     pub offset: i64,
-    /// The string beside it, empty where there is none.
+    /// Its metadata string; empty if there is none.
     pub metadata: String,
 }
 
-/// An answer for each partition that was asked for, in that order.
+/// An answer for each partition of a request, in the order of the request.
 pub type Answers<T> = Vec<(TopicPartition, Result<T, Refusal>)>;
 
 impl GroupOffsets {
-    /// Of this group. Connects to nothing yet.
+    /// The offsets of this group. Connects to nothing yet.
     pub fn new(group: &str) -> Self {
         Self { group: group.to_owned(), coordinator: None }
     }
 
-    /// Commits. Each partition is answered for by itself; what is not refused, the
-    /// group holds.
+    /// Commits. Each partition has an answer of its own; the group has the offsets that are not
+    /// refused.
     ///
     /// # Errors
-    /// `Retry`: the coordinator could not be asked; some of it may be committed all the
-    /// same. `Fatal`: it cannot be asked as things are configured.
+    /// `Retry`: the coordinator did not answer; some of the offsets may be committed all the same.
+    /// `Fatal`: it cannot be asked as things are configured.
     pub fn commit(
         &mut self,
         brokers: &mut Brokers,
@@ -71,7 +71,7 @@ impl GroupOffsets {
         Ok(asked.collect())
     }
 
-    /// What the group has committed of these partitions; `None`: nothing.
+    /// The committed offsets of these partitions; `None` where the group has none.
     ///
     /// # Errors
     /// As [`Self::commit`].
@@ -102,8 +102,8 @@ impl GroupOffsets {
         Ok(asked.collect())
     }
 
-    /// Asks the coordinator. If it is another one by now, or the connection to it died
-    /// since it was used, it is found and asked once more.
+    /// Asks the coordinator. If another broker coordinates the group by now, or the connection
+    /// failed since its last use, the coordinator is found and asked once more.
     fn ask<R: Request>(
         &mut self,
         brokers: &mut Brokers,
@@ -131,7 +131,7 @@ impl GroupOffsets {
                     return Ok(answer);
                 }
                 Err(fault) => {
-                    brokers.shun(connection.address());
+                    brokers.avoid(connection.address());
                     if !(is_used && again && matches!(fault, Fault::Retry(_))) {
                         return Err(fault);
                     }

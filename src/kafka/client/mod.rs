@@ -1,9 +1,11 @@
-//! pandad's own Kafka client: synchronous, every call bounded in time. The only way to
-//! a connection to a broker.
+//! pandad's own Kafka client: synchronous, with a time limit for each call. The only module that
+//! opens a connection to a broker.
 
+pub mod address;
 pub mod brokers;
 pub mod connection;
 pub mod coordinator;
 pub mod group_offsets;
 #[cfg(test)]
 pub(in crate::kafka) mod tests;
+mod transport;

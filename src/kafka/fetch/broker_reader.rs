@@ -1,5 +1,5 @@
-//! The thread that reads one broker: all partitions that it leads, one request after
-//! the other. While what came is handed on, the broker is at work on the next.
+//! The thread that reads one broker: all partitions that it leads, by one request after the other.
+//! The next request is sent before the answer is passed on, so that the broker works meanwhile.
 
 mod probe;
 
@@ -14,8 +14,9 @@ use super::config::FetchConfig;
 use super::cursor::{Cursor, Meaning};
 use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
+use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::brokers::VersionsSeen;
-use crate::kafka::client::connection::{BrokerAddress, Connection, Sent};
+use crate::kafka::client::connection::{Connection, Sent};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::{Frame, FramePool};
 use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
@@ -24,20 +25,20 @@ use crate::kafka::protocol::records::Scratch;
 use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
-use crate::threads;
-use crate::threads::OwnerGone;
+use crate::threads::{self, OwnerGone};
 
-/// However many brokers are read, one reply may hold so many bytes.
+/// The least size of a reply in bytes, however many brokers are read.
 const REPLY_BYTES_MIN: usize = 256 * 1024;
-/// So many bytes of one partition are always asked for.
+/// The least number of bytes that is requested of one partition.
 const PARTITION_BYTES_MIN: usize = 64 * 1024;
-/// So many partitions are asked for at once, those that come next the next time.
+/// How many partitions one request names; the others follow in the next ones.
 const FETCH_PARTITIONS_MAX: usize = 1000;
-/// A broker that brings nothing and does not wait is not asked more often than this.
+/// The pause after an answer without records that came too early, growing from the second to the
+/// first.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
 
-/// Why it does not go on with what it has.
+/// Why the reader cannot go on with its partitions.
 enum ReaderStopped {
     Gone,
     Lost(Fault),
@@ -55,59 +56,59 @@ impl From<Fault> for ReaderStopped {
     }
 }
 
-/// A request that is under way, and what was asked for.
+/// A Fetch request in flight, and the partitions in it with their assignments.
 struct PendingFetch {
     sent: Sent,
     asked: Vec<(TopicPartition, u64)>,
     at: Instant,
 }
 
-/// What the readers of one cluster have in common.
+/// What the readers of one cluster share.
 #[derive(Clone)]
 pub(super) struct ReaderContext {
     pub(super) cluster: Cluster,
-    pub(super) pace: FetchConfig,
+    pub(super) config: FetchConfig,
     pub(super) events: Sender<Vec<Event>>,
     pub(super) report: Sender<PartitionRelinquished>,
     pub(super) frames: FramePool,
-    /// How many readers have something to read.
+    /// How many readers have a partition to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) spoken: VersionsSeen,
+    pub(super) versions_seen: VersionsSeen,
 }
 
-/// See the module.
+/// The state of the thread.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
-    common: ReaderContext,
+    context: ReaderContext,
     orders: Receiver<ReaderOrder>,
-    counted: bool,
+    is_counted: bool,
     connection: Option<Connection>,
-    /// What the broker speaks, once it has answered.
+    /// The versions of the broker, once it has answered a Fetch.
     known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
-    /// Which partition stands first in the next request.
+    /// By how much the partitions of the next request are rotated.
     turn: usize,
-    nap: Duration,
+    idle_pause: Duration,
     scratch: Scratch,
 }
 
 impl BrokerReader {
-    pub(super) fn new(address: BrokerAddress, common: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
+    pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
             address,
-            common,
+            context,
             orders,
-            counted: false,
+            is_counted: false,
             connection: None,
             known: None,
             cursors: BTreeMap::new(),
             turn: 0,
-            nap: IDLE_PAUSE_FIRST,
+            idle_pause: IDLE_PAUSE_FIRST,
             scratch: Scratch::default(),
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         loop {
             let ended = match threads::contain(|| self.round()) {
@@ -118,71 +119,73 @@ impl BrokerReader {
                 }
             };
             match ended {
-                ReaderStopped::Lost(fault) if self.lose(&fault).is_ok() => {}
+                ReaderStopped::Lost(fault) if self.relinquish_all(&fault).is_ok() => {}
                 _ => break,
             }
         }
-        self.count(false);
+        self.count_as_reading(false);
     }
 
-    /// Everything is let go of: the broker may be gone, or lead nothing any more.
-    fn lose(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
+    /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
+    fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         (self.connection, self.known) = (None, None);
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
-            told.push(cursor.failed(fault.to_string()));
-            self.let_go(&cursor, &mut told);
+            events.push(cursor.failed(fault.to_string()));
+            self.relinquish(&cursor, &mut events);
         }
-        self.tell(told)
+        self.send(events)
     }
 
-    fn let_go(&self, cursor: &Cursor, told: &mut Vec<Event>) {
-        told.push(cursor.relinquished());
-        // The other side of this ends after us.
-        let _ended = self.common.report.send(PartitionRelinquished {
+    fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
+        events.push(cursor.relinquished());
+        // The router ends only after its readers.
+        let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
         });
     }
 
-    fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
-        if events.is_empty() { Ok(()) } else { self.common.events.send(events).map_err(|_| OwnerGone) }
+    fn send(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
+        if events.is_empty() { Ok(()) } else { self.context.events.send(events).map_err(|_| OwnerGone) }
     }
 
-    /// One connection's life, or as much of it as there is something to read.
+    /// Reads over one connection until there is nothing to read.
     fn round(&mut self) -> Result<(), ReaderStopped> {
         self.wait_for_work()?;
-        self.find_out()?;
-        let mut pending = self.ask()?;
+        self.probe()?;
+        let mut pending = self.send_fetch()?;
         while let Some(PendingFetch { sent, asked, at }) = pending {
-            let mut frame = self.common.frames.take();
+            let mut frame = self.context.frames.take();
             let answer = self.connection()?.receive::<Fetch<'_>>(sent, &mut frame)?;
-            let told = self.hear(answer, frame, &asked)?;
-            let nap = self.nap_after(&told, at);
-            self.take_orders(nap)?;
-            // Before anything is handed on: that may take as long as the disk does.
-            let next = if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.ask() };
-            self.tell(told)?;
+            let events = self.take_answer(answer, frame, &asked)?;
+            let idle_pause = self.idle_pause_after(&events, at);
+            self.take_orders(idle_pause)?;
+            // The next request is sent before the events are passed on, which may wait for the
+            // disk.
+            let next =
+                if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.send_fetch() };
+            self.send(events)?;
             pending = next?;
         }
         Ok(())
     }
 
-    fn count(&mut self, reading: bool) {
-        match (std::mem::replace(&mut self.counted, reading), reading) {
-            (false, true) => drop(self.common.reading.fetch_add(1, SeqCst)),
-            (true, false) => drop(self.common.reading.fetch_sub(1, SeqCst)),
+    fn count_as_reading(&mut self, reading: bool) {
+        match (std::mem::replace(&mut self.is_counted, reading), reading) {
+            (false, true) => drop(self.context.reading.fetch_add(1, SeqCst)),
+            (true, false) => drop(self.context.reading.fetch_sub(1, SeqCst)),
             _ => {}
         }
     }
 
     // ---- Orders
 
-    /// Waits until there is a partition to do something with.
+    /// Waits until a partition can be read or asked about.
     fn wait_for_work(&mut self) -> Result<(), OwnerGone> {
         loop {
             self.take_orders(Duration::ZERO)?;
-            self.count(!self.cursors.is_empty());
+            self.count_as_reading(!self.cursors.is_empty());
             let due: Vec<Option<Instant>> = self.cursors.values().map(Cursor::not_before).collect();
             if due.iter().any(Option::is_none) {
                 return Ok(());
@@ -190,15 +193,15 @@ impl BrokerReader {
             match due.into_iter().flatten().min() {
                 Some(at) => self.take_orders(at.saturating_duration_since(Instant::now()))?,
                 None => {
-                    // A connection that is not used is closed by the broker in time.
+                    // While nothing is read, the broker closes the connection at its idle timeout.
                     let order = self.orders.recv().map_err(|_| OwnerGone)?;
-                    self.obey(order)?;
+                    self.carry_out(order)?;
                 }
             }
         }
     }
 
-    /// Takes what is ordered, waiting so long for the first.
+    /// Carries out the orders that are there, and waits up to `time` for the first.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
@@ -206,40 +209,40 @@ impl BrokerReader {
             Err(RecvTimeoutError::Disconnected) => return Err(OwnerGone),
         };
         while let Some(one) = order {
-            self.obey(one)?;
+            self.carry_out(one)?;
             order = self.orders.try_recv().ok();
         }
         Ok(())
     }
 
-    fn obey(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
+    fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
             ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.common.pace);
+                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }
-            ReaderOrder::Release { partition, assignment, again } => {
+            ReaderOrder::Release { partition, assignment, reassign } => {
                 if self.cursors.get(&partition).is_some_and(|cursor| cursor.assignment == assignment)
                     && let Some(cursor) = self.cursors.remove(&partition)
-                    && again
+                    && reassign
                 {
-                    self.tell(vec![cursor.relinquished()])?;
+                    self.send(vec![cursor.relinquished()])?;
                 }
             }
         }
         Ok(())
     }
 
-    /// How long to wait before the broker is asked again: one that has nothing should
-    /// have waited itself.
-    fn nap_after(&mut self, told: &[Event], asked: Instant) -> Duration {
-        let idle = matches!(told, [] | [Event::Idle]);
-        if !idle || asked.elapsed() >= self.common.pace.max_wait / 2 {
-            self.nap = IDLE_PAUSE_FIRST;
+    /// How long to wait before the next request. A broker that has nothing new should have held the
+    /// request itself.
+    fn idle_pause_after(&mut self, events: &[Event], asked: Instant) -> Duration {
+        let idle = matches!(events, [] | [Event::Idle]);
+        if !idle || asked.elapsed() >= self.context.config.max_wait / 2 {
+            self.idle_pause = IDLE_PAUSE_FIRST;
             return Duration::ZERO;
         }
-        self.nap = (self.nap * 2).min(IDLE_PAUSE_MAX);
-        self.nap
+        self.idle_pause = (self.idle_pause * 2).min(IDLE_PAUSE_MAX);
+        self.idle_pause
     }
 
     // ---- Connecting
@@ -251,10 +254,10 @@ impl BrokerReader {
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
             let known = self.known.take();
-            let opened = self.common.spoken.open(
+            let opened = self.context.versions_seen.open(
                 &self.address,
-                &self.common.cluster.client_id,
-                self.common.pace.limits,
+                &self.context.cluster.client_id,
+                self.context.config.limits,
                 known,
             );
             self.connection = Some(opened.map_err(Fault::Retry)?);
@@ -265,42 +268,46 @@ impl BrokerReader {
     // ---- Reading
 
     fn isolation(&self) -> Isolation {
-        if self.common.cluster.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+        if self.context.cluster.read_committed {
+            Isolation::ReadCommitted
+        } else {
+            Isolation::ReadUncommitted
+        }
     }
 
-    /// How much is asked for of one partition. Brokers before 0.10.1 know no limit for
-    /// the whole answer.
-    fn usual_bytes(&mut self) -> Result<usize, Fault> {
+    /// How many bytes to request of one partition. Brokers before 0.10.1 (Fetch below version 3)
+    /// have no limit for the whole answer.
+    fn partition_bytes(&mut self) -> Result<usize, Fault> {
         let limited = self.connection()?.versions().choose::<Fetch<'_>>().is_ok_and(|version| version >= 3);
-        let share = self.common.pace.reply / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
+        let share = self.context.config.reply_bytes / self.cursors.len().clamp(1, FETCH_PARTITIONS_MAX);
         Ok(if limited {
-            self.common.pace.partition
+            self.context.config.partition_bytes
         } else {
-            share.max(PARTITION_BYTES_MIN).min(self.common.pace.partition)
+            share.max(PARTITION_BYTES_MIN).min(self.context.config.partition_bytes)
         })
     }
 
-    /// Asks for what is due; `None`: nothing is.
-    fn ask(&mut self) -> Result<Option<PendingFetch>, Fault> {
-        let usual = self.usual_bytes()?;
-        let wanted = self.cursors.values().filter_map(|cursor| cursor.wanted(usual));
+    /// Sends a Fetch for the partitions that are due; `None` if there are none.
+    fn send_fetch(&mut self) -> Result<Option<PendingFetch>, Fault> {
+        let usual = self.partition_bytes()?;
+        let wanted = self.cursors.values().filter_map(|cursor| cursor.next_fetch(usual));
         let mut partitions: Vec<PartitionFetch> = wanted.collect();
         if partitions.is_empty() {
             return Ok(None);
         }
-        // A reply that is full ends early in the list.
+        // A full reply ends early in the order of the request, so that order rotates.
         self.turn = (self.turn + 1) % partitions.len();
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
-        let share = self.common.pace.reply / self.common.reading.load(SeqCst).max(1);
+        let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
         let fetch = Fetch {
-            max_wait_ms: i32::try_from(self.common.pace.max_wait.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(self.context.config.max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: i32::try_from(share.max(REPLY_BYTES_MIN)).unwrap_or(i32::MAX),
             isolation: self.isolation(),
             partitions: &partitions,
         };
-        let patience = self.common.pace.max_wait;
+        let patience = self.context.config.max_wait;
         let sent = self.connection()?.send(&fetch, patience)?;
         let assignment =
             |one: &PartitionFetch| self.cursors.get(&one.partition).map_or(0, |cursor| cursor.assignment);
@@ -308,8 +315,8 @@ impl BrokerReader {
         Ok(Some(PendingFetch { sent, asked, at: Instant::now() }))
     }
 
-    /// What is to be told of an answer. Positions have moved on when this returns.
-    fn hear(
+    /// The events of an answer. It also moves the positions.
+    fn take_answer(
         &mut self,
         answer: FetchAnswer,
         frame: Frame,
@@ -320,40 +327,40 @@ impl BrokerReader {
             return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }
         let frame = Arc::new(frame);
-        let committed = self.common.cluster.read_committed;
+        let committed = self.context.cluster.read_committed;
         let mut answers: BTreeMap<TopicPartition, _> = answer.partitions.into_iter().collect();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for (partition, assignment) in asked {
-            // Meanwhile it may have been ordered otherwise.
+            // Meanwhile the partition may have been released or assigned again.
             let Some(cursor) =
                 self.cursors.get_mut(partition).filter(|cursor| cursor.assignment == *assignment)
             else {
                 continue;
             };
             let meaning = match answers.remove(partition) {
-                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.common.pace),
-                None => Meaning::Failed("the broker left it out of its answer".to_owned()),
+                Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.context.config),
+                None => Meaning::Failed("the broker's answer leaves it out".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}
-                Meaning::Records(fetched) => told.push(Event::Fetched(fetched)),
-                Meaning::Recovered => told.push(Event::Recovered(partition.clone())),
-                Meaning::Blocked(why) => told.push(cursor.failed(why)),
+                Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
+                Meaning::Recovered => events.push(Event::Recovered(partition.clone())),
+                Meaning::Blocked(why) => events.push(cursor.failed(why)),
                 Meaning::Failed(why) => {
                     cursor.pause();
-                    told.push(cursor.failed(why));
+                    events.push(cursor.failed(why));
                 }
                 Meaning::Relinquish(why) => {
-                    told.push(cursor.failed(why));
+                    events.push(cursor.failed(why));
                     if let Some(cursor) = self.cursors.remove(partition) {
-                        self.let_go(&cursor, &mut told);
+                        self.relinquish(&cursor, &mut events);
                     }
                 }
             }
         }
-        if told.is_empty() {
-            told.push(Event::Idle);
+        if events.is_empty() {
+            events.push(Event::Idle);
         }
-        Ok(told)
+        Ok(events)
     }
 }

@@ -1,42 +1,42 @@
-//! What [`super::fetcher::BrokerFetcher`] is set to: limits, sizes and intervals.
+//! The settings of [`super::fetcher::BrokerFetcher`]: limits, sizes and intervals.
 
 use std::time::Duration;
 
 use crate::kafka::client::connection::ConnectionLimits;
 
-/// How long, how much and how often.
+/// Limits, sizes and intervals of fetching.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchConfig {
-    /// Of connections and answers.
+    /// The limits of connections.
     pub limits: ConnectionLimits,
-    /// How long a broker that has nothing new may wait before it says so.
+    /// How long a broker that has nothing new may hold a Fetch request.
     pub max_wait: Duration,
-    /// What one reply holds, in bytes; more only where a single batch is larger.
-    pub reply: usize,
-    /// What it holds of one partition, in bytes.
-    pub partition: usize,
-    /// Leaders are asked for again after this time though nothing has failed.
-    pub refresh: Duration,
-    /// The pause before what failed is tried again grows from the first to the second.
-    pub pauses: (Duration, Duration),
-    /// A transaction that holds a partition up for longer is talked about.
-    pub hanging: Duration,
+    /// The most bytes of one reply. A single larger batch is still sent whole.
+    pub reply_bytes: usize,
+    /// The most bytes of one partition in a reply.
+    pub partition_bytes: usize,
+    /// After this time the leaders are asked for again, even if nothing has failed.
+    pub refresh_interval: Duration,
+    /// The pause before a retry grows from the first to the second.
+    pub retry_pauses: (Duration, Duration),
+    /// A partition that an open transaction blocks for longer is reported.
+    pub blocked_log_after: Duration,
 }
 
 impl Default for FetchConfig {
     fn default() -> Self {
         Self {
-            // Such a batch, and as much again of others that came with it.
-            limits: ConnectionLimits { largest: 2 * BATCH_BYTES_MAX, ..ConnectionLimits::default() },
+            // One such batch, and as many bytes of other batches in the same reply.
+            limits: ConnectionLimits { answer_bytes_max: 2 * BATCH_BYTES_MAX, ..ConnectionLimits::default() },
             max_wait: Duration::from_millis(500),
-            reply: 2 * 1024 * 1024,
-            partition: 1024 * 1024,
-            refresh: Duration::from_secs(300),
-            pauses: (Duration::from_millis(100), Duration::from_secs(10)),
-            hanging: Duration::from_secs(60),
+            reply_bytes: 2 * 1024 * 1024,
+            partition_bytes: 1024 * 1024,
+            refresh_interval: Duration::from_secs(300),
+            retry_pauses: (Duration::from_millis(100), Duration::from_secs(10)),
+            blocked_log_after: Duration::from_secs(60),
         }
     }
 }
 
-/// The largest batch that is taken in, in bytes.
+/// The largest batch that is read, in bytes.
 pub const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;

@@ -1,5 +1,5 @@
-//! One partition in its reader's hands: from where it is read, how much is asked for,
-//! and what an answer about it means. Knows no connection.
+//! Where one partition is read: its position, how much to request, and what an answer means for it.
+//! It knows no connection.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,56 +10,57 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::records::{self, Span};
-use crate::kafka::seam::{Event, Fetched, Payload, StartOffset, Wire};
+use crate::kafka::seam::{Event, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
 
-/// See the module.
+/// One partition of a [`super::broker_reader::BrokerReader`].
 pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
     pub(super) assignment: u64,
-    /// The leader's epoch as far as it is known, else -1.
+    /// The leader epoch as far as it is known, else -1.
     pub(super) epoch: i32,
     /// The next offset to read.
     pub(super) at: i64,
-    pub(super) todo: NextStep,
-    /// What is asked for, in bytes, if it is more than usual.
+    pub(super) next_step: NextStep,
+    /// How many bytes to request, if that is more than usual.
     max_bytes: Option<usize>,
     backoff: Backoff,
     not_before: Option<Instant>,
-    /// Whether the owner knows that it is well: of nothing new it hears only then.
-    greeted: bool,
-    /// Since when an open transaction is all there is at the position.
-    open: Option<Instant>,
-    /// What was found out about that.
+    /// Whether the owner knows that the partition can be read. Until then an empty answer is an
+    /// event, too.
+    reported_well: bool,
+    /// Since when only an open transaction is at the position.
+    blocked_since: Option<Instant>,
+    /// What was found out about that transaction.
     blocked_by: Option<String>,
 }
 
-/// What is to be done with it next.
+/// What to do next with the partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// Find out where it begins.
-    StartOffset(StartOffset),
-    /// The offset is not there: find out what is.
-    Bounds,
-    /// A transaction holds it up: find out which.
-    Inspect,
+    /// Find the offset to start at, or compare the log with the landmarks.
+    ResolveStart(StartOffset),
+    /// Ask for the bounds of the log, since the position is outside.
+    AskBounds,
+    /// Find out which transaction blocks the partition.
+    InspectTransaction,
     /// Read on.
     Read,
 }
 
 /// What an answer means.
 pub(super) enum Meaning {
-    /// Nothing to tell.
+    /// Nothing to report.
     Nothing,
     /// Records.
     Records(Fetched),
-    /// Nothing new, but it is well.
+    /// The partition can be read, and has nothing new.
     Recovered,
-    /// It cannot be read just now; tried again in place, a little later.
+    /// The partition cannot be read now. It is retried after a pause.
     Failed(String),
-    /// A transaction holds it up; it is asked for as before.
+    /// A transaction blocks the partition. It is requested as before.
     Blocked(String),
-    /// It is to be let go of: another broker may lead it, or it is another log.
+    /// The partition must be relinquished: another broker may lead it, or the log is another one.
     Relinquish(String),
 }
 
@@ -69,7 +70,7 @@ impl Cursor {
         start: StartOffset,
         assignment: u64,
         epoch: i32,
-        pace: &FetchConfig,
+        config: &FetchConfig,
     ) -> Self {
         let at = if let StartOffset::At(at, _) = start { at } else { -1 };
         Self {
@@ -77,29 +78,30 @@ impl Cursor {
             assignment,
             epoch,
             at,
-            todo: NextStep::StartOffset(start),
+            next_step: NextStep::ResolveStart(start),
             max_bytes: None,
-            backoff: Backoff::new(pace.pauses.0, pace.pauses.1),
+            backoff: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             not_before: None,
-            greeted: false,
-            open: None,
+            reported_well: false,
+            blocked_since: None,
             blocked_by: None,
         }
     }
 
-    /// When it may be asked for again, if not now.
+    /// The end of the pause; `None` if there is no pause now.
     pub(super) fn not_before(&self) -> Option<Instant> {
         self.not_before.filter(|at| *at > Instant::now())
     }
 
-    /// Whether something is to be found out before it is read on, now.
+    /// Whether the leader must be asked something before the next read, and may be asked now.
     pub(super) fn has_question(&self) -> bool {
-        self.todo != NextStep::Read && self.not_before().is_none()
+        self.next_step != NextStep::Read && self.not_before().is_none()
     }
 
-    /// How it is asked for, if it is to be read now; usually with so many bytes.
-    pub(super) fn wanted(&self, usual: usize) -> Option<PartitionFetch> {
-        let now = self.todo == NextStep::Read && self.not_before().is_none();
+    /// The request for this partition; `None` if it cannot be read now. `usual` is the number of
+    /// bytes for a usual request.
+    pub(super) fn next_fetch(&self, usual: usize) -> Option<PartitionFetch> {
+        let now = self.next_step == NextStep::Read && self.not_before().is_none();
         now.then(|| PartitionFetch {
             partition: self.partition.clone(),
             epoch: self.epoch,
@@ -108,26 +110,27 @@ impl Cursor {
         })
     }
 
-    /// It cannot be read: a pause, longer each time.
+    /// Begins a pause, longer than the one before.
     pub(super) fn pause(&mut self) {
-        self.greeted = false;
+        self.reported_well = false;
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
-    /// Goes on at this offset, having been well.
-    fn go_on(&mut self, next: i64) -> i64 {
-        self.greeted = true;
+    /// Moves the position after a good answer, and returns the old one.
+    fn advance_to(&mut self, next: i64) -> i64 {
+        self.reported_well = true;
         self.not_before = None;
         self.backoff.reset();
-        self.open = None;
+        self.blocked_since = None;
         self.blocked_by = None;
         self.max_bytes = None;
         std::mem::replace(&mut self.at, next)
     }
 
-    /// Makes a [`Fetched`] of what was read or skipped from the position to `next`.
+    /// A [`Fetched`] of what was read or skipped from the position to `next`; moves the position
+    /// there.
     pub(super) fn hand_over(&mut self, next: i64, end: i64, payload: Payload) -> Fetched {
-        let from = self.go_on(next);
+        let from = self.advance_to(next);
         Fetched {
             partition: self.partition.clone(),
             from,
@@ -141,18 +144,19 @@ impl Cursor {
         }
     }
 
-    /// What the broker's answer means, and goes on accordingly.
+    /// Takes the answer for this partition, and says what it means. `committed`: records of open
+    /// and aborted transactions are left out.
     pub(super) fn take_answer(
         &mut self,
         answer: &FetchedPartition,
         frame: &Arc<Frame>,
         committed: bool,
-        pace: &FetchConfig,
+        config: &FetchConfig,
     ) -> Meaning {
         match answer.code {
             ErrorCode::NONE => {}
             ErrorCode::OFFSET_OUT_OF_RANGE => {
-                self.todo = NextStep::Bounds;
+                self.next_step = NextStep::AskBounds;
                 return Meaning::Nothing;
             }
             code if code.leader_moved() => return Meaning::Relinquish(format!("Kafka answers {code}")),
@@ -164,23 +168,23 @@ impl Cursor {
             Err(broken) => return Meaning::Failed(broken.to_string()),
         };
         if span.next > self.at {
-            let wire = Wire {
+            let wire = RecordSet {
                 frame: Arc::clone(frame),
                 set: answer.records.start..answer.records.start + span.bytes,
                 aborted: committed.then(|| answer.aborted.clone()),
             };
-            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::Wire(wire));
+            let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::RecordSet(wire));
             fetched.bytes = span.bytes as u64;
             fetched.base = span.base;
             return Meaning::Records(fetched);
         }
-        if set.is_empty() { self.take_empty(answer, committed, pace) } else { self.take_unreadable(span) }
+        if set.is_empty() { self.take_empty(answer, committed, config) } else { self.take_unreadable(span) }
     }
 
-    /// Bytes came and the position stands still.
+    /// Bytes came, but no whole entry at the position.
     fn take_unreadable(&mut self, span: Span) -> Meaning {
         match span.cut {
-            // Brokers before 0.10.1 cut a batch that is larger than what was asked for.
+            // Brokers before 0.10.1 cut a batch that is larger than the requested size.
             Some(needed)
                 if self.max_bytes.is_none_or(|asked| needed > asked) && needed <= BATCH_BYTES_MAX =>
             {
@@ -188,32 +192,35 @@ impl Cursor {
                 Meaning::Nothing
             }
             Some(needed) if needed > BATCH_BYTES_MAX => Meaning::Failed(format!(
-                "the batch at offset {} has {needed} bytes, more than is taken in",
+                "the batch at offset {} has {needed} bytes, more than pandad reads",
                 self.at
             )),
             Some(_) => {
-                Meaning::Failed(format!("the broker gives only a part of the batch at offset {}", self.at))
+                Meaning::Failed(format!("the broker sends only a part of the batch at offset {}", self.at))
             }
-            None => Meaning::Failed(format!("the broker gives no record at or behind offset {}", self.at)),
+            None => Meaning::Failed(format!("the broker sends no record at or above offset {}", self.at)),
         }
     }
 
-    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, pace: &FetchConfig) -> Meaning {
+    fn take_empty(&mut self, answer: &FetchedPartition, committed: bool, config: &FetchConfig) -> Meaning {
         let end = answer.high_watermark;
         if end < self.at {
-            return Meaning::Relinquish(format!("its end {end} is below the position {}", self.at));
+            return Meaning::Relinquish(format!(
+                "its log ends at offset {end}, below the position {}",
+                self.at
+            ));
         }
         let blocked_by = committed && (0..=self.at).contains(&answer.last_stable) && end > self.at;
         if !blocked_by {
-            (self.open, self.blocked_by) = (None, None);
-        } else if self.open.get_or_insert_with(Instant::now).elapsed() > pace.hanging {
+            (self.blocked_since, self.blocked_by) = (None, None);
+        } else if self.blocked_since.get_or_insert_with(Instant::now).elapsed() > config.blocked_log_after {
             if let Some(why) = &self.blocked_by {
                 return Meaning::Blocked(why.clone());
             }
-            self.todo = NextStep::Inspect;
+            self.next_step = NextStep::InspectTransaction;
             return Meaning::Nothing;
         }
-        if std::mem::replace(&mut self.greeted, true) { Meaning::Nothing } else { self.recovered() }
+        if std::mem::replace(&mut self.reported_well, true) { Meaning::Nothing } else { self.recovered() }
     }
 
     fn recovered(&mut self) -> Meaning {
@@ -222,19 +229,19 @@ impl Cursor {
         Meaning::Recovered
     }
 
-    /// What holds it up has been found out.
+    /// Keeps what was found out about the blocking transaction, and reads on.
     pub(super) fn record_blocked_by(&mut self, why: String) {
-        self.todo = NextStep::Read;
-        self.greeted = false;
+        self.next_step = NextStep::Read;
+        self.reported_well = false;
         self.blocked_by = Some(why);
     }
 
-    /// As an event for the owner, that it is to be wanted again.
+    /// The event that the partition was relinquished.
     pub(super) fn relinquished(&self) -> Event {
         Event::Relinquished(self.partition.clone(), self.assignment)
     }
 
-    /// As an event for the owner.
+    /// The event that the partition cannot be read.
     pub(super) fn failed(&self, why: String) -> Event {
         Event::Failed(Some(self.partition.clone()), why)
     }

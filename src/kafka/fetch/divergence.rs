@@ -1,40 +1,43 @@
-//! Whether a partition's log is still the one that was read: records that landed, the
-//! landmarks, are compared with what is there now. A topic may have been deleted and
-//! made anew, or cut by a leader that had less.
+//! Compares a partition's log with landmarks, which are records that were written to the log file.
+//! The log differs if the topic was deleted and recreated, or truncated by a leader that had fewer
+//! records.
 
-/// A partition's log as it can be asked about.
+/// The log of a partition, as a client can ask about it.
 pub(in crate::kafka) trait PartitionLog {
-    /// Why it cannot be asked just now.
+    /// Why the log cannot be asked about now.
     type Error;
 
-    /// The fingerprint of the record at this offset; `None`: there is none.
+    /// The fingerprint of the record at this offset; `None` if there is no record.
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Self::Error>;
 
     /// Its first offset and its end.
     fn bounds(&mut self) -> Result<(i64, i64), Self::Error>;
 }
 
-/// What came of the comparison.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kafka) enum Comparison {
-    /// It is the same, as far as can be told.
+    /// The log is the same, as far as the landmarks show.
     Same,
-    /// It is another; reading goes on at this offset.
+    /// The log is another one. Reading resumes at this offset.
     Diverged(i64),
-    /// Its end, given here, is below the position: wait for it to grow, then check again.
+    /// The end of the log, given here, is below the position. The comparison must be repeated when
+    /// the log has grown.
     Behind(i64),
 }
 
-/// Compares the log with landmarks (offset and fingerprint, oldest first) before `at`.
+/// Compares the log with the landmarks before `at`; each is an offset and a fingerprint, oldest
+/// first.
 ///
-/// A record that is gone (compacted, expired) says nothing and is trusted.
+/// A landmark whose record is gone (compacted, or deleted by retention) shows nothing, and counts
+/// as equal.
 pub(in crate::kafka) fn compare<L: PartitionLog>(
     log: &mut L,
     at: i64,
     landmarks: &[(i64, u32)],
 ) -> Result<Comparison, L::Error> {
     let before = || landmarks.iter().rev().filter(|(offset, _)| *offset < at);
-    // The usual case costs one fetch; the bounds cost more.
+    // In the usual case one fetch is enough; the bounds cost two more requests.
     match before().next() {
         None => return Ok(Comparison::Same),
         Some((offset, fingerprint)) => {

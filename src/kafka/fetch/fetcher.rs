@@ -1,5 +1,5 @@
-//! [`crate::kafka::Fetcher`] by our own client: the owner's side. Who leads what is found
-//! out in one thread (`leaders`), each broker is read by another (`reader`).
+//! The [`crate::kafka::Fetcher`] by pandad's own client, on the side of its owner. The threads behind it are the
+//! router ([`super::router`]) and one reader for each broker ([`super::broker_reader`]).
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -16,27 +16,27 @@ use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// See the module.
+/// Reads partitions with pandad's own client.
 pub struct BrokerFetcher {
     /// Dropped to end the threads.
     orders: Sender<RouterOrder>,
     events: Receiver<Vec<Event>>,
-    /// Of the last reply, not handed over yet.
+    /// Events of the last reply that were not returned yet.
     ready: VecDeque<Event>,
     ended: bool,
 }
 
 impl BrokerFetcher {
-    /// A reader of this cluster, of which others may have heard. Nothing happens before
-    /// something is wanted.
+    /// Reads this cluster. `versions_seen` is shared with the other clients of the cluster. Nothing
+    /// happens before a partition is assigned.
     ///
     /// # Errors
-    /// `Retry`: no thread can be had.
-    pub fn new(cluster: Cluster, pace: FetchConfig, spoken: VersionsSeen) -> Result<Self, Fault> {
-        let (orders, to_do) = unbounded();
-        // One reply is handed on while the next arrives.
-        let (to_tell, events) = bounded(1);
-        let leaders = PartitionRouter::new(cluster, pace, to_do, to_tell, spoken);
+    /// `Retry`: no thread can be started.
+    pub fn new(cluster: Cluster, config: FetchConfig, versions_seen: VersionsSeen) -> Result<Self, Fault> {
+        let (orders, router_orders) = unbounded();
+        // The readers wait here, so at most one reply waits while the next one arrives.
+        let (event_sender, events) = bounded(1);
+        let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender, versions_seen);
         threads::spawn("kafka-leaders", move || leaders.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
@@ -57,7 +57,7 @@ impl Fetcher for BrokerFetcher {
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
-        let ended = || Fault::Retry("the thread that knows the leaders ended".to_owned());
+        let ended = || Fault::Retry("the thread that finds the leaders ended".to_owned());
         if self.ended {
             return Err(ended());
         }

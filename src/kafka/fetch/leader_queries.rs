@@ -1,6 +1,5 @@
-//! What is asked of a leader before a partition is read from it, or when there is
-//! nothing at the position: where it begins and ends, whether it is still the same
-//! log, and which transaction holds it up.
+//! Questions to the leader of a partition before it is read, or when there is nothing at the
+//! position: its bounds, whether the log is still the same, and which transaction blocks it.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,13 +16,13 @@ use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::record::TopicPartition;
 
-/// Why nothing could be found out.
+/// Why a question has no answer.
 pub(super) enum QueryError {
-    /// The connection is of no further use.
+    /// The connection failed.
     Lost(Fault),
     /// The broker answers with this code for the partition.
     Code(ErrorCode),
-    /// The records cannot be read.
+    /// The records cannot be read. The text says why.
     Records(String),
 }
 
@@ -33,17 +32,17 @@ impl From<Fault> for QueryError {
     }
 }
 
-/// A partition at its leader.
+/// A partition, and a connection to its leader.
 pub(super) struct LeaderQueries<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) partition: &'a TopicPartition,
     pub(super) epoch: i32,
-    pub(super) pace: &'a FetchConfig,
+    pub(super) config: &'a FetchConfig,
     pub(super) scratch: &'a mut Scratch,
 }
 
 impl LeaderQueries<'_> {
-    /// One end of the partition.
+    /// The first offset, or the end of the log.
     pub(super) fn end(&mut self, end: PartitionEnd, isolation: Isolation) -> Result<i64, QueryError> {
         let partitions = [(self.partition.clone(), self.epoch)];
         let answer = self.connection.ask(&ListOffsets { isolation, end, partitions: &partitions })?;
@@ -55,12 +54,13 @@ impl LeaderQueries<'_> {
         }
     }
 
-    /// Compares the log with landmarks before `at`.
-    pub(super) fn check(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
+    /// Compares the log with the landmarks before `at`.
+    pub(super) fn compare(&mut self, at: i64, landmarks: &[(i64, u32)]) -> Result<Comparison, QueryError> {
         divergence::compare(self, at, landmarks)
     }
 
-    /// Asks for what is at an offset, transactions or not; `None`: the offset is not there.
+    /// Requests the records at an offset, those of all transactions included; `None` if the log
+    /// does not have the offset.
     fn fetch(
         &mut self,
         offset: i64,
@@ -89,21 +89,21 @@ impl LeaderQueries<'_> {
         }
     }
 
-    /// Who wrote what stands undecided at `at`, and since when: a sentence.
-    pub(super) fn inspect(&mut self, at: i64) -> Result<String, QueryError> {
-        let origin = self.fetch(at, self.pace.partition)?.and_then(|(found, frame)| {
+    /// A sentence about the open transaction at `at`: its producer, and since when it is open.
+    pub(super) fn describe_blocking_transaction(&mut self, at: i64) -> Result<String, QueryError> {
+        let origin = self.fetch(at, self.config.partition_bytes)?.and_then(|(found, frame)| {
             let set = frame.bytes().get(found.records.clone())?;
             let waiting = found.high_watermark - at;
             origin(set).map(|origin| (origin, waiting))
         });
         let Some((origin, waiting)) = origin else {
-            return Ok(format!("a transaction that is open holds it up at offset {at}"));
+            return Ok(format!("an open transaction blocks it at offset {at}"));
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let age = now.saturating_sub(u128::try_from(origin.timestamp).unwrap_or(0)) / 1000;
         Ok(format!(
-            "a transaction holds it up at offset {at}: producer {} wrote there {age} s ago and has neither committed \
-             nor aborted; {waiting} offsets wait behind it",
+            "an open transaction blocks it at offset {at}: producer {} wrote there {age} s ago, and has neither \
+             committed nor aborted; {waiting} offsets wait behind it",
             origin.producer
         ))
     }
@@ -113,7 +113,7 @@ impl PartitionLog for LeaderQueries<'_> {
     type Error = QueryError;
 
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, QueryError> {
-        let mut max_bytes = self.pace.partition;
+        let mut max_bytes = self.config.partition_bytes;
         loop {
             let Some((found, frame)) = self.fetch(offset, max_bytes)? else { return Ok(None) };
             let set = frame.bytes().get(found.records.clone()).unwrap_or_default();
@@ -121,10 +121,11 @@ impl PartitionLog for LeaderQueries<'_> {
                 Ok(span) if span.next == offset => match span.cut {
                     Some(needed) if needed > BATCH_BYTES_MAX => return Ok(None),
                     Some(needed) if needed > max_bytes => max_bytes = needed,
-                    // One that throttles its clients (KIP-219) gives nothing, whatever there is.
+                    // A broker that throttles its clients (KIP-219) returns nothing, even if it has
+                    // records.
                     _ if offset < found.high_watermark => {
                         return Err(QueryError::Records(format!(
-                            "its leader gives nothing at offset {offset}, though it has more"
+                            "its leader sends nothing at offset {offset}, though its log goes on"
                         )));
                     }
                     _ => return Ok(None),
@@ -141,14 +142,14 @@ impl PartitionLog for LeaderQueries<'_> {
     }
 }
 
-/// Who wrote a batch, and when.
+/// The producer of a batch, and its time.
 struct BatchOrigin {
     producer: i64,
     /// Milliseconds since 1970.
     timestamp: i64,
 }
 
-/// Of the first batch of a record set, which has both from format 2 on.
+/// The origin of the first batch of a record set. Batches have it from format 2 on.
 fn origin(set: &[u8]) -> Option<BatchOrigin> {
     let number = |at: usize| set.get(at..)?.first_chunk().copied().map(i64::from_be_bytes);
     let (timestamp, producer) = (number(35)?, number(43)?);

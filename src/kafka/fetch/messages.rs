@@ -1,26 +1,27 @@
-//! What the threads of fetching send each other: the owner to the router, the router to
-//! the readers, and these back to the router.
+//! Messages between the threads of fetching: from the owner to the router, from the router to the
+//! readers, and from the readers back to the router.
 
 use crate::kafka::seam::StartOffset;
 use crate::record::TopicPartition;
 
-/// What the owner orders.
+/// From the owner to the router.
 pub(super) enum RouterOrder {
-    /// Read this partition from here on; replaces an earlier order about it.
+    /// Read this partition from `start` on. Replaces an earlier order for it.
     Assign { partition: TopicPartition, start: StartOffset, assignment: u64 },
-    /// Read it no more.
+    /// Read this partition no longer.
     Unassign(TopicPartition),
 }
 
-/// What it is told to do.
+/// From the router to a reader.
 pub(super) enum ReaderOrder {
     /// Read this partition, which the broker leads.
     Read { partition: TopicPartition, start: StartOffset, assignment: u64, epoch: i32 },
-    /// Let go of it; `again`: and have the owner want it again.
-    Release { partition: TopicPartition, assignment: u64, again: bool },
+    /// Read this partition no longer. `reassign`: the owner shall assign it again.
+    Release { partition: TopicPartition, assignment: u64, reassign: bool },
 }
 
-/// What a reader reports: it has let go of a partition, whose leader may be another.
+/// From a reader to the router: the reader has relinquished a partition, since another broker may
+/// lead it. The owner will assign it again.
 pub(super) struct PartitionRelinquished {
     pub(super) partition: TopicPartition,
     pub(super) assignment: u64,

@@ -1,4 +1,5 @@
-//! Reads partitions with pandad's own client.
+//! Reads partitions with pandad's own client. One thread, the router, knows the leaders; for each
+//! leader another thread reads all its partitions.
 
 mod broker_reader;
 pub(super) mod config;

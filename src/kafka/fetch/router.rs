@@ -1,5 +1,5 @@
-//! The thread that knows who leads which partition: it gives each wanted one to the
-//! thread that reads its leader, and looks for another leader when that one fails.
+//! The thread that knows the leader of each partition. It gives each assigned partition to the
+//! reader of its leader, and finds the new leader when that one fails.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::broker_reader::{BrokerReader, ReaderContext};
 use super::config::FetchConfig;
 use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
+use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::brokers::{Brokers, VersionsSeen};
-use crate::kafka::client::connection::BrokerAddress;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
@@ -20,89 +20,90 @@ use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
-/// A partition that has not failed for so long begins with short pauses again.
+/// After so long without a failure the pauses of a partition are short again.
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
-/// Reply buffers that are kept for later.
+/// How many unused reply buffers are kept.
 const FRAMES_KEPT_MAX: usize = 16;
 
-/// Where a partition is read.
+/// The reader that a partition was given to.
 struct Placement {
     at: BrokerAddress,
     epoch: i32,
     assignment: u64,
 }
 
-/// A partition that is to be given to its leader's reader.
+/// A partition that waits to be given to the reader of its leader.
 struct UnplacedPartition {
     start: StartOffset,
     assignment: u64,
 }
 
-/// See the module.
+/// The state of the router thread.
 pub(super) struct PartitionRouter {
-    /// What every reader gets.
-    common: ReaderContext,
+    /// What each reader gets.
+    context: ReaderContext,
     brokers: Brokers,
     orders: Receiver<RouterOrder>,
-    lost: Receiver<PartitionRelinquished>,
+    relinquished: Receiver<PartitionRelinquished>,
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
-    waiting: BTreeMap<TopicPartition, UnplacedPartition>,
+    unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// Leaders as they were last heard of: where, and which epoch.
-    known: HashMap<TopicPartition, (BrokerAddress, i32)>,
-    /// Topics whose leaders must be asked for before anything is given out.
+    /// The leader and the leader epoch of each partition, as last heard.
+    leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
+    /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
     failures: HashMap<TopicPartition, PartitionFailures>,
-    asks: Backoff,
+    ask_pauses: Backoff,
     ask_not_before: Instant,
     refresh_at: Instant,
 }
 
-/// How a partition has failed of late.
+/// The recent failures of a partition.
 struct PartitionFailures {
     backoff: Backoff,
     last: Instant,
-    /// It is not given out before.
+    /// The partition is not given to a reader before this time.
     not_before: Instant,
 }
 
 impl PartitionRouter {
     pub(super) fn new(
         cluster: Cluster,
-        pace: FetchConfig,
+        config: FetchConfig,
         orders: Receiver<RouterOrder>,
         events: Sender<Vec<Event>>,
-        spoken: VersionsSeen,
+        versions_seen: VersionsSeen,
     ) -> Self {
-        let (report, lost) = unbounded();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, pace.limits).sharing(&spoken);
+        let (report, relinquished) = unbounded();
+        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, config.limits)
+            .sharing_versions(&versions_seen);
         let now = Instant::now();
         Self {
-            common: ReaderContext {
+            context: ReaderContext {
                 cluster,
-                pace,
+                config,
                 events,
                 report,
                 frames: FramePool::new(FRAMES_KEPT_MAX),
                 reading: Arc::default(),
-                spoken,
+                versions_seen,
             },
             brokers,
             orders,
-            lost,
+            relinquished,
             readers: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            unplaced: BTreeMap::new(),
             placed: BTreeMap::new(),
-            known: HashMap::new(),
+            leaders: HashMap::new(),
             stale: BTreeSet::new(),
             failures: HashMap::new(),
-            asks: Backoff::new(pace.pauses.0, pace.pauses.1),
+            ask_pauses: Backoff::new(config.retry_pauses.0, config.retry_pauses.1),
             ask_not_before: now,
-            refresh_at: now + pace.refresh,
+            refresh_at: now + config.refresh_interval,
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
@@ -113,22 +114,22 @@ impl PartitionRouter {
         let mut order = None;
         select! {
             recv(self.orders) -> one => order = Some(one.map_err(|_| OwnerGone)?),
-            recv(self.lost) -> lost => if let Ok(lost) = lost { self.hear(lost) },
+            recv(self.relinquished) -> relinquished => if let Ok(relinquished) = relinquished { self.note_relinquished(relinquished) },
             default(due) => {}
         }
-        // An order may follow from what was lost: that counts first, or it would be
-        // given to the same leader again at once.
-        while let Ok(lost) = self.lost.try_recv() {
-            self.hear(lost);
+        // The owner may have assigned a relinquished partition again already. The report of the
+        // reader counts first, or the partition would go to the same leader again at once.
+        while let Ok(relinquished) = self.relinquished.try_recv() {
+            self.note_relinquished(relinquished);
         }
         while let Some(one) = order {
-            self.obey(one);
+            self.carry_out(one);
             order = self.orders.try_recv().ok();
         }
         if Instant::now() >= self.refresh_at {
             self.refresh()?;
         }
-        self.give_out()
+        self.place_due()
     }
 
     fn next_due(&self) -> Instant {
@@ -137,50 +138,54 @@ impl PartitionRouter {
                 self.failures.get(partition).map_or(self.ask_not_before, |failures| failures.not_before);
             own.max(self.ask_not_before)
         };
-        self.waiting.keys().map(due).chain([self.refresh_at]).min().unwrap_or(self.refresh_at)
+        self.unplaced.keys().map(due).chain([self.refresh_at]).min().unwrap_or(self.refresh_at)
     }
 
-    fn obey(&mut self, order: RouterOrder) {
+    fn carry_out(&mut self, order: RouterOrder) {
         match order {
             RouterOrder::Assign { partition, start, assignment } => {
                 self.release(&partition, false);
-                self.waiting.insert(partition, UnplacedPartition { start, assignment });
+                self.unplaced.insert(partition, UnplacedPartition { start, assignment });
             }
             RouterOrder::Unassign(partition) => {
-                self.waiting.remove(&partition);
+                self.unplaced.remove(&partition);
                 self.failures.remove(&partition);
                 self.release(&partition, false);
             }
         }
     }
 
-    /// Takes a partition back from its reader, which tells the owner of it if that is
-    /// to want it again.
-    fn release(&mut self, partition: &TopicPartition, again: bool) {
+    /// Takes a partition back from its reader. With `reassign` the reader tells the owner to assign
+    /// it again.
+    fn release(&mut self, partition: &TopicPartition, reassign: bool) {
         if let Some(placed) = self.placed.remove(partition)
             && let Some(reader) = self.readers.get(&placed.at)
         {
-            let order =
-                ReaderOrder::Release { partition: partition.clone(), assignment: placed.assignment, again };
+            let order = ReaderOrder::Release {
+                partition: partition.clone(),
+                assignment: placed.assignment,
+                reassign,
+            };
             // A reader that has ended reads nothing.
             let _ended = reader.send(order);
         }
     }
 
-    /// The owner has been told by the reader, and will want it again.
-    fn hear(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
+    /// Notes that a reader has relinquished a partition. The reader has told the owner, who will
+    /// assign the partition again.
+    fn note_relinquished(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
         if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
             return;
         }
         self.placed.remove(&partition);
         self.stale.insert(Arc::clone(&partition.topic));
-        self.fail(&partition);
+        self.note_failure(&partition);
     }
 
-    fn fail(&mut self, partition: &TopicPartition) {
+    fn note_failure(&mut self, partition: &TopicPartition) {
         let now = Instant::now();
         let new = || PartitionFailures {
-            backoff: Backoff::new(self.common.pace.pauses.0, self.common.pace.pauses.1),
+            backoff: Backoff::new(self.context.config.retry_pauses.0, self.context.config.retry_pauses.1),
             last: now,
             not_before: now,
         };
@@ -192,93 +197,93 @@ impl PartitionRouter {
         failures.not_before = now + failures.backoff.pause();
     }
 
-    /// Gives partitions that are due to their leaders' readers.
-    fn give_out(&mut self) -> Result<(), OwnerGone> {
+    /// Gives the partitions that are due to the readers of their leaders.
+    fn place_due(&mut self) -> Result<(), OwnerGone> {
         let now = Instant::now();
         let is_due = |partition: &TopicPartition| {
             now >= self.ask_not_before
                 && self.failures.get(partition).is_none_or(|failures| now >= failures.not_before)
         };
-        let due: Vec<TopicPartition> = self.waiting.keys().filter(|one| is_due(one)).cloned().collect();
+        let due: Vec<TopicPartition> = self.unplaced.keys().filter(|one| is_due(one)).cloned().collect();
         if due.is_empty() {
             return Ok(());
         }
         let unknown =
-            due.iter().filter(|one| !self.known.contains_key(*one) || self.stale.contains(&one.topic));
+            due.iter().filter(|one| !self.leaders.contains_key(*one) || self.stale.contains(&one.topic));
         let topics: BTreeSet<Arc<str>> = unknown.map(|one| Arc::clone(&one.topic)).collect();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         if !topics.is_empty() {
-            match self.ask(&topics) {
-                Ok(troubles) => told.extend(troubles),
-                Err(why) => return self.tell(vec![Event::Failed(None, why)]),
+            match self.ask_leaders(&topics) {
+                Ok(troubles) => events.extend(troubles),
+                Err(why) => return self.send(vec![Event::Failed(None, why)]),
             }
         }
         for partition in due {
-            match self.known.get(&partition).cloned() {
+            match self.leaders.get(&partition).cloned() {
                 Some((address, epoch)) => {
-                    if let Err(why) = self.give(&partition, address, epoch) {
-                        self.fail(&partition);
-                        told.push(Event::Failed(Some(partition), why));
+                    if let Err(why) = self.place(&partition, address, epoch) {
+                        self.note_failure(&partition);
+                        events.push(Event::Failed(Some(partition), why));
                     }
                 }
                 None => {
-                    self.fail(&partition);
-                    told.push(Event::Failed(Some(partition), "nobody leads it".to_owned()));
+                    self.note_failure(&partition);
+                    events.push(Event::Failed(Some(partition), "it has no leader".to_owned()));
                 }
             }
         }
-        if told.is_empty() { Ok(()) } else { self.tell(told) }
+        if events.is_empty() { Ok(()) } else { self.send(events) }
     }
 
-    fn tell(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
-        self.common.events.send(events).map_err(|_| OwnerGone)
+    fn send(&self, events: Vec<Event>) -> Result<(), OwnerGone> {
+        self.context.events.send(events).map_err(|_| OwnerGone)
     }
 
-    /// Asks who leads these topics' partitions. What is wrong with a topic is told of
-    /// those of its partitions that are waited for.
+    /// Asks for the leaders of these topics. Returns an event for each waiting partition of a topic
+    /// that has an error.
     ///
     /// # Errors
     /// Why no broker can be asked.
-    fn ask(&mut self, topics: &BTreeSet<Arc<str>>) -> Result<Vec<Event>, String> {
+    fn ask_leaders(&mut self, topics: &BTreeSet<Arc<str>>) -> Result<Vec<Event>, String> {
         let names: Vec<String> = topics.iter().map(|topic| (**topic).to_owned()).collect();
         let metadata = match self.brokers.ask(&Metadata { topics: &names }) {
             Ok(metadata) => metadata,
             Err(fault) => {
-                self.ask_not_before = Instant::now() + self.asks.pause();
+                self.ask_not_before = Instant::now() + self.ask_pauses.pause();
                 return Err(fault.to_string());
             }
         };
-        self.asks.reset();
+        self.ask_pauses.reset();
         let nodes: HashMap<i32, BrokerAddress> = metadata
             .brokers
             .iter()
             .filter_map(|one| Some((one.node, BrokerAddress::new(&one.host, one.port)?)))
             .collect();
-        self.known.retain(|partition, _| !topics.contains(&partition.topic));
-        let mut told = Vec::new();
+        self.leaders.retain(|partition, _| !topics.contains(&partition.topic));
+        let mut events = Vec::new();
         for topic in metadata.topics {
             let Some(name) = topics.get(topic.name.as_str()) else { continue };
             for one in topic.partitions {
                 if let Some(address) = nodes.get(&one.leader) {
                     let partition = TopicPartition::new(Arc::clone(name), one.number);
-                    self.known.insert(partition, (address.clone(), one.epoch));
+                    self.leaders.insert(partition, (address.clone(), one.epoch));
                 }
             }
             if topic.code.is_none() {
                 self.stale.remove(name);
             } else {
-                let of_it = self.waiting.keys().filter(|one| one.topic == *name);
-                told.extend(of_it.map(|one| {
+                let of_it = self.unplaced.keys().filter(|one| one.topic == *name);
+                events.extend(of_it.map(|one| {
                     Event::Failed(Some(one.clone()), format!("its topic: Kafka answers {}", topic.code))
                 }));
             }
         }
-        Ok(told)
+        Ok(events)
     }
 
-    /// Gives a partition to a broker's reader, starting one if there is none.
-    fn give(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
-        let Some(UnplacedPartition { start, assignment }) = self.waiting.remove(partition) else {
+    /// Gives a partition to the reader of a broker, and starts that reader if there is none.
+    fn place(&mut self, partition: &TopicPartition, at: BrokerAddress, epoch: i32) -> Result<(), String> {
+        let Some(UnplacedPartition { start, assignment }) = self.unplaced.remove(partition) else {
             return Ok(());
         };
         self.placed.insert(partition.clone(), Placement { at: at.clone(), epoch, assignment });
@@ -286,40 +291,40 @@ impl PartitionRouter {
         let order = match self.readers.get(&at) {
             Some(reader) => match reader.send(order) {
                 Ok(()) => return Ok(()),
-                // It has ended by a panic; a new one takes over.
+                // The reader ended by a panic. A new one replaces it.
                 Err(returned) => returned.into_inner(),
             },
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // The receiver is right here.
+        // Cannot fail: the receiver is still here.
         let _sent = orders.send(order);
-        let reader = BrokerReader::new(at.clone(), self.common.clone(), to_do);
+        let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         self.readers.insert(at, orders);
         Ok(())
     }
 
-    /// Asks for all leaders again: one that was cut off from the others does not know
-    /// that it leads no more.
+    /// Asks for all leaders again. A leader that was cut off from the other brokers does not know
+    /// that another one leads by now.
     fn refresh(&mut self) -> Result<(), OwnerGone> {
-        self.refresh_at = Instant::now() + self.common.pace.refresh;
+        self.refresh_at = Instant::now() + self.context.config.refresh_interval;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();
         if topics.is_empty() {
             return Ok(());
         }
-        match self.ask(&topics) {
-            Ok(told) if told.is_empty() => {}
-            Ok(told) => self.tell(told)?,
-            // What is read goes on; who leads it is asked for again in time.
+        match self.ask_leaders(&topics) {
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => self.send(events)?,
+            // Reading goes on; the leaders are asked for again later.
             Err(_) => {
                 self.refresh_at = self.ask_not_before;
                 return Ok(());
             }
         }
         let moved = |(partition, placed): (&TopicPartition, &Placement)| {
-            let now = self.known.get(partition)?;
+            let now = self.leaders.get(partition)?;
             (now.0 != placed.at || now.1 != placed.epoch).then(|| partition.clone())
         };
         let moved: Vec<TopicPartition> = self.placed.iter().filter_map(moved).collect();

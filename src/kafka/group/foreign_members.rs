@@ -35,7 +35,8 @@ impl ForeignMembers {
     /// # Errors
     /// It cannot be asked, or does not tell: the reason.
     pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
-        let limits = ConnectionLimits { connect: patience, answer: patience, ..cluster.limits() };
+        let limits =
+            ConnectionLimits { connect_timeout: patience, answer_timeout: patience, ..cluster.limits() };
         let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, limits);
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;

@@ -36,11 +36,11 @@ impl RangeMember {
 
 /// Shares out. `counts` says how many partitions a topic has; one that is not there is
 /// nobody's. Every member has an entry, be it empty.
-pub(super) fn share(
+pub(super) fn assign_ranges(
     members: &[RangeMember],
     counts: &BTreeMap<String, usize>,
 ) -> BTreeMap<String, Vec<TopicPartition>> {
-    let mut shares: BTreeMap<String, Vec<TopicPartition>> =
+    let mut ranges: BTreeMap<String, Vec<TopicPartition>> =
         members.iter().map(|one| (one.id.clone(), Vec::new())).collect();
     for (topic, count) in counts {
         let mut wanting: Vec<&RangeMember> =
@@ -52,12 +52,12 @@ pub(super) fn share(
         let (each, more) = (count / wanting.len(), count % wanting.len());
         let mut numbers = 0i32..;
         for (place, member) in wanting.into_iter().enumerate() {
-            let share = each + usize::from(place < more);
-            let run = numbers.by_ref().take(share).map(|one| TopicPartition::new(topic.as_str(), one));
-            shares.entry(member.id.clone()).or_default().extend(run);
+            let length = each + usize::from(place < more);
+            let run = numbers.by_ref().take(length).map(|one| TopicPartition::new(topic.as_str(), one));
+            ranges.entry(member.id.clone()).or_default().extend(run);
         }
     }
-    shares
+    ranges
 }
 
 #[cfg(test)]

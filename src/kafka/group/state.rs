@@ -29,7 +29,7 @@ pub(super) enum Phase {
     In,
     /// The owner was asked to let go of the share; what is in its hands is ours as long
     /// as the lease holds, or not ours at all any more.
-    LettingGo { lost: bool },
+    Releasing { lost: bool },
     /// Fenced: for good.
     Down,
 }
@@ -38,9 +38,9 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
     /// Let go: settle and commit, until then at most. The answer names this number.
-    LetGo { asked: u64, until: Duration },
+    Revoked { revocation: u64, until: Duration },
     /// It is ours no more.
-    Lost { asked: u64 },
+    Lost { revocation: u64 },
     /// There is a twin.
     Fenced,
 }
@@ -61,15 +61,15 @@ pub(super) struct MemberState {
     /// When the last request was sent that the coordinator answered well.
     confirmed: Duration,
     /// How long letting go may take.
-    to_let_go: Duration,
-    asked: u64,
+    release_time: Duration,
+    revocation: u64,
 }
 
 impl MemberState {
     /// Outside, under the name that it was given the last time, if any.
     pub(super) fn new(times: MemberTimeouts, lease: Lease, instance: String, id: String) -> Self {
         let (generation, phase, confirmed) = (-1, Phase::Out, Duration::ZERO);
-        let to_let_go = times.session;
+        let release_time = times.session;
         Self {
             times,
             lease,
@@ -79,8 +79,8 @@ impl MemberState {
             generation,
             phase,
             confirmed,
-            to_let_go,
-            asked: 0,
+            release_time,
+            revocation: 0,
         }
     }
 
@@ -98,8 +98,8 @@ impl MemberState {
 
     /// How often the owner was asked to let go: what it is given from now on it has since
     /// the last time.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked
+    pub(super) fn revocation(&self) -> u64 {
+        self.revocation
     }
 
     /// The name of its own, where it has one.
@@ -113,7 +113,7 @@ impl MemberState {
     }
 
     /// The next join will be sent in this version.
-    pub(super) fn joins_in(&mut self, version: i16) {
+    pub(super) fn set_join_version(&mut self, version: i16) {
         let is_static = version >= STATIC_MEMBER_SINCE;
         if is_static && self.is_static != Some(true) {
             // By its own name it is known again at once, and gets another one. One that it
@@ -122,19 +122,19 @@ impl MemberState {
             self.id.clear();
         }
         self.is_static = Some(is_static);
-        self.to_let_go = if version == 0 { self.times.session } else { self.times.rebalance };
+        self.release_time = if version == 0 { self.times.session } else { self.times.rebalance };
     }
 
     /// The answer to a join.
     pub(super) fn joined(&mut self, answer: &Joined) -> Verdict {
         let verdict = verdict(GroupCall::Join, answer.code);
         match verdict {
-            Verdict::Fine => {
+            Verdict::Success => {
                 self.id.clone_from(&answer.member);
                 self.generation = answer.generation;
             }
-            Verdict::TakeName => self.id.clone_from(&answer.member),
-            other => self.outside(other),
+            Verdict::TakeId => self.id.clone_from(&answer.member),
+            other => self.refused(other),
         }
         verdict
     }
@@ -142,20 +142,20 @@ impl MemberState {
     /// The answer to a sync that was sent at that time.
     pub(super) fn synced(&mut self, code: ErrorCode, sent: Duration) -> Verdict {
         let verdict = verdict(GroupCall::Sync, code);
-        if verdict == Verdict::Fine {
+        if verdict == Verdict::Success {
             self.phase = Phase::In;
             self.confirmed = sent;
             self.lease.set(sent + self.times.session);
         } else {
-            self.outside(verdict);
+            self.refused(verdict);
         }
         verdict
     }
 
     /// What a refused join or sync leaves of a membership.
-    fn outside(&mut self, verdict: Verdict) {
+    fn refused(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Lost { name_is_known: false } => self.id.clear(),
+            Verdict::Lost { id_is_known: false } => self.id.clear(),
             Verdict::Fenced => self.phase = Phase::Down,
             _ => {}
         }
@@ -163,7 +163,7 @@ impl MemberState {
 
     /// The answer to a heartbeat that was sent at that time, or what a commit of this
     /// generation was refused with.
-    pub(super) fn heard(
+    pub(super) fn answered(
         &mut self,
         call: GroupCall,
         code: ErrorCode,
@@ -171,23 +171,23 @@ impl MemberState {
     ) -> (Verdict, Option<MembershipChange>) {
         let verdict = verdict(call, code);
         let tell = match verdict {
-            Verdict::Fine => {
+            Verdict::Success => {
                 self.confirmed = self.confirmed.max(sent);
                 self.lease.set(sent + self.times.session);
                 None
             }
             Verdict::Rebalance => {
-                let tell = self.let_go();
+                let tell = self.revoke();
                 // The coordinator waits no longer than this, counted from a moment when
                 // it did not wait yet; and no longer than a session for a sign of life.
-                let until = self.confirmed + self.to_let_go;
-                if matches!(self.phase, Phase::LettingGo { lost: false }) && call == GroupCall::Heartbeat {
+                let until = self.confirmed + self.release_time;
+                if matches!(self.phase, Phase::Releasing { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));
                 }
                 tell
             }
-            Verdict::Lost { name_is_known } => {
-                if !name_is_known {
+            Verdict::Lost { id_is_known } => {
+                if !id_is_known {
                     self.id.clear();
                 }
                 self.lose()
@@ -203,23 +203,26 @@ impl MemberState {
     }
 
     /// The share is to be given back: the group shares out anew, or shall do so.
-    pub(super) fn let_go(&mut self) -> Option<MembershipChange> {
+    pub(super) fn revoke(&mut self) -> Option<MembershipChange> {
         if self.phase != Phase::In {
             return None;
         }
-        self.phase = Phase::LettingGo { lost: false };
-        self.asked += 1;
-        Some(MembershipChange::LetGo { asked: self.asked, until: self.confirmed + self.to_let_go })
+        self.phase = Phase::Releasing { lost: false };
+        self.revocation += 1;
+        Some(MembershipChange::Revoked {
+            revocation: self.revocation,
+            until: self.confirmed + self.release_time,
+        })
     }
 
     /// The share is lost.
     fn lose(&mut self) -> Option<MembershipChange> {
         self.lease.end();
         match self.phase {
-            Phase::In | Phase::LettingGo { lost: false } => {
-                self.phase = Phase::LettingGo { lost: true };
-                self.asked += 1;
-                Some(MembershipChange::Lost { asked: self.asked })
+            Phase::In | Phase::Releasing { lost: false } => {
+                self.phase = Phase::Releasing { lost: true };
+                self.revocation += 1;
+                Some(MembershipChange::Lost { revocation: self.revocation })
             }
             _ => None,
         }
@@ -227,13 +230,13 @@ impl MemberState {
 
     /// What time does: letting go that takes too long loses the share.
     pub(super) fn at(&mut self, now: Duration) -> Option<MembershipChange> {
-        let late = now >= self.confirmed + self.to_let_go;
-        if late && self.phase == (Phase::LettingGo { lost: false }) { self.lose() } else { None }
+        let late = now >= self.confirmed + self.release_time;
+        if late && self.phase == (Phase::Releasing { lost: false }) { self.lose() } else { None }
     }
 
     /// The owner has let go; true if that was what it was asked for last.
-    pub(super) fn confirm_release(&mut self, asked: u64) -> bool {
-        let is_it = matches!(self.phase, Phase::LettingGo { .. }) && asked == self.asked;
+    pub(super) fn confirm_release(&mut self, revocation: u64) -> bool {
+        let is_it = matches!(self.phase, Phase::Releasing { .. }) && revocation == self.revocation;
         if is_it {
             self.lease.end();
             self.phase = Phase::Out;

@@ -12,7 +12,8 @@ use kafka_crate::error::Error;
 use super::error::LegacyError;
 use super::second_look::{Gap, SecondLook};
 use crate::error::Fault;
-use crate::kafka::client::connection::{BrokerAddress, Connection};
+use crate::kafka::client::address::BrokerAddress;
+use crate::kafka::client::connection::Connection;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
@@ -60,7 +61,7 @@ impl LegacyClient {
         let found =
             topics.partitions(&partition.topic).and_then(|found| found.partition(partition.partition));
         let leader = found.and_then(|found| BrokerAddress::parse(found.leader()?.host()));
-        let seen = self.look.at(&leader.ok_or("nobody leads it")?, partition, offset);
+        let seen = self.look.at(&leader.ok_or("it has no leader")?, partition, offset);
         (self.beat)();
         seen
     }

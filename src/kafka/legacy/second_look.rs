@@ -14,7 +14,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
-use crate::kafka::client::connection::{BrokerAddress, Connection, ConnectionLimits};
+use crate::kafka::client::address::BrokerAddress;
+use crate::kafka::client::connection::{Connection, ConnectionLimits};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
@@ -50,10 +51,10 @@ pub(super) struct SecondLook {
 impl SecondLook {
     pub(super) fn new(cluster: &Cluster) -> Self {
         // A batch of any size comes whole, and is the first one only.
-        let largest = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
+        let answer_bytes_max = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
         Self {
             client_id: cluster.client_id.clone(),
-            limits: ConnectionLimits { largest, ..cluster.limits() },
+            limits: ConnectionLimits { answer_bytes_max, ..cluster.limits() },
             scratch: Scratch::default(),
             connection: None,
         }

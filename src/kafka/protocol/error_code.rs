@@ -1,68 +1,69 @@
-//! Kafka's error codes: what they are called, and what each calls for where a group's
-//! offsets are concerned.
+//! Kafka's error codes (`Errors.java`): their names, and what a client of a group's offsets does
+//! about each.
 
 use std::fmt;
 
-/// An error code as it came over the wire.
+/// An error code of an answer; 0 is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCode(pub i16);
 
-/// What is to be done about a code.
+/// What a client does about an error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing: it is no error.
+    /// Nothing: the code is no error.
     None,
-    /// Ask the same broker again, after a pause.
+    /// It asks the same broker again, after a pause.
     Retry,
-    /// Another broker is the group's coordinator now: find it, ask that one.
+    /// It finds the group's coordinator, which is another broker by now, and asks that one.
     FindCoordinator,
-    /// The group has members that we are not, or are no more.
+    /// It cannot act for the group: the group has members, and this client is not, or no longer,
+    /// one of them.
     Membership,
-    /// Asking again cannot help: something is configured wrongly here or there.
+    /// It gives up. The configuration of pandad or of the broker is wrong.
     Fatal,
 }
 
 impl ErrorCode {
     /// No error.
     pub const NONE: Self = Self(0);
-    /// The broker does not have the offset that was asked for, any more or yet.
+    /// The requested offset is below the log's start or above its end.
     pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
-    /// The topic or partition is not known, perhaps not yet.
+    /// The broker does not know the topic or the partition, perhaps not yet.
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
-    /// The partition has no leader just now; the topic may be being made.
+    /// The partition has no leader just now, perhaps because its topic is being created.
     pub const LEADER_NOT_AVAILABLE: Self = Self(5);
-    /// The string beside an offset is longer than the broker takes.
+    /// The metadata of a committed offset is longer than the broker allows.
     pub const OFFSET_METADATA_TOO_LARGE: Self = Self(12);
-    /// The coordinator is still reading the group's offsets.
+    /// The coordinator is still loading the group's offsets.
     pub const COORDINATOR_LOAD_IN_PROGRESS: Self = Self(14);
-    /// There is no coordinator yet.
+    /// The group has no coordinator yet.
     pub const COORDINATOR_NOT_AVAILABLE: Self = Self(15);
-    /// It is another broker.
+    /// Another broker coordinates the group.
     pub const NOT_COORDINATOR: Self = Self(16);
-    /// The group has live members, and this is none of them.
+    /// The group has live members, and the sender of the request is not one of them.
     pub const UNKNOWN_MEMBER_ID: Self = Self(25);
 
-    /// Whether it is none.
+    /// Whether the code is no error.
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// What is to be done about it.
+    /// What to do about the code.
     pub fn remedy(self) -> Remedy {
         match self.0 {
             0 => Remedy::None,
             7 | 15 | 16 => Remedy::FindCoordinator,
             22 | 25 | 27 | 79 | 82 | 113 => Remedy::Membership,
-            // With the token left out a commit would look like an operator's reset, so
-            // one that is too long for the broker ends the job.
+            // A broker can refuse the token in a commit's metadata as too long. Without the token
+            // the commit would look like an operator's reset, so this ends the job.
             12 | 28 | 23 | 24 | 26 => Remedy::Fatal,
-            // The others pass by themselves, or when somebody grants what is missing.
+            // The other errors pass by themselves, or when somebody grants a missing right.
             _ => Remedy::Retry,
         }
     }
 
-    /// Whether another broker leads the partition by now, or soon will, as far as a
-    /// request to its leader goes.
+    /// Whether a request to a partition's leader failed because another broker leads the partition,
+    /// or soon will.
     pub fn leader_moved(self) -> bool {
         matches!(self.0, 3 | 5 | 6 | 8 | 9 | 56 | 74 | 75 | 78 | 100)
     }

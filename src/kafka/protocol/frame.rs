@@ -4,17 +4,17 @@ use std::io;
 
 use crate::recycle::BufferPool;
 
-/// A new buffer begins with this many bytes, and grows as bytes really come.
+/// The size of a new buffer, in bytes. It grows as bytes arrive.
 const FIRST_FRAME_BYTES: usize = 64 * 1024;
 
-/// Where frames come from and go back to.
+/// Gives out empty frames, and takes their memory back when they are dropped.
 #[derive(Debug, Clone)]
 pub struct FramePool {
     pool: BufferPool,
 }
 
 impl FramePool {
-    /// Keeps this many buffers at most.
+    /// Keeps at most this many unused buffers.
     pub fn new(kept: usize) -> Self {
         Self { pool: BufferPool::new(kept) }
     }
@@ -25,10 +25,10 @@ impl FramePool {
     }
 }
 
-/// One answer's bytes, without its length.
+/// The bytes of one answer, without their length.
 #[derive(Debug, Default)]
 pub struct Frame {
-    /// As long as it ever was: what is not used is left over from an earlier frame.
+    /// Never shortened: what lies behind `used` is left over from an earlier answer.
     bytes: Vec<u8>,
     used: usize,
     home: Option<BufferPool>,
@@ -40,11 +40,12 @@ impl Frame {
         self.bytes.get(..self.used).unwrap_or_default()
     }
 
-    /// Fills it anew with so many bytes from `read`, which is given room and says how
-    /// much of it it has used. Room is made as bytes come in, not by what was promised.
+    /// Replaces the content by exactly `wanted` bytes from `read`, which gets a slice to fill and
+    /// returns how many bytes it wrote. The buffer grows as bytes arrive, so that a wrong length
+    /// cannot make it allocate much.
     ///
     /// # Errors
-    /// What `read` says; and the end of what it reads before all is there.
+    /// Those of `read`; `UnexpectedEof` if it returns 0 too early.
     pub fn fill(
         &mut self,
         wanted: usize,

@@ -1,8 +1,8 @@
-//! Kafka's wire protocol: bytes become values and values become bytes. No socket, no clock.
+//! Kafka's wire protocol: bytes become values, and values become bytes. No socket, no clock.
 //!
-//! Every length from outside is held against what is left before anything is allocated.
-//! Only non-flexible versions of the requests are written here; brokers from 0.9 to
-//! 4.1 all take them.
+//! Each length from outside is compared with the bytes that are left before anything is allocated.
+//! Only non-flexible versions of the requests (KIP-482) are written here; every broker from 0.9 to
+//! 4.1 accepts one of them.
 
 pub mod error_code;
 pub mod frame;

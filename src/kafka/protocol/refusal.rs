@@ -6,14 +6,14 @@ use crate::error::Fault;
 /// Why the coordinator did not serve one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It gave this code.
+    /// The answer has this code for the partition.
     Code(ErrorCode),
-    /// It did not answer for this partition, or only for the others.
+    /// The answer does not name the partition.
     Unanswered,
 }
 
 impl Refusal {
-    /// What is to be done about it.
+    /// What to do about the refusal.
     pub fn remedy(self) -> Remedy {
         match self {
             Refusal::Code(code) => code.remedy(),
@@ -21,11 +21,11 @@ impl Refusal {
         }
     }
 
-    /// As a fault of the whole: `what` was to be done.
+    /// The fault of the whole operation; `what` names the operation ("commit …").
     pub fn fault(self, what: &str) -> Fault {
         let text = match self {
             Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
-            Refusal::Unanswered => format!("cannot {what}: Kafka left it out of its answer"),
+            Refusal::Unanswered => format!("cannot {what}: Kafka's answer leaves it out"),
         };
         if self.remedy() == Remedy::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
     }

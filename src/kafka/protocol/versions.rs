@@ -1,39 +1,40 @@
-//! What a broker speaks, and which version of a request is therefore sent to it.
+//! Which versions of each request a broker supports, and which one is sent to it.
 
 use super::messages::Request;
 use super::messages::api_versions::VersionRange;
 
-/// What a broker said of itself.
+/// What is known of a broker's supported versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
-    /// It does not answer ApiVersions: Kafka 0.9.
+    /// The broker does not answer ApiVersions, as Kafka 0.9 does not.
     Silent,
-    /// The requests that it knows.
+    /// The answer to ApiVersions.
     Spoken(Vec<VersionRange>),
 }
 
 impl Versions {
-    /// The lowest and highest version of a request; `None` where it cannot be told.
+    /// The lowest and the highest supported version of the request with this number; `None` if the
+    /// broker does not support it, or did not answer.
     pub fn range(&self, key: i16) -> Option<(i16, i16)> {
         let Versions::Spoken(spoken) = self else { return None };
         spoken.iter().find(|one| one.key == key).map(|one| (one.lowest, one.highest))
     }
 
-    /// The highest version that both sides speak.
+    /// The highest version of a request that both the broker and pandad support.
     ///
     /// # Errors
-    /// There is none: a sentence about it.
+    /// There is no such version. The text says which versions each side supports.
     pub fn choose<R: Request>(&self) -> Result<i16, String> {
         if *self == Versions::Silent {
             return Ok(R::LOWEST);
         }
         let Some((lowest, highest)) = self.range(R::KEY) else {
-            return Err(format!("it does not know the request {}", R::NAME));
+            return Err(format!("it does not support the request {}", R::NAME));
         };
         let version = highest.min(R::HIGHEST);
         if version < lowest.max(R::LOWEST) {
             return Err(format!(
-                "it speaks {} in versions {lowest} to {highest}, pandad in {} to {}",
+                "it supports {} in versions {lowest} to {highest}, pandad in {} to {}",
                 R::NAME,
                 R::LOWEST,
                 R::HIGHEST

@@ -1,11 +1,13 @@
-//! The bytes of Kafka's messages in their non-flexible form: big-endian numbers,
-//! strings and lists behind their length. The reader holds every length against what
-//! is left of the frame before it allocates, and never panics.
+//! The field types of Kafka's messages in their non-flexible encoding: big-endian numbers, and
+//! strings and lists that follow their length (the protocol guide's "Protocol Primitive Types").
+//!
+//! [`WireReader`] compares each length with the bytes that are left in the frame before it
+//! allocates, and never panics.
 
 use std::fmt;
 use std::ops::Range;
 
-/// The bytes are not the message they should be.
+/// The bytes are not the expected message. The text says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -17,19 +19,19 @@ impl fmt::Display for Malformed {
 
 const TRUNCATED: Malformed = Malformed("a field reaches beyond the end of the frame");
 
-/// How many items of a list get room at once; more come as they are read.
+/// For how many items of a list memory is reserved at once; the list grows as more are read.
 const LIST_RESERVE_MAX: usize = 64;
 
-/// Takes fields off the front of a frame.
+/// Reads fields one after the other from the front of a frame.
 #[derive(Debug)]
 pub struct WireReader<'a> {
     rest: &'a [u8],
-    /// The frame's length.
+    /// The length of the whole frame.
     whole: usize,
 }
 
 impl<'a> WireReader<'a> {
-    /// Reads this frame, or what is left of one.
+    /// Reads this frame, or the rest of one.
     pub fn new(frame: &'a [u8]) -> Self {
         Self { rest: frame, whole: frame.len() }
     }
@@ -46,7 +48,7 @@ impl<'a> WireReader<'a> {
         Ok(taken)
     }
 
-    /// A byte that says yes or no.
+    /// BOOLEAN: one byte; 0 is false.
     ///
     /// # Errors
     /// The frame ends before it.
@@ -54,7 +56,7 @@ impl<'a> WireReader<'a> {
         Ok(self.array::<1>()? != [0])
     }
 
-    /// A number of 16 bits.
+    /// INT16.
     ///
     /// # Errors
     /// The frame ends before it.
@@ -62,7 +64,7 @@ impl<'a> WireReader<'a> {
         self.array().map(i16::from_be_bytes)
     }
 
-    /// A number of 32 bits.
+    /// INT32.
     ///
     /// # Errors
     /// The frame ends before it.
@@ -70,7 +72,7 @@ impl<'a> WireReader<'a> {
         self.array().map(i32::from_be_bytes)
     }
 
-    /// A number of 64 bits.
+    /// INT64.
     ///
     /// # Errors
     /// The frame ends before it.
@@ -78,10 +80,10 @@ impl<'a> WireReader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// A string; its length of -1 is null.
+    /// NULLABLE_STRING: an INT16 length and so many bytes of UTF-8; a length of -1 is null.
     ///
     /// # Errors
-    /// It is not whole, not UTF-8, or its length is negative otherwise.
+    /// The string is cut, is not UTF-8, or its length is below -1.
     pub fn nullable_string(&mut self) -> Result<Option<&'a str>, Malformed> {
         let length = self.i16()?;
         if length == -1 {
@@ -92,18 +94,18 @@ impl<'a> WireReader<'a> {
         text.map(Some).map_err(|_| Malformed("a string is not UTF-8"))
     }
 
-    /// A string that may not be null.
+    /// STRING: as [`Self::nullable_string`], but never null.
     ///
     /// # Errors
-    /// As [`Self::nullable_string`], and where it is null.
+    /// As [`Self::nullable_string`], and if the string is null.
     pub fn string(&mut self) -> Result<&'a str, Malformed> {
         self.nullable_string()?.ok_or(Malformed("a string is null"))
     }
 
-    /// Bytes behind their length; a length of -1 is null.
+    /// NULLABLE_BYTES: an INT32 length and so many bytes; a length of -1 is null.
     ///
     /// # Errors
-    /// They are not whole, or their length is negative otherwise.
+    /// The bytes are cut, or their length is below -1.
     pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         let length = self.i32()?;
         if length == -1 {
@@ -113,12 +115,12 @@ impl<'a> WireReader<'a> {
         self.take(length).map(Some)
     }
 
-    /// Bytes behind a length of 32 bits, as the place in the frame where they stand; -1 is
-    /// null and as good as none.
+    /// NULLABLE_BYTES, as the range of the frame in which the bytes stand. Null gives an empty
+    /// range.
     ///
     /// # Errors
-    /// They are not whole, or their length is negative otherwise.
-    pub fn place(&mut self) -> Result<Range<usize>, Malformed> {
+    /// The bytes are cut, or their length is below -1.
+    pub fn bytes_range(&mut self) -> Result<Range<usize>, Malformed> {
         let length = match self.i32()? {
             -1 => 0,
             length => usize::try_from(length).map_err(|_| Malformed("a length is negative"))?,
@@ -128,7 +130,7 @@ impl<'a> WireReader<'a> {
         Ok(at..at + length)
     }
 
-    /// A list that may be null (its count is -1); otherwise as [`Self::list`].
+    /// ARRAY that may be null (its count is -1); otherwise as [`Self::list`].
     ///
     /// # Errors
     /// As [`Self::list`].
@@ -145,10 +147,11 @@ impl<'a> WireReader<'a> {
         self.list(least, item).map(Some)
     }
 
-    /// A list of items, each of which takes at least `least` bytes of the frame.
+    /// ARRAY: an INT32 count and so many items, each of which takes at least `least` bytes of the
+    /// frame.
     ///
     /// # Errors
-    /// So many cannot be in what is left of the frame, or one of them is malformed.
+    /// The rest of the frame cannot hold so many items, or an item is malformed.
     pub fn list<T>(
         &mut self,
         least: usize,
@@ -166,54 +169,54 @@ impl<'a> WireReader<'a> {
         Ok(list)
     }
 
-    /// The message ends here.
+    /// Checks that the message ends here.
     ///
     /// # Errors
-    /// Bytes are left: it was not the message that it was read as.
+    /// Bytes are left, so the frame held another message.
     pub fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes are left behind the message")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes follow the message")) }
     }
 }
 
-/// Collects fields. What does not fit its length field is remembered and refused at
-/// the end, so that a message is never cut or its lengths wrong.
+/// Appends fields. A value that does not fit its length field is remembered, and [`Self::finish`]
+/// refuses the message, so that no message is cut and no length is wrong.
 #[derive(Debug, Default)]
 pub struct WireWriter {
     bytes: Vec<u8>,
     too_long: bool,
 }
 
-/// A string or list is longer than its length field can say.
+/// A string or a list is longer than its length field can express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
 impl WireWriter {
-    /// A byte that says yes or no.
+    /// BOOLEAN.
     pub fn bool(&mut self, value: bool) {
         self.i8(i8::from(value));
     }
 
-    /// A number of 8 bits.
+    /// INT8.
     pub fn i8(&mut self, value: i8) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
-    /// A number of 16 bits.
+    /// INT16.
     pub fn i16(&mut self, value: i16) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
-    /// A number of 32 bits.
+    /// INT32.
     pub fn i32(&mut self, value: i32) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
-    /// A number of 64 bits.
+    /// INT64.
     pub fn i64(&mut self, value: i64) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
-    /// A string behind its length.
+    /// STRING.
     pub fn string(&mut self, text: &str) {
         match i16::try_from(text.len()) {
             Ok(length) => self.i16(length),
@@ -222,7 +225,7 @@ impl WireWriter {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// A string behind its length, or null.
+    /// NULLABLE_STRING.
     pub fn nullable_string(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.string(text),
@@ -230,7 +233,7 @@ impl WireWriter {
         }
     }
 
-    /// Bytes behind their length.
+    /// BYTES.
     pub fn bytes(&mut self, bytes: &[u8]) {
         match i32::try_from(bytes.len()) {
             Ok(length) => self.i32(length),
@@ -239,7 +242,7 @@ impl WireWriter {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// A list behind its count.
+    /// ARRAY.
     pub fn list<T>(&mut self, items: impl ExactSizeIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) {
         match i32::try_from(items.len()) {
             Ok(count) => self.i32(count),
@@ -248,10 +251,10 @@ impl WireWriter {
         items.for_each(|one| item(self, one));
     }
 
-    /// The bytes, without a frame's length.
+    /// The bytes of the message, without the length of its frame.
     ///
     /// # Errors
-    /// Something in it was too long.
+    /// One of the values was too long for its length field.
     pub fn finish(self) -> Result<Vec<u8>, TooLong> {
         if self.too_long { Err(TooLong) } else { Ok(self.bytes) }
     }
@@ -292,9 +295,9 @@ mod tests {
         let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
         let mut reader = WireReader::new(&frame);
         assert_eq!(reader.bool(), Ok(true));
-        assert_eq!(reader.place(), Ok(5..7));
-        assert_eq!(reader.place(), Ok(11..11));
-        assert!(reader.place().is_err());
+        assert_eq!(reader.bytes_range(), Ok(5..7));
+        assert_eq!(reader.bytes_range(), Ok(11..11));
+        assert!(reader.bytes_range().is_err());
         let mut reader = WireReader::new(&[0xff; 4]);
         assert_eq!(reader.nullable_list(1, WireReader::bool), Ok(None));
         assert_eq!(reader.end(), Ok(()));

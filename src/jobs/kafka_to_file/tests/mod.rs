@@ -111,7 +111,7 @@ impl Member {
         let path = dir.join("out.log");
         let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
-        let lease = Lease::until_told();
+        let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
         let (world, ledger) = (Arc::<World>::default(), log.ledger.clone());
         let (handle, stop) = shutdown::pair();
@@ -195,8 +195,8 @@ impl Member {
     }
 
     fn writes(&mut self, batch: Vec<FormattedBatch>) -> Result<(), RunError> {
-        let (mut ready, mut messages) = (batch.into(), Vec::new());
-        self.sink.write(&mut ready, &mut messages)
+        batch.into_iter().for_each(|one| self.sink.take(one));
+        self.sink.write(&mut Vec::new())
     }
 
     fn settles(&mut self) -> Feedback {
@@ -272,8 +272,9 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let mut member = Member::at_work();
     let mut batch = member.fetches(0, 1);
     batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
-    let (mut ready, mut messages) = (VecDeque::from([batch]), Vec::new());
-    member.sink.write(&mut ready, &mut messages).unwrap();
+    let mut messages = Vec::new();
+    member.sink.take(batch);
+    member.sink.write(&mut messages).unwrap();
     messages.into_iter().for_each(|message| member.source.feedback(message));
     for (base, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.

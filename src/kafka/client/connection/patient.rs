@@ -1,22 +1,21 @@
-//! Waiting for an answer that may come late, such as that to a member who joins, and may
-//! have to be given up meanwhile.
+//! Waits for an answer that may take long, such as that to JoinGroup, and can give up meanwhile.
 
 use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{Connection, ConnectionLost, left, timed_out};
+use super::Connection;
 use crate::error::Fault;
+use crate::kafka::client::transport::{ConnectionLost, time_left, timed_out};
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
 
-/// How often a wait for a late answer is looked at.
+/// How often the caller is asked whether to wait on.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Connection {
-    /// As [`Self::ask`], for an answer that may come so much later than others as
-    /// `patience` says. Every now and then `go_on` is asked whether to wait on; if not,
-    /// the connection is given up.
+    /// As [`Self::ask`], but `patience` is added to the time limit of the answer. Meanwhile `go_on`
+    /// is called regularly; if it returns false, the connection is given up.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -33,13 +32,13 @@ impl Connection {
         };
         if let Err(lost) = waited {
             self.stream = None;
-            return Err(Fault::Retry(self.say(&lost)));
+            return Err(Fault::Retry(self.describe(&lost)));
         }
         self.receive::<R>(sent, &mut Frame::default())
     }
 }
 
-/// Waits for the first byte of an answer without taking it.
+/// Waits for the first byte of an answer without reading it.
 fn wait_readable(
     stream: &TcpStream,
     until: Instant,
@@ -49,7 +48,7 @@ fn wait_readable(
         if !go_on() {
             return Err(ConnectionLost::Io(io::ErrorKind::Interrupted.into()));
         }
-        let some = left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
+        let some = time_left(until).and_then(|left| stream.set_read_timeout(Some(left.min(CHECK_INTERVAL))));
         match some.and_then(|()| stream.peek(&mut [0])) {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {}

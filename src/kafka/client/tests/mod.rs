@@ -15,7 +15,8 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-use super::connection::{BrokerAddress, ConnectionLimits};
+use super::address::BrokerAddress;
+use super::connection::ConnectionLimits;
 
 pub(in crate::kafka) const API_VERSIONS: i16 = 18;
 
@@ -166,5 +167,10 @@ pub(in crate::kafka) fn receive(stream: &mut TcpStream, connection: usize) -> Op
 /// Short, so that a test of them is.
 pub(in crate::kafka) fn limits() -> ConnectionLimits {
     let millis = Duration::from_millis;
-    ConnectionLimits { connect: millis(1000), silence: millis(300), answer: millis(600), largest: 1 << 20 }
+    ConnectionLimits {
+        connect_timeout: millis(1000),
+        versions_timeout: millis(300),
+        answer_timeout: millis(600),
+        answer_bytes_max: 1 << 20,
+    }
 }

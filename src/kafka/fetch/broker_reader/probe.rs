@@ -1,5 +1,5 @@
-//! What a reader finds out before it reads a partition on: where it begins, whether it
-//! is still the same log, what is there when the offset is not.
+//! What a reader finds out before it reads a partition: where to start, whether the log is still
+//! the same, and what the log has if the position is outside.
 
 use super::{BrokerReader, ReaderStopped};
 use crate::kafka::fetch::cursor::{Cursor, NextStep};
@@ -11,34 +11,35 @@ use crate::kafka::seam::{Event, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 impl BrokerReader {
-    /// Does what is to be done before partitions can be read on.
-    pub(super) fn find_out(&mut self) -> Result<(), ReaderStopped> {
+    /// Asks what must be known before partitions can be read.
+    pub(super) fn probe(&mut self) -> Result<(), ReaderStopped> {
         self.connect()?;
-        let curious = self.cursors.values().filter(|cursor| cursor.has_question());
-        let curious: Vec<TopicPartition> = curious.map(|cursor| cursor.partition.clone()).collect();
-        let mut told = Vec::new();
-        for partition in curious {
+        let open_questions = self.cursors.values().filter(|cursor| cursor.has_question());
+        let open_questions: Vec<TopicPartition> =
+            open_questions.map(|cursor| cursor.partition.clone()).collect();
+        let mut events = Vec::new();
+        for partition in open_questions {
             let Some(mut cursor) = self.cursors.remove(&partition) else { continue };
-            let keep = match self.resolve(&mut cursor, &mut told) {
+            let keep = match self.resolve(&mut cursor, &mut events) {
                 Ok(keep) => keep,
                 Err(QueryError::Lost(fault)) => {
                     self.cursors.insert(partition, cursor);
-                    self.tell(told)?;
+                    self.send(events)?;
                     return Err(fault.into());
                 }
                 Err(QueryError::Code(code)) if code.leader_moved() => {
-                    told.push(cursor.failed(format!("Kafka answers {code}")));
-                    self.let_go(&cursor, &mut told);
+                    events.push(cursor.failed(format!("Kafka answers {code}")));
+                    self.relinquish(&cursor, &mut events);
                     false
                 }
                 Err(QueryError::Code(code)) => {
                     cursor.pause();
-                    told.push(cursor.failed(format!("Kafka answers {code}")));
+                    events.push(cursor.failed(format!("Kafka answers {code}")));
                     true
                 }
                 Err(QueryError::Records(why)) => {
                     cursor.pause();
-                    told.push(cursor.failed(why));
+                    events.push(cursor.failed(why));
                     true
                 }
             };
@@ -46,55 +47,56 @@ impl BrokerReader {
                 self.cursors.insert(partition, cursor);
             }
         }
-        Ok(self.tell(told)?)
+        Ok(self.send(events)?)
     }
 
-    /// True: the partition stays with us.
-    fn resolve(&mut self, cursor: &mut Cursor, told: &mut Vec<Event>) -> Result<bool, QueryError> {
+    /// Does the next step of one partition. True if the partition stays with this reader.
+    fn resolve(&mut self, cursor: &mut Cursor, events: &mut Vec<Event>) -> Result<bool, QueryError> {
         let isolation = self.isolation();
-        let Self { connection, common, scratch, .. } = self;
-        let pace = &common.pace;
+        let Self { connection, context, scratch, .. } = self;
+        let config = &context.config;
         let Some(connection) = connection else { return Ok(true) };
         let mut leader =
-            LeaderQueries { connection, partition: &cursor.partition, epoch: cursor.epoch, pace, scratch };
-        match cursor.todo.clone() {
+            LeaderQueries { connection, partition: &cursor.partition, epoch: cursor.epoch, config, scratch };
+        match cursor.next_step.clone() {
             NextStep::Read => {}
-            NextStep::StartOffset(StartOffset::At(at, landmarks)) => match leader.check(at, &landmarks)? {
-                Comparison::Same => cursor.todo = NextStep::Read,
+            NextStep::ResolveStart(StartOffset::At(at, landmarks)) => match leader.compare(at, &landmarks)? {
+                Comparison::Same => cursor.next_step = NextStep::Read,
                 Comparison::Diverged(next) => {
-                    told.push(Event::Diverged(cursor.partition.clone(), next));
+                    events.push(Event::Diverged(cursor.partition.clone(), next));
                     return Ok(false);
                 }
-                Comparison::Behind(end) => return Ok(self.latch(cursor, end, told)),
+                Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
             },
-            NextStep::StartOffset(start) => {
+            NextStep::ResolveStart(start) => {
                 let end = if start == StartOffset::Latest { PartitionEnd::Next } else { PartitionEnd::First };
                 cursor.at = leader.end(end, isolation)?;
-                cursor.todo = NextStep::Read;
-                told.push(Event::Resolved(cursor.partition.clone(), cursor.at));
+                cursor.next_step = NextStep::Read;
+                events.push(Event::Resolved(cursor.partition.clone(), cursor.at));
             }
-            NextStep::Bounds => {
+            NextStep::AskBounds => {
                 let first = leader.end(PartitionEnd::First, Isolation::ReadUncommitted)?;
                 let end = leader.end(PartitionEnd::Next, Isolation::ReadUncommitted)?;
                 if cursor.at >= first {
-                    return Ok(self.latch(cursor, end, told));
+                    return Ok(self.relinquish_behind(cursor, end, events));
                 }
-                cursor.todo = NextStep::Read;
-                told.push(Event::Fetched(cursor.hand_over(first, end, Payload::Gone)));
+                cursor.next_step = NextStep::Read;
+                events.push(Event::Fetched(cursor.hand_over(first, end, Payload::Deleted)));
             }
-            NextStep::Inspect => {
-                let why = leader.inspect(cursor.at)?;
+            NextStep::InspectTransaction => {
+                let why = leader.describe_blocking_transaction(cursor.at)?;
                 cursor.record_blocked_by(why);
             }
         }
         Ok(true)
     }
 
-    /// An end below the position: nothing is read before the log has been compared
-    /// again, since growth alone would also come from a topic that was made anew.
-    fn latch(&self, cursor: &Cursor, end: i64, told: &mut Vec<Event>) -> bool {
-        told.push(cursor.failed(format!("its end {end} is below the position {}", cursor.at)));
-        self.let_go(cursor, told);
+    /// Relinquishes a partition whose log ends below the position. The log must be compared again
+    /// before anything is read, since a recreated topic may have grown beyond the position
+    /// meanwhile.
+    fn relinquish_behind(&self, cursor: &Cursor, end: i64, events: &mut Vec<Event>) -> bool {
+        events.push(cursor.failed(format!("its log ends at offset {end}, below the position {}", cursor.at)));
+        self.relinquish(cursor, events);
         false
     }
 }

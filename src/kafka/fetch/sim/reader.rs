@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
             tracked.log = logs.iter().position(named).ok_or("a record of no log")?;
         }
         let log = &logs[tracked.log];
-        if matches!(fetched.payload, Payload::Gone) && next > log.start {
+        if matches!(fetched.payload, Payload::Deleted) && next > log.start {
             return Err(format!("it begins at {}", log.start));
         }
         judge(log, self.world.plan.committed, fetched.from, next, &records)?;

@@ -26,20 +26,20 @@ fn millis(millis: u64) -> Duration {
 }
 
 /// Short, so that what takes minutes with real brokers is over in a second.
-fn pace() -> FetchConfig {
+fn config() -> FetchConfig {
     FetchConfig {
         limits: ConnectionLimits {
-            connect: millis(500),
-            silence: millis(150),
-            answer: millis(250),
-            largest: 1 << 20,
+            connect_timeout: millis(500),
+            versions_timeout: millis(150),
+            answer_timeout: millis(250),
+            answer_bytes_max: 1 << 20,
         },
         max_wait: millis(20),
-        reply: 16 * 1024,
-        partition: 4 * 1024,
-        refresh: millis(150),
-        pauses: (millis(5), millis(60)),
-        hanging: Duration::from_secs(600),
+        reply_bytes: 16 * 1024,
+        partition_bytes: 4 * 1024,
+        refresh_interval: millis(150),
+        retry_pauses: (millis(5), millis(60)),
+        blocked_log_after: Duration::from_secs(600),
     }
 }
 
@@ -73,7 +73,7 @@ fn drive(
         silent: false,
     };
     let fetch =
-        BrokerFetcher::new(cluster, pace(), VersionsSeen::default()).map_err(|fault| fault.to_string())?;
+        BrokerFetcher::new(cluster, config(), VersionsSeen::default()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();

@@ -10,33 +10,33 @@ fn member(id: &str, topics: &str) -> RangeMember {
 }
 
 /// The shares as text: `member: topic/number …`.
-fn shared(members: &[RangeMember], counts: &[(&str, usize)]) -> Vec<String> {
+fn assigned(members: &[RangeMember], counts: &[(&str, usize)]) -> Vec<String> {
     let counts = counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect();
-    let shares = share(members, &counts);
-    let line = |(id, share): (String, Vec<TopicPartition>)| {
-        share.iter().fold(format!("{id}:"), |line, one| format!("{line} {one}"))
+    let ranges = assign_ranges(members, &counts);
+    let line = |(id, partitions): (String, Vec<TopicPartition>)| {
+        partitions.iter().fold(format!("{id}:"), |line, one| format!("{line} {one}"))
     };
-    shares.into_iter().map(line).collect()
+    ranges.into_iter().map(line).collect()
 }
 
 /// The cases of `RangeAssignorTest` (Apache Kafka 3.9), with their results.
 #[test]
 fn shares_are_those_of_the_java_client() {
     let one = [member("c1", "t1 t2")];
-    assert_eq!(shared(&[member("c1", "")], &[("t1", 3)]), ["c1:"]);
-    assert_eq!(shared(&[member("c1", "t1")], &[]), ["c1:"]);
-    assert_eq!(shared(&[member("c1", "t1")], &[("t1", 3)]), ["c1: t1/0 t1/1 t1/2"]);
-    assert_eq!(shared(&one, &[("t1", 1), ("t2", 2)]), ["c1: t1/0 t2/0 t2/1"]);
+    assert_eq!(assigned(&[member("c1", "")], &[("t1", 3)]), ["c1:"]);
+    assert_eq!(assigned(&[member("c1", "t1")], &[]), ["c1:"]);
+    assert_eq!(assigned(&[member("c1", "t1")], &[("t1", 3)]), ["c1: t1/0 t1/1 t1/2"]);
+    assert_eq!(assigned(&one, &[("t1", 1), ("t2", 2)]), ["c1: t1/0 t2/0 t2/1"]);
     let two = [member("c2", "t1"), member("c1", "t1")];
-    assert_eq!(shared(&two, &[("t1", 1)]), ["c1: t1/0", "c2:"]);
-    assert_eq!(shared(&two, &[("t1", 2)]), ["c1: t1/0", "c2: t1/1"]);
+    assert_eq!(assigned(&two, &[("t1", 1)]), ["c1: t1/0", "c2:"]);
+    assert_eq!(assigned(&two, &[("t1", 2)]), ["c1: t1/0", "c2: t1/1"]);
     let mixed = [member("c1", "t1"), member("c2", "t1 t2"), member("c3", "t1")];
-    assert_eq!(shared(&mixed, &[("t1", 3), ("t2", 2)]), ["c1: t1/0", "c2: t1/1 t2/0 t2/1", "c3: t1/2"]);
+    assert_eq!(assigned(&mixed, &[("t1", 3), ("t2", 2)]), ["c1: t1/0", "c2: t1/1 t2/0 t2/1", "c3: t1/2"]);
     let both = [member("c1", "t1 t2"), member("c2", "t1 t2")];
-    assert_eq!(shared(&both, &[("t1", 3), ("t2", 3)]), ["c1: t1/0 t1/1 t2/0 t2/1", "c2: t1/2 t2/2"]);
+    assert_eq!(assigned(&both, &[("t1", 3), ("t2", 3)]), ["c1: t1/0 t1/1 t2/0 t2/1", "c2: t1/2 t2/2"]);
     let statics = [member("c1=i1", "t1 t2"), member("c2=i2", "t1 t2"), member("c3=i3", "t1 t2")];
     assert_eq!(
-        shared(&statics, &[("t1", 5), ("t2", 4)]),
+        assigned(&statics, &[("t1", 5), ("t2", 4)]),
         ["c1: t1/0 t1/1 t2/0 t2/1", "c2: t1/2 t1/3 t2/2", "c3: t1/4 t2/3"]
     );
 }
@@ -46,8 +46,8 @@ fn shares_are_those_of_the_java_client() {
 fn static_members_keep_their_shares_and_come_first() {
     let before = [member("a", "t"), member("x=one", "t"), member("y=two", "t")];
     let after = [member("a", "t"), member("z=one", "t"), member("y=two", "t")];
-    assert_eq!(shared(&before, &[("t", 3)]), ["a: t/2", "x: t/0", "y: t/1"]);
-    assert_eq!(shared(&after, &[("t", 3)]), ["a: t/2", "y: t/1", "z: t/0"]);
+    assert_eq!(assigned(&before, &[("t", 3)]), ["a: t/2", "x: t/0", "y: t/1"]);
+    assert_eq!(assigned(&after, &[("t", 3)]), ["a: t/2", "y: t/1", "z: t/0"]);
 }
 
 proptest! {
@@ -62,12 +62,12 @@ proptest! {
         }).collect();
         let sizes: BTreeMap<String, usize> =
             counts.iter().copied().enumerate().map(|(i, n)| (name(&i), n)).collect();
-        let shares = share(&members, &sizes);
-        prop_assert_eq!(shares.len(), members.len());
+        let ranges = assign_ranges(&members, &sizes);
+        prop_assert_eq!(ranges.len(), members.len());
         for (topic, count) in &sizes {
             let wanting = members.iter().filter(|one| one.topics.contains(topic));
             let runs: Vec<Vec<i32>> = wanting.map(|one| {
-                let all = shares[&one.id].iter().filter(|one| *one.topic == **topic);
+                let all = ranges[&one.id].iter().filter(|one| *one.topic == **topic);
                 all.map(|one| one.partition).collect()
             }).collect();
             let mut all: Vec<i32> = runs.concat();
@@ -77,7 +77,7 @@ proptest! {
             let sizes = runs.iter().map(Vec::len);
             prop_assert!(sizes.clone().max().unwrap_or(0) - sizes.min().unwrap_or(0) <= 1);
         }
-        let given: usize = shares.values().map(Vec::len).sum();
+        let given: usize = ranges.values().map(Vec::len).sum();
         let is_wanted = |topic: &String| members.iter().any(|one| one.topics.contains(topic));
         let wanted: usize =
             sizes.iter().filter(|(topic, _)| is_wanted(topic)).map(|(_, count)| count).sum();

@@ -47,8 +47,8 @@ fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
     )
 }
 
-fn fetched(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Fetched {
-    match turn(client, wanted) {
+fn fetched(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Fetched {
+    match turn(client, cursor) {
         Ok(TurnResult::Tell(Event::Fetched(fetched))) => fetched,
         Ok(TurnResult::Stuck(why)) => panic!("stuck: {why}"),
         Ok(_) => panic!("nothing was fetched"),
@@ -68,9 +68,9 @@ fn offsets(fetched: &Fetched) -> Vec<i64> {
 
 /// It stands where it is, and says that a record is corrupt.
 fn assert_corrupt(broker: &Broker, at: i64) {
-    let (mut client, mut wanted) = reading(broker, at);
+    let (mut client, mut cursor) = reading(broker, at);
     for _ in 0..3 {
-        match turn(&mut client, &mut wanted) {
+        match turn(&mut client, &mut cursor) {
             Err(LegacyError::Records(why)) => assert!(why.contains("CRC"), "{why}"),
             Ok(TurnResult::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
             _ => panic!("it does not say that a record is corrupt"),
@@ -88,10 +88,10 @@ fn a_batch_without_its_tail_that_comes_unconverted_is_stepped_over() {
         _ => panic!("asked for offset {offset} in version {version}"),
     });
     for from in 4..8 {
-        let (mut client, mut wanted) = reading(&broker, from);
-        let gap = fetched(&mut client, &mut wanted);
+        let (mut client, mut cursor) = reading(&broker, from);
+        let gap = fetched(&mut client, &mut cursor);
         assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (from, 8, 7, vec![]));
-        let next = fetched(&mut client, &mut wanted);
+        let next = fetched(&mut client, &mut cursor);
         assert_eq!((next.from, next.next, offsets(&next)), (8, 10, vec![8, 9]));
     }
     let looks = broker.fetches().iter().filter(|(version, _)| *version > 0).count();
@@ -105,10 +105,10 @@ fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
         (_, 142) => bytes(MARKER),
         _ => Vec::new(),
     });
-    let (mut client, mut wanted) = reading(&broker, 142);
-    let gap = fetched(&mut client, &mut wanted);
+    let (mut client, mut cursor) = reading(&broker, 142);
+    let gap = fetched(&mut client, &mut cursor);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
-    assert!(matches!(turn(&mut client, &mut wanted), Ok(TurnResult::Quiet)));
+    assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
 }
 
 /// What landed last may be compacted away when the log is compared at a start.
@@ -117,8 +117,8 @@ fn a_landmark_that_is_gone_is_no_trouble() {
     let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
     let (mut client, _) = reading(&broker, 8);
     let begin = StartOffset::At(8, vec![(5, 12345)]);
-    let mut wanted = LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
-    assert_eq!(offsets(&fetched(&mut client, &mut wanted)), [8, 9]);
+    let mut cursor = LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
+    assert_eq!(offsets(&fetched(&mut client, &mut cursor)), [8, 9]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! ApiVersions (18): which versions of which requests a broker speaks. Known from
-//! Kafka 0.10 on; 0.9 neither answers it nor closes the connection.
+//! ApiVersions (18, `ApiVersionsRequest.json`): which versions of which requests a broker supports.
+//! Kafka has it from 0.10 on (KIP-35); 0.9 neither answers nor closes the connection.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -9,10 +9,10 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 #[derive(Debug, Clone, Copy)]
 pub struct ApiVersions;
 
-/// The versions of one request that a broker speaks.
+/// The versions of one request that a broker supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionRange {
-    /// The request's number.
+    /// The number of the request (API key).
     pub key: i16,
     /// The lowest version.
     pub lowest: i16,
@@ -24,7 +24,7 @@ impl Request for ApiVersions {
     const KEY: i16 = 18;
     const NAME: &'static str = "ApiVersions";
     const LOWEST: i16 = 0;
-    // A broker that knows no higher one answers in this one all the same.
+    // A broker answers version 0 whatever versions it supports.
     const HIGHEST: i16 = 0;
     type Answer = (ErrorCode, Vec<VersionRange>);
 

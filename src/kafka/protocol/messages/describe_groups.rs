@@ -1,42 +1,43 @@
-//! DescribeGroups (15): who is in a group, and how its partitions are shared out. Asked of
-//! the group's coordinator.
+//! DescribeGroups (15, `DescribeGroupsRequest.json`): the members of a group and its assignor. The
+//! group's coordinator answers it.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
-/// The request, about one group.
+/// The request, for one group.
 #[derive(Debug, Clone, Copy)]
 pub struct DescribeGroups<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
 }
 
-/// What the coordinator says of a group. One that it does not know has no members.
+/// One group. A group that the coordinator does not know has no members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Whether it tells.
+    /// Whether the group could be described.
     pub code: ErrorCode,
-    /// The group's name.
+    /// The name of the group.
     pub group: String,
-    /// What its members are: `consumer`, `connect` and so on.
+    /// The protocol type: `consumer`, `connect` and so on; empty if the group is not known.
     pub kind: String,
-    /// How they share out, once they have agreed on it: `range` and so on.
+    /// The assignor that the members have agreed on, such as `range`; empty before that.
     pub protocol: String,
-    /// Its live members.
+    /// The live members.
     pub members: Vec<DescribedMember>,
 }
 
 /// One live member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribedMember {
-    /// What it calls itself, `client.id`.
+    /// Its `client.id`.
     pub client_id: String,
-    /// From where it is connected.
+    /// The address that it is connected from.
     pub host: String,
 }
 
-/// A group takes four strings, a code and a list; a member three strings and two lists.
+/// The least sizes in bytes: a group has four strings, a code and a list; a member has three
+/// strings and two lists.
 const GROUP_BYTES_MIN: (usize, usize) = (14, 14);
 
 impl Request for DescribeGroups<'_> {
@@ -63,7 +64,7 @@ impl Request for DescribeGroups<'_> {
                 let _id = from.string()?;
                 let member =
                     DescribedMember { client_id: from.string()?.to_owned(), host: from.string()?.to_owned() };
-                let (_subscription, _assignment) = (from.place()?, from.place()?);
+                let (_subscription, _assignment) = (from.bytes_range()?, from.bytes_range()?);
                 Ok(member)
             })?;
             Ok(Described { code, group, kind, protocol, members })

@@ -1,5 +1,5 @@
-//! Fetch (1): the records of partitions from offsets on. Without sessions (KIP-227):
-//! every request names all it wants.
+//! Fetch (1, `FetchRequest.json`): the records of partitions, each from an offset on. Fetch
+//! sessions (KIP-227) are not used: each request names all its partitions.
 
 use std::ops::Range;
 
@@ -9,58 +9,60 @@ use crate::kafka::protocol::records::Aborted;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
-/// The request. Partitions of one topic stand together; a broker fills its answer in
-/// their order, so who stood last the last time may stand first the next time.
+/// The request. Partitions of one topic must stand together. A broker fills its answer in the order
+/// of the request, so the caller rotates that order to serve all partitions.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch<'a> {
-    /// How long the broker may wait for the first byte, in milliseconds.
+    /// How long the broker may wait until `min_bytes` are there, in milliseconds.
     pub max_wait_ms: i32,
-    /// For how many bytes of records it waits.
+    /// For how many bytes of records the broker waits.
     pub min_bytes: i32,
-    /// How many bytes of records it gives; from version 3 on, and one batch always.
+    /// How many bytes of records the answer may have, except that one batch always fits. Sent from
+    /// version 3 on.
     pub max_bytes: i32,
-    /// From version 4 on.
+    /// Sent from version 4 on.
     pub isolation: Isolation,
-    /// What is wanted.
+    /// The partitions to read.
     pub partitions: &'a [PartitionFetch],
 }
 
-/// One partition that is asked for.
+/// One partition of a Fetch request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionFetch {
-    /// Which one.
+    /// The partition.
     pub partition: TopicPartition,
-    /// Its leader's epoch as far as it is known, else -1; sent from version 9 on (KIP-320).
+    /// The leader epoch as far as it is known, else -1. Sent from version 9 on (KIP-320).
     pub epoch: i32,
-    /// From which offset.
+    /// The offset to read from.
     pub offset: i64,
-    /// How many bytes of records at most.
+    /// How many bytes of records the answer may have for this partition.
     pub max_bytes: i32,
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchAnswer {
-    /// Of the request as a whole; none before version 7.
+    /// The code for the request as a whole; none before version 7.
     pub code: ErrorCode,
-    /// Of each partition.
+    /// The answer for each partition.
     pub partitions: Vec<(TopicPartition, FetchedPartition)>,
 }
 
-/// What came of one partition.
+/// The answer for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedPartition {
-    /// Whether it was read.
+    /// Whether the partition could be read.
     pub code: ErrorCode,
-    /// The offset up to which records are on all replicas in sync.
+    /// The end of the log for consumers: all replicas in sync have the records below it.
     pub high_watermark: i64,
-    /// The offset up to which transactions are decided; -1 where the version does not tell.
+    /// The last stable offset: all transactions below it are decided. -1 where the version does not
+    /// have it.
     pub last_stable: i64,
-    /// The first offset there is; -1 where the version does not tell.
+    /// The first offset of the log; -1 where the version does not have it.
     pub log_start: i64,
-    /// Aborted transactions among the records.
+    /// The aborted transactions among the records.
     pub aborted: Vec<Aborted>,
-    /// Where in the frame the record set is. Its end may be cut anywhere.
+    /// The range of the frame that holds the record set. The last entry of the set may be cut.
     pub records: Range<usize>,
 }
 
@@ -72,7 +74,7 @@ impl Request for Fetch<'_> {
     type Answer = FetchAnswer;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
-        // As a consumer, not as a replica.
+        // The replica id of a consumer.
         out.i32(-1);
         out.i32(self.max_wait_ms);
         out.i32(self.min_bytes);
@@ -83,7 +85,7 @@ impl Request for Fetch<'_> {
             out.i8(self.isolation.level());
         }
         if version >= 7 {
-            // No session.
+            // No fetch session (KIP-227).
             out.i32(0);
             out.i32(-1);
         }
@@ -104,11 +106,11 @@ impl Request for Fetch<'_> {
             },
         );
         if version >= 7 {
-            // Nothing to be forgotten of a session.
+            // No partition leaves the fetch session.
             out.i32(0);
         }
         if version >= 11 {
-            // In no rack: the leader is read.
+            // No rack (KIP-392), so the leader answers.
             out.string("");
         }
     }
@@ -138,9 +140,9 @@ fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<FetchedPart
         aborted = from.nullable_list(16, one)?.unwrap_or_default();
     }
     if version >= 11 {
-        // Told only to those who said in which rack they are.
+        // Only a request with a rack gets a preferred replica.
         let _preferred_replica = from.i32()?;
     }
-    let records = from.place()?;
+    let records = from.bytes_range()?;
     Ok(FetchedPartition { code, high_watermark, last_stable, log_start, aborted, records })
 }

@@ -1,4 +1,4 @@
-//! FindCoordinator (10): which broker keeps a group's offsets.
+//! FindCoordinator (10, `FindCoordinatorRequest.json`): which broker coordinates a group.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -7,24 +7,24 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct FindCoordinator<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
 }
 
-/// The broker, if the code is none.
+/// The coordinator, if the code is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coordinator {
-    /// Whether there is one.
+    /// Whether the group has a coordinator.
     pub code: ErrorCode,
-    /// Its number in the cluster.
+    /// The id of the broker.
     pub node: i32,
-    /// Its name or address.
+    /// Its host name or address.
     pub host: String,
     /// Its port.
     pub port: i32,
 }
 
-/// Of groups; the other kind is of transactions.
+/// The key is the name of a group; 1 would be a transactional id.
 const GROUP_KEY_TYPE: i8 = 0;
 
 impl Request for FindCoordinator<'_> {

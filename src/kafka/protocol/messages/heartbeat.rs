@@ -1,5 +1,5 @@
-//! Heartbeat (12): the member lives. The answer says whether it still is one, and whether
-//! the group is sharing out anew.
+//! Heartbeat (12, `HeartbeatRequest.json`): shows the coordinator that a member is alive. The
+//! answer says whether the member is still one, and whether the group rebalances.
 
 use super::{GenerationMember, Request};
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -8,9 +8,9 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct Heartbeat<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// As whom.
+    /// The member that sends it.
     pub member: GenerationMember<'a>,
 }
 

@@ -1,5 +1,5 @@
-//! JoinGroup (11): become a member of a group's next generation. The answer comes only
-//! when all members have joined or were waited for long enough.
+//! JoinGroup (11, `JoinGroupRequest.json`): become a member of a group's next generation. The
+//! coordinator answers when all members have joined, or after the rebalance timeout.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -8,49 +8,49 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct JoinGroup<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// Milliseconds without a heartbeat after which the member counts as dead.
+    /// The session timeout in milliseconds: without a heartbeat for so long the member is removed.
     pub session_ms: i32,
-    /// Milliseconds that the member may take to join again when the group asks for it;
-    /// version 0 has no room for it and takes the session's.
+    /// The rebalance timeout in milliseconds: how long the member may take to join again. Version 0
+    /// does not have it; there the session timeout counts.
     pub rebalance_ms: i32,
-    /// The name that the coordinator gave; empty the first time.
+    /// The member id that the coordinator gave; empty the first time.
     pub member: &'a str,
-    /// The name that a static member gave itself; sent where the version has room for it.
+    /// The `group.instance.id` of a static member (KIP-345). Sent from version 5 on.
     pub instance: Option<&'a str>,
-    /// What kind of group it is.
+    /// The protocol type of the group, such as `consumer`.
     pub kind: &'a str,
-    /// The ways of sharing out that the member knows, the best one first, each with what
-    /// it has to say to it.
+    /// The assignors that the member supports, the preferred one first, each with the member's
+    /// metadata for it.
     pub protocols: &'a [(&'a str, &'a [u8])],
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// Whether it joined.
+    /// Whether the member has joined.
     pub code: ErrorCode,
-    /// The group's generation.
+    /// The generation of the group.
     pub generation: i32,
-    /// The way of sharing out that all members know.
+    /// The assignor that all members support.
     pub protocol: String,
-    /// The member that shares out.
+    /// The id of the member that computes the assignment.
     pub leader: String,
-    /// The name that the coordinator gives this member.
+    /// The id of this member, given by the coordinator.
     pub member: String,
-    /// All members, for the leader; for the others it is empty.
+    /// All members, if this member is the leader; otherwise empty.
     pub members: Vec<GroupMember>,
 }
 
-/// One member, as the leader hears of it.
+/// One member, as the leader gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupMember {
-    /// The name that the coordinator gave.
+    /// The member id that the coordinator gave.
     pub id: String,
-    /// The name that a static member gave itself.
+    /// The `group.instance.id` of a static member.
     pub instance: Option<String>,
-    /// What it has to say to the way of sharing out.
+    /// The member's metadata for the assignor.
     pub metadata: Vec<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! LeaveGroup (13): the member goes, and the others need not wait until it counts as
-//! dead. A static member can leave from version 3 on.
+//! LeaveGroup (13, `LeaveGroupRequest.json`): the member leaves, so that the others need not wait
+//! for its session timeout. A static member can leave from version 3 on.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -8,11 +8,11 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaveGroup<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// The name that the coordinator gave.
+    /// The member id that the coordinator gave.
     pub member: &'a str,
-    /// The name that a static member gave itself; sent where the version has room for it.
+    /// The `group.instance.id` of a static member. Sent from version 3 on.
     pub instance: Option<&'a str>,
 }
 
@@ -21,7 +21,7 @@ impl Request for LeaveGroup<'_> {
     const NAME: &'static str = "LeaveGroup";
     const LOWEST: i16 = 0;
     const HIGHEST: i16 = 3;
-    /// Of the request, or else of the member.
+    /// The code for the request, or if that is none, the code for the member.
     type Answer = ErrorCode;
 
     fn write(&self, version: i16, out: &mut WireWriter) {

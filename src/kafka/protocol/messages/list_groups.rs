@@ -1,5 +1,5 @@
-//! ListGroups (16): the groups that a broker coordinates, those of later protocols as well,
-//! which DescribeGroups does not know.
+//! ListGroups (16, `ListGroupsRequest.json`): the groups that a broker coordinates. It also lists
+//! groups of the later protocol (KIP-848), which DescribeGroups does not know.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -9,12 +9,12 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 #[derive(Debug, Clone, Copy)]
 pub struct ListGroups;
 
-/// The groups.
+/// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedGroups {
-    /// Whether the broker tells.
+    /// Whether the groups could be listed.
     pub code: ErrorCode,
-    /// Each group's name and what its members are.
+    /// The name and the protocol type of each group.
     pub groups: Vec<(String, String)>,
 }
 

@@ -1,37 +1,38 @@
-//! ListOffsets (2): the first and the last offset of partitions.
+//! ListOffsets (2, `ListOffsetsRequest.json`): the first offset of partitions, or their end.
 
 use super::{Isolation, Request, read_topics, write_topics};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
-/// Which end of a partition; its number on the wire stands for a time.
+/// Which offset of a partition. Its number on the wire stands in the field for a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionEnd {
-    /// The first offset there is.
+    /// The first offset of the log (-2).
     First,
-    /// The offset that the next record for readers will get.
+    /// The end of the log for consumers: the offset of the next record (-1).
     Next,
 }
 
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct ListOffsets<'a> {
-    /// From version 2 on: whether [`PartitionEnd::Next`] is behind open transactions, too.
+    /// Sent from version 2 on: with `ReadCommitted` [`PartitionEnd::Next`] is the last stable
+    /// offset.
     pub isolation: Isolation,
-    /// Which end.
+    /// Which offset is asked for.
     pub end: PartitionEnd,
-    /// Of which partitions, with their leaders' epochs as far as they are known, else
-    /// -1; sent from version 4 on (KIP-320).
+    /// The partitions, each with its leader epoch as far as that is known, else -1. The epoch is
+    /// sent from version 4 on (KIP-320).
     pub partitions: &'a [(TopicPartition, i32)],
 }
 
-/// What came of one partition.
+/// The answer for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedOffset {
-    /// Whether it can be told.
+    /// Whether the offset is known.
     pub code: ErrorCode,
-    /// The offset; -1: there is none.
+    /// The offset; -1 if there is none.
     pub offset: i64,
 }
 
@@ -43,7 +44,7 @@ impl Request for ListOffsets<'_> {
     type Answer = Vec<(TopicPartition, ListedOffset)>;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
-        // As a consumer, not as a replica.
+        // The replica id of a consumer.
         out.i32(-1);
         if version >= 2 {
             out.i8(self.isolation.level());

@@ -1,15 +1,15 @@
-//! Metadata (3): the cluster's brokers, and the partitions of topics with their
-//! leaders.
+//! Metadata (3, `MetadataRequest.json`): the brokers of the cluster, and the partitions of topics
+//! with their leaders.
 
 use super::Request;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 
-/// The request. A broker before 0.11 may make a topic that is asked for; later ones
-/// are told not to.
+/// The request. Before version 4 (Kafka 0.11) the broker may create a topic that is named here;
+/// later versions forbid that.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
-    /// Which topics; not empty, which to version 0 would mean all of them.
+    /// The topics. Never empty, since an empty list means all topics in version 0.
     pub topics: &'a [String],
 }
 
@@ -18,16 +18,16 @@ pub struct Metadata<'a> {
 pub struct ClusterMetadata {
     /// The brokers that are up.
     pub brokers: Vec<BrokerMetadata>,
-    /// The topics that were asked for.
+    /// The requested topics.
     pub topics: Vec<TopicMetadata>,
 }
 
 /// One broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerMetadata {
-    /// Its number in the cluster.
+    /// Its id in the cluster.
     pub node: i32,
-    /// Its name or address.
+    /// Its host name or address.
     pub host: String,
     /// Its port.
     pub port: i32,
@@ -36,24 +36,24 @@ pub struct BrokerMetadata {
 /// One topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicMetadata {
-    /// Whether it is there.
+    /// Whether the topic exists.
     pub code: ErrorCode,
     /// Its name.
     pub name: String,
-    /// Its partitions, in no order.
+    /// Its partitions, in any order.
     pub partitions: Vec<PartitionMetadata>,
 }
 
 /// One partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionMetadata {
-    /// Whether it has a leader.
+    /// Whether the partition has a leader.
     pub code: ErrorCode,
     /// Its number, from 0.
     pub number: i32,
-    /// The number of the broker that leads it; -1: none does.
+    /// The id of the broker that leads it; -1 if none does.
     pub leader: i32,
-    /// The leader's epoch; -1 where the version does not tell.
+    /// The leader epoch; -1 where the version does not have it.
     pub epoch: i32,
 }
 
@@ -67,7 +67,7 @@ impl Request for Metadata<'_> {
     fn write(&self, version: i16, out: &mut WireWriter) {
         out.list(self.topics.iter(), |out, topic| out.string(topic));
         if version >= 4 {
-            // A mistyped name shall not become a topic.
+            // A mistyped name must not create a topic.
             out.bool(false);
         }
     }
@@ -77,7 +77,7 @@ impl Request for Metadata<'_> {
     }
 }
 
-/// The same, of every topic that there is.
+/// The same request for all topics.
 #[derive(Debug, Clone, Copy)]
 pub struct AllTopics;
 
@@ -89,7 +89,7 @@ impl Request for AllTopics {
     type Answer = ClusterMetadata;
 
     fn write(&self, version: i16, out: &mut WireWriter) {
-        // No list at all; version 0 says it with an empty one.
+        // A null list means all topics; in version 0 an empty list does.
         out.i32(if version == 0 { 0 } else { -1 });
         if version >= 4 {
             out.bool(false);
@@ -138,7 +138,7 @@ fn read_partition(version: i16, from: &mut WireReader<'_>) -> Result<PartitionMe
     let code = ErrorCode(from.i16()?);
     let (number, leader) = (from.i32()?, from.i32()?);
     let epoch = if version >= 7 { from.i32()? } else { -1 };
-    // Replicas, those in sync, those offline: of no use here.
+    // The replicas, those in sync and the offline ones are not used here.
     for _ in 0..if version >= 5 { 3 } else { 2 } {
         from.list(4, WireReader::i32)?;
     }

@@ -1,5 +1,4 @@
-//! The requests and their answers, one file each: how they are written and read in
-//! every version that is spoken here.
+//! The requests and their answers, one file each: how each supported version is written and read.
 
 pub mod api_versions;
 pub mod describe_groups;
@@ -39,34 +38,35 @@ pub use sync_group::SyncGroup;
 
 /// A request, and how its answer is read.
 pub trait Request {
-    /// Its number in the protocol.
+    /// The number of the request (API key).
     const KEY: i16;
     /// Its name in the protocol.
     const NAME: &'static str;
-    /// The lowest version written here. Kafka 0.9, which cannot be asked what it
-    /// speaks, speaks this one.
+    /// The lowest version that is written here. It is sent to Kafka 0.9, which cannot be asked for
+    /// its versions.
     const LOWEST: i16;
-    /// The highest version written here; not a flexible one.
+    /// The highest version that is written here; never a flexible one.
     const HIGHEST: i16;
-    /// What the broker says to it.
+    /// The content of the answer.
     type Answer;
 
-    /// Appends the request's body.
+    /// Appends the body of the request.
     fn write(&self, version: i16, out: &mut WireWriter);
 
-    /// Reads the answer's body.
+    /// Reads the body of the answer.
     ///
     /// # Errors
-    /// It is not the answer to this request in this version.
+    /// The bytes are not an answer to this request in this version.
     fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed>;
 }
 
-/// Which records of transactions a broker shows (KIP-98).
+/// Which records of transactions a broker delivers (KIP-98).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
     /// All of them.
     ReadUncommitted,
-    /// Those of open transactions not yet, and which are of aborted ones.
+    /// None of transactions that are still open. Those of aborted transactions are delivered, and
+    /// the answer lists these transactions.
     ReadCommitted,
 }
 
@@ -79,24 +79,24 @@ impl Isolation {
     }
 }
 
-/// As a member of which generation a group's offsets are committed.
+/// The member, in its generation, that a request is made as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GenerationMember<'a> {
-    /// The group's generation.
+    /// The generation of the group.
     pub generation: i32,
-    /// The name that the coordinator gave.
+    /// The member id that the coordinator gave.
     pub id: &'a str,
-    /// The name that a static member gave itself; sent where the version has room for it.
+    /// The `group.instance.id` of a static member (KIP-345). Sent where the version has it.
     pub instance: Option<&'a str>,
 }
 
 impl GenerationMember<'static> {
-    /// As nobody's member: taken while the group has none.
+    /// No member. The coordinator accepts it while the group has no members.
     pub const NONE: Self = Self { generation: -1, id: "", instance: None };
 }
 
-/// Writes a list of topics, each with the list of its items; both in the order in which
-/// they are given.
+/// Writes a list of topics, each with the list of its items. Topics and items keep the order in
+/// which they are given.
 fn write_topics<'a, T>(
     out: &mut WireWriter,
     items: &'a [T],
@@ -119,8 +119,8 @@ fn write_topics<'a, T>(
     });
 }
 
-/// Reads a list of topics, each with a list of items that begin with the partition's
-/// number and take at least `least` bytes; gives them all in one list.
+/// Reads a list of topics, each with a list of items. An item begins with the partition's number
+/// and takes at least `least` bytes. All items come back in one list.
 fn read_topics<T>(
     from: &mut WireReader<'_>,
     least: usize,

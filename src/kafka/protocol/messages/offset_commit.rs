@@ -1,5 +1,5 @@
-//! OffsetCommit (8): a group's offsets, each with a string beside it. From version 2
-//! on they are kept in Kafka; the versions before it are ZooKeeper's.
+//! OffsetCommit (8, `OffsetCommitRequest.json`): commits a group's offsets, each with a metadata
+//! string. From version 1 on Kafka keeps the offsets; in version 0 ZooKeeper does.
 
 use super::{GenerationMember, Request, read_topics, write_topics};
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -9,11 +9,11 @@ use crate::record::{Commit, TopicPartition};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct OffsetCommit<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// As whom.
+    /// The member that commits.
     pub member: GenerationMember<'a>,
-    /// What to commit.
+    /// The offsets to commit.
     pub offsets: &'a [Commit],
 }
 
@@ -32,7 +32,7 @@ impl Request for OffsetCommit<'_> {
             out.nullable_string(self.member.instance);
         }
         if version <= 4 {
-            // Retention: as the broker has it.
+            // The broker's own retention time.
             out.i64(-1);
         }
         write_topics(
@@ -43,7 +43,7 @@ impl Request for OffsetCommit<'_> {
                 out.i32(one.partition.partition);
                 out.i64(one.offset);
                 if version >= 6 {
-                    // The leader's epoch, which is not known here.
+                    // The leader epoch is not known here.
                     out.i32(-1);
                 }
                 out.string(&one.metadata);

@@ -1,5 +1,5 @@
-//! OffsetFetch (9): what a group has committed. From version 1 on that is what is
-//! kept in Kafka; version 0 is ZooKeeper's.
+//! OffsetFetch (9, `OffsetFetchRequest.json`): the offsets that a group has committed. From version
+//! 1 on Kafka keeps them; in version 0 ZooKeeper does.
 
 use super::{Request, read_topics, write_topics};
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -9,29 +9,29 @@ use crate::record::TopicPartition;
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct OffsetFetch<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// Of which partitions.
+    /// The partitions.
     pub partitions: &'a [TopicPartition],
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offsets {
-    /// Of the request as a whole; none before version 2.
+    /// The code for the request as a whole; none before version 2.
     pub code: ErrorCode,
-    /// Of each partition.
+    /// The answer for each partition.
     pub partitions: Vec<(TopicPartition, Offset)>,
 }
 
-/// What the group has of one partition.
+/// The committed offset of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offset {
-    /// Whether it could be told.
+    /// Whether the offset could be read.
     pub code: ErrorCode,
-    /// The offset; -1: there is none.
+    /// The offset; -1 if the group has none.
     pub offset: i64,
-    /// The string beside it; null and empty are the same to brokers.
+    /// The metadata string; brokers do not tell null from empty.
     pub metadata: String,
 }
 

@@ -1,4 +1,5 @@
-//! SyncGroup (14): the leader says who gets what, and every member hears its own part.
+//! SyncGroup (14, `SyncGroupRequest.json`): the leader sends the assignment of all members, and
+//! each member gets its own.
 
 use super::{GenerationMember, Request};
 use crate::kafka::protocol::error_code::ErrorCode;
@@ -7,20 +8,20 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncGroup<'a> {
-    /// The group's name.
+    /// The name of the group.
     pub group: &'a str,
-    /// As whom.
+    /// The member that sends it.
     pub member: GenerationMember<'a>,
-    /// What each member gets, by name; only the leader says it.
+    /// The assignment of each member by member id; empty unless the leader sends it.
     pub assignments: &'a [(String, Vec<u8>)],
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Synced {
-    /// Whether the group is of this generation.
+    /// Whether the group is still in this generation.
     pub code: ErrorCode,
-    /// What this member gets; empty: nothing.
+    /// The assignment of this member; empty if it gets nothing.
     pub assignment: Vec<u8>,
 }
 

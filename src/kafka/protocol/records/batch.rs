@@ -1,23 +1,23 @@
-//! Batches of message format 2 (KIP-98 and the protocol guide's "Record Batch"), and
-//! the records in them.
+//! Batches of message format 2 (KIP-98; "Record Batch" in the protocol guide), and the records in
+//! them.
 
 use super::RECORD_BYTES_MAX;
 use super::aborted::AbortedFilter;
-use super::broken::DecodeErrorKind;
 use super::codec::Codecs;
-use super::entry::{SetEntry, at};
+use super::decode_error::DecodeErrorKind;
 use super::feed::Feed;
-use super::out::{DecodeStop, RecordOutput};
+use super::output::{DecodeStop, RecordOutput};
+use super::set_entry::{SetEntry, field_at};
 use super::window::Window;
 use crate::record::{Headers, Record};
 
-/// How long a batch's header is, and from where on its checksum counts.
+/// The length of a batch's header, and the offset in it from which the checksum counts.
 const BATCH_HEADER_BYTES: usize = 61;
 const CRC_COVERS_FROM: usize = 21;
-/// A record's length takes no more bytes.
+/// The most bytes that the length of a record can take.
 const VARINT_BYTES_MAX: usize = 5;
 
-/// A batch's header.
+/// The header of a batch.
 struct Batch<'a> {
     base: i64,
     attributes: i16,
@@ -25,25 +25,25 @@ struct Batch<'a> {
     count: i32,
     first_timestamp: i64,
     max_timestamp: i64,
-    /// Its records, compressed or not.
+    /// The records, compressed or not.
     records: &'a [u8],
 }
 
 impl<'a> Batch<'a> {
-    /// Reads the header, once the checksum has been found to be right.
+    /// Checks the checksum, then reads the header.
     fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
         let bytes = entry.bytes;
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
-        if u32::from_be_bytes(at(bytes, 17)?) != crc32c::crc32c(checked) {
+        if u32::from_be_bytes(field_at(bytes, 17)?) != crc32c::crc32c(checked) {
             return Err(DecodeErrorKind::Checksum);
         }
         Ok(Self {
             base: entry.offset,
-            attributes: i16::from_be_bytes(at(bytes, 21)?),
-            first_timestamp: i64::from_be_bytes(at(bytes, 27)?),
-            max_timestamp: i64::from_be_bytes(at(bytes, 35)?),
-            producer: i64::from_be_bytes(at(bytes, 43)?),
-            count: i32::from_be_bytes(at(bytes, 57)?),
+            attributes: i16::from_be_bytes(field_at(bytes, 21)?),
+            first_timestamp: i64::from_be_bytes(field_at(bytes, 27)?),
+            max_timestamp: i64::from_be_bytes(field_at(bytes, 35)?),
+            producer: i64::from_be_bytes(field_at(bytes, 43)?),
+            count: i32::from_be_bytes(field_at(bytes, 57)?),
             records: bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default(),
         })
     }
@@ -52,25 +52,25 @@ impl<'a> Batch<'a> {
         (self.attributes & 7) as u8
     }
 
-    fn append_time(&self) -> bool {
+    fn has_append_time(&self) -> bool {
         self.attributes & 8 != 0
     }
 
-    fn transactional(&self) -> bool {
+    fn is_transactional(&self) -> bool {
         self.attributes & 16 != 0
     }
 
-    fn control(&self) -> bool {
+    fn is_control(&self) -> bool {
         self.attributes & 32 != 0
     }
 
-    /// Whether it is the marker of an aborted transaction: the key of its record is a
-    /// version and a type, 0 for an abort, both of 16 bits.
-    fn aborts(&self) -> Result<bool, DecodeErrorKind> {
+    /// Whether this control batch is the marker of an aborted transaction. The key of its record is
+    /// a version and a type, each of 16 bits; type 0 is an abort.
+    fn is_abort_marker(&self) -> Result<bool, DecodeErrorKind> {
         if self.codec() != 0 {
             return Err(DecodeErrorKind::Malformed("a control batch is compressed"));
         }
-        // Compaction may have taken the record.
+        // Compaction may have removed the record.
         if self.count == 0 {
             return Ok(false);
         }
@@ -80,22 +80,22 @@ impl<'a> Batch<'a> {
         fields.varint()?;
         let key = fields.bytes()?.unwrap_or_default();
         let kind: [u8; 2] =
-            at(key, 2).map_err(|_| DecodeErrorKind::Malformed("a control record has no type"))?;
+            field_at(key, 2).map_err(|_| DecodeErrorKind::Malformed("a control record has no type"))?;
         Ok(kind == [0, 0])
     }
 }
 
-/// Goes along a batch by its header only, for what comes behind it.
-pub(super) fn pass(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
+/// Skips a batch by its header, so that the filter knows it for the following batches.
+pub(super) fn skip(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
     let batch = Batch::read(entry)?;
-    filter.reach(entry.last);
-    if batch.control() && batch.aborts()? {
-        filter.end(batch.producer);
+    filter.advance_to(entry.last);
+    if batch.is_control() && batch.is_abort_marker()? {
+        filter.end_transaction(batch.producer);
     }
     Ok(())
 }
 
-/// Gives a batch's records.
+/// Delivers the records of a batch.
 pub(super) fn decode(
     entry: &SetEntry<'_>,
     filter: &mut AbortedFilter,
@@ -103,19 +103,19 @@ pub(super) fn decode(
     window: &mut Window,
     out: &mut RecordOutput<'_>,
 ) -> Result<(), DecodeStop> {
-    if out.past(entry.last) && !filter.on() {
+    if out.is_below_next(entry.last) && !filter.is_active() {
         return Ok(());
     }
     let batch = Batch::read(entry)?;
-    if filter.on() {
-        filter.reach(entry.last);
-        if batch.control() && batch.aborts()? {
-            filter.end(batch.producer);
-        } else if batch.transactional() && filter.aborted(batch.producer) {
+    if filter.is_active() {
+        filter.advance_to(entry.last);
+        if batch.is_control() && batch.is_abort_marker()? {
+            filter.end_transaction(batch.producer);
+        } else if batch.is_transactional() && filter.is_aborting(batch.producer) {
             return Ok(());
         }
     }
-    if batch.control() || out.past(entry.last) {
+    if batch.is_control() || out.is_below_next(entry.last) {
         return Ok(());
     }
     let mut feed = match batch.codec() {
@@ -132,21 +132,21 @@ fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -
     let count =
         u32::try_from(batch.count).map_err(|_| DecodeErrorKind::Malformed("a batch's count is negative"))?;
     for index in 1..=count {
-        let whole = whole(feed)?;
-        let record = record(batch, feed.need(whole)?)?;
-        out.give(&record, index == count)?;
-        feed.take(whole);
+        let record_len = record_len(feed)?;
+        let record = record(batch, feed.require(record_len)?)?;
+        out.deliver(&record, index == count)?;
+        feed.consume(record_len);
     }
-    if feed.ended()? {
+    if feed.look_for_end()? {
         Ok(())
     } else {
         Err(DecodeErrorKind::Malformed("a batch has more bytes than records").into())
     }
 }
 
-/// How many bytes the next record has, its length included.
-fn whole(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
-    while feed.bytes().len() < VARINT_BYTES_MAX && feed.more()? {}
+/// The length of the next record in bytes, its length field included.
+fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
+    while feed.bytes().len() < VARINT_BYTES_MAX && feed.decompress_more()? {}
     let mut fields = Fields { rest: feed.bytes() };
     let before = fields.rest.len();
     if before == 0 {
@@ -161,15 +161,15 @@ fn whole(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
     Ok(before - fields.rest.len() + length)
 }
 
-/// Reads a record, which takes exactly these bytes.
+/// Reads the record that takes exactly these bytes.
 fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeErrorKind> {
     let mut fields = Fields { rest: bytes };
     fields.varint()?;
-    // Attributes, of which none has a meaning yet.
+    // The attributes of a record have no meaning yet.
     fields.take(1)?;
     let delta = fields.varlong()?;
     let offset = batch.base.checked_add(i64::from(fields.varint()?));
-    let append_time = batch.append_time();
+    let append_time = batch.has_append_time();
     let timestamp = if append_time { batch.max_timestamp } else { batch.first_timestamp.wrapping_add(delta) };
     Ok(Record {
         offset: offset.ok_or(DecodeErrorKind::Malformed("an offset is too high"))?,
@@ -184,7 +184,7 @@ fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeEr
     })
 }
 
-/// Takes a record's fields off the front.
+/// Reads the fields of a record one after the other.
 struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -231,7 +231,7 @@ impl<'a> Fields<'a> {
         Ok(*byte)
     }
 
-    /// Bytes behind their length; a negative one is null.
+    /// A length as varint and so many bytes; a negative length is null.
     fn bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
         match usize::try_from(self.varint()?) {
             Ok(length) => self.take(length).map(Some),

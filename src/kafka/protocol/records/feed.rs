@@ -1,21 +1,21 @@
-//! Where records are read from: the set itself, or the window that a codec fills.
+//! Where records are read from: the record set itself, or the window that a codec fills.
 
-use super::broken::DecodeErrorKind;
 use super::codec::Compressed;
+use super::decode_error::DecodeErrorKind;
 use super::window::Window;
 
-/// See the module.
+/// The source of the next record's bytes.
 pub(super) enum Feed<'a> {
-    /// In place.
+    /// The record set itself.
     Plain(&'a [u8]),
-    /// Through the window.
+    /// The window.
     Through(Compressed<'a>, &'a mut Window),
 }
 
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("records end in the middle of one");
 
 impl Feed<'_> {
-    /// What is there without decompressing more.
+    /// The bytes that are there without more decompression.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Plain(bytes) => bytes,
@@ -23,57 +23,57 @@ impl Feed<'_> {
         }
     }
 
-    /// Decompresses some more; `false`: there is no more.
-    pub(super) fn more(&mut self) -> Result<bool, DecodeErrorKind> {
+    /// Decompresses some more bytes; `false` at the end.
+    pub(super) fn decompress_more(&mut self) -> Result<bool, DecodeErrorKind> {
         match self {
             Self::Plain(_) => Ok(false),
-            Self::Through(compressed, window) => compressed.more(window),
+            Self::Through(compressed, window) => compressed.decompress_more(window),
         }
     }
 
-    /// Decompresses until so much is there.
+    /// The next `count` bytes, decompressed as far as that needs.
     ///
     /// # Errors
-    /// There is not so much, or it cannot be decompressed.
-    pub(super) fn need(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
+    /// There are fewer bytes, or they cannot be decompressed.
+    pub(super) fn require(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
         while self.bytes().len() < count {
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Err(TRUNCATED);
             }
         }
         self.bytes().get(..count).ok_or(TRUNCATED)
     }
 
-    /// Takes so many of the bytes that are there off the front.
-    pub(super) fn take(&mut self, count: usize) {
+    /// Removes `count` of the bytes that are there from the front.
+    pub(super) fn consume(&mut self, count: usize) {
         match self {
             Self::Plain(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
-            Self::Through(_, window) => window.take(count),
+            Self::Through(_, window) => window.consume(count),
         }
     }
 
-    /// Takes so many off the front, however many that is: they are not kept.
+    /// Removes `count` bytes from the front. They need not be in memory all at once.
     ///
     /// # Errors
-    /// There are not so many, or they cannot be decompressed.
+    /// There are fewer bytes, or they cannot be decompressed.
     pub(super) fn skip(&mut self, mut count: usize) -> Result<(), DecodeErrorKind> {
         loop {
             let now = self.bytes().len().min(count);
-            self.take(now);
+            self.consume(now);
             count -= now;
             if count == 0 {
                 return Ok(());
             }
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Err(TRUNCATED);
             }
         }
     }
 
-    /// Whether there is nothing left.
-    pub(super) fn ended(&mut self) -> Result<bool, DecodeErrorKind> {
+    /// Decompresses until a byte is there; `true` if there is none.
+    pub(super) fn look_for_end(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
-            if !self.more()? {
+            if !self.decompress_more()? {
                 return Ok(true);
             }
         }

@@ -1,19 +1,19 @@
-//! Messages of format 0 and 1 (the protocol guide's "Message sets"; KIP-31, KIP-32),
-//! plain, or in a compressed wrapper.
+//! Messages of format 0 and 1 ("Message sets" in the protocol guide; KIP-31, KIP-32), plain or in a
+//! compressed wrapper.
 
 use super::RECORD_BYTES_MAX;
-use super::broken::DecodeErrorKind;
 use super::codec::Codecs;
-use super::entry::{FRAMING_BYTES, SetEntry, at, sized};
+use super::decode_error::DecodeErrorKind;
 use super::feed::Feed;
-use super::out::{DecodeStop, RecordOutput};
+use super::output::{DecodeStop, RecordOutput};
+use super::set_entry::{FRAMING_BYTES, SetEntry, entry_len, field_at};
 use super::window::Window;
 use crate::record::Record;
 
-/// Behind the framing: a CRC, which counts what follows it.
+/// The CRC follows the framing, and covers all that follows it.
 const CRC_COVERS_FROM: usize = FRAMING_BYTES + 4;
-/// A wrapper that decompresses to no more is decompressed once; a larger one twice, so
-/// that it need not be in memory whole.
+/// The base offset of a wrapper is known only at its end. A wrapper with at most so many
+/// decompressed bytes stays in memory; a larger one is decompressed a second time.
 const WRAPPER_BYTES_BUFFERED_MAX: usize = 1 << 20;
 
 /// One message.
@@ -25,20 +25,19 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message of this format, framing included, once its CRC has been found to
-    /// be right.
+    /// Checks the CRC, then reads a message of this format; `bytes` include the framing.
     fn read(magic: u8, bytes: &'a [u8]) -> Result<Self, DecodeErrorKind> {
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
-        if u32::from_be_bytes(at(bytes, FRAMING_BYTES)?) != crc32fast::hash(checked) {
+        if u32::from_be_bytes(field_at(bytes, FRAMING_BYTES)?) != crc32fast::hash(checked) {
             return Err(DecodeErrorKind::Checksum);
         }
-        let [_, attributes] = at(checked, 0)?;
+        let [_, attributes] = field_at(checked, 0)?;
         let (timestamp, fields) = match magic {
             0 => (None, 2),
-            _ => (Some(i64::from_be_bytes(at(checked, 2)?)), 10),
+            _ => (Some(i64::from_be_bytes(field_at(checked, 2)?)), 10),
         };
         let mut rest = checked.get(fields..).unwrap_or_default();
-        let (key, value) = (nullable(&mut rest)?, nullable(&mut rest)?);
+        let (key, value) = (nullable_bytes(&mut rest)?, nullable_bytes(&mut rest)?);
         if !rest.is_empty() {
             return Err(DecodeErrorKind::Malformed("a message has more bytes than fields"));
         }
@@ -49,14 +48,14 @@ impl<'a> Message<'a> {
         self.attributes & 7
     }
 
-    /// Whether the timestamp is the broker's; format 0 has none.
-    fn append_time(&self) -> bool {
+    /// Whether the broker set the timestamp; format 0 has none.
+    fn has_append_time(&self) -> bool {
         self.timestamp.is_some() && self.attributes & 8 != 0
     }
 }
 
-/// Bytes behind their length; -1 is null.
-fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
+/// A length and so many bytes; a length of -1 is null.
+fn nullable_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErrorKind> {
     let short = DecodeErrorKind::Malformed("a field reaches beyond the end of its message");
     let (length, behind) = rest.split_first_chunk().ok_or(short)?;
     *rest = behind;
@@ -71,14 +70,14 @@ fn nullable<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DecodeErrorKind
     Ok(Some(taken))
 }
 
-/// Gives the message, or those that it wraps.
+/// Delivers the message, or the messages in the wrapper.
 pub(super) fn decode(
     entry: &SetEntry<'_>,
     codecs: &mut Codecs,
     window: &mut Window,
     out: &mut RecordOutput<'_>,
 ) -> Result<(), DecodeStop> {
-    if out.past(entry.last) {
+    if out.is_below_next(entry.last) {
         return Ok(());
     }
     let message = Message::read(entry.magic, entry.bytes)?;
@@ -86,18 +85,18 @@ pub(super) fn decode(
         let record = Record {
             offset: entry.offset,
             timestamp: message.timestamp,
-            append_time: message.append_time(),
+            append_time: message.has_append_time(),
             key: message.key,
             value: message.value,
             headers: None,
         };
-        return out.give(&record, true);
+        return out.deliver(&record, true);
     }
-    wrapped(entry, &message, codecs, window, out)
+    decode_wrapper(entry, &message, codecs, window, out)
 }
 
-/// Gives the messages in a wrapper.
-fn wrapped(
+/// Delivers the messages in a wrapper.
+fn decode_wrapper(
     entry: &SetEntry<'_>,
     wrapper: &Message<'_>,
     codecs: &mut Codecs,
@@ -109,11 +108,11 @@ fn wrapped(
     let mut compressed = codecs.open(wrapper.codec(), entry, packed)?;
     let mut all = false;
     while !all && window.bytes().len() < WRAPPER_BYTES_BUFFERED_MAX {
-        all = !compressed.more(window)?;
+        all = !compressed.decompress_more(window)?;
     }
     let inner = InnerMessages {
         magic: entry.magic,
-        append_time: wrapper.timestamp.filter(|_| wrapper.append_time()),
+        append_time: wrapper.timestamp.filter(|_| wrapper.has_append_time()),
         entry,
     };
     if all {
@@ -130,14 +129,14 @@ fn wrapped(
 /// What a wrapper says of the messages in it.
 struct InnerMessages<'a> {
     magic: u8,
-    /// The timestamp of all, where it is the broker's.
+    /// The timestamp of all messages, if the broker set it.
     append_time: Option<i64>,
     entry: &'a SetEntry<'a>,
 }
 
 impl InnerMessages<'_> {
-    /// What is to be added to the messages' offsets. Those of format 0 are absolute; those
-    /// of format 1 are relative, and the wrapper's is that of the last one (KIP-31).
+    /// The number to add to the offsets of the messages. In format 0 they are absolute. In format 1
+    /// they are relative, and the offset of the wrapper is that of its last message (KIP-31).
     fn base(&self, feed: &mut Feed<'_>) -> Result<i64, DecodeErrorKind> {
         let mut last = None;
         while let Some((offset, whole)) = self.header(feed)? {
@@ -151,17 +150,18 @@ impl InnerMessages<'_> {
         self.entry.offset.checked_sub(last).ok_or(DecodeErrorKind::Malformed("an offset is too low"))
     }
 
-    /// The next message's offset and its length, framing included; `None` at the end.
+    /// The offset of the next message, and its length with the framing; `None` at the end.
     fn header(&self, feed: &mut Feed<'_>) -> Result<Option<(i64, usize)>, DecodeErrorKind> {
-        if feed.ended()? {
+        if feed.look_for_end()? {
             return Ok(None);
         }
-        let header = feed.need(CRC_COVERS_FROM + 1)?;
-        let (offset, magic) = (i64::from_be_bytes(at(header, 0)?), at::<1>(header, CRC_COVERS_FROM)?);
+        let header = feed.require(CRC_COVERS_FROM + 1)?;
+        let (offset, magic) =
+            (i64::from_be_bytes(field_at(header, 0)?), field_at::<1>(header, CRC_COVERS_FROM)?);
         if magic != [self.magic] {
             return Err(DecodeErrorKind::Malformed("a message is of another format than its wrapper"));
         }
-        Ok(Some((offset, sized(header, self.magic)?)))
+        Ok(Some((offset, entry_len(header, self.magic)?)))
     }
 
     fn give(&self, feed: &mut Feed<'_>, base: i64, out: &mut RecordOutput<'_>) -> Result<(), DecodeStop> {
@@ -171,21 +171,21 @@ impl InnerMessages<'_> {
             }
             let offset =
                 base.checked_add(offset).ok_or(DecodeErrorKind::Malformed("an offset is too high"))?;
-            let message = Message::read(self.magic, feed.need(whole)?)?;
+            let message = Message::read(self.magic, feed.require(whole)?)?;
             if message.codec() != 0 {
                 return Err(DecodeErrorKind::Malformed("a wrapper is in a wrapper").into());
             }
             let record = Record {
                 offset,
                 timestamp: self.append_time.or(message.timestamp),
-                append_time: self.append_time.is_some() || message.append_time(),
+                append_time: self.append_time.is_some() || message.has_append_time(),
                 key: message.key,
                 value: message.value,
                 headers: None,
             };
-            // A wrapper's offset is that of the last message in it.
-            out.give(&record, offset == self.entry.last)?;
-            feed.take(whole);
+            // The offset of the wrapper is that of its last message.
+            out.deliver(&record, offset == self.entry.last)?;
+            feed.consume(whole);
         }
         Ok(())
     }

@@ -1,45 +1,46 @@
-//! Record sets as a Fetch answer has them, made into records: message formats 0, 1 and
-//! 2 in one set, plain or compressed. Pure: bytes in, records out.
+//! Decodes the record sets of Fetch answers: message formats 0, 1 and 2 in one set, plain or
+//! compressed. Pure: bytes in, records out.
 //!
-//! Nothing here trusts the bytes. What is compressed is decompressed piece by piece
-//! into a window that grows no further than one record needs, so that a set takes no
-//! more memory than its largest record, whatever it expands to.
+//! Nothing here trusts the bytes. Compressed bytes are decompressed piece by piece into a window
+//! that grows no further than one record needs. So a set takes no more memory than its largest
+//! record, whatever size it expands to.
 
 mod aborted;
 mod batch;
-mod broken;
 mod codec;
-mod entry;
+mod decode_error;
 mod feed;
 mod message;
-mod out;
+mod output;
+mod set_entry;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use std::ops::ControlFlow;
 
-pub use broken::{DecodeError, DecodeErrorKind};
-pub use entry::{Span, span};
+pub use decode_error::{DecodeError, DecodeErrorKind};
+pub use set_entry::{Span, span};
 
 use crate::record::Record;
-use entry::SetEntries;
-use out::{DecodeStop, RecordOutput};
+use output::{DecodeStop, RecordOutput};
+use set_entry::SetEntries;
 
-/// The largest record that is taken into memory, in bytes.
+/// The largest record that is decoded, in bytes.
 pub const RECORD_BYTES_MAX: usize = 128 << 20;
 
-/// A transaction that was aborted, as a Fetch answer tells.
+/// One aborted transaction in the list of a Fetch answer (`AbortedTransaction` in
+/// `FetchResponse.json`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Aborted {
     /// The offset of its first record in the partition.
     pub first_offset: i64,
-    /// Whose it was: the producer's id.
+    /// The id of its producer.
     pub producer: i64,
 }
 
-/// What decoding needs beside the set; kept from call to call, so that it allocates
-/// nothing once it has its size.
+/// Buffers and codecs for [`decode`], kept from call to call, so that decoding allocates nothing
+/// once they have their size.
 #[derive(Debug, Default)]
 pub struct Scratch {
     codecs: codec::Codecs,
@@ -47,27 +48,27 @@ pub struct Scratch {
     filter: aborted::AbortedFilter,
 }
 
-/// How far a set was read.
+/// How far a set was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoded {
-    /// The offset to go on at: one above the record that `each` broke at, or else
+    /// The offset to go on at: the one after the record at which `each` broke off, or else
     /// [`Span::next`].
     pub next: i64,
-    /// Offset and fingerprint of the last record; of one before it where the set ends
-    /// in a batch whose last records are not wanted.
+    /// Offset and fingerprint of the last record; of an earlier one if the last records of the last
+    /// batch were left out.
     pub last: Option<(i64, u32)>,
 }
 
-/// Calls `each` for every record of the set at or above `from`, in order, until it
-/// breaks. A cut entry at the end is left alone.
+/// Calls `each` for every record of the set at or above `from`, in order, until `each` breaks off.
+/// A cut entry at the end is ignored.
 ///
-/// `aborted` lists the aborted transactions that the Fetch answer told of, in any order;
-/// their records are left out. `None` delivers them (`read_uncommitted`). Control batches
-/// are never delivered. The list is that of the whole answer, so `set` must begin where
-/// the answer began, also when `from` is well behind it; see [`still_aborted`].
+/// `aborted` is the list of aborted transactions of the Fetch answer, in any order; their records
+/// are left out. `None` delivers them (`read_uncommitted`). Control batches are never delivered.
+/// The list counts from the beginning of the answer, so `set` must begin there, even if `from` is
+/// well behind; see [`still_aborted`].
 ///
 /// # Errors
-/// The set cannot be read on; what came before was delivered.
+/// The set cannot be decoded to its end. The records before the fault were delivered.
 pub fn decode(
     set: &[u8],
     from: i64,
@@ -76,7 +77,7 @@ pub fn decode(
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<Decoded, DecodeError> {
     let mut out = RecordOutput::new(from, each);
-    scratch.filter.begin(aborted);
+    scratch.filter.start(aborted);
     let done = entries(set, scratch, &mut out);
     scratch.window.shrink();
     scratch.codecs.shrink();
@@ -90,32 +91,32 @@ fn entries(set: &[u8], scratch: &mut Scratch, out: &mut RecordOutput<'_>) -> Res
     let Scratch { codecs, window, filter } = scratch;
     for entry in SetEntries::new(set) {
         let entry = entry?;
-        out.begin(&entry);
+        out.begin_entry(&entry);
         match entry.magic {
             2 => batch::decode(&entry, filter, codecs, window, out)?,
             _ => message::decode(&entry, codecs, window, out)?,
         }
-        out.end();
+        out.end_entry();
     }
     Ok(())
 }
 
-/// What is left of a Fetch answer's list of aborted transactions behind these entries
-/// from its beginning: the list for the rest of the answer, where that is decoded by
-/// itself. Behind its marker a transaction is over, and its producer's next one good.
+/// The list of aborted transactions for the rest of a Fetch answer, if that is decoded by itself;
+/// `passed` are the entries before it. After its marker a transaction is over, and the next one of
+/// its producer may be good.
 ///
 /// # Errors
-/// A batch among them is malformed; `next` is the offset that it begins at.
+/// A batch in `passed` is malformed; `next` is the offset at which it begins.
 pub fn still_aborted(passed: &[u8], aborted: &[Aborted]) -> Result<Vec<Aborted>, DecodeError> {
     let mut filter = aborted::AbortedFilter::default();
-    filter.begin(Some(aborted));
+    filter.start(Some(aborted));
     let mut next = 0;
     for entry in SetEntries::new(passed) {
         let entry = entry.map_err(|why| DecodeError { next, why })?;
         if entry.magic == 2 {
-            batch::pass(&entry, &mut filter).map_err(|why| DecodeError { next, why })?;
+            batch::skip(&entry, &mut filter).map_err(|why| DecodeError { next, why })?;
         }
         next = entry.last + 1;
     }
-    Ok(filter.rest())
+    Ok(filter.remaining())
 }

@@ -1,20 +1,20 @@
-//! gzip (RFC 1952), of as many members as there are, by `flate2`'s raw inflate: the
-//! frame is read here, so that one context serves every batch.
+//! gzip (RFC 1952) with any number of members, by the raw inflate of `flate2`. Header and trailer
+//! are read here, so that one context serves every batch.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
-/// How much room it asks for.
+/// How much room one call of inflate gets.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// See the module.
+/// The decompressor, and its state between calls.
 #[derive(Default)]
 pub(super) struct Gzip {
     inflate: Option<Decompress>,
-    /// In the middle of a member.
+    /// Whether a member has begun and not ended.
     inside: bool,
     /// Whether a member has ended.
     ended: bool,
@@ -27,19 +27,20 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 }
 
 impl Decoder for Gzip {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.inside = false;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             if !self.inside {
-                // As gzip does: what follows a member and is no member is padding.
+                // Bytes after a member that do not begin another one are padding, as for gzip
+                // itself.
                 if self.ended && !input.starts_with(&[0x1f, 0x8b]) {
                     return Ok(false);
                 }
-                header(input).ok_or(fault("the header is not one"))?;
+                header(input).ok_or(fault("the header is not valid"))?;
                 self.inside = true;
                 self.crc.reset();
                 self.length = 0;
@@ -47,7 +48,7 @@ impl Decoder for Gzip {
                     inflate.reset(false);
                 }
             }
-            let room = window.room(PIECE_BYTES)?;
+            let room = window.reserve(PIECE_BYTES)?;
             let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
             let (read, wrote) = (inflate.total_in(), inflate.total_out());
             let status = inflate.decompress(input, room, FlushDecompress::None);
@@ -58,7 +59,7 @@ impl Decoder for Gzip {
             take(input, read).ok_or(fault("the bytes are damaged"))?;
             self.crc.update(came);
             self.length = self.length.wrapping_add(wrote as u32);
-            window.came(wrote);
+            window.add_written(wrote);
             if status == Status::StreamEnd {
                 self.trailer(input)?;
             } else if wrote == 0 && read == 0 {
@@ -84,14 +85,14 @@ impl Gzip {
     }
 }
 
-/// Takes a member's header.
+/// Reads the header of a member.
 fn header(input: &mut &[u8]) -> Option<()> {
     let [0x1f, 0x8b, 8, flags, ..] = take_array::<10>(input)? else { return None };
     if flags & 4 != 0 {
         let length = take_array(input).map(u16::from_le_bytes)?;
         take(input, usize::from(length))?;
     }
-    // Name and comment, each ended by a zero.
+    // The name and the comment each end with a zero.
     for flag in [8, 16] {
         if flags & flag != 0 {
             let end = input.iter().position(|byte| *byte == 0)?;

@@ -1,6 +1,6 @@
-//! LZ4's frame format (the "LZ4 Frame Format Description" 1.6); the frame is read here,
-//! so that blocks go straight into the window, and so that what Kafka wrote before 0.10
-//! can be read: its header checksum was computed over too many bytes (KAFKA-3160).
+//! LZ4 frames ("LZ4 Frame Format Description" 1.6). The frame is read here, so that blocks go
+//! straight into the window, and so that frames of Kafka before 0.10 can be read: their header
+//! checksum was computed over too many bytes (KAFKA-3160).
 
 use std::hash::Hasher as _;
 
@@ -8,33 +8,33 @@ use lz4_flex::block::{decompress_into, decompress_into_with_dict};
 use twox_hash::XxHash32;
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0x184D_2204;
-/// Sixteen numbers begin a frame that is to be skipped.
+/// Sixteen numbers from here on begin a frame that is skipped.
 const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
-/// How far back a block may reach into those before it.
+/// How many earlier bytes a linked block can refer to.
 const LINKED_BLOCK_BYTES: usize = 64 << 10;
-/// A byte of a match's length stands for at most so many.
+/// The most bytes that one byte of a match's length stands for.
 const EXPANSION_MAX: usize = 255;
 
-/// See the module.
+/// The state of the decompressor between calls.
 #[derive(Default)]
 pub(super) struct Lz4 {
     magic: u8,
     frame: Option<Lz4Frame>,
     ended: bool,
-    /// The end of what came before, where blocks reach into it.
+    /// The last decompressed bytes, for linked blocks.
     before: Vec<u8>,
 }
 
-/// What a frame's header says.
+/// The header of a frame.
 struct Lz4Frame {
     largest: usize,
     linked: bool,
     block_checksums: bool,
-    /// Where the frame ends with one.
+    /// The checksum so far, if the frame ends with one.
     checksum: Option<XxHash32>,
 }
 
@@ -45,12 +45,12 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("lz4", "it ends early");
 
 impl Decoder for Lz4 {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.frame = None;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         loop {
             let Some(frame) = &mut self.frame else {
                 if input.is_empty() && self.ended {
@@ -81,14 +81,14 @@ impl Decoder for Lz4 {
 }
 
 impl Lz4 {
-    /// Reads messages of this format.
-    pub(super) fn of_format(&mut self, magic: u8) {
+    /// The following frames are in messages of this format.
+    pub(super) fn set_message_format(&mut self, magic: u8) {
         self.magic = magic;
     }
 }
 
 impl Lz4Frame {
-    /// One block into the window; tells its length.
+    /// Decompresses one block into the window, and returns its length.
     fn block(
         &mut self,
         size: u32,
@@ -109,7 +109,7 @@ impl Lz4Frame {
             }
         }
         let most = if plain { size } else { self.largest.min(size.saturating_mul(EXPANSION_MAX)) };
-        let room = window.room(most)?.get_mut(..most).ok_or(DecodeErrorKind::TooLarge)?;
+        let room = window.reserve(most)?.get_mut(..most).ok_or(DecodeErrorKind::TooLarge)?;
         let came = if plain {
             room.copy_from_slice(block);
             size
@@ -125,19 +125,19 @@ impl Lz4Frame {
         if self.linked {
             remember(before, came_bytes);
         }
-        window.came(came);
+        window.add_written(came);
         Ok(came)
     }
 }
 
-/// Keeps the last bytes that a later block can reach.
+/// Keeps the last bytes, to which a later block can refer.
 fn remember(before: &mut Vec<u8>, came: &[u8]) {
     let kept = LINKED_BLOCK_BYTES.saturating_sub(came.len());
     before.drain(..before.len().saturating_sub(kept));
     before.extend_from_slice(came.get(came.len().saturating_sub(LINKED_BLOCK_BYTES)..).unwrap_or_default());
 }
 
-/// Takes a frame's header; `None` after one that is to be skipped.
+/// Reads the header of a frame; `None` after a skippable frame.
 fn header(input: &mut &[u8], magic: u8) -> Result<Option<Lz4Frame>, DecodeErrorKind> {
     let number = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
     if number & 0xffff_fff0 == SKIPPABLE_FRAME_MAGIC {
@@ -146,26 +146,27 @@ fn header(input: &mut &[u8], magic: u8) -> Result<Option<Lz4Frame>, DecodeErrorK
         return Ok(None);
     }
     if number != FRAME_MAGIC {
-        return Err(fault("the header is not one"));
+        return Err(fault("the header is not valid"));
     }
     let descriptor = *input;
     let [flags, sizes] = take_array(input).ok_or(TRUNCATED)?;
     let largest = match sizes >> 4 {
         size @ 4..=7 if sizes & 0x8f == 0 => 64 << 10 << (2 * (size - 4)),
-        _ => return Err(fault("the header is not one")),
+        _ => return Err(fault("the header is not valid")),
     };
     // Version 1, no dictionary.
     if flags & 0xc3 != 0x40 {
-        return Err(fault("the header is not one"));
+        return Err(fault("the header is not valid"));
     }
     if flags & 8 != 0 {
         take(input, 8).ok_or(TRUNCATED)?;
     }
     let described = descriptor.get(..descriptor.len() - input.len()).ok_or(TRUNCATED)?;
     let [checksum] = take_array(input).ok_or(TRUNCATED)?;
-    // Format 0 has it right or wrong, depending on who wrote it.
+    // In message format 0 the checksum of the header may be right or wrong, depending on the
+    // producer.
     if magic > 0 && checksum != (XxHash32::oneshot(0, described) >> 8) as u8 {
-        return Err(fault("the header's checksum is not that of the header"));
+        return Err(fault("the checksum of the header does not match"));
     }
     Ok(Some(Lz4Frame {
         largest,

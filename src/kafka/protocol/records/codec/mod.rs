@@ -1,5 +1,5 @@
-//! The codecs, all in pure Rust, each decompressing piece by piece into the window.
-//! Their contexts are kept: making them anew costs more than a small batch does.
+//! The compression codecs, all in pure Rust, each of which decompresses piece by piece into the
+//! window. Their contexts are kept, since a new one costs more than a small batch.
 
 mod gzip;
 mod lz4;
@@ -8,17 +8,17 @@ mod zstd;
 
 use std::fmt;
 
-use super::broken::DecodeErrorKind;
-use super::entry::SetEntry;
+use super::decode_error::DecodeErrorKind;
+use super::set_entry::SetEntry;
 use super::window::Window;
 
-/// One codec at work.
+/// A codec at work.
 trait Decoder {
-    /// Begins anew.
-    fn begin(&mut self);
+    /// Prepares for new input.
+    fn reset(&mut self);
 
-    /// Decompresses some more of what is left of the input; `false`: it has ended.
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind>;
+    /// Decompresses some more of the rest of the input; `false` at its end.
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind>;
 }
 
 /// All codecs.
@@ -37,11 +37,11 @@ impl fmt::Debug for Codecs {
 }
 
 impl Codecs {
-    /// Decompresses `input`, which is the entry's, by the codec of this number, as the
-    /// attributes of messages and batches have it in their three lowest bits.
+    /// Decompresses `input`, a part of the entry, by the codec with this number. Messages and
+    /// batches have the number in the three lowest bits of their attributes.
     ///
     /// # Errors
-    /// There is no such codec.
+    /// The codec is not supported.
     pub(super) fn open<'a>(
         &'a mut self,
         codec: u8,
@@ -52,46 +52,46 @@ impl Codecs {
             1 => &mut self.gzip,
             2 => &mut self.snappy,
             3 => {
-                self.lz4.of_format(entry.magic);
+                self.lz4.set_message_format(entry.magic);
                 &mut self.lz4
             }
             4 => &mut self.zstd,
             codec => return Err(DecodeErrorKind::Codec { codec, last: entry.last }),
         };
-        decoder.begin();
+        decoder.reset();
         Ok(Compressed { decoder, rest: input })
     }
 
-    /// Gives back what only an uncommon batch needed.
+    /// Frees memory that only an uncommon batch needed.
     pub(super) fn shrink(&mut self) {
         self.zstd.shrink();
     }
 }
 
-/// Bytes that are being decompressed.
+/// Input that is being decompressed.
 pub(super) struct Compressed<'a> {
     decoder: &'a mut dyn Decoder,
     rest: &'a [u8],
 }
 
 impl Compressed<'_> {
-    /// Brings some more into the window; `false`: it has ended.
+    /// Decompresses some more bytes into the window; `false` at the end.
     ///
     /// # Errors
-    /// The bytes are not what the codec makes, or too large for memory.
-    pub(super) fn more(&mut self, window: &mut Window) -> Result<bool, DecodeErrorKind> {
-        self.decoder.more(&mut self.rest, window)
+    /// The input is damaged, or too large for memory.
+    pub(super) fn decompress_more(&mut self, window: &mut Window) -> Result<bool, DecodeErrorKind> {
+        self.decoder.decompress_more(&mut self.rest, window)
     }
 }
 
-/// Takes so many bytes off the front.
+/// Removes `count` bytes from the front.
 fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = input.split_at_checked(count)?;
     *input = rest;
     Some(taken)
 }
 
-/// Takes a number off the front.
+/// Removes `N` bytes from the front.
 fn take_array<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = input.split_first_chunk::<N>()?;
     *input = rest;

@@ -1,20 +1,20 @@
-//! Snappy, in the framing of snappy-java ("xerial"), which Java producers write, and
-//! bare, which others do. A block can only be decompressed whole; both kinds begin with
-//! its size, which is believed only as far as its bytes can expand.
+//! Snappy: in the framing of snappy-java ("xerial"), which Java producers write, and bare, which
+//! other producers write. A block can only be decompressed whole. Each block begins with its
+//! decompressed size, which is believed only as far as its bytes can expand.
 
 use snap::raw::{Decoder as Raw, decompress_len};
 
 use super::{Decoder, take, take_array};
 use crate::kafka::protocol::records::RECORD_BYTES_MAX;
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
-/// Begins a stream of snappy-java; its version and the oldest that reads it follow.
+/// Begins a snappy-java stream. Its version and the oldest compatible version follow.
 const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
-/// A copy of 64 bytes takes 3.
+/// How far the format can expand: a copy of 64 bytes takes 3 bytes.
 const EXPANSION_MAX: usize = 22;
 
-/// See the module.
+/// The state of the decompressor between calls.
 #[derive(Default)]
 pub(super) struct Snappy {
     raw: Raw,
@@ -27,12 +27,12 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 }
 
 impl Decoder for Snappy {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.begun = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
-        // Streams may follow each other, and blocks may be empty.
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+        // Several streams may follow each other, and blocks may be empty.
         while !input.is_empty() || !self.begun {
             if input.starts_with(&XERIAL_MAGIC) && (self.framed || !self.begun) {
                 (self.begun, self.framed) = (true, true);
@@ -62,14 +62,14 @@ impl Snappy {
     fn block(&mut self, block: &[u8], window: &mut Window) -> Result<usize, DecodeErrorKind> {
         let length = decompress_len(block).map_err(|_| fault("the bytes are damaged"))?;
         if length > block.len().saturating_mul(EXPANSION_MAX) {
-            return Err(fault("a block's size lies"));
+            return Err(fault("a block's size is impossible"));
         }
         if length > RECORD_BYTES_MAX {
             return Err(DecodeErrorKind::TooLarge);
         }
-        let room = window.room(length)?.get_mut(..length).ok_or(DecodeErrorKind::TooLarge)?;
+        let room = window.reserve(length)?.get_mut(..length).ok_or(DecodeErrorKind::TooLarge)?;
         let came = self.raw.decompress(block, room).map_err(|_| fault("the bytes are damaged"))?;
-        window.came(came);
+        window.add_written(came);
         Ok(came)
     }
 }

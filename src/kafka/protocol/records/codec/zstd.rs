@@ -1,36 +1,36 @@
-//! Zstandard (RFC 8878) by `ruzstd`, of as many frames as there are. A frame's header
-//! is written anew before the decoder sees it: the buffer that it makes is of our size
-//! and not of the header's, which may ask for gigabytes and need none of them.
+//! Zstandard (RFC 8878) with any number of frames, by `ruzstd`. The decoder gets a frame header
+//! that is written here, so that its buffer has a size of our choice. The original header may ask
+//! for gigabytes that the frame does not need.
 
 use std::io::Read as _;
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Decoder, take, take_array};
-use crate::kafka::protocol::records::broken::DecodeErrorKind;
+use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0xFD2F_B528;
-/// Sixteen numbers begin a frame that is to be skipped.
+/// Sixteen numbers from here on begin a frame that is skipped.
 const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
-/// How much is decompressed at a time; no block is larger.
+/// How many bytes are decompressed at a time; no block is larger.
 const PIECE_BYTES: usize = 128 << 10;
-/// The decoder's window, in bytes, is at least this power of two: a block.
+/// The least window of the decoder, as a power of two in bytes: one block.
 const WINDOW_LOG_MIN: u32 = 17;
-/// This much is given to whoever asks: compression level 19 and below ask for no more.
+/// A frame may always have a window of this size. Compression levels up to 19 ask for no more.
 const WINDOW_LOG_USUAL: u32 = 23;
-/// And this much at most.
+/// The largest window.
 const WINDOW_LOG_MAX: u32 = 26;
-/// Beyond what is usual, as many times the frame's compressed bytes.
+/// A window above the usual size may be at most so many times the compressed bytes of the frame.
 const EXPANSION_MAX: usize = 32;
 
-/// See the module.
+/// The decompressor, and its state between calls.
 #[derive(Default)]
 pub(super) struct Zstd {
     decoder: Option<FrameDecoder>,
     inside: bool,
     ended: bool,
-    /// The largest window since it was made, as a power of two.
+    /// The largest window since the decoder was created, as a power of two.
     largest: u32,
 }
 
@@ -41,15 +41,15 @@ fn fault(why: &'static str) -> DecodeErrorKind {
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Compressed("zstd", "it ends early");
 
 impl Decoder for Zstd {
-    fn begin(&mut self) {
+    fn reset(&mut self) {
         self.inside = false;
         self.ended = false;
     }
 
-    fn more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
+    fn decompress_more(&mut self, input: &mut &[u8], window: &mut Window) -> Result<bool, DecodeErrorKind> {
         let came = self.piece(input, window);
         if came.is_err() {
-            // Whatever state it is in.
+            // After an error the state of the decoder is not known.
             self.decoder = None;
         }
         came
@@ -69,7 +69,7 @@ impl Zstd {
                 let [a, b, c, d] = FRAME_MAGIC.to_le_bytes();
                 let header = [a, b, c, d, checksum, ((window - 10) << 3) as u8];
                 let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
-                decoder.reset(header.as_slice()).map_err(|_| fault("the header is not one"))?;
+                decoder.reset(header.as_slice()).map_err(|_| fault("the header is not valid"))?;
                 self.inside = true;
             }
             let decoder = self.decoder.get_or_insert_with(FrameDecoder::new);
@@ -82,14 +82,14 @@ impl Zstd {
                 decoder.decode_blocks(&mut *input, some).map_err(|_| fault("the bytes are damaged"))?;
                 continue;
             }
-            let room = window.room(PIECE_BYTES)?;
+            let room = window.reserve(PIECE_BYTES)?;
             let came = decoder.read(room).map_err(|_| fault("the bytes are damaged"))?;
-            window.came(came);
+            window.add_written(came);
             return Ok(true);
         }
     }
 
-    /// Gives back what only an uncommon frame needed.
+    /// Frees a decoder that only an uncommon frame needed.
     pub(super) fn shrink(&mut self) {
         if self.largest > WINDOW_LOG_USUAL {
             *self = Self::default();
@@ -97,15 +97,15 @@ impl Zstd {
     }
 }
 
-/// What of a frame's header is kept.
+/// The parts of a frame header that are kept.
 struct ZstdFrame {
-    /// The flag that says that a checksum ends it.
+    /// The flag that a checksum ends the frame.
     checksum: u8,
-    /// The window that it is given, as a power of two.
+    /// The window that the frame gets, as a power of two.
     window: u32,
 }
 
-/// Takes a frame's header; `None` after a frame that is to be skipped.
+/// Reads the header of a frame; `None` after a skippable frame.
 fn header(input: &mut &[u8]) -> Result<Option<ZstdFrame>, DecodeErrorKind> {
     let number = take_array(input).map(u32::from_le_bytes).ok_or(TRUNCATED)?;
     if number & 0xffff_fff0 == SKIPPABLE_FRAME_MAGIC {
@@ -115,7 +115,7 @@ fn header(input: &mut &[u8]) -> Result<Option<ZstdFrame>, DecodeErrorKind> {
     }
     let [flags] = take_array(input).ok_or(TRUNCATED)?;
     if number != FRAME_MAGIC || flags & 0x08 != 0 {
-        return Err(fault("the header is not one"));
+        return Err(fault("the header is not valid"));
     }
     let single = flags & 0x20 != 0;
     let window = if single { None } else { Some(take_array::<1>(input).ok_or(TRUNCATED)?) };
@@ -130,9 +130,9 @@ fn header(input: &mut &[u8]) -> Result<Option<ZstdFrame>, DecodeErrorKind> {
     };
     let size = take(input, size).ok_or(TRUNCATED)?;
     let asked = match window {
-        // An exponent, and eighths of it in the three lowest bits.
+        // The window descriptor: an exponent, and eighths of it in the three lowest bits.
         Some([window]) => 10 + u32::from(window >> 3) + u32::from(window & 7 != 0),
-        // All of the content is the window.
+        // The window is the whole content.
         None => {
             let size = size.iter().rev().fold(0u64, |size, byte| size << 8 | u64::from(*byte));
             u64::BITS - size.saturating_add(256).leading_zeros()

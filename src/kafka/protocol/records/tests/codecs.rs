@@ -81,18 +81,18 @@ fn gzip_with_all_that_its_header_may_have() {
     packed.truncate(packed.len() - 9);
     let at = packed.len() - 5;
     packed[at] ^= 1;
-    assert_eq!(fault(1, 30, &packed), "the checksum is not that of the content");
+    assert_eq!(fault(1, 30, &packed), "the checksum does not match the content");
 }
 
 #[test]
 fn lz4_of_format_1_and_2_has_a_right_header() {
     let mut packed = Codec::Lz4.compress(&plain(30));
     packed[6] ^= 0x10;
-    assert_eq!(fault(3, 30, &packed), "lz4: the header's checksum is not that of the header");
+    assert_eq!(fault(3, 30, &packed), "lz4: the checksum of the header does not match");
     let mut linked = Codec::Lz4Linked.compress(&plain(30));
     let last = linked.len() - 1;
     linked[last] ^= 1;
-    assert_eq!(fault(3, 30, &linked), "the checksum is not that of the content");
+    assert_eq!(fault(3, 30, &linked), "the checksum does not match the content");
 }
 
 #[test]

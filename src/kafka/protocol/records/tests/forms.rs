@@ -198,7 +198,7 @@ fn broken(set: &[u8]) -> (i64, String) {
 fn what_is_wrong_is_said_in_words() {
     let mut unknown = stored(2, Codec::None, &records(0, 1));
     unknown[16] = 3;
-    assert_eq!(broken(&unknown), (0, "message format 3 is not known".to_owned()));
+    assert_eq!(broken(&unknown), (0, "message format 3 is not supported".to_owned()));
     assert_eq!(span(&unknown, 4), Err(DecodeError { next: 4, why: DecodeErrorKind::Format(3) }));
     for codec in 5..8 {
         let mut batch = Batch::of(Codec::None, &records(0, 3));
@@ -219,8 +219,8 @@ fn what_is_wrong_is_said_in_words() {
     }
     let mut batch = Batch::of(Codec::None, &records(0, 1));
     batch.attributes = 6;
-    let said = "compression codec 6 is not known; a pandad that knows it goes on there, this one once Kafka has \
-                deleted what is below offset 1";
+    let said = "compression codec 6 is not supported; a version of pandad that supports it resumes \
+                 there, this one once Kafka has deleted the records below offset 1";
     assert_eq!(broken(&batch.bytes()), (0, said.to_owned()));
     let mut small = stored(2, Codec::None, &records(0, 1));
     small[8..12].copy_from_slice(&48i32.to_be_bytes());

@@ -1,17 +1,17 @@
-//! What leaves the decoder: records in order, each once, none below the offset asked for.
+//! Hands decoded records to the caller: in order, each once, and none below the requested offset.
 
 use std::ops::ControlFlow;
 
-use super::broken::DecodeErrorKind;
-use super::entry::SetEntry;
+use super::decode_error::DecodeErrorKind;
+use super::set_entry::SetEntry;
 use crate::record::Record;
 
 /// Why decoding stopped before the end of the set.
 #[derive(Debug)]
 pub(super) enum DecodeStop {
-    /// The caller has had enough.
+    /// The caller broke off.
     Enough,
-    /// It cannot be read on.
+    /// The rest cannot be decoded.
     Broken(DecodeErrorKind),
 }
 
@@ -21,14 +21,14 @@ impl From<DecodeErrorKind> for DecodeStop {
     }
 }
 
-/// See the module.
+/// The caller's function, and how far it was served.
 pub(super) struct RecordOutput<'a> {
-    /// The offset to go on at: what is below was delivered, or is not to be.
+    /// The offset to go on at. Records below it were delivered or are left out.
     pub(super) next: i64,
-    /// Offsets that a record of the entry may have.
+    /// The range of offsets that the next record of the entry may have.
     lowest: i64,
     highest: i64,
-    /// Offset and fingerprint of the last record that was given at an entry's end.
+    /// Offset and fingerprint of the last record that was delivered at the end of an entry.
     pub(super) last: Option<(i64, u32)>,
     each: &'a mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 }
@@ -38,8 +38,8 @@ impl<'a> RecordOutput<'a> {
         Self { next: from, lowest: 0, highest: -1, last: None, each }
     }
 
-    /// At the beginning of an entry, whose records follow.
-    pub(super) fn begin(&mut self, entry: &SetEntry<'_>) {
+    /// Begins an entry, whose records follow.
+    pub(super) fn begin_entry(&mut self, entry: &SetEntry<'_>) {
         self.lowest = self.highest + 1;
         if entry.magic == 2 {
             self.lowest = self.lowest.max(entry.offset);
@@ -47,27 +47,28 @@ impl<'a> RecordOutput<'a> {
         self.highest = entry.last;
     }
 
-    /// At its end: what it has no record for, compaction or a control batch took.
-    pub(super) fn end(&mut self) {
+    /// Ends an entry. Offsets for which it has no record are skipped: compaction removed them, or
+    /// they belong to a control batch.
+    pub(super) fn end_entry(&mut self) {
         self.next = self.next.max(self.highest.saturating_add(1));
     }
 
-    /// Whether nothing at or below this offset is wanted.
-    pub(super) fn past(&self, offset: i64) -> bool {
+    /// Whether this offset, and all below it, need not be delivered.
+    pub(super) fn is_below_next(&self, offset: i64) -> bool {
         offset < self.next
     }
 
-    /// A record of the entry; `ends`: it may be its last. Fingerprints cost, so only
-    /// such ones get one.
+    /// Delivers a record of the entry; `ends` says that it may be the last one. Only such records
+    /// get a fingerprint, since that costs time.
     ///
-    /// Its offset must be one that the entry may have, and above the one before it:
-    /// what is written once per offset could not be told apart otherwise.
-    pub(super) fn give(&mut self, record: &Record<'_>, ends: bool) -> Result<(), DecodeStop> {
+    /// The offset must be one that the entry may have, and above that of the record before.
+    /// Otherwise two records with one offset could not be told apart in the log file.
+    pub(super) fn deliver(&mut self, record: &Record<'_>, ends: bool) -> Result<(), DecodeStop> {
         if record.offset < self.lowest || record.offset > self.highest {
             return Err(DecodeErrorKind::Malformed("offsets do not ascend").into());
         }
         self.lowest = record.offset + 1;
-        if self.past(record.offset) {
+        if self.is_below_next(record.offset) {
             return Ok(());
         }
         self.next = record.offset + 1;

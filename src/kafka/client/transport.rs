@@ -1,0 +1,119 @@
+//! Bytes over one TCP connection, each step within a time limit.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use super::address::BrokerAddress;
+use crate::kafka::protocol::frame::Frame;
+
+/// Why a connection cannot be used any more.
+#[derive(Debug)]
+pub(super) enum ConnectionLost {
+    /// It failed earlier.
+    Closed,
+    /// Not a single byte came within the time limit.
+    Silent,
+    Io(io::Error),
+    NotKafka(String),
+    /// The request is too long for the protocol.
+    TooLong,
+}
+
+/// Tries the addresses of the host name in turn. Each gets a share of the time, so that an
+/// unreachable one leaves time for the others.
+pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + limit;
+    let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for one in addresses {
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        left = left.saturating_sub(1).max(1);
+        // The standard library refuses a timeout of zero.
+        match TcpStream::connect_timeout(&one, share.max(Duration::from_millis(1))) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The rest of a time limit.
+///
+/// # Errors
+/// `TimedOut` if nothing is left.
+pub(super) fn time_left(until: Instant) -> io::Result<Duration> {
+    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+    left.ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+pub(super) fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(time_left(until)?))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads one answer, without its length.
+pub(super) fn read(
+    stream: &mut TcpStream,
+    largest: usize,
+    until: Instant,
+    frame: &mut Frame,
+) -> Result<(), ConnectionLost> {
+    let mut length = [0; 4];
+    match fill(stream, &mut length, until) {
+        Ok(()) => {}
+        Err((0, error)) if timed_out(&error) => return Err(ConnectionLost::Silent),
+        Err((_, error)) => return Err(ConnectionLost::Io(error)),
+    }
+    let length = i32::from_be_bytes(length);
+    let wanted = usize::try_from(length).ok().filter(|wanted| *wanted <= largest);
+    let Some(wanted) = wanted else {
+        return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
+    };
+    // The socket's timeout is set once, not for each part. So one read may exceed the time limit by
+    // that limit.
+    stream
+        .set_read_timeout(Some(time_left(until).map_err(ConnectionLost::Io)?))
+        .map_err(ConnectionLost::Io)?;
+    let some = |room: &mut [u8]| loop {
+        time_left(until)?;
+        match stream.read(room) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    };
+    frame.fill(wanted, some).map_err(ConnectionLost::Io)
+}
+
+/// Fills the buffer. An error comes with the number of bytes that were read before it.
+fn fill(stream: &mut TcpStream, room: &mut [u8], until: Instant) -> Result<(), (usize, io::Error)> {
+    let mut filled = 0;
+    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let some = time_left(until)
+            .and_then(|left| stream.set_read_timeout(Some(left)))
+            .and_then(|()| stream.read(rest));
+        match some {
+            Ok(0) => return Err((filled, io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((filled, error)),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
