@@ -16,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
@@ -313,6 +313,7 @@ impl OffsetKeeper {
 /// The code of a refusal that concerns the membership, if it is one.
 fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
     let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it = code.remedy() == Remedy::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
+    let is_it =
+        code.reaction() == Reaction::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
     is_it.then_some(*code)
 }

@@ -9,7 +9,7 @@ pub struct ErrorCode(pub i16);
 
 /// What a client does about an error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
+pub enum Reaction {
     /// Nothing: the code is no error.
     None,
     /// It asks the same broker again, after a pause.
@@ -49,16 +49,16 @@ impl ErrorCode {
     }
 
     /// What to do about the code.
-    pub fn remedy(self) -> Remedy {
+    pub fn reaction(self) -> Reaction {
         match self.0 {
-            0 => Remedy::None,
-            7 | 15 | 16 => Remedy::FindCoordinator,
-            22 | 25 | 27 | 79 | 82 | 113 => Remedy::Membership,
+            0 => Reaction::None,
+            7 | 15 | 16 => Reaction::FindCoordinator,
+            22 | 25 | 27 | 79 | 82 | 113 => Reaction::Membership,
             // A broker can refuse the token in a commit's metadata as too long. Without the token
             // the commit would look like an operator's reset, so this ends the job.
-            12 | 28 | 23 | 24 | 26 => Remedy::Fatal,
+            12 | 28 | 23 | 24 | 26 => Reaction::Fatal,
             // The other errors pass by themselves, or when somebody grants a missing right.
-            _ => Remedy::Retry,
+            _ => Reaction::Retry,
         }
     }
 
@@ -132,7 +132,7 @@ mod tests {
     /// The oracle's table has the same names, in another spelling, and knows which
     /// errors a client may try again.
     #[test]
-    fn names_and_remedies_agree_with_the_oracle() {
+    fn names_and_reactions_agree_with_the_oracle() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {
@@ -143,17 +143,17 @@ mod tests {
             let their_name = format!("{theirs:?}");
             assert_eq!(plain(name), plain(their_name.split('(').next().unwrap()), "{number}");
             if theirs.is_retriable() {
-                assert!(matches!(code.remedy(), Remedy::Retry | Remedy::FindCoordinator), "{name}");
+                assert!(matches!(code.reaction(), Reaction::Retry | Reaction::FindCoordinator), "{name}");
             }
         }
         assert!(named > 25);
         assert_eq!(ErrorCode(77).to_string(), "error 77");
-        assert_eq!(ErrorCode::NONE.remedy(), Remedy::None);
-        assert_eq!(ErrorCode::OFFSET_METADATA_TOO_LARGE.remedy(), Remedy::Fatal);
-        assert_eq!(ErrorCode::UNKNOWN_MEMBER_ID.remedy(), Remedy::Membership);
-        assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.remedy(), Remedy::Retry);
+        assert_eq!(ErrorCode::NONE.reaction(), Reaction::None);
+        assert_eq!(ErrorCode::OFFSET_METADATA_TOO_LARGE.reaction(), Reaction::Fatal);
+        assert_eq!(ErrorCode::UNKNOWN_MEMBER_ID.reaction(), Reaction::Membership);
+        assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.reaction(), Reaction::Retry);
         for code in [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE] {
-            assert_eq!(code.remedy(), Remedy::FindCoordinator);
+            assert_eq!(code.reaction(), Reaction::FindCoordinator);
         }
     }
 }
