@@ -55,29 +55,11 @@ pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
     }
 }
 
-/// Why the group refuses this member, and what to do.
-pub(super) fn remedy(code: ErrorCode, group: &str) -> String {
-    let refused = format!("the group '{group}' refuses this member: {code}");
-    match code.0 {
-        23 => format!(
-            "{refused}: its members share out by another way than 'range', or it is no group of consumers: stop \
-             them, have them use 'range', or use another kafka['group']"
-        ),
-        26 => format!(
-            "{refused}: the brokers do not allow this kafka['session_ms'] (group.min.session.timeout.ms, \
-             group.max.session.timeout.ms)"
-        ),
-        29 | 30 => format!("{refused}: the right to read with this group is missing"),
-        81 => format!("{refused}: the brokers do not allow so many members (group.max.size)"),
-        _ => refused,
-    }
-}
-
 /// What to do about another member with the same `group.instance.id`.
 pub(super) fn fenced(instance: &str) -> String {
     format!(
-        "another pandad has joined the group with the same journal ({instance}): a copy of this log file and its \
-         journal runs elsewhere. Stop one of them; before both may run, move the copy's journal away"
+        "another pandad has joined the group with the same journal ({instance}): a copy of this log file and \
+         its journal runs elsewhere. Stop one of them; before both may run, move the copy's journal away"
     )
 }
 
@@ -114,10 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_do() {
-        assert!(remedy(ErrorCode(23), "g").contains("another way than 'range'"));
-        assert!(remedy(ErrorCode(26), "g").contains("kafka['session_ms']"));
-        assert!(remedy(ErrorCode(81), "g").contains("group.max.size"));
+    fn the_fenced_member_is_named() {
         assert!(fenced("pandad-1").contains("pandad-1"));
     }
 }

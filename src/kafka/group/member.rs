@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::JOB;
 use super::config::MemberConfig;
-use super::error_handling::{GroupCall, Verdict, fenced, remedy};
+use super::error_handling::{GroupCall, Verdict, fenced};
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::state::{MemberState, MembershipChange, Phase};
 use super::topic_snapshot::TopicSnapshot;
@@ -210,7 +210,8 @@ impl MemberThread {
             }
             Verdict::Retry => self.retry(code),
             Verdict::Refused => {
-                self.fail(Fault::Retry(remedy(code, &self.config.group)), Some(REFUSED_PAUSE))
+                let why = format!("the group '{}' refuses this member: {code}", self.config.group);
+                self.fail(Fault::Retry(why), Some(REFUSED_PAUSE))
             }
             Verdict::Fenced => self.pass_on(MembershipChange::Fenced),
             // Nothing to report; the pause keeps requests from following each other without a break.

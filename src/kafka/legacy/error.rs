@@ -2,6 +2,8 @@
 
 use kafka_crate::error::{Error, KafkaCode};
 
+use crate::kafka::protocol::error_code::ErrorCode;
+
 /// What an error of the crate calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LegacyError {
@@ -16,7 +18,7 @@ pub(super) enum LegacyError {
 impl LegacyError {
     pub(super) fn text(&self) -> String {
         match self {
-            LegacyError::Code(code) => format!("Kafka answers {code:?}"),
+            LegacyError::Code(code) => format!("Kafka answers {}", error_code(*code)),
             LegacyError::Records(text) | LegacyError::Client(text) => text.clone(),
         }
     }
@@ -40,5 +42,26 @@ impl LegacyError {
             Error::UnexpectedEOF => Self::Client("the broker closed the connection".to_owned()),
             other => Self::Client(other.to_string()),
         }
+    }
+}
+
+/// The crate's code as one of the protocol.
+fn error_code(code: KafkaCode) -> ErrorCode {
+    ErrorCode(code as i16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_shown_with_a_remedy() {
+        let shown = |code| LegacyError::Code(code).text();
+        assert!(
+            shown(KafkaCode::GroupAuthorizationFailed)
+                .starts_with("Kafka answers GROUP_AUTHORIZATION_FAILED (")
+        );
+        assert_eq!(shown(KafkaCode::NotLeaderForPartition), "Kafka answers NOT_LEADER_OR_FOLLOWER");
+        assert!(shown(KafkaCode::Unknown).starts_with("Kafka answers UNKNOWN_SERVER_ERROR"));
     }
 }

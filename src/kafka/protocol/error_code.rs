@@ -62,6 +62,39 @@ impl ErrorCode {
         }
     }
 
+    /// What a person can do about the code; `None` if it passes by itself, or if only the place where
+    /// it came tells what to do.
+    pub fn remedy(self) -> Option<&'static str> {
+        Some(match self.0 {
+            -1 | 42 => "see the broker's log",
+            2 => "the record is damaged on the broker's disk: let another replica lead the partition",
+            3 => "create the topic, or correct kafka['topics']",
+            5 => "start a broker that has a replica of the partition",
+            12 => "set offset.metadata.max.bytes of the brokers to 80 or more",
+            15 => "if it lasts, see whether the topic __consumer_offsets has its replicas",
+            17 => "correct kafka['topics']",
+            23 => {
+                "its members use another assignor than 'range', or are not consumers: stop them, have them \
+                 use 'range', or use another kafka['group']"
+            }
+            24 => "correct kafka['group']",
+            26 => {
+                "set kafka['session_ms'] between group.min.session.timeout.ms and \
+                 group.max.session.timeout.ms of the brokers"
+            }
+            28 => "raise max.message.bytes of the topic __consumer_offsets",
+            29 => "allow User:ANONYMOUS to read the topic, in the brokers' ACLs",
+            30 => "allow User:ANONYMOUS to read with the group, in the brokers' ACLs",
+            31 => "allow User:ANONYMOUS this request to the cluster, in the brokers' ACLs",
+            35 => "see whether all brokers run the same version of Kafka",
+            56 => "see the disk of the broker",
+            76 => "use kafka['client']='native', or another compression than zstd",
+            81 => "raise group.max.size of the brokers, or stop other members",
+            89 => "raise the quota of the client",
+            _ => return None,
+        })
+    }
+
     /// Whether a request to a partition's leader failed because another broker leads the partition,
     /// or soon will.
     pub fn leader_moved(self) -> bool {
@@ -116,12 +149,14 @@ impl ErrorCode {
     }
 }
 
+/// The name, and the remedy in parentheses.
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "error {}", self.0),
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "error {}", self.0)?,
         }
+        self.remedy().map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
     }
 }
 
@@ -154,6 +189,23 @@ mod tests {
         assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.reaction(), Reaction::Retry);
         for code in [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE] {
             assert_eq!(code.reaction(), Reaction::FindCoordinator);
+        }
+    }
+
+    #[test]
+    fn codes_are_shown_with_a_remedy() {
+        let shown = |code: i16| ErrorCode(code).to_string();
+        assert_eq!(shown(24), "INVALID_GROUP_ID (correct kafka['group'])");
+        // Codes after which a person has to act, apart from those that the group's members handle.
+        for code in [2, 3, 12, 17, 23, 24, 26, 28, 29, 30, 31, 35, 56, 76, 81, 89] {
+            assert!(shown(code).ends_with(')'), "{}", shown(code));
+        }
+        // Codes that pass by themselves.
+        for code in [0, 6, 7, 14, 16, 22, 27, 78] {
+            assert_eq!(ErrorCode(code).remedy(), None, "{}", shown(code));
+        }
+        for code in (-1..150).map(ErrorCode) {
+            assert!(code.remedy().is_none() || code.name().is_some(), "{}", code.0);
         }
     }
 }

@@ -151,7 +151,7 @@ fn each_partition_is_answered_for_by_itself() {
     });
     let all: Vec<Commit> = (0..6).map(|number| commit(number, 1)).collect();
     let reactions = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Reaction>> {
-        refusals.into_iter().map(|one| one.map(Refusal::remedy)).collect()
+        refusals.into_iter().map(|one| one.map(Refusal::reaction)).collect()
     };
     use Reaction::{Fatal, Membership, Retry};
     let expected = [None, Some(Retry), Some(Fatal), Some(Retry), Some(Retry), Some(Membership)];
