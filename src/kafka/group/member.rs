@@ -165,7 +165,8 @@ impl MemberThread {
             MembershipChange::Lost { revocation } => {
                 log::warn!(
                     "{JOB}: group '{}': the coordinator removed this member, so its partitions are \
-                     lost and others read them; if this happens often, raise kafka['session_ms'], or look at load and network",
+                     lost and others read them; if this happens often, raise kafka['session_ms'], or look at \
+                     load and network",
                     self.config.group
                 );
                 self.tell(OwnerMessage::Lost(revocation))
