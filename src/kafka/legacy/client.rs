@@ -132,15 +132,15 @@ impl LegacyConnector {
         let Some((lowest, highest)) = versions.range(FETCH_API_KEY) else { return Ok(()) };
         if lowest > 0 {
             return Err(Fault::Fatal(format!(
-                "{broker} is Kafka 4 or later, which the legacy client cannot read (Fetch from version {lowest} \
-                 on, the client sends version 0): set kafka['client']='native'"
+                "{broker} is Kafka 4 or later, which the legacy client cannot read (Fetch from version \
+                 {lowest} on, the client sends version 0): set kafka['client']='native'"
             )));
         }
         // Transactions came in Kafka 0.11, with version 4 of Fetch.
         if highest >= 4 && self.cluster.read_committed {
             return Err(Fault::Fatal(format!(
-                "{broker} supports transactions (Kafka 0.11 or later), and the legacy client cannot leave out \
-                 the records of aborted ones: set kafka['client']='native', or \
+                "{broker} supports transactions (Kafka 0.11 or later), and the legacy client cannot leave \
+                 out the records of aborted ones: set kafka['client']='native', or \
                  kafka['isolation']='read_uncommitted' to read them, too"
             )));
         }
