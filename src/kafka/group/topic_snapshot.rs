@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_depends_on_the_given_topics_only() {
+    fn a_digest_covers_the_given_topics() {
         let both = ["a".to_owned(), "b".to_owned()];
         let digest = |counts: &[(&str, usize)]| seen(counts).digest(&both);
         let one = digest(&[("a", 1), ("b", 2)]);

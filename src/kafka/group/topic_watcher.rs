@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn higher_counts_count_at_once_lower_ones_later() {
+    fn lower_counts_are_believed_late() {
         let mut known = KnownTopics::default();
         let looks = [
             ("a=2", "a=2"),

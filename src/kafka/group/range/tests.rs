@@ -43,7 +43,7 @@ fn assignments_are_those_of_the_java_client() {
 
 /// A static member that restarts gets another member id and the same partitions.
 #[test]
-fn static_members_come_first_and_keep_theirs() {
+fn static_members_come_first() {
     let before = [member("a", "t"), member("x=one", "t"), member("y=two", "t")];
     let after = [member("a", "t"), member("z=one", "t"), member("y=two", "t")];
     assert_eq!(assigned(&before, &[("t", 3)]), ["a: t/2", "x: t/0", "y: t/1"]);
@@ -52,7 +52,7 @@ fn static_members_come_first_and_keep_theirs() {
 
 proptest! {
     #[test]
-    fn each_partition_has_one_member_and_all_are_even(
+    fn every_partition_has_one_member(
         wants in btree_map("[a-f]{1,3}", btree_set(0..4usize, 0..4), 0..6),
         counts in vec(0..20usize, 4),
     ) {

@@ -144,7 +144,7 @@ fn retry(why: &str) -> Fault {
 }
 
 #[test]
-fn partitions_are_assigned_with_their_metadata() {
+fn assigned_with_metadata() {
     let store = group(2);
     store.state().offsets.insert(t(1), token(7));
     let mut client = over(&store, pace());
@@ -204,7 +204,7 @@ fn a_missing_topic_is_asked_for_again() {
 /// An offset that cannot be fetched is not a missing one. Other partitions do not wait for it, and it is
 /// no new partition when it comes.
 #[test]
-fn an_unknown_offset_delays_its_partition_only() {
+fn an_unknown_offset_delays_no_other() {
     let store = group(3);
     store.state().refused.insert(t(1), retry("loading"));
     store.state().offsets.insert(t(1), token(5));
@@ -234,7 +234,7 @@ fn a_commit_is_tried_until_it_succeeds() {
 }
 
 #[test]
-fn a_refused_commit_does_not_delay_the_others() {
+fn a_refused_commit_delays_no_other() {
     let store = group(2);
     let mut client = over(&store, pace());
     assigned(&mut client);
@@ -260,7 +260,7 @@ fn a_fatal_refusal_ends_the_thread() {
 }
 
 #[test]
-fn finish_commit_waits_for_a_commit_in_flight() {
+fn finish_commit_waits() {
     let store = group(1);
     let mut client = over(&store, pace());
     assigned(&mut client);

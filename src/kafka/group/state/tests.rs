@@ -85,7 +85,7 @@ fn a_rebalance_bounds_the_lease() {
 }
 
 #[test]
-fn the_assignment_is_lost_with_generation_or_id() {
+fn lost_with_generation_or_id() {
     for (code, id) in [(22, "m"), (25, "")] {
         let (mut state, lease, now) = member(5);
         assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 1 }));
@@ -110,7 +110,7 @@ fn a_fenced_member_stays_down() {
 }
 
 #[test]
-fn a_moving_or_loading_coordinator_is_no_loss() {
+fn a_moving_coordinator_is_no_loss() {
     for code in [14, 15, 16, 7, -1] {
         let (mut state, lease, now) = member(5);
         assert_eq!(heartbeat(&mut state, code, now), None);
@@ -120,7 +120,7 @@ fn a_moving_or_loading_coordinator_is_no_loss() {
 
 /// A late answer to an old heartbeat must not extend the lease.
 #[test]
-fn the_lease_counts_from_sending_a_heartbeat() {
+fn the_lease_counts_from_the_sending() {
     let (mut state, lease, now) = member(5);
     heartbeat(&mut state, 0, now - TIMES.session);
     assert!(!lease.holds());

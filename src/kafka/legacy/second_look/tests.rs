@@ -81,7 +81,7 @@ fn assert_corrupt(broker: &Broker, at: i64) {
 }
 
 #[test]
-fn an_unconverted_batch_without_tail_is_skipped() {
+fn a_batch_without_tail_is_skipped() {
     let broker = Broker::new(END, |version, offset| match (version, offset) {
         (_, 4..8) => bytes(TAILLESS),
         (0, _) => bytes(CONVERTED),
