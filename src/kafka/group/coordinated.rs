@@ -53,7 +53,7 @@ impl Coordinated {
         let (member, orders) = unbounded();
         let (offsets, keeper_orders) = unbounded();
         let (owner, owned) = bounded(0);
-        let (tell, messages) = unbounded();
+        let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
         // A coordinator that hangs must be noticed well within the session timeout.
@@ -68,12 +68,16 @@ impl Coordinated {
             brokers.with_own_connections(slow),
             config.pace.look,
             owned.clone(),
-            tell.clone(),
+            to_owner.clone(),
             member.clone(),
         );
-        let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
-        let channels =
-            KeeperChannels { orders: keeper_orders, owner: owned_too, tell: tell_too, member: member_too };
+        let (owned_too, to_owner_too, member_too) = (owned.clone(), to_owner.clone(), member.clone());
+        let channels = KeeperChannels {
+            orders: keeper_orders,
+            owner: owned_too,
+            to_owner: to_owner_too,
+            member: member_too,
+        };
         let keeper = OffsetKeeper::new(
             &config.group,
             names,
@@ -90,7 +94,7 @@ impl Coordinated {
             state,
             orders,
             owned,
-            tell,
+            to_owner,
             offsets.clone(),
         );
         start("kafka-topics", move || watcher.run())?;

@@ -44,7 +44,7 @@ pub(super) struct MemberThread {
     owner: Receiver<()>,
     /// Orders that came while the thread waited for an answer.
     deferred: Vec<MemberOrder>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     offsets: Sender<KeeperOrder>,
     pauses: Backoff,
     next: Instant,
@@ -58,7 +58,7 @@ impl MemberThread {
         state: MemberState,
         orders: Receiver<MemberOrder>,
         owner: Receiver<()>,
-        tell: Sender<OwnerMessage>,
+        to_owner: Sender<OwnerMessage>,
         offsets: Sender<KeeperOrder>,
     ) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl MemberThread {
             orders,
             owner,
             deferred: Vec::new(),
-            tell,
+            to_owner,
             offsets,
             pauses: Backoff::new(MEMBER_PAUSES.0, MEMBER_PAUSES.1),
             next: Instant::now(),
@@ -95,8 +95,8 @@ impl MemberThread {
             recv(self.owner) -> _ => return Err(OwnerGone),
             default(left) => {}
         }
-        if let Some(tell) = self.state.at(host::since_boot()) {
-            self.pass_on(tell)?;
+        if let Some(change) = self.state.at(host::since_boot()) {
+            self.pass_on(change)?;
         }
         match self.state.phase() {
             Phase::Out if self.seen.is_some() => self.join(),
@@ -123,8 +123,8 @@ impl MemberThread {
                          rejoining for a new assignment",
                         self.config.group
                     );
-                    if let Some(tell) = self.state.revoke() {
-                        self.pass_on(tell)?;
+                    if let Some(change) = self.state.revoke() {
+                        self.pass_on(change)?;
                     }
                 }
             }
@@ -135,8 +135,8 @@ impl MemberThread {
             }
             MemberOrder::Refused(generation, code) => {
                 if generation == self.state.generation() {
-                    let (_, tell) = self.state.answered(GroupCall::Commit, code, Duration::ZERO);
-                    tell.map_or(Ok(()), |tell| self.pass_on(tell))?;
+                    let (_, change) = self.state.answered(GroupCall::Commit, code, Duration::ZERO);
+                    change.map_or(Ok(()), |change| self.pass_on(change))?;
                 }
             }
             MemberOrder::Leave(done) => {
@@ -151,16 +151,16 @@ impl MemberThread {
 
     // ---- Messages to the owner
 
-    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(message).map_err(|_| OwnerGone)
+    fn report(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.to_owner.send(message).map_err(|_| OwnerGone)
     }
 
-    fn pass_on(&mut self, tell: MembershipChange) -> Result<(), OwnerGone> {
+    fn pass_on(&mut self, change: MembershipChange) -> Result<(), OwnerGone> {
         self.next = Instant::now();
-        match tell {
+        match change {
             MembershipChange::Revoked { revocation, until } => {
                 let left = until.saturating_sub(host::since_boot());
-                self.tell(OwnerMessage::Revoked(revocation, Instant::now() + left))
+                self.report(OwnerMessage::Revoked(revocation, Instant::now() + left))
             }
             MembershipChange::Lost { revocation } => {
                 log::warn!(
@@ -169,10 +169,10 @@ impl MemberThread {
                      load and network",
                     self.config.group
                 );
-                self.tell(OwnerMessage::Lost(revocation))
+                self.report(OwnerMessage::Lost(revocation))
             }
             MembershipChange::Fenced => {
-                self.tell(OwnerMessage::Fenced(fenced(&self.config.instance)))?;
+                self.report(OwnerMessage::Fenced(fenced(&self.config.instance)))?;
                 Err(OwnerGone)
             }
         }
@@ -183,9 +183,9 @@ impl MemberThread {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
         self.failing = true;
         match fault {
-            Fault::Retry(why) => self.tell(OwnerMessage::Failed(GroupThread::Member, why)),
+            Fault::Retry(why) => self.report(OwnerMessage::Failed(GroupThread::Member, why)),
             other => {
-                self.tell(OwnerMessage::Fault(other))?;
+                self.report(OwnerMessage::Fault(other))?;
                 Err(OwnerGone)
             }
         }
@@ -195,7 +195,7 @@ impl MemberThread {
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         self.pauses.reset();
         if std::mem::take(&mut self.failing) {
-            self.tell(OwnerMessage::Recovered(GroupThread::Member))
+            self.report(OwnerMessage::Recovered(GroupThread::Member))
         } else {
             Ok(())
         }
@@ -264,14 +264,14 @@ impl MemberThread {
             Ok(code) => code,
             Err(fault) => return self.fail(fault, None),
         };
-        let (verdict, tell) = self.state.answered(GroupCall::Heartbeat, code, sent);
+        let (verdict, change) = self.state.answered(GroupCall::Heartbeat, code, sent);
         match verdict {
             Verdict::Success | Verdict::Rebalance => self.recovered()?,
             Verdict::Lost { .. } | Verdict::Fenced => {}
             other => return self.act(other, code),
         }
         self.next = began + self.config.pace.heartbeat;
-        tell.map_or(Ok(()), |tell| self.pass_on(tell))
+        change.map_or(Ok(()), |change| self.pass_on(change))
     }
 
     /// Leaves the group, so that others get the partitions at once. A second attempt uses a new

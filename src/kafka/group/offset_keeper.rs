@@ -30,7 +30,7 @@ pub(super) struct KeeperChannels {
     pub(super) orders: Receiver<KeeperOrder>,
     /// Disconnected when the owner is gone.
     pub(super) owner: Receiver<()>,
-    pub(super) tell: Sender<OwnerMessage>,
+    pub(super) to_owner: Sender<OwnerMessage>,
     pub(super) member: Sender<MemberOrder>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct OffsetKeeper {
     orders: Receiver<KeeperOrder>,
     /// Disconnected when the owner is gone. `orders` is not, since the member thread sends there, too.
     owner: Receiver<()>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
     assignment: Option<MemberAssignment>,
     /// The partitions of the assignment whose committed offsets are not known yet.
@@ -69,7 +69,7 @@ impl OffsetKeeper {
         renew: Duration,
         channels: KeeperChannels,
     ) -> Self {
-        let KeeperChannels { orders, owner, tell, member } = channels;
+        let KeeperChannels { orders, owner, to_owner, member } = channels;
         Self {
             group: group.to_owned(),
             names,
@@ -77,7 +77,7 @@ impl OffsetKeeper {
             commits: GroupOffsets::new(group),
             orders,
             owner,
-            tell,
+            to_owner,
             member,
             assignment: None,
             unfetched: Vec::new(),
@@ -138,7 +138,7 @@ impl OffsetKeeper {
                 self.refused.clear();
                 // The owner waits for the answer to its commit.
                 if self.ordered.take().is_some() {
-                    self.tell(GroupEvent::Committed(Vec::new()))
+                    self.report(GroupEvent::Committed(Vec::new()))
                 } else {
                     Ok(())
                 }
@@ -148,22 +148,22 @@ impl OffsetKeeper {
 
     fn report_assigned(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), OwnerGone> {
         self.recovered()?;
-        self.tell.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
+        self.to_owner.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
     }
 
     /// Reports that the coordinator answers again, if it did not before.
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         let message = OwnerMessage::Recovered(GroupThread::Offsets);
         if std::mem::take(&mut self.failing) {
-            self.tell.send(message).map_err(|_| OwnerGone)
+            self.to_owner.send(message).map_err(|_| OwnerGone)
         } else {
             Ok(())
         }
     }
 
-    fn tell(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
+    fn report(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
         self.recovered()?;
-        self.tell.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
+        self.to_owner.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
     }
 
     /// Reports a fault. `Retry` is tried again after a pause; any other fault ends the thread.
@@ -172,10 +172,10 @@ impl OffsetKeeper {
         match fault {
             Fault::Retry(why) => {
                 self.failing = true;
-                self.tell.send(OwnerMessage::Failed(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
+                self.to_owner.send(OwnerMessage::Failed(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
             }
             other => {
-                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                let _owner_may_be_gone = self.to_owner.send(OwnerMessage::Fault(other));
                 Err(OwnerGone)
             }
         }
@@ -274,7 +274,7 @@ impl OffsetKeeper {
                 Some(Err(_)) | None => {}
             }
         }
-        let Some((partition, refusal)) = fault else { return self.tell(GroupEvent::Committed(done)) };
+        let Some((partition, refusal)) = fault else { return self.report(GroupEvent::Committed(done)) };
         let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
         if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
             self.ordered = Some(again);
@@ -287,7 +287,7 @@ impl OffsetKeeper {
                  one is tried again"
             );
         }
-        self.tell(GroupEvent::Committed(done))
+        self.report(GroupEvent::Committed(done))
     }
 
     /// Commits offsets again before brokers delete them; see [`claims::to_renew`].

@@ -32,8 +32,8 @@ impl Standalone {
         pace: StandaloneIntervals,
     ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
-        let (to_tell, events) = unbounded();
-        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, to_tell);
+        let (event_sender, events) = unbounded();
+        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, event_sender);
         threads::spawn("kafka-group", move || thread.run()).map_err(|error| {
             Fault::Retry(format!(
                 "cannot start the thread kafka-group: {error}; look at the limits of threads and memory"

@@ -69,7 +69,7 @@ enum CommitOrder {
     Try(Instant, Vec<Commit>),
     /// These offsets are committed and others were refused. The owner learns it at this time, and will
     /// then order the refused ones again.
-    Tell(Instant, Vec<(TopicPartition, i64)>),
+    Report(Instant, Vec<(TopicPartition, i64)>),
 }
 
 impl StandaloneThread {
@@ -108,7 +108,7 @@ impl StandaloneThread {
     /// Waits for an order or for due work, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let mut due = self.look_at.min(self.renew_at);
-        if let CommitOrder::Try(at, _) | CommitOrder::Tell(at, _) = self.ordered {
+        if let CommitOrder::Try(at, _) | CommitOrder::Report(at, _) = self.ordered {
             due = due.min(at);
         }
         match self.orders.recv_deadline(due) {
@@ -122,7 +122,7 @@ impl StandaloneThread {
         let now = Instant::now();
         match std::mem::replace(&mut self.ordered, CommitOrder::Nothing) {
             CommitOrder::Try(at, offsets) if now >= at => self.commit(offsets)?,
-            CommitOrder::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
+            CommitOrder::Report(at, done) if now >= at => self.report(GroupEvent::Committed(done))?,
             later => self.ordered = later,
         }
         if now >= self.look_at {
@@ -137,7 +137,7 @@ impl StandaloneThread {
         Ok(())
     }
 
-    fn tell(&self, event: GroupEvent) -> Result<(), OwnerGone> {
+    fn report(&self, event: GroupEvent) -> Result<(), OwnerGone> {
         self.events.send(Ok(event)).map_err(|_| OwnerGone)
     }
 
@@ -148,7 +148,7 @@ impl StandaloneThread {
                 let _owner_may_be_gone = self.events.send(Err(fault));
                 Err(OwnerGone)
             }
-            other => self.tell(GroupEvent::Failed(other.to_string())),
+            other => self.report(GroupEvent::Failed(other.to_string())),
         }
     }
 
@@ -185,10 +185,10 @@ impl StandaloneThread {
             }
         }
         if !missing.is_empty() {
-            return self.tell(GroupEvent::Failed(missing.join("; "))).map(|()| false);
+            return self.report(GroupEvent::Failed(missing.join("; "))).map(|()| false);
         }
         self.looks.reset();
-        self.tell(GroupEvent::Reached).map(|()| true)
+        self.report(GroupEvent::Reached).map(|()| true)
     }
 
     /// Assigns the partitions whose offsets were fetched and, where needed, claimed. Gives the fault of
@@ -216,7 +216,7 @@ impl StandaloneThread {
         }
         if !assigned.is_empty() {
             // If the owner is gone, waiting for the next order notices it.
-            let _gone = self.tell(GroupEvent::Assigned(assigned));
+            let _gone = self.report(GroupEvent::Assigned(assigned));
         }
         Ok(fault)
     }
@@ -266,10 +266,10 @@ impl StandaloneThread {
             }
         }
         if refused.is_empty() {
-            return self.tell(GroupEvent::Committed(done));
+            return self.report(GroupEvent::Committed(done));
         }
         // The owner orders the refused ones again as soon as it learns of the others.
-        self.ordered = CommitOrder::Tell(Instant::now() + self.pace.pauses.1 / 2, done);
+        self.ordered = CommitOrder::Report(Instant::now() + self.pace.pauses.1 / 2, done);
         Ok(())
     }
 

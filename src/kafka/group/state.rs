@@ -171,21 +171,21 @@ impl MemberState {
         sent: Duration,
     ) -> (Verdict, Option<MembershipChange>) {
         let verdict = verdict(call, code);
-        let tell = match verdict {
+        let change = match verdict {
             Verdict::Success => {
                 self.confirmed = self.confirmed.max(sent);
                 self.lease.set(sent + self.times.session);
                 None
             }
             Verdict::Rebalance => {
-                let tell = self.revoke();
+                let change = self.revoke();
                 // The coordinator waits for one rebalance timeout from the start of the rebalance,
                 // which came after `confirmed`, and one session timeout for each heartbeat.
                 let until = self.confirmed + self.release_time;
                 if matches!(self.phase, Phase::Releasing { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));
                 }
-                tell
+                change
             }
             Verdict::Lost { id_is_known } => {
                 if !id_is_known {
@@ -200,7 +200,7 @@ impl MemberState {
             }
             _ => None,
         };
-        (verdict, tell)
+        (verdict, change)
     }
 
     /// Revokes the assignment, because the group rebalances or is to rebalance.

@@ -29,7 +29,7 @@ pub(super) struct TopicWatcher {
     every: Duration,
     /// Disconnected when the owner is gone.
     owner: Receiver<()>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
     known: KnownTopics,
     pauses: Backoff,
@@ -41,11 +41,11 @@ impl TopicWatcher {
         brokers: Brokers,
         every: Duration,
         owner: Receiver<()>,
-        tell: Sender<OwnerMessage>,
+        to_owner: Sender<OwnerMessage>,
         member: Sender<MemberOrder>,
     ) -> Self {
         let pauses = Backoff::new(WATCHER_PAUSES.0, WATCHER_PAUSES.1);
-        Self { topics, brokers, every, owner, tell, member, known: KnownTopics::default(), pauses }
+        Self { topics, brokers, every, owner, to_owner, member, known: KnownTopics::default(), pauses }
     }
 
     /// Runs until the owner is gone.
@@ -60,19 +60,19 @@ impl TopicWatcher {
                 self.member.send(MemberOrder::Topics(seen)).map_err(|_| OwnerGone)?;
                 if missing.is_empty() {
                     self.pauses.reset();
-                    self.tell(OwnerMessage::Recovered(GroupThread::Topics))?;
+                    self.report(OwnerMessage::Recovered(GroupThread::Topics))?;
                     self.every
                 } else {
-                    self.tell(OwnerMessage::Failed(GroupThread::Topics, missing.join("; ")))?;
+                    self.report(OwnerMessage::Failed(GroupThread::Topics, missing.join("; ")))?;
                     self.pauses.pause()
                 }
             }
             Err(Fault::Retry(why)) => {
-                self.tell(OwnerMessage::Failed(GroupThread::Topics, why))?;
+                self.report(OwnerMessage::Failed(GroupThread::Topics, why))?;
                 self.pauses.pause()
             }
             Err(other) => {
-                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                let _owner_may_be_gone = self.to_owner.send(OwnerMessage::Fault(other));
                 return Err(OwnerGone);
             }
         };
@@ -82,8 +82,8 @@ impl TopicWatcher {
         }
     }
 
-    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(message).map_err(|_| OwnerGone)
+    fn report(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.to_owner.send(message).map_err(|_| OwnerGone)
     }
 
     /// The partition counts of the topics, and a text for each topic that is missing.

@@ -67,7 +67,7 @@ impl LegacyFetcher {
 
     fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
-        let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
+        let (event_sender, events) = bounded(REPLIES_AHEAD_MAX);
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
@@ -77,7 +77,8 @@ impl LegacyFetcher {
         let watchdog = Arc::new(Watchdog::new());
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
-        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&watchdog));
+        let reader =
+            LegacyReader::new(self.cluster.clone(), first, to_read, event_sender, Arc::clone(&watchdog));
         threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| {
             Fault::Retry(format!(
                 "cannot start the thread kafka-fetch: {error}; look at the limits of threads and memory"

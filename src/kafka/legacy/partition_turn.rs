@@ -106,7 +106,7 @@ pub(super) enum TurnResult {
     /// No new records.
     Quiet,
     /// An event for the owner.
-    Tell(Event),
+    Report(Event),
     /// The partition cannot be read now; the reason.
     Stuck(String),
 }
@@ -126,7 +126,7 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
                 cursor.max_bytes = next_size(seen.bytes);
                 remember(&mut cursor.landmarks, seen.last);
                 let fetched = cursor.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
-                return Ok(TurnResult::Tell(Event::Fetched(Fetched {
+                return Ok(TurnResult::Report(Event::Fetched(Fetched {
                     last: seen.last,
                     bytes: seen.bytes,
                     ..fetched
@@ -135,7 +135,7 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
             ReadResult::Gap(Gap { next, end }) => {
                 let lag = u64::try_from(end - next).unwrap_or(0);
                 let none = Payload::Decoded(Box::new(LegacyReply::empty(next)));
-                return Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(next, lag, none))));
+                return Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(next, lag, none))));
             }
             ReadResult::Nothing => return Ok(TurnResult::Quiet),
             ReadResult::Short(end)
@@ -169,7 +169,7 @@ fn look_beyond(
     match read::first_readable(client, &cursor.partition, from, end, OFFSETS_TRIED_MAX)? {
         Ok(first) => {
             let lag = u64::try_from(end - first).unwrap_or(0);
-            Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Absent))))
+            Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(first, lag, Payload::Absent))))
         }
         Err(empty_until_offset) => {
             cursor.empty_until_offset = Some(empty_until_offset);
@@ -204,7 +204,7 @@ fn begin_at(
             let (first, end) = read::bounds(client, &cursor.partition)?;
             cursor.at = if start == StartOffset::Earliest { first } else { end };
             cursor.start = None;
-            return Ok(Some(TurnResult::Tell(Event::Resolved(cursor.partition.clone(), cursor.at))));
+            return Ok(Some(TurnResult::Report(Event::Resolved(cursor.partition.clone(), cursor.at))));
         }
     };
     cursor.at = at;
@@ -214,7 +214,7 @@ fn begin_at(
         Comparison::Same => Ok(None),
         Comparison::Diverged(next) => {
             cursor.diverged = true;
-            Ok(Some(TurnResult::Tell(Event::Diverged(cursor.partition.clone(), next))))
+            Ok(Some(TurnResult::Report(Event::Diverged(cursor.partition.clone(), next))))
         }
         Comparison::Behind(end) => Ok(Some(wait_for_growth(cursor, end))),
     }
@@ -235,5 +235,5 @@ fn out_of_range(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Result<
         return Ok(wait_for_growth(cursor, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Deleted))))
+    Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(first, lag, Payload::Deleted))))
 }

@@ -100,7 +100,7 @@ impl LegacyReader {
             self.idle_pause = IDLE_PAUSE_FIRST;
             return Ok(());
         }
-        self.tell(Event::Idle)?;
+        self.report(Event::Idle)?;
         self.idle_pause = (self.idle_pause * 2).min(IDLE_PAUSE_MAX);
         self.take_orders(self.idle_pause)
     }
@@ -134,7 +134,7 @@ impl LegacyReader {
         Ok(())
     }
 
-    fn tell(&self, event: Event) -> Result<(), OwnerGone> {
+    fn report(&self, event: Event) -> Result<(), OwnerGone> {
         // The owner takes no events while the disk is full. That wait is no hang of this thread.
         let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
         self.watchdog.beat();
@@ -164,7 +164,7 @@ impl LegacyReader {
                 return Err(OwnerGone);
             }
         };
-        self.tell(Event::Failed(None, why))?;
+        self.report(Event::Failed(None, why))?;
         let pause = self.backoff.pause();
         self.pause(pause)?;
         Ok(false)
@@ -182,18 +182,18 @@ impl LegacyReader {
         match turn(client, cursor) {
             Ok(TurnResult::Quiet) if cursor.failing => {
                 cursor.record_success();
-                self.tell(Event::Recovered(partition.clone()))?;
+                self.report(Event::Recovered(partition.clone()))?;
                 Ok(false)
             }
             Ok(TurnResult::Quiet) => Ok(false),
-            Ok(TurnResult::Tell(event)) => {
+            Ok(TurnResult::Report(event)) => {
                 cursor.record_success();
-                self.tell(event)?;
+                self.report(event)?;
                 Ok(true)
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 cursor.record_failure();
-                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                self.report(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
@@ -201,14 +201,14 @@ impl LegacyReader {
                 cursor.check_again();
                 self.refresh(partition)?;
                 let why = LegacyError::Code(code).text();
-                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                self.report(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(LegacyError::Client(why)) => {
                 // This partition pauses, so that its unreachable leader does not keep the others from
                 // being read.
                 cursor.record_failure();
-                self.tell(Event::Failed(
+                self.report(Event::Failed(
                     Some(partition.clone()),
                     format!("the connection to its broker failed: {why}"),
                 ))?;
@@ -229,7 +229,7 @@ impl LegacyReader {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
             self.drop_client();
-            self.tell(Event::Failed(None, format!("the connection to a broker failed: {why}")))?;
+            self.report(Event::Failed(None, format!("the connection to a broker failed: {why}")))?;
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl MemberThread {
         if self.state.id() != before && !self.state.id().is_empty() {
             let versions = self.connection.as_ref().map(Connection::versions);
             let silent = versions == Some(&Versions::Silent);
-            self.tell(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
+            self.report(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
         }
         match verdict {
             Verdict::Success => {}

@@ -49,7 +49,7 @@ fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
 
 fn fetched(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Fetched {
     match turn(client, cursor) {
-        Ok(TurnResult::Tell(Event::Fetched(fetched))) => fetched,
+        Ok(TurnResult::Report(Event::Fetched(fetched))) => fetched,
         Ok(TurnResult::Stuck(why)) => panic!("stuck: {why}"),
         Ok(_) => panic!("nothing was fetched"),
         Err(error) => panic!("{error:?}"),
@@ -72,7 +72,7 @@ fn assert_corrupt(broker: &Broker, at: i64) {
     for _ in 0..3 {
         match turn(&mut client, &mut cursor) {
             Err(LegacyError::Records(why)) => assert!(why.contains("CRC"), "{why}"),
-            Ok(TurnResult::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
+            Ok(TurnResult::Report(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
             _ => panic!("no corrupt record is reported"),
         }
     }
