@@ -7,7 +7,7 @@ use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
@@ -150,16 +150,16 @@ fn each_partition_is_answered_for_by_itself() {
         _ => answer_fetch(asked, move |number| (5, None, code(number)), 0),
     });
     let all: Vec<Commit> = (0..6).map(|number| commit(number, 1)).collect();
-    let remedies = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Remedy>> {
-        refusals.into_iter().map(|one| one.map(Refusal::remedy)).collect()
+    let reactions = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Reaction>> {
+        refusals.into_iter().map(|one| one.map(Refusal::reaction)).collect()
     };
-    use Remedy::{Fatal, Membership, Retry};
+    use Reaction::{Fatal, Membership, Retry};
     let expected = [None, Some(Retry), Some(Fatal), Some(Retry), Some(Retry), Some(Membership)];
     let answers = commits.commit(&mut brokers, GenerationMember::NONE, &all).unwrap();
-    assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
+    assert_eq!(reactions(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let partitions: Vec<TopicPartition> = (0..6).map(partition).collect();
     let answers = commits.committed(&mut brokers, &partitions).unwrap();
-    assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
+    assert_eq!(reactions(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let too_long = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE).fault("commit");
     assert!(matches!(too_long, Fault::Fatal(why) if why.contains("OFFSET_METADATA_TOO_LARGE")));
 }
