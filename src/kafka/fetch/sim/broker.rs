@@ -57,8 +57,8 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// A broker that answers everything but ApiVersions would be one of Kafka 0.9, so one answer to it
-/// must come.
+/// The answer to ApiVersions may be withheld only once: a broker that never answers it, but
+/// everything else, would be one of Kafka 0.9.
 fn may_stall(world: &World, asked: &Asked) -> bool {
     asked.key != API_VERSIONS || !world.kept_silent.swap(true, SeqCst)
 }

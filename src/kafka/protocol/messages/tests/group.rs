@@ -95,7 +95,8 @@ proptest! {
             protocols.iter().map(|(name, metadata)| (name.as_str(), metadata.as_slice())).collect();
         for version in versions::<JoinGroup<'_>>() {
             let protocols = protocols.iter().map(|(name, metadata)| {
-                JoinGroupRequestProtocol::default().with_name(text(name)).with_metadata(metadata.clone().into())
+                let protocol = JoinGroupRequestProtocol::default().with_name(text(name));
+                protocol.with_metadata(metadata.clone().into())
             });
             let request = JoinGroupRequest::default()
                 .with_group_id(text(group).into())
@@ -124,14 +125,18 @@ proptest! {
                 answer.throttle_time_ms = throttle;
             }
             if version >= 5 {
-                answer.members.iter_mut().for_each(|one| one.group_instance_id = instance.as_deref().map(text));
+                let named = instance.as_deref().map(text);
+                answer.members.iter_mut().for_each(|one| one.group_instance_id = named.clone());
             }
             let read = read::<JoinGroup<'_>>(version, &theirs(&answer, version)).unwrap();
-            prop_assert_eq!((read.code, read.generation), (ErrorCode(answer.error_code), answer.generation_id));
-            prop_assert_eq!(Some(read.protocol.as_str()), answer.protocol_name.as_ref().map(|name| name.as_str()));
+            prop_assert_eq!(read.code, ErrorCode(answer.error_code));
+            prop_assert_eq!(read.generation, answer.generation_id);
+            let protocol = answer.protocol_name.as_ref().map(|name| name.as_str());
+            prop_assert_eq!(Some(read.protocol.as_str()), protocol);
             prop_assert_eq!(read.leader.as_str(), answer.leader.as_str());
             prop_assert_eq!(read.member.as_str(), answer.member_id.as_str());
-            let members: Vec<_> = read.members.into_iter().map(|one| (one.id, one.instance, one.metadata)).collect();
+            let members = read.members.into_iter().map(|one| (one.id, one.instance, one.metadata));
+            let members: Vec<_> = members.collect();
             let meant: Vec<_> = answer.members.iter().map(|one| {
                 let instance = one.group_instance_id.as_ref().map(|name| name.to_string());
                 (one.member_id.to_string(), instance, one.metadata.to_vec())
@@ -230,13 +235,15 @@ proptest! {
             let read = read::<DescribeGroups<'_>>(version, &theirs(&answer, version)).unwrap();
             prop_assert_eq!(read.len(), answer.groups.len());
             for (ours, theirs) in read.iter().zip(&answer.groups) {
-                prop_assert_eq!((ours.code, ours.group.as_str()), (ErrorCode(theirs.error_code), theirs.group_id.as_str()));
+                prop_assert_eq!(ours.code, ErrorCode(theirs.error_code));
+                prop_assert_eq!(ours.group.as_str(), theirs.group_id.as_str());
                 prop_assert_eq!(ours.kind.as_str(), theirs.protocol_type.as_str());
                 prop_assert_eq!(ours.protocol.as_str(), theirs.protocol_data.as_str());
                 let members: Vec<_> =
                     ours.members.iter().map(|one| (one.client_id.as_str(), one.host.as_str())).collect();
+                let meant = theirs.members.iter();
                 let meant: Vec<_> =
-                    theirs.members.iter().map(|one| (one.client_id.as_str(), one.client_host.as_str())).collect();
+                    meant.map(|one| (one.client_id.as_str(), one.client_host.as_str())).collect();
                 prop_assert_eq!(members, meant);
             }
         }

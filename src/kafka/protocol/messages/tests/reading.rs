@@ -182,7 +182,13 @@ proptest! {
                 max_bytes: *bytes,
             })
         }).collect();
-        let fetch = Fetch { max_wait_ms: wait, min_bytes: least, max_bytes: most, isolation, partitions: &partitions };
+        let fetch = Fetch {
+            max_wait_ms: wait,
+            min_bytes: least,
+            max_bytes: most,
+            isolation,
+            partitions: &partitions,
+        };
         for version in Fetch::LOWEST..=Fetch::HIGHEST {
             let meant = if version < ORACLE_FETCH {
                 old_fetch(wait, least, most, &all, version)
@@ -204,8 +210,9 @@ proptest! {
             let answer = read::<Fetch<'_>>(version, &bytes).unwrap();
             prop_assert_eq!(answer.code, ErrorCode(if version >= 7 { whole } else { 0 }));
             let read: Vec<_> = answer.partitions.into_iter().map(|(partition, one)| {
+                let (high, stable, start) = (one.high_watermark, one.last_stable, one.log_start);
                 let records = bytes.get(one.records).unwrap().to_vec();
-                (partition, one.code, one.high_watermark, one.last_stable, one.log_start, one.aborted, records)
+                (partition, one.code, high, stable, start, one.aborted, records)
             }).collect();
             let meant: Vec<_> = all.iter().flat_map(|(topic, items)| items.iter().map(|one| {
                 let (partition, code, high, stable, start, aborted, records) = one.clone();
@@ -221,7 +228,11 @@ proptest! {
     }
 
     #[test]
-    fn list_offsets_is_written(first in any::<bool>(), isolation in isolations(), all in topics(any::<(i32, i32)>())) {
+    fn list_offsets_is_written(
+        first in any::<bool>(),
+        isolation in isolations(),
+        all in topics(any::<(i32, i32)>()),
+    ) {
         use kafka_protocol::messages::list_offsets_request as their;
         let partitions: Vec<(TopicPartition, i32)> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch)| (TopicPartition::new(topic.as_str(), *partition), *epoch))
@@ -268,9 +279,11 @@ proptest! {
             let bytes = list_answer(&all, version, number);
             let read: Vec<_> = read::<ListOffsets<'_>>(version, &bytes).unwrap().into_iter()
                 .map(|(partition, one)| (partition, one.code, one.offset)).collect();
-            let meant: Vec<_> = all.iter().flat_map(|(topic, items)| items.iter().map(|(number, code, offset)| {
-                (TopicPartition::new(topic.as_str(), *number), ErrorCode(*code), offset.unwrap_or(-1))
-            })).collect();
+            let meant = all.iter().flat_map(|(topic, items)| items.iter().map(|(number, code, offset)| {
+                let partition = TopicPartition::new(topic.as_str(), *number);
+                (partition, ErrorCode(*code), offset.unwrap_or(-1))
+            }));
+            let meant: Vec<_> = meant.collect();
             prop_assert_eq!(read, meant, "version {}", version);
         }
     }
