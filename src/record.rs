@@ -1,4 +1,4 @@
-//! What a record is, and how a partition is named.
+//! What a record is, how a partition is named, and what a commit says.
 
 mod headers;
 
@@ -35,56 +35,57 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
-/// A partition's offset on its way to the group.
+/// An offset to be committed for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// Which partition.
     pub partition: TopicPartition,
     /// The next offset to read.
     pub offset: i64,
-    /// The string that stands beside it; empty where the group's storage keeps none.
+    /// The string that the group keeps beside the offset. Empty if the group's storage keeps none.
     pub metadata: String,
 }
 
-/// What the group has beside a partition's offset.
+/// What the group keeps beside a partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OffsetMetadata {
-    /// Nothing ever: the group's offsets are in ZooKeeper, which has no room for it.
+    /// Nothing: the group's offsets are in ZooKeeper, which has no room for it.
     Unsupported,
-    /// This string; empty where there is none, or no offset either.
+    /// This string. Empty if there is none, or no offset either.
     Text(String),
 }
 
-/// What a commit says of itself, in the string beside its offset.
+/// What a commit says of itself, in the string beside its offset:
+/// `pandad1:<identity>:<epoch>:<offset>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// The journal that committed; 0: none, see [`Self::claim`].
+    /// The identity of the journal that committed; 0 in a claim.
     pub identity: u128,
-    /// The history that the offset belongs to: a random name, compared for equality only.
+    /// The random name of the history that the offset belongs to. Compared for equality only.
     pub epoch: u64,
-    /// The offset that it was committed with.
+    /// The offset that the token was committed with.
     pub offset: i64,
 }
 
 impl Token {
-    /// For an offset that somebody else set: it is committed again with a name of its
-    /// own, so that the same offset set once more is known to be so.
+    /// The token for an offset that somebody else has set. The offset is committed again with this
+    /// token, so that the same offset, if it is set once more, is seen to be set again.
     pub fn claim(epoch: u64, offset: i64) -> Self {
         Self { identity: 0, epoch, offset }
     }
 
-    /// Whether it is [`Self::claim`]'s.
+    /// Whether this is a token made by [`Self::claim`].
     pub fn is_claim(&self) -> bool {
         self.identity == 0
     }
 
-    /// The token beside this offset; `None` if what stands there is not of our form, or
-    /// names another offset: tools copy it.
+    /// The token beside this offset. `None` if the string is not a token, or if it names another
+    /// offset: tools copy these strings.
     pub fn naming(offset: i64, beside: &str) -> Option<Self> {
         Self::parse(beside).filter(|token| token.offset == offset)
     }
 
-    /// Reads a token; `None` if it is none of ours in form.
+    /// Reads a token. `None` if the string is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
         let form = parts.next()?;
@@ -102,37 +103,37 @@ impl fmt::Display for Token {
     }
 }
 
-/// One record as it came from Kafka, borrowed from the reply that brought it.
+/// One record from Kafka, borrowed from the reply that brought it.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// Its offset in the partition.
+    /// The record's offset in its partition.
     pub offset: i64,
-    /// Milliseconds since 1970, -1 where the producer gave none; `None` where the
-    /// message format (0) has none, or the client library shows none.
+    /// Milliseconds since 1970, or -1 if the producer gave none. `None` if the message format (0)
+    /// has no timestamps, or the client library does not give them.
     pub timestamp: Option<i64>,
-    /// Whether the broker set the timestamp when it appended the record
-    /// (`LogAppendTime`), and not the producer (`CreateTime`).
+    /// Whether the broker set the timestamp when it appended the record (`LogAppendTime`), and not
+    /// the producer (`CreateTime`).
     pub append_time: bool,
     /// The key; `None` for null.
     pub key: Option<&'a [u8]>,
     /// The value; `None` for null.
     pub value: Option<&'a [u8]>,
-    /// The headers; `None` where the message format (0, 1) has none, or the client
-    /// library shows none.
+    /// The headers. `None` if the message format (0, 1) has none, or the client library does not
+    /// give them.
     pub headers: Option<Headers<'a>>,
 }
 
 impl<'a> Record<'a> {
-    /// A record of which no more than this is known.
+    /// A record of which only this much is known.
     pub fn bare(offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         Self { offset, timestamp: None, append_time: false, key, value, headers: None }
     }
 
-    /// A short check of the content, kept with a position to tell later whether the
-    /// log is still the same one.
+    /// A CRC of the content. It is kept with a position, so that a later comparison shows whether
+    /// the log is still the same.
     ///
-    /// Null counts as empty, and timestamps and headers do not count, since not every
-    /// client library shows them: a position must outlive a change of client.
+    /// Null counts as empty, and neither timestamp nor headers are covered, because not every
+    /// client library gives them: a position must outlive a change of client.
     pub fn fingerprint(&self) -> u32 {
         let key = self.key.unwrap_or_default();
         let mut hasher = crc32fast::Hasher::new();

@@ -45,7 +45,8 @@ impl Archive {
             loop {
                 if let Err(error) = tidy(&*disk, &path, &rotation, &alone) {
                     log::warn!(
-                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next rotation"
+                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at \
+                         the next rotation"
                     );
                 }
                 if asked.recv().is_err() {

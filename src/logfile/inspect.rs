@@ -72,7 +72,8 @@ fn read(log_file: &Path) -> Result<(JournalFile, Vec<JournalEntry>), String> {
 fn line(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Partition(number, state) => format!(
-            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, left {}",
+            "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, \
+             left {}",
             state.partition,
             state.position,
             state.epoch,

@@ -80,8 +80,8 @@ impl Ledger {
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: this journal does not know the partition, and yet it committed the \
-                     group's offset {held}: an older copy of it was put back; going to the first record"
+                    "{label}: {partition}: this journal does not know the partition, and yet it committed \
+                     the group's offset {held}: an older copy of it was put back; going to the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }

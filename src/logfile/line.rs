@@ -228,7 +228,8 @@ mod tests {
     fn json_keeps_null_text_and_bytes_apart() {
         assert_eq!(
             line(LineFormat::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
-            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
+            "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\
+             \"value\":\"\\u0001\\\"\\\\/é\\n\"}\n"
         );
         assert_eq!(
             line(LineFormat::Json, Some(b"\xff"), None),
@@ -270,8 +271,8 @@ mod tests {
     fn original_is_php_json() {
         assert_eq!(
             line(LineFormat::Original, None, Some("a/é😀\u{7f}".as_bytes())),
-            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\"attr\":0,\
-             \"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
+            "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\
+             \"attr\":0,\"timestamp\":0,\"key\":\"\",\"value\":\"a\\/\\u00e9\\ud83d\\ude00\u{7f}\"}}\n"
         );
         assert!(
             line(LineFormat::Original, Some(b"k"), Some(b"\xfe"))

@@ -128,7 +128,8 @@ fn open_with(
         }
         JournalRead::Later(version) => {
             return Err(OpenError::Fatal(format!(
-                "{}: this journal has version {version} of the format, which a later pandad wrote; run that pandad",
+                "{}: this journal has version {version} of the format, which a later pandad wrote; run that \
+                 pandad",
                 at.display()
             )));
         }
@@ -189,8 +190,8 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
 fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str) -> Result<(), OpenError> {
     let aside = with_suffix(at, ".unreadable");
     log::warn!(
-        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide where \
-         to read on",
+        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide \
+         where to read on",
         aside.display()
     );
     disk.rename(at, &aside).map_err(|error| classify(at, &error))

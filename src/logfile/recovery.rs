@@ -61,7 +61,8 @@ pub(super) fn recover(
             recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
             file.file.sync()?;
         } else {
-            let text = "is not the file that the journal knows, and that file is not in this directory; positions are kept";
+            let text = "is not the file that the journal knows, and that file is not in this directory; \
+                        positions are kept";
             memory.warn(label, Finding::NotBeside, text);
         }
     }
@@ -86,26 +87,21 @@ fn recover_from(
 ) -> io::Result<()> {
     if opened.end < mark.end {
         let text = format!(
-            "is {} bytes long, but the journal knows {}: another program has shortened it; positions are kept",
+            "is {} bytes long, but the journal knows {}: another program has shortened it; positions are \
+             kept",
             opened.end, mark.end
         );
         memory.warn(label, Finding::Shortened, &text);
         return Ok(());
     }
     if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
-        let text = "its bytes are not those that the journal knows: another program has changed it; positions are kept";
+        let text = "its bytes are not those that the journal knows: another program has changed it; \
+                    positions are kept";
         memory.warn(label, Finding::Changed, text);
         return Ok(());
     }
     let ranges: Vec<_> = state.recent.drain(..).collect();
-    // How far our bytes can reach. The kernel writes pages back in any order, so after a loss of
-    // power the file may hold lines whose range never reached the disk.
-    let reach = match state.session {
-        Some(session) if session.closed || Some(session.boot) == boot => {
-            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
-        }
-        _ => u64::MAX,
-    };
+    let reach = reach_of_ours(state.session, boot, &ranges, mark);
     // After a failed sync the cache holds pages that look written and are not on the disk. Pages
     // that cannot be synced now are dropped from the cache, so that the comparison reads the disk.
     opened.file.sync()?;
@@ -147,6 +143,17 @@ fn recover_from(
     }
     opened.tail = tail(&opened.file, opened.end)?;
     Ok(())
+}
+
+/// How far our bytes can reach. The kernel writes pages back in any order, so after a loss of
+/// power the file may hold lines whose range never reached the disk.
+fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], mark: &Mark) -> u64 {
+    match session {
+        Some(session) if session.closed || Some(session.boot) == boot => {
+            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
+        }
+        _ => u64::MAX,
+    }
 }
 
 /// If the last line is not ours and has no newline, it gets one: lines must not run together.

@@ -1,11 +1,11 @@
-//! Back-pressure in bytes: what a job holds between poll and landing.
+//! Back-pressure in bytes: how much a job may hold between poll and write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Shared by the source, which waits for room, and the later stages, which give it back.
+/// Shared by the source, which waits for room, and the later stages, which make room.
 #[derive(Clone)]
 pub(super) struct Budget {
     limit: u64,
@@ -18,8 +18,8 @@ impl Budget {
         Self { limit, held: Arc::default(), freed: bounded(1) }
     }
 
-    /// Whether the source may poll. One poll may overshoot the limit, so that a
-    /// record larger than the budget still comes through.
+    /// Whether the source may poll. One poll may exceed the limit, so that a record larger than the
+    /// budget still gets through.
     pub(super) fn has_room(&self) -> bool {
         self.held.load(SeqCst) < self.limit
     }
@@ -31,12 +31,12 @@ impl Budget {
     pub(super) fn give_back(&self, bytes: u64) {
         let before = self.held.fetch_sub(bytes, SeqCst);
         if before >= self.limit {
-            // Full means that a wake-up is waiting there already.
+            // A full channel means that a wake-up is waiting already.
             let _already_there = self.freed.0.try_send(());
         }
     }
 
-    /// Receives when bytes were given back after the budget was exhausted.
+    /// Receives a message when bytes were given back to an exhausted budget.
     pub(super) fn freed(&self) -> &Receiver<()> {
         &self.freed.1
     }

@@ -18,33 +18,34 @@ use crate::report::Counters;
 use crate::shutdown::Stop;
 use crate::threads::{self, Thread};
 
-/// The longest one poll may wait, so that notes and the stop are seen in between.
+/// The longest that one poll may wait, so that feedback and the stop are noticed in between.
 const POLL_MAX: Duration = Duration::from_millis(100);
-/// The same, where nothing may be polled because what was polled waits for something that
-/// the source hears of.
+/// The pause between two calls of `idle`, while nothing may be polled until the source has received
+/// something.
 const IDLE_INTERVAL: Duration = Duration::from_millis(5);
-/// For how long the source may take its leave when everything has settled.
+/// How long the source has to finish after everything has settled.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
-/// What a pipeline is made of.
+/// The parts of a pipeline.
 pub struct Parts<S, B, K, T> {
     /// Where work comes from.
     pub source: S,
     /// Builds a worker: once for each thread, and again after a failure.
     pub build_worker: B,
-    /// Where outcomes land.
+    /// Where outcomes are written.
     pub sink: K,
-    /// What makes them durable.
+    /// What makes written outcomes durable.
     pub settle: T,
 }
 
-/// Runs until the stop, or until a fault that the parts cannot be used after.
+/// Runs until the stop, or until an error after which the parts cannot be used any more.
 ///
-/// On return every thread of the run has ended, and what had landed is settled
-/// unless the stop said now.
+/// On return, every thread of the run has ended, and everything written is settled, unless the stop
+/// was forced.
 ///
 /// # Errors
-/// `Retry`: build new parts and run again. `Fatal`: the job has failed for good.
+/// The first error that ended the run. `Retry` and `Restart`: build new parts and run again.
+/// `Fatal`: the job has failed for good.
 pub fn run<S, B, W, K, T>(
     name: &str,
     limits: &PipelineLimits,
@@ -67,43 +68,44 @@ where
     let budget = Budget::new(limits.memory);
     let (task_sender, tasks) = bounded::<(Ticket, PolledTask<S::Task>)>(limits.workers * 2);
     let (outcome_sender, outcomes) = unbounded();
-    let (note_sender, notes) = unbounded();
+    let (feedback_sender, messages) = unbounded();
     let (settle_sender, to_settle) = bounded(1);
     let (settled_sender, settled) = bounded(1);
 
-    // Only the workers hold the senders then: when they end, the sink's channel closes.
+    // Only the workers hold these senders, so the sink's channel closes when the last of them ends.
     let deliver = move |finished| outcome_sender.send(finished).is_ok();
     let mut stages = start_workers(&run, limits.workers, parts.build_worker, tasks, &budget, deliver)?;
-    let (settle_run, settle_notes) = (Arc::clone(&run), note_sender.clone());
+    let (settle_run, settle_feedback) = (Arc::clone(&run), feedback_sender.clone());
     let settle = parts.settle;
     stages.push(start(&format!("{}-settle", short(name)), move || {
-        sink_loop::settle_loop(settle, &to_settle, &settled_sender, &settle_notes, &settle_run);
+        sink_loop::settle_loop(settle, &to_settle, &settled_sender, &settle_feedback, &settle_run);
     })?);
-    let landing = SinkLoop::new(
+    let sink = SinkLoop::new(
         parts.sink,
         limits.clone(),
         budget.clone(),
         settle_sender,
         settled,
-        note_sender,
+        feedback_sender,
         Arc::clone(&run),
     );
     let sink_run = Arc::clone(&run);
     stages.push(start(&format!("{}-sink", short(name)), move || {
-        // The source may be waiting for room that only the sink could make.
-        if let Err(panic) = threads::contain(|| landing.run(&outcomes)) {
+        // Only the sink could make the room that the source may be waiting for, so the run must
+        // end.
+        if let Err(panic) = threads::contain(|| sink.run(&outcomes)) {
             sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")).into());
         }
     })?);
 
     let mut source = parts.source;
-    drive(&mut source, task_sender, &notes, &budget, &run);
-    // The source has stopped; the stages run dry one after the other, and the last
-    // of them to end closes the notes.
+    drive(&mut source, task_sender, &messages, &budget, &run);
+    // The source has stopped. The stages end one after the other, and when the last one has ended,
+    // this channel closes.
     loop {
-        match notes.recv_timeout(IDLE_INTERVAL) {
-            Ok(note) => source.feedback(note),
-            // What it says of a fault now, the end says as well.
+        match messages.recv_timeout(IDLE_INTERVAL) {
+            Ok(message) => source.feedback(message),
+            // The run is ending; a further error would change nothing.
             Err(RecvTimeoutError::Timeout) => drop(source.idle()),
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -112,11 +114,11 @@ where
     run.end(stages)
 }
 
-/// Runs a pipeline that has no sink: what a worker has done is done, in whatever
-/// order. Otherwise as [`run`].
+/// Runs a pipeline without a sink: the work is done when a worker has done it, in any order.
+/// Otherwise as [`run`].
 ///
 /// # Errors
-/// As [`run`].
+/// As of [`run`].
 pub fn run_direct<S, B, W>(
     name: &str,
     limits: &PipelineLimits,
@@ -146,7 +148,7 @@ where
     ended
 }
 
-/// The pool. The receiver of tasks and the way of outcomes live in its threads alone.
+/// Starts the pool. Only its threads hold the receiver of tasks and the way to deliver outcomes.
 fn start_workers<B, W, E>(
     run: &Arc<PipelineRun<E>>,
     count: usize,
@@ -172,24 +174,24 @@ where
     (0..count).map(worker).collect()
 }
 
-/// The source's loop. Ends, and so closes the workers' channel, at the first stop or fault.
+/// The source's loop. It ends at the first stop or error, which closes the workers' channel.
 fn drive<S: Source>(
     source: &mut S,
-    tasks: Sender<(Ticket, PolledTask<S::Task>)>,
-    notes: &Receiver<S::Feedback>,
+    workers: Sender<(Ticket, PolledTask<S::Task>)>,
+    messages: &Receiver<S::Feedback>,
     budget: &Budget,
     run: &PipelineRun<S::Error>,
 ) {
     let mut tickets = Tickets::default();
-    let mut items = Vec::new();
+    let mut polled = Vec::new();
     while !run.stop.is_requested() && !run.has_failed() {
-        for note in notes.try_iter() {
-            source.feedback(note);
+        for message in messages.try_iter() {
+            source.feedback(message);
         }
         if !budget.has_room() || run.refused.load(SeqCst) {
-            // Notes are heard meanwhile: commits go on while the disk is full.
+            // Feedback is still received: commits go on while the disk is full.
             select! {
-                recv(notes) -> note => if let Ok(note) = note { source.feedback(note) },
+                recv(messages) -> message => if let Ok(message) = message { source.feedback(message) },
                 recv(budget.freed()) -> _ => {}
                 recv(run.stop.requested_channel()) -> _ => {}
                 default(if run.refused.load(SeqCst) { POLL_MAX } else { IDLE_INTERVAL }) => {}
@@ -201,20 +203,20 @@ fn drive<S: Source>(
             }
             continue;
         }
-        match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut items)) {
+        match threads::contain(|| source.poll(Instant::now() + POLL_MAX, &mut polled)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return run.end_with(error),
             Err(panic) => return run.end_with(source_panicked(&panic).into()),
         }
-        for item in items.drain(..) {
-            if !hand_out(item, &mut tickets, &tasks, budget, run) {
+        for task in polled.drain(..) {
+            if !hand_out(task, &mut tickets, &workers, budget, run) {
                 return;
             }
         }
     }
-    source.drain(&mut items);
-    for item in items {
-        if !hand_out(item, &mut tickets, &tasks, budget, run) {
+    source.drain(&mut polled);
+    for task in polled {
+        if !hand_out(task, &mut tickets, &workers, budget, run) {
             return;
         }
     }
@@ -224,18 +226,18 @@ fn source_panicked(panic: &str) -> Fault {
     Fault::Retry(format!("the source panicked and is rebuilt: {panic}"))
 }
 
-/// Waits for a worker to be near. False if the run is at its end.
+/// Waits until a worker can take the task. False if the run must end.
 fn hand_out<T, E>(
-    item: PolledTask<T>,
+    task: PolledTask<T>,
     tickets: &mut Tickets,
-    tasks: &Sender<(Ticket, PolledTask<T>)>,
+    workers: &Sender<(Ticket, PolledTask<T>)>,
     budget: &Budget,
     run: &PipelineRun<E>,
 ) -> bool {
-    budget.take(item.bytes);
-    let ticket = tickets.take(item.lane);
+    budget.take(task.bytes);
+    let ticket = tickets.take(task.lane);
     select! {
-        send(tasks, (ticket, item)) -> sent => sent.is_ok(),
+        send(workers, (ticket, task)) -> sent => sent.is_ok(),
         recv(run.stop.forced_channel()) -> _ => false,
     }
 }
@@ -244,7 +246,8 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>,
     threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
 }
 
-/// The job's name as far as it fits before a stage's in the 15 bytes that Linux shows.
+/// The part of the job's name that leaves room for the stage's within the 15 bytes that Linux
+/// shows.
 fn short(name: &str) -> &str {
     name.split('_').next().unwrap_or(name)
 }

@@ -1,18 +1,18 @@
-//! What is in flight: tickets on the way out, order on the way back. Pure.
+//! What is in flight: tickets on the way to the workers, order on the way back. Pure.
 //!
-//! Workers finish in any order; the sink gets each lane's outcomes in the order in
-//! which its tasks were polled.
+//! Workers finish in any order. The sink gets each lane's outcomes in the order in which its tasks
+//! were polled.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// A task's place in its lane.
+/// The place of a task in its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) lane: u32,
     number: u64,
 }
 
-/// Hands out tickets; the source's side.
+/// Gives out tickets, for the source.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     next: HashMap<u32, u64>,
@@ -27,7 +27,7 @@ impl Tickets {
     }
 }
 
-/// Puts outcomes back in lane order; the sink's side.
+/// Puts outcomes back in lane order, for the sink.
 #[derive(Debug)]
 pub(super) struct Inflight<O> {
     lanes: HashMap<u32, Lane<O>>,
@@ -44,7 +44,7 @@ impl<O> Inflight<O> {
         Self { lanes: HashMap::new() }
     }
 
-    /// Takes a finished outcome; whatever is now in order is added to `ready`.
+    /// Takes a finished outcome. Outcomes that are in order now are appended to `ready`.
     pub(super) fn finished(&mut self, ticket: Ticket, outcome: O, ready: &mut VecDeque<O>) {
         let lane = self.lanes.entry(ticket.lane).or_insert_with(|| Lane { next: 0, early: BTreeMap::new() });
         lane.early.insert(ticket.number, outcome);
@@ -61,7 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever the order of finishing, each lane comes out whole and in order.
+        /// In whatever order tasks are finished, each lane comes out complete and in order.
         #[test]
         fn lanes_keep_their_order(
             lanes in proptest::collection::vec(0u32..4, 0..200),

@@ -1,14 +1,14 @@
-//! One pipeline for every job: it knows threads, order, budgets and stopping, and
-//! it knows no Kafka and no Redis.
+//! One pipeline for every job. It knows threads, order, budgets and the stop; it does not know
+//! Kafka or Redis.
 //!
 //! ```text
-//! Source ──tasks──▶ Worker × N ──outcomes──▶ Sink ──▶ settle ──notes──▶ Source
-//! poll              work                     land     sync              commit
+//! Source ──tasks──▶ Worker × N ──outcomes──▶ Sink ──▶ settle ──feedback──▶ Source
+//! poll              work                     write    sync                 commit
 //! ```
 //!
-//! A job whose outcomes need no order has no sink: its workers finish the work, and
-//! nothing comes back. Each arrow is a channel, and a stage ends because the channel before it closed:
-//! stopping the source therefore lets everything in hand run through to its end.
+//! Each arrow is a channel, and a stage ends because the channel before it has closed. So when the
+//! source stops, everything in flight still passes through all stages. A job whose outcomes need no
+//! order has no sink: its workers finish the work, and nothing comes back.
 
 mod budget;
 mod driver;
@@ -20,28 +20,27 @@ mod sink_loop;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::Fault;
 
 pub use driver::{Parts, run, run_direct};
 
-/// One piece of work on its way: near 1 MiB, never a single record.
+/// A piece of work on its way: about 1 MiB, never a single record.
 #[derive(Debug)]
 pub struct PolledTask<T> {
-    /// Outcomes of one lane reach the sink in the order of their polling.
+    /// Outcomes of one lane reach the sink in the order in which their tasks were polled.
     pub lane: u32,
-    /// What the task holds in memory, in bytes.
+    /// Memory that the task holds, in bytes.
     pub bytes: u64,
-    /// The work itself.
+    /// The work.
     pub task: T,
 }
 
-/// What ends a run. A job whose runs end in ways of their own has a type of its own for it;
-/// for the others [`Fault`] will do.
+/// What ends a run. A job that has ends of its own defines a type for them; for other jobs
+/// [`Fault`] is enough.
 pub trait PipelineError: From<Fault> + Send + 'static {
-    /// The fault, if any job can meet it.
+    /// The fault, if it is one that any job can meet. The pipeline retries those that allow it.
     fn fault(&self) -> Option<&Fault>;
 }
 
@@ -51,134 +50,137 @@ impl PipelineError for Fault {
     }
 }
 
-/// Where work comes from. One thread polls it and tells it what has settled.
+/// Where work comes from. One thread polls it and passes it the feedback.
 pub trait Source {
-    /// What a worker gets.
+    /// What a worker takes.
     type Task;
-    /// What comes back from the sink: settled positions, or what was dropped and is to be fetched again.
+    /// What the sink and the settle thread report: settled positions, or what must be fetched
+    /// again.
     type Feedback;
-    /// What ends its run.
+    /// What ends the run.
     type Error: PipelineError;
 
-    /// Adds what there is to `items`; waits for it until `until` at most.
+    /// Appends work to `tasks`. Waits for work until `until` at most.
     ///
     /// # Errors
-    /// Every error ends the run, after what the source produced is settled or dropped.
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Self::Error>;
+    /// Every error ends the run, after everything polled has been settled or dropped.
+    fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Self::Task>>) -> Result<(), Self::Error>;
 
-    /// Called while nothing may be polled: the sink has no room, or the run is at its end
-    /// and works off what it has.
+    /// Called while nothing may be polled: the sink has no room, or the run is ending and completes
+    /// what is in flight.
     ///
     /// # Errors
-    /// As [`Source::poll`].
+    /// As of [`Source::poll`].
     fn idle(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// At the first stop: adds what is in hand already and would be lost otherwise.
-    fn drain(&mut self, _items: &mut Vec<PolledTask<Self::Task>>) {}
+    /// Called at the first stop: appends what the source holds and would otherwise lose.
+    fn drain(&mut self, _tasks: &mut Vec<PolledTask<Self::Task>>) {}
 
-    /// Hears what became of its tasks.
-    fn feedback(&mut self, note: Self::Feedback);
+    /// Receives a message about earlier tasks.
+    fn feedback(&mut self, message: Self::Feedback);
 
-    /// The last call: no task is in work any more and every note has been heard;
-    /// commit and take leave until `until` at most.
+    /// The last call: nothing is in flight and all feedback has been received. The source commits
+    /// and leaves its group; `until` limits how long that may take.
     fn finish(&mut self, until: Instant);
 }
 
-/// One of a fixed pool. A worker that fails or panics is thrown away and rebuilt,
-/// and its task is tried again by its successor.
+/// One of a fixed pool. A worker that fails or panics is replaced, and its successor tries the task
+/// again.
 pub trait Worker {
     /// What the source gave.
     type Task;
-    /// What the sink gets.
+    /// What the sink takes.
     type Outcome;
 
-    /// Whether a task that fails after the first stop is let go, since it is kept
-    /// elsewhere and comes again. Otherwise it is tried until the stop says now.
+    /// Whether a task that fails after the first stop is abandoned, because it is kept elsewhere
+    /// and will come again. Otherwise it is tried until the stop is forced.
     const MAY_ABANDON: bool = false;
 
-    /// Does the work; the outcome's bytes replace the task's in the job's budget.
+    /// Does the work. The returned number of bytes replaces the task's in the job's budget.
     ///
     /// # Errors
-    /// `Retry` and `RetryLogged`: try the same task again. `Fatal`: the job ends.
+    /// `Retry`, `RetryLogged` and `Restart`: the same task is tried again. `Fatal`: the job ends.
     fn work(&mut self, task: &Self::Task) -> Result<(Self::Outcome, u64), Fault>;
 }
 
-/// Where outcomes land, in lane order. Only for jobs that need order.
+/// Where outcomes are written, in lane order. Only for jobs that need an order.
 pub trait Sink {
     /// What a worker made.
     type Outcome;
-    /// What the source is told.
+    /// Messages to the source.
     type Feedback;
-    /// What the settle thread needs to make durable what has landed so far.
+    /// What the settle thread needs to make everything written so far durable.
     type Checkpoint;
-    /// What ends its run.
+    /// What ends the run.
     type Error: PipelineError;
 
-    /// Lands outcomes from the front of `ready`, in order, removing what has landed or was refused.
-    ///
-    /// # Errors
-    /// `Retry` and `RetryLogged`: the rest is still in `ready`; call again. Every other error
-    /// ends the run.
-    fn write(
-        &mut self,
-        ready: &mut VecDeque<Self::Outcome>,
-        notes: &mut Vec<Self::Feedback>,
-    ) -> Result<(), Self::Error>;
+    /// Takes an outcome, the next of its lane. It is the sink's own from then on.
+    fn take(&mut self, outcome: Self::Outcome);
 
-    /// Does what is due though nothing may have come: called several times a second.
+    /// Whether an outcome that was taken is neither written nor refused yet.
+    fn has_pending(&self) -> bool;
+
+    /// Writes the outcomes that were taken, in the order of each lane.
     ///
     /// # Errors
-    /// As [`Sink::write`].
+    /// `Retry` and `RetryLogged`: call again; the sink still has what is not written. Every other
+    /// error ends the run.
+    fn write(&mut self, messages: &mut Vec<Self::Feedback>) -> Result<(), Self::Error>;
+
+    /// Does what is due by the clock. Called several times a second, also while no outcome comes.
+    ///
+    /// # Errors
+    /// As of [`Sink::write`].
     fn tick(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 
-    /// Whether outcomes were left that may not write yet, though nothing is wrong: `write`
-    /// is called again soon.
+    /// Whether the sink holds outcomes that may not be written yet, although nothing has failed.
+    /// Then `write` is called again soon.
     fn holds_back(&self) -> bool {
         false
     }
 
-    /// Bytes landed since the last checkpoint.
+    /// Bytes written since the last checkpoint.
     fn unsettled(&self) -> u64;
 
     /// Whether a checkpoint would settle anything.
     fn needs_checkpoint(&self) -> bool;
 
-    /// Takes all that has landed so far for settling.
+    /// Takes everything written so far, to be settled.
     fn checkpoint(&mut self) -> Self::Checkpoint;
 }
 
-/// Makes a checkpoint durable, in a thread of its own, while the sink lands on.
+/// Makes checkpoints durable, in a thread of its own, while the sink goes on writing.
 pub trait Settle {
-    /// From the sink.
+    /// What the sink gives.
     type Checkpoint;
-    /// To the source: these positions may be committed.
+    /// A message to the source: these positions may be committed.
     type Feedback;
-    /// What ends its run.
+    /// What ends the run.
     type Error: PipelineError;
 
     /// Returns when the checkpoint would survive a loss of power.
     ///
     /// # Errors
-    /// Any error means that nothing is known of what was to be settled: the run
-    /// ends and the job is rebuilt from what the disk really holds.
+    /// After any error, nothing is known of what was to be settled. The run ends, and the job is
+    /// built again from what the disk holds.
     fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Self::Error>;
 }
 
-/// The figures a pipeline runs by. They come from the configuration, so that
-/// tests run in milliseconds.
+/// The limits of a pipeline. They come from the configuration, and tests set them so that they run
+/// in milliseconds.
 #[derive(Debug, Clone)]
 pub struct PipelineLimits {
     /// Threads in the pool.
     pub workers: usize,
-    /// Bytes held between poll and landing; as much again may wait to be settled.
+    /// Bytes held between poll and write. As many again may wait to be settled.
     pub memory: u64,
     /// The least time between two settlings.
     pub settle_min: Duration,
-    /// The longest that something landed waits to be settled.
+    /// The longest that written outcomes wait to be settled.
     pub settle_max: Duration,
 }
 

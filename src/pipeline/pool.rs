@@ -1,5 +1,5 @@
-//! The fixed pool of workers. A panic is contained in one task: the worker is
-//! thrown away and rebuilt, the task is tried again.
+//! The fixed pool of workers. A panic costs one attempt at one task: the worker is replaced, and
+//! the task is tried again.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -15,20 +15,21 @@ use crate::error::Fault;
 use crate::report::Outage;
 use crate::threads;
 
-/// The pause after a failed try: short, since the whole lane waits for it.
+/// The pause after a failed attempt. The first is short, because the whole lane waits.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// An outcome with its place and its weight.
+/// An outcome, its place in its lane, and its size in bytes.
 pub(super) struct Finished<O> {
     pub(super) ticket: Ticket,
     pub(super) bytes: u64,
     pub(super) outcome: O,
 }
 
-/// One worker thread: until its channel ran dry, or until the stop says now.
+/// One worker thread. It runs until its channel has closed and is empty, or until the stop is
+/// forced.
 ///
-/// The first stop changes nothing for work that succeeds: what was polled is worked off.
+/// The first stop changes nothing for work that succeeds: everything polled is worked on.
 pub(super) fn work<W: Worker, E: PipelineError>(
     build: impl Fn() -> W,
     tasks: &Receiver<(Ticket, PolledTask<W::Task>)>,
@@ -38,10 +39,10 @@ pub(super) fn work<W: Worker, E: PipelineError>(
 ) {
     let mut worker = build();
     let mut outage = Outage::new(format!("{}: worker", run.name));
-    for (ticket, item) in tasks {
+    for (ticket, polled) in tasks {
         let mut backoff = Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX);
         let (outcome, bytes) = loop {
-            match threads::contain(|| worker.work(&item.task)) {
+            match threads::contain(|| worker.work(&polled.task)) {
                 Ok(Ok(done)) => break done,
                 Ok(Err(Fault::RetryLogged)) => {}
                 Ok(Err(Fault::Retry(why) | Fault::Restart(why))) => outage.down(Instant::now(), &why),
@@ -61,8 +62,8 @@ pub(super) fn work<W: Worker, E: PipelineError>(
         };
         outage.up(Instant::now(), "back");
         budget.take(bytes);
-        budget.give_back(item.bytes);
-        // The sink has ended, by a fault of its own that it has reported.
+        budget.give_back(polled.bytes);
+        // The sink has ended because of an error, which it has reported.
         if !deliver(Finished { ticket, bytes, outcome }) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What the stages of one run share: its name, the stop, and the first fault that ends it.
+//! What the stages of one run share: its name, the stop, and the first error that ends it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use crate::report::Counters;
 use crate::shutdown::Stop;
 use crate::threads::Thread;
 
-/// What the stages of one run share.
+/// See the module.
 pub(super) struct PipelineRun<E> {
     pub(super) name: String,
     pub(super) stop: Stop,
     pub(super) counters: Arc<Counters>,
-    /// Whether the sink is waiting to land what it has: reading on would only pile it up.
+    /// Whether the disk refuses what the sink is to write. Further polling would only fill memory.
     pub(super) refused: AtomicBool,
     failed: AtomicBool,
     error: Mutex<Option<E>>,
@@ -32,13 +32,13 @@ impl<E: PipelineError> PipelineRun<E> {
         }
     }
 
-    /// Ends the run at once; the first fault is the one that is told.
+    /// Ends the run at once. The first error is the one that is returned.
     pub(super) fn fail(&self, error: E) {
         self.end_with(error);
         self.failed.store(true, SeqCst);
     }
 
-    /// The run will have ended by this fault; what is in hand still lands and settles.
+    /// The run will end with this error, after everything in flight has been written and settled.
     pub(super) fn end_with(&self, error: E) {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
@@ -47,7 +47,7 @@ impl<E: PipelineError> PipelineRun<E> {
         self.failed.load(SeqCst)
     }
 
-    /// Waits for the stages to end, and gives the fault by which the run has ended.
+    /// Waits for the stages to end, and returns the error that ended the run.
     pub(super) fn end(&self, stages: Vec<Thread<()>>) -> Result<(), E> {
         for stage in stages {
             if let Err(panic) = stage.join() {

@@ -64,10 +64,11 @@ pub(super) struct SinkLoop<K: Sink> {
     feedback: Sender<K::Feedback>,
     run: Arc<PipelineRun<K::Error>>,
     inflight: Inflight<(u64, K::Outcome)>,
-    /// Outcomes in lane order that the sink has not taken yet.
-    ready: VecDeque<K::Outcome>,
-    /// Bytes of the outcomes that went through `ready` and are still in the budget.
-    ready_bytes: u64,
+    /// Bytes of the sink's outcomes that are still in the budget.
+    pending_bytes: u64,
+    /// Whether the sink's outcomes are not to be written any more: the run is at its end, and
+    /// the disk refuses them.
+    has_given_up: bool,
     backoff: Backoff,
     /// When the sink is to be called again after it refused or held something back.
     retry_at: Option<Instant>,
@@ -103,8 +104,8 @@ impl<K: Sink> SinkLoop<K> {
             feedback,
             run,
             inflight: Inflight::new(),
-            ready: VecDeque::new(),
-            ready_bytes: 0,
+            pending_bytes: 0,
+            has_given_up: false,
             backoff: Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX),
             retry_at: None,
             held_since: None,
@@ -135,14 +136,18 @@ impl<K: Sink> SinkLoop<K> {
         if is_at_end && self.retry_at.is_some() && !self.is_worth_waiting(now) {
             // The job stops and the disk still refuses. Unwritten outcomes are fetched again
             // after the next start, so waiting for room would only delay the stop.
-            self.ready.clear();
+            self.has_given_up = true;
             self.retry_at = None;
         }
         if !self.is_settling && self.is_settle_due(is_starved || is_at_end, now) {
             self.hand_over(now);
         }
-        let is_writing = !self.ready.is_empty() || self.retry_at.is_some();
-        is_at_end && !is_writing && !self.is_settling && !self.sink.needs_checkpoint()
+        is_at_end && !self.is_writing() && !self.is_settling && !self.sink.needs_checkpoint()
+    }
+
+    /// Whether the sink has something to write.
+    fn is_writing(&self) -> bool {
+        !self.has_given_up && (self.sink.has_pending() || self.retry_at.is_some())
     }
 
     /// At the end of a run: whether held-back outcomes may still be written soon.
@@ -196,8 +201,8 @@ impl<K: Sink> SinkLoop<K> {
         let mut in_order = VecDeque::new();
         self.inflight.finished(finished.ticket, (finished.bytes, finished.outcome), &mut in_order);
         for (bytes, outcome) in in_order {
-            self.ready_bytes += bytes;
-            self.ready.push_back(outcome);
+            self.pending_bytes += bytes;
+            self.sink.take(outcome);
         }
     }
 
@@ -205,9 +210,8 @@ impl<K: Sink> SinkLoop<K> {
     fn write(&mut self, now: Instant) {
         let mut messages = Vec::new();
         let mut written = self.sink.tick();
-        // After a refusal the sink itself may hold what it took, so it is called in any case.
-        if written.is_ok() && (!self.ready.is_empty() || self.retry_at.is_some()) {
-            written = self.sink.write(&mut self.ready, &mut messages);
+        if written.is_ok() && self.is_writing() {
+            written = self.sink.write(&mut messages);
         }
         for message in messages {
             // The source is gone only when the run has ended.
@@ -225,7 +229,7 @@ impl<K: Sink> SinkLoop<K> {
                 return;
             }
             Ok(()) => {
-                self.budget.give_back(std::mem::take(&mut self.ready_bytes));
+                self.budget.give_back(std::mem::take(&mut self.pending_bytes));
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();

@@ -1,38 +1,38 @@
-//! A record's headers as message format 2 has them: checked once when the record is
-//! read, then walked in the bytes themselves, so that they cost no allocation.
-//! Names may come more than once; order is the producer's.
+//! A record's headers as message format 2 has them: checked once, when the record is read, then
+//! walked in the record's own bytes, so that they cost no allocation. Names may repeat; the order
+//! is the producer's.
 
 use std::fmt;
 
-/// One header: its name, and its value, `None` for null.
+/// The name of a header and its value, `None` for null.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// A record's headers, borrowed from the bytes that the record was read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Headers<'a> {
-    /// Headers without their count, known to be whole.
+    /// The headers without their count, known to be well formed.
     bytes: &'a [u8],
 }
 
 impl<'a> Headers<'a> {
-    /// Headers as they end a record of format 2 (KIP-82): a count, and for each the
-    /// length of its name, the name, the length of its value (-1 is null), the value;
-    /// numbers are zigzag varints. `None` unless it is exactly that.
+    /// The headers at the end of a record of format 2 (KIP-82): a count, then for each header the
+    /// length of its name, the name, the length of its value (-1 for null) and the value. All
+    /// numbers are zigzag varints. `None` unless the bytes are exactly that.
     pub fn check(bytes: &'a [u8]) -> Option<Self> {
-        // None at all, which almost every record has.
+        // Almost every record has no headers at all.
         if bytes == [0] {
             return Some(Self { bytes: &[] });
         }
         let (count, headers) = varint(bytes)?;
         let mut rest = headers;
-        // A header takes two bytes, so a count that lies ends at the end of the bytes.
+        // A header takes at least two bytes, so a wrong count ends where the bytes end.
         for _ in 0..u32::try_from(count).ok()? {
             rest = split(rest)?.1;
         }
         rest.is_empty().then_some(Self { bytes: headers })
     }
 
-    /// Walks them in the producer's order.
+    /// Walks the headers in the producer's order.
     pub fn iter(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let mut rest = self.bytes;
         std::iter::from_fn(move || {
@@ -56,7 +56,7 @@ fn split(bytes: &[u8]) -> Option<(Header<'_>, &[u8])> {
     Some(((name?, value), rest))
 }
 
-/// Bytes behind their length; a negative one is null.
+/// Bytes that follow their length. A negative length stands for null.
 fn nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (length, rest) = varint(bytes)?;
     if length < 0 {
@@ -66,7 +66,7 @@ fn nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     Some((Some(taken), rest))
 }
 
-/// A zigzag varint of 32 bits, as Protocol Buffers has it.
+/// A zigzag varint of 32 bits, as in Protocol Buffers.
 fn varint(bytes: &[u8]) -> Option<(i32, &[u8])> {
     let mut value = 0u32;
     let mut rest = bytes;

@@ -65,7 +65,7 @@ fn schedule(kafka: &Kafka, seed: u64) -> u64 {
     }
     network.clear();
     daemon.finish(&[RECORDS / 3; 3], seconds(90));
-    for damage in ["deleted at the broker", "made anew", "panicked"] {
+    for damage in ["deleted at the broker", "recreated", "panicked"] {
         assert!(daemon.log_lines(damage).is_empty(), "{:#?}", daemon.log_lines(damage));
     }
     network.faults()

@@ -53,7 +53,7 @@ fn led(version: &str, rounds: u64) {
     }
     producing.finish_within(seconds(300));
     daemon.finish(&[records / PARTITIONS as u64; PARTITIONS], seconds(120));
-    for damage in ["made anew", "deleted at the broker", "panicked"] {
+    for damage in ["recreated", "deleted at the broker", "panicked"] {
         assert!(daemon.log_lines(damage).is_empty(), "{:#?}", daemon.log_lines(damage));
     }
     tested.passed(format_args!("{rounds} kills, {rounds} hangs, {} moves, {records} records", rounds * 4));

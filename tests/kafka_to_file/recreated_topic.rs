@@ -30,7 +30,7 @@ fn made_anew(while_it_runs: bool) {
     if !while_it_runs {
         daemon.start();
     }
-    daemon.wait_log("made anew or truncated", seconds(60));
+    daemon.wait_log("recreated or truncated", seconds(60));
     daemon.finish(&[10, 50], seconds(30));
     tested.passed("60 records");
 }

@@ -140,7 +140,8 @@ impl Redis {
         let dir = self.dir.display();
         // Synced after each command: what the server has acknowledged survives a kill.
         let fixed = format!(
-            "bind 127.0.0.1\nport {}\nunixsocket {dir}/socket\ndir {dir}\nsave \"\"\nappendonly yes\nappendfsync always\n",
+            "bind 127.0.0.1\nport {}\nunixsocket {dir}/socket\ndir {dir}\nsave \"\"\nappendonly yes\n\
+             appendfsync always\n",
             self.port
         );
         std::fs::write(self.dir.join("redis.conf"), fixed + &self.lines.join("\n") + "\n").unwrap();

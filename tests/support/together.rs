@@ -58,7 +58,8 @@ impl fmt::Display for Explained {
         let unexplained = self.unexplained.len();
         write!(
             f,
-            "{total} doubled from {with} of {} settle batches, {most} at most from one, {unexplained} from none",
+            "{total} doubled from {with} of {} settle batches, {most} at most from one, {unexplained} from \
+             none",
             self.by.len()
         )
     }

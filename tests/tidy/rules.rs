@@ -99,13 +99,8 @@ pub const INLINE_TEST_LINES_MAX: usize = 79;
 
 /// Rules that the tree does not keep yet, and how often each is broken; the count may
 /// only fall. A rule that stands here is not finished.
-pub const PENDING: &[(Rule, usize)] = &[
-    (Rule::Circles, 1),
-    (Rule::LineLength, 78),
-    (Rule::FunctionLength, 1),
-    (Rule::FileLength, 1),
-    (Rule::InlineTests, 5),
-];
+pub const PENDING: &[(Rule, usize)] =
+    &[(Rule::Circles, 1), (Rule::LineLength, 15), (Rule::FileLength, 1), (Rule::TypeNames, 2)];
 
 /// What can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -94,6 +94,7 @@ prop_compose! {
             "[log_section]\npanda_process={}\nmaster['log_master_name']={}\nkafka['group']={}\n\
              broker_list={}\n\
              kafka['topics']={}\nkafka['start']={}\nkafka['offsets']={}\nkafka['membership']={}\n\
+             kafka['full_disk_s']=2.5\n\
              log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
             q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
             pick(&["earliest", "latest"], choices.0), pick(&["kafka", "zookeeper"], choices.1),

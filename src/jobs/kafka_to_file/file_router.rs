@@ -1,21 +1,21 @@
-//! Which log file a topic's lines go to.
+//! Which log file the lines of a topic go to.
 
 use std::sync::Arc;
 
-/// Which of the files a topic's lines go to.
+/// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct FileRouter {
-    /// In the order of the files; empty: there is one for everything.
+    /// The topics in the order of their files. Empty if one file holds all topics.
     topics: Arc<[String]>,
 }
 
 impl FileRouter {
-    /// `topics` in the order of their files, or none for one file.
+    /// `topics` in the order of their files, or none if there is one file.
     pub(super) fn new(topics: Vec<String>) -> Self {
         Self { topics: topics.into() }
     }
 
-    /// The number of the file.
+    /// The index of the topic's file.
     pub(super) fn of(&self, topic: &str) -> usize {
         self.topics.iter().position(|known| known == topic).unwrap_or(0)
     }

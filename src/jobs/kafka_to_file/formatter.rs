@@ -1,4 +1,4 @@
-//! The worker: the records of one reply become lines in one buffer.
+//! The worker: the records of one fetch reply become lines in one buffer.
 
 use std::ops::ControlFlow;
 
@@ -10,35 +10,35 @@ use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 
-/// Lines of one reply beyond this many bytes are left for the next: a batch may expand
-/// to a thousand times its size.
+/// Bytes of lines made of one reply. The records beyond are fetched again, because a batch may
+/// expand to a thousand times its size.
 const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Why a reply was not read to its end.
+/// Why the records of a reply were not read to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Truncated {
-    /// Its lines are as many as are made at once.
+    /// The lines of one reply have their largest size.
     Full,
-    /// What follows cannot be read, and why.
+    /// The records that follow cannot be read. The text says why.
     Broken(String),
 }
 
-/// What a worker made of one reply: lines, and which stretch of the partition they are.
+/// What a worker made of one reply: lines, and the offset range that they cover.
 pub(super) struct FormattedBatch {
     pub(super) partition: TopicPartition,
-    /// The stretch [from, next); it may hold no record.
+    /// The offset range [from, next). It may hold no record.
     pub(super) from: i64,
     pub(super) next: i64,
-    /// Which want this was fetched for.
+    /// The number of the assignment for which the reply was fetched.
     pub(super) assignment: u64,
     pub(super) lines: Vec<u8>,
     /// CRC-32 of the lines.
     pub(super) crc: crc32fast::Hasher,
-    /// The last record.
+    /// The last record in the range.
     pub(super) last: Option<Landmark>,
     pub(super) records: u64,
-    /// The stretch is shorter than what was fetched.
-    pub(super) short: Option<Truncated>,
+    /// Set if the range is shorter than what was fetched.
+    pub(super) truncated: Option<Truncated>,
 }
 
 /// See the module.
@@ -72,7 +72,7 @@ impl Worker for Formatter {
                 ControlFlow::Break(())
             }
         });
-        let (Decoded { next, last }, short) = match decoded {
+        let (Decoded { next, last }, truncated) = match decoded {
             Ok(decoded) if decoded.next == fetched.next => (decoded, None),
             Ok(decoded) if lines.len() >= REPLY_LINES_BYTES_MAX => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
@@ -96,7 +96,7 @@ impl Worker for Formatter {
             crc,
             last,
             records,
-            short,
+            truncated,
         };
         Ok((outcome, bytes))
     }

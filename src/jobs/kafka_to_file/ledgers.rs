@@ -1,5 +1,5 @@
-//! The log files of the job: one for everything, or one for each topic, each with a
-//! journal of its own.
+//! The ledgers of the job's log files, and the commits that are on their way for them. Each file
+//! has a journal and a ledger of its own.
 
 use std::collections::VecDeque;
 
@@ -8,11 +8,11 @@ use crate::kafka::GroupClient;
 use crate::logfile::{Ledger, MemberIdentity};
 use crate::record::{Commit, TopicPartition};
 
-/// What the journals know, and the commits that are on their way for them.
+/// See the module.
 pub(super) struct Ledgers {
     router: FileRouter,
     all: Vec<Ledger>,
-    /// Whose commits are unanswered. One order is under way at a time.
+    /// The files whose commits are unanswered. One order is under way at a time.
     ordered: Vec<usize>,
     waiting: VecDeque<Vec<Commit>>,
 }
@@ -22,12 +22,12 @@ impl Ledgers {
         Self { router, all, ordered: Vec::new(), waiting: VecDeque::new() }
     }
 
-    /// The one that knows this partition.
+    /// The ledger that knows this partition.
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<&Ledger> {
         self.all.get(self.router.of(&partition.topic))
     }
 
-    /// Has these committed, now or when the order before has been answered.
+    /// Orders these commits, now or when the order before has been answered.
     pub(super) fn commit(&mut self, commits: Vec<Commit>, group_client: &mut dyn GroupClient) {
         if commits.is_empty() {
             return;
@@ -42,7 +42,7 @@ impl Ledgers {
         group_client.commit(commits);
     }
 
-    /// The group holds these values.
+    /// Records that the group holds these offsets.
     pub(super) fn record_committed(
         &mut self,
         offsets: &[(TopicPartition, i64)],
@@ -61,26 +61,26 @@ impl Ledgers {
         }
     }
 
-    /// No partition is ours any more.
+    /// Releases every partition.
     pub(super) fn release_all(&mut self) {
         self.waiting.clear();
         self.all.iter().for_each(Ledger::release_all);
     }
 
-    /// Whether all that was written has settled.
+    /// Whether everything written has settled.
     pub(super) fn have_settled(&self) -> bool {
         self.all.iter().all(Ledger::has_settled)
     }
 
-    /// Whether something has landed that the group does not hold.
+    /// Whether something was written that the group does not hold.
     pub(super) fn is_behind(&self) -> bool {
         !self.all.iter().all(Ledger::group_holds_all)
     }
 
-    /// Notes who we are in the group.
+    /// Records this pandad's identity in its group.
     ///
     /// # Errors
-    /// The journal's disk.
+    /// The journal's disk refuses.
     pub(super) fn record_member(&self, member: &MemberIdentity) -> std::io::Result<()> {
         self.all.iter().try_for_each(|ledger| ledger.record_member(member.clone()))
     }
@@ -90,10 +90,10 @@ impl Ledgers {
         !self.ordered.is_empty()
     }
 
-    /// What all of them have to commit outside of a settling.
+    /// What all ledgers have to commit outside of a settling.
     ///
     /// # Errors
-    /// A journal's disk.
+    /// A journal's disk refuses.
     pub(super) fn take_commits(&self) -> std::io::Result<Vec<Commit>> {
         let mut commits = Vec::new();
         for ledger in &self.all {

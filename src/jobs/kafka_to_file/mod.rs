@@ -1,6 +1,6 @@
-//! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each
-//! exactly once.
+//! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
+mod file_appender;
 mod file_router;
 mod formatter;
 mod ledgers;
@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Job;
+use file_appender::FileAppender;
 use file_router::FileRouter;
 use formatter::Formatter;
 use ledgers::Ledgers;
 use run_error::RunError;
-use sink::{FileAppender, FileSink, FileSyncer};
+use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
@@ -38,10 +39,10 @@ use crate::report::{CountedUnit, Counters, Stage};
 use crate::shutdown::Stop;
 
 pub(super) const NAME: &str = "kafka_to_file";
-/// On a trickle, syncs are at least this far apart.
+/// While few records come, syncs are at least this far apart.
 const SETTLE_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
-/// One of the files, open.
+/// One of the log files, open.
 struct OpenFile {
     path: PathBuf,
     log: LogFile,
@@ -51,17 +52,17 @@ struct OpenFile {
 pub(super) struct KafkaToFile {
     section: Section,
     memory: u64,
-    /// The .inv, for faults.
+    /// The path of the .inv, for faults.
     inv: String,
     counters: Arc<Counters>,
-    /// Opened by `prepare`, for the first run.
+    /// The files that `prepare` has opened for the first run.
     opened: Option<Vec<OpenFile>>,
-    /// The last run left its group because the disk takes nothing.
+    /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
     /// What to change, if the last run was fenced by another pandad.
     fenced: Option<String>,
-    /// What was said of the files since they were last well.
-    before: RestartMemory,
+    /// What to remember of the files between two runs.
+    restart_memory: RestartMemory,
 }
 
 impl KafkaToFile {
@@ -74,14 +75,14 @@ impl KafkaToFile {
             opened: None,
             has_left_group: false,
             fenced: None,
-            before: RestartMemory::default(),
+            restart_memory: RestartMemory::default(),
         }
     }
 
-    /// Every file, or why one of them could not be opened.
+    /// Opens every file, or says why one of them cannot be opened.
     fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
         if !self.counters.health.is_down() {
-            self.before.forget_findings();
+            self.restart_memory.forget_findings();
         }
         let file = &self.section.log_file;
         let rotation = Rotation {
@@ -96,14 +97,14 @@ impl KafkaToFile {
         };
         let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
         let paths = self.section.paths();
-        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.before) {
+        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.restart_memory) {
             Ok(log) => Ok(OpenFile { path, log }),
             Err(error) => Err((path, error)),
         };
         paths.into_iter().map(open).collect()
     }
 
-    /// A fault of where this pandad runs.
+    /// A fault of the machine on which this pandad runs.
     fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.inv.clone(),
@@ -129,7 +130,8 @@ impl KafkaToFile {
         self.section.kafka.membership == Membership::Coordinated
     }
 
-    /// Who we are in the group is what the first file's journal is.
+    /// The membership of the group, or the standalone group client. A member's identity comes from
+    /// the journal of the first file.
     fn group_client(
         &self,
         cluster: Cluster,
@@ -164,8 +166,7 @@ impl KafkaToFile {
         Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
 
-    /// Whether a disk that took nothing takes something again: before that is seen, no
-    /// group is joined.
+    /// Whether the disk accepts writes again. While it does not, no group is joined.
     fn try_disk(&self) -> Result<(), Fault> {
         for path in self.section.paths() {
             logfile::try_disk(&path)
@@ -175,9 +176,9 @@ impl KafkaToFile {
     }
 }
 
-/// One run: from open files to a pipeline, and what is kept of the run for the next one.
+/// One run: a pipeline is built of open files, and what the next run must know is kept.
 impl KafkaToFile {
-    /// The files that `prepare` opened, or the files opened now.
+    /// The files that `prepare` has opened, or the files opened now.
     fn take_files(&mut self) -> Result<Vec<OpenFile>, Fault> {
         if let Some(files) = self.opened.take() {
             return Ok(files);
@@ -191,7 +192,7 @@ impl KafkaToFile {
         })
     }
 
-    /// Joins the files, the group and the brokers to the parts of a pipeline. `ledgers` are
+    /// Builds the parts of a pipeline from the files, the group and the brokers. `ledgers` are
     /// those of the files, in their order.
     fn assemble(
         &self,
@@ -202,7 +203,8 @@ impl KafkaToFile {
     {
         let topics = if files.len() > 1 { self.section.kafka.topics.names().to_vec() } else { Vec::new() };
         let router = FileRouter::new(topics);
-        let journal = ledgers.first().ok_or_else(|| Fault::Fatal("there is no log file".to_owned()))?;
+        let journal =
+            ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let cluster = || super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
@@ -254,7 +256,7 @@ impl KafkaToFile {
         }
     }
 
-    /// A run that is tried again and again is logged once.
+    /// A run that fails and is tried again is logged once.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -263,9 +265,10 @@ impl KafkaToFile {
 
     /// Closes the journals, and keeps what the next run must know of how this one ended.
     fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[Ledger]) -> Result<(), Fault> {
-        for ledger in ledgers {
+        for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {
-                log::warn!("{NAME}: cannot close the journal: {error}; the next start looks more closely");
+                let path = path.display();
+                log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
             }
         }
         self.has_left_group = matches!(ended, Err(RunError::LeftGroup));
@@ -273,7 +276,7 @@ impl KafkaToFile {
             Err(RunError::Fenced(why)) => Some(why.clone()),
             _ => None,
         };
-        self.before.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
+        self.restart_memory.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
             || ledgers.iter().any(Ledger::has_failed);
         ended.map_err(RunError::into_fault)
     }
@@ -291,7 +294,7 @@ impl Job for KafkaToFile {
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         match self.open() {
             Ok(opened) => self.opened = Some(opened),
-            // A full or failing disk is waited out by `run`.
+            // `run` waits until a full or failing disk accepts writes again.
             Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
             Err((path, OpenError::Fatal(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
@@ -312,7 +315,7 @@ impl Job for KafkaToFile {
         }
         let files = self.take_files()?;
         self.counters.health.up(Stage::Opening, "opened");
-        // Held until every thread of the run has ended.
+        // The locks are held until every thread of the run has ended.
         let _locks: Vec<Lock> = files.iter().map(|file| file.log.lock.clone()).collect();
         let ledgers: Vec<Ledger> = files.iter().map(|file| file.log.ledger.clone()).collect();
         let parts = self.assemble(files, &ledgers, stop)?;
@@ -322,7 +325,7 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Under which name an offset that somebody else has set is claimed.
+/// Names the epoch under which an offset is claimed that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));

@@ -6,22 +6,21 @@ use crate::pipeline::PipelineError;
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RunError {
-    /// Any job can meet it.
+    /// What any job can meet.
     Fault(Fault),
-    /// Another pandad has joined the group under this member's name. The text says what to
-    /// change.
+    /// Another pandad has joined the group under this member's name. The text says what to change.
     Fenced(String),
-    /// The member has left its group, because the disk has refused every write for too long.
-    /// That has been logged.
+    /// The member has left its group, because the disk has refused every write for too long. That
+    /// is logged already.
     LeftGroup,
-    /// The group took partitions away while lines of theirs were being written. Some of these
-    /// lines may be in the file; opening the file again cuts them.
+    /// The group took partitions away while lines of theirs were being written. Some of these lines
+    /// may be in the file; opening the file again cuts them.
     LostInWrite(String),
 }
 
 impl RunError {
-    /// Whether written lines may be missing from the disk, as after a failed sync: the next run
-    /// must believe nothing that it has not compared.
+    /// Whether written lines may be missing on the disk, as after a failed sync. Then the next run
+    /// compares everything with the disk.
     pub(super) fn may_have_lost_writes(&self) -> bool {
         matches!(self, RunError::Fault(Fault::Restart(_)))
     }
@@ -74,7 +73,7 @@ mod tests {
         }
     }
 
-    /// The pipeline waits for no end that only this job knows.
+    /// The pipeline must not wait out an end that only this job knows.
     #[test]
     fn only_a_fault_is_shown_to_the_pipeline() {
         assert_eq!(RunError::from(Fault::RetryLogged).fault(), Some(&Fault::RetryLogged));

@@ -42,7 +42,7 @@ pub(super) enum Feedback {
     /// An outcome did not begin at the written position: fetch from the position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
     /// What was fetched could be used up to this position only.
-    Truncated { partition: TopicPartition, assignment: u64, position: i64, short: Truncated },
+    Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
 /// See the module.
@@ -173,13 +173,13 @@ impl KafkaSource {
         Ok(())
     }
 
-    fn take_fetch_event(&mut self, event: Event, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
+    fn take_fetch_event(&mut self, event: Event, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), Fault> {
         match event {
             Event::Nothing => {}
             Event::Idle => self.broker_outage.up(Instant::now(), "back"),
             Event::Fetched(fetched) => {
                 self.broker_outage.up(Instant::now(), "back");
-                self.take_fetched(fetched, items);
+                self.take_fetched(fetched, tasks);
             }
             Event::Recovered(partition) => {
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
@@ -237,7 +237,7 @@ impl KafkaSource {
         self.counters.blocked.store(still as u64, Relaxed);
     }
 
-    fn take_fetched(&mut self, fetched: Fetched, items: &mut Vec<PolledTask<Fetched>>) {
+    fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
         let unreadable_from = self.partitions.get(&fetched.partition).and_then(|one| one.unreadable_from());
         let Some(tracked) = self.tracked(&fetched.partition, fetched.assignment) else { return };
         // A broker finds a batch by its header. When the header is damaged, it answers with the
@@ -257,8 +257,8 @@ impl KafkaSource {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
             log::error!(
-                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they could \
-                 be read; going on at {}",
+                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they \
+                 could be read; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -267,8 +267,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this client \
-                 takes; going on at {}",
+                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than \
+                 this client takes; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -276,7 +276,7 @@ impl KafkaSource {
             );
         }
         self.tasks += 1;
-        items.push(PolledTask { lane, bytes: fetched.bytes, task: fetched });
+        tasks.push(PolledTask { lane, bytes: fetched.bytes, task: fetched });
     }
 }
 
@@ -285,7 +285,7 @@ impl pipeline::Source for KafkaSource {
     type Feedback = Feedback;
     type Error = RunError;
 
-    fn poll(&mut self, until: Instant, items: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
+    fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
         self.refused_since = None;
@@ -293,7 +293,7 @@ impl pipeline::Source for KafkaSource {
         // What waits for an answer of the group must not wait for records as well.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
-        self.take_fetch_event(event, items)?;
+        self.take_fetch_event(event, tasks)?;
         self.update_counters();
         Ok(())
     }
@@ -312,8 +312,8 @@ impl pipeline::Source for KafkaSource {
             Feedback::Refused { partition, assignment, position } => {
                 self.take_refused(&partition, assignment, position);
             }
-            Feedback::Truncated { partition, assignment, position, short } => {
-                self.take_truncated(&partition, assignment, position, short);
+            Feedback::Truncated { partition, assignment, position, truncated } => {
+                self.take_truncated(&partition, assignment, position, truncated);
             }
         }
     }

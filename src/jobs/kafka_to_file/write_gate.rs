@@ -15,8 +15,8 @@ pub(super) struct WriteGate {
     /// Whether a settle batch is being written.
     is_open: Arc<AtomicBool>,
     lease: Lease,
-    /// Whether other members may take over our partitions. Then the file may be ahead of the
-    /// group by one settle batch at most.
+    /// Whether other members may take over our partitions. Then the file may be ahead of the group
+    /// by one settle batch at most.
     is_shared: bool,
 }
 
@@ -25,7 +25,7 @@ impl WriteGate {
         Self { done: Arc::default(), is_open: Arc::default(), lease, is_shared }
     }
 
-    /// So many more outcomes are not in flight any more.
+    /// Records that so many more outcomes are not in flight any more.
     pub(super) fn record_done(&self, outcomes: u64) {
         self.done.fetch_add(outcomes, SeqCst);
     }
@@ -35,7 +35,8 @@ impl WriteGate {
         self.done.load(SeqCst)
     }
 
-    /// Checked at the moment of each write: the lease, where other members may take over.
+    /// What the writer asks at the moment of each write: whether the lease holds, if other members
+    /// may take over.
     pub(super) fn guard(&self) -> Option<Guard> {
         let lease = self.lease.clone();
         self.is_shared.then(|| Box::new(move || lease.holds()) as Guard)
@@ -46,8 +47,8 @@ impl WriteGate {
         self.is_shared
     }
 
-    /// Whether lines may be written now: the lease holds, and since the group last held every
-    /// written position, no more than one settle batch was begun. Begins one if it may.
+    /// Whether lines may be written now: the lease holds, and at most one settle batch was begun
+    /// since the group last held every written position. Begins that batch if there is none.
     pub(super) fn open<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
         if !self.is_shared {
             return true;
@@ -58,8 +59,8 @@ impl WriteGate {
         if self.is_open.load(SeqCst) {
             return true;
         }
-        // The gate opens before the ledgers are examined. Whoever closes it in between has
-        // changed what is examined, and must not find it opened again afterwards.
+        // The gate opens before the ledgers are examined. Whoever closes it in between has changed
+        // what is examined, and must not find the gate opened afterwards.
         self.is_open.store(true, SeqCst);
         let group_holds_all = ledgers.all(Ledger::group_holds_all);
         if !group_holds_all {
@@ -68,7 +69,7 @@ impl WriteGate {
         group_holds_all
     }
 
-    /// The settle batch is complete, or a position was set that the group may not hold.
+    /// Ends the settle batch: it is complete, or a position was set that the group may not hold.
     pub(super) fn close(&self) {
         self.is_open.store(false, SeqCst);
     }

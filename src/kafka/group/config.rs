@@ -25,7 +25,7 @@ pub struct MemberConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct GroupIntervals {
     /// A sign of life is given.
-    pub beat: Duration,
+    pub heartbeat: Duration,
     /// The topics are looked at.
     pub look: Duration,
     /// Offsets that have not moved are committed again.
@@ -39,7 +39,7 @@ impl GroupIntervals {
     pub fn of(session: Duration) -> Self {
         Self {
             // Others hear only with their next heartbeat that one has died.
-            beat: (session / 20).min(Duration::from_secs(1)),
+            heartbeat: (session / 20).min(Duration::from_secs(1)),
             look: Duration::from_secs(10),
             renew: Duration::from_secs(6 * 3600),
             rebalance: Duration::from_secs(30),

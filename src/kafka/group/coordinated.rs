@@ -32,16 +32,16 @@ const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Coordinated {
-    troubled: BTreeSet<GroupThread>,
+    failing: BTreeSet<GroupThread>,
     lease: Lease,
     member: Sender<MemberOrder>,
     offsets: Sender<KeeperOrder>,
     /// Closes with this value, and so ends the threads.
     _owner: Sender<()>,
-    told: Receiver<OwnerMessage>,
+    messages: Receiver<OwnerMessage>,
     committing: Option<Instant>,
     /// What the member was last asked to let go by.
-    asked: u64,
+    revocation: u64,
 }
 
 impl Coordinated {
@@ -49,43 +49,44 @@ impl Coordinated {
     ///
     /// # Errors
     /// `Retry`: no thread can be had.
-    pub fn new(cluster: &Cluster, setup: MemberConfig, names: ClaimNamer) -> Result<Self, Fault> {
+    pub fn new(cluster: &Cluster, config: MemberConfig, names: ClaimNamer) -> Result<Self, Fault> {
         let lease = Lease::expired();
         let (member, orders) = unbounded();
-        let (offsets, asks) = unbounded();
+        let (offsets, keeper_orders) = unbounded();
         let (owner, owned) = bounded(0);
-        let (tell, told) = unbounded();
+        let (tell, messages) = unbounded();
         let slow = cluster.limits();
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
         // A coordinator that hangs must be found out well within the session.
-        let third = setup.session / 3;
+        let third = config.session / 3;
         let quick = ConnectionLimits {
             connect_timeout: slow.connect_timeout.min(third),
             answer_timeout: slow.answer_timeout.min(third),
             ..slow
         };
-        let watching = TopicWatcher::new(
-            setup.topics.clone(),
+        let watcher = TopicWatcher::new(
+            config.topics.clone(),
             brokers.with_own_connections(slow),
-            setup.pace.look,
+            config.pace.look,
             owned.clone(),
             tell.clone(),
             member.clone(),
         );
         let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
-        let wires = KeeperChannels { asks, owner: owned_too, tell: tell_too, member: member_too };
-        let keeping = OffsetKeeper::new(
-            &setup.group,
+        let channels =
+            KeeperChannels { orders: keeper_orders, owner: owned_too, tell: tell_too, member: member_too };
+        let keeper = OffsetKeeper::new(
+            &config.group,
             names,
             brokers.with_own_connections(slow),
-            setup.pace.renew,
-            wires,
+            config.pace.renew,
+            channels,
         );
-        let times = MemberTimeouts { session: setup.session, rebalance: setup.pace.rebalance };
-        let (instance, id) = (setup.instance.clone(), setup.id.clone().unwrap_or_default());
+        let times = MemberTimeouts { session: config.session, rebalance: config.pace.rebalance };
+        let (instance, id) = (config.instance.clone(), config.id.clone().unwrap_or_default());
         let state = MemberState::new(times, lease.clone(), instance, id);
-        let being = MemberThread::new(
-            setup,
+        let thread = MemberThread::new(
+            config,
             brokers.with_own_connections(quick),
             state,
             orders,
@@ -93,32 +94,32 @@ impl Coordinated {
             tell,
             offsets.clone(),
         );
-        start("kafka-topics", move || watching.run())?;
-        start("kafka-group", move || keeping.run())?;
-        start("kafka-member", move || being.run())?;
+        start("kafka-topics", move || watcher.run())?;
+        start("kafka-group", move || keeper.run())?;
+        start("kafka-member", move || thread.run())?;
         Ok(Self {
             lease,
             member,
             offsets,
             _owner: owner,
-            told,
+            messages,
             committing: None,
-            asked: 0,
-            troubled: BTreeSet::new(),
+            revocation: 0,
+            failing: BTreeSet::new(),
         })
     }
 
     /// What is the owner's to know of it, if anything.
-    fn hear(&mut self, told: OwnerMessage) -> Result<Option<GroupEvent>, Fault> {
-        Ok(Some(match told {
-            OwnerMessage::Trouble(part, why) => {
-                self.troubled.insert(part);
+    fn event_of(&mut self, message: OwnerMessage) -> Result<Option<GroupEvent>, Fault> {
+        Ok(Some(match message {
+            OwnerMessage::Failed(part, why) => {
+                self.failing.insert(part);
                 GroupEvent::Failed(why)
             }
-            OwnerMessage::Well(part) => {
+            OwnerMessage::Recovered(part) => {
                 // The group is reached when nobody is in trouble any more.
-                self.troubled.remove(&part);
-                return Ok(self.troubled.is_empty().then_some(GroupEvent::Reached));
+                self.failing.remove(&part);
+                return Ok(self.failing.is_empty().then_some(GroupEvent::Reached));
             }
             OwnerMessage::Event(event) => {
                 if matches!(event, GroupEvent::Committed(_)) {
@@ -126,17 +127,19 @@ impl Coordinated {
                 }
                 event
             }
-            OwnerMessage::LetGo(asked, until) => {
-                self.asked = asked;
+            OwnerMessage::Revoked(revocation, until) => {
+                self.revocation = revocation;
                 GroupEvent::Revoked(until)
             }
-            OwnerMessage::Lost(asked) => {
-                self.asked = asked;
+            OwnerMessage::Lost(revocation) => {
+                self.revocation = revocation;
                 GroupEvent::Lost
             }
-            OwnerMessage::Given(asked, assigned) if asked == self.asked => GroupEvent::Assigned(assigned),
+            OwnerMessage::Assigned(revocation, assigned) if revocation == self.revocation => {
+                GroupEvent::Assigned(assigned)
+            }
             // Found out too late: it was to be let go before it came.
-            OwnerMessage::Given(..) => return Ok(None),
+            OwnerMessage::Assigned(..) => return Ok(None),
             OwnerMessage::Named(id, silent) => GroupEvent::Named { id, silent },
             OwnerMessage::Fenced(why) => GroupEvent::Fenced(why),
             OwnerMessage::Fault(fault) => return Err(fault),
@@ -153,9 +156,9 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> 
 impl GroupClient for Coordinated {
     fn next(&mut self) -> Result<GroupEvent, Fault> {
         loop {
-            match self.told.try_recv() {
-                Ok(told) => {
-                    if let Some(event) = self.hear(told)? {
+            match self.messages.try_recv() {
+                Ok(message) => {
+                    if let Some(event) = self.event_of(message)? {
                         return Ok(event);
                     }
                 }
@@ -183,7 +186,7 @@ impl GroupClient for Coordinated {
 
     fn confirm_release(&mut self) {
         let _ended = self.offsets.send(KeeperOrder::Released);
-        let _ended = self.member.send(MemberOrder::Released(self.asked));
+        let _ended = self.member.send(MemberOrder::Released(self.revocation));
     }
 
     fn lease(&self) -> Lease {
@@ -193,8 +196,8 @@ impl GroupClient for Coordinated {
     fn finish_commit(&mut self, until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
         self.committing?;
         loop {
-            let told = self.told.recv_deadline(until).ok()?;
-            if let Ok(Some(GroupEvent::Committed(offsets))) = self.hear(told) {
+            let message = self.messages.recv_deadline(until).ok()?;
+            if let Ok(Some(GroupEvent::Committed(offsets))) = self.event_of(message) {
                 return Some(offsets);
             }
         }

@@ -15,18 +15,18 @@ pub(super) enum GroupCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It went well.
-    Fine,
+    Success,
     /// Ask the same coordinator again, after a pause.
-    Again,
+    Retry,
     /// Another broker is the coordinator now.
-    FindAgain,
+    FindCoordinator,
     /// The group is sharing out anew: join again.
     Rebalance,
     /// Join again, under the name that came with the answer.
-    TakeName,
+    TakeId,
     /// The group went on without us: what was ours is lost. Join again, under the same
     /// name if it is still known.
-    Lost { name_is_known: bool },
+    Lost { id_is_known: bool },
     /// Somebody else has joined under the same name of its own.
     Fenced,
     /// The group does not want us as we are; somebody may mend that.
@@ -36,22 +36,22 @@ pub(super) enum Verdict {
 /// Reads a code.
 pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
     match (call, code.0) {
-        (_, 0) => Verdict::Fine,
-        (_, 15 | 16) => Verdict::FindAgain,
+        (_, 0) => Verdict::Success,
+        (_, 15 | 16) => Verdict::FindCoordinator,
         // That a broker did not answer in time may mean that it is not the coordinator.
-        (_, 7) => Verdict::FindAgain,
-        (GroupCall::Join, 79) => Verdict::TakeName,
+        (_, 7) => Verdict::FindCoordinator,
+        (GroupCall::Join, 79) => Verdict::TakeId,
         (GroupCall::Join | GroupCall::Sync | GroupCall::Heartbeat | GroupCall::Commit, 27) => {
             Verdict::Rebalance
         }
-        (_, 22) => Verdict::Lost { name_is_known: true },
-        (_, 25 | 79) => Verdict::Lost { name_is_known: false },
+        (_, 22) => Verdict::Lost { id_is_known: true },
+        (_, 25 | 79) => Verdict::Lost { id_is_known: false },
         // A member of the later protocol's group, which this one is not.
-        (_, 113) => Verdict::Lost { name_is_known: true },
+        (_, 113) => Verdict::Lost { id_is_known: true },
         (_, 82) => Verdict::Fenced,
-        (GroupCall::Commit, _) => Verdict::Again,
+        (GroupCall::Commit, _) => Verdict::Retry,
         (_, 23 | 24 | 26 | 29 | 30 | 35 | 42 | 81) => Verdict::Refused,
-        _ => Verdict::Again,
+        _ => Verdict::Retry,
     }
 }
 
@@ -88,22 +88,22 @@ mod tests {
     #[test]
     fn every_code_and_request() {
         use GroupCall::{Commit, Heartbeat, Join, Sync};
-        let lost = |name_is_known| Verdict::Lost { name_is_known };
+        let lost = |id_is_known| Verdict::Lost { id_is_known };
         let members = [Join, Sync, Heartbeat];
         let all = [Join, Sync, Heartbeat, Commit];
         let table: [(&[GroupCall], &[i16], Verdict); 13] = [
-            (&all, &[0], Verdict::Fine),
-            (&all, &[14, -1, 77], Verdict::Again),
-            (&all, &[15, 16, 7], Verdict::FindAgain),
+            (&all, &[0], Verdict::Success),
+            (&all, &[14, -1, 77], Verdict::Retry),
+            (&all, &[15, 16, 7], Verdict::FindCoordinator),
             (&all, &[27], Verdict::Rebalance),
             (&all, &[22], lost(true)),
             (&all, &[25], lost(false)),
             (&all, &[82], Verdict::Fenced),
-            (&[Join], &[79], Verdict::TakeName),
+            (&[Join], &[79], Verdict::TakeId),
             (&[Sync, Heartbeat, Commit], &[79], lost(false)),
             (&members, &[23, 24, 26, 30, 81], Verdict::Refused),
             (&members, &[29, 35, 42], Verdict::Refused),
-            (&[Commit], &[3, 12, 28, 29, 30], Verdict::Again),
+            (&[Commit], &[3, 12, 28, 29, 30], Verdict::Retry),
             (&all, &[113], lost(true)),
         ];
         for (calls, codes, expected) in table {

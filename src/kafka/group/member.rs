@@ -32,28 +32,28 @@ const ORDER_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// See the module.
 pub(super) struct MemberThread {
-    setup: MemberConfig,
+    config: MemberConfig,
     brokers: Brokers,
     connection: Option<Connection>,
     state: MemberState,
     seen: Option<TopicSnapshot>,
     /// The digest that the present generation was shared out by.
-    shared_by: Vec<u8>,
+    assigned_digest: Vec<u8>,
     orders: Receiver<MemberOrder>,
     /// Closes when the owner is gone: the other threads give orders, too.
     owner: Receiver<()>,
     /// Came in while an answer was waited for.
-    put_off: Vec<MemberOrder>,
+    deferred: Vec<MemberOrder>,
     tell: Sender<OwnerMessage>,
     offsets: Sender<KeeperOrder>,
     pauses: Backoff,
     next: Instant,
-    in_trouble: bool,
+    failing: bool,
 }
 
 impl MemberThread {
     pub(super) fn new(
-        setup: MemberConfig,
+        config: MemberConfig,
         brokers: Brokers,
         state: MemberState,
         orders: Receiver<MemberOrder>,
@@ -62,20 +62,20 @@ impl MemberThread {
         offsets: Sender<KeeperOrder>,
     ) -> Self {
         Self {
-            setup,
+            config,
             brokers,
             connection: None,
             state,
             seen: None,
-            shared_by: Vec::new(),
+            assigned_digest: Vec::new(),
             orders,
             owner,
-            put_off: Vec::new(),
+            deferred: Vec::new(),
             tell,
             offsets,
             pauses: Backoff::new(MEMBER_PAUSES.0, MEMBER_PAUSES.1),
             next: Instant::now(),
-            in_trouble: false,
+            failing: false,
         }
     }
 
@@ -86,12 +86,12 @@ impl MemberThread {
 
     /// Waits for an order or for what is due, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
-        for order in std::mem::take(&mut self.put_off) {
-            self.obey(order)?;
+        for order in std::mem::take(&mut self.deferred) {
+            self.handle(order)?;
         }
         let left = self.next.saturating_duration_since(Instant::now());
         select! {
-            recv(self.orders) -> order => return order.map_or(Err(OwnerGone), |order| self.obey(order)),
+            recv(self.orders) -> order => return order.map_or(Err(OwnerGone), |order| self.handle(order)),
             recv(self.owner) -> _ => return Err(OwnerGone),
             default(left) => {}
         }
@@ -100,41 +100,41 @@ impl MemberThread {
         }
         match self.state.phase() {
             Phase::Out if self.seen.is_some() => self.join(),
-            Phase::In | Phase::LettingGo { lost: false } => self.beat(),
-            Phase::Out | Phase::LettingGo { lost: true } | Phase::Down => {
+            Phase::In | Phase::Releasing { lost: false } => self.heartbeat(),
+            Phase::Out | Phase::Releasing { lost: true } | Phase::Down => {
                 self.next = Instant::now() + ORDER_WAIT_MAX;
                 Ok(())
             }
         }
     }
 
-    fn obey(&mut self, order: MemberOrder) -> Result<(), OwnerGone> {
+    fn handle(&mut self, order: MemberOrder) -> Result<(), OwnerGone> {
         match order {
-            MemberOrder::Seen(seen) => {
+            MemberOrder::Topics(seen) => {
                 let first = self.seen.is_none();
                 self.seen = Some(seen);
                 if first {
                     self.next = Instant::now();
                 }
                 let now = self.subscription().user_data;
-                if self.state.phase() == Phase::In && now != self.shared_by {
+                if self.state.phase() == Phase::In && now != self.assigned_digest {
                     log::info!(
                         "the group '{}': partitions have come or gone; sharing out anew",
-                        self.setup.group
+                        self.config.group
                     );
-                    if let Some(tell) = self.state.let_go() {
+                    if let Some(tell) = self.state.revoke() {
                         self.pass_on(tell)?;
                     }
                 }
             }
-            MemberOrder::Released(asked) => {
-                if self.state.confirm_release(asked) {
+            MemberOrder::Released(revocation) => {
+                if self.state.confirm_release(revocation) {
                     self.next = Instant::now();
                 }
             }
             MemberOrder::Refused(generation, code) => {
                 if generation == self.state.generation() {
-                    let (_, tell) = self.state.heard(GroupCall::Commit, code, Duration::ZERO);
+                    let (_, tell) = self.state.answered(GroupCall::Commit, code, Duration::ZERO);
                     tell.map_or(Ok(()), |tell| self.pass_on(tell))?;
                 }
             }
@@ -150,37 +150,37 @@ impl MemberThread {
 
     // ---- What the owner hears
 
-    fn tell(&self, told: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(told).map_err(|_| OwnerGone)
+    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.tell.send(message).map_err(|_| OwnerGone)
     }
 
     fn pass_on(&mut self, tell: MembershipChange) -> Result<(), OwnerGone> {
         self.next = Instant::now();
         match tell {
-            MembershipChange::LetGo { asked, until } => {
+            MembershipChange::Revoked { revocation, until } => {
                 let left = until.saturating_sub(host::since_boot());
-                self.tell(OwnerMessage::LetGo(asked, Instant::now() + left))
+                self.tell(OwnerMessage::Revoked(revocation, Instant::now() + left))
             }
-            MembershipChange::Lost { asked } => {
+            MembershipChange::Lost { revocation } => {
                 log::warn!(
                     "the group '{}' went on without this member: its partitions are lost",
-                    self.setup.group
+                    self.config.group
                 );
-                self.tell(OwnerMessage::Lost(asked))
+                self.tell(OwnerMessage::Lost(revocation))
             }
             MembershipChange::Fenced => {
-                self.tell(OwnerMessage::Fenced(fenced(&self.setup.instance)))?;
+                self.tell(OwnerMessage::Fenced(fenced(&self.config.instance)))?;
                 Err(OwnerGone)
             }
         }
     }
 
     /// It did not work; it is tried again.
-    fn trouble(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), OwnerGone> {
+    fn fail(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), OwnerGone> {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
-        self.in_trouble = true;
+        self.failing = true;
         match fault {
-            Fault::Retry(why) => self.tell(OwnerMessage::Trouble(GroupThread::Member, why)),
+            Fault::Retry(why) => self.tell(OwnerMessage::Failed(GroupThread::Member, why)),
             other => {
                 self.tell(OwnerMessage::Fault(other))?;
                 Err(OwnerGone)
@@ -188,10 +188,10 @@ impl MemberThread {
         }
     }
 
-    fn well(&mut self) -> Result<(), OwnerGone> {
+    fn recovered(&mut self) -> Result<(), OwnerGone> {
         self.pauses.reset();
-        if std::mem::take(&mut self.in_trouble) {
-            self.tell(OwnerMessage::Well(GroupThread::Member))
+        if std::mem::take(&mut self.failing) {
+            self.tell(OwnerMessage::Recovered(GroupThread::Member))
         } else {
             Ok(())
         }
@@ -200,27 +200,27 @@ impl MemberThread {
     /// What an answer asks for beyond what the state has made of it.
     fn act(&mut self, verdict: Verdict, code: ErrorCode) -> Result<(), OwnerGone> {
         match verdict {
-            Verdict::Fine => self.well(),
-            Verdict::FindAgain => {
+            Verdict::Success => self.recovered(),
+            Verdict::FindCoordinator => {
                 self.connection = None;
-                self.again(code)
+                self.retry(code)
             }
-            Verdict::Again => self.again(code),
+            Verdict::Retry => self.retry(code),
             Verdict::Refused => {
-                self.trouble(Fault::Retry(remedy(code, &self.setup.group)), Some(REFUSED_PAUSE))
+                self.fail(Fault::Retry(remedy(code, &self.config.group)), Some(REFUSED_PAUSE))
             }
             Verdict::Fenced => self.pass_on(MembershipChange::Fenced),
             // In words there is nothing to say, but the group must not be run at.
-            Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeName => {
+            Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeId => {
                 self.next = Instant::now() + self.pauses.pause();
                 Ok(())
             }
         }
     }
 
-    fn again(&mut self, code: ErrorCode) -> Result<(), OwnerGone> {
-        let group = &self.setup.group;
-        self.trouble(Fault::Retry(format!("the coordinator of the group '{group}' answers {code}")), None)
+    fn retry(&mut self, code: ErrorCode) -> Result<(), OwnerGone> {
+        let group = &self.config.group;
+        self.fail(Fault::Retry(format!("the coordinator of the group '{group}' answers {code}")), None)
     }
 
     // ---- The coordinator
@@ -228,7 +228,7 @@ impl MemberThread {
     fn connected(&mut self) -> Result<Connection, Fault> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => coordinator::find(&mut self.brokers, &self.setup.group),
+            None => coordinator::find(&mut self.brokers, &self.config.group),
         }
     }
 
@@ -247,25 +247,25 @@ impl MemberThread {
         }
     }
 
-    fn beat(&mut self) -> Result<(), OwnerGone> {
+    fn heartbeat(&mut self) -> Result<(), OwnerGone> {
         let sent = host::since_boot();
         let began = Instant::now();
         let answer = self.connected().and_then(|mut connection| {
-            let request = Heartbeat { group: &self.setup.group, member: self.state.member() };
+            let request = Heartbeat { group: &self.config.group, member: self.state.member() };
             let answer = connection.ask(&request);
             self.keep(connection, answer)
         });
         let code = match answer {
             Ok(code) => code,
-            Err(fault) => return self.trouble(fault, None),
+            Err(fault) => return self.fail(fault, None),
         };
-        let (verdict, tell) = self.state.heard(GroupCall::Heartbeat, code, sent);
+        let (verdict, tell) = self.state.answered(GroupCall::Heartbeat, code, sent);
         match verdict {
-            Verdict::Fine | Verdict::Rebalance => self.well()?,
+            Verdict::Success | Verdict::Rebalance => self.recovered()?,
             Verdict::Lost { .. } | Verdict::Fenced => {}
             other => return self.act(other, code),
         }
-        self.next = began + self.setup.pace.beat;
+        self.next = began + self.config.pace.heartbeat;
         tell.map_or(Ok(()), |tell| self.pass_on(tell))
     }
 
@@ -278,12 +278,12 @@ impl MemberThread {
         for _ in 0..2 {
             let answer = self.connected().and_then(|mut connection| {
                 let (member, instance) = (self.state.id(), self.state.instance());
-                let answer = connection.ask(&LeaveGroup { group: &self.setup.group, member, instance });
+                let answer = connection.ask(&LeaveGroup { group: &self.config.group, member, instance });
                 self.keep(connection, answer)
             });
             match answer {
-                Ok(code) => return log::debug!("the group '{}' is left: {code}", self.setup.group),
-                Err(fault) => log::debug!("cannot leave the group '{}': {fault}", self.setup.group),
+                Ok(code) => return log::debug!("the group '{}' is left: {code}", self.config.group),
+                Err(fault) => log::debug!("cannot leave the group '{}': {fault}", self.config.group),
             }
         }
     }

@@ -15,13 +15,13 @@ use crate::record::{Commit, TopicPartition};
 pub(super) enum OwnerMessage {
     Event(GroupEvent),
     /// This part does not get on, and why; or it does again.
-    Trouble(GroupThread, String),
-    Well(GroupThread),
+    Failed(GroupThread, String),
+    Recovered(GroupThread),
     /// Let go until then; the number comes back with the answer.
-    LetGo(u64, Instant),
+    Revoked(u64, Instant),
     Lost(u64),
     /// These are the owner's, unless it has been asked to let go more often than that.
-    Given(u64, Vec<Assigned>),
+    Assigned(u64, Vec<Assigned>),
     Named(String, bool),
     Fenced(String),
     Fault(Fault),
@@ -38,7 +38,7 @@ pub(super) enum GroupThread {
 /// What the member is told.
 pub(super) enum MemberOrder {
     /// The topics are like this now.
-    Seen(TopicSnapshot),
+    Topics(TopicSnapshot),
     /// The owner has let go of the share; the number is that of the question.
     Released(u64),
     /// A commit of this generation was refused.
@@ -50,7 +50,7 @@ pub(super) enum MemberOrder {
 /// What the thread is asked for.
 pub(super) enum KeeperOrder {
     /// This is the member's share from now on.
-    Share(Share),
+    Assign(MemberAssignment),
     /// Commit these offsets of the share.
     Commit(Vec<Commit>),
     /// The share is given back: what is not committed will not be.
@@ -59,7 +59,7 @@ pub(super) enum KeeperOrder {
 
 /// A member's share of one generation.
 #[derive(Debug, Clone)]
-pub(super) struct Share {
+pub(super) struct MemberAssignment {
     /// How often the owner had been asked to let go when it came.
     pub(super) number: u64,
     pub(super) generation: i32,
@@ -68,7 +68,7 @@ pub(super) struct Share {
     pub(super) partitions: Vec<TopicPartition>,
 }
 
-impl Share {
+impl MemberAssignment {
     pub(super) fn member(&self) -> GenerationMember<'_> {
         GenerationMember { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
     }

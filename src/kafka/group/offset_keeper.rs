@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::claims;
 use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
-use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage, Share};
+use super::messages::{GroupThread, KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use super::offset_store::{ClaimNamer, HeldOffset};
 use crate::backoff::Backoff;
 use crate::error::Fault;
@@ -27,7 +27,7 @@ const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duratio
 
 /// Whom it hears, and whom it tells.
 pub(super) struct KeeperChannels {
-    pub(super) asks: Receiver<KeeperOrder>,
+    pub(super) orders: Receiver<KeeperOrder>,
     /// Closes when the owner is gone.
     pub(super) owner: Receiver<()>,
     pub(super) tell: Sender<OwnerMessage>,
@@ -40,21 +40,21 @@ pub(super) struct OffsetKeeper {
     names: ClaimNamer,
     brokers: Brokers,
     commits: GroupOffsets,
-    asks: Receiver<KeeperOrder>,
+    orders: Receiver<KeeperOrder>,
     /// Closes when the owner is gone: the member asks, too.
     owner: Receiver<()>,
     tell: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
-    share: Option<Share>,
+    assignment: Option<MemberAssignment>,
     /// Partitions of the share whose offsets are still to be asked for.
-    unasked: Vec<TopicPartition>,
+    unfetched: Vec<TopicPartition>,
     /// What is to be committed, until the coordinator agrees.
     ordered: Option<Vec<Commit>>,
     /// What the group was last known to hold by our own commits.
     held: BTreeMap<TopicPartition, Commit>,
     /// Partitions whose commits are refused while others' are not.
     refused: BTreeSet<TopicPartition>,
-    in_trouble: bool,
+    failing: bool,
     pauses: Backoff,
     next: Instant,
     renew: Duration,
@@ -67,24 +67,24 @@ impl OffsetKeeper {
         names: ClaimNamer,
         brokers: Brokers,
         renew: Duration,
-        wires: KeeperChannels,
+        channels: KeeperChannels,
     ) -> Self {
-        let KeeperChannels { asks, owner, tell, member } = wires;
+        let KeeperChannels { orders, owner, tell, member } = channels;
         Self {
             group: group.to_owned(),
             names,
             brokers,
             commits: GroupOffsets::new(group),
-            asks,
+            orders,
             owner,
             tell,
             member,
-            share: None,
-            unasked: Vec::new(),
+            assignment: None,
+            unfetched: Vec::new(),
             ordered: None,
             held: BTreeMap::new(),
             refused: BTreeSet::new(),
-            in_trouble: false,
+            failing: false,
             pauses: Backoff::new(KEEPER_PAUSES.0, KEEPER_PAUSES.1),
             next: Instant::now(),
             renew,
@@ -99,10 +99,10 @@ impl OffsetKeeper {
 
     /// Waits for what is asked or due, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
-        let is_busy = !self.unasked.is_empty() || self.ordered.is_some();
+        let is_busy = !self.unfetched.is_empty() || self.ordered.is_some();
         let due = if is_busy { self.next.min(self.renew_at) } else { self.renew_at };
         select! {
-            recv(self.asks) -> ask => return ask.map_or(Err(OwnerGone), |ask| self.take(ask)),
+            recv(self.orders) -> order => return order.map_or(Err(OwnerGone), |order| self.take(order)),
             recv(self.owner) -> _ => return Err(OwnerGone),
             default(due.saturating_duration_since(Instant::now())) => {}
         }
@@ -117,23 +117,23 @@ impl OffsetKeeper {
         Ok(())
     }
 
-    fn take(&mut self, ask: KeeperOrder) -> Result<(), OwnerGone> {
+    fn take(&mut self, order: KeeperOrder) -> Result<(), OwnerGone> {
         self.pauses.reset();
         self.next = Instant::now();
-        match ask {
-            KeeperOrder::Share(share) => {
-                self.unasked.clone_from(&share.partitions);
-                let number = share.number;
-                self.share = Some(share);
-                if self.unasked.is_empty() { self.give(number, Vec::new()) } else { Ok(()) }
+        match order {
+            KeeperOrder::Assign(assignment) => {
+                self.unfetched.clone_from(&assignment.partitions);
+                let number = assignment.number;
+                self.assignment = Some(assignment);
+                if self.unfetched.is_empty() { self.report_assigned(number, Vec::new()) } else { Ok(()) }
             }
             KeeperOrder::Commit(offsets) => {
                 self.ordered = Some(offsets);
                 Ok(())
             }
             KeeperOrder::Released => {
-                self.share = None;
-                self.unasked.clear();
+                self.assignment = None;
+                self.unfetched.clear();
                 self.held.clear();
                 self.refused.clear();
                 // Whoever ordered it is owed an answer.
@@ -146,23 +146,23 @@ impl OffsetKeeper {
         }
     }
 
-    fn give(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), OwnerGone> {
-        self.well()?;
-        self.tell.send(OwnerMessage::Given(number, assigned)).map_err(|_| OwnerGone)
+    fn report_assigned(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), OwnerGone> {
+        self.recovered()?;
+        self.tell.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
     }
 
     /// It was answered.
-    fn well(&mut self) -> Result<(), OwnerGone> {
-        let told = OwnerMessage::Well(GroupThread::Offsets);
-        if std::mem::take(&mut self.in_trouble) {
-            self.tell.send(told).map_err(|_| OwnerGone)
+    fn recovered(&mut self) -> Result<(), OwnerGone> {
+        let message = OwnerMessage::Recovered(GroupThread::Offsets);
+        if std::mem::take(&mut self.failing) {
+            self.tell.send(message).map_err(|_| OwnerGone)
         } else {
             Ok(())
         }
     }
 
     fn tell(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
-        self.well()?;
+        self.recovered()?;
         self.tell.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
     }
 
@@ -171,8 +171,8 @@ impl OffsetKeeper {
         self.next = Instant::now() + self.pauses.pause();
         match fault {
             Fault::Retry(why) => {
-                self.in_trouble = true;
-                self.tell.send(OwnerMessage::Trouble(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
+                self.failing = true;
+                self.tell.send(OwnerMessage::Failed(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
             }
             other => {
                 let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
@@ -184,16 +184,16 @@ impl OffsetKeeper {
     // ---- Where the share begins
 
     fn assign(&mut self) -> Result<(), OwnerGone> {
-        let Some(number) = self.share.as_ref().map(|share| share.number) else { return Ok(()) };
-        if self.unasked.is_empty() {
+        let Some(number) = self.assignment.as_ref().map(|one| one.number) else { return Ok(()) };
+        if self.unfetched.is_empty() {
             return Ok(());
         }
-        match self.find_out() {
+        match self.fetch_offsets() {
             Ok((assigned, fault)) => {
                 let done: BTreeSet<&TopicPartition> = assigned.iter().map(|one| &one.partition).collect();
-                self.unasked.retain(|one| !done.contains(one));
+                self.unfetched.retain(|one| !done.contains(one));
                 if !assigned.is_empty() {
-                    self.give(number, assigned)?;
+                    self.report_assigned(number, assigned)?;
                 }
                 fault.map_or(Ok(()), |fault| self.fault(fault))
             }
@@ -202,20 +202,20 @@ impl OffsetKeeper {
     }
 
     /// Those whose offsets the group tells, and the fault of one of the rest.
-    fn find_out(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
+    fn fetch_offsets(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
         let mut fault = None;
         let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
-        let answers = self.commits.committed(&mut self.brokers, &self.unasked)?;
+        let answers = self.commits.committed(&mut self.brokers, &self.unfetched)?;
         for (partition, answer) in held_of(&self.group, answers) {
             match answer {
                 Ok(one) => drop(held.insert(partition, one)),
                 Err(other) => fault = Some(other),
             }
         }
-        let generation = self.share.as_ref().map_or(-1, |share| share.generation);
+        let generation = self.assignment.as_ref().map_or(-1, |one| one.generation);
         let claims = claims::claims(&mut held, &self.names, generation);
         if !claims.is_empty() {
-            for (partition, answer) in self.ask_to_commit(&claims)? {
+            for (partition, answer) in self.send_commit(&claims)? {
                 if let Err(refusal) = answer {
                     held.remove(&partition);
                     fault = Some(refusal.fault(&format!("claim the offset of {partition}")));
@@ -236,12 +236,12 @@ impl OffsetKeeper {
     // ---- Commits
 
     /// Commits as the member that we are; the member hears it if it is none any more.
-    fn ask_to_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
-        let Some(share) = &self.share else { return Ok(Vec::new()) };
-        let answers = self.commits.commit(&mut self.brokers, share.member(), offsets)?;
+    fn send_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
+        let Some(assignment) = &self.assignment else { return Ok(Vec::new()) };
+        let answers = self.commits.commit(&mut self.brokers, assignment.member(), offsets)?;
         if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
             // If it has ended, so do we.
-            let _gone = self.member.send(MemberOrder::Refused(share.generation, code));
+            let _gone = self.member.send(MemberOrder::Refused(assignment.generation, code));
         }
         Ok(answers)
     }
@@ -249,7 +249,7 @@ impl OffsetKeeper {
     /// One try. What fails is tried again, as long as we are the member that may.
     fn commit(&mut self) -> Result<(), OwnerGone> {
         let Some(offsets) = self.ordered.take() else { return Ok(()) };
-        let answers = match self.ask_to_commit(&offsets) {
+        let answers = match self.send_commit(&offsets) {
             Ok(answers) => answers,
             Err(fault) => {
                 self.ordered = Some(offsets);
@@ -289,7 +289,7 @@ impl OffsetKeeper {
     /// So that they are not forgotten.
     fn renew(&mut self) -> Result<(), OwnerGone> {
         let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
-        if partitions.is_empty() || self.share.is_none() {
+        if partitions.is_empty() || self.assignment.is_none() {
             return Ok(());
         }
         let answers = match self.commits.committed(&mut self.brokers, &partitions) {
@@ -302,13 +302,13 @@ impl OffsetKeeper {
         }
         log::debug!("committing {} offsets again, so that they are not forgotten", ours.len());
         // A partition that is refused now is so at its next commit, too.
-        self.ask_to_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
+        self.send_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
     }
 }
 
 /// The code by which a commit was refused to this member, if it was that.
 fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
     let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it = code.remedy() == Remedy::Membership && verdict(GroupCall::Commit, *code) != Verdict::Again;
+    let is_it = code.remedy() == Remedy::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
     is_it.then_some(*code)
 }

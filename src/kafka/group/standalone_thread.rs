@@ -253,9 +253,9 @@ impl StandaloneThread {
         let mut done = Vec::new();
         for one in offsets {
             match refused.get(&one.partition) {
-                Some(fault) => self.complain(&one.partition, fault),
+                Some(fault) => self.note_refused(&one.partition, fault),
                 None => {
-                    self.calm(&one.partition);
+                    self.note_committed(&one.partition);
                     done.push((one.partition.clone(), one.offset));
                     self.held.insert(one.partition.clone(), one);
                 }
@@ -275,7 +275,7 @@ impl StandaloneThread {
         Ok(())
     }
 
-    fn complain(&mut self, partition: &TopicPartition, fault: &Fault) {
+    fn note_refused(&mut self, partition: &TopicPartition, fault: &Fault) {
         if !self.refused.contains_key(partition) {
             log::warn!(
                 "{partition}: {fault}; the other partitions' offsets are committed, it is tried again"
@@ -284,7 +284,7 @@ impl StandaloneThread {
         }
     }
 
-    fn calm(&mut self, partition: &TopicPartition) {
+    fn note_committed(&mut self, partition: &TopicPartition) {
         if let Some(since) = self.refused.remove(partition) {
             log::info!("{partition}: its offset is committed again after {} s", since.elapsed().as_secs());
         }

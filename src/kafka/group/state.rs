@@ -29,7 +29,7 @@ pub(super) enum Phase {
     In,
     /// The owner was asked to let go of the share; what is in its hands is ours as long
     /// as the lease holds, or not ours at all any more.
-    LettingGo { lost: bool },
+    Releasing { lost: bool },
     /// Fenced: for good.
     Down,
 }
@@ -38,9 +38,9 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
     /// Let go: settle and commit, until then at most. The answer names this number.
-    LetGo { asked: u64, until: Duration },
+    Revoked { revocation: u64, until: Duration },
     /// It is ours no more.
-    Lost { asked: u64 },
+    Lost { revocation: u64 },
     /// There is a twin.
     Fenced,
 }
@@ -61,15 +61,15 @@ pub(super) struct MemberState {
     /// When the last request was sent that the coordinator answered well.
     confirmed: Duration,
     /// How long letting go may take.
-    to_let_go: Duration,
-    asked: u64,
+    release_time: Duration,
+    revocation: u64,
 }
 
 impl MemberState {
     /// Outside, under the name that it was given the last time, if any.
     pub(super) fn new(times: MemberTimeouts, lease: Lease, instance: String, id: String) -> Self {
         let (generation, phase, confirmed) = (-1, Phase::Out, Duration::ZERO);
-        let to_let_go = times.session;
+        let release_time = times.session;
         Self {
             times,
             lease,
@@ -79,8 +79,8 @@ impl MemberState {
             generation,
             phase,
             confirmed,
-            to_let_go,
-            asked: 0,
+            release_time,
+            revocation: 0,
         }
     }
 
@@ -98,8 +98,8 @@ impl MemberState {
 
     /// How often the owner was asked to let go: what it is given from now on it has since
     /// the last time.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked
+    pub(super) fn revocation(&self) -> u64 {
+        self.revocation
     }
 
     /// The name of its own, where it has one.
@@ -113,7 +113,7 @@ impl MemberState {
     }
 
     /// The next join will be sent in this version.
-    pub(super) fn joins_in(&mut self, version: i16) {
+    pub(super) fn set_join_version(&mut self, version: i16) {
         let is_static = version >= STATIC_MEMBER_SINCE;
         if is_static && self.is_static != Some(true) {
             // By its own name it is known again at once, and gets another one. One that it
@@ -122,19 +122,19 @@ impl MemberState {
             self.id.clear();
         }
         self.is_static = Some(is_static);
-        self.to_let_go = if version == 0 { self.times.session } else { self.times.rebalance };
+        self.release_time = if version == 0 { self.times.session } else { self.times.rebalance };
     }
 
     /// The answer to a join.
     pub(super) fn joined(&mut self, answer: &Joined) -> Verdict {
         let verdict = verdict(GroupCall::Join, answer.code);
         match verdict {
-            Verdict::Fine => {
+            Verdict::Success => {
                 self.id.clone_from(&answer.member);
                 self.generation = answer.generation;
             }
-            Verdict::TakeName => self.id.clone_from(&answer.member),
-            other => self.outside(other),
+            Verdict::TakeId => self.id.clone_from(&answer.member),
+            other => self.refused(other),
         }
         verdict
     }
@@ -142,20 +142,20 @@ impl MemberState {
     /// The answer to a sync that was sent at that time.
     pub(super) fn synced(&mut self, code: ErrorCode, sent: Duration) -> Verdict {
         let verdict = verdict(GroupCall::Sync, code);
-        if verdict == Verdict::Fine {
+        if verdict == Verdict::Success {
             self.phase = Phase::In;
             self.confirmed = sent;
             self.lease.set(sent + self.times.session);
         } else {
-            self.outside(verdict);
+            self.refused(verdict);
         }
         verdict
     }
 
     /// What a refused join or sync leaves of a membership.
-    fn outside(&mut self, verdict: Verdict) {
+    fn refused(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Lost { name_is_known: false } => self.id.clear(),
+            Verdict::Lost { id_is_known: false } => self.id.clear(),
             Verdict::Fenced => self.phase = Phase::Down,
             _ => {}
         }
@@ -163,7 +163,7 @@ impl MemberState {
 
     /// The answer to a heartbeat that was sent at that time, or what a commit of this
     /// generation was refused with.
-    pub(super) fn heard(
+    pub(super) fn answered(
         &mut self,
         call: GroupCall,
         code: ErrorCode,
@@ -171,23 +171,23 @@ impl MemberState {
     ) -> (Verdict, Option<MembershipChange>) {
         let verdict = verdict(call, code);
         let tell = match verdict {
-            Verdict::Fine => {
+            Verdict::Success => {
                 self.confirmed = self.confirmed.max(sent);
                 self.lease.set(sent + self.times.session);
                 None
             }
             Verdict::Rebalance => {
-                let tell = self.let_go();
+                let tell = self.revoke();
                 // The coordinator waits no longer than this, counted from a moment when
                 // it did not wait yet; and no longer than a session for a sign of life.
-                let until = self.confirmed + self.to_let_go;
-                if matches!(self.phase, Phase::LettingGo { lost: false }) && call == GroupCall::Heartbeat {
+                let until = self.confirmed + self.release_time;
+                if matches!(self.phase, Phase::Releasing { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));
                 }
                 tell
             }
-            Verdict::Lost { name_is_known } => {
-                if !name_is_known {
+            Verdict::Lost { id_is_known } => {
+                if !id_is_known {
                     self.id.clear();
                 }
                 self.lose()
@@ -203,23 +203,26 @@ impl MemberState {
     }
 
     /// The share is to be given back: the group shares out anew, or shall do so.
-    pub(super) fn let_go(&mut self) -> Option<MembershipChange> {
+    pub(super) fn revoke(&mut self) -> Option<MembershipChange> {
         if self.phase != Phase::In {
             return None;
         }
-        self.phase = Phase::LettingGo { lost: false };
-        self.asked += 1;
-        Some(MembershipChange::LetGo { asked: self.asked, until: self.confirmed + self.to_let_go })
+        self.phase = Phase::Releasing { lost: false };
+        self.revocation += 1;
+        Some(MembershipChange::Revoked {
+            revocation: self.revocation,
+            until: self.confirmed + self.release_time,
+        })
     }
 
     /// The share is lost.
     fn lose(&mut self) -> Option<MembershipChange> {
         self.lease.end();
         match self.phase {
-            Phase::In | Phase::LettingGo { lost: false } => {
-                self.phase = Phase::LettingGo { lost: true };
-                self.asked += 1;
-                Some(MembershipChange::Lost { asked: self.asked })
+            Phase::In | Phase::Releasing { lost: false } => {
+                self.phase = Phase::Releasing { lost: true };
+                self.revocation += 1;
+                Some(MembershipChange::Lost { revocation: self.revocation })
             }
             _ => None,
         }
@@ -227,13 +230,13 @@ impl MemberState {
 
     /// What time does: letting go that takes too long loses the share.
     pub(super) fn at(&mut self, now: Duration) -> Option<MembershipChange> {
-        let late = now >= self.confirmed + self.to_let_go;
-        if late && self.phase == (Phase::LettingGo { lost: false }) { self.lose() } else { None }
+        let late = now >= self.confirmed + self.release_time;
+        if late && self.phase == (Phase::Releasing { lost: false }) { self.lose() } else { None }
     }
 
     /// The owner has let go; true if that was what it was asked for last.
-    pub(super) fn confirm_release(&mut self, asked: u64) -> bool {
-        let is_it = matches!(self.phase, Phase::LettingGo { .. }) && asked == self.asked;
+    pub(super) fn confirm_release(&mut self, revocation: u64) -> bool {
+        let is_it = matches!(self.phase, Phase::Releasing { .. }) && revocation == self.revocation;
         if is_it {
             self.lease.end();
             self.phase = Phase::Out;
@@ -243,133 +246,4 @@ impl MemberState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host;
-
-    const TIMES: MemberTimeouts =
-        MemberTimeouts { session: Duration::from_secs(10), rebalance: Duration::from_secs(30) };
-
-    fn answer(code: i16, member: &str) -> Joined {
-        Joined {
-            code: ErrorCode(code),
-            generation: 7,
-            protocol: "range".to_owned(),
-            leader: "l".to_owned(),
-            member: member.to_owned(),
-            members: Vec::new(),
-        }
-    }
-
-    /// A member since now.
-    fn member(version: i16) -> (MemberState, Lease, Duration) {
-        let (lease, now) = (Lease::expired(), host::since_boot());
-        let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
-        state.joins_in(version);
-        assert_eq!(state.joined(&answer(0, "m")), Verdict::Fine);
-        assert!(!lease.holds(), "a share comes with the sync");
-        assert_eq!(state.synced(ErrorCode::NONE, now), Verdict::Fine);
-        assert!(lease.holds() && state.phase() == Phase::In);
-        (state, lease, now)
-    }
-
-    fn beat(state: &mut MemberState, code: i16, sent: Duration) -> Option<MembershipChange> {
-        state.heard(GroupCall::Heartbeat, ErrorCode(code), sent).1
-    }
-
-    #[test]
-    fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_counts() {
-        for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
-            let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), "old".to_owned());
-            state.joins_in(version);
-            assert_eq!((state.id(), state.instance()), (id, instance), "version {version}");
-            // The name that is given now is that of this run.
-            assert_eq!(state.joined(&answer(79, "new")), Verdict::TakeName);
-            state.joins_in(version);
-            assert_eq!((state.id(), state.phase()), ("new", Phase::Out));
-            assert_eq!(state.joined(&answer(25, "")), Verdict::Lost { name_is_known: false });
-            assert_eq!(state.id(), "");
-        }
-    }
-
-    #[test]
-    fn a_rebalance_asks_to_let_go_and_leaves_the_name() {
-        let (mut state, lease, now) = member(5);
-        let until = now + TIMES.rebalance;
-        assert_eq!(beat(&mut state, 27, now), Some(MembershipChange::LetGo { asked: 1, until }));
-        assert!(lease.holds(), "what is in hand may still land");
-        assert_eq!(beat(&mut state, 27, now), None, "it is asked once");
-        assert!(!state.confirm_release(0) && lease.holds());
-        assert!(state.confirm_release(1) && !lease.holds());
-        assert_eq!((state.phase(), state.id()), (Phase::Out, "m"));
-        assert!(!state.confirm_release(1));
-    }
-
-    /// The first version knows no time to let go but the session's.
-    #[test]
-    fn letting_go_that_takes_too_long_loses_the_share() {
-        for (version, limit) in [(0, TIMES.session), (1, TIMES.rebalance)] {
-            let (mut state, lease, now) = member(version);
-            beat(&mut state, 27, now);
-            assert_eq!(state.at(now + limit - Duration::from_millis(1)), None);
-            assert_eq!(state.at(now + limit), Some(MembershipChange::Lost { asked: 2 }));
-            assert!(!lease.holds());
-            assert!(!state.confirm_release(1), "that was the answer to something else");
-            assert!(state.confirm_release(2));
-        }
-    }
-
-    /// While others are waited for, a heartbeat holds the share no longer than the
-    /// coordinator does.
-    #[test]
-    fn heartbeats_of_a_rebalance_do_not_hold_for_ever() {
-        let (mut state, lease, now) = member(5);
-        let long_ago = now - TIMES.rebalance;
-        state.confirmed = long_ago;
-        beat(&mut state, 27, now);
-        assert!(!lease.holds());
-        assert_eq!(state.at(now), Some(MembershipChange::Lost { asked: 2 }));
-    }
-
-    #[test]
-    fn a_share_is_lost_with_the_generation_or_the_name() {
-        for (code, id) in [(22, "m"), (25, "")] {
-            let (mut state, lease, now) = member(5);
-            assert_eq!(beat(&mut state, code, now), Some(MembershipChange::Lost { asked: 1 }));
-            assert!(!lease.holds() && state.id() == id);
-            assert!(state.confirm_release(1) && state.phase() == Phase::Out);
-            // Also while it is being let go.
-            let (mut state, _, now) = member(5);
-            beat(&mut state, 27, now);
-            assert_eq!(beat(&mut state, code, now), Some(MembershipChange::Lost { asked: 2 }));
-        }
-    }
-
-    #[test]
-    fn a_twin_ends_it() {
-        let (mut state, lease, now) = member(5);
-        assert_eq!(beat(&mut state, 82, now), Some(MembershipChange::Fenced));
-        assert!(!lease.holds() && state.phase() == Phase::Down);
-        let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), String::new());
-        state.joins_in(5);
-        assert_eq!(state.joined(&answer(82, "")), Verdict::Fenced);
-        assert_eq!(state.phase(), Phase::Down);
-    }
-
-    #[test]
-    fn a_coordinator_that_moves_or_loads_changes_nothing() {
-        for code in [14, 15, 16, 7, -1] {
-            let (mut state, lease, now) = member(5);
-            assert_eq!(beat(&mut state, code, now), None);
-            assert!(lease.holds() && state.phase() == Phase::In, "{code}");
-        }
-    }
-
-    /// What was heard last is what counts: an older answer must not prolong it.
-    #[test]
-    fn the_lease_counts_from_when_a_heartbeat_was_sent() {
-        let (mut state, lease, now) = member(5);
-        beat(&mut state, 0, now - TIMES.session);
-        assert!(!lease.holds());
-    }
-}
+mod tests;

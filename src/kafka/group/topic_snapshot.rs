@@ -17,7 +17,7 @@ pub enum SubscribedTopics {
 
 impl SubscribedTopics {
     /// Whether this topic is wanted.
-    pub fn want(&self, topic: &str) -> bool {
+    pub fn contains(&self, topic: &str) -> bool {
         match self {
             SubscribedTopics::Named(names) => names.iter().any(|name| name == topic),
             SubscribedTopics::Like(pattern) => !is_internal(topic) && pattern.matches(topic),
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn patterns_do_not_want_kafkas_own_topics() {
         let all = SubscribedTopics::Like(Pattern::new(".*").unwrap());
-        assert!(all.want("app") && all.want("__mine") && !all.want("__consumer_offsets"));
+        assert!(all.contains("app") && all.contains("__mine") && !all.contains("__consumer_offsets"));
         let named = SubscribedTopics::Named(vec!["__consumer_offsets".to_owned()]);
-        assert!(named.want("__consumer_offsets") && !named.want("app"));
+        assert!(named.contains("__consumer_offsets") && !named.contains("app"));
     }
 }

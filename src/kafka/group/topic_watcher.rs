@@ -57,18 +57,18 @@ impl TopicWatcher {
         let pause = match self.found() {
             Ok((counts, missing)) => {
                 let seen = self.known.take(counts);
-                self.member.send(MemberOrder::Seen(seen)).map_err(|_| OwnerGone)?;
+                self.member.send(MemberOrder::Topics(seen)).map_err(|_| OwnerGone)?;
                 if missing.is_empty() {
                     self.pauses.reset();
-                    self.tell(OwnerMessage::Well(GroupThread::Topics))?;
+                    self.tell(OwnerMessage::Recovered(GroupThread::Topics))?;
                     self.every
                 } else {
-                    self.tell(OwnerMessage::Trouble(GroupThread::Topics, missing.join("; ")))?;
+                    self.tell(OwnerMessage::Failed(GroupThread::Topics, missing.join("; ")))?;
                     self.pauses.pause()
                 }
             }
             Err(Fault::Retry(why)) => {
-                self.tell(OwnerMessage::Trouble(GroupThread::Topics, why))?;
+                self.tell(OwnerMessage::Failed(GroupThread::Topics, why))?;
                 self.pauses.pause()
             }
             Err(other) => {
@@ -82,8 +82,8 @@ impl TopicWatcher {
         }
     }
 
-    fn tell(&self, told: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(told).map_err(|_| OwnerGone)
+    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.tell.send(message).map_err(|_| OwnerGone)
     }
 
     /// The topics with their partitions, and what is missing, in words.
@@ -94,7 +94,7 @@ impl TopicWatcher {
         };
         let (mut counts, mut missing) = (BTreeMap::new(), Vec::new());
         for TopicMetadata { code, name, partitions } in topics {
-            if !self.topics.want(&name) {
+            if !self.topics.contains(&name) {
                 continue;
             }
             match code {

@@ -29,25 +29,25 @@ const REPLIES_AHEAD_MAX: usize = 2;
 pub struct LegacyFetcher {
     cluster: Cluster,
     /// What is wanted, with the next offset as handed over: what a new thread starts from.
-    wanted: BTreeMap<TopicPartition, (StartOffset, u64)>,
+    assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
     thread: Option<LegacyThread>,
     /// How many threads there were: each begins with another broker.
     threads: usize,
     /// The partition that a thread was stuck on: the next one begins with the others.
-    culprit: Option<TopicPartition>,
+    stuck_on: Option<TopicPartition>,
 }
 
 struct LegacyThread {
     /// Dropped to end the thread.
     orders: Sender<LegacyOrder>,
     events: Receiver<Result<Event, Fault>>,
-    pulse: Arc<Watchdog>,
+    watchdog: Arc<Watchdog>,
 }
 
 impl LegacyFetcher {
     /// A reader of this cluster. Nothing happens before something is wanted.
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, wanted: BTreeMap::new(), thread: None, threads: 0, culprit: None }
+        Self { cluster, assigned: BTreeMap::new(), thread: None, threads: 0, stuck_on: None }
     }
 
     fn running(&mut self) -> Result<&LegacyThread, Fault> {
@@ -68,26 +68,26 @@ impl LegacyFetcher {
     fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
         let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
-        for (partition, (start, assignment)) in &self.wanted {
-            let later = self.culprit.as_ref() == Some(partition);
+        for (partition, (start, assignment)) in &self.assigned {
+            let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
             // The receiver is right here.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
-        let pulse = Arc::new(Watchdog::new());
+        let watchdog = Arc::new(Watchdog::new());
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
-        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&pulse));
+        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&watchdog));
         threads::spawn("kafka-fetch", move || reader.run())
             .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
-        Ok(LegacyThread { orders, events, pulse })
+        Ok(LegacyThread { orders, events, watchdog })
     }
 
     /// Keeps track of what was handed over.
-    fn passing(&mut self, event: &Event) {
+    fn record_handed_over(&mut self, event: &Event) {
         match event {
             Event::Fetched(fetched) => {
-                if let Some((start, assignment)) = self.wanted.get_mut(&fetched.partition)
+                if let Some((start, assignment)) = self.assigned.get_mut(&fetched.partition)
                     && *assignment == fetched.assignment
                 {
                     let mut landmarks = match start {
@@ -99,12 +99,12 @@ impl LegacyFetcher {
                 }
             }
             Event::Resolved(partition, at) => {
-                if let Some((start, _)) = self.wanted.get_mut(partition) {
+                if let Some((start, _)) = self.assigned.get_mut(partition) {
                     *start = StartOffset::At(*at, Vec::new());
                 }
             }
             Event::Diverged(partition, _) => {
-                self.wanted.remove(partition);
+                self.assigned.remove(partition);
             }
             Event::Relinquished(..)
             | Event::Nothing
@@ -117,26 +117,26 @@ impl LegacyFetcher {
 
 impl Fetcher for LegacyFetcher {
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64) {
-        self.wanted.insert(partition.clone(), (start.clone(), assignment));
+        self.assigned.insert(partition.clone(), (start.clone(), assignment));
         self.order(LegacyOrder::Assign { partition: partition.clone(), start, assignment, later: false });
     }
 
     fn unassign(&mut self, partition: &TopicPartition) {
-        self.wanted.remove(partition);
+        self.assigned.remove(partition);
         self.order(LegacyOrder::Unassign(partition.clone()));
     }
 
     fn next(&mut self, until: Instant) -> Result<Event, Fault> {
         let thread = self.running()?;
-        let stuck = thread.pulse.quiet_for() > STUCK_AFTER;
+        let stuck = thread.watchdog.quiet_for() > STUCK_AFTER;
         match thread.events.recv_deadline(until) {
             Ok(event) => {
                 let event = event?;
-                self.passing(&event);
+                self.record_handed_over(&event);
                 Ok(event)
             }
             Err(RecvTimeoutError::Timeout) if stuck => {
-                self.culprit = thread.pulse.culprit();
+                self.stuck_on = thread.watchdog.last_turn();
                 self.thread = None;
                 Ok(Event::Failed(None, "the broker is connected and does not answer".to_owned()))
             }

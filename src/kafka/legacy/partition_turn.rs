@@ -34,13 +34,13 @@ pub(super) struct LegacyCursor {
     at: i64,
     max_bytes: i32,
     /// Nothing can be read between the position and this offset, as far as it was tried.
-    barren: Option<i64>,
+    empty_until_offset: Option<i64>,
     backoff: Backoff,
     not_before: Option<Instant>,
     /// Whether the comparison found another log; the owner decides what to do.
-    parted: bool,
+    diverged: bool,
     /// Whether the owner was told of trouble.
-    pub(super) troubled: bool,
+    pub(super) failing: bool,
 }
 
 impl LegacyCursor {
@@ -53,26 +53,26 @@ impl LegacyCursor {
             landmarks: Vec::new(),
             at: 0,
             max_bytes: FETCH_BYTES_FIRST,
-            barren: None,
+            empty_until_offset: None,
             backoff: Backoff::new(PARTITION_PAUSE_FIRST, PARTITION_PAUSE_MAX),
             not_before: later.then(|| Instant::now() + PARTITION_PAUSE_MAX),
-            parted: false,
-            troubled: false,
+            diverged: false,
+            failing: false,
         }
     }
 
     /// Whether it may have its turn now.
     pub(super) fn is_due(&self) -> bool {
-        !self.parted && self.not_before.is_none_or(|at| Instant::now() >= at)
+        !self.diverged && self.not_before.is_none_or(|at| Instant::now() >= at)
     }
 
-    pub(super) fn trouble(&mut self) {
-        self.troubled = true;
+    pub(super) fn record_failure(&mut self) {
+        self.failing = true;
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
-    pub(super) fn calm(&mut self) {
-        self.troubled = false;
+    pub(super) fn record_success(&mut self) {
+        self.failing = false;
         self.not_before = None;
         self.backoff.reset();
     }
@@ -87,7 +87,7 @@ impl LegacyCursor {
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
         let from = std::mem::replace(&mut self.at, next);
-        self.barren = None;
+        self.empty_until_offset = None;
         let (partition, assignment) = (self.partition.clone(), self.assignment);
         Fetched { partition, from, base: from, next, assignment, lag, last: None, bytes: 0, payload }
     }
@@ -112,20 +112,20 @@ pub(super) enum TurnResult {
 }
 
 /// What this partition has to tell now.
-pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
-    if let Some(start) = wanted.start.clone() {
-        if let Some(told) = begin_at(client, wanted, start)? {
+pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
+    if let Some(start) = cursor.start.clone() {
+        if let Some(told) = begin_at(client, cursor, start)? {
             return Ok(told);
         }
-        wanted.start = None;
+        cursor.start = None;
     }
     loop {
-        match read::read(client, &wanted.partition, wanted.at, wanted.max_bytes)? {
+        match read::read(client, &cursor.partition, cursor.at, cursor.max_bytes)? {
             ReadResult::Records(reply, seen) => {
                 let lag = u64::try_from(seen.high_watermark - seen.next).unwrap_or(0);
-                wanted.max_bytes = next_size(seen.bytes);
-                remember(&mut wanted.landmarks, seen.last);
-                let fetched = wanted.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
+                cursor.max_bytes = next_size(seen.bytes);
+                remember(&mut cursor.landmarks, seen.last);
+                let fetched = cursor.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
                 return Ok(TurnResult::Tell(Event::Fetched(Fetched {
                     last: seen.last,
                     bytes: seen.bytes,
@@ -135,20 +135,22 @@ pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Resu
             ReadResult::Gap(Gap { next, end }) => {
                 let lag = u64::try_from(end - next).unwrap_or(0);
                 let none = Payload::Decoded(Box::new(LegacyReply::empty(next)));
-                return Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(next, lag, none))));
+                return Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(next, lag, none))));
             }
             ReadResult::Nothing => return Ok(TurnResult::Quiet),
-            ReadResult::Short(end) if wanted.barren.is_some_and(|barren| barren >= end) => {
+            ReadResult::Short(end)
+                if cursor.empty_until_offset.is_some_and(|empty_until_offset| empty_until_offset >= end) =>
+            {
                 return Ok(TurnResult::Quiet);
             }
-            ReadResult::Short(end) if wanted.max_bytes >= FETCH_BYTES_MAX => {
-                return look_beyond(client, wanted, end);
+            ReadResult::Short(end) if cursor.max_bytes >= FETCH_BYTES_MAX => {
+                return look_beyond(client, cursor, end);
             }
             ReadResult::Short(_) => {
-                wanted.max_bytes = wanted.max_bytes.saturating_mul(2).min(FETCH_BYTES_MAX);
+                cursor.max_bytes = cursor.max_bytes.saturating_mul(2).min(FETCH_BYTES_MAX);
             }
-            ReadResult::AboveEnd(end) => return Ok(latch(wanted, end)),
-            ReadResult::OutOfRange => return out_of_range(client, wanted),
+            ReadResult::AboveEnd(end) => return Ok(wait_for_growth(cursor, end)),
+            ReadResult::OutOfRange => return out_of_range(client, cursor),
             ReadResult::Leaderless => return Err(LegacyError::Code(KafkaCode::LeaderNotAvailable)),
         }
     }
@@ -159,22 +161,25 @@ pub(super) fn turn(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Resu
 /// read. Or only a transaction's marker is there: then there is nothing new.
 fn look_beyond(
     client: &mut LegacyClient,
-    wanted: &mut LegacyCursor,
+    cursor: &mut LegacyCursor,
     end: i64,
 ) -> Result<TurnResult, LegacyError> {
-    wanted.max_bytes = FETCH_BYTES_FIRST;
-    let from = wanted.barren.unwrap_or(wanted.at + 1);
-    match read::beyond(client, &wanted.partition, from, end, OFFSETS_TRIED_MAX)? {
+    cursor.max_bytes = FETCH_BYTES_FIRST;
+    let from = cursor.empty_until_offset.unwrap_or(cursor.at + 1);
+    match read::first_readable(client, &cursor.partition, from, end, OFFSETS_TRIED_MAX)? {
         Ok(first) => {
             let lag = u64::try_from(end - first).unwrap_or(0);
-            Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Absent))))
+            Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Absent))))
         }
-        Err(barren) => {
-            wanted.barren = Some(barren);
-            if barren >= end {
+        Err(empty_until_offset) => {
+            cursor.empty_until_offset = Some(empty_until_offset);
+            if empty_until_offset >= end {
                 return Ok(TurnResult::Quiet);
             }
-            Ok(TurnResult::Stuck(format!("nothing can be read from offset {} to {barren}", wanted.at)))
+            Ok(TurnResult::Stuck(format!(
+                "nothing can be read from offset {} to {empty_until_offset}",
+                cursor.at
+            )))
         }
     }
 }
@@ -191,44 +196,44 @@ fn next_size(came: u64) -> i32 {
 /// Resolves where to begin. `Some`: there is something to tell first.
 fn begin_at(
     client: &mut LegacyClient,
-    wanted: &mut LegacyCursor,
+    cursor: &mut LegacyCursor,
     start: StartOffset,
 ) -> Result<Option<TurnResult>, LegacyError> {
     let (at, landmarks) = match start {
         StartOffset::At(at, landmarks) => (at, landmarks),
         StartOffset::Earliest | StartOffset::Latest => {
-            let (first, end) = read::bounds(client, &wanted.partition)?;
-            wanted.at = if start == StartOffset::Earliest { first } else { end };
-            wanted.start = None;
-            return Ok(Some(TurnResult::Tell(Event::Resolved(wanted.partition.clone(), wanted.at))));
+            let (first, end) = read::bounds(client, &cursor.partition)?;
+            cursor.at = if start == StartOffset::Earliest { first } else { end };
+            cursor.start = None;
+            return Ok(Some(TurnResult::Tell(Event::Resolved(cursor.partition.clone(), cursor.at))));
         }
     };
-    wanted.at = at;
-    let checked = read::check(client, &wanted.partition, at, &landmarks)?;
-    wanted.landmarks = landmarks;
+    cursor.at = at;
+    let checked = read::check(client, &cursor.partition, at, &landmarks)?;
+    cursor.landmarks = landmarks;
     match checked {
         Comparison::Same => Ok(None),
         Comparison::Diverged(next) => {
-            wanted.parted = true;
-            Ok(Some(TurnResult::Tell(Event::Diverged(wanted.partition.clone(), next))))
+            cursor.diverged = true;
+            Ok(Some(TurnResult::Tell(Event::Diverged(cursor.partition.clone(), next))))
         }
-        Comparison::Behind(end) => Ok(Some(latch(wanted, end))),
+        Comparison::Behind(end) => Ok(Some(wait_for_growth(cursor, end))),
     }
 }
 
 /// An end below the position: nothing is read before the log has been compared again,
 /// since growth alone would also come from a topic that was made anew.
-fn latch(wanted: &mut LegacyCursor, end: i64) -> TurnResult {
-    wanted.start = Some(StartOffset::At(wanted.at, std::mem::take(&mut wanted.landmarks)));
-    TurnResult::Stuck(format!("its log ends at offset {end}, below the position {}", wanted.at))
+fn wait_for_growth(cursor: &mut LegacyCursor, end: i64) -> TurnResult {
+    cursor.start = Some(StartOffset::At(cursor.at, std::mem::take(&mut cursor.landmarks)));
+    TurnResult::Stuck(format!("its log ends at offset {end}, below the position {}", cursor.at))
 }
 
 /// Below the log's start: go there, and say what is gone. Above its end: wait.
-fn out_of_range(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
-    let (first, end) = read::bounds(client, &wanted.partition)?;
-    if wanted.at >= first {
-        return Ok(latch(wanted, end));
+fn out_of_range(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
+    let (first, end) = read::bounds(client, &cursor.partition)?;
+    if cursor.at >= first {
+        return Ok(wait_for_growth(cursor, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(TurnResult::Tell(Event::Fetched(wanted.hand_over(first, lag, Payload::Deleted))))
+    Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Deleted))))
 }

@@ -219,7 +219,7 @@ fn fingerprint_at(
 /// there has lost its last records to compaction, and the crate shows nothing of it.
 ///
 /// `Err`: nothing up to this offset.
-pub(super) fn beyond(
+pub(super) fn first_readable(
     client: &mut LegacyClient,
     partition: &TopicPartition,
     at: i64,

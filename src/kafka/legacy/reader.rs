@@ -44,11 +44,11 @@ pub(super) struct LegacyReader {
     /// Closes when the owner has no more use for this thread.
     orders: Receiver<LegacyOrder>,
     events: Sender<Result<Event, Fault>>,
-    pulse: Arc<Watchdog>,
-    wanted: BTreeMap<TopicPartition, LegacyCursor>,
+    watchdog: Arc<Watchdog>,
+    cursors: BTreeMap<TopicPartition, LegacyCursor>,
     client: Option<LegacyClient>,
     backoff: Backoff,
-    nap: Duration,
+    idle_pause: Duration,
 }
 
 impl LegacyReader {
@@ -57,17 +57,17 @@ impl LegacyReader {
         first: usize,
         orders: Receiver<LegacyOrder>,
         events: Sender<Result<Event, Fault>>,
-        pulse: Arc<Watchdog>,
+        watchdog: Arc<Watchdog>,
     ) -> Self {
         Self {
             connector: LegacyConnector::new(cluster, first),
             orders,
             events,
-            pulse,
-            wanted: BTreeMap::new(),
+            watchdog,
+            cursors: BTreeMap::new(),
             client: None,
             backoff: Backoff::new(CONNECT_PAUSE_FIRST, CONNECT_PAUSE_MAX),
-            nap: IDLE_PAUSE_FIRST,
+            idle_pause: IDLE_PAUSE_FIRST,
         }
     }
 
@@ -79,14 +79,14 @@ impl LegacyReader {
     /// Every wanted partition once, then a pause if none had anything.
     fn round(&mut self) -> Result<(), OwnerGone> {
         self.take_orders(Duration::ZERO)?;
-        if self.wanted.is_empty() {
+        if self.cursors.is_empty() {
             return self.take_orders(IDLE_PAUSE_MAX);
         }
         if self.client.is_none() && !self.connect()? {
             return Ok(());
         }
         let mut progress = false;
-        for partition in self.wanted.keys().cloned().collect::<Vec<_>>() {
+        for partition in self.cursors.keys().cloned().collect::<Vec<_>>() {
             progress |= self.step(&partition)?;
             self.take_orders(Duration::ZERO)?;
             if self.client.is_none() {
@@ -96,17 +96,17 @@ impl LegacyReader {
         }
         self.backoff.reset();
         if progress {
-            self.nap = IDLE_PAUSE_FIRST;
+            self.idle_pause = IDLE_PAUSE_FIRST;
             return Ok(());
         }
         self.tell(Event::Idle)?;
-        self.nap = (self.nap * 2).min(IDLE_PAUSE_MAX);
-        self.take_orders(self.nap)
+        self.idle_pause = (self.idle_pause * 2).min(IDLE_PAUSE_MAX);
+        self.take_orders(self.idle_pause)
     }
 
     /// Takes what has been ordered, waiting for it if there is time.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
-        self.pulse.beat();
+        self.watchdog.beat();
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
             Err(RecvTimeoutError::Timeout) => None,
@@ -115,10 +115,10 @@ impl LegacyReader {
         while let Some(one) = order {
             match one {
                 LegacyOrder::Assign { partition, start, assignment, later } => {
-                    let wanted = LegacyCursor::new(partition.clone(), start, assignment, later);
-                    self.wanted.insert(partition, wanted);
+                    let cursor = LegacyCursor::new(partition.clone(), start, assignment, later);
+                    self.cursors.insert(partition, cursor);
                 }
-                LegacyOrder::Unassign(partition) => drop(self.wanted.remove(&partition)),
+                LegacyOrder::Unassign(partition) => drop(self.cursors.remove(&partition)),
             }
             order = self.orders.try_recv().ok();
         }
@@ -136,16 +136,16 @@ impl LegacyReader {
     fn tell(&self, event: Event) -> Result<(), OwnerGone> {
         // The owner may take its time while the disk is full: that is no hang.
         let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
-        self.pulse.beat();
+        self.watchdog.beat();
         sent
     }
 
     fn connect(&mut self) -> Result<bool, OwnerGone> {
         let mut topics: Vec<String> =
-            self.wanted.keys().map(|partition| partition.topic.to_string()).collect();
+            self.cursors.keys().map(|partition| partition.topic.to_string()).collect();
         topics.dedup();
-        let pulse = Arc::clone(&self.pulse);
-        let why = match self.connector.connect(move || pulse.beat()) {
+        let watchdog = Arc::clone(&self.watchdog);
+        let why = match self.connector.connect(move || watchdog.beat()) {
             Ok(mut client) => {
                 let prepared = read::prepare(&mut client).and_then(|()| client.load_metadata(&topics));
                 match prepared {
@@ -171,33 +171,33 @@ impl LegacyReader {
 
     /// One partition's turn. True if it brought something.
     fn step(&mut self, partition: &TopicPartition) -> Result<bool, OwnerGone> {
-        let (Some(client), Some(wanted)) = (&mut self.client, self.wanted.get_mut(partition)) else {
+        let (Some(client), Some(cursor)) = (&mut self.client, self.cursors.get_mut(partition)) else {
             return Ok(false);
         };
-        if !wanted.is_due() {
+        if !cursor.is_due() {
             return Ok(false);
         }
-        self.pulse.turn(partition);
-        match turn(client, wanted) {
-            Ok(TurnResult::Quiet) if wanted.troubled => {
-                wanted.calm();
+        self.watchdog.turn(partition);
+        match turn(client, cursor) {
+            Ok(TurnResult::Quiet) if cursor.failing => {
+                cursor.record_success();
                 self.tell(Event::Recovered(partition.clone()))?;
                 Ok(false)
             }
             Ok(TurnResult::Quiet) => Ok(false),
             Ok(TurnResult::Tell(event)) => {
-                wanted.calm();
+                cursor.record_success();
                 self.tell(event)?;
                 Ok(true)
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
-                wanted.trouble();
+                cursor.record_failure();
                 self.tell(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
-                wanted.trouble();
-                wanted.check_again();
+                cursor.record_failure();
+                cursor.check_again();
                 self.refresh(partition)?;
                 let why = LegacyError::Code(code).text();
                 self.tell(Event::Failed(Some(partition.clone()), why))?;
@@ -206,7 +206,7 @@ impl LegacyReader {
             Err(LegacyError::Client(why)) => {
                 // This partition waits, so that an unreachable leader of one does not
                 // keep the others from being read.
-                wanted.trouble();
+                cursor.record_failure();
                 self.tell(Event::Failed(Some(partition.clone()), format!("lost its broker: {why}")))?;
                 self.drop_client();
                 Ok(false)
@@ -217,7 +217,7 @@ impl LegacyReader {
     /// Everything that the client holds may be wrong by now, and leaders may have moved.
     fn drop_client(&mut self) {
         self.client = None;
-        self.wanted.values_mut().for_each(LegacyCursor::check_again);
+        self.cursors.values_mut().for_each(LegacyCursor::check_again);
     }
 
     /// Leaders move: after any answer of Kafka's that is an error, ask who leads now.

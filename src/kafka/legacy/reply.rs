@@ -56,14 +56,16 @@ impl LegacyReply {
     }
 
     fn summarise(&self, data: &Data<'_>) -> ReplySummary {
-        let wanted = || ascending(data.messages(), self.from);
-        let last = wanted().last();
+        let ascending_records = || ascending(data.messages(), self.from);
+        let last = ascending_records().last();
         ReplySummary {
-            first: wanted().map(|message| message.offset).next(),
+            first: ascending_records().map(|message| message.offset).next(),
             next: last.map_or(self.from, |message| message.offset + 1),
             last: last.map(|message| (message.offset, record(message).fingerprint())),
             high_watermark: data.highwatermark_offset(),
-            bytes: wanted().map(|message| (message.key.len() + message.value.len() + 64) as u64).sum(),
+            bytes: ascending_records()
+                .map(|message| (message.key.len() + message.value.len() + 64) as u64)
+                .sum(),
         }
     }
 }
@@ -89,8 +91,8 @@ fn ascending<'a, 'm>(
     from: i64,
 ) -> impl Iterator<Item = &'a Message<'m>> + use<'a, 'm> {
     let mut least = from;
-    let wanted = messages.iter().filter(move |message| message.offset >= from);
-    wanted.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
+    let candidates = messages.iter().filter(move |message| message.offset >= from);
+    candidates.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
 }
 
 /// The crate shows a null as empty; an empty key or value is therefore taken for

@@ -33,7 +33,7 @@ impl Watchdog {
     }
 
     /// The partition whose turn it was last.
-    pub(super) fn culprit(&self) -> Option<TopicPartition> {
+    pub(super) fn last_turn(&self) -> Option<TopicPartition> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

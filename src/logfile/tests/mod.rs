@@ -304,9 +304,8 @@ fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
 fn a_second_writer_is_kept_off() {
     let dir = Dir::new();
     let log = fresh(&dir);
-    assert!(
-        matches!(open(&dir.log(), &options(true), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("another pandad"))
-    );
+    let second = open(&dir.log(), &options(true), &mut RestartMemory::default());
+    assert!(matches!(second, Err(OpenError::Fatal(why)) if why.contains("another pandad")));
     drop(log);
     assert!(open(&dir.log(), &options(true), &mut RestartMemory::default()).is_ok());
 }
@@ -315,9 +314,8 @@ fn a_second_writer_is_kept_off() {
 fn what_cannot_work_is_refused() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
-    assert!(
-        matches!(open(&dir.log(), &options(true), &mut RestartMemory::default()), Err(OpenError::Fatal(why)) if why.contains("not a regular"))
-    );
+    let directory = open(&dir.log(), &options(true), &mut RestartMemory::default());
+    assert!(matches!(directory, Err(OpenError::Fatal(why)) if why.contains("not a regular")));
     let missing = dir.0.join("no/such/out.log");
     assert!(matches!(
         open(&missing, &options(true), &mut RestartMemory::default()),

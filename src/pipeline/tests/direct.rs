@@ -28,8 +28,8 @@ impl Source for Countdown {
         items.extend((0..self.in_hand).map(|n| PolledTask { lane: 0, bytes: 10, task: 1000 + n }));
     }
 
-    fn feedback(&mut self, note: Self::Feedback) {
-        match note {}
+    fn feedback(&mut self, message: Self::Feedback) {
+        match message {}
     }
 
     fn finish(&mut self, _: Instant) {

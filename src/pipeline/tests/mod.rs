@@ -96,8 +96,8 @@ impl Source for Numbers {
         Ok(())
     }
 
-    fn feedback(&mut self, note: Self::Feedback) {
-        self.world.settled.lock().unwrap().extend(note);
+    fn feedback(&mut self, message: Self::Feedback) {
+        self.world.settled.lock().unwrap().extend(message);
     }
 
     fn finish(&mut self, _: Instant) {
@@ -128,7 +128,7 @@ impl Worker for Doubler {
 
 struct Shelf {
     world: Arc<World>,
-    in_hand: Option<(u32, u64)>,
+    pending: VecDeque<(u32, u64)>,
     unsettled: Vec<(u32, u64)>,
 }
 
@@ -138,24 +138,26 @@ impl Sink for Shelf {
     type Checkpoint = Vec<(u32, u64)>;
     type Error = TestError;
 
-    fn write(
-        &mut self,
-        ready: &mut VecDeque<(u32, u64)>,
-        _: &mut Vec<Self::Feedback>,
-    ) -> Result<(), TestError> {
+    fn take(&mut self, outcome: (u32, u64)) {
+        self.pending.push_back(outcome);
+    }
+
+    fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn write(&mut self, _: &mut Vec<Self::Feedback>) -> Result<(), TestError> {
         if self.world.sink_leaves.load(SeqCst) {
             return Err(TestError::Left("sink"));
         }
-        loop {
-            // Taken before it is tried, as a sink does that writes many at a time.
-            self.in_hand = self.in_hand.take().or_else(|| ready.pop_front());
-            if self.in_hand.is_some() && self.world.sink_holds_back.load(SeqCst) {
+        while let Some(outcome) = self.pending.front().copied() {
+            if self.world.sink_holds_back.load(SeqCst) {
                 return Ok(());
             }
-            if self.in_hand.is_some() && self.world.sink_refuses.load(SeqCst) {
+            if self.world.sink_refuses.load(SeqCst) {
                 return Err(Fault::Retry("no space left".to_owned()).into());
             }
-            let Some(outcome) = self.in_hand.take() else { break };
+            self.pending.pop_front();
             self.world.landed.lock().unwrap().push(outcome);
             self.world.held.fetch_sub(10, SeqCst);
             self.unsettled.push(outcome);
@@ -164,7 +166,7 @@ impl Sink for Shelf {
     }
 
     fn holds_back(&self) -> bool {
-        self.in_hand.is_some()
+        self.has_pending()
     }
 
     fn unsettled(&self) -> u64 {
@@ -214,7 +216,7 @@ fn start(world: World, lanes: u32, each: u64) -> Running<TestError> {
         let parts = Parts {
             source: Numbers { world: Arc::clone(&world), lanes, each, next: BTreeMap::new() },
             build_worker: move || Doubler(Arc::clone(&worker_world)),
-            sink: Shelf { world: Arc::clone(&world), in_hand: None, unsettled: Vec::new() },
+            sink: Shelf { world: Arc::clone(&world), pending: VecDeque::new(), unsettled: Vec::new() },
             settle: Clerk(world),
         };
         run("test_job", &limits, parts, &stop, &run_counters)

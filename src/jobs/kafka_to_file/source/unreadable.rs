@@ -25,12 +25,12 @@ impl KafkaSource {
         partition: &TopicPartition,
         assignment: u64,
         position: i64,
-        short: Truncated,
+        truncated: Truncated,
     ) {
         if self.tracked(partition, assignment).is_none() || self.drop_diverged(partition, position) {
             return;
         }
-        match short {
+        match truncated {
             Truncated::Full => self.resume_from(partition, position),
             Truncated::Broken(why) => {
                 self.fetcher.unassign(partition);

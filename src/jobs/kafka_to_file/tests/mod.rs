@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::file_appender::FileAppender;
 use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
-use super::sink::{FileAppender, FileSink, FileSyncer};
+use super::sink::{FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
@@ -178,12 +179,12 @@ impl Member {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let (partition, assignment, records) = (polled.partition, polled.assignment, 1);
-        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, short: None }
+        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, truncated: None }
     }
 
-    fn writes(&mut self, lined: Vec<FormattedBatch>) -> Result<(), RunError> {
-        let (mut ready, mut notes) = (lined.into(), Vec::new());
-        self.sink.write(&mut ready, &mut notes)
+    fn writes(&mut self, batch: Vec<FormattedBatch>) -> Result<(), RunError> {
+        batch.into_iter().for_each(|one| self.sink.take(one));
+        self.sink.write(&mut Vec::new())
     }
 
     fn settles(&mut self) -> Feedback {
@@ -217,8 +218,8 @@ impl Member {
         let member = &mut self;
         member.is_given(None);
         member.ledger.set_position(&partition(), 0).unwrap();
-        let note = member.settles();
-        member.source.feedback(note);
+        let message = member.settles();
+        member.source.feedback(message);
         assert_eq!(member.is_committed().0, 0);
         self
     }
@@ -240,11 +241,11 @@ fn nothing_lands_before_the_group_holds_where_it_begins() {
     let mut member = Member::new();
     member.is_given(None);
     member.ledger.set_position(&partition(), 0).unwrap();
-    let lined = member.fetches(0, 3);
-    member.writes(vec![lined]).unwrap();
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty());
-    let note = member.settles();
-    member.source.feedback(note);
+    let message = member.settles();
+    member.source.feedback(message);
     member.writes(Vec::new()).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty(), "ordered is not held");
     member.is_committed();
@@ -257,11 +258,12 @@ fn nothing_lands_before_the_group_holds_where_it_begins() {
 #[test]
 fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     let mut member = Member::at_work();
-    let mut lined = member.fetches(0, 1);
-    lined.short = Some(Truncated::Broken("damaged".to_owned()));
-    let (mut ready, mut notes) = (VecDeque::from([lined]), Vec::new());
-    member.sink.write(&mut ready, &mut notes).unwrap();
-    notes.into_iter().for_each(|note| member.source.feedback(note));
+    let mut batch = member.fetches(0, 1);
+    batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
+    let mut messages = Vec::new();
+    member.sink.take(batch);
+    member.sink.write(&mut messages).unwrap();
+    messages.into_iter().for_each(|message| member.source.feedback(message));
     for (base, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
         member.wants += 2;
@@ -282,11 +284,11 @@ fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
     member.writes(vec![one]).unwrap();
     member.writes(vec![two]).unwrap();
     assert_eq!(member.content(), lines(4), "they are one batch");
-    let note = member.settles();
+    let message = member.settles();
     member.writes(vec![three]).unwrap();
     assert!(member.sink.holds_back());
     assert_eq!(member.content(), lines(4));
-    member.source.feedback(note);
+    member.source.feedback(message);
     assert_eq!(member.is_committed().0, 4);
     member.writes(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(6));
@@ -295,9 +297,9 @@ fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
 #[test]
 fn nothing_lands_without_the_lease() {
     let mut member = Member::at_work();
-    let lined = member.fetches(0, 3);
+    let batch = member.fetches(0, 3);
     member.lease.renew(Duration::ZERO);
-    member.writes(vec![lined]).unwrap();
+    member.writes(vec![batch]).unwrap();
     assert!(member.sink.holds_back() && member.content().is_empty());
     member.lease.renew(Duration::from_secs(3600));
     member.writes(Vec::new()).unwrap();

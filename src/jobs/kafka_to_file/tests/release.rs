@@ -10,19 +10,19 @@ fn soon() -> GroupEvent {
 #[test]
 fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
     let mut member = Member::at_work();
-    let lined = member.fetches(0, 3);
+    let batch = member.fetches(0, 3);
     member.says(soon());
     member.poll();
     assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
     assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
-    member.writes(vec![lined]).unwrap();
+    member.writes(vec![batch]).unwrap();
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
     let before = member.orders();
-    let note = member.settles();
+    let message = member.settles();
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
-    member.source.feedback(note);
+    member.source.feedback(message);
     assert_eq!(member.orders(), before + 1);
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
@@ -35,10 +35,10 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
 #[test]
 fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
     let mut member = Member::at_work();
-    let lined = member.fetches(0, 3);
-    member.writes(vec![lined]).unwrap();
-    let note = member.settles();
-    member.source.feedback(note);
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
+    let message = member.settles();
+    member.source.feedback(message);
     let before = member.orders();
     member.says(soon());
     member.says(GroupEvent::Committed(Vec::new()));
@@ -62,8 +62,8 @@ fn what_is_lost_is_dropped_and_what_has_landed_settles() {
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
     let before = member.orders();
-    let note = member.settles();
-    member.source.feedback(note);
+    let message = member.settles();
+    member.source.feedback(message);
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 1);
     assert_eq!(member.orders(), before, "nothing is committed that is not ours");
@@ -76,8 +76,8 @@ fn what_is_lost_is_dropped_and_what_has_landed_settles() {
 fn a_share_that_comes_back_goes_on_where_the_journal_is() {
     let mut member = Member::at_work();
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
-    let lined = member.fetches(0, 3);
-    member.writes(vec![lined]).unwrap();
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
     member.says(GroupEvent::Lost);
     member.poll();
     member.settles();
@@ -91,10 +91,10 @@ fn a_share_that_comes_back_goes_on_where_the_journal_is() {
 #[test]
 fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
     let mut member = Member::at_work();
-    let lined = member.fetches(0, 2);
+    let batch = member.fetches(0, 2);
     member.says(GroupEvent::Lost);
     member.poll();
-    member.writes(vec![lined]).unwrap();
+    member.writes(vec![batch]).unwrap();
     for event in [Event::Resolved(partition(), 0), Event::Diverged(partition(), 0)] {
         member.world.events.lock().unwrap().push_back(event);
         member.poll();

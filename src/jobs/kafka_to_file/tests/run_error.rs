@@ -33,8 +33,8 @@ fn partitions_that_are_lost_in_the_middle_of_a_write_end_the_run() {
     let guard = Arc::clone(&allowed);
     let may = move || guard.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
     let mut member = Member::with_guard(Some(Box::new(may))).begins();
-    let lined = member.fetches(0, 3);
-    assert_eq!(member.writes(vec![lined]), Ok(()));
+    let batch = member.fetches(0, 3);
+    assert_eq!(member.writes(vec![batch]), Ok(()));
     assert!(member.sink.holds_back() && member.content().is_empty());
     member.says(GroupEvent::Lost);
     member.poll();

@@ -10,9 +10,9 @@ use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::group::error_handling::Verdict;
-use crate::kafka::group::messages::{KeeperOrder, MemberOrder, OwnerMessage, Share};
+use crate::kafka::group::messages::{KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
-use crate::kafka::group::range::{RangeMember, share};
+use crate::kafka::group::range::{RangeMember, assign_ranges};
 use crate::kafka::group::topic_snapshot::{SubscribedTopics, TopicSnapshot, is_digest};
 use crate::kafka::protocol::messages::join_group::{GroupMember, Joined};
 use crate::kafka::protocol::messages::sync_group::Synced;
@@ -24,11 +24,11 @@ impl MemberThread {
     /// What this member wants, and what it has seen of it.
     pub(super) fn subscription(&self) -> Subscription {
         let counts = self.seen.as_ref().map(|seen| &seen.counts);
-        let topics: Vec<String> = match &self.setup.topics {
+        let topics: Vec<String> = match &self.config.topics {
             SubscribedTopics::Named(names) => names.clone(),
             like @ SubscribedTopics::Like(_) => {
                 let known = counts.into_iter().flat_map(|counts| counts.keys());
-                known.filter(|name| like.want(name)).cloned().collect()
+                known.filter(|name| like.contains(name)).cloned().collect()
             }
         };
         let user_data = self.seen.as_ref().map(|seen| seen.digest(&topics)).unwrap_or_default();
@@ -39,12 +39,12 @@ impl MemberThread {
     pub(super) fn join(&mut self) -> Result<(), OwnerGone> {
         let subscription = self.subscription();
         let Ok(metadata) = subscription.encode() else {
-            return self.trouble(Fault::Fatal("a topic's name is longer than Kafka takes".to_owned()), None);
+            return self.fail(Fault::Fatal("a topic's name is longer than Kafka takes".to_owned()), None);
         };
         let before = self.state.id().to_owned();
-        let joined = match self.ask_to_join(&metadata) {
+        let joined = match self.join_group(&metadata) {
             Ok(joined) => joined,
-            Err(fault) => return self.trouble_unless_leaving(fault),
+            Err(fault) => return self.fail_unless_leaving(fault),
         };
         let verdict = self.state.joined(&joined);
         if self.state.id() != before && !self.state.id().is_empty() {
@@ -53,84 +53,86 @@ impl MemberThread {
             self.tell(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
         }
         match verdict {
-            Verdict::Fine => {}
-            Verdict::TakeName => {
+            Verdict::Success => {}
+            Verdict::TakeId => {
                 self.next = Instant::now();
                 return Ok(());
             }
             other => return self.act(other, joined.code),
         }
         let sent = host::since_boot();
-        let synced = self.shares(&joined).and_then(|shares| self.ask_for_share(&shares));
+        let synced = self.assignments(&joined).and_then(|all| self.sync_group(&all));
         let (code, assignment) = match synced {
             Ok(synced) => (synced.code, synced.assignment),
-            Err(fault) => return self.trouble_unless_leaving(fault),
+            Err(fault) => return self.fail_unless_leaving(fault),
         };
         match self.state.synced(code, sent) {
-            Verdict::Fine => self.take(&assignment, subscription),
+            Verdict::Success => self.take(&assignment, subscription),
             other => self.act(other, code),
         }
     }
 
-    fn trouble_unless_leaving(&mut self, fault: Fault) -> Result<(), OwnerGone> {
-        let leaving = self.put_off.iter().any(|order| matches!(order, MemberOrder::Leave(_)));
-        if leaving { Ok(()) } else { self.trouble(fault, None) }
+    fn fail_unless_leaving(&mut self, fault: Fault) -> Result<(), OwnerGone> {
+        let leaving = self.deferred.iter().any(|order| matches!(order, MemberOrder::Leave(_)));
+        if leaving { Ok(()) } else { self.fail(fault, None) }
     }
 
     /// The answer may take as long as other members do to let go.
-    fn ask_to_join(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
+    fn join_group(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
         let mut connection = self.connected()?;
         let version = connection.versions().choose::<JoinGroup<'_>>();
-        self.state.joins_in(version.map_err(|why| Fault::Fatal(format!("{}: {why}", connection.address())))?);
+        self.state.set_join_version(
+            version.map_err(|why| Fault::Fatal(format!("{}: {why}", connection.address())))?,
+        );
         let request = JoinGroup {
-            group: &self.setup.group,
-            session_ms: millis(self.setup.session),
-            rebalance_ms: millis(self.setup.pace.rebalance),
+            group: &self.config.group,
+            session_ms: millis(self.config.session),
+            rebalance_ms: millis(self.config.pace.rebalance),
             member: self.state.id(),
             instance: self.state.instance(),
             kind: PROTOCOL_TYPE,
             protocols: &[(RANGE_ASSIGNOR, metadata)],
         };
-        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
-        let patience = self.setup.pace.rebalance;
-        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        let (owner, orders, deferred) = (&self.owner, &self.orders, &mut self.deferred);
+        let patience = self.config.pace.rebalance;
+        let answer = connection.ask_patiently(&request, patience, || keep_waiting(owner, orders, deferred));
         self.keep(connection, answer)
     }
 
-    fn ask_for_share(&mut self, assignments: &[(String, Vec<u8>)]) -> Result<Synced, Fault> {
+    fn sync_group(&mut self, assignments: &[(String, Vec<u8>)]) -> Result<Synced, Fault> {
         let mut connection = self.connected()?;
-        let request = SyncGroup { group: &self.setup.group, member: self.state.member(), assignments };
-        let (owner, orders, put_off) = (&self.owner, &self.orders, &mut self.put_off);
-        let patience = self.setup.session;
-        let answer = connection.ask_patiently(&request, patience, || wait_on(owner, orders, put_off));
+        let request = SyncGroup { group: &self.config.group, member: self.state.member(), assignments };
+        let (owner, orders, deferred) = (&self.owner, &self.orders, &mut self.deferred);
+        let patience = self.config.session;
+        let answer = connection.ask_patiently(&request, patience, || keep_waiting(owner, orders, deferred));
         self.keep(connection, answer)
     }
 
     /// What each member gets, if this one leads the group; nothing otherwise.
-    fn shares(&mut self, joined: &Joined) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    fn assignments(&mut self, joined: &Joined) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         if joined.leader != joined.member {
             return Ok(Vec::new());
         }
-        let members: Vec<RangeMember> = joined.members.iter().map(wanting).collect();
+        let members: Vec<RangeMember> = joined.members.iter().map(range_member).collect();
         let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
         topics.sort();
         topics.dedup();
-        let seen = self.look_at(&topics)?;
-        let mut shares = share(&members, &seen.counts);
+        let seen = self.topic_counts(&topics)?;
+        let mut ranges = assign_ranges(&members, &seen.counts);
         let assignments = members.iter().map(|one| {
-            let partitions = shares.remove(&one.id).unwrap_or_default();
+            let partitions = ranges.remove(&one.id).unwrap_or_default();
             let assignment = Assignment { partitions, user_data: seen.digest(&one.topics) };
             let bytes = assignment.encode();
             bytes
                 .map(|bytes| (one.id.clone(), bytes))
                 .map_err(|_| Fault::Retry("an assignment is longer than the protocol allows".to_owned()))
         });
-        log::info!("the group '{}': sharing out among {} members", self.setup.group, members.len());
+        log::info!("the group '{}': sharing out among {} members", self.config.group, members.len());
         assignments.collect()
     }
 
     /// The topics of all members, some of which this one may not want.
-    fn look_at(&mut self, topics: &[String]) -> Result<TopicSnapshot, Fault> {
+    fn topic_counts(&mut self, topics: &[String]) -> Result<TopicSnapshot, Fault> {
         let mut seen = TopicSnapshot::default();
         if topics.is_empty() {
             return Ok(seen);
@@ -151,43 +153,47 @@ impl MemberThread {
         let assignment = match Assignment::decode(assignment) {
             Ok(assignment) => assignment,
             Err(why) => {
-                let why = format!("the leader of the group '{}' gave no share: {why}", self.setup.group);
-                return self.trouble(Fault::Retry(why), Some(REFUSED_PAUSE));
+                let why = format!("the leader of the group '{}' gave no share: {why}", self.config.group);
+                return self.fail(Fault::Retry(why), Some(REFUSED_PAUSE));
             }
         };
         let Assignment { mut partitions, user_data } = assignment;
-        partitions.retain(|one| self.setup.topics.want(&one.topic));
+        partitions.retain(|one| self.config.topics.contains(&one.topic));
         // Another program that leads says nothing of what it saw.
-        self.shared_by = if is_digest(&user_data) { user_data } else { subscription.user_data };
+        self.assigned_digest = if is_digest(&user_data) { user_data } else { subscription.user_data };
         log::info!(
             "the group '{}': {} partitions are ours in generation {} (member {})",
-            self.setup.group,
+            self.config.group,
             partitions.len(),
             self.state.generation(),
             self.state.id()
         );
-        self.next = Instant::now() + self.setup.pace.beat;
-        self.well()?;
-        let share = Share {
-            number: self.state.asked(),
+        self.next = Instant::now() + self.config.pace.heartbeat;
+        self.recovered()?;
+        let assignment = MemberAssignment {
+            number: self.state.revocation(),
             generation: self.state.generation(),
             id: self.state.id().to_owned(),
             instance: self.state.instance().map(str::to_owned),
             partitions,
         };
         // It ends only when this thread does.
-        self.offsets.send(KeeperOrder::Share(share)).map_err(|_| OwnerGone)
+        self.offsets.send(KeeperOrder::Assign(assignment)).map_err(|_| OwnerGone)
     }
 }
 
 /// Puts off what comes in while an answer is waited for; false if it must not be.
-fn wait_on(owner: &Receiver<()>, orders: &Receiver<MemberOrder>, put_off: &mut Vec<MemberOrder>) -> bool {
-    put_off.extend(orders.try_iter());
+fn keep_waiting(
+    owner: &Receiver<()>,
+    orders: &Receiver<MemberOrder>,
+    deferred: &mut Vec<MemberOrder>,
+) -> bool {
+    deferred.extend(orders.try_iter());
     let is_gone = owner.try_recv() == Err(TryRecvError::Disconnected);
-    !is_gone && !put_off.iter().any(|order| matches!(order, MemberOrder::Leave(_)))
+    !is_gone && !deferred.iter().any(|order| matches!(order, MemberOrder::Leave(_)))
 }
 
-fn wanting(member: &GroupMember) -> RangeMember {
+fn range_member(member: &GroupMember) -> RangeMember {
     let topics = match Subscription::decode(&member.metadata) {
         Ok(subscription) => subscription.topics,
         Err(why) => {

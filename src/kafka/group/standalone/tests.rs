@@ -17,7 +17,7 @@ struct State {
     /// Partitions of which nothing is told and to which nothing is committed.
     refused: BTreeMap<TopicPartition, Fault>,
     /// Partitions to which nothing is committed.
-    deaf: BTreeMap<TopicPartition, Fault>,
+    refuses_commits: BTreeMap<TopicPartition, Fault>,
     /// Every call fails with this.
     down: Option<Fault>,
     commits: Vec<Vec<Commit>>,
@@ -64,7 +64,7 @@ impl OffsetStore for FakeStore {
         state.commits.push(offsets.to_vec());
         let mut refused = Vec::new();
         for one in offsets {
-            let refusal = state.refused.get(&one.partition).or(state.deaf.get(&one.partition));
+            let refusal = state.refused.get(&one.partition).or(state.refuses_commits.get(&one.partition));
             match refusal.cloned() {
                 Some(fault) => refused.push((one.partition.clone(), fault)),
                 None => {
@@ -97,22 +97,22 @@ fn token(offset: i64) -> (i64, String) {
 
 /// A group with one topic of so many partitions.
 fn group(partitions: i32) -> FakeStore {
-    let told = FakeStore::default();
-    told.state().topics.insert("t".to_owned(), (0..partitions).collect());
-    told
+    let store = FakeStore::default();
+    store.state().topics.insert("t".to_owned(), (0..partitions).collect());
+    store
 }
 
-fn over(told: &FakeStore, pace: StandaloneIntervals) -> Standalone {
+fn over(store: &FakeStore, pace: StandaloneIntervals) -> Standalone {
     let name = Box::new(|_: &TopicPartition, offset, _| offset as u64 + 1);
-    Standalone::new(Box::new(told.clone()), &["t".to_owned()], name, pace).unwrap()
+    Standalone::new(Box::new(store.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
 /// The next event that `wanted` makes something of.
 #[track_caller]
-fn wait<T>(place: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) -> Option<T>) -> T {
+fn wait<T>(client: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
-        match place.next() {
+        match client.next() {
             Ok(GroupEvent::Unchanged) => sleep(Duration::from_millis(1)),
             event => {
                 if let Some(found) = wanted(event) {
@@ -125,55 +125,55 @@ fn wait<T>(place: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) ->
 }
 
 #[track_caller]
-fn assigned(place: &mut Standalone) -> Vec<Assigned> {
-    wait(place, |event| if let Ok(GroupEvent::Assigned(all)) = event { Some(all) } else { None })
+fn assigned(client: &mut Standalone) -> Vec<Assigned> {
+    wait(client, |event| if let Ok(GroupEvent::Assigned(all)) = event { Some(all) } else { None })
 }
 
 #[track_caller]
-fn committed(place: &mut Standalone) -> Vec<(TopicPartition, i64)> {
-    wait(place, |event| if let Ok(GroupEvent::Committed(all)) = event { Some(all) } else { None })
+fn committed(client: &mut Standalone) -> Vec<(TopicPartition, i64)> {
+    wait(client, |event| if let Ok(GroupEvent::Committed(all)) = event { Some(all) } else { None })
 }
 
 #[track_caller]
-fn trouble(place: &mut Standalone) -> String {
-    wait(place, |event| if let Ok(GroupEvent::Failed(why)) = event { Some(why) } else { None })
+fn failure(client: &mut Standalone) -> String {
+    wait(client, |event| if let Ok(GroupEvent::Failed(why)) = event { Some(why) } else { None })
 }
 
-fn waiting(why: &str) -> Fault {
+fn retry(why: &str) -> Fault {
     Fault::Retry(why.to_owned())
 }
 
 #[test]
 fn partitions_are_assigned_with_what_stands_beside_their_offsets() {
-    let told = group(2);
-    told.state().offsets.insert(t(1), token(7));
-    let mut place = over(&told, pace());
+    let store = group(2);
+    store.state().offsets.insert(t(1), token(7));
+    let mut client = over(&store, pace());
     let none = OffsetMetadata::Text(String::new());
     let first = Assigned { partition: t(0), committed: None, metadata: none.clone(), new: false };
     let text = OffsetMetadata::Text(token(7).1);
     let second = Assigned { partition: t(1), committed: Some(7), metadata: text, new: false };
-    assert_eq!(assigned(&mut place), [first, second]);
-    told.state().topics.insert("t".to_owned(), vec![0, 1, 2]);
+    assert_eq!(assigned(&mut client), [first, second]);
+    store.state().topics.insert("t".to_owned(), vec![0, 1, 2]);
     let third = Assigned { partition: t(2), committed: None, metadata: none, new: true };
-    assert_eq!(assigned(&mut place), [third], "only that, and as a new one");
+    assert_eq!(assigned(&mut client), [third], "only that, and as a new one");
 }
 
 /// Before anything is read from it, an offset that somebody else set has a token.
 #[test]
 fn an_offset_without_a_token_is_claimed() {
-    let told = group(3);
-    told.state().offsets.insert(t(0), (7, String::new()));
-    told.state().offsets.insert(t(1), (8, token(7).1));
-    told.state().offsets.insert(t(2), token(9));
-    let mut place = over(&told, pace());
-    let assigned = assigned(&mut place);
+    let store = group(3);
+    store.state().offsets.insert(t(0), (7, String::new()));
+    store.state().offsets.insert(t(1), (8, token(7).1));
+    store.state().offsets.insert(t(2), token(9));
+    let mut client = over(&store, pace());
+    let assigned = assigned(&mut client);
     for (one, offset) in assigned.iter().zip([7, 8, 9]) {
         let OffsetMetadata::Text(text) = &one.metadata else { panic!("there is room") };
         let named = Token::naming(offset, text).unwrap();
         assert_eq!((one.committed, named.is_claim()), (Some(offset), offset != 9));
-        assert_eq!(told.state().offsets[&one.partition], (offset, text.clone()));
+        assert_eq!(store.state().offsets[&one.partition], (offset, text.clone()));
     }
-    let claims: Vec<_> = told.state().commits.concat().into_iter().map(|one| one.partition).collect();
+    let claims: Vec<_> = store.state().commits.concat().into_iter().map(|one| one.partition).collect();
     assert_eq!(claims, [t(0), t(1)], "each once, and no other");
     assert_ne!(assigned[0].metadata, assigned[1].metadata);
 }
@@ -181,132 +181,132 @@ fn an_offset_without_a_token_is_claimed() {
 /// Its group has other members, say: it is not read before it is claimed.
 #[test]
 fn an_offset_that_cannot_be_claimed_is_waited_for() {
-    let told = group(2);
-    told.state().offsets.insert(t(0), (7, String::new()));
-    told.state().deaf.insert(t(0), waiting("live members"));
-    let mut place = over(&told, pace());
+    let store = group(2);
+    store.state().offsets.insert(t(0), (7, String::new()));
+    store.state().refuses_commits.insert(t(0), retry("live members"));
+    let mut client = over(&store, pace());
     let partitions = |all: Vec<Assigned>| all.into_iter().map(|one| one.partition).collect::<Vec<_>>();
-    assert_eq!(partitions(assigned(&mut place)), [t(1)]);
-    assert_eq!(trouble(&mut place), "live members");
-    told.state().deaf.clear();
-    assert_eq!(partitions(assigned(&mut place)), [t(0)]);
+    assert_eq!(partitions(assigned(&mut client)), [t(1)]);
+    assert_eq!(failure(&mut client), "live members");
+    store.state().refuses_commits.clear();
+    assert_eq!(partitions(assigned(&mut client)), [t(0)]);
 }
 
 #[test]
 fn a_topic_is_waited_for() {
-    let told = FakeStore::default();
-    let mut place = over(&told, pace());
-    assert!(trouble(&mut place).contains("the topic t is not there yet"));
-    told.state().topics.insert("t".to_owned(), vec![0]);
-    assert_eq!(assigned(&mut place).len(), 1);
-    wait(&mut place, |event| (event == Ok(GroupEvent::Reached)).then_some(()));
+    let store = FakeStore::default();
+    let mut client = over(&store, pace());
+    assert!(failure(&mut client).contains("the topic t is not there yet"));
+    store.state().topics.insert("t".to_owned(), vec![0]);
+    assert_eq!(assigned(&mut client).len(), 1);
+    wait(&mut client, |event| (event == Ok(GroupEvent::Reached)).then_some(()));
 }
 
 /// An offset that cannot be told is not one that is not there; the other partitions
 /// do not wait for it, and it is no new partition when it comes.
 #[test]
 fn a_partition_whose_offset_is_not_told_waits_by_itself() {
-    let told = group(3);
-    told.state().refused.insert(t(1), waiting("loading"));
-    told.state().offsets.insert(t(1), token(5));
-    let mut place = over(&told, pace());
+    let store = group(3);
+    store.state().refused.insert(t(1), retry("loading"));
+    store.state().offsets.insert(t(1), token(5));
+    let mut client = over(&store, pace());
     let names = |all: Vec<Assigned>| all.into_iter().map(|one| one.partition).collect::<BTreeSet<_>>();
-    assert_eq!(names(assigned(&mut place)), BTreeSet::from([t(0), t(2)]));
-    assert_eq!(trouble(&mut place), "loading");
-    told.state().refused.clear();
-    let last = assigned(&mut place);
+    assert_eq!(names(assigned(&mut client)), BTreeSet::from([t(0), t(2)]));
+    assert_eq!(failure(&mut client), "loading");
+    store.state().refused.clear();
+    let last = assigned(&mut client);
     assert_eq!((last[0].committed, last[0].new, last.len()), (Some(5), false, 1));
 }
 
 #[test]
 fn a_commit_is_tried_until_the_group_has_it() {
-    let told = group(1);
-    let mut place = over(&told, pace());
-    assigned(&mut place);
-    told.state().down = Some(waiting("the coordinator is away"));
-    place.commit(vec![commit(0, 9)]);
-    assert_eq!(trouble(&mut place), "the coordinator is away");
-    told.state().down = None;
-    told.state().refused.insert(t(0), waiting("not now"));
-    wait(&mut place, |event| (event == Ok(GroupEvent::Failed("not now".to_owned()))).then_some(()));
-    told.state().refused.clear();
-    assert_eq!(committed(&mut place), [(t(0), 9)]);
-    assert_eq!(told.state().offsets[&t(0)], (9, "token 9".to_owned()));
+    let store = group(1);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    store.state().down = Some(retry("the coordinator is away"));
+    client.commit(vec![commit(0, 9)]);
+    assert_eq!(failure(&mut client), "the coordinator is away");
+    store.state().down = None;
+    store.state().refused.insert(t(0), retry("not now"));
+    wait(&mut client, |event| (event == Ok(GroupEvent::Failed("not now".to_owned()))).then_some(()));
+    store.state().refused.clear();
+    assert_eq!(committed(&mut client), [(t(0), 9)]);
+    assert_eq!(store.state().offsets[&t(0)], (9, "token 9".to_owned()));
 }
 
 /// One partition that is refused does not hold up the others' offsets.
 #[test]
 fn a_partition_that_is_refused_does_not_hold_up_the_others() {
-    let told = group(2);
-    let mut place = over(&told, pace());
-    assigned(&mut place);
-    told.state().refused.insert(t(0), waiting("not allowed"));
+    let store = group(2);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    store.state().refused.insert(t(0), retry("not allowed"));
     for offset in 1..4 {
-        place.commit(vec![commit(0, offset), commit(1, offset)]);
-        assert_eq!(committed(&mut place), [(t(1), offset)]);
+        client.commit(vec![commit(0, offset), commit(1, offset)]);
+        assert_eq!(committed(&mut client), [(t(1), offset)]);
     }
-    told.state().refused.clear();
-    place.commit(vec![commit(0, 5)]);
-    assert_eq!(committed(&mut place), [(t(0), 5)]);
+    store.state().refused.clear();
+    client.commit(vec![commit(0, 5)]);
+    assert_eq!(committed(&mut client), [(t(0), 5)]);
 }
 
 #[test]
 fn what_can_never_be_committed_ends_it() {
-    let told = group(2);
-    let mut place = over(&told, pace());
-    assigned(&mut place);
-    told.state().refused.insert(t(1), Fault::Fatal("the string is too long".to_owned()));
-    place.commit(vec![commit(0, 1), commit(1, 1)]);
-    let fault = wait(&mut place, Result::err);
+    let store = group(2);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    store.state().refused.insert(t(1), Fault::Fatal("the string is too long".to_owned()));
+    client.commit(vec![commit(0, 1), commit(1, 1)]);
+    let fault = wait(&mut client, Result::err);
     assert_eq!(fault, Fault::Fatal("the string is too long".to_owned()));
 }
 
 #[test]
 fn leaving_waits_for_a_commit_under_way() {
-    let told = group(1);
-    let mut place = over(&told, pace());
-    assigned(&mut place);
-    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
-    place.commit(vec![commit(0, 3)]);
-    assert_eq!(place.finish_commit(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
-    told.state().down = Some(waiting("away"));
-    place.commit(vec![commit(0, 4)]);
-    assert_eq!(place.finish_commit(Instant::now() + QUICK * 3), None, "only so long");
+    let store = group(1);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
+    client.commit(vec![commit(0, 3)]);
+    assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
+    store.state().down = Some(retry("away"));
+    client.commit(vec![commit(0, 4)]);
+    assert_eq!(client.finish_commit(Instant::now() + QUICK * 3), None, "only so long");
 }
 
 /// Brokers forget offsets that are not committed again. What somebody else has set
 /// meanwhile is not overwritten.
 #[test]
 fn idle_offsets_are_committed_again() {
-    let told = group(3);
-    told.state().offsets.insert(t(0), token(7));
-    told.state().offsets.insert(t(2), token(8));
-    let mut place = over(&told, StandaloneIntervals { renew: QUICK * 2, ..pace() });
-    assigned(&mut place);
-    place.commit(vec![commit(1, 4)]);
-    committed(&mut place);
+    let store = group(3);
+    store.state().offsets.insert(t(0), token(7));
+    store.state().offsets.insert(t(2), token(8));
+    let mut client = over(&store, StandaloneIntervals { renew: QUICK * 2, ..pace() });
+    assigned(&mut client);
+    client.commit(vec![commit(1, 4)]);
+    committed(&mut client);
     // An operator's reset, and an offset that the brokers forgot.
-    told.state().offsets.insert(t(2), (2, String::new()));
-    told.state().offsets.remove(&t(0));
-    let from = told.state().commits.len() + 1;
-    while told.state().commits.len() < from + 2 {
+    store.state().offsets.insert(t(2), (2, String::new()));
+    store.state().offsets.remove(&t(0));
+    let from = store.state().commits.len() + 1;
+    while store.state().commits.len() < from + 2 {
         sleep(QUICK);
     }
-    let again = told.state().commits[from].clone();
+    let again = store.state().commits[from].clone();
     let seven = Commit { partition: t(0), offset: 7, metadata: token(7).1 };
     assert_eq!(again, [seven, commit(1, 4)]);
-    assert_eq!(told.state().offsets[&t(2)], (2, String::new()));
-    assert_eq!(told.state().offsets[&t(0)], token(7));
+    assert_eq!(store.state().offsets[&t(2)], (2, String::new()));
+    assert_eq!(store.state().offsets[&t(0)], token(7));
 }
 
 #[test]
 fn the_thread_ends_with_its_owner() {
-    let told = group(1);
-    let mut place = over(&told, pace());
-    assigned(&mut place);
-    drop(place);
+    let store = group(1);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    drop(client);
     let until = Instant::now() + Duration::from_secs(5);
-    while Arc::strong_count(&told.0) > 1 {
+    while Arc::strong_count(&store.0) > 1 {
         assert!(Instant::now() < until, "it goes on");
         sleep(QUICK);
     }

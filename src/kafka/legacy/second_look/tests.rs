@@ -15,14 +15,15 @@ const END: i64 = 15;
 
 /// Its batch from offset 0 to 7, in which 4 to 7 are gone: as it is in the log, and as it
 /// comes to a client of Fetch 0 that asks for 4 to 7 and for fewer bytes than would bring 8.
-const TAILLESS: &str = "0000000000000000000000790000000002e3690697000000000007000001a215debdb7000001a215debdb7\
-                        ffffffffffffffffffffffffffff000000042200000002611476616c7565206f662061002200000202621476616c75\
-                        65206f662062002200000402631476616c7565206f662063002200000602641476616c7565206f66206400";
+const TAILLESS: &str = "0000000000000000000000790000000002e3690697000000000007000001a215debdb7000001a215\
+                        debdb7ffffffffffffffffffffffffffff000000042200000002611476616c7565206f6620610022\
+                        00000202621476616c7565206f662062002200000402631476616c7565206f662063002200000602\
+                        641476616c7565206f66206400";
 /// The batch from offset 8 to 12, as it is in the log.
-const NEXT: &str = "00000000000000080000008b000000000297f536ea000000000004000001a215debee9000001a215debee9\
-                    ffffffffffffffffffffffffffff000000052200000002781476616c7565206f662078002200000202651476616c7565\
-                    206f662065002200000402661476616c7565206f662066002200000602671476616c7565206f66206700220000080268\
-                    1476616c7565206f66206800";
+const NEXT: &str = "00000000000000080000008b000000000297f536ea000000000004000001a215debee9000001a215\
+                    debee9ffffffffffffffffffffffffffff000000052200000002781476616c7565206f6620780022\
+                    00000202651476616c7565206f662065002200000402661476616c7565206f662066002200000602\
+                    671476616c7565206f662067002200000802681476616c7565206f66206800";
 /// A message of those at 8 and 9, converted.
 const CONVERTED: &str = "00000000000000080000001930f00c73000000000001780000000a76616c7565206f662078\
                          000000000000000900000019eb9a8de9000000000001650000000a76616c7565206f662065";
@@ -46,8 +47,8 @@ fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
     )
 }
 
-fn fetched(client: &mut LegacyClient, wanted: &mut LegacyCursor) -> Fetched {
-    match turn(client, wanted) {
+fn fetched(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Fetched {
+    match turn(client, cursor) {
         Ok(TurnResult::Tell(Event::Fetched(fetched))) => fetched,
         Ok(TurnResult::Stuck(why)) => panic!("stuck: {why}"),
         Ok(_) => panic!("nothing was fetched"),
@@ -67,9 +68,9 @@ fn offsets(fetched: &Fetched) -> Vec<i64> {
 
 /// It stands where it is, and says that a record is corrupt.
 fn assert_corrupt(broker: &Broker, at: i64) {
-    let (mut client, mut wanted) = reading(broker, at);
+    let (mut client, mut cursor) = reading(broker, at);
     for _ in 0..3 {
-        match turn(&mut client, &mut wanted) {
+        match turn(&mut client, &mut cursor) {
             Err(LegacyError::Records(why)) => assert!(why.contains("CRC"), "{why}"),
             Ok(TurnResult::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
             _ => panic!("it does not say that a record is corrupt"),
@@ -87,10 +88,10 @@ fn a_batch_without_its_tail_that_comes_unconverted_is_stepped_over() {
         _ => panic!("asked for offset {offset} in version {version}"),
     });
     for from in 4..8 {
-        let (mut client, mut wanted) = reading(&broker, from);
-        let gap = fetched(&mut client, &mut wanted);
+        let (mut client, mut cursor) = reading(&broker, from);
+        let gap = fetched(&mut client, &mut cursor);
         assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (from, 8, 7, vec![]));
-        let next = fetched(&mut client, &mut wanted);
+        let next = fetched(&mut client, &mut cursor);
         assert_eq!((next.from, next.next, offsets(&next)), (8, 10, vec![8, 9]));
     }
     let looks = broker.fetches().iter().filter(|(version, _)| *version > 0).count();
@@ -104,10 +105,10 @@ fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
         (_, 142) => bytes(MARKER),
         _ => Vec::new(),
     });
-    let (mut client, mut wanted) = reading(&broker, 142);
-    let gap = fetched(&mut client, &mut wanted);
+    let (mut client, mut cursor) = reading(&broker, 142);
+    let gap = fetched(&mut client, &mut cursor);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
-    assert!(matches!(turn(&mut client, &mut wanted), Ok(TurnResult::Quiet)));
+    assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
 }
 
 /// What landed last may be compacted away when the log is compared at a start.
@@ -116,8 +117,8 @@ fn a_landmark_that_is_gone_is_no_trouble() {
     let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
     let (mut client, _) = reading(&broker, 8);
     let begin = StartOffset::At(8, vec![(5, 12345)]);
-    let mut wanted = LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
-    assert_eq!(offsets(&fetched(&mut client, &mut wanted)), [8, 9]);
+    let mut cursor = LegacyCursor::new(TopicPartition::new(broker::TOPIC, 0), begin, 1, false);
+    assert_eq!(offsets(&fetched(&mut client, &mut cursor)), [8, 9]);
 }
 
 #[test]

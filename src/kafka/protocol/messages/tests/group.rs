@@ -95,8 +95,8 @@ proptest! {
             protocols.iter().map(|(name, metadata)| (name.as_str(), metadata.as_slice())).collect();
         for version in versions::<JoinGroup<'_>>() {
             let protocols = protocols.iter().map(|(name, metadata)| {
-                let protocol = JoinGroupRequestProtocol::default().with_name(text(name));
-                protocol.with_metadata(metadata.clone().into())
+                let named = JoinGroupRequestProtocol::default().with_name(text(name));
+                named.with_metadata(metadata.clone().into())
             });
             let request = JoinGroupRequest::default()
                 .with_group_id(text(group).into())
@@ -125,8 +125,9 @@ proptest! {
                 answer.throttle_time_ms = throttle;
             }
             if version >= 5 {
-                let named = instance.as_deref().map(text);
-                answer.members.iter_mut().for_each(|one| one.group_instance_id = named.clone());
+                for one in &mut answer.members {
+                    one.group_instance_id = instance.as_deref().map(text);
+                }
             }
             let read = read::<JoinGroup<'_>>(version, &theirs(&answer, version)).unwrap();
             prop_assert_eq!(read.code, ErrorCode(answer.error_code));
@@ -135,8 +136,8 @@ proptest! {
             prop_assert_eq!(Some(read.protocol.as_str()), protocol);
             prop_assert_eq!(read.leader.as_str(), answer.leader.as_str());
             prop_assert_eq!(read.member.as_str(), answer.member_id.as_str());
-            let members = read.members.into_iter().map(|one| (one.id, one.instance, one.metadata));
-            let members: Vec<_> = members.collect();
+            let members: Vec<_> =
+                read.members.into_iter().map(|one| (one.id, one.instance, one.metadata)).collect();
             let meant: Vec<_> = answer.members.iter().map(|one| {
                 let instance = one.group_instance_id.as_ref().map(|name| name.to_string());
                 (one.member_id.to_string(), instance, one.metadata.to_vec())

@@ -204,8 +204,8 @@ proptest! {
                 partition.leader_epoch = if version >= 7 { number } else { -1 };
             }
             let read = read::<Metadata<'_>>(version, &theirs(&answer, version)).unwrap();
-            let brokers = read.brokers.iter().map(|one| (one.node, one.host.as_str(), one.port));
-            let brokers: Vec<_> = brokers.collect();
+            let brokers: Vec<_> =
+                read.brokers.iter().map(|one| (one.node, one.host.as_str(), one.port)).collect();
             let meant: Vec<_> =
                 answer.brokers.iter().map(|one| (one.node_id.0, one.host.as_str(), one.port)).collect();
             prop_assert_eq!(brokers, meant, "version {}", version);

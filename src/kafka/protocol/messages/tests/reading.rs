@@ -182,13 +182,8 @@ proptest! {
                 max_bytes: *bytes,
             })
         }).collect();
-        let fetch = Fetch {
-            max_wait_ms: wait,
-            min_bytes: least,
-            max_bytes: most,
-            isolation,
-            partitions: &partitions,
-        };
+        let (max_wait_ms, min_bytes, max_bytes) = (wait, least, most);
+        let fetch = Fetch { max_wait_ms, min_bytes, max_bytes, isolation, partitions: &partitions };
         for version in Fetch::LOWEST..=Fetch::HIGHEST {
             let meant = if version < ORACLE_FETCH {
                 old_fetch(wait, least, most, &all, version)
@@ -210,8 +205,8 @@ proptest! {
             let answer = read::<Fetch<'_>>(version, &bytes).unwrap();
             prop_assert_eq!(answer.code, ErrorCode(if version >= 7 { whole } else { 0 }));
             let read: Vec<_> = answer.partitions.into_iter().map(|(partition, one)| {
-                let (high, stable, start) = (one.high_watermark, one.last_stable, one.log_start);
                 let records = bytes.get(one.records).unwrap().to_vec();
+                let (high, stable, start) = (one.high_watermark, one.last_stable, one.log_start);
                 (partition, one.code, high, stable, start, one.aborted, records)
             }).collect();
             let meant: Vec<_> = all.iter().flat_map(|(topic, items)| items.iter().map(|one| {
@@ -279,11 +274,11 @@ proptest! {
             let bytes = list_answer(&all, version, number);
             let read: Vec<_> = read::<ListOffsets<'_>>(version, &bytes).unwrap().into_iter()
                 .map(|(partition, one)| (partition, one.code, one.offset)).collect();
-            let meant = all.iter().flat_map(|(topic, items)| items.iter().map(|(number, code, offset)| {
-                let partition = TopicPartition::new(topic.as_str(), *number);
-                (partition, ErrorCode(*code), offset.unwrap_or(-1))
-            }));
-            let meant: Vec<_> = meant.collect();
+            let meant: Vec<_> = all.iter().flat_map(|(topic, items)| {
+                items.iter().map(|(number, code, offset)| {
+                    (TopicPartition::new(topic.as_str(), *number), ErrorCode(*code), offset.unwrap_or(-1))
+                })
+            }).collect();
             prop_assert_eq!(read, meant, "version {}", version);
         }
     }

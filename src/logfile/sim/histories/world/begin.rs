@@ -101,16 +101,7 @@ impl HistoryWorld {
         let (offset, metadata) = (held.map(|(offset, _)| offset), held.map_or("", |(_, metadata)| metadata));
         let start = (self.setting.rule)(self.hosts[host].identity, facts, offset, metadata);
         let fresh = u64::from(self.number());
-        match start {
-            ResumeDecision::Journal | ResumeDecision::JournalWentBack => {}
-            ResumeDecision::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
-            ResumeDecision::Moved(position, epoch) => {
-                self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
-            }
-            // The log's first record.
-            ResumeDecision::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
-            ResumeDecision::Nowhere => self.hosts[host].place(partition, 0, fresh),
-        }
+        self.follow(host, partition, start, fresh);
         let part = self.hosts[host].disk.parts[partition].clone().unwrap();
         self.tell(|| {
             let journal = known.as_ref().map_or("nothing".to_owned(), |known| {
@@ -154,6 +145,20 @@ impl HistoryWorld {
             }
             self.hosts[host].begin(partition, held, start == ResumeDecision::JournalWentBack);
             self.compare(host, partition);
+        }
+    }
+
+    /// Sets the position that was decided on; `fresh` is the name of a new history.
+    fn follow(&mut self, host: usize, partition: usize, start: ResumeDecision, fresh: u64) {
+        match start {
+            ResumeDecision::Journal | ResumeDecision::JournalWentBack => {}
+            ResumeDecision::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
+            ResumeDecision::Moved(position, epoch) => {
+                self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
+            }
+            // The log's first record.
+            ResumeDecision::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
+            ResumeDecision::Nowhere => self.hosts[host].place(partition, 0, fresh),
         }
     }
 

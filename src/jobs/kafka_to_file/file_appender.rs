@@ -1,0 +1,212 @@
+//! One log file, as the sink appends to it: outcomes that continue what is written become one write
+//! of lines; the others are refused.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::formatter::FormattedBatch;
+use super::run_error::RunError;
+use super::source::Feedback;
+use super::write_gate::WriteGate;
+use crate::error::Fault;
+use crate::logfile::{AppendError, Guard, Ledger, Lock, LogWriter, Piece, PositionChange};
+use crate::record::TopicPartition;
+use crate::recycle::BufferPool;
+use crate::report::Counters;
+
+/// Small outcomes are joined to writes of at most this many bytes.
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
+
+/// See the module.
+pub(super) struct FileAppender {
+    path: PathBuf,
+    pub(super) writer: LogWriter,
+    pub(super) ledger: Ledger,
+    /// Shows whoever asked for it that the file was reopened.
+    lock: Lock,
+    /// Which request to reopen was served last. `None` at first, because the file has just been
+    /// opened.
+    reopened: Option<u64>,
+    /// Outcomes in lane order that were not examined yet.
+    queue: VecDeque<FormattedBatch>,
+    /// Outcomes that are being written. They stay as they are until the file has all of their
+    /// lines.
+    writing: Vec<FormattedBatch>,
+    changes: Vec<PositionChange>,
+    /// Whether outcomes wait until they may be written.
+    pub(super) is_held: bool,
+}
+
+impl FileAppender {
+    pub(super) fn new(path: PathBuf, writer: LogWriter, ledger: Ledger, lock: Lock) -> Self {
+        let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { path, writer, ledger, lock, reopened: None, queue, writing, changes, is_held: false }
+    }
+
+    /// Nothing is written unless the guard allows it.
+    pub(super) fn guarded(mut self, guard: Option<Guard>) -> Self {
+        if let Some(guard) = guard {
+            self.writer.set_guard(guard);
+        }
+        self
+    }
+
+    /// Takes an outcome of one of this file's topics.
+    pub(super) fn take(&mut self, batch: FormattedBatch) {
+        self.queue.push_back(batch);
+    }
+
+    /// Whether an outcome that was taken is neither written nor dropped yet.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.queue.is_empty() || !self.writing.is_empty()
+    }
+
+    fn fault(&self, error: AppendError) -> Fault {
+        match error {
+            AppendError::Guarded => Fault::RetryLogged,
+            AppendError::Retry(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
+            AppendError::Restart(why) => {
+                Fault::Restart(format!("cannot sync {}: {why}", self.path.display()))
+            }
+        }
+    }
+
+    /// Takes outcomes that continue the written positions, up to the size of one write. Refuses the
+    /// others.
+    fn take_continuing(
+        &mut self,
+        gate: &WriteGate,
+        buffers: &BufferPool,
+        counters: &Counters,
+        messages: &mut Vec<Feedback>,
+    ) {
+        let mut bytes = 0;
+        let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
+        while bytes < WRITE_BYTES_MAX
+            && let Some(batch) = self.queue.pop_front()
+        {
+            let landed =
+                positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
+            match landed {
+                Some((index, position)) if position == batch.from && continues(&batch) => {
+                    if let Some(truncated) = &batch.truncated {
+                        let (partition, assignment) = (batch.partition.clone(), batch.assignment);
+                        let position = batch.next;
+                        messages.push(Feedback::Truncated {
+                            partition,
+                            assignment,
+                            position,
+                            truncated: truncated.clone(),
+                        });
+                    }
+                    if batch.next == batch.from {
+                        buffers.give_back(batch.lines);
+                        gate.record_done(1);
+                        continue;
+                    }
+                    bytes += batch.lines.len();
+                    positions.insert(batch.partition.clone(), (index, batch.next));
+                    self.changes.push(PositionChange { index, position: batch.next, last: batch.last });
+                    self.writing.push(batch);
+                }
+                other => {
+                    counters.refetched.fetch_add(batch.records, Relaxed);
+                    let FormattedBatch { partition, assignment, lines, .. } = batch;
+                    buffers.give_back(lines);
+                    gate.record_done(1);
+                    if let Some((_, position)) = other {
+                        messages.push(Feedback::Refused { partition, assignment, position });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what may be written, batch by batch. `may_write` is asked before each.
+    pub(super) fn write(
+        &mut self,
+        gate: &WriteGate,
+        may_write: &dyn Fn() -> bool,
+        buffers: &BufferPool,
+        counters: &Counters,
+        messages: &mut Vec<Feedback>,
+    ) -> Result<(), RunError> {
+        self.recheck_ownership()?;
+        loop {
+            self.is_held = false;
+            if self.writing.is_empty() {
+                if !may_write() {
+                    self.drop_released(gate, buffers, counters);
+                    self.is_held = !self.queue.is_empty();
+                    return Ok(());
+                }
+                self.take_continuing(gate, buffers, counters, messages);
+            }
+            if self.writing.is_empty() {
+                return Ok(());
+            }
+            let pieces: Vec<Piece<'_>> =
+                self.writing.iter().map(|batch| Piece { bytes: &batch.lines, crc: &batch.crc }).collect();
+            match self.writer.append(&pieces, &self.changes) {
+                Ok(()) => {}
+                Err(AppendError::Guarded) => {
+                    self.is_held = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(self.fault(error).into()),
+            }
+            self.changes.clear();
+            gate.record_done(self.writing.len() as u64);
+            for batch in self.writing.drain(..) {
+                counters.done.fetch_add(batch.records, Relaxed);
+                counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
+                buffers.give_back(batch.lines);
+            }
+        }
+    }
+
+    /// Checks that the outcomes taken for the next write still belong to this member.
+    fn recheck_ownership(&mut self) -> Result<(), RunError> {
+        let is_lost = |batch: &FormattedBatch| self.ledger.written(&batch.partition).is_none();
+        if !self.writer.is_pending() {
+            self.changes.clear();
+            for batch in self.writing.drain(..).rev() {
+                self.queue.push_front(batch);
+            }
+        } else if self.writing.iter().any(is_lost) {
+            // Some of their lines may be in the file already, and must not stay there.
+            let path = self.path.display();
+            let why = format!("{path}: the group took partitions away in the middle of a write");
+            return Err(RunError::LostInWrite(why));
+        }
+        Ok(())
+    }
+
+    /// Drops outcomes of partitions that were released. They need no permission to write.
+    fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
+        for batch in std::mem::take(&mut self.queue) {
+            if self.ledger.written(&batch.partition).is_some() {
+                self.queue.push_back(batch);
+            } else {
+                counters.refetched.fetch_add(batch.records, Relaxed);
+                buffers.give_back(batch.lines);
+                gate.record_done(1);
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, asked: u64) -> Result<(), Fault> {
+        self.writer.tick().map_err(|error| self.fault(error))?;
+        if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopened = Some(asked);
+            self.lock.record_reopened();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an outcome goes forward, or says why it does not.
+fn continues(batch: &FormattedBatch) -> bool {
+    batch.next > batch.from || batch.next == batch.from && batch.truncated.is_some()
+}

@@ -1,0 +1,128 @@
+use super::*;
+use crate::host;
+
+const TIMES: MemberTimeouts =
+    MemberTimeouts { session: Duration::from_secs(10), rebalance: Duration::from_secs(30) };
+
+fn answer(code: i16, member: &str) -> Joined {
+    Joined {
+        code: ErrorCode(code),
+        generation: 7,
+        protocol: "range".to_owned(),
+        leader: "l".to_owned(),
+        member: member.to_owned(),
+        members: Vec::new(),
+    }
+}
+
+/// A member since now.
+fn member(version: i16) -> (MemberState, Lease, Duration) {
+    let (lease, now) = (Lease::expired(), host::since_boot());
+    let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
+    state.set_join_version(version);
+    assert_eq!(state.joined(&answer(0, "m")), Verdict::Success);
+    assert!(!lease.holds(), "a share comes with the sync");
+    assert_eq!(state.synced(ErrorCode::NONE, now), Verdict::Success);
+    assert!(lease.holds() && state.phase() == Phase::In);
+    (state, lease, now)
+}
+
+fn heartbeat(state: &mut MemberState, code: i16, sent: Duration) -> Option<MembershipChange> {
+    state.answered(GroupCall::Heartbeat, ErrorCode(code), sent).1
+}
+
+#[test]
+fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_counts() {
+    for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
+        let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), "old".to_owned());
+        state.set_join_version(version);
+        assert_eq!((state.id(), state.instance()), (id, instance), "version {version}");
+        // The name that is given now is that of this run.
+        assert_eq!(state.joined(&answer(79, "new")), Verdict::TakeId);
+        state.set_join_version(version);
+        assert_eq!((state.id(), state.phase()), ("new", Phase::Out));
+        assert_eq!(state.joined(&answer(25, "")), Verdict::Lost { id_is_known: false });
+        assert_eq!(state.id(), "");
+    }
+}
+
+#[test]
+fn a_rebalance_asks_to_let_go_and_leaves_the_name() {
+    let (mut state, lease, now) = member(5);
+    let until = now + TIMES.rebalance;
+    assert_eq!(heartbeat(&mut state, 27, now), Some(MembershipChange::Revoked { revocation: 1, until }));
+    assert!(lease.holds(), "what is in hand may still land");
+    assert_eq!(heartbeat(&mut state, 27, now), None, "it is revocation once");
+    assert!(!state.confirm_release(0) && lease.holds());
+    assert!(state.confirm_release(1) && !lease.holds());
+    assert_eq!((state.phase(), state.id()), (Phase::Out, "m"));
+    assert!(!state.confirm_release(1));
+}
+
+/// The first version knows no time to let go but the session's.
+#[test]
+fn letting_go_that_takes_too_long_loses_the_share() {
+    for (version, limit) in [(0, TIMES.session), (1, TIMES.rebalance)] {
+        let (mut state, lease, now) = member(version);
+        heartbeat(&mut state, 27, now);
+        assert_eq!(state.at(now + limit - Duration::from_millis(1)), None);
+        assert_eq!(state.at(now + limit), Some(MembershipChange::Lost { revocation: 2 }));
+        assert!(!lease.holds());
+        assert!(!state.confirm_release(1), "that was the answer to something else");
+        assert!(state.confirm_release(2));
+    }
+}
+
+/// While others are waited for, a heartbeat holds the share no longer than the
+/// coordinator does.
+#[test]
+fn heartbeats_of_a_rebalance_do_not_hold_for_ever() {
+    let (mut state, lease, now) = member(5);
+    let long_ago = now - TIMES.rebalance;
+    state.confirmed = long_ago;
+    heartbeat(&mut state, 27, now);
+    assert!(!lease.holds());
+    assert_eq!(state.at(now), Some(MembershipChange::Lost { revocation: 2 }));
+}
+
+#[test]
+fn a_share_is_lost_with_the_generation_or_the_name() {
+    for (code, id) in [(22, "m"), (25, "")] {
+        let (mut state, lease, now) = member(5);
+        assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 1 }));
+        assert!(!lease.holds() && state.id() == id);
+        assert!(state.confirm_release(1) && state.phase() == Phase::Out);
+        // Also while it is being let go.
+        let (mut state, _, now) = member(5);
+        heartbeat(&mut state, 27, now);
+        assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 2 }));
+    }
+}
+
+#[test]
+fn a_twin_ends_it() {
+    let (mut state, lease, now) = member(5);
+    assert_eq!(heartbeat(&mut state, 82, now), Some(MembershipChange::Fenced));
+    assert!(!lease.holds() && state.phase() == Phase::Down);
+    let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), String::new());
+    state.set_join_version(5);
+    assert_eq!(state.joined(&answer(82, "")), Verdict::Fenced);
+    assert_eq!(state.phase(), Phase::Down);
+}
+
+#[test]
+fn a_coordinator_that_moves_or_loads_changes_nothing() {
+    for code in [14, 15, 16, 7, -1] {
+        let (mut state, lease, now) = member(5);
+        assert_eq!(heartbeat(&mut state, code, now), None);
+        assert!(lease.holds() && state.phase() == Phase::In, "{code}");
+    }
+}
+
+/// What was heard last is what counts: an older answer must not prolong it.
+#[test]
+fn the_lease_counts_from_when_a_heartbeat_was_sent() {
+    let (mut state, lease, now) = member(5);
+    heartbeat(&mut state, 0, now - TIMES.session);
+    assert!(!lease.holds());
+}
