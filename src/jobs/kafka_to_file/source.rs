@@ -257,8 +257,8 @@ impl KafkaSource {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
             log::error!(
-                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they could \
-                 be read; going on at {}",
+                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they \
+                 could be read; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -267,8 +267,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this client \
-                 takes; going on at {}",
+                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than this \
+                 client takes; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,

@@ -1,5 +1,6 @@
-//! The [`crate::kafka::Fetcher`] by pandad's own client, on the side of its owner. The threads behind it are the
-//! router ([`super::router`]) and one reader for each broker ([`super::broker_reader`]).
+//! The [`crate::kafka::Fetcher`] by pandad's own client, on the side of its owner. The threads
+//! behind it are the router ([`super::router`]) and one reader for each broker
+//! ([`super::broker_reader`]).
 
 use std::collections::VecDeque;
 use std::time::Instant;

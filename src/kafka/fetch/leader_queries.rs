@@ -102,8 +102,8 @@ impl LeaderQueries<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let age = now.saturating_sub(u128::try_from(origin.timestamp).unwrap_or(0)) / 1000;
         Ok(format!(
-            "an open transaction blocks it at offset {at}: producer {} wrote there {age} s ago, and has neither \
-             committed nor aborted; {waiting} offsets wait behind it",
+            "an open transaction blocks it at offset {at}: producer {} wrote there {age} s ago, and has \
+             neither committed nor aborted; {waiting} offsets wait behind it",
             origin.producer
         ))
     }

@@ -60,8 +60,8 @@ pub(super) fn remedy(code: ErrorCode, group: &str) -> String {
     let refused = format!("the group '{group}' refuses this member: {code}");
     match code.0 {
         23 => format!(
-            "{refused}: its members share out by another way than 'range', or it is no group of consumers: stop \
-             them, have them use 'range', or use another kafka['group']"
+            "{refused}: its members share out by another way than 'range', or it is no group of consumers: \
+             stop them, have them use 'range', or use another kafka['group']"
         ),
         26 => format!(
             "{refused}: the brokers do not allow this kafka['session_ms'] (group.min.session.timeout.ms, \
@@ -76,8 +76,8 @@ pub(super) fn remedy(code: ErrorCode, group: &str) -> String {
 /// What to do about a twin.
 pub(super) fn fenced(instance: &str) -> String {
     format!(
-        "another pandad has joined the group with the same journal ({instance}): a copy of this log file and its \
-         journal runs elsewhere. Stop one of them; before both may run, move the copy's journal away"
+        "another pandad has joined the group with the same journal ({instance}): a copy of this log file and \
+         its journal runs elsewhere. Stop one of them; before both may run, move the copy's journal away"
     )
 }
 

@@ -87,8 +87,8 @@ impl ForeignMembers {
         let who = format!("the group '{group}' has {}", self.who());
         if !is_member {
             return Some(format!(
-                "{who}: they share it out among themselves, and what a pandad with kafka['membership']='alone' commits \
-                 is refused; {remedy}"
+                "{who}: they share it out among themselves, and what a pandad with \
+                 kafka['membership']='alone' commits is refused; {remedy}"
             ));
         }
         if self.kind != PROTOCOL_TYPE {
@@ -96,8 +96,8 @@ impl ForeignMembers {
         }
         (!self.protocol.is_empty() && self.protocol != RANGE_ASSIGNOR).then(|| {
             format!(
-                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do '{RANGE_ASSIGNOR}' as \
-                 well; have them use it, {remedy}",
+                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do \
+                 '{RANGE_ASSIGNOR}' as well; have them use it, {remedy}",
                 self.protocol
             )
         })

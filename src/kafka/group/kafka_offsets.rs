@@ -31,8 +31,8 @@ impl KafkaOffsets {
     fn refused(&self, partition: &TopicPartition, refusal: Refusal) -> Fault {
         if refusal == Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) {
             return Fault::Retry(format!(
-                "the group '{}' has live members, so an offset cannot be committed to it from outside: stop the \
-                 other consumers or use another kafka['group']",
+                "the group '{}' has live members, so an offset cannot be committed to it from outside: stop \
+                 the other consumers or use another kafka['group']",
                 self.group
             ));
         }

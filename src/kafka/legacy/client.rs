@@ -129,8 +129,9 @@ impl LegacyConnector {
         let Some((lowest, highest)) = versions.range(FETCH_API_KEY) else { return Ok(()) };
         if lowest > 0 {
             return Err(Fault::Fatal(format!(
-                "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from version \
-                 {lowest}, the crate speaks 0): use a broker before 4.0 until pandad's own client is there"
+                "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from \
+                 version {lowest}, the crate speaks 0): use a broker before 4.0 until pandad's own client is \
+                 there"
             )));
         }
         // Fetch version 4 came with transactions, in 0.11.

@@ -123,8 +123,8 @@ impl KafkaSource {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
             log::warn!(
-                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: they are \
-                 dropped here, and read again by whoever gets their partitions"
+                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: they \
+                 are dropped here, and read again by whoever gets their partitions"
             );
             state.until = None;
             self.ledgers.release_all();
@@ -168,8 +168,8 @@ impl KafkaSource {
         self.has_left = true;
         let seconds = self.full_disk_patience.as_secs();
         log::warn!(
-            "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other members \
-             take over, and joins again when there is room"
+            "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other \
+             members take over, and joins again when there is room"
         );
         Err(RunError::LeftGroup)
     }
@@ -206,8 +206,8 @@ impl KafkaSource {
                 Ok(commits) => self.ledgers.commit(commits, &mut *self.group_client),
                 Err(error) => {
                     log::warn!(
-                        "{NAME}: cannot write the last commit to the journal: {error}; nothing is lost, since the \
-                         journal has the position"
+                        "{NAME}: cannot write the last commit to the journal: {error}; nothing is lost, \
+                         since the journal has the position"
                     );
                     return;
                 }

@@ -13,7 +13,7 @@ const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What a partition waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PartitionState {
+pub(super) enum FetchState {
     /// The brokers are asked at which offset it begins.
     Resolving(StartOffset),
     /// Its records come as they are produced.
@@ -48,7 +48,7 @@ pub(super) struct TrackedPartition {
     pub(super) polled: i64,
     /// Records that the brokers hold and that were not polled.
     pub(super) lag: u64,
-    state: PartitionState,
+    state: FetchState,
     /// Where records begin that could not be read, until something behind them is written.
     unreadable_from: Option<i64>,
     pub(super) outage: Outage,
@@ -63,7 +63,7 @@ impl TrackedPartition {
             assignment: 0,
             polled,
             lag: 0,
-            state: PartitionState::Fetching,
+            state: FetchState::Fetching,
             unreadable_from: None,
             outage,
             refetch_pauses: Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX),
@@ -76,9 +76,9 @@ impl TrackedPartition {
         self.state = match start {
             StartOffset::At(position, _) => {
                 self.polled = *position;
-                PartitionState::Fetching
+                FetchState::Fetching
             }
-            StartOffset::Earliest | StartOffset::Latest => PartitionState::Resolving(start.clone()),
+            StartOffset::Earliest | StartOffset::Latest => FetchState::Resolving(start.clone()),
         };
     }
 
@@ -86,34 +86,34 @@ impl TrackedPartition {
     pub(super) fn resolve(&mut self, position: i64) {
         self.polled = position;
         match &self.state {
-            PartitionState::Resolving(_) => self.state = PartitionState::Fetching,
+            FetchState::Resolving(_) => self.state = FetchState::Fetching,
             // The answer came while the reader was giving the partition up.
-            PartitionState::Relinquished(_) => self.state = PartitionState::Relinquished(None),
-            PartitionState::Fetching | PartitionState::Diverged(_) | PartitionState::Blocked(_) => {}
+            FetchState::Relinquished(_) => self.state = FetchState::Relinquished(None),
+            FetchState::Fetching | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
     /// Its reader gave it up.
     pub(super) fn relinquish(&mut self) {
         match &self.state {
-            PartitionState::Resolving(start) => {
-                self.state = PartitionState::Relinquished(Some(start.clone()));
+            FetchState::Resolving(start) => {
+                self.state = FetchState::Relinquished(Some(start.clone()));
             }
-            PartitionState::Fetching => self.state = PartitionState::Relinquished(None),
+            FetchState::Fetching => self.state = FetchState::Relinquished(None),
             // These are assigned again anyway.
-            PartitionState::Relinquished(_) | PartitionState::Diverged(_) | PartitionState::Blocked(_) => {}
+            FetchState::Relinquished(_) | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
     /// Its log is not the one that was read; reading is to go on at `position`.
     pub(super) fn diverge(&mut self, position: i64) {
-        self.state = PartitionState::Diverged(position);
+        self.state = FetchState::Diverged(position);
     }
 
     /// Whether its log is not the one that was read, and what was read of the old one is
     /// still in flight.
     pub(super) fn is_diverged(&self) -> bool {
-        matches!(self.state, PartitionState::Diverged(_))
+        matches!(self.state, FetchState::Diverged(_))
     }
 
     /// Everything of it in flight under earlier assignments is refused from now on: nothing
@@ -129,7 +129,7 @@ impl TrackedPartition {
     pub(super) fn block(&mut self, now: Instant, why: &str) {
         self.outage.down(now, why);
         self.unreadable_from = Some(self.polled);
-        self.state = PartitionState::Blocked(now + self.refetch_pauses.pause());
+        self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
 
     /// Where records begin that could not be read, if nothing behind them was written yet.
@@ -160,7 +160,7 @@ impl TrackedPartition {
     /// have something to do.
     pub(super) fn is_waiting(&self) -> bool {
         self.unreadable_from.is_some()
-            || !matches!(self.state, PartitionState::Fetching | PartitionState::Resolving(_))
+            || !matches!(self.state, FetchState::Fetching | FetchState::Resolving(_))
     }
 
     /// What is to be fetched next, if its waiting is over. `written` is its written position.
@@ -168,11 +168,11 @@ impl TrackedPartition {
         // Then nothing of it is in flight.
         let is_idle = written == Some(self.polled);
         match &self.state {
-            PartitionState::Resolving(_) | PartitionState::Fetching => None,
-            PartitionState::Relinquished(Some(start)) => Some(NextFetch::Resolve(start.clone())),
-            PartitionState::Relinquished(None) => is_idle.then_some(NextFetch::Resume(self.polled)),
-            PartitionState::Diverged(position) => is_idle.then_some(NextFetch::FollowDivergence(*position)),
-            PartitionState::Blocked(at) => (now >= *at).then_some(NextFetch::Resume(self.polled)),
+            FetchState::Resolving(_) | FetchState::Fetching => None,
+            FetchState::Relinquished(Some(start)) => Some(NextFetch::Resolve(start.clone())),
+            FetchState::Relinquished(None) => is_idle.then_some(NextFetch::Resume(self.polled)),
+            FetchState::Diverged(position) => is_idle.then_some(NextFetch::FollowDivergence(*position)),
+            FetchState::Blocked(at) => (now >= *at).then_some(NextFetch::Resume(self.polled)),
         }
     }
 }

@@ -154,8 +154,8 @@ impl<'a> Reader<'a> {
         if tracked.log == now || at != logs[now].start {
             let (start, was) = (logs[now].start, tracked.log);
             return Err(format!(
-                "{partition} is said to be another log from {at}: it is number {now}, from {start}, and number \
-                 {was} was read"
+                "{partition} is said to be another log from {at}: it is number {now}, from {start}, and \
+                 number {was} was read"
             ));
         }
         tracked.log = now;
@@ -233,7 +233,8 @@ impl<'a> Reader<'a> {
             if tracked.at != Some(end) || tracked.log != now {
                 let (at, log, trouble) = (tracked.at, tracked.log, &tracked.trouble);
                 return Some(format!(
-                    "{partition} stands at {at:?} of log {log}, and log {now} ends at {end}; told: {trouble:?}"
+                    "{partition} stands at {at:?} of log {log}, and log {now} ends at {end}; told: \
+                     {trouble:?}"
                 ));
             }
             if let Some(trouble) = &tracked.trouble {
