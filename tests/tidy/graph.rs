@@ -6,10 +6,15 @@ use crate::paths::{Target, resolve};
 use crate::tree::{FileId, Tree};
 
 /// The files that each file needs: those that declare what it names. That a file needs
-/// its own submodules goes without saying, as they need it.
+/// its own submodules goes without saying, as they need it; and unit tests inside a file may
+/// look up from it.
 fn needs(tree: &Tree) -> BTreeMap<FileId, BTreeSet<FileId>> {
     let mut needs: BTreeMap<FileId, BTreeSet<FileId>> = BTreeMap::new();
+    let files = tree.source_files();
     for named in tree.named.iter().filter(|named| tree.is_in_src(named.module) && !named.gives_on) {
+        if named.test && files.get(&tree.modules[named.module].file) == Some(&false) {
+            continue;
+        }
         let Target::Here { declared, .. } = resolve(tree, named) else { continue };
         let (from, to) = (tree.modules[named.module].file, tree.modules[declared].file);
         if from != to && !is_below(&tree.files[to].name, &tree.files[from].name) {

@@ -7,7 +7,7 @@ use crate::graph;
 use crate::paths::{Target, resolve};
 use crate::rules::{
     APART, DOORS, Door, FILE_LINES_MAX, FLOORS, FUNCTION_LINES_MAX, INLINE_TEST_LINES_MAX, LINE_LENGTH_MAX,
-    MODULES, Rule, SHARED_TYPE_NAMES,
+    MODULES, Rule,
 };
 use crate::tree::{Module, ModuleId, Named, Tree};
 
@@ -151,11 +151,7 @@ impl Breaches<'_> {
 
     fn type_names(&mut self) {
         let tree = self.tree;
-        for (name, places) in types_by_name(tree) {
-            let is_shared = SHARED_TYPE_NAMES.iter().any(|(shared, _)| *shared == name);
-            if places.len() < 2 || is_shared {
-                continue;
-            }
+        for (name, places) in types_by_name(tree).into_iter().filter(|(_, places)| places.len() > 1) {
             for (at, (file, line)) in places.iter().enumerate() {
                 let others: Vec<&str> =
                     places.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, (file, _))| *file).collect();
