@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::JOB;
-use super::config::MemberConfig;
+use super::config::{JOB, MemberConfig};
 use super::error_handling::{GroupCall, Verdict, fenced};
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::state::{MemberState, MembershipChange, Phase};

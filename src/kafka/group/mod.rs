@@ -1,9 +1,6 @@
 //! [`GroupClient`](super::seam::GroupClient) in two ways: [`Coordinated`] as a member of a consumer
 //! group, `standalone` without membership.
 
-/// The only job that reads Kafka. Every log line of this folder begins with its name.
-const JOB: &str = "kafka_to_file";
-
 mod claims;
 mod config;
 mod coordinated;

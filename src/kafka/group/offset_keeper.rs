@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::claims;
+use super::config::JOB;
 use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
 use super::messages::{GroupThread, KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use super::offset_store::{ClaimNamer, HeldOffset};
-use super::{JOB, claims};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;

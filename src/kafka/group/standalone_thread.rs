@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::claims;
+use super::config::JOB;
 use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore};
-use super::{JOB, claims};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::GenerationMember;
