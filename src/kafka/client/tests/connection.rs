@@ -152,7 +152,7 @@ fn what_is_no_answer_is_refused() {
     let cut = then(move |asked| said(asked, |body| body.truncate(body.len() - 1)));
     assert!(refused(&cut).contains("beyond the end"));
     let longer = then(move |asked| said(asked, |body| body.push(0)));
-    assert!(refused(&longer).contains("left behind"));
+    assert!(refused(&longer).contains("bytes follow the message"));
 }
 
 /// A wrong length allocates no memory before its bytes arrive.
