@@ -1,13 +1,19 @@
-//! A disk in memory that can be stopped after any operation, and loses with the power
-//! what was not synced: any of the writes, or part of one, and the newest of the names.
+//! A disk in memory that can be stopped after any operation and can lose what was not synced.
 //!
-//! A kill loses nothing: what was written is in the page cache. After a loss of power a
-//! file holds what was synced and any of the later writes, whole, in part or not at all,
-//! with zeros where a later one reached beyond one that was lost; directory changes
-//! survive in the order they were made, up to some point (as journalling file systems do).
+//! Fault model:
 //!
-//! A sync may fail: it says so once, and what was to be written back is lost, though it can be
-//! read until the kernel drops the pages (as Linux does it).
+//! | the disk may | it never does |
+//! |---|---|
+//! | at a kill: keep all that was written | lose a write at a kill |
+//! | at a power loss: lose any unsynced write, in whole or part | lose or change a synced byte |
+//! | at a power loss: keep only the length of a write | invent bytes, or mix those of two files |
+//! | show zeros where a write reached beyond a lost one | |
+//! | at a power loss: lose the newest unsynced changes of names | reorder such changes, or tear one |
+//! | write the first half of what an append was given | write anything but a prefix |
+//! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
+//!
+//! One thread uses the disk; concurrent operations are not simulated. With [`DiskFlaw`] the disk
+//! breaks its own rules, so that a test shows that this is noticed.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -16,11 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, OpenMode};
 
-/// What the disk pretends to do and does not.
+/// A rule that the disk breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DiskFlaw {
     None,
-    /// Names are never made durable.
+    /// Names are never made durable, although the sync of the directory succeeds.
     NamesNotSynced,
 }
 
@@ -41,12 +47,12 @@ struct DiskState {
     files: Vec<FileState>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
-    /// The names as they were after each change that is not durable.
+    /// All names as they were after each change that is not durable yet.
     changes: Vec<BTreeMap<PathBuf, usize>>,
-    /// Operations so far, and after how many the run is stopped.
+    /// How many operations were done, and after how many the run is stopped.
     operations: u64,
     stop_after: u64,
-    /// If this operation is the sync of a file, it fails.
+    /// The number of the operation that fails, if it is the sync of a file.
     fails: Option<u64>,
     flaw: DiskFlaw,
 }
@@ -55,9 +61,9 @@ struct DiskState {
 struct FileState {
     now: Vec<u8>,
     durable: Vec<u8>,
-    /// Since the last sync.
+    /// Writes since the last sync.
     writes: Vec<UnsyncedWrite>,
-    /// Some of `now` was not written back and never will be.
+    /// Whether some of `now` was not written back and never will be.
     lost: bool,
 }
 
@@ -93,7 +99,7 @@ impl FileState {
         self.writes.push(write);
     }
 
-    /// The kernel drops pages that it holds for clean: what was not written back is gone.
+    /// The kernel evicts pages that it takes for clean: what was not written back is gone.
     fn evict(&mut self) {
         if std::mem::take(&mut self.lost) {
             let length = self.now.len();
@@ -103,20 +109,20 @@ impl FileState {
         }
     }
 
-    /// What is left of it when the power comes back.
+    /// What is left of the file after a loss of power.
     fn lose(&mut self, dice: &mut fastrand::Rng) {
         let mut left = std::mem::take(&mut self.durable);
         for write in self.writes.drain(..) {
             match (dice.u8(0..4), &write) {
                 (0, _) => {}
                 (1, UnsyncedWrite::Bytes(at, bytes)) => {
-                    // Some of its pages, in whatever order they went.
+                    // Some of its pages survive, because pages are written back in any order.
                     let from = dice.usize(0..=bytes.len());
                     let to = dice.usize(from..=bytes.len());
                     FileState::apply(&mut left, &UnsyncedWrite::Bytes(at + from, bytes[from..to].to_vec()));
                 }
                 (2, UnsyncedWrite::Bytes(at, bytes)) if at + bytes.len() > left.len() => {
-                    // Its length, and nothing of its bytes.
+                    // The length survives, and none of the bytes.
                     FileState::apply(&mut left, &UnsyncedWrite::Length(at + bytes.len()));
                 }
                 _ => FileState::apply(&mut left, &write),
@@ -143,7 +149,7 @@ impl SimDisk {
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
-    /// Another disk that holds the same.
+    /// Another disk with the same content.
     pub(super) fn copy(&self) -> Self {
         Self { world: Arc::new(Mutex::new(self.lock().clone())) }
     }
@@ -154,17 +160,17 @@ impl SimDisk {
         world.stop_after = world.operations.saturating_add(operations);
     }
 
-    /// If the operation after so many is the sync of a file, it fails.
+    /// The operation after so many fails, if it is the sync of a file.
     pub(super) fn fail_sync_after(&self, operations: u64) {
         self.lock().fails = Some(operations);
     }
 
-    /// Whether it has.
+    /// Whether a sync has failed.
     pub(super) fn has_failed(&self) -> bool {
         self.lock().files.iter().any(|file| file.lost)
     }
 
-    /// Memory is short: what can be read again from the disk is dropped.
+    /// Memory is short: pages that can be read from the disk again are evicted.
     pub(super) fn evict(&self) {
         self.lock().files.iter_mut().for_each(FileState::evict);
     }
@@ -173,7 +179,7 @@ impl SimDisk {
         self.lock().operations
     }
 
-    /// The run has ended; the disk as the next one finds it.
+    /// The run has ended. Leaves the disk as the next run finds it.
     pub(super) fn end(&self, end: RunEnd, dice: &mut fastrand::Rng) {
         let mut world = self.lock();
         world.stop_after = u64::MAX;
@@ -191,7 +197,7 @@ impl SimDisk {
         }
     }
 
-    /// Every file whose name begins like this, in the order of names.
+    /// Every file whose path begins with `prefix`, in the order of paths.
     pub(super) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let world = self.lock();
         let has_token = |(path, number): (&PathBuf, &usize)| {
@@ -320,7 +326,7 @@ impl DiskFile for SimFile {
     fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         assert!(self.append);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-        // A write may stop anywhere, and then it is called again.
+        // A write may stop anywhere; the caller then writes the rest.
         let half = bytes.len().div_ceil(2);
         self.change(|file| UnsyncedWrite::Bytes(file.now.len(), bytes[..half].to_vec()))?;
         Ok(half)

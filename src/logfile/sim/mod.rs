@@ -1,4 +1,4 @@
-//! Simulators of what can befall a log file: crashes at every file operation, and histories of
+//! Simulators of what can befall a log file: crashes after every file operation, and histories of
 //! hosts that share a group.
 
 mod crash;

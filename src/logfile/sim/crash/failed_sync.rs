@@ -1,11 +1,11 @@
-//! Every sync that can fail: recorded runs in which one sync fails, and takes what it should
-//! have made durable with it. The job is built anew by the same process, or by another one
-//! after a loss of power, and in the end each record must be there once.
+//! Failed syncs: in each recorded run one sync fails and takes with it what it should have made
+//! durable. Then the same process opens the file again, or another one after a loss of power. In
+//! the end each record must be in the files once. The fault model is that of the disk.
 
 use super::{CrashWorld, Mistake, SCRIPT};
 use crate::logfile::disk::RETRY_FAILED_SYNC;
 
-/// Gives how many states were looked at, and the bad ones.
+/// Returns how many states were examined, and the bad ones.
 fn every_failed_sync(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     RETRY_FAILED_SYNC.set(mistake == Mistake::SyncTriedAgain);
     let mut whole = CrashWorld::new(mistake);
@@ -17,7 +17,7 @@ fn every_failed_sync(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
         failed.disk.fail_sync_after(at);
         let ended = failed.run(SCRIPT);
         if !failed.disk.has_failed() {
-            // Not the sync of a file, or of one that had nothing to be written back.
+            // The operation was not the sync of a file, or the file had nothing to be written back.
             continue;
         }
         assert!(ended.is_none() || mistake == Mistake::SyncTriedAgain, "the sync at {at} failed unseen");
@@ -33,8 +33,8 @@ fn every_failed_sync(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     (states, bad)
 }
 
-/// Even ways: the same process tries again, whatever the kernel has dropped meanwhile. Odd
-/// ones: the power goes first.
+/// In even ways, the same process tries again, whether or not the kernel has evicted the pages. In
+/// odd ways, the power goes first.
 fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
     if way % 2 == 1 {

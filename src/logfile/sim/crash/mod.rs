@@ -1,7 +1,14 @@
-//! Every crash point: recorded runs are stopped after each of their file operations, by
-//! a kill or by a loss of power that keeps some of what was not synced; then the log
-//! file is opened again, the source delivers from where that says, and in the end each
-//! record must be in the files once, in order, with nothing between them.
+//! Crash points: recorded runs are stopped after each of their file operations, by a kill or by a
+//! loss of power. Then the log file is opened again and the source delivers from the position that
+//! this gives. In the end each record must be in the files once, in order, with nothing in between.
+//!
+//! Fault model, beside that of the disk:
+//!
+//! | the host may | it never does |
+//! |---|---|
+//! | be killed or lose its power after any file operation, twice | run two processes on one file |
+//! | rename the log file away between two writes | change bytes of log file or journal |
+//! | lose a commit together with the run | take a commit back |
 
 mod failed_sync;
 
@@ -24,20 +31,20 @@ const LOG_PATH: &str = "/log/out.log";
 /// So small that a run rewrites its journal many times.
 const HALF_BYTES: u64 = 4096;
 
-/// What happens between writes.
+/// What a run does between two writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CrashStep {
-    /// So many records of a partition land.
+    /// Writes so many records of a partition.
     Append(usize, i64),
-    /// What has landed settles, and the group takes it.
+    /// What was written settles, and the group takes the commit.
     Settle,
-    /// Somebody renames the file away, as log rotation does.
+    /// Another program renames the file away, as log rotation does.
     Moved,
     /// Rotated files are compressed.
     Tidy,
 }
 
-/// A run that does everything there is.
+/// A run that does everything that there is to do.
 #[rustfmt::skip]
 const SCRIPT: &[CrashStep] = {
     use CrashStep::{Append, Moved, Settle, Tidy};
@@ -59,15 +66,15 @@ enum Mistake {
     SyncTriedAgain,
 }
 
-/// What outlives the program.
+/// What outlives the process.
 #[derive(Clone)]
 struct CrashWorld {
     disk: SimDisk,
-    /// What the group holds, and what stands beside it.
+    /// The offset that the group holds, and the metadata beside it.
     group: [Option<(i64, String)>; PARTITIONS],
     boot: u128,
     mistake: Mistake,
-    /// What the process remembers, if it has not died.
+    /// What the process remembers if it goes on.
     sync_failed: bool,
 }
 
@@ -85,8 +92,8 @@ impl CrashWorld {
         Self { disk: self.disk.copy(), ..self.clone() }
     }
 
-    /// One run of the program: by the script, then on until every record has landed.
-    /// `None` if it was stopped.
+    /// One run of the program: first the script, then on until every record is written. `None` if
+    /// the run was stopped.
     fn run(&mut self, script: &[CrashStep]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let options = LogFileOptions { job: "test", sync: true, rotation: rotation() };
@@ -127,8 +134,8 @@ impl CrashWorld {
         run.ledger.close().ok()
     }
 
-    /// As a run does that ends by a fault: what is left to commit is committed, and the
-    /// journal closed.
+    /// The end of a run by an error: what is left to commit is committed, and the journal is
+    /// closed.
     fn end_run(&mut self, run: &CrashRun) {
         if let Ok(commits) = run.ledger.take_commits() {
             self.commit(run, commits);
@@ -136,7 +143,7 @@ impl CrashWorld {
         let _ = run.ledger.close();
     }
 
-    /// The group takes these.
+    /// The group takes these commits.
     fn commit(&mut self, run: &CrashRun, commits: Vec<Commit>) {
         let mut held = Vec::new();
         for Commit { partition, offset, metadata } in commits {
@@ -161,7 +168,7 @@ impl CrashWorld {
             CrashStep::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
                 let to = crate::logfile::rotation::rotated_name(Path::new(LOG_PATH), 0, &others);
-                // Somebody else's, so it may well fail.
+                // The other program may fail, too.
                 let _ = self.disk.rename(Path::new(LOG_PATH), &to);
                 Some(())
             }
@@ -175,7 +182,7 @@ impl CrashWorld {
         let mut next = [0i64; PARTITIONS];
         let mut files = self.disk.contents(LOG_PATH);
         files.retain(|(name, _)| !name.contains(".journal") && !name.contains(".lock"));
-        // The file that is written to holds the newest.
+        // The file that is still written to holds the newest records.
         files.sort_by_key(|(name, _)| (name == LOG_PATH, name.clone()));
         for (name, bytes) in files {
             if name.ends_with(".part") {
@@ -200,7 +207,7 @@ impl CrashWorld {
     }
 }
 
-/// Small files, each compressed.
+/// Small files, each of them compressed.
 fn rotation() -> Rotation {
     Rotation { size: Some(250), gzip: true, now: || 0, ..Rotation::off() }
 }
@@ -221,7 +228,7 @@ struct CrashRun {
 }
 
 impl CrashRun {
-    /// Lands up to `count` records, in two pieces.
+    /// Writes up to `count` records, in two pieces.
     fn append(&mut self, number: usize, count: i64) -> Option<()> {
         let (from, to) = (self.next[number], (self.next[number] + count).min(RECORDS));
         if from >= to {
@@ -258,8 +265,8 @@ fn read_line(line: &str) -> Option<(usize, i64)> {
     (number < PARTITIONS).then_some((number, record.parse().ok()?))
 }
 
-/// Stops the scripted run after each operation, in several ways, and lets a second run
-/// finish, or be stopped in turn. Gives how many states were looked at, and the bad ones.
+/// Stops the scripted run after each operation, in several ways, then lets a second run finish or
+/// stops that one, too. Returns how many states were examined, and the bad ones.
 fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     crate::logfile::recovery::TRUST_LENGTH.set(mistake == Mistake::LengthIsTrusted);
     let mut whole = CrashWorld::new(mistake);
@@ -283,7 +290,7 @@ fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     (states, bad)
 }
 
-/// Ways 0 and 1 are kills, the others losses of power; odd ways are stopped once more.
+/// Ways 0 and 1 are kills, the others losses of power. Odd ways are stopped once more.
 fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
     world.end(way, &mut dice);

@@ -1,5 +1,5 @@
-//! What may happen in a history. Events hold all that was left to chance, and each does
-//! nothing where it does not apply, so that any of them may be left out of a history.
+//! What may happen in a history. An event holds all that was decided by chance, and does nothing
+//! where it does not apply, so that any event may be left out of a history.
 
 use fastrand::Rng;
 
@@ -7,48 +7,48 @@ use super::vocabulary::PARTITIONS;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum HistoryEvent {
-    /// The program starts; it may die after so many writes to its journal.
+    /// The program starts. It may be killed after so many steps of its start.
     Start { host: usize, dice: u32, dies: Option<u8> },
-    /// So many records of each partition land, as one range.
+    /// So many records of each partition are written, as one range.
     Write { host: usize, counts: [u8; PARTITIONS] },
-    /// What has landed settles, and a commit is ordered if none is under way.
+    /// What was written settles, and a commit is ordered if none is under way.
     Settle { host: usize },
-    /// The commit that is under way comes to something.
+    /// The commit that is under way meets its fate.
     Answer { host: usize, fate: CommitFate },
-    /// A commit that was delayed is carried out.
+    /// A delayed commit is carried out.
     Late { which: u8 },
-    /// The program dies, or the power goes: so many unsettled ranges are left.
+    /// The program is killed, or the power goes. So many unsettled ranges are left.
     Crash { host: usize, kept: u8, fate: CommitFate },
-    /// A clean end.
+    /// The program ends with everything settled.
     Stop { host: usize, fate: CommitFate },
-    /// The partitions are dealt out anew.
+    /// The partitions are assigned again.
     Rebalance { dice: u32 },
     /// An operator sets the group's offset.
     Reset { partition: usize, target: ResetTarget, metadata: ResetMetadata },
-    /// The group's offset of a partition expires.
+    /// The group's offset of one partition expires.
     Expire { partition: usize },
-    /// All of them are gone.
+    /// The group's offsets of all partitions are gone.
     DeleteGroup,
-    /// A copy of a resting host's journal and file is made.
+    /// A copy of a stopped host's journal and file is made.
     Copy { host: usize },
-    /// It is put back.
+    /// An older copy is put back.
     Restore { host: usize, which: u8 },
     /// A topic is deleted and created again.
     Recreated { partition: usize },
-    /// From the next start on, commits carry tokens.
+    /// Commits of later starts carry tokens.
     Upgrade,
 }
 
 /// What becomes of a commit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CommitFate {
-    /// It is carried out and answered.
+    /// The commit is carried out and answered.
     Done,
-    /// It is carried out for the partitions that there is a bit for, and not answered.
+    /// The commit is carried out for the partitions that the bits name, and not answered.
     ReplyLost(u8),
-    /// It is not carried out.
+    /// The commit is not carried out.
     Lost,
-    /// It is not answered, and carried out later or never; meanwhile it is tried again.
+    /// The commit is not answered, and carried out later or never. Meanwhile it is tried again.
     Delayed,
 }
 
@@ -58,18 +58,18 @@ pub(super) enum ResetTarget {
     At(i64),
     /// Exactly where a host's journal is.
     Position(usize),
-    /// So far from where the group is.
+    /// So far from the group's offset.
     Held(i64),
-    /// A value that the group had before.
+    /// An offset that the group has had before.
     Seen(usize, usize),
 }
 
-/// What stands beside it.
+/// The metadata beside an offset that an operator sets.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ResetMetadata {
     None,
     Text,
-    /// What stands beside a partition's present offset.
+    /// The metadata of another partition.
     Copied(usize),
 }
 
@@ -99,8 +99,8 @@ fn reset(dice: &mut Rng) -> HistoryEvent {
     HistoryEvent::Reset { partition: dice.usize(0..PARTITIONS), target, metadata }
 }
 
-/// A history for so many hosts. Each is rich in some kinds of mishap and poor in others,
-/// so that those of one kind alone are among them.
+/// A history for so many hosts. Each history is rich in some kinds of mishap and poor in others, so
+/// that some have mishaps of one kind only.
 pub(super) fn history(dice: &mut Rng, hosts: usize) -> Vec<HistoryEvent> {
     let rates: [u8; 5] = std::array::from_fn(|_| if dice.bool() { dice.u8(0..60) } else { 0 });
     let mut events = Vec::new();
@@ -123,7 +123,7 @@ pub(super) fn history(dice: &mut Rng, hosts: usize) -> Vec<HistoryEvent> {
     events
 }
 
-/// A program ends, things happen while it does not run, and one starts.
+/// A program ends, things happen while it does not run, and a program starts.
 fn between_runs(dice: &mut Rng, host: usize, hosts: usize, rates: [u8; 5], events: &mut Vec<HistoryEvent>) {
     let [resets, expiries, copies, lateness, others] = rates;
     let likely = |dice: &mut Rng, rate: u8| dice.u8(0..100) < rate;

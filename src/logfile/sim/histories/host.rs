@@ -1,5 +1,5 @@
-//! One host of a simulated world: what its disk holds, and the books that its program
-//! keeps of it, which are those of the ledger in small.
+//! One host of a simulated world: what its disk holds, and the books that its program keeps, which
+//! are the ledger's in small.
 
 use super::oracle::Snapshot;
 use super::vocabulary::{COPIES_MAX, CommitStyle, KEPT_MAX, PARTITIONS, SetBy, WrittenRange};
@@ -11,11 +11,11 @@ pub(super) struct JournalPart {
     pub(super) position: i64,
     pub(super) epoch: u64,
     pub(super) committed: Vec<i64>,
-    /// The histories that it was in before.
+    /// The histories that the partition has left.
     pub(super) left: Vec<u64>,
 }
 
-/// What outlives the program, as far as it is durable.
+/// What outlives the program: its durable part.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostDisk {
     pub(super) parts: [Option<JournalPart>; PARTITIONS],
@@ -26,17 +26,18 @@ pub(super) struct HostDisk {
 pub(super) struct Host {
     pub(super) identity: u128,
     pub(super) disk: HostDisk,
-    /// Written, each with its range in the journal, and perhaps not durable.
+    /// Ranges that are written and journalled, and perhaps not durable.
     pub(super) recent: Vec<Vec<WrittenRange>>,
     pub(super) run: Option<HostRun>,
-    /// It has run, so there is a journal.
+    /// Whether the program has run, so that there is a journal.
     pub(super) begun: bool,
     pub(super) copies: Vec<(HostDisk, Snapshot)>,
-    /// The number of the last request that it knows to have been carried out.
+    /// The number of the last request that the host knows to have been carried out.
     pub(super) answered: u32,
-    /// The number that was due when an older copy was put back.
+    /// The number of the next request when an older copy was put back.
     pub(super) restored: u32,
-    /// Values that the group had from this host without a token, or that it found there.
+    /// Offsets that the group had from this host without a token, or that the host found in the
+    /// group.
     pub(super) values: [Vec<i64>; PARTITIONS],
 }
 
@@ -44,15 +45,15 @@ pub(super) struct Host {
 #[derive(Debug)]
 pub(super) struct HostRun {
     pub(super) commits: CommitStyle,
-    /// The next offset to land, of assigned partitions.
+    /// The written position of each assigned partition.
     pub(super) written: [Option<i64>; PARTITIONS],
-    /// What the group is known to hold of the present history.
+    /// The offset that the group is known to hold in the present history.
     held: [Option<i64>; PARTITIONS],
-    /// The same, as far as this run's own commits were acknowledged with it.
+    /// The same, but only offsets for which this run's own commit was acknowledged.
     own: [Option<i64>; PARTITIONS],
-    /// What was ordered last: the value and its history.
+    /// The latest commit ordered: its offset and its history.
     ordered: [Option<(i64, u64)>; PARTITIONS],
-    /// The group is known to hold a token of the present history.
+    /// Whether the group is known to hold a token of the present history.
     pub(super) has_token: [bool; PARTITIONS],
     pub(super) request: Option<CommitRequest>,
 }
@@ -71,12 +72,12 @@ pub(super) struct CommitOffset {
     pub(super) partition: usize,
     pub(super) value: i64,
     pub(super) metadata: String,
-    /// Of a claim: who set what it claims.
+    /// If this is a claim: who set the offset that it claims.
     pub(super) claims: Option<SetBy>,
 }
 
 impl HostRun {
-    /// Where the group holds a token of the present history, kept values have served.
+    /// Once the group holds a token of the present history, kept offsets are not needed.
     fn forget(&self, disk: &mut HostDisk) {
         for (part, own) in disk.parts.iter_mut().zip(self.own) {
             if let (Some(part), true) = (part, own.is_some() && self.commits != CommitStyle::Values) {
@@ -113,20 +114,20 @@ impl Host {
         }
     }
 
-    /// What its file holds of a partition.
+    /// What the host's file holds of a partition.
     pub(super) fn written_ranges(&self, partition: usize) -> Vec<&WrittenRange> {
         let all = self.disk.file.iter().chain(self.recent.iter().flatten());
         all.filter(|range| range.partition == partition).collect()
     }
 
-    /// Whether the partition is assigned to it, and records of it may be appended.
+    /// Whether the partition is assigned to the host and its records may be written.
     pub(super) fn may_write(&self, partition: usize) -> bool {
         let Some(run) = &self.run else { return false };
         let waits = run.commits == CommitStyle::TokensFirst && !run.has_token[partition];
         run.written[partition].is_some() && !waits
     }
 
-    /// The journal goes on elsewhere; durable at once.
+    /// The journal goes on at another position, durably.
     pub(super) fn set_position(&mut self, partition: usize, position: i64, epoch: u64) {
         let part = &mut self.disk.parts[partition];
         let (mut committed, mut left) = (Vec::new(), Vec::new());
@@ -137,7 +138,7 @@ impl Host {
             }
         }
         if let Some(run) = &mut self.run {
-            // What the group may hold of the history that is left.
+            // Offsets that the group may hold of the history that is left.
             run.own[partition] = None;
             run.has_token[partition] = false;
             let under_way = run.ordered[partition].map(|(value, _)| value);
@@ -154,7 +155,7 @@ impl Host {
         }
     }
 
-    /// The decision is durable: what the group holds is taken note of, and landing begins.
+    /// The decision is durable: the group's offset is recorded, and writing begins.
     pub(super) fn begin(&mut self, partition: usize, held: Option<(i64, &str)>, went_back: bool) {
         let (Some(run), Some(part)) = (&mut self.run, &mut self.disk.parts[partition]) else { return };
         run.written[partition] = Some(part.position);
@@ -179,8 +180,7 @@ impl Host {
         run.held[partition] = known.then_some(value);
     }
 
-    /// What was written becomes durable, and what is to be committed is journalled, if no
-    /// commit is under way.
+    /// What was written becomes durable, and the next commit is journalled if none is under way.
     pub(super) fn mark(&mut self, host: usize, number: u32, generation: u32) {
         let Some(run) = &mut self.run else { return };
         self.disk.adopt(std::mem::take(&mut self.recent));
@@ -219,7 +219,7 @@ impl Host {
         self.answered = self.answered.max(request.number);
         for CommitOffset { partition, value, .. } in &request.offsets {
             let epoch = self.disk.parts[*partition].as_ref().map(|part| part.epoch);
-            // The history may have been left since.
+            // The partition may have left that history since.
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
                 run.held[*partition] = Some(*value);
                 run.own[*partition] = Some(*value);
@@ -230,7 +230,7 @@ impl Host {
         run.forget(&mut self.disk);
     }
 
-    /// The program is gone. Of what was written and not settled, `kept` ranges are left.
+    /// The program is gone. Of the unsettled ranges, the first `kept` are left.
     pub(super) fn die(&mut self, kept: u8) {
         self.recent.truncate(usize::from(kept));
         self.disk.adopt(std::mem::take(&mut self.recent));

@@ -1,36 +1,37 @@
-//! What is not promised, and how often it happened.
+//! What is not promised, and how often it happens.
 
 use std::collections::BTreeMap;
 
-/// What is not promised: where the files may be wrong, or a reset is not honoured.
+/// What is not promised: where a file may be wrong, or a reset is not honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Limit {
-    /// Several hosts: a position expired, and a host went on from a journal that had not
-    /// heard of the latest reset, or from nothing. Doubles.
+    /// With several hosts: a position expired, and a host went on from a journal that did not know
+    /// the latest reset, or from nothing. Repeats records.
     Expired,
-    /// Several hosts: an older copy was put back, and a host went on where another had
+    /// With several hosts: an older copy was put back, and a host went on where another one had
     /// come to since. Loses what the copy lacks.
     RestoredAndPassed,
-    /// Several hosts: an older copy was put back that is in another history than the group.
-    /// Doubles.
+    /// With several hosts: an older copy was put back whose history is not the group's. Repeats
+    /// records.
     RestoredInOtherHistory,
     /// Without tokens, or with several hosts: an older copy was put back that does not know the
-    /// partition yet. Loses what it lacks.
+    /// partition yet. Loses what the copy lacks.
     RestoredUnknown,
-    /// A reset to exactly a value that the journal keeps, because the group had it without
-    /// a token, is not seen.
+    /// A reset is not noticed if it goes exactly to an offset that the journal keeps because the
+    /// group had it without a token.
     ResetToKeptValue,
-    /// Without tokens: an older copy was put back, and what had been committed since is taken
-    /// for a reset. Loses what the copy lacks.
+    /// Without tokens: an older copy was put back, and the commits since then are taken for a
+    /// reset. Loses what the copy lacks.
     RestoredWithoutToken,
-    /// Without tokens: a commit came so late that the journal keeps its value no more, and is
-    /// taken for a reset.
+    /// Without tokens: a commit arrived so late that the journal does not keep its offset any more.
+    /// It is taken for a reset.
     LateWithoutToken,
-    /// A claim came late, after an older copy was put back that does not know it and another
-    /// reset was honoured: it is taken for that of a new one. Like that reset, it may skip.
+    /// A claim arrived late, after an older copy was put back that does not know it and another
+    /// reset was honoured. It is taken for the claim of a new reset, and may skip records like that
+    /// one.
     LateClaim,
-    /// Without tokens, several hosts one after the other: what a host had not committed
-    /// when the next one took over is doubled when it comes back.
+    /// Without tokens, several hosts one after the other: what a host had not committed when the
+    /// next one took over is repeated when the host comes back.
     SeveralWithoutToken,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Tally {
     pub(super) starts: u32,
     pub(super) resets: u32,
     pub(super) honoured: u32,
-    /// Resets that were gone before any start saw them.
+    /// Resets that were replaced before any start saw them.
     pub(super) overwritten: u32,
     pub(super) limits: BTreeMap<Limit, u32>,
 }

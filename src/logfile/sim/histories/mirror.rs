@@ -1,5 +1,5 @@
-//! The log file itself, on a disk in memory, beside the simulated books of a host alone:
-//! what these say must be what it does.
+//! The real log file on a disk in memory, beside the simulated books of a single host. What the
+//! books say must be what the log file does.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub(super) struct LedgerMirror {
     disk: SimDisk,
     run: Option<(LogWriter, Settler, Ledger)>,
     copies: Vec<(SimDisk, String)>,
-    /// The histories' names here and in the simulated books.
+    /// Pairs of the same history's names: the ledger's, and that of the simulated books.
     histories: Vec<(u64, u64)>,
     identity: u128,
     /// What must be in the file.
     file: String,
-    /// How long it was before each of the ranges that are not settled.
+    /// The length of the file before each unsettled range.
     recent: Vec<usize>,
     pub(super) faults: Vec<String>,
 }
@@ -63,7 +63,7 @@ impl LedgerMirror {
         self.check(good, || "the log file is not what it must be".to_owned());
     }
 
-    /// The partition is assigned, and the simulated books begin it at `position`.
+    /// The partition is assigned. The simulated books begin it at `position`.
     pub(super) fn resume(&mut self, partition: usize, held: Option<(i64, &str)>, room: bool, position: i64) {
         let beside = if room {
             let text = held.map_or("", |(_, text)| text);
@@ -82,7 +82,7 @@ impl LedgerMirror {
         self.check(at == position, || format!("p{partition}: the ledger begins at {at}, not at {position}"));
     }
 
-    /// What the books say of whether the group holds a token of the present history.
+    /// Compares whether the group holds a token of the present history.
     pub(super) fn agreed(&mut self, partition: usize, agreed: bool) {
         let Some((_, _, ledger)) = &self.run else { return };
         let here = ledger.is_agreed(&name(partition));
@@ -98,7 +98,7 @@ impl LedgerMirror {
         Token { identity: self.identity, epoch: known.map_or(token.epoch, |(here, _)| *here), ..token }
     }
 
-    /// The topic was made anew.
+    /// The topic was recreated.
     pub(super) fn set_position(&mut self, partition: usize) {
         if let Some((_, _, ledger)) = &self.run {
             ledger.set_position(&name(partition), 0).unwrap();
@@ -144,7 +144,7 @@ impl LedgerMirror {
         self.file.extend(texts);
     }
 
-    /// What has landed settles; these are the commits that the simulated books order.
+    /// What was written settles. The commits must be those that the simulated books order.
     pub(super) fn settle(&mut self, due: &[CommitOffset]) {
         let Some((writer, settler, _)) = &mut self.run else { return };
         let mut commits = settler.settle(writer.checkpoint()).unwrap().commits;
@@ -176,7 +176,7 @@ impl LedgerMirror {
         }
     }
 
-    /// The program is gone; of the ranges that are not settled, so many are whole.
+    /// The program is gone. The first `kept` unsettled ranges are complete.
     pub(super) fn die(&mut self, kept: u8) {
         self.run = None;
         if let Some(length) = self.recent.get(usize::from(kept)) {

@@ -1,10 +1,20 @@
-//! Simulated histories of one to three hosts that share a group: programs that die at any
-//! step, commits that get lost or come late, partitions that move, operators, offsets that
-//! expire, older copies that are put back. What is simulated is [`decide`] itself; an
-//! oracle knows what must be in the files.
+//! Simulated histories of one to three hosts that share a group. What is simulated is [`decide`]
+//! itself; an oracle knows what must be in the files.
 //!
-//! `PANDAD_TEST_ALL=1` runs many more of them, `PANDAD_TEST_SEED=N` only the one of that number,
-//! which it tells.
+//! Fault model:
+//!
+//! | it may | it never does |
+//! |---|---|
+//! | kill a host at any step of a start | tear a range: the crash points do that |
+//! | leave any number of unsettled ranges | |
+//! | lose a commit or its answer, or carry it out in part, late, never | carry it out in a later generation |
+//! | move partitions | assign a partition to two hosts at once |
+//! | reset, expire or delete offsets, copy metadata | |
+//! | put an older copy of a host's files back | change a file by hand |
+//! | recreate a topic; upgrade from commits without tokens | |
+//!
+//! `PANDAD_TEST_ALL=1` runs fifty times as many histories. `PANDAD_TEST_SEED=N` runs only the
+//! history of that number and prints it.
 
 mod event;
 mod host;
@@ -47,7 +57,7 @@ const ALONE: Installation = Installation {
     claiming,
     mirrored: false,
 };
-/// Offsets in ZooKeeper, or commits by the `kafka` crate.
+/// Offsets in ZooKeeper, or commits by the legacy client.
 const ALONE_WITHOUT_TOKENS: Installation =
     Installation { name: "a host alone, without tokens", commits: CommitStyle::Values, ..ALONE };
 const ALONE_AND_UPGRADED: Installation = Installation {
@@ -58,7 +68,7 @@ const ALONE_AND_UPGRADED: Installation = Installation {
 /// Members of a coordinated group.
 const SEVERAL: Installation =
     Installation { name: "several hosts", hosts: (2, 3), commits: CommitStyle::TokensFirst, ..ALONE };
-/// One after the other, as a person starts them.
+/// Hosts that run one after the other, as a person starts them.
 const SEVERAL_WITHOUT_TOKENS: Installation =
     Installation { name: "several hosts, without tokens", commits: CommitStyle::Values, ..SEVERAL };
 
@@ -74,7 +84,7 @@ impl Installation {
     }
 }
 
-/// A history up to the first thing that is wrong.
+/// Runs a history up to the first thing that is wrong.
 fn run(setting: HistorySetting, events: &[HistoryEvent], with_story: bool) -> HistoryWorld {
     let mut world = HistoryWorld::new(setting, with_story);
     world.mirror = setting.mirrored.then(LedgerMirror::new);
@@ -92,8 +102,8 @@ fn run(setting: HistorySetting, events: &[HistoryEvent], with_story: bool) -> Hi
     world
 }
 
-/// A shorter history with the same `flaw`: its shortest beginning, then whatever can be
-/// left out of it.
+/// A shorter history with the same `flaw`: its shortest beginning, without whatever can be left out
+/// of that.
 fn shrink(
     setting: HistorySetting,
     mut events: Vec<HistoryEvent>,
@@ -129,9 +139,9 @@ fn in_words(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWor
 struct ManyHistories {
     histories: u32,
     tally: Tally,
-    /// How many histories met each limit, and the first that did.
+    /// How many histories met each limit, and the first one that did.
     limits: BTreeMap<Limit, (u32, u64)>,
-    /// Those in which something is wrong that no limit allows.
+    /// Histories in which something is wrong that no limit allows.
     wrong: Vec<u64>,
 }
 
@@ -160,7 +170,7 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-/// Histories of a kind that may meet these limits and no others.
+/// Runs histories of a kind that may meet these limits and no others.
 fn holds(kind: Installation, limits: &[Limit]) {
     let seeds = seeds(6_000);
     let many = many(kind, decide, seeds.iter().copied());
@@ -183,7 +193,7 @@ fn holds(kind: Installation, limits: &[Limit]) {
     if seeds.len() > 1 {
         let others = many.limits.keys().filter(|limit| !limits.contains(limit));
         assert_eq!(others.count(), 0, "limits: {:?}", many.limits);
-        // Rare as some are, they must be within reach.
+        // Some limits are rare, but they must be within reach.
         assert!(many.limits.len() + 1 >= limits.len(), "limits: {:?}", many.limits);
         for (limit, (histories, _)) in &many.limits {
             assert!(*histories < many.histories / 5, "{limit:?} in {histories} of {}", many.histories);
@@ -211,7 +221,7 @@ fn several() {
     holds(SEVERAL, &[Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown]);
 }
 
-/// Not what tokens are for: here only that nothing is lost but by copies put back.
+/// Tokens are for this case. Here it is only shown that nothing is lost except by copies put back.
 #[test]
 fn several_without_tokens() {
     use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
@@ -221,7 +231,7 @@ fn several_without_tokens() {
     holds(SEVERAL_WITHOUT_TOKENS, &limits);
 }
 
-/// A simulation that finds nothing wrong says nothing, unless it does find what is wrong.
+/// A simulator that finds nothing proves nothing, unless it finds what is done wrong on purpose.
 #[test]
 fn simpler_rules_are_wrong() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, SEVERAL] {
@@ -256,7 +266,7 @@ fn no_row_of_the_table_can_be_left_out() {
     }
 }
 
-/// Several hosts that append before the group holds a token of the history they are in.
+/// Several hosts that write before the group holds a token of the history they are in.
 #[test]
 fn a_history_must_be_committed_first() {
     let wrong = many(Installation { commits: CommitStyle::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
@@ -264,7 +274,7 @@ fn a_history_must_be_committed_first() {
     assert!(wrong > 50);
 }
 
-/// The shortest form is found, and says what happened.
+/// The shortest form of a wrong history is found, and shows what happened.
 #[test]
 fn a_wrong_history_is_shown_in_its_shortest_form() {
     let wrong = many(ALONE, wrong_rules::the_group, 0..100).wrong;
@@ -274,8 +284,8 @@ fn a_wrong_history_is_shown_in_its_shortest_form() {
     assert!(story.lines().count() < 20 && story.contains("must start in"), "{story}");
 }
 
-/// The simulated books are those that the ledger keeps: the same histories once more, with
-/// the log file itself beside them.
+/// The simulated books are those of the ledger: the same histories once more, beside the real log
+/// file.
 #[test]
 fn the_ledger_keeps_these_books() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {

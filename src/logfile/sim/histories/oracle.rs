@@ -1,10 +1,10 @@
 //! Knows what must be in the files, whatever the rule decides.
 //!
-//! Each reading of a partition's log from some place on is a pass: the first, and one for
-//! each reset that was honoured. Within a pass a file may hold no record twice, and the
-//! files together must leave none out. So a start that has no reset to honour must be at
-//! or behind the end of what its own file holds of the pass, and not beyond what all files
-//! hold of it without a gap. For a host alone that is one offset.
+//! Each reading of a partition's log from some offset on is a pass: the first reading, and one for
+//! each reset that was honoured. Within a pass, no file may hold a record twice, and all files
+//! together must leave none out. So a start that has no reset to honour must begin at or behind the
+//! end of what its own file holds of the pass, and not beyond what all files hold of it without a
+//! gap. For a single host that is exactly one offset.
 
 use super::limits::{Limit, Tally};
 use super::vocabulary::{CommitStyle, GroupEntry, KEPT_MAX, PARTITIONS, SetBy, WrittenRange, name};
@@ -20,11 +20,12 @@ pub(super) struct Started<'a> {
     pub(super) epoch: u64,
     /// Whether the journal knew the partition.
     pub(super) known: bool,
-    /// Values that the group had from this host without a token, or that it found there.
+    /// Offsets that the group had from this host without a token, or that the host found in the
+    /// group.
     pub(super) seen: &'a [i64],
-    /// The number of its last request that it knew to have been carried out.
+    /// The number of the host's last request that it knew to have been carried out.
     pub(super) answered: u32,
-    /// The number that was due when an older copy was put back.
+    /// The number of the next request when an older copy was put back.
     pub(super) restored: u32,
 }
 
@@ -68,39 +69,39 @@ struct OraclePart {
     /// Where each pass began.
     passes: Vec<i64>,
     now: Option<usize>,
-    /// The first pass of the log as it is; those before it are of one that is gone.
+    /// The first pass of the present log. Earlier passes read a log that was deleted.
     first: usize,
-    /// The history that the last start was in.
+    /// The history of the last start.
     epoch: Option<u64>,
-    /// Where the resets that were honoured went.
+    /// The offsets of the resets that were honoured.
     honoured: Vec<i64>,
-    /// What they skipped.
+    /// The ranges that these resets skipped.
     skipped: Vec<(i64, i64)>,
-    /// The group's offset was there and expired.
+    /// Whether the group's offset has expired.
     expired: bool,
-    /// A limit was met that spoils everything up to the next reset.
+    /// A limit was met that allows anything up to the next reset.
     spoiled: Option<Limit>,
-    /// A limit was met that makes passes which are no reset's.
+    /// A limit was met that begins passes without a reset.
     crooked: bool,
     /// A limit was met that loses records.
     loses: bool,
     replaced: Vec<ReplacedRange>,
 }
 
-/// What was in a file that an older copy was put in place of.
+/// What was in a file before an older copy was put in its place.
 #[derive(Debug, Clone)]
 struct ReplacedRange {
     host: usize,
     range: WrittenRange,
-    /// A start went on beyond it.
+    /// Whether a start went on beyond the range.
     passed: bool,
 }
 
-/// What belongs to a copy of a host's journal and file, if the host is alone.
+/// What belongs to a copy of a single host's journal and file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     parts: [OraclePart; PARTITIONS],
-    /// The numbers of the resets that a start has gone by.
+    /// The numbers of the resets that a start has followed.
     followed: Vec<u32>,
 }
 
@@ -114,7 +115,7 @@ pub(super) struct Oracle {
     hosts: usize,
     commits: CommitStyle,
     now: Snapshot,
-    /// What a host's first start may meet since an older copy was put back.
+    /// The limit that a host's first start may meet after an older copy was put back.
     back: Vec<[Option<Limit>; PARTITIONS]>,
     pub(super) tally: Tally,
     pub(super) violations: Vec<String>,
@@ -132,12 +133,12 @@ impl Oracle {
         }
     }
 
-    /// The pass that what lands now belongs to.
+    /// The pass that records written now belong to.
     pub(super) fn pass(&self, partition: usize) -> usize {
         self.now.parts[partition].now.unwrap()
     }
 
-    /// Whether a start has gone by this reset, as far as a host alone remembers.
+    /// Whether a start has followed this reset, as far as a single host remembers.
     pub(super) fn was_followed(&self, number: u32) -> bool {
         self.now.followed(number)
     }
@@ -146,12 +147,12 @@ impl Oracle {
         self.now.clone()
     }
 
-    /// The group's offset is set, or gone.
+    /// The group's offset was set, or is gone.
     pub(super) fn expired(&mut self, partition: usize, gone: bool) {
         self.now.parts[partition].expired = gone;
     }
 
-    /// A start. True if it is the first after a reset.
+    /// Judges a start. True if it is the first one after a reset.
     pub(super) fn started(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         self.tally.starts += 1;
         let part = &mut self.now.parts[start.partition];
@@ -173,8 +174,8 @@ impl Oracle {
             self.back.iter_mut().for_each(|of| of[start.partition] = None);
             return true;
         }
-        // An older copy that did not know the partition may be in this very history already, by
-        // the token that had replaced the claim; then the claim comes late.
+        // An older copy that did not know the partition may be in this very history already, by the
+        // token that replaced the claim. Then the claim arrived late.
         let entered = *number < start.restored && start.is_in_history_of_entry();
         if start.seen.contains(offset) {
             self.meet(Limit::ResetToKeptValue);
@@ -185,20 +186,20 @@ impl Oracle {
         true
     }
 
-    /// A start that goes by no reset.
+    /// Judges a start that follows no reset.
     fn judge(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>, other_history: bool) {
         let Started { host, partition, position, .. } = *start;
         let several = self.hosts > 1;
         let back = self.back[host][partition].take();
         let part = &mut self.now.parts[partition];
-        // Nobody has read it: at its first record.
+        // If nobody has read the partition, its first record.
         let (mut low, mut high) = (0, 0);
         if let Some(pass) = part.now {
             let own = files[host].iter().filter(|range| range.pass == pass);
             low = own.map(|range| range.next).max().unwrap_or(part.passes[pass]);
             high = part.reach(files, pass, |replaced_range| replaced_range.passed);
         }
-        // Whatever the offset, in a history that the group is not in.
+        // Whatever the offset is, the history is not the group's.
         let strays = if start.entry.is_none() && part.expired {
             Some(Limit::Expired)
         } else {
@@ -215,7 +216,7 @@ impl Oracle {
             self.meet(Limit::RestoredAndPassed);
             return;
         }
-        // A host alone sees by its own token that there was something.
+        // A single host recognizes by its own token that it had read something.
         let bare = several || start.entry.is_some_and(GroupEntry::is_bare);
         let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known && bare);
         let limit = if part.spoiled.is_some() || unknown.is_some() {
@@ -245,8 +246,8 @@ impl Oracle {
         self.meet(limit);
     }
 
-    /// An older copy of a host's journal and file is put back, with its histories; `gone`
-    /// is what the file held and holds no more.
+    /// An older copy of a host's journal and file is put back, with its histories. `gone` is what
+    /// the file held and does not hold any more.
     pub(super) fn restored(
         &mut self,
         host: usize,
@@ -263,7 +264,8 @@ impl Oracle {
                 (self.hosts > 1 && epoch != part.epoch).then_some(Limit::RestoredInOtherHistory)
             };
             if self.hosts == 1 {
-                // Things are as they were then, but for what passes there were.
+                // Everything is as it was at the time of the copy, except for the passes since
+                // then.
                 let OraclePart { now, honoured, skipped, epoch, .. } = then.clone();
                 *part = OraclePart { now, honoured, skipped, epoch, ..std::mem::take(part) };
             }
@@ -294,7 +296,7 @@ impl Oracle {
         self.violations.push(format!("{}/p{partition} started at {position}: {what}", name(*host)));
     }
 
-    /// Judges the files themselves, whatever starts there were.
+    /// Judges the files themselves, whatever the starts were.
     pub(super) fn faults(&self, files: &[Vec<&WrittenRange>], partition: usize) -> Vec<String> {
         let part = &self.now.parts[partition];
         let mut faults = Vec::new();
@@ -338,7 +340,8 @@ impl OraclePart {
         self.now = Some(self.passes.len() - 1);
     }
 
-    /// Up to where the files hold a pass without a gap, with the ghosts that count.
+    /// Up to where the files hold a pass without a gap, together with the replaced ranges that
+    /// count.
     fn reach(
         &self,
         files: &[Vec<&WrittenRange>],
@@ -363,8 +366,8 @@ impl OraclePart {
         end
     }
 
-    /// Whether all that is missing before the start was in a file that an older copy was put
-    /// in place of, and it is not that file's own host going by its own commit.
+    /// Whether everything missing before the start was in a file that an older copy replaced, and
+    /// the start is not that file's own host following its own commit.
     fn passes_replaced(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         let Some(pass) = self.now else { return false };
         let counts = |replaced_range: &ReplacedRange| {
@@ -383,7 +386,7 @@ impl OraclePart {
     }
 }
 
-/// A lone host's file goes on where it was, but for the resets, in their order.
+/// A single host's file goes on where it was, except for the resets, in their order.
 fn jump(file: &[&WrittenRange], honoured: &[i64]) -> Option<String> {
     let mut next = 0;
     let mut resets = honoured.iter();

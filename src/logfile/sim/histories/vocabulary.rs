@@ -1,48 +1,48 @@
-//! What the files of this simulator have in common: the setting of a history, what a program
-//! writes and commits, and what the group holds.
+//! What the files of this simulator have in common: the setting of a history, what a program writes
+//! and commits, and what the group holds.
 
 use crate::logfile::resume::{KnownPosition, ResumeDecision, claim_name};
 use crate::record::Token;
 
 pub(super) const PARTITIONS: usize = 3;
-/// How many committed values the journal keeps of a partition.
+/// How many committed offsets the journal keeps of a partition.
 pub(super) const KEPT_MAX: usize = 8;
-/// How many older copies of a host's journal and file there are at most.
+/// How many older copies of a host's journal and file are kept.
 pub(super) const COPIES_MAX: usize = 2;
 
-/// What a commit says beside its value.
+/// What a commit says beside its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitStyle {
-    /// Nothing, as in ZooKeeper: values are known again because the journal keeps them.
+    /// Nothing, as in ZooKeeper. Offsets are recognized because the journal keeps them.
     Values,
     /// A token.
     Tokens,
-    /// A token, and nothing is appended before the group holds one of the present history:
-    /// so it must be where several hosts share the group.
+    /// A token, and nothing is written before the group holds a token of the present history: what
+    /// several hosts need that share a group.
     TokensFirst,
 }
 
-/// Records of one partition that landed together: [from, next).
+/// Records of one partition that were written together: [from, next).
 #[derive(Debug, Clone)]
 pub(super) struct WrittenRange {
     pub(super) id: u32,
     pub(super) partition: usize,
     pub(super) from: i64,
     pub(super) next: i64,
-    /// Which reading of the log it belongs to; for the oracle.
+    /// The pass that the range belongs to, for the oracle.
     pub(super) pass: usize,
-    /// Its partition was placed elsewhere before it settled.
+    /// Whether the partition was set to another position before the range settled.
     pub(super) void: bool,
 }
 
 /// The rule that is simulated: [`crate::logfile::resume::decide`], or one that is meant to fail.
 pub(super) type Rule = fn(u128, Option<KnownPosition<'_>>, Option<i64>, &str) -> ResumeDecision;
 
-/// [`Token::naming`], or what is meant to fail.
+/// [`Token::naming`], or a function that is meant to fail.
 pub(super) type Naming = fn(i64, &str) -> Option<Token>;
 
-/// The claim that a journal of this identity makes: by its history, the offset and the group's
-/// generation, or, where it is meant to fail, without that or by a number that nobody else has.
+/// The claim that a journal of this identity makes for an offset, from its history and the group's
+/// generation. One that is meant to fail may use a number that nobody else has.
 pub(super) type Claiming = fn(u128, Option<u64>, i64, i32, u32) -> Token;
 
 pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, generation: i32, _: u32) -> Token {
@@ -55,19 +55,19 @@ pub(super) struct HistorySetting {
     pub(super) hosts: usize,
     pub(super) partitions: usize,
     pub(super) commits: CommitStyle,
-    /// Commits without a token may become such with one.
+    /// Whether commits without a token may be followed by commits with one.
     pub(super) upgrades: bool,
     pub(super) rule: Rule,
-    /// What of the group's is taken for a token.
+    /// Which metadata of the group is taken for a token.
     pub(super) naming: Naming,
     pub(super) claiming: Claiming,
-    /// The log file itself is there as well.
+    /// Whether the real log file runs along.
     pub(super) mirrored: bool,
 }
 
 impl HistorySetting {
-    /// Members of a coordinated group: Kafka refuses commits of an earlier generation,
-    /// and resets while anybody is in the group.
+    /// Members of a coordinated group: Kafka refuses commits of an earlier generation, and resets
+    /// while the group has members.
     pub(super) fn coordinated(&self) -> bool {
         self.hosts > 1 && self.commits != CommitStyle::Values
     }
@@ -78,7 +78,8 @@ impl HistorySetting {
 pub(super) enum SetBy {
     /// A host's commit.
     Host { host: usize, number: u32 },
-    /// An operator, be it claimed; `honoured`: a start has gone by it.
+    /// An operator, and perhaps a claim of what the operator set. `honoured`: a start has followed
+    /// it.
     Operator { number: u32, honoured: bool },
 }
 
@@ -91,7 +92,7 @@ pub(super) struct GroupEntry {
 }
 
 impl GroupEntry {
-    /// Whether it does not say whose it is.
+    /// Whether the entry does not say whose it is.
     pub(super) fn is_bare(&self) -> bool {
         Token::naming(self.offset, &self.metadata).is_none_or(|token| token.is_claim())
     }

@@ -1,4 +1,4 @@
-//! The simulated world: the hosts, the group they share, the network between, and people.
+//! The simulated world: the hosts, the group that they share, the network between them, and people.
 
 mod begin;
 mod people;
@@ -14,16 +14,16 @@ pub(super) struct HistoryWorld {
     setting: HistorySetting,
     hosts: Vec<Host>,
     group: [Option<GroupEntry>; PARTITIONS],
-    /// Commits that were sent and neither carried out nor refused yet.
+    /// Commits that were sent and are neither carried out nor refused yet.
     network: Vec<CommitRequest>,
     generation: u32,
     numbers: u32,
-    /// How programs that start from now on commit.
+    /// How programs commit that start from now on.
     commits: CommitStyle,
     pub(super) oracle: Oracle,
     /// The log file of the first host.
     pub(super) mirror: Option<LedgerMirror>,
-    /// What happened, in words; only where a person will read it.
+    /// What happened, in words, if a person will read it.
     pub(super) story: Option<Vec<String>>,
 }
 
@@ -110,7 +110,7 @@ impl HistoryWorld {
         }
     }
 
-    /// What becomes of the commit that is under way.
+    /// The commit that is under way meets its fate.
     fn answer(&mut self, host: usize, fate: CommitFate) {
         let Some(request) = self.hosts[host].run.as_ref().and_then(|run| run.request.clone()) else { return };
         match fate {
@@ -126,7 +126,7 @@ impl HistoryWorld {
         }
     }
 
-    /// The program dies.
+    /// The program is killed.
     fn crash(&mut self, host: usize, kept: u8, fate: CommitFate) {
         if self.hosts[host].run.is_some() {
             let unseen = if matches!(fate, CommitFate::Done) { CommitFate::ReplyLost(u8::MAX) } else { fate };
@@ -136,7 +136,7 @@ impl HistoryWorld {
         }
     }
 
-    /// A clean end: what is left settles, and is committed if the answer comes.
+    /// The program ends cleanly: what is left settles, and is committed if the answer arrives.
     fn stop(&mut self, host: usize, fate: CommitFate) {
         self.answer(host, fate);
         self.settle(host);
@@ -145,7 +145,7 @@ impl HistoryWorld {
 
     // ---- The group
 
-    /// The group takes those of the request's offsets that `some` has a bit for.
+    /// The group takes those offsets of the request for which `some` has a bit.
     fn carry_out(&mut self, request: &CommitRequest, some: u8) {
         if self.setting.coordinated() && request.generation != self.generation {
             return;
@@ -154,7 +154,7 @@ impl HistoryWorld {
             let metadata = offset.metadata.clone();
             let held = self.group[offset.partition].as_ref();
             if held.is_some_and(|held| (held.offset, &held.metadata) == (offset.value, &metadata)) {
-                // The very claim that is there already; whose reset it is does not change.
+                // This very claim is there already; it does not change whose reset it is.
                 continue;
             }
             let by = match offset.claims {

@@ -1,4 +1,4 @@
-//! Rules that are meant to fail: simpler ones, and the table with a row left out.
+//! Rules that are meant to fail: simpler rules, and the table with one row left out.
 
 use super::vocabulary::Rule;
 use crate::logfile::resume::{KnownPosition, ResumeDecision, decide};
@@ -36,7 +36,7 @@ fn the_larger(identity: u128, known: Journal<'_>, committed: Committed, metadata
     }
 }
 
-/// A token is believed whatever offset it names.
+/// Believes a token whatever offset it names.
 pub(super) fn any_offset(
     identity: u128,
     known: Journal<'_>,
@@ -48,7 +48,7 @@ pub(super) fn any_offset(
     decide(identity, known, committed, token.as_deref().unwrap_or(metadata))
 }
 
-/// All histories are one.
+/// Takes all histories for one.
 pub(super) fn any_history(
     identity: u128,
     known: Journal<'_>,
@@ -60,7 +60,7 @@ pub(super) fn any_history(
     decide(identity, known, committed, token.as_deref().unwrap_or(metadata))
 }
 
-/// A journal's own tokens are like any other's.
+/// Takes a journal's own tokens for those of any other.
 pub(super) fn any_journal(
     identity: u128,
     known: Journal<'_>,
@@ -70,7 +70,7 @@ pub(super) fn any_journal(
     decide(!identity, known, committed, metadata)
 }
 
-/// A journal's own tokens are like any other's where they are of another history.
+/// Takes a journal's own tokens for those of any other if they name another history.
 pub(super) fn own_of_this_history(
     identity: u128,
     known: Journal<'_>,
@@ -81,7 +81,7 @@ pub(super) fn own_of_this_history(
     decide(if this { identity } else { !identity }, known, committed, metadata)
 }
 
-/// Where the group is at the journal's very position, nobody has set it.
+/// Takes no reset for one that goes exactly to the journal's position.
 pub(super) fn by_position(
     identity: u128,
     known: Journal<'_>,
@@ -96,7 +96,7 @@ pub(super) fn by_position(
     }
 }
 
-/// The journal keeps no values.
+/// The journal keeps no offsets.
 pub(super) fn no_values(
     identity: u128,
     known: Journal<'_>,
@@ -106,7 +106,7 @@ pub(super) fn no_values(
     decide(identity, known.map(|known| KnownPosition { committed: &[], ..known }), committed, metadata)
 }
 
-/// The journal does not keep the histories that it has left.
+/// The journal keeps no histories that it has left.
 pub(super) fn no_histories(
     identity: u128,
     known: Journal<'_>,
@@ -116,7 +116,7 @@ pub(super) fn no_histories(
     decide(identity, known.map(|known| KnownPosition { left: &[], ..known }), committed, metadata)
 }
 
-/// A journal's own token is followed where it does not know the partition.
+/// Follows a journal's own token if the journal does not know the partition.
 pub(super) fn followed(
     identity: u128,
     known: Journal<'_>,

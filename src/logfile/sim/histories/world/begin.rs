@@ -1,4 +1,4 @@
-//! A program starts, and begins to read what it is given.
+//! A program starts and begins to read the partitions assigned to it.
 
 use super::super::event::CommitFate;
 use super::super::host::{CommitOffset, CommitRequest, HostRun};
@@ -14,7 +14,7 @@ impl HistoryWorld {
             return;
         }
         if self.setting.hosts > 1 && !self.setting.coordinated() {
-            // Without a coordinator, one after the other.
+            // Without a coordinator, hosts run one after the other.
             self.stop_all();
         }
         self.hosts[host].run = Some(HostRun::new(self.commits));
@@ -34,7 +34,7 @@ impl HistoryWorld {
         }
     }
 
-    /// Everybody settles and gives back what it has, then all is dealt out anew.
+    /// Every host settles and releases its partitions, then all partitions are assigned again.
     pub(super) fn rebalance(&mut self, mut dice: u32) {
         let up: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].run.is_some()).collect();
         for host in &up {
@@ -51,8 +51,8 @@ impl HistoryWorld {
         }
     }
 
-    /// Commits an offset that does not say whose it is once more, with a claim; one that
-    /// is delayed is made anew, unless the program has died.
+    /// Commits an offset that does not say whose it is once more, with a claim. A delayed claim is
+    /// made again, unless the program was killed.
     fn claim(&mut self, host: usize, partition: usize, delayed: bool, died: bool) {
         let Some(GroupEntry { offset, metadata, by }) = self.group[partition].clone() else { return };
         let run = self.hosts[host].run.as_ref().unwrap();
@@ -77,8 +77,8 @@ impl HistoryWorld {
         self.group[partition] = Some(GroupEntry { offset, metadata, by });
     }
 
-    /// As the ledger does it. The claim and each of the two writes to the journal are steps,
-    /// after the last of which the program will die.
+    /// Does what the ledger does. The claim and each of the two writes to the journal are steps.
+    /// After the last of `steps` the program will be killed.
     fn resume(&mut self, host: usize, partition: usize, delayed: bool, steps: &mut u8) {
         if *steps == 0 {
             return;
@@ -148,7 +148,7 @@ impl HistoryWorld {
         }
     }
 
-    /// Sets the position that was decided on; `fresh` is the name of a new history.
+    /// Sets the position that was decided on. `fresh` is the name of a new history.
     fn follow(&mut self, host: usize, partition: usize, start: ResumeDecision, fresh: u64) {
         match start {
             ResumeDecision::Journal | ResumeDecision::JournalWentBack => {}
@@ -158,13 +158,13 @@ impl HistoryWorld {
             ResumeDecision::Moved(position, epoch) => {
                 self.hosts[host].set_position(partition, position, epoch.unwrap_or(fresh));
             }
-            // The log's first record.
+            // The first record of the log.
             ResumeDecision::NeverKnew(epoch) => self.hosts[host].set_position(partition, 0, epoch),
             ResumeDecision::Nowhere => self.hosts[host].set_position(partition, 0, fresh),
         }
     }
 
-    /// Whether the group holds a token of the present history: the books and the ledger.
+    /// Compares the books and the ledger: whether the group holds a token of the present history.
     pub(super) fn compare(&mut self, host: usize, partition: usize) {
         let run = self.hosts[host].run.as_ref().filter(|run| run.commits != CommitStyle::Values);
         if let (Some(mirror), Some(run)) = (&mut self.mirror, run) {

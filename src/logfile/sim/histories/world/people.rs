@@ -7,7 +7,7 @@ use super::HistoryWorld;
 use crate::record::Token;
 
 impl HistoryWorld {
-    /// Everybody out, as the coordinator demands it before a reset.
+    /// Stops every host, as the coordinator demands before a reset.
     pub(super) fn stop_all(&mut self) {
         (0..self.hosts.len()).for_each(|host| self.crash(host, u8::MAX, CommitFate::Lost));
     }
@@ -33,7 +33,7 @@ impl HistoryWorld {
                 from.as_ref().map_or(String::new(), |from| from.metadata.clone())
             }
         };
-        // Where a copied token happens to name this offset, it is a commit like any other.
+        // If a copied token happens to name this offset, it is a commit like any other.
         let names = Token::parse(&copied).is_some_and(|token| token.offset == offset);
         let metadata = if names { String::new() } else { copied };
         if self.setting.coordinated() {
@@ -65,7 +65,7 @@ impl HistoryWorld {
         let gone = was.file.into_iter().filter(|range| !back.contains(&range.id)).collect();
         let epochs = at.disk.parts.each_ref().map(|part| part.as_ref().map(|part| part.epoch));
         self.oracle.restored(host, gone, &snapshot, epochs);
-        // Of a host alone, what it heard after the copy was made it has not heard.
+        // A single host has not followed what it followed after the copy was made.
         for entry in self.group.iter_mut().flatten().filter(|_| self.hosts.len() == 1) {
             if let SetBy::Operator { number, honoured } = &mut entry.by {
                 *honoured = snapshot.followed(*number);
@@ -73,8 +73,8 @@ impl HistoryWorld {
         }
     }
 
-    /// A topic is deleted and created again, which the running program notices: it places
-    /// the partition anew. With one host only: others would see it by the records'
+    /// A topic is deleted and created again, and the running program notices that and sets the
+    /// partition's position. With one host only: others would notice it by the records'
     /// fingerprints, which are not simulated.
     pub(super) fn recreated(&mut self, partition: usize) {
         if self.hosts.len() > 1 || !self.hosts[0].may_write(partition) {
@@ -86,7 +86,7 @@ impl HistoryWorld {
         let host = &mut self.hosts[0];
         host.set_position(partition, 0, epoch);
         host.run.as_mut().unwrap().written[partition] = Some(0);
-        // What was read of the old one, and copies from before, are of no more interest.
+        // What was read of the old topic, and older copies, do not matter any more.
         host.disk.file.retain(|range| range.partition != partition);
         host.recent.iter_mut().for_each(|range| range.retain(|range| range.partition != partition));
         host.copies.clear();
