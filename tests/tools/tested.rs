@@ -22,7 +22,7 @@ table  prints docs/tested.md; exit status 1 if a test failed or a server has no 
   OUTPUT     what cargo test printed
   SERVER     Kafka-VERSION or Redis-VERSION, in the order of the columns
 part   prints the tests of the K-th of N parts, each of about the same duration
-  DURATIONS  a file of lines: seconds, name
+  DURATIONS  a file of lines: seconds, how names begin; the longest beginning counts
   NAMES      lines of cargo test -- --list";
 
 /// The jobs, each with the servers that it is tested on.
@@ -161,25 +161,22 @@ fn counts(output: &str) -> (usize, usize) {
 
 // ---- The parts
 
-/// Tests of the real binary that are not in the table of durations, in seconds.
-const REAL: u64 = 20;
-/// Any other test.
-const UNIT: u64 = 1;
+/// Of a test that is not in the table of durations, in seconds.
+const UNKNOWN: u64 = 1;
 /// Tests run side by side, but for those that measure time.
 const THREADS: u64 = 6;
 
 /// The tests of each part: the longest first, each to the part that has least so far.
 fn split<'a>(names: &'a str, durations: &str, parts: usize) -> Vec<BTreeSet<&'a str>> {
-    let known: BTreeMap<&str, u64> = durations
+    let known: Vec<(&str, u64)> = durations
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(' '))
-        .map(|(seconds, name)| (name.trim(), seconds.parse().unwrap()))
+        .map(|(seconds, start)| (start.trim(), seconds.parse().unwrap()))
         .collect();
     let weight = |name: &str| {
-        let real = JOBS.map(|(job, _)| job).into_iter().chain(["all_jobs", "cli", "group"]);
-        let default = if real.into_iter().any(|folder| name.starts_with(folder)) { REAL } else { UNIT };
-        let seconds = known.get(name).copied().unwrap_or(default);
+        let found = known.iter().filter(|(start, _)| name.starts_with(start));
+        let seconds = found.max_by_key(|(start, _)| start.len()).map_or(UNKNOWN, |(_, seconds)| *seconds);
         if name.contains("at_once") { seconds * THREADS } else { seconds }
     };
     let all: BTreeSet<&str> = names.lines().filter_map(|line| line.strip_suffix(": test")).collect();
@@ -273,7 +270,7 @@ mod tests {
     /// 120 alone; 100, 20, 20 and 1 in the other.
     #[test]
     fn parts_are_of_equal_duration() {
-        let split = split(NAMES, "100 unit::e\n", 2);
+        let split = split(NAMES, "100 unit::e\n20 cli::\n", 2);
         assert_eq!(split[0], BTreeSet::from(["cli::c_at_once", "cli::b"]), "{split:?}");
         assert_eq!(split[1], BTreeSet::from(["cli::a", "unit::d", "unit::e"]), "{split:?}");
     }

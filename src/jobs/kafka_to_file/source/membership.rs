@@ -123,8 +123,8 @@ impl KafkaSource {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
             log::warn!(
-                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: they \
-                 are dropped here, and read again by whoever gets their partitions"
+                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: \
+                 they are dropped here, and read again by whoever gets their partitions"
             );
             state.until = None;
             self.ledgers.release_all();
