@@ -1,9 +1,9 @@
 //! docs/operations.md against the sources, without servers: every line that pandad can log as
 //! WARN or ERROR has a row in the table under *Log lines*, and every row has such a line.
 //!
-//! The texts are the format strings of `log::warn!` and `log::error!`, the subjects and reasons
-//! of outages, and the texts given to functions called `warn`. A row shows the whole line after
-//! the name of the job; what changes from line to line stands there in capitals, or as `…`.
+//! The texts are the format strings of `log::warn!` and `log::error!`, the subjects of outages,
+//! and the texts given to the methods in `METHODS`. A row shows the whole line after the name
+//! of the job; what changes from line to line stands there in capitals.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,6 +31,8 @@ const TABLE: &str = "docs/operations.md";
 const HEADING: &str = "## Log lines";
 /// What is said of the configuration begins with a file and a line, and is shown by `-t` too.
 const CONFIGURATION: &str = "src/config/";
+/// Methods whose first text is logged as a warning or an error, or as a part of one.
+const METHODS: [&str; 4] = ["down", "warn", "deny", "log_flags_once"];
 /// The part of a row's letters, in percent, that must stand in its source line.
 const COVERED_PERCENT_MIN: usize = 50;
 
@@ -95,7 +97,7 @@ fn letters_of_row(row: &str) -> usize {
 struct Collector<'a> {
     file: &'a str,
     found: Vec<Source>,
-    /// The texts of local variables, by name; the last one of a name is the nearest.
+    /// The texts of the function's variables, by name; the last one of a name is the nearest.
     variables: HashMap<String, String>,
 }
 
@@ -114,7 +116,10 @@ impl Collector<'_> {
         }
     }
 
-    fn add(&mut self, line: usize, text: String) {
+    fn add(&mut self, line: usize, mut text: String) {
+        for (name, value) in &self.variables {
+            text = text.replace(&format!("{{{name}}}"), value);
+        }
         self.found.push(Source { at: format!("{}:{line}", self.file), text });
     }
 }
@@ -125,6 +130,12 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         if item.ident != "tests" {
             visit::visit_item_mod(self, item);
         }
+    }
+
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        let outer = self.variables.clone();
+        visit::visit_block(self, block);
+        self.variables = outer;
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
@@ -159,7 +170,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
-        if call.method == "down" || call.method == "warn" {
+        if METHODS.iter().any(|method| call.method == method) {
             let variable =
                 || call.args.iter().find_map(|argument| self.variables.get(&name_of(argument)?).cloned());
             if let Some(text) = literal_in(&call.args).or_else(variable) {
@@ -285,12 +296,14 @@ fn texts_are_found_wherever_they_stand() {
             log::info!("not this");
             select! { recv(a) -> _ => log::warn!("one {}", 1), default(b) => { log::error!("two"); } }
             let outage = Outage::new(format!("{job}: three"));
-            let why = format!("four {}", 4);
+            let what = "four";
+            let why = format!("{what} {}", 4);
             outage.down(now, &why);
             before.warn(path, Finding::Cut, "five");
         }
+        fn g() { log::error!("six {what}"); }
         mod tests { fn g() { log::warn!("not this"); } }
     "#;
     let found: Vec<String> = collect("f.rs", code).into_iter().map(|source| source.text).collect();
-    assert_eq!(found, ["one {}", "two", "{job}: three: {why}; waiting", "four {}", "five"]);
+    assert_eq!(found, ["one {}", "two", "{job}: three: {why}; waiting", "four {}", "five", "six {what}"]);
 }

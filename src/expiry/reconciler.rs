@@ -144,8 +144,8 @@ impl Reconciler {
         if subscription.is_none() {
             return Ok(());
         }
-        // Read before the set is: a key that is pushed in between is then in the set as read,
-        // and yet not taken for missed.
+        // The set is read after this. The other way round, a key that is pushed in between would
+        // be in the set as read and count as done, and so be taken for missed.
         let done_until = self.context.inbox.done_until();
         let before_ms = self.context.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
         let remembered = &self.context.remembered;

@@ -41,7 +41,7 @@ fn check_reports_foreign_members() {
         foreign.leave();
         let foreign = with(serde_json::json!({"partition.assignment.strategy": "roundrobin"}));
         let warned = said(&member);
-        assert!(warned.contains("share out by 'roundrobin'") && warned.ends_with("OK\n"), "{warned}");
+        assert!(warned.contains("the assignor 'roundrobin'") && warned.ends_with("OK\n"), "{warned}");
         foreign.leave();
         tested.passed("range, roundrobin");
     }

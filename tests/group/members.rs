@@ -344,7 +344,7 @@ fn unknown_assignor_is_reported() {
         wait::until("the trouble is reported", wait::seconds(30), || {
             while let Ok(event) = member.place.next() {
                 match event {
-                    GroupEvent::Failed(why) if why.contains("another way") => said = why,
+                    GroupEvent::Failed(why) if why.contains("another assignor") => said = why,
                     GroupEvent::Unchanged => break,
                     _ => {}
                 }

@@ -10,7 +10,7 @@ use super::brokers::{Brokers, is_fresh};
 use super::connection::Connection;
 use super::coordinator;
 use crate::error::Fault;
-use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::messages::offset_fetch::Offset;
 use crate::kafka::protocol::messages::{GenerationMember, OffsetCommit, OffsetFetch, Request};
 use crate::kafka::protocol::refusal::Refusal;
@@ -121,7 +121,8 @@ impl GroupOffsets {
             match connection.ask(request) {
                 Ok(answer) => {
                     brokers.confirm(&connection);
-                    let moved = codes(&answer).iter().any(|code| code.remedy() == Remedy::FindCoordinator);
+                    let moved =
+                        codes(&answer).iter().any(|code| code.reaction() == Reaction::FindCoordinator);
                     if !moved {
                         self.coordinator = Some(connection);
                     } else if again {

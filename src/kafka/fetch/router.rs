@@ -114,11 +114,7 @@ impl PartitionRouter {
         let mut order = None;
         select! {
             recv(self.orders) -> one => order = Some(one.map_err(|_| OwnerGone)?),
-            recv(self.relinquished) -> relinquished => {
-                if let Ok(relinquished) = relinquished {
-                    self.note_relinquished(relinquished);
-                }
-            }
+            recv(self.relinquished) -> one => if let Ok(one) = one { self.note_relinquished(one) },
             default(due) => {}
         }
         // The owner may have assigned a relinquished partition again already. The report of the

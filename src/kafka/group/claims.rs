@@ -1,14 +1,14 @@
-//! What a group holds of partitions that become ours: which of its offsets are to be
-//! claimed, and which of our own are to be committed again. Pure.
+//! Which committed offsets of a group are to be claimed, and which are to be committed again before
+//! brokers delete them. Pure.
 
 use std::collections::BTreeMap;
 
 use super::offset_store::{ClaimNamer, HeldOffset, HeldOffsets};
 use crate::record::{Commit, OffsetMetadata, Token, TopicPartition};
 
-/// Offsets that somebody else has set, to be committed once more, now with a token,
-/// before anything is read from there: so they are told from the same offset set again.
-/// In `held` each gets the token that it is claimed with.
+/// The commits that claim every offset that somebody else has set: the same offset, with a token. They
+/// must succeed before anything is read from there. If the same offset is then set once more, the
+/// missing token shows it. In `held` the metadata of each claimed offset becomes its token.
 pub(super) fn claims(
     held: &mut BTreeMap<TopicPartition, HeldOffset>,
     names: &ClaimNamer,
@@ -25,8 +25,8 @@ pub(super) fn claims(
     claims
 }
 
-/// Of our own commits those that the group still holds, or has forgotten: not what
-/// somebody else has set meanwhile, for that is an operator's reset.
+/// Those of our own commits that the group still has or has deleted. An offset or metadata that differs
+/// was set by somebody else, as by an operator's reset, and must not be overwritten.
 pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: HeldOffsets) -> Vec<Commit> {
     let ours = answers.into_iter().filter_map(|(partition, held)| {
         let commit = own.get(&partition)?;

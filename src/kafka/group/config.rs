@@ -1,44 +1,46 @@
-//! As whom to be a member, of what, and how often what is done.
+//! The settings of a member of a consumer group.
 
 use std::time::Duration;
 
 use super::topic_snapshot::SubscribedTopics;
 
-/// As whom to be a member, and of what.
+/// The settings of a member.
 #[derive(Debug, Clone)]
 pub struct MemberConfig {
     /// The group's name.
     pub group: String,
-    /// What is to be read.
+    /// The topics that the member subscribes to.
     pub topics: SubscribedTopics,
-    /// Without a sign of life for this long a member counts as dead.
+    /// The session timeout: without a heartbeat for this long the coordinator removes the member.
     pub session: Duration,
-    /// A name of its own that no other member has, and that is the same after a restart.
+    /// The `group.instance.id` (KIP-345): no other member has it, and it is the same after a restart.
     pub instance: String,
-    /// The name that the coordinator gave the last time, if that is known.
+    /// The member id of the last run, if it is known. Used where the coordinator has no static
+    /// members.
     pub id: Option<String>,
-    /// How often what is done.
+    /// How often the threads do their work.
     pub pace: GroupIntervals,
 }
 
-/// How often what is done.
+/// How often a member's threads do their work.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupIntervals {
-    /// A sign of life is given.
+    /// Between two heartbeats.
     pub heartbeat: Duration,
-    /// The topics are looked at.
+    /// Between two requests for the topics' metadata.
     pub look: Duration,
-    /// Offsets that have not moved are committed again.
+    /// After this time offsets that have not changed are committed again, since brokers delete
+    /// offsets that are not committed for long (`offsets.retention.minutes`).
     pub renew: Duration,
-    /// What a member may take to let go and join again.
+    /// The rebalance timeout: how long a member may take to release its partitions and join again.
     pub rebalance: Duration,
 }
 
 impl GroupIntervals {
-    /// For a session of this length.
+    /// The intervals for a session timeout of this length.
     pub fn of(session: Duration) -> Self {
         Self {
-            // Others hear only with their next heartbeat that one has died.
+            // The other members learn of a rebalance only with their next heartbeat.
             heartbeat: (session / 20).min(Duration::from_secs(1)),
             look: Duration::from_secs(10),
             renew: Duration::from_secs(6 * 3600),

@@ -1,10 +1,9 @@
-//! A member of a consumer group: Kafka shares the partitions out among its members and
-//! moves them when one dies. This is the owner's side, a [`GroupClient`]; what takes time is
-//! done in three threads, which nobody waits for.
+//! [`GroupClient`] as a member of a consumer group: Kafka assigns the partitions to the members. All
+//! requests are sent by three threads, which nobody waits for.
 //!
-//! The protocol is the one that all brokers from 0.9 to 4.x speak (KIP-62 and before:
-//! JoinGroup, SyncGroup, Heartbeat), shared out eagerly by `range`: before a member joins
-//! a new generation it lets go of all it had.
+//! The protocol is the classic one that all brokers from 0.9 to 4.x support (JoinGroup, SyncGroup,
+//! Heartbeat; KIP-62), with eager `range`: before a member joins a new generation, it releases all its
+//! partitions.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -27,8 +26,8 @@ use crate::kafka::seam::{GroupClient, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
 
-/// A commit that takes longer is talked about.
-const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
+/// A commit that takes longer is reported as a failure.
+pub(super) const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Coordinated {
@@ -36,28 +35,28 @@ pub struct Coordinated {
     lease: Lease,
     member: Sender<MemberOrder>,
     offsets: Sender<KeeperOrder>,
-    /// Closes with this value, and so ends the threads.
+    /// Dropped with this value, which ends the threads.
     _owner: Sender<()>,
     messages: Receiver<OwnerMessage>,
     committing: Option<Instant>,
-    /// What the member was last asked to let go by.
+    /// The number of the last revocation.
     revocation: u64,
 }
 
 impl Coordinated {
-    /// Begins to join the group.
+    /// Starts the threads, which join the group. `names` gives the epochs of claims.
     ///
     /// # Errors
-    /// `Retry`: no thread can be had.
+    /// `Retry`: a thread cannot be started.
     pub fn new(cluster: &Cluster, config: MemberConfig, names: ClaimNamer) -> Result<Self, Fault> {
         let lease = Lease::expired();
         let (member, orders) = unbounded();
         let (offsets, keeper_orders) = unbounded();
         let (owner, owned) = bounded(0);
-        let (tell, messages) = unbounded();
+        let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
         let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
-        // A coordinator that hangs must be found out well within the session.
+        // A coordinator that hangs must be noticed well within the session timeout.
         let third = config.session / 3;
         let quick = ConnectionLimits {
             connect_timeout: slow.connect_timeout.min(third),
@@ -69,12 +68,16 @@ impl Coordinated {
             brokers.with_own_connections(slow),
             config.pace.look,
             owned.clone(),
-            tell.clone(),
+            to_owner.clone(),
             member.clone(),
         );
-        let (owned_too, tell_too, member_too) = (owned.clone(), tell.clone(), member.clone());
-        let channels =
-            KeeperChannels { orders: keeper_orders, owner: owned_too, tell: tell_too, member: member_too };
+        let (owned_too, to_owner_too, member_too) = (owned.clone(), to_owner.clone(), member.clone());
+        let channels = KeeperChannels {
+            orders: keeper_orders,
+            owner: owned_too,
+            to_owner: to_owner_too,
+            member: member_too,
+        };
         let keeper = OffsetKeeper::new(
             &config.group,
             names,
@@ -91,7 +94,7 @@ impl Coordinated {
             state,
             orders,
             owned,
-            tell,
+            to_owner,
             offsets.clone(),
         );
         start("kafka-topics", move || watcher.run())?;
@@ -109,7 +112,10 @@ impl Coordinated {
         })
     }
 
-    /// What is the owner's to know of it, if anything.
+    /// Takes a message of a thread, and gives the event for the owner, if any.
+    ///
+    /// # Errors
+    /// The fault that ended a thread.
     fn event_of(&mut self, message: OwnerMessage) -> Result<Option<GroupEvent>, Fault> {
         Ok(Some(match message {
             OwnerMessage::Failed(part, why) => {
@@ -117,7 +123,7 @@ impl Coordinated {
                 GroupEvent::Failed(why)
             }
             OwnerMessage::Recovered(part) => {
-                // The group is reached when nobody is in trouble any more.
+                // The group counts as reached only when none of its threads fails.
                 self.failing.remove(&part);
                 return Ok(self.failing.is_empty().then_some(GroupEvent::Reached));
             }
@@ -138,7 +144,7 @@ impl Coordinated {
             OwnerMessage::Assigned(revocation, assigned) if revocation == self.revocation => {
                 GroupEvent::Assigned(assigned)
             }
-            // Found out too late: it was to be let go before it came.
+            // The partitions were revoked before their offsets were known.
             OwnerMessage::Assigned(..) => return Ok(None),
             OwnerMessage::Named(id, silent) => GroupEvent::Named { id, silent },
             OwnerMessage::Fenced(why) => GroupEvent::Fenced(why),
@@ -147,10 +153,18 @@ impl Coordinated {
     }
 }
 
+/// Why a commit without an answer is a failure.
+pub(super) fn slow_commit() -> String {
+    let seconds = SLOW_COMMIT_AFTER.as_secs();
+    format!("the coordinator has not answered a commit for more than {seconds} s: look at the brokers")
+}
+
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-    threads::spawn(name, body)
-        .map(drop)
-        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
+    threads::spawn(name, body).map(drop).map_err(|error| {
+        Fault::Retry(format!(
+            "cannot start the thread {name}: {error}; look at the limits of threads and memory"
+        ))
+    })
 }
 
 impl GroupClient for Coordinated {
@@ -164,15 +178,16 @@ impl GroupClient for Coordinated {
                 }
                 Err(TryRecvError::Empty) => {
                     let is_slow = self.committing.is_some_and(|since| since.elapsed() > SLOW_COMMIT_AFTER);
-                    let why = "the group's coordinator does not answer a commit";
                     return Ok(if is_slow {
-                        GroupEvent::Failed(why.to_owned())
+                        GroupEvent::Failed(slow_commit())
                     } else {
                         GroupEvent::Unchanged
                     });
                 }
                 Err(TryRecvError::Disconnected) => {
-                    return Err(Fault::Retry("the group's threads ended".to_owned()));
+                    return Err(Fault::Retry(
+                        "internal error: the threads of the group have ended".to_owned(),
+                    ));
                 }
             }
         }
@@ -180,7 +195,7 @@ impl GroupClient for Coordinated {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // Threads that have ended are found out by `next`.
+        // If the threads have ended, `next` reports it.
         let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 
@@ -206,7 +221,7 @@ impl GroupClient for Coordinated {
     fn leave_group(&mut self, until: Instant) {
         let (done, left) = bounded(1);
         let _ended = self.member.send(MemberOrder::Leave(done));
-        // Whatever comes of it: after the session's time the others know.
+        // If no answer comes, the coordinator removes the member after the session timeout.
         let _left = left.recv_deadline(until);
         self.lease.end();
     }

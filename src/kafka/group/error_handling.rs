@@ -1,8 +1,9 @@
-//! What each error code means to a member, request by request. Pure.
+//! What a member does about each error code, by request. Pure. The table is in
+//! docs/internals/offsets-and-groups.md.
 
 use crate::kafka::protocol::error_code::ErrorCode;
 
-/// Which request was answered.
+/// The request that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GroupCall {
     Join,
@@ -11,34 +12,33 @@ pub(super) enum GroupCall {
     Commit,
 }
 
-/// What is to be done about the answer.
+/// What the member does about the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It went well.
+    /// Nothing: the request succeeded.
     Success,
     /// Ask the same coordinator again, after a pause.
     Retry,
-    /// Another broker is the coordinator now.
+    /// Find the coordinator, which may be another broker now.
     FindCoordinator,
-    /// The group is sharing out anew: join again.
+    /// The group rebalances: release, then join again.
     Rebalance,
-    /// Join again, under the name that came with the answer.
+    /// Join again with the member id in the answer (KIP-394).
     TakeId,
-    /// The group went on without us: what was ours is lost. Join again, under the same
-    /// name if it is still known.
+    /// The assignment is lost. Join again, with the same member id if the coordinator still knows it.
     Lost { id_is_known: bool },
-    /// Somebody else has joined under the same name of its own.
+    /// Stop: another member has joined with the same `group.instance.id` (KIP-345).
     Fenced,
-    /// The group does not want us as we are; somebody may mend that.
+    /// Log a remedy, and try again slowly: somebody has to change a setting.
     Refused,
 }
 
-/// Reads a code.
+/// What to do about an error code.
 pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
     match (call, code.0) {
         (_, 0) => Verdict::Success,
         (_, 15 | 16) => Verdict::FindCoordinator,
-        // That a broker did not answer in time may mean that it is not the coordinator.
+        // A broker that answers REQUEST_TIMED_OUT may no longer be the coordinator.
         (_, 7) => Verdict::FindCoordinator,
         (GroupCall::Join, 79) => Verdict::TakeId,
         (GroupCall::Join | GroupCall::Sync | GroupCall::Heartbeat | GroupCall::Commit, 27) => {
@@ -46,7 +46,7 @@ pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
         }
         (_, 22) => Verdict::Lost { id_is_known: true },
         (_, 25 | 79) => Verdict::Lost { id_is_known: false },
-        // A member of the later protocol's group, which this one is not.
+        // STALE_MEMBER_EPOCH: the group uses the protocol of KIP-848 now.
         (_, 113) => Verdict::Lost { id_is_known: true },
         (_, 82) => Verdict::Fenced,
         (GroupCall::Commit, _) => Verdict::Retry,
@@ -55,25 +55,7 @@ pub(super) fn verdict(call: GroupCall, code: ErrorCode) -> Verdict {
     }
 }
 
-/// A sentence about a refusal, with what to do about it.
-pub(super) fn remedy(code: ErrorCode, group: &str) -> String {
-    let refused = format!("the group '{group}' refuses this member: {code}");
-    match code.0 {
-        23 => format!(
-            "{refused}: its members share out by another way than 'range', or it is no group of consumers: \
-             stop them, have them use 'range', or use another kafka['group']"
-        ),
-        26 => format!(
-            "{refused}: the brokers do not allow this kafka['session_ms'] (group.min.session.timeout.ms, \
-             group.max.session.timeout.ms)"
-        ),
-        29 | 30 => format!("{refused}: the right to read with this group is missing"),
-        81 => format!("{refused}: the brokers do not allow so many members (group.max.size)"),
-        _ => refused,
-    }
-}
-
-/// What to do about a twin.
+/// What to do about another member with the same `group.instance.id`.
 pub(super) fn fenced(instance: &str) -> String {
     format!(
         "another pandad has joined the group with the same journal ({instance}): a copy of this log file and \
@@ -114,10 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_do() {
-        assert!(remedy(ErrorCode(23), "g").contains("another way than 'range'"));
-        assert!(remedy(ErrorCode(26), "g").contains("kafka['session_ms']"));
-        assert!(remedy(ErrorCode(81), "g").contains("group.max.size"));
+    fn the_fenced_member_is_named() {
         assert!(fenced("pandad-1").contains("pandad-1"));
     }
 }

@@ -1,4 +1,4 @@
-//! Who else is in a group, asked from outside, and whether this pandad can share it with
+//! The other members of a group, asked from outside, and whether this pandad can use the group beside
 //! them.
 
 use std::time::Duration;
@@ -12,28 +12,28 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::messages::{DescribeGroups, ListGroups};
 use crate::kafka::protocol::refusal::Refusal;
 
-/// So many members are named.
+/// How many members a message names.
 const MEMBERS_NAMED_MAX: usize = 3;
 
-/// The live members of a group, and their way of sharing out.
+/// The live members of a group, and their assignor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignMembers {
     group: String,
-    /// What they are: `consumer`, `connect` and so on.
+    /// The protocol type: `consumer`, `connect` and so on.
     kind: String,
-    /// Their way of sharing out; empty while they agree on one.
+    /// The assignor; empty during a rebalance.
     protocol: String,
-    /// Each one's client id and from where it is connected.
+    /// Client id and host of each member.
     members: Vec<(String, String)>,
-    /// A group of the protocol of KIP-848, whose members this request does not show.
+    /// Whether the group uses the protocol of KIP-848. DescribeGroups does not show its members.
     is_later: bool,
 }
 
 impl ForeignMembers {
-    /// Asks the group's coordinator; each step may take up to `patience`.
+    /// Asks the group's coordinator. Each connection and each answer may take up to `patience`.
     ///
     /// # Errors
-    /// It cannot be asked, or does not tell: the reason.
+    /// `Retry` or `Fatal`: the coordinator cannot be reached, or refuses.
     pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
         let limits =
             ConnectionLimits { connect_timeout: patience, answer_timeout: patience, ..cluster.limits() };
@@ -41,10 +41,10 @@ impl ForeignMembers {
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;
         let Some(found) = described.into_iter().find(|one| one.group == group) else {
-            return Err(Fault::Retry("the coordinator tells of another group".to_owned()));
+            return Err(Fault::Retry("the coordinator answered for another group".to_owned()));
         };
         if !found.code.is_none() {
-            return Err(Refusal::Code(found.code).fault(&format!("look at the group '{group}'")));
+            return Err(Refusal::Code(found.code).fault(&format!("describe the group '{group}'")));
         }
         let members: Vec<(String, String)> =
             found.members.into_iter().map(|one| (one.client_id, one.host)).collect();
@@ -56,7 +56,8 @@ impl ForeignMembers {
             is_later: false,
         };
         if others.members.is_empty() && others.kind.is_empty() {
-            // Not known to this request. Where listing is not allowed nothing more can be told.
+            // DescribeGroups does not know the group; ListGroups may. Without the right to list groups it
+            // shows nothing.
             let listed = coordinator.ask(&ListGroups)?;
             let kind = listed.groups.into_iter().find(|(name, _)| name == group).map(|(_, kind)| kind);
             others.is_later = kind.is_some();
@@ -65,20 +66,22 @@ impl ForeignMembers {
         Ok(others)
     }
 
-    /// Why a member that shares out by `range`, or one that is alone, cannot get on with
-    /// them, or on what condition, and what to do; `None` if there are none, or it can.
+    /// Why a pandad cannot use the group beside these members, or on what condition, and what to do.
+    /// `is_member`: as a member with `range`, otherwise standalone. `None`: nothing is in the way.
     pub fn trouble(&self, is_member: bool) -> Option<String> {
         let (group, count) = (&self.group, self.members.len());
         let remedy = "stop them or use another kafka['group']";
         if self.is_later {
-            let what = format!("the group '{group}' is one of the later protocol (KIP-848)");
+            let what = format!("the group '{group}' uses the later protocol (KIP-848)");
             return Some(if is_member {
                 format!(
-                    "{what}: the brokers take in pandad beside its members, unless they are told not to \
-                     (group.consumer.migration.policy)"
+                    "{what}: the brokers accept pandad beside its members, unless \
+                     group.consumer.migration.policy forbids it"
                 )
             } else {
-                format!("{what}: if it has live members, what a pandad alone commits is refused; {remedy}")
+                format!(
+                    "{what}: if it has live members, it refuses the commits of a standalone pandad; {remedy}"
+                )
             });
         }
         if count == 0 {
@@ -87,17 +90,17 @@ impl ForeignMembers {
         let who = format!("the group '{group}' has {}", self.who());
         if !is_member {
             return Some(format!(
-                "{who}: they share it out among themselves, and what a pandad with \
-                 kafka['membership']='alone' commits is refused; {remedy}"
+                "{who}: the partitions are assigned to them, and the commits of a pandad with \
+                 kafka['membership']='alone' are refused; {remedy}"
             ));
         }
         if self.kind != PROTOCOL_TYPE {
-            return Some(format!("{who}, which are no consumers but of kind '{}': {remedy}", self.kind));
+            return Some(format!("{who} of the protocol type '{}', not consumers: {remedy}", self.kind));
         }
         (!self.protocol.is_empty() && self.protocol != RANGE_ASSIGNOR).then(|| {
             format!(
-                "{who}, which share out by '{}': a pandad is taken in only if every one of them can do \
-                 '{RANGE_ASSIGNOR}' as well; have them use it, {remedy}",
+                "{who} with the assignor '{}': pandad can join only if each of them supports \
+                 '{RANGE_ASSIGNOR}', too; have them use it, {remedy}",
                 self.protocol
             )
         })
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_can_share_a_group() {
+    fn which_members_are_in_the_way() {
         for nobody in [others("", "", 0), others("consumer", "range", 0), others("consumer", "", 0)] {
             assert_eq!((nobody.trouble(true), nobody.trouble(false)), (None, None));
         }

@@ -1,5 +1,5 @@
-//! A group's offsets kept in Kafka, by pandad's own client: partitions by Metadata,
-//! offsets by the group's coordinator, each with the string beside it.
+//! [`OffsetStore`] in Kafka, by the native client: partitions by Metadata, offsets and their metadata
+//! by the group's coordinator, without membership.
 
 use super::offset_store::{HeldOffsets, OffsetStore};
 use crate::error::Fault;
@@ -31,8 +31,8 @@ impl KafkaOffsets {
     fn refused(&self, partition: &TopicPartition, refusal: Refusal) -> Fault {
         if refusal == Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) {
             return Fault::Retry(format!(
-                "the group '{}' has live members, so an offset cannot be committed to it from outside: stop \
-                 the other consumers or use another kafka['group']",
+                "the offset of {partition} cannot be committed: the group '{}' has live members, and refuses \
+                 commits of others; stop the other consumers or use another kafka['group']",
                 self.group
             ));
         }
@@ -56,7 +56,7 @@ impl OffsetStore for KafkaOffsets {
             })
             | None => Ok(Vec::new()),
             Some(TopicMetadata { code, .. }) => {
-                Err(format!("cannot look at the topic {topic}: Kafka answers {code}"))
+                Err(format!("cannot read the metadata of the topic {topic}: Kafka answers {code}"))
             }
         };
         Ok(topics.iter().map(of).collect())
@@ -77,7 +77,7 @@ impl OffsetStore for KafkaOffsets {
     }
 }
 
-/// What the coordinator answered of a group's offsets.
+/// The coordinator's answers about a group's offsets, with refusals as faults.
 pub(super) fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffsets {
     let held = answers.into_iter().map(|(partition, answer)| {
         let held = match answer {

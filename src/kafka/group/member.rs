@@ -1,6 +1,5 @@
-//! The thread that is the member: joins, shares out when it leads, and gives a sign of
-//! life. Its connection to the coordinator is its own, so that nothing else delays a
-//! heartbeat.
+//! The member's thread: joins, assigns partitions if it leads the group, and sends heartbeats. It has
+//! its own connection to the coordinator, so that nothing else delays a heartbeat.
 
 mod join;
 
@@ -8,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::JOB;
 use super::config::MemberConfig;
-use super::error_handling::{GroupCall, Verdict, fenced, remedy};
+use super::error_handling::{GroupCall, Verdict, fenced};
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::state::{MemberState, MembershipChange, Phase};
 use super::topic_snapshot::TopicSnapshot;
@@ -23,11 +23,11 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
 use crate::threads::OwnerGone;
 
-/// The pause before what failed is tried again.
+/// The pause before a failed request is repeated grows from the first to the second.
 const MEMBER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// And before what somebody has to mend is.
+/// The pause after a refusal that only a changed setting can end.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
-/// How long a member that has nothing to do waits for an order.
+/// How long a member without work waits for an order.
 const ORDER_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// See the module.
@@ -37,14 +37,14 @@ pub(super) struct MemberThread {
     connection: Option<Connection>,
     state: MemberState,
     seen: Option<TopicSnapshot>,
-    /// The digest that the present generation was shared out by.
+    /// The digest of the topics from which the leader made the present assignment.
     assigned_digest: Vec<u8>,
     orders: Receiver<MemberOrder>,
-    /// Closes when the owner is gone: the other threads give orders, too.
+    /// Disconnected when the owner is gone. `orders` is not, since the other threads send there, too.
     owner: Receiver<()>,
-    /// Came in while an answer was waited for.
+    /// Orders that came while the thread waited for an answer.
     deferred: Vec<MemberOrder>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     offsets: Sender<KeeperOrder>,
     pauses: Backoff,
     next: Instant,
@@ -58,7 +58,7 @@ impl MemberThread {
         state: MemberState,
         orders: Receiver<MemberOrder>,
         owner: Receiver<()>,
-        tell: Sender<OwnerMessage>,
+        to_owner: Sender<OwnerMessage>,
         offsets: Sender<KeeperOrder>,
     ) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl MemberThread {
             orders,
             owner,
             deferred: Vec::new(),
-            tell,
+            to_owner,
             offsets,
             pauses: Backoff::new(MEMBER_PAUSES.0, MEMBER_PAUSES.1),
             next: Instant::now(),
@@ -79,12 +79,12 @@ impl MemberThread {
         }
     }
 
-    /// Until the owner is gone, or the group is left.
+    /// Runs until the owner is gone, or the member has left the group.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
 
-    /// Waits for an order or for what is due, and does it.
+    /// Waits for an order or for due work, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
         for order in std::mem::take(&mut self.deferred) {
             self.handle(order)?;
@@ -95,8 +95,8 @@ impl MemberThread {
             recv(self.owner) -> _ => return Err(OwnerGone),
             default(left) => {}
         }
-        if let Some(tell) = self.state.at(host::since_boot()) {
-            self.pass_on(tell)?;
+        if let Some(change) = self.state.at(host::since_boot()) {
+            self.pass_on(change)?;
         }
         match self.state.phase() {
             Phase::Out if self.seen.is_some() => self.join(),
@@ -119,11 +119,12 @@ impl MemberThread {
                 let now = self.subscription().user_data;
                 if self.state.phase() == Phase::In && now != self.assigned_digest {
                     log::info!(
-                        "the group '{}': partitions have come or gone; sharing out anew",
+                        "{JOB}: group '{}': topics or partitions were added or removed; \
+                         rejoining for a new assignment",
                         self.config.group
                     );
-                    if let Some(tell) = self.state.revoke() {
-                        self.pass_on(tell)?;
+                    if let Some(change) = self.state.revoke() {
+                        self.pass_on(change)?;
                     }
                 }
             }
@@ -134,13 +135,13 @@ impl MemberThread {
             }
             MemberOrder::Refused(generation, code) => {
                 if generation == self.state.generation() {
-                    let (_, tell) = self.state.answered(GroupCall::Commit, code, Duration::ZERO);
-                    tell.map_or(Ok(()), |tell| self.pass_on(tell))?;
+                    let (_, change) = self.state.answered(GroupCall::Commit, code, Duration::ZERO);
+                    change.map_or(Ok(()), |change| self.pass_on(change))?;
                 }
             }
             MemberOrder::Leave(done) => {
                 self.leave();
-                // Whoever asked may have given up waiting.
+                // The owner may no longer wait.
                 let _given_up = done.send(());
                 return Err(OwnerGone);
             }
@@ -148,56 +149,59 @@ impl MemberThread {
         Ok(())
     }
 
-    // ---- What the owner hears
+    // ---- Messages to the owner
 
-    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(message).map_err(|_| OwnerGone)
+    fn report(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.to_owner.send(message).map_err(|_| OwnerGone)
     }
 
-    fn pass_on(&mut self, tell: MembershipChange) -> Result<(), OwnerGone> {
+    fn pass_on(&mut self, change: MembershipChange) -> Result<(), OwnerGone> {
         self.next = Instant::now();
-        match tell {
+        match change {
             MembershipChange::Revoked { revocation, until } => {
                 let left = until.saturating_sub(host::since_boot());
-                self.tell(OwnerMessage::Revoked(revocation, Instant::now() + left))
+                self.report(OwnerMessage::Revoked(revocation, Instant::now() + left))
             }
             MembershipChange::Lost { revocation } => {
                 log::warn!(
-                    "the group '{}' went on without this member: its partitions are lost",
+                    "{JOB}: group '{}': the coordinator removed this member, so its partitions are \
+                     lost and others read them; if this happens often, raise kafka['session_ms'], or look at \
+                     load and network",
                     self.config.group
                 );
-                self.tell(OwnerMessage::Lost(revocation))
+                self.report(OwnerMessage::Lost(revocation))
             }
             MembershipChange::Fenced => {
-                self.tell(OwnerMessage::Fenced(fenced(&self.config.instance)))?;
+                self.report(OwnerMessage::Fenced(fenced(&self.config.instance)))?;
                 Err(OwnerGone)
             }
         }
     }
 
-    /// It did not work; it is tried again.
+    /// Reports a fault, and tries again after `pause` or the next pause of the backoff.
     fn fail(&mut self, fault: Fault, pause: Option<Duration>) -> Result<(), OwnerGone> {
         self.next = Instant::now() + pause.unwrap_or_else(|| self.pauses.pause());
         self.failing = true;
         match fault {
-            Fault::Retry(why) => self.tell(OwnerMessage::Failed(GroupThread::Member, why)),
+            Fault::Retry(why) => self.report(OwnerMessage::Failed(GroupThread::Member, why)),
             other => {
-                self.tell(OwnerMessage::Fault(other))?;
+                self.report(OwnerMessage::Fault(other))?;
                 Err(OwnerGone)
             }
         }
     }
 
+    /// Reports that the coordinator answers again, if it did not before.
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         self.pauses.reset();
         if std::mem::take(&mut self.failing) {
-            self.tell(OwnerMessage::Recovered(GroupThread::Member))
+            self.report(OwnerMessage::Recovered(GroupThread::Member))
         } else {
             Ok(())
         }
     }
 
-    /// What an answer asks for beyond what the state has made of it.
+    /// Does what a verdict asks for, apart from the change of the state.
     fn act(&mut self, verdict: Verdict, code: ErrorCode) -> Result<(), OwnerGone> {
         match verdict {
             Verdict::Success => self.recovered(),
@@ -207,10 +211,11 @@ impl MemberThread {
             }
             Verdict::Retry => self.retry(code),
             Verdict::Refused => {
-                self.fail(Fault::Retry(remedy(code, &self.config.group)), Some(REFUSED_PAUSE))
+                let why = format!("the group '{}' refuses this member: {code}", self.config.group);
+                self.fail(Fault::Retry(why), Some(REFUSED_PAUSE))
             }
             Verdict::Fenced => self.pass_on(MembershipChange::Fenced),
-            // In words there is nothing to say, but the group must not be run at.
+            // Nothing to report; the pause keeps requests from following each other without a break.
             Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeId => {
                 self.next = Instant::now() + self.pauses.pause();
                 Ok(())
@@ -232,7 +237,7 @@ impl MemberThread {
         }
     }
 
-    /// Keeps the connection where the request was answered.
+    /// Keeps the connection if the request was answered; otherwise avoids its broker for a while.
     fn keep<T>(&mut self, connection: Connection, answer: Result<T, Fault>) -> Result<T, Fault> {
         match answer {
             Ok(answer) => {
@@ -259,18 +264,18 @@ impl MemberThread {
             Ok(code) => code,
             Err(fault) => return self.fail(fault, None),
         };
-        let (verdict, tell) = self.state.answered(GroupCall::Heartbeat, code, sent);
+        let (verdict, change) = self.state.answered(GroupCall::Heartbeat, code, sent);
         match verdict {
             Verdict::Success | Verdict::Rebalance => self.recovered()?,
             Verdict::Lost { .. } | Verdict::Fenced => {}
             other => return self.act(other, code),
         }
         self.next = began + self.config.pace.heartbeat;
-        tell.map_or(Ok(()), |tell| self.pass_on(tell))
+        change.map_or(Ok(()), |change| self.pass_on(change))
     }
 
-    /// Takes leave, so that the others need not wait; one try, on a new connection if
-    /// need be.
+    /// Leaves the group, so that others get the partitions at once. A second attempt uses a new
+    /// connection.
     fn leave(&mut self) {
         if self.state.id().is_empty() || self.state.phase() == Phase::Down {
             return;
@@ -282,8 +287,13 @@ impl MemberThread {
                 self.keep(connection, answer)
             });
             match answer {
-                Ok(code) => return log::debug!("the group '{}' is left: {code}", self.config.group),
-                Err(fault) => log::debug!("cannot leave the group '{}': {fault}", self.config.group),
+                Ok(code) => {
+                    return log::debug!(
+                        "{JOB}: group '{}': left, the coordinator answers {code}",
+                        self.config.group
+                    );
+                }
+                Err(fault) => log::debug!("{JOB}: group '{}': cannot leave: {fault}", self.config.group),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the three threads of a member send the owner and each other.
+//! The messages between the three threads of a member and their owner.
 
 use std::time::Instant;
 
@@ -11,23 +11,29 @@ use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 
-/// What the threads tell the owner.
+/// Messages of the threads to the owner.
 pub(super) enum OwnerMessage {
     Event(GroupEvent),
-    /// This part does not get on, and why; or it does again.
+    /// This thread fails, for this reason; it tries again.
     Failed(GroupThread, String),
+    /// This thread, which failed before, works again.
     Recovered(GroupThread),
-    /// Let go until then; the number comes back with the answer.
+    /// All partitions are to be released until this time. The number of the revocation comes back
+    /// with [`MemberOrder::Released`].
     Revoked(u64, Instant),
+    /// All partitions are lost; the number is as in `Revoked`.
     Lost(u64),
-    /// These are the owner's, unless it has been asked to let go more often than that.
+    /// These partitions are assigned, unless a revocation with a higher number came since.
     Assigned(u64, Vec<Assigned>),
+    /// The coordinator has given this member id; and whether its broker answers no ApiVersions.
     Named(String, bool),
+    /// Another member has joined with the same `group.instance.id`. The text says what to do.
     Fenced(String),
+    /// The thread has ended, since trying again cannot help.
     Fault(Fault),
 }
 
-/// The threads, as far as each may be in trouble while the others are well.
+/// The threads of a member. Each can fail while the others work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum GroupThread {
     Member,
@@ -35,32 +41,32 @@ pub(super) enum GroupThread {
     Topics,
 }
 
-/// What the member is told.
+/// Messages to the member thread.
 pub(super) enum MemberOrder {
-    /// The topics are like this now.
+    /// The partition counts of the topics.
     Topics(TopicSnapshot),
-    /// The owner has let go of the share; the number is that of the question.
+    /// The owner has released all partitions, as the revocation of this number asked.
     Released(u64),
-    /// A commit of this generation was refused.
+    /// A commit of this generation was refused with this code.
     Refused(i32, ErrorCode),
-    /// Leave the group, and say when that is done.
+    /// Leave the group, and confirm it on this channel.
     Leave(Sender<()>),
 }
 
-/// What the thread is asked for.
+/// Messages to the offset keeper.
 pub(super) enum KeeperOrder {
-    /// This is the member's share from now on.
+    /// The assignment of a new generation.
     Assign(MemberAssignment),
-    /// Commit these offsets of the share.
+    /// Commit these offsets of the assignment.
     Commit(Vec<Commit>),
-    /// The share is given back: what is not committed will not be.
+    /// The assignment has been released. What is not committed yet is not committed any more.
     Released,
 }
 
-/// A member's share of one generation.
+/// A member's assignment in one generation.
 #[derive(Debug, Clone)]
 pub(super) struct MemberAssignment {
-    /// How often the owner had been asked to let go when it came.
+    /// The number of revocations before this assignment.
     pub(super) number: u64,
     pub(super) generation: i32,
     pub(super) id: String,

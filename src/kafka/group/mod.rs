@@ -1,5 +1,8 @@
-//! Which partitions are ours, and what the group has committed of them: as a member of
-//! the group, or without being one.
+//! [`GroupClient`](super::seam::GroupClient) in two ways: [`Coordinated`] as a member of a consumer
+//! group, `standalone` without membership.
+
+/// The only job that reads Kafka. Every log line of this folder begins with its name.
+const JOB: &str = "kafka_to_file";
 
 mod claims;
 mod config;

@@ -1,36 +1,36 @@
-//! The thread that keeps a member's offsets: asks where its share is to be read from,
-//! commits as the member, and commits again what the brokers would otherwise forget.
-//! Its connection is its own: no heartbeat waits for it.
+//! The thread for a member's offsets: fetches the committed offsets of an assignment, commits, and
+//! commits again before brokers delete them. It has its own connection, so that no heartbeat waits
+//! for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::claims;
 use super::error_handling::{GroupCall, Verdict, verdict};
 use super::kafka_offsets::held_of;
 use super::messages::{GroupThread, KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use super::offset_store::{ClaimNamer, HeldOffset};
+use super::{JOB, claims};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads::OwnerGone;
 
-/// The pause before what failed is tried again.
+/// The pause before a failed request is repeated grows from the first to the second.
 const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Whom it hears, and whom it tells.
+/// The channels of the thread.
 pub(super) struct KeeperChannels {
     pub(super) orders: Receiver<KeeperOrder>,
-    /// Closes when the owner is gone.
+    /// Disconnected when the owner is gone.
     pub(super) owner: Receiver<()>,
-    pub(super) tell: Sender<OwnerMessage>,
+    pub(super) to_owner: Sender<OwnerMessage>,
     pub(super) member: Sender<MemberOrder>,
 }
 
@@ -41,18 +41,18 @@ pub(super) struct OffsetKeeper {
     brokers: Brokers,
     commits: GroupOffsets,
     orders: Receiver<KeeperOrder>,
-    /// Closes when the owner is gone: the member asks, too.
+    /// Disconnected when the owner is gone. `orders` is not, since the member thread sends there, too.
     owner: Receiver<()>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
     assignment: Option<MemberAssignment>,
-    /// Partitions of the share whose offsets are still to be asked for.
+    /// The partitions of the assignment whose committed offsets are not known yet.
     unfetched: Vec<TopicPartition>,
-    /// What is to be committed, until the coordinator agrees.
+    /// The offsets to commit, until the coordinator has accepted them.
     ordered: Option<Vec<Commit>>,
-    /// What the group was last known to hold by our own commits.
+    /// The offsets of our own that the group had when it last answered.
     held: BTreeMap<TopicPartition, Commit>,
-    /// Partitions whose commits are refused while others' are not.
+    /// The partitions whose commits are refused while those of others succeed.
     refused: BTreeSet<TopicPartition>,
     failing: bool,
     pauses: Backoff,
@@ -69,7 +69,7 @@ impl OffsetKeeper {
         renew: Duration,
         channels: KeeperChannels,
     ) -> Self {
-        let KeeperChannels { orders, owner, tell, member } = channels;
+        let KeeperChannels { orders, owner, to_owner, member } = channels;
         Self {
             group: group.to_owned(),
             names,
@@ -77,7 +77,7 @@ impl OffsetKeeper {
             commits: GroupOffsets::new(group),
             orders,
             owner,
-            tell,
+            to_owner,
             member,
             assignment: None,
             unfetched: Vec::new(),
@@ -92,12 +92,12 @@ impl OffsetKeeper {
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
 
-    /// Waits for what is asked or due, and does it.
+    /// Waits for an order or for due work, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let is_busy = !self.unfetched.is_empty() || self.ordered.is_some();
         let due = if is_busy { self.next.min(self.renew_at) } else { self.renew_at };
@@ -136,9 +136,9 @@ impl OffsetKeeper {
                 self.unfetched.clear();
                 self.held.clear();
                 self.refused.clear();
-                // Whoever ordered it is owed an answer.
+                // The owner waits for the answer to its commit.
                 if self.ordered.take().is_some() {
-                    self.tell(GroupEvent::Committed(Vec::new()))
+                    self.report(GroupEvent::Committed(Vec::new()))
                 } else {
                     Ok(())
                 }
@@ -148,40 +148,40 @@ impl OffsetKeeper {
 
     fn report_assigned(&mut self, number: u64, assigned: Vec<Assigned>) -> Result<(), OwnerGone> {
         self.recovered()?;
-        self.tell.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
+        self.to_owner.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
     }
 
-    /// It was answered.
+    /// Reports that the coordinator answers again, if it did not before.
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         let message = OwnerMessage::Recovered(GroupThread::Offsets);
         if std::mem::take(&mut self.failing) {
-            self.tell.send(message).map_err(|_| OwnerGone)
+            self.to_owner.send(message).map_err(|_| OwnerGone)
         } else {
             Ok(())
         }
     }
 
-    fn tell(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
+    fn report(&mut self, event: GroupEvent) -> Result<(), OwnerGone> {
         self.recovered()?;
-        self.tell.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
+        self.to_owner.send(OwnerMessage::Event(event)).map_err(|_| OwnerGone)
     }
 
-    /// It is tried again, unless that cannot help.
+    /// Reports a fault. `Retry` is tried again after a pause; any other fault ends the thread.
     fn fault(&mut self, fault: Fault) -> Result<(), OwnerGone> {
         self.next = Instant::now() + self.pauses.pause();
         match fault {
             Fault::Retry(why) => {
                 self.failing = true;
-                self.tell.send(OwnerMessage::Failed(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
+                self.to_owner.send(OwnerMessage::Failed(GroupThread::Offsets, why)).map_err(|_| OwnerGone)
             }
             other => {
-                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                let _owner_may_be_gone = self.to_owner.send(OwnerMessage::Fault(other));
                 Err(OwnerGone)
             }
         }
     }
 
-    // ---- Where the share begins
+    // ---- The committed offsets of an assignment
 
     fn assign(&mut self) -> Result<(), OwnerGone> {
         let Some(number) = self.assignment.as_ref().map(|one| one.number) else { return Ok(()) };
@@ -201,7 +201,8 @@ impl OffsetKeeper {
         }
     }
 
-    /// Those whose offsets the group tells, and the fault of one of the rest.
+    /// The partitions whose offsets were fetched and, where needed, claimed; and the fault of one of the
+    /// others.
     fn fetch_offsets(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
         let mut fault = None;
         let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
@@ -235,18 +236,18 @@ impl OffsetKeeper {
 
     // ---- Commits
 
-    /// Commits as the member that we are; the member hears it if it is none any more.
+    /// Commits as the member. If the coordinator no longer knows the member, its thread learns it.
     fn send_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
         let Some(assignment) = &self.assignment else { return Ok(Vec::new()) };
         let answers = self.commits.commit(&mut self.brokers, assignment.member(), offsets)?;
         if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
-            // If it has ended, so do we.
+            // If that thread has ended, this one will, too.
             let _gone = self.member.send(MemberOrder::Refused(assignment.generation, code));
         }
         Ok(answers)
     }
 
-    /// One try. What fails is tried again, as long as we are the member that may.
+    /// One attempt to commit. What fails is tried again, as long as the assignment lasts.
     fn commit(&mut self) -> Result<(), OwnerGone> {
         let Some(offsets) = self.ordered.take() else { return Ok(()) };
         let answers = match self.send_commit(&offsets) {
@@ -259,7 +260,7 @@ impl OffsetKeeper {
         let mut answered: BTreeMap<TopicPartition, Result<(), Refusal>> = answers.into_iter().collect();
         let (mut done, mut again, mut fault) = (Vec::new(), Vec::new(), None);
         for one in offsets {
-            // Without a share nobody was asked, and nobody will be.
+            // Without an assignment nothing was sent, and nothing will be.
             match answered.remove(&one.partition) {
                 Some(Ok(())) => {
                     self.refused.remove(&one.partition);
@@ -273,20 +274,23 @@ impl OffsetKeeper {
                 Some(Err(_)) | None => {}
             }
         }
-        let Some((partition, refusal)) = fault else { return self.tell(GroupEvent::Committed(done)) };
+        let Some((partition, refusal)) = fault else { return self.report(GroupEvent::Committed(done)) };
         let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
         if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
             self.ordered = Some(again);
             return self.fault(fault);
         }
-        // The others have what they asked for; the owner will order the rest again.
-        if self.refused.insert(partition) {
-            log::warn!("{fault}; the other partitions' offsets are committed, it is tried again");
+        // The other offsets are committed. The owner will order the refused ones again.
+        if self.refused.insert(partition.clone()) {
+            log::warn!(
+                "{JOB}: {partition}: {fault}; the offsets of the other partitions are committed, and this \
+                 one is tried again"
+            );
         }
-        self.tell(GroupEvent::Committed(done))
+        self.report(GroupEvent::Committed(done))
     }
 
-    /// So that they are not forgotten.
+    /// Commits offsets again before brokers delete them; see [`claims::to_renew`].
     fn renew(&mut self) -> Result<(), OwnerGone> {
         let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
         if partitions.is_empty() || self.assignment.is_none() {
@@ -300,15 +304,16 @@ impl OffsetKeeper {
         if ours.is_empty() {
             return Ok(());
         }
-        log::debug!("committing {} offsets again, so that they are not forgotten", ours.len());
-        // A partition that is refused now is so at its next commit, too.
+        log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
+        // A partition that is refused here will be refused, and logged, at its next commit.
         self.send_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
     }
 }
 
-/// The code by which a commit was refused to this member, if it was that.
+/// The code of a refusal that concerns the membership, if it is one.
 fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
     let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it = code.remedy() == Remedy::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
+    let is_it =
+        code.reaction() == Reaction::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
     is_it.then_some(*code)
 }

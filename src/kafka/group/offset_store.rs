@@ -1,37 +1,37 @@
-//! Where a group's offsets are kept, as what keeps them is asked: the types and the trait
-//! that every such place has.
+//! [`OffsetStore`]: reads and commits the offsets of a group, wherever they are stored.
 
 use crate::error::Fault;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// Where the group's offsets are kept.
+/// Where the offsets of a group are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetStorage {
-    /// In Kafka, each with a string beside it.
+    /// In Kafka, each with a metadata string.
     Kafka,
-    /// In ZooKeeper, which has no room for one.
+    /// In ZooKeeper, which stores no metadata.
     ZooKeeper,
 }
 
-/// The group's offset of one partition, if it has one, and what stands beside it.
+/// The group's offset of one partition, if there is one, and its metadata.
 pub(in crate::kafka) type HeldOffset = (Option<i64>, OffsetMetadata);
-/// The same for each partition that was asked for, or why it cannot be told.
+/// The answer for each requested partition, or why there is none.
 pub(in crate::kafka) type HeldOffsets = Vec<(TopicPartition, Result<HeldOffset, Fault>)>;
 
-/// Under which name the offset of a partition is claimed that somebody else has set, in this
-/// generation of the group: the journal knows. Every try must claim under the same name until
-/// the journal has heard of it.
+/// Gives the epoch under which an offset is claimed that somebody else has set, by partition, offset
+/// and the group's generation. Until the journal has recorded the claim, every attempt must use
+/// the same epoch; the journal ensures that.
 pub type ClaimNamer = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 
-/// What the thread asks of a client. Each call is one try; pauses are the thread's.
-/// A fault of the whole is the call's own error: `Retry` or `Fatal`.
+/// Reads and commits the offsets of one group. Each call is one attempt; the caller pauses and tries
+/// again. If no partition could be served, the call returns `Retry` or `Fatal`.
 pub(in crate::kafka) trait OffsetStore: Send {
-    /// The numbers of each topic's partitions, or why they cannot be told.
+    /// The partition numbers of each topic, in the order of `topics`, or why they are not known.
     fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault>;
 
-    /// What the group holds of these partitions, in their order.
+    /// The committed offsets of these partitions, in their order.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault>;
 
-    /// Commits; gives the partitions that are refused. The group holds the others.
+    /// Commits these offsets. Returns the partitions whose commit was refused, with the reasons; the
+    /// other offsets are committed.
     fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault>;
 }

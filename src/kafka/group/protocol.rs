@@ -1,37 +1,37 @@
-//! The consumer protocol: what members say of themselves when they join, and what the
-//! leader says to each. Version 0 is written (`ConsumerProtocolSubscription.json`,
-//! `ConsumerProtocolAssignment.json`); later ones begin with the same fields.
+//! The consumer protocol: the subscription in a join and the assignment in a sync
+//! (`ConsumerProtocolSubscription.json`, `ConsumerProtocolAssignment.json`). Version 0 is written;
+//! later versions begin with the same fields.
 
 use crate::kafka::protocol::wire::{Malformed, TooLong, WireReader, WireWriter};
 use crate::record::TopicPartition;
 
-/// The kind of group, and the way of sharing out that is known here.
+/// The protocol type of consumer groups, and the only assignor here.
 pub(super) const PROTOCOL_TYPE: &str = "consumer";
 pub(super) const RANGE_ASSIGNOR: &str = "range";
 
 const VERSION: i16 = 0;
 
-/// What one member wants.
+/// The subscription of one member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Subscription {
-    /// These topics.
+    /// The topics that the member subscribes to.
     pub(super) topics: Vec<String>,
-    /// And what else it says; other programs than pandad make nothing of it.
+    /// pandad puts its digest of the topics here. Other programs ignore it.
     pub(super) user_data: Vec<u8>,
 }
 
-/// What one member gets.
+/// The assignment of one member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Assignment {
-    /// In the order of topics and numbers.
+    /// Ordered by topic and partition number.
     pub(super) partitions: Vec<TopicPartition>,
-    /// What else the leader says.
+    /// The user data of the leader: a digest of the topics, if it is a pandad.
     pub(super) user_data: Vec<u8>,
 }
 
 impl Subscription {
     /// # Errors
-    /// A name is longer than the protocol allows.
+    /// The name of a topic is longer than the protocol allows.
     pub(super) fn encode(&self) -> Result<Vec<u8>, TooLong> {
         let mut out = WireWriter::default();
         out.i16(VERSION);
@@ -41,7 +41,7 @@ impl Subscription {
     }
 
     /// # Errors
-    /// It is no subscription.
+    /// The bytes are not a subscription.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut from = versioned(bytes)?;
         let topics = from.list(2, |from| Ok(from.string()?.to_owned()))?;
@@ -65,10 +65,10 @@ impl Assignment {
         out.finish()
     }
 
-    /// No bytes at all are nothing, too: a leader may leave a member out.
+    /// No bytes mean no partitions: a leader may leave a member out.
     ///
     /// # Errors
-    /// It is no assignment.
+    /// The bytes are not an assignment.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.is_empty() {
             return Ok(Self::default());
@@ -88,7 +88,7 @@ impl Assignment {
     }
 }
 
-/// Behind the version, which may be a later one.
+/// Skips the version, which may be a later one.
 fn versioned(bytes: &[u8]) -> Result<WireReader<'_>, Malformed> {
     let mut from = WireReader::new(bytes);
     if from.i16()? < VERSION { Err(Malformed("its version is negative")) } else { Ok(from) }

@@ -1,8 +1,8 @@
-//! Who gets what: the `range` way of sharing out, with the same result as the Java
-//! client's `RangeAssignor` and librdkafka's. Pure.
+//! The `range` assignor, with the same result as `RangeAssignor` of the Java client and `range` of
+//! librdkafka. Pure.
 //!
-//! Topic by topic, the members that want it are put in order, and each gets a run of
-//! partitions; the first ones get one more where it does not come out even.
+//! For each topic its subscribers are sorted, and each gets consecutive partitions; if the partitions
+//! cannot be divided evenly, the first subscribers get one more.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -12,17 +12,17 @@ use crate::record::TopicPartition;
 /// One member of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RangeMember {
-    /// The name that the coordinator gave.
+    /// The member id.
     pub(super) id: String,
-    /// The name that a static member gave itself.
+    /// The `group.instance.id` of a static member.
     pub(super) instance: Option<String>,
-    /// The topics that it wants.
+    /// The topics that the member subscribes to.
     pub(super) topics: Vec<String>,
 }
 
 impl RangeMember {
-    /// Static members come first, by their own names, so that a restart changes nothing;
-    /// names are ordered as Java orders them.
+    /// Static members come first, ordered by instance id, so that a restart does not change the
+    /// assignment. Strings are compared as Java compares them, by UTF-16 units.
     fn order(&self, other: &Self) -> Ordering {
         let by = |one: &str, other: &str| one.encode_utf16().cmp(other.encode_utf16());
         match (&self.instance, &other.instance) {
@@ -34,8 +34,8 @@ impl RangeMember {
     }
 }
 
-/// Shares out. `counts` says how many partitions a topic has; one that is not there is
-/// nobody's. Every member has an entry, be it empty.
+/// Assigns partitions to members. `counts` has the number of partitions of each topic; a topic that is
+/// missing there is not assigned. Every member has an entry in the result, if only an empty one.
 pub(super) fn assign_ranges(
     members: &[RangeMember],
     counts: &BTreeMap<String, usize>,

@@ -1,20 +1,17 @@
-//! [`GroupClient`] without membership: every partition of the topics is ours, and offsets
-//! are committed as nobody's member. This is the owner's side; what takes time is done
-//! in a thread of its own, which nobody waits for.
+//! [`GroupClient`] without membership: all partitions of the topics are assigned, and offsets are
+//! committed by a client that is no member. All requests are sent by a thread, which nobody waits for.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
+use super::coordinated::{SLOW_COMMIT_AFTER, slow_commit};
 use super::offset_store::{ClaimNamer, OffsetStore};
 use super::standalone_thread::{StandaloneIntervals, StandaloneThread};
 use crate::error::Fault;
 use crate::kafka::seam::{GroupClient, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 use crate::threads;
-
-/// A commit that takes longer is talked about.
-const SLOW_COMMIT_AFTER: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Standalone {
@@ -24,10 +21,10 @@ pub struct Standalone {
 }
 
 impl Standalone {
-    /// Begins to look for the topics' partitions.
+    /// Starts the thread, which asks for the topics' partitions. `names` gives the epochs of claims.
     ///
     /// # Errors
-    /// `Retry`: no thread can be had.
+    /// `Retry`: the thread cannot be started.
     pub(in crate::kafka) fn new(
         client: Box<dyn OffsetStore>,
         topics: &[String],
@@ -35,10 +32,13 @@ impl Standalone {
         pace: StandaloneIntervals,
     ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
-        let (to_tell, events) = unbounded();
-        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, to_tell);
-        threads::spawn("kafka-group", move || thread.run())
-            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        let (event_sender, events) = unbounded();
+        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, event_sender);
+        threads::spawn("kafka-group", move || thread.run()).map_err(|error| {
+            Fault::Retry(format!(
+                "cannot start the thread kafka-group: {error}; look at the limits of threads and memory"
+            ))
+        })?;
         Ok(Self { orders, events, committing: None })
     }
 }
@@ -54,18 +54,18 @@ impl GroupClient for Standalone {
                 Ok(event)
             }
             Err(TryRecvError::Empty) => match self.committing {
-                Some(since) if since.elapsed() > SLOW_COMMIT_AFTER => {
-                    Ok(GroupEvent::Failed("the group's coordinator does not answer a commit".to_owned()))
-                }
+                Some(since) if since.elapsed() > SLOW_COMMIT_AFTER => Ok(GroupEvent::Failed(slow_commit())),
                 _ => Ok(GroupEvent::Unchanged),
             },
-            Err(TryRecvError::Disconnected) => Err(Fault::Retry("the group's thread ended".to_owned())),
+            Err(TryRecvError::Disconnected) => {
+                Err(Fault::Retry("internal error: the thread kafka-group has ended".to_owned()))
+            }
         }
     }
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // A thread that has ended is found out by `next`.
+        // If the thread has ended, `next` reports it.
         let _ended = self.orders.send(offsets);
     }
 

@@ -1,14 +1,14 @@
-//! The thread behind [`super::Standalone`]: looks for partitions, commits until the group
-//! agrees, and commits again what the brokers would otherwise forget, each at its own
-//! pace: a commit that is refused must not keep new partitions from being found.
+//! The thread of [`super::standalone::Standalone`]: asks for partitions, commits, and commits again
+//! before brokers delete offsets. Each has its own interval: a refused commit must not keep new
+//! partitions from being found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::claims;
 use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore};
+use super::{JOB, claims};
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::protocol::messages::GenerationMember;
@@ -16,15 +16,15 @@ use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads::OwnerGone;
 
-/// How often what is done.
+/// How often the thread does its work.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kafka) struct StandaloneIntervals {
-    /// The topics are looked at for new partitions.
+    /// Between two requests for the topics' partitions.
     pub(super) look: Duration,
-    /// Offsets that have not moved are committed again: brokers forget them a day
-    /// after their last commit, later ones after a week.
+    /// After this time offsets that have not changed are committed again. Brokers delete an offset one
+    /// day after its last commit, since Kafka 2.0 seven days (`offsets.retention.minutes`).
     pub(super) renew: Duration,
-    /// The pause before what failed is tried again grows from the first to the second.
+    /// The pause before a failed request is repeated grows from the first to the second.
     pub(super) pauses: (Duration, Duration),
 }
 
@@ -38,21 +38,22 @@ impl Default for StandaloneIntervals {
     }
 }
 
+/// See the module.
 pub(super) struct StandaloneThread {
     client: Box<dyn OffsetStore>,
     topics: Vec<String>,
     names: ClaimNamer,
     pace: StandaloneIntervals,
-    /// Closes when the owner has no more use for this thread.
+    /// Disconnected when the owner is gone.
     orders: Receiver<Vec<Commit>>,
     events: Sender<Result<GroupEvent, Fault>>,
     assigned: BTreeSet<TopicPartition>,
     /// The partitions that each topic had when it was first seen.
     first: BTreeMap<String, BTreeSet<i32>>,
     ordered: CommitOrder,
-    /// What the group was last known to hold by our own commits.
+    /// The offsets of our own that the group had when it last answered.
     held: BTreeMap<TopicPartition, Commit>,
-    /// Partitions whose commits are refused while others' are not, and since when.
+    /// The partitions whose commits are refused while those of others succeed, and since when.
     refused: BTreeMap<TopicPartition, Instant>,
     looks: Backoff,
     commits: Backoff,
@@ -60,15 +61,15 @@ pub(super) struct StandaloneThread {
     renew_at: Instant,
 }
 
-/// What has become of the owner's order to commit.
+/// The state of the owner's order to commit.
 enum CommitOrder {
     /// There is none.
     Nothing,
-    /// It is to be tried at this time.
+    /// These offsets are to be committed at this time.
     Try(Instant, Vec<Commit>),
-    /// Some of it is refused; the owner hears at this time of what is not, and will
-    /// then order the rest again.
-    Tell(Instant, Vec<(TopicPartition, i64)>),
+    /// These offsets are committed and others were refused. The owner learns it at this time, and will
+    /// then order the refused ones again.
+    Report(Instant, Vec<(TopicPartition, i64)>),
 }
 
 impl StandaloneThread {
@@ -99,15 +100,15 @@ impl StandaloneThread {
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
 
-    /// Waits for an order or for what is due, and does it.
+    /// Waits for an order or for due work, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let mut due = self.look_at.min(self.renew_at);
-        if let CommitOrder::Try(at, _) | CommitOrder::Tell(at, _) = self.ordered {
+        if let CommitOrder::Try(at, _) | CommitOrder::Report(at, _) = self.ordered {
             due = due.min(at);
         }
         match self.orders.recv_deadline(due) {
@@ -121,7 +122,7 @@ impl StandaloneThread {
         let now = Instant::now();
         match std::mem::replace(&mut self.ordered, CommitOrder::Nothing) {
             CommitOrder::Try(at, offsets) if now >= at => self.commit(offsets)?,
-            CommitOrder::Tell(at, done) if now >= at => self.tell(GroupEvent::Committed(done))?,
+            CommitOrder::Report(at, done) if now >= at => self.report(GroupEvent::Committed(done))?,
             later => self.ordered = later,
         }
         if now >= self.look_at {
@@ -136,24 +137,25 @@ impl StandaloneThread {
         Ok(())
     }
 
-    fn tell(&self, event: GroupEvent) -> Result<(), OwnerGone> {
+    fn report(&self, event: GroupEvent) -> Result<(), OwnerGone> {
         self.events.send(Ok(event)).map_err(|_| OwnerGone)
     }
 
-    /// Tells of a fault; one that trying again cannot mend ends the thread.
+    /// Reports a fault. `Fatal` ends the thread; anything else is tried again.
     fn fault(&self, fault: Fault) -> Result<(), OwnerGone> {
         match fault {
             Fault::Fatal(_) => {
                 let _owner_may_be_gone = self.events.send(Err(fault));
                 Err(OwnerGone)
             }
-            other => self.tell(GroupEvent::Failed(other.to_string())),
+            other => self.report(GroupEvent::Failed(other.to_string())),
         }
     }
 
     // ---- Partitions
 
-    /// Looks for partitions that are not assigned yet. True if every topic is there.
+    /// Assigns partitions that are not assigned yet. True if every topic exists and every partition is
+    /// assigned.
     fn look(&mut self) -> Result<bool, OwnerGone> {
         let topics = match self.client.partitions(&self.topics) {
             Ok(topics) => topics,
@@ -164,7 +166,9 @@ impl StandaloneThread {
         for (topic, numbers) in self.topics.iter().zip(topics) {
             match numbers {
                 Ok(numbers) if numbers.is_empty() => {
-                    missing.push(format!("the topic {topic} is not there yet"));
+                    missing.push(format!(
+                        "the topic {topic} does not exist yet: create it, or correct kafka['topics']"
+                    ));
                 }
                 Ok(numbers) => {
                     self.first.entry(topic.clone()).or_insert_with(|| numbers.iter().copied().collect());
@@ -181,13 +185,14 @@ impl StandaloneThread {
             }
         }
         if !missing.is_empty() {
-            return self.tell(GroupEvent::Failed(missing.join("; "))).map(|()| false);
+            return self.report(GroupEvent::Failed(missing.join("; "))).map(|()| false);
         }
         self.looks.reset();
-        self.tell(GroupEvent::Reached).map(|()| true)
+        self.report(GroupEvent::Reached).map(|()| true)
     }
 
-    /// Assigns those whose offsets the group tells; gives the fault of one of the rest.
+    /// Assigns the partitions whose offsets were fetched and, where needed, claimed. Gives the fault of
+    /// one of the others.
     fn assign(&mut self, found: &[TopicPartition]) -> Result<Option<Fault>, Fault> {
         let mut fault = None;
         let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
@@ -210,15 +215,14 @@ impl StandaloneThread {
             assigned.push(Assigned { partition, committed, metadata, new });
         }
         if !assigned.is_empty() {
-            // If the owner is gone, that is noticed when the next order is waited for.
-            let _gone = self.tell(GroupEvent::Assigned(assigned));
+            // If the owner is gone, waiting for the next order notices it.
+            let _gone = self.report(GroupEvent::Assigned(assigned));
         }
         Ok(fault)
     }
 
-    /// Commits offsets that somebody else has set once more, now with a token, before
-    /// anything is read from there: so they are told from the same offset set again.
-    /// Takes out those that cannot be, and gives the fault of one of them.
+    /// Claims the offsets that somebody else has set; see [`claims::claims`]. Removes those that cannot
+    /// be claimed, and gives the fault of one of them.
     fn claim(&mut self, held: &mut BTreeMap<TopicPartition, HeldOffset>) -> Result<Option<Fault>, Fault> {
         let claims = claims::claims(held, &self.names, GenerationMember::NONE.generation);
         if claims.is_empty() {
@@ -234,8 +238,8 @@ impl StandaloneThread {
 
     // ---- Commits
 
-    /// One try. What fails as a whole is tried again until it does not; of what fails
-    /// in part the rest counts, a little later.
+    /// One attempt to commit. If every offset is refused, all are tried again. If some are, the owner
+    /// learns of the others a little later.
     fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), OwnerGone> {
         let refused: BTreeMap<TopicPartition, Fault> = match self.client.commit(&offsets) {
             Ok(refused) => refused.into_iter().collect(),
@@ -262,10 +266,10 @@ impl StandaloneThread {
             }
         }
         if refused.is_empty() {
-            return self.tell(GroupEvent::Committed(done));
+            return self.report(GroupEvent::Committed(done));
         }
-        // The owner would order the refused ones again at once.
-        self.ordered = CommitOrder::Tell(Instant::now() + self.pace.pauses.1 / 2, done);
+        // The owner orders the refused ones again as soon as it learns of the others.
+        self.ordered = CommitOrder::Report(Instant::now() + self.pace.pauses.1 / 2, done);
         Ok(())
     }
 
@@ -278,7 +282,8 @@ impl StandaloneThread {
     fn note_refused(&mut self, partition: &TopicPartition, fault: &Fault) {
         if !self.refused.contains_key(partition) {
             log::warn!(
-                "{partition}: {fault}; the other partitions' offsets are committed, it is tried again"
+                "{JOB}: {partition}: {fault}; the offsets of the other partitions are committed, and this \
+                 one is tried again"
             );
             self.refused.insert(partition.clone(), Instant::now());
         }
@@ -286,12 +291,12 @@ impl StandaloneThread {
 
     fn note_committed(&mut self, partition: &TopicPartition) {
         if let Some(since) = self.refused.remove(partition) {
-            log::info!("{partition}: its offset is committed again after {} s", since.elapsed().as_secs());
+            let seconds = since.elapsed().as_secs();
+            log::info!("{JOB}: {partition}: the group accepts its offset again after {seconds} s");
         }
     }
 
-    /// Commits again what the group still holds of ours, or has forgotten: not what
-    /// somebody else has set meanwhile, for that is an operator's reset.
+    /// Commits offsets again before brokers delete them; see [`claims::to_renew`].
     fn renew(&mut self) -> Result<(), OwnerGone> {
         let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
         if partitions.is_empty() {
@@ -305,8 +310,8 @@ impl StandaloneThread {
         if ours.is_empty() {
             return Ok(());
         }
-        log::debug!("committing {} offsets again, so that they are not forgotten", ours.len());
-        // A partition that is refused now is so at its next commit, too.
+        log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
+        // A partition that is refused here will be refused, and logged, at its next commit.
         self.client.commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
     }
 }

@@ -1,5 +1,5 @@
-//! What a member knows of its membership, and what each answer of the coordinator does
-//! to it. Pure: the clock comes in as time since boot, requests are the thread's.
+//! The state of a membership, and how each answer of the coordinator changes it. Pure: the time is an
+//! argument (since boot), and the member's thread sends the requests.
 
 use std::time::Duration;
 
@@ -9,39 +9,40 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::protocol::messages::join_group::Joined;
 
-/// From this version of JoinGroup on a member may have a name of its own.
+/// From this version of JoinGroup on a member may have a `group.instance.id` (KIP-345).
 const STATIC_MEMBER_SINCE: i16 = 5;
 
-/// What the group allows for.
+/// The timeouts of the group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemberTimeouts {
-    /// Without a heartbeat the member counts as dead.
+    /// Without a heartbeat for this long the coordinator removes the member.
     pub(super) session: Duration,
-    /// To let go and join again.
+    /// For this long the coordinator waits in a rebalance for members to join again.
     pub(super) rebalance: Duration,
 }
 
+/// Where the membership stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No member of a generation: to join.
+    /// No member of a generation; joins next.
     Out,
-    /// A member with its share.
+    /// A member of a generation, with an assignment.
     In,
-    /// The owner was asked to let go of the share; what is in its hands is ours as long
-    /// as the lease holds, or not ours at all any more.
+    /// The owner is releasing the assignment. Unless it is `lost`, the partitions are ours as long as
+    /// the lease holds.
     Releasing { lost: bool },
-    /// Fenced: for good.
+    /// Fenced, and never joins again.
     Down,
 }
 
-/// What the owner of the share is to be told.
+/// What the owner of the assignment must learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
-    /// Let go: settle and commit, until then at most. The answer names this number.
+    /// It must settle, commit and release until this time since boot. The answer names the number.
     Revoked { revocation: u64, until: Duration },
-    /// It is ours no more.
+    /// The assignment is lost.
     Lost { revocation: u64 },
-    /// There is a twin.
+    /// Another member has the same `group.instance.id`.
     Fenced,
 }
 
@@ -50,23 +51,23 @@ pub(super) enum MembershipChange {
 pub(super) struct MemberState {
     times: MemberTimeouts,
     lease: Lease,
-    /// The name of its own.
+    /// The `group.instance.id`.
     instance: String,
-    /// Whether the coordinator takes such names; not known before the first join.
+    /// Whether the coordinator supports static members; `None` before the first join.
     is_static: Option<bool>,
-    /// The name that the coordinator gave; empty: none yet.
+    /// The member id; empty if the coordinator has given none yet.
     id: String,
     generation: i32,
     phase: Phase,
-    /// When the last request was sent that the coordinator answered well.
+    /// When the last successful request was sent, since boot.
     confirmed: Duration,
-    /// How long letting go may take.
+    /// How long a release may take.
     release_time: Duration,
     revocation: u64,
 }
 
 impl MemberState {
-    /// Outside, under the name that it was given the last time, if any.
+    /// Outside the group, with the member id of the last run; empty if there is none.
     pub(super) fn new(times: MemberTimeouts, lease: Lease, instance: String, id: String) -> Self {
         let (generation, phase, confirmed) = (-1, Phase::Out, Duration::ZERO);
         let release_time = times.session;
@@ -96,36 +97,36 @@ impl MemberState {
         self.generation
     }
 
-    /// How often the owner was asked to let go: what it is given from now on it has since
-    /// the last time.
+    /// The number of revocations so far. Assignments and releases carry it, so that those from before
+    /// the last revocation can be told.
     pub(super) fn revocation(&self) -> u64 {
         self.revocation
     }
 
-    /// The name of its own, where it has one.
+    /// The `group.instance.id`, if the coordinator supports static members.
     pub(super) fn instance(&self) -> Option<&str> {
         self.is_static.unwrap_or(false).then_some(&self.instance)
     }
 
-    /// As whom requests are made.
+    /// The identity for requests.
     pub(super) fn member(&self) -> GenerationMember<'_> {
         GenerationMember { generation: self.generation, id: &self.id, instance: self.instance() }
     }
 
-    /// The next join will be sent in this version.
+    /// Records that the next join is sent in this version.
     pub(super) fn set_join_version(&mut self, version: i16) {
         let is_static = version >= STATIC_MEMBER_SINCE;
         if is_static && self.is_static != Some(true) {
-            // By its own name it is known again at once, and gets another one. One that it
-            // remembers from another run may since have been replaced, which is what a
-            // twin would look like.
+            // The coordinator knows a static member by its instance id and gives it a new member
+            // id. The member id of an earlier run may have been replaced since; sending it would
+            // fence this member.
             self.id.clear();
         }
         self.is_static = Some(is_static);
         self.release_time = if version == 0 { self.times.session } else { self.times.rebalance };
     }
 
-    /// The answer to a join.
+    /// Takes the answer to a join.
     pub(super) fn joined(&mut self, answer: &Joined) -> Verdict {
         let verdict = verdict(GroupCall::Join, answer.code);
         match verdict {
@@ -139,7 +140,7 @@ impl MemberState {
         verdict
     }
 
-    /// The answer to a sync that was sent at that time.
+    /// Takes the answer to a sync that was sent at this time since boot.
     pub(super) fn synced(&mut self, code: ErrorCode, sent: Duration) -> Verdict {
         let verdict = verdict(GroupCall::Sync, code);
         if verdict == Verdict::Success {
@@ -152,7 +153,7 @@ impl MemberState {
         verdict
     }
 
-    /// What a refused join or sync leaves of a membership.
+    /// Takes a join or sync that was refused.
     fn refused(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Lost { id_is_known: false } => self.id.clear(),
@@ -161,8 +162,8 @@ impl MemberState {
         }
     }
 
-    /// The answer to a heartbeat that was sent at that time, or what a commit of this
-    /// generation was refused with.
+    /// Takes the answer to a heartbeat that was sent at this time since boot, or the code with which a
+    /// commit of this generation was refused.
     pub(super) fn answered(
         &mut self,
         call: GroupCall,
@@ -170,21 +171,21 @@ impl MemberState {
         sent: Duration,
     ) -> (Verdict, Option<MembershipChange>) {
         let verdict = verdict(call, code);
-        let tell = match verdict {
+        let change = match verdict {
             Verdict::Success => {
                 self.confirmed = self.confirmed.max(sent);
                 self.lease.set(sent + self.times.session);
                 None
             }
             Verdict::Rebalance => {
-                let tell = self.revoke();
-                // The coordinator waits no longer than this, counted from a moment when
-                // it did not wait yet; and no longer than a session for a sign of life.
+                let change = self.revoke();
+                // The coordinator waits for one rebalance timeout from the start of the rebalance,
+                // which came after `confirmed`, and one session timeout for each heartbeat.
                 let until = self.confirmed + self.release_time;
                 if matches!(self.phase, Phase::Releasing { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));
                 }
-                tell
+                change
             }
             Verdict::Lost { id_is_known } => {
                 if !id_is_known {
@@ -199,10 +200,10 @@ impl MemberState {
             }
             _ => None,
         };
-        (verdict, tell)
+        (verdict, change)
     }
 
-    /// The share is to be given back: the group shares out anew, or shall do so.
+    /// Revokes the assignment, because the group rebalances or is to rebalance.
     pub(super) fn revoke(&mut self) -> Option<MembershipChange> {
         if self.phase != Phase::In {
             return None;
@@ -215,7 +216,7 @@ impl MemberState {
         })
     }
 
-    /// The share is lost.
+    /// Marks the assignment as lost.
     fn lose(&mut self) -> Option<MembershipChange> {
         self.lease.end();
         match self.phase {
@@ -228,13 +229,13 @@ impl MemberState {
         }
     }
 
-    /// What time does: letting go that takes too long loses the share.
+    /// A release that takes too long loses the assignment. `now` is the time since boot.
     pub(super) fn at(&mut self, now: Duration) -> Option<MembershipChange> {
         let late = now >= self.confirmed + self.release_time;
         if late && self.phase == (Phase::Releasing { lost: false }) { self.lose() } else { None }
     }
 
-    /// The owner has let go; true if that was what it was asked for last.
+    /// Takes the owner's release; true if it belongs to the last revocation.
     pub(super) fn confirm_release(&mut self, revocation: u64) -> bool {
         let is_it = matches!(self.phase, Phase::Releasing { .. }) && revocation == self.revocation;
         if is_it {

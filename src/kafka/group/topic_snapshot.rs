@@ -1,22 +1,22 @@
-//! What is there of the topics that are wanted: names and numbers of partitions, and a
-//! digest of them that members tell each other. Pure.
+//! Which topics are subscribed to, how many partitions they have, and a digest of both that members
+//! exchange. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::pattern::Pattern;
 
-/// Which topics are wanted.
+/// The topics that a member subscribes to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SubscribedTopics {
-    /// These.
+    /// These topics.
     Named(Vec<String>),
-    /// All that match, those that come later too; never Kafka's own.
+    /// All topics that match, also those that are created later, except Kafka's internal topics.
     Like(Pattern),
 }
 
 impl SubscribedTopics {
-    /// Whether this topic is wanted.
+    /// Whether this topic belongs to the subscription.
     pub fn contains(&self, topic: &str) -> bool {
         match self {
             SubscribedTopics::Named(names) => names.iter().any(|name| name == topic),
@@ -38,15 +38,15 @@ fn is_internal(topic: &str) -> bool {
     matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 
-/// The number of partitions of each topic that is there.
+/// The number of partitions of each topic that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TopicSnapshot {
     pub(super) counts: BTreeMap<String, usize>,
 }
 
 impl TopicSnapshot {
-    /// A name for these topics and numbers, as it stands in user data: the same wherever
-    /// the same is seen. FNV-1a over names and numbers.
+    /// A digest of the partition counts of these topics, for the user data of the consumer protocol:
+    /// FNV-1a over names and counts. Members that see the same topics compute the same digest.
     pub(super) fn digest(&self, topics: &[String]) -> Vec<u8> {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         let mut take = |bytes: &[u8]| {
@@ -67,7 +67,7 @@ impl TopicSnapshot {
 
 const DIGEST_PREFIX: &str = "pandad1:";
 
-/// Whether user data is a digest, and not what another program says there.
+/// Whether user data is such a digest, and not data of another program.
 pub(super) fn is_digest(user_data: &[u8]) -> bool {
     user_data.starts_with(DIGEST_PREFIX.as_bytes())
 }
@@ -81,20 +81,20 @@ mod tests {
     }
 
     #[test]
-    fn digests_tell_what_was_seen_of_the_topics_asked_for() {
+    fn a_digest_covers_the_given_topics() {
         let both = ["a".to_owned(), "b".to_owned()];
         let digest = |counts: &[(&str, usize)]| seen(counts).digest(&both);
         let one = digest(&[("a", 1), ("b", 2)]);
         assert!(is_digest(&one) && !is_digest(b"") && !is_digest(b"pandad"));
-        assert_eq!(one, digest(&[("b", 2), ("a", 1), ("c", 9)]), "others do not count");
-        assert_eq!(digest(&[("a", 1)]), digest(&[("a", 1), ("b", 0)]), "not there is not there");
+        assert_eq!(one, digest(&[("b", 2), ("a", 1), ("c", 9)]), "other topics do not count");
+        assert_eq!(digest(&[("a", 1)]), digest(&[("a", 1), ("b", 0)]), "no partitions are as no topic");
         for other in [[("a", 2), ("b", 2)], [("a", 1), ("b", 3)], [("a", 1), ("c", 2)]] {
             assert_ne!(one, digest(&other), "{other:?}");
         }
     }
 
     #[test]
-    fn patterns_do_not_want_kafkas_own_topics() {
+    fn patterns_exclude_internal_topics() {
         let all = SubscribedTopics::Like(Pattern::new(".*").unwrap());
         assert!(all.contains("app") && all.contains("__mine") && !all.contains("__consumer_offsets"));
         let named = SubscribedTopics::Named(vec!["__consumer_offsets".to_owned()]);

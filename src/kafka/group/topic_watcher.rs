@@ -1,5 +1,5 @@
-//! The thread that looks at the topics: which there are, and how many partitions they
-//! have. Nothing else waits for it, for a broker may hang.
+//! The thread that asks for the subscribed topics and their partition counts. A thread of its own,
+//! since a broker that hangs must not delay heartbeats or commits.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{AllTopics, Metadata};
 use crate::threads::OwnerGone;
 
-/// The pause before what failed is tried again.
+/// The pause before a failed request is repeated grows from the first to the second.
 const WATCHER_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// So many looks in a row must show less before it is believed: a broker that has just
-/// started knows of no topics for a while.
+/// Fewer topics or partitions are believed only after so many answers in a row: a broker that has just
+/// started knows no topics for a while.
 const SHRUNK_LOOKS_MIN: u32 = 3;
 
 /// See the module.
@@ -27,9 +27,9 @@ pub(super) struct TopicWatcher {
     topics: SubscribedTopics,
     brokers: Brokers,
     every: Duration,
-    /// Closes when the owner is gone.
+    /// Disconnected when the owner is gone.
     owner: Receiver<()>,
-    tell: Sender<OwnerMessage>,
+    to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
     known: KnownTopics,
     pauses: Backoff,
@@ -41,14 +41,14 @@ impl TopicWatcher {
         brokers: Brokers,
         every: Duration,
         owner: Receiver<()>,
-        tell: Sender<OwnerMessage>,
+        to_owner: Sender<OwnerMessage>,
         member: Sender<MemberOrder>,
     ) -> Self {
         let pauses = Backoff::new(WATCHER_PAUSES.0, WATCHER_PAUSES.1);
-        Self { topics, brokers, every, owner, tell, member, known: KnownTopics::default(), pauses }
+        Self { topics, brokers, every, owner, to_owner, member, known: KnownTopics::default(), pauses }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.look().is_ok() {}
     }
@@ -60,19 +60,19 @@ impl TopicWatcher {
                 self.member.send(MemberOrder::Topics(seen)).map_err(|_| OwnerGone)?;
                 if missing.is_empty() {
                     self.pauses.reset();
-                    self.tell(OwnerMessage::Recovered(GroupThread::Topics))?;
+                    self.report(OwnerMessage::Recovered(GroupThread::Topics))?;
                     self.every
                 } else {
-                    self.tell(OwnerMessage::Failed(GroupThread::Topics, missing.join("; ")))?;
+                    self.report(OwnerMessage::Failed(GroupThread::Topics, missing.join("; ")))?;
                     self.pauses.pause()
                 }
             }
             Err(Fault::Retry(why)) => {
-                self.tell(OwnerMessage::Failed(GroupThread::Topics, why))?;
+                self.report(OwnerMessage::Failed(GroupThread::Topics, why))?;
                 self.pauses.pause()
             }
             Err(other) => {
-                let _owner_may_be_gone = self.tell.send(OwnerMessage::Fault(other));
+                let _owner_may_be_gone = self.to_owner.send(OwnerMessage::Fault(other));
                 return Err(OwnerGone);
             }
         };
@@ -82,11 +82,11 @@ impl TopicWatcher {
         }
     }
 
-    fn tell(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
-        self.tell.send(message).map_err(|_| OwnerGone)
+    fn report(&self, message: OwnerMessage) -> Result<(), OwnerGone> {
+        self.to_owner.send(message).map_err(|_| OwnerGone)
     }
 
-    /// The topics with their partitions, and what is missing, in words.
+    /// The partition counts of the topics, and a text for each topic that is missing.
     fn found(&mut self) -> Result<(BTreeMap<String, usize>, Vec<String>), Fault> {
         let topics = match &self.topics {
             SubscribedTopics::Named(topics) => self.brokers.ask(&Metadata { topics })?.topics,
@@ -100,19 +100,25 @@ impl TopicWatcher {
             match code {
                 ErrorCode::NONE if !partitions.is_empty() => drop(counts.insert(name, partitions.len())),
                 ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE => {
-                    missing.push(format!("the topic {name} is not there yet"));
+                    missing.push(format!(
+                        "the topic {name} does not exist yet: create it, or correct kafka['topics']"
+                    ));
                 }
-                code => missing.push(format!("cannot look at the topic {name}: Kafka answers {code}")),
+                code => missing
+                    .push(format!("cannot read the metadata of the topic {name}: Kafka answers {code}")),
             }
         }
         if counts.is_empty() && missing.is_empty() {
-            missing.push(format!("no topic matches {} yet", self.topics));
+            missing.push(format!(
+                "no topic matches {} yet: create one, or correct kafka['topics']",
+                self.topics
+            ));
         }
         Ok((counts, missing))
     }
 }
 
-/// What is known, and for how many looks less has been seen. Pure.
+/// The known partition counts, and for how many answers in a row each was lower. Pure.
 #[derive(Debug, Default)]
 struct KnownTopics {
     counts: BTreeMap<String, usize>,
@@ -120,7 +126,7 @@ struct KnownTopics {
 }
 
 impl KnownTopics {
-    /// More is believed at once, less when it stays so.
+    /// Takes an answer. Higher counts are believed at once, lower ones when they stay.
     fn take(&mut self, found: BTreeMap<String, usize>) -> TopicSnapshot {
         let before = std::mem::take(&mut self.counts);
         let mut less = BTreeMap::new();
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_believed_at_once_and_less_when_it_stays_so() {
+    fn lower_counts_are_believed_late() {
         let mut known = KnownTopics::default();
         let looks = [
             ("a=2", "a=2"),

@@ -1,8 +1,8 @@
-//! A `KafkaClient` that may be trusted for a while: built for brokers that have just
-//! answered, thrown away after any error that is not Kafka's own.
+//! A `KafkaClient` of the crate, created for a broker that has just answered, and dropped after any
+//! error that is not an error code of Kafka.
 //!
-//! The crate keeps dead sockets for ever, does not compare correlation ids, and has a
-//! fixed time limit of 120 s; a new client cures all three.
+//! The crate never closes broken sockets, does not compare correlation ids, and waits up to 120 s for
+//! an answer. A new client avoids the consequences of all three.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// The crate's client, each call contained, and the caller's watchdog fed after it.
+/// The crate's client. Panics are contained in each call, and the caller's watchdog is reset after it.
 pub(super) struct LegacyClient {
     kafka: KafkaClient,
     beat: Box<dyn Fn() + Send>,
@@ -27,7 +27,7 @@ pub(super) struct LegacyClient {
 }
 
 impl LegacyClient {
-    /// Calls into the crate and contains its panics.
+    /// Calls into the crate, and contains its panics.
     pub(super) fn call<T>(
         &mut self,
         call: impl FnOnce(&mut KafkaClient) -> Result<T, Error>,
@@ -36,7 +36,9 @@ impl LegacyClient {
         let answer = match threads::contain(|| call(kafka)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(LegacyError::of(&error)),
-            Err(panic) => Err(LegacyError::Client(format!("the kafka crate panicked: {panic}"))),
+            Err(panic) => {
+                Err(LegacyError::Client(format!("internal error: the kafka crate panicked: {panic}")))
+            }
         };
         (self.beat)();
         answer
@@ -47,15 +49,15 @@ impl LegacyClient {
         self.call(|kafka| kafka.load_metadata(topics))
     }
 
-    /// How many partitions of a topic the metadata names; 0 when it does not know it.
+    /// The number of partitions of a topic by the metadata; 0 if the topic is unknown.
     pub(super) fn partitions(&self, topic: &str) -> usize {
         self.kafka.topics().partitions(topic).map_or(0, |found| found.len())
     }
 
-    /// A second look at an offset at which the crate cannot read what came: see [`SecondLook::at`].
+    /// Looks a second time at an offset where the crate cannot read the reply; see [`SecondLook::at`].
     ///
     /// # Errors
-    /// Why nothing could be found out.
+    /// The reason why the leader could not be asked.
     pub(super) fn look(&mut self, partition: &TopicPartition, offset: i64) -> Result<Option<Gap>, String> {
         let topics = self.kafka.topics();
         let found =
@@ -67,27 +69,27 @@ impl LegacyClient {
     }
 }
 
-/// Builds clients, each on the next bootstrap broker that answers.
+/// Creates clients, each for the next bootstrap broker that answers.
 pub(super) struct LegacyConnector {
     cluster: Cluster,
     next: usize,
-    /// What the brokers speak, once one of them has also answered the crate.
+    /// The versions of the brokers, once one of them has answered the crate, too.
     known: Option<Versions>,
     asked: Option<Versions>,
 }
 
 impl LegacyConnector {
-    /// `first` is the number of the broker to begin with, so that a hung one is not
-    /// begun with again and again.
+    /// `first` is the index of the broker to try first, so that not every client begins with the same
+    /// hung one.
     pub(super) fn new(cluster: Cluster, first: usize) -> Self {
         Self { cluster, next: first, known: None, asked: None }
     }
 
-    /// A client for the next bootstrap broker that answers. `beat` is called after
-    /// each of its calls, and for each broker that is tried.
+    /// A client for the next bootstrap broker that answers. `beat` is called after each call of the
+    /// client, and after each broker that was tried.
     ///
     /// # Errors
-    /// `Retry`: none answers. `Fatal`: one does, and this crate cannot work with it.
+    /// `Retry`: no broker answers. `Fatal`: the crate cannot read from a broker that answers.
     pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<LegacyClient, Fault> {
         let mut last = "no broker is configured".to_owned();
         for _ in 0..self.cluster.brokers.len() {
@@ -111,13 +113,14 @@ impl LegacyConnector {
         Err(Fault::Retry(last))
     }
 
-    /// The client works: what its broker said need not be asked again. Silence alone
-    /// would also come from a broker that hangs.
+    /// The last client works, so the next one need not ask for versions again. A broker that gave no
+    /// answer to ApiVersions might as well hang; only a working client shows that it is Kafka 0.9.
     pub(super) fn confirm(&mut self) {
         self.known = self.asked.clone();
     }
 
-    /// Only one host: the crate would ask the first of a list for ever, were it hung.
+    /// The client gets only one host: from a list the crate would ask the first again and again, even if
+    /// it hangs.
     fn client(&self, broker: &str, beat: Box<dyn Fn() + Send>) -> LegacyClient {
         let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
         kafka.set_client_id(self.cluster.client_id.clone());
@@ -129,24 +132,24 @@ impl LegacyConnector {
         let Some((lowest, highest)) = versions.range(FETCH_API_KEY) else { return Ok(()) };
         if lowest > 0 {
             return Err(Fault::Fatal(format!(
-                "{broker} is Kafka 4 or later, which the kafka crate cannot read (it serves Fetch from \
-                 version {lowest}, the crate speaks 0): use a broker before 4.0 until pandad's own client is \
-                 there"
+                "{broker} is Kafka 4 or later, which the legacy client cannot read (Fetch from version \
+                 {lowest} on, the client sends version 0): set kafka['client']='native'"
             )));
         }
-        // Fetch version 4 came with transactions, in 0.11.
+        // Transactions came in Kafka 0.11, with version 4 of Fetch.
         if highest >= 4 && self.cluster.read_committed {
             return Err(Fault::Fatal(format!(
-                "{broker} has transactions (Kafka 0.11 or later), which the kafka crate cannot filter: say \
-                 kafka['isolation']='read_uncommitted' in [log_section] to read without a filter"
+                "{broker} supports transactions (Kafka 0.11 or later), and the legacy client cannot leave \
+                 out the records of aborted ones: set kafka['client']='native', or \
+                 kafka['isolation']='read_uncommitted' to read them, too"
             )));
         }
         Ok(())
     }
 }
 
-/// The number of the request Fetch.
+/// The API key of Fetch.
 const FETCH_API_KEY: i16 = 1;
-/// How long an idle connection is kept: less than the ten minutes after which brokers
-/// close it, and the crate would find that out only by failing.
+/// How long an idle connection is used. Brokers close one after ten minutes, and the crate notices only
+/// when a request fails.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);

@@ -1,11 +1,11 @@
-//! How many bytes one request asks for.
+//! The `max_bytes` of fetch requests.
 
-/// What is asked for at first, in bytes.
+/// Bytes of the first request for a partition.
 pub(super) const FETCH_BYTES_FIRST: i32 = 64 * 1024;
-/// What is asked for of a partition that has much, in bytes: a broker's largest
-/// ordinary record and some.
+/// Bytes of a request for a partition with many records: the largest record by the broker's default
+/// (1 MiB), and a margin.
 pub(super) const FETCH_BYTES_FULL: i32 = 1024 * 1024 + 64 * 1024;
-/// What is asked for at least, in bytes.
+/// The fewest bytes of a request.
 pub(super) const FETCH_BYTES_MIN: i32 = 4 * 1024;
-/// What is asked for at most, in bytes, when nothing came although there is something.
+/// The most bytes of a request, when smaller ones brought no record although there are some.
 pub(super) const FETCH_BYTES_MAX: i32 = 128 * 1024 * 1024;

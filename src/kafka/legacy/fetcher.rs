@@ -1,9 +1,8 @@
-//! [`Fetcher`] by the `kafka` crate, for the zookeeper-era brokers: a thread of its own
-//! asks for one wanted partition after the other.
+//! [`Fetcher`] by the `kafka` crate, for Kafka 0.9 and 0.10: a thread reads one assigned partition after
+//! the other.
 //!
-//! The crate's calls may hang for two minutes and cannot be interrupted, so the thread
-//! is disposable: when it is stuck or has panicked, it is left to itself and another
-//! one goes on from the last offset that was handed over.
+//! A call of the crate may hang for two minutes and cannot be interrupted. So the thread is disposable:
+//! if it hangs or panics, it is left alone, and another one continues from the last offset handed over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,20 +19,21 @@ use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// A call that takes longer is taken for hung.
+/// A call that takes longer counts as hung.
 const STUCK_AFTER: Duration = Duration::from_secs(35);
-/// Replies that may wait to be taken: one is being handed on while the next arrives.
+/// Replies that may wait for the owner: it handles one while the next arrives.
 const REPLIES_AHEAD_MAX: usize = 2;
 
 /// See the module.
 pub struct LegacyFetcher {
     cluster: Cluster,
-    /// What is wanted, with the next offset as handed over: what a new thread starts from.
+    /// The assigned partitions, each with the next offset after the last one handed over. A new thread
+    /// starts from there.
     assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
     thread: Option<LegacyThread>,
-    /// How many threads there were: each begins with another broker.
+    /// How many threads were started. Each begins with another broker.
     threads: usize,
-    /// The partition that a thread was stuck on: the next one begins with the others.
+    /// The partition in whose turn the last thread hung. The next thread begins with the others.
     stuck_on: Option<TopicPartition>,
 }
 
@@ -45,7 +45,7 @@ struct LegacyThread {
 }
 
 impl LegacyFetcher {
-    /// A reader of this cluster. Nothing happens before something is wanted.
+    /// A fetcher for this cluster. It connects when the first partition is assigned.
     pub fn new(cluster: Cluster) -> Self {
         Self { cluster, assigned: BTreeMap::new(), thread: None, threads: 0, stuck_on: None }
     }
@@ -60,30 +60,34 @@ impl LegacyFetcher {
 
     fn order(&mut self, order: LegacyOrder) {
         if self.thread.as_ref().is_some_and(|thread| thread.orders.send(order).is_err()) {
-            // It has ended; the next one begins with all that is wanted.
+            // The thread has ended; the next one is given all assigned partitions.
             self.thread = None;
         }
     }
 
     fn start(&mut self) -> Result<LegacyThread, Fault> {
         let (orders, to_read) = unbounded();
-        let (to_tell, events) = bounded(REPLIES_AHEAD_MAX);
+        let (event_sender, events) = bounded(REPLIES_AHEAD_MAX);
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
-            // The receiver is right here.
+            // Cannot fail: the receiver still exists here.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let watchdog = Arc::new(Watchdog::new());
         let first = self.threads;
         self.threads = self.threads.wrapping_add(1);
-        let reader = LegacyReader::new(self.cluster.clone(), first, to_read, to_tell, Arc::clone(&watchdog));
-        threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        let reader =
+            LegacyReader::new(self.cluster.clone(), first, to_read, event_sender, Arc::clone(&watchdog));
+        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| {
+            Fault::Retry(format!(
+                "cannot start the thread kafka-fetch: {error}; look at the limits of threads and memory"
+            ))
+        })?;
         Ok(LegacyThread { orders, events, watchdog })
     }
 
-    /// Keeps track of what was handed over.
+    /// Records how far a partition was handed over.
     fn record_handed_over(&mut self, event: &Event) {
         match event {
             Event::Fetched(fetched) => {
@@ -138,12 +142,18 @@ impl Fetcher for LegacyFetcher {
             Err(RecvTimeoutError::Timeout) if stuck => {
                 self.stuck_on = thread.watchdog.last_turn();
                 self.thread = None;
-                Ok(Event::Failed(None, "the broker is connected and does not answer".to_owned()))
+                Ok(Event::Failed(
+                    None,
+                    "a broker accepts connections and does not answer: look at it, or restart it".to_owned(),
+                ))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {
                 self.thread = None;
-                Ok(Event::Failed(None, "the reading thread ended and is started again".to_owned()))
+                Ok(Event::Failed(
+                    None,
+                    "internal error: the thread kafka-fetch has ended and is started again".to_owned(),
+                ))
             }
         }
     }

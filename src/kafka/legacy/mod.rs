@@ -1,5 +1,5 @@
-//! The `kafka` crate as a client, for brokers that pandad's own does not serve and for
-//! offsets in ZooKeeper.
+//! The legacy client: the `kafka` crate and what guards it, for brokers that the native client does not
+//! support, and for offsets in ZooKeeper.
 
 mod client;
 mod error;

@@ -1,5 +1,5 @@
-//! One partition's turn in the reading thread: begin, check, read, and what to make of
-//! a reply that brings nothing.
+//! One partition's turn in the reading thread: resolve the start, compare the log, read, and handle
+//! replies without records.
 
 use std::time::{Duration, Instant};
 
@@ -18,33 +18,33 @@ use crate::record::TopicPartition;
 
 const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PARTITION_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How many records are remembered for comparing the log.
+/// How many landmarks are kept for comparing the log.
 const LANDMARKS_MAX: usize = 8;
-/// How many offsets are tried in one turn behind one that cannot be read.
+/// How many offsets behind an unreadable one are tried in one turn.
 const OFFSETS_TRIED_MAX: i64 = 1000;
 
-/// One wanted partition.
+/// One assigned partition, and how far it was read.
 pub(super) struct LegacyCursor {
     partition: TopicPartition,
     assignment: u64,
-    /// Where to begin, until that is resolved and the log is checked.
+    /// Where to start; `None` once the offset is resolved and the log compared.
     start: Option<StartOffset>,
-    /// What the log is compared with: records handed over, oldest first.
+    /// Offset and fingerprint of the last records handed over, oldest first.
     landmarks: Vec<(i64, u32)>,
     at: i64,
     max_bytes: i32,
-    /// Nothing can be read between the position and this offset, as far as it was tried.
+    /// From the position up to this offset no request has brought a record.
     empty_until_offset: Option<i64>,
     backoff: Backoff,
     not_before: Option<Instant>,
-    /// Whether the comparison found another log; the owner decides what to do.
+    /// Whether the comparison found another log. The owner then decides where to continue.
     diverged: bool,
-    /// Whether the owner was told of trouble.
+    /// Whether a failure was reported to the owner.
     pub(super) failing: bool,
 }
 
 impl LegacyCursor {
-    /// `later`: not at once.
+    /// `later`: its first turn comes after a pause.
     pub(super) fn new(partition: TopicPartition, start: StartOffset, assignment: u64, later: bool) -> Self {
         Self {
             partition,
@@ -61,7 +61,7 @@ impl LegacyCursor {
         }
     }
 
-    /// Whether it may have its turn now.
+    /// Whether its turn may come now.
     pub(super) fn is_due(&self) -> bool {
         !self.diverged && self.not_before.is_none_or(|at| Instant::now() >= at)
     }
@@ -77,8 +77,8 @@ impl LegacyCursor {
         self.backoff.reset();
     }
 
-    /// Before it is read on, the log is compared again: another broker may lead it,
-    /// and the topic may have been made anew meanwhile.
+    /// Compares the log before the next read, since another broker may lead the partition and the topic
+    /// may have been recreated.
     pub(super) fn check_again(&mut self) {
         if self.start.is_none() {
             self.start = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
@@ -93,7 +93,7 @@ impl LegacyCursor {
     }
 }
 
-/// Keeps the last few landmarks.
+/// Adds a landmark, and drops the oldest if there are too many.
 pub(super) fn remember(landmarks: &mut Vec<(i64, u32)>, last: Option<(i64, u32)>) {
     if last.is_some() && landmarks.len() >= LANDMARKS_MAX {
         landmarks.remove(0);
@@ -101,21 +101,21 @@ pub(super) fn remember(landmarks: &mut Vec<(i64, u32)>, last: Option<(i64, u32)>
     landmarks.extend(last);
 }
 
-/// What came of a turn.
+/// The result of a turn.
 pub(super) enum TurnResult {
-    /// Nothing new.
+    /// No new records.
     Quiet,
-    /// Something happened.
-    Tell(Event),
-    /// This partition cannot be read just now, and why.
+    /// An event for the owner.
+    Report(Event),
+    /// The partition cannot be read now; the reason.
     Stuck(String),
 }
 
-/// What this partition has to tell now.
+/// Gives the partition its turn: reads until there is a result.
 pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
     if let Some(start) = cursor.start.clone() {
-        if let Some(told) = begin_at(client, cursor, start)? {
-            return Ok(told);
+        if let Some(result) = begin_at(client, cursor, start)? {
+            return Ok(result);
         }
         cursor.start = None;
     }
@@ -126,7 +126,7 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
                 cursor.max_bytes = next_size(seen.bytes);
                 remember(&mut cursor.landmarks, seen.last);
                 let fetched = cursor.hand_over(seen.next, lag, Payload::Decoded(Box::new(reply)));
-                return Ok(TurnResult::Tell(Event::Fetched(Fetched {
+                return Ok(TurnResult::Report(Event::Fetched(Fetched {
                     last: seen.last,
                     bytes: seen.bytes,
                     ..fetched
@@ -135,7 +135,7 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
             ReadResult::Gap(Gap { next, end }) => {
                 let lag = u64::try_from(end - next).unwrap_or(0);
                 let none = Payload::Decoded(Box::new(LegacyReply::empty(next)));
-                return Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(next, lag, none))));
+                return Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(next, lag, none))));
             }
             ReadResult::Nothing => return Ok(TurnResult::Quiet),
             ReadResult::Short(end)
@@ -156,9 +156,9 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
     }
 }
 
-/// Nothing can be read at the position, however much is asked for. Either the batch
-/// there has lost its last records to compaction: then go on where something can be
-/// read. Or only a transaction's marker is there: then there is nothing new.
+/// Searches behind the position when the largest request brings no record. Either compaction removed
+/// the last records of the batch there, then reading goes on at the first offset that can be read; or
+/// only a transaction's marker is there, then the partition has no new records.
 fn look_beyond(
     client: &mut LegacyClient,
     cursor: &mut LegacyCursor,
@@ -169,7 +169,7 @@ fn look_beyond(
     match read::first_readable(client, &cursor.partition, from, end, OFFSETS_TRIED_MAX)? {
         Ok(first) => {
             let lag = u64::try_from(end - first).unwrap_or(0);
-            Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Absent))))
+            Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(first, lag, Payload::Absent))))
         }
         Err(empty_until_offset) => {
             cursor.empty_until_offset = Some(empty_until_offset);
@@ -177,23 +177,22 @@ fn look_beyond(
                 return Ok(TurnResult::Quiet);
             }
             Ok(TurnResult::Stuck(format!(
-                "nothing can be read from offset {} to {empty_until_offset}",
+                "no record can be read from offset {} to {empty_until_offset}, the search goes on behind",
                 cursor.at
             )))
         }
     }
 }
 
-/// What to ask for after a reply with this many bytes of records.
+/// The bytes to request after a reply with this many bytes of records: twice as many, within limits.
 ///
-/// Of a compressed reply the crate returns one batch and drops the rest, so asking for
-/// much more than one batch has the broker read, convert and send in vain; and a reply
-/// that was filled lets the next be twice as large.
+/// Of a compressed reply the crate returns one batch and drops the rest. If much more than one batch
+/// were requested, the broker would read, convert and send it in vain.
 fn next_size(came: u64) -> i32 {
     i32::try_from(came.saturating_mul(2)).unwrap_or(i32::MAX).clamp(FETCH_BYTES_MIN, FETCH_BYTES_FULL)
 }
 
-/// Resolves where to begin. `Some`: there is something to tell first.
+/// Resolves the start and compares the log. `Some`: the turn ends with this result.
 fn begin_at(
     client: &mut LegacyClient,
     cursor: &mut LegacyCursor,
@@ -205,7 +204,7 @@ fn begin_at(
             let (first, end) = read::bounds(client, &cursor.partition)?;
             cursor.at = if start == StartOffset::Earliest { first } else { end };
             cursor.start = None;
-            return Ok(Some(TurnResult::Tell(Event::Resolved(cursor.partition.clone(), cursor.at))));
+            return Ok(Some(TurnResult::Report(Event::Resolved(cursor.partition.clone(), cursor.at))));
         }
     };
     cursor.at = at;
@@ -215,25 +214,26 @@ fn begin_at(
         Comparison::Same => Ok(None),
         Comparison::Diverged(next) => {
             cursor.diverged = true;
-            Ok(Some(TurnResult::Tell(Event::Diverged(cursor.partition.clone(), next))))
+            Ok(Some(TurnResult::Report(Event::Diverged(cursor.partition.clone(), next))))
         }
         Comparison::Behind(end) => Ok(Some(wait_for_growth(cursor, end))),
     }
 }
 
-/// An end below the position: nothing is read before the log has been compared again,
-/// since growth alone would also come from a topic that was made anew.
+/// The log ends below the position. Nothing is read before the log was compared again: a recreated topic
+/// grows beyond the position, too.
 fn wait_for_growth(cursor: &mut LegacyCursor, end: i64) -> TurnResult {
     cursor.start = Some(StartOffset::At(cursor.at, std::mem::take(&mut cursor.landmarks)));
     TurnResult::Stuck(format!("its log ends at offset {end}, below the position {}", cursor.at))
 }
 
-/// Below the log's start: go there, and say what is gone. Above its end: wait.
+/// The broker does not have the position. Below the log's start, the deleted range is reported and reading
+/// goes on at the start. Above the log's end, the partition waits.
 fn out_of_range(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Result<TurnResult, LegacyError> {
     let (first, end) = read::bounds(client, &cursor.partition)?;
     if cursor.at >= first {
         return Ok(wait_for_growth(cursor, end));
     }
     let lag = u64::try_from(end - first).unwrap_or(0);
-    Ok(TurnResult::Tell(Event::Fetched(cursor.hand_over(first, lag, Payload::Deleted))))
+    Ok(TurnResult::Report(Event::Fetched(cursor.hand_over(first, lag, Payload::Deleted))))
 }

@@ -1,8 +1,8 @@
-//! Reading one partition through the crate without losing what it loses.
+//! Reads one partition through the crate without losing the records that the crate drops.
 //!
-//! On the first compressed batch of a reply the crate returns that batch alone and
-//! drops the records before it. So one partition is asked for at a time, and a reply
-//! that starts above the offset asked for is believed only after the gap rule.
+//! At the first compressed batch of a reply the crate returns that batch alone and drops the records
+//! before it. So each request asks for one partition, and a reply that starts above the requested offset
+//! is accepted only after the gap rule ([`close_gap`]).
 
 use std::time::Duration;
 
@@ -18,29 +18,28 @@ use crate::kafka::fetch::divergence::{self, Comparison, PartitionLog};
 use crate::kafka::seam::DecodedRecords as _;
 use crate::record::TopicPartition;
 
-/// The smallest entry of a message set, in bytes: offset, size, and an empty message
-/// of format 0.
+/// The smallest entry of a message set, in bytes: offset, size, and an empty message of format 0.
 const ENTRY_BYTES_MIN: i32 = 26;
 
-/// What came of one try.
+/// The result of one attempt to read.
 pub(super) enum ReadResult {
-    /// Records, and what the reply says of itself.
+    /// Records, and the summary of their reply.
     Records(LegacyReply, ReplySummary),
-    /// What came cannot be read, and no record is there.
+    /// The crate cannot read the reply, and the second look shows that there is no record.
     Gap(Gap),
-    /// Nothing, and nothing is there yet.
+    /// No records; the log ends at the requested offset.
     Nothing,
-    /// Nothing, although the partition goes on behind the offset: ask for more bytes.
+    /// No records, although the log ends above the requested offset, at this one: request more bytes.
     Short(i64),
-    /// The offset is above the partition's end.
+    /// The requested offset is above the log's end, which is this.
     AboveEnd(i64),
-    /// The broker does not have this offset (any more, or yet).
+    /// OFFSET_OUT_OF_RANGE: the broker does not have this offset any more, or not yet.
     OutOfRange,
-    /// Nobody leads the partition.
+    /// The partition has no known leader.
     Leaderless,
 }
 
-/// Prepares a client for reading: the broker answers at once, with or without records.
+/// Sets a client to requests that the broker answers at once, with or without records.
 pub(super) fn prepare(client: &mut LegacyClient) -> Result<(), LegacyError> {
     client.call(|kafka| {
         kafka.set_fetch_min_bytes(1);
@@ -48,8 +47,8 @@ pub(super) fn prepare(client: &mut LegacyClient) -> Result<(), LegacyError> {
     })
 }
 
-/// Asks for one partition's records from an offset, and applies the gap rule. Where what
-/// comes cannot be read, it is looked at a second time before that is believed.
+/// Requests one partition's records from an offset on, and applies the gap rule. If the crate cannot read
+/// the reply, a second look decides whether there is a record.
 pub(super) fn read(
     client: &mut LegacyClient,
     partition: &TopicPartition,
@@ -67,7 +66,7 @@ pub(super) fn read(
         }
         Ok(None) => Err(LegacyError::Records(why)),
         Err(blind) => {
-            log::debug!("{partition}: no second look at offset {from}: {blind}");
+            log::debug!("{partition}: the second look at offset {from} failed: {blind}");
             Err(LegacyError::Records(why))
         }
     }
@@ -104,18 +103,18 @@ fn fetch(
         Ok(Some(seen)) => Ok(Ok((reply, seen))),
         Ok(None) => Ok(Err(ReadResult::Leaderless)),
         Err(LegacyError::Code(KafkaCode::OffsetOutOfRange)) => Ok(Err(ReadResult::OutOfRange)),
-        Err(trouble) => Err(trouble),
+        Err(error) => Err(error),
     }
 }
 
-/// The gap rule. The records between `from` and the first one that came were either
-/// dropped by the crate or are really not there (compaction). Bisecting the size
-/// between the largest reply that came back empty and the smallest that started
-/// above tells: if an earlier record were there, a smaller reply would hold it alone.
-/// Only when no entry fits between the two sizes is the gap real.
+/// The gap rule. The records between `from` and the first one in the reply were either dropped by the
+/// crate or do not exist (compaction). To decide, the requested size is bisected between the largest
+/// reply without records and the smallest reply that starts above `from`: if an earlier record existed,
+/// a reply of some size in between would hold it alone. Only when no entry fits between the two sizes
+/// is the gap real.
 ///
-/// Halving until a reply is empty is not enough: an empty reply also means that the
-/// first record was cut.
+/// Halving the size until a reply is empty is not enough, since a reply is also empty if its first record
+/// was cut.
 fn close_gap(
     client: &mut LegacyClient,
     partition: &TopicPartition,
@@ -144,7 +143,7 @@ fn close_gap(
     Ok(ReadResult::Records(reply, seen))
 }
 
-/// The partition's first offset and its end.
+/// The first offset and the end of a partition's log.
 pub(super) fn bounds(
     client: &mut LegacyClient,
     partition: &TopicPartition,
@@ -162,7 +161,7 @@ pub(super) fn bounds(
     Ok((first, end))
 }
 
-/// Compares the log with landmarks before `at`.
+/// Compares a partition's log with landmarks below `at`.
 pub(super) fn check(
     client: &mut LegacyClient,
     partition: &TopicPartition,
@@ -172,7 +171,7 @@ pub(super) fn check(
     divergence::compare(&mut LegacyLog { client, partition }, at, landmarks)
 }
 
-/// A partition's log, through the crate.
+/// A partition's log, read through the crate.
 struct LegacyLog<'a> {
     client: &'a mut LegacyClient,
     partition: &'a TopicPartition,
@@ -214,11 +213,11 @@ fn fingerprint_at(
     }
 }
 
-/// Looks behind `at` for the first offset that can be read, in at most `tries` calls,
-/// when nothing can be read at `at` however much is asked for: the compressed batch
-/// there has lost its last records to compaction, and the crate shows nothing of it.
+/// The first offset from `at` on that can be read, found in at most `tries` calls. For a position where
+/// the largest request brings no record: compaction removed the last records of a compressed batch
+/// there, and the crate returns nothing of it.
 ///
-/// `Err`: nothing up to this offset.
+/// `Err`: no record up to this offset.
 pub(super) fn first_readable(
     client: &mut LegacyClient,
     partition: &TopicPartition,

@@ -1,5 +1,5 @@
-//! The reading thread of [`super::LegacyFetcher`]: one client, the wanted partitions in
-//! turn, and a pause only when none of them had anything.
+//! The thread of [`super::fetcher::LegacyFetcher`]: one client reads the assigned partitions in turn, and
+//! pauses when none of them has records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,29 +19,30 @@ use crate::kafka::seam::{Event, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::OwnerGone;
 
-/// The pause when no partition had anything: grows from the first to the second.
+/// The pause when no partition has records grows from the first to the second.
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);
 const CONNECT_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What the owner orders.
+/// Orders of the owner.
 pub(super) enum LegacyOrder {
-    /// Read this partition from here on.
+    /// Read this partition from `start` on.
     Assign {
         partition: TopicPartition,
         start: StartOffset,
         assignment: u64,
-        /// Not at once: the last thread was stuck on it.
+        /// Not at once, because the last thread hung in its turn.
         later: bool,
     },
-    /// Read it no more.
+    /// Read this partition no longer.
     Unassign(TopicPartition),
 }
 
+/// See the module.
 pub(super) struct LegacyReader {
     connector: LegacyConnector,
-    /// Closes when the owner has no more use for this thread.
+    /// Disconnected when the owner is gone or has replaced this thread.
     orders: Receiver<LegacyOrder>,
     events: Sender<Result<Event, Fault>>,
     watchdog: Arc<Watchdog>,
@@ -71,12 +72,12 @@ impl LegacyReader {
         }
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) fn run(mut self) {
         while self.round().is_ok() {}
     }
 
-    /// Every wanted partition once, then a pause if none had anything.
+    /// Gives every partition one turn, then pauses if none had records.
     fn round(&mut self) -> Result<(), OwnerGone> {
         self.take_orders(Duration::ZERO)?;
         if self.cursors.is_empty() {
@@ -99,12 +100,12 @@ impl LegacyReader {
             self.idle_pause = IDLE_PAUSE_FIRST;
             return Ok(());
         }
-        self.tell(Event::Idle)?;
+        self.report(Event::Idle)?;
         self.idle_pause = (self.idle_pause * 2).min(IDLE_PAUSE_MAX);
         self.take_orders(self.idle_pause)
     }
 
-    /// Takes what has been ordered, waiting for it if there is time.
+    /// Takes all orders that have come; waits up to `time` for the first.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         self.watchdog.beat();
         let mut order = match self.orders.recv_timeout(time) {
@@ -133,8 +134,8 @@ impl LegacyReader {
         Ok(())
     }
 
-    fn tell(&self, event: Event) -> Result<(), OwnerGone> {
-        // The owner may take its time while the disk is full: that is no hang.
+    fn report(&self, event: Event) -> Result<(), OwnerGone> {
+        // The owner takes no events while the disk is full. That wait is no hang of this thread.
         let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
         self.watchdog.beat();
         sent
@@ -154,7 +155,7 @@ impl LegacyReader {
                         self.client = Some(client);
                         return Ok(true);
                     }
-                    Err(trouble) => trouble.text(),
+                    Err(error) => error.text(),
                 }
             }
             Err(Fault::Retry(why) | Fault::Restart(why)) => why,
@@ -163,13 +164,13 @@ impl LegacyReader {
                 return Err(OwnerGone);
             }
         };
-        self.tell(Event::Failed(None, why))?;
+        self.report(Event::Failed(None, why))?;
         let pause = self.backoff.pause();
         self.pause(pause)?;
         Ok(false)
     }
 
-    /// One partition's turn. True if it brought something.
+    /// Gives one partition its turn. True if an event came of it.
     fn step(&mut self, partition: &TopicPartition) -> Result<bool, OwnerGone> {
         let (Some(client), Some(cursor)) = (&mut self.client, self.cursors.get_mut(partition)) else {
             return Ok(false);
@@ -181,18 +182,18 @@ impl LegacyReader {
         match turn(client, cursor) {
             Ok(TurnResult::Quiet) if cursor.failing => {
                 cursor.record_success();
-                self.tell(Event::Recovered(partition.clone()))?;
+                self.report(Event::Recovered(partition.clone()))?;
                 Ok(false)
             }
             Ok(TurnResult::Quiet) => Ok(false),
-            Ok(TurnResult::Tell(event)) => {
+            Ok(TurnResult::Report(event)) => {
                 cursor.record_success();
-                self.tell(event)?;
+                self.report(event)?;
                 Ok(true)
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 cursor.record_failure();
-                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                self.report(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
@@ -200,32 +201,35 @@ impl LegacyReader {
                 cursor.check_again();
                 self.refresh(partition)?;
                 let why = LegacyError::Code(code).text();
-                self.tell(Event::Failed(Some(partition.clone()), why))?;
+                self.report(Event::Failed(Some(partition.clone()), why))?;
                 Ok(false)
             }
             Err(LegacyError::Client(why)) => {
-                // This partition waits, so that an unreachable leader of one does not
-                // keep the others from being read.
+                // This partition pauses, so that its unreachable leader does not keep the others from
+                // being read.
                 cursor.record_failure();
-                self.tell(Event::Failed(Some(partition.clone()), format!("lost its broker: {why}")))?;
+                self.report(Event::Failed(
+                    Some(partition.clone()),
+                    format!("the connection to its broker failed: {why}"),
+                ))?;
                 self.drop_client();
                 Ok(false)
             }
         }
     }
 
-    /// Everything that the client holds may be wrong by now, and leaders may have moved.
+    /// Drops the client. Leaders may have changed, so every log is compared again.
     fn drop_client(&mut self) {
         self.client = None;
         self.cursors.values_mut().for_each(LegacyCursor::check_again);
     }
 
-    /// Leaders move: after any answer of Kafka's that is an error, ask who leads now.
+    /// Loads the metadata again after an error code, since another broker may lead the partition.
     fn refresh(&mut self, partition: &TopicPartition) -> Result<(), OwnerGone> {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
             self.drop_client();
-            self.tell(Event::Failed(None, format!("lost the broker: {why}")))?;
+            self.report(Event::Failed(None, format!("the connection to a broker failed: {why}")))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One fetch reply of the crate for one partition, and the records in it.
+//! One fetch reply of the crate for one partition, and its records.
 
 use kafka_crate::client::fetch::{Data, Message, Response};
 
@@ -6,24 +6,24 @@ use super::error::LegacyError;
 use crate::kafka::seam::DecodedRecords;
 use crate::record::{Record, TopicPartition};
 
-/// A reply that was asked for one partition only.
+/// A reply to a request for one partition.
 pub struct LegacyReply {
     responses: Vec<Response>,
     from: i64,
 }
 
-/// What a reply says, short of its records.
+/// A reply without its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kafka) struct ReplySummary {
-    /// The offset of its first record; `None` = it has none.
+    /// The offset of the first record; `None` if there are no records.
     pub(in crate::kafka) first: Option<i64>,
-    /// One past the offset of its last record, or where it was asked from.
+    /// The offset after the last record; without records the requested offset.
     pub(in crate::kafka) next: i64,
-    /// Its last record's offset and fingerprint.
+    /// Offset and fingerprint of the last record.
     pub(in crate::kafka) last: Option<(i64, u32)>,
-    /// The partition's end, for readers.
+    /// The high watermark of the partition.
     pub(in crate::kafka) high_watermark: i64,
-    /// Bytes of keys and values.
+    /// Bytes of keys and values, with 64 more for each record.
     pub(in crate::kafka) bytes: u64,
 }
 
@@ -32,22 +32,22 @@ impl LegacyReply {
         Self { responses, from }
     }
 
-    /// No records up to this offset.
+    /// A reply without records, for an empty offset range up to `from`.
     pub(in crate::kafka) fn empty(from: i64) -> Self {
         Self::new(Vec::new(), from)
     }
 
-    /// `None`: the crate asked nobody, because no leader is known.
+    /// The summary. `None`: the crate sent no request, because it knows no leader.
     ///
-    /// The crate does not compare correlation ids, so a reply may be the answer to an
-    /// earlier question: one about another partition ends the client.
+    /// The crate does not compare correlation ids, so the reply may answer an earlier request. A reply for
+    /// another partition is an error that drops the client.
     pub(super) fn look(&self, asked: &TopicPartition) -> Result<Option<ReplySummary>, LegacyError> {
         let answers = self.responses.iter().flat_map(|response| response.topics());
         let mut answers = answers.flat_map(|topic| topic.partitions().iter().map(move |one| (topic, one)));
         let Some((topic, partition)) = answers.next() else { return Ok(None) };
         let fits = topic.topic() == &*asked.topic && partition.partition() == asked.partition;
         if !fits || answers.next().is_some() {
-            return Err(LegacyError::Client("a reply was to another question".to_owned()));
+            return Err(LegacyError::Client("the broker's reply answers another request".to_owned()));
         }
         match partition.data() {
             Ok(data) => Ok(Some(self.summarise(data))),
@@ -83,9 +83,9 @@ impl DecodedRecords for LegacyReply {
     }
 }
 
-/// The messages from an offset on, up to the first that does not ascend: of a compacted
-/// batch that was converted for this client a broker (seen with 2.8 and 3.9) may give the
-/// same ones twice in one reply.
+/// The messages from an offset on, up to the first whose offset does not ascend. If a broker converts a
+/// compacted batch for this client, it may send the same messages twice in one reply (seen with 2.8
+/// and 3.9).
 fn ascending<'a, 'm>(
     messages: &'a [Message<'m>],
     from: i64,
@@ -95,8 +95,7 @@ fn ascending<'a, 'm>(
     candidates.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
 }
 
-/// The crate shows a null as empty; an empty key or value is therefore taken for
-/// null, which it almost always is.
+/// The crate shows null as empty. So an empty key or value is taken for null, which it almost always is.
 fn record<'a>(message: &Message<'a>) -> Record<'a> {
     let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     Record::bare(message.offset, some(message.key), some(message.value))
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_twice_in_a_reply_is_taken_once() {
+    fn repeated_messages_are_taken_once() {
         let messages: Vec<Message<'_>> =
             [3, 5, 7, 8, 5, 7, 8, 9].map(|offset| Message { offset, key: b"", value: b"" }).into();
         let offsets: Vec<i64> = ascending(&messages, 5).map(|message| message.offset).collect();

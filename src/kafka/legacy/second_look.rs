@@ -1,14 +1,13 @@
-//! A second look at an offset at which the crate cannot read what the broker gave it.
+//! A second look at an offset where the crate cannot read the broker's reply.
 //!
-//! A broker converts its records for so old a client. Where there is none to convert at or
-//! behind the offset in what it has read of the log (compaction took the end of a batch, or
-//! only a transaction's marker is there), Kafka 0.11 to 1.1 send the log's own bytes instead
-//! (`FileRecords.downConvert`; since 2.0, KIP-283, something too short to be read). To the
-//! crate such a batch of format 2 is a record with a wrong CRC.
+//! A broker converts records to the old format of this client. If it finds no record to convert at or
+//! behind the offset (compaction removed the end of a batch, or there is only a transaction's marker),
+//! Kafka 0.11 to 1.1 send the unconverted bytes of the log (`FileRecords.downConvert`); since 2.0
+//! (KIP-283) they send a stub that is too short to read. To the crate, such a batch of format 2 is a
+//! record with a wrong CRC.
 //!
-//! So the broker is asked what really is there, by our own client and in the format of its
-//! log. Only what whole entries with right checksums show to be empty is stepped over; what
-//! is corrupt stays where it is.
+//! So the native client reads the same offset in the format of the log. An offset range is skipped only
+//! if whole entries with correct checksums show that it is empty; a corrupt entry is never skipped.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -27,15 +26,15 @@ use crate::record::TopicPartition;
 #[cfg(test)]
 mod tests;
 
-/// How long a connection is kept that nothing was asked on: brokers close it after ten minutes.
+/// How long an idle connection is used. Brokers close one after ten minutes.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
 
-/// A stretch of a partition in which no record is.
+/// An offset range without records, from the requested offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gap {
-    /// The offset behind it.
+    /// The offset after the range.
     pub(super) next: i64,
-    /// The partition's end, for readers.
+    /// The high watermark of the partition.
     pub(super) end: i64,
 }
 
@@ -44,13 +43,13 @@ pub(super) struct SecondLook {
     client_id: String,
     limits: ConnectionLimits,
     scratch: Scratch,
-    /// To the broker that was asked last.
+    /// The connection to the broker that was asked last.
     connection: Option<Connection>,
 }
 
 impl SecondLook {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        // A batch of any size comes whole, and is the first one only.
+        // The first batch comes whole, of whatever size; it may be larger than `max_bytes`.
         let answer_bytes_max = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
         Self {
             client_id: cluster.client_id.clone(),
@@ -60,11 +59,11 @@ impl SecondLook {
         }
     }
 
-    /// Whether there is no record at an offset, and then up to where there is none. `None`:
-    /// there is one, or what is there cannot be read.
+    /// The offset range without records that begins at `offset`. `None`: there is a record, or the entry
+    /// cannot be read.
     ///
     /// # Errors
-    /// Why the leader did not tell.
+    /// The reason why the leader gave no answer for the partition.
     pub(super) fn at(
         &mut self,
         leader: &BrokerAddress,
@@ -90,7 +89,9 @@ impl SecondLook {
         let answer = connection.receive::<Fetch<'_>>(sent, &mut frame).map_err(|fault| fault.to_string())?;
         self.connection = Some(connection);
         let found = answer.partitions.into_iter().find(|(one, _)| one == partition);
-        let Some((_, found)) = found else { return Err("the broker does not tell of it".to_owned()) };
+        let Some((_, found)) = found else {
+            return Err("the broker left the partition out of its answer".to_owned());
+        };
         for code in [answer.code, found.code] {
             if code != ErrorCode::NONE {
                 return Err(format!("Kafka answers {code}"));
@@ -102,12 +103,12 @@ impl SecondLook {
     }
 }
 
-/// Up to which offset a record set of a partition that ends at `end` shows that there is no
-/// record from this one on.
+/// The offset up to which a record set proves that there is no record from `from` on. `end`: the high
+/// watermark. `None`: nothing is proven.
 fn empty_until(set: &[u8], from: i64, end: i64, scratch: &mut Scratch) -> Option<i64> {
     let mut first = None;
-    // From 0 on: of an entry that ends below the offset asked for the decoder looks at no
-    // checksum, and that end may be what is corrupt.
+    // Decodes from offset 0 on, because the decoder does not check the checksum of entries that end
+    // below the requested offset, and that end may be the corrupt field.
     let read = records::decode(set, 0, None, scratch, &mut |record| {
         if record.offset < from {
             return ControlFlow::Continue(());
@@ -118,9 +119,9 @@ fn empty_until(set: &[u8], from: i64, end: i64, scratch: &mut Scratch) -> Option
     let proven = match (first, read) {
         (Some(first), _) => first,
         (None, Ok(decoded)) => decoded.next,
-        // The entries before the one that cannot be read are good.
+        // The entries before the unreadable one are correct.
         (None, Err(broken)) => broken.next,
     };
-    // No checksum covers where a batch begins.
+    // No checksum covers the base offset of a batch.
     Some(proven).filter(|next| *next > from && *next <= end)
 }

@@ -1,5 +1,4 @@
-//! Shows the owner of the reading thread whether that thread hangs in a call of the crate,
-//! and on which partition.
+//! Shows the owner whether the reading thread hangs in a call of the crate, and in which partition's turn.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -7,27 +6,28 @@ use std::time::{Duration, Instant};
 
 use crate::record::TopicPartition;
 
-/// When the thread last came back from a call, in milliseconds since it began.
+/// When the thread last returned from a call.
 pub(super) struct Watchdog {
     began: Instant,
+    /// Milliseconds since `began`.
     last: AtomicU64,
-    /// Whose turn it is.
+    /// The partition whose turn it is.
     turn: Mutex<Option<TopicPartition>>,
 }
 
 impl Watchdog {
-    /// Of a thread that starts now.
+    /// The watchdog of a thread that starts now.
     pub(super) fn new() -> Self {
         Self { began: Instant::now(), last: AtomicU64::new(0), turn: Mutex::new(None) }
     }
 
-    /// The thread is alive.
+    /// Records that the thread has returned from a call.
     pub(super) fn beat(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Relaxed);
     }
 
-    /// From now on it is this partition's turn.
+    /// Records that this partition's turn begins.
     pub(super) fn turn(&self, partition: &TopicPartition) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(partition.clone());
     }
@@ -37,7 +37,7 @@ impl Watchdog {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How long the thread has not come back from a call.
+    /// The time since the thread last returned from a call.
     pub(super) fn quiet_for(&self) -> Duration {
         self.began.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
     }

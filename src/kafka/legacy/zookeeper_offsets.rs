@@ -1,5 +1,5 @@
-//! A group's offsets kept in ZooKeeper, by the `kafka` crate: without a string beside
-//! them, and only while the broker still has a ZooKeeper.
+//! [`OffsetStore`] in ZooKeeper, by the `kafka` crate: without metadata, and only for brokers that use
+//! ZooKeeper.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// The pause in the crate's own commit loop. It has none once its attempts are used
-/// up, so they are set to never be.
+/// The pause between the crate's own attempts. The crate does not pause when its attempts are used up, so
+/// for commits they are unlimited.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
-/// How often the group's offsets are asked for in one call of the crate.
+/// The attempts to fetch offsets in one call of the crate.
 const FETCH_ATTEMPTS_MAX: u32 = 10;
-/// How often ZooKeeper is asked again when it knows of no offset at all: a broker that has just
-/// started says so, too.
+/// How often offsets are fetched while ZooKeeper has none at all: a broker that has just started gives the
+/// same answer.
 const EMPTY_ANSWERS_MAX: u32 = 3;
 const EMPTY_ANSWER_PAUSE: Duration = Duration::from_millis(200);
 
@@ -34,7 +34,7 @@ pub(in crate::kafka) struct ZookeeperOffsets {
 
 impl ZookeeperOffsets {
     pub(in crate::kafka) fn new(cluster: Cluster, group: &str) -> Self {
-        // That matters to records only.
+        // The isolation level matters for records only.
         let cluster = Cluster { read_committed: false, ..cluster };
         Self {
             connector: LegacyConnector::new(cluster, 0),
@@ -44,7 +44,7 @@ impl ZookeeperOffsets {
         }
     }
 
-    /// Calls into the crate; after any trouble the client is not used again.
+    /// Calls into the crate; after any error the client is dropped.
     fn call<T>(
         &mut self,
         call: impl FnOnce(&mut LegacyClient) -> Result<T, LegacyError>,
@@ -53,7 +53,7 @@ impl ZookeeperOffsets {
             Some(client) => client,
             None => self.connect()?,
         };
-        let answer = call(&mut client).map_err(|trouble| Fault::Retry(trouble.text()))?;
+        let answer = call(&mut client).map_err(|error| Fault::Retry(error.text()))?;
         self.client = Some(client);
         Ok(answer)
     }
@@ -65,12 +65,12 @@ impl ZookeeperOffsets {
             Ok(())
         };
         let prepared = client.call(set).and_then(|()| client.load_metadata(&self.topics));
-        prepared.map_err(|trouble| Fault::Retry(trouble.text()))?;
+        prepared.map_err(|error| Fault::Retry(error.text()))?;
         self.connector.confirm();
         Ok(client)
     }
 
-    /// The offsets that ZooKeeper has; -1 where it has none.
+    /// The offsets in ZooKeeper; -1 where there is none.
     fn ask(&mut self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, i64>, Fault> {
         let group = self.group.clone();
         let asked = partitions.iter().map(|one| FetchGroupOffset::new(&one.topic, one.partition));
@@ -115,7 +115,7 @@ impl OffsetStore for ZookeeperOffsets {
                     Ok((Some(*offset).filter(|offset| *offset >= 0), OffsetMetadata::Unsupported))
                 }
                 None => Err(Fault::Retry(format!(
-                    "the group's offset of {partition} was asked for and not answered"
+                    "the broker left the group's offset of {partition} out of its answer"
                 ))),
             };
             (partition.clone(), held)

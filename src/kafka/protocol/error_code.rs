@@ -9,7 +9,7 @@ pub struct ErrorCode(pub i16);
 
 /// What a client does about an error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
+pub enum Reaction {
     /// Nothing: the code is no error.
     None,
     /// It asks the same broker again, after a pause.
@@ -49,17 +49,50 @@ impl ErrorCode {
     }
 
     /// What to do about the code.
-    pub fn remedy(self) -> Remedy {
+    pub fn reaction(self) -> Reaction {
         match self.0 {
-            0 => Remedy::None,
-            7 | 15 | 16 => Remedy::FindCoordinator,
-            22 | 25 | 27 | 79 | 82 | 113 => Remedy::Membership,
+            0 => Reaction::None,
+            7 | 15 | 16 => Reaction::FindCoordinator,
+            22 | 25 | 27 | 79 | 82 | 113 => Reaction::Membership,
             // A broker can refuse the token in a commit's metadata as too long. Without the token
             // the commit would look like an operator's reset, so this ends the job.
-            12 | 28 | 23 | 24 | 26 => Remedy::Fatal,
+            12 | 28 | 23 | 24 | 26 => Reaction::Fatal,
             // The other errors pass by themselves, or when somebody grants a missing right.
-            _ => Remedy::Retry,
+            _ => Reaction::Retry,
         }
+    }
+
+    /// What a person can do about the code; `None` if it passes by itself, or if only the place where
+    /// it came tells what to do.
+    pub fn remedy(self) -> Option<&'static str> {
+        Some(match self.0 {
+            -1 | 42 => "see the broker's log",
+            2 => "the record is damaged on the broker's disk: let another replica lead the partition",
+            3 => "create the topic, or correct kafka['topics']",
+            5 => "start a broker that has a replica of the partition",
+            12 => "set offset.metadata.max.bytes of the brokers to 80 or more",
+            15 => "if it lasts, see whether the topic __consumer_offsets has its replicas",
+            17 => "correct kafka['topics']",
+            23 => {
+                "its members use another assignor than 'range', or are not consumers: stop them, have them \
+                 use 'range', or use another kafka['group']"
+            }
+            24 => "correct kafka['group']",
+            26 => {
+                "set kafka['session_ms'] between group.min.session.timeout.ms and \
+                 group.max.session.timeout.ms of the brokers"
+            }
+            28 => "raise max.message.bytes of the topic __consumer_offsets",
+            29 => "allow User:ANONYMOUS to read the topic, in the brokers' ACLs",
+            30 => "allow User:ANONYMOUS to read with the group, in the brokers' ACLs",
+            31 => "allow User:ANONYMOUS this request to the cluster, in the brokers' ACLs",
+            35 => "see whether all brokers run the same version of Kafka",
+            56 => "see the disk of the broker",
+            76 => "use kafka['client']='native', or another compression than zstd",
+            81 => "raise group.max.size of the brokers, or stop other members",
+            89 => "raise the quota of the client",
+            _ => return None,
+        })
     }
 
     /// Whether a request to a partition's leader failed because another broker leads the partition,
@@ -116,12 +149,14 @@ impl ErrorCode {
     }
 }
 
+/// The name, and the remedy in parentheses.
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "error {}", self.0),
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "error {}", self.0)?,
         }
+        self.remedy().map_or(Ok(()), |remedy| write!(f, " ({remedy})"))
     }
 }
 
@@ -132,7 +167,7 @@ mod tests {
     /// The oracle's table has the same names, in another spelling, and knows which
     /// errors a client may try again.
     #[test]
-    fn names_and_remedies_agree_with_the_oracle() {
+    fn names_and_reactions_are_kafkas() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {
@@ -143,17 +178,34 @@ mod tests {
             let their_name = format!("{theirs:?}");
             assert_eq!(plain(name), plain(their_name.split('(').next().unwrap()), "{number}");
             if theirs.is_retriable() {
-                assert!(matches!(code.remedy(), Remedy::Retry | Remedy::FindCoordinator), "{name}");
+                assert!(matches!(code.reaction(), Reaction::Retry | Reaction::FindCoordinator), "{name}");
             }
         }
         assert!(named > 25);
         assert_eq!(ErrorCode(77).to_string(), "error 77");
-        assert_eq!(ErrorCode::NONE.remedy(), Remedy::None);
-        assert_eq!(ErrorCode::OFFSET_METADATA_TOO_LARGE.remedy(), Remedy::Fatal);
-        assert_eq!(ErrorCode::UNKNOWN_MEMBER_ID.remedy(), Remedy::Membership);
-        assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.remedy(), Remedy::Retry);
+        assert_eq!(ErrorCode::NONE.reaction(), Reaction::None);
+        assert_eq!(ErrorCode::OFFSET_METADATA_TOO_LARGE.reaction(), Reaction::Fatal);
+        assert_eq!(ErrorCode::UNKNOWN_MEMBER_ID.reaction(), Reaction::Membership);
+        assert_eq!(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.reaction(), Reaction::Retry);
         for code in [ErrorCode::NOT_COORDINATOR, ErrorCode::COORDINATOR_NOT_AVAILABLE] {
-            assert_eq!(code.remedy(), Remedy::FindCoordinator);
+            assert_eq!(code.reaction(), Reaction::FindCoordinator);
+        }
+    }
+
+    #[test]
+    fn codes_are_shown_with_a_remedy() {
+        let shown = |code: i16| ErrorCode(code).to_string();
+        assert_eq!(shown(24), "INVALID_GROUP_ID (correct kafka['group'])");
+        // Codes after which a person has to act, apart from those that the group's members handle.
+        for code in [2, 3, 12, 17, 23, 24, 26, 28, 29, 30, 31, 35, 56, 76, 81, 89] {
+            assert!(shown(code).ends_with(')'), "{}", shown(code));
+        }
+        // Codes that pass by themselves.
+        for code in [0, 6, 7, 14, 16, 22, 27, 78] {
+            assert_eq!(ErrorCode(code).remedy(), None, "{}", shown(code));
+        }
+        for code in (-1..150).map(ErrorCode) {
+            assert!(code.remedy().is_none() || code.name().is_some(), "{}", code.0);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why the coordinator did not serve one partition of a request about offsets.
 
-use super::error_code::{ErrorCode, Remedy};
+use super::error_code::{ErrorCode, Reaction};
 use crate::error::Fault;
 
 /// Why the coordinator did not serve one partition.
@@ -14,10 +14,10 @@ pub enum Refusal {
 
 impl Refusal {
     /// What to do about the refusal.
-    pub fn remedy(self) -> Remedy {
+    pub fn reaction(self) -> Reaction {
         match self {
-            Refusal::Code(code) => code.remedy(),
-            Refusal::Unanswered => Remedy::Retry,
+            Refusal::Code(code) => code.reaction(),
+            Refusal::Unanswered => Reaction::Retry,
         }
     }
 
@@ -27,6 +27,6 @@ impl Refusal {
             Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
             Refusal::Unanswered => format!("cannot {what}: Kafka's answer leaves it out"),
         };
-        if self.remedy() == Remedy::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
+        if self.reaction() == Reaction::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
     }
 }

@@ -194,10 +194,10 @@ impl SimDisk {
     /// Every file whose name begins like this, in the order of names.
     pub(super) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let world = self.lock();
-        let named = |(path, number): (&PathBuf, &usize)| {
+        let has_token = |(path, number): (&PathBuf, &usize)| {
             (path.display().to_string(), world.files[*number].now.clone())
         };
-        world.names.iter().map(named).filter(|(name, _)| name.starts_with(prefix)).collect()
+        world.names.iter().map(has_token).filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, DiskState> {

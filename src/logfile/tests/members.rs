@@ -51,7 +51,7 @@ fn who_a_member_was_is_known_after_a_kill() {
 
 /// What others may have from then on does not land, though it was being written.
 #[test]
-fn what_is_let_go_while_it_is_written_has_not_landed() {
+fn a_range_released_while_it_was_being_written_does_not_count() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);

@@ -5,7 +5,7 @@ use super::*;
 /// Without a sink: the source counts down, and what is left in hand at the stop goes last.
 struct Countdown {
     left: u64,
-    in_hand: u64,
+    taken: u64,
     finished: Arc<World>,
 }
 
@@ -25,7 +25,7 @@ impl Source for Countdown {
     }
 
     fn drain(&mut self, items: &mut Vec<PolledTask<u64>>) {
-        items.extend((0..self.in_hand).map(|n| PolledTask { lane: 0, bytes: 10, task: 1000 + n }));
+        items.extend((0..self.taken).map(|n| PolledTask { lane: 0, bytes: 10, task: 1000 + n }));
     }
 
     fn feedback(&mut self, message: Self::Feedback) {
@@ -37,31 +37,31 @@ impl Source for Countdown {
     }
 }
 
-struct Doer<const LEAVES: bool>(Arc<World>);
+struct Doer<const ABANDONS: bool>(Arc<World>);
 
-impl<const LEAVES: bool> Worker for Doer<LEAVES> {
+impl<const ABANDONS: bool> Worker for Doer<ABANDONS> {
     type Task = u64;
     type Outcome = ();
-    const MAY_ABANDON: bool = LEAVES;
+    const MAY_ABANDON: bool = ABANDONS;
 
     fn work(&mut self, task: &u64) -> Result<((), u64), Fault> {
         if self.0.sink_refuses.load(SeqCst) {
             return Err(Fault::RetryLogged);
         }
-        self.0.landed.lock().unwrap().push((0, *task));
+        self.0.written.lock().unwrap().push((0, *task));
         Ok(((), 0))
     }
 }
 
-fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64) -> Running<Fault> {
+fn start_direct<const ABANDONS: bool>(world: &Arc<World>, left: u64, taken: u64) -> Running<Fault> {
     let (handle, stop) = shutdown::pair();
     let counters = Counters::shared("test", CountedUnit::Items);
     let limits = PipelineLimits { workers: 2, memory: 50, settle_min: MS, settle_max: MS };
     let (worker_world, source_world, run_counters) =
         (Arc::clone(world), Arc::clone(world), Arc::clone(&counters));
     let thread = crate::threads::spawn("run", move || {
-        let source = Countdown { left, in_hand, finished: source_world };
-        let build = move || Doer::<LEAVES>(Arc::clone(&worker_world));
+        let source = Countdown { left, taken, finished: source_world };
+        let build = move || Doer::<ABANDONS>(Arc::clone(&worker_world));
         run_direct("test_job", &limits, source, build, &stop, &run_counters)
     })
     .unwrap();
@@ -69,20 +69,20 @@ fn start_direct<const LEAVES: bool>(world: &Arc<World>, left: u64, in_hand: u64)
 }
 
 #[test]
-fn without_a_sink_everything_is_done_and_what_is_in_hand_at_the_stop_too() {
+fn without_a_sink_all_work_is_done_also_what_the_source_still_holds() {
     let world = Arc::new(World::default());
     let running = start_direct::<false>(&world, 100, 7);
-    wait_until("all done", || world.landed.lock().unwrap().len() == 100);
+    wait_until("all done", || world.written.lock().unwrap().len() == 100);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
-    let mut done: Vec<u64> = world.landed.lock().unwrap().iter().map(|(_, n)| *n).collect();
+    let mut done: Vec<u64> = world.written.lock().unwrap().iter().map(|(_, n)| *n).collect();
     done.sort_unstable();
     assert_eq!(done, (0..100).chain(1000..1007).collect::<Vec<u64>>());
     assert!(world.finished.load(SeqCst));
 }
 
 #[test]
-fn at_a_stop_a_failing_task_is_let_go_only_if_it_is_kept_elsewhere() {
+fn at_a_stop_a_failing_task_is_abandoned_only_if_it_is_kept_elsewhere() {
     let world = Arc::new(World { sink_refuses: true.into(), ..World::default() });
     let leaves = start_direct::<true>(&world, 100, 0);
     let stays = start_direct::<false>(&world, 100, 0);

@@ -18,14 +18,14 @@ const MS: Duration = Duration::from_millis(1);
 struct World {
     /// What has landed and settled: (lane, number).
     settled: Mutex<Vec<(u32, u64)>>,
-    landed: Mutex<Vec<(u32, u64)>>,
+    written: Mutex<Vec<(u32, u64)>>,
     polled: AtomicU64,
     /// Polled and not landed, in bytes, and the most there ever was.
     held: AtomicU64,
     most_held: AtomicU64,
     sink_refuses: AtomicBool,
     sink_holds_back: AtomicBool,
-    heard_meanwhile: AtomicU64,
+    idle_calls: AtomicU64,
     settle_fails: AtomicBool,
     source_panics: AtomicBool,
     source_leaves: AtomicBool,
@@ -92,7 +92,7 @@ impl Source for Numbers {
     }
 
     fn idle(&mut self) -> Result<(), TestError> {
-        self.world.heard_meanwhile.fetch_add(1, SeqCst);
+        self.world.idle_calls.fetch_add(1, SeqCst);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Sink for Shelf {
                 return Err(Fault::Retry("no space left".to_owned()).into());
             }
             self.pending.pop_front();
-            self.world.landed.lock().unwrap().push(outcome);
+            self.world.written.lock().unwrap().push(outcome);
             self.world.held.fetch_sub(10, SeqCst);
             self.unsettled.push(outcome);
         }
@@ -242,13 +242,13 @@ fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
 }
 
 #[test]
-fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
+fn everything_is_written_once_in_lane_order_though_workers_fail() {
     let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
     let running = start(world, 3, 50);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
-    assert_in_order(&running.world.landed.lock().unwrap(), 3, 50);
+    assert_in_order(&running.world.written.lock().unwrap(), 3, 50);
     assert_in_order(&running.world.settled.lock().unwrap(), 3, 50);
     assert!(running.world.finished.load(SeqCst));
     assert!(running.counters.panics.load(SeqCst) > 0);
@@ -257,7 +257,7 @@ fn everything_lands_once_in_lane_order_though_workers_fail_and_panic() {
 #[test]
 fn the_first_stop_settles_what_was_polled() {
     let running = start(World { slow_worker: true.into(), ..World::default() }, 2, u64::MAX);
-    wait_until("some landed", || running.world.landed.lock().unwrap().len() > 20);
+    wait_until("some written", || running.world.written.lock().unwrap().len() > 20);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     let settled = running.world.settled.lock().unwrap().len() as u64;
@@ -276,7 +276,7 @@ fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
     assert!(!running.counters.disk_refuses.load(SeqCst));
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
-    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+    assert_in_order(&running.world.written.lock().unwrap(), 2, 200);
 }
 
 /// Nothing more comes that would give the sink another try.
@@ -306,20 +306,20 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
 /// What may not land yet is no fault of the disk; it keeps its room, and the source hears
 /// of what it waits for.
 #[test]
-fn what_is_held_back_lands_when_it_may() {
+fn what_is_held_back_is_written_when_it_may() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 2, 200);
     wait_until("the budget is full", || running.world.held.load(SeqCst) >= 200);
     std::thread::sleep(MS * 50);
-    assert!(running.world.landed.lock().unwrap().is_empty());
+    assert!(running.world.written.lock().unwrap().is_empty());
     assert!(running.world.most_held.load(SeqCst) <= 240, "held back is held");
     assert!(!running.counters.disk_refuses.load(SeqCst));
-    assert!(running.world.heard_meanwhile.load(SeqCst) > 0);
+    assert!(running.world.idle_calls.load(SeqCst) > 0);
     running.world.sink_holds_back.store(false, SeqCst);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
-    assert_in_order(&running.world.landed.lock().unwrap(), 2, 200);
+    assert_in_order(&running.world.written.lock().unwrap(), 2, 200);
 }
 
 /// At a stop it is waited for, as long as that is short.
@@ -340,7 +340,7 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
     wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
-    assert!(running.world.landed.lock().unwrap().is_empty());
+    assert!(running.world.written.lock().unwrap().is_empty());
 }
 
 #[test]

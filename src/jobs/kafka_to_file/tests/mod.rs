@@ -35,7 +35,7 @@ struct World {
     events: Mutex<VecDeque<Event>>,
     ordered: Mutex<Vec<Vec<Commit>>>,
     released: AtomicU32,
-    forgotten: AtomicU32,
+    unassigned: AtomicU32,
     left: AtomicU32,
 }
 
@@ -69,7 +69,7 @@ impl Fetcher for Brokers {
     fn assign(&mut self, _partition: &TopicPartition, _begin: StartOffset, _assignment: u64) {}
 
     fn unassign(&mut self, _partition: &TopicPartition) {
-        self.0.forgotten.fetch_add(1, Relaxed);
+        self.0.unassigned.fetch_add(1, Relaxed);
     }
 
     fn next(&mut self, _until: Instant) -> Result<Event, Fault> {
@@ -87,7 +87,7 @@ struct Member {
     ledger: Ledger,
     lease: Lease,
     counters: Arc<Counters>,
-    wants: u64,
+    assignments: u64,
     buffers: BufferPool,
     /// A stop is requested when this is dropped.
     _stop: StopHandle,
@@ -140,7 +140,19 @@ impl Member {
             gate,
         };
         let sync = FileSyncer { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
-        Member { dir, world, source, sink, sync, ledger, lease, counters, wants: 0, buffers, _stop: handle }
+        Member {
+            dir,
+            world,
+            source,
+            sink,
+            sync,
+            ledger,
+            lease,
+            counters,
+            assignments: 0,
+            buffers,
+            _stop: handle,
+        }
     }
 
     fn says(&self, event: GroupEvent) {
@@ -164,13 +176,13 @@ impl Member {
             new: false,
         }]));
         self.poll();
-        self.wants += 1;
+        self.assignments += 1;
     }
 
     /// A reply is polled, worked on, and on its way to the sink.
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
-        let (partition, assignment) = (partition(), self.wants);
+        let (partition, assignment) = (partition(), self.assignments);
         let fetched =
             Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
@@ -237,7 +249,7 @@ fn lines(count: i64) -> String {
 
 /// Whoever took over would otherwise begin somewhere else, or nowhere.
 #[test]
-fn nothing_lands_before_the_group_holds_where_it_begins() {
+fn nothing_is_written_before_the_group_holds_the_first_position() {
     let mut member = Member::new();
     member.is_given(None);
     member.ledger.set_position(&partition(), 0).unwrap();
@@ -266,10 +278,10 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     messages.into_iter().for_each(|message| member.source.feedback(message));
     for (base, taken) in [(3, 0), (1, 1)] {
         // Once for what comes late of the old want, once when it is wanted again.
-        member.wants += 2;
+        member.assignments += 2;
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "it is wanted again");
-        let (partition, assignment, payload) = (partition(), member.wants, Payload::Absent);
+        let (partition, assignment, payload) = (partition(), member.assignments, Payload::Absent);
         let fetched =
             Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
@@ -278,7 +290,7 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
 }
 
 #[test]
-fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
+fn one_settle_batch_is_written_beyond_what_the_group_holds() {
     let mut member = Member::at_work();
     let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
     member.writes(vec![one]).unwrap();
@@ -295,7 +307,7 @@ fn one_settle_batch_lands_beyond_what_the_group_holds_and_no_more() {
 }
 
 #[test]
-fn nothing_lands_without_the_lease() {
+fn nothing_is_written_without_the_lease() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.lease.renew(Duration::ZERO);

@@ -2,18 +2,18 @@
 
 use super::*;
 
-fn soon() -> GroupEvent {
+fn revoked() -> GroupEvent {
     GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
 }
 
 /// The order to commit may still be on its way from the settle thread to the source.
 #[test]
-fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
+fn partitions_are_released_when_the_group_holds_all_that_was_written() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
-    member.says(soon());
+    member.says(revoked());
     member.poll();
-    assert_eq!(member.world.forgotten.load(Relaxed), 1, "nothing more is read");
+    assert_eq!(member.world.unassigned.load(Relaxed), 1, "nothing more is read");
     assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
     member.writes(vec![batch]).unwrap();
     member.poll();
@@ -33,14 +33,14 @@ fn a_share_is_let_go_only_when_the_group_holds_all_that_landed() {
 
 /// A commit that is refused while the share may still be let go in order.
 #[test]
-fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
+fn a_refused_commit_is_tried_again_before_partitions_are_released() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.writes(vec![batch]).unwrap();
     let message = member.settles();
     member.source.feedback(message);
     let before = member.orders();
-    member.says(soon());
+    member.says(revoked());
     member.says(GroupEvent::Committed(Vec::new()));
     member.poll();
     assert_eq!(member.orders(), before + 1);
@@ -50,7 +50,7 @@ fn a_commit_that_is_refused_is_tried_again_before_a_share_is_let_go() {
 }
 
 #[test]
-fn what_is_lost_is_dropped_and_what_has_landed_settles() {
+fn what_is_lost_is_dropped_and_what_was_written_settles() {
     let mut member = Member::at_work();
     let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
     member.writes(vec![one]).unwrap();
@@ -73,7 +73,7 @@ fn what_is_lost_is_dropped_and_what_has_landed_settles() {
 /// Given back and given again while the group still held the older offset: it is this
 /// member's own, and nothing is written twice.
 #[test]
-fn a_share_that_comes_back_goes_on_where_the_journal_is() {
+fn a_partition_that_comes_back_goes_on_where_the_journal_is() {
     let mut member = Member::at_work();
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
     let batch = member.fetches(0, 3);
@@ -89,7 +89,7 @@ fn a_share_that_comes_back_goes_on_where_the_journal_is() {
 
 /// A late find of the old share must not assign it again.
 #[test]
-fn what_brokers_say_of_a_share_that_was_let_go_is_not_heard() {
+fn events_of_partitions_that_were_released_are_dropped() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 2);
     member.says(GroupEvent::Lost);

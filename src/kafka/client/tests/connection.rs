@@ -1,4 +1,4 @@
-//! One connection: what it speaks, how long it waits, and what it does not believe.
+//! One connection: which versions it uses, its time limits, and which answers it refuses.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -26,7 +26,7 @@ fn today(asked: &Asked) -> Reply {
     if asked.key == API_VERSIONS { speaks_as_4_1() } else { find(asked) }
 }
 
-/// A broker that answers ApiVersions as today's and the rest as it is told.
+/// A broker that answers ApiVersions as Kafka 4.1, and other requests with `reply`.
 fn then(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Scripted {
     Scripted::new(move |asked| if asked.key == API_VERSIONS { speaks_as_4_1() } else { reply(asked) })
 }
@@ -35,7 +35,7 @@ fn open(broker: &Scripted) -> Connection {
     Connection::open(&broker.address, "the client", limits(), None).unwrap()
 }
 
-/// What is said of an answer that cannot be used; the connection is of no use then.
+/// The error text for an answer that must be refused; the connection cannot be used after it.
 #[track_caller]
 fn refused(broker: &Scripted) -> String {
     let mut connection = open(broker);
@@ -75,7 +75,7 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     assert_eq!(connection.ask(&ASK).unwrap().node, 7);
     assert_eq!(broker.asked(), [(1, 10, 0), (2, 10, 0)], "once for proof that it is alive");
 
-    // Once such a broker has answered something, it is not asked again.
+    // Once such a broker has answered another request, it is not asked for its versions again.
     let mut brokers = Brokers::new(&[broker.host()], "the client", limits());
     brokers.ask(&ASK).unwrap();
     let began = Instant::now();
@@ -84,13 +84,13 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     assert_eq!(connection.ask(&ASK).unwrap().node, 7);
 }
 
-/// A broker that was stopped and goes on: it answers everything that it was asked.
+/// A broker that was stopped and goes on answers everything that it was asked.
 #[test]
 fn a_broker_that_hung_when_it_was_asked_is_not_taken_for_an_old_one() {
     let late = AtomicBool::new(false);
     let broker = Scripted::new(move |asked| {
         if asked.key != API_VERSIONS {
-            // The other connection: from now on it is awake.
+            // On the second connection: from now on the broker answers.
             late.store(true, SeqCst);
             return find(asked);
         }
@@ -105,7 +105,7 @@ fn a_broker_that_hung_when_it_was_asked_is_not_taken_for_an_old_one() {
     assert_eq!(broker.last().version, 2);
 }
 
-/// One that stays silent among others that are not.
+/// One broker that does not answer ApiVersions, among others that do.
 #[test]
 fn where_one_broker_speaks_no_other_is_taken_for_an_old_one() {
     let silent = |asked: &Asked| if asked.key == API_VERSIONS { Reply::Silence } else { find(asked) };
@@ -141,7 +141,7 @@ fn what_is_no_answer_is_refused() {
     assert!(refused_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n").contains("1213486160 bytes"));
     assert!(refused_raw(&[0xff, 0xff, 0xff, 0xff]).contains("-1 bytes"));
     assert!(refused_raw(&[0, 0, 0, 2, 0, 0]).contains("another request"));
-    // Cut in its middle, and with a rest behind it.
+    // An answer that is cut, and one with bytes after its end.
     let said = |asked: &Asked, change: fn(&mut Vec<u8>)| match find(asked) {
         Reply::Say(mut body) => {
             change(&mut body);
@@ -155,7 +155,7 @@ fn what_is_no_answer_is_refused() {
     assert!(refused(&longer).contains("left behind"));
 }
 
-/// A length that lies costs no memory before its bytes are there.
+/// A wrong length allocates no memory before its bytes arrive.
 #[test]
 fn memory_is_taken_as_bytes_come() {
     let largest = i32::try_from(limits().answer_bytes_max).unwrap();
@@ -174,7 +174,7 @@ fn the_time_limit_is_that_of_the_whole_answer() {
         let began = Instant::now();
         refused(&broker);
         let took = began.elapsed();
-        // All of the slow one would take ten seconds.
+        // The whole answer of the slow broker would take ten seconds.
         assert!(took >= limits().answer_timeout && took < limits().answer_timeout * 8, "{took:?}");
     }
 }
@@ -187,7 +187,7 @@ fn a_closed_connection_is_said_to_be_closed() {
     assert!(closed.unwrap_err().contains("closed the connection"));
 }
 
-/// Somebody listens, but his queue is full: the system never says so.
+/// The queue of this listener is full, so the system neither accepts nor refuses.
 #[test]
 fn connecting_has_a_time_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -225,7 +225,7 @@ fn bootstrap_brokers_are_tried_in_turn() {
     let good = Scripted::new(today);
     let mut brokers = Brokers::new(&[dead.clone(), hung.host(), good.host()], "c", limits());
     assert_eq!(brokers.ask(&ASK).unwrap().node, 7);
-    // The one that answered is kept to.
+    // The broker that answered is asked again.
     for _ in 0..3 {
         brokers.ask(&ASK).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A group's coordinator: found, moved, loading, gone; and what it says of each
+//! A group's coordinator that is found, moves, loads or is gone; and its answers for each
 //! partition.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -7,7 +7,7 @@ use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Remedy};
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::protocol::refusal::Refusal;
 use crate::record::{Commit, TopicPartition};
@@ -27,7 +27,7 @@ fn commit(number: i32, offset: i64) -> Commit {
     Commit { partition: partition(number), offset, metadata: format!("token {offset}") }
 }
 
-/// Itself the coordinator, wherever it listens.
+/// Names the broker at this address as coordinator.
 fn at(asked: &Asked, address: &BrokerAddress) -> Reply {
     let address = address.to_string();
     let (host, port) = address.rsplit_once(':').unwrap();
@@ -35,7 +35,7 @@ fn at(asked: &Asked, address: &BrokerAddress) -> Reply {
     say(&answer.with_port(port.parse().unwrap()), asked.version)
 }
 
-/// Gives each committed partition the code that `code` has for it.
+/// Answers each committed partition with its `code`.
 fn answer_commit(asked: &Asked, code: impl Fn(i32) -> i16) -> Reply {
     let request: OffsetCommitRequest = asked.read();
     let topics = request.topics.into_iter().map(|topic| {
@@ -73,7 +73,8 @@ fn answer_fetch(
     say(&OffsetFetchResponse::default().with_topics(topics.collect()).with_error_code(whole), asked.version)
 }
 
-/// A cluster of one, whose broker finds itself and does the rest as it is told.
+/// A cluster of one broker, which names itself as coordinator, and answers other requests by
+/// `script`.
 fn cluster(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Scripted, Brokers, GroupOffsets) {
     let own: Arc<Mutex<Option<BrokerAddress>>> = Arc::default();
     let known = Arc::clone(&own);
@@ -150,16 +151,16 @@ fn each_partition_is_answered_for_by_itself() {
         _ => answer_fetch(asked, move |number| (5, None, code(number)), 0),
     });
     let all: Vec<Commit> = (0..6).map(|number| commit(number, 1)).collect();
-    let remedies = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Remedy>> {
-        refusals.into_iter().map(|one| one.map(Refusal::remedy)).collect()
+    let reactions = |refusals: Vec<Option<Refusal>>| -> Vec<Option<Reaction>> {
+        refusals.into_iter().map(|one| one.map(Refusal::reaction)).collect()
     };
-    use Remedy::{Fatal, Membership, Retry};
+    use Reaction::{Fatal, Membership, Retry};
     let expected = [None, Some(Retry), Some(Fatal), Some(Retry), Some(Retry), Some(Membership)];
     let answers = commits.commit(&mut brokers, GenerationMember::NONE, &all).unwrap();
-    assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
+    assert_eq!(reactions(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let partitions: Vec<TopicPartition> = (0..6).map(partition).collect();
     let answers = commits.committed(&mut brokers, &partitions).unwrap();
-    assert_eq!(remedies(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
+    assert_eq!(reactions(answers.into_iter().map(|(_, one)| one.err()).collect()), expected);
     let too_long = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE).fault("commit");
     assert!(matches!(too_long, Fault::Fatal(why) if why.contains("OFFSET_METADATA_TOO_LARGE")));
 }
@@ -183,7 +184,7 @@ fn a_code_for_the_whole_is_that_of_each() {
     assert_eq!(answers, [(partition(0), Err(Refusal::Code(ErrorCode(30))))]);
 }
 
-/// Still reading the group's offsets: the same broker is asked again, by the caller.
+/// The coordinator is loading the offsets: the caller asks the same broker again.
 #[test]
 fn a_loading_coordinator_is_kept() {
     let loading = AtomicBool::new(true);
@@ -196,7 +197,7 @@ fn a_loading_coordinator_is_kept() {
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT]);
 }
 
-/// The group moves to another broker: found there within the same call.
+/// The group moves to another broker, which is found within the same call.
 #[test]
 fn a_coordinator_that_moved_is_followed() {
     let script =
@@ -221,8 +222,8 @@ fn a_coordinator_that_moved_is_followed() {
     assert_eq!(keys(&new), [COMMIT]);
 }
 
-/// It says that it is not, and is found again and again: the caller hears of it and
-/// makes the pauses.
+/// The broker denies to be the coordinator, and is found again each time: the caller gets the
+/// error, and pauses.
 #[test]
 fn a_coordinator_that_denies_it_is_asked_twice_a_call() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 16));
@@ -247,7 +248,7 @@ fn without_a_coordinator_there_is_a_wait() {
     }
 }
 
-/// The broker was restarted, or closed what was idle: the call finds it anew.
+/// The broker was restarted or closed an idle connection: the call connects again.
 #[test]
 fn a_connection_that_died_meanwhile_is_made_anew() {
     let calls = AtomicUsize::new(0);
@@ -262,7 +263,7 @@ fn a_connection_that_died_meanwhile_is_made_anew() {
     assert_eq!(keys(&broker), [FIND, COMMIT, COMMIT, FIND, COMMIT, COMMIT]);
 }
 
-/// A new connection that dies is not tried over and over within one call.
+/// A new connection that fails is not repeated within one call.
 #[test]
 fn a_coordinator_that_closes_at_once_is_a_wait() {
     let (broker, mut brokers, mut commits) = cluster(|_| Reply::Close);
@@ -271,8 +272,8 @@ fn a_coordinator_that_closes_at_once_is_a_wait() {
     assert_eq!(keys(&broker), [FIND, COMMIT]);
 }
 
-/// A coordinator that hangs is also the broker that would be asked for another one: it
-/// is waited for once.
+/// A coordinator that hangs is also the broker that would be asked for another one. One call waits
+/// for it only once.
 #[test]
 fn a_coordinator_that_hangs_is_waited_for_once() {
     let new = Scripted::new(|asked| match asked.key {

@@ -1,5 +1,5 @@
-//! The client against brokers that do as the test says: they read and write with the
-//! `kafka-protocol` crate, or answer as no broker should.
+//! The client against brokers that answer as a test says. They read and write with the
+//! `kafka-protocol` crate, or send what no broker should.
 
 mod connection;
 mod group_offsets;
@@ -20,10 +20,10 @@ use super::connection::ConnectionLimits;
 
 pub(in crate::kafka) const API_VERSIONS: i16 = 18;
 
-/// A request as it came in.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(in crate::kafka) struct Asked {
-    /// Counts the connections of the broker.
+    /// The number of the connection at this broker.
     pub(in crate::kafka) connection: usize,
     pub(in crate::kafka) key: i16,
     pub(in crate::kafka) version: i16,
@@ -41,13 +41,13 @@ impl Asked {
     }
 }
 
-/// What is done about it.
+/// How a request is answered.
 pub(in crate::kafka) enum Reply {
-    /// The answer's body.
+    /// With this body.
     Say(Vec<u8>),
-    /// These bytes, whatever they are.
+    /// With these bytes.
     Raw(Vec<u8>),
-    /// The same, one at a time.
+    /// With these bytes, one at a time.
     Trickle(Vec<u8>, Duration),
     Silence,
     Close,
@@ -65,7 +65,7 @@ pub(in crate::kafka) fn framed(correlation: i32, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), &correlation.to_be_bytes(), body].concat()
 }
 
-/// What a broker of today, or of 0.10, says to ApiVersions.
+/// The answer to ApiVersions with these versions.
 pub(in crate::kafka) fn speaks(versions: &[(i16, i16, i16)]) -> Reply {
     let keys = versions.iter().map(|(key, lowest, highest)| {
         ApiVersion::default().with_api_key(*key).with_min_version(*lowest).with_max_version(*highest)
@@ -81,7 +81,7 @@ pub(in crate::kafka) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// A broker that does as it is told.
+/// A broker that answers as a script says.
 pub(in crate::kafka) struct Scripted {
     pub(in crate::kafka) address: BrokerAddress,
     pub(in crate::kafka) asked: Arc<Mutex<Vec<Asked>>>,
@@ -97,7 +97,7 @@ impl Scripted {
         let address = BrokerAddress::new(ip, i32::from(listener.local_addr().unwrap().port())).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (noted, script) = (Arc::clone(&asked), Arc::new(script));
-        // Ends with the test's process.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
                 let (noted, script) = (Arc::clone(&noted), Arc::clone(&script));
@@ -111,14 +111,14 @@ impl Scripted {
         self.address.to_string()
     }
 
-    /// The requests so far but for ApiVersions: connection, key and version.
+    /// The requests so far, without ApiVersions: connection, key and version.
     pub(in crate::kafka) fn asked(&self) -> Vec<(usize, i16, i16)> {
         let asked = self.asked.lock().unwrap();
         let wanted = asked.iter().filter(|one| one.key != API_VERSIONS);
         wanted.map(|one| (one.connection, one.key, one.version)).collect()
     }
 
-    /// The last request of all.
+    /// The last request.
     pub(in crate::kafka) fn last(&self) -> Asked {
         self.asked.lock().unwrap().last().unwrap().clone()
     }
@@ -141,7 +141,7 @@ pub(in crate::kafka) fn serve(
         };
         let step = if pause.is_some() { 1 } else { bytes.len().max(1) };
         for part in bytes.chunks(step) {
-            // The client may have gone.
+            // The client may have closed the connection.
             if stream.write_all(part).is_err() {
                 return;
             }
@@ -164,7 +164,7 @@ pub(in crate::kafka) fn receive(stream: &mut TcpStream, connection: usize) -> Op
     Some(Asked { connection, key, version, correlation: header.correlation_id, client_id, body: frame })
 }
 
-/// Short, so that a test of them is.
+/// Short limits, so that the tests are fast.
 pub(in crate::kafka) fn limits() -> ConnectionLimits {
     let millis = Duration::from_millis;
     ConnectionLimits {

@@ -1,5 +1,5 @@
-//! One broker of the world: it answers as one of its era does, in every version of
-//! Fetch from 0 to 11, and does to its answers what the schedule says.
+//! One broker of the simulator: it answers as a broker of its era does, in every version of Fetch
+//! from 0 to 11, and applies the faults of the schedule to its answers.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -37,8 +37,8 @@ const NOT_LEADER: i16 = 6;
 const NO_COORDINATOR: i16 = 15;
 const FENCED_EPOCH: i16 = 74;
 const UNKNOWN_EPOCH: i16 = 75;
-/// What a partition may say of itself: unknown, out of range, corrupt, moved, timed out,
-/// not allowed, disk, fenced, not available.
+/// The codes that a partition may get: unknown, out of range, corrupt, moved, timed out, not
+/// authorized, storage error, fenced, not available.
 const CODES: [i16; 9] = [-1, 3, 2, 6, 7, 29, 56, 74, 78];
 
 pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
@@ -53,11 +53,12 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
             break;
         }
     }
-    // Others hold this connection too, so letting go of it would not close it.
+    // Others hold this connection, too, so dropping it would not close it.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// A broker that never says what it speaks while it answers all else is one of Kafka 0.9.
+/// The answer to ApiVersions may be withheld only once: a broker that never answers it, but
+/// everything else, would be one of Kafka 0.9.
 fn may_stall(world: &World, asked: &Asked) -> bool {
     asked.key != API_VERSIONS || !world.kept_silent.swap(true, SeqCst)
 }
@@ -70,7 +71,7 @@ fn roll(world: &World) -> Option<Fault> {
     world.plan.faults.iter().find(|(_, percent)| cluster.dice.u8(..100) < *percent).map(|(fault, _)| *fault)
 }
 
-/// Sends what the fault leaves of it; whether the connection can be used on.
+/// Sends what the fault leaves of the answer. False if the connection cannot be used any more.
 fn send(
     world: &World,
     stream: &mut TcpStream,
@@ -91,7 +92,7 @@ fn send(
         }
         _ => {}
     }
-    // The client may have gone.
+    // The client may have closed the connection.
     stream.write_all(&bytes).is_ok() && fault != Some(Fault::Cut)
 }
 
@@ -115,7 +116,7 @@ fn answer(world: &World, node: usize, asked: &Asked, fault: Option<Fault>) -> Op
         METADATA => metadata(&mut world.cluster(), asked),
         LIST_OFFSETS => Reply::Say(list_offsets(world, node, asked)),
         FETCH => Reply::Say(fetch(world, node, asked, fault)),
-        // Nobody has a group here; but who asks, hears that it is.
+        // There are no groups. Each broker names itself as coordinator.
         FIND_COORDINATOR => {
             say(&FindCoordinatorResponse::default().with_error_code(NO_COORDINATOR), asked.version)
         }
@@ -156,7 +157,7 @@ fn metadata(cluster: &mut Cluster, asked: &Asked) -> Reply {
     say(&MetadataResponse::default().with_brokers(brokers).with_topics(topics), asked.version)
 }
 
-/// The partition at its leader, or the code instead.
+/// The partition, if this broker leads it; otherwise the error code.
 fn led<'a>(
     cluster: &'a mut Cluster,
     node: usize,
@@ -277,7 +278,7 @@ fn look(world: &World, node: usize, version: i16, asking: &Asking) -> Vec<Found>
         if !(log.start..=log.end).contains(offset) {
             return Found { start: log.start, ..Found::code(OUT_OF_RANGE) };
         }
-        // From 0.10.1 on the first batch of an answer is whole, however large.
+        // From 0.10.1 on the first batch of an answer is whole, however large it is.
         let whole = version >= 3 && first;
         let (set, aborts) = log.read(*offset, (*max_bytes).min(left), whole, asking.committed);
         left = left.saturating_sub(set.len());
@@ -292,7 +293,7 @@ fn spoil(found: &mut [Found], fault: Option<Fault>, dice: &mut fastrand::Rng) {
         match fault {
             Some(Fault::Short) => one.set.truncate(dice.usize(..=one.set.len())),
             Some(Fault::Empty) => one.set.clear(),
-            // Only where a checksum can tell: the first bytes have none.
+            // Only bytes that a checksum covers; the first ones have none.
             Some(Fault::Flip) if one.set.len() > 30 => {
                 let body = if one.set[16] == 2 { 21 } else { 18 };
                 let size = u32::from_be_bytes(one.set[8..12].try_into().unwrap()) as usize;

@@ -1,32 +1,32 @@
-//! What goes wrong in a schedule: which kinds, how often, and when the cluster changes.
-//! All of it comes from the seed, and is shown when a schedule fails.
+//! The faults of a schedule: which kinds, how often, and when the cluster changes. All of it comes
+//! from the seed, and is printed when a schedule fails.
 
 use std::time::Duration;
 
-/// What becomes of an answer.
+/// What happens to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The connection is closed behind some of its bytes.
+    /// The connection is closed after some of its bytes.
     Cut,
     /// It comes late.
     Delay,
-    /// It never comes, though the connection stays open.
+    /// It never comes, and the connection stays open.
     Stall,
-    /// Bytes come that are none of Kafka's.
+    /// Bytes come that are no Kafka frame.
     Garbage,
-    /// It is an answer to another request.
+    /// It has the correlation id of another request.
     Stranger,
-    /// A frame of its own, with a body of anything.
+    /// The frame is good, and its body is random.
     Nonsense,
-    /// Its record sets end somewhere.
+    /// Its record sets are cut anywhere.
     Short,
     /// Its record sets are empty.
     Empty,
-    /// A bit of its records is another.
+    /// One bit of its records is flipped.
     Flip,
-    /// Each of its partitions has a code of its own.
+    /// Each of its partitions has an error code.
     Code,
-    /// One of its partitions is left out.
+    /// One of its partitions is missing.
     LeftOut,
 }
 
@@ -49,23 +49,23 @@ const FAULTS: [Fault; 11] = [
 pub(super) enum Change {
     /// Another broker leads a partition.
     Move,
-    /// No broker does.
+    /// No broker leads a partition.
     Leaderless,
     /// Retention deletes the oldest records.
     Delete,
-    /// A topic is deleted and made anew.
+    /// A topic is deleted and recreated.
     Remake,
-    /// Records come in.
+    /// Records are appended.
     Append,
-    /// A broker goes down and takes its connections along.
+    /// A broker goes down and closes its connections.
     Down,
-    /// All are up.
+    /// All brokers are up again.
     Up,
     /// A transaction begins.
-    StartOffset,
-    /// It ends.
+    Begin,
+    /// The transaction ends.
     Decide,
-    /// Connections are cut.
+    /// All connections are closed.
     CutAll,
 }
 
@@ -77,13 +77,13 @@ const CHANGES: [Change; 10] = [
     Change::Append,
     Change::Down,
     Change::Up,
-    Change::StartOffset,
+    Change::Begin,
     Change::Decide,
     Change::CutAll,
 ];
 
-/// The highest versions of Fetch, ListOffsets and Metadata, as brokers have had them
-/// together, and the lowest of each; without a first one it does not answer ApiVersions.
+/// The highest versions of Fetch, ListOffsets and Metadata that brokers had together, and the
+/// lowest version of each. Without a lowest one the broker does not answer ApiVersions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Era {
     pub(super) speaks: bool,
@@ -115,13 +115,13 @@ const ERAS: [Era; 11] = [
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) era: Era,
-    /// Whether only what transactions have committed is wanted.
+    /// Whether the fetcher reads with `read_committed`.
     pub(super) committed: bool,
-    /// Kinds of faults and how many of a hundred answers have them.
+    /// Kinds of faults, and how many of a hundred answers have each.
     pub(super) faults: Vec<(Fault, u8)>,
-    /// When what changes.
+    /// When the cluster changes, and how.
     pub(super) changes: Vec<(Duration, Change)>,
-    /// How long it goes on.
+    /// How long the schedule takes.
     pub(super) lasts: Duration,
 }
 
@@ -143,7 +143,7 @@ impl Plan {
         Plan { era, committed: dice.bool(), faults, changes, lasts }
     }
 
-    /// The highest record format that its brokers could show as it is.
+    /// The highest record format that the brokers of all its eras can send unconverted.
     pub(super) fn magic(&self) -> u8 {
         match self.era.fetch.1 {
             0 | 1 => 0,

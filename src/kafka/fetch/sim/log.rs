@@ -1,5 +1,5 @@
-//! A partition's log in memory: batches of formats 0, 1 and 2 as brokers store them, and
-//! what a reader must make of them. Written by hand, since nobody else writes the old ones.
+//! A partition's log in memory: batches of format 0, 1 and 2 as brokers store them, and the records
+//! that a reader must get from them. Encoded by hand, since no crate writes the old formats.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,15 +10,15 @@ use flate2::write::GzEncoder;
 /// What is at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A record that everybody reads.
+    /// A record that every reader gets.
     Plain,
-    /// One of a transaction that is open, or was when it was written.
+    /// A record of a transaction that is open, or was committed later.
     Open,
-    /// One of a transaction that was aborted.
+    /// A record of an aborted transaction.
     Aborted,
 }
 
-/// An aborted transaction: its producer, its first offset and that of its marker.
+/// An aborted transaction: its producer, its first offset, and the offset of its marker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Abort {
     pub(super) producer: i64,
@@ -32,13 +32,13 @@ struct Batch {
     bytes: Vec<u8>,
 }
 
-/// See the module.
+/// The batches, and which records they hold.
 pub(super) struct Log {
-    /// Tells the records of a topic that was made anew from the old ones.
+    /// Tells the records of a recreated topic from those of the old one.
     pub(super) name: String,
-    /// The highest format that it may hold.
+    /// The highest format of its batches.
     magic: u8,
-    /// Nothing is left out between its records, so that each can be compared.
+    /// Whether every offset has a record, so that each can be compared.
     dense: bool,
     pub(super) start: i64,
     pub(super) end: i64,
@@ -49,7 +49,7 @@ pub(super) struct Log {
     pub(super) records: BTreeMap<i64, Kind>,
 }
 
-/// The codec's number in the attributes.
+/// The number of the codec in the attributes.
 const GZIP: i16 = 1;
 const TRANSACTIONAL: i16 = 16;
 const CONTROL: i16 = 32;
@@ -62,7 +62,7 @@ impl Log {
         Self { name, magic, dense, start, end, batches, aborts, open, records }
     }
 
-    /// The value of the record at an offset; the key is the first eight bytes of it, or null.
+    /// The value of the record at an offset. The key is its first eight bytes, or null.
     pub(super) fn value(&self, offset: i64) -> Vec<u8> {
         let pad = match offset % 41 {
             0 => 0,
@@ -76,12 +76,12 @@ impl Log {
         (offset % 3 != 0).then(|| offset.to_be_bytes().to_vec())
     }
 
-    /// Up to where transactions are decided.
+    /// The last stable offset.
     pub(super) fn stable(&self) -> i64 {
         self.open.map_or(self.end, |(_, first)| first)
     }
 
-    /// A batch of some kind.
+    /// Appends a batch of some kind.
     pub(super) fn append(&mut self, dice: &mut fastrand::Rng) {
         let magic = if dice.u8(0..4) > 0 { self.magic } else { dice.u8(0..=self.magic) };
         let codec = if dice.bool() { GZIP } else { 0 };
@@ -97,7 +97,7 @@ impl Log {
         }
     }
 
-    /// Which of so many offsets still have a record: compaction takes some.
+    /// Which of the next `count` offsets keep a record; compaction removes the others.
     fn left(&self, count: i64, dice: &mut fastrand::Rng) -> Vec<i64> {
         let whole = self.dense || dice.u8(0..3) > 0;
         (0..count).filter(|_| whole || dice.u8(0..3) > 0).collect()
@@ -108,12 +108,12 @@ impl Log {
         self.batch(codec, NO_PRODUCER, count, &left, Kind::Plain);
     }
 
-    /// All its records were compacted away.
+    /// A batch whose records were all compacted away.
     fn emptied(&mut self, count: i64) {
         self.batch(0, NO_PRODUCER, count, &[], Kind::Plain);
     }
 
-    /// One that is decided at once, with another producer's records inside.
+    /// A transaction that ends at once, with a record of another producer inside.
     fn transaction(&mut self, codec: i16, count: i64, dice: &mut fastrand::Rng) {
         if self.open.is_some() {
             return self.plain(codec, count, dice);
@@ -123,7 +123,7 @@ impl Log {
         self.decide(dice.bool());
     }
 
-    /// A transaction begins and stays open.
+    /// Begins a transaction that stays open.
     pub(super) fn begin(&mut self, codec: i16, count: i64) {
         if self.magic < 2 || self.open.is_some() || self.dense {
             return;
@@ -134,7 +134,7 @@ impl Log {
         self.batch(codec | TRANSACTIONAL, producer, count, &all, Kind::Open);
     }
 
-    /// The open transaction is committed or aborted.
+    /// Commits or aborts the open transaction.
     pub(super) fn decide(&mut self, commit: bool) {
         let Some((producer, first)) = self.open.take() else { return };
         let kind = if commit { Kind::Plain } else { Kind::Aborted };
@@ -142,7 +142,7 @@ impl Log {
         if !commit {
             self.aborts.push(Abort { producer, first, marker: self.end });
         }
-        // Key: version and type; value: version and the coordinator's epoch.
+        // The key is a version and a type, the value a version and the coordinator's epoch.
         let key = [0, 0, 0, u8::from(commit)];
         let mut records = Vec::new();
         push_record(&mut records, 0, Some(&key), Some(&[0; 6]));
@@ -165,7 +165,7 @@ impl Log {
         self.push(bytes, count);
     }
 
-    /// Messages of format 0 or 1, each by itself or all in a compressed one.
+    /// Messages of format 0 or 1, plain or in one compressed wrapper.
     fn old(&mut self, magic: u8, codec: i16, count: i64, dice: &mut fastrand::Rng) {
         let left = self.left(count, dice);
         let base = self.end;
@@ -178,10 +178,11 @@ impl Log {
         };
         let Some(last) = left.last().copied() else { return };
         if codec == GZIP {
-            // In format 1 the offsets inside count from the first record there was.
+            // In format 1 the inner offsets are relative to the first record that the wrapper ever
+            // had.
             let inner = |delta: i64| if magic == 0 { base + delta } else { delta };
             let set: Vec<u8> = left.iter().flat_map(|delta| message(self, *delta, inner(*delta))).collect();
-            // The wrapper has the last record's offset.
+            // The wrapper has the offset of its last record.
             let bytes = self::message(base + last, magic, GZIP as u8, None, &gzip(&set));
             self.batches.push(Batch { first: base, last: base + last, bytes });
         } else {
@@ -198,15 +199,14 @@ impl Log {
         self.end += count;
     }
 
-    /// Retention deletes what is below an offset; whole batches, and the start may be
-    /// in the middle of one.
+    /// Retention deletes whole batches below an offset. The new start may be inside a batch.
     pub(super) fn delete_below(&mut self, start: i64) {
         self.start = start.clamp(self.start, self.stable());
         let start = self.start;
         self.batches.retain(|batch| batch.last >= start);
     }
 
-    /// What stands in a stretch, for whoever looks into a failure.
+    /// The content of a range, to be printed when a schedule fails.
     pub(super) fn shown(&self, from: i64, next: i64) -> String {
         let inside = self.batches.iter().filter(|one| one.last >= from && one.first < next);
         let batches = inside.map(|one| {
@@ -216,8 +216,8 @@ impl Log {
         format!("{:?}; {:?}", batches.collect::<Vec<_>>(), self.aborts)
     }
 
-    /// The set from an offset on. A broker before 0.10.1 cuts it at `max_bytes`, a later
-    /// one gives the first batch whole; and the transactions that were aborted in it.
+    /// The record set from an offset on, and the aborted transactions in it. A broker before 0.10.1
+    /// cuts the set at `max_bytes`; a later one sends the first batch whole.
     pub(super) fn read(
         &self,
         from: i64,
@@ -253,7 +253,7 @@ fn length(bytes: Option<&[u8]>) -> i32 {
     bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap())
 }
 
-/// Format 0 or 1, with its offset and size before it.
+/// A message of format 0 or 1, with its offset and size.
 fn message(offset: i64, magic: u8, attributes: u8, key: Option<&[u8]>, value: &[u8]) -> Vec<u8> {
     let mut body = vec![magic, attributes];
     if magic == 1 {
@@ -268,7 +268,7 @@ fn message(offset: i64, magic: u8, attributes: u8, key: Option<&[u8]>, value: &[
     [&offset.to_be_bytes()[..], &size.to_be_bytes(), &crc.to_be_bytes(), &body].concat()
 }
 
-/// Format 2.
+/// A batch of format 2.
 fn batch(base: i64, delta: i32, attributes: i16, producer: i64, count: i32, records: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(attributes.to_be_bytes());

@@ -1,6 +1,14 @@
-//! Three brokers in this process, over logs in memory, that do what a schedule from a
-//! seed has them do: cut, stall, lie, refuse, move their partitions. Then it is over
-//! with that, and all that there is must have been delivered, each record once.
+//! A simulator of the fetcher against three brokers in this process, over logs in memory, on real
+//! sockets and in real time. A seed decides the schedule.
+//!
+//! Fault model: a broker cuts, delays or withholds answers, sends garbage, answers to other
+//! requests, shortened or empty record sets, flipped bits, error codes, and answers without a
+//! partition ([`fault`]). The cluster moves leaders, deletes and recreates topics, takes brokers
+//! down and cuts connections. When the schedule is over, all faults stop; then every record must
+//! have been delivered exactly once.
+//!
+//! Not simulated: the group, slow networks below TCP, and brokers that answer with well-formed
+//! records that were never written.
 
 mod broker;
 mod fault;
@@ -18,19 +26,19 @@ use std::thread;
 use fault::Plan;
 use log::Log;
 
-/// As many as a cluster needs for leaders to move.
+/// As many as it takes for leaders to move.
 const BROKERS: usize = 3;
 const TOPICS: [&str; 2] = ["first", "second"];
 const PARTITIONS: usize = 2;
 
-/// One partition. A topic that is made anew has another log; the old ones are kept for
-/// whoever has to say what was in them.
+/// One partition. A recreated topic gets another log. The old logs are kept, to check what was read
+/// of them.
 struct Partition {
     logs: Vec<Log>,
-    /// Which broker leads it.
+    /// The broker that leads it.
     leader: Option<usize>,
     epoch: i32,
-    /// Led the log that is no more.
+    /// The broker that led the log that was deleted.
     barred: Option<usize>,
 }
 
@@ -43,19 +51,19 @@ impl Partition {
 struct Cluster {
     partitions: BTreeMap<(String, i32), Partition>,
     ports: Vec<u16>,
-    /// A broker that is down closes what is opened to it.
+    /// A broker that is down closes each new connection.
     down: [bool; BROKERS],
     dice: fastrand::Rng,
 }
 
-/// See the module.
+/// The brokers and their state.
 struct World {
     plan: Plan,
     cluster: Mutex<Cluster>,
-    /// Whether it may still do harm.
+    /// Whether faults may still happen.
     faulty: AtomicBool,
     over: AtomicBool,
-    /// Whether what a broker speaks has been kept from somebody.
+    /// Whether a broker has left ApiVersions unanswered.
     kept_silent: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
@@ -112,14 +120,14 @@ impl World {
         self.cluster().ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
     }
 
-    /// Every connection that there is.
+    /// Closes every connection.
     fn cut_all(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// From now on it does as brokers should.
+    /// Ends all faults.
     fn heal(&self) {
         self.faulty.store(false, SeqCst);
         let mut cluster = self.cluster();
@@ -132,8 +140,8 @@ impl World {
             }
             let decided = dice.bool();
             partition.log().decide(decided);
-            // A log that was made anew grows beyond what was read of the old one: before
-            // that nobody can tell it from one that lost its end.
+            // A recreated log grows beyond what was read of the old one. Before that nobody can
+            // tell it from a log that lost its end.
             let before = partition.logs.iter().map(|log| log.end).max().unwrap();
             while partition.log().end <= before {
                 partition.log().append(dice);

@@ -1,5 +1,5 @@
-//! The owner of a [`Fetch`] as the job is one: keeps the positions, and holds whatever
-//! is delivered against what was in the logs.
+//! The owner of the [`Fetcher`], as the job is one: it keeps the positions, and compares all that
+//! is delivered with the logs.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -17,25 +17,25 @@ const LANDMARKS: usize = 8;
 /// One partition.
 struct Tracked {
     assignment: u64,
-    /// The next offset to be delivered; none until it is found.
+    /// The next offset to be delivered; `None` until it is resolved.
     at: Option<i64>,
-    /// Which of the partition's logs it is read from.
+    /// The log of the partition that is read.
     log: usize,
     landmarks: Vec<(i64, u32)>,
-    /// What was told of it last, if that is trouble.
+    /// Why the partition cannot be read, if that was the last event.
     trouble: Option<String>,
-    /// Records could not be read: it is wanted again then.
+    /// When the partition is assigned again, since its records could not be decoded.
     later: Option<Instant>,
 }
 
-/// See the module.
+/// The positions, and what was delivered.
 pub(super) struct Reader<'a> {
     world: &'a World,
     fetch: Box<dyn Fetcher>,
     partitions: BTreeMap<TopicPartition, Tracked>,
     wants: u64,
     scratch: Scratch,
-    /// Why nothing can be read at all, if that was told last.
+    /// Why no partition can be read, if that was the last event.
     trouble: Option<String>,
     pub(super) delivered: u64,
     pub(super) troubles: u64,
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// From where it stands, whatever that is.
+    /// Assigns a partition at its position.
     fn assign(&mut self, partition: &TopicPartition) {
         self.wants += 1;
         let tracked = self.partitions.get_mut(partition).unwrap();
@@ -78,10 +78,10 @@ impl<'a> Reader<'a> {
         self.fetch.assign(partition, begin, self.wants);
     }
 
-    /// Hears one thing, or nothing until then.
+    /// Takes one event, or none until the given time.
     ///
     /// # Errors
-    /// What it should not have said.
+    /// What is wrong with the event.
     pub(super) fn hear(&mut self, until: Instant) -> Result<(), String> {
         let due = |(_, one): &(&TopicPartition, &Tracked)| one.later.is_some_and(|at| at <= Instant::now());
         for partition in self.partitions.iter().filter(due).map(|(one, _)| one.clone()).collect::<Vec<_>>() {
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         if tracked.landmarks.is_empty()
             && let Some((_, _, Some(value), _)) = records.first()
         {
-            // Nothing was read before that it could be compared with.
+            // Nothing was read before, so there is nothing to compare.
             let named = |log: &Log| value.starts_with(format!("{}@", log.name).as_bytes());
             tracked.log = logs.iter().position(named).ok_or("a record of no log")?;
         }
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         let partition = fetched.partition.clone();
         match broken {
             None => self.calm(&partition),
-            // As the job does: what is on its way is dropped, and it is wanted again.
+            // As in the job: what is in flight is dropped, and the partition is assigned again.
             Some(why) => {
                 self.troubles += 1;
                 self.wants += 1;
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What is still to come: nothing, or the first thing in words.
+    /// The first thing that is still missing, in words.
     pub(super) fn outstanding(&self) -> Option<String> {
         let mut cluster = self.world.cluster();
         for (partition, tracked) in &self.partitions {
@@ -233,8 +233,7 @@ impl<'a> Reader<'a> {
             if tracked.at != Some(end) || tracked.log != now {
                 let (at, log, trouble) = (tracked.at, tracked.log, &tracked.trouble);
                 return Some(format!(
-                    "{partition} stands at {at:?} of log {log}, and log {now} ends at {end}; told: \
-                     {trouble:?}"
+                    "{partition} is at {at:?} of log {log}, and log {now} ends at {end}: {trouble:?}"
                 ));
             }
             if let Some(trouble) = &tracked.trouble {
@@ -252,7 +251,7 @@ fn key(partition: &TopicPartition) -> (String, i32) {
 /// One record: offset, key, value and fingerprint.
 type Read = (i64, Option<Vec<u8>>, Option<Vec<u8>>, u32);
 
-/// That these are the records of a stretch: each once, in order and as it was written.
+/// Checks that these are the records of the range: each once, in order, and as they were written.
 fn judge(log: &Log, committed: bool, from: i64, next: i64, records: &[Read]) -> Result<(), String> {
     let wanted = |kind: Kind| kind == Kind::Plain || !committed;
     let mut at = from;
@@ -278,7 +277,7 @@ fn judge(log: &Log, committed: bool, from: i64, next: i64, records: &[Read]) -> 
         if committed && *kind == Kind::Open {
             return Err(format!("record {offset} is not decided, and was passed"));
         }
-        // What retention deleted meanwhile may be missing.
+        // Records that retention deleted meanwhile may be missing.
         if wanted(*kind) && *offset >= log.start {
             return Err(format!("record {offset} is missing"));
         }

@@ -1,5 +1,4 @@
-//! Schedules by the hundred: while one goes on, its faults happen and its cluster
-//! changes; when it is over, all that there is must have come, each record once.
+//! Runs hundreds of schedules at once.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -16,16 +15,16 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::fetcher::BrokerFetcher;
 
-/// As long as the machine may take over it. A schedule itself is over after two seconds.
+/// How long a loaded machine may take. The schedule itself takes two seconds.
 const HANGS: Duration = Duration::from_secs(60);
-/// Most of a schedule's time is waiting.
+/// How many schedules run at once, since most of their time is waiting.
 const AT_ONCE: usize = 24;
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Short, so that what takes minutes with real brokers is over in a second.
+/// Short times, so that a schedule takes seconds.
 fn config() -> FetchConfig {
     FetchConfig {
         limits: ConnectionLimits {
@@ -43,7 +42,7 @@ fn config() -> FetchConfig {
     }
 }
 
-/// What is known of one that went well.
+/// The result of a schedule that succeeded.
 struct Done {
     delivered: u64,
     troubles: u64,
@@ -102,13 +101,14 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
     match what {
         Change::Append => partition.log().append(dice),
         Change::Move => {
-            // Not back to where a log was that is no more: who asks there is to hear of it.
+            // The leader does not move back to the broker that led the deleted log, whose answer
+            // must show the deletion.
             let from = partition.leader.unwrap_or(0);
             partition.leader = (0..BROKERS).find(|node| *node != from && partition.barred != Some(*node));
             partition.epoch += 1;
         }
         Change::Leaderless if partition.logs.len() == 1 => partition.leader = None,
-        // What is gone of a log that is new cannot be told from what is gone of the old one.
+        // A start that retention moved in a new log could not be told from that of the old one.
         Change::Delete if !remakes => {
             let (start, end) = (partition.log().start, partition.log().end);
             partition.log().delete_below(dice.i64(start..=end));
@@ -123,7 +123,7 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
             partition.leader = (0..BROKERS).find(|node| partition.barred != Some(*node));
             partition.epoch = 0;
         }
-        Change::StartOffset => partition.log().begin(0, dice.i64(1..9)),
+        Change::Begin => partition.log().begin(0, dice.i64(1..9)),
         Change::Decide => partition.log().decide(dice.bool()),
         Change::Down => {
             cluster.down[dice.usize(..BROKERS)] = true;
@@ -139,7 +139,7 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
     }
 }
 
-/// Repeats one when PANDAD_TEST_SEED names it. PANDAD_TEST_ALL: a thousand of them.
+/// PANDAD_TEST_SEED repeats one schedule; PANDAD_TEST_ALL runs a thousand.
 #[test]
 fn whatever_brokers_do_each_record_is_delivered_once() {
     let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -155,7 +155,7 @@ fn whatever_brokers_do_each_record_is_delivered_once() {
     many(first, count, |_| {});
 }
 
-/// The old log's records are compared with the new one's, and answers that show nothing say
+/// Records of the old log are compared with those of the new one. An answer without records proves
 /// nothing.
 #[test]
 fn a_topic_made_anew_is_seen_though_brokers_give_less_than_they_have() {
@@ -171,7 +171,7 @@ fn a_topic_made_anew_is_seen_though_brokers_give_less_than_they_have() {
     });
 }
 
-/// Runs schedules, each changed in this way, and fails if one of them does.
+/// Runs schedules, each after this change of its plan, and fails if one of them fails.
 fn many(first: u64, count: usize, change: fn(&mut Plan)) {
     println!("{count} schedules from PANDAD_TEST_SEED={first}");
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! Requests and answers of the versions that `kafka-protocol` no longer writes, by hand.
+//! Requests and answers in the versions that `kafka-protocol` no longer writes, by hand.
 
 use std::io::Read;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::log::Abort;
 use crate::kafka::client::tests::Asked;
 
-/// What is left of a request that is read by hand.
+/// The rest of a request that is read by hand.
 pub(super) struct Rest<'a>(pub(super) &'a [u8]);
 
 impl Rest<'_> {
@@ -40,15 +40,15 @@ pub(super) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// Topic, partition, epoch, offset and bytes asked for.
+/// Topic, partition, epoch, offset and bytes of a request.
 pub(super) type FetchAsked = (String, i32, i32, i64, usize);
 
-/// A fetch as it was asked for.
+/// A Fetch request.
 pub(super) struct Asking {
     pub(super) wait: Duration,
     pub(super) max_bytes: usize,
     pub(super) committed: bool,
-    /// Topic, partition, epoch, offset, bytes.
+    /// Topic, partition, epoch, offset and bytes of each partition.
     pub(super) partitions: Vec<(String, i32, i32, i64, usize)>,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn read_fetch(asked: &Asked) -> Asking {
     Asking { wait, max_bytes, committed, partitions }
 }
 
-/// What a partition has for the reader.
+/// The answer for one partition.
 pub(super) struct Found {
     pub(super) code: i16,
     pub(super) end: i64,
@@ -111,7 +111,7 @@ pub(super) fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u
     if version >= 7 {
         out.extend([0; 6]);
     }
-    // Each by itself: a topic may be named more than once.
+    // Each partition stands by itself, since a topic may be named more than once.
     out.extend(i32::try_from(found.len()).unwrap().to_be_bytes());
     for ((topic, number, ..), one) in found {
         put_string(&mut out, topic);

@@ -1,5 +1,5 @@
-//! Joining a group's next generation: what this member wants, sharing out if it leads, and
-//! taking its share.
+//! Joining the next generation of a group: the subscription, the assignments if this member leads, and
+//! its own assignment.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use super::{MemberThread, REFUSED_PAUSE};
 use crate::error::Fault;
 use crate::host;
 use crate::kafka::client::connection::Connection;
+use crate::kafka::group::JOB;
 use crate::kafka::group::error_handling::Verdict;
 use crate::kafka::group::messages::{KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
 use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
@@ -21,7 +22,7 @@ use crate::kafka::protocol::versions::Versions;
 use crate::threads::OwnerGone;
 
 impl MemberThread {
-    /// What this member wants, and what it has seen of it.
+    /// The topics that this member subscribes to, and a digest of their partition counts.
     pub(super) fn subscription(&self) -> Subscription {
         let counts = self.seen.as_ref().map(|seen| &seen.counts);
         let topics: Vec<String> = match &self.config.topics {
@@ -35,11 +36,17 @@ impl MemberThread {
         Subscription { topics, user_data }
     }
 
-    /// Joins the next generation and takes its share.
+    /// Joins the next generation and takes its assignment.
     pub(super) fn join(&mut self) -> Result<(), OwnerGone> {
         let subscription = self.subscription();
         let Ok(metadata) = subscription.encode() else {
-            return self.fail(Fault::Fatal("a topic's name is longer than Kafka takes".to_owned()), None);
+            return self.fail(
+                Fault::Fatal(
+                    "the name of a topic is longer than the protocol allows: correct kafka['topics']"
+                        .to_owned(),
+                ),
+                None,
+            );
         };
         let before = self.state.id().to_owned();
         let joined = match self.join_group(&metadata) {
@@ -50,7 +57,7 @@ impl MemberThread {
         if self.state.id() != before && !self.state.id().is_empty() {
             let versions = self.connection.as_ref().map(Connection::versions);
             let silent = versions == Some(&Versions::Silent);
-            self.tell(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
+            self.report(OwnerMessage::Named(self.state.id().to_owned(), silent))?;
         }
         match verdict {
             Verdict::Success => {}
@@ -77,7 +84,7 @@ impl MemberThread {
         if leaving { Ok(()) } else { self.fail(fault, None) }
     }
 
-    /// The answer may take as long as other members do to let go.
+    /// Sends JoinGroup. The answer may take as long as other members need to release their partitions.
     fn join_group(&mut self, metadata: &[u8]) -> Result<Joined, Fault> {
         let mut connection = self.connected()?;
         let version = connection.versions().choose::<JoinGroup<'_>>();
@@ -108,12 +115,13 @@ impl MemberThread {
         self.keep(connection, answer)
     }
 
-    /// What each member gets, if this one leads the group; nothing otherwise.
+    /// The assignment of each member, encoded, if this one leads the group; nothing otherwise.
     fn assignments(&mut self, joined: &Joined) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         if joined.leader != joined.member {
             return Ok(Vec::new());
         }
-        let members: Vec<RangeMember> = joined.members.iter().map(range_member).collect();
+        let members: Vec<RangeMember> =
+            joined.members.iter().map(|one| range_member(&self.config.group, one)).collect();
         let mut topics: Vec<String> = members.iter().flat_map(|one| one.topics.iter().cloned()).collect();
         topics.sort();
         topics.dedup();
@@ -123,15 +131,19 @@ impl MemberThread {
             let partitions = ranges.remove(&one.id).unwrap_or_default();
             let assignment = Assignment { partitions, user_data: seen.digest(&one.topics) };
             let bytes = assignment.encode();
-            bytes
-                .map(|bytes| (one.id.clone(), bytes))
-                .map_err(|_| Fault::Retry("an assignment is longer than the protocol allows".to_owned()))
+            bytes.map(|bytes| (one.id.clone(), bytes)).map_err(|_| {
+                Fault::Retry("the assignment of a member is longer than the protocol allows".to_owned())
+            })
         });
-        log::info!("the group '{}': sharing out among {} members", self.config.group, members.len());
+        log::info!(
+            "{JOB}: group '{}': this member leads and assigns to {} members",
+            self.config.group,
+            members.len()
+        );
         assignments.collect()
     }
 
-    /// The topics of all members, some of which this one may not want.
+    /// The partition counts of the topics of all members; this one may not subscribe to all of them.
     fn topic_counts(&mut self, topics: &[String]) -> Result<TopicSnapshot, Fault> {
         let mut seen = TopicSnapshot::default();
         if topics.is_empty() {
@@ -140,7 +152,7 @@ impl MemberThread {
         for topic in self.brokers.ask(&Metadata { topics })?.topics {
             seen.counts.insert(topic.name, topic.partitions.len());
         }
-        // A broker that has just started may know less than was seen before.
+        // A broker that has just started may know fewer partitions than were seen before.
         for (topic, count) in self.seen.iter().flat_map(|known| &known.counts) {
             if let Some(there) = seen.counts.get_mut(topic) {
                 *there = (*there).max(*count);
@@ -153,16 +165,19 @@ impl MemberThread {
         let assignment = match Assignment::decode(assignment) {
             Ok(assignment) => assignment,
             Err(why) => {
-                let why = format!("the leader of the group '{}' gave no share: {why}", self.config.group);
+                let why = format!(
+                    "the leader of the group '{}' sent an assignment that cannot be read: {why}",
+                    self.config.group
+                );
                 return self.fail(Fault::Retry(why), Some(REFUSED_PAUSE));
             }
         };
         let Assignment { mut partitions, user_data } = assignment;
         partitions.retain(|one| self.config.topics.contains(&one.topic));
-        // Another program that leads says nothing of what it saw.
+        // A leader that is no pandad sends no digest.
         self.assigned_digest = if is_digest(&user_data) { user_data } else { subscription.user_data };
         log::info!(
-            "the group '{}': {} partitions are ours in generation {} (member {})",
+            "{JOB}: group '{}': {} partitions are ours in generation {} (member {})",
             self.config.group,
             partitions.len(),
             self.state.generation(),
@@ -177,12 +192,13 @@ impl MemberThread {
             instance: self.state.instance().map(str::to_owned),
             partitions,
         };
-        // It ends only when this thread does.
+        // The offset keeper ends only when this thread does.
         self.offsets.send(KeeperOrder::Assign(assignment)).map_err(|_| OwnerGone)
     }
 }
 
-/// Puts off what comes in while an answer is waited for; false if it must not be.
+/// Defers the orders that come while the thread waits for an answer. False if it must not wait longer:
+/// the owner is gone or wants to leave the group.
 fn keep_waiting(
     owner: &Receiver<()>,
     orders: &Receiver<MemberOrder>,
@@ -193,11 +209,15 @@ fn keep_waiting(
     !is_gone && !deferred.iter().any(|order| matches!(order, MemberOrder::Leave(_)))
 }
 
-fn range_member(member: &GroupMember) -> RangeMember {
+fn range_member(group: &str, member: &GroupMember) -> RangeMember {
     let topics = match Subscription::decode(&member.metadata) {
         Ok(subscription) => subscription.topics,
         Err(why) => {
-            log::warn!("the group's member {} does not say which topics it wants: {why}", member.id);
+            log::warn!(
+                "{JOB}: group '{group}': the subscription of the member {} cannot be read ({why}), so it is \
+                 assigned no partitions; have it use the 'range' assignor, or another group",
+                member.id
+            );
             Vec::new()
         }
     };

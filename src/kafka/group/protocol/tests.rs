@@ -22,7 +22,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn subscriptions_are_those_of_others(
+    fn subscriptions_match_the_schema(
         topics in vec("[a-zä]{1,9}", 0..5),
         user_data in proptest::option::of(vec(any::<u8>(), 0..9)),
         number in any::<i32>(),
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn assignments_are_those_of_others(
+    fn assignments_match_the_schema(
         topics in btree_map("[a-z]{1,9}", btree_set(any::<i32>(), 1..5), 0..4),
         user_data in vec(any::<u8>(), 0..9),
     ) {
@@ -77,7 +77,7 @@ proptest! {
 }
 
 #[test]
-fn no_bytes_are_no_partitions() {
+fn no_bytes_mean_no_partitions() {
     assert_eq!(Assignment::decode(&[]), Ok(Assignment::default()));
     assert!(Subscription::decode(&[]).is_err());
     assert!(Assignment::decode(&[0xff, 0xff, 0, 0, 0, 0]).is_err());

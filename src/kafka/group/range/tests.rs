@@ -9,7 +9,7 @@ fn member(id: &str, topics: &str) -> RangeMember {
     RangeMember { id: id.to_owned(), instance, topics }
 }
 
-/// The shares as text: `member: topic/number …`.
+/// The assignments as text: `member: topic/number …`.
 fn assigned(members: &[RangeMember], counts: &[(&str, usize)]) -> Vec<String> {
     let counts = counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect();
     let ranges = assign_ranges(members, &counts);
@@ -21,7 +21,7 @@ fn assigned(members: &[RangeMember], counts: &[(&str, usize)]) -> Vec<String> {
 
 /// The cases of `RangeAssignorTest` (Apache Kafka 3.9), with their results.
 #[test]
-fn shares_are_those_of_the_java_client() {
+fn assignments_are_those_of_the_java_client() {
     let one = [member("c1", "t1 t2")];
     assert_eq!(assigned(&[member("c1", "")], &[("t1", 3)]), ["c1:"]);
     assert_eq!(assigned(&[member("c1", "t1")], &[]), ["c1:"]);
@@ -41,9 +41,9 @@ fn shares_are_those_of_the_java_client() {
     );
 }
 
-/// A restart gives a static member another id; its share stays.
+/// A static member that restarts gets another member id and the same partitions.
 #[test]
-fn static_members_keep_their_shares_and_come_first() {
+fn static_members_come_first() {
     let before = [member("a", "t"), member("x=one", "t"), member("y=two", "t")];
     let after = [member("a", "t"), member("z=one", "t"), member("y=two", "t")];
     assert_eq!(assigned(&before, &[("t", 3)]), ["a: t/2", "x: t/0", "y: t/1"]);
@@ -52,7 +52,7 @@ fn static_members_keep_their_shares_and_come_first() {
 
 proptest! {
     #[test]
-    fn every_partition_is_one_members_and_shares_are_even(
+    fn every_partition_has_one_member(
         wants in btree_map("[a-f]{1,3}", btree_set(0..4usize, 0..4), 0..6),
         counts in vec(0..20usize, 4),
     ) {

@@ -1,4 +1,4 @@
-//! [`Standalone`] over a group that does as the test says.
+//! [`Standalone`] over a group that a test controls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,11 +14,11 @@ use crate::record::{OffsetMetadata, Token};
 struct State {
     topics: BTreeMap<String, Vec<i32>>,
     offsets: BTreeMap<TopicPartition, (i64, String)>,
-    /// Partitions of which nothing is told and to which nothing is committed.
+    /// Partitions that are refused in both reads and commits.
     refused: BTreeMap<TopicPartition, Fault>,
-    /// Partitions to which nothing is committed.
+    /// Partitions whose commits are refused.
     refuses_commits: BTreeMap<TopicPartition, Fault>,
-    /// Every call fails with this.
+    /// Every call fails with this fault.
     down: Option<Fault>,
     commits: Vec<Vec<Commit>>,
 }
@@ -90,12 +90,12 @@ fn commit(number: i32, offset: i64) -> Commit {
     Commit { partition: t(number), offset, metadata: format!("token {offset}") }
 }
 
-/// An offset of ours, as the group holds it.
+/// A committed offset of our own, with its token.
 fn token(offset: i64) -> (i64, String) {
     (offset, Token { identity: 1, epoch: 2, offset }.to_string())
 }
 
-/// A group with one topic of so many partitions.
+/// A group with one topic of this many partitions.
 fn group(partitions: i32) -> FakeStore {
     let store = FakeStore::default();
     store.state().topics.insert("t".to_owned(), (0..partitions).collect());
@@ -107,7 +107,7 @@ fn over(store: &FakeStore, pace: StandaloneIntervals) -> Standalone {
     Standalone::new(Box::new(store.clone()), &["t".to_owned()], name, pace).unwrap()
 }
 
-/// The next event that `wanted` makes something of.
+/// Waits for an event that `wanted` accepts.
 #[track_caller]
 fn wait<T>(client: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(5);
@@ -121,7 +121,7 @@ fn wait<T>(client: &mut Standalone, wanted: impl Fn(Result<GroupEvent, Fault>) -
             }
         }
     }
-    panic!("it never happened");
+    panic!("no such event came");
 }
 
 #[track_caller]
@@ -144,7 +144,7 @@ fn retry(why: &str) -> Fault {
 }
 
 #[test]
-fn partitions_are_assigned_with_what_stands_beside_their_offsets() {
+fn assigned_with_metadata() {
     let store = group(2);
     store.state().offsets.insert(t(1), token(7));
     let mut client = over(&store, pace());
@@ -155,10 +155,9 @@ fn partitions_are_assigned_with_what_stands_beside_their_offsets() {
     assert_eq!(assigned(&mut client), [first, second]);
     store.state().topics.insert("t".to_owned(), vec![0, 1, 2]);
     let third = Assigned { partition: t(2), committed: None, metadata: none, new: true };
-    assert_eq!(assigned(&mut client), [third], "only that, and as a new one");
+    assert_eq!(assigned(&mut client), [third], "only the added partition, as a new one");
 }
 
-/// Before anything is read from it, an offset that somebody else set has a token.
 #[test]
 fn an_offset_without_a_token_is_claimed() {
     let store = group(3);
@@ -168,19 +167,19 @@ fn an_offset_without_a_token_is_claimed() {
     let mut client = over(&store, pace());
     let assigned = assigned(&mut client);
     for (one, offset) in assigned.iter().zip([7, 8, 9]) {
-        let OffsetMetadata::Text(text) = &one.metadata else { panic!("there is room") };
+        let OffsetMetadata::Text(text) = &one.metadata else { panic!("there is metadata") };
         let named = Token::naming(offset, text).unwrap();
         assert_eq!((one.committed, named.is_claim()), (Some(offset), offset != 9));
         assert_eq!(store.state().offsets[&one.partition], (offset, text.clone()));
     }
     let claims: Vec<_> = store.state().commits.concat().into_iter().map(|one| one.partition).collect();
-    assert_eq!(claims, [t(0), t(1)], "each once, and no other");
+    assert_eq!(claims, [t(0), t(1)], "each offset without a token is claimed once, no other");
     assert_ne!(assigned[0].metadata, assigned[1].metadata);
 }
 
-/// Its group has other members, say: it is not read before it is claimed.
+/// As in a group with other members. The partition is not read before its offset is claimed.
 #[test]
-fn an_offset_that_cannot_be_claimed_is_waited_for() {
+fn an_unclaimed_offset_is_not_assigned() {
     let store = group(2);
     store.state().offsets.insert(t(0), (7, String::new()));
     store.state().refuses_commits.insert(t(0), retry("live members"));
@@ -193,19 +192,19 @@ fn an_offset_that_cannot_be_claimed_is_waited_for() {
 }
 
 #[test]
-fn a_topic_is_waited_for() {
+fn a_missing_topic_is_asked_for_again() {
     let store = FakeStore::default();
     let mut client = over(&store, pace());
-    assert!(failure(&mut client).contains("the topic t is not there yet"));
+    assert!(failure(&mut client).contains("the topic t does not exist yet"));
     store.state().topics.insert("t".to_owned(), vec![0]);
     assert_eq!(assigned(&mut client).len(), 1);
     wait(&mut client, |event| (event == Ok(GroupEvent::Reached)).then_some(()));
 }
 
-/// An offset that cannot be told is not one that is not there; the other partitions
-/// do not wait for it, and it is no new partition when it comes.
+/// An offset that cannot be fetched is not a missing one. Other partitions do not wait for it, and it is
+/// no new partition when it comes.
 #[test]
-fn a_partition_whose_offset_is_not_told_waits_by_itself() {
+fn an_unknown_offset_delays_no_other() {
     let store = group(3);
     store.state().refused.insert(t(1), retry("loading"));
     store.state().offsets.insert(t(1), token(5));
@@ -219,7 +218,7 @@ fn a_partition_whose_offset_is_not_told_waits_by_itself() {
 }
 
 #[test]
-fn a_commit_is_tried_until_the_group_has_it() {
+fn a_commit_is_tried_until_it_succeeds() {
     let store = group(1);
     let mut client = over(&store, pace());
     assigned(&mut client);
@@ -234,9 +233,8 @@ fn a_commit_is_tried_until_the_group_has_it() {
     assert_eq!(store.state().offsets[&t(0)], (9, "token 9".to_owned()));
 }
 
-/// One partition that is refused does not hold up the others' offsets.
 #[test]
-fn a_partition_that_is_refused_does_not_hold_up_the_others() {
+fn a_refused_commit_delays_no_other() {
     let store = group(2);
     let mut client = over(&store, pace());
     assigned(&mut client);
@@ -251,7 +249,7 @@ fn a_partition_that_is_refused_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn what_can_never_be_committed_ends_it() {
+fn a_fatal_refusal_ends_the_thread() {
     let store = group(2);
     let mut client = over(&store, pace());
     assigned(&mut client);
@@ -262,20 +260,20 @@ fn what_can_never_be_committed_ends_it() {
 }
 
 #[test]
-fn leaving_waits_for_a_commit_under_way() {
+fn finish_commit_waits() {
     let store = group(1);
     let mut client = over(&store, pace());
     assigned(&mut client);
-    assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is under way");
+    assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is in flight");
     client.commit(vec![commit(0, 3)]);
     assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), Some(vec![(t(0), 3)]));
     store.state().down = Some(retry("away"));
     client.commit(vec![commit(0, 4)]);
-    assert_eq!(client.finish_commit(Instant::now() + QUICK * 3), None, "only so long");
+    assert_eq!(client.finish_commit(Instant::now() + QUICK * 3), None, "it does not wait longer");
 }
 
-/// Brokers forget offsets that are not committed again. What somebody else has set
-/// meanwhile is not overwritten.
+/// Brokers delete offsets that are not committed again. An offset that somebody else has set is not
+/// overwritten.
 #[test]
 fn idle_offsets_are_committed_again() {
     let store = group(3);
@@ -285,7 +283,7 @@ fn idle_offsets_are_committed_again() {
     assigned(&mut client);
     client.commit(vec![commit(1, 4)]);
     committed(&mut client);
-    // An operator's reset, and an offset that the brokers forgot.
+    // An operator's reset, and an offset that the brokers deleted.
     store.state().offsets.insert(t(2), (2, String::new()));
     store.state().offsets.remove(&t(0));
     let from = store.state().commits.len() + 1;
@@ -307,7 +305,7 @@ fn the_thread_ends_with_its_owner() {
     drop(client);
     let until = Instant::now() + Duration::from_secs(5);
     while Arc::strong_count(&store.0) > 1 {
-        assert!(Instant::now() < until, "it goes on");
+        assert!(Instant::now() < until, "the thread goes on");
         sleep(QUICK);
     }
 }

@@ -21,7 +21,7 @@ fn member(version: i16) -> (MemberState, Lease, Duration) {
     let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
     state.set_join_version(version);
     assert_eq!(state.joined(&answer(0, "m")), Verdict::Success);
-    assert!(!lease.holds(), "a share comes with the sync");
+    assert!(!lease.holds(), "the assignment comes with the sync");
     assert_eq!(state.synced(ErrorCode::NONE, now), Verdict::Success);
     assert!(lease.holds() && state.phase() == Phase::In);
     (state, lease, now)
@@ -32,12 +32,12 @@ fn heartbeat(state: &mut MemberState, code: i16, sent: Duration) -> Option<Membe
 }
 
 #[test]
-fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_counts() {
+fn static_members_forget_the_member_id() {
     for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
         let mut state = MemberState::new(TIMES, Lease::expired(), "name".to_owned(), "old".to_owned());
         state.set_join_version(version);
         assert_eq!((state.id(), state.instance()), (id, instance), "version {version}");
-        // The name that is given now is that of this run.
+        // The member id in this answer is the one for this run.
         assert_eq!(state.joined(&answer(79, "new")), Verdict::TakeId);
         state.set_join_version(version);
         assert_eq!((state.id(), state.phase()), ("new", Phase::Out));
@@ -47,36 +47,35 @@ fn a_name_is_used_again_where_the_coordinator_gave_it_and_its_own_where_that_cou
 }
 
 #[test]
-fn a_rebalance_asks_to_let_go_and_leaves_the_name() {
+fn a_rebalance_revokes_and_keeps_the_id() {
     let (mut state, lease, now) = member(5);
     let until = now + TIMES.rebalance;
     assert_eq!(heartbeat(&mut state, 27, now), Some(MembershipChange::Revoked { revocation: 1, until }));
-    assert!(lease.holds(), "what is in hand may still land");
-    assert_eq!(heartbeat(&mut state, 27, now), None, "it is revocation once");
+    assert!(lease.holds(), "what is in flight may still be written");
+    assert_eq!(heartbeat(&mut state, 27, now), None, "one revocation for each rebalance");
     assert!(!state.confirm_release(0) && lease.holds());
     assert!(state.confirm_release(1) && !lease.holds());
     assert_eq!((state.phase(), state.id()), (Phase::Out, "m"));
     assert!(!state.confirm_release(1));
 }
 
-/// The first version knows no time to let go but the session's.
+/// Version 0 of JoinGroup has no rebalance timeout; the session timeout counts.
 #[test]
-fn letting_go_that_takes_too_long_loses_the_share() {
+fn a_release_that_takes_too_long_is_lost() {
     for (version, limit) in [(0, TIMES.session), (1, TIMES.rebalance)] {
         let (mut state, lease, now) = member(version);
         heartbeat(&mut state, 27, now);
         assert_eq!(state.at(now + limit - Duration::from_millis(1)), None);
         assert_eq!(state.at(now + limit), Some(MembershipChange::Lost { revocation: 2 }));
         assert!(!lease.holds());
-        assert!(!state.confirm_release(1), "that was the answer to something else");
+        assert!(!state.confirm_release(1), "the release belongs to an earlier revocation");
         assert!(state.confirm_release(2));
     }
 }
 
-/// While others are waited for, a heartbeat holds the share no longer than the
-/// coordinator does.
+/// During a rebalance heartbeats extend the lease no further than the coordinator waits.
 #[test]
-fn heartbeats_of_a_rebalance_do_not_hold_for_ever() {
+fn a_rebalance_bounds_the_lease() {
     let (mut state, lease, now) = member(5);
     let long_ago = now - TIMES.rebalance;
     state.confirmed = long_ago;
@@ -86,13 +85,13 @@ fn heartbeats_of_a_rebalance_do_not_hold_for_ever() {
 }
 
 #[test]
-fn a_share_is_lost_with_the_generation_or_the_name() {
+fn lost_with_generation_or_id() {
     for (code, id) in [(22, "m"), (25, "")] {
         let (mut state, lease, now) = member(5);
         assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 1 }));
         assert!(!lease.holds() && state.id() == id);
         assert!(state.confirm_release(1) && state.phase() == Phase::Out);
-        // Also while it is being let go.
+        // Also during a release.
         let (mut state, _, now) = member(5);
         heartbeat(&mut state, 27, now);
         assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 2 }));
@@ -100,7 +99,7 @@ fn a_share_is_lost_with_the_generation_or_the_name() {
 }
 
 #[test]
-fn a_twin_ends_it() {
+fn a_fenced_member_stays_down() {
     let (mut state, lease, now) = member(5);
     assert_eq!(heartbeat(&mut state, 82, now), Some(MembershipChange::Fenced));
     assert!(!lease.holds() && state.phase() == Phase::Down);
@@ -111,7 +110,7 @@ fn a_twin_ends_it() {
 }
 
 #[test]
-fn a_coordinator_that_moves_or_loads_changes_nothing() {
+fn a_moving_coordinator_is_no_loss() {
     for code in [14, 15, 16, 7, -1] {
         let (mut state, lease, now) = member(5);
         assert_eq!(heartbeat(&mut state, code, now), None);
@@ -119,9 +118,9 @@ fn a_coordinator_that_moves_or_loads_changes_nothing() {
     }
 }
 
-/// What was heard last is what counts: an older answer must not prolong it.
+/// A late answer to an old heartbeat must not extend the lease.
 #[test]
-fn the_lease_counts_from_when_a_heartbeat_was_sent() {
+fn the_lease_counts_from_the_sending() {
     let (mut state, lease, now) = member(5);
     heartbeat(&mut state, 0, now - TIMES.session);
     assert!(!lease.holds());

@@ -1,5 +1,5 @@
-//! One partition's turn on a broker of Kafka 1.1.1, played with the bytes that one sent of
-//! a compacted topic: records 0 to 3 of a batch of eight, 8 to 12, 13.
+//! One partition's turn against a fake broker that sends recorded bytes of Kafka 1.1.1, from a compacted
+//! topic: records 0 to 3 of a batch of eight, 8 to 12, 13.
 
 mod broker;
 
@@ -13,8 +13,8 @@ use broker::Broker;
 
 const END: i64 = 15;
 
-/// Its batch from offset 0 to 7, in which 4 to 7 are gone: as it is in the log, and as it
-/// comes to a client of Fetch 0 that asks for 4 to 7 and for fewer bytes than would bring 8.
+/// The batch from offset 0 to 7, without 4 to 7: as it is in the log, and as it is sent to a client of
+/// Fetch 0 that requests 4 to 7 and too few bytes for 8.
 const TAILLESS: &str = "0000000000000000000000790000000002e3690697000000000007000001a215debdb7000001a215\
                         debdb7ffffffffffffffffffffffffffff000000042200000002611476616c7565206f6620610022\
                         00000202621476616c7565206f662062002200000402631476616c7565206f662063002200000602\
@@ -24,10 +24,10 @@ const NEXT: &str = "00000000000000080000008b000000000297f536ea000000000004000001
                     debee9ffffffffffffffffffffffffffff000000052200000002781476616c7565206f6620780022\
                     00000202651476616c7565206f662065002200000402661476616c7565206f662066002200000602\
                     671476616c7565206f662067002200000802681476616c7565206f66206800";
-/// A message of those at 8 and 9, converted.
+/// The messages 8 and 9, converted.
 const CONVERTED: &str = "00000000000000080000001930f00c73000000000001780000000a76616c7565206f662078\
                          000000000000000900000019eb9a8de9000000000001650000000a76616c7565206f662065";
-/// The marker of a transaction, at offset 142 of another topic, as it came from there.
+/// The marker of a transaction, at offset 142 of another topic.
 const MARKER: &str = "000000000000008e000000420000000002acab793f003000000000000001a215dc43c8000001a215dc43c8\
                       00000000000000000000ffffffff000000012000000008000000010c00000000000000";
 
@@ -36,7 +36,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
-/// A partition that is read from an offset, and a client of the crate's.
+/// A client of the crate, and a partition that it reads from an offset.
 fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
     let mut client = LegacyConnector::new(broker.cluster(), 0).connect(|| ()).unwrap();
     read::prepare(&mut client).unwrap();
@@ -49,10 +49,10 @@ fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
 
 fn fetched(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Fetched {
     match turn(client, cursor) {
-        Ok(TurnResult::Tell(Event::Fetched(fetched))) => fetched,
+        Ok(TurnResult::Report(Event::Fetched(fetched))) => fetched,
         Ok(TurnResult::Stuck(why)) => panic!("stuck: {why}"),
         Ok(_) => panic!("nothing was fetched"),
-        Err(trouble) => panic!("{trouble:?}"),
+        Err(error) => panic!("{error:?}"),
     }
 }
 
@@ -66,14 +66,14 @@ fn offsets(fetched: &Fetched) -> Vec<i64> {
     offsets
 }
 
-/// It stands where it is, and says that a record is corrupt.
+/// The partition stays at its position, and a corrupt record is reported.
 fn assert_corrupt(broker: &Broker, at: i64) {
     let (mut client, mut cursor) = reading(broker, at);
     for _ in 0..3 {
         match turn(&mut client, &mut cursor) {
             Err(LegacyError::Records(why)) => assert!(why.contains("CRC"), "{why}"),
-            Ok(TurnResult::Tell(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
-            _ => panic!("it does not say that a record is corrupt"),
+            Ok(TurnResult::Report(Event::Fetched(fetched))) => panic!("went on to {}", fetched.next),
+            _ => panic!("no corrupt record is reported"),
         }
     }
     let asked = broker.fetches();
@@ -81,7 +81,7 @@ fn assert_corrupt(broker: &Broker, at: i64) {
 }
 
 #[test]
-fn a_batch_without_its_tail_that_comes_unconverted_is_stepped_over() {
+fn a_batch_without_tail_is_skipped() {
     let broker = Broker::new(END, |version, offset| match (version, offset) {
         (_, 4..8) => bytes(TAILLESS),
         (0, _) => bytes(CONVERTED),
@@ -98,9 +98,9 @@ fn a_batch_without_its_tail_that_comes_unconverted_is_stepped_over() {
     assert_eq!(looks, 4, "one second look each");
 }
 
-/// A partition is caught up behind a marker, and not in trouble.
+/// Behind the marker the partition has no new records, and has not failed.
 #[test]
-fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
+fn an_unconverted_marker_is_skipped() {
     let broker = Broker::new(143, |version, offset| match (version, offset) {
         (_, 142) => bytes(MARKER),
         _ => Vec::new(),
@@ -111,9 +111,9 @@ fn a_marker_that_comes_unconverted_at_the_end_is_stepped_over() {
     assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
 }
 
-/// What landed last may be compacted away when the log is compared at a start.
+/// The record of a landmark may be compacted away when the log is compared at a start.
 #[test]
-fn a_landmark_that_is_gone_is_no_trouble() {
+fn a_compacted_landmark_is_no_failure() {
     let broker = Broker::new(END, |_, offset| bytes(if offset < 8 { TAILLESS } else { CONVERTED }));
     let (mut client, _) = reading(&broker, 8);
     let begin = StartOffset::At(8, vec![(5, 12345)]);
@@ -122,36 +122,36 @@ fn a_landmark_that_is_gone_is_no_trouble() {
 }
 
 #[test]
-fn a_batch_that_is_corrupt_is_not_stepped_over() {
+fn a_corrupt_batch_is_not_skipped() {
     let mut corrupt = bytes(TAILLESS);
     *corrupt.last_mut().unwrap() ^= 1;
     corrupt.extend(bytes(NEXT));
     assert_corrupt(&Broker::new(END, move |_, _| corrupt.clone()), 5);
 }
 
-/// A message of the old format, on a broker that converts nothing.
+/// A message of the old format, at a broker that converts nothing.
 #[test]
-fn a_message_that_is_corrupt_is_not_stepped_over() {
+fn a_corrupt_message_is_not_skipped() {
     let mut corrupt = bytes(CONVERTED);
     corrupt[30] ^= 1;
     let broker = Broker::new(END, move |_, _| corrupt.clone()).with_fetch_up_to(0);
     assert_corrupt(&broker, 8);
 }
 
-/// The crate's complaint stands where the broker does not say what is there.
+/// If the second look brings nothing, the crate's error remains.
 #[test]
-fn without_a_second_look_nothing_is_stepped_over() {
+fn without_a_second_look_nothing_is_skipped() {
     let broker = Broker::new(END, |version, _| if version == 0 { bytes(TAILLESS) } else { Vec::new() });
     assert_corrupt(&broker, 5);
 }
 
 #[test]
-fn one_bit_that_is_wrong_proves_nothing() {
+fn one_wrong_bit_proves_nothing() {
     let whole = [bytes(TAILLESS), bytes(NEXT)].concat();
     let mut scratch = Scratch::default();
     assert_eq!(empty_until(&whole, 5, END, &mut scratch), Some(8));
     assert_eq!(empty_until(&whole, 3, END, &mut scratch), None, "there is a record");
-    // Behind the base offset and beside the leader's epoch, which no checksum covers.
+    // All bits but those of the base offset and the leader epoch, which no checksum covers.
     let tail = bytes(TAILLESS).len();
     for bit in (8 * 8..tail * 8).filter(|bit| !(12 * 8..16 * 8).contains(bit)) {
         let mut wrong = whole.clone();
@@ -163,9 +163,9 @@ fn one_bit_that_is_wrong_proves_nothing() {
     assert_eq!(empty_until(&far, 5, END, &mut scratch), None, "beyond the end");
 }
 
-/// Good batches before a corrupt one are passed, that one is not.
+/// Correct batches before a corrupt one are skipped, the corrupt one is not.
 #[test]
-fn what_is_proven_ends_where_a_batch_is_corrupt() {
+fn the_proof_ends_at_a_corrupt_batch() {
     let mut set = [bytes(TAILLESS), bytes(NEXT)].concat();
     *set.last_mut().unwrap() ^= 1;
     assert_eq!(empty_until(&set, 5, END, &mut Scratch::default()), Some(8));

@@ -20,7 +20,7 @@ use crate::record::{Commit, OffsetMetadata, TopicPartition};
 const PARTITIONS: usize = 2;
 /// Records of each partition.
 const RECORDS: i64 = 24;
-const PATH: &str = "/log/out.log";
+const LOG_PATH: &str = "/log/out.log";
 /// So small that a run rewrites its journal many times.
 const HALF_BYTES: u64 = 4096;
 
@@ -92,7 +92,8 @@ impl CrashWorld {
         let options = LogFileOptions { job: "test", sync: true, rotation: rotation() };
         let mut memory = RestartMemory::default();
         memory.sync_failed = std::mem::take(&mut self.sync_failed);
-        let opened = open_with(&disk, Path::new(PATH), &options, HALF_BYTES, Some(self.boot), &mut memory);
+        let opened =
+            open_with(&disk, Path::new(LOG_PATH), &options, HALF_BYTES, Some(self.boot), &mut memory);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
             Err(OpenError::Retry(_) | OpenError::Fatal(_)) => return None,
@@ -109,7 +110,7 @@ impl CrashWorld {
         }
         let ended = self.work(&mut run, script);
         if ended.is_none() {
-            self.take_leave(&run);
+            self.end_run(&run);
         }
         ended
     }
@@ -128,7 +129,7 @@ impl CrashWorld {
 
     /// As a run does that ends by a fault: what is left to commit is committed, and the
     /// journal closed.
-    fn take_leave(&mut self, run: &CrashRun) {
+    fn end_run(&mut self, run: &CrashRun) {
         if let Ok(commits) = run.ledger.take_commits() {
             self.commit(run, commits);
         }
@@ -159,12 +160,12 @@ impl CrashWorld {
             }
             CrashStep::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
-                let to = crate::logfile::rotation::rotated_name(Path::new(PATH), 0, &others);
+                let to = crate::logfile::rotation::rotated_name(Path::new(LOG_PATH), 0, &others);
                 // Somebody else's, so it may well fail.
-                let _ = self.disk.rename(Path::new(PATH), &to);
+                let _ = self.disk.rename(Path::new(LOG_PATH), &to);
                 Some(())
             }
-            CrashStep::Tidy => tidy(&self.disk, Path::new(PATH), &rotation(), &|| false).ok(),
+            CrashStep::Tidy => tidy(&self.disk, Path::new(LOG_PATH), &rotation(), &|| false).ok(),
         }
     }
 
@@ -172,10 +173,10 @@ impl CrashWorld {
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut next = [0i64; PARTITIONS];
-        let mut files = self.disk.contents(PATH);
+        let mut files = self.disk.contents(LOG_PATH);
         files.retain(|(name, _)| !name.contains(".journal") && !name.contains(".lock"));
         // The file that is written to holds the newest.
-        files.sort_by_key(|(name, _)| (name == PATH, name.clone()));
+        files.sort_by_key(|(name, _)| (name == LOG_PATH, name.clone()));
         for (name, bytes) in files {
             if name.ends_with(".part") {
                 continue;

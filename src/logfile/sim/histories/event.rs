@@ -34,7 +34,7 @@ pub(super) enum HistoryEvent {
     /// It is put back.
     Restore { host: usize, which: u8 },
     /// A topic is deleted and created again.
-    MadeAnew { partition: usize },
+    Recreated { partition: usize },
     /// From the next start on, commits carry tokens.
     Upgrade,
 }
@@ -157,7 +157,7 @@ fn between_runs(dice: &mut Rng, host: usize, hosts: usize, rates: [u8; 5], event
         events.push(HistoryEvent::Upgrade);
     }
     if likely(dice, others / 2) {
-        events.push(HistoryEvent::MadeAnew { partition: dice.usize(0..PARTITIONS) });
+        events.push(HistoryEvent::Recreated { partition: dice.usize(0..PARTITIONS) });
     }
     let dies = (dice.u8(0..6) == 0).then(|| dice.u8(0..8));
     let host = if dice.bool() { host } else { dice.usize(0..hosts) };

@@ -2,7 +2,7 @@
 //! keeps of it, which are those of the ledger in small.
 
 use super::oracle::Snapshot;
-use super::vocabulary::{COPIES, CommitStyle, KEPT, PARTITIONS, SetBy, WrittenRange};
+use super::vocabulary::{COPIES_MAX, CommitStyle, KEPT_MAX, PARTITIONS, SetBy, WrittenRange};
 use crate::record::Token;
 
 /// What the journal knows of a partition.
@@ -53,7 +53,7 @@ pub(super) struct HostRun {
     /// What was ordered last: the value and its history.
     ordered: [Option<(i64, u64)>; PARTITIONS],
     /// The group is known to hold a token of the present history.
-    pub(super) named: [bool; PARTITIONS],
+    pub(super) has_token: [bool; PARTITIONS],
     pub(super) request: Option<CommitRequest>,
 }
 
@@ -92,7 +92,7 @@ impl HostRun {
             held: [None; PARTITIONS],
             own: [None; PARTITIONS],
             ordered: [None; PARTITIONS],
-            named: [false; PARTITIONS],
+            has_token: [false; PARTITIONS],
             request: None,
         }
     }
@@ -114,20 +114,20 @@ impl Host {
     }
 
     /// What its file holds of a partition.
-    pub(super) fn stretches(&self, partition: usize) -> Vec<&WrittenRange> {
+    pub(super) fn written_ranges(&self, partition: usize) -> Vec<&WrittenRange> {
         let all = self.disk.file.iter().chain(self.recent.iter().flatten());
-        all.filter(|stretch| stretch.partition == partition).collect()
+        all.filter(|range| range.partition == partition).collect()
     }
 
     /// Whether the partition is assigned to it, and records of it may be appended.
     pub(super) fn may_write(&self, partition: usize) -> bool {
         let Some(run) = &self.run else { return false };
-        let waits = run.commits == CommitStyle::TokensFirst && !run.named[partition];
+        let waits = run.commits == CommitStyle::TokensFirst && !run.has_token[partition];
         run.written[partition].is_some() && !waits
     }
 
     /// The journal goes on elsewhere; durable at once.
-    pub(super) fn place(&mut self, partition: usize, position: i64, epoch: u64) {
+    pub(super) fn set_position(&mut self, partition: usize, position: i64, epoch: u64) {
         let part = &mut self.disk.parts[partition];
         let (mut committed, mut left) = (Vec::new(), Vec::new());
         if let Some(part) = part.take() {
@@ -139,7 +139,7 @@ impl Host {
         if let Some(run) = &mut self.run {
             // What the group may hold of the history that is left.
             run.own[partition] = None;
-            run.named[partition] = false;
+            run.has_token[partition] = false;
             let under_way = run.ordered[partition].map(|(value, _)| value);
             let held = run.held[partition].take();
             let values = held.into_iter().chain(under_way);
@@ -149,8 +149,8 @@ impl Host {
             }
         }
         *part = Some(JournalPart { position, epoch, committed, left });
-        for stretch in self.recent.iter_mut().flatten().filter(|stretch| stretch.partition == partition) {
-            stretch.void = true;
+        for range in self.recent.iter_mut().flatten().filter(|range| range.partition == partition) {
+            range.void = true;
         }
     }
 
@@ -167,7 +167,7 @@ impl Host {
             }
             Some(token) if token.epoch == part.epoch => {
                 part.committed.clear();
-                run.named[partition] = !went_back;
+                run.has_token[partition] = !went_back;
                 !token.is_claim()
             }
             Some(token) if token.is_claim() => {
@@ -223,7 +223,7 @@ impl Host {
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
                 run.held[*partition] = Some(*value);
                 run.own[*partition] = Some(*value);
-                run.named[*partition] = true;
+                run.has_token[*partition] = true;
             }
         }
         run.request = None;
@@ -238,7 +238,7 @@ impl Host {
     }
 
     pub(super) fn copy(&mut self, snapshot: Snapshot) {
-        if self.copies.len() == COPIES {
+        if self.copies.len() == COPIES_MAX {
             self.copies.remove(0);
         }
         self.copies.push((self.disk.clone(), snapshot));
@@ -248,11 +248,11 @@ impl Host {
 impl HostDisk {
     /// The ranges are in the file and in the journal.
     fn adopt(&mut self, ranges: Vec<Vec<WrittenRange>>) {
-        for stretch in ranges.into_iter().flatten() {
-            if let (false, Some(part)) = (stretch.void, &mut self.parts[stretch.partition]) {
-                part.position = stretch.next;
+        for range in ranges.into_iter().flatten() {
+            if let (false, Some(part)) = (range.void, &mut self.parts[range.partition]) {
+                part.position = range.next;
             }
-            self.file.push(stretch);
+            self.file.push(range);
         }
     }
 }
@@ -268,7 +268,7 @@ fn push_kept<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() == Some(&value) {
         return;
     }
-    if list.len() >= KEPT {
+    if list.len() >= KEPT_MAX {
         list.remove(0);
     }
     list.push(value);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::disk::{DiskFlaw, SimDisk};
 use super::host::CommitOffset;
-use super::vocabulary::{COPIES, WrittenRange};
+use super::vocabulary::{COPIES_MAX, WrittenRange};
 use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::{
     Landmark, Ledger, LogFileOptions, LogWriter, Piece, PositionChange, RestartMemory, Rotation, Settler,
@@ -14,7 +14,7 @@ use crate::logfile::{
 };
 use crate::record::{OffsetMetadata, Token, TopicPartition};
 
-const PATH: &str = "/log/out.log";
+const LOG_PATH: &str = "/log/out.log";
 
 #[derive(Debug)]
 pub(super) struct LedgerMirror {
@@ -55,10 +55,10 @@ impl LedgerMirror {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let mut memory = RestartMemory::default();
-        let opened = open_with(&disk, Path::new(PATH), &options, 4096, Some(1), &mut memory);
+        let opened = open_with(&disk, Path::new(LOG_PATH), &options, 4096, Some(1), &mut memory);
         self.run = Some(opened.unwrap());
-        let files = self.disk.contents(PATH);
-        let file = files.iter().find(|(name, _)| name == PATH);
+        let files = self.disk.contents(LOG_PATH);
+        let file = files.iter().find(|(name, _)| name == LOG_PATH);
         let good = file.is_some_and(|(_, bytes)| bytes == self.file.as_bytes());
         self.check(good, || "the log file is not what it must be".to_owned());
     }
@@ -107,9 +107,9 @@ impl LedgerMirror {
 
     pub(super) fn write(&mut self, range: &[WrittenRange]) {
         let Some((writer, _, ledger)) = &mut self.run else { return };
-        let text = |stretch: &WrittenRange| {
-            (stretch.from..stretch.next)
-                .map(|offset| format!("{} {offset}\n", stretch.partition))
+        let text = |range: &WrittenRange| {
+            (range.from..range.next)
+                .map(|offset| format!("{} {offset}\n", range.partition))
                 .collect::<String>()
         };
         let texts: Vec<String> = range.iter().map(text).collect();
@@ -124,19 +124,19 @@ impl LedgerMirror {
         let pieces: Vec<Piece<'_>> =
             texts.iter().zip(&crcs).map(|(text, crc)| Piece { bytes: text.as_bytes(), crc }).collect();
         let written: Vec<Option<(u32, i64)>> =
-            range.iter().map(|stretch| ledger.written(&name(stretch.partition))).collect();
+            range.iter().map(|range| ledger.written(&name(range.partition))).collect();
         let due = range
             .iter()
             .zip(&written)
-            .all(|(stretch, written)| written.is_some_and(|(_, position)| position == stretch.from));
+            .all(|(range, written)| written.is_some_and(|(_, position)| position == range.from));
         if !due {
             self.faults.push(format!("the ledger goes on at {written:?}"));
             return;
         }
-        let change = |(stretch, written): (&WrittenRange, &Option<(u32, i64)>)| PositionChange {
+        let change = |(range, written): (&WrittenRange, &Option<(u32, i64)>)| PositionChange {
             index: written.unwrap().0,
-            position: stretch.next,
-            last: Some(Landmark { offset: stretch.next - 1, fingerprint: 0 }),
+            position: range.next,
+            last: Some(Landmark { offset: range.next - 1, fingerprint: 0 }),
         };
         let changes: Vec<PositionChange> = range.iter().zip(&written).map(change).collect();
         writer.append(&pieces, &changes).unwrap();
@@ -181,13 +181,13 @@ impl LedgerMirror {
         self.run = None;
         if let Some(length) = self.recent.get(usize::from(kept)) {
             self.file.truncate(*length);
-            self.disk.open(Path::new(PATH), OpenMode::Existing).unwrap().set_len(*length as u64).unwrap();
+            self.disk.open(Path::new(LOG_PATH), OpenMode::Existing).unwrap().set_len(*length as u64).unwrap();
         }
         self.recent.clear();
     }
 
     pub(super) fn copy(&mut self) {
-        if self.copies.len() == COPIES {
+        if self.copies.len() == COPIES_MAX {
             self.copies.remove(0);
         }
         self.copies.push((self.disk.copy(), self.file.clone()));

@@ -75,8 +75,8 @@ impl Installation {
 }
 
 /// A history up to the first thing that is wrong.
-fn run(setting: HistorySetting, events: &[HistoryEvent], told: bool) -> HistoryWorld {
-    let mut world = HistoryWorld::new(setting, told);
+fn run(setting: HistorySetting, events: &[HistoryEvent], with_story: bool) -> HistoryWorld {
+    let mut world = HistoryWorld::new(setting, with_story);
     world.mirror = setting.mirrored.then(LedgerMirror::new);
     for event in events {
         world.happen(event);
@@ -117,7 +117,7 @@ fn shrink(
 }
 
 /// A history's shortest form, in words.
-fn told(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWorld) -> bool) -> String {
+fn in_words(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWorld) -> bool) -> String {
     let (setting, events) = kind.history(rule, seed);
     let world = run(setting, &shrink(setting, events, flaw), true);
     let (story, violations) = (world.story.unwrap_or_default(), &world.oracle.violations);
@@ -169,7 +169,7 @@ fn holds(kind: Installation, limits: &[Limit]) {
         println!("{limit:?}: in {histories}, first PANDAD_TEST_SEED={seed}");
         let meets = |world: &HistoryWorld| world.oracle.tally.limits.contains_key(limit);
         if seeds.len() == 1 || !limits.contains(limit) {
-            println!("{}", told(kind, decide, *seed, meets));
+            println!("{}", in_words(kind, decide, *seed, meets));
         }
     }
     if let Some(seed) = many.wrong.first() {
@@ -177,7 +177,7 @@ fn holds(kind: Installation, limits: &[Limit]) {
         panic!(
             "{} histories are wrong; the first, PANDAD_TEST_SEED={seed}, in short:\n{}",
             many.wrong.len(),
-            told(kind, decide, *seed, wrong)
+            in_words(kind, decide, *seed, wrong)
         );
     }
     if seeds.len() > 1 {
@@ -266,9 +266,10 @@ fn a_history_must_be_committed_first() {
 
 /// The shortest form is found, and says what happened.
 #[test]
-fn a_wrong_history_is_told_in_short() {
+fn a_wrong_history_is_shown_in_its_shortest_form() {
     let wrong = many(ALONE, wrong_rules::the_group, 0..100).wrong;
-    let story = told(ALONE, wrong_rules::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
+    let story =
+        in_words(ALONE, wrong_rules::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
     println!("{story}");
     assert!(story.lines().count() < 20 && story.contains("must start in"), "{story}");
 }
@@ -282,7 +283,7 @@ fn the_ledger_keeps_these_books() {
         let many = many(kind, decide, seeds(300));
         println!("{} histories of {}: {:?}", many.histories, kind.name, many.tally);
         let Some(seed) = many.wrong.first() else { continue };
-        let story = told(kind, decide, *seed, |world| !world.oracle.violations.is_empty());
+        let story = in_words(kind, decide, *seed, |world| !world.oracle.violations.is_empty());
         panic!(
             "{} histories are wrong; the first, PANDAD_TEST_SEED={seed}, in short:\n{story}",
             many.wrong.len()

@@ -7,7 +7,7 @@
 //! hold of it without a gap. For a host alone that is one offset.
 
 use super::limits::{Limit, Tally};
-use super::vocabulary::{CommitStyle, GroupEntry, KEPT, PARTITIONS, SetBy, WrittenRange, name};
+use super::vocabulary::{CommitStyle, GroupEntry, KEPT_MAX, PARTITIONS, SetBy, WrittenRange, name};
 use crate::record::Token;
 
 /// A start, as the rule decided it.
@@ -51,7 +51,7 @@ impl Started<'_> {
                 matches!(entry.by, SetBy::Operator { number, honoured: true } if number < self.restored);
             return late.then_some(Limit::LateClaim);
         };
-        let kept = self.seen.iter().rev().take(KEPT).any(|value| value == offset);
+        let kept = self.seen.iter().rev().take(KEPT_MAX).any(|value| value == offset);
         if !entry.is_bare() {
             None
         } else if *number < self.restored {
@@ -84,14 +84,14 @@ struct OraclePart {
     crooked: bool,
     /// A limit was met that loses records.
     loses: bool,
-    ghosts: Vec<Ghost>,
+    replaced: Vec<ReplacedRange>,
 }
 
 /// What was in a file that an older copy was put in place of.
 #[derive(Debug, Clone)]
-struct Ghost {
+struct ReplacedRange {
     host: usize,
-    stretch: WrittenRange,
+    range: WrittenRange,
     /// A start went on beyond it.
     passed: bool,
 }
@@ -101,12 +101,12 @@ struct Ghost {
 pub(super) struct Snapshot {
     parts: [OraclePart; PARTITIONS],
     /// The numbers of the resets that a start has gone by.
-    heard: Vec<u32>,
+    followed: Vec<u32>,
 }
 
 impl Snapshot {
-    pub(super) fn heard(&self, number: u32) -> bool {
-        self.heard.contains(&number)
+    pub(super) fn followed(&self, number: u32) -> bool {
+        self.followed.contains(&number)
     }
 }
 
@@ -138,8 +138,8 @@ impl Oracle {
     }
 
     /// Whether a start has gone by this reset, as far as a host alone remembers.
-    pub(super) fn has_heard(&self, number: u32) -> bool {
-        self.now.heard(number)
+    pub(super) fn was_followed(&self, number: u32) -> bool {
+        self.now.followed(number)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -161,10 +161,11 @@ impl Oracle {
             self.judge(files, start, other_history);
             return false;
         };
-        self.now.heard.push(*number);
+        self.now.followed.push(*number);
         if start.position == *offset {
             self.tally.honoured += 1;
-            let end = part.now.map_or(0, |pass| part.reach(files, pass, |ghost| ghost.passed));
+            let end =
+                part.now.map_or(0, |pass| part.reach(files, pass, |replaced_range| replaced_range.passed));
             part.honoured.push(*offset);
             part.skipped.push((end, *offset));
             part.spoiled = None;
@@ -193,9 +194,9 @@ impl Oracle {
         // Nobody has read it: at its first record.
         let (mut low, mut high) = (0, 0);
         if let Some(pass) = part.now {
-            let own = files[host].iter().filter(|stretch| stretch.pass == pass);
-            low = own.map(|stretch| stretch.next).max().unwrap_or(part.passes[pass]);
-            high = part.reach(files, pass, |ghost| ghost.passed);
+            let own = files[host].iter().filter(|range| range.pass == pass);
+            low = own.map(|range| range.next).max().unwrap_or(part.passes[pass]);
+            high = part.reach(files, pass, |replaced_range| replaced_range.passed);
         }
         // Whatever the offset, in a history that the group is not in.
         let strays = if start.entry.is_none() && part.expired {
@@ -210,7 +211,7 @@ impl Oracle {
             }
             return;
         }
-        if part.spoiled.is_none() && several && position > high && part.passes_ghosts(files, start) {
+        if part.spoiled.is_none() && several && position > high && part.passes_replaced(files, start) {
             self.meet(Limit::RestoredAndPassed);
             return;
         }
@@ -268,15 +269,15 @@ impl Oracle {
             }
         }
         if self.hosts == 1 {
-            self.now.heard.clone_from(&then.heard);
+            self.now.followed.clone_from(&then.followed);
         }
-        for stretch in gone {
-            self.now.parts[stretch.partition].ghosts.push(Ghost { host, stretch, passed: false });
+        for range in gone {
+            self.now.parts[range.partition].replaced.push(ReplacedRange { host, range, passed: false });
         }
     }
 
     /// The topic is another one of the same name, to be read from its first record.
-    pub(super) fn made_anew(&mut self, partition: usize, epoch: u64) {
+    pub(super) fn recreated(&mut self, partition: usize, epoch: u64) {
         let OraclePart { passes, expired, .. } = std::mem::take(&mut self.now.parts[partition]);
         let part = &mut self.now.parts[partition];
         *part =
@@ -297,18 +298,17 @@ impl Oracle {
     pub(super) fn faults(&self, files: &[Vec<&WrittenRange>], partition: usize) -> Vec<String> {
         let part = &self.now.parts[partition];
         let mut faults = Vec::new();
-        let of_log = |stretch: &&WrittenRange| stretch.pass >= part.first;
+        let of_log = |range: &&WrittenRange| range.pass >= part.first;
         let files: Vec<Vec<&WrittenRange>> =
             files.iter().map(|file| file.iter().copied().filter(of_log).collect()).collect();
-        let end = files.iter().flatten().map(|stretch| stretch.next).max().unwrap_or(0);
+        let end = files.iter().flatten().map(|range| range.next).max().unwrap_or(0);
         let passes = part.first..part.passes.len();
         let passes: Vec<_> =
             passes.map(|pass| part.passes[pass]..part.reach(&files, pass, |_| self.hosts > 1)).collect();
         for (host, file) in files.iter().enumerate().filter(|_| !part.crooked) {
             let at = format!("{}/p{partition}", name(host));
             for offset in 0..end {
-                let times =
-                    file.iter().filter(|stretch| (stretch.from..stretch.next).contains(&offset)).count();
+                let times = file.iter().filter(|range| (range.from..range.next).contains(&offset)).count();
                 if times > passes.iter().filter(|pass| pass.contains(&offset)).count() {
                     faults.push(format!("{at}: the file has {offset} {times} times"));
                     break;
@@ -318,9 +318,10 @@ impl Oracle {
                 faults.extend(jump(file, &part.honoured).map(|what| format!("{at}: {what}")));
             }
         }
-        let ghosts = part.ghosts.iter().filter(|_| self.hosts > 1).map(|ghost| &ghost.stretch);
-        let held: Vec<_> = files.iter().flatten().copied().chain(ghosts).collect();
-        let is_held = |offset: i64| held.iter().any(|stretch| (stretch.from..stretch.next).contains(&offset));
+        let replaced =
+            part.replaced.iter().filter(|_| self.hosts > 1).map(|replaced_range| &replaced_range.range);
+        let held: Vec<_> = files.iter().flatten().copied().chain(replaced).collect();
+        let is_held = |offset: i64| held.iter().any(|range| (range.from..range.next).contains(&offset));
         let is_skipped =
             |offset: i64| part.skipped.iter().any(|(from, next)| (*from..*next).contains(&offset));
         let missing = (0..end).find(|offset| !is_held(*offset) && !is_skipped(*offset));
@@ -338,10 +339,19 @@ impl OraclePart {
     }
 
     /// Up to where the files hold a pass without a gap, with the ghosts that count.
-    fn reach(&self, files: &[Vec<&WrittenRange>], pass: usize, counts: impl Fn(&Ghost) -> bool) -> i64 {
-        let ghosts = self.ghosts.iter().filter(|ghost| counts(ghost)).map(|ghost| &ghost.stretch);
-        let held = files.iter().flatten().copied().chain(ghosts).filter(|stretch| stretch.pass == pass);
-        let mut held: Vec<(i64, i64)> = held.map(|stretch| (stretch.from, stretch.next)).collect();
+    fn reach(
+        &self,
+        files: &[Vec<&WrittenRange>],
+        pass: usize,
+        counts: impl Fn(&ReplacedRange) -> bool,
+    ) -> i64 {
+        let replaced = self
+            .replaced
+            .iter()
+            .filter(|replaced_range| counts(replaced_range))
+            .map(|replaced_range| &replaced_range.range);
+        let held = files.iter().flatten().copied().chain(replaced).filter(|range| range.pass == pass);
+        let mut held: Vec<(i64, i64)> = held.map(|range| (range.from, range.next)).collect();
         held.sort_unstable();
         let mut end = self.passes[pass];
         for (from, next) in held {
@@ -355,14 +365,19 @@ impl OraclePart {
 
     /// Whether all that is missing before the start was in a file that an older copy was put
     /// in place of, and it is not that file's own host going by its own commit.
-    fn passes_ghosts(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
+    fn passes_replaced(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         let Some(pass) = self.now else { return false };
-        let counts = |ghost: &Ghost| {
-            ghost.passed || ghost.host != start.host || start.author().is_some_and(|host| host != ghost.host)
+        let counts = |replaced_range: &ReplacedRange| {
+            replaced_range.passed
+                || replaced_range.host != start.host
+                || start.author().is_some_and(|host| host != replaced_range.host)
         };
         let passes = self.reach(files, pass, counts) >= start.position;
-        for ghost in self.ghosts.iter_mut().filter(|ghost| passes && ghost.stretch.pass == pass) {
-            ghost.passed |= ghost.host != start.host || start.author().is_some_and(|host| host != ghost.host);
+        for replaced_range in
+            self.replaced.iter_mut().filter(|replaced_range| passes && replaced_range.range.pass == pass)
+        {
+            replaced_range.passed |= replaced_range.host != start.host
+                || start.author().is_some_and(|host| host != replaced_range.host);
         }
         passes
     }
@@ -372,14 +387,14 @@ impl OraclePart {
 fn jump(file: &[&WrittenRange], honoured: &[i64]) -> Option<String> {
     let mut next = 0;
     let mut resets = honoured.iter();
-    for stretch in file {
-        while stretch.from != next {
+    for range in file {
+        while range.from != next {
             let Some(reset) = resets.next() else {
-                return Some(format!("{} follows where {next} is due", stretch.from));
+                return Some(format!("{} follows where {next} is due", range.from));
             };
             next = *reset;
         }
-        next = stretch.next;
+        next = range.next;
     }
     None
 }

@@ -6,9 +6,9 @@ use crate::record::Token;
 
 pub(super) const PARTITIONS: usize = 3;
 /// How many committed values the journal keeps of a partition.
-pub(super) const KEPT: usize = 8;
+pub(super) const KEPT_MAX: usize = 8;
 /// How many older copies of a host's journal and file there are at most.
-pub(super) const COPIES: usize = 2;
+pub(super) const COPIES_MAX: usize = 2;
 
 /// What a commit says beside its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl GroupEntry {
         Token::naming(self.offset, &self.metadata).is_none_or(|token| token.is_claim())
     }
 
-    pub(super) fn is_unheard(&self) -> bool {
+    pub(super) fn is_unfollowed(&self) -> bool {
         matches!(self.by, SetBy::Operator { honoured: false, .. })
     }
 }

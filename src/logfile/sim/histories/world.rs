@@ -28,7 +28,7 @@ pub(super) struct HistoryWorld {
 }
 
 impl HistoryWorld {
-    pub(super) fn new(setting: HistorySetting, told: bool) -> Self {
+    pub(super) fn new(setting: HistorySetting, with_story: bool) -> Self {
         Self {
             setting,
             hosts: (0..setting.hosts).map(Host::new).collect(),
@@ -39,11 +39,11 @@ impl HistoryWorld {
             commits: setting.commits,
             oracle: Oracle::new(setting.hosts, setting.commits),
             mirror: None,
-            story: told.then(Vec::new),
+            story: with_story.then(Vec::new),
         }
     }
 
-    fn tell(&mut self, what: impl FnOnce() -> String) {
+    fn record(&mut self, what: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
             story.push(what());
         }
@@ -55,7 +55,7 @@ impl HistoryWorld {
     }
 
     pub(super) fn happen(&mut self, event: &HistoryEvent) {
-        self.tell(|| format!("{event:?}"));
+        self.record(|| format!("{event:?}"));
         match *event {
             HistoryEvent::Start { host, dice, dies } => self.start(host % self.setting.hosts, dice, dies),
             HistoryEvent::Write { host, counts } => self.write(host % self.setting.hosts, counts),
@@ -73,7 +73,7 @@ impl HistoryWorld {
             HistoryEvent::DeleteGroup => self.delete_group(),
             HistoryEvent::Copy { host } => self.copy(host % self.setting.hosts),
             HistoryEvent::Restore { host, which } => self.restore(host % self.setting.hosts, which),
-            HistoryEvent::MadeAnew { partition } => self.made_anew(partition % self.setting.partitions),
+            HistoryEvent::Recreated { partition } => self.recreated(partition % self.setting.partitions),
             HistoryEvent::Upgrade if self.setting.upgrades => self.commits = CommitStyle::Tokens,
             HistoryEvent::Upgrade => {}
         }
@@ -91,7 +91,7 @@ impl HistoryWorld {
             let written = self.hosts[host].run.as_mut().unwrap().written[partition].as_mut().unwrap();
             let (from, next) = (*written, *written + i64::from(count));
             *written = next;
-            self.tell(|| format!("    {}/p{partition}: written [{from}, {next})", name(host)));
+            self.record(|| format!("    {}/p{partition}: written [{from}, {next})", name(host)));
             range.push(WrittenRange { id, partition, from, next, pass, void: false });
         }
         if !range.is_empty() {
@@ -159,7 +159,7 @@ impl HistoryWorld {
             }
             let by = match offset.claims {
                 Some(SetBy::Operator { number, .. }) => {
-                    SetBy::Operator { number, honoured: self.oracle.has_heard(number) }
+                    SetBy::Operator { number, honoured: self.oracle.was_followed(number) }
                 }
                 Some(by) => by,
                 None => SetBy::Host { host: request.host, number: request.number },
@@ -169,8 +169,8 @@ impl HistoryWorld {
     }
 
     fn set(&mut self, partition: usize, entry: Option<GroupEntry>) {
-        self.tell(|| format!("    the group: p{partition} {}", shown(entry.as_ref())));
-        if self.group[partition].as_ref().is_some_and(GroupEntry::is_unheard) {
+        self.record(|| format!("    the group: p{partition} {}", shown(entry.as_ref())));
+        if self.group[partition].as_ref().is_some_and(GroupEntry::is_unfollowed) {
             self.oracle.tally.overwritten += 1;
         }
         self.oracle.expired(partition, entry.is_none());
@@ -192,7 +192,7 @@ impl HistoryWorld {
 
     fn delete_group(&mut self) {
         if self.setting.coordinated() {
-            self.quiet();
+            self.stop_all();
         }
         (0..PARTITIONS).for_each(|partition| self.expire(partition));
     }
@@ -201,7 +201,7 @@ impl HistoryWorld {
     pub(super) fn faults(&self) -> Vec<String> {
         let of = |partition| {
             let files: Vec<Vec<&WrittenRange>> =
-                self.hosts.iter().map(|host| host.stretches(partition)).collect();
+                self.hosts.iter().map(|host| host.written_ranges(partition)).collect();
             self.oracle.faults(&files, partition)
         };
         (0..self.setting.partitions).flat_map(of).collect()

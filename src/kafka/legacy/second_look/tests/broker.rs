@@ -1,4 +1,4 @@
-//! A broker with one partition, as far as the crate and a second look ask it.
+//! A fake broker with one partition, for the requests of the crate and of a second look.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,16 +13,16 @@ pub(super) const TOPIC: &str = "small";
 /// The record set for a version of Fetch and an offset.
 type Script = dyn Fn(i16, i64) -> Vec<u8> + Send + Sync;
 
-/// See the module. Ends with the test's process.
+/// See the module. Its threads end with the process of the test.
 pub(super) struct Broker(Arc<State>);
 
 struct State {
     port: u16,
     end: i64,
-    /// The highest version of Fetch that it speaks.
+    /// The highest version of Fetch that it supports.
     highest: AtomicI16,
     script: Box<Script>,
-    /// Version and offset of every fetch so far.
+    /// Version and offset of every Fetch request so far.
     fetches: Mutex<Vec<(i16, i64)>>,
 }
 
@@ -84,7 +84,7 @@ impl State {
                 let keys = keys.iter().flat_map(|(key, highest)| of_16(&[*key, 0, *highest]));
                 [of_16(&[0]), of_32(&[3]), keys.collect()].concat()
             }
-            _ => panic!("asked for {key}"),
+            _ => panic!("unexpected request {key}"),
         }
     }
 
@@ -94,7 +94,7 @@ impl State {
         [broker, of_32(&[1]), of_16(&[0]), of_text(TOPIC), of_32(&[1]), partition].concat()
     }
 
-    /// The log's start or its end.
+    /// The log's start, or its end.
     fn list_offsets(&self, request: &[u8]) -> Vec<u8> {
         let first = i64_at(request, 4 + 4 + 2 + TOPIC.len() + 8) == -2;
         let offset = if first { 0 } else { self.end };

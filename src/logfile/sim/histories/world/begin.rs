@@ -15,7 +15,7 @@ impl HistoryWorld {
         }
         if self.setting.hosts > 1 && !self.setting.coordinated() {
             // Without a coordinator, one after the other.
-            self.quiet();
+            self.stop_all();
         }
         self.hosts[host].run = Some(HostRun::new(self.commits));
         self.hosts[host].begun = true;
@@ -73,7 +73,7 @@ impl HistoryWorld {
         }
         let metadata = claiming(identity, epoch, offset, member, self.number()).to_string();
         self.hosts[host].answered = self.numbers;
-        self.tell(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
+        self.record(|| format!("    {}/p{partition}: claims {offset} with {metadata}", name(host)));
         self.group[partition] = Some(GroupEntry { offset, metadata, by });
     }
 
@@ -103,7 +103,7 @@ impl HistoryWorld {
         let fresh = u64::from(self.number());
         self.follow(host, partition, start, fresh);
         let part = self.hosts[host].disk.parts[partition].clone().unwrap();
-        self.tell(|| {
+        self.record(|| {
             let journal = known.as_ref().map_or("nothing".to_owned(), |known| {
                 format!("{} in history {} (values {:?})", known.position, known.epoch, known.committed)
             });
@@ -113,7 +113,7 @@ impl HistoryWorld {
         });
 
         let files: Vec<Vec<&WrittenRange>> =
-            self.hosts.iter().map(|host| host.stretches(partition)).collect();
+            self.hosts.iter().map(|host| host.written_ranges(partition)).collect();
         let at = &self.hosts[host];
         let started = Started {
             host,
@@ -126,9 +126,9 @@ impl HistoryWorld {
             answered: at.answered,
             restored: at.restored,
         };
-        let heard = self.oracle.started(&files, &started);
+        let followed = self.oracle.started(&files, &started);
         if let (true, Some(GroupEntry { by: SetBy::Operator { honoured, .. }, .. })) =
-            (heard, &mut self.group[partition])
+            (followed, &mut self.group[partition])
         {
             *honoured = true;
         }
@@ -152,13 +152,15 @@ impl HistoryWorld {
     fn follow(&mut self, host: usize, partition: usize, start: ResumeDecision, fresh: u64) {
         match start {
             ResumeDecision::Journal | ResumeDecision::JournalWentBack => {}
-            ResumeDecision::Follow(position, epoch) => self.hosts[host].place(partition, position, epoch),
+            ResumeDecision::Follow(position, epoch) => {
+                self.hosts[host].set_position(partition, position, epoch)
+            }
             ResumeDecision::Moved(position, epoch) => {
-                self.hosts[host].place(partition, position, epoch.unwrap_or(fresh));
+                self.hosts[host].set_position(partition, position, epoch.unwrap_or(fresh));
             }
             // The log's first record.
-            ResumeDecision::NeverKnew(epoch) => self.hosts[host].place(partition, 0, epoch),
-            ResumeDecision::Nowhere => self.hosts[host].place(partition, 0, fresh),
+            ResumeDecision::NeverKnew(epoch) => self.hosts[host].set_position(partition, 0, epoch),
+            ResumeDecision::Nowhere => self.hosts[host].set_position(partition, 0, fresh),
         }
     }
 
@@ -166,7 +168,7 @@ impl HistoryWorld {
     pub(super) fn compare(&mut self, host: usize, partition: usize) {
         let run = self.hosts[host].run.as_ref().filter(|run| run.commits != CommitStyle::Values);
         if let (Some(mirror), Some(run)) = (&mut self.mirror, run) {
-            mirror.agreed(partition, run.named[partition]);
+            mirror.agreed(partition, run.has_token[partition]);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::record::Token;
 
 impl HistoryWorld {
     /// Everybody out, as the coordinator demands it before a reset.
-    pub(super) fn quiet(&mut self) {
+    pub(super) fn stop_all(&mut self) {
         (0..self.hosts.len()).for_each(|host| self.crash(host, u8::MAX, CommitFate::Lost));
     }
 
@@ -37,7 +37,7 @@ impl HistoryWorld {
         let names = Token::parse(&copied).is_some_and(|token| token.offset == offset);
         let metadata = if names { String::new() } else { copied };
         if self.setting.coordinated() {
-            self.quiet();
+            self.stop_all();
         }
         self.oracle.tally.resets += 1;
         let by = SetBy::Operator { number: self.number(), honoured: false };
@@ -61,14 +61,14 @@ impl HistoryWorld {
         at.restored = number;
         self.mirror.iter_mut().for_each(|mirror| mirror.restore(which));
         let was = std::mem::replace(&mut at.disk, copy);
-        let back: Vec<u32> = at.disk.file.iter().map(|stretch| stretch.id).collect();
-        let gone = was.file.into_iter().filter(|stretch| !back.contains(&stretch.id)).collect();
+        let back: Vec<u32> = at.disk.file.iter().map(|range| range.id).collect();
+        let gone = was.file.into_iter().filter(|range| !back.contains(&range.id)).collect();
         let epochs = at.disk.parts.each_ref().map(|part| part.as_ref().map(|part| part.epoch));
         self.oracle.restored(host, gone, &snapshot, epochs);
         // Of a host alone, what it heard after the copy was made it has not heard.
         for entry in self.group.iter_mut().flatten().filter(|_| self.hosts.len() == 1) {
             if let SetBy::Operator { number, honoured } = &mut entry.by {
-                *honoured = snapshot.heard(*number);
+                *honoured = snapshot.followed(*number);
             }
         }
     }
@@ -76,7 +76,7 @@ impl HistoryWorld {
     /// A topic is deleted and created again, which the running program notices: it places
     /// the partition anew. With one host only: others would see it by the records'
     /// fingerprints, which are not simulated.
-    pub(super) fn made_anew(&mut self, partition: usize) {
+    pub(super) fn recreated(&mut self, partition: usize) {
         if self.hosts.len() > 1 || !self.hosts[0].may_write(partition) {
             return;
         }
@@ -84,16 +84,16 @@ impl HistoryWorld {
         self.oracle.violations.extend(faults);
         let epoch = u64::from(self.number());
         let host = &mut self.hosts[0];
-        host.place(partition, 0, epoch);
+        host.set_position(partition, 0, epoch);
         host.run.as_mut().unwrap().written[partition] = Some(0);
         // What was read of the old one, and copies from before, are of no more interest.
-        host.disk.file.retain(|stretch| stretch.partition != partition);
-        host.recent.iter_mut().for_each(|range| range.retain(|stretch| stretch.partition != partition));
+        host.disk.file.retain(|range| range.partition != partition);
+        host.recent.iter_mut().for_each(|range| range.retain(|range| range.partition != partition));
         host.copies.clear();
         self.mirror.iter_mut().for_each(|mirror| {
             mirror.set_position(partition);
             mirror.forget_copies();
         });
-        self.oracle.made_anew(partition, epoch);
+        self.oracle.recreated(partition, epoch);
     }
 }
