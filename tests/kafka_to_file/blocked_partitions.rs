@@ -169,7 +169,7 @@ fn unknown_codec(version: &str) {
 #[track_caller]
 fn assert_stands(daemon: &mut Daemon, topic: &str, at: &Entry, (partition, codec): (usize, u8)) {
     let (from, behind) = (format!(" offset {} on ", at.first), format!(" below offset {};", at.last + 1));
-    daemon.wait_log(&format!("compression codec {codec} is not known"), seconds(60));
+    daemon.wait_log(&format!("compression codec {codec} is not supported"), seconds(60));
     let (down, up) = lines_of(daemon, &format!("{topic}/{partition}"));
     assert!(down.len() == 1 && up.is_empty(), "one line down: {down:#?} {up:#?}");
     assert!(down[0].contains(&from) && down[0].contains(&behind), "{down:#?}");

@@ -187,7 +187,7 @@ fn start_on_full_disk_logs_findings_once() {
         let lines = to.daemon.log_lines(finding);
         assert!(lines.len() <= 1, "said once: {lines:#?}");
     }
-    assert_eq!(to.daemon.log_lines("a newline is added").len(), 1);
+    assert_eq!(to.daemon.log_lines("had no newline; one was added").len(), 1);
     to.producing.take().unwrap().finish();
     to.daemon.wait_written(&[5000, 5000], seconds(60));
     to.daemon.stop();

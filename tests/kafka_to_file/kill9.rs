@@ -298,10 +298,10 @@ fn damaged_in_mid_write(stream: &mut Stream, plan: &Plan, damage: fn(&Daemon)) -
         damage(&daemon);
         daemon.start_and_wait();
         // The journal had recorded that these bytes are on the disk: no loss of power damages those.
-        if daemon.log().contains("somebody") {
+        if daemon.log().contains("another program") {
             continue;
         }
-        let cut = daemon.log_lines("of a write that did not complete");
+        let cut = daemon.log_lines("of a write that was not complete");
         assert_eq!(cut.len(), 1, "one line about what was cut");
         println!("{}", cut[0]);
         return daemon;
