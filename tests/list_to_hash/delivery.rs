@@ -176,6 +176,8 @@ fn lone_item_is_done_at_once() {
         });
         // A polling loop would take longer. scripts/bench measures exactly.
         assert!(median < millis(25), "{median:?} for a lone item");
+        // A fast first round leaves the users of the later ones.
+        queue.push(0..TIMES * 3);
         queue.finish(&mut daemon, seconds(10));
         tested.passed(format_args!("{TIMES} items"));
     }
