@@ -370,17 +370,12 @@ impl OraclePart {
     /// the start is not that file's own host following its own commit.
     fn passes_replaced(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         let Some(pass) = self.now else { return false };
-        let counts = |replaced_range: &ReplacedRange| {
-            replaced_range.passed
-                || replaced_range.host != start.host
-                || start.author().is_some_and(|host| host != replaced_range.host)
+        let counts = |lost: &ReplacedRange| {
+            lost.passed || lost.host != start.host || start.author().is_some_and(|host| host != lost.host)
         };
         let passes = self.reach(files, pass, counts) >= start.position;
-        for replaced_range in
-            self.replaced.iter_mut().filter(|replaced_range| passes && replaced_range.range.pass == pass)
-        {
-            replaced_range.passed |= replaced_range.host != start.host
-                || start.author().is_some_and(|host| host != replaced_range.host);
+        for lost in self.replaced.iter_mut().filter(|lost| passes && lost.range.pass == pass) {
+            lost.passed |= lost.host != start.host || start.author().is_some_and(|host| host != lost.host);
         }
         passes
     }
