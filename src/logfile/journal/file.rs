@@ -1,8 +1,10 @@
 //! The journal's file: preallocated, filled with zeros, in two halves of the same size, so that a
 //! full disk stops neither an entry nor a rewrite.
 //!
-//!     half    magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | zeros up to byte 64 | frames
-//!     frame   length 4 | CRC 4 | payload
+//! ```text
+//! half    magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | zeros up to byte 64 | frames
+//! frame   length 4 | CRC 4 | payload
+//! ```
 //!
 //! Entries are appended to the half in force, which is the one with the higher generation. When it
 //! is full, a snapshot of the whole state goes to the other half. The header of that half is
