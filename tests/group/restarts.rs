@@ -129,7 +129,7 @@ fn killed_member_is_replaced_in_time() {
         group.wait_balanced(2);
         let took = began.elapsed();
         println!("Kafka {}: shared again after {took:?}, session {SESSION:?}", kafka.version);
-        assert!(took < SESSION + seconds(4), "{took:?}");
+        assert!(took < SESSION + if all() { seconds(1) } else { seconds(4) }, "{took:?}");
         group.stop_all();
         tested.passed(format_args!("session {} ms", SESSION.as_millis()));
     }

@@ -29,7 +29,7 @@ fn term_int_and_quit_in_mid_stream() {
         let status = daemon.wait_exit(seconds(25));
         println!("{signal:?}: {status} after {:?}", began.elapsed());
         assert_eq!(status.code(), Some(0), "{signal:?}");
-        assert!(began.elapsed() < seconds(10), "nothing delayed it, but it took {:?}", began.elapsed());
+        assert!(began.elapsed() < seconds(5), "nothing delayed it, but it took {:?}", began.elapsed());
         assert!(producing.running(), "not in mid-stream");
     }
     daemon.start();
@@ -76,7 +76,7 @@ fn hung_broker_does_not_delay_stop() {
         daemon.signal(Signal::TERM);
         let status = daemon.wait_exit(seconds(25));
         println!("TERM with a hung broker: {status} after {:?}", began.elapsed());
-        assert!(began.elapsed() < seconds(10), "stop_timeout is 5 s, it took {:?}", began.elapsed());
+        assert!(began.elapsed() < seconds(7), "stop_timeout is 5 s, it took {:?}", began.elapsed());
         if status.code() == Some(0) {
             return false;
         }
@@ -98,7 +98,7 @@ fn second_signal_exits_at_once() {
         daemon.signal(Signal::TERM);
         let status = daemon.wait_exit(seconds(25));
         println!("the second signal: {status} after {:?}", began.elapsed());
-        assert!(began.elapsed() < seconds(3), "it took {:?}", began.elapsed());
+        assert!(began.elapsed() < seconds(1), "it took {:?}", began.elapsed());
         assert_eq!(status.code(), Some(1), "a stop that was cut short");
         true
     });
