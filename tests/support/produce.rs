@@ -68,6 +68,7 @@ impl Producing {
     /// partitions got.
     #[track_caller]
     pub fn end(mut self) -> u64 {
+        assert!(self.running(), "the stream ended before the test had done its part");
         drop(self.child.stdin.take());
         let report = self.finish();
         let each: Vec<u64> =
