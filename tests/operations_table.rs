@@ -32,7 +32,7 @@ const HEADING: &str = "## Log lines";
 /// What is said of the configuration begins with a file and a line, and is shown by `-t` too.
 const CONFIGURATION: &str = "src/config/";
 /// Methods whose first text is logged as a warning or an error, or as a part of one.
-const METHODS: [&str; 4] = ["down", "warn", "deny", "log_flags_once"];
+const METHODS: [&str; 5] = ["down", "warn", "error", "deny", "log_flags_once"];
 /// The part of a row's letters, in percent, that must stand in its source line.
 const COVERED_PERCENT_MIN: usize = 50;
 

@@ -2,21 +2,44 @@
 //! Pure; the ledger keeps one view beside the journal's state.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::record::TopicPartition;
+
+/// By the numbers of partitions, which this journal itself gave.
+pub(super) type NumberMap<V> = HashMap<u32, V, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads numbers by a multiplication. They need no protection from whoever chooses them.
+#[derive(Debug, Default)]
+pub(super) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 /// Partitions are named by their number in the journal.
 #[derive(Debug, Default)]
 pub(super) struct GroupView {
     /// The offset that the group is known to hold in the partition's present history.
-    acknowledged: HashMap<u32, i64>,
+    acknowledged: NumberMap<i64>,
     /// The same, but only offsets for which this run's own commit was acknowledged.
-    own: HashMap<u32, i64>,
+    own: NumberMap<i64>,
     /// Partitions for which the group is known to hold a token of the present history. It may be
     /// another journal's token, or a claim.
-    tokens: HashSet<u32>,
+    tokens: HashSet<u32, BuildHasherDefault<NumberHasher>>,
     /// The latest commit handed out: its offset and its history.
-    ordered: HashMap<u32, (i64, u64)>,
+    ordered: NumberMap<(i64, u64)>,
     /// Whether the commits handed out last are still unanswered.
     pub(super) is_unanswered: bool,
     /// Partitions whose commits carry a token, because the group's storage has room for one.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, RealDisk, with_suffix};
-use super::journal::{JournalEntry, JournalFile, JournalRead, JournalState};
+use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead};
 use super::lock::Lock;
 use super::open_error::OpenError;
 use crate::host;
@@ -14,14 +14,17 @@ use crate::host;
 /// # Errors
 /// The text says why there is no journal that can be read.
 pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
-    let (journal, entries) = read(log_file)?;
+    let (journal, contents) = read(log_file)?;
+    let entries = &contents.newest.entries;
     let mut lines = vec![format!("journal {:032x}, {} entries", journal.identity(), entries.len())];
-    lines.extend(entries.iter().map(line));
-    let mut state = JournalState::replay(entries);
+    lines.extend(entries.iter().map(|(_, entry)| line(entry)));
+    let replayed = contents.replay(None)?;
+    lines.extend(replayed.damage.map(|damage| format!("damaged: {damage}")));
+    let mut state = replayed.state;
     let settled: Vec<i64> = state.partitions.values().map(|known| known.position).collect();
     // The next start compares these ranges with the file and adopts those that it finds there.
     let unsettled: Vec<_> = state.recent.drain(..).collect();
-    unsettled.iter().for_each(|range| state.settle(&range.changes));
+    unsettled.iter().for_each(|range| state.settle(&range.changes, 0));
     for (known, settled) in state.partitions.values().zip(settled) {
         let mut line = format!("{} is at {}", known.partition, known.position);
         if known.position != settled {
@@ -42,8 +45,8 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     let _lock = Lock::take(log_file).map_err(|error| match error {
         OpenError::Retry(why) | OpenError::Fatal(why) => why,
     })?;
-    let (mut journal, entries) = read(log_file)?;
-    let mut state = JournalState::replay(entries);
+    let (mut journal, contents) = read(log_file)?;
+    let mut state = contents.replay(None)?.state;
     let count = state.partitions.len();
     state.forget_partitions();
     // The journal gets a new identity. Otherwise it would take tokens that it committed itself for
@@ -54,12 +57,12 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     Ok(count)
 }
 
-fn read(log_file: &Path) -> Result<(JournalFile, Vec<JournalEntry>), String> {
+fn read(log_file: &Path) -> Result<(JournalFile, JournalContents), String> {
     let at = with_suffix(log_file, ".journal");
     let shown = at.display();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     match JournalFile::read(&disk, &at) {
-        Ok(JournalRead::Journal { journal, entries, .. }) => Ok((journal, entries)),
+        Ok(JournalRead::Journal { journal, contents, .. }) => Ok((journal, *contents)),
         Ok(JournalRead::Missing) => Err(format!("{shown}: there is none")),
         Ok(JournalRead::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(JournalRead::Later(version)) => {
@@ -119,5 +122,6 @@ fn line(entry: &JournalEntry) -> String {
             member.id,
             if member.silent { ", by a broker that does not say what it speaks" } else { "" }
         ),
+        JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }
 }

@@ -1,16 +1,14 @@
 //! The positions of each partition: written, settled and committed. Shared by the source, which
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::Handle;
-use super::group_view::GroupView;
+use super::group_view::{GroupView, NumberMap};
 use super::journal::JournalFile;
 use super::journal::JournalState;
 use super::journal::{
-    JournalEntry, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
+    JournalEntry, JournalSync, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
 };
 use super::label::LogLabel;
 use super::ledger_state::{LedgerState, random_epoch};
@@ -33,7 +31,8 @@ pub struct Settled {
 
 impl Ledger {
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel) -> Self {
-        let inner = LedgerState { journal, state, written: HashMap::new(), group: GroupView::default() };
+        let inner =
+            LedgerState { journal, state, written: NumberMap::default(), group: GroupView::default() };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -255,7 +254,7 @@ impl Ledger {
         match inner.state.session {
             Some(session) if inner.state.recent.is_empty() => {
                 inner.append_entry(JournalEntry::Session(Session { closed: true, ..session }))?;
-                inner.journal.file().sync()
+                inner.journal.to_sync().sync()
             }
             _ => Ok(()),
         }
@@ -264,7 +263,7 @@ impl Ledger {
     /// Whether a sync of the journal has failed. Then only opening the journal again shows what it
     /// holds.
     pub fn has_failed(&self) -> bool {
-        self.lock().journal.file().has_failed()
+        self.lock().journal.has_failed()
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -272,8 +271,14 @@ impl Ledger {
     }
 
     /// Journals a range that is about to be written.
-    pub(super) fn announce(&self, range: &Range) -> io::Result<()> {
-        self.lock().announce(range.clone())
+    ///
+    /// What is returned is to be synced before the write: as long as the file was empty at the last
+    /// mark, only the ranges tell after a loss of power how much of it can be ours.
+    pub(super) fn announce(&self, range: &Range) -> io::Result<Option<JournalSync>> {
+        let mut inner = self.lock();
+        inner.announce(range.clone())?;
+        let was_empty = inner.state.mark.as_ref().is_some_and(|mark| mark.end == 0);
+        Ok(was_empty.then(|| inner.journal.to_sync()))
     }
 
     /// Records that the range is in the file.
@@ -289,22 +294,24 @@ impl Ledger {
 
     /// Records that the file is durable up to the mark, and which offsets are committed now. The
     /// journal's file is still to be synced.
-    pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, Handle)> {
+    pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, JournalSync)> {
         let mut inner = self.lock();
-        let after = if inner.group.is_unanswered { Vec::new() } else { inner.to_commit(mark.sequence) };
+        let settled = inner.state.settled_by(mark.sequence);
+        let after = if inner.group.is_unanswered { Vec::new() } else { inner.to_commit(&settled) };
         mark.commits = inner.committed_changes(&after);
-        inner.write_mark(mark)?;
+        inner.write_mark(mark, &settled)?;
         let commits =
             after.into_iter().filter_map(|(index, offset)| inner.order_commit(index, offset)).collect();
-        Ok((Settled { commits }, inner.journal.file()))
+        Ok((Settled { commits }, inner.journal.to_sync()))
     }
 
     /// As [`Self::mark`], and durable on return: writing goes on in another file, or not where the
     /// last range ends. Commits nothing.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.append_entry(JournalEntry::Mark(mark))?;
-        inner.journal.file().sync()
+        let settled = inner.state.settled_by(mark.sequence);
+        inner.append_mark(mark, &settled)?;
+        inner.journal.to_sync().sync()
     }
 }
 

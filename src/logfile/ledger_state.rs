@@ -1,15 +1,14 @@
 //! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and
 //! what the group holds of it. Each method writes the journal first and changes memory last.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::io;
 
 use super::disk::FileId;
-use super::group_view::GroupView;
+use super::group_view::{GroupView, NumberMap};
 use super::journal::{
-    EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkedCommit, PartitionState,
-    Range, push_bounded,
+    EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkRepeat, MarkedCommit,
+    PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use crate::host;
@@ -21,29 +20,54 @@ pub(super) struct LedgerState {
     /// The positions as of the last mark, and the ranges after it.
     pub(super) state: JournalState,
     /// The written position of each assigned partition, by the partition's number.
-    pub(super) written: HashMap<u32, i64>,
+    pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
 }
 
 impl LedgerState {
     /// Appends an entry and then applies it. If the journal is full, it is rewritten first.
     pub(super) fn append_entry(&mut self, entry: JournalEntry) -> io::Result<()> {
-        match self.journal.append(&entry) {
-            Ok(()) => {}
-            Err(EntryRefused::Io(error)) => return Err(error),
+        let at = match self.journal.append(&entry) {
             Err(EntryRefused::Full) => {
-                self.journal.rewrite(&self.state.snapshot(), Some(&entry))?;
-                match self.journal.append(&entry) {
-                    Ok(()) => {}
-                    Err(EntryRefused::Io(error)) => return Err(error),
-                    Err(EntryRefused::Full) => {
-                        return Err(io::Error::other("an entry larger than the journal"));
-                    }
-                }
+                self.begin_half(&entry)?;
+                self.journal.append(&entry)
             }
-        }
-        self.state.apply(entry);
+            appended => appended,
+        };
+        self.state.apply(entry, at.map_err(to_io)?);
         Ok(())
+    }
+
+    /// The journal is rewritten, so that there is room for the entry.
+    fn begin_half(&mut self, entry: &JournalEntry) -> io::Result<()> {
+        self.journal.rewrite(&self.state.snapshot(), Some(entry))?;
+        self.state.forget_changes();
+        Ok(())
+    }
+
+    /// Appends a mark and then applies it. It repeats what changed lately, of which `settled` has
+    /// the positions.
+    pub(super) fn append_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
+        let entry = self.repeating(mark, settled);
+        let (entry, at) = match self.journal.append(&entry) {
+            Err(EntryRefused::Full) => {
+                self.begin_half(&entry)?;
+                let JournalEntry::Mark(mark) = entry else { return Ok(()) };
+                let settled = self.state.settled_by(mark.sequence);
+                let entry = self.repeating(mark, &settled);
+                let at = self.journal.append(&entry);
+                (entry, at)
+            }
+            at => (entry, at),
+        };
+        self.state.apply(entry, at.map_err(to_io)?);
+        Ok(())
+    }
+
+    fn repeating(&self, mark: Mark, settled: &[SettledPosition]) -> JournalEntry {
+        let repeat = self.state.repeat(settled, self.journal.repeated_since());
+        let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
+        JournalEntry::Mark(Mark { repeat, ..mark })
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the one
@@ -70,7 +94,7 @@ impl LedgerState {
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {
                 let left = known.epoch;
-                let mut known = PartitionState { position, epoch, landmarks, ..known.clone() };
+                let mut known = PartitionState { position, epoch, landmarks, ..PartitionState::clone(known) };
                 if left != epoch {
                     keep_newest(&mut known.left, left);
                 }
@@ -90,7 +114,7 @@ impl LedgerState {
         self.append_entry(JournalEntry::Partition(index, state))?;
         // Durable at once: if a loss of power took the decision away, the next start might decide
         // otherwise.
-        self.journal.file().sync()
+        self.journal.to_sync().sync()
     }
 
     /// Records that the group holds this offset, with this metadata beside it. An offset that does
@@ -160,20 +184,14 @@ impl LedgerState {
         })
     }
 
-    /// The positions that assigned partitions will have when the ranges up to `sequence` have
-    /// settled, without those that the group holds already.
-    pub(super) fn to_commit(&self, sequence: u64) -> Vec<(u32, i64)> {
-        let mut positions: BTreeMap<u32, i64> =
-            self.state.partitions.iter().map(|(index, known)| (*index, known.position)).collect();
-        for range in self.state.recent.iter().take_while(|range| range.sequence <= sequence) {
-            for change in &range.changes {
-                positions.insert(change.index, change.position);
-            }
-        }
-        positions.retain(|index, position| {
-            self.written.contains_key(index) && self.group.lacks(*index, *position)
-        });
-        positions.into_iter().collect()
+    /// The settled positions of assigned partitions, without those that the group holds already.
+    pub(super) fn to_commit(&self, settled: &[SettledPosition]) -> Vec<(u32, i64)> {
+        let positions = settled.iter().map(|one| (one.index, one.position));
+        positions
+            .filter(|(index, position)| {
+                self.written.contains_key(index) && self.group.lacks(*index, *position)
+            })
+            .collect()
     }
 
     /// How these commits change the lists of offsets that the group may hold.
@@ -192,8 +210,10 @@ impl LedgerState {
     /// before without a token is recognized any more: whoever sets one of these means it.
     fn obsolete(&self) -> impl Iterator<Item = MarkedCommit> {
         let named = self.state.partitions.iter().filter(|(index, state)| {
-            let held = self.group.carries_token(&state.partition) && self.group.own_commit(**index).is_some();
-            held && !state.committed.is_empty()
+            // Mostly there is none, and to find that out costs least.
+            !state.committed.is_empty()
+                && self.group.carries_token(&state.partition)
+                && self.group.own_commit(**index).is_some()
         });
         named.map(|(index, _)| MarkedCommit { index: *index, acknowledged: None, value: None })
     }
@@ -202,7 +222,8 @@ impl LedgerState {
         let commits: Vec<MarkedCommit> = self.obsolete().collect();
         match self.state.mark.clone() {
             Some(mark) if !commits.is_empty() => {
-                self.append_entry(JournalEntry::Mark(Mark { commits, ..mark }))
+                let settled = self.state.settled_by(mark.sequence);
+                self.append_mark(Mark { commits, ..mark }, &settled)
             }
             _ => Ok(()),
         }
@@ -220,7 +241,7 @@ impl LedgerState {
 
     /// A checkpoint that was taken before writing went on at another place settles its ranges and
     /// must not move the end back.
-    pub(super) fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
+    pub(super) fn write_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
             _ => {
@@ -233,7 +254,14 @@ impl LedgerState {
                 mark
             }
         };
-        self.append_entry(JournalEntry::Mark(mark))
+        self.append_mark(mark, settled)
+    }
+}
+
+fn to_io(refused: EntryRefused) -> io::Error {
+    match refused {
+        EntryRefused::Io(error) => error,
+        EntryRefused::Full => io::Error::other("an entry larger than the journal"),
     }
 }
 

@@ -10,6 +10,7 @@ mod label;
 mod ledger;
 mod ledger_state;
 pub mod line;
+mod locate;
 mod lock;
 mod open_error;
 mod options;
@@ -42,7 +43,7 @@ pub use writer::{AppendError, Guard, LogWriter, Piece};
 use crate::host;
 use archive::Archive;
 use disk::{Disk, FileKind, directory_of, with_suffix};
-use journal::{JournalEntry, JournalFile, JournalRead, JournalState};
+use journal::{JournalEntry, JournalFile, JournalRead, Replayed};
 use label::LogLabel;
 use open_error::classify;
 
@@ -115,17 +116,19 @@ fn open_with(
     let label = LogLabel::new(options.job, path);
     let at = with_suffix(path, ".journal");
     let this_boot = boot;
-    let (mut state, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
-        JournalRead::Journal { journal, entries, whole } => {
+    let unreadable =
+        |why: String| set_aside(&**disk, &label, &at, &why).map(|()| (Replayed::default(), None));
+    let (mut replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
+        JournalRead::Journal { journal, contents, whole } => {
             // The disk may have lost writes of this boot, too. No boot at all is equal to no other.
             boot = boot.filter(|_| whole && !memory.sync_failed);
-            (JournalState::replay(entries), Some(journal))
+            match contents.replay(boot) {
+                Ok(replayed) => (replayed, Some(journal)),
+                Err(why) => unreadable(why)?,
+            }
         }
-        JournalRead::Missing => (JournalState::default(), None),
-        JournalRead::Unreadable(why) => {
-            set_aside(&**disk, &label, &at, &why)?;
-            (JournalState::default(), None)
-        }
+        JournalRead::Missing => (Replayed::default(), None),
+        JournalRead::Unreadable(why) => unreadable(why)?,
         JournalRead::Later(version) => {
             return Err(OpenError::Fatal(format!(
                 "{}: this journal has version {version} of the format, which a later pandad wrote; run that \
@@ -134,11 +137,14 @@ fn open_with(
             )));
         }
     };
-    let opened = recovery::recover(&**disk, path, &mut state, (boot, this_boot), (&label, memory))
+    recovery::report_damage(&replayed, &label, memory);
+    let opened = recovery::recover(&**disk, path, &mut replayed, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
+    let mut state = replayed.state;
     let snapshot = state.snapshot();
     let journal =
         start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
+    state.forget_changes();
     memory.sync_failed = false;
     let ledger = Ledger::new(journal, state, label);
     let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, options);

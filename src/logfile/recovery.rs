@@ -2,12 +2,14 @@
 //! agrees with the file are adopted. Only a torn rest of our own is cut.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, directory_of};
 use super::journal::JournalState;
-use super::journal::{CHECKED_BYTES, Mark, Range, Session};
+use super::journal::Replayed;
+use super::journal::{FileHead, Mark, MarkRepeat, Range, Session};
 use super::label::LogLabel;
+use super::locate::{Located, head, locate, tail};
 use super::restart_memory::{Finding, RestartMemory};
 
 /// Bytes that are read at once while a range is checked.
@@ -23,6 +25,37 @@ pub(super) struct OpenedLog {
     pub(super) modified: i64,
     /// The last bytes before the end, at most [`CHECKED_BYTES`].
     pub(super) tail: Vec<u8>,
+    pub(super) head: FileHead,
+}
+
+impl OpenedLog {
+    /// The mark at the end of the file.
+    pub(super) fn mark(&self, sequence: u64) -> Mark {
+        let before = crc32fast::hash(&self.tail);
+        let (commits, repeat) = (Vec::new(), MarkRepeat::default());
+        Mark { sequence, file: self.id, end: self.end, before, head: Some(self.head), commits, repeat }
+    }
+
+    /// Writes the newline that the last line lacks.
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        self.file.append_all(b"\n")?;
+        self.end += 1;
+        self.tail = tail(&self.file, self.end)?;
+        self.head.extend(b"\n");
+        Ok(())
+    }
+}
+
+/// Logs what is damaged in the journal, and what comes of it.
+pub(super) fn report_damage(replayed: &Replayed, label: &LogLabel, memory: &mut RestartMemory) {
+    let Some(damage) = &replayed.damage else { return };
+    let outcome = if replayed.lacks_ranges {
+        "lines that it announced last may be cut and fetched again"
+    } else {
+        "other entries say what these said, and nothing is lost"
+    };
+    let text = format!("its journal is damaged at {damage}: {outcome}");
+    memory.warn(label, Finding::DamagedJournal, &text);
 }
 
 /// Opens the file for appending. Creates it if it does not exist.
@@ -33,7 +66,8 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let tail = tail(&file, stat.len)?;
-    Ok(OpenedLog { file, id: stat.id, end: stat.len, modified: stat.modified, tail })
+    let head = head(&file, stat.len)?;
+    Ok(OpenedLog { file, id: stat.id, end: stat.len, modified: stat.modified, tail, head })
 }
 
 /// Compares the file with the journal, adopts ranges, cuts a torn rest, and returns the file ready
@@ -43,27 +77,28 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
 pub(super) fn recover(
     disk: &dyn Disk,
     path: &Path,
-    state: &mut JournalState,
+    Replayed { state, lacks_ranges, .. }: &mut Replayed,
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<OpenedLog> {
+    // What announced them is lost, so our own bytes can be anywhere behind the mark.
+    let boot = boot.filter(|_| !*lacks_ranges);
+    if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
+        session.closed = false;
+    }
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(path))?;
     if let Some(mark) = state.mark.clone() {
-        if mark.file == opened.id {
-            recover_from(&mut opened, &mark, state, boot, (label, memory))?;
-        } else if let Some((moved, mut file)) = find_moved(disk, path, mark.file)? {
-            memory.info(
-                label,
-                Finding::Moved,
-                &format!("was moved to {} while pandad did not run", moved.display()),
-            );
-            recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
-            file.file.sync()?;
-        } else {
-            let text = "is not the file that the journal knows, and that file is not in this directory; \
-                        positions are kept";
-            memory.warn(label, Finding::NotBeside, text);
+        match locate(disk, path, &mark, &state.recent)? {
+            Located::AtPath => recover_from(&mut opened, &mark, state, boot, (label, memory))?,
+            Located::Beside(moved) => {
+                let text = format!("was moved to {} while pandad did not run", moved.display());
+                memory.info(label, Finding::Moved, &text);
+                let mut file = open(disk, &moved)?;
+                recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
+                file.file.sync()?;
+            }
+            other => report_not_found(path, &other, &mark, (label, memory)),
         }
     }
     state.recent.clear();
@@ -72,9 +107,7 @@ pub(super) fn recover(
     opened.file.sync()?;
     // If the boot is unknown, no later boot is taken for the same one.
     state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
-    let before = crc32fast::hash(&opened.tail);
-    let sequence = state.next_sequence() - 1;
-    state.mark = Some(Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() });
+    state.mark = Some(opened.mark(state.next_sequence() - 1));
     Ok(opened)
 }
 
@@ -85,21 +118,6 @@ fn recover_from(
     boot: Option<u128>,
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<()> {
-    if opened.end < mark.end {
-        let text = format!(
-            "is {} bytes long, but the journal knows {}: another program has shortened it; positions are \
-             kept",
-            opened.end, mark.end
-        );
-        memory.warn(label, Finding::Shortened, &text);
-        return Ok(());
-    }
-    if crc32fast::hash(&tail(&opened.file, mark.end)?) != mark.before {
-        let text = "its bytes are not those that the journal knows: another program has changed it; \
-                    positions are kept";
-        memory.warn(label, Finding::Changed, text);
-        return Ok(());
-    }
     let ranges: Vec<_> = state.recent.drain(..).collect();
     let reach = reach_of_ours(state.session, boot, &ranges, mark);
     // After a failed sync the cache holds pages that look written and are not on the disk. Pages
@@ -116,7 +134,7 @@ fn recover_from(
         if !follows || !matches_file(&opened.file, range)? {
             break;
         }
-        state.settle(&range.changes);
+        state.settle(&range.changes, 0);
         end = range.to;
         sequence = range.sequence;
         adopted += 1;
@@ -142,6 +160,7 @@ fn recover_from(
         memory.warn(label, Finding::Foreign, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
+    opened.head = head(&opened.file, opened.end)?;
     Ok(())
 }
 
@@ -162,30 +181,46 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
         return Ok(());
     }
     memory.warn(label, Finding::NoNewline, "its last line had no newline; one was added");
-    opened.file.append_all(b"\n")?;
-    opened.end += 1;
-    opened.tail = tail(&opened.file, opened.end)?;
-    Ok(())
+    opened.end_line()
 }
 
-/// Finds the file with this identity in the directory of `path`, where log rotation leaves it.
-fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, OpenedLog)>> {
-    for beside in disk.list(directory_of(path))? {
-        let Ok(stat) = disk.stat(&beside) else { continue };
-        if stat.kind == FileKind::File && stat.id == id {
-            let opened = open(disk, &beside)?;
-            return Ok(Some((beside, opened)));
+/// Logs why no file is the one that the journal knows.
+fn report_not_found(
+    path: &Path,
+    located: &Located,
+    mark: &Mark,
+    (label, memory): (&LogLabel, &mut RestartMemory),
+) {
+    let of = |file: &Path| if file == path { label.clone() } else { label.with_path(file) };
+    match located {
+        Located::Shortened(file, length) => {
+            let text = format!(
+                "is {length} bytes long, but the journal knows {}: another program has shortened it; positions \
+                 are kept",
+                mark.end
+            );
+            memory.warn(&of(file), Finding::Shortened, &text);
+        }
+        Located::Changed(file) => {
+            let text = "its bytes are not those that the journal knows: another program has changed it; \
+                        positions are kept";
+            memory.warn(&of(file), Finding::Changed, text);
+        }
+        Located::Several(first, second) => {
+            let text = format!(
+                "{} and {} both hold what the journal knows, and neither is at its place: nothing is adopted \
+                 or cut; positions are kept, and lines that were not settled come again",
+                first.display(),
+                second.display()
+            );
+            memory.error(label, Finding::Several, &text);
+        }
+        _ => {
+            let text = "is not the file that the journal knows, and that file is not in this directory; \
+                        positions are kept";
+            memory.warn(label, Finding::NotBeside, text);
         }
     }
-    Ok(None)
-}
-
-/// The bytes before `end`, at most [`CHECKED_BYTES`].
-pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
-    let from = end.saturating_sub(CHECKED_BYTES as u64);
-    let mut bytes = vec![0; CHECKED_BYTES.min(usize::try_from(end).unwrap_or(CHECKED_BYTES))];
-    file.read_exact_at(&mut bytes, from)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

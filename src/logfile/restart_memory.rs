@@ -16,6 +16,8 @@ pub(super) enum Finding {
     Cut,
     Foreign,
     NoNewline,
+    DamagedJournal,
+    Several,
 }
 
 /// See the module.
@@ -39,6 +41,10 @@ impl RestartMemory {
 
     pub(super) fn warn(&mut self, label: &LogLabel, finding: Finding, text: &str) {
         self.log(log::Level::Warn, label, finding, text);
+    }
+
+    pub(super) fn error(&mut self, label: &LogLabel, finding: Finding, text: &str) {
+        self.log(log::Level::Error, label, finding, text);
     }
 
     fn log(&mut self, level: log::Level, label: &LogLabel, finding: Finding, text: &str) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
-use super::journal::{CHECKED_BYTES, Mark, PositionChange, Range};
+use super::journal::{CHECKED_BYTES, FileHead, Mark, MarkRepeat, PositionChange, Range};
 use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::options::LogFileOptions;
@@ -42,6 +42,8 @@ pub struct LogWriter {
     end: u64,
     /// The last bytes before the end, at most [`CHECKED_BYTES`].
     tail: Vec<u8>,
+    /// How the file begins.
+    head: FileHead,
     /// A range that is journalled and not completely written.
     pending: Option<PendingRange>,
     unsettled: u64,
@@ -56,6 +58,7 @@ pub struct LogWriter {
     /// The thread that compresses and deletes rotated files, if files are rotated.
     pub(super) archive: Option<Archive>,
     guard: WriteGuard,
+    sync: bool,
 }
 
 /// A guard, if there is one.
@@ -113,6 +116,7 @@ impl LogWriter {
             id: opened.id,
             end: opened.end,
             tail: opened.tail,
+            head: opened.head,
             pending: None,
             unsettled: 0,
             has_range: false,
@@ -122,6 +126,7 @@ impl LogWriter {
             last_write: opened.modified * 1000,
             archive: None,
             guard: WriteGuard::default(),
+            sync: options.sync,
         }
     }
 
@@ -157,6 +162,7 @@ impl LogWriter {
         self.has_range = true;
         for piece in pieces {
             extend_tail(&mut self.tail, piece.bytes);
+            self.head.extend(piece.bytes);
         }
         self.ledger.record_written(changes);
         Ok(())
@@ -227,7 +233,9 @@ impl LogWriter {
             file: self.id,
             end: self.end,
             before: crc32fast::hash(&self.tail),
+            head: Some(self.head),
             commits: Vec::new(),
+            repeat: MarkRepeat::default(),
         }
     }
 
@@ -246,18 +254,12 @@ impl LogWriter {
         // matters from here on. The kernel reports a failed sync only once.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
-        let mark = Mark {
-            sequence: self.last_sequence,
-            file: opened.id,
-            end: opened.end,
-            before: crc32fast::hash(&opened.tail),
-            commits: Vec::new(),
-        };
-        self.ledger.mark_place(mark).map_err(AppendError::Restart)?;
+        self.ledger.mark_place(opened.mark(self.last_sequence)).map_err(AppendError::Restart)?;
         self.file = opened.file;
         self.id = opened.id;
         self.end = opened.end;
         self.tail = opened.tail;
+        self.head = opened.head;
         self.last_write = opened.modified * 1000;
         if !std::mem::take(&mut self.rotating) {
             let what = if same_file { "another program has changed it" } else { "was moved away" };
@@ -274,9 +276,7 @@ impl LogWriter {
         let mut opened = recovery::open(&*self.disk, &self.path)?;
         self.disk.sync_names(directory_of(&self.path))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
-            opened.file.append_all(b"\n")?;
-            opened.end += 1;
-            extend_tail(&mut opened.tail, b"\n");
+            opened.end_line()?;
         }
         Ok(opened)
     }
@@ -297,7 +297,9 @@ impl LogWriter {
             before: crc32fast::hash(&self.tail),
             changes: changes.to_vec(),
         };
-        self.ledger.announce(&range)?;
+        if let Some(journal) = self.ledger.announce(&range)?.filter(|_| self.sync) {
+            journal.sync()?;
+        }
         self.pending = Some(PendingRange { range, written: 0 });
         Ok(())
     }

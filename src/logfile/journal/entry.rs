@@ -66,6 +66,28 @@ pub struct Range {
     pub changes: Vec<PositionChange>,
 }
 
+/// How a file begins. Together with the bytes before a mark this tells the file from every other,
+/// whatever its numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileHead {
+    /// How many bytes are covered, at most [`CHECKED_BYTES`].
+    pub length: u32,
+    /// CRC-32 of these bytes.
+    pub crc: u32,
+}
+
+impl FileHead {
+    /// The file has grown by these bytes.
+    pub(in crate::logfile) fn extend(&mut self, bytes: &[u8]) {
+        let room = CHECKED_BYTES.saturating_sub(self.length as usize);
+        let Some(more) = bytes.get(..bytes.len().min(room)).filter(|more| !more.is_empty()) else { return };
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.crc);
+        hasher.update(more);
+        self.crc = hasher.finalize();
+        self.length += u32::try_from(more.len()).unwrap_or(0);
+    }
+}
+
 /// The log file is durable up to the range `sequence`. Written after the file was synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -77,8 +99,42 @@ pub struct Mark {
     pub end: u64,
     /// CRC-32 of the [`CHECKED_BYTES`] before the end.
     pub before: u32,
+    /// How the file begins. `None` if only a journal of version 1 or 2 says what is known.
+    pub head: Option<FileHead>,
     /// What is about to be committed.
     pub commits: Vec<MarkedCommit>,
+    /// What the mark says once more.
+    pub repeat: MarkRepeat,
+}
+
+/// What a mark repeats of the entries before it, so that it makes up for those that are damaged.
+/// All numbers are bytes of the half that the mark is in, or sequence numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MarkRepeat {
+    /// Whether the mark belongs to a snapshot: it repeats every position, and the ranges after it
+    /// are all that there are.
+    pub is_snapshot: bool,
+    /// The last range that was announced when the mark was written.
+    pub announced: u64,
+    /// Up to where the last sync of the journal that succeeded had made the half durable.
+    pub synced_to: u64,
+    /// The mark repeats what the entries from this byte on changed.
+    pub since: u64,
+    /// Positions that changed.
+    pub positions: Vec<PositionChange>,
+    /// Partitions of which more than the position changed.
+    pub partitions: Vec<RepeatedPartition>,
+}
+
+/// All that is known of a partition, said once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepeatedPartition {
+    /// The partition's number in this journal.
+    pub index: u32,
+    /// Ranges up to this one say nothing of the partition's position any more.
+    pub void: u64,
+    /// What is known.
+    pub state: PartitionState,
 }
 
 /// How a commit changes the list of offsets that the group may hold, see
@@ -129,4 +185,6 @@ pub enum JournalEntry {
     Session(Session),
     /// The group's coordinator gave this pandad another member id.
     Member(MemberIdentity),
+    /// An entry of a kind that this pandad does not know and may pass over.
+    Unknown(u8),
 }

@@ -1,31 +1,29 @@
-//! The journal's file: preallocated, filled with zeros, in two halves of the same size, so that a
-//! full disk stops neither an entry nor a rewrite.
-//!
-//! ```text
-//! half    magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | zeros up to byte 64 | frames
-//! frame   length 4 | CRC 4 | payload
-//! ```
+//! The journal's file: preallocated and filled, in two halves of the same size, so that a full disk
+//! stops neither an entry nor a rewrite.
 //!
 //! Entries are appended to the half in force, which is the one with the higher generation. When it
 //! is full, a snapshot of the whole state goes to the other half. The header of that half is
 //! written only when the snapshot is durable, so a crash in between leaves the old half in force.
-//! The CRC of a frame covers the generation and the payload: a frame that an earlier generation
-//! left in the same half is never read as an entry.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::JournalEntry;
+use super::frame::{FILL, HalfContents, encode_frame, is_fill, read_half, unreadable};
+use super::header::{FORMAT_VERSION, HALF_HEADER_BYTES, HalfHeader};
+use super::old_codec;
+use super::replay::JournalContents;
 use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
-const MAGIC: &[u8; 8] = b"pandadjl";
-/// The version of the format. A later version is refused.
-const FORMAT_VERSION: u16 = 2;
-const HALF_HEADER_BYTES: u64 = 64;
-const FRAME_HEADER_BYTES: usize = 8;
 /// The least size of a half, in bytes.
 pub(in crate::logfile) const HALF_BYTES_MIN: u64 = 256 * 1024;
+/// What the unused part of a half is filled from.
+static FILL_BLOCK: [u8; 16 * 1024] = [FILL; 16 * 1024];
+/// A mark repeats at least what the entries in so many bytes before it said: if one page of the
+/// journal is lost, it makes up for that.
+const REPEATED_BYTES: u64 = 4096;
 /// The largest file that is read as a journal, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
@@ -38,9 +36,9 @@ pub(in crate::logfile) enum JournalRead {
     Unreadable(String),
     /// A journal of a later version of the format.
     Later(u16),
-    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk
-    /// has lost some of what was written, so entries may be missing.
-    Journal { journal: JournalFile, entries: Vec<JournalEntry>, whole: bool },
+    /// A journal, and what was read of it. If `whole` is false, the disk has lost some of what was
+    /// written, so entries may be missing.
+    Journal { journal: JournalFile, contents: Box<JournalContents>, whole: bool },
 }
 
 /// The journal's file, open for appending.
@@ -55,6 +53,29 @@ pub(in crate::logfile) struct JournalFile {
     identity: u128,
     /// Where the next frame goes, counted from the start of the half.
     at: u64,
+    /// Where the half's snapshot ends.
+    base: u64,
+    /// Where the last mark begins.
+    last_mark: u64,
+    /// Up to where the half is durable. Another one for each generation.
+    synced: Arc<AtomicU64>,
+}
+
+/// Makes durable what the journal held when this was taken from it.
+#[derive(Debug, Clone)]
+pub(in crate::logfile) struct JournalSync {
+    file: Handle,
+    to: u64,
+    synced: Arc<AtomicU64>,
+}
+
+impl JournalSync {
+    /// As [`Handle::sync`].
+    pub(in crate::logfile) fn sync(&self) -> io::Result<()> {
+        self.file.sync()?;
+        self.synced.fetch_max(self.to, SeqCst);
+        Ok(())
+    }
 }
 
 /// Why an entry was not appended.
@@ -67,8 +88,8 @@ pub(in crate::logfile) enum EntryRefused {
 }
 
 impl JournalFile {
-    /// Creates the file with `snapshot` in its first half: under another name, synced, then
-    /// renamed. The name is durable only when the caller has synced the directory.
+    /// Creates the file with `snapshot` in both halves: under another name, synced, then renamed.
+    /// The name is durable only when the caller has synced the directory.
     pub(in crate::logfile) fn create(
         disk: &Arc<dyn Disk>,
         path: &Path,
@@ -76,33 +97,36 @@ impl JournalFile {
         least: u64,
         snapshot: &[JournalEntry],
     ) -> io::Result<Self> {
-        let body = frames(snapshot, 1)?;
-        let half = least.max(HALF_HEADER_BYTES + 4 * body.len() as u64).next_multiple_of(4096);
+        let first = EncodedSnapshot::new(snapshot, 1)?;
+        let half = least.max(HALF_HEADER_BYTES + 4 * first.bytes.len() as u64).next_multiple_of(4096);
         if half * 2 > JOURNAL_BYTES_MAX {
             return Err(unreadable("a journal larger than one that can be read"));
         }
         let aside = with_suffix(path, ".new");
         let file = disk.open(&aside, OpenMode::Truncate)?;
-        let zeros = vec![0; 64 * 1024];
-        let mut filled = 0;
-        while filled < half * 2 {
-            let count = zeros.len().min(usize::try_from(half * 2 - filled).unwrap_or(usize::MAX));
-            file.write_at(zeros.get(..count).unwrap_or_default(), filled)?;
-            filled += count as u64;
-        }
-        let mut journal = Self {
+        let mut journal = Self::of_file(disk, path, file, half);
+        (journal.active, journal.identity) = (1, identity);
+        // Twice: if the second snapshot is ever damaged, the first makes up for it.
+        journal.fill_other_half(first)?;
+        journal.fill_other_half(EncodedSnapshot::new(snapshot, 2)?)?;
+        disk.rename(&aside, path)?;
+        Ok(journal)
+    }
+
+    fn of_file(disk: &Arc<dyn Disk>, path: &Path, file: Handle, half: u64) -> Self {
+        Self {
             disk: Arc::clone(disk),
             path: path.to_owned(),
             file,
             half,
-            active: 1,
+            active: 0,
             generation: 0,
-            identity,
-            at: 0,
-        };
-        journal.fill_other_half(&body)?;
-        disk.rename(&aside, path)?;
-        Ok(journal)
+            identity: 0,
+            at: half,
+            base: 0,
+            last_mark: 0,
+            synced: Arc::default(),
+        }
     }
 
     /// Reads the file at `path`.
@@ -124,30 +148,22 @@ impl JournalFile {
             )));
         };
         let (first, second) = bytes.split_at(bytes.len() / 2);
-        let headers = [HalfHeader::read(first), HalfHeader::read(second)];
-        if let Some(version) = headers.iter().flatten().map(|h| h.version).find(|v| *v > FORMAT_VERSION) {
-            return Ok(JournalRead::Later(version));
+        let halves = [first, second];
+        let headers = halves.map(HalfHeader::read);
+        if let Some(later) = headers.iter().flatten().find(|header| header.is_later()) {
+            return Ok(JournalRead::Later(later.version.max(FORMAT_VERSION + 1)));
         }
-        let newest = headers.iter().zip([(0, first), (1, second)]);
-        let newest = newest.filter_map(|(header, half)| header.as_ref().map(|header| (header, half)));
-        let Some((header, (active, half))) = newest.max_by_key(|(header, _)| header.generation) else {
+        let Some((header, active, contents)) = newest_half(halves, headers) else {
             return Ok(JournalRead::Unreadable("no half of it has a valid header".to_owned()));
         };
-        let (entries, end) = read_frames(half, header.generation);
-        if entries.is_empty() {
+        if contents.newest.entries.is_empty() {
             return Ok(JournalRead::Unreadable("its newest half holds no entry".to_owned()));
         }
-        let journal = Self {
-            disk: Arc::clone(disk),
-            path: path.to_owned(),
-            file,
-            half: half.len() as u64,
-            active,
-            generation: header.generation,
-            identity: header.identity,
-            at: end,
-        };
-        Ok(JournalRead::Journal { journal, entries, whole })
+        // Nothing is appended to a half that was read: the start begins the other one.
+        let mut journal = Self::of_file(disk, path, file, first.len() as u64);
+        (journal.active, journal.generation) = (active as u64, header.generation);
+        journal.identity = header.identity;
+        Ok(JournalRead::Journal { journal, contents: Box::new(contents), whole })
     }
 
     /// The random name that the journal got when it was created.
@@ -160,21 +176,42 @@ impl JournalFile {
         self.identity = identity;
     }
 
-    /// The file, for whoever syncs it.
-    pub(in crate::logfile) fn file(&self) -> Handle {
-        self.file.clone()
+    /// For whoever makes durable what was appended so far.
+    pub(in crate::logfile) fn to_sync(&self) -> JournalSync {
+        JournalSync { file: self.file.clone(), to: self.at, synced: Arc::clone(&self.synced) }
     }
 
-    /// Appends one entry. After an error, nothing has been appended.
-    pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<(), EntryRefused> {
-        let frame = frames(std::slice::from_ref(entry), self.generation).map_err(EntryRefused::Io)?;
-        // Reading ends at a frame of length zero, so room for one is kept.
-        if self.at + (frame.len() + FRAME_HEADER_BYTES) as u64 > self.half {
+    /// Whether a sync has failed. Then no later one succeeds.
+    pub(in crate::logfile) fn has_failed(&self) -> bool {
+        self.file.has_failed()
+    }
+
+    /// Up to where the half is durable.
+    pub(in crate::logfile) fn synced_to(&self) -> u64 {
+        self.synced.load(SeqCst)
+    }
+
+    /// From where on a mark repeats what changed: everything since the mark before, and what a
+    /// damaged page before it may have said.
+    pub(in crate::logfile) fn repeated_since(&self) -> u64 {
+        self.last_mark.min(self.at.saturating_sub(REPEATED_BYTES)).max(self.base)
+    }
+
+    /// Appends one entry, and returns where in the half it stands. After an error, nothing has been
+    /// appended.
+    pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<u64, EntryRefused> {
+        let mut frame = Vec::new();
+        encode_frame(&mut frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
+        let at = self.at;
+        if at + frame.len() as u64 > self.half {
             return Err(EntryRefused::Full);
         }
-        self.file.write_at(&frame, self.active * self.half + self.at).map_err(EntryRefused::Io)?;
+        self.file.write_at(&frame, self.active * self.half + at).map_err(EntryRefused::Io)?;
         self.at += frame.len() as u64;
-        Ok(())
+        if matches!(entry, JournalEntry::Mark(_)) {
+            self.last_mark = at;
+        }
+        Ok(at)
     }
 
     /// Begins again with `snapshot`, durably: in the other half or, if that is too small, in a
@@ -186,131 +223,124 @@ impl JournalFile {
         snapshot: &[JournalEntry],
         next: Option<&JournalEntry>,
     ) -> io::Result<()> {
-        let body = frames(snapshot, self.generation + 1)?;
-        let next = frames(next.map_or(&[], std::slice::from_ref), 0)?.len();
-        let needed = HALF_HEADER_BYTES + 2 * (body.len() + next + FRAME_HEADER_BYTES) as u64;
+        let encoded = EncodedSnapshot::new(snapshot, self.generation + 1)?;
+        let mut room = Vec::new();
+        next.map_or(Ok(()), |next| encode_frame(&mut room, next, 0, 0))?;
+        let needed = HALF_HEADER_BYTES + 2 * (encoded.bytes.len() + room.len()) as u64;
         if needed > self.half {
             // From the rename on, only the new file is the journal, even if the sync of its name
             // fails. An entry appended to the old file would not be found again.
             *self = Self::create(&self.disk, &self.path, self.identity, needed.max(self.half * 2), snapshot)?;
             return self.disk.sync_names(directory_of(&self.path));
         }
-        self.fill_other_half(&body)
+        self.fill_other_half(encoded)
     }
 
-    fn fill_other_half(&mut self, body: &[u8]) -> io::Result<()> {
-        let (other, generation) = (1 - self.active, self.generation + 1);
-        let header = HalfHeader { version: FORMAT_VERSION, identity: self.identity, generation };
+    fn fill_other_half(
+        &mut self,
+        EncodedSnapshot { bytes, base, generation }: EncodedSnapshot,
+    ) -> io::Result<()> {
+        let other = 1 - self.active;
+        let at = HALF_HEADER_BYTES + bytes.len() as u64;
+        let identity = self.identity;
+        let header = HalfHeader { version: FORMAT_VERSION, identity, generation, base, features: 0 };
         let header_bytes = header.bytes();
         if HalfHeader::read(&header_bytes).as_ref() != Some(&header) {
             return Err(unreadable("a header"));
         }
         let start = other * self.half;
-        self.file.write_at(body, start + HALF_HEADER_BYTES)?;
-        // Frames of an older generation may follow. This is where reading ends.
-        self.file.write_at(&[0; FRAME_HEADER_BYTES], start + HALF_HEADER_BYTES + body.len() as u64)?;
+        self.file.write_at(&bytes, start + HALF_HEADER_BYTES)?;
+        // The rest is filled, so that what an older generation left is not taken for damage.
+        let mut filled = at;
+        while filled < self.half {
+            let count = FILL_BLOCK.len().min(usize::try_from(self.half - filled).unwrap_or(usize::MAX));
+            self.file.write_at(FILL_BLOCK.get(..count).unwrap_or_default(), start + filled)?;
+            filled += count as u64;
+        }
         self.file.sync()?;
         self.file.write_at(&header_bytes, start)?;
         self.file.sync()?;
-        self.active = other;
-        self.generation = generation;
-        self.at = HALF_HEADER_BYTES + body.len() as u64;
+        (self.active, self.generation) = (other, generation);
+        (self.at, self.base, self.last_mark) = (at, base, base);
+        self.synced = Arc::new(AtomicU64::new(at));
         Ok(())
     }
 }
 
-#[derive(PartialEq, Eq)]
-struct HalfHeader {
-    version: u16,
-    identity: u128,
+/// The frames of a snapshot.
+struct EncodedSnapshot {
+    bytes: Vec<u8>,
+    /// Where the snapshot ends in its half: behind its mark.
+    base: u64,
     generation: u64,
 }
 
-impl HalfHeader {
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&self.version.to_be_bytes());
-        bytes.extend_from_slice(&self.identity.to_be_bytes());
-        bytes.extend_from_slice(&self.generation.to_be_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
-        bytes
-    }
-
-    fn read(half: &[u8]) -> Option<Self> {
-        let (magic, rest) = half.split_first_chunk::<8>()?;
-        let (version, rest) = rest.split_first_chunk()?;
-        let (identity, rest) = rest.split_first_chunk()?;
-        let (generation, rest) = rest.split_first_chunk()?;
-        let (crc, _) = rest.split_first_chunk()?;
-        let whole = crc32fast::hash(half.get(..8 + 2 + 16 + 8)?) == u32::from_be_bytes(*crc);
-        (magic == MAGIC && whole).then(|| Self {
-            version: u16::from_be_bytes(*version),
-            identity: u128::from_be_bytes(*identity),
-            generation: u64::from_be_bytes(*generation),
-        })
+impl EncodedSnapshot {
+    fn new(snapshot: &[JournalEntry], generation: u64) -> io::Result<Self> {
+        let (mut bytes, mut base) = (Vec::new(), None);
+        for entry in snapshot {
+            encode_frame(&mut bytes, entry, generation, HALF_HEADER_BYTES)?;
+            if matches!(entry, JournalEntry::Mark(_)) {
+                base = Some(HALF_HEADER_BYTES + bytes.len() as u64);
+            }
+        }
+        let base = base.unwrap_or(HALF_HEADER_BYTES + bytes.len() as u64);
+        Ok(Self { bytes, base, generation })
     }
 }
 
-fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&generation.to_be_bytes());
-    hasher.update(payload);
-    hasher.finalize()
-}
-
-/// The frames of these entries. Each frame is read back before anything is written, so that the
-/// next start reads exactly what is in memory now.
-fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut payload = Vec::new();
-    for entry in entries {
-        payload.clear();
-        entry.encode(&mut payload);
-        let at = out.len();
-        // A payload is far below 4 GiB, because the file is.
-        out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
-        out.extend_from_slice(&frame_crc(generation, &payload).to_be_bytes());
-        out.extend_from_slice(&payload);
-        if !read_frame(&out, at, generation).is_some_and(|(read, end)| read == *entry && end == out.len()) {
-            return Err(unreadable("an entry"));
+/// The half in force and what it holds.
+fn newest_half(
+    halves: [&[u8]; 2],
+    headers: [Option<HalfHeader>; 2],
+) -> Option<(HalfHeader, usize, JournalContents)> {
+    let [first, second] = headers;
+    let ((header, active), other) = match (first, second) {
+        (Some(first), Some(second)) if first.generation < second.generation => ((second, 1), Some(first)),
+        (Some(first), second) => ((first, 0), second),
+        (None, second) => ((second?, 1), None),
+    };
+    let [half, older] = if active == 0 { halves } else { [halves[1], halves[0]] };
+    if header.version < 3 {
+        let entries = old_codec::read_frames(half, header.generation);
+        let newest = HalfContents { entries, ..HalfContents::default() };
+        return Some((header, active, JournalContents { newest, ..JournalContents::default() }));
+    }
+    let start = |active: usize| active as u64 * half.len() as u64;
+    // The other half has a header too, unless it is damaged, or is being written for the first time.
+    let lost = HalfHeader { generation: header.generation + 1, base: 0, ..header };
+    if other.is_none() && !is_fill(older.get(..HALF_HEADER_BYTES as usize).unwrap_or_default()) {
+        let newest = read_half(older, lost.generation);
+        if !newest.entries.is_empty() {
+            let older = base_entries(half, header);
+            let start = start(1 - active);
+            let contents = JournalContents { newest, base: 0, older, start, has_no_header: true };
+            return Some((lost, 1 - active, contents));
         }
     }
-    Ok(out)
+    let newest = read_half(half, header.generation);
+    let damaged_at = newest.holes.first().or(newest.tail.as_ref());
+    let needs_older = damaged_at.is_some_and(|hole| hole.from < header.base);
+    let before = other.filter(|other| needs_older && other.generation + 1 == header.generation);
+    let older = before.and_then(|other| base_entries(older, other));
+    let (base, start) = (header.base, start(active));
+    Some((header, active, JournalContents { newest, base, older, start, has_no_header: false }))
 }
 
-/// The kind of this error says that the fault is in memory and not on the disk.
-fn unreadable(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
-}
-
-/// The entries of a half up to the first damaged frame, and where that frame begins.
-fn read_frames(half: &[u8], generation: u64) -> (Vec<JournalEntry>, u64) {
-    let mut entries = Vec::new();
-    let mut at = HALF_HEADER_BYTES as usize;
-    while let Some((entry, end)) = read_frame(half, at, generation) {
-        entries.push(entry);
-        at = end;
+/// The entries of a half that a snapshot was made of, if nothing in it is damaged.
+fn base_entries(half: &[u8], header: HalfHeader) -> Option<Vec<(u64, JournalEntry)>> {
+    if header.version < 3 {
+        return Some(old_codec::read_frames(half, header.generation));
     }
-    (entries, at as u64)
-}
-
-fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, usize)> {
-    let (length, rest) = half.get(at..)?.split_first_chunk()?;
-    let (crc, rest) = rest.split_first_chunk()?;
-    let length = u32::from_be_bytes(*length) as usize;
-    let payload = rest.get(..length)?;
-    if length == 0 || frame_crc(generation, payload) != u32::from_be_bytes(*crc) {
-        return None;
-    }
-    Some((JournalEntry::decode(payload)?, at + FRAME_HEADER_BYTES + length))
+    let contents = read_half(half, header.generation);
+    contents.holes.is_empty().then_some(contents.entries)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::logfile::disk::{FileId, RealDisk};
-    use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
+    use crate::logfile::journal::{Mark, MarkRepeat, MarkedCommit, MemberIdentity};
 
     /// The bytes have no room for a negative offset: it would be read as no offset.
     #[test]
@@ -321,7 +351,9 @@ mod tests {
         let mut journal = JournalFile::create(&disk, &path, 7, 4096, std::slice::from_ref(&member)).unwrap();
         let commits = vec![MarkedCommit { index: 0, acknowledged: None, value: Some(-2) }];
         let file = FileId { device: 1, inode: 2 };
-        let bad = JournalEntry::Mark(Mark { sequence: 1, file, end: 0, before: 0, commits });
+        let repeat = MarkRepeat::default();
+        let bad =
+            JournalEntry::Mark(Mark { sequence: 1, file, end: 0, before: 0, head: None, commits, repeat });
         let before = std::fs::read(&path).unwrap();
         let refused = journal.append(&bad);
         assert!(
@@ -330,9 +362,10 @@ mod tests {
         assert!(journal.rewrite(&[bad], None).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was written");
         journal.append(&member).unwrap();
-        let Ok(JournalRead::Journal { entries, .. }) = JournalFile::read(&disk, &path) else {
+        let Ok(JournalRead::Journal { contents, .. }) = JournalFile::read(&disk, &path) else {
             panic!("unreadable")
         };
+        let entries: Vec<_> = contents.newest.entries.into_iter().map(|(_, entry)| entry).collect();
         assert_eq!(entries, [member.clone(), member]);
         std::fs::remove_file(&path).unwrap();
     }

@@ -4,9 +4,21 @@
 mod codec;
 mod entry;
 mod file;
+mod frame;
+mod header;
+mod old_codec;
+mod replay;
 mod state;
+#[cfg(test)]
+mod tests;
 
-pub(super) use entry::{CHECKED_BYTES, JournalEntry, Mark, MarkedCommit, PartitionState, Range, Session};
+pub(super) use entry::{
+    CHECKED_BYTES, FileHead, JournalEntry, Mark, MarkRepeat, MarkedCommit, PartitionState, Range,
+    RepeatedPartition, Session,
+};
 pub use entry::{Landmark, MemberIdentity, PositionChange};
-pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead};
-pub(super) use state::{JournalState, push_bounded};
+pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
+#[cfg(test)]
+pub(super) use replay::STOP_AT_HOLE;
+pub(super) use replay::{JournalContents, Replayed};
+pub(super) use state::{JournalState, SettledPosition, push_bounded};

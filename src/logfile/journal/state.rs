@@ -2,18 +2,67 @@
 //! read at the start and while it is written, so that both agree.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Deref;
 
-use super::{JournalEntry, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session};
+use super::{
+    JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange, Range,
+    RepeatedPartition, Session,
+};
 use crate::record::TopicPartition;
 
 /// How many landmarks, committed offsets and left epochs are kept of each partition.
 const KEPT_MAX: usize = 8;
 
+/// What is known of a partition, and which entries changed it. A mark repeats what changed lately.
+#[derive(Debug, Clone)]
+pub(in crate::logfile) struct TrackedPartition {
+    state: PartitionState,
+    /// Where in the half the mark stands that changed the position last; 0: in the snapshot.
+    moved: u64,
+    /// The same of the entry that replaced all that was known, and the last range before it.
+    replaced: (u64, u64),
+}
+
+impl TrackedPartition {
+    fn settle(&mut self, change: &PositionChange, at: u64) {
+        self.moved = at;
+        self.state.position = change.position;
+        if let Some(last) = change.last {
+            push_bounded(&mut self.state.landmarks, last);
+        }
+    }
+
+    /// Whether this is known already, but for where the partition is.
+    fn is_like(&self, state: &PartitionState) -> bool {
+        self.state.epoch == state.epoch
+            && self.state.partition == state.partition
+            && self.state.committed == state.committed
+            && self.state.left == state.left
+    }
+}
+
+impl Deref for TrackedPartition {
+    type Target = PartitionState;
+
+    fn deref(&self) -> &PartitionState {
+        &self.state
+    }
+}
+
+/// Where a partition is once some ranges have settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::logfile) struct SettledPosition {
+    pub(in crate::logfile) index: u32,
+    pub(in crate::logfile) position: i64,
+    last: Option<Landmark>,
+    moved: u64,
+}
+
 /// All that a snapshot must hold.
 #[derive(Debug, Clone, Default)]
 pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
-    pub(in crate::logfile) partitions: BTreeMap<u32, PartitionState>,
+    pub(in crate::logfile) partitions: BTreeMap<u32, TrackedPartition>,
     numbers: HashMap<TopicPartition, u32>,
     /// The last mark.
     pub(in crate::logfile) mark: Option<Mark>,
@@ -26,48 +75,63 @@ pub(in crate::logfile) struct JournalState {
 }
 
 impl JournalState {
-    /// Adds up the entries of a journal.
-    pub(in crate::logfile) fn replay(entries: Vec<JournalEntry>) -> Self {
-        let mut state = Self::default();
-        for entry in entries {
-            state.apply(entry);
-        }
-        state
-    }
-
-    /// Applies one entry.
-    pub(in crate::logfile) fn apply(&mut self, entry: JournalEntry) {
+    /// Applies one entry, which stands at this byte of its half.
+    pub(in crate::logfile) fn apply(&mut self, entry: JournalEntry, at: u64) {
         match entry {
-            JournalEntry::Partition(index, partition) => {
-                // The entry replaces what ranges before it say of the partition's position.
-                for range in &mut self.recent {
-                    range.changes.retain(|change| change.index != index);
-                }
-                self.numbers.insert(partition.partition.clone(), index);
-                self.partitions.insert(index, partition);
+            JournalEntry::Partition(index, state) => {
+                let void = self.next_sequence() - 1;
+                self.replace(RepeatedPartition { index, void, state }, at);
             }
             JournalEntry::Range(range) => self.recent.push_back(range),
-            JournalEntry::Mark(mark) => {
-                while self.recent.front().is_some_and(|range| range.sequence <= mark.sequence) {
-                    if let Some(range) = self.recent.pop_front() {
-                        self.settle(&range.changes);
-                    }
-                }
-                for commit in &mark.commits {
-                    let Some(partition) = self.partitions.get_mut(&commit.index) else { continue };
-                    if let Some(acknowledged) = commit.acknowledged {
-                        partition.committed = vec![acknowledged];
-                    }
-                    match commit.value {
-                        Some(value) => push_bounded(&mut partition.committed, value),
-                        None => partition.committed.clear(),
-                    }
-                }
-                self.mark = Some(mark);
-            }
+            JournalEntry::Mark(mark) => self.apply_mark(mark, at),
             JournalEntry::Session(session) => self.session = Some(session),
             JournalEntry::Member(member) => self.member = Some(member),
+            JournalEntry::Unknown(_) => {}
         }
+    }
+
+    /// Replaces all that is known of the partition, and what ranges say of its position.
+    fn replace(&mut self, RepeatedPartition { index, void, state }: RepeatedPartition, at: u64) {
+        for range in self.recent.iter_mut().filter(|range| range.sequence <= void) {
+            range.changes.retain(|change| change.index != index);
+        }
+        self.numbers.insert(state.partition.clone(), index);
+        self.partitions.insert(index, TrackedPartition { state, moved: at, replaced: (at, void) });
+    }
+
+    fn apply_mark(&mut self, mut mark: Mark, at: u64) {
+        let repeat = std::mem::take(&mut mark.repeat);
+        if repeat.is_snapshot {
+            self.recent.clear();
+        }
+        let settled = self.recent.iter().take_while(|range| range.sequence <= mark.sequence).count();
+        let settled: Vec<Range> = self.recent.drain(..settled).collect();
+        self.settle_ranges(&settled, at);
+        for partition in repeat.partitions {
+            let RepeatedPartition { index, state, .. } = &partition;
+            // Mostly the entry itself has said it, and the ranges more of the last records.
+            if self.partitions.get(index).is_some_and(|known| known.is_like(state)) {
+                let last = state.landmarks.last().copied();
+                self.settle(&[PositionChange { index: *index, position: state.position, last }], at);
+            } else {
+                self.replace(partition, at);
+            }
+        }
+        self.settle(&repeat.positions, at);
+        for commit in &mark.commits {
+            let Some(TrackedPartition { state, .. }) = self.partitions.get_mut(&commit.index) else {
+                continue;
+            };
+            if let Some(acknowledged) = commit.acknowledged {
+                state.committed = vec![acknowledged];
+            }
+            match commit.value {
+                Some(value) => push_bounded(&mut state.committed, value),
+                None => state.committed.clear(),
+            }
+        }
+        mark.repeat.announced = repeat.announced;
+        self.mark = Some(mark);
     }
 
     /// Forgets every partition: reading begins again at the group's offsets.
@@ -80,21 +144,84 @@ impl JournalState {
     }
 
     /// Applies a range's changes to the positions.
-    pub(in crate::logfile) fn settle(&mut self, changes: &[PositionChange]) {
+    pub(in crate::logfile) fn settle(&mut self, changes: &[PositionChange], at: u64) {
         for change in changes {
-            if let Some(partition) = self.partitions.get_mut(&change.index) {
-                partition.position = change.position;
-                if let Some(last) = change.last {
-                    push_bounded(&mut partition.landmarks, last);
+            if let Some(known) = self.partitions.get_mut(&change.index) {
+                known.settle(change, at);
+            }
+        }
+    }
+
+    /// The same for many ranges, which mostly change the same partitions.
+    fn settle_ranges(&mut self, ranges: &[Range], at: u64) {
+        let changes: usize = ranges.iter().map(|range| range.changes.len()).sum();
+        if changes < self.partitions.len() / 8 {
+            ranges.iter().for_each(|range| self.settle(&range.changes, at));
+            return;
+        }
+        let mut known: Vec<_> = self.partitions.iter_mut().map(|(index, known)| (*index, known)).collect();
+        for change in ranges.iter().flat_map(|range| &range.changes) {
+            let place = place_of(&known, change.index, |(index, _)| *index);
+            if let Some((_, known)) = place.and_then(|place| known.get_mut(place)) {
+                known.settle(change, at);
+            }
+        }
+    }
+
+    /// Where each partition is once the ranges up to `sequence` have settled, in the order of their
+    /// numbers.
+    pub(in crate::logfile) fn settled_by(&self, sequence: u64) -> Vec<SettledPosition> {
+        let known = self.partitions.iter().map(|(index, known)| SettledPosition {
+            index: *index,
+            position: known.position,
+            last: None,
+            moved: known.moved,
+        });
+        let mut settled: Vec<SettledPosition> = known.collect();
+        for range in self.recent.iter().take_while(|range| range.sequence <= sequence) {
+            for change in &range.changes {
+                let place = place_of(&settled, change.index, |known| known.index);
+                if let Some(known) = place.and_then(|place| settled.get_mut(place)) {
+                    known.position = change.position;
+                    known.last = change.last.or(known.last);
+                    known.moved = u64::MAX;
                 }
             }
+        }
+        settled
+    }
+
+    /// What a mark says once more of all that changed since this byte of the half.
+    pub(in crate::logfile) fn repeat(&self, settled: &[SettledPosition], since: u64) -> MarkRepeat {
+        let mut repeat = MarkRepeat { since, announced: self.next_sequence() - 1, ..MarkRepeat::default() };
+        for SettledPosition { index, position, last, .. } in settled.iter().filter(|one| one.moved >= since) {
+            let Some(known) = self.partitions.get(index) else { continue };
+            let last = last.or(known.landmarks.last().copied());
+            if known.replaced.0 < since {
+                repeat.positions.push(PositionChange { index: *index, position: *position, last });
+                continue;
+            }
+            let mut state = known.state.clone();
+            state.position = *position;
+            if let Some(last) = last {
+                push_bounded(&mut state.landmarks, last);
+            }
+            repeat.partitions.push(RepeatedPartition { index: *index, void: known.replaced.1, state });
+        }
+        repeat
+    }
+
+    /// A snapshot has said all that changed.
+    pub(in crate::logfile) fn forget_changes(&mut self) {
+        for known in self.partitions.values_mut() {
+            (known.moved, known.replaced) = (0, (0, 0));
         }
     }
 
     /// The number and the state of a partition.
     pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
         let index = *self.numbers.get(partition)?;
-        Some((index, self.partitions.get(&index)?))
+        Some((index, &self.partitions.get(&index)?.state))
     }
 
     /// A number that no partition has.
@@ -110,17 +237,42 @@ impl JournalState {
 
     /// The entries that, read alone, add up to this very state.
     pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
-        let partitions = self.partitions.iter().map(|(i, state)| JournalEntry::Partition(*i, state.clone()));
-        // The partitions' states contain the committed offsets already.
-        let mark = self.mark.clone().map(|mark| JournalEntry::Mark(Mark { commits: Vec::new(), ..mark }));
+        let partitions =
+            self.partitions.iter().map(|(i, known)| JournalEntry::Partition(*i, known.state.clone()));
         let session = self.session.map(JournalEntry::Session);
         let member = self.member.clone().map(JournalEntry::Member);
         partitions
             .chain(session)
             .chain(member)
-            .chain(mark)
+            .chain(self.snapshot_mark().map(JournalEntry::Mark))
             .chain(self.recent.iter().cloned().map(JournalEntry::Range))
             .collect()
+    }
+
+    fn snapshot_mark(&self) -> Option<Mark> {
+        let positions = self.partitions.iter().map(|(index, known)| PositionChange {
+            index: *index,
+            position: known.position,
+            last: known.landmarks.last().copied(),
+        });
+        let repeat = MarkRepeat {
+            is_snapshot: true,
+            announced: self.next_sequence() - 1,
+            positions: positions.collect(),
+            ..MarkRepeat::default()
+        };
+        // The partitions' states contain the committed offsets already.
+        self.mark.clone().map(|mark| Mark { commits: Vec::new(), repeat, ..mark })
+    }
+}
+
+/// Where an item stands in a list that is in the order of numbers. Most journals number their
+/// partitions without a gap.
+fn place_of<T>(list: &[T], index: u32, index_of: impl Fn(&T) -> u32) -> Option<usize> {
+    let guess = index as usize;
+    match list.get(guess) {
+        Some(item) if index_of(item) == index => Some(guess),
+        _ => list.binary_search_by_key(&index, index_of).ok(),
     }
 }
 
@@ -164,19 +316,21 @@ mod tests {
     fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> JournalEntry {
         let commit = |(index, value)| MarkedCommit { index, acknowledged: None, value: Some(value) };
         let commits = commits.into_iter().map(commit).collect();
-        JournalEntry::Mark(Mark {
-            sequence,
-            file: FileId { device: 1, inode: 2 },
-            end: 9,
-            before: 0,
-            commits,
-        })
+        let file = FileId { device: 1, inode: 2 };
+        let repeat = MarkRepeat::default();
+        JournalEntry::Mark(Mark { sequence, file, end: 9, before: 0, head: None, commits, repeat })
+    }
+
+    fn added_up(entries: Vec<JournalEntry>) -> JournalState {
+        let mut state = JournalState::default();
+        entries.into_iter().for_each(|entry| state.apply(entry, 0));
+        state
     }
 
     #[test]
     fn a_mark_settles_what_came_before_it_and_no_more() {
         let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
-        let state = JournalState::replay(entries);
+        let state = added_up(entries);
         let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
         assert_eq!((known.position, known.committed.as_slice()), (20, [20].as_slice()));
         assert_eq!(state.recent.len(), 1);
@@ -192,9 +346,9 @@ mod tests {
         }
         entries.push(range(21, 999));
         entries.push(JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true }));
-        let state = JournalState::replay(entries);
-        let again = JournalState::replay(state.snapshot());
-        assert_eq!(again.partitions, state.partitions);
+        let state = added_up(entries);
+        let again = added_up(state.snapshot());
+        assert_eq!(again.snapshot(), state.snapshot());
         assert_eq!(again.recent, state.recent);
         assert_eq!(again.member, state.member);
         assert_eq!(again.next_sequence(), 22);

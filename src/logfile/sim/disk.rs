@@ -11,6 +11,8 @@
 //! | at a power loss: lose the newest unsynced changes of names | reorder such changes, or tear one |
 //! | write the first half of what an append was given | write anything but a prefix |
 //! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
+//! | give every file another device and inode number between two runs | during a run |
+//! | have bytes of one file damaged between two runs: flipped, or set to zero | |
 //!
 //! One thread uses the disk; concurrent operations are not simulated. With [`DiskFlaw`] the disk
 //! breaks its own rules, so that a test shows that this is noticed.
@@ -55,6 +57,8 @@ struct DiskState {
     /// The number of the operation that fails, if it is the sync of a file.
     fails: Option<u64>,
     flaw: DiskFlaw,
+    /// How often the files got other numbers.
+    renumbered: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -145,6 +149,7 @@ impl SimDisk {
             stop_after: u64::MAX,
             fails: None,
             flaw,
+            renumbered: 0,
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -173,6 +178,45 @@ impl SimDisk {
     /// Memory is short: pages that can be read from the disk again are evicted.
     pub(super) fn evict(&self) {
         self.lock().files.iter_mut().for_each(FileState::evict);
+    }
+
+    /// Every file gets another device and inode number, as on a copy of the file system.
+    pub(super) fn renumber(&self) {
+        self.lock().renumbered += 1;
+    }
+
+    /// Changes bytes of a file under the feet of everybody.
+    pub(super) fn damage(&self, path: &str, change: impl Fn(&mut [u8])) {
+        let mut world = self.lock();
+        let number = world.find(Path::new(path)).unwrap();
+        let file = &mut world.files[number];
+        change(&mut file.now);
+        change(&mut file.durable);
+    }
+
+    /// The writes to a file since its last sync: where each begins and ends.
+    pub(super) fn unsynced(&self, path: &str) -> Vec<(usize, usize)> {
+        let world = self.lock();
+        let number = world.find(Path::new(path)).unwrap();
+        let range = |write: &UnsyncedWrite| match write {
+            UnsyncedWrite::Bytes(at, bytes) => (*at, at + bytes.len()),
+            UnsyncedWrite::Length(length) => (*length, *length),
+        };
+        world.files[number].writes.iter().map(range).collect()
+    }
+
+    /// Somebody copies a file.
+    pub(super) fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.lock();
+        let number = world.find(from)?;
+        world.step()?;
+        let now = world.files[number].now.clone();
+        world.files.push(FileState { durable: now.clone(), now, ..FileState::default() });
+        let number = world.files.len() - 1;
+        world.renamed(|names| {
+            names.insert(to.to_owned(), number);
+        });
+        Ok(())
     }
 
     pub(super) fn operations(&self) -> u64 {
@@ -230,7 +274,7 @@ impl DiskState {
     }
 
     fn stat(&self, number: usize) -> FileStat {
-        let id = FileId { device: 1, inode: number as u64 };
+        let id = FileId { device: 1 + self.renumbered, inode: number as u64 + self.renumbered * 10_000 };
         FileStat { id, len: self.files[number].now.len() as u64, kind: FileKind::File, modified: 0 }
     }
 }

@@ -109,9 +109,9 @@ fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     let ahead = Mark { sequence, ..mark.clone() };
     let before = fs::read(dir.0.join("out.log.journal")).unwrap();
     let refused = [
-        log.ledger.announce(&range(sequence, mark.end - 1)),
-        log.ledger.announce(&range(sequence + 1, mark.end)),
-        log.ledger.announce(&range(sequence, mark.end + 10)),
+        log.ledger.announce(&range(sequence, mark.end - 1)).map(drop),
+        log.ledger.announce(&range(sequence + 1, mark.end)).map(drop),
+        log.ledger.announce(&range(sequence, mark.end + 10)).map(drop),
         log.ledger.mark(another).map(drop),
         log.ledger.mark(ahead).map(drop),
     ];

@@ -2,8 +2,10 @@
 //! opened again.
 
 mod cache;
+mod formats;
 mod journal;
 mod members;
+mod numbers;
 mod tokens;
 
 use std::fs::{self, OpenOptions};

@@ -7,9 +7,12 @@
 //! | the host may | it never does |
 //! |---|---|
 //! | be killed or lose its power after any file operation, twice | run two processes on one file |
-//! | rename the log file away between two writes | change bytes of log file or journal |
+//! | rename the log file away between two writes | change bytes of the log file |
+//! | copy the log file beside it | |
+//! | give every file other numbers between two runs | while a file is away that was empty at the last mark, or was copied since |
 //! | lose a commit together with the run | take a commit back |
 
+mod damage;
 mod failed_sync;
 
 use std::io::Read;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 
 use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::archive::tidy;
+use crate::logfile::journal::{JournalFile, JournalRead};
 use crate::logfile::{
     AppendError, Disk, Landmark, Ledger, LogFileOptions, LogWriter, OpenError, Piece, PositionChange,
     RestartMemory, Rotation, Settler, open_with,
@@ -28,6 +32,8 @@ const PARTITIONS: usize = 2;
 /// Records of each partition.
 const RECORDS: i64 = 24;
 const LOG_PATH: &str = "/log/out.log";
+const COPY_PATH: &str = "/log/out.log.copy";
+const JOURNAL_PATH: &str = "/log/out.log.journal";
 /// So small that a run rewrites its journal many times.
 const HALF_BYTES: u64 = 4096;
 
@@ -42,16 +48,18 @@ enum CrashStep {
     Moved,
     /// Rotated files are compressed.
     Tidy,
+    /// Somebody copies the file to another name beside it.
+    Copied,
 }
 
 /// A run that does everything that there is to do.
 #[rustfmt::skip]
 const SCRIPT: &[CrashStep] = {
-    use CrashStep::{Append, Moved, Settle, Tidy};
+    use CrashStep::{Append, Copied, Moved, Settle, Tidy};
     &[
-        Append(0, 3), Append(1, 2), Settle, Append(0, 2), Settle, Append(1, 4), Append(0, 1), Moved,
+        Append(0, 3), Append(1, 2), Settle, Copied, Append(0, 2), Settle, Append(1, 4), Append(0, 1), Moved,
         Append(0, 3), Append(1, 1), Settle, Tidy, Append(1, 2), Append(0, 2), Settle, Moved, Settle,
-        Append(1, 3), Tidy, Append(0, 4), Append(0, 1), Settle, Append(1, 2), Append(0, 5), Settle,
+        Append(1, 3), Tidy, Append(0, 4), Copied, Append(0, 1), Settle, Append(1, 2), Append(0, 5), Settle,
         Append(1, 1),
     ]
 };
@@ -63,6 +71,7 @@ enum Mistake {
     CommitBeforeSync,
     NamesNotSynced,
     LengthIsTrusted,
+    NumbersAreTrusted,
     SyncTriedAgain,
 }
 
@@ -172,24 +181,49 @@ impl CrashWorld {
                 let _ = self.disk.rename(Path::new(LOG_PATH), &to);
                 Some(())
             }
+            CrashStep::Copied => {
+                let _ = self.disk.copy_file(Path::new(LOG_PATH), Path::new(COPY_PATH));
+                Some(())
+            }
             CrashStep::Tidy => tidy(&self.disk, Path::new(LOG_PATH), &rotation(), &|| false).ok(),
         }
+    }
+
+    /// The files that hold the lines, in the order in which they were written.
+    fn texts(&self) -> Vec<(String, String)> {
+        let mut files = self.disk.contents(LOG_PATH);
+        let others = [".journal", ".lock", ".copy", ".part"];
+        files.retain(|(name, _)| !others.iter().any(|other| name.contains(other)));
+        // The file that is still written to holds the newest records.
+        files.sort_by_key(|(name, _)| (name == LOG_PATH, name.clone()));
+        let text = |(name, bytes): (String, Vec<u8>)| {
+            let bytes = if name.ends_with(".gz") { unzip(&bytes) } else { bytes };
+            (name, String::from_utf8_lossy(&bytes).into_owned())
+        };
+        files.into_iter().map(text).collect()
+    }
+
+    /// Whether the last mark's file can be told by more than its numbers: it stands at the path, or
+    /// it was not empty and no copy holds the same.
+    fn may_renumber(&self) -> bool {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let Ok(JournalRead::Journal { contents, .. }) = JournalFile::read(&disk, Path::new(JOURNAL_PATH))
+        else {
+            return true;
+        };
+        let mark = contents.replay(None).ok().and_then(|replayed| replayed.state.mark);
+        mark.is_none_or(|mark| {
+            let is_at_path = disk.stat(Path::new(LOG_PATH)).is_ok_and(|stat| stat.id == mark.file);
+            let is_copied = disk.stat(Path::new(COPY_PATH)).is_ok_and(|stat| stat.len >= mark.end);
+            is_at_path || mark.end > 0 && !is_copied
+        })
     }
 
     /// What is wrong with the files in the end.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut next = [0i64; PARTITIONS];
-        let mut files = self.disk.contents(LOG_PATH);
-        files.retain(|(name, _)| !name.contains(".journal") && !name.contains(".lock"));
-        // The file that is still written to holds the newest records.
-        files.sort_by_key(|(name, _)| (name == LOG_PATH, name.clone()));
-        for (name, bytes) in files {
-            if name.ends_with(".part") {
-                continue;
-            }
-            let bytes = if name.ends_with(".gz") { unzip(&bytes) } else { bytes };
-            let text = String::from_utf8_lossy(&bytes);
+        for (name, text) in self.texts() {
             for line in text.split_inclusive('\n') {
                 match read_line(line) {
                     Some((number, record)) if record == next[number] => next[number] += 1,
@@ -269,6 +303,7 @@ fn read_line(line: &str) -> Option<(usize, i64)> {
 /// stops that one, too. Returns how many states were examined, and the bad ones.
 fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     crate::logfile::recovery::TRUST_LENGTH.set(mistake == Mistake::LengthIsTrusted);
+    crate::logfile::locate::TRUST_NUMBERS.set(mistake == Mistake::NumbersAreTrusted);
     let mut whole = CrashWorld::new(mistake);
     whole.run(SCRIPT).expect("nothing stops it");
     assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
@@ -287,6 +322,7 @@ fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
         }
     }
     crate::logfile::recovery::TRUST_LENGTH.set(false);
+    crate::logfile::locate::TRUST_NUMBERS.set(false);
     (states, bad)
 }
 
@@ -315,6 +351,9 @@ impl CrashWorld {
         let end = if way < 2 { RunEnd::Kill } else { RunEnd::PowerLoss };
         self.boot += u128::from(end == RunEnd::PowerLoss);
         self.disk.end(end, dice);
+        if dice.bool() && self.may_renumber() {
+            self.disk.renumber();
+        }
     }
 }
 
@@ -329,7 +368,8 @@ fn whatever_is_cut_off_each_record_is_there_once() {
 
 #[test]
 fn what_is_done_wrong_on_purpose_is_seen() {
-    for mistake in [Mistake::CommitBeforeSync, Mistake::NamesNotSynced, Mistake::LengthIsTrusted] {
+    use Mistake::{CommitBeforeSync, LengthIsTrusted, NamesNotSynced, NumbersAreTrusted};
+    for mistake in [CommitBeforeSync, NamesNotSynced, LengthIsTrusted, NumbersAreTrusted] {
         let (states, bad) = every_crash_point(mistake, 10);
         println!("{mistake:?}: {} of {states} states are bad", bad.len());
         assert!(bad.len() > 10, "{mistake:?}: only {} of {states} are bad", bad.len());

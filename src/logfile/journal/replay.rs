@@ -1,0 +1,275 @@
+//! What a journal that was read adds up to, also where it is damaged. Pure.
+//!
+//! A frame that is not whole is damage if a later mark says that it was synced, or if the pandad
+//! that wrote it ran in this very boot: then nothing is lost but by a fault of the disk, or by
+//! somebody who wrote there. After another boot it is the end of what the disk got to hold: ranges
+//! are appended without a sync, and pages reach the disk in any order.
+//!
+//! Either way, a mark behind it makes up for it if it repeats what changed since.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::frame::{HalfContents, Hole};
+use super::{JournalEntry, JournalState, Mark, MarkRepeat, PositionChange, Range};
+
+/// If more bytes at the end of a journal are damaged, marks may be among them whose positions were
+/// committed.
+const LOST_BYTES_MAX: u64 = 64 * 1024;
+
+/// The entries of a journal.
+#[derive(Debug, Default)]
+pub(in crate::logfile) struct JournalContents {
+    /// The half in force.
+    pub(in crate::logfile) newest: HalfContents,
+    /// Where its snapshot ends.
+    pub(in crate::logfile) base: u64,
+    /// The entries of the other half, if they add up to what the snapshot said.
+    pub(in crate::logfile) older: Option<Vec<(u64, JournalEntry)>>,
+    /// Where the half in force begins in the file.
+    pub(in crate::logfile) start: u64,
+    /// The header of the half in force is damaged in both of its copies.
+    pub(in crate::logfile) has_no_header: bool,
+}
+
+/// What the entries add up to.
+#[derive(Debug, Default)]
+pub(in crate::logfile) struct Replayed {
+    pub(in crate::logfile) state: JournalState,
+    /// Whether ranges may be lost that announced what stands in the log file behind the others.
+    pub(in crate::logfile) lacks_ranges: bool,
+    /// Which bytes of the file are damaged, in words.
+    pub(in crate::logfile) damage: Option<String>,
+}
+
+impl JournalContents {
+    /// Adds up the entries. `boot` is the boot that this is, if it can be believed.
+    ///
+    /// # Errors
+    /// What is damaged, if no entry makes up for it.
+    pub(in crate::logfile) fn replay(self, boot: Option<u128>) -> Result<Replayed, String> {
+        let HalfContents { holes, tail, .. } = &self.newest;
+        if !holes.is_empty() || tail.is_some() || self.has_no_header {
+            return self.replay_damaged(boot);
+        }
+        let mut state = JournalState::default();
+        self.newest.entries.into_iter().for_each(|(at, entry)| state.apply(entry, at));
+        Ok(Replayed { state, ..Replayed::default() })
+    }
+
+    fn replay_damaged(mut self, boot: Option<u128>) -> Result<Replayed, String> {
+        let mut holes = std::mem::take(&mut self.newest.holes);
+        holes.extend(self.newest.tail.take());
+        #[cfg(test)]
+        if STOP_AT_HOLE.get() {
+            let mut state = JournalState::default();
+            let end = holes.first().map_or(0, |hole| hole.from);
+            self.newest
+                .entries
+                .into_iter()
+                .filter(|(at, _)| *at < end)
+                .for_each(|(at, entry)| state.apply(entry, at));
+            return Ok(Replayed { state, ..Replayed::default() });
+        }
+        if self.has_no_header {
+            let is_end =
+                |entry: &JournalEntry| matches!(entry, JournalEntry::Mark(m) if m.repeat.is_snapshot);
+            let end = self.newest.entries.iter().find(|(_, entry)| is_end(entry));
+            self.base = end.ok_or("a half without header and mark")?.0 + 1;
+        }
+        let marks = self.newest.entries.iter().filter_map(|(_, entry)| match entry {
+            JournalEntry::Mark(mark) => Some(mark.repeat.synced_to),
+            _ => None,
+        });
+        let synced_to = marks.max().unwrap_or(0);
+        let is_same_boot = boot.is_some() && self.last_boot() == boot;
+        let is_damage = |hole: &&Hole| is_same_boot || hole.from < synced_to;
+        let places: Vec<String> = holes
+            .iter()
+            .filter(is_damage)
+            .map(|hole| format!("{} to {}", self.start + hole.from, self.start + hole.to))
+            .collect();
+        let damage = Some(places).filter(|places| !places.is_empty());
+        let damage = damage.map(|places| format!("bytes {}", places.join(", ")));
+        let replay = Replay { base: self.base, synced_to, is_same_boot, ..Replay::default() };
+        let replayed = replay.run(self, &holes).map_err(|why| match &damage {
+            Some(damage) => format!("{damage} are damaged, and {why}"),
+            None => why.to_owned(),
+        })?;
+        Ok(Replayed { damage, ..replayed })
+    }
+
+    /// The boot of the run that wrote last.
+    fn last_boot(&self) -> Option<u128> {
+        let entries = self.older.iter().flatten().chain(&self.newest.entries);
+        let mut sessions = entries.filter_map(|(_, entry)| match entry {
+            JournalEntry::Session(session) => Some(session.boot),
+            _ => None,
+        });
+        sessions.next_back()
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// If set, nothing behind damage is read: a test shows that the simulator notices this mistake.
+    pub(in crate::logfile) static STOP_AT_HOLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Adds up the entries of a damaged half.
+#[derive(Debug, Default)]
+struct Replay {
+    base: u64,
+    /// Up to where some mark says that the half was synced.
+    synced_to: u64,
+    is_same_boot: bool,
+    state: JournalState,
+    /// Holes that no mark has made up for yet.
+    open: Vec<Hole>,
+    /// Partitions that the snapshot names.
+    named: BTreeSet<u32>,
+    /// Partitions whose position the snapshot's mark says.
+    placed: BTreeSet<u32>,
+    /// Whether the mark of the snapshot, or a later one, was read.
+    has_mark: bool,
+    /// Whether the state is that of the end of the snapshot, or later.
+    is_past_snapshot: bool,
+}
+
+impl Replay {
+    fn run(mut self, contents: JournalContents, holes: &[Hole]) -> Result<Replayed, &'static str> {
+        let in_snapshot = contents.has_no_header || holes.iter().any(|hole| hole.from < self.base);
+        let has_older = contents.older.is_some();
+        if in_snapshot {
+            for (at, entry) in contents.older.into_iter().flatten() {
+                self.state.apply(entry, at);
+            }
+            self.forget_close();
+        } else {
+            self.has_mark = true;
+        }
+        let mut holes = holes.iter().copied().peekable();
+        for (at, entry) in contents.newest.entries {
+            while let Some(hole) = holes.next_if(|hole| hole.from < at) {
+                self.open.push(hole);
+                self.forget_close();
+            }
+            if at >= self.base && !std::mem::replace(&mut self.is_past_snapshot, true) && in_snapshot {
+                self.end_snapshot(has_older)?;
+            }
+            if !self.take(at, entry)? {
+                break;
+            }
+        }
+        self.open.extend(holes);
+        if !self.open.is_empty() {
+            self.forget_close();
+        }
+        if in_snapshot && !self.is_past_snapshot {
+            self.end_snapshot(has_older)?;
+        }
+        let lost: u64 = self.open.iter().map(|hole| hole.to - hole.from).sum();
+        if self.is_same_boot && lost > LOST_BYTES_MAX {
+            return Err("too much of its end");
+        }
+        let lacks_ranges = self.end();
+        Ok(Replayed { state: self.state, lacks_ranges, damage: None })
+    }
+
+    /// What may have been lost is the note that a run has ended.
+    fn forget_close(&mut self) {
+        if let Some(session) = &mut self.state.session {
+            session.closed = false;
+        }
+    }
+
+    /// The snapshot, laid over what the other half said, must have said every position.
+    fn end_snapshot(&mut self, has_older: bool) -> Result<(), &'static str> {
+        let says_all = if self.has_mark {
+            self.placed.iter().all(|index| self.state.partitions.contains_key(index))
+        } else {
+            has_older && self.state.partitions.keys().all(|index| self.named.contains(index))
+        };
+        self.open.retain(|hole| hole.from >= self.base);
+        says_all.then_some(()).ok_or("no other entry says what its snapshot said")
+    }
+
+    /// Applies an entry. False: it and what follows do not count.
+    fn take(&mut self, at: u64, entry: JournalEntry) -> Result<bool, &'static str> {
+        match &entry {
+            JournalEntry::Partition(index, _) if at < self.base => {
+                self.named.insert(*index);
+            }
+            JournalEntry::Mark(mark) if mark.repeat.is_snapshot => {
+                self.has_mark = true;
+                self.placed = mark.repeat.positions.iter().map(|change| change.index).collect();
+            }
+            JournalEntry::Mark(mark) => {
+                let makes_up = self.open.first().is_none_or(|hole| mark.repeat.since <= hole.from);
+                if !makes_up {
+                    let is_end =
+                        self.open.iter().all(|hole| !self.is_same_boot && hole.from >= self.synced_to);
+                    return if is_end { Ok(false) } else { Err("no later entry says what they said") };
+                }
+                self.open.clear();
+                if !std::mem::replace(&mut self.has_mark, true) {
+                    self.state.recent.clear();
+                }
+            }
+            JournalEntry::Range(range) if !self.has_mark => {
+                // What stands before the first range has settled, or the snapshot would name it.
+                self.has_mark = true;
+                self.state.recent.clear();
+                self.state.mark = Some(place_before(range));
+            }
+            _ => {}
+        }
+        self.state.apply(entry, at);
+        Ok(true)
+    }
+
+    /// Keeps the ranges that follow each other from the mark on. True if others may be lost.
+    fn end(&mut self) -> bool {
+        let (mut sequence, announced) =
+            self.state.mark.as_ref().map_or((0, 0), |mark| (mark.sequence, mark.repeat.announced));
+        let mut lacks = !self.open.is_empty();
+        let mut kept = VecDeque::new();
+        for range in std::mem::take(&mut self.state.recent) {
+            let is_known = |change: &PositionChange| self.state.partitions.contains_key(&change.index);
+            if range.sequence != sequence + 1 || !range.changes.iter().all(is_known) {
+                lacks = true;
+                break;
+            }
+            sequence = range.sequence;
+            kept.push_back(range);
+        }
+        // Where a range does not begin where the one before it ends, a mark is lost that led to
+        // another place. It was written when all before it was durable.
+        let mut end = self.state.mark.as_ref().map(|mark| (mark.file, mark.end));
+        let mut settled = 0;
+        for (at, range) in kept.iter().enumerate() {
+            if end != Some((range.file, range.from)) {
+                settled = at;
+                self.state.mark = Some(place_before(range));
+            }
+            end = Some((range.file, range.to));
+        }
+        for range in kept.drain(..settled) {
+            self.state.settle(&range.changes, 0);
+        }
+        self.state.recent = kept;
+        lacks || sequence < announced
+    }
+}
+
+/// The mark that a range implies: all before it is durable.
+fn place_before(range: &Range) -> Mark {
+    Mark {
+        sequence: range.sequence.saturating_sub(1),
+        file: range.file,
+        end: range.from,
+        before: range.before,
+        head: None,
+        commits: Vec::new(),
+        repeat: MarkRepeat::default(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Entries as bytes, and back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::logfile::disk::FileId;
+use crate::record::TopicPartition;
+
+fn landmark() -> impl Strategy<Value = Landmark> {
+    (any::<i64>(), any::<u32>()).prop_map(|(offset, fingerprint)| Landmark { offset, fingerprint })
+}
+
+fn file() -> impl Strategy<Value = FileId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(device, inode)| FileId { device, inode })
+}
+
+fn state() -> impl Strategy<Value = PartitionState> {
+    let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
+    let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9));
+    ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
+        |(topic, partition, position, epoch, ((landmarks, committed), left))| PartitionState {
+            partition: TopicPartition::new(topic, partition),
+            position,
+            epoch,
+            landmarks,
+            committed,
+            left,
+        },
+    )
+}
+
+fn changes() -> impl Strategy<Value = Vec<PositionChange>> {
+    let change = (any::<u32>(), any::<i64>(), proptest::option::of(landmark()))
+        .prop_map(|(index, position, last)| PositionChange { index, position, last });
+    proptest::collection::vec(change, 0..5)
+}
+
+fn repeat() -> impl Strategy<Value = MarkRepeat> {
+    let partition = (any::<u32>(), any::<u64>(), state())
+        .prop_map(|(index, void, state)| RepeatedPartition { index, void, state });
+    (any::<(bool, u64, u64, u64)>(), changes(), proptest::collection::vec(partition, 0..3)).prop_map(
+        |((is_snapshot, announced, synced_to, since), positions, partitions)| MarkRepeat {
+            is_snapshot,
+            announced,
+            synced_to,
+            since,
+            positions,
+            partitions,
+        },
+    )
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let values = proptest::option::of(0..i64::MAX);
+    let commit = (any::<u32>(), any::<Option<i64>>(), values)
+        .prop_map(|(index, acknowledged, value)| MarkedCommit { index, acknowledged, value });
+    let commits = proptest::collection::vec(commit, 0..5);
+    let head = proptest::option::of((0..4097u32, any::<u32>()))
+        .prop_map(|head| head.map(|(length, crc)| FileHead { length, crc }));
+    (any::<u64>(), file(), any::<(u64, u32)>(), head, commits, repeat()).prop_map(
+        |(sequence, file, (end, before), head, commits, repeat)| Mark {
+            sequence,
+            file,
+            end,
+            before,
+            head,
+            commits,
+            repeat,
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = JournalEntry> {
+    let range = (any::<u64>(), file(), any::<(u64, u64, u32, u32)>(), changes()).prop_map(
+        |(sequence, file, (from, to, crc, before), changes)| {
+            JournalEntry::Range(Range { sequence, file, from, to, crc, before, changes })
+        },
+    );
+    let session =
+        any::<(u128, bool)>().prop_map(|(boot, closed)| JournalEntry::Session(Session { boot, closed }));
+    let member = ("[a-zA-Z0-9-]{0,60}", any::<bool>())
+        .prop_map(|(id, silent)| JournalEntry::Member(MemberIdentity { id, silent }));
+    let partition = (any::<u32>(), state()).prop_map(|(i, s)| JournalEntry::Partition(i, s));
+    prop_oneof![partition, range, mark().prop_map(JournalEntry::Mark), session, member]
+}
+
+proptest! {
+    #[test]
+    fn entries_come_back(entry in entry(), tag in any::<u8>(), field in proptest::collection::vec(any::<u8>(), 0..9)) {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        prop_assert_eq!(JournalEntry::decode(&bytes), Some(entry.clone()));
+        // With a field of a later pandad behind it.
+        let mut longer = bytes.clone();
+        longer.push(tag);
+        longer.extend_from_slice(&(field.len() as u32).to_be_bytes());
+        longer.extend_from_slice(&field);
+        prop_assert_eq!(JournalEntry::decode(&longer), Some(entry));
+        longer.pop();
+        prop_assert_eq!(JournalEntry::decode(&longer), None);
+        bytes.pop();
+        prop_assert_eq!(JournalEntry::decode(&bytes), None);
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = JournalEntry::decode(&bytes);
+    }
+}
+
+#[test]
+fn an_entry_of_a_kind_that_is_not_known_is_passed_over() {
+    assert_eq!(JournalEntry::decode(&[77, 1, 2, 3]), Some(JournalEntry::Unknown(77)));
+    assert_eq!(JournalEntry::decode(&[]), None);
+}

@@ -1,0 +1,177 @@
+//! Which file is the one that the journal knows. Content decides: device and inode numbers change
+//! with a copy, with the order of disks at a boot, and on some file systems with each mount, and
+//! other files get them. They only say where to look first.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of};
+use super::journal::{CHECKED_BYTES, FileHead, Mark, Range};
+
+/// Names beside the log file that end like this are no log files.
+const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
+
+/// Where the file is that the journal knows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Located {
+    AtPath,
+    Beside(PathBuf),
+    /// Two files have its content, and neither its numbers.
+    Several(PathBuf, PathBuf),
+    /// The file has the numbers, and it is shorter than the journal knows or holds other bytes.
+    Shortened(PathBuf, u64),
+    Changed(PathBuf),
+    Nowhere,
+}
+
+/// How a file compares with the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    Same,
+    Shorter,
+    Other,
+}
+
+/// Finds the file of the mark: at the path or beside it, where log rotation leaves it.
+pub(super) fn locate(
+    disk: &dyn Disk,
+    path: &Path,
+    mark: &Mark,
+    ranges: &VecDeque<Range>,
+) -> io::Result<Located> {
+    let at_path = disk.stat(path)?;
+    #[cfg(test)]
+    if TRUST_NUMBERS.get() {
+        return locate_by_numbers(disk, path, at_path, mark);
+    }
+    if mark.end == 0 {
+        return locate_empty(disk, path, at_path, mark, ranges);
+    }
+    let likeness = compare(&disk.open(path, OpenMode::Existing)?, at_path.len, mark)?;
+    if likeness == Likeness::Same && (mark.head.is_some() || is_same_file(at_path, mark) || covers_all(mark))
+    {
+        return Ok(Located::AtPath);
+    }
+    let mut changed = None;
+    let mut note = |path: &Path, stat: FileStat, likeness| {
+        if is_same_file(stat, mark) {
+            changed = Some(match likeness {
+                Likeness::Shorter => Located::Shortened(path.to_owned(), stat.len),
+                _ => Located::Changed(path.to_owned()),
+            });
+        }
+    };
+    note(path, at_path, likeness);
+    let mut found = Vec::new();
+    for (beside, stat) in files_beside(disk, path)? {
+        if stat.len < mark.end && !is_same_file(stat, mark) {
+            continue;
+        }
+        let Ok(file) = disk.open(&beside, OpenMode::Existing) else { continue };
+        match compare(&file, stat.len, mark)? {
+            Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
+            Likeness::Same if mark.head.is_some() || covers_all(mark) => found.push(beside),
+            likeness => note(&beside, stat, likeness),
+        }
+    }
+    let mut found = found.into_iter();
+    Ok(match (found.next(), found.next()) {
+        (Some(first), Some(second)) => Located::Several(first, second),
+        (Some(only), None) => Located::Beside(only),
+        _ => changed.unwrap_or(Located::Nowhere),
+    })
+}
+
+#[cfg(test)]
+thread_local! {
+    /// If set, the numbers alone are believed: a test shows that the simulator notices this mistake.
+    pub(super) static TRUST_NUMBERS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+#[cfg(test)]
+fn locate_by_numbers(disk: &dyn Disk, path: &Path, at_path: FileStat, mark: &Mark) -> io::Result<Located> {
+    if is_same_file(at_path, mark) {
+        return Ok(Located::AtPath);
+    }
+    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
+    Ok(same.map_or(Located::Nowhere, |(beside, _)| Located::Beside(beside)))
+}
+
+/// The file was empty at the mark, so only its numbers, and what was announced since, tell it.
+fn locate_empty(
+    disk: &dyn Disk,
+    path: &Path,
+    at_path: FileStat,
+    mark: &Mark,
+    ranges: &VecDeque<Range>,
+) -> io::Result<Located> {
+    if is_same_file(at_path, mark) {
+        return Ok(Located::AtPath);
+    }
+    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
+    if let Some((beside, _)) = same {
+        return Ok(Located::Beside(beside));
+    }
+    // What is longer cannot be all ours: while the file was empty, each range was durable in the
+    // journal before it was written.
+    let reach = ranges.iter().filter(|range| range.file == mark.file).map(|range| range.to).max();
+    Ok(if at_path.len <= reach.unwrap_or(0) { Located::AtPath } else { Located::Nowhere })
+}
+
+fn is_same_file(stat: FileStat, mark: &Mark) -> bool {
+    stat.id == mark.file
+}
+
+/// Whether the bytes before the mark are the whole file, so that no other beginning can differ.
+fn covers_all(mark: &Mark) -> bool {
+    mark.end <= CHECKED_BYTES as u64
+}
+
+fn compare(file: &Handle, len: u64, mark: &Mark) -> io::Result<Likeness> {
+    if len < mark.end {
+        return Ok(Likeness::Shorter);
+    }
+    let is_same = crc32fast::hash(&tail(file, mark.end)?) == mark.before
+        && match mark.head {
+            Some(known) if u64::from(known.length) > mark.end => false,
+            Some(known) => head(file, u64::from(known.length))? == known,
+            None => true,
+        };
+    Ok(if is_same { Likeness::Same } else { Likeness::Other })
+}
+
+/// The regular files in the directory of `path` that may be the log file under another name.
+fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileStat)>> {
+    let is_other = |name: &Path| {
+        let name = name.as_os_str().as_encoded_bytes();
+        OTHER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
+    };
+    let mut files = Vec::new();
+    for beside in disk.list(directory_of(path))? {
+        if beside == path || is_other(&beside) {
+            continue;
+        }
+        match disk.stat(&beside) {
+            Ok(stat) if stat.kind == FileKind::File => files.push((beside, stat)),
+            _ => {}
+        }
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(files)
+}
+
+/// How a file of `end` bytes begins.
+pub(super) fn head(file: &Handle, end: u64) -> io::Result<FileHead> {
+    let mut head = FileHead::default();
+    head.extend(&tail(file, end.min(CHECKED_BYTES as u64))?);
+    Ok(head)
+}
+
+/// The bytes before `end`, at most [`CHECKED_BYTES`].
+pub(super) fn tail(file: &Handle, end: u64) -> io::Result<Vec<u8>> {
+    let from = end.saturating_sub(CHECKED_BYTES as u64);
+    let mut bytes = vec![0; CHECKED_BYTES.min(usize::try_from(end).unwrap_or(CHECKED_BYTES))];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
+}

@@ -1,0 +1,143 @@
+//! Device and inode numbers change, files are copied, and others look alike: content decides which
+//! file is ours.
+
+use super::*;
+
+impl Dir {
+    /// A copy of the whole directory: every file has other numbers.
+    fn copied(&self) -> Self {
+        let copy = Self::new();
+        for file in fs::read_dir(&self.0).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), copy.0.join(file.file_name())).unwrap();
+        }
+        copy
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Settled up to 2, then written up to 5, and killed.
+fn killed() -> Dir {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    settle(&mut log);
+    append(&mut log, 2, 5);
+    dir
+}
+
+#[test]
+fn a_copy_of_everything_goes_on_where_it_was() {
+    let dir = killed().copied();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(dir.content(), lines(5));
+}
+
+/// After another boot, with other numbers, a torn rest is still ours to cut.
+#[test]
+fn a_torn_rest_is_cut_under_other_numbers() {
+    let first = Dir::new();
+    let mut log = at_boot(&first, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 2);
+    settle(&mut log);
+    append(&mut log, 2, 5);
+    drop(log);
+    let dir = first.copied();
+    OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(7 * 4 + 3).unwrap();
+    let log = at_boot(&dir, 2);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(2)
+    );
+    assert_eq!(dir.content(), lines(2));
+}
+
+#[test]
+fn a_renamed_file_is_found_under_other_numbers_and_a_copy_at_the_path_wins() {
+    let dir = killed();
+    fs::rename(dir.log(), dir.path("out.log.1")).unwrap();
+    let moved = dir.copied();
+    assert_eq!(again(&moved, None).1, 5);
+    assert_eq!(moved.content(), "");
+    let both = dir.copied();
+    fs::copy(both.path("out.log.1"), both.log()).unwrap();
+    assert_eq!(again(&both, None).1, 5);
+    assert_eq!(both.content(), lines(5));
+}
+
+/// None at the path, two beside it that agree: the numbers decide; without them nothing does.
+#[test]
+fn of_two_that_agree_the_one_with_the_numbers_is_ours() {
+    let dir = killed();
+    fs::rename(dir.log(), dir.path("out.log.2")).unwrap();
+    fs::copy(dir.path("out.log.2"), dir.path("out.log.1")).unwrap();
+    let neither = dir.copied();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(again(&neither, None).1, 2, "positions are kept");
+    for name in ["out.log.1", "out.log.2"] {
+        assert_eq!(fs::read_to_string(neither.path(name)).unwrap(), lines(5), "nothing is cut");
+    }
+}
+
+#[test]
+fn compressed_files_are_never_ours() {
+    let dir = killed();
+    fs::rename(dir.log(), dir.path("out.log.gz")).unwrap();
+    let dir = dir.copied();
+    assert_eq!(again(&dir, None).1, 2);
+    assert_eq!(fs::read_to_string(dir.path("out.log.gz")).unwrap(), lines(5));
+}
+
+/// The same last 4 KiB, up to the very byte, and another beginning.
+#[test]
+fn equal_tails_do_not_make_a_file_ours() {
+    let dir = Dir::new();
+    fs::write(dir.log(), format!("the first line\n{}", "x\n".repeat(5000))).unwrap();
+    let mut log = fresh(&dir);
+    settle(&mut log);
+    drop(log);
+    let look_alike = dir.path("out.log.1");
+    let text = format!("another start!\n{}line 0\n", "x\n".repeat(5000));
+    fs::write(&look_alike, &text).unwrap();
+    // It even has our file's numbers, as after a copy: the file is written in place.
+    fs::write(dir.log(), &text).unwrap();
+    let log = at_boot(&dir, 99);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(0)
+    );
+    drop(log);
+    assert_eq!((fs::read_to_string(&look_alike).unwrap(), dir.content()), (text.clone(), text));
+}
+
+/// While the file was empty at the mark, other numbers are ours only at the path, and no longer
+/// than the ranges reach.
+#[test]
+fn an_empty_mark_takes_no_more_than_was_announced() {
+    let start = || {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 3);
+        drop(log);
+        dir.copied()
+    };
+    let dir = start();
+    assert_eq!(again(&dir, None).1, 3);
+    let longer = start();
+    let text = lines(3) + "what somebody put back\n";
+    fs::write(longer.log(), &text).unwrap();
+    let log = at_boot(&longer, 99);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(0)
+    );
+    drop(log);
+    assert_eq!(longer.content(), text, "nothing is cut");
+    let beside = start();
+    fs::rename(beside.log(), beside.path("out.log.1")).unwrap();
+    assert_eq!(again(&beside, None).1, 0);
+    assert_eq!(fs::read_to_string(beside.path("out.log.1")).unwrap(), lines(3));
+}
