@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_the_value() {
+    fn raw_lines_are_the_value() {
         assert_eq!(line(LineFormat::Raw, Some(b"k"), Some(b"a b")), "a b\n");
         assert_eq!(line(LineFormat::Raw, None, None), "\n");
     }
 
     #[test]
-    fn json_keeps_null_text_and_bytes_apart() {
+    fn json_distinguishes_null_text_and_bytes() {
         assert_eq!(
             line(LineFormat::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn json_shows_timestamps_and_headers_where_there_are_any() {
+    fn json_shows_timestamps_and_headers_if_present() {
         let of = |timestamp, headers: Option<&'static [u8]>| Record {
             timestamp,
             headers: headers.map(|bytes| Headers::check(bytes).unwrap()),
@@ -268,7 +268,7 @@ mod tests {
 
     /// PHP 8.2 made the expected text: `json_encode` of the decoded array.
     #[test]
-    fn original_is_php_json() {
+    fn original_lines_are_as_php_encodes_them() {
         assert_eq!(
             line(LineFormat::Original, None, Some("a/é😀\u{7f}".as_bytes())),
             "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\

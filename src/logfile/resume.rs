@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_table() {
+    fn each_row_of_the_table_gives_its_decision() {
         let cases = [
             (None, None, String::new(), ResumeDecision::Nowhere),
             (known(&[]), None, String::new(), ResumeDecision::Journal),

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_of_rotation() {
+    fn rotated_names_sort_in_the_order_of_rotation() {
         let path = Path::new("/log/out.log");
         let first = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn due_by_size_and_by_time() {
+    fn a_rotation_is_due_by_size_and_by_time() {
         const HOUR: i64 = 3_600_000;
         let by_size = Rotation { size: Some(100), ..Rotation::off() };
         assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));

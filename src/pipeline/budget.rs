@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_comes_back_with_a_wake_up() {
+    fn giving_back_bytes_wakes_the_source() {
         let budget = Budget::new(10);
         budget.take(25);
         assert!(!budget.has_room());

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_end_has_its_fault_and_its_lesson() {
+    fn run_errors_map_to_faults_and_to_lost_writes() {
         let why = || "why".to_owned();
         let restart = || Fault::Restart(why());
         let cases = [
@@ -75,7 +75,7 @@ mod tests {
 
     /// The pipeline must not wait out an end that only this job knows.
     #[test]
-    fn only_a_fault_is_shown_to_the_pipeline() {
+    fn the_pipeline_sees_only_general_faults() {
         assert_eq!(RunError::from(Fault::RetryLogged).fault(), Some(&Fault::RetryLogged));
         assert_eq!(RunError::LeftGroup.fault(), None);
     }

@@ -167,7 +167,7 @@ mod tests {
     /// The oracle's table has the same names, in another spelling, and knows which
     /// errors a client may try again.
     #[test]
-    fn names_and_reactions_are_kafkas() {
+    fn names_and_retriability_agree_with_the_oracle() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {

@@ -314,7 +314,7 @@ mod tests {
 
     /// The bytes have no room for a negative offset: it would be read as no offset.
     #[test]
-    fn an_entry_that_would_be_read_otherwise_is_not_written() {
+    fn an_entry_that_cannot_be_read_back_is_not_written() {
         let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });

@@ -20,7 +20,7 @@ fn is_cached(file: &File, at: u64) -> Option<bool> {
 /// The last page of what was synced is the first of what was not: a write to it that failed
 /// would be read from the cache, and taken for one that is on the disk.
 #[test]
-fn the_page_in_which_it_begins_is_forgotten_too() {
+fn dropping_cached_pages_includes_the_first_partial_page() {
     let dir = Dir::new();
     let path = dir.0.join("cached");
     let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_journal_is_rewritten_again_and_again() {
+fn a_full_journal_is_rewritten_and_keeps_its_state() {
     let dir = Dir::new();
     let mut log = small(&dir);
     log.ledger.set_position(&partition(), 0).unwrap();
@@ -62,7 +62,7 @@ fn an_unreadable_journal_is_set_aside_and_nothing_is_cut() {
 }
 
 #[test]
-fn a_torn_journal_is_read_up_to_where_it_is_whole() {
+fn a_torn_journal_is_read_up_to_the_torn_entry() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);

@@ -33,7 +33,7 @@ fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
 
 /// The name is there again after a kill, and in a journal that was rewritten.
 #[test]
-fn who_a_member_was_is_known_after_a_kill() {
+fn the_member_id_survives_a_kill() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert_eq!(log.ledger.member(), None);
@@ -51,7 +51,7 @@ fn who_a_member_was_is_known_after_a_kill() {
 
 /// What others may have from then on does not land, though it was being written.
 #[test]
-fn a_range_released_while_it_was_being_written_does_not_count() {
+fn a_range_released_during_its_write_does_not_count() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);

@@ -110,7 +110,7 @@ fn lines(count: i64) -> String {
 }
 
 #[test]
-fn a_kill_after_the_write_doubles_nothing() {
+fn a_kill_after_a_write_repeats_no_record() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
@@ -125,7 +125,7 @@ fn a_kill_after_the_write_doubles_nothing() {
 }
 
 #[test]
-fn a_range_that_was_journalled_and_not_written_comes_again() {
+fn a_journalled_range_without_lines_is_fetched_again() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
@@ -141,7 +141,7 @@ fn a_range_that_was_journalled_and_not_written_comes_again() {
 }
 
 #[test]
-fn a_torn_write_is_cut_and_comes_again() {
+fn a_torn_write_is_cut_and_fetched_again() {
     for cut in 1..14 {
         let dir = Dir::new();
         let mut log = fresh(&dir);
@@ -159,7 +159,7 @@ fn a_torn_write_is_cut_and_comes_again() {
 }
 
 #[test]
-fn bytes_that_are_not_what_was_written_come_again() {
+fn a_range_with_a_wrong_crc_is_fetched_again() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
@@ -177,7 +177,7 @@ fn bytes_that_are_not_what_was_written_come_again() {
 }
 
 #[test]
-fn somebody_elses_lines_stay() {
+fn lines_of_other_programs_stay() {
     let dir = Dir::new();
     fs::write(dir.log(), "from before, without an end").unwrap();
     let mut log = fresh(&dir);
@@ -198,7 +198,7 @@ fn somebody_elses_lines_stay() {
 }
 
 #[test]
-fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
+fn after_the_file_is_moved_away_a_new_one_begins() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -220,7 +220,7 @@ fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
 }
 
 #[test]
-fn a_file_that_was_emptied_keeps_the_positions() {
+fn emptying_the_file_keeps_the_positions() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -234,7 +234,7 @@ fn a_file_that_was_emptied_keeps_the_positions() {
 }
 
 #[test]
-fn values_about_to_be_committed_are_known_again() {
+fn offsets_of_unanswered_commits_are_recognized() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -259,7 +259,7 @@ fn values_about_to_be_committed_are_known_again() {
 
 /// After a loss of power: the lines got to the disk and their range did not.
 #[test]
-fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
+fn after_a_power_loss_lines_unknown_to_the_journal_are_cut() {
     for (boot, closed, expected) in [(2, false, ""), (1, false, "line 2\n"), (2, true, "line 2\n")] {
         let dir = Dir::new();
         let start = |boot| at_boot(&dir, boot);
@@ -284,7 +284,7 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
 }
 
 #[test]
-fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
+fn an_offset_is_forgotten_once_a_later_commit_is_acknowledged() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     for next in 1..=3 {
@@ -301,7 +301,7 @@ fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
 }
 
 #[test]
-fn a_second_writer_is_kept_off() {
+fn a_second_pandad_cannot_open_the_log_file() {
     let dir = Dir::new();
     let log = fresh(&dir);
     let second = open(&dir.log(), &options(true), &mut RestartMemory::default());
@@ -311,7 +311,7 @@ fn a_second_writer_is_kept_off() {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn a_directory_or_a_missing_one_is_a_fatal_fault() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     let directory = open(&dir.log(), &options(true), &mut RestartMemory::default());
@@ -326,7 +326,7 @@ fn what_cannot_work_is_refused() {
 /// The group had an offset before this journal was: it must be known again, though no
 /// commit of this journal has been acknowledged, and however often it starts.
 #[test]
-fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
+fn the_offset_found_in_the_group_is_recognized_at_each_start() {
     let dir = Dir::new();
     let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(
@@ -345,7 +345,7 @@ fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
 
 /// A partition that is placed anew while ranges of it are unsettled stays where it is placed.
 #[test]
-fn placing_wins_over_what_was_written_before() {
+fn set_position_overrules_unsettled_ranges() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 900);

@@ -87,7 +87,7 @@ fn every_commit_carries_its_token() {
 /// Ten resets, back and forward, each honoured, also to values that were committed
 /// before, and also when the process is killed before it could commit.
 #[test]
-fn an_operators_reset_is_honoured_whatever_the_value() {
+fn an_operators_reset_to_any_offset_is_honoured() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 50);
@@ -110,7 +110,7 @@ fn an_operators_reset_is_honoured_whatever_the_value() {
 
 /// The same value once more, before any commit came through: a reset of its own.
 #[test]
-fn the_same_reset_twice_is_two_resets() {
+fn a_repeated_reset_counts_as_a_new_one() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 50);
@@ -144,7 +144,7 @@ fn a_reset_that_was_followed_is_not_followed_again() {
 
 /// A group that an older pandad committed to without tokens.
 #[test]
-fn a_group_without_tokens_is_taken_over() {
+fn offsets_committed_without_tokens_are_recognized() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 7);
@@ -164,7 +164,7 @@ fn a_group_without_tokens_is_taken_over() {
 /// The topic was made anew: a commit of the old history that is still under way, or
 /// whose successor is lost, does not bring its offset back.
 #[test]
-fn a_history_that_was_left_does_not_come_back() {
+fn a_late_commit_of_a_former_history_is_not_followed() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 100);
@@ -202,7 +202,7 @@ fn a_new_history_at_the_same_offset_is_committed() {
 
 /// Copied by a tool from another group, a token names another offset than its own.
 #[test]
-fn a_token_that_names_another_offset_is_none() {
+fn a_token_for_another_offset_is_ignored() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 8);
@@ -214,7 +214,7 @@ fn a_token_that_names_another_offset_is_none() {
 
 /// Where the group's storage has no room for a token there is none.
 #[test]
-fn without_room_there_is_no_token() {
+fn commits_carry_no_token_if_the_storage_has_no_room() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);

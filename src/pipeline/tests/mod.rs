@@ -242,7 +242,7 @@ fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
 }
 
 #[test]
-fn everything_is_written_once_in_lane_order_though_workers_fail() {
+fn failing_workers_lose_repeat_and_reorder_nothing() {
     let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
     let running = start(world, 3, 50);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
@@ -265,7 +265,7 @@ fn the_first_stop_settles_what_was_polled() {
 }
 
 #[test]
-fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
+fn a_refusing_sink_stops_polling_and_loses_nothing() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
     wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 30);
@@ -281,7 +281,7 @@ fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
 
 /// Nothing more comes that would give the sink another try.
 #[test]
-fn the_last_outcome_that_was_refused_is_tried_again() {
+fn a_refused_last_outcome_is_tried_again() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 1, 1);
     wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 300);
@@ -306,7 +306,7 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
 /// What may not land yet is no fault of the disk; it keeps its room, and the source hears
 /// of what it waits for.
 #[test]
-fn what_is_held_back_is_written_when_it_may() {
+fn outcomes_held_back_are_written_once_they_may_be() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 2, 200);
     wait_until("the budget is full", || running.world.held.load(SeqCst) >= 200);
@@ -324,7 +324,7 @@ fn what_is_held_back_is_written_when_it_may() {
 
 /// At a stop it is waited for, as long as that is short.
 #[test]
-fn what_is_held_back_at_a_stop_is_waited_for() {
+fn a_stop_waits_briefly_for_outcomes_held_back() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
     wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
@@ -344,7 +344,7 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
 }
 
 #[test]
-fn a_settle_fault_ends_the_run_to_be_built_again() {
+fn a_settle_fault_ends_the_run_for_a_restart() {
     let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
     assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()).into())));
     assert!(running.world.settled.lock().unwrap().is_empty());
@@ -353,7 +353,7 @@ fn a_settle_fault_ends_the_run_to_be_built_again() {
 /// After the source has ended, what it polled is still written and settled; after the sink
 /// has, nothing is.
 #[test]
-fn the_end_that_only_this_job_knows_comes_back_as_it_was() {
+fn errors_that_only_the_job_knows_are_returned_unchanged() {
     let running = start(World::default(), 1, u64::MAX);
     wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
     running.world.source_leaves.store(true, SeqCst);
@@ -367,7 +367,7 @@ fn the_end_that_only_this_job_knows_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
+fn a_panic_of_the_source_ends_the_run_after_settling() {
     let running = start(World::default(), 1, u64::MAX);
     wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
     running.world.source_panics.store(true, SeqCst);
@@ -381,7 +381,7 @@ fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
 }
 
 #[test]
-fn the_second_stop_ends_what_the_first_would_wait_for() {
+fn the_second_stop_ends_tasks_that_the_first_waits_for() {
     let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
     wait_until("it fails", || running.counters.panics.load(SeqCst) > 0);
     running.stop.request();

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relinquished_one_waits_for_its_flight() {
+    fn a_relinquished_partition_waits_until_nothing_is_in_flight() {
         let (mut partition, now) = (polled(), Instant::now());
         assert_eq!(partition.next_fetch(Some(15), now), None, "it is fetched");
         partition.relinquish();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unresolved_one_is_resolved_again() {
+    fn an_unresolved_partition_is_resolved_again() {
         let (mut partition, now) = (TrackedPartition::new(0, -1, Outage::new("test")), Instant::now());
         partition.begin(&StartOffset::Latest, 1);
         assert!(!partition.is_waiting());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_outlasts_what_its_reader_says() {
+    fn a_divergence_outlasts_later_events_of_the_reader() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.diverge(4);
         partition.relinquish();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_one_is_well_when_records_behind_are_written() {
+    fn a_blocked_partition_recovers_when_later_records_are_written() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.drop_in_flight(12, 2);
         partition.block(now, "corrupt");

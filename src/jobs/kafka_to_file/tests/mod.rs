@@ -268,7 +268,7 @@ fn nothing_is_written_before_the_group_holds_the_first_position() {
 
 /// A broker does not find a batch whose header is damaged, and goes on behind it.
 #[test]
-fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
+fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     let mut member = Member::at_work();
     let mut batch = member.fetches(0, 1);
     batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
@@ -290,7 +290,7 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
 }
 
 #[test]
-fn one_settle_batch_is_written_beyond_what_the_group_holds() {
+fn one_settle_batch_is_written_beyond_the_committed_offset() {
     let mut member = Member::at_work();
     let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
     member.writes(vec![one]).unwrap();

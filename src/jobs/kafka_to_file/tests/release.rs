@@ -8,7 +8,7 @@ fn revoked() -> GroupEvent {
 
 /// The order to commit may still be on its way from the settle thread to the source.
 #[test]
-fn partitions_are_released_when_the_group_holds_all_that_was_written() {
+fn partitions_are_released_once_all_written_is_committed() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.says(revoked());
@@ -33,7 +33,7 @@ fn partitions_are_released_when_the_group_holds_all_that_was_written() {
 
 /// A commit that is refused while the share may still be let go in order.
 #[test]
-fn a_refused_commit_is_tried_again_before_partitions_are_released() {
+fn a_refused_commit_is_tried_again_before_the_release() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.writes(vec![batch]).unwrap();
@@ -50,7 +50,7 @@ fn a_refused_commit_is_tried_again_before_partitions_are_released() {
 }
 
 #[test]
-fn what_is_lost_is_dropped_and_what_was_written_settles() {
+fn lost_partitions_drop_unwritten_lines_and_settle_the_rest() {
     let mut member = Member::at_work();
     let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
     member.writes(vec![one]).unwrap();
@@ -73,7 +73,7 @@ fn what_is_lost_is_dropped_and_what_was_written_settles() {
 /// Given back and given again while the group still held the older offset: it is this
 /// member's own, and nothing is written twice.
 #[test]
-fn a_partition_that_comes_back_goes_on_where_the_journal_is() {
+fn a_reassigned_partition_resumes_at_the_journals_position() {
     let mut member = Member::at_work();
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
     let batch = member.fetches(0, 3);
@@ -89,7 +89,7 @@ fn a_partition_that_comes_back_goes_on_where_the_journal_is() {
 
 /// A late find of the old share must not assign it again.
 #[test]
-fn events_of_partitions_that_were_released_are_dropped() {
+fn events_of_released_partitions_are_dropped() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 2);
     member.says(GroupEvent::Lost);

@@ -277,7 +277,7 @@ proptest! {
 }
 
 #[test]
-fn all_topics_are_asked_for_as_the_oracle_does() {
+fn a_request_for_all_topics_matches_the_oracle() {
     for version in versions::<AllTopics>() {
         let request = MetadataRequest::default()
             .with_topics(if version == 0 { Some(Vec::new()) } else { None })

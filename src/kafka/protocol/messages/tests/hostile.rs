@@ -98,12 +98,12 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn api_versions(answer in api_versions_answers(), changes in tampering()) {
+    fn tampered_api_versions(answer in api_versions_answers(), changes in tampering()) {
         survive::<ApiVersions>(&tamper(theirs(&answer, 0), &changes));
     }
 
     #[test]
-    fn find_coordinator(
+    fn tampered_find_coordinator(
         answer in find_coordinator_answers(),
         version in some_version::<FindCoordinator<'_>>(),
         changes in tampering(),
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn offset_commit(
+    fn tampered_offset_commit(
         answer in offset_commit_answers(),
         version in some_version::<OffsetCommit<'_>>(),
         changes in tampering(),
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn offset_fetch(
+    fn tampered_offset_fetch(
         answer in offset_fetch_answers(),
         version in some_version::<OffsetFetch<'_>>(),
         changes in tampering(),
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn fetch(
+    fn tampered_fetch(
         all in reading::got(),
         version in reading::ORACLE_FETCH..=Fetch::HIGHEST,
         changes in tampering(),
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn list_offsets(
+    fn tampered_list_offsets(
         all in reading::listed(),
         version in some_version::<ListOffsets<'_>>(),
         changes in tampering(),
@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn metadata(
+    fn tampered_metadata(
         answer in metadata_answers(),
         version in some_version::<Metadata<'_>>(),
         changes in tampering(),
@@ -163,7 +163,7 @@ proptest! {
 
 /// The worst that a frame of the largest size can ask for.
 #[test]
-fn a_large_frame_that_lies_costs_what_it_weighs() {
+fn a_large_false_frame_allocates_only_its_size() {
     for count in [i32::MAX, 1 << 24, 1 << 20] {
         let mut frame = count.to_be_bytes().to_vec();
         frame.resize(1 << 20, 0);

@@ -49,7 +49,7 @@ fn bomb(records: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_batch_that_expands_a_thousand_times_is_read_in_little_memory() {
+fn a_batch_that_expands_1000_times_needs_little_memory() {
     let mib = if full() { 1024 } else { 64 };
     let set = bomb(mib);
     assert!(set.len() < mib << 11, "{} bytes", set.len());
@@ -89,7 +89,7 @@ fn a_record_larger_than_the_cap_is_refused_by_its_length() {
 }
 
 #[test]
-fn a_record_that_ends_before_its_length_costs_what_it_has() {
+fn a_truncated_record_allocates_less_than_its_length() {
     // It says 100 MiB and has four.
     let packed = gzip(&[&varint(100 << 20)[..], &[0; 9]].concat(), 4);
     let mut batch = Batch::of(Codec::None, &records(0, 1));
@@ -103,7 +103,7 @@ fn a_record_that_ends_before_its_length_costs_what_it_has() {
 }
 
 #[test]
-fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
+fn memory_of_a_record_just_below_the_cap_is_given_back() {
     let size = if full() { 120 << 20 } else { 16 << 20 };
     let large = Seen { value: Some(vec![7; size]), ..record(0, None, None) };
     let mut scratch = Scratch::default();
@@ -122,7 +122,7 @@ fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
 }
 
 #[test]
-fn a_wrapper_that_expands_a_thousand_times_is_read_in_little_memory() {
+fn a_wrapper_that_expands_1000_times_needs_little_memory() {
     let mib = if full() { 1024 } else { 24 };
     for magic in [0, 1] {
         let zeros = vec![0; 1 << 20];
@@ -145,7 +145,7 @@ fn a_wrapper_that_expands_a_thousand_times_is_read_in_little_memory() {
 }
 
 #[test]
-fn sizes_that_lie_allocate_nothing() {
+fn false_sizes_allocate_nothing() {
     // Snappy's block says 2 GiB; zstd's frame says a window of 3 TiB, or a content of as much.
     let snappy = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 50]].concat();
     let zstd_window = b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00".to_vec();
@@ -166,7 +166,7 @@ fn sizes_that_lie_allocate_nothing() {
 
 /// Lines of a file are made from records in place, and in buffers that are there.
 #[test]
-fn decoding_allocates_nothing_once_it_is_warm() {
+fn decoding_allocates_nothing_after_a_warm_up() {
     let mut scratch = Scratch::default();
     for magic in [0, 1, 2] {
         for codec in CODECS {

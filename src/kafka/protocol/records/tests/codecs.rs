@@ -28,7 +28,7 @@ fn halves(codec: Codec, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn streams_that_follow_each_other_are_one() {
+fn concatenated_streams_are_read_as_one() {
     let plain = plain(40);
     for codec in [Codec::Gzip, Codec::Xerial(1), Codec::Lz4, Codec::Lz4Linked, Codec::Zstd] {
         let (one, other) = halves(codec, &plain);
@@ -38,7 +38,7 @@ fn streams_that_follow_each_other_are_one() {
 }
 
 #[test]
-fn frames_to_be_skipped_are() {
+fn skippable_frames_are_skipped() {
     let skip = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     let plain = plain(40);
     for codec in [Codec::Lz4, Codec::Zstd] {
@@ -49,7 +49,7 @@ fn frames_to_be_skipped_are() {
 }
 
 #[test]
-fn batches_larger_than_the_window_come_whole() {
+fn batches_larger_than_the_window_are_read_whole() {
     // Three MiB, with a record of two among small ones.
     let mut large = records(0, 6_000);
     large[3_000].value =
@@ -68,7 +68,7 @@ fn batches_larger_than_the_window_come_whole() {
 }
 
 #[test]
-fn gzip_with_all_that_its_header_may_have() {
+fn gzip_headers_with_every_optional_field_are_read() {
     let mut made = flate2::GzBuilder::new().filename("name").comment("words").extra(vec![1, 2, 3]).mtime(9);
     made = made.operating_system(3);
     let mut out = made.write(Vec::new(), flate2::Compression::best());
@@ -85,7 +85,7 @@ fn gzip_with_all_that_its_header_may_have() {
 }
 
 #[test]
-fn lz4_of_format_1_and_2_has_a_right_header() {
+fn lz4_checksums_of_header_and_content_are_verified() {
     let mut packed = Codec::Lz4.compress(&plain(30));
     packed[6] ^= 0x10;
     assert_eq!(fault(3, 30, &packed), "lz4: the checksum of the header does not match");
@@ -96,7 +96,7 @@ fn lz4_of_format_1_and_2_has_a_right_header() {
 }
 
 #[test]
-fn streams_that_end_early_or_are_damaged_are_refused_and_the_next_are_read() {
+fn truncated_or_damaged_streams_are_refused() {
     let mut scratch = Scratch::default();
     let plain = plain(120);
     for codec in CODECS.into_iter().filter(|codec| !matches!(codec, Codec::None | Codec::Lz4Old)) {

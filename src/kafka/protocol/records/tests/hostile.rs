@@ -148,7 +148,7 @@ fn survive(set: &[u8], from: i64, scratch: &mut Scratch) {
 }
 
 #[test]
-fn tampered_sets_do_no_harm() {
+fn decoding_survives_tampered_record_sets() {
     let (originals, seed) = (originals(), seed());
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut scratch = Scratch::default();
@@ -180,7 +180,7 @@ fn tampered_sets_do_no_harm() {
 }
 
 #[test]
-fn noise_does_no_harm() {
+fn decoding_survives_random_bytes() {
     let mut dice = fastrand::Rng::with_seed(seed());
     let mut scratch = Scratch::default();
     for _ in 0..count() / 10 {

@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_they_write_is_read_as_it_was_meant(
+    fn record_sets_of_the_oracle_are_read(
         (base, records) in generated(),
         codec in select(CODECS.into_iter().filter(|codec| *codec != Codec::Lz4Old).collect::<Vec<_>>()),
     ) {
@@ -111,7 +111,7 @@ proptest! {
 
     /// The generator of the other tests writes what they write.
     #[test]
-    fn our_generator_agrees_with_theirs((base, records) in generated()) {
+    fn our_generator_agrees_with_the_oracle((base, records) in generated()) {
         let given: Vec<Theirs> = records.iter().map(|one| theirs(one, base)).collect();
         let theirs = encode(&given, Codec::None);
         let mut ours = Batch::of(Codec::None, &records);

@@ -36,7 +36,7 @@ fn format(name: &str) -> u8 {
 }
 
 #[test]
-fn what_real_brokers_answered_is_read() {
+fn recorded_replies_of_real_brokers_are_read() {
     let text = include_str!("../../../../../tests/vectors/record_sets.txt");
     let mut count = 0;
     let mut magics = [0; 3];
