@@ -1,4 +1,4 @@
-//! The keys that take one word of a few: each word, what it means, and how a reader is told.
+//! The keys that take one word of a few: each word, its value and its meaning for readers.
 
 use std::fmt;
 

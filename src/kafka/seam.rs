@@ -20,7 +20,7 @@ pub struct Fetched {
     pub partition: TopicPartition,
     /// The requested offset.
     pub from: i64,
-    /// The base offset of the first batch, if the broker has told it, otherwise `from`. If it is
+    /// The base offset of the first batch, if the broker has sent it, otherwise `from`. If it is
     /// above `from`, the broker has left records out, as compaction does.
     pub base: i64,
     /// The offset to request next.

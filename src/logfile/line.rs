@@ -253,7 +253,7 @@ mod tests {
         let start = "{\"topic\":\"t\",\"partition\":3,\"offset\":1,\"timestamp\":-1,\"key\":null";
         assert_eq!(json_of(&of(Some(-1), None)), format!("{start},\"value\":null}}\n"));
         assert_eq!(json_of(&of(Some(-1), Some(b"\0"))), format!("{start},\"headers\":[],\"value\":null}}\n"));
-        // A name that comes twice; a value, a null value, an empty value.
+        // One name stands twice; the values are a text, null and empty.
         let headers = b"\x06\x02a\x02\"\x02a\x01\x04\xc3\xbc\x00";
         assert_eq!(
             json_of(&of(Some(-1), Some(headers))),

@@ -113,7 +113,7 @@ mod tests {
         let first = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
-        // Within the same millisecond, and after the clock was set back.
+        // Two rotations in one millisecond, and one after the clock was set back.
         let second = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
         let gzipped = super::super::disk::with_suffix(&second, ".gz");
         let third = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);

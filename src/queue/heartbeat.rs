@@ -96,7 +96,7 @@ impl HeartbeatSender {
     fn send(&mut self) -> Result<Duration, Fault> {
         let Self { link, command, lease, .. } = self;
         link.with_retry(|connection| {
-            // Taken anew for each try: the first one may have taken long.
+            // The time is read again for each try, because the first one may have taken long.
             let sent = lease.now();
             connection.ask(command).map(|_| sent)
         })

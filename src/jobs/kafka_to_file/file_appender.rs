@@ -86,9 +86,9 @@ impl FileAppender {
         while bytes < WRITE_BYTES_MAX
             && let Some(batch) = self.queue.pop_front()
         {
-            let landed =
+            let written =
                 positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
-            match landed {
+            match written {
                 Some((index, position)) if position == batch.from && continues(&batch) => {
                     if let Some(truncated) = &batch.truncated {
                         let (partition, assignment) = (batch.partition.clone(), batch.assignment);

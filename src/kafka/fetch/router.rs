@@ -48,7 +48,7 @@ pub(super) struct PartitionRouter {
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
     unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// The leader and the leader epoch of each partition, as last heard.
+    /// The leader and the leader epoch of each partition, as last received.
     leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
     /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
@@ -171,7 +171,7 @@ impl PartitionRouter {
         }
     }
 
-    /// Notes that a reader has relinquished a partition. The reader has told the owner, who will
+    /// Notes that a reader has relinquished a partition. The owner has the reader's event and will
     /// assign the partition again.
     fn note_relinquished(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
         if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {

@@ -98,7 +98,7 @@ impl MemberState {
     }
 
     /// The number of revocations so far. Assignments and releases carry it, so that those from before
-    /// the last revocation can be told.
+    /// the last revocation are recognized.
     pub(super) fn revocation(&self) -> u64 {
         self.revocation
     }

@@ -312,7 +312,7 @@ mod tests {
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
 
-    /// The bytes have no room for a negative offset: it would be read as no offset.
+    /// The format cannot express a negative offset; it would be read as no offset.
     #[test]
     fn an_entry_that_cannot_be_read_back_is_not_written() {
         let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));

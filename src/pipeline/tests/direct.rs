@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Without a sink: the source counts down, and what is left in hand at the stop goes last.
+/// A source that counts down. At the stop it still has tasks to drain.
 struct Countdown {
     left: u64,
     taken: u64,

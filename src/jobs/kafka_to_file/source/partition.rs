@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn a_relinquished_partition_waits_until_nothing_is_in_flight() {
         let (mut partition, now) = (polled(), Instant::now());
-        assert_eq!(partition.next_fetch(Some(15), now), None, "it is fetched");
+        assert_eq!(partition.next_fetch(Some(15), now), None, "the partition is being fetched");
         partition.relinquish();
         assert_eq!(partition.next_fetch(Some(12), now), None);
-        assert_eq!(partition.next_fetch(None, now), None, "it is not ours");
+        assert_eq!(partition.next_fetch(None, now), None, "the partition is not assigned");
         assert_eq!(partition.next_fetch(Some(15), now), Some(NextFetch::Resume(15)));
         partition.begin(&at(15), 2);
         assert!(!partition.is_waiting());
@@ -242,7 +242,7 @@ mod tests {
         partition.begin(&at(12), 3);
         partition.end_fetch_outage(later);
         partition.end_unreadable(Some(12), later);
-        assert!(partition.outage.is_down(), "fetched is not yet read");
+        assert!(partition.outage.is_down(), "the records behind are fetched, and not yet written");
         assert_eq!(partition.unreadable_from(), Some(12));
         partition.end_unreadable(Some(13), later);
         assert!(!partition.outage.is_down() && !partition.is_waiting());

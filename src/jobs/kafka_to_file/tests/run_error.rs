@@ -1,4 +1,4 @@
-//! How a run ends where a fault does not say enough.
+//! Ends of a run for which the job has errors of its own.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -11,10 +11,14 @@ fn a_fenced_member_ends_with_the_groups_reason() {
     let ended = member.source.poll(Instant::now(), &mut Vec::new());
     assert_eq!(ended, Err(RunError::Fenced("another pandad has this name".to_owned())));
     member.source.finish(Instant::now());
-    assert_eq!(member.world.left.load(Relaxed), 0, "its name is another's: it tells the group nothing");
+    assert_eq!(
+        member.world.left.load(Relaxed),
+        0,
+        "its id belongs to another member now, so it must not leave under that id"
+    );
 }
 
-/// Its patience is 0 s here.
+/// `kafka['full_disk_s']` is 0 s here.
 #[test]
 fn a_disk_that_refuses_too_long_makes_the_member_leave() {
     let mut member = Member::at_work();

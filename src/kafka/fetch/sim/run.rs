@@ -108,7 +108,7 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
             partition.epoch += 1;
         }
         Change::Leaderless if partition.logs.len() == 1 => partition.leader = None,
-        // A start that retention moved in a new log could not be told from that of the old one.
+        // If logs are recreated, a start that retention has moved could be that of either log.
         Change::Delete if !remakes => {
             let (start, end) = (partition.log().start, partition.log().end);
             partition.log().delete_below(dice.i64(start..=end));
@@ -194,7 +194,7 @@ fn many(first: u64, count: usize, change: fn(&mut Plan)) {
         }
     });
     let failed = failed.into_inner().unwrap();
-    println!("{} records delivered, {} troubles told", delivered.into_inner(), troubles.into_inner());
+    println!("{} records delivered, {} troubles reported", delivered.into_inner(), troubles.into_inner());
     let shown = failed.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n\n");
     assert!(failed.is_empty(), "{} of {count} failed\n{shown}", failed.len());
 }

@@ -1,4 +1,4 @@
-//! The requests of a group's members: against the oracle, and tampered with.
+//! The requests of a group's members, against the oracle and in tampered frames.
 
 use super::hostile::{cases, some_version, survive, tamper, tampering};
 use super::*;

@@ -1,4 +1,4 @@
-//! Transactions: what was aborted does not come, and everything else does.
+//! Transactions: records of aborted ones are left out, and all others are delivered.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn of(producer: i64, from: i64, count: i64) -> Vec<u8> {
 }
 
 /// Producer 1 aborts [0, 2), commits [10, 12), aborts [14, 16); producer 2 commits
-/// [2, 4), aborts [6, 8); [4, 6), [8, 10) are nobody's.
+/// [2, 4), aborts [6, 8); [4, 6) and [8, 10) belong to no transaction.
 fn log() -> Vec<Vec<u8>> {
     vec![
         of(1, 0, 2),
@@ -75,7 +75,7 @@ fn only_transactional_batches_of_the_producer_are_left_out() {
     let idempotent = Batch { producer: 1, ..Batch::of(Codec::None, &records(2, 1)) }.bytes();
     let set = [of(1, 0, 1), of(3, 1, 1), idempotent].concat();
     assert_eq!(offsets(&read(&set, 0, Some(&[aborted(0, 1)])).0), [1, 2]);
-    // A transaction that begins later leaves alone what comes before it.
+    // Records before the first offset of an aborted transaction are delivered.
     assert_eq!(offsets(&read(&of(1, 0, 3), 0, Some(&[aborted(3, 1)])).0), [0, 1, 2]);
 }
 

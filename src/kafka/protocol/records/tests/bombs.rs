@@ -1,18 +1,18 @@
-//! What expands: however much that is, memory stays within bounds, and is given back.
+//! Compressed records that expand a lot: memory stays within its bound, and is given back.
 
 use std::io::Write as _;
 
 use super::*;
 
-/// The largest that one allocation, or all at one time, may be: the largest record
-/// twice, since a buffer that grows is copied.
+/// Memory that decoding may hold at one time: the largest record twice, since a growing buffer is
+/// copied.
 const CAP: u64 = 2 * (RECORD_BYTES_MAX as u64) + (16 << 20);
 
 fn full() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
 }
 
-/// A gzip stream of so many bytes before a MiB of zeros, again and again.
+/// A gzip stream that repeats these bytes with a MiB of zeros behind them.
 fn gzip(head: &[u8], times: usize) -> Vec<u8> {
     let zeros = vec![0; 1 << 20];
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -23,7 +23,7 @@ fn gzip(head: &[u8], times: usize) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// The bytes before a value of a MiB in a record without a key.
+/// The bytes of a record without a key that stand before its value of one MiB.
 fn head(delta: i64) -> Vec<u8> {
     let mut body = vec![0];
     body.extend(varint(0));
@@ -34,7 +34,7 @@ fn head(delta: i64) -> Vec<u8> {
     [varint(length), body].concat()
 }
 
-/// A batch of as many records, each a MiB of zeros.
+/// A batch of so many records, each with a value of one MiB of zeros.
 fn bomb(records: usize) -> Vec<u8> {
     let zeros = vec![0; (1 << 20) + 1];
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -90,7 +90,7 @@ fn a_record_larger_than_the_cap_is_refused_by_its_length() {
 
 #[test]
 fn a_truncated_record_allocates_less_than_its_length() {
-    // It says 100 MiB and has four.
+    // The record's length says 100 MiB, and four follow.
     let packed = gzip(&[&varint(100 << 20)[..], &[0; 9]].concat(), 4);
     let mut batch = Batch::of(Codec::None, &records(0, 1));
     batch.attributes = 1;
@@ -164,7 +164,7 @@ fn false_sizes_allocate_nothing() {
     }
 }
 
-/// Lines of a file are made from records in place, and in buffers that are there.
+/// Lines are formatted from records in place, into buffers that exist already.
 #[test]
 fn decoding_allocates_nothing_after_a_warm_up() {
     let mut scratch = Scratch::default();

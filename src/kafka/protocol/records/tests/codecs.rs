@@ -1,8 +1,8 @@
-//! What the codecs' formats allow beyond what one producer makes of them.
+//! Variants of the compressed formats that the usual producers do not write.
 
 use super::*;
 
-/// A batch whose records are these compressed bytes.
+/// A batch with these bytes as its compressed records.
 fn batch(number: i16, count: i64, packed: &[u8]) -> Vec<u8> {
     let mut batch = Batch::of(Codec::None, &records(0, count));
     batch.attributes = number;
@@ -21,7 +21,7 @@ fn fault(number: i16, count: i64, packed: &[u8]) -> String {
     read(&batch(number, count, packed), 0, None).1.unwrap_err().why.to_string()
 }
 
-/// Compresses both halves by themselves.
+/// Compresses each half as a stream of its own.
 fn halves(codec: Codec, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (one, other) = plain.split_at(plain.len() / 2);
     (codec.compress(one), codec.compress(other))
@@ -116,7 +116,7 @@ fn truncated_or_damaged_streams_are_refused() {
     }
 }
 
-/// Levels up to 22, whose frames ask for windows of up to 128 MiB, by the tool itself.
+/// The zstd tool compresses at levels up to 22, whose frames ask for windows of up to 128 MiB.
 #[test]
 fn zstd_of_every_level_is_read() {
     let plain = plain(8_000);

@@ -1,8 +1,8 @@
-//! Every form that a set can have, made by hand.
+//! Record sets made by hand, in every format and with every codec.
 
 use super::*;
 
-/// In each format, by each codec.
+/// The same records in each format, compressed with each codec.
 fn every_form(mut check: impl FnMut(u8, Codec)) {
     for magic in [0, 1, 2] {
         for codec in CODECS {
@@ -69,7 +69,7 @@ fn a_truncated_last_entry_is_no_error() {
     });
 }
 
-/// What a broker sends in the place of what it cannot convert.
+/// A broker sends a stub in place of a batch that it cannot convert to an older format.
 #[test]
 fn a_stub_larger_than_the_set_is_a_truncated_entry() {
     let mut stub = (-1i64).to_be_bytes().to_vec();
@@ -77,7 +77,7 @@ fn a_stub_larger_than_the_set_is_a_truncated_entry() {
     stub.extend([0; 20]);
     assert_eq!(span(&stub, 3).unwrap().cut, Some(1_000_012));
     assert_eq!(read(&stub, 3, None), (vec![], Ok(3)));
-    // The shortest: its framing, and as a size what is left of the set.
+    // The shortest stub has only offset and size, and the size is that of the rest of the set.
     stub.truncate(12);
     stub[8..].copy_from_slice(&12i32.to_be_bytes());
     assert_eq!(read(&[stored(2, Codec::None, &records(3, 1)), stub].concat(), 3, None).1, Ok(4));
@@ -188,7 +188,7 @@ fn no_record_of_a_damaged_entry_is_delivered() {
     });
 }
 
-/// What is wrong with it, and where one would have to go on.
+/// The error that decoding gives, and the offset at which to go on behind it.
 fn broken(set: &[u8]) -> (i64, String) {
     let broken = read(set, 0, None).1.unwrap_err();
     (broken.next, broken.why.to_string())
