@@ -1,5 +1,5 @@
-//! What the threads of one watch share: the two servers, the queues between the threads, and
-//! what each says to the others. A thread has beside it only its own connections and state.
+//! What the threads of one watch share: the two servers, the queues between the threads, and the state
+//! that one thread sets and others read. Everything else that a thread has is its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -156,7 +156,7 @@ impl ExpiryContext {
 
     /// Waits for this time, or until the watch ends.
     pub(super) fn pause(&self, time: Duration) {
-        // Nothing is ever sent: only the disconnection ends the wait early.
+        // No message is ever sent. Only the disconnection ends the wait early.
         let _timeout_or_end = self.end.recv_timeout(time);
     }
 }

@@ -26,7 +26,7 @@ const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 /// Which client reads (`kafka['client']`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetcherKind {
-    /// The client that serves the brokers better.
+    /// The client that suits the brokers better.
     Auto {
         /// Whether ZooKeeper keeps the offsets of the group.
         zookeeper: bool,
@@ -37,7 +37,7 @@ pub enum FetcherKind {
     Native,
 }
 
-/// A [`Fetcher`] by the client that was configured, or that serves the brokers.
+/// A [`Fetcher`] that uses the configured client, or the one that suits the brokers.
 pub struct AutoFetcher {
     cluster: Cluster,
     kind: FetcherKind,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::host;
 
-/// A point in time since boot, after which the partitions may belong to another member. Clones
-/// share it: one thread hears from the coordinator, others write.
+/// A point in time since boot, after which the partitions may belong to another member. Clones share
+/// it: one thread receives the coordinator's answers, others write lines.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Milliseconds since boot, rounded down.

@@ -27,7 +27,7 @@ pub struct Fetched {
     pub next: i64,
     /// The number of the [`Fetcher::assign`] that this belongs to.
     pub assignment: u64,
-    /// How many records the partition has at `next` and behind, as the broker last said.
+    /// How many records the partition has from `next` on, by the broker's last reply.
     pub lag: u64,
     /// Offset and fingerprint of the last record, if they are known without decoding.
     pub last: Option<(i64, u32)>,
@@ -83,7 +83,7 @@ pub enum Event {
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
     /// the partition is assigned again.
     Diverged(TopicPartition, i64),
-    /// Nothing more comes for this assignment, because another broker may lead the partition. Once
+    /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
 }
@@ -175,8 +175,8 @@ pub trait GroupClient: Send {
     /// `Fatal`: the group cannot be used as configured.
     fn next(&mut self) -> Result<GroupEvent, Fault>;
 
-    /// Commits in the background, as often as it takes. The answer is [`GroupEvent::Committed`];
-    /// the caller waits for it before it commits again.
+    /// Commits in the background, with as many attempts as needed. The answer is
+    /// [`GroupEvent::Committed`]. The caller must receive it before it commits again.
     fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for the answer to a commit in flight, until `until` at most. `None` if no commit is in

@@ -12,7 +12,7 @@ pub enum LineFormat {
     Raw,
     /// One JSON object with everything that is known of the record.
     Json,
-    /// The line that the PHP system wrote which pandad replaces.
+    /// The line of the PHP system that pandad replaces.
     Original,
 }
 
@@ -28,8 +28,8 @@ impl LineFormat {
     }
 }
 
-/// `{"topic","partition","offset","timestamp","key","headers","value"}`. What the message format
-/// does not have, or the client library does not give, is left out.
+/// `{"topic","partition","offset","timestamp","key","headers","value"}`. Fields that the message format
+/// does not have, or the client library does not give, are left out.
 fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
     out.extend_from_slice(b"{\"topic\":");
     string(out, &partition.topic, Escape::Json);
@@ -156,9 +156,9 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {
-    /// What RFC 8259 requires, and no more.
+    /// Only the escapes that RFC 8259 requires.
     Json,
-    /// PHP's defaults: `\/`, and `\uXXXX` for everything that is not ASCII.
+    /// The default escapes of PHP, which include `\/`, and `\uXXXX` for all that is not ASCII.
     Php,
 }
 

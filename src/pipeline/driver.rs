@@ -20,8 +20,7 @@ use crate::threads::{self, Thread};
 
 /// The longest that one poll may wait, so that feedback and the stop are noticed in between.
 const POLL_MAX: Duration = Duration::from_millis(100);
-/// The pause between two calls of `idle`, while nothing may be polled until the source has received
-/// something.
+/// The pause between two calls of `idle` while the source may not poll.
 const IDLE_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the source has to finish after everything has settled.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -105,7 +104,7 @@ where
     loop {
         match messages.recv_timeout(IDLE_INTERVAL) {
             Ok(message) => source.feedback(message),
-            // The run is ending; a further error would change nothing.
+            // The run is ending already, so this error is dropped.
             Err(RecvTimeoutError::Timeout) => drop(source.idle()),
             Err(RecvTimeoutError::Disconnected) => break,
         }

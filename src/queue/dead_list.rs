@@ -39,8 +39,7 @@ impl DeadItem {
         bytes
     }
 
-    /// Reads an entry. Bytes that are no entry, since somebody else wrote them, are an item by
-    /// themselves.
+    /// Reads an entry. Bytes that are no entry were written by another program and count as an item.
     pub fn decode(bytes: &[u8]) -> Self {
         let foreign = || Self { time: 0, reason: "not written by pandad".to_owned(), item: bytes.to_vec() };
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return foreign() };

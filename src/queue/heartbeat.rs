@@ -82,7 +82,10 @@ impl HeartbeatSender {
                 }
                 Ok(Err(_logged)) => retry_pause,
                 Err(panic) => {
-                    log::error!("{}: internal error in the heartbeat thread: {panic}; it goes on", self.job);
+                    log::error!(
+                        "{}: internal error in the heartbeat thread: {panic}; the thread goes on",
+                        self.job
+                    );
                     retry_pause
                 }
             };

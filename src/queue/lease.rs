@@ -56,7 +56,8 @@ impl QueueLease {
         let before = self.shared.sent.load(SeqCst);
         let age = millis(self.now()).saturating_sub(before.saturating_sub(1));
         if before == 0 || age >= millis(self.ttl) {
-            // Before the time: a reader that sees the new time must see the new term, too.
+            // The term is set before the time, since a reader that sees the new time must see the new
+            // term, too.
             self.shared.term.fetch_add(1, SeqCst);
         }
         self.shared.sent.store(millis(sent) + 1, SeqCst);

@@ -59,9 +59,9 @@ pub(super) struct KafkaToFile {
     opened: Option<Vec<OpenFile>>,
     /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
-    /// What to change, if the last run was fenced by another pandad.
+    /// What to change in the configuration, if another pandad has fenced the last run.
     fenced: Option<String>,
-    /// What to remember of the files between two runs.
+    /// What is remembered of the files between two runs.
     restart_memory: RestartMemory,
 }
 
@@ -268,7 +268,9 @@ impl KafkaToFile {
         for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {
                 let path = path.display();
-                log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
+                log::warn!(
+                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of the file"
+                );
             }
         }
         self.has_left_group = matches!(ended, Err(RunError::LeftGroup));

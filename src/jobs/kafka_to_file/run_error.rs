@@ -6,7 +6,7 @@ use crate::pipeline::PipelineError;
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RunError {
-    /// What any job can meet.
+    /// A fault that any job can have.
     Fault(Fault),
     /// Another pandad has joined the group under this member's name. The text says what to change.
     Fenced(String),

@@ -42,7 +42,7 @@ pub(super) struct DeletedCounts {
     pub(super) came_back: u64,
 }
 
-/// What has come of one packet of deletions.
+/// The result of one packet of deletions.
 pub(super) enum Deletion {
     /// The server has carried it out.
     Done(DeletedCounts),

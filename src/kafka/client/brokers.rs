@@ -16,9 +16,9 @@ use crate::kafka::protocol::versions::Versions;
 /// ten minutes (`connections.max.idle.ms`), and firewalls drop them earlier without notice.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
 
-/// Whether any broker of the cluster has answered ApiVersions. After that a broker that does not
-/// answer it hangs, and is not of Kafka 0.9. Requests in the versions of 0.9 would get records of
-/// aborted transactions from it.
+/// Whether any broker of the cluster has answered ApiVersions. After that, a broker that does not
+/// answer it is no Kafka 0.9: it hangs. If it got requests in the versions of 0.9, it would send
+/// records of aborted transactions.
 #[derive(Debug, Clone, Default)]
 pub struct VersionsSeen(Arc<AtomicBool>);
 

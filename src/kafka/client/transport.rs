@@ -42,7 +42,7 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// The rest of a time limit.
+/// The time that is left until a limit.
 ///
 /// # Errors
 /// `TimedOut` if nothing is left.

@@ -108,7 +108,7 @@ impl PartitionRouter {
         while self.round().is_ok() {}
     }
 
-    /// Waits for something to do, and does it.
+    /// Waits for an order, a report or due work, and carries it out.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let due = self.next_due().saturating_duration_since(Instant::now());
         let mut order = None;

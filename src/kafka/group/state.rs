@@ -38,7 +38,8 @@ pub(super) enum Phase {
 /// What the owner of the assignment must learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
-    /// It must settle, commit and release until this time since boot. The answer names the number.
+    /// The owner must settle, commit and release until this time since boot. Its answer carries the
+    /// number.
     Revoked { revocation: u64, until: Duration },
     /// The assignment is lost.
     Lost { revocation: u64 },

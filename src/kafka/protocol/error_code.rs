@@ -62,8 +62,8 @@ impl ErrorCode {
         }
     }
 
-    /// What a person can do about the code; `None` if it passes by itself, or if only the place where
-    /// it came tells what to do.
+    /// What a person can do about the code. `None` if the error passes by itself, or if the remedy
+    /// depends on the request.
     pub fn remedy(self) -> Option<&'static str> {
         Some(match self.0 {
             -1 | 42 => "see the broker's log",

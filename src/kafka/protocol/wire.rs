@@ -19,7 +19,8 @@ impl fmt::Display for Malformed {
 
 const TRUNCATED: Malformed = Malformed("a field reaches beyond the end of the frame");
 
-/// For how many items of a list memory is reserved at once; the list grows as more are read.
+/// The number of list items for which memory is reserved before they are read. Longer lists grow as
+/// items are read.
 const LIST_RESERVE_MAX: usize = 64;
 
 /// Reads fields one after the other from the front of a frame.

@@ -101,8 +101,8 @@ pub struct MarkedCommit {
 pub struct MemberIdentity {
     /// The member id that the group's coordinator gave.
     pub id: String,
-    /// Whether the coordinator does not answer ApiVersions, as brokers before 0.10 do not. A run
-    /// that knows this from the one before need not wait for the answer long.
+    /// Whether the coordinator does not answer ApiVersions, as brokers before 0.10 do not. The next run
+    /// then waits only a short time for that answer.
     pub silent: bool,
 }
 

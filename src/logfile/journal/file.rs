@@ -38,8 +38,8 @@ pub(in crate::logfile) enum JournalRead {
     Unreadable(String),
     /// A journal of a later version of the format.
     Later(u16),
-    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk
-    /// has lost some of what was written, so entries may be missing.
+    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk has
+    /// lost some writes, so entries may be missing.
     Journal { journal: JournalFile, entries: Vec<JournalEntry>, whole: bool },
 }
 
@@ -112,8 +112,8 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
-        // If the kernel could not write pages back and has not reported that to anybody yet, it
-        // reports it now.
+        // If the kernel has failed to write pages back and has not reported that yet, this sync reports
+        // it.
         let whole = file.sync().is_ok();
         if !whole {
             file = disk.open(path, OpenMode::Existing)?;

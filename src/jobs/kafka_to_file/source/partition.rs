@@ -7,7 +7,7 @@ use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
 use crate::report::Outage;
 
-/// The pause before unreadable records are fetched again grows from the first to the second.
+/// The pause before unreadable records are fetched again: the first, and the longest.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -46,10 +46,10 @@ pub(super) struct TrackedPartition {
     pub(super) assignment: u64,
     /// The next offset after what was polled.
     pub(super) polled: i64,
-    /// Records that the brokers hold and that were not polled.
+    /// How many records the brokers have that were not polled yet.
     pub(super) lag: u64,
     state: FetchState,
-    /// Where records begin that could not be read, until something behind them is written.
+    /// The offset at which unreadable records begin; `None` once something behind them is written.
     unreadable_from: Option<i64>,
     pub(super) outage: Outage,
     refetch_pauses: Backoff,
@@ -70,7 +70,7 @@ impl TrackedPartition {
         }
     }
 
-    /// It is assigned to the fetcher, under this number.
+    /// Records that the partition is assigned to the fetcher under this number.
     pub(super) fn begin(&mut self, start: &StartOffset, assignment: u64) {
         self.assignment = assignment;
         self.state = match start {
@@ -82,7 +82,7 @@ impl TrackedPartition {
         };
     }
 
-    /// The brokers have said at which offset it begins.
+    /// Records the offset at which the brokers say that the partition begins.
     pub(super) fn resolve(&mut self, position: i64) {
         self.polled = position;
         match &self.state {
@@ -93,31 +93,30 @@ impl TrackedPartition {
         }
     }
 
-    /// Its reader gave it up.
+    /// Records that its reader gave the partition up.
     pub(super) fn relinquish(&mut self) {
         match &self.state {
             FetchState::Resolving(start) => {
                 self.state = FetchState::Relinquished(Some(start.clone()));
             }
             FetchState::Fetching => self.state = FetchState::Relinquished(None),
-            // These are assigned again anyway.
+            // A partition in these states will be assigned again anyway.
             FetchState::Relinquished(_) | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
-    /// Its log is not the one that was read; reading is to go on at `position`.
+    /// Records that the log has diverged; reading is to go on at `position`.
     pub(super) fn diverge(&mut self, position: i64) {
         self.state = FetchState::Diverged(position);
     }
 
-    /// Whether its log is not the one that was read, and what was read of the old one is
-    /// still in flight.
+    /// Whether the log has diverged and records of the old log are still in flight.
     pub(super) fn is_diverged(&self) -> bool {
         matches!(self.state, FetchState::Diverged(_))
     }
 
-    /// Everything of it in flight under earlier assignments is refused from now on: nothing
-    /// of it was polled beyond `position`.
+    /// Drops what is in flight of the partition under earlier assignments: from now on it counts as
+    /// polled up to `position` only.
     pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
         self.assignment = assignment;
         // What was polled beyond the position is still to be read.
@@ -125,20 +124,20 @@ impl TrackedPartition {
         self.polled = position;
     }
 
-    /// The records at the polled offset cannot be read, because of `why`.
+    /// Records that the records at the polled offset cannot be read, because of `why`.
     pub(super) fn block(&mut self, now: Instant, why: &str) {
         self.outage.down(now, why);
         self.unreadable_from = Some(self.polled);
         self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
 
-    /// Where records begin that could not be read, if nothing behind them was written yet.
+    /// The offset at which unreadable records begin, if nothing behind them is written yet.
     pub(super) fn unreadable_from(&self) -> Option<i64> {
         self.unreadable_from
     }
 
-    /// Its records can be fetched. That says nothing of records that were fetched before and
-    /// could not be read.
+    /// Records can be fetched. This does not end an outage of unreadable records, which were fetched as
+    /// well.
     pub(super) fn end_fetch_outage(&mut self, now: Instant) {
         if self.unreadable_from.is_none() {
             self.outage.up(now, "back");
@@ -165,7 +164,7 @@ impl TrackedPartition {
 
     /// What is to be fetched next, if its waiting is over. `written` is its written position.
     pub(super) fn next_fetch(&self, written: Option<i64>, now: Instant) -> Option<NextFetch> {
-        // Then nothing of it is in flight.
+        // If everything polled is written, nothing is in flight.
         let is_idle = written == Some(self.polled);
         match &self.state {
             FetchState::Resolving(_) | FetchState::Fetching => None,

@@ -1,5 +1,5 @@
-//! Opens a connection: asks for the versions that the broker supports, and tells a broker of Kafka
-//! 0.9, which does not answer that, from a broker that hangs.
+//! Opens a connection: asks for the versions that the broker supports, and distinguishes a broker of
+//! Kafka 0.9, which does not answer that, from one that hangs.
 
 use std::time::Instant;
 
@@ -38,10 +38,10 @@ impl Connection {
         }
     }
 
-    /// Tells Kafka 0.9 from a broker that hangs or is far away; this connection got no answer to
-    /// ApiVersions. `other` is a second connection. A broker of 0.9 answers FindCoordinator on it,
-    /// and does not answer ApiVersions there either. Any other broker has answered ApiVersions on
-    /// one of the two by then; that connection is returned. `None`: the broker is of 0.9.
+    /// Distinguishes Kafka 0.9 from a broker that hangs or is far away. This connection got no answer
+    /// to ApiVersions. `other` is a second connection. A broker of 0.9 answers FindCoordinator on it,
+    /// and does not answer ApiVersions there either. Any other broker has answered ApiVersions on one
+    /// of the two by then; that connection is returned. `None`: the broker is of 0.9.
     fn confirm_silence(mut self, sent: Sent, mut other: Self) -> Result<Option<Self>, String> {
         let asked = Instant::now();
         // No group has this name, but each answer serves, also an error.

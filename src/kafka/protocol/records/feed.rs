@@ -70,7 +70,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Decompresses until a byte is there; `true` if there is none.
+    /// Decompresses until there is an unread byte; `true` if the records end before one.
     pub(super) fn look_for_end(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
             if !self.decompress_more()? {
