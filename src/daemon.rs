@@ -77,7 +77,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
             .unwrap_or_else(|panic| Some(format!("internal error: {panic}")));
         let outcome = outcome.map(|why| Failed { why, config_fault: job.config_fault() });
-        // After the forced stop nobody waits for the end of a job.
+        // If this fails, the stop was forced, and nobody waits for the end of a job.
         let _forced = ended.send((name, outcome));
     })
     .map(drop)

@@ -49,9 +49,9 @@ pub struct Commit {
 /// What the group keeps beside a partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OffsetMetadata {
-    /// Nothing: the group's offsets are in ZooKeeper, which has no room for it.
+    /// No metadata, because the group's offsets are in ZooKeeper, which has no room for it.
     Unsupported,
-    /// This string. Empty if there is none, or no offset either.
+    /// This string. Empty if the group has no metadata or no offset.
     Text(String),
 }
 

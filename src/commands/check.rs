@@ -45,7 +45,7 @@ fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (send, received) = bounded(1);
     // This runs in a thread of its own, since looking up a host name has no time limit.
     let looking = threads::spawn("group", move || {
-        // After the time limit nobody receives.
+        // If this fails, the time limit has passed and nobody receives.
         let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| format!("cannot start a thread: {error}"))?;

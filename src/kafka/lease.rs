@@ -37,18 +37,18 @@ impl Lease {
         Self::expired()
     }
 
-    /// Holds for this time from now on.
+    /// Makes the lease hold for this time from now on.
     #[cfg(test)]
     pub(crate) fn renew(&self, time: Duration) {
         self.set(host::since_boot() + time);
     }
 
-    /// Holds until this time since boot. Only one thread calls it.
+    /// Makes the lease hold until this time since boot. Only one thread calls this.
     pub(super) fn set(&self, until: Duration) {
         self.until.store(millis(until), SeqCst);
     }
 
-    /// Holds no longer.
+    /// Ends the lease now.
     pub(super) fn end(&self) {
         self.until.store(0, SeqCst);
     }

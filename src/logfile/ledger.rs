@@ -74,15 +74,15 @@ impl Ledger {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: the group's offset {held} was committed by this journal, which has no \
-                 record of that: an older copy of the journal was put back, or the commit arrived late; going \
-                 on at the journal's position"
+                "{label}: {partition}: the group's offset {held} was committed by this journal, which has \
+                 no record of that: an older copy of the journal was put back, or the commit arrived \
+                 late; going on at the journal's position"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: the group's offset {held} was committed by this journal, which does \
-                     not know the partition: an older copy of the journal was put back; going to the first \
-                     record"
+                    "{label}: {partition}: the group's offset {held} was committed by this journal, which \
+                     does not know the partition: an older copy of the journal was put back; going to \
+                     the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }
@@ -155,7 +155,7 @@ impl Ledger {
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
-    /// partition's present history. Then a member that takes a partition over goes on exactly where
+    /// partition's present history. If so, a member that takes a partition over goes on exactly where
     /// this journal ends.
     ///
     /// While several journals share a group, nothing more may be written until this is true.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Shared by the source, which waits for room, and the later stages, which make room.
+/// The bytes in flight and their limit. The source waits for room, the later stages make room.
 #[derive(Clone)]
 pub(super) struct Budget {
     limit: u64,

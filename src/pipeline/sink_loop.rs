@@ -43,8 +43,8 @@ pub(super) fn settle_loop<T: Settle>(
     for checkpoint in checkpoints {
         match settle.settle(checkpoint) {
             Ok(message) => {
-                // The source gets its message before the sink may hand over the next
-                // checkpoint. A send fails only at the end of the run, when nobody needs it.
+                // The source gets its message before the sink may hand over the next checkpoint. The
+                // send fails only at the end of the run, when nobody needs the message.
                 let _run_ended = feedback.send(message);
                 let _run_ended = settled.send(());
             }
@@ -214,7 +214,7 @@ impl<K: Sink> SinkLoop<K> {
             written = self.sink.write(&mut messages);
         }
         for message in messages {
-            // The source is gone only when the run has ended.
+            // If this fails, the run has ended and the source is gone.
             let _run_ended = self.feedback.send(message);
         }
         if (self.sink.unsettled() > 0 || written.is_err()) && self.unsettled_since.is_none() {

@@ -110,7 +110,7 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
 pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
     let count = length(connection, keys)?;
     if count > 0 {
-        // Items that come meanwhile are put in front, and stay.
+        // Items that arrive meanwhile are put in front and stay on the list.
         connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
     }
     Ok(count)

@@ -51,7 +51,7 @@ impl MoveCommand {
         command
     }
 
-    /// The same without waiting.
+    /// As [`Self::blocking`], but without waiting for an item.
     pub(super) fn at_once(self, keys: &QueueKeys, key: &str) -> Cmd {
         match self {
             MoveCommand::Lmove => words(&["LMOVE", &keys.list, key, "RIGHT", "LEFT"]),

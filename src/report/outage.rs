@@ -18,7 +18,7 @@ impl Outage {
         Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false }
     }
 
-    /// The same, but an outage that ends sooner than this is not logged.
+    /// Changes it so that an outage that ends sooner than this is not logged.
     #[must_use]
     pub fn log_after(self, log_after: Duration) -> Self {
         Self { log_after, ..self }

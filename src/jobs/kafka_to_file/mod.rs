@@ -104,7 +104,7 @@ impl KafkaToFile {
         paths.into_iter().map(open).collect()
     }
 
-    /// A fault of the machine on which this pandad runs.
+    /// A configuration fault about this machine: a file that `path` names cannot be used here.
     fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.inv.clone(),
@@ -256,7 +256,7 @@ impl KafkaToFile {
         }
     }
 
-    /// A run that fails and is tried again is logged once.
+    /// Logs the start once, although a run that failed is started again.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -269,7 +269,8 @@ impl KafkaToFile {
             if let Err(error) = ledger.close() {
                 let path = path.display();
                 log::warn!(
-                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of the file"
+                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of \
+                     the file"
                 );
             }
         }
@@ -327,7 +328,7 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Names the epoch under which an offset is claimed that somebody else has set.
+/// Gives the epoch of the claim for an offset that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));

@@ -79,7 +79,7 @@ impl HashDeletion<'_> {
         Ok(Deletion::Done(DeletedCounts { deleted: self.read_answers(answers)?, came_back }))
     }
 
-    /// The same, with the check of the markers in one step.
+    /// As [`Self::delete`], but the check of the markers and the deletion are one step.
     pub(super) fn delete_watched(
         &self,
         connection: &mut RedisConnection,

@@ -87,8 +87,8 @@ impl MarkerLookup {
         link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
-    /// The same on the connection to the hashes, which watches the markers from now on until the
-    /// next EXEC or UNWATCH. `None`: the server does not allow it, and from now on
+    /// As [`MarkerLookup::existing`], but on the connection to the hashes, which watches the markers
+    /// until its next EXEC or UNWATCH. `None`: the server does not allow WATCH. From now on,
     /// [`MarkerLookup::existing`] is used.
     ///
     /// # Errors

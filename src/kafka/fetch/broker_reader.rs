@@ -139,7 +139,7 @@ impl BrokerReader {
 
     fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
         events.push(cursor.relinquished());
-        // The router ends only after its readers.
+        // This cannot fail, since the router ends only after its readers.
         let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,

@@ -166,7 +166,7 @@ impl PartitionRouter {
                 assignment: placed.assignment,
                 reassign,
             };
-            // A reader that has ended reads nothing.
+            // If this fails, the reader has ended and reads nothing.
             let _ended = reader.send(order);
         }
     }
@@ -297,7 +297,7 @@ impl PartitionRouter {
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // Cannot fail: the receiver is still here.
+        // This cannot fail, since the receiver still exists.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run())

@@ -195,7 +195,7 @@ impl GroupClient for Coordinated {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the threads have ended, `next` reports it.
+        // If this fails, the threads have ended; `next` reports that.
         let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 

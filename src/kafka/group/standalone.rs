@@ -65,7 +65,7 @@ impl GroupClient for Standalone {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the thread has ended, `next` reports it.
+        // If this fails, the thread has ended; `next` reports that.
         let _ended = self.orders.send(offsets);
     }
 

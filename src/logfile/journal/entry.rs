@@ -121,9 +121,9 @@ pub struct Session {
 pub enum JournalEntry {
     /// Gives a partition its number, or replaces all that is known of the partition.
     Partition(u32, PartitionState),
-    /// A write.
+    /// A write was begun.
     Range(Range),
-    /// A settling.
+    /// Everything up to the mark is settled.
     Mark(Mark),
     /// A run began, or ended with everything settled.
     Session(Session),
