@@ -28,7 +28,8 @@ pub struct ConfigReader {
 }
 
 impl ConfigReader {
-    /// Reads the form of a text, which stands in the file `path`.
+    /// Splits a text into keys and values and notes faults of its form. The text is from the file
+    /// `path`.
     pub fn new(text: &str, path: &Path, known: KeyList, is_mask_allowed: bool) -> Self {
         let mut faults = FaultList::new(path.display().to_string(), known);
         let inv = Inv::read(text, known, &mut faults);

@@ -267,8 +267,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: no record can be read from offset {} to {}: compaction removed them, or they are \
-                 larger than this client accepts; going on at {}",
+                "{NAME}: {}: no record can be read from offset {} to {}: compaction removed them, or they \
+                 are larger than this client accepts; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,

@@ -73,7 +73,7 @@ impl Source for Numbers {
         if self.world.source_leaves.load(SeqCst) {
             return Err(TestError::Left("source"));
         }
-        assert!(!self.world.source_panics.swap(false, SeqCst), "the test has the source panic");
+        assert!(!self.world.source_panics.swap(false, SeqCst), "panic of the source");
         let before = items.len();
         for lane in 0..self.lanes {
             let next = self.next.entry(lane).or_default();
@@ -119,8 +119,8 @@ impl Worker for Doubler {
         match self.0.worker_faults.fetch_sub(1, SeqCst) {
             0 => self.0.worker_faults.store(0, SeqCst),
             n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
-            n if n % 2 == 0 => panic!("the test has this worker panic"),
-            _ => return Err(Fault::Retry("the test has this worker fail".to_owned())),
+            n if n % 2 == 0 => panic!("panic of the worker"),
+            _ => return Err(Fault::Retry("error of the worker".to_owned())),
         }
         Ok((*task, 10))
     }
@@ -373,7 +373,7 @@ fn a_panic_of_the_source_ends_the_run_after_settling() {
     running.world.source_panics.store(true, SeqCst);
     let ended = running.thread.join().unwrap();
     assert!(
-        matches!(&ended, Err(TestError::Fault(Fault::Retry(why))) if why.contains("the test has the source panic")),
+        matches!(&ended, Err(TestError::Fault(Fault::Retry(why))) if why.contains("panic of the source")),
         "{ended:?}"
     );
     let settled = running.world.settled.lock().unwrap().len() as u64;
