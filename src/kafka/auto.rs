@@ -81,8 +81,7 @@ impl AutoFetcher {
         let (cluster, versions_seen) = (self.cluster.clone(), self.versions_seen.clone());
         threads::spawn("kafka-ask", move || {
             ask_versions(&cluster, &versions_seen, &|answer| sender.send(answer).is_ok());
-        })
-        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        })?;
         Ok(AutoState::Asking(answers))
     }
 

@@ -300,8 +300,7 @@ impl PartitionRouter {
         // This cannot fail, since the receiver still exists.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
-        threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;
         self.readers.insert(at, orders);
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The pipeline with parts in memory that fail, panic and stall.
 
 mod direct;
+mod ends;
+mod sink_clock;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -29,6 +31,7 @@ struct World {
     settle_fails: AtomicBool,
     source_panics: AtomicBool,
     source_leaves: AtomicBool,
+    idle_leaves: AtomicBool,
     sink_leaves: AtomicBool,
     finished: AtomicBool,
     worker_faults: AtomicU64,
@@ -40,6 +43,7 @@ struct World {
 enum TestError {
     Fault(Fault),
     Left(&'static str),
+    Both(&'static str, &'static str),
 }
 
 impl From<Fault> for TestError {
@@ -52,7 +56,13 @@ impl PipelineError for TestError {
     fn fault(&self) -> Option<&Fault> {
         match self {
             TestError::Fault(fault) => Some(fault),
-            TestError::Left(_) => None,
+            _ => None,
+        }
+    }
+
+    fn add_later(&mut self, later: TestError) {
+        if let (TestError::Left(first), TestError::Left(later)) = (&*self, &later) {
+            *self = TestError::Both(first, later);
         }
     }
 }
@@ -93,6 +103,9 @@ impl Source for Numbers {
 
     fn idle(&mut self) -> Result<(), TestError> {
         self.world.idle_calls.fetch_add(1, SeqCst);
+        if self.world.idle_leaves.swap(false, SeqCst) {
+            return Err(TestError::Left("idle"));
+        }
         Ok(())
     }
 
@@ -341,52 +354,4 @@ fn a_stop_waits_briefly_for_outcomes_held_back() {
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(running.world.written.lock().unwrap().is_empty());
-}
-
-#[test]
-fn a_settle_fault_ends_the_run_for_a_restart() {
-    let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()).into())));
-    assert!(running.world.settled.lock().unwrap().is_empty());
-}
-
-/// If the source ends by such an error, the records that it polled are still written and settled.
-/// If the sink does, they are not.
-#[test]
-fn errors_that_only_the_job_knows_are_returned_unchanged() {
-    let running = start(World::default(), 1, u64::MAX);
-    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
-    running.world.source_leaves.store(true, SeqCst);
-    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("source"))));
-    let settled = running.world.settled.lock().unwrap().len() as u64;
-    assert_eq!(settled, running.world.polled.load(SeqCst));
-    let running = start(World { sink_leaves: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("sink"))));
-    assert!(running.world.settled.lock().unwrap().is_empty());
-    assert!(!running.counters.disk_refuses.load(SeqCst), "the disk does not refuse");
-}
-
-#[test]
-fn a_panic_of_the_source_ends_the_run_after_settling() {
-    let running = start(World::default(), 1, u64::MAX);
-    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
-    running.world.source_panics.store(true, SeqCst);
-    let ended = running.thread.join().unwrap();
-    assert!(
-        matches!(&ended, Err(TestError::Fault(Fault::Retry(why))) if why.contains("panic of the source")),
-        "{ended:?}"
-    );
-    let settled = running.world.settled.lock().unwrap().len() as u64;
-    assert_eq!(settled, running.world.polled.load(SeqCst));
-}
-
-#[test]
-fn the_second_stop_ends_tasks_that_the_first_waits_for() {
-    let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
-    wait_until("the worker fails", || running.counters.panics.load(SeqCst) > 0);
-    running.stop.request();
-    std::thread::sleep(MS * 20);
-    assert!(!running.thread.is_finished(), "workers never see the first stop");
-    running.stop.force();
-    assert_eq!(running.thread.join(), Ok(Ok(())));
 }
