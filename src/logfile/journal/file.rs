@@ -79,7 +79,7 @@ impl JournalFile {
         let body = frames(snapshot, 1)?;
         let half = least.max(HALF_HEADER_BYTES + 4 * body.len() as u64).next_multiple_of(4096);
         if half * 2 > JOURNAL_BYTES_MAX {
-            return Err(unreadable("a journal larger than one that can be read"));
+            return Err(unreadable("a journal of this size"));
         }
         let aside = with_suffix(path, ".new");
         let file = disk.open(&aside, OpenMode::Truncate)?;
@@ -281,7 +281,7 @@ fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
 
 /// The kind of this error says that the fault is in memory and not on the disk.
 fn unreadable(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} could not be read back"))
 }
 
 /// The entries of a half up to the first damaged frame, and where that frame begins.

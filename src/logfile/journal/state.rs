@@ -111,7 +111,8 @@ impl JournalState {
     /// The entries that, read alone, add up to this very state.
     pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
         let partitions = self.partitions.iter().map(|(i, state)| JournalEntry::Partition(*i, state.clone()));
-        // The partitions' states contain the committed offsets already.
+        // The mark needs no commits, because the partitions' states contain the committed offsets
+        // already.
         let mark = self.mark.clone().map(|mark| JournalEntry::Mark(Mark { commits: Vec::new(), ..mark }));
         let session = self.session.map(JournalEntry::Session);
         let member = self.member.clone().map(JournalEntry::Member);
