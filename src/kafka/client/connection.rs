@@ -11,6 +11,8 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+pub(super) use detect_09::ApiVersionsAnswer;
+
 use super::address::BrokerAddress;
 use super::transport::{self, ConnectionLost};
 use crate::error::Fault;
@@ -44,7 +46,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A connection to a broker whose versions are known.
+/// A connection to a broker whose versions are known. The [`super::dialer::Dialer`] opens it.
 #[derive(Debug)]
 pub struct Connection {
     address: BrokerAddress,
@@ -58,15 +60,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn connect(
+    /// A connection over this new stream. The versions are those that the caller knows, or finds out
+    /// next.
+    pub(super) fn new(
+        stream: TcpStream,
         address: &BrokerAddress,
         client_id: &str,
         limits: ConnectionLimits,
         versions: Versions,
-    ) -> Result<Self, String> {
-        let stream = transport::connect(address, limits.connect_timeout);
-        let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             address: address.clone(),
             client_id: client_id.to_owned(),
             limits,
@@ -74,7 +77,7 @@ impl Connection {
             correlation: 0,
             stream: Some(stream),
             used: Instant::now(),
-        })
+        }
     }
 
     /// The address of the broker.
