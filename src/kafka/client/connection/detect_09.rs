@@ -32,7 +32,7 @@ impl Connection {
         let until = Instant::now() + self.limits.versions_timeout / 10;
         match self.read::<ApiVersions>(&Sent { until, ..sent }, &mut Frame::default()) {
             Ok((_code, ranges)) => {
-                self.versions = Versions::Spoken(ranges);
+                self.known.versions = Versions::Spoken(ranges);
                 Ok(Some(self))
             }
             Err(ConnectionLost::Silent) => Ok(None),
@@ -49,7 +49,7 @@ impl Connection {
         let sent = sent.map_err(|lost| self.describe(&lost))?;
         match self.read::<ApiVersions>(&sent, &mut Frame::default()) {
             Ok((_code, ranges)) => {
-                self.versions = Versions::Spoken(ranges);
+                self.known.versions = Versions::Spoken(ranges);
                 Ok(ApiVersionsAnswer::With(self))
             }
             Err(ConnectionLost::Silent) => Ok(ApiVersionsAnswer::Silence(self, sent)),

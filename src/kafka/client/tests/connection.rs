@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::client::dialer::Dialer;
-use crate::kafka::client::versions_seen::VersionsSeen;
+use crate::kafka::client::versions_seen::{KnownVersions, VersionsSeen};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{FindCoordinator, Request};
 use crate::kafka::protocol::versions::Versions;
@@ -202,7 +202,7 @@ fn connecting_has_a_time_limit() {
     loop {
         let began = Instant::now();
         // Known versions, so that nothing is asked.
-        seen.confirm(&address, &Versions::Silent);
+        seen.confirm(&address, &KnownVersions { versions: Versions::Silent, asked_at: Instant::now() });
         match dialer.reopen(&address) {
             Ok(connection) => filling.push(connection),
             Err(why) => {
