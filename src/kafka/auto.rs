@@ -74,8 +74,7 @@ impl AutoFetcher {
         let cluster = self.cluster.clone();
         threads::spawn("kafka-ask", move || {
             ask_versions(&cluster, &|answer| sender.send(answer).is_ok());
-        })
-        .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        })?;
         Ok(AutoState::Asking(answers))
     }
 

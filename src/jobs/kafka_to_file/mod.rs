@@ -271,11 +271,9 @@ impl KafkaToFile {
                 log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
             }
         }
-        self.has_left_group = matches!(ended, Err(RunError::LeftGroup));
-        self.fenced = match &ended {
-            Err(RunError::Fenced(why)) => Some(why.clone()),
-            _ => None,
-        };
+        let error = ended.as_ref().err();
+        self.has_left_group = error.is_some_and(RunError::has_left_group);
+        self.fenced = error.and_then(RunError::fenced).map(str::to_owned);
         self.restart_memory.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
             || ledgers.iter().any(Ledger::has_failed);
         ended.map_err(RunError::into_fault)

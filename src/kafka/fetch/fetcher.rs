@@ -36,8 +36,7 @@ impl BrokerFetcher {
         // The readers wait here, so at most one reply waits while the next one arrives.
         let (event_sender, events) = bounded(1);
         let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender);
-        threads::spawn("kafka-leaders", move || leaders.run())
-            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        threads::spawn("kafka-leaders", move || leaders.run())?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
     }
 

@@ -299,8 +299,7 @@ impl PartitionRouter {
         // Cannot fail: the receiver is still here.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
-        threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;
         self.readers.insert(at, orders);
         Ok(())
     }

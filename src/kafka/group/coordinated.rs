@@ -160,11 +160,7 @@ pub(super) fn slow_commit() -> String {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-    threads::spawn(name, body).map(drop).map_err(|error| {
-        Fault::Retry(format!(
-            "cannot start the thread {name}: {error}; look at the limits of threads and memory"
-        ))
-    })
+    Ok(threads::spawn(name, body).map(drop)?)
 }
 
 impl GroupClient for Coordinated {
