@@ -55,7 +55,7 @@ impl Coordinated {
         let (owner, owned) = bounded(0);
         let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
+        let brokers = Brokers::new(&cluster.brokers, cluster.dialer());
         // A coordinator that hangs must be noticed well within the session timeout.
         let third = config.session / 3;
         let quick = ConnectionLimits {

@@ -23,7 +23,7 @@ impl KafkaOffsets {
     pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
-            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
+            brokers: Brokers::new(&cluster.brokers, cluster.dialer()),
             commits: GroupOffsets::new(group),
         }
     }
