@@ -18,25 +18,27 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// For a cluster of which nothing is known yet. `client_id` is the `client.id` that brokers log.
+    /// A dialer for a cluster of which nothing is known yet. `client_id` is the `client.id` that
+    /// brokers log.
     pub fn new(client_id: &str, limits: ConnectionLimits) -> Self {
         Self { client_id: client_id.to_owned(), limits, versions_seen: VersionsSeen::default() }
     }
 
-    /// The same with other limits.
+    /// This dialer with other limits.
     #[must_use]
     pub fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same for a cluster of which this much is known.
+    /// This dialer for a cluster of whose brokers these versions are known.
     #[must_use]
     pub fn with_versions_seen(self, versions_seen: &VersionsSeen) -> Self {
         Self { versions_seen: versions_seen.clone(), ..self }
     }
 
-    /// Connects to this broker, and asks for its versions. For whoever reads records: in the versions
-    /// of Kafka 0.9 a broker that was upgraded meanwhile would send records of aborted transactions.
+    /// Connects to this broker, and asks for its versions. Use it to read records: if a broker was
+    /// upgraded meanwhile and got requests in the versions of Kafka 0.9, it would send records of
+    /// aborted transactions.
     ///
     /// # Errors
     /// Why the broker cannot be reached, or cannot be used.
