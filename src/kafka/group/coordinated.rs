@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::config::MemberConfig;
+use super::kafka_offsets::KafkaOffsets;
 use super::member::MemberThread;
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::offset_keeper::{KeeperChannels, OffsetKeeper};
@@ -78,13 +79,8 @@ impl Coordinated {
             to_owner: to_owner_too,
             member: member_too,
         };
-        let keeper = OffsetKeeper::new(
-            &config.group,
-            names,
-            brokers.with_own_connections(slow),
-            config.pace.renew,
-            channels,
-        );
+        let store = KafkaOffsets::over(brokers.with_own_connections(slow), &config.group);
+        let keeper = OffsetKeeper::new(Box::new(store), names, config.pace.renew, channels);
         let times = MemberTimeouts { session: config.session, rebalance: config.pace.rebalance };
         let (instance, id) = (config.instance.clone(), config.id.clone().unwrap_or_default());
         let state = MemberState::new(times, lease.clone(), instance, id);

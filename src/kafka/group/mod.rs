@@ -5,6 +5,8 @@ mod claims;
 mod config;
 mod coordinated;
 mod error_handling;
+#[cfg(test)]
+mod fake_store;
 mod foreign_members;
 pub(super) mod kafka_offsets;
 mod member;

@@ -9,16 +9,10 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::claims;
 use super::config::JOB;
-use super::error_handling::{GroupCall, Verdict, verdict};
-use super::kafka_offsets::held_of;
 use super::messages::{GroupThread, KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
-use super::offset_store::{ClaimNamer, HeldOffset};
+use super::offset_store::{ClaimNamer, HeldOffset, OffsetStore, RefusedCommit};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
-use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 use crate::threads::OwnerGone;
@@ -37,10 +31,8 @@ pub(super) struct KeeperChannels {
 
 /// See the module.
 pub(super) struct OffsetKeeper {
-    group: String,
+    store: Box<dyn OffsetStore>,
     names: ClaimNamer,
-    brokers: Brokers,
-    commits: GroupOffsets,
     orders: Receiver<KeeperOrder>,
     /// Disconnected when the owner is gone. `orders` is not, since the member thread sends there, too.
     owner: Receiver<()>,
@@ -64,18 +56,15 @@ pub(super) struct OffsetKeeper {
 
 impl OffsetKeeper {
     pub(super) fn new(
-        group: &str,
+        store: Box<dyn OffsetStore>,
         names: ClaimNamer,
-        brokers: Brokers,
         renew: Duration,
         channels: KeeperChannels,
     ) -> Self {
         let KeeperChannels { orders, owner, to_owner, member } = channels;
         Self {
-            group: group.to_owned(),
+            store,
             names,
-            brokers,
-            commits: GroupOffsets::new(group),
             orders,
             owner,
             to_owner,
@@ -207,8 +196,7 @@ impl OffsetKeeper {
     fn fetch_offsets(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
         let mut fault = None;
         let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
-        let answers = self.commits.committed(&mut self.brokers, &self.unfetched)?;
-        for (partition, answer) in held_of(&self.group, answers) {
+        for (partition, answer) in self.store.committed(&self.unfetched)? {
             match answer {
                 Ok(one) => drop(held.insert(partition, one)),
                 Err(other) => fault = Some(other),
@@ -217,11 +205,9 @@ impl OffsetKeeper {
         let generation = self.assignment.as_ref().map_or(-1, |one| one.generation);
         let claims = claims::claims(&mut held, &self.names, generation);
         if !claims.is_empty() {
-            for (partition, answer) in self.send_commit(&claims)? {
-                if let Err(refusal) = answer {
-                    held.remove(&partition);
-                    fault = Some(refusal.fault(&format!("claim the offset of {partition}")));
-                }
+            for refused in self.send_commit(&claims)? {
+                held.remove(&refused.partition);
+                fault = Some(refused.fault);
             }
         }
         let mut assigned = Vec::new();
@@ -238,45 +224,48 @@ impl OffsetKeeper {
     // ---- Commits
 
     /// Commits as the member. If the coordinator no longer knows the member, its thread learns it.
-    fn send_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
+    fn send_commit(&mut self, offsets: &[Commit]) -> Result<Vec<RefusedCommit>, Fault> {
         let Some(assignment) = &self.assignment else { return Ok(Vec::new()) };
-        let answers = self.commits.commit(&mut self.brokers, assignment.member(), offsets)?;
-        if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
+        let refused = self.store.commit(assignment.member(), offsets)?;
+        if let Some(code) = refused.iter().find_map(|one| one.membership) {
             // If that thread has ended, this one will, too.
             let _gone = self.member.send(MemberOrder::Refused(assignment.generation, code));
         }
-        Ok(answers)
+        Ok(refused)
     }
 
     /// One attempt to commit. What fails is tried again, as long as the assignment lasts.
     fn commit(&mut self) -> Result<(), OwnerGone> {
         let Some(offsets) = self.ordered.take() else { return Ok(()) };
-        let answers = match self.send_commit(&offsets) {
-            Ok(answers) => answers,
+        if self.assignment.is_none() {
+            // Nothing is sent, and nothing will be.
+            return self.report(GroupEvent::Committed(Vec::new()));
+        }
+        let refused = match self.send_commit(&offsets) {
+            Ok(refused) => refused,
             Err(fault) => {
                 self.ordered = Some(offsets);
                 return self.fault(fault);
             }
         };
-        let mut answered: BTreeMap<TopicPartition, Result<(), Refusal>> = answers.into_iter().collect();
+        let mut refused: BTreeMap<TopicPartition, RefusedCommit> =
+            refused.into_iter().map(|one| (one.partition.clone(), one)).collect();
         let (mut done, mut again, mut fault) = (Vec::new(), Vec::new(), None);
         for one in offsets {
-            // Without an assignment nothing was sent, and nothing will be.
-            match answered.remove(&one.partition) {
-                Some(Ok(())) => {
+            match refused.remove(&one.partition) {
+                None => {
                     self.refused.remove(&one.partition);
                     done.push((one.partition.clone(), one.offset));
                     self.held.insert(one.partition.clone(), one);
                 }
-                Some(Err(refusal)) if membership(&Err(refusal)).is_none() => {
-                    fault = Some((one.partition.clone(), refusal));
+                Some(RefusedCommit { fault: why, membership: None, .. }) => {
+                    fault = Some((one.partition.clone(), why));
                     again.push(one);
                 }
-                Some(Err(_)) | None => {}
+                Some(_) => {}
             }
         }
-        let Some((partition, refusal)) = fault else { return self.report(GroupEvent::Committed(done)) };
-        let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
+        let Some((partition, fault)) = fault else { return self.report(GroupEvent::Committed(done)) };
         if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
             self.ordered = Some(again);
             return self.fault(fault);
@@ -297,8 +286,8 @@ impl OffsetKeeper {
         if partitions.is_empty() || self.assignment.is_none() {
             return Ok(());
         }
-        let answers = match self.commits.committed(&mut self.brokers, &partitions) {
-            Ok(answers) => held_of(&self.group, answers),
+        let answers = match self.store.committed(&partitions) {
+            Ok(answers) => answers,
             Err(fault) => return self.fault(fault),
         };
         let ours = claims::to_renew(&self.held, answers);
@@ -311,10 +300,5 @@ impl OffsetKeeper {
     }
 }
 
-/// The code of a refusal that concerns the membership, if it is one.
-fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
-    let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it =
-        code.reaction() == Reaction::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
-    is_it.then_some(*code)
-}
+#[cfg(test)]
+mod tests;

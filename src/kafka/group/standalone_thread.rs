@@ -230,9 +230,9 @@ impl StandaloneThread {
             return Ok(None);
         }
         let mut fault = None;
-        for (partition, refusal) in self.client.commit(&claims)? {
-            held.remove(&partition);
-            fault = Some(refusal);
+        for refused in self.client.commit(GenerationMember::NONE, &claims)? {
+            held.remove(&refused.partition);
+            fault = Some(refused.fault);
         }
         Ok(fault)
     }
@@ -242,10 +242,11 @@ impl StandaloneThread {
     /// One attempt to commit. If every offset is refused, all are tried again. If some are, the owner
     /// learns of the others a little later.
     fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), OwnerGone> {
-        let refused: BTreeMap<TopicPartition, Fault> = match self.client.commit(&offsets) {
-            Ok(refused) => refused.into_iter().collect(),
-            Err(fault) => return self.try_again(offsets, fault),
-        };
+        let refused: BTreeMap<TopicPartition, Fault> =
+            match self.client.commit(GenerationMember::NONE, &offsets) {
+                Ok(refused) => refused.into_iter().map(|one| (one.partition, one.fault)).collect(),
+                Err(fault) => return self.try_again(offsets, fault),
+            };
         let never = |fault: &&Fault| matches!(fault, Fault::Fatal(_));
         if let Some(fault) = refused.values().find(never) {
             return self.fault(fault.clone());
@@ -313,6 +314,9 @@ impl StandaloneThread {
         }
         log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
         // A partition that is refused here will be refused, and logged, at its next commit.
-        self.client.commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
+        self.client
+            .commit(GenerationMember::NONE, &ours)
+            .map(|_refused| ())
+            .or_else(|fault| self.fault(fault))
     }
 }
