@@ -259,7 +259,10 @@ impl OffsetKeeper {
                     self.held.insert(one.partition.clone(), one);
                 }
                 Some(RefusedCommit { fault: why, membership: None, .. }) => {
-                    fault = Some((one.partition.clone(), why));
+                    // A fatal refusal must not be hidden by another one.
+                    if !matches!(fault, Some((_, Fault::Fatal(_)))) {
+                        fault = Some((one.partition.clone(), why));
+                    }
                     again.push(one);
                 }
                 Some(_) => {}
@@ -292,11 +295,14 @@ impl OffsetKeeper {
         };
         let ours = claims::to_renew(&self.held, answers);
         if ours.is_empty() {
-            return Ok(());
+            return self.recovered();
         }
         log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
         // A partition that is refused here will be refused, and logged, at its next commit.
-        self.send_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
+        match self.send_commit(&ours) {
+            Ok(_refused) => self.recovered(),
+            Err(fault) => self.fault(fault),
+        }
     }
 }
 

@@ -17,7 +17,8 @@ struct Bench {
     member: Receiver<MemberOrder>,
 }
 
-const LONG_RENEWAL: Duration = Duration::from_secs(3600);
+/// A test that waits for what never comes fails after this time.
+const LONG_RENEWAL: Duration = Duration::from_secs(30);
 /// As whom the member of [`assignment`] commits.
 fn sender() -> (i32, String, Option<String>) {
     (7, "m".to_owned(), Some("i".to_owned()))
@@ -56,8 +57,11 @@ impl Bench {
     }
 
     /// Runs rounds until there is a message for the owner.
+    #[track_caller]
     fn next(&mut self) -> OwnerMessage {
+        let until = Instant::now() + LONG_RENEWAL / 2;
         loop {
+            assert!(Instant::now() < until, "no message came");
             if let Ok(message) = self.messages.try_recv() {
                 return message;
             }
@@ -214,6 +218,29 @@ fn a_refused_offset_delays_no_other() {
     assert_eq!(bench.next_committed(), [(t(0), 4)]);
 }
 
+/// A fatal refusal ends the thread, whatever the others are refused for.
+#[test]
+fn a_fatal_refusal_is_not_hidden() {
+    let mut bench = Bench::assigned(3, LONG_RENEWAL);
+    bench.store.state().refuses_commits.insert(t(0), Fault::Fatal("too long".to_owned()));
+    bench.store.state().refuses_commits.insert(t(1), retry("not allowed"));
+    bench.order(KeeperOrder::Commit(vec![commit(0, 4), commit(1, 6), commit(2, 8)]));
+    assert!(matches!(bench.next(), OwnerMessage::Fault(Fault::Fatal(why)) if why == "too long"));
+}
+
+/// A quiet member has no commit whose success would end the outage.
+#[test]
+fn a_renewal_ends_an_outage() {
+    let mut bench = bench(1, Duration::from_millis(5));
+    bench.store.state().offsets.insert(t(0), token(7));
+    bench.order(KeeperOrder::Assign(assignment(1)));
+    bench.next_assigned();
+    bench.store.state().down = Some(retry("away"));
+    assert_eq!(bench.next_failure(), "away");
+    bench.store.state().down = None;
+    bench.next_recovered();
+}
+
 /// Brokers delete offsets that are not committed for long, so a member whose partitions are quiet
 /// commits them again, as itself.
 #[test]
@@ -221,7 +248,9 @@ fn a_quiet_member_commits_again() {
     let mut bench = bench(2, Duration::from_millis(5));
     bench.store.state().offsets.insert(t(0), token(7));
     bench.order(KeeperOrder::Assign(assignment(2)));
+    let until = Instant::now() + LONG_RENEWAL / 2;
     while bench.store.state().commits.len() < 3 {
+        assert!(Instant::now() < until, "a member never renews its offsets");
         assert!(bench.keeper.round().is_ok());
     }
     let state = bench.store.state();
