@@ -107,3 +107,31 @@ fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffset
     });
     held.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::client::connection::ConnectionLimits;
+
+    /// A refusal that concerns the member ends its assignment; to a client that is no member the same
+    /// code says that the group has members, and that one tries again.
+    #[test]
+    fn refusals_of_members() {
+        let brokers = Brokers::new(&[], "c", ConnectionLimits::default());
+        let store = KafkaOffsets::over(brokers, "g");
+        let member = GenerationMember { generation: 7, id: "m", instance: None };
+        let refused =
+            |member, code| store.refused(member, TopicPartition::new("t", 0), Refusal::Code(ErrorCode(code)));
+        for code in [22, 25, 27, 79, 82, 113] {
+            assert_eq!(refused(member, code).membership, Some(ErrorCode(code)));
+            assert_eq!(refused(GenerationMember::NONE, code).membership, None);
+        }
+        for code in [3, 12, 14, 16, 29, 30] {
+            assert_eq!(refused(member, code).membership, None, "{code}");
+        }
+        let text = |member| refused(member, 25).fault.to_string();
+        assert!(text(GenerationMember::NONE).contains("has live members"));
+        assert!(text(member).ends_with("Kafka answers UNKNOWN_MEMBER_ID"));
+        assert!(matches!(refused(member, 12).fault, Fault::Fatal(_)));
+    }
+}

@@ -12,6 +12,7 @@ pub(super) mod kafka_offsets;
 mod member;
 mod messages;
 mod offset_keeper;
+mod offset_manager;
 pub(super) mod offset_store;
 mod protocol;
 mod range;

@@ -4,8 +4,9 @@ use crossbeam_channel::unbounded;
 
 use super::*;
 use crate::kafka::group::fake_store::{FakeStore, commit, retry, t, token};
+use crate::kafka::group::offset_manager::Committer;
 use crate::kafka::protocol::error_code::ErrorCode;
-use crate::record::Token;
+use crate::record::{OffsetMetadata, Token};
 
 /// A keeper with the other ends of its channels.
 struct Bench {
@@ -26,8 +27,8 @@ fn sender() -> (i32, String, Option<String>) {
 
 fn assignment(partitions: i32) -> MemberAssignment {
     let partitions = (0..partitions).map(t).collect();
-    let (id, instance) = ("m".to_owned(), Some("i".to_owned()));
-    MemberAssignment { number: 3, generation: 7, id, instance, partitions }
+    let (generation, id, instance) = sender();
+    MemberAssignment { number: 3, committer: Committer { generation, id, instance }, partitions }
 }
 
 fn bench(partitions: i32, renew: Duration) -> Bench {
@@ -38,7 +39,8 @@ fn bench(partitions: i32, renew: Duration) -> Bench {
     let (to_member, member) = unbounded();
     let channels = KeeperChannels { orders: order_receiver, owner, to_owner, member: to_member };
     let name = Box::new(|_: &TopicPartition, offset, generation| (offset * 100) as u64 + generation as u64);
-    let keeper = OffsetKeeper::new(Box::new(store.clone()), name, renew, channels);
+    let manager = OffsetManager::new(Box::new(store.clone()), name, renew, Instant::now());
+    let keeper = OffsetKeeper::new(manager, channels);
     Bench { store, keeper, orders, _owner, messages, member }
 }
 
@@ -204,6 +206,18 @@ fn a_released_assignment_is_not_committed() {
     assert_eq!(bench.store.state().commits.len(), before, "neither committed nor renewed");
 }
 
+/// An order of an earlier assignment is never committed as the member of a later one.
+#[test]
+fn orders_end_with_their_assignment() {
+    let mut bench = Bench::assigned(1, LONG_RENEWAL);
+    bench.order(KeeperOrder::Commit(vec![commit(0, 4)]));
+    bench.order(KeeperOrder::Released);
+    bench.order(KeeperOrder::Assign(assignment(1)));
+    assert_eq!(bench.next_committed(), []);
+    bench.next_assigned();
+    assert!(bench.store.state().commits.is_empty());
+}
+
 /// The other offsets are committed, and the owner learns it.
 #[test]
 fn a_refused_offset_delays_no_other() {
@@ -226,6 +240,22 @@ fn a_fatal_refusal_is_not_hidden() {
     bench.store.state().refuses_commits.insert(t(1), retry("not allowed"));
     bench.order(KeeperOrder::Commit(vec![commit(0, 4), commit(1, 6), commit(2, 8)]));
     assert!(matches!(bench.next(), OwnerMessage::Fault(Fault::Fatal(why)) if why == "too long"));
+}
+
+/// A quiet member has no commit whose refusal would say that its assignment has ended.
+#[test]
+fn a_refused_renewal_is_passed_on() {
+    let mut bench = bench(1, Duration::from_millis(5));
+    bench.store.state().offsets.insert(t(0), token(7));
+    bench.store.state().refuses_members = Some(ErrorCode(25));
+    bench.order(KeeperOrder::Assign(assignment(1)));
+    bench.next_assigned();
+    let until = Instant::now() + LONG_RENEWAL / 2;
+    while bench.store.state().commits.is_empty() {
+        assert!(Instant::now() < until, "a member never renews its offsets");
+        assert!(bench.keeper.round().is_ok());
+    }
+    assert_eq!(bench.refusals()[0], (7, ErrorCode(25)));
 }
 
 /// A quiet member has no commit whose success would end the outage.

@@ -197,7 +197,9 @@ fn idle_offsets_are_committed_again() {
     store.state().offsets.insert(t(2), (2, String::new()));
     store.state().offsets.remove(&t(0));
     let from = store.state().commits.len() + 1;
+    let until = Instant::now() + Duration::from_secs(30);
     while store.state().commits.len() < from + 2 {
+        assert!(Instant::now() < until, "the thread never renews offsets");
         sleep(QUICK);
     }
     let again = store.state().commits[from].clone();
