@@ -81,7 +81,7 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
         let _forced = ended.send((name, outcome));
     })
     .map(drop)
-    .map_err(|error| Error::Failed(format!("cannot start the thread of {name}: {error}")))
+    .map_err(|error| Error::Failed(error.to_string()))
 }
 
 /// Runs a job again and again, until it ends by the stop (`None`) or fails for good.

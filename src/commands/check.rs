@@ -48,7 +48,7 @@ fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
         // After the time limit nobody receives.
         let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
-    looking.map_err(|error| format!("cannot start a thread: {error}"))?;
+    looking.map_err(|error| error.to_string())?;
     match received.recv_timeout(BROKERS_TIMEOUT) {
         Ok(found) => found.map_err(|fault| fault.to_string()),
         Err(_) => Err(format!("no broker has answered within {} s", BROKERS_TIMEOUT.as_secs())),

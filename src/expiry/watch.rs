@@ -71,5 +71,5 @@ impl ExpiryWatch {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
-    threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
+    Ok(threads::spawn(name, body)?)
 }

@@ -100,16 +100,7 @@ where
 
     let mut source = parts.source;
     drive(&mut source, task_sender, &messages, &budget, &run);
-    // The source has stopped. The stages end one after the other, and when the last one has ended,
-    // this channel closes.
-    loop {
-        match messages.recv_timeout(IDLE_INTERVAL) {
-            Ok(message) => source.feedback(message),
-            // The run is ending; a further error would change nothing.
-            Err(RecvTimeoutError::Timeout) => drop(source.idle()),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
+    complete(&mut source, &messages, &run);
     source.finish(Instant::now() + FINISH_MAX);
     run.end(stages)
 }
@@ -222,6 +213,23 @@ fn drive<S: Source>(
     }
 }
 
+/// The source has stopped. The stages end one after the other, and when the last one has ended, the
+/// channel of messages closes.
+fn complete<S: Source>(source: &mut S, messages: &Receiver<S::Feedback>, run: &PipelineRun<S::Error>) {
+    loop {
+        match messages.recv_timeout(IDLE_INTERVAL) {
+            Ok(message) => source.feedback(message),
+            Err(RecvTimeoutError::Timeout) => {
+                // A run that a stop ends has no error, whatever the source still meets.
+                if let Err(error) = source.idle() {
+                    run.add_later(error);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+}
+
 fn source_panicked(panic: &str) -> Fault {
     Fault::Retry(format!("the source panicked and is rebuilt: {panic}"))
 }
@@ -243,7 +251,7 @@ fn hand_out<T, E>(
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
-    threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
+    Ok(threads::spawn(name, body)?)
 }
 
 /// The part of the job's name that leaves room for the stage's within the 15 bytes that Linux

@@ -42,6 +42,15 @@ pub struct PolledTask<T> {
 pub trait PipelineError: From<Fault> + Send + 'static {
     /// The fault, if it is one that any job can meet. The pipeline retries those that allow it.
     fn fault(&self) -> Option<&Fault>;
+
+    /// Takes up a later error of the same run. The first error is what the run ends with; an error
+    /// type whose later errors must not be lost adds them here.
+    fn add_later(&mut self, later: Self)
+    where
+        Self: Sized,
+    {
+        drop(later);
+    }
 }
 
 impl PipelineError for Fault {

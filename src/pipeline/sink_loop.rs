@@ -74,8 +74,10 @@ pub(super) struct SinkLoop<K: Sink> {
     retry_at: Option<Instant>,
     /// Since when the sink has held outcomes back.
     held_since: Option<Instant>,
-    /// Since when the workers have ended, so that no further outcome will come.
-    at_end_since: Option<Instant>,
+    /// Whether the workers have ended, so that no further outcome will come.
+    is_at_end: bool,
+    /// Since when the end of the run has waited for held-back outcomes.
+    end_waits_since: Option<Instant>,
     /// Whether the settle thread has a checkpoint.
     is_settling: bool,
     last_settle: Instant,
@@ -109,7 +111,8 @@ impl<K: Sink> SinkLoop<K> {
             backoff: Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX),
             retry_at: None,
             held_since: None,
-            at_end_since: None,
+            is_at_end: false,
+            end_waits_since: None,
             is_settling: false,
             last_settle: Instant::now(),
             unsettled_since: None,
@@ -121,18 +124,22 @@ impl<K: Sink> SinkLoop<K> {
     pub(super) fn run(mut self, outcomes: &Receiver<Finished<K::Outcome>>) {
         while !self.run.has_failed() && !self.run.stop.is_forced() {
             let is_starved = self.receive(outcomes, Instant::now());
-            if self.step(is_starved, Instant::now()) {
+            if self.step(is_starved, Instant::now) {
                 return;
             }
         }
     }
 
-    /// Does what is due at `now`. True if the stage has come to its end.
-    fn step(&mut self, is_starved: bool, now: Instant) -> bool {
-        if self.retry_at.is_none_or(|at| now >= at) {
-            self.write(now);
+    /// Does what is due. True if the stage has come to its end. The clock is asked after each
+    /// write, which may take long: pauses count from its end.
+    pub(super) fn step(&mut self, is_starved: bool, clock: impl Fn() -> Instant) -> bool {
+        if self.retry_at.is_none_or(|at| clock() >= at) {
+            self.write(&clock);
         }
-        let is_at_end = self.at_end_since.is_some();
+        let (is_at_end, now) = (self.is_at_end, clock());
+        if is_at_end && self.held_since.is_some() {
+            self.end_waits_since.get_or_insert(now);
+        }
         if is_at_end && self.retry_at.is_some() && !self.is_worth_waiting(now) {
             // The job stops and the disk still refuses. Unwritten outcomes are fetched again
             // after the next start, so waiting for room would only delay the stop.
@@ -153,7 +160,12 @@ impl<K: Sink> SinkLoop<K> {
     /// At the end of a run: whether held-back outcomes may still be written soon.
     fn is_worth_waiting(&self, now: Instant) -> bool {
         let is_recent = |since| now.saturating_duration_since(since) < HELD_AT_END_MAX;
-        self.held_since.is_some() && self.at_end_since.is_none_or(is_recent)
+        self.held_since.is_some() && self.end_waits_since.is_none_or(is_recent)
+    }
+
+    #[cfg(test)]
+    pub(super) fn workers_have_ended(&mut self) {
+        self.is_at_end = true;
     }
 
     /// Waits for an outcome, a settling or the next time at which something is due. True if no
@@ -162,7 +174,7 @@ impl<K: Sink> SinkLoop<K> {
         // While as much is written and unsettled as the budget allows, no outcome is taken.
         let is_full = self.is_settling && self.sink.unsettled() >= self.limits.memory;
         let nothing = never();
-        let outcomes = if is_full || self.at_end_since.is_some() { &nothing } else { outcomes };
+        let outcomes = if is_full || self.is_at_end { &nothing } else { outcomes };
         select! {
             recv(outcomes) -> finished => match finished {
                 Ok(finished) => {
@@ -172,7 +184,7 @@ impl<K: Sink> SinkLoop<K> {
                     }
                     return false;
                 }
-                Err(_) => self.at_end_since = Some(Instant::now()),
+                Err(_) => self.is_at_end = true,
             },
             recv(self.settled) -> done => match done {
                 Ok(()) => {
@@ -207,7 +219,7 @@ impl<K: Sink> SinkLoop<K> {
     }
 
     /// Has the sink do what is due by the clock, and write what is in order.
-    fn write(&mut self, now: Instant) {
+    fn write(&mut self, clock: impl Fn() -> Instant) {
         let mut messages = Vec::new();
         let mut written = self.sink.tick();
         if written.is_ok() && self.is_writing() {
@@ -217,6 +229,7 @@ impl<K: Sink> SinkLoop<K> {
             // The source is gone only when the run has ended.
             let _run_ended = self.feedback.send(message);
         }
+        let now = clock();
         if (self.sink.unsettled() > 0 || written.is_err()) && self.unsettled_since.is_none() {
             self.unsettled_since = Some(now);
             self.report_oldest();
@@ -233,8 +246,11 @@ impl<K: Sink> SinkLoop<K> {
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();
-                self.run.counters.health.up(Stage::Writing, "written again");
-                self.set_refused(false);
+                // What was given up shows nothing about the disk.
+                if !self.has_given_up {
+                    self.run.counters.health.up(Stage::Writing, "written again");
+                    self.set_refused(false);
+                }
                 return;
             }
             Err(error) => error,

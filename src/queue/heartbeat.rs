@@ -40,8 +40,7 @@ impl InstanceHeartbeat {
         command.arg(keys.heartbeat(instance)).arg(process).arg("PX").arg(ttl);
         let (stop, stopped) = bounded::<()>(0);
         let mut sender = HeartbeatSender { job, link, command, lease: lease.clone() };
-        let thread = threads::spawn("list-alive", move || sender.run(&stopped))
-            .map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))?;
+        let thread = threads::spawn("list-alive", move || sender.run(&stopped))?;
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 

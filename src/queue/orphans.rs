@@ -91,18 +91,20 @@ impl Orphans {
         self.found.pop_front()
     }
 
-    /// Looks for batch lists that nobody works on.
+    /// Looks for batch lists that nobody works on. The clock is asked after each answer of the
+    /// server, which may be slow.
     pub(super) fn scan(
         &mut self,
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
-        now: Instant,
+        clock: impl Fn() -> Instant,
     ) -> Result<(), RedisError> {
+        let now = clock();
         self.suspects.retain(|(_, since)| now.saturating_duration_since(*since) < FORGET_SILENT_AFTER);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
-        let expired = self.expired(connection, keys, own, now)?;
+        let expired = self.expired(connection, keys, own, &clock)?;
         for (instance, slots) in &expired {
             let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
             candidates.extend((0..*slots).map(of_it));
@@ -117,10 +119,10 @@ impl Orphans {
         }
         for (instance, _) in &expired {
             if !holding.contains(instance) {
-                self.forget_if_due(connection, keys, instance, now)?;
+                self.forget_if_due(connection, keys, instance, clock())?;
             }
         }
-        self.next = now + self.every;
+        self.next = clock() + self.every;
         Ok(())
     }
 
@@ -130,7 +132,7 @@ impl Orphans {
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
-        now: Instant,
+        clock: impl Fn() -> Instant,
     ) -> Result<Vec<(String, u32)>, RedisError> {
         let mut others = Vec::new();
         let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(keys.instances()))? else {
@@ -149,6 +151,7 @@ impl Orphans {
             requests.add(cmd("GET").arg(keys.heartbeat(instance)));
         }
         let heartbeats = connection.demand_all(&requests)?;
+        let now = clock();
         let mut expired = Vec::new();
         for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
             let exited = has_exited(heartbeat);

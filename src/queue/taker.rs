@@ -149,10 +149,9 @@ impl Taker {
     }
 
     fn try_take(&mut self, until: Instant, term: LeaseTerm) -> Result<Option<WorkBatch>, Fault> {
-        let now = Instant::now();
-        if self.orphans.is_due(now) {
+        if self.orphans.is_due(Instant::now()) {
             let (orphans, keys, own) = (&mut self.orphans, &self.keys, &self.instance);
-            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, now))?;
+            self.link.doing("read").once(|connection| orphans.scan(connection, keys, own, Instant::now))?;
         }
         self.register()?;
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::formatter::FormattedBatch;
-use super::run_error::RunError;
+use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
@@ -66,9 +66,7 @@ impl FileAppender {
         match error {
             AppendError::Guarded => Fault::RetryLogged,
             AppendError::Retry(why) => Fault::Retry(format!("cannot write {}: {why}", self.path.display())),
-            AppendError::Restart(why) => {
-                Fault::Restart(format!("cannot sync {}: {why}", self.path.display()))
-            }
+            AppendError::Restart(why) => cannot_sync(&self.path, &why),
         }
     }
 

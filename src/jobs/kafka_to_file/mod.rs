@@ -206,9 +206,9 @@ impl KafkaToFile {
         let journal =
             ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let cluster = || super::kafka_cluster(&self.section, silent);
+        let cluster = super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
-        let group_client = self.group_client(cluster(), journal, names)?;
+        let group_client = self.group_client(cluster.clone(), journal, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in files {
@@ -225,7 +225,7 @@ impl KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
             source: KafkaSource::new(SourceParts {
-                fetcher: Box::new(AutoFetcher::new(cluster(), self.client())),
+                fetcher: Box::new(AutoFetcher::new(cluster, self.client())),
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
                 start: self.section.kafka.start,
@@ -271,11 +271,9 @@ impl KafkaToFile {
                 log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
             }
         }
-        self.has_left_group = matches!(ended, Err(RunError::LeftGroup));
-        self.fenced = match &ended {
-            Err(RunError::Fenced(why)) => Some(why.clone()),
-            _ => None,
-        };
+        let error = ended.as_ref().err();
+        self.has_left_group = error.is_some_and(RunError::has_left_group);
+        self.fenced = error.and_then(RunError::fenced).map(str::to_owned);
         self.restart_memory.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
             || ledgers.iter().any(Ledger::has_failed);
         ended.map_err(RunError::into_fault)

@@ -15,14 +15,13 @@ use super::cursor::{Cursor, Meaning};
 use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::{Connection, Sent};
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::{Frame, FramePool};
 use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::Scratch;
-use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
@@ -73,7 +72,7 @@ pub(super) struct ReaderContext {
     pub(super) frames: FramePool,
     /// How many readers have a partition to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) versions_seen: VersionsSeen,
+    pub(super) dialer: Dialer,
 }
 
 /// The state of the thread.
@@ -83,8 +82,6 @@ pub(super) struct BrokerReader {
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
     connection: Option<Connection>,
-    /// The versions of the broker, once it has answered a Fetch.
-    known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
     /// By how much the partitions of the next request are rotated.
     turn: usize,
@@ -100,7 +97,6 @@ impl BrokerReader {
             orders,
             is_counted: false,
             connection: None,
-            known: None,
             cursors: BTreeMap::new(),
             turn: 0,
             idle_pause: IDLE_PAUSE_FIRST,
@@ -128,7 +124,7 @@ impl BrokerReader {
 
     /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
-        (self.connection, self.known) = (None, None);
+        self.connection = None;
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
             events.push(cursor.failed(fault.to_string()));
@@ -253,14 +249,7 @@ impl BrokerReader {
 
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
-            let known = self.known.take();
-            let opened = self.context.versions_seen.open(
-                &self.address,
-                &self.context.cluster.client_id,
-                self.context.config.limits,
-                known,
-            );
-            self.connection = Some(opened.map_err(Fault::Retry)?);
+            self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
         }
         Ok(())
     }
@@ -322,7 +311,6 @@ impl BrokerReader {
         frame: Frame,
         asked: &[(TopicPartition, u64)],
     ) -> Result<Vec<Event>, Fault> {
-        self.known = self.connection.as_ref().map(|connection| connection.versions().clone());
         if !answer.code.is_none() {
             return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }

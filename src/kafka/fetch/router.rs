@@ -12,7 +12,7 @@ use super::config::FetchConfig;
 use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::{Brokers, VersionsSeen};
+use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
@@ -72,11 +72,10 @@ impl PartitionRouter {
         config: FetchConfig,
         orders: Receiver<RouterOrder>,
         events: Sender<Vec<Event>>,
-        versions_seen: VersionsSeen,
     ) -> Self {
         let (report, relinquished) = unbounded();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, config.limits)
-            .sharing_versions(&versions_seen);
+        let dialer = cluster.dialer().with_limits(config.limits);
+        let brokers = Brokers::new(&cluster.brokers, dialer.clone());
         let now = Instant::now();
         Self {
             context: ReaderContext {
@@ -86,7 +85,7 @@ impl PartitionRouter {
                 report,
                 frames: FramePool::new(FRAMES_KEPT_MAX),
                 reading: Arc::default(),
-                versions_seen,
+                dialer,
             },
             brokers,
             orders,
@@ -300,8 +299,7 @@ impl PartitionRouter {
         // Cannot fail: the receiver is still here.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
-        threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;
         self.readers.insert(at, orders);
         Ok(())
     }

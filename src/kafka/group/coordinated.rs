@@ -57,7 +57,7 @@ impl Coordinated {
         let (owner, owned) = bounded(0);
         let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
+        let brokers = Brokers::new(&cluster.brokers, cluster.dialer());
         // A coordinator that hangs must be noticed well within the session timeout.
         let third = config.session / 3;
         let quick = ConnectionLimits {
@@ -158,11 +158,7 @@ pub(super) fn slow_commit() -> String {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-    threads::spawn(name, body).map(drop).map_err(|error| {
-        Fault::Retry(format!(
-            "cannot start the thread {name}: {error}; look at the limits of threads and memory"
-        ))
-    })
+    Ok(threads::spawn(name, body).map(drop)?)
 }
 
 impl GroupClient for Coordinated {

@@ -37,7 +37,7 @@ impl ForeignMembers {
     pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
         let limits =
             ConnectionLimits { connect_timeout: patience, answer_timeout: patience, ..cluster.limits() };
-        let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, limits);
+        let mut brokers = Brokers::new(&cluster.brokers, cluster.dialer().with_limits(limits));
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;
         let Some(found) = described.into_iter().find(|one| one.group == group) else {

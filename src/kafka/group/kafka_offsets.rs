@@ -21,7 +21,7 @@ pub(in crate::kafka) struct KafkaOffsets {
 
 impl KafkaOffsets {
     pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
-        Self::over(Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()), group)
+        Self::over(Brokers::new(&cluster.brokers, cluster.dialer()), group)
     }
 
     /// The offsets of this group, asked for over these connections.
@@ -112,12 +112,13 @@ fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffset
 mod tests {
     use super::*;
     use crate::kafka::client::connection::ConnectionLimits;
+    use crate::kafka::client::dialer::Dialer;
 
     /// A refusal that concerns the member ends its assignment; to a client that is no member the same
     /// code says that the group has members, and that one tries again.
     #[test]
     fn refusals_of_members() {
-        let brokers = Brokers::new(&[], "c", ConnectionLimits::default());
+        let brokers = Brokers::new(&[], Dialer::new("c", ConnectionLimits::default()));
         let store = KafkaOffsets::over(brokers, "g");
         let member = GenerationMember { generation: 7, id: "m", instance: None };
         let refused =
@@ -131,7 +132,7 @@ mod tests {
         }
         let text = |member| refused(member, 25).fault.to_string();
         assert!(text(GenerationMember::NONE).contains("has live members"));
-        assert!(text(member).ends_with("Kafka answers UNKNOWN_MEMBER_ID"));
+        assert!(text(member).contains("Kafka answers UNKNOWN_MEMBER_ID"));
         assert!(matches!(refused(member, 12).fault, Fault::Fatal(_)));
     }
 }

@@ -1,6 +1,8 @@
 //! The pipeline over in-memory parts that fail, panic and stall.
 
 mod direct;
+mod ends;
+mod sink_clock;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -29,6 +31,7 @@ struct World {
     settle_fails: AtomicBool,
     source_panics: AtomicBool,
     source_leaves: AtomicBool,
+    idle_leaves: AtomicBool,
     sink_leaves: AtomicBool,
     finished: AtomicBool,
     worker_faults: AtomicU64,
@@ -40,6 +43,7 @@ struct World {
 enum TestError {
     Fault(Fault),
     Left(&'static str),
+    Both(&'static str, &'static str),
 }
 
 impl From<Fault> for TestError {
@@ -52,7 +56,13 @@ impl PipelineError for TestError {
     fn fault(&self) -> Option<&Fault> {
         match self {
             TestError::Fault(fault) => Some(fault),
-            TestError::Left(_) => None,
+            _ => None,
+        }
+    }
+
+    fn add_later(&mut self, later: TestError) {
+        if let (TestError::Left(first), TestError::Left(later)) = (&*self, &later) {
+            *self = TestError::Both(first, later);
         }
     }
 }
@@ -93,6 +103,9 @@ impl Source for Numbers {
 
     fn idle(&mut self) -> Result<(), TestError> {
         self.world.idle_calls.fetch_add(1, SeqCst);
+        if self.world.idle_leaves.swap(false, SeqCst) {
+            return Err(TestError::Left("idle"));
+        }
         Ok(())
     }
 
@@ -341,52 +354,4 @@ fn what_is_held_back_at_a_stop_is_waited_for() {
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(running.world.written.lock().unwrap().is_empty());
-}
-
-#[test]
-fn a_settle_fault_ends_the_run_to_be_built_again() {
-    let running = start(World { settle_fails: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(Fault::Retry("fsync failed".to_owned()).into())));
-    assert!(running.world.settled.lock().unwrap().is_empty());
-}
-
-/// After the source has ended, what it polled is still written and settled; after the sink
-/// has, nothing is.
-#[test]
-fn the_end_that_only_this_job_knows_comes_back_as_it_was() {
-    let running = start(World::default(), 1, u64::MAX);
-    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
-    running.world.source_leaves.store(true, SeqCst);
-    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("source"))));
-    let settled = running.world.settled.lock().unwrap().len() as u64;
-    assert_eq!(settled, running.world.polled.load(SeqCst));
-    let running = start(World { sink_leaves: true.into(), ..World::default() }, 1, u64::MAX);
-    assert_eq!(running.thread.join(), Ok(Err(TestError::Left("sink"))));
-    assert!(running.world.settled.lock().unwrap().is_empty());
-    assert!(!running.counters.disk_refuses.load(SeqCst), "the disk is not to blame");
-}
-
-#[test]
-fn a_source_that_panics_is_to_be_built_again_after_its_work_has_settled() {
-    let running = start(World::default(), 1, u64::MAX);
-    wait_until("some settled", || !running.world.settled.lock().unwrap().is_empty());
-    running.world.source_panics.store(true, SeqCst);
-    let ended = running.thread.join().unwrap();
-    assert!(
-        matches!(&ended, Err(TestError::Fault(Fault::Retry(why))) if why.contains("the source is told to")),
-        "{ended:?}"
-    );
-    let settled = running.world.settled.lock().unwrap().len() as u64;
-    assert_eq!(settled, running.world.polled.load(SeqCst));
-}
-
-#[test]
-fn the_second_stop_ends_what_the_first_would_wait_for() {
-    let running = start(World { worker_faults: (1 << 40).into(), ..World::default() }, 1, 10);
-    wait_until("it fails", || running.counters.panics.load(SeqCst) > 0);
-    running.stop.request();
-    std::thread::sleep(MS * 20);
-    assert!(!running.thread.is_finished(), "workers never see the first stop");
-    running.stop.force();
-    assert_eq!(running.thread.join(), Ok(Ok(())));
 }

@@ -165,7 +165,9 @@ impl KafkaSource {
         if !self.gate.is_shared() || since.elapsed() < self.full_disk_patience {
             return Ok(());
         }
-        self.has_left = true;
+        if std::mem::replace(&mut self.has_left, true) {
+            return Err(RunError::LeftGroup);
+        }
         let seconds = self.full_disk_patience.as_secs();
         log::warn!(
             "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other \

@@ -9,8 +9,8 @@ use super::fault::{Change, Fault, Plan};
 use super::log::Log;
 use super::reader::Reader;
 use super::{BROKERS, World};
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::ConnectionLimits;
+use crate::kafka::client::versions_seen::VersionsSeen;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::fetcher::BrokerFetcher;
@@ -70,9 +70,9 @@ fn drive(
         client_id: "schedule".to_owned(),
         read_committed: world.plan.committed,
         silent: false,
+        versions_seen: VersionsSeen::default(),
     };
-    let fetch =
-        BrokerFetcher::new(cluster, config(), VersionsSeen::default()).map_err(|fault| fault.to_string())?;
+    let fetch = BrokerFetcher::new(cluster, config()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();
