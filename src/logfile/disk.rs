@@ -83,6 +83,10 @@ pub(super) enum OpenMode {
     Truncate,
 }
 
+/// The mode of files beside the log file, before the umask. They show which topics are read and hold
+/// lines, so others may not read them.
+pub(super) const BESIDE_MODE: u32 = 0o640;
+
 /// The largest piece, in bytes, in which Linux caches a file and drops it from the cache.
 const FOLIO_BYTES_MAX: u64 = 2 * 1024 * 1024;
 

@@ -12,6 +12,7 @@ mod ledger;
 mod ledger_state;
 pub mod line;
 mod lock;
+mod lock_request;
 mod open_error;
 mod options;
 mod recovery;
@@ -31,7 +32,8 @@ use std::sync::Arc;
 
 pub use journal::{Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
-pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
+pub use lock::{Lock, LockRequest, LockRequests};
+pub use lock_request::{PendingRequest, RequestOutcome};
 pub use open_error::OpenError;
 pub use options::LogFileOptions;
 pub use restart_memory::RestartMemory;

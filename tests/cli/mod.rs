@@ -4,4 +4,5 @@
 mod configuration;
 mod dead_list;
 mod group_check;
+mod reopen;
 mod static_binary;

@@ -60,7 +60,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk group_view label line open_error",
             "journal lock restart_memory rotation",
-            "inspect options recovery resume",
+            "inspect lock_request options recovery resume",
             "archive ledger_state",
             "ledger",
             "settler",

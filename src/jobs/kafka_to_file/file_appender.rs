@@ -10,7 +10,9 @@ use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
-use crate::logfile::{AppendError, Guard, Ledger, Lock, LogWriter, Piece, PositionChange};
+use crate::logfile::{
+    AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, LogWriter, Piece, PositionChange,
+};
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 use crate::report::Counters;
@@ -23,9 +25,9 @@ pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) writer: LogWriter,
     pub(super) ledger: Ledger,
-    /// The lock file, in which other processes see that the file was reopened.
+    /// The lock file, in which other processes ask, and see that they were answered.
     lock: Lock,
-    /// Which request to reopen was served last. `None` at first, because the file has just been
+    /// Which signal to reopen was served last. `None` at first, because the file has just been
     /// opened.
     reopened: Option<u64>,
     /// Outcomes in lane order that were not examined yet.
@@ -194,11 +196,19 @@ impl FileAppender {
         }
     }
 
-    pub(super) fn tick(&mut self, asked: u64) -> Result<(), Fault> {
+    /// Does what is due by the clock, and what was asked for: by signals, which `signals` counts, or in
+    /// the lock file.
+    pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.writer.tick().map_err(|error| self.fault(error))?;
-        if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
-            self.reopened = Some(asked);
-            self.lock.record_reopened();
+        // Requests are read before the file is looked at: what is asked for later is for the next tick.
+        let asked = self.lock.requests().unwrap_or_else(|error| {
+            log::debug!("{}: the lock file cannot be read: {error}", self.path.display());
+            LockRequests::default()
+        });
+        let is_due = self.reopened != Some(signals) || asked.requests.contains(&LockRequest::Reopen);
+        if is_due && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopened = Some(signals);
+            self.lock.record_reopened(&asked);
         }
         Ok(())
     }

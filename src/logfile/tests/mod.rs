@@ -2,6 +2,7 @@
 
 mod cache;
 mod journal;
+mod lock_request;
 mod members;
 mod tokens;
 
