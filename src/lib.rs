@@ -17,6 +17,7 @@ pub mod expiry;
 pub mod host;
 pub mod jobs;
 pub mod kafka;
+pub mod log_names;
 pub mod logfile;
 pub mod pattern;
 pub mod pipeline;

@@ -70,6 +70,23 @@ pub const fn count(least: u64, most: u64, unit: &'static str) -> ValueKind<u32> 
     }
 }
 
+/// A whole number of some unit; an empty text means off.
+pub const fn count_or_off(least: u64, most: u64, unit: &'static str) -> ValueKind<Option<u32>> {
+    ValueKind {
+        range: NumberRange { least, most, unit },
+        read: |text, context| {
+            if text.trim().is_empty() {
+                return Ok(None);
+            }
+            let number = convert::number(text, context.range).map_err(|why| format!("{why}; '' is off"))?;
+            u32::try_from(number).map(Some).map_err(|error| error.to_string())
+        },
+        write: |number| number.map(|number| number.to_string()).unwrap_or_default(),
+        values: |NumberRange { least, most, unit }| format!("{least} to {most} {unit}; empty for off"),
+        is_secret: false,
+    }
+}
+
 /// A number of worker threads. The limit catches typing errors.
 pub const fn workers() -> ValueKind<usize> {
     ValueKind {

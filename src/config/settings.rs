@@ -190,6 +190,10 @@ settings! {
         pub rotate_keep: u32 = keys::ROTATE_KEEP,
         /// Whether rotated files are compressed.
         pub rotate_gzip: bool = keys::ROTATE_GZIP,
+        /// How many bytes all rotated files may have; `None` is any number.
+        pub keep_bytes: Option<u64> = keys::KEEP_BYTES,
+        /// For how many days a rotated file is kept; `None` is for ever.
+        pub keep_days: Option<u32> = keys::KEEP_DAYS,
     }
 }
 

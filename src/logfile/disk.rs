@@ -2,12 +2,14 @@
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, IoSlice, Read, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::OFlags;
 
 /// An open file, shared by those who write to it and those who sync it.
 #[derive(Debug, Clone)]
@@ -107,7 +109,15 @@ pub(super) enum FileKind {
     Other,
 }
 
-/// Operations on names.
+/// Who may use a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct FileAccess {
+    pub(super) mode: u32,
+    pub(super) user: u32,
+    pub(super) group: u32,
+}
+
+/// Operations on names. The provided ones are those of a disk without links and without owners.
 pub(super) trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle>;
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
@@ -117,11 +127,27 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the names in a directory durable.
     fn sync_names(&self, directory: &Path) -> io::Result<()>;
+    /// As [`Self::stat`], but of a symbolic link itself.
+    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
+        self.stat(path)
+    }
+    /// Where a symbolic link leads, though nothing may be there; the path itself if it is no link.
+    fn target(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+    /// Creates an empty file with this access, unless there is a file. At no time does it have more
+    /// access than that. False if its owner could not be set.
+    fn create_as(&self, _path: &Path, _access: FileAccess) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Operations on an open file.
 pub(super) trait DiskFile: Debug + Send + Sync {
     fn stat(&self) -> io::Result<FileStat>;
+    fn access(&self) -> io::Result<FileAccess> {
+        Ok(FileAccess::default())
+    }
     /// Reads at most as many bytes as the buffer holds. Returns how many.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
     /// Writes at the end of the file. Returns how many bytes were written.
@@ -191,12 +217,16 @@ impl Disk for RealDisk {
             // O_APPEND, and no offset of our own: if another program appends or truncates, our
             // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
-            OpenMode::Truncate => options.create(true).truncate(true),
+            OpenMode::Truncate => options.create(true).truncate(true).mode(BESIDE_MODE),
         };
         // Without this, opening a FIFO would wait for a reader. The caller checks what kind of file
         // it is.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        Ok(Handle::new(options.open(path)?))
+        let mut flags = OFlags::NONBLOCK;
+        // The log file itself may be a link. Where somebody else may create names in the directory, a
+        // link among the files beside it would lead our writes to a file of his choice.
+        flags.set(OFlags::NOFOLLOW, how != OpenMode::Append);
+        options.custom_flags(flags.bits().cast_signed());
+        Ok(Handle::new(options.open(path).map_err(not_followed)?))
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
@@ -219,6 +249,53 @@ impl Disk for RealDisk {
     fn sync_names(&self, directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     }
+
+    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
+        Ok(FileStat::of(&std::fs::symlink_metadata(path)?))
+    }
+
+    fn target(&self, path: &Path) -> PathBuf {
+        let mut target = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            let Ok(link) = std::fs::read_link(&target) else { break };
+            target = directory_of(&target).join(link);
+        }
+        target
+    }
+
+    fn create_as(&self, path: &Path, access: FileAccess) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        // Only root may give a file away. The group may be one of ours.
+        let is_ours = fchown(&file, Some(access.user), Some(access.group)).is_ok();
+        let _group_stays = is_ours || fchown(&file, None, Some(access.group)).is_ok();
+        // The owner is set first, because that clears bits of the mode.
+        file.set_permissions(Permissions::from_mode(access.mode & 0o7777))?;
+        Ok(is_ours)
+    }
+}
+
+/// As many links as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// The system's own text speaks of too many levels of links.
+pub(super) fn not_followed(error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        let text = "a symbolic link, which is not followed here; put the file itself in its place";
+        return io::Error::new(io::ErrorKind::InvalidInput, text);
+    }
+    error
+}
+
+/// The longest name that the file system of a directory takes, in bytes. `None` if it does not say.
+pub(super) fn name_bytes_max(directory: &Path) -> Option<usize> {
+    let found = rustix::fs::statvfs(directory).ok()?.f_namemax;
+    usize::try_from(found).ok().filter(|most| *most > 0)
 }
 
 impl FileStat {
@@ -236,6 +313,11 @@ impl FileStat {
 impl DiskFile for File {
     fn stat(&self) -> io::Result<FileStat> {
         Ok(FileStat::of(&self.metadata()?))
+    }
+
+    fn access(&self) -> io::Result<FileAccess> {
+        let meta = self.metadata()?;
+        Ok(FileAccess { mode: meta.mode(), user: meta.uid(), group: meta.gid() })
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {

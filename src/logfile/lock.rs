@@ -31,7 +31,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::disk::{BESIDE_MODE, with_suffix};
+use super::disk::{BESIDE_MODE, not_followed, with_suffix};
 use super::open_error::{OpenError, classify};
 
 /// The length of the lines above the requests, in bytes.
@@ -214,7 +214,7 @@ pub(super) fn open(at: &Path, create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(create).truncate(false).mode(BESIDE_MODE);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    options.open(at)
+    options.open(at).map_err(not_followed)
 }
 
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {

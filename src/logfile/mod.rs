@@ -26,7 +26,8 @@ mod sim;
 mod tests;
 mod writer;
 
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,9 +43,9 @@ pub use rotation::{Rotation, RotationInterval};
 pub use settler::{Checkpoint, Settler};
 pub use writer::{AppendError, Guard, LogWriter, Piece};
 
-use crate::host;
+use crate::{host, log_names};
 use archive::Archive;
-use disk::{Disk, FileKind, directory_of, with_suffix};
+use disk::{Disk, FileKind, OpenMode, RealDisk, directory_of, with_suffix};
 use journal::{JournalEntry, JournalFile, JournalRead, JournalState};
 use label::LogLabel;
 use open_error::classify;
@@ -70,9 +71,11 @@ pub struct LogFile {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -> Result<LogFile, OpenError> {
-    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, path)?;
+    check_names(&*disk, path, &options.rotation)?;
     let lock = Lock::take(path)?;
+    rotation::begin_as_before(&*disk, path, &options.rotation).map_err(|error| classify(path, &error))?;
     let (mut writer, settler, ledger) =
         open_with(&disk, path, options, journal::HALF_BYTES_MIN, era(path), memory)?;
     if options.rotation.is_on() {
@@ -91,9 +94,9 @@ pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -
 /// The disk refuses.
 pub fn try_disk(path: &Path) -> io::Result<()> {
     let at = with_suffix(path, ".probe");
-    let mut file = std::fs::File::create(&at)?;
-    let tried = file.write_all(&vec![b'.'; PROBE_BYTES]).and_then(|()| file.sync_all());
-    std::fs::remove_file(&at).and(tried)
+    let file = RealDisk.open(&at, OpenMode::Truncate)?;
+    let tried = file.write_at(&vec![b'.'; PROBE_BYTES], 0).and_then(|()| file.sync());
+    RealDisk.remove(&at).and(tried)
 }
 
 /// The size of a usual write of the sink.
@@ -177,7 +180,8 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
         Ok(stat) if stat.kind == FileKind::File => Ok(()),
         Ok(_) => Err(OpenError::Fatal(format!("{}: not a regular file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = directory_of(path);
+            let target = disk.target(path);
+            let directory = directory_of(&target);
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
                 Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Fatal(format!(
@@ -189,6 +193,24 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => Err(classify(path, &error)),
     }
+}
+
+/// The file system must take the names of all files beside the log file, or the first rotation would
+/// be refused.
+fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), OpenError> {
+    let suffix = |rotated| log_names::suffix_bytes_max(rotated, rotation.gzip);
+    let target = disk.target(path);
+    for (file, suffix) in [(path, suffix(false)), (&target, suffix(rotation.is_on()))] {
+        let length = file.file_name().map_or(0, OsStr::len);
+        if let Some(most) = disk::name_bytes_max(directory_of(file)).filter(|most| length + suffix > *most) {
+            return Err(OpenError::Fatal(format!(
+                "{}: its name has {length} bytes, and up to {suffix} are appended for files beside it, but \
+                 this file system takes names of {most}: write a shorter one",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Keeps an unreadable journal under another name, for whoever examines it.

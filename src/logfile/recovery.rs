@@ -48,7 +48,7 @@ pub(super) fn recover(
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<OpenedLog> {
     let mut opened = open(disk, path)?;
-    disk.sync_names(directory_of(path))?;
+    disk.sync_names(directory_of(&disk.target(path)))?;
     if let Some(mark) = state.mark.clone() {
         if mark.file == opened.id {
             recover_from(&mut opened, &mark, state, boot, (label, memory))?;
@@ -170,7 +170,13 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
 
 /// Finds the file with this identity in the directory of `path`, where log rotation leaves it.
 fn find_moved(disk: &dyn Disk, path: &Path, id: FileId) -> io::Result<Option<(PathBuf, OpenedLog)>> {
-    for beside in disk.list(directory_of(path))? {
+    // Rotation by pandad leaves it beside the target of a link, rotation by others often beside the link.
+    let target = disk.target(path);
+    let mut all = disk.list(directory_of(&target))?;
+    if directory_of(&target) != directory_of(path) {
+        all.extend(disk.list(directory_of(path))?);
+    }
+    for beside in all {
         let Ok(stat) = disk.stat(&beside) else { continue };
         if stat.kind == FileKind::File && stat.id == id {
             let opened = open(disk, &beside)?;

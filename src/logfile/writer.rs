@@ -3,6 +3,8 @@
 //! The order is the guarantee: journal the range → write the lines → (settle) sync the file →
 //! journal the mark → sync the journal. Only then may anything be committed.
 
+mod own_rotation;
+
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -15,8 +17,9 @@ use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::options::LogFileOptions;
 use super::recovery::{self, OpenedLog};
-use super::rotation::{self, Rotation};
+use super::rotation::Rotation;
 use super::settler::Checkpoint;
+use own_rotation::OwnRotation;
 
 /// Lines to be written, and their CRC, which is computed where the lines are made.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +54,10 @@ pub struct LogWriter {
     rotation: Rotation,
     /// The time of the last write, in milliseconds since 1970.
     last_write: i64,
-    /// Whether this pandad itself has moved the file away.
-    rotating: bool,
+    /// The rotation that is under way: this pandad itself has moved the file away.
+    rotating: Option<OwnRotation>,
+    /// While the disk refuses a rotation: when it is tried again, in milliseconds since 1970.
+    rotate_again: Option<i64>,
     /// The thread that compresses and deletes rotated files, if files are rotated.
     pub(super) archive: Option<Archive>,
     guard: WriteGuard,
@@ -118,7 +123,8 @@ impl LogWriter {
             has_range: false,
             last_sequence,
             rotation: options.rotation.clone(),
-            rotating: false,
+            rotating: None,
+            rotate_again: None,
             last_write: opened.modified * 1000,
             archive: None,
             guard: WriteGuard::default(),
@@ -144,8 +150,13 @@ impl LogWriter {
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
         if self.pending.is_none() {
             self.guard.check()?;
-            self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
+            let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
+            self.rotate_if_due(bytes);
             self.follow_path()?;
+            // Another program may have appended meanwhile.
+            if self.rotate_if_due(bytes) {
+                self.follow_path()?;
+            }
             self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
         }
         self.write_rest(pieces)?;
@@ -167,7 +178,7 @@ impl LogWriter {
     /// # Errors
     /// As of [`LogWriter::append`]. Call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
-        if self.pending.is_some() || !self.rotate_if_due(0)? {
+        if self.pending.is_some() || !self.rotate_if_due(0) {
             return Ok(());
         }
         self.follow_path()
@@ -183,24 +194,6 @@ impl LogWriter {
             return Ok(false);
         }
         self.follow_path()?;
-        Ok(true)
-    }
-
-    /// Moves the file away if a rotation is due. True if it was; `follow_path` then goes on in a new
-    /// file.
-    fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
-        if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
-            return Ok(false);
-        }
-        let same = self.disk.stat(&self.path).is_ok_and(|stat| stat.id == self.id);
-        // If another program has moved the file away, nothing is left to rotate.
-        if same {
-            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
-            let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);
-            self.disk.rename(&self.path, &to).map_err(AppendError::Retry)?;
-            log::info!("{}: rotated to {}", self.label, to.display());
-            self.rotating = true;
-        }
         Ok(true)
     }
 
@@ -259,20 +252,22 @@ impl LogWriter {
         self.end = opened.end;
         self.tail = opened.tail;
         self.last_write = opened.modified * 1000;
-        if !std::mem::take(&mut self.rotating) {
+        let Some(own) = self.rotating.take() else {
             let what = if same_file { "another program has changed it" } else { "was moved away" };
             log::info!("{}: {what}; going on at the end of what is there now", self.label);
-        }
+            return Ok(());
+        };
         // Only now does the journal not need the old file any more.
         if let Some(archive) = &self.archive {
-            archive.tidy();
+            archive.tidy(own.stamp);
         }
         Ok(())
     }
 
     fn open_anew(&self) -> io::Result<OpenedLog> {
+        self.begin_as_before()?;
         let mut opened = recovery::open(&*self.disk, &self.path)?;
-        self.disk.sync_names(directory_of(&self.path))?;
+        self.disk.sync_names(directory_of(&self.disk.target(&self.path)))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
             opened.file.append_all(b"\n")?;
             opened.end += 1;

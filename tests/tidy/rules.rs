@@ -13,12 +13,12 @@ pub const MODULES: &[(&str, &str)] = &[
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
     ("kafka", "record recycle host error threads backoff pattern"),
-    ("logfile", "record host threads error"),
+    ("logfile", "record log_names host threads error"),
     // A connection tells of its server's outages itself, once for all who use it.
     ("redis", "report error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads error backoff"),
-    ("config", "error pattern"),
+    ("config", "error log_names pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
     ("threads", "error"),
@@ -26,6 +26,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("recycle", ""),
     ("host", ""),
     ("pattern", ""),
+    // The configuration refuses names that the log file could not tell from its own.
+    ("log_names", ""),
     ("backoff", ""),
     ("error", ""),
 ];

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
+use super::split::split;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
 use crate::logfile::{
@@ -82,6 +83,7 @@ impl FileAppender {
         messages: &mut Vec<Feedback>,
     ) {
         let mut bytes = 0;
+        let mut room = self.writer.room();
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < WRITE_BYTES_MAX
             && let Some(batch) = self.queue.pop_front()
@@ -90,6 +92,7 @@ impl FileAppender {
                 positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
             match written {
                 Some((index, position)) if position == batch.from && continues(&batch) => {
+                    let Some(batch) = self.cut_to_fit(batch, bytes, &mut room) else { return };
                     if let Some(truncated) = &batch.truncated {
                         let (partition, assignment) = (batch.partition.clone(), batch.assignment);
                         let position = batch.next;
@@ -101,8 +104,8 @@ impl FileAppender {
                         });
                     }
                     if batch.next == batch.from {
+                        gate.record_done(batch.outcomes());
                         buffers.give_back(batch.lines);
-                        gate.record_done(1);
                         continue;
                     }
                     bytes += batch.lines.len();
@@ -112,15 +115,44 @@ impl FileAppender {
                 }
                 other => {
                     counters.refetched.fetch_add(batch.records, Relaxed);
+                    gate.record_done(batch.outcomes());
                     let FormattedBatch { partition, assignment, lines, .. } = batch;
                     buffers.give_back(lines);
-                    gate.record_done(1);
                     if let Some((_, position)) = other {
                         messages.push(Feedback::Refused { partition, assignment, position });
                     }
                 }
             }
         }
+    }
+
+    /// Cuts an outcome that is to be joined to `bytes` others where the file would grow beyond the size
+    /// of its rotation. What is cut off stays first in the queue. `None` if nothing of it fits.
+    fn cut_to_fit(
+        &mut self,
+        batch: FormattedBatch,
+        bytes: usize,
+        room: &mut Option<(u64, u64)>,
+    ) -> Option<FormattedBatch> {
+        let Some((here, size)) = *room else { return Some(batch) };
+        let left = here.saturating_sub(bytes as u64);
+        let mut parts = VecDeque::from(split(batch, left, size));
+        let first = parts.pop_front()?;
+        if first.lines.len() as u64 > left {
+            if bytes > 0 {
+                parts.push_front(first);
+                self.queue_first(parts);
+                return None;
+            }
+            // It begins a new file.
+            *room = Some((size, size));
+        }
+        self.queue_first(parts);
+        Some(first)
+    }
+
+    fn queue_first(&mut self, parts: VecDeque<FormattedBatch>) {
+        parts.into_iter().rev().for_each(|part| self.queue.push_front(part));
     }
 
     /// Writes what may be written, batch by batch. `may_write` is asked before each.
@@ -157,7 +189,7 @@ impl FileAppender {
                 Err(error) => return Err(self.fault(error).into()),
             }
             self.changes.clear();
-            gate.record_done(self.writing.len() as u64);
+            gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
                 counters.done.fetch_add(batch.records, Relaxed);
                 counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
@@ -190,8 +222,8 @@ impl FileAppender {
                 self.queue.push_back(batch);
             } else {
                 counters.refetched.fetch_add(batch.records, Relaxed);
+                gate.record_done(batch.outcomes());
                 buffers.give_back(batch.lines);
-                gate.record_done(1);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
+mod cut;
 mod file_appender;
 mod file_router;
 mod formatter;
@@ -7,6 +8,7 @@ mod ledgers;
 mod run_error;
 mod sink;
 mod source;
+mod split;
 #[cfg(test)]
 mod tests;
 mod write_gate;
@@ -92,6 +94,8 @@ impl KafkaToFile {
                 config::RotationPeriod::Day => RotationInterval::Day,
             }),
             keep: file.rotate_keep as usize,
+            keep_bytes: file.keep_bytes,
+            keep_days: file.keep_days,
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
@@ -222,6 +226,7 @@ impl KafkaToFile {
         };
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
+        let is_cut = self.section.log_file.rotate_size.is_some();
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
             source: KafkaSource::new(SourceParts {
@@ -234,7 +239,7 @@ impl KafkaToFile {
                 full_disk_patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
-            build_worker: move || Formatter::new(format, worker_buffers.clone()),
+            build_worker: move || Formatter::new(format, worker_buffers.clone(), is_cut),
             sink: FileSink {
                 router,
                 files: appenders,

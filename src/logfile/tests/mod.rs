@@ -4,6 +4,7 @@ mod cache;
 mod journal;
 mod lock_request;
 mod members;
+mod rotation;
 mod tokens;
 
 use std::fs::{self, OpenOptions};

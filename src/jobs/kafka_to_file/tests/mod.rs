@@ -1,6 +1,7 @@
 //! A member of a group with a real log file; the test plays the group and the brokers. Checked is
 //! what is written and when, what is committed before partitions are released, what is dropped.
 
+mod cut;
 mod release;
 mod run_error;
 
@@ -104,12 +105,16 @@ impl Member {
 
     /// A member with `guard` in place of its lease.
     fn with_guard(guard: Option<Guard>) -> Member {
+        Member::with(guard, Rotation::off())
+    }
+
+    fn with(guard: Option<Guard>, rotation: Rotation) -> Member {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
-        let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
+        let options = LogFileOptions { job: "test", sync: true, rotation };
         let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
         let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
@@ -191,7 +196,21 @@ impl Member {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let (partition, assignment, records) = (polled.partition, polled.assignment, 1);
-        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, truncated: None }
+        let (cuts, is_part) = (Vec::new(), false);
+        let (last, truncated) = (None, None);
+        FormattedBatch {
+            partition,
+            from,
+            next,
+            assignment,
+            lines,
+            crc,
+            last,
+            records,
+            truncated,
+            cuts,
+            is_part,
+        }
     }
 
     fn writes(&mut self, batch: Vec<FormattedBatch>) -> Result<(), RunError> {

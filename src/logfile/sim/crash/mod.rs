@@ -167,12 +167,12 @@ impl CrashWorld {
             }
             CrashStep::Moved => {
                 let others = self.disk.list(Path::new("/log")).ok()?;
-                let to = crate::logfile::rotation::rotated_name(Path::new(LOG_PATH), 0, &others);
+                let (to, _) = crate::logfile::rotation::rotated_name(Path::new(LOG_PATH), 0, &others);
                 // The other program may fail, too.
                 let _ = self.disk.rename(Path::new(LOG_PATH), &to);
                 Some(())
             }
-            CrashStep::Tidy => tidy(&self.disk, Path::new(LOG_PATH), &rotation(), &|| false).ok(),
+            CrashStep::Tidy => tidy(&self.disk, Path::new(LOG_PATH), &rotation(), i64::MAX, &|| false).ok(),
         }
     }
 
