@@ -140,12 +140,12 @@ impl Fetcher for LegacyFetcher {
                 Ok(event)
             }
             Err(RecvTimeoutError::Timeout) if stuck => {
-                self.stuck_on = thread.watchdog.last_turn();
-                self.thread = None;
-                Ok(Event::Failed(
-                    None,
-                    "a broker accepts connections and does not answer: look at it, or restart it".to_owned(),
-                ))
+                let watchdog = Arc::clone(&thread.watchdog);
+                (self.thread, self.stuck_on) = (None, watchdog.last_turn());
+                let broker = watchdog.asked_broker();
+                let why =
+                    format!("{broker} accepts connections and does not answer: look at it, or restart it");
+                Ok(Event::Failed(None, why))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {

@@ -145,8 +145,7 @@ impl LegacyReader {
         let mut topics: Vec<String> =
             self.cursors.keys().map(|partition| partition.topic.to_string()).collect();
         topics.dedup();
-        let watchdog = Arc::clone(&self.watchdog);
-        let why = match self.connector.connect(move || watchdog.beat()) {
+        let why = match self.connector.connect(&self.watchdog) {
             Ok(mut client) => {
                 let prepared = read::prepare(&mut client).and_then(|()| client.load_metadata(&topics));
                 match prepared {
@@ -155,7 +154,7 @@ impl LegacyReader {
                         self.client = Some(client);
                         return Ok(true);
                     }
-                    Err(error) => error.text(),
+                    Err(error) => format!("{}: {}", client.broker(), error.text()),
                 }
             }
             Err(Fault::Retry(why) | Fault::Restart(why)) => why,
@@ -228,8 +227,9 @@ impl LegacyReader {
     fn refresh(&mut self, partition: &TopicPartition) -> Result<(), OwnerGone> {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
+            let failed = format!("the connection to {} failed: {why}", client.broker());
             self.drop_client();
-            self.report(Event::Failed(None, format!("the connection to a broker failed: {why}")))?;
+            self.report(Event::Failed(None, failed))?;
         }
         Ok(())
     }
