@@ -79,6 +79,8 @@ pub(super) struct ReaderContext {
 /// The state of the thread.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
+    /// The address as text, for events.
+    name: Arc<str>,
     context: ReaderContext,
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
@@ -95,6 +97,7 @@ pub(super) struct BrokerReader {
 impl BrokerReader {
     pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
+            name: address.to_string().into(),
             address,
             context,
             orders,
@@ -131,7 +134,7 @@ impl BrokerReader {
         (self.connection, self.known) = (None, None);
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
-            events.push(cursor.failed(fault.to_string()));
+            events.push(cursor.failed_with_broker(fault.to_string()));
             self.relinquish(&cursor, &mut events);
         }
         self.send(events)
@@ -218,7 +221,8 @@ impl BrokerReader {
     fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
             ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.context.config);
+                let leader = (Arc::clone(&self.name), epoch);
+                let cursor = Cursor::new(partition.clone(), start, assignment, leader, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }
             ReaderOrder::Release { partition, assignment, reassign } => {
@@ -344,7 +348,10 @@ impl BrokerReader {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
-                Meaning::Recovered => events.push(Event::Recovered(partition.clone())),
+                Meaning::Recovered(lag) => {
+                    let (partition, assignment) = (partition.clone(), *assignment);
+                    events.push(Event::Recovered { partition, assignment, lag });
+                }
                 Meaning::Blocked(why) => events.push(cursor.failed(why)),
                 Meaning::Failed(why) => {
                     cursor.pause();

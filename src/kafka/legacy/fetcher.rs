@@ -113,8 +113,9 @@ impl LegacyFetcher {
             Event::Relinquished(..)
             | Event::Nothing
             | Event::Idle
-            | Event::Recovered(_)
-            | Event::Failed(..) => {}
+            | Event::Recovered { .. }
+            | Event::Failed(_)
+            | Event::PartitionFailed(_) => {}
         }
     }
 }
@@ -143,15 +144,14 @@ impl Fetcher for LegacyFetcher {
                 let watchdog = Arc::clone(&thread.watchdog);
                 (self.thread, self.stuck_on) = (None, watchdog.last_turn());
                 let broker = watchdog.asked_broker();
-                let why =
-                    format!("{broker} accepts connections and does not answer: look at it, or restart it");
-                Ok(Event::Failed(None, why))
+                Ok(Event::Failed(format!(
+                    "{broker} accepts connections and does not answer: look at it, or restart it"
+                )))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {
                 self.thread = None;
                 Ok(Event::Failed(
-                    None,
                     "internal error: the thread kafka-fetch has ended and is started again".to_owned(),
                 ))
             }

@@ -163,7 +163,7 @@ impl LegacyReader {
                 return Err(OwnerGone);
             }
         };
-        self.report(Event::Failed(None, why))?;
+        self.report(Event::Failed(why))?;
         let pause = self.backoff.pause();
         self.pause(pause)?;
         Ok(false)
@@ -178,13 +178,17 @@ impl LegacyReader {
             return Ok(false);
         }
         self.watchdog.turn(partition);
+        if cursor.broker.is_none() {
+            cursor.broker = client.leader(partition).map(Into::into);
+        }
         match turn(client, cursor) {
-            Ok(TurnResult::Quiet) if cursor.failing => {
-                cursor.record_success();
-                self.report(Event::Recovered(partition.clone()))?;
+            Ok(TurnResult::Quiet) => {
+                if cursor.record_success() {
+                    let event = cursor.recovered();
+                    self.report(event)?;
+                }
                 Ok(false)
             }
-            Ok(TurnResult::Quiet) => Ok(false),
             Ok(TurnResult::Report(event)) => {
                 cursor.record_success();
                 self.report(event)?;
@@ -192,25 +196,25 @@ impl LegacyReader {
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 cursor.record_failure();
-                self.report(Event::Failed(Some(partition.clone()), why))?;
+                let event = cursor.failed(why, false);
+                self.report(event)?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
                 cursor.record_failure();
+                let event = cursor.failed(LegacyError::Code(code).text(), false);
                 cursor.check_again();
                 self.refresh(partition)?;
-                let why = LegacyError::Code(code).text();
-                self.report(Event::Failed(Some(partition.clone()), why))?;
+                self.report(event)?;
                 Ok(false)
             }
             Err(LegacyError::Client(why)) => {
                 // This partition pauses, so that its unreachable leader does not keep the others from
                 // being read.
                 cursor.record_failure();
-                self.report(Event::Failed(
-                    Some(partition.clone()),
-                    format!("the connection to its broker failed: {why}"),
-                ))?;
+                let broker = cursor.broker.as_deref().unwrap_or("its broker");
+                let event = cursor.failed(format!("the connection to {broker} failed: {why}"), true);
+                self.report(event)?;
                 self.drop_client();
                 Ok(false)
             }
@@ -229,7 +233,7 @@ impl LegacyReader {
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
             let failed = format!("the connection to {} failed: {why}", client.broker());
             self.drop_client();
-            self.report(Event::Failed(None, failed))?;
+            self.report(Event::Failed(failed))?;
         }
         Ok(())
     }

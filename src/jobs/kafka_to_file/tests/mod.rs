@@ -183,8 +183,18 @@ impl Member {
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
         let (partition, assignment) = (partition(), self.assignments);
-        let fetched =
-            Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from,
+            base: from,
+            next,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let polled = self.poll().pop().expect("it is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
@@ -282,8 +292,18 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "it is wanted again");
         let (partition, assignment, payload) = (partition(), member.assignments, Payload::Absent);
-        let fetched =
-            Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from: 1,
+            base,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
     }
