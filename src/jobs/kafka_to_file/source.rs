@@ -257,10 +257,11 @@ impl KafkaSource {
     /// The partition can be read, and nothing came. That says nothing of records that were
     /// fetched before and could not be read.
     fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
-        if let Some(backlog) = &mut self.backlog
-            && self.partitions.get(partition).is_some_and(|tracked| tracked.assignment == assignment)
-        {
-            backlog.record(partition, lag);
+        if let Some(tracked) = self.tracked(partition, assignment) {
+            tracked.lag = lag;
+            if let Some(backlog) = &mut self.backlog {
+                backlog.record(partition, lag);
+            }
         }
         if self.partitions.get(partition).is_some_and(|tracked| tracked.unreadable_from().is_none()) {
             self.outages.end(Instant::now(), partition);

@@ -309,6 +309,19 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     }
 }
 
+/// A full reply has no room for the records of every partition, and still says how many there are.
+#[test]
+fn lag_is_known_before_the_first_record() {
+    let mut member = Member::new();
+    member.is_given(None);
+    for (assignment, lag) in [(1, 500), (0, 7)] {
+        let recovered = Event::Recovered { partition: partition(), assignment, lag };
+        member.world.events.lock().unwrap().push_back(recovered);
+        member.poll();
+        assert_eq!(member.counters.lag.load(Relaxed), 500, "the answer to assignment {assignment}");
+    }
+}
+
 #[test]
 fn one_settle_batch_is_written_beyond_what_the_group_holds() {
     let mut member = Member::at_work();
