@@ -2,6 +2,8 @@
 //! The next request is sent before the answer is passed on, so that the broker works meanwhile.
 
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -299,8 +301,7 @@ impl BrokerReader {
         if partitions.is_empty() {
             return Ok(None);
         }
-        // A full reply ends early in the order of the request, so that order rotates.
-        self.turn = (self.turn + 1) % partitions.len();
+        self.turn = next_turn(self.turn, partitions.len());
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
         let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
@@ -370,4 +371,12 @@ impl BrokerReader {
         }
         Ok(events)
     }
+}
+
+/// By how much the partitions of a request are rotated, after a request with `turn`. A full reply ends
+/// early in the order of the request, so that order rotates; partitions that one request has no
+/// room for come first in the next one.
+fn next_turn(turn: usize, partitions: usize) -> usize {
+    let step = if partitions > FETCH_PARTITIONS_MAX { FETCH_PARTITIONS_MAX } else { 1 };
+    (turn + step) % partitions
 }
