@@ -262,3 +262,31 @@ impl Cursor {
         Event::PartitionFailed(FailedPartition { partition, broker, whole_broker, why })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer without records: the reply was full before, or a transaction is open.
+    #[test]
+    fn the_first_answer_tells_the_lag() {
+        let config = FetchConfig::default();
+        let leader = (Arc::from("a:9092"), -1);
+        let at = StartOffset::At(20, Vec::new());
+        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
+        let answer = FetchedPartition {
+            code: ErrorCode::NONE,
+            high_watermark: 50,
+            last_stable: 20,
+            log_start: 0,
+            aborted: Vec::new(),
+            records: 0..0,
+        };
+        let frame = Arc::new(Frame::default());
+        let mut meaning = |committed| cursor.take_answer(&answer, &frame, committed, &config);
+        assert!(matches!(meaning(true), Meaning::Recovered(30)));
+        assert!(matches!(meaning(true), Meaning::Nothing), "once is enough");
+        cursor.pause();
+        assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
+    }
+}

@@ -112,6 +112,9 @@ fn an_unconverted_marker_is_skipped() {
     let gap = fetched(&mut client, &mut cursor);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
     assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
+    assert!(cursor.record_success(), "the owner learns that nothing is behind");
+    assert!(matches!(cursor.recovered(), Event::Recovered { lag: 0, assignment: 1, .. }));
+    assert!(!cursor.record_success(), "once is enough");
 }
 
 /// The record of a landmark may be compacted away when the log is compared at a start.
