@@ -106,10 +106,21 @@ pub struct FailedPartition {
     pub partition: TopicPartition,
     /// The broker that was asked, `host:port`; `None` if none is known to lead the partition.
     pub broker: Option<Arc<str>>,
-    /// Whether the broker itself failed, and with it every partition that it leads.
-    pub whole_broker: bool,
+    /// What has failed.
+    pub kind: FailureKind,
     /// Why, and what to do about it if that is known.
     pub why: String,
+}
+
+/// What has failed when a partition cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// The broker answers, and cannot serve this partition.
+    Partition,
+    /// The broker itself, and with it every partition that it leads.
+    Broker,
+    /// No broker leads the partition.
+    NoLeader,
 }
 
 /// Where to start reading.

@@ -202,9 +202,10 @@ impl KafkaSource {
             }
             // While no broker answers, that is the outage.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
-            Event::PartitionFailed(FailedPartition { partition, broker, whole_broker, why }) => {
+            Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
                 if let Some(tracked) = self.partitions.get(&partition) {
-                    let cause = OutageCause { broker, whole_broker, why };
+                    let broker = broker.or_else(|| tracked.broker.clone());
+                    let cause = OutageCause { broker, kind, why };
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
                 }
             }

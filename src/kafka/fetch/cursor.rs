@@ -10,7 +10,7 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::records::{self, Span};
-use crate::kafka::seam::{Event, FailedPartition, Fetched, Payload, RecordSet, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
 
 /// One partition of a [`super::broker_reader::BrokerReader`].
@@ -249,17 +249,17 @@ impl Cursor {
 
     /// The event that the partition cannot be read.
     pub(super) fn failed(&self, why: String) -> Event {
-        self.failure(why, false)
+        self.failure(why, FailureKind::Partition)
     }
 
     /// The event that the partition cannot be read, because its broker failed.
     pub(super) fn failed_with_broker(&self, why: String) -> Event {
-        self.failure(why, true)
+        self.failure(why, FailureKind::Broker)
     }
 
-    fn failure(&self, why: String, whole_broker: bool) -> Event {
+    fn failure(&self, why: String, kind: FailureKind) -> Event {
         let (partition, broker) = (self.partition.clone(), Some(Arc::clone(&self.broker)));
-        Event::PartitionFailed(FailedPartition { partition, broker, whole_broker, why })
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
     }
 }
 

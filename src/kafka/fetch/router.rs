@@ -16,7 +16,7 @@ use crate::kafka::client::brokers::{Brokers, VersionsSeen};
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
-use crate::kafka::seam::{Event, FailedPartition, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
@@ -227,12 +227,12 @@ impl PartitionRouter {
                     let broker = address.to_string();
                     if let Err(why) = self.place(&partition, address, epoch) {
                         self.note_failure(&partition);
-                        events.push(failed(&partition, Some(broker.into()), why));
+                        events.push(failed(&partition, Some(broker.into()), (FailureKind::Partition, why)));
                     }
                 }
                 None => {
                     self.note_failure(&partition);
-                    events.push(failed(&partition, None, NO_LEADER.to_owned()));
+                    events.push(failed(&partition, None, (FailureKind::NoLeader, NO_LEADER.to_owned())));
                 }
             }
         }
@@ -278,7 +278,7 @@ impl PartitionRouter {
             } else {
                 let of_it = self.unplaced.keys().filter(|one| one.topic == *name);
                 let why = format!("its topic: Kafka answers {}", topic.code);
-                events.extend(of_it.map(|one| failed(one, None, why.clone())));
+                events.extend(of_it.map(|one| failed(one, None, (FailureKind::Partition, why.clone()))));
             }
         }
         Ok(events)
@@ -337,6 +337,6 @@ impl PartitionRouter {
 }
 
 /// The event that a partition cannot be read.
-fn failed(partition: &TopicPartition, broker: Option<Arc<str>>, why: String) -> Event {
-    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, whole_broker: false, why })
+fn failed(partition: &TopicPartition, broker: Option<Arc<str>>, (kind, why): (FailureKind, String)) -> Event {
+    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, kind, why })
 }

@@ -14,7 +14,7 @@ use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;
 use crate::kafka::fetch::divergence::Comparison;
-use crate::kafka::seam::{Event, FailedPartition, Fetched, Payload, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -88,10 +88,10 @@ impl LegacyCursor {
         Event::Recovered { partition: self.partition.clone(), assignment: self.assignment, lag: 0 }
     }
 
-    /// The event that the partition cannot be read. `whole_broker`: because its broker failed.
-    pub(super) fn failed(&self, why: String, whole_broker: bool) -> Event {
+    /// The event that the partition cannot be read.
+    pub(super) fn failed(&self, why: String, kind: FailureKind) -> Event {
         let (partition, broker) = (self.partition.clone(), self.broker.clone());
-        Event::PartitionFailed(FailedPartition { partition, broker, whole_broker, why })
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
     }
 
     /// Compares the log before the next read, since another broker may lead the partition and the topic

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use kafka_crate::error::KafkaCode;
 
 use super::client::{LegacyClient, LegacyConnector};
 use super::error::LegacyError;
@@ -15,7 +16,7 @@ use super::watchdog::Watchdog;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::{Event, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::OwnerGone;
 
@@ -196,13 +197,17 @@ impl LegacyReader {
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 cursor.record_failure();
-                let event = cursor.failed(why, false);
+                let event = cursor.failed(why, FailureKind::Partition);
                 self.report(event)?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
                 cursor.record_failure();
-                let event = cursor.failed(LegacyError::Code(code).text(), false);
+                let kind = match code {
+                    KafkaCode::LeaderNotAvailable => FailureKind::NoLeader,
+                    _ => FailureKind::Partition,
+                };
+                let event = cursor.failed(LegacyError::Code(code).text(), kind);
                 cursor.check_again();
                 self.refresh(partition)?;
                 self.report(event)?;
@@ -213,7 +218,8 @@ impl LegacyReader {
                 // being read.
                 cursor.record_failure();
                 let broker = cursor.broker.as_deref().unwrap_or("its broker");
-                let event = cursor.failed(format!("the connection to {broker} failed: {why}"), true);
+                let why = format!("the connection to {broker} failed: {why}");
+                let event = cursor.failed(why, FailureKind::Broker);
                 self.report(event)?;
                 self.drop_client();
                 Ok(false)

@@ -1,12 +1,13 @@
 //! The outages of partitions. Each is logged when it has lasted: as a line of its own, or as one
-//! line of all partitions that wait for the same reason at the same broker. A second line says
-//! when it is over. Pure: no clock.
+//! line of all partitions whose broker is lost, or gives all of them the same error. A second
+//! line says when it is over. Pure: no clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::NAME;
+use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
 /// While a leader moves, errors pass by themselves. An outage that is shorter is not logged.
@@ -19,21 +20,42 @@ const NAMED_MAX: usize = 3;
 /// Why a partition cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OutageCause {
-    /// The broker that was asked, if one was.
+    /// The broker that was asked, or the last one that sent records.
     pub(super) broker: Option<Arc<str>>,
-    /// Whether the broker itself failed.
-    pub(super) whole_broker: bool,
+    pub(super) kind: FailureKind,
     pub(super) why: String,
+}
+
+/// What the partitions of one line have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum CommonCause {
+    /// Their broker is lost. Some have noticed that it does not answer, others that no other broker
+    /// leads them.
+    BrokerLost(Option<Arc<str>>),
+    /// The same answer of the same broker.
+    SameError(OutageCause),
 }
 
 impl OutageCause {
     /// The broker, the error, and what to do about it.
     fn text(&self) -> String {
         let why = match &self.broker {
+            _ if self.kind == FailureKind::NoLeader => self.why.clone(),
             Some(broker) if !self.why.contains(&**broker) => format!("broker {broker}: {}", self.why),
             _ => self.why.clone(),
         };
-        if self.whole_broker { format!("{why}: look at this broker and the network") } else { why }
+        match (self.kind, &self.broker) {
+            (FailureKind::Broker, _) => format!("{why}: look at this broker and the network"),
+            (FailureKind::NoLeader, Some(broker)) => format!("{why}; {broker} led it last"),
+            _ => why,
+        }
+    }
+
+    fn common(&self) -> CommonCause {
+        match self.kind {
+            FailureKind::Partition => CommonCause::SameError(self.clone()),
+            FailureKind::Broker | FailureKind::NoLeader => CommonCause::BrokerLost(self.broker.clone()),
+        }
     }
 }
 
@@ -43,7 +65,7 @@ struct PartitionOutage {
     /// Its next offset; -1 if it is not known yet.
     offset: i64,
     cause: OutageCause,
-    /// Since when that is the cause.
+    /// Since when its cause is what it has in common with others now.
     cause_since: Instant,
     /// Whether the next lines are to cover it.
     is_due: bool,
@@ -54,7 +76,7 @@ struct PartitionOutage {
 /// An outage that was logged.
 struct LoggedOutage {
     since: Instant,
-    cause: OutageCause,
+    common: CommonCause,
     /// `TOPIC/P`, or how many and the first few.
     subject: String,
     /// How many of its partitions are still waiting.
@@ -82,8 +104,14 @@ impl PartitionOutages {
         now: Instant,
         partition: &TopicPartition,
         offset: i64,
-        cause: OutageCause,
+        mut cause: OutageCause,
     ) {
+        if let Some(before) = self.partitions.get(partition)
+            && cause.kind == FailureKind::NoLeader
+        {
+            // The broker that failed at the beginning of the outage.
+            cause.broker = before.cause.broker.clone().or(cause.broker);
+        }
         let new = || PartitionOutage {
             since: now,
             offset,
@@ -93,14 +121,15 @@ impl PartitionOutages {
             line: None,
         };
         let outage = self.partitions.entry(partition.clone()).or_insert_with(new);
-        if outage.cause != cause {
+        let common = cause.common();
+        if outage.cause.common() != common {
             outage.cause_since = now;
         }
         (outage.offset, outage.cause) = (offset, cause);
         let lasts_since = match outage.line.and_then(|line| self.logged.get(&line)) {
             None => outage.since,
             // The others of its line are back, and this one waits for something else by now.
-            Some(line) if line.back > 0 && line.cause != outage.cause => outage.cause_since,
+            Some(line) if line.back > 0 && line.common != common => outage.cause_since,
             Some(_) => return,
         };
         if now.saturating_duration_since(lasts_since) >= PATIENCE {
@@ -141,7 +170,8 @@ impl PartitionOutages {
         }
         self.log_at = None;
         for (cause, members) in self.due() {
-            let standing = self.logged.iter().find(|(_, logged)| cause.whole_broker && logged.cause == cause);
+            let is_lost = cause.kind != FailureKind::Partition;
+            let standing = self.logged.iter().find(|(_, logged)| is_lost && logged.common == cause.common());
             let line = match standing.map(|(line, _)| *line) {
                 Some(line) => {
                     log::debug!("{NAME}: {} waiting, too: {}", subject(&members), cause.text());
@@ -156,19 +186,20 @@ impl PartitionOutages {
         }
     }
 
-    /// What is to be logged: partitions by their cause. Those with the same cause that have not
-    /// lasted yet are among them.
+    /// What is to be logged: partitions by what they have in common, with the cause of one of them
+    /// that has lasted. Those that have not lasted yet are among them.
     fn due(&self) -> Vec<(OutageCause, Vec<TopicPartition>)> {
-        let mut causes: BTreeMap<&OutageCause, (bool, Vec<TopicPartition>)> = BTreeMap::new();
+        let mut lines: BTreeMap<CommonCause, (Option<&OutageCause>, Vec<TopicPartition>)> = BTreeMap::new();
         for (partition, outage) in &self.partitions {
             if outage.is_due || outage.line.is_none() {
-                let (is_due, members) = causes.entry(&outage.cause).or_default();
-                *is_due |= outage.is_due;
+                let (cause, members) = lines.entry(outage.cause.common()).or_default();
+                if outage.is_due {
+                    cause.get_or_insert(&outage.cause);
+                }
                 members.push(partition.clone());
             }
         }
-        let due = causes.into_iter().filter(|(_, (is_due, _))| *is_due);
-        due.map(|(cause, (_, members))| (cause.clone(), members)).collect()
+        lines.into_values().filter_map(|(cause, members)| Some((cause?.clone(), members))).collect()
     }
 
     /// Logs one line, and returns its number.
@@ -187,8 +218,9 @@ impl PartitionOutages {
             }
         }
         self.lines += 1;
-        let (cause, subject) = (cause.clone(), String::new());
-        self.logged.insert(self.lines, LoggedOutage { since, cause, subject, waiting: 0, back: 0, moved: 0 });
+        let (common, subject) = (cause.common(), String::new());
+        let logged = LoggedOutage { since, common, subject, waiting: 0, back: 0, moved: 0 };
+        self.logged.insert(self.lines, logged);
         self.lines
     }
 

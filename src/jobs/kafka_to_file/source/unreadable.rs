@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::outages::OutageCause;
 use super::{KafkaSource, Truncated};
+use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
 impl KafkaSource {
@@ -38,7 +39,8 @@ impl KafkaSource {
                 if let Some(tracked) = self.partitions.get_mut(partition) {
                     let now = Instant::now();
                     tracked.block(now);
-                    let cause = OutageCause { broker: tracked.broker.clone(), whole_broker: false, why };
+                    let cause =
+                        OutageCause { broker: tracked.broker.clone(), kind: FailureKind::Partition, why };
                     self.outages.begin(now, partition, tracked.polled, cause);
                 }
             }

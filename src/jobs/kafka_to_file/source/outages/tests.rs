@@ -6,11 +6,17 @@ fn partition(number: i32) -> TopicPartition {
 
 fn unreachable(broker: &str) -> OutageCause {
     let why = format!("{broker} is unreachable: refused");
-    OutageCause { broker: Some(broker.into()), whole_broker: true, why }
+    OutageCause { broker: Some(broker.into()), kind: FailureKind::Broker, why }
 }
 
 fn refused(code: &str) -> OutageCause {
-    OutageCause { broker: Some("a:9092".into()), whole_broker: false, why: format!("Kafka answers {code}") }
+    let why = format!("Kafka answers {code}");
+    OutageCause { broker: Some("a:9092".into()), kind: FailureKind::Partition, why }
+}
+
+fn leaderless(last: Option<&str>) -> OutageCause {
+    let why = "no broker leads it: start one".to_owned();
+    OutageCause { broker: last.map(Arc::from), kind: FailureKind::NoLeader, why }
 }
 
 /// Outages, and a clock that goes on by hand.
@@ -95,6 +101,27 @@ fn short_outages_are_not_logged() {
     assert_eq!(outages.lines, 0, "it was part of another outage");
 }
 
+/// Each partition notices by itself, after pauses of its own, what has become of its broker.
+#[test]
+fn partitions_of_a_lost_broker_are_one_line_whatever_they_have_noticed() {
+    let mut case = Case::new();
+    let mut begin = |number: i32, seconds: u64, cause: OutageCause| {
+        let now = case.now + Duration::from_secs(seconds);
+        case.outages.begin(now, &partition(number), 7, cause);
+        case.outages.log_due(now);
+    };
+    (0..4).for_each(|one| begin(one, 0, unreachable("a:9092")));
+    begin(0, 2, leaderless(Some("a:9092")));
+    begin(0, 6, leaderless(Some("a:9092")));
+    begin(1, 7, leaderless(Some("b:9092")));
+    begin(2, 9, leaderless(None));
+    begin(4, 9, leaderless(Some("a:9092")));
+    begin(4, 15, leaderless(Some("a:9092")));
+    begin(4, 16, leaderless(Some("a:9092")));
+    assert_eq!(case.outages.lines, 1);
+    assert_eq!(case.standing(), ["5 partitions (t/0, t/1, t/2 and 2 more)"]);
+}
+
 /// Partitions that notice late that their broker is gone are no news; another corrupt one is.
 #[test]
 fn later_partitions_join_a_broker_that_is_gone() {
@@ -130,8 +157,8 @@ fn a_line_names_broker_error_and_remedy_once() {
         unreachable("a:9092").text(),
         "a:9092 is unreachable: refused: look at this broker and the network"
     );
-    let nobody = OutageCause { broker: None, whole_broker: false, why: "no broker leads it".to_owned() };
-    assert_eq!(nobody.text(), "no broker leads it");
+    assert_eq!(leaderless(None).text(), "no broker leads it: start one");
+    assert_eq!(leaderless(Some("a:9092")).text(), "no broker leads it: start one; a:9092 led it last");
     assert_eq!(place(7), "offset 7");
     assert_eq!(place(-1), "its start");
 }
