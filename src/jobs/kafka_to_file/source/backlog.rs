@@ -76,9 +76,8 @@ impl Backlog {
                 format!("{partitions}, {topics}; no broker has answered yet how many records are behind")
             }
             unknown => {
-                let unanswered = count(unknown, "partition");
                 format!(
-                    "{partitions}, {topics}, at least {records} behind; no answer yet for {unanswered} of them"
+                    "{partitions}, {topics}, at least {records} behind; no answer yet for {unknown} of the partitions"
                 )
             }
         }
@@ -131,7 +130,7 @@ mod tests {
         let none = "3 partitions, 2 topics; no broker has answered yet how many records are behind";
         assert_eq!(backlog.text(), none);
         backlog.record(&all[1], 1);
-        let some = "3 partitions, 2 topics, at least 1 record behind; no answer yet for 2 partitions of them";
+        let some = "3 partitions, 2 topics, at least 1 record behind; no answer yet for 2 of the partitions";
         assert_eq!(backlog.text(), some);
     }
 
