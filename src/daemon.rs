@@ -19,8 +19,8 @@ const STATE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The shortest and the longest pause before a failed job is run again.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A job that ran for this long before it failed is run again after the shortest pause. A
-/// failure that was not met again for this long is over.
+/// A job that ran for this long before it failed is run again after the shortest pause. A failure that
+/// has not occurred again for this long is over.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long the jobs may take to end after the stop was forced.
 const FORCED_STOP_MAX: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub const JOBS: [&str; 3] = jobs::NAMES;
 /// The end of a job: its name, and its failure if it failed for good.
 type Ended = (&'static str, Option<Failed>);
 
-/// Why a job failed for good, and what to change in the configuration if that is the cause.
+/// Why a job failed for good, and what to change if the configuration is the cause.
 struct Failed {
     why: String,
     config_fault: Option<ConfigFault>,
@@ -77,11 +77,11 @@ fn start(job: Box<dyn Job>, stop: &Stop, ended: Sender<Ended>) -> Result<(), Err
         let outcome = threads::contain(|| keep_running(job.as_mut(), &stop))
             .unwrap_or_else(|panic| Some(format!("internal error: {panic}")));
         let outcome = outcome.map(|why| Failed { why, config_fault: job.config_fault() });
-        // After the forced stop nobody waits for the end of a job.
+        // If this fails, the stop was forced, and nobody waits for the end of a job.
         let _forced = ended.send((name, outcome));
     })
     .map(drop)
-    .map_err(|error| Error::Failed(format!("cannot start the thread of {name}: {error}")))
+    .map_err(|error| Error::Failed(error.to_string()))
 }
 
 /// Runs a job again and again, until it ends by the stop (`None`) or fails for good.
@@ -150,8 +150,8 @@ fn watch(
     Err(Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned()))
 }
 
-/// The error of a program whose jobs have all failed for good: a faulty configuration if that
-/// is the cause of every failure.
+/// The error to end with when every job has failed for good: `Config` if the configuration is the cause
+/// of every failure.
 fn all_failed(failed: Vec<(&'static str, Failed)>) -> Error {
     let config_faults: Vec<ConfigFault> =
         failed.iter().filter_map(|(_, failed)| failed.config_fault.clone()).collect();

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(error) => error,
     };
-    // If standard error is closed, there is nowhere to report it.
+    // If this fails, standard error is closed, and the error cannot be reported.
     let _closed = writeln!(std::io::stderr(), "pandad: {}", error.to_string().replace('\n', "\npandad: "));
     ExitCode::from(match error {
         Error::Usage(_) => 2,

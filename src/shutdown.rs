@@ -31,7 +31,7 @@ struct Senders {
     forced: Option<Sender<Never>>,
 }
 
-/// What a thread reads, or waits on, to learn of the stop.
+/// Shows a thread whether the stop was requested or forced, and lets it wait for that.
 #[derive(Clone)]
 pub struct Stop {
     requested: Receiver<Never>,
@@ -67,7 +67,7 @@ impl StopHandle {
         self.lock().requested.is_none()
     }
 
-    /// The log file may have been moved away: its writer is to look now.
+    /// Has the writer of the log file check now whether the file was moved away.
     pub fn reopen(&self) {
         self.reopens.fetch_add(1, SeqCst);
     }
@@ -88,7 +88,7 @@ impl Stop {
         matches!(self.forced.try_recv(), Err(TryRecvError::Disconnected))
     }
 
-    /// Closes when the stop is requested; to be selected on beside other channels.
+    /// Closes when the stop is requested. For a `select!` beside other channels.
     pub fn requested_channel(&self) -> &Receiver<Never> {
         &self.requested
     }
@@ -148,7 +148,7 @@ pub fn on_signals(handle: StopHandle) -> Result<(), String> {
 fn request_or_force(signal: i32, handle: &StopHandle) {
     if handle.is_requested() {
         log::warn!(
-            "signal {signal}: the second one: leaving now; what is not settled comes again at the next start"
+            "signal {signal}, the second one: leaving now; what is not settled comes again at the next start"
         );
         handle.force();
     } else {

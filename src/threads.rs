@@ -2,9 +2,11 @@
 //! value for its owner.
 
 use std::any::Any;
-use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::thread::{Builder, JoinHandle};
+use std::{fmt, io};
+
+use crate::error::Fault;
 
 /// Linux shows at most 15 bytes of a thread's name; longer ones are cut.
 const NAME_BYTES_MAX: usize = 15;
@@ -34,18 +36,47 @@ impl<T: Send + 'static> Thread<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerGone;
 
+/// The system refused to start a thread: there are too many, or memory is short.
+#[derive(Debug)]
+pub struct SpawnError {
+    name: String,
+    why: io::Error,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, why } = self;
+        write!(f, "cannot start the thread {name}: {why}; look at the limits of threads and memory")
+    }
+}
+
+/// It may start later.
+impl From<SpawnError> for Fault {
+    fn from(error: SpawnError) -> Self {
+        Fault::Retry(error.to_string())
+    }
+}
+
+impl From<SpawnError> for io::Error {
+    fn from(error: SpawnError) -> Self {
+        io::Error::new(error.why.kind(), error.to_string())
+    }
+}
+
 /// Starts a thread called `name`.
 ///
 /// # Errors
-/// The system refuses: too many threads, or no memory.
+/// See [`SpawnError`].
 #[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub fn spawn<T: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<Thread<T>> {
+) -> Result<Thread<T>, SpawnError> {
     let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
-    let handle = Builder::new().name(shown).spawn(move || contain(body))?;
-    Ok(Thread { handle })
+    match Builder::new().name(shown).spawn(move || contain(body)) {
+        Ok(handle) => Ok(Thread { handle }),
+        Err(why) => Err(SpawnError { name: name.to_owned(), why }),
+    }
 }
 
 /// Runs one unit of work and turns a panic in it into its text.

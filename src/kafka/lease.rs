@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::host;
 
-/// A point in time since boot, after which the partitions may belong to another member. Clones
-/// share it: one thread hears from the coordinator, others write.
+/// A point in time since boot, after which the partitions may belong to another member. Clones share
+/// it: one thread receives the coordinator's answers, others write lines.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Milliseconds since boot, rounded down.
@@ -37,18 +37,18 @@ impl Lease {
         Self::expired()
     }
 
-    /// Holds for this time from now on.
+    /// Makes the lease hold for this time from now on.
     #[cfg(test)]
     pub(crate) fn renew(&self, time: Duration) {
         self.set(host::since_boot() + time);
     }
 
-    /// Holds until this time since boot. Only one thread calls it.
+    /// Makes the lease hold until this time since boot. Only one thread calls this.
     pub(super) fn set(&self, until: Duration) {
         self.until.store(millis(until), SeqCst);
     }
 
-    /// Holds no longer.
+    /// Ends the lease now.
     pub(super) fn end(&self) {
         self.until.store(0, SeqCst);
     }

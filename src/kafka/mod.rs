@@ -15,6 +15,7 @@ pub mod protocol;
 mod seam;
 
 pub use auto::{AutoFetcher, FetcherKind};
+pub use client::versions_seen::VersionsSeen;
 pub use cluster::Cluster;
 pub use group::offset_store::{ClaimNamer, OffsetStorage};
 pub use group::standalone::Standalone;

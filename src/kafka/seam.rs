@@ -20,14 +20,14 @@ pub struct Fetched {
     pub partition: TopicPartition,
     /// The requested offset.
     pub from: i64,
-    /// The base offset of the first batch, if the broker has told it, otherwise `from`. If it is
+    /// The base offset of the first batch, if the broker has sent it, otherwise `from`. If it is
     /// above `from`, the broker has left records out, as compaction does.
     pub base: i64,
     /// The offset to request next.
     pub next: i64,
     /// The number of the [`Fetcher::assign`] that this belongs to.
     pub assignment: u64,
-    /// How many records the partition has at `next` and behind, as the broker last said.
+    /// How many records the partition has from `next` on, by the broker's last reply.
     pub lag: u64,
     /// The broker that sent them, `host:port`, if it is known.
     pub broker: Option<Arc<str>>,
@@ -94,7 +94,7 @@ pub enum Event {
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
     /// the partition is assigned again.
     Diverged(TopicPartition, i64),
-    /// Nothing more comes for this assignment, because another broker may lead the partition. Once
+    /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
 }
@@ -210,8 +210,8 @@ pub trait GroupClient: Send {
     /// `Fatal`: the group cannot be used as configured.
     fn next(&mut self) -> Result<GroupEvent, Fault>;
 
-    /// Commits in the background, as often as it takes. The answer is [`GroupEvent::Committed`];
-    /// the caller waits for it before it commits again.
+    /// Commits in the background, with as many attempts as needed. The answer is
+    /// [`GroupEvent::Committed`]. The caller must receive it before it commits again.
     fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for the answer to a commit in flight, until `until` at most. `None` if no commit is in

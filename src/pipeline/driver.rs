@@ -20,8 +20,7 @@ use crate::threads::{self, Thread};
 
 /// The longest that one poll may wait, so that feedback and the stop are noticed in between.
 const POLL_MAX: Duration = Duration::from_millis(100);
-/// The pause between two calls of `idle`, while nothing may be polled until the source has received
-/// something.
+/// The pause between two calls of `idle` while the source may not poll.
 const IDLE_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the source has to finish after everything has settled.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -100,16 +99,7 @@ where
 
     let mut source = parts.source;
     drive(&mut source, task_sender, &messages, &budget, &run);
-    // The source has stopped. The stages end one after the other, and when the last one has ended,
-    // this channel closes.
-    loop {
-        match messages.recv_timeout(IDLE_INTERVAL) {
-            Ok(message) => source.feedback(message),
-            // The run is ending; a further error would change nothing.
-            Err(RecvTimeoutError::Timeout) => drop(source.idle()),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
+    complete(&mut source, &messages, &run);
     source.finish(Instant::now() + FINISH_MAX);
     run.end(stages)
 }
@@ -222,6 +212,23 @@ fn drive<S: Source>(
     }
 }
 
+/// The source has stopped. The stages end one after the other, and when the last one has ended, the
+/// channel of messages closes.
+fn complete<S: Source>(source: &mut S, messages: &Receiver<S::Feedback>, run: &PipelineRun<S::Error>) {
+    loop {
+        match messages.recv_timeout(IDLE_INTERVAL) {
+            Ok(message) => source.feedback(message),
+            Err(RecvTimeoutError::Timeout) => {
+                // If a stop ended the run, `add_later` drops the error.
+                if let Err(error) = source.idle() {
+                    run.add_later(error);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+}
+
 fn source_panicked(panic: &str) -> Fault {
     Fault::Retry(format!("the source panicked and is rebuilt: {panic}"))
 }
@@ -243,7 +250,7 @@ fn hand_out<T, E>(
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>, Fault> {
-    threads::spawn(name, body).map_err(|error| Fault::Retry(format!("cannot start a thread: {error}")))
+    Ok(threads::spawn(name, body)?)
 }
 
 /// The part of the job's name that leaves room for the stage's within the 15 bytes that Linux

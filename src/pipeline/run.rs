@@ -32,7 +32,8 @@ impl<E: PipelineError> PipelineRun<E> {
         }
     }
 
-    /// Ends the run at once. The first error is the one that is returned.
+    /// Ends the run at once. The first error is the one that is returned, with what it takes up of
+    /// later ones.
     pub(super) fn fail(&self, error: E) {
         self.end_with(error);
         self.failed.store(true, SeqCst);
@@ -40,7 +41,17 @@ impl<E: PipelineError> PipelineRun<E> {
 
     /// The run will end with this error, after everything in flight has been written and settled.
     pub(super) fn end_with(&self, error: E) {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        match &mut *self.error.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(first) => first.add_later(error),
+            none => *none = Some(error),
+        }
+    }
+
+    /// Adds an error to the one that ends the run, if there is one.
+    pub(super) fn add_later(&self, error: E) {
+        if let Some(first) = &mut *self.error.lock().unwrap_or_else(PoisonError::into_inner) {
+            first.add_later(error);
+        }
     }
 
     pub(super) fn has_failed(&self) -> bool {

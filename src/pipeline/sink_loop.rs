@@ -27,7 +27,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// longest. The pause grows with the time for which they have been held back.
 const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
 const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
-/// At the end of a run, held-back outcomes are waited for this long.
+/// At the end of a run, the stage waits this long for held-back outcomes.
 const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and informs the source.
@@ -43,8 +43,8 @@ pub(super) fn settle_loop<T: Settle>(
     for checkpoint in checkpoints {
         match settle.settle(checkpoint) {
             Ok(message) => {
-                // The source gets its message before the sink may hand over the next
-                // checkpoint. A send fails only at the end of the run, when nobody needs it.
+                // The source gets its message before the sink may hand over the next checkpoint. The
+                // send fails only at the end of the run, when nobody needs the message.
                 let _run_ended = feedback.send(message);
                 let _run_ended = settled.send(());
             }
@@ -74,14 +74,16 @@ pub(super) struct SinkLoop<K: Sink> {
     retry_at: Option<Instant>,
     /// Since when the sink has held outcomes back.
     held_since: Option<Instant>,
-    /// Since when the workers have ended, so that no further outcome will come.
-    at_end_since: Option<Instant>,
+    /// Whether the workers have ended, so that no further outcome will come.
+    is_at_end: bool,
+    /// Since when the end of the run has waited for held-back outcomes.
+    end_waits_since: Option<Instant>,
     /// Whether the settle thread has a checkpoint.
     is_settling: bool,
     last_settle: Instant,
     /// Since when the sink has had something unsettled.
     unsettled_since: Option<Instant>,
-    /// The same, of what the settle thread has.
+    /// Since when the checkpoint that the settle thread has was unsettled.
     settling_since: Option<Instant>,
 }
 
@@ -109,7 +111,8 @@ impl<K: Sink> SinkLoop<K> {
             backoff: Backoff::new(RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX),
             retry_at: None,
             held_since: None,
-            at_end_since: None,
+            is_at_end: false,
+            end_waits_since: None,
             is_settling: false,
             last_settle: Instant::now(),
             unsettled_since: None,
@@ -121,18 +124,22 @@ impl<K: Sink> SinkLoop<K> {
     pub(super) fn run(mut self, outcomes: &Receiver<Finished<K::Outcome>>) {
         while !self.run.has_failed() && !self.run.stop.is_forced() {
             let is_starved = self.receive(outcomes, Instant::now());
-            if self.step(is_starved, Instant::now()) {
+            if self.step(is_starved, Instant::now) {
                 return;
             }
         }
     }
 
-    /// Does what is due at `now`. True if the stage has come to its end.
-    fn step(&mut self, is_starved: bool, now: Instant) -> bool {
-        if self.retry_at.is_none_or(|at| now >= at) {
-            self.write(now);
+    /// Does what is due. True if the stage has come to its end. The clock is asked after each
+    /// write, which may take long: pauses count from its end.
+    pub(super) fn step(&mut self, is_starved: bool, clock: impl Fn() -> Instant) -> bool {
+        if self.retry_at.is_none_or(|at| clock() >= at) {
+            self.write(&clock);
         }
-        let is_at_end = self.at_end_since.is_some();
+        let (is_at_end, now) = (self.is_at_end, clock());
+        if is_at_end && self.held_since.is_some() {
+            self.end_waits_since.get_or_insert(now);
+        }
         if is_at_end && self.retry_at.is_some() && !self.is_worth_waiting(now) {
             // The job stops and the disk still refuses. Unwritten outcomes are fetched again
             // after the next start, so waiting for room would only delay the stop.
@@ -153,16 +160,21 @@ impl<K: Sink> SinkLoop<K> {
     /// At the end of a run: whether held-back outcomes may still be written soon.
     fn is_worth_waiting(&self, now: Instant) -> bool {
         let is_recent = |since| now.saturating_duration_since(since) < HELD_AT_END_MAX;
-        self.held_since.is_some() && self.at_end_since.is_none_or(is_recent)
+        self.held_since.is_some() && self.end_waits_since.is_none_or(is_recent)
+    }
+
+    #[cfg(test)]
+    pub(super) fn workers_have_ended(&mut self) {
+        self.is_at_end = true;
     }
 
     /// Waits for an outcome, a settling or the next time at which something is due. True if no
     /// outcome came.
     fn receive(&mut self, outcomes: &Receiver<Finished<K::Outcome>>, now: Instant) -> bool {
-        // While as much is written and unsettled as the budget allows, no outcome is taken.
+        // No outcome is taken while the unsettled bytes reach the budget and are being settled.
         let is_full = self.is_settling && self.sink.unsettled() >= self.limits.memory;
         let nothing = never();
-        let outcomes = if is_full || self.at_end_since.is_some() { &nothing } else { outcomes };
+        let outcomes = if is_full || self.is_at_end { &nothing } else { outcomes };
         select! {
             recv(outcomes) -> finished => match finished {
                 Ok(finished) => {
@@ -172,7 +184,7 @@ impl<K: Sink> SinkLoop<K> {
                     }
                     return false;
                 }
-                Err(_) => self.at_end_since = Some(Instant::now()),
+                Err(_) => self.is_at_end = true,
             },
             recv(self.settled) -> done => match done {
                 Ok(()) => {
@@ -206,17 +218,18 @@ impl<K: Sink> SinkLoop<K> {
         }
     }
 
-    /// Has the sink do what is due by the clock, and write what is in order.
-    fn write(&mut self, now: Instant) {
+    /// Lets the sink do what is due by the clock, and write the outcomes that it has.
+    fn write(&mut self, clock: impl Fn() -> Instant) {
         let mut messages = Vec::new();
         let mut written = self.sink.tick();
         if written.is_ok() && self.is_writing() {
             written = self.sink.write(&mut messages);
         }
         for message in messages {
-            // The source is gone only when the run has ended.
+            // If this fails, the run has ended and the source is gone.
             let _run_ended = self.feedback.send(message);
         }
+        let now = clock();
         if (self.sink.unsettled() > 0 || written.is_err()) && self.unsettled_since.is_none() {
             self.unsettled_since = Some(now);
             self.report_oldest();
@@ -233,8 +246,11 @@ impl<K: Sink> SinkLoop<K> {
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();
-                self.run.counters.health.up(Stage::Writing, "written again");
-                self.set_refused(false);
+                // What was given up shows nothing about the disk.
+                if !self.has_given_up {
+                    self.run.counters.health.up(Stage::Writing, "written again");
+                    self.set_refused(false);
+                }
                 return;
             }
             Err(error) => error,
@@ -254,9 +270,9 @@ impl<K: Sink> SinkLoop<K> {
         self.run.counters.disk_refuses.store(refused, Relaxed);
     }
 
-    /// Whether there is something to settle and it should be settled now: a starved sink
-    /// settles as often as the least time between two settlings allows, a busy one when half
-    /// the budget is unsettled or the longest time is over.
+    /// Whether there is something to settle and it should be settled now. A sink without outcomes
+    /// settles as soon as the least time between two settlings has passed; a busy one when half the
+    /// budget is unsettled or the longest time has passed.
     fn is_settle_due(&self, is_starved: bool, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.last_settle);
         let due = is_starved && waited >= self.limits.settle_min

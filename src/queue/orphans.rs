@@ -11,8 +11,8 @@ use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 /// An instance without a heartbeat and without items stays in the register for this long: it
 /// may be suspended in the middle of a move, and continue.
 const FORGET_SILENT_AFTER: Duration = Duration::from_secs(3600);
-/// If its process has ended, it stays for this long: only a command that the server has not
-/// carried out yet can still move an item.
+/// If its process has ended, the instance stays for this long, because the server may still carry out a
+/// command that moves an item.
 const FORGET_EXITED_AFTER: Duration = Duration::from_secs(60);
 /// Batch lists of one instance that are looked into. A larger number in the register is wrong.
 const INSTANCE_SLOTS_MAX: u32 = 100_000;
@@ -91,18 +91,20 @@ impl Orphans {
         self.found.pop_front()
     }
 
-    /// Looks for batch lists that nobody works on.
+    /// Looks for batch lists that nobody works on. The clock is asked after each answer of the
+    /// server, which may be slow.
     pub(super) fn scan(
         &mut self,
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
-        now: Instant,
+        clock: impl Fn() -> Instant,
     ) -> Result<(), RedisError> {
+        let now = clock();
         self.suspects.retain(|(_, since)| now.saturating_duration_since(*since) < FORGET_SILENT_AFTER);
         let mut candidates: Vec<Orphan> =
             self.suspects.iter().map(|(batch, _)| Orphan { batch: batch.clone(), of: None }).collect();
-        let expired = self.expired(connection, keys, own, now)?;
+        let expired = self.expired(connection, keys, own, &clock)?;
         for (instance, slots) in &expired {
             let of_it = |slot| Orphan { batch: keys.batch(instance, slot), of: Some(instance.clone()) };
             candidates.extend((0..*slots).map(of_it));
@@ -117,10 +119,10 @@ impl Orphans {
         }
         for (instance, _) in &expired {
             if !holding.contains(instance) {
-                self.forget_if_due(connection, keys, instance, now)?;
+                self.forget_if_due(connection, keys, instance, clock())?;
             }
         }
-        self.next = now + self.every;
+        self.next = clock() + self.every;
         Ok(())
     }
 
@@ -130,7 +132,7 @@ impl Orphans {
         connection: &mut RedisConnection,
         keys: &QueueKeys,
         own: &str,
-        now: Instant,
+        clock: impl Fn() -> Instant,
     ) -> Result<Vec<(String, u32)>, RedisError> {
         let mut others = Vec::new();
         let Value::Array(registered) = connection.ask(cmd("HGETALL").arg(keys.instances()))? else {
@@ -149,6 +151,7 @@ impl Orphans {
             requests.add(cmd("GET").arg(keys.heartbeat(instance)));
         }
         let heartbeats = connection.demand_all(&requests)?;
+        let now = clock();
         let mut expired = Vec::new();
         for ((instance, slots), heartbeat) in others.into_iter().zip(&heartbeats) {
             let exited = has_exited(heartbeat);
@@ -183,9 +186,8 @@ impl Orphans {
 /// sent before it, since an instance that is not registered may take nothing. `unsure` is set
 /// while the list may have been renamed, and stays set if it was.
 ///
-/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after
-/// the check. So nobody takes over what an instance still finds after its heartbeat was
-/// accepted.
+/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after the
+/// check. So once its heartbeat was accepted, an instance keeps the batch lists that it still finds.
 ///
 /// # Errors
 /// The server's.

@@ -91,7 +91,7 @@ fn every_command_expires_on_time() {
             expiry.expire.ask::<u64>(&["DEL", "k:source"]);
         }
         let mut left = wanted.clone();
-        wait::within(millis(LIFE) + LATE, || {
+        wait::in_time(millis(LIFE) + LATE, || {
             left.retain(|key| !expiry.list.items(LIST).contains(key));
             left.is_empty()
         });
@@ -122,7 +122,7 @@ fn keys_set_before_start_expire_on_time() {
                 Daemon::new(&expiry.inv().set("clearCache_section", "expired['prefix']", prefix));
             daemon.start_and_listen();
             let expected = keys.len() + usize::from(prefix.is_empty());
-            expiry.wait_pushed(&mut daemon, expected, millis(4500) + LATE);
+            expiry.wait_pushed_in_time(&mut daemon, expected, millis(4500) + LATE);
             daemon.stop();
             tested.passed(format_args!("{expected} keys among {OTHERS} others"));
         }
@@ -169,7 +169,7 @@ fn more_deadlines_than_memory() {
         std::thread::sleep(seconds(2));
         let keys: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
         expiry.set(&keys, 1500..2000);
-        expiry.wait_pushed(&mut daemon, keys.len(), seconds(2) + LATE + LATE);
+        expiry.wait_pushed_in_time(&mut daemon, keys.len(), seconds(2) + LATE + LATE);
         daemon.stop();
         expiry.assert_pushed_once(&keys);
         let ended = &daemon.log_lines("expired_to_list: ended")[0];

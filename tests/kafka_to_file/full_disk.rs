@@ -156,8 +156,10 @@ fn member_on_full_disk_leaves_the_group() {
     other.wait_written_at_least(200, seconds(30));
     disk.fill();
     full.wait_log(DOWN, seconds(20));
+    let refused = Instant::now();
     full.wait_log("leaves the group, so that other members take over", seconds(20));
     other.wait_log("2 partitions are ours", seconds(20));
+    assert!(refused.elapsed() < seconds(24), "full_disk_s is 4, it took {:?}", refused.elapsed());
     assert!(full.running());
     std::thread::sleep(seconds(2));
     disk.free();

@@ -16,8 +16,8 @@ fn term_int_and_quit_in_mid_stream() {
     let tested = kafka.tested("TERM, INT and QUIT in mid-stream");
     let topic = unique("signals");
     kafka.create(&topic, 2);
-    let mut producing =
-        Produce::seq(&kafka, &topic, 20_000).with("--partitions", 2).with("--rate", 1000).start();
+    let produce = Produce::seq(&kafka, &topic, 300_000).with("--partitions", 2).with("--rate", 1000);
+    let producing = produce.stream(20_000);
     let mut daemon = Daemon::new(&Inv::log(&kafka, &topic, &unique("signals")));
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let before = std::fs::metadata(&daemon.file).map_or(0, |data| data.len());
@@ -30,12 +30,10 @@ fn term_int_and_quit_in_mid_stream() {
         println!("{signal:?}: {status} after {:?}", began.elapsed());
         assert_eq!(status.code(), Some(0), "{signal:?}");
         assert!(began.elapsed() < seconds(5), "nothing delayed it, but it took {:?}", began.elapsed());
-        assert!(producing.running(), "not in mid-stream");
     }
     daemon.start();
-    producing.finish();
-    daemon.finish(&[10_000, 10_000], seconds(60));
-    tested.passed("20000 records");
+    daemon.finish(&[producing.end(); 2], seconds(60));
+    tested.passed("at least 20000 records");
 }
 
 /// A broker hangs in mid-stream, so that written records cannot be committed; then the daemon is to

@@ -215,7 +215,10 @@ fn batch_is_taken_over_by_another() {
     wait::until("both hold batches", seconds(20), || queue.list.len(LIST) == 0);
     one.kill9();
     queue.ar.resume();
+    // Both are of this machine, so nobody waits for the heartbeat to expire.
+    let killed = Instant::now();
     queue.wait_done(&mut other, seconds(25));
+    assert!(killed.elapsed() < seconds(25), "taken over after {:?}", killed.elapsed());
     other.stop();
     queue.assert_clean_but_for_names();
     tested.passed("800 items");
@@ -292,7 +295,9 @@ fn paused_instance_does_no_harm() {
     other.start_and_wait();
     queue.push(1000..2000);
     // The heartbeat lasts ten seconds, and others look from time to time.
+    let paused = Instant::now();
     queue.wait_done(&mut other, seconds(30));
+    assert!(paused.elapsed() < seconds(30), "taken over after {:?}", paused.elapsed());
     assert!(!other.log_lines("took over").is_empty());
     still.signal(Signal::CONT);
     queue.fill(2000..3000);

@@ -9,7 +9,7 @@ use super::wait;
 use redis_crate::{cmd, pipe};
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Expiry {
     pub expire: Redis,
@@ -101,13 +101,25 @@ impl Expiry {
     /// Waits until so many items are on the list.
     #[track_caller]
     pub fn wait_pushed(&self, daemon: &mut Daemon, items: usize, limit: Duration) {
+        self.wait_pushed_before(daemon, items, wait::deadline(limit));
+    }
+
+    /// The same, of keys that are to be on the list within this time, however loaded the machine is.
+    #[track_caller]
+    pub fn wait_pushed_in_time(&self, daemon: &mut Daemon, items: usize, limit: Duration) {
+        self.wait_pushed_before(daemon, items, Instant::now() + limit);
+    }
+
+    #[track_caller]
+    fn wait_pushed_before(&self, daemon: &mut Daemon, items: usize, deadline: Instant) {
+        let began = Instant::now();
         let mut there = 0;
-        let all = wait::within(limit, || {
+        let all = wait::before(deadline, || {
             assert!(daemon.running(), "the daemon ended");
             there = self.list.len(LIST) as usize;
             there >= items
         });
-        assert!(all, "after {limit:?} there are {there} of {items} items on the list");
+        assert!(all, "after {:?} there are {there} of {items} items on the list", began.elapsed());
     }
 
     /// Fails unless these keys and no others are on the list, some perhaps more than once.

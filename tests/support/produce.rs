@@ -38,10 +38,16 @@ impl Produce {
         self.start().finish()
     }
 
+    /// Produces beside the test for as long as the test needs the stream: at least `least` records,
+    /// at most what this was made with. [`Producing::end`] ends it.
+    pub fn stream(self, least: u64) -> Producing {
+        self.with("--least", least).start()
+    }
+
     /// Produces beside the test.
     pub fn start(mut self) -> Producing {
         let open = |name: &str| File::create(self.stem.join(name)).unwrap();
-        self.command.stdin(Stdio::null()).stdout(open("out")).stderr(open("err"));
+        self.command.stdin(Stdio::piped()).stdout(open("out")).stderr(open("err"));
         let child = self.command.spawn().unwrap();
         Producing { child, stem: self.stem }
     }
@@ -56,6 +62,19 @@ impl Producing {
     /// Whether the producer still runs.
     pub fn running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends the stream when it has its least number of records, and returns how many each of its
+    /// partitions got.
+    #[track_caller]
+    pub fn end(mut self) -> u64 {
+        assert!(self.running(), "the stream ended before the test had done its part");
+        drop(self.child.stdin.take());
+        let report = self.finish();
+        let each: Vec<u64> =
+            report["each"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).collect();
+        assert!(each.iter().all(|count| *count == each[0]), "{report}");
+        each[0]
     }
 
     /// Waits for the last acknowledgement.

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Limits in the tests are those of a calm machine; a loaded one gets so many times as long.
+/// Limits in the tests are those of a calm machine; a loaded one gets so many times as long. What
+/// pandad promises within a time is held to it by [`in_time`].
 const PATIENCE: u32 = 3;
 
 /// The moment at which a wait with this limit is given up.
@@ -19,9 +20,19 @@ pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// Waits until `so` is true, for something that pandad promises within this time: a loaded machine
+/// gets no more. False if the time is over before.
+pub fn in_time(limit: Duration, so: impl FnMut() -> bool) -> bool {
+    before(Instant::now() + limit, so)
+}
+
 /// Waits until `so` is true; false if the time is over before.
-pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
-    let deadline = deadline(limit);
+pub fn within(limit: Duration, so: impl FnMut() -> bool) -> bool {
+    before(deadline(limit), so)
+}
+
+/// Waits until `so` is true; false if that moment comes before.
+pub fn before(deadline: Instant, mut so: impl FnMut() -> bool) -> bool {
     loop {
         if so() {
             return true;
@@ -39,19 +50,10 @@ pub fn until(what: &str, limit: Duration, so: impl FnMut() -> bool) {
     assert!(within(limit, so), "waited {PATIENCE} times {limit:?} in vain: {what}");
 }
 
-/// The median of the fastest of some rounds of measurements, since a loaded machine makes some
-/// rounds slow. The rounds end with the first one below 10 ms.
-pub fn fastest_median(rounds: u64, mut measure: impl FnMut(u64) -> Vec<Duration>) -> Duration {
-    let mut fastest = Duration::MAX;
-    for round in 0..rounds {
-        let mut took = measure(round);
-        took.sort();
-        let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-        println!("{median:?} (median), {worst:?} (worst of {})", took.len());
-        fastest = fastest.min(median);
-        if fastest < millis(10) {
-            break;
-        }
-    }
-    fastest
+/// The median, which is printed beside the worst.
+pub fn median(took: &mut [Duration]) -> Duration {
+    took.sort();
+    let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+    println!("{median:?} (median), {worst:?} (worst of {})", took.len());
+    median
 }

@@ -7,6 +7,7 @@ import functools
 import json
 import random
 import sys
+import threading
 import time
 import zlib
 
@@ -127,10 +128,16 @@ def settings(args, codec):
 
 
 def seq(args, dice):
-    """N records, spread over the partitions in turn, R of them per second."""
+    """N records, spread over the partitions in turn, R of them per second. With --least it ends
+    when standard input has ended, that many are sent and each partition has as many as the others."""
+    ended = threading.Event()
+    if args.least is not None:
+        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     records, smallest, largest = Records(args, args.codec), *args.size
     began, stretch = time.monotonic(), LETTERS * (2 + largest // len(LETTERS))
     for number in range(args.records):
+        if ended.is_set() and number >= args.least and number % len(args.partitions) == 0:
+            break
         if args.rate:
             due = began + number / args.rate
             while time.monotonic() < due:
@@ -210,6 +217,7 @@ def main():
     parser.add_argument("--topic", required=True)
     parser.add_argument("--partitions", type=partitions, default="1", help="a count, or first-last")
     parser.add_argument("--records", type=int, required=True, help="in all partitions together")
+    parser.add_argument("--least", type=int, help="sent at least, though standard input has ended")
     parser.add_argument("--rate", type=float, default=0, help="records per second; 0: as fast as it goes")
     padding = "bytes of padding: a number, or least-most"
     parser.add_argument("--size", type=span, default="80-200", help=padding)

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::file_appender::FileAppender;
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
-use super::run_error::RunError;
+use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::write_gate::WriteGate;
-use crate::error::Fault;
 use crate::logfile::{Checkpoint, Ledger, Settled, Settler};
 use crate::pipeline;
 use crate::recycle::BufferPool;
@@ -95,7 +94,7 @@ impl pipeline::Settle for FileSyncer {
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
                 Err(error) => {
-                    return Err(Fault::Restart(format!("cannot sync {}: {error}", path.display())).into());
+                    return Err(cannot_sync(path, &error).into());
                 }
             }
         }

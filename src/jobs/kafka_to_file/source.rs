@@ -1,5 +1,5 @@
-//! The source: makes tasks of the partitions that the group assigns, the positions that the
-//! journal knows and the records that the brokers have.
+//! The source: the group assigns partitions, the journal knows their positions, and the brokers send
+//! the records of which tasks are made.
 
 mod backlog;
 mod membership;
@@ -30,8 +30,8 @@ use membership::PendingRelease;
 use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
 
-/// While a coordinator loads, errors pass by themselves. An outage that is shorter than this is
-/// not logged.
+/// An outage that is shorter than this is not logged, because errors while a coordinator loads pass by
+/// themselves.
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait for records while something waits for an answer of the group.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -44,7 +44,7 @@ pub(super) enum Feedback {
     Settled(Settled),
     /// An outcome did not begin at the written position: fetch from the position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
-    /// What was fetched could be used up to this position only.
+    /// The outcome ends at this position, although more was fetched.
     Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
@@ -56,7 +56,7 @@ pub(super) struct KafkaSource {
     start: StartPolicy,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
-    /// How many assignments the fetcher was given: each has this number of its time.
+    /// How many assignments the fetcher was given. Each has the number that this counter had then.
     assignments: u64,
     broker_outage: Outage,
     group_outage: Outage,
@@ -76,7 +76,7 @@ pub(super) struct KafkaSource {
     stop: Stop,
 }
 
-/// What the source is made of.
+/// The parts of the source.
 pub(super) struct SourceParts {
     pub(super) fetcher: Box<dyn Fetcher>,
     pub(super) group_client: Box<dyn GroupClient>,
@@ -140,8 +140,8 @@ impl KafkaSource {
         self.ledgers.of(partition)?.written(partition).map(|(_, position)| position)
     }
 
-    /// Fetches partitions whose waiting is over, and ends the outages of those of which
-    /// unreadable records have been written after all.
+    /// Fetches partitions whose waiting is over. Ends the outage of a partition when records behind the
+    /// unreadable ones are written.
     fn fetch_waiting(&mut self) -> Result<(), Fault> {
         let waiting = self.partitions.iter().filter(|(_, tracked)| tracked.is_waiting());
         let waiting: Vec<TopicPartition> = waiting.map(|(partition, _)| partition.clone()).collect();
@@ -168,7 +168,7 @@ impl KafkaSource {
     fn follow_divergence(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.set_position(partition, position)?;
         if let Some(tracked) = self.partitions.get_mut(partition) {
-            // Records that could not be read were the old log's.
+            // The unreadable records were those of the old log.
             if tracked.end_unreadable(None) {
                 self.outages.end(Instant::now(), partition);
             }
@@ -200,7 +200,7 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &why);
                 self.outages.forget_unlogged();
             }
-            // While no broker answers, that is the outage.
+            // While no broker answers, only that outage is logged.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
             Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
                 if let Some(tracked) = self.partitions.get(&partition) {
@@ -305,8 +305,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than \
-                 this client takes; going on at {}",
+                "{NAME}: {}: no record can be read from offset {} to {}: compaction removed them, or they \
+                 are larger than this client accepts; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -328,7 +328,7 @@ impl pipeline::Source for KafkaSource {
         self.try_release()?;
         self.refused_since = None;
         self.fetch_waiting()?;
-        // What waits for an answer of the group must not wait for records as well.
+        // A message of the group must not wait until records come.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
         self.take_fetch_event(event, tasks)?;

@@ -17,14 +17,13 @@ use super::cursor::{Cursor, Meaning};
 use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::{Connection, Sent};
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::{Frame, FramePool};
 use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::Scratch;
-use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
@@ -75,7 +74,7 @@ pub(super) struct ReaderContext {
     pub(super) frames: FramePool,
     /// How many readers have a partition to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) versions_seen: VersionsSeen,
+    pub(super) dialer: Dialer,
 }
 
 /// The state of the thread.
@@ -87,8 +86,6 @@ pub(super) struct BrokerReader {
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
     connection: Option<Connection>,
-    /// The versions of the broker, once it has answered a Fetch.
-    known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
     /// By how much the partitions of the next request are rotated.
     turn: usize,
@@ -105,7 +102,6 @@ impl BrokerReader {
             orders,
             is_counted: false,
             connection: None,
-            known: None,
             cursors: BTreeMap::new(),
             turn: 0,
             idle_pause: IDLE_PAUSE_FIRST,
@@ -133,7 +129,7 @@ impl BrokerReader {
 
     /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
-        (self.connection, self.known) = (None, None);
+        self.connection = None;
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
             events.push(cursor.failed_with_broker(fault.to_string()));
@@ -144,7 +140,7 @@ impl BrokerReader {
 
     fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
         events.push(cursor.relinquished());
-        // The router ends only after its readers.
+        // This cannot fail, since the router ends only after its readers.
         let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
@@ -259,14 +255,7 @@ impl BrokerReader {
 
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
-            let known = self.known.take();
-            let opened = self.context.versions_seen.open(
-                &self.address,
-                &self.context.cluster.client_id,
-                self.context.config.limits,
-                known,
-            );
-            self.connection = Some(opened.map_err(Fault::Retry)?);
+            self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
         }
         Ok(())
     }
@@ -327,7 +316,6 @@ impl BrokerReader {
         frame: Frame,
         asked: &[(TopicPartition, u64)],
     ) -> Result<Vec<Event>, Fault> {
-        self.known = self.connection.as_ref().map(|connection| connection.versions().clone());
         if !answer.code.is_none() {
             return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }

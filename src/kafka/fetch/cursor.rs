@@ -1,5 +1,5 @@
-//! Where one partition is read: its position, how much to request, and what an answer means for it.
-//! It knows no connection.
+//! The reading of one partition: its position, how much to request, and what an answer means. Pure: the
+//! caller has the connection.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub(super) struct Cursor {
     reported_well: bool,
     /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
-    /// What was found out about that transaction.
+    /// A sentence about that transaction, once it was inspected.
     blocked_by: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use super::config::FetchConfig;
 use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::{Brokers, VersionsSeen};
+use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
@@ -51,7 +51,7 @@ pub(super) struct PartitionRouter {
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
     unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// The leader and the leader epoch of each partition, as last heard.
+    /// The leader and the leader epoch of each partition, as last received.
     leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
     /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
@@ -75,11 +75,10 @@ impl PartitionRouter {
         config: FetchConfig,
         orders: Receiver<RouterOrder>,
         events: Sender<Vec<Event>>,
-        versions_seen: VersionsSeen,
     ) -> Self {
         let (report, relinquished) = unbounded();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, config.limits)
-            .sharing_versions(&versions_seen);
+        let dialer = cluster.dialer().with_limits(config.limits);
+        let brokers = Brokers::new(&cluster.brokers, dialer.clone());
         let now = Instant::now();
         Self {
             context: ReaderContext {
@@ -89,7 +88,7 @@ impl PartitionRouter {
                 report,
                 frames: FramePool::new(FRAMES_KEPT_MAX),
                 reading: Arc::default(),
-                versions_seen,
+                dialer,
             },
             brokers,
             orders,
@@ -111,7 +110,7 @@ impl PartitionRouter {
         while self.round().is_ok() {}
     }
 
-    /// Waits for something to do, and does it.
+    /// Waits for an order, a report or due work, and carries it out.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let due = self.next_due().saturating_duration_since(Instant::now());
         let mut order = None;
@@ -169,12 +168,12 @@ impl PartitionRouter {
                 assignment: placed.assignment,
                 reassign,
             };
-            // A reader that has ended reads nothing.
+            // If this fails, the reader has ended and reads nothing.
             let _ended = reader.send(order);
         }
     }
 
-    /// Notes that a reader has relinquished a partition. The reader has told the owner, who will
+    /// Notes that a reader has relinquished a partition. The owner has the reader's event and will
     /// assign the partition again.
     fn note_relinquished(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
         if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
@@ -300,11 +299,10 @@ impl PartitionRouter {
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // Cannot fail: the receiver is still here.
+        // This cannot fail, since the receiver still exists.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
-        threads::spawn("kafka-fetch", move || reader.run())
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;
         self.readers.insert(at, orders);
         Ok(())
     }

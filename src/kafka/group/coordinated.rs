@@ -55,7 +55,7 @@ impl Coordinated {
         let (owner, owned) = bounded(0);
         let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
+        let brokers = Brokers::new(&cluster.brokers, cluster.dialer());
         // A coordinator that hangs must be noticed well within the session timeout.
         let third = config.session / 3;
         let quick = ConnectionLimits {
@@ -160,11 +160,7 @@ pub(super) fn slow_commit() -> String {
 }
 
 fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
-    threads::spawn(name, body).map(drop).map_err(|error| {
-        Fault::Retry(format!(
-            "cannot start the thread {name}: {error}; look at the limits of threads and memory"
-        ))
-    })
+    Ok(threads::spawn(name, body).map(drop)?)
 }
 
 impl GroupClient for Coordinated {
@@ -195,7 +191,7 @@ impl GroupClient for Coordinated {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the threads have ended, `next` reports it.
+        // If this fails, the threads have ended; `next` reports that.
         let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 

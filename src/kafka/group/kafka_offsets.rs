@@ -1,5 +1,5 @@
-//! [`OffsetStore`] in Kafka, by the native client: partitions by Metadata, offsets and their metadata
-//! by the group's coordinator, without membership.
+//! [`OffsetStore`] in Kafka, by the native client: Metadata requests give the partitions, and the
+//! group's coordinator keeps the offsets. The client is no member of the group.
 
 use super::offset_store::{HeldOffsets, OffsetStore};
 use crate::error::Fault;
@@ -23,7 +23,7 @@ impl KafkaOffsets {
     pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
         Self {
             group: group.to_owned(),
-            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
+            brokers: Brokers::new(&cluster.brokers, cluster.dialer()),
             commits: GroupOffsets::new(group),
         }
     }

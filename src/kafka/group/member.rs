@@ -140,7 +140,7 @@ impl MemberThread {
             }
             MemberOrder::Leave(done) => {
                 self.leave();
-                // The owner may no longer wait.
+                // If this fails, the owner does not wait any more.
                 let _given_up = done.send(());
                 return Err(OwnerGone);
             }
@@ -163,9 +163,9 @@ impl MemberThread {
             }
             MembershipChange::Lost { revocation } => {
                 log::warn!(
-                    "{JOB}: group '{}': the coordinator removed this member, so its partitions are \
-                     lost and others read them; if this happens often, raise kafka['session_ms'], or look at \
-                     load and network",
+                    "{JOB}: group '{}': the group goes on without this member, so its partitions are \
+                     lost and others read them; if this happens often, look at load, disk and network, \
+                     or raise kafka['session_ms']",
                     self.config.group
                 );
                 self.report(OwnerMessage::Lost(revocation))

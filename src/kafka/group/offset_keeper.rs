@@ -137,7 +137,7 @@ impl OffsetKeeper {
                 self.unfetched.clear();
                 self.held.clear();
                 self.refused.clear();
-                // The owner waits for the answer to its commit.
+                // The commit is dropped with the assignment, but its owner waits for an answer.
                 if self.ordered.take().is_some() {
                     self.report(GroupEvent::Committed(Vec::new()))
                 } else {
@@ -242,7 +242,7 @@ impl OffsetKeeper {
         let Some(assignment) = &self.assignment else { return Ok(Vec::new()) };
         let answers = self.commits.commit(&mut self.brokers, assignment.member(), offsets)?;
         if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
-            // If that thread has ended, this one will, too.
+            // If this fails, the member thread has ended, and this thread will end, too.
             let _gone = self.member.send(MemberOrder::Refused(assignment.generation, code));
         }
         Ok(answers)

@@ -17,8 +17,8 @@ pub(in crate::kafka) type HeldOffset = (Option<i64>, OffsetMetadata);
 /// The answer for each requested partition, or why there is none.
 pub(in crate::kafka) type HeldOffsets = Vec<(TopicPartition, Result<HeldOffset, Fault>)>;
 
-/// Gives the epoch under which an offset is claimed that somebody else has set, by partition, offset
-/// and the group's generation. Until the journal has recorded the claim, every attempt must use
+/// Gives the epoch of the claim for an offset that somebody else has set; the arguments are partition,
+/// offset and the group's generation. Until the journal has recorded the claim, every attempt must use
 /// the same epoch; the journal ensures that.
 pub type ClaimNamer = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 

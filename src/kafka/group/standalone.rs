@@ -34,11 +34,7 @@ impl Standalone {
         let (orders, to_commit) = unbounded();
         let (event_sender, events) = unbounded();
         let thread = StandaloneThread::new(client, topics, names, pace, to_commit, event_sender);
-        threads::spawn("kafka-group", move || thread.run()).map_err(|error| {
-            Fault::Retry(format!(
-                "cannot start the thread kafka-group: {error}; look at the limits of threads and memory"
-            ))
-        })?;
+        threads::spawn("kafka-group", move || thread.run())?;
         Ok(Self { orders, events, committing: None })
     }
 }
@@ -65,7 +61,7 @@ impl GroupClient for Standalone {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the thread has ended, `next` reports it.
+        // If this fails, the thread has ended; `next` reports that.
         let _ended = self.orders.send(offsets);
     }
 

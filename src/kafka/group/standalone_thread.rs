@@ -216,7 +216,7 @@ impl StandaloneThread {
             assigned.push(Assigned { partition, committed, metadata, new });
         }
         if !assigned.is_empty() {
-            // If the owner is gone, waiting for the next order notices it.
+            // If this fails, the owner is gone, which the wait for the next order notices.
             let _gone = self.report(GroupEvent::Assigned(assigned));
         }
         Ok(fault)

@@ -17,6 +17,7 @@ use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::Connection;
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
@@ -113,16 +114,17 @@ impl LegacyClient {
 pub(super) struct LegacyConnector {
     cluster: Cluster,
     next: usize,
-    /// The versions of the brokers, once one of them has answered the crate, too.
-    known: Option<Versions>,
-    asked: Option<Versions>,
+    dialer: Dialer,
+    /// The connection on which the last client's broker answered.
+    asked: Option<Connection>,
 }
 
 impl LegacyConnector {
     /// `first` is the index of the broker to try first, so that not every client begins with the same
     /// hung one.
     pub(super) fn new(cluster: Cluster, first: usize) -> Self {
-        Self { cluster, next: first, known: None, asked: None }
+        let dialer = cluster.dialer();
+        Self { cluster, next: first, dialer, asked: None }
     }
 
     /// A client for the next bootstrap broker that answers. `watchdog` is reset after each call of the
@@ -137,26 +139,27 @@ impl LegacyConnector {
             self.next = self.next.wrapping_add(1);
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
             let Some(address) = BrokerAddress::parse(broker) else { continue };
-            let known = self.known.clone();
-            let answer = Connection::open(&address, &self.cluster.client_id, self.cluster.limits(), known);
+            let answer = self.dialer.reopen(&address);
             watchdog.beat();
             match answer {
                 Ok(connection) => {
                     self.check(broker, connection.versions())?;
-                    self.asked = Some(connection.versions().clone());
+                    self.asked = Some(connection);
                     return Ok(self.client(broker, Arc::clone(watchdog)));
                 }
                 Err(why) => last = why,
             }
         }
-        self.known = None;
         Err(Fault::Retry(last))
     }
 
-    /// The last client works, so the next one need not ask for versions again. A broker that gave no
-    /// answer to ApiVersions might as well hang; only a working client shows that it is Kafka 0.9.
+    /// The last client works, so the next one for the same broker need not ask for versions again. A
+    /// broker that gave no answer to ApiVersions might as well hang; only a working client shows that
+    /// it is Kafka 0.9.
     pub(super) fn confirm(&mut self) {
-        self.known = self.asked.clone();
+        if let Some(connection) = self.asked.take() {
+            self.dialer.confirm(&connection);
+        }
     }
 
     /// The client gets only one host: from a list the crate would ask the first again and again, even if
@@ -193,3 +196,48 @@ const FETCH_API_KEY: i16 = 1;
 /// How long an idle connection is used. Brokers close one after ten minutes, and the crate notices only
 /// when a request fails.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::client::tests::{API_VERSIONS, Asked, Reply, Scripted, say, text};
+    use crate::kafka::client::versions_seen::VersionsSeen;
+    use kafka_protocol::messages::FindCoordinatorResponse;
+
+    fn as_kafka_0_9(asked: &Asked) -> Reply {
+        if asked.key == API_VERSIONS {
+            return Reply::Silence;
+        }
+        let answer = FindCoordinatorResponse::default().with_host(text("h")).with_port(9);
+        say(&answer, asked.version)
+    }
+
+    #[test]
+    fn the_detection_of_0_9_is_not_repeated_once_a_client_works() {
+        let broker = Scripted::new(as_kafka_0_9);
+        let cluster = Cluster {
+            brokers: vec![broker.host()],
+            client_id: "c".to_owned(),
+            read_committed: true,
+            silent: true,
+            versions_seen: VersionsSeen::default(),
+        };
+        let connect = || {
+            // Each thread has a connector of its own.
+            let mut connector = LegacyConnector::new(cluster.clone(), 0);
+            assert!(connector.connect(&Arc::new(Watchdog::new())).is_ok());
+            connector
+        };
+        // A detection asks one other request.
+        let detections = || broker.asked().len();
+        connect();
+        assert_eq!(detections(), 1);
+        connect().confirm();
+        assert_eq!(detections(), 2, "no client worked before");
+        connect().confirm();
+        connect();
+        assert_eq!(detections(), 2);
+        connect();
+        assert_eq!(detections(), 3, "the last client did not work");
+    }
+}

@@ -71,7 +71,7 @@ impl LegacyFetcher {
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
-            // Cannot fail: the receiver still exists here.
+            // This cannot fail, since the receiver still exists.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let watchdog = Arc::new(Watchdog::new());
@@ -79,11 +79,7 @@ impl LegacyFetcher {
         self.threads = self.threads.wrapping_add(1);
         let reader =
             LegacyReader::new(self.cluster.clone(), first, to_read, event_sender, Arc::clone(&watchdog));
-        threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| {
-            Fault::Retry(format!(
-                "cannot start the thread kafka-fetch: {error}; look at the limits of threads and memory"
-            ))
-        })?;
+        threads::spawn("kafka-fetch", move || reader.run())?;
         Ok(LegacyThread { orders, events, watchdog })
     }
 

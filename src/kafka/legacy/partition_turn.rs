@@ -174,9 +174,9 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
     }
 }
 
-/// Searches behind the position when the largest request brings no record. Either compaction removed
-/// the last records of the batch there, then reading goes on at the first offset that can be read; or
-/// only a transaction's marker is there, then the partition has no new records.
+/// Searches behind the position when the largest request brings no record. If compaction removed the
+/// last records of the batch there, reading goes on at the first offset that can be read. If only a
+/// transaction's marker is there, the partition has no new records.
 fn look_beyond(
     client: &mut LegacyClient,
     cursor: &mut LegacyCursor,

@@ -39,7 +39,7 @@ pub(super) enum ReadResult {
     Leaderless,
 }
 
-/// Sets a client to requests that the broker answers at once, with or without records.
+/// Configures a client so that the broker answers its requests at once, with or without records.
 pub(super) fn prepare(client: &mut LegacyClient) -> Result<(), LegacyError> {
     client.call(|kafka| {
         kafka.set_fetch_min_bytes(1);

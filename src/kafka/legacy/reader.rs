@@ -33,7 +33,7 @@ pub(super) enum LegacyOrder {
         partition: TopicPartition,
         start: StartOffset,
         assignment: u64,
-        /// Not at once, because the last thread hung in its turn.
+        /// Whether to read it only after a pause, because the last thread hung in its turn.
         later: bool,
     },
     /// Read this partition no longer.
@@ -136,7 +136,8 @@ impl LegacyReader {
     }
 
     fn report(&self, event: Event) -> Result<(), OwnerGone> {
-        // The owner takes no events while the disk is full. That wait is no hang of this thread.
+        // While the disk is full the owner takes no events, and the thread waits. The watchdog must not
+        // count that as hung.
         let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
         self.watchdog.beat();
         sent

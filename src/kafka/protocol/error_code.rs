@@ -62,14 +62,14 @@ impl ErrorCode {
         }
     }
 
-    /// What a person can do about the code; `None` if it passes by itself, or if only the place where
-    /// it came tells what to do.
+    /// What a person can do about the code. `None` if the error passes by itself, or if the remedy
+    /// depends on the request.
     pub fn remedy(self) -> Option<&'static str> {
         Some(match self.0 {
             -1 | 42 => "see the broker's log",
             2 => "the record is damaged on the broker's disk: let another replica lead the partition",
-            3 => "create the topic, or correct kafka['topics']",
-            5 => "start a broker that has a replica of the partition",
+            3 => "if it lasts, create the topic, or correct kafka['topics']",
+            5 => "if it lasts, start a broker that has a replica of the partition",
             12 => "set offset.metadata.max.bytes of the brokers to 80 or more",
             15 => "if it lasts, see whether the topic __consumer_offsets has its replicas",
             17 => "correct kafka['topics']",
@@ -108,17 +108,24 @@ impl ErrorCode {
             1 => "OFFSET_OUT_OF_RANGE",
             2 => "CORRUPT_MESSAGE",
             3 => "UNKNOWN_TOPIC_OR_PARTITION",
+            4 => "INVALID_FETCH_SIZE",
             5 => "LEADER_NOT_AVAILABLE",
             6 => "NOT_LEADER_OR_FOLLOWER",
             7 => "REQUEST_TIMED_OUT",
             8 => "BROKER_NOT_AVAILABLE",
             9 => "REPLICA_NOT_AVAILABLE",
+            10 => "MESSAGE_TOO_LARGE",
+            11 => "STALE_CONTROLLER_EPOCH",
             12 => "OFFSET_METADATA_TOO_LARGE",
             13 => "NETWORK_EXCEPTION",
             14 => "COORDINATOR_LOAD_IN_PROGRESS",
             15 => "COORDINATOR_NOT_AVAILABLE",
             16 => "NOT_COORDINATOR",
             17 => "INVALID_TOPIC_EXCEPTION",
+            18 => "RECORD_LIST_TOO_LARGE",
+            19 => "NOT_ENOUGH_REPLICAS",
+            20 => "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+            21 => "INVALID_REQUIRED_ACKS",
             22 => "ILLEGAL_GENERATION",
             23 => "INCONSISTENT_GROUP_PROTOCOL",
             24 => "INVALID_GROUP_ID",
@@ -129,6 +136,9 @@ impl ErrorCode {
             29 => "TOPIC_AUTHORIZATION_FAILED",
             30 => "GROUP_AUTHORIZATION_FAILED",
             31 => "CLUSTER_AUTHORIZATION_FAILED",
+            32 => "INVALID_TIMESTAMP",
+            33 => "UNSUPPORTED_SASL_MECHANISM",
+            34 => "ILLEGAL_SASL_STATE",
             35 => "UNSUPPORTED_VERSION",
             42 => "INVALID_REQUEST",
             56 => "KAFKA_STORAGE_ERROR",
@@ -167,7 +177,7 @@ mod tests {
     /// The oracle's table has the same names, in another spelling, and knows which
     /// errors a client may try again.
     #[test]
-    fn names_and_reactions_are_kafkas() {
+    fn names_and_retriability_agree_with_the_oracle() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {
@@ -199,6 +209,22 @@ mod tests {
         // Codes after which a person has to act, apart from those that the group's members handle.
         for code in [2, 3, 12, 17, 23, 24, 26, 28, 29, 30, 31, 35, 56, 76, 81, 89] {
             assert!(shown(code).ends_with(')'), "{}", shown(code));
+        }
+        // Each names what is to be changed.
+        let named = [
+            (3, "kafka['topics']"),
+            (12, "offset.metadata.max.bytes"),
+            (23, "another assignor than 'range'"),
+            (26, "kafka['session_ms']"),
+            (28, "max.message.bytes"),
+            (29, "read the topic"),
+            (30, "read with the group"),
+            (76, "kafka['client']='native'"),
+            (81, "group.max.size"),
+            (89, "quota"),
+        ];
+        for (code, remedy) in named {
+            assert!(shown(code).contains(remedy), "{}", shown(code));
         }
         // Codes that pass by themselves.
         for code in [0, 6, 7, 14, 16, 22, 27, 78] {

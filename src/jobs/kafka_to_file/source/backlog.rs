@@ -75,11 +75,10 @@ impl Backlog {
             unknown if unknown == self.partitions => {
                 format!("{partitions}, {topics}; no broker has answered yet how many records are behind")
             }
-            unknown => {
-                format!(
-                    "{partitions}, {topics}, at least {records} behind; no answer yet for {unknown} of the partitions"
-                )
-            }
+            unknown => format!(
+                "{partitions}, {topics}, at least {records} behind; no answer yet for {unknown} of the \
+                 partitions"
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The source as a member of its group: it takes assignments, and it releases partitions. A
-//! release waits until what is in flight is written, settled and committed; what is not ours
-//! any more is dropped instead.
+//! The source as a member of its group: it takes assignments, and it releases partitions. A release
+//! waits until everything in flight is written, settled and committed. Records of lost partitions are
+//! dropped instead.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use crate::record::TopicPartition;
 
 /// The pause before a commit that did not succeed is tried again.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// What is not settled this long before the group's time limit is dropped: the group must
-/// hear of the release in time.
+/// Outcomes that are not settled this long before the group's time limit are dropped, so that the
+/// release reaches the group in time.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// All partitions are to be released.
@@ -68,9 +68,9 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // A partition without a position, of a topic that is read already, is a new partition,
-        // and starts at its first record. This must be asked before any partition of the
-        // assignment gets a position.
+        // A partition without a position, of a topic that is read already, is a new partition, and
+        // starts at its first record. So look for such topics before any partition of the assignment
+        // gets a position.
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
@@ -180,7 +180,9 @@ impl KafkaSource {
         if !self.gate.is_shared() || since.elapsed() < self.full_disk_patience {
             return Ok(());
         }
-        self.has_left = true;
+        if std::mem::replace(&mut self.has_left, true) {
+            return Err(RunError::LeftGroup);
+        }
         let seconds = self.full_disk_patience.as_secs();
         log::warn!(
             "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other \
@@ -202,8 +204,8 @@ impl KafkaSource {
         }
     }
 
-    /// Commits what has settled, as far as the time allows. What is not committed by then is
-    /// known from the journal at the next start.
+    /// Commits settled positions as far as the time allows. The next start knows the others from the
+    /// journal.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {

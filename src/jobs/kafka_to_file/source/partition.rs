@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
 
-/// The pause before unreadable records are fetched again grows from the first to the second.
+/// The pause before unreadable records are fetched again: the first, and the longest.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -46,12 +46,12 @@ pub(super) struct TrackedPartition {
     pub(super) assignment: u64,
     /// The next offset after what was polled.
     pub(super) polled: i64,
-    /// Records that the brokers hold and that were not polled.
+    /// How many records the brokers have that were not polled yet.
     pub(super) lag: u64,
     /// The broker that sent its last records.
     pub(super) broker: Option<Arc<str>>,
     state: FetchState,
-    /// Where records begin that could not be read, until something behind them is written.
+    /// The offset at which unreadable records begin; `None` once something behind them is written.
     unreadable_from: Option<i64>,
     refetch_pauses: Backoff,
 }
@@ -71,7 +71,7 @@ impl TrackedPartition {
         }
     }
 
-    /// It is assigned to the fetcher, under this number.
+    /// Records that the partition is assigned to the fetcher under this number.
     pub(super) fn begin(&mut self, start: &StartOffset, assignment: u64) {
         self.assignment = assignment;
         self.state = match start {
@@ -83,7 +83,7 @@ impl TrackedPartition {
         };
     }
 
-    /// The brokers have said at which offset it begins.
+    /// Records the offset at which the brokers say that the partition begins.
     pub(super) fn resolve(&mut self, position: i64) {
         self.polled = position;
         match &self.state {
@@ -94,31 +94,30 @@ impl TrackedPartition {
         }
     }
 
-    /// Its reader gave it up.
+    /// Records that its reader gave the partition up.
     pub(super) fn relinquish(&mut self) {
         match &self.state {
             FetchState::Resolving(start) => {
                 self.state = FetchState::Relinquished(Some(start.clone()));
             }
             FetchState::Fetching => self.state = FetchState::Relinquished(None),
-            // These are assigned again anyway.
+            // A partition in these states will be assigned again anyway.
             FetchState::Relinquished(_) | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
-    /// Its log is not the one that was read; reading is to go on at `position`.
+    /// Records that the log has diverged; reading is to go on at `position`.
     pub(super) fn diverge(&mut self, position: i64) {
         self.state = FetchState::Diverged(position);
     }
 
-    /// Whether its log is not the one that was read, and what was read of the old one is
-    /// still in flight.
+    /// Whether the log has diverged and records of the old log are still in flight.
     pub(super) fn is_diverged(&self) -> bool {
         matches!(self.state, FetchState::Diverged(_))
     }
 
-    /// Everything of it in flight under earlier assignments is refused from now on: nothing
-    /// of it was polled beyond `position`.
+    /// Drops what is in flight of the partition under earlier assignments: from now on it counts as
+    /// polled up to `position` only.
     pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
         self.assignment = assignment;
         // What was polled beyond the position is still to be read.
@@ -126,13 +125,13 @@ impl TrackedPartition {
         self.polled = position;
     }
 
-    /// The records at the polled offset cannot be read.
+    /// Records that the records at the polled offset cannot be read.
     pub(super) fn block(&mut self, now: Instant) {
         self.unreadable_from = Some(self.polled);
         self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
 
-    /// Where records begin that could not be read, if nothing behind them was written yet.
+    /// The offset at which unreadable records begin, if nothing behind them is written yet.
     pub(super) fn unreadable_from(&self) -> Option<i64> {
         self.unreadable_from
     }
@@ -159,7 +158,7 @@ impl TrackedPartition {
 
     /// What is to be fetched next, if its waiting is over. `written` is its written position.
     pub(super) fn next_fetch(&self, written: Option<i64>, now: Instant) -> Option<NextFetch> {
-        // Then nothing of it is in flight.
+        // If everything polled is written, nothing is in flight.
         let is_idle = written == Some(self.polled);
         match &self.state {
             FetchState::Resolving(_) | FetchState::Fetching => None,
@@ -188,19 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn a_relinquished_one_waits_for_its_flight() {
+    fn a_relinquished_partition_waits_until_nothing_is_in_flight() {
         let (mut partition, now) = (polled(), Instant::now());
-        assert_eq!(partition.next_fetch(Some(15), now), None, "it is fetched");
+        assert_eq!(partition.next_fetch(Some(15), now), None, "the partition is being fetched");
         partition.relinquish();
         assert_eq!(partition.next_fetch(Some(12), now), None);
-        assert_eq!(partition.next_fetch(None, now), None, "it is not ours");
+        assert_eq!(partition.next_fetch(None, now), None, "the partition is not assigned");
         assert_eq!(partition.next_fetch(Some(15), now), Some(NextFetch::Resume(15)));
         partition.begin(&at(15), 2);
         assert!(!partition.is_waiting());
     }
 
     #[test]
-    fn an_unresolved_one_is_resolved_again() {
+    fn an_unresolved_partition_is_resolved_again() {
         let (mut partition, now) = (TrackedPartition::new(0, -1), Instant::now());
         partition.begin(&StartOffset::Latest, 1);
         assert!(!partition.is_waiting());
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_outlasts_what_its_reader_says() {
+    fn a_divergence_outlasts_later_events_of_the_reader() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.diverge(4);
         partition.relinquish();
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_one_is_well_when_records_behind_are_written() {
+    fn a_blocked_partition_recovers_when_later_records_are_written() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.drop_in_flight(12, 2);
         partition.block(now);
@@ -233,7 +232,8 @@ mod tests {
         let later = now + REFETCH_PAUSE_MAX * 2;
         assert_eq!(partition.next_fetch(Some(12), later), Some(NextFetch::Resume(12)));
         partition.begin(&at(12), 3);
-        assert!(!partition.end_unreadable(Some(12)), "fetched is not yet read");
+        let ended = partition.end_unreadable(Some(12));
+        assert!(!ended, "the records behind are fetched, and not yet written");
         assert_eq!(partition.unreadable_from(), Some(12));
         assert!(partition.end_unreadable(Some(13)));
         assert!(!partition.is_waiting());

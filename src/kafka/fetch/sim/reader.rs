@@ -237,10 +237,10 @@ impl<'a> Reader<'a> {
                 ));
             }
             if let Some(trouble) = &tracked.trouble {
-                return Some(format!("{partition} is read to its end, and told was: {trouble}"));
+                return Some(format!("{partition} is read to its end, but reported was: {trouble}"));
             }
         }
-        self.trouble.as_ref().map(|why| format!("all is read, and told was: {why}"))
+        self.trouble.as_ref().map(|why| format!("all is read, but reported was: {why}"))
     }
 }
 

@@ -192,7 +192,7 @@ impl MemberThread {
             instance: self.state.instance().map(str::to_owned),
             partitions,
         };
-        // The offset keeper ends only when this thread does.
+        // If this fails, the offset keeper has ended, and this thread will end, too.
         self.offsets.send(KeeperOrder::Assign(assignment)).map_err(|_| OwnerGone)
     }
 }

@@ -151,6 +151,32 @@ fn without_a_second_look_nothing_is_skipped() {
     assert_corrupt(&broker, 5);
 }
 
+/// Each client has a second look of its own.
+#[test]
+fn the_detection_of_0_9_is_not_repeated() {
+    let broker = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();
+    let cluster = broker.cluster();
+    let look = || {
+        let partition = TopicPartition::new(broker::TOPIC, 0);
+        SecondLook::new(&cluster).at(&broker.address(), &partition, 5)
+    };
+    for _ in 0..3 {
+        assert_eq!(look(), Ok(Some(Gap { next: 8, end: END })));
+    }
+    assert_eq!(broker.versions_asked(), 2, "once on each of the detection's connections");
+}
+
+/// The versions that other clients of the cluster have seen.
+#[test]
+fn a_broker_that_hangs_is_not_taken_for_an_old_one() {
+    let old = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();
+    let today = Broker::new(END, |_, _| Vec::new());
+    let cluster = old.cluster();
+    cluster.dialer().open(&today.address()).unwrap();
+    let looked = SecondLook::new(&cluster).at(&old.address(), &TopicPartition::new(broker::TOPIC, 0), 5);
+    assert!(looked.unwrap_err().contains("does not answer ApiVersions"));
+}
+
 #[test]
 fn one_wrong_bit_proves_nothing() {
     let whole = [bytes(TAILLESS), bytes(NEXT)].concat();
