@@ -28,7 +28,12 @@ impl Lease {
 
     /// Whether at this moment no other member can have the partitions.
     pub fn holds(&self) -> bool {
-        millis(host::since_boot()) < self.until.load(SeqCst)
+        self.holds_at(host::since_boot())
+    }
+
+    /// Whether at this time since boot no other member can have the partitions, by what is known now.
+    pub(super) fn holds_at(&self, now: Duration) -> bool {
+        millis(now) < self.until.load(SeqCst)
     }
 
     /// A lease that a test renews.

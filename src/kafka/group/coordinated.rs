@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::config::MemberConfig;
+use super::kafka_offsets::KafkaOffsets;
 use super::member::MemberThread;
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::offset_keeper::{KeeperChannels, OffsetKeeper};
+use super::offset_manager::OffsetManager;
 use super::offset_store::ClaimNamer;
 use super::state::{MemberState, MemberTimeouts};
 use super::topic_watcher::TopicWatcher;
@@ -78,13 +80,9 @@ impl Coordinated {
             to_owner: to_owner_too,
             member: member_too,
         };
-        let keeper = OffsetKeeper::new(
-            &config.group,
-            names,
-            brokers.with_own_connections(slow),
-            config.pace.renew,
-            channels,
-        );
+        let store = KafkaOffsets::over(brokers.with_own_connections(slow), &config.group);
+        let manager = OffsetManager::new(Box::new(store), names, config.pace.renew, Instant::now());
+        let keeper = OffsetKeeper::new(manager, channels);
         let times = MemberTimeouts { session: config.session, rebalance: config.pace.rebalance };
         let (instance, id) = (config.instance.clone(), config.id.clone().unwrap_or_default());
         let state = MemberState::new(times, lease.clone(), instance, id);

@@ -26,14 +26,14 @@ impl Standalone {
     /// # Errors
     /// `Retry`: the thread cannot be started.
     pub(in crate::kafka) fn new(
-        client: Box<dyn OffsetStore>,
+        store: Box<dyn OffsetStore>,
         topics: &[String],
         names: ClaimNamer,
         pace: StandaloneIntervals,
     ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
         let (event_sender, events) = unbounded();
-        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, event_sender);
+        let thread = StandaloneThread::new(store, topics, names, pace, to_commit, event_sender);
         threads::spawn("kafka-group", move || thread.run())?;
         Ok(Self { orders, events, committing: None })
     }

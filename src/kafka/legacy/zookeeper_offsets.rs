@@ -12,7 +12,8 @@ use super::error::LegacyError;
 use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};
+use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore, RefusedCommit};
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause between the crate's own attempts. The crate does not pause when its attempts are used up, so
@@ -125,7 +126,12 @@ impl OffsetStore for ZookeeperOffsets {
         Ok(held.collect())
     }
 
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
+    /// ZooKeeper knows no members.
+    fn commit(
+        &mut self,
+        _member: GenerationMember<'_>,
+        offsets: &[Commit],
+    ) -> Result<Vec<RefusedCommit>, Fault> {
         let group = self.group.clone();
         let offsets = offsets
             .iter()
