@@ -36,7 +36,7 @@ struct Senders {
     forced: Option<Sender<Never>>,
 }
 
-/// What a thread reads, or waits on, to learn of the stop.
+/// Shows a thread whether the stop was requested or forced, and lets it wait for that.
 #[derive(Clone)]
 pub struct Stop {
     requested: Receiver<Never>,
@@ -73,7 +73,7 @@ impl StopHandle {
         senders.forced = None;
     }
 
-    /// The log file may have been moved away: its writer is to look now.
+    /// Has the writer of the log file check now whether the file was moved away.
     pub fn reopen(&self) {
         self.reopens.fetch_add(1, SeqCst);
     }
@@ -99,7 +99,7 @@ impl Stop {
         matches!(self.forced.try_recv(), Err(TryRecvError::Disconnected))
     }
 
-    /// Closes when the stop is requested; to be selected on beside other channels.
+    /// Closes when the stop is requested. For a `select!` beside other channels.
     pub fn requested_channel(&self) -> &Receiver<Never> {
         &self.requested
     }
@@ -222,7 +222,7 @@ fn log_order(signal: i32, order: StopOrder) {
         StopOrder::Request => log::info!("signal {signal}: stopping; a second one leaves at once"),
         StopOrder::Repeated => {}
         StopOrder::Force => log::warn!(
-            "signal {signal}: the second one: leaving now; what is not settled comes again at the next start"
+            "signal {signal}, the second one: leaving now; what is not settled comes again at the next start"
         ),
     }
 }

@@ -7,7 +7,7 @@ use super::keys::{self, RedisKeys};
 use super::reader::ConfigReader;
 use super::settings::{self, TOPIC};
 
-/// Notes every fault and warning of this kind. A value that had a fault by itself is passed over.
+/// Notes every fault and warning of this kind. A value that is faulty by itself is not checked further.
 pub fn run(r: &mut ConfigReader) {
     sections(r);
     if r.has(keys::LOG) {

@@ -20,7 +20,7 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// a server may have been upgraded.
 const FAILED_PAUSE: Duration = Duration::from_secs(60);
 
-/// Why a job failed for good, and what to change in the configuration if that is the cause.
+/// Why a job failed for good, and what to change if the configuration is the cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JobFailure {
     pub(super) why: String,
@@ -50,7 +50,7 @@ pub(super) fn start(job: Box<dyn Job>, stop: &Stop, reports: Sender<JobReport>) 
     let (name, stop) = (job.name(), stop.clone());
     threads::spawn(name, move || {
         let mut job = job;
-        // After the forced stop nobody waits for what a job reports.
+        // If this fails, the stop was forced, and nobody waits for what a job reports.
         let report = |event| drop(reports.send((name, event)));
         let ended = threads::contain(|| keep_running(job.as_mut(), &stop, FAILED_PAUSE, &report));
         report(JobEvent::Ended(ended.err().map(|panic| JobFailure {

@@ -21,8 +21,8 @@ use job_state::WatchedJob;
 use start::PreparedStart;
 use watch::Watch;
 
-/// A job that ran for this long before it failed is run again after the shortest pause. A
-/// failure that was not met again for this long is over.
+/// A job that ran for this long before it failed is run again after the shortest pause. A failure that
+/// has not occurred again for this long is over.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long the jobs may take to end after the stop was forced.
 const FORCED_STOP_MAX: Duration = Duration::from_millis(250);

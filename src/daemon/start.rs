@@ -46,7 +46,7 @@ pub(super) fn prepare(
     let start = move || {
         let done = threads::contain(|| prepare_all(&file, &only, &log, &sender))
             .unwrap_or_else(|panic| Err(Error::Failed(format!("internal error at the start: {panic}"))));
-        // After a forced stop nobody waits for the start.
+        // If this fails, the stop was forced, and nobody waits for the start.
         let _forced = sender.send(StartStep::Done(done));
     };
     threads::spawn("start", start).map_err(|error| Error::Failed(error.to_string()))?;

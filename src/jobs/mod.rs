@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, KafkaToFileConfig, ReadIsolation, RedisAddress, RedisConfig};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::Cluster;
+use crate::kafka::{Cluster, VersionsSeen};
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -96,5 +96,6 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
         client_id: section.worker_name.clone(),
         read_committed: section.kafka.isolation == ReadIsolation::ReadCommitted,
         silent,
+        versions_seen: VersionsSeen::default(),
     }
 }

@@ -24,14 +24,14 @@ impl Handle {
 
     /// Makes what was written durable.
     ///
-    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the
-    /// pages that never reached the disk as clean (fsync(2)). Several threads sync the same file
-    /// here, so after one of them has seen the error, none may take a later success for the truth.
-    /// Therefore a handle stays failed after its first failed sync. What the disk really holds is
-    /// found out by opening the file again.
+    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the pages
+    /// that never reached the disk as clean (fsync(2)). Several threads sync the same file here. After
+    /// one of them has seen the error, a later success proves nothing to any of them. Therefore a
+    /// handle stays failed after its first failed sync. What the disk really holds is found out by
+    /// opening the file again.
     pub(super) fn sync(&self) -> io::Result<()> {
-        // Held during the sync: otherwise another thread could sync, and succeed, before the
-        // failure is recorded.
+        // The lock is held during the sync. Otherwise another thread could sync, and succeed, before
+        // the failure is recorded.
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
             return Err(io::Error::other("a sync has failed before"));
@@ -72,7 +72,7 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// How a file is opened; always for reading and writing.
+/// How a file is opened. Every mode allows reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenMode {
     /// The file must exist.

@@ -10,7 +10,7 @@ use crate::record::TopicPartition;
 pub(super) struct GroupView {
     /// The offset that the group is known to hold in the partition's present history.
     acknowledged: HashMap<u32, i64>,
-    /// The same, but only offsets for which this run's own commit was acknowledged.
+    /// As `acknowledged`, but only offsets for which this run's own commit was acknowledged.
     own: HashMap<u32, i64>,
     /// Partitions for which the group is known to hold a token of the present history. It may be
     /// another journal's token, or a claim.
@@ -79,7 +79,8 @@ impl GroupView {
         }
     }
 
-    /// Forgets what the group holds: the partitions are others' now, who may commit anything.
+    /// Forgets what the group holds. Other members have the partitions now and may commit other
+    /// offsets.
     pub(super) fn release_all(&mut self) {
         self.acknowledged.clear();
         self.own.clear();

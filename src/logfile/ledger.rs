@@ -74,14 +74,15 @@ impl Ledger {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: this journal has no record of having committed the group's offset \
-                 {held}, and yet it did: an older copy of it was put back, or the commit arrived late; going \
-                 on where the journal is"
+                "{label}: {partition}: the group's offset {held} was committed by this journal, which has \
+                 no record of that: an older copy of the journal was put back, or the commit arrived \
+                 late; going on at the journal's position"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: this journal does not know the partition, and yet it committed \
-                     the group's offset {held}: an older copy of it was put back; going to the first record"
+                    "{label}: {partition}: the group's offset {held} was committed by this journal, which \
+                     does not know the partition: an older copy of the journal was put back; going to \
+                     the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }
@@ -114,8 +115,8 @@ impl Ledger {
         Ok(inner.assign(partition))
     }
 
-    /// Sets a partition's position, because nobody had one or because its log has diverged. Durable
-    /// on return. No record of the partition may be in flight.
+    /// Sets a partition's position, because nobody had one or because its log has diverged. The
+    /// position is durable on return. No record of the partition may be in flight.
     ///
     /// # Errors
     /// The journal's disk refuses.
@@ -154,7 +155,7 @@ impl Ledger {
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
-    /// partition's present history. Then a member that takes a partition over goes on exactly where
+    /// partition's present history. If so, a member that takes a partition over goes on exactly where
     /// this journal ends.
     ///
     /// While several journals share a group, nothing more may be written until this is true.
@@ -249,7 +250,7 @@ impl Ledger {
     /// ours in the file has a journalled range.
     ///
     /// # Errors
-    /// The journal's disk refuses. Then the next start compares more.
+    /// The journal's disk refuses. Then the next start compares more of the file.
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match inner.state.session {
@@ -299,8 +300,8 @@ impl Ledger {
         Ok((Settled { commits }, inner.journal.file()))
     }
 
-    /// As [`Self::mark`], and durable on return: writing goes on in another file, or not where the
-    /// last range ends. Commits nothing.
+    /// As [`Self::mark`], but durable on return, and nothing is committed. For a place that does not
+    /// follow the last range: another file, or another end.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         inner.append_entry(JournalEntry::Mark(mark))?;

@@ -1,5 +1,5 @@
-//! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and
-//! what the group holds of it. Each method writes the journal first and changes memory last.
+//! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and the
+//! view of the group. Each method writes the journal first and changes memory last.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
@@ -115,7 +115,7 @@ impl LedgerState {
                 if !went_back {
                     self.group.record_token(index);
                 }
-                // A claim is not enough: it is replaced by our own token at once.
+                // A claim does not count, because our own token replaces it at once.
                 !token.is_claim()
             }
             Some(token) => {
@@ -160,8 +160,8 @@ impl LedgerState {
         })
     }
 
-    /// The positions that assigned partitions will have when the ranges up to `sequence` have
-    /// settled, without those that the group holds already.
+    /// The positions to commit when the ranges up to `sequence` have settled: those of assigned
+    /// partitions that the group does not hold already.
     pub(super) fn to_commit(&self, sequence: u64) -> Vec<(u32, i64)> {
         let mut positions: BTreeMap<u32, i64> =
             self.state.partitions.iter().map(|(index, known)| (*index, known.position)).collect();
@@ -218,8 +218,8 @@ impl LedgerState {
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
-    /// A checkpoint that was taken before writing went on at another place settles its ranges and
-    /// must not move the end back.
+    /// If writing has gone on at another place since the checkpoint was taken, the mark settles the
+    /// ranges and must not move the end back.
     pub(super) fn write_mark(&mut self, mark: Mark) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },

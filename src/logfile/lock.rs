@@ -64,7 +64,8 @@ impl Lock {
         self.write();
     }
 
-    /// Only other processes read this. On a full disk a new lock file may stay empty.
+    /// A failure is ignored, because only other processes read the file. On a full disk a new lock file
+    /// may stay empty.
     fn write(&self) {
         let text = format!("{:10}\n{:20}\n", std::process::id(), self.reopened.load(SeqCst));
         let _for_others = self.file.write_all_at(text.as_bytes(), 0);

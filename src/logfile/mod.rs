@@ -1,5 +1,6 @@
-//! The log file that holds every record exactly once. A journal beside it says which bytes were
-//! written and up to which offset each partition was read; at the start it decides what happened.
+//! The log file that holds every record exactly once. A journal beside it says which bytes were written
+//! and up to which offset each partition was read; at the start, its entries decide what the file
+//! holds.
 
 mod archive;
 mod disk;
@@ -93,7 +94,7 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
     std::fs::remove_file(&at).and(tried)
 }
 
-/// As much as the sink writes at once.
+/// The size of a usual write of the sink.
 const PROBE_BYTES: usize = 1024 * 1024;
 
 /// Identifies the time for which unsynced writes live: this boot, and this mount of the file
@@ -103,7 +104,7 @@ fn era(path: &Path) -> Option<u128> {
     host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
 }
 
-/// Everything but the lock, which exists on the disk of this machine only.
+/// Opens the file, except for its lock, which needs the disk of this machine.
 fn open_with(
     disk: &Arc<dyn Disk>,
     path: &Path,
@@ -117,7 +118,8 @@ fn open_with(
     let this_boot = boot;
     let (mut state, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, entries, whole } => {
-            // The disk may have lost writes of this boot, too. No boot at all is equal to no other.
+            // After a failed sync the disk may lack writes of this boot, too. `None` equals the boot of
+            // no session, so everything is compared.
             boot = boot.filter(|_| whole && !memory.sync_failed);
             (JournalState::replay(entries), Some(journal))
         }
@@ -176,9 +178,10 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
             let directory = directory_of(path);
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
-                Ok(stat) if stat.kind != FileKind::Directory => {
-                    Err(OpenError::Fatal(format!("{}: what should be its directory is none", path.display())))
-                }
+                Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Fatal(format!(
+                    "{}: the path of its directory is not a directory",
+                    path.display()
+                ))),
                 _ => Ok(()),
             }
         }

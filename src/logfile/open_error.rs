@@ -12,7 +12,8 @@ pub enum OpenError {
     Fatal(String),
 }
 
-/// Waiting helps against a full, read-only or failing disk, and against nothing else.
+/// `Retry` for a full, read-only or failing disk; `Fatal` for everything else, against which waiting
+/// does not help.
 pub(super) fn classify(path: &Path, error: &io::Error) -> OpenError {
     use io::ErrorKind::{Interrupted, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TooManyLinks};
     let text = format!("{}: {error}", path.display());

@@ -1,7 +1,7 @@
 //! When a log file is rotated, and how the rotated file is named. Pure, except for the time zone.
 //!
 //! The name is the log file's with the time of the rotation in UTC, in milliseconds. So no file is
-//! renamed twice, and the order of names is the order of files.
+//! renamed a second time, and the names sort in the order of rotation.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -108,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_of_rotation() {
+    fn rotated_names_sort_in_the_order_of_rotation() {
         let path = Path::new("/log/out.log");
         let first = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
-        // Within the same millisecond, and after the clock was set back.
+        // Two rotations in one millisecond, and one after the clock was set back.
         let second = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
         let gzipped = super::super::disk::with_suffix(&second, ".gz");
         let third = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn due_by_size_and_by_time() {
+    fn a_rotation_is_due_by_size_and_by_time() {
         const HOUR: i64 = 3_600_000;
         let by_size = Rotation { size: Some(100), ..Rotation::off() };
         assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));

@@ -21,7 +21,7 @@ use super::settler::Checkpoint;
 /// Lines to be written, and their CRC, which is computed where the lines are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
-    /// Whole lines.
+    /// The bytes of complete lines.
     pub bytes: &'a [u8],
     /// CRC-32 of the bytes, ready to be combined with those of other pieces.
     pub crc: &'a crc32fast::Hasher,
@@ -186,14 +186,14 @@ impl LogWriter {
         Ok(true)
     }
 
-    /// Moves the file away if that is due; `follow_path` then goes on in a new one. True if it was
-    /// due.
+    /// Moves the file away if a rotation is due. True if it was; `follow_path` then goes on in a new
+    /// file.
     fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
         if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
             return Ok(false);
         }
         let same = self.disk.stat(&self.path).is_ok_and(|stat| stat.id == self.id);
-        // If another program has moved it away, the rotation is done.
+        // If another program has moved the file away, nothing is left to rotate.
         if same {
             let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
             let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);

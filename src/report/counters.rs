@@ -31,7 +31,7 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Fields deleted since the start.
     pub fields: AtomicU64,
-    /// What is in the source and not done, as last counted.
+    /// How much work was in the source and not done when it was last counted.
     pub lag: AtomicU64,
     /// Partitions that are blocked: nothing can be read at their next offset.
     pub blocked: AtomicU64,
@@ -113,7 +113,7 @@ impl Counters {
 }
 
 impl fmt::Display for Counters {
-    /// The figures of the state line; those at its end only where they are not 0.
+    /// The figures of the state line. Those at its end are shown only if they are not 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [done, bytes, fields, lag] =
             [&self.done, &self.bytes, &self.fields, &self.lag].map(|counter| counter.load(Relaxed));

@@ -39,9 +39,7 @@ pub const APART: &[&str] = &["jobs"];
 /// The floors inside a module, from the lowest: a child may name those on the floors
 /// below its own, and none beside it. The module's own file stands above them all.
 pub const FLOORS: &[(&str, &[&str])] = &[
-    // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
-    // chooses among those (`auto`) knows them all.
-    // Keys and text, then what is made of each, up to whoever knows the typed values.
+    // Keys and text come first, then what is made of each, up to the typed values and their users.
     (
         "config",
         &[
@@ -55,7 +53,23 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             "checks dump reference",
         ],
     ),
+    // Bytes become values; then the connections to brokers, the two seams, and what implements
+    // these. `auto` chooses among the implementations and so stands above them.
     ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+    // The disk first, then the journal and pure decisions; the ledger owns the journal, and the two
+    // ends of the file (`settler`, `writer`) share the ledger.
+    (
+        "logfile",
+        &[
+            "disk group_view label line open_error",
+            "journal lock restart_memory rotation",
+            "inspect options recovery resume",
+            "archive ledger_state",
+            "ledger",
+            "settler",
+            "writer",
+        ],
+    ),
 ];
 
 /// The files that may name another crate; `*` is any text. What functions of std are

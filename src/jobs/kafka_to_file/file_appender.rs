@@ -1,5 +1,5 @@
-//! One log file, as the sink appends to it: outcomes that continue what is written become one write
-//! of lines; the others are refused.
+//! Appends outcomes to one log file: those that continue the written positions are joined to writes,
+//! and the others are refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) writer: LogWriter,
     pub(super) ledger: Ledger,
-    /// Shows whoever asked for it that the file was reopened.
+    /// The lock file, in which other processes see that the file was reopened.
     lock: Lock,
     /// Which request to reopen was served last. `None` at first, because the file has just been
     /// opened.
@@ -84,9 +84,9 @@ impl FileAppender {
         while bytes < WRITE_BYTES_MAX
             && let Some(batch) = self.queue.pop_front()
         {
-            let landed =
+            let written =
                 positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
-            match landed {
+            match written {
                 Some((index, position)) if position == batch.from && continues(&batch) => {
                     if let Some(truncated) = &batch.truncated {
                         let (partition, assignment) = (batch.partition.clone(), batch.assignment);
@@ -181,7 +181,7 @@ impl FileAppender {
         Ok(())
     }
 
-    /// Drops outcomes of partitions that were released. They need no permission to write.
+    /// Drops outcomes of partitions that were released. No permission to write is needed for that.
     fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
         for batch in std::mem::take(&mut self.queue) {
             if self.ledger.written(&batch.partition).is_some() {
@@ -204,7 +204,7 @@ impl FileAppender {
     }
 }
 
-/// Whether an outcome goes forward, or says why it does not.
+/// Whether the outcome covers any offsets, or says why it covers none.
 fn continues(batch: &FormattedBatch) -> bool {
     batch.next > batch.from || batch.next == batch.from && batch.truncated.is_some()
 }

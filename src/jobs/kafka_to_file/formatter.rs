@@ -10,14 +10,14 @@ use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 
-/// Bytes of lines made of one reply. The records beyond are fetched again, because a batch may
-/// expand to a thousand times its size.
+/// Bytes of lines that are made of one reply. There is a limit because a batch may expand to a thousand
+/// times its size. Records beyond it are fetched again.
 const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why the records of a reply were not read to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Truncated {
-    /// The lines of one reply have their largest size.
+    /// The lines of one reply have reached [`REPLY_LINES_BYTES_MAX`].
     Full,
     /// The records that follow cannot be read. The text says why.
     Broken(String),

@@ -59,9 +59,9 @@ pub(super) struct KafkaToFile {
     opened: Option<Vec<OpenFile>>,
     /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
-    /// What to change, if the last run was fenced by another pandad.
+    /// What to change in the configuration, if another pandad has fenced the last run.
     fenced: Option<String>,
-    /// What to remember of the files between two runs.
+    /// What is remembered of the files between two runs.
     restart_memory: RestartMemory,
 }
 
@@ -104,7 +104,7 @@ impl KafkaToFile {
         paths.into_iter().map(open).collect()
     }
 
-    /// A fault of the machine on which this pandad runs.
+    /// A configuration fault about this machine: a file that `path` names cannot be used here.
     fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.inv.clone(),
@@ -206,9 +206,9 @@ impl KafkaToFile {
         let journal =
             ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let cluster = || super::kafka_cluster(&self.section, silent);
+        let cluster = super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
-        let group_client = self.group_client(cluster(), journal, names)?;
+        let group_client = self.group_client(cluster.clone(), journal, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in files {
@@ -225,7 +225,7 @@ impl KafkaToFile {
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
             source: KafkaSource::new(SourceParts {
-                fetcher: Box::new(AutoFetcher::new(cluster(), self.client())),
+                fetcher: Box::new(AutoFetcher::new(cluster, self.client())),
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
                 start: self.section.kafka.start,
@@ -256,7 +256,7 @@ impl KafkaToFile {
         }
     }
 
-    /// A run that fails and is tried again is logged once.
+    /// Logs the start once, although a run that failed is started again.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -268,7 +268,10 @@ impl KafkaToFile {
         for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {
                 let path = path.display();
-                log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
+                log::warn!(
+                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of \
+                     the file"
+                );
             }
         }
         let error = ended.as_ref().err();
@@ -323,7 +326,7 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Names the epoch under which an offset is claimed that somebody else has set.
+/// Gives the epoch of the claim for an offset that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));

@@ -287,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_come_back(entry in entry()) {
+        fn entries_are_decoded_as_encoded(entry in entry()) {
             let mut bytes = Vec::new();
             entry.encode(&mut bytes);
             prop_assert_eq!(JournalEntry::decode(&bytes), Some(entry));
@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn decoding_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = JournalEntry::decode(&bytes);
         }
     }

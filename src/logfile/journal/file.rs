@@ -38,8 +38,8 @@ pub(in crate::logfile) enum JournalRead {
     Unreadable(String),
     /// A journal of a later version of the format.
     Later(u16),
-    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk
-    /// has lost some of what was written, so entries may be missing.
+    /// A journal, and its entries up to the first that is damaged. If `whole` is false, the disk has
+    /// lost some writes, so entries may be missing.
     Journal { journal: JournalFile, entries: Vec<JournalEntry>, whole: bool },
 }
 
@@ -79,7 +79,7 @@ impl JournalFile {
         let body = frames(snapshot, 1)?;
         let half = least.max(HALF_HEADER_BYTES + 4 * body.len() as u64).next_multiple_of(4096);
         if half * 2 > JOURNAL_BYTES_MAX {
-            return Err(unreadable("a journal larger than one that can be read"));
+            return Err(unreadable("a journal of this size"));
         }
         let aside = with_suffix(path, ".new");
         let file = disk.open(&aside, OpenMode::Truncate)?;
@@ -112,8 +112,8 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
-        // If the kernel could not write pages back and has not reported that to anybody yet, it
-        // reports it now.
+        // If the kernel has failed to write pages back and has not reported that yet, this sync reports
+        // it.
         let whole = file.sync().is_ok();
         if !whole {
             file = disk.open(path, OpenMode::Existing)?;
@@ -281,7 +281,7 @@ fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
 
 /// The kind of this error says that the fault is in memory and not on the disk.
 fn unreadable(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} could not be read back"))
 }
 
 /// The entries of a half up to the first damaged frame, and where that frame begins.
@@ -312,9 +312,9 @@ mod tests {
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkedCommit, MemberIdentity};
 
-    /// The bytes have no room for a negative offset: it would be read as no offset.
+    /// The format cannot express a negative offset; it would be read as no offset.
     #[test]
-    fn an_entry_that_would_be_read_otherwise_is_not_written() {
+    fn an_entry_that_cannot_be_read_back_is_not_written() {
         let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });

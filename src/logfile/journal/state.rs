@@ -111,7 +111,8 @@ impl JournalState {
     /// The entries that, read alone, add up to this very state.
     pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
         let partitions = self.partitions.iter().map(|(i, state)| JournalEntry::Partition(*i, state.clone()));
-        // The partitions' states contain the committed offsets already.
+        // The mark needs no commits, because the partitions' states contain the committed offsets
+        // already.
         let mark = self.mark.clone().map(|mark| JournalEntry::Mark(Mark { commits: Vec::new(), ..mark }));
         let session = self.session.map(JournalEntry::Session);
         let member = self.member.clone().map(JournalEntry::Member);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_settles_what_came_before_it_and_no_more() {
+    fn a_mark_settles_only_the_ranges_before_it() {
         let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
         let state = JournalState::replay(entries);
         let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_the_same_state() {
+    fn replaying_a_snapshot_gives_the_same_state() {
         let mut entries = vec![partition(0, 0), partition(1, 5)];
         for n in 1..=20 {
             entries.push(range(n, n as i64 * 10));

@@ -319,7 +319,7 @@ impl CrashWorld {
 }
 
 #[test]
-fn whatever_is_cut_off_each_record_is_there_once() {
+fn after_any_crash_each_record_is_in_the_files_once() {
     let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 30 };
     let (states, bad) = every_crash_point(Mistake::Nothing, ways);
     println!("{states} states after a crash, {} bad", bad.len());
@@ -328,7 +328,7 @@ fn whatever_is_cut_off_each_record_is_there_once() {
 }
 
 #[test]
-fn what_is_done_wrong_on_purpose_is_seen() {
+fn deliberate_mistakes_are_detected() {
     for mistake in [Mistake::CommitBeforeSync, Mistake::NamesNotSynced, Mistake::LengthIsTrusted] {
         let (states, bad) = every_crash_point(mistake, 10);
         println!("{mistake:?}: {} of {states} states are bad", bad.len());
