@@ -7,7 +7,7 @@ use crate::support::servers::binary;
 use crate::support::stuck::{FullPipe, never_opens};
 use crate::support::wait::{self, millis, seconds};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{Read, pipe};
+use std::io::{PipeReader, Read, pipe};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +19,18 @@ impl Pandad {
     fn start(arguments: &[&str], err: impl Into<Stdio>) -> Pandad {
         let mut command = Command::new(binary());
         Pandad(command.args(arguments).stdin(Stdio::null()).stderr(err).spawn().unwrap())
+    }
+
+    /// Waits until it takes TERM, which is before anything else.
+    #[track_caller]
+    fn wait_signals(&self) {
+        let status = format!("/proc/{}/status", self.0.id());
+        wait::until("TERM is caught", seconds(20), || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+            caught & (1 << (Signal::TERM.as_raw() - 1)) != 0
+        });
     }
 
     fn signal(&self, signal: Signal) {
@@ -57,6 +69,17 @@ fn written(dir: &Path, inv: &Inv) -> String {
     path.display().to_string()
 }
 
+/// What a pandad says until it has said this.
+fn read_until(reader: &mut PipeReader, phrase: &str) -> String {
+    let (mut text, mut bytes) = (String::new(), [0; 4096]);
+    while !text.contains(phrase) {
+        let count = reader.read(&mut bytes).unwrap();
+        assert!(count > 0, "it ended before it said {phrase:?}: {text}");
+        text += std::str::from_utf8(&bytes[..count]).unwrap();
+    }
+    text
+}
+
 /// One TERM with a full standard error ends with 0; what was written before is whole.
 #[test]
 fn full_stderr_delays_no_stop() {
@@ -64,7 +87,7 @@ fn full_stderr_delays_no_stop() {
     for second in [false, true] {
         let full = FullPipe::new();
         let mut pandad = Pandad::start(&[&written(&dir, &waiting())], full.end());
-        std::thread::sleep(millis(500));
+        pandad.wait_signals();
         pandad.signal(Signal::TERM);
         if second {
             std::thread::sleep(millis(400));
@@ -85,12 +108,13 @@ fn lines_wait_for_their_reader() {
     let dir = directory("hangs");
     let mut full = FullPipe::new();
     let mut pandad = Pandad::start(&[&written(&dir, &waiting())], full.end());
-    std::thread::sleep(millis(500));
+    pandad.wait_signals();
     let mut filling = vec![0; 64 << 10];
     full.reader.read_exact(&mut filling).unwrap();
+    let mut text = read_until(&mut full.reader, "; waiting");
     pandad.signal(Signal::TERM);
     assert_eq!(pandad.ends_in(seconds(3)).code(), Some(0));
-    let text = full.read();
+    text += &full.read();
     let at = |phrase: &str| text.find(phrase).unwrap_or_else(|| panic!("no {phrase:?} in {text}"));
     assert!(at("pandad 0.1.0 on") < at("signal 15: stopping") && at("signal 15") < at("ended; items 0"));
     assert!(text.lines().all(|line| line.starts_with("[20")), "{text}");
@@ -135,7 +159,7 @@ fn hanging_configuration_delays_no_stop() {
     let dir = directory("hangs");
     let path = never_opens(&dir, "test.inv");
     let mut pandad = Pandad::start(&[path.to_str().unwrap()], Stdio::null());
-    std::thread::sleep(millis(300));
+    pandad.wait_signals();
     pandad.signal(Signal::TERM);
     assert_eq!(pandad.ends_in(seconds(2)).code(), Some(1), "a stop that was cut short");
 }
@@ -150,11 +174,11 @@ fn hanging_start_is_left_by_the_deadline() {
         written(&dir, &inv.set("daemon_section", "stop_timeout", timeout))
     };
     let mut pandad = Pandad::start(&[&inv("1")], Stdio::null());
-    std::thread::sleep(millis(300));
+    pandad.wait_signals();
     pandad.signal(Signal::TERM);
     assert_eq!(pandad.ends_in(seconds(3)).code(), Some(1));
     let mut pandad = Pandad::start(&[&inv("60")], Stdio::null());
-    std::thread::sleep(millis(300));
+    pandad.wait_signals();
     pandad.signal(Signal::TERM);
     std::thread::sleep(millis(400));
     pandad.signal(Signal::INT);
@@ -168,12 +192,11 @@ fn two_signals_at_once_are_one_order() {
     for _ in 0..5 {
         let (mut reader, writer) = pipe().unwrap();
         let mut pandad = Pandad::start(&[&written(&dir, &waiting())], writer);
-        std::thread::sleep(millis(300));
+        let mut said = read_until(&mut reader, "; waiting");
         pandad.signal(Signal::TERM);
         pandad.signal(Signal::INT);
         pandad.signal(Signal::QUIT);
         assert_eq!(pandad.ends_in(seconds(3)).code(), Some(0));
-        let mut said = String::new();
         reader.read_to_string(&mut said).unwrap();
         assert!(!said.contains("the second one"), "{said}");
     }
