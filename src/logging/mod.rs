@@ -3,6 +3,7 @@
 
 mod direct;
 mod line_queue;
+mod macros;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter};
 
 pub use direct::{print, write_panics};
 use line_queue::LineQueue;
@@ -82,7 +83,7 @@ impl ProcessLog {
     /// Makes this the log of the `log` macros.
     pub fn install(&self) {
         // Only a second log of one process is refused, and there is none.
-        let _only_one = log::set_boxed_logger(Box::new(self.clone()));
+        let _only_one = log::set_boxed_logger(Box::new(macros::logger(self)));
         log::set_max_level(LevelFilter::Info);
     }
 
@@ -111,6 +112,12 @@ impl ProcessLog {
         let shared = Arc::clone(&self.shared);
         let thread = LogThread { shared, output, reopened: Box::new(reopened), left_out: None };
         threads::spawn("log", move || thread.run()).map(drop).map_err(LogError::Thread)
+    }
+
+    /// Queues a line that is formatted already, or counts it as left out.
+    fn push(&self, level: Level, text: String, at: Timestamp) {
+        self.shared.lock().queue.push(level, text, at);
+        self.shared.changed.notify_all();
     }
 
     /// The file of the log may have been moved away: it is opened again before the next line.
@@ -191,24 +198,6 @@ impl Default for ProcessLog {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl Log for ProcessLog {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            // Formatted before the lock is taken: what formats may panic.
-            let at = Timestamp::now();
-            let text = format_line(record.level(), at, &record.args().to_string());
-            self.shared.lock().queue.push(record.level(), text, at);
-            self.shared.changed.notify_all();
-        }
-    }
-
-    fn flush(&self) {}
 }
 
 impl SharedLog {

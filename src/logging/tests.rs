@@ -3,11 +3,12 @@
 use super::output::LogOutput;
 use super::*;
 use crate::threads;
+use log::{Log as _, Record};
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
 
 fn log_line(log: &ProcessLog, level: Level, text: &str) {
-    log.log(&Record::builder().level(level).args(format_args!("{text}")).build());
+    macros::logger(log).log(&Record::builder().level(level).args(format_args!("{text}")).build());
 }
 
 /// A directory that goes with the test.

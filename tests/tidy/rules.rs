@@ -88,6 +88,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "redis_crate", files: "redis/*", tests: false },
     Door { path: "regex_lite", files: "pattern.rs", tests: false },
     Door { path: "configparser", files: "config/inv.rs config/inv/*", tests: false },
+    Door { path: "env_logger", files: "logging/macros.rs", tests: false },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 
