@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod kafka;
 pub mod log_names;
 pub mod logfile;
+pub mod logging;
 pub mod pattern;
 pub mod pipeline;
 pub mod queue;

@@ -1,5 +1,5 @@
-//! `pandad reopen FILE`, after the log file was moved away: returns when nothing more is written
-//! to the moved file and its lines are durable, so that log rotation can continue with it.
+//! `pandad reopen FILE`, after a log file or pandad's own log was moved away: returns when nothing
+//! more is written to the moved file and its lines are durable, so that log rotation can continue.
 
 use std::io;
 use std::path::Path;
@@ -16,13 +16,18 @@ use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 /// `Failed`: the configuration has no log file, or one was not reopened in time. The others are waited
 /// for all the same.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let Some(job) = &config.kafka_to_file else {
-        return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));
-    };
+    let mut paths = config.kafka_to_file.as_ref().map(|job| job.paths()).unwrap_or_default();
+    if config.daemon.log != "stderr" {
+        paths.push(config.daemon.log.clone().into());
+    }
+    if paths.is_empty() {
+        return Err(Error::Failed(
+            "there is no [log_section] and no file in [daemon_section] log, and so no log file".to_owned(),
+        ));
+    }
     let limit = config.daemon.stop_timeout;
     let deadline = Instant::now() + limit;
-    let asked: Vec<_> = job
-        .paths()
+    let asked: Vec<_> = paths
         .into_iter()
         .map(|path| {
             let pending = PendingRequest::begin(&path, LockRequest::Reopen);
