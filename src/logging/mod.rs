@@ -91,8 +91,7 @@ impl ProcessLog {
     /// Opens the target and starts the thread that writes to it.
     ///
     /// `reopening` is called before each reopening, and what it returns after it. A disk that is full
-    /// does not end the start: the
-    /// lines wait until it has room.
+    /// does not end the start: the lines wait until it has room.
     ///
     /// # Errors
     /// The file cannot be opened, which a person must mend.
