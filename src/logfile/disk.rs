@@ -92,6 +92,8 @@ pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
     pub(super) kind: FileKind,
+    /// How many names the file has. 0: it was removed, and takes room until it is closed.
+    pub(super) links: u64,
     /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
 }
@@ -225,7 +227,7 @@ impl FileStat {
             _ => FileKind::Other,
         };
         let id = FileId { device: meta.dev(), inode: meta.ino() };
-        Self { id, len: meta.len(), kind, modified: meta.mtime() }
+        Self { id, len: meta.len(), kind, links: meta.nlink(), modified: meta.mtime() }
     }
 }
 

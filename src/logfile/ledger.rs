@@ -307,6 +307,24 @@ impl Ledger {
         inner.append_entry(JournalEntry::Mark(mark))?;
         inner.journal.file().sync()
     }
+
+    /// Records that the last range announced is given up, and that writing goes on at another place,
+    /// which the mark names. Everything before the range must be durable. Durable on return: no later
+    /// start adopts the range.
+    pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
+        let mut inner = self.lock();
+        let before = Mark { sequence: range.sequence - 1, ..place.clone() };
+        inner.append_entry(JournalEntry::Mark(before))?;
+        // An entry of a partition takes the place of what ranges before it say of the partition. So
+        // the range no longer moves any position when the second mark passes it.
+        for change in &range.changes {
+            if let Some(state) = inner.state.partitions.get(&change.index).cloned() {
+                inner.append_entry(JournalEntry::Partition(change.index, state))?;
+            }
+        }
+        inner.append_entry(JournalEntry::Mark(place))?;
+        inner.journal.file().sync()
+    }
 }
 
 /// The partition's landmarks, if they are the records before this position.
