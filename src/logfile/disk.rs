@@ -164,6 +164,11 @@ impl dyn DiskFile {
     }
 }
 
+/// Names the call that the system has refused, and what it is needed for. The kind of the error stays.
+pub(super) fn name_call(call: &str, need: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{call} is refused ({error}): {need}"))
+}
+
 /// The path with a suffix added to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -215,7 +220,13 @@ impl Disk for RealDisk {
     }
 
     fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        File::open(directory)?.sync_all().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => {
+                let call = format!("fsync of the directory {}", directory.display());
+                name_call(&call, "the file system cannot make names durable, so use another one", &error)
+            }
+            _ => error,
+        })
     }
 }
 

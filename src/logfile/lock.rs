@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::disk::with_suffix;
+use super::disk::{name_call, with_suffix};
 use super::open_error::{OpenError, classify};
 
 /// How often [`ask_to_reopen`] checks whether the file was reopened.
@@ -110,7 +110,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(name_call("flock", "the file system must offer locks", &error.into())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A member of a group with a real log file; the test plays the group and the brokers. Checked is
 //! what is written and when, what is committed before partitions are released, what is dropped.
 
+mod openings;
 mod release;
 mod run_error;
 
