@@ -18,6 +18,7 @@ pub mod host;
 pub mod jobs;
 pub mod kafka;
 pub mod logfile;
+pub mod logging;
 pub mod pattern;
 pub mod pipeline;
 pub mod queue;

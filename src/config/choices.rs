@@ -207,6 +207,20 @@ impl Choice for CameBackCheck {
     ];
 }
 
+/// `[daemon_section] on_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// The other jobs go on.
+    Stay,
+    /// The process ends.
+    Exit,
+}
+
+impl Choice for FailurePolicy {
+    const WORDS: &'static [Word<Self>] =
+        &[("stay", Self::Stay, "the other jobs go on"), ("exit", Self::Exit, "pandad ends")];
+}
+
 impl Choice for log::LevelFilter {
     const WORDS: &'static [Word<Self>] = &[
         ("off", Self::Off, ""),

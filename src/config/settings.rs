@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
-    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, OffsetLocation, ReadIsolation,
+    ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
 use super::keys::{self, RedisKeys};
@@ -95,6 +95,8 @@ settings! {
     pub struct DaemonConfig {
         /// How long a stop may take before what is unfinished is left for the next start.
         pub stop_timeout: Duration = keys::STOP_TIMEOUT,
+        /// What happens when one of several jobs fails for good.
+        pub on_failure: FailurePolicy = keys::ON_FAILURE,
         /// Bytes one job may hold between reading and writing.
         pub memory: u64 = keys::MEMORY,
         /// Address and port of the status page; empty is off.

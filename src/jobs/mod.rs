@@ -44,6 +44,15 @@ pub trait Job: Send {
 /// The names of all jobs, as `--only` takes them.
 pub const NAMES: [&str; 3] = [kafka_to_file::NAME, expired_to_list::NAME, list_to_hash::NAME];
 
+/// The section that configures the job of this name, without brackets.
+pub fn section_of(name: &str) -> &'static str {
+    match name {
+        kafka_to_file::NAME => "log_section",
+        expired_to_list::NAME => "clearCache_section",
+        _ => "panda_server_section",
+    }
+}
+
 /// The jobs that the configuration asks for.
 pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();

@@ -161,7 +161,7 @@ impl Fetcher for AutoFetcher {
                     self.state = self.read_with(native)?;
                 }
                 Ok(Err(fault @ Fault::Fatal(_))) => return Err(fault),
-                Ok(Err(fault)) => return Ok(Event::Failed(None, fault.to_string())),
+                Ok(Err(fault)) => return Ok(Event::Failed(fault.to_string())),
                 Err(RecvTimeoutError::Timeout) => return Ok(Event::Nothing),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Fault::Retry("the thread that asks the brokers ended".to_owned()));

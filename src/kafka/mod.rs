@@ -22,8 +22,8 @@ pub use group::standalone::Standalone;
 pub use lease::Lease;
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, RecordSet,
-    StartOffset, records,
+    Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
+    Payload, RecordSet, StartOffset, records,
 };
 
 use crate::error::Fault;

@@ -46,7 +46,7 @@ impl Lock {
     ///
     /// # Errors
     /// `Fatal` if another pandad holds it.
-    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+    pub fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
         let file = open(&at, true).map_err(|error| classify(&at, &error))?;
         if !try_lock(&file).map_err(|error| classify(&at, &error))? {

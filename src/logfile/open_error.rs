@@ -17,8 +17,8 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The text.
-    pub(super) fn into_text(self) -> String {
+    /// What was wrong, and with which path.
+    pub fn into_text(self) -> String {
         match self {
             Self::Retry(why) | Self::Mend(why) | Self::Fatal(why) => why,
         }

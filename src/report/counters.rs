@@ -44,6 +44,8 @@ pub struct Counters {
     pub found: AtomicU64,
     /// The largest lateness of the last minute or two, in microseconds.
     pub late_us: AtomicU64,
+    /// Whether the job has failed for good and is only tried again now and then.
+    pub failed: AtomicBool,
     /// Whether another pandad does the work.
     pub standby: AtomicBool,
     /// Records refused because they did not continue what was written, and fetched again.
@@ -79,6 +81,7 @@ impl Counters {
             overflowed: AtomicU64::new(0),
             found: AtomicU64::new(0),
             late_us: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
             standby: AtomicBool::new(false),
             refetched: AtomicU64::new(0),
             dead: AtomicU64::new(0),
@@ -144,6 +147,9 @@ impl fmt::Display for Counters {
                 count => write!(f, ", {name} {count}")?,
             }
         }
+        if self.failed.load(Relaxed) {
+            f.write_str(", failed")?;
+        }
         Ok(())
     }
 }
@@ -166,6 +172,7 @@ mod tests {
         assert_eq!(counters.oldest_unsettled_ms(), 0);
         let counters = Counters::shared("test", CountedUnit::Items);
         counters.dead.store(3, Relaxed);
-        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3");
+        counters.failed.store(true, Relaxed);
+        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3, failed");
     }
 }

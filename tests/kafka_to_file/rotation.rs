@@ -37,8 +37,8 @@ fn rotation_by_size_compresses_and_deletes() {
     producing.finish();
     // Lines move from plain into compressed files meanwhile, so the last count decides.
     wait::until("everything is written", seconds(60), || {
-        let state = daemon.log_lines("begins at");
-        !state.is_empty() && total_lines(&daemon) == 16_000
+        let started = daemon.log_lines(" behind");
+        !started.is_empty() && total_lines(&daemon) == 16_000
     });
     daemon.stop();
     daemon.start_and_wait();
@@ -134,7 +134,7 @@ fn journal_is_shown_and_forgotten() {
     daemon.stop();
     run(&["journal", &file, "--forget"]).expect(0).says("2 positions forgotten");
     daemon.start_and_wait();
-    daemon.wait_log("begins at offset 500", seconds(30));
+    daemon.wait_log("2 partitions, 1 topic, 0 records behind", seconds(30));
     daemon.stop();
     daemon.assert_whole(&[500, 500]);
     run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");

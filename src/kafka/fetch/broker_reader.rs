@@ -2,6 +2,8 @@
 //! The next request is sent before the answer is passed on, so that the broker works meanwhile.
 
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,6 +80,8 @@ pub(super) struct ReaderContext {
 /// The state of the thread.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
+    /// The address as text, for events.
+    name: Arc<str>,
     context: ReaderContext,
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
@@ -92,6 +96,7 @@ pub(super) struct BrokerReader {
 impl BrokerReader {
     pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
+            name: address.to_string().into(),
             address,
             context,
             orders,
@@ -127,7 +132,7 @@ impl BrokerReader {
         self.connection = None;
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
-            events.push(cursor.failed(fault.to_string()));
+            events.push(cursor.failed_with_broker(fault.to_string()));
             self.relinquish(&cursor, &mut events);
         }
         self.send(events)
@@ -214,7 +219,8 @@ impl BrokerReader {
     fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
             ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.context.config);
+                let leader = (Arc::clone(&self.name), epoch);
+                let cursor = Cursor::new(partition.clone(), start, assignment, leader, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }
             ReaderOrder::Release { partition, assignment, reassign } => {
@@ -284,8 +290,7 @@ impl BrokerReader {
         if partitions.is_empty() {
             return Ok(None);
         }
-        // A full reply ends early in the order of the request, so that order rotates.
-        self.turn = (self.turn + 1) % partitions.len();
+        self.turn = next_turn(self.turn, partitions.len());
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
         let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
@@ -332,7 +337,10 @@ impl BrokerReader {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
-                Meaning::Recovered => events.push(Event::Recovered(partition.clone())),
+                Meaning::Recovered(lag) => {
+                    let (partition, assignment) = (partition.clone(), *assignment);
+                    events.push(Event::Recovered { partition, assignment, lag });
+                }
                 Meaning::Blocked(why) => events.push(cursor.failed(why)),
                 Meaning::Failed(why) => {
                     cursor.pause();
@@ -351,4 +359,12 @@ impl BrokerReader {
         }
         Ok(events)
     }
+}
+
+/// By how much the partitions of a request are rotated, after a request with `turn`. A full reply ends
+/// early in the order of the request, so that order rotates; partitions that one request has no
+/// room for come first in the next one.
+fn next_turn(turn: usize, partitions: usize) -> usize {
+    let step = if partitions > FETCH_PARTITIONS_MAX { FETCH_PARTITIONS_MAX } else { 1 };
+    (turn + step) % partitions
 }

@@ -16,7 +16,7 @@ use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
@@ -24,6 +24,9 @@ use crate::threads::{self, OwnerGone};
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
 /// How many unused reply buffers are kept.
 const FRAMES_KEPT_MAX: usize = 16;
+
+/// Why a partition without a leader cannot be read.
+const NO_LEADER: &str = "no broker leads the partition: start one that has a replica of it";
 
 /// The reader that a partition was given to.
 struct Placement {
@@ -214,20 +217,21 @@ impl PartitionRouter {
         if !topics.is_empty() {
             match self.ask_leaders(&topics) {
                 Ok(troubles) => events.extend(troubles),
-                Err(why) => return self.send(vec![Event::Failed(None, why)]),
+                Err(why) => return self.send(vec![Event::Failed(why)]),
             }
         }
         for partition in due {
             match self.leaders.get(&partition).cloned() {
                 Some((address, epoch)) => {
+                    let broker = address.to_string();
                     if let Err(why) = self.place(&partition, address, epoch) {
                         self.note_failure(&partition);
-                        events.push(Event::Failed(Some(partition), why));
+                        events.push(failed(&partition, Some(broker.into()), (FailureKind::Partition, why)));
                     }
                 }
                 None => {
                     self.note_failure(&partition);
-                    events.push(Event::Failed(Some(partition), "it has no leader".to_owned()));
+                    events.push(failed(&partition, None, (FailureKind::NoLeader, NO_LEADER.to_owned())));
                 }
             }
         }
@@ -272,9 +276,8 @@ impl PartitionRouter {
                 self.stale.remove(name);
             } else {
                 let of_it = self.unplaced.keys().filter(|one| one.topic == *name);
-                events.extend(of_it.map(|one| {
-                    Event::Failed(Some(one.clone()), format!("its topic: Kafka answers {}", topic.code))
-                }));
+                let why = format!("its topic: Kafka answers {}", topic.code);
+                events.extend(of_it.map(|one| failed(one, None, (FailureKind::Partition, why.clone()))));
             }
         }
         Ok(events)
@@ -329,4 +332,9 @@ impl PartitionRouter {
         moved.iter().for_each(|partition| self.release(partition, true));
         Ok(())
     }
+}
+
+/// The event that a partition cannot be read.
+fn failed(partition: &TopicPartition, broker: Option<Arc<str>>, (kind, why): (FailureKind, String)) -> Event {
+    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, kind, why })
 }

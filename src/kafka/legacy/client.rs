@@ -4,6 +4,8 @@
 //! The crate never closes broken sockets, does not compare correlation ids, and waits up to 120 s for
 //! an answer. A new client avoids the consequences of all three.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_crate::client::KafkaClient;
@@ -11,6 +13,7 @@ use kafka_crate::error::Error;
 
 use super::error::LegacyError;
 use super::second_look::{Gap, SecondLook};
+use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::Connection;
@@ -20,10 +23,13 @@ use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// The crate's client. Panics are contained in each call, and the caller's watchdog is reset after it.
+/// The crate's client. Panics are contained in each call. The caller's watchdog knows which broker a call
+/// waits for, and is reset after it.
 pub(super) struct LegacyClient {
     kafka: KafkaClient,
-    beat: Box<dyn Fn() + Send>,
+    /// The bootstrap broker.
+    broker: String,
+    watchdog: Arc<Watchdog>,
     look: SecondLook,
 }
 
@@ -41,12 +47,49 @@ impl LegacyClient {
                 Err(LegacyError::Client(format!("internal error: the kafka crate panicked: {panic}")))
             }
         };
-        (self.beat)();
+        self.watchdog.beat();
         answer
+    }
+
+    /// [`Self::call`] with a request to the leader of a partition.
+    pub(super) fn call_leader<T>(
+        &mut self,
+        partition: &TopicPartition,
+        call: impl FnOnce(&mut KafkaClient) -> Result<T, Error>,
+    ) -> Result<T, LegacyError> {
+        self.watchdog.asks(self.leader(partition).into_iter().collect());
+        self.call(call)
+    }
+
+    /// [`Self::call`] with a request to every leader of a topic, one after the other.
+    pub(super) fn call_leaders<T>(
+        &mut self,
+        topic: &str,
+        call: impl FnOnce(&mut KafkaClient) -> Result<T, Error>,
+    ) -> Result<T, LegacyError> {
+        let topics = self.kafka.topics();
+        let partitions = topics.partitions(topic).into_iter().flat_map(|found| found.iter());
+        let leaders: BTreeSet<String> =
+            partitions.filter_map(|one| Some(one.leader()?.host().to_owned())).collect();
+        self.watchdog.asks(leaders.into_iter().collect());
+        self.call(call)
+    }
+
+    /// The bootstrap broker, `host:port`.
+    pub(super) fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// The leader of a partition by the metadata, `host:port`.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<String> {
+        let topics = self.kafka.topics();
+        let found = topics.partitions(&partition.topic)?.partition(partition.partition)?;
+        Some(found.leader()?.host().to_owned())
     }
 
     /// Loads the topics' metadata.
     pub(super) fn load_metadata(&mut self, topics: &[String]) -> Result<(), LegacyError> {
+        self.watchdog.asks(vec![self.broker.clone()]);
         self.call(|kafka| kafka.load_metadata(topics))
     }
 
@@ -60,12 +103,9 @@ impl LegacyClient {
     /// # Errors
     /// The reason why the leader could not be asked.
     pub(super) fn look(&mut self, partition: &TopicPartition, offset: i64) -> Result<Option<Gap>, String> {
-        let topics = self.kafka.topics();
-        let found =
-            topics.partitions(&partition.topic).and_then(|found| found.partition(partition.partition));
-        let leader = found.and_then(|found| BrokerAddress::parse(found.leader()?.host()));
+        let leader = self.leader(partition).and_then(|leader| BrokerAddress::parse(&leader));
         let seen = self.look.at(&leader.ok_or("it has no leader")?, partition, offset);
-        (self.beat)();
+        self.watchdog.beat();
         seen
     }
 }
@@ -87,12 +127,12 @@ impl LegacyConnector {
         Self { cluster, next: first, dialer, asked: None }
     }
 
-    /// A client for the next bootstrap broker that answers. `beat` is called after each call of the
+    /// A client for the next bootstrap broker that answers. `watchdog` is reset after each call of the
     /// client, and after each broker that was tried.
     ///
     /// # Errors
     /// `Retry`: no broker answers. `Fatal`: the crate cannot read from a broker that answers.
-    pub(super) fn connect(&mut self, beat: impl Fn() + Send + 'static) -> Result<LegacyClient, Fault> {
+    pub(super) fn connect(&mut self, watchdog: &Arc<Watchdog>) -> Result<LegacyClient, Fault> {
         let mut last = "no broker is configured".to_owned();
         for _ in 0..self.cluster.brokers.len() {
             let index = self.next % self.cluster.brokers.len();
@@ -100,12 +140,12 @@ impl LegacyConnector {
             let Some(broker) = self.cluster.brokers.get(index) else { continue };
             let Some(address) = BrokerAddress::parse(broker) else { continue };
             let answer = self.dialer.reopen(&address);
-            beat();
+            watchdog.beat();
             match answer {
                 Ok(connection) => {
                     self.check(broker, connection.versions())?;
                     self.asked = Some(connection);
-                    return Ok(self.client(broker, Box::new(beat)));
+                    return Ok(self.client(broker, Arc::clone(watchdog)));
                 }
                 Err(why) => last = why,
             }
@@ -124,11 +164,11 @@ impl LegacyConnector {
 
     /// The client gets only one host: from a list the crate would ask the first again and again, even if
     /// it hangs.
-    fn client(&self, broker: &str, beat: Box<dyn Fn() + Send>) -> LegacyClient {
+    fn client(&self, broker: &str, watchdog: Arc<Watchdog>) -> LegacyClient {
         let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
         kafka.set_client_id(self.cluster.client_id.clone());
         kafka.set_connection_idle_timeout(CONNECTION_IDLE_MAX);
-        LegacyClient { kafka, beat, look: SecondLook::new(&self.cluster) }
+        LegacyClient { kafka, broker: broker.to_owned(), watchdog, look: SecondLook::new(&self.cluster) }
     }
 
     fn check(&self, broker: &str, versions: &Versions) -> Result<(), Fault> {
@@ -185,7 +225,7 @@ mod tests {
         let connect = || {
             // Each thread has a connector of its own.
             let mut connector = LegacyConnector::new(cluster.clone(), 0);
-            assert!(connector.connect(|| ()).is_ok());
+            assert!(connector.connect(&Arc::new(Watchdog::new())).is_ok());
             connector
         };
         // A detection asks one other request.

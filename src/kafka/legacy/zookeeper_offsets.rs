@@ -2,12 +2,14 @@
 //! ZooKeeper.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 
 use super::client::{LegacyClient, LegacyConnector};
 use super::error::LegacyError;
+use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore, RefusedCommit};
@@ -60,7 +62,7 @@ impl ZookeeperOffsets {
     }
 
     fn connect(&mut self) -> Result<LegacyClient, Fault> {
-        let mut client = self.connector.connect(|| {})?;
+        let mut client = self.connector.connect(&Arc::new(Watchdog::new()))?;
         let set = |kafka: &mut KafkaClient| {
             kafka.set_group_offset_storage(Some(GroupOffsetStorage::Zookeeper));
             Ok(())

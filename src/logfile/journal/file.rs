@@ -259,22 +259,20 @@ fn frame_crc(generation: u64, payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The frames of these entries. Each frame is read back before anything is written, so that the
-/// next start reads exactly what is in memory now.
+/// The frames of these entries. Each entry is checked before anything is written, so that the next
+/// start reads exactly what is in memory now.
 fn frames(entries: &[JournalEntry], generation: u64) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut payload = Vec::new();
     for entry in entries {
         payload.clear();
         entry.encode(&mut payload);
-        let at = out.len();
-        // A payload is far below 4 GiB, because the file is.
-        out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+        let Some(length) = u32::try_from(payload.len()).ok().filter(|_| entry.is_expressible()) else {
+            return Err(unreadable("an entry"));
+        };
+        out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(&frame_crc(generation, &payload).to_be_bytes());
         out.extend_from_slice(&payload);
-        if !read_frame(&out, at, generation).is_some_and(|(read, end)| read == *entry && end == out.len()) {
-            return Err(unreadable("an entry"));
-        }
     }
     Ok(out)
 }

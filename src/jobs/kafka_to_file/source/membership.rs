@@ -5,15 +5,16 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::{
-    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE, RunError,
-    TrackedPartition, journal_fault, landmark_pairs, start_text,
+    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, RunError, TrackedPartition,
+    journal_fault, landmark_pairs, start_text,
 };
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
-use crate::report::Outage;
+use crate::record::TopicPartition;
 
 /// The pause before a commit that did not succeed is tried again.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -88,27 +89,41 @@ impl KafkaSource {
                 None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
-            // While the job is restarted again and again, this is logged once.
-            let down = self.counters.health.is_down();
-            let level = if down { log::Level::Debug } else { log::Level::Info };
-            log::log!(level, "{NAME}: {} begins at {}", one.partition, start_text(&begin));
+            log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let outage =
-                Outage::new(format!("{NAME}: {}", one.partition)).log_after(PARTITION_OUTAGE_PATIENCE);
-            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1), outage);
+            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1));
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
         // The group may not hold the positions at which these begin.
         self.gate.close();
+        self.begin_backlog(assigned);
         Ok(())
+    }
+
+    /// Begins the line about the assignment. `assigned` are the partitions that are new in it.
+    fn begin_backlog(&mut self, assigned: &[Assigned]) {
+        let before = self.backlog.take();
+        let is_known = |partition: &TopicPartition| {
+            before.as_ref().is_none_or(|before| !before.awaits(partition))
+                && assigned.iter().all(|one| one.partition != *partition)
+        };
+        let all = self.partitions.iter();
+        let all = all.map(|(partition, tracked)| (partition, is_known(partition).then_some(tracked.lag)));
+        // While the job is restarted again and again, this is logged once.
+        let down = self.counters.health.is_down();
+        let level = if down { log::Level::Debug } else { log::Level::Info };
+        self.backlog = Some(Backlog::new(all, level, Instant::now()));
+        self.log_backlog(false);
     }
 
     fn begin_release(&mut self, until: Option<Instant>) {
         for partition in self.partitions.keys() {
             self.fetcher.unassign(partition);
         }
+        self.log_backlog(true);
         self.partitions.clear();
+        self.outages.clear();
         self.update_counters();
         if until.is_none() {
             // From here on the sink drops what is in flight.

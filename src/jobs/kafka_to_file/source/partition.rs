@@ -1,11 +1,11 @@
 //! One assigned partition as the source knows it: what it waits for, up to which offset it
 //! was polled, and what is to be fetched of it next. Pure: no clock, no broker, no file.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
-use crate::report::Outage;
 
 /// The pause before unreadable records are fetched again: the first, and the longest.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
@@ -48,24 +48,25 @@ pub(super) struct TrackedPartition {
     pub(super) polled: i64,
     /// How many records the brokers have that were not polled yet.
     pub(super) lag: u64,
+    /// The broker that sent its last records.
+    pub(super) broker: Option<Arc<str>>,
     state: FetchState,
     /// The offset at which unreadable records begin; `None` once something behind them is written.
     unreadable_from: Option<i64>,
-    pub(super) outage: Outage,
     refetch_pauses: Backoff,
 }
 
 impl TrackedPartition {
     /// A partition that is about to be assigned to the fetcher.
-    pub(super) fn new(lane: u32, polled: i64, outage: Outage) -> Self {
+    pub(super) fn new(lane: u32, polled: i64) -> Self {
         Self {
             lane,
             assignment: 0,
             polled,
             lag: 0,
+            broker: None,
             state: FetchState::Fetching,
             unreadable_from: None,
-            outage,
             refetch_pauses: Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX),
         }
     }
@@ -124,9 +125,8 @@ impl TrackedPartition {
         self.polled = position;
     }
 
-    /// Records that the records at the polled offset cannot be read, because of `why`.
-    pub(super) fn block(&mut self, now: Instant, why: &str) {
-        self.outage.down(now, why);
+    /// Records that the records at the polled offset cannot be read.
+    pub(super) fn block(&mut self, now: Instant) {
         self.unreadable_from = Some(self.polled);
         self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
@@ -136,23 +136,17 @@ impl TrackedPartition {
         self.unreadable_from
     }
 
-    /// Records can be fetched. This does not end an outage of unreadable records, which were fetched as
-    /// well.
-    pub(super) fn end_fetch_outage(&mut self, now: Instant) {
-        if self.unreadable_from.is_none() {
-            self.outage.up(now, "back");
-        }
-    }
-
-    /// Ends the outage of unreadable records when something behind them was written.
-    /// `written` is the partition's written position; `None` if those records do not count any
-    /// more, because the partition is not ours or its log is another one.
-    pub(super) fn end_unreadable(&mut self, written: Option<i64>, now: Instant) {
-        if self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from)) {
+    /// Ends what [`TrackedPartition::block`] began, when something behind those records was
+    /// written. `written` is the partition's written position; `None` if those records do not
+    /// count any more, because the partition is not ours or its log is another one. Whether it
+    /// ended now.
+    pub(super) fn end_unreadable(&mut self, written: Option<i64>) -> bool {
+        let ends = self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from));
+        if ends {
             self.unreadable_from = None;
-            self.outage.up(now, "back");
             self.refetch_pauses.reset();
         }
+        ends
     }
 
     /// Whether [`TrackedPartition::next_fetch`] or [`TrackedPartition::end_unreadable`] can
@@ -186,7 +180,7 @@ mod tests {
 
     /// Assigned at 10 and polled up to 15.
     fn polled() -> TrackedPartition {
-        let mut partition = TrackedPartition::new(0, -1, Outage::new("test"));
+        let mut partition = TrackedPartition::new(0, -1);
         partition.begin(&at(10), 1);
         partition.polled = 15;
         partition
@@ -206,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_unresolved_partition_is_resolved_again() {
-        let (mut partition, now) = (TrackedPartition::new(0, -1, Outage::new("test")), Instant::now());
+        let (mut partition, now) = (TrackedPartition::new(0, -1), Instant::now());
         partition.begin(&StartOffset::Latest, 1);
         assert!(!partition.is_waiting());
         partition.relinquish();
@@ -233,17 +227,15 @@ mod tests {
     fn a_blocked_partition_recovers_when_later_records_are_written() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.drop_in_flight(12, 2);
-        partition.block(now, "corrupt");
-        assert!(partition.outage.is_logged());
+        partition.block(now);
         assert_eq!(partition.next_fetch(Some(12), now), None);
         let later = now + REFETCH_PAUSE_MAX * 2;
         assert_eq!(partition.next_fetch(Some(12), later), Some(NextFetch::Resume(12)));
         partition.begin(&at(12), 3);
-        partition.end_fetch_outage(later);
-        partition.end_unreadable(Some(12), later);
-        assert!(partition.outage.is_down(), "the records behind are fetched, and not yet written");
+        let ended = partition.end_unreadable(Some(12));
+        assert!(!ended, "the records behind are fetched, and not yet written");
         assert_eq!(partition.unreadable_from(), Some(12));
-        partition.end_unreadable(Some(13), later);
-        assert!(!partition.outage.is_down() && !partition.is_waiting());
+        assert!(partition.end_unreadable(Some(13)));
+        assert!(!partition.is_waiting());
     }
 }

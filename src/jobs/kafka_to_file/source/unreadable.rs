@@ -4,8 +4,9 @@
 
 use std::time::Instant;
 
-use super::KafkaSource;
-use super::Truncated;
+use super::outages::OutageCause;
+use super::{KafkaSource, Truncated};
+use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
 impl KafkaSource {
@@ -36,7 +37,11 @@ impl KafkaSource {
                 self.fetcher.unassign(partition);
                 self.drop_in_flight(partition, position);
                 if let Some(tracked) = self.partitions.get_mut(partition) {
-                    tracked.block(Instant::now(), &why);
+                    let now = Instant::now();
+                    tracked.block(now);
+                    let cause =
+                        OutageCause { broker: tracked.broker.clone(), kind: FailureKind::Partition, why };
+                    self.outages.begin(now, partition, tracked.polled, cause);
                 }
             }
         }

@@ -184,8 +184,18 @@ impl Member {
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
         let (partition, assignment) = (partition(), self.assignments);
-        let fetched =
-            Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from,
+            base: from,
+            next,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         let polled = self.poll().pop().expect("the reply is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
@@ -287,10 +297,33 @@ fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "the partition is assigned again");
         let (partition, assignment, payload) = (partition(), member.assignments, Payload::Absent);
-        let fetched =
-            Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from: 1,
+            base,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
+    }
+}
+
+/// A full reply has no room for the records of every partition, and still says how many there are.
+#[test]
+fn lag_is_known_before_the_first_record() {
+    let mut member = Member::new();
+    member.is_given(None);
+    for (assignment, lag) in [(1, 500), (0, 7)] {
+        let recovered = Event::Recovered { partition: partition(), assignment, lag };
+        member.world.events.lock().unwrap().push_back(recovered);
+        member.poll();
+        assert_eq!(member.counters.lag.load(Relaxed), 500, "the answer to assignment {assignment}");
     }
 }
 

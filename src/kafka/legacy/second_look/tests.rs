@@ -3,11 +3,14 @@
 
 mod broker;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::kafka::legacy::client::{LegacyClient, LegacyConnector};
 use crate::kafka::legacy::error::LegacyError;
 use crate::kafka::legacy::partition_turn::{LegacyCursor, TurnResult, turn};
 use crate::kafka::legacy::read;
+use crate::kafka::legacy::watchdog::Watchdog;
 use crate::kafka::seam::{Event, Fetched, StartOffset, records as records_of};
 use broker::Broker;
 
@@ -38,7 +41,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 /// A client of the crate, and a partition that it reads from an offset.
 fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
-    let mut client = LegacyConnector::new(broker.cluster(), 0).connect(|| ()).unwrap();
+    let mut client = LegacyConnector::new(broker.cluster(), 0).connect(&Arc::new(Watchdog::new())).unwrap();
     read::prepare(&mut client).unwrap();
     client.load_metadata(&[broker::TOPIC.to_owned()]).unwrap();
     (
@@ -109,6 +112,9 @@ fn an_unconverted_marker_is_skipped() {
     let gap = fetched(&mut client, &mut cursor);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
     assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
+    assert!(cursor.record_success(), "the owner learns that nothing is behind");
+    assert!(matches!(cursor.recovered(), Event::Recovered { lag: 0, assignment: 1, .. }));
+    assert!(!cursor.record_success(), "once is enough");
 }
 
 /// The record of a landmark may be compacted away when the log is compared at a start.
