@@ -11,7 +11,7 @@ use super::{FORCED_STOP_MAX, cut_short, log_timeout};
 use crate::config::{Config, DaemonConfig};
 use crate::error::{ConfigFault, Error};
 use crate::jobs::{self, Job};
-use crate::logfile::{Lock, LockRequest, OpenError};
+use crate::logfile::{Lock, LockRequest};
 use crate::logging::{LogError, LogTarget, OnReopened, ProcessLog};
 use crate::shutdown::{Stop, StopHandle};
 use crate::threads;
@@ -169,8 +169,9 @@ fn start_log(config: &Config, log: &ProcessLog) -> Result<(), Error> {
                 threads::spawn("log-requests", move || watch_requests(&taken, &log))
                     .map_err(|error| Error::Failed(error.to_string()))?;
             }
-            Err(OpenError::Retry(why) | OpenError::Fatal(why)) => log::warn!(
-                "'pandad reopen' does not reach pandad's own log: {why}; send HUP after it was moved away"
+            Err(error) => log::warn!(
+                "'pandad reopen' does not reach pandad's own log: {}; send HUP after it was moved away",
+                error.into_text()
             ),
         }
     }

@@ -1,15 +1,19 @@
 //! The seam to the disk. Every file operation of the log file and its journal passes through here,
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
+mod reading;
+
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
+
+pub(super) use reading::{FileReader, read_all};
 
 /// An open file, shared by those who write to it and those who sync it.
 #[derive(Debug, Clone)]
@@ -98,6 +102,8 @@ pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
     pub(super) kind: FileKind,
+    /// How many names the file has. 0: it was removed, and takes room until it is closed.
+    pub(super) links: u64,
     /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
 }
@@ -192,6 +198,11 @@ impl dyn DiskFile {
     }
 }
 
+/// Names the call that the system has refused, and what it is needed for. The kind of the error stays.
+pub(super) fn name_call(call: &str, need: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{call} is refused ({error}): {need}"))
+}
+
 /// The path with a suffix added to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -247,7 +258,13 @@ impl Disk for RealDisk {
     }
 
     fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        File::open(directory)?.sync_all().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => {
+                let call = format!("fsync of the directory {}", directory.display());
+                name_call(&call, "the file system cannot make names durable, so use another one", &error)
+            }
+            _ => error,
+        })
     }
 
     fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
@@ -306,7 +323,7 @@ impl FileStat {
             _ => FileKind::Other,
         };
         let id = FileId { device: meta.dev(), inode: meta.ino() };
-        Self { id, len: meta.len(), kind, modified: meta.mtime() }
+        Self { id, len: meta.len(), kind, links: meta.nlink(), modified: meta.mtime() }
     }
 }
 
@@ -359,30 +376,5 @@ pub(super) fn mount_id(directory: &Path) -> u64 {
     match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
         Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
         _ => 0,
-    }
-}
-
-/// The whole content of a file, unless the file is longer than `limit` bytes.
-pub(super) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let len = file.stat()?.len;
-    if len > limit {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    FileReader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// Reads a file from `at` on to its end.
-pub(super) struct FileReader<'a> {
-    pub(super) file: &'a dyn DiskFile,
-    pub(super) at: u64,
-}
-
-impl Read for FileReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }

@@ -32,8 +32,11 @@ pub struct Settled {
 }
 
 impl Ledger {
-    pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel) -> Self {
-        let inner = LedgerState { journal, state, written: HashMap::new(), group: GroupView::default() };
+    /// `begins`: there was no journal before.
+    pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
+        let strangers = begins.then(Vec::new);
+        let (written, group) = (HashMap::new(), GroupView::default());
+        let inner = LedgerState { journal, state, written, group, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -60,6 +63,9 @@ impl Ledger {
             OffsetMetadata::Text(text) => text.as_str(),
             OffsetMetadata::Unsupported => "",
         };
+        if let Some(stranger) = inner.new_stranger(committed, metadata) {
+            self.log_stranger(stranger);
+        }
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| KnownPosition {
             position: state.position,
@@ -113,6 +119,15 @@ impl Ledger {
             )?;
         }
         Ok(inner.assign(partition))
+    }
+
+    fn log_stranger(&self, stranger: u128) {
+        log::error!(
+            "{}: there was no journal, and the group's offsets are those of the journal {stranger:032x}: if \
+             that was this file's, stop pandad, see whether its directory is mounted, and put it back, or \
+             lines come twice; if it is another pandad's of this group, nothing is wrong",
+            self.label
+        );
     }
 
     /// Sets a partition's position, because nobody had one or because its log has diverged. The
@@ -176,6 +191,12 @@ impl Ledger {
     pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
         let inner = self.lock();
         inner.state.find(partition).is_some_and(|(index, _)| inner.group.has_token(index))
+    }
+
+    /// The other journals whose tokens were found in the group and logged.
+    #[cfg(test)]
+    pub(super) fn strangers(&self) -> Vec<u128> {
+        self.lock().strangers.clone().unwrap_or_default()
     }
 
     /// The journal's random name.
@@ -305,6 +326,24 @@ impl Ledger {
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         inner.append_entry(JournalEntry::Mark(mark))?;
+        inner.journal.file().sync()
+    }
+
+    /// Records that the last range announced is given up, and that writing goes on at another place,
+    /// which the mark names. Everything before the range must be durable. Durable on return: no later
+    /// start adopts the range.
+    pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
+        let mut inner = self.lock();
+        let before = Mark { sequence: range.sequence - 1, ..place.clone() };
+        inner.append_entry(JournalEntry::Mark(before))?;
+        // An entry of a partition takes the place of what ranges before it say of the partition. So
+        // the range no longer moves any position when the second mark passes it.
+        for change in &range.changes {
+            if let Some(state) = inner.state.partitions.get(&change.index).cloned() {
+                inner.append_entry(JournalEntry::Partition(change.index, state))?;
+            }
+        }
+        inner.append_entry(JournalEntry::Mark(place))?;
         inner.journal.file().sync()
     }
 }

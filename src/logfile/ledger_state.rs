@@ -23,6 +23,8 @@ pub(super) struct LedgerState {
     /// The written position of each assigned partition, by the partition's number.
     pub(super) written: HashMap<u32, i64>,
     pub(super) group: GroupView,
+    /// If this journal is new: the journals whose tokens were found in the group.
+    pub(super) strangers: Option<Vec<u128>>,
 }
 
 impl LedgerState {
@@ -44,6 +46,15 @@ impl LedgerState {
         }
         self.state.apply(entry);
         Ok(())
+    }
+
+    /// If this journal is new: the journal that a token in the group names, the first time that one is
+    /// found.
+    pub(super) fn new_stranger(&mut self, committed: Option<i64>, metadata: &str) -> Option<u128> {
+        let known = self.strangers.as_mut()?;
+        let Token { identity, .. } = Token::naming(committed?, metadata).filter(|token| !token.is_claim())?;
+        let is_new = identity != self.journal.identity() && !known.contains(&identity);
+        is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the one

@@ -31,7 +31,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::disk::{BESIDE_MODE, not_followed, with_suffix};
+use super::disk::{BESIDE_MODE, name_call, not_followed, with_suffix};
 use super::open_error::{OpenError, classify};
 
 /// The length of the lines above the requests, in bytes.
@@ -221,7 +221,7 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(name_call("flock", "the file system must offer locks", &error.into())),
     }
 }
 

@@ -143,11 +143,12 @@ fn open_with(
     };
     let opened = recovery::recover(&**disk, path, &mut state, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
+    let begins = journal.is_none();
     let snapshot = state.snapshot();
     let journal =
         start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
     memory.sync_failed = false;
-    let ledger = Ledger::new(journal, state, label);
+    let ledger = Ledger::new(journal, state, label, begins);
     let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, options);
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
@@ -178,13 +179,13 @@ fn start_journal(
 fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     match disk.stat(path) {
         Ok(stat) if stat.kind == FileKind::File => Ok(()),
-        Ok(_) => Err(OpenError::Fatal(format!("{}: not a regular file", path.display()))),
+        Ok(_) => Err(OpenError::Mend(format!("{}: not a regular file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let target = disk.target(path);
             let directory = directory_of(&target);
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
-                Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Fatal(format!(
+                Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Mend(format!(
                     "{}: the path of its directory is not a directory",
                     path.display()
                 ))),

@@ -3,7 +3,9 @@
 //! The order is the guarantee: journal the range → write the lines → (settle) sync the file →
 //! journal the mark → sync the journal. Only then may anything be committed.
 
+mod operator;
 mod own_rotation;
+mod pending;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -20,6 +22,7 @@ use super::recovery::{self, OpenedLog};
 use super::rotation::Rotation;
 use super::settler::Checkpoint;
 use own_rotation::OwnRotation;
+use pending::{PendingRange, rest_of, to_index};
 
 /// Lines to be written, and their CRC, which is computed where the lines are made.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +50,11 @@ pub struct LogWriter {
     tail: Vec<u8>,
     /// A range that is journalled and not completely written.
     pending: Option<PendingRange>,
+    /// The lines to be written instead of the pieces, after a range was given up of which the file
+    /// has some lines already. The very same pieces must complete this, too.
+    left: Option<Vec<u8>>,
+    /// Whether it was logged that another program appends to the file.
+    is_foreign_logged: bool,
     unsettled: u64,
     /// Whether a range was written since the last checkpoint, even one without bytes.
     has_range: bool,
@@ -82,12 +90,6 @@ impl fmt::Debug for WriteGuard {
     }
 }
 
-#[derive(Debug)]
-struct PendingRange {
-    range: Range,
-    written: u64,
-}
-
 /// Why lines were not appended.
 #[derive(Debug)]
 pub enum AppendError {
@@ -119,6 +121,8 @@ impl LogWriter {
             end: opened.end,
             tail: opened.tail,
             pending: None,
+            left: None,
+            is_foreign_logged: false,
             unsettled: 0,
             has_range: false,
             last_sequence,
@@ -139,7 +143,7 @@ impl LogWriter {
     /// Whether a range is announced and not completely written. Only the very same pieces can
     /// complete it; otherwise the next start cuts it.
     pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.left.is_some()
     }
 
     /// Appends the pieces as one range. `changes` are the positions after it.
@@ -148,29 +152,47 @@ impl LogWriter {
     /// After `Retry` or `Guarded`, call again with the very same pieces: writing goes on at the
     /// byte where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
-        if self.pending.is_none() {
-            self.guard.check()?;
-            let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
-            self.rotate_if_due(bytes);
-            self.follow_path()?;
-            // Another program may have appended meanwhile.
-            if self.rotate_if_due(bytes) {
-                self.follow_path()?;
+        loop {
+            if self.pending.is_some() {
+                self.look_before_rest(pieces)?;
             }
-            self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
-        }
-        self.write_rest(pieces)?;
-        let Some(PendingRange { range, written }) = self.pending.take() else { return Ok(()) };
-        self.end = range.to;
-        self.last_write = (self.rotation.now)();
-        self.last_sequence = range.sequence;
-        self.unsettled += written;
-        self.has_range = true;
-        for piece in pieces {
-            extend_tail(&mut self.tail, piece.bytes);
+            if self.pending.is_none() {
+                self.guard.check()?;
+                let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
+                // The rest of a range that was given up follows what of it is in the file.
+                let may_rotate = self.left.is_none();
+                if may_rotate {
+                    self.rotate_if_due(bytes);
+                }
+                self.follow_path()?;
+                // Another program may have appended meanwhile.
+                if may_rotate && self.rotate_if_due(bytes) {
+                    self.follow_path()?;
+                }
+                self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
+            }
+            self.write_rest(pieces)?;
+            // Otherwise the range was given up.
+            if let Some(PendingRange { range, .. }) = self.pending.take() {
+                self.record_range(&range, pieces);
+                break;
+            }
         }
         self.ledger.record_written(changes);
         Ok(())
+    }
+
+    /// The range is in the file.
+    fn record_range(&mut self, range: &Range, pieces: &[Piece<'_>]) {
+        self.end = range.to;
+        self.last_write = (self.rotation.now)();
+        self.last_sequence = range.sequence;
+        self.unsettled += range.to - range.from;
+        self.has_range = true;
+        match self.left.take() {
+            Some(left) => extend_tail(&mut self.tail, &left),
+            None => pieces.iter().for_each(|piece| extend_tail(&mut self.tail, piece.bytes)),
+        }
     }
 
     /// Rotates the file if that is due, although nothing is to be written.
@@ -178,7 +200,7 @@ impl LogWriter {
     /// # Errors
     /// As of [`LogWriter::append`]. Call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
-        if self.pending.is_some() || !self.rotate_if_due(0) {
+        if self.is_pending() || !self.rotate_if_due(0) {
             return Ok(());
         }
         self.follow_path()
@@ -190,7 +212,7 @@ impl LogWriter {
     /// # Errors
     /// As of [`LogWriter::append`]. Call again.
     pub fn reopen(&mut self) -> Result<bool, AppendError> {
-        if self.pending.is_some() {
+        if self.is_pending() {
             return Ok(false);
         }
         self.follow_path()?;
@@ -232,28 +254,22 @@ impl LogWriter {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(AppendError::Retry(error)),
         };
-        if same_file && self.file.stat().map_err(AppendError::Retry)?.len == self.end {
+        let stat = self.file.stat().map_err(AppendError::Retry)?;
+        if same_file && (stat.len == self.end || stat.len > self.end && self.skip_foreign(stat.len)?) {
             return Ok(());
         }
         // What was written before becomes durable in the old file, so that only the new file
         // matters from here on. The kernel reports a failed sync only once.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
-        let mark = Mark {
-            sequence: self.last_sequence,
-            file: opened.id,
-            end: opened.end,
-            before: crc32fast::hash(&opened.tail),
-            commits: Vec::new(),
-        };
-        self.ledger.mark_place(mark).map_err(AppendError::Restart)?;
-        self.file = opened.file;
-        self.id = opened.id;
-        self.end = opened.end;
-        self.tail = opened.tail;
-        self.last_write = opened.modified * 1000;
+        self.ledger.mark_place(self.place_of(self.last_sequence, &opened)).map_err(AppendError::Restart)?;
+        self.go_to(opened);
         let Some(own) = self.rotating.take() else {
-            let what = if same_file { "another program has changed it" } else { "was moved away" };
+            let what = match () {
+                () if same_file => "another program has changed it",
+                () if stat.links == 0 => "was removed",
+                () => "was moved away",
+            };
             log::info!("{}: {what}; going on at the end of what is there now", self.label);
             return Ok(());
         };
@@ -262,6 +278,21 @@ impl LogWriter {
             archive.tidy(own.stamp);
         }
         Ok(())
+    }
+
+    /// The mark of an end where writing goes on.
+    fn place_of(&self, sequence: u64, opened: &OpenedLog) -> Mark {
+        let before = crc32fast::hash(&opened.tail);
+        Mark { sequence, file: opened.id, end: opened.end, before, commits: Vec::new() }
+    }
+
+    fn go_to(&mut self, opened: OpenedLog) {
+        self.is_foreign_logged &= self.id == opened.id;
+        self.file = opened.file;
+        self.id = opened.id;
+        self.end = opened.end;
+        self.tail = opened.tail;
+        self.last_write = opened.modified * 1000;
     }
 
     fn open_anew(&self) -> io::Result<OpenedLog> {
@@ -279,9 +310,14 @@ impl LogWriter {
     fn announce(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> io::Result<()> {
         let mut crc = crc32fast::Hasher::new();
         let mut length = 0;
-        for piece in pieces {
-            crc.combine(piece.crc);
-            length += piece.bytes.len() as u64;
+        if let Some(left) = &self.left {
+            crc.update(left);
+            length = left.len() as u64;
+        } else {
+            for piece in pieces {
+                crc.combine(piece.crc);
+                length += piece.bytes.len() as u64;
+            }
         }
         let range = Range {
             sequence: self.ledger.next_sequence(),
@@ -293,7 +329,7 @@ impl LogWriter {
             changes: changes.to_vec(),
         };
         self.ledger.announce(&range)?;
-        self.pending = Some(PendingRange { range, written: 0 });
+        self.pending = Some(PendingRange::new(range));
         Ok(())
     }
 
@@ -309,43 +345,30 @@ impl LogWriter {
         }
     }
 
+    /// Writes the rest of the pending range. After each write the file is looked at, and there is no
+    /// pending range any more if the look shows that it must be given up.
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
-        let Some(pending) = &mut self.pending else { return Ok(()) };
-        let length = pending.range.to - pending.range.from;
-        while pending.written < length {
+        while let Some(pending) = &mut self.pending {
+            if pending.is_complete() {
+                break;
+            }
             // The guard is asked before each write, because the journal entry or the write before
             // may have taken long.
             self.guard.check()?;
-            let rest = rest_of(pieces, pending.written);
+            let rest = match &self.left {
+                Some(left) => vec![IoSlice::new(left.get(to_index(pending.written())..).unwrap_or_default())],
+                None => rest_of(pieces, pending.written()),
+            };
             match self.file.append(&rest) {
                 Ok(0) => return Err(AppendError::Retry(io::ErrorKind::WriteZero.into())),
-                Ok(count) => pending.written += count as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) => pending.record_write(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(AppendError::Retry(error)),
             }
+            self.look(pieces)?;
         }
         Ok(())
     }
-}
-
-/// The pieces from byte `from` on, at most as many as one system call takes.
-fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
-    const SLICES_MAX: usize = 256;
-    let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
-    let mut rest = Vec::new();
-    for piece in pieces {
-        match piece.bytes.get(skip..) {
-            Some(bytes) if !bytes.is_empty() => {
-                rest.push(IoSlice::new(bytes));
-                skip = 0;
-            }
-            _ => skip -= piece.bytes.len().min(skip),
-        }
-        if rest.len() == SLICES_MAX {
-            break;
-        }
-    }
-    rest
 }
 
 /// Appends to the last bytes, of which [`CHECKED_BYTES`] are kept.

@@ -188,7 +188,8 @@ impl KafkaToFile {
             return Ok(files);
         }
         self.open().map_err(|(_, error)| match error {
-            OpenError::Retry(why) => {
+            // What a person must mend may pass as it came, like a file system that is mounted again.
+            OpenError::Retry(why) | OpenError::Mend(why) => {
                 self.counters.health.down(Stage::Opening, &why);
                 Fault::RetryLogged
             }
@@ -302,7 +303,7 @@ impl Job for KafkaToFile {
             Ok(opened) => self.opened = Some(opened),
             // `run` waits until a full or failing disk accepts writes again.
             Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
-            Err((path, OpenError::Fatal(why))) => {
+            Err((path, OpenError::Mend(why) | OpenError::Fatal(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
             }
         }

@@ -10,15 +10,20 @@
 //! | show zeros where a write reached beyond a lost one | |
 //! | at a power loss: lose the newest unsynced changes of names | reorder such changes, or tear one |
 //! | write the first half of what an append was given | write anything but a prefix |
+//! | be full for a while, in the middle of a write | take a write that it has refused |
 //! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
 //!
 //! One thread uses the disk; concurrent operations are not simulated. With [`DiskFlaw`] the disk
 //! breaks its own rules, so that a test shows that this is noticed.
 
+mod operator;
+
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+pub(super) use operator::OperatorAct;
 
 use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, OpenMode};
 
@@ -55,6 +60,7 @@ struct DiskState {
     /// The number of the operation that fails, if it is the sync of a file.
     fails: Option<u64>,
     flaw: DiskFlaw,
+    operator: operator::Operator,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -145,6 +151,7 @@ impl SimDisk {
             stop_after: u64::MAX,
             fails: None,
             flaw,
+            operator: operator::Operator::default(),
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -216,6 +223,7 @@ impl DiskState {
         if self.operations >= self.stop_after {
             return Err(io::Error::other("stopped here"));
         }
+        self.operator_acts();
         self.operations += 1;
         Ok(())
     }
@@ -231,7 +239,9 @@ impl DiskState {
 
     fn stat(&self, number: usize) -> FileStat {
         let id = FileId { device: 1, inode: number as u64 };
-        FileStat { id, len: self.files[number].now.len() as u64, kind: FileKind::File, modified: 0 }
+        let links = self.names.values().filter(|named| **named == number).count() as u64;
+        let len = self.files[number].now.len() as u64;
+        FileStat { id, len, kind: FileKind::File, links, modified: 0 }
     }
 }
 
@@ -326,10 +336,13 @@ impl DiskFile for SimFile {
     fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         assert!(self.append);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        let mut world = self.world.lock().unwrap();
+        world.step()?;
         // A write may stop anywhere; the caller then writes the rest.
-        let half = bytes.len().div_ceil(2);
-        self.change(|file| UnsyncedWrite::Bytes(file.now.len(), bytes[..half].to_vec()))?;
-        Ok(half)
+        let taken = world.room_for(bytes.len().div_ceil(2))?;
+        let file = &mut world.files[self.number];
+        file.write(UnsyncedWrite::Bytes(file.now.len(), bytes[..taken].to_vec()));
+        Ok(taken)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {

@@ -313,16 +313,13 @@ fn a_second_pandad_cannot_open_the_log_file() {
 }
 
 #[test]
-fn a_directory_or_a_missing_one_is_a_fatal_fault() {
+fn a_directory_or_a_missing_one_must_be_mended() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     let directory = open(&dir.log(), &options(true), &mut RestartMemory::default());
-    assert!(matches!(directory, Err(OpenError::Fatal(why)) if why.contains("not a regular")));
+    assert!(matches!(directory, Err(OpenError::Mend(why)) if why.contains("not a regular")));
     let missing = dir.0.join("no/such/out.log");
-    assert!(matches!(
-        open(&missing, &options(true), &mut RestartMemory::default()),
-        Err(OpenError::Fatal(_))
-    ));
+    assert!(matches!(open(&missing, &options(true), &mut RestartMemory::default()), Err(OpenError::Mend(_))));
 }
 
 /// The group had an offset before there was a journal. Each start must recognize that offset,

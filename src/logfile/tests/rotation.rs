@@ -136,7 +136,7 @@ fn files_beside_the_log_are_no_links() {
         let dir = Dir::new();
         symlink(&target, with_suffix(&dir.log(), beside)).unwrap();
         match open(&dir.log(), &options(true), &mut RestartMemory::default()) {
-            Err(OpenError::Fatal(why)) => assert!(why.contains("a symbolic link"), "{why}"),
+            Err(OpenError::Mend(why)) => assert!(why.contains("a symbolic link"), "{why}"),
             other => panic!("{beside}: {other:?}"),
         }
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious", "{beside}");

@@ -220,3 +220,22 @@ fn commits_carry_no_token_if_the_storage_has_no_room() {
     append(&mut log, 0, 2);
     assert_eq!(settle(&mut log), [(partition(), 2)]);
 }
+
+/// The journal is gone, as when the file system with it is not mounted: the first start that finds the
+/// tokens of another journal says so, once.
+#[test]
+fn a_new_journal_names_the_one_whose_tokens_the_group_holds() {
+    let (dir, elsewhere, mut group) = (Dir::new(), Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 3);
+    commit(&mut log, &mut group);
+    let identity = log.ledger.identity();
+    assert_eq!(log.ledger.strangers(), [], "its own tokens are no other journal's");
+    let (log, position) = start(&elsewhere, &mut group);
+    assert_eq!((log.ledger.strangers(), position), (vec![identity], 3));
+    assign(&log, &mut group);
+    assert_eq!(log.ledger.strangers(), [identity], "once");
+    drop(log);
+    let (log, _) = start(&elsewhere, &mut group);
+    assert_eq!(log.ledger.strangers(), [], "the journal is not new any more");
+}

@@ -2,6 +2,7 @@
 //! what is written and when, what is committed before partitions are released, what is dropped.
 
 mod cut;
+mod openings;
 mod release;
 mod run_error;
 

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::archive::tidy;
 use crate::logfile::{
-    AppendError, Disk, Landmark, Ledger, LogFileOptions, LogWriter, OpenError, Piece, PositionChange,
-    RestartMemory, Rotation, Settler, open_with,
+    AppendError, Disk, Landmark, Ledger, LogFileOptions, LogWriter, Piece, PositionChange, RestartMemory,
+    Rotation, Settler, open_with,
 };
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
@@ -103,7 +103,7 @@ impl CrashWorld {
             open_with(&disk, Path::new(LOG_PATH), &options, HALF_BYTES, Some(self.boot), &mut memory);
         let (writer, settler, ledger) = match opened {
             Ok(parts) => parts,
-            Err(OpenError::Retry(_) | OpenError::Fatal(_)) => return None,
+            Err(_) => return None,
         };
         let mut run = CrashRun { writer, settler, ledger, next: [0; PARTITIONS] };
         for number in 0..PARTITIONS {
