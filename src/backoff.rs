@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A growing pause. It knows no clock: the caller sleeps.
+/// A growing pause. The caller sleeps; no clock is needed here.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,

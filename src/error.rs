@@ -10,8 +10,8 @@ use std::fmt;
 pub enum Error {
     /// The command line is wrong (exit status 2).
     Usage(String),
-    /// The configuration is faulty, or something local that it names: every fault found (exit
-    /// status 78).
+    /// The configuration is faulty, or a local file that it names cannot be used. All faults that were
+    /// found (exit status 78).
     Config(Vec<ConfigFault>),
     /// Every job has failed for good, the stop was forced, or a command failed (exit status 1).
     Failed(String),
@@ -78,7 +78,7 @@ impl fmt::Display for ConfigFault {
 pub enum Fault {
     /// The server or the disk does not serve now: wait, and try again in place.
     Retry(String),
-    /// The same, and it was logged where it was met: do not log it again.
+    /// As `Retry`, but the cause was logged already: do not log it again.
     RetryLogged,
     /// The state in memory may be wrong: end the run, and build everything again.
     Restart(String),

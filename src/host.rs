@@ -42,8 +42,8 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// One process of one boot of one machine. As text it is left where other processes read it:
-/// `<boot id> <process namespace> <process id>`. An unknown part is 0.
+/// One process of one boot of one machine. Its text `<boot id> <process namespace> <process id>` is
+/// stored where other processes read it. An unknown part is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     boot: u128,
@@ -66,12 +66,12 @@ impl Process {
             return false;
         }
         let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw);
-        // If this process may not signal it, it exists.
+        // EPERM shows that the process exists: this one may not signal it.
         pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
     }
 }
 
-/// The namespace within which process ids are unique: a container has its own.
+/// The namespace in which process ids are unique. Each container has its own.
 fn namespace() -> Option<u64> {
     let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
     link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()

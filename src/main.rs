@@ -2,16 +2,17 @@
 //! else ends the process.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
 use pandad::commands::{check, journal, reopen};
-use pandad::config::{Config, DaemonConfig};
+use pandad::config::Config;
 use pandad::daemon;
 use pandad::error::Error;
+use pandad::logging::{self, ProcessLog};
+use pandad::threads;
 
 const HELP: &str = "\
 pandad: Kafka records into a log file, expired Redis keys onto a work list, \
@@ -21,7 +22,7 @@ work items into deleted hash fields
     pandad -t FILE                   check FILE: OK, or every fault; \
 warns of others in the Kafka group that do not fit
     pandad -T FILE                   print the configuration in effect, as a file that pandad reads again
-    pandad reopen FILE               the log file was moved away: return when nothing more comes there
+    pandad reopen FILE               log files were moved away: return when nothing more comes there
     pandad journal LOGFILE           print what the journal of a log file knows
     pandad journal LOGFILE --forget  have the group's offsets decide at the next start
     pandad dead FILE list            show the items that could not be done, with time and reason
@@ -29,23 +30,24 @@ warns of others in the Kafka group that do not fit
     pandad --help | --version
 
 Jobs: kafka_to_file, expired_to_list, list_to_hash.
-Signals: TERM, INT and QUIT stop and settle; a second one leaves at once. HUP and USR1 reopen the log file.
-Exit status: 0 stopped, 1 every job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
+Signals: TERM, INT and QUIT stop and settle; a second one leaves at once. HUP and USR1 reopen the log files.
+Exit status: 0 stopped, 1 a job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
 configuration.
 ";
 
 fn main() -> ExitCode {
-    let error = match parse(std::env::args_os().skip(1).collect()).and_then(run) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(error) => error,
-    };
-    // If standard error is closed, there is nowhere to report it.
-    let _closed = writeln!(std::io::stderr(), "pandad: {}", error.to_string().replace('\n', "\npandad: "));
-    ExitCode::from(match error {
-        Error::Usage(_) => 2,
-        Error::Config(_) => 78,
-        Error::Failed(_) => 1,
-    })
+    logging::write_panics();
+    let log = ProcessLog::new();
+    let ended =
+        threads::contain(|| parse(std::env::args_os().skip(1).collect()).and_then(|it| run(it, &log)));
+    let ended = ended.unwrap_or_else(|panic| Err(Error::Failed(format!("internal error: {panic}"))));
+    log.end(ended.as_ref().err().map(ToString::to_string).as_deref());
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Usage(_)) => ExitCode::from(2),
+        Err(Error::Config(_)) => ExitCode::from(78),
+        Err(Error::Failed(_)) => ExitCode::from(1),
+    }
 }
 
 enum Command {
@@ -119,7 +121,7 @@ fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command
     }
 }
 
-fn run(command: Command) -> Result<(), Error> {
+fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
     match command {
         Command::Help => print(HELP),
         Command::Version => print(concat!("pandad ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -128,15 +130,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
         Command::Reopen(file) => reopen::run(&load(&file)?, print_line),
         Command::Journal(file, forget) => journal::run(&file, forget, print_line),
-        Command::Run(file, only) => {
-            let config = load(&file)?;
-            start_log(&config.daemon)?;
-            for text in &config.warnings {
-                log::warn!("{text}");
-            }
-            log::info!("pandad {} on {}", env!("CARGO_PKG_VERSION"), config.path.display());
-            daemon::run(&config, &only)
-        }
+        Command::Run(file, only) => daemon::run(&file, &only, log),
     }
 }
 
@@ -149,23 +143,5 @@ fn print_line(line: &str) -> Result<(), Error> {
 }
 
 fn print(text: &str) -> Result<(), Error> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
-}
-
-/// Starts the log, which goes to standard error or to the end of a file.
-fn start_log(daemon: &DaemonConfig) -> Result<(), Error> {
-    let mut builder = env_logger::Builder::new();
-    builder.filter_level(daemon.log_level).format_target(false);
-    if daemon.log != "stderr" {
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&daemon.log)
-            .map_err(|error| Error::Failed(format!("daemon_section log = {}: {error}", daemon.log)))?;
-        builder.target(env_logger::Target::Pipe(Box::new(file)));
-    }
-    builder.init();
-    Ok(())
+    logging::print(text).map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
 }

@@ -1,4 +1,4 @@
-//! A regular expression that a name must match as a whole. The only place that knows regular
+//! A regular expression that a whole name must match. Only this file uses the crate for regular
 //! expressions.
 
 use std::fmt;
@@ -16,7 +16,8 @@ impl Pattern {
     /// # Errors
     /// What is wrong with the expression.
     pub fn new(text: &str) -> Result<Self, String> {
-        // Compiled by itself first: its open bracket must not be closed by the one added below.
+        // The expression is compiled by itself first. Otherwise the bracket that is added below could
+        // close an open one in it.
         regex_lite::Regex::new(text).map_err(|why| why.to_string())?;
         let whole = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|why| why.to_string())?;
         Ok(Self { text: text.to_owned(), whole })

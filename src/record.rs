@@ -49,9 +49,9 @@ pub struct Commit {
 /// What the group keeps beside a partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OffsetMetadata {
-    /// Nothing: the group's offsets are in ZooKeeper, which has no room for it.
+    /// No metadata, because the group's offsets are in ZooKeeper, which has no room for it.
     Unsupported,
-    /// This string. Empty if there is none, or no offset either.
+    /// This string. Empty if the group has no metadata or no offset.
     Text(String),
 }
 
@@ -69,7 +69,7 @@ pub struct Token {
 
 impl Token {
     /// The token for an offset that somebody else has set. The offset is committed again with this
-    /// token, so that the same offset, if it is set once more, is seen to be set again.
+    /// token. If the same offset is set once more, the missing token shows it.
     pub fn claim(epoch: u64, offset: i64) -> Self {
         Self { identity: 0, epoch, offset }
     }
@@ -124,7 +124,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// A record of which only this much is known.
+    /// A record without timestamp and headers.
     pub fn bare(offset: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         Self { offset, timestamp: None, append_time: false, key, value, headers: None }
     }

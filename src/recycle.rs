@@ -3,7 +3,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// A buffer that grew beyond this for one large record is freed, in bytes.
+/// Bytes. A buffer that has grown beyond this size is freed.
 const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Buffers that nobody uses at present. Cloning a pool shares it.
@@ -20,7 +20,7 @@ impl BufferPool {
         Self { give, take }
     }
 
-    /// A buffer with whatever bytes its last user left in it, or a new one.
+    /// A buffer that still has the bytes of its last user, or a new one.
     pub fn take(&self) -> Vec<u8> {
         self.take.try_recv().unwrap_or_default()
     }

@@ -2,12 +2,12 @@
 //! program, and into a count of requests to reopen the log file.
 //!
 //! The first TERM, INT or QUIT *requests* the stop: the jobs take nothing new and settle what
-//! is in flight. The second, or the deadline, *forces* it: the jobs leave at once. Both are
+//! is in flight. A later one, or the deadline, *forces* it: the jobs leave at once. Both are
 //! channels that close. Closing is the message, so any number of threads can wait for it
 //! without polling. HUP and USR1 increase the count, which the writer of the log file reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -15,6 +15,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::threads;
+
+/// Signals that come within this time after the first are one order with it: a supervisor may
+/// signal the process and its group.
+const ONE_ORDER_WINDOW: Duration = Duration::from_millis(300);
 
 /// Nothing is ever sent on the two channels; they only close.
 pub enum Never {}
@@ -24,6 +28,7 @@ pub enum Never {}
 pub struct StopHandle {
     senders: Arc<Mutex<Senders>>,
     reopens: Arc<AtomicU64>,
+    requested_at: Arc<OnceLock<Instant>>,
 }
 
 struct Senders {
@@ -31,12 +36,13 @@ struct Senders {
     forced: Option<Sender<Never>>,
 }
 
-/// What a thread reads, or waits on, to learn of the stop.
+/// Shows a thread whether the stop was requested or forced, and lets it wait for that.
 #[derive(Clone)]
 pub struct Stop {
     requested: Receiver<Never>,
     forced: Receiver<Never>,
     reopens: Arc<AtomicU64>,
+    requested_at: Arc<OnceLock<Instant>>,
 }
 
 /// A new pair: the handle that stops and the token that shows it.
@@ -45,29 +51,29 @@ pub fn pair() -> (StopHandle, Stop) {
     let (forced_sender, forced) = bounded(0);
     let senders = Senders { requested: Some(requested_sender), forced: Some(forced_sender) };
     let reopens = Arc::new(AtomicU64::new(0));
-    let handle = StopHandle { senders: Arc::new(Mutex::new(senders)), reopens: Arc::clone(&reopens) };
-    (handle, Stop { requested, forced, reopens })
+    let requested_at = Arc::new(OnceLock::new());
+    let stop =
+        Stop { requested, forced, reopens: Arc::clone(&reopens), requested_at: Arc::clone(&requested_at) };
+    (StopHandle { senders: Arc::new(Mutex::new(senders)), reopens, requested_at }, stop)
 }
 
 impl StopHandle {
     /// The jobs take nothing new and settle what is in flight.
     pub fn request(&self) {
+        // Before the channel closes: whoever is woken by that looks at the time.
+        self.requested_at.get_or_init(Instant::now);
         self.lock().requested = None;
     }
 
     /// The jobs leave at once. What is not settled comes again after the next start.
     pub fn force(&self) {
+        self.requested_at.get_or_init(Instant::now);
         let mut senders = self.lock();
         senders.requested = None;
         senders.forced = None;
     }
 
-    /// Whether the stop was requested already.
-    pub fn is_requested(&self) -> bool {
-        self.lock().requested.is_none()
-    }
-
-    /// The log file may have been moved away: its writer is to look now.
+    /// Has the writer of the log file check now whether the file was moved away.
     pub fn reopen(&self) {
         self.reopens.fetch_add(1, SeqCst);
     }
@@ -83,12 +89,17 @@ impl Stop {
         matches!(self.requested.try_recv(), Err(TryRecvError::Disconnected))
     }
 
+    /// When the stop was first requested.
+    pub fn requested_at(&self) -> Option<Instant> {
+        self.requested_at.get().copied()
+    }
+
     /// Whether the stop was forced.
     pub fn is_forced(&self) -> bool {
         matches!(self.forced.try_recv(), Err(TryRecvError::Disconnected))
     }
 
-    /// Closes when the stop is requested; to be selected on beside other channels.
+    /// Closes when the stop is requested. For a `select!` beside other channels.
     pub fn requested_channel(&self) -> &Receiver<Never> {
         &self.requested
     }
@@ -122,38 +133,97 @@ fn wait_on(channel: &Receiver<Never>, until: Instant) -> bool {
     }
 }
 
-/// Starts the thread that turns signals into stops.
+/// What a signal has ordered that others than the jobs must know of, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalOrder {
+    /// Log files may have been moved away.
+    Reopen,
+    /// The process leaves at once.
+    Force,
+}
+
+/// Starts the thread that turns signals into stops. `also` is called after the jobs were given the
+/// order; it must not wait for anything.
 ///
 /// XFSZ is caught as well, without an effect: a file at its size limit is then an error of
 /// `write`, after which the log file waits, and not the end of the process.
 ///
 /// # Errors
 /// A text: which signal or thread the system refused.
-pub fn on_signals(handle: StopHandle) -> Result<(), String> {
+pub fn on_signals(handle: StopHandle, also: impl Fn(SignalOrder) + Send + 'static) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGXFSZ])
         .map_err(|error| format!("cannot take signals: {error}"))?;
     threads::spawn("signals", move || {
+        let mut orders = StopOrders::default();
         for signal in signals.forever() {
             match signal {
-                SIGTERM | SIGINT | SIGQUIT => request_or_force(signal, &handle),
-                SIGHUP | SIGUSR1 => handle.reopen(),
+                SIGTERM | SIGINT | SIGQUIT => {
+                    let order = orders.next(Instant::now());
+                    obey(order, &handle);
+                    if order == StopOrder::Force {
+                        also(SignalOrder::Force);
+                    }
+                    log_order(signal, order);
+                }
+                SIGHUP | SIGUSR1 => {
+                    handle.reopen();
+                    also(SignalOrder::Reopen);
+                }
                 _ => {}
             }
         }
     })
     .map(drop)
-    .map_err(|error| format!("cannot start the signal thread: {error}"))
+    .map_err(|error| error.to_string())
 }
 
-fn request_or_force(signal: i32, handle: &StopHandle) {
-    if handle.is_requested() {
-        log::warn!(
-            "signal {signal}: the second one: leaving now; what is not settled comes again at the next start"
-        );
-        handle.force();
-    } else {
-        log::info!("signal {signal}: stopping; a second one leaves at once");
-        handle.request();
+/// What a stop signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopOrder {
+    /// The first one.
+    Request,
+    /// One order with the first.
+    Repeated,
+    /// A later one.
+    Force,
+}
+
+/// The stop signals that came so far. A stop that the program began itself is none of them.
+#[derive(Debug, Default)]
+struct StopOrders {
+    first: Option<Instant>,
+}
+
+impl StopOrders {
+    /// Takes the next signal.
+    fn next(&mut self, now: Instant) -> StopOrder {
+        match self.first {
+            None => {
+                self.first = Some(now);
+                StopOrder::Request
+            }
+            Some(first) if now.saturating_duration_since(first) < ONE_ORDER_WINDOW => StopOrder::Repeated,
+            Some(_) => StopOrder::Force,
+        }
+    }
+}
+
+fn obey(order: StopOrder, handle: &StopHandle) {
+    match order {
+        StopOrder::Request => handle.request(),
+        StopOrder::Repeated => {}
+        StopOrder::Force => handle.force(),
+    }
+}
+
+/// Comes after the order was obeyed, so that no line delays a stop.
+fn log_order(signal: i32, order: StopOrder) {
+    match order {
+        StopOrder::Request => log::info!("signal {signal}: stopping; a second one leaves at once"),
+        StopOrder::Repeated => {}
+        StopOrder::Force => log::warn!(
+            "signal {signal}, the second one: leaving now; what is not settled comes again at the next start"
+        ),
     }
 }
 
@@ -169,8 +239,24 @@ mod tests {
         let thread = threads::spawn("sleeper", move || sleeper.wait(Duration::from_secs(60))).unwrap();
         handle.request();
         assert_eq!(thread.join(), Ok(true));
-        assert!(stop.is_requested() && !stop.is_forced() && handle.is_requested());
+        assert!(stop.is_requested() && !stop.is_forced());
+        let requested_at = stop.requested_at();
+        assert!(requested_at.is_some());
         handle.force();
         assert!(stop.is_forced() && stop.wait_forced(Duration::from_secs(60)));
+        assert_eq!(stop.requested_at(), requested_at, "the deadline counts from the first request");
+    }
+
+    #[test]
+    fn signals_within_300_ms_are_one_order() {
+        let (mut orders, began) = (StopOrders::default(), Instant::now());
+        let after = |ms| began + Duration::from_millis(ms);
+        assert_eq!(orders.next(began), StopOrder::Request);
+        for ms in [0, 1, 200, 299] {
+            assert_eq!(orders.next(after(ms)), StopOrder::Repeated, "{ms} ms");
+        }
+        // Counted from the first: a row of signals cannot put the second order off.
+        assert_eq!(orders.next(after(300)), StopOrder::Force);
+        assert_eq!(orders.next(after(301)), StopOrder::Force);
     }
 }

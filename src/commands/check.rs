@@ -11,11 +11,11 @@ use crate::jobs;
 use crate::kafka::group::ForeignMembers;
 use crate::threads;
 
-/// How long the brokers may take to answer. A configuration is also checked where there is no
-/// network.
+/// How long the brokers may take to answer. It is short, because a configuration is also checked on
+/// machines without a network.
 const BROKERS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Prints the warnings, then `OK`. That brokers do not answer is no fault.
+/// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
 ///
 /// # Errors
 /// Those of `print`.
@@ -43,9 +43,9 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
 fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (send, received) = bounded(1);
-    // In a thread of its own, since looking up a host name has no time limit.
+    // This runs in a thread of its own, since looking up a host name has no time limit.
     let looking = threads::spawn("group", move || {
-        // After the time limit nobody receives.
+        // If this fails, the time limit has passed and nobody receives.
         let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| error.to_string())?;

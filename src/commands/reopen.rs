@@ -1,31 +1,63 @@
-//! `pandad reopen FILE`, after the log file was moved away: returns when nothing more is written
-//! to the moved file and its lines are durable, so that log rotation can continue with it.
+//! `pandad reopen FILE`, after a log file or pandad's own log was moved away: returns when nothing
+//! more is written to the moved file and its lines are durable, so that log rotation can continue.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::logfile::{self, ReopenOutcome};
+use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 
-/// Asks the pandad that runs with this configuration, and waits for as long as its stop may take.
+/// Asks the pandad that runs with this configuration, and waits for as long as its stop may take. All
+/// files are asked for first, so that the wait is one for all of them.
 ///
 /// # Errors
-/// `Failed`: the configuration has no log file, or it was not reopened in time.
+/// `Failed`: the configuration has no log file, or one was not reopened in time. The others are waited
+/// for all the same.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let Some(job) = &config.kafka_to_file else {
-        return Err(Error::Failed("there is no [log_section], and so no log file".to_owned()));
-    };
-    for path in job.paths() {
-        let shown = path.display();
-        match logfile::ask_to_reopen(&path, config.daemon.stop_timeout) {
-            Ok(ReopenOutcome::Done) => print(&format!("{shown}: reopened"))?,
-            Ok(ReopenOutcome::Nobody) => print(&format!("{shown}: no pandad has it open, nothing to do"))?,
-            Ok(ReopenOutcome::TimedOut) => {
-                return Err(Error::Failed(format!(
-                    "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
-                    config.daemon.stop_timeout.as_secs()
-                )));
-            }
-            Err(error) => return Err(Error::Failed(format!("{shown}: {error}"))),
+    let mut paths = config.kafka_to_file.as_ref().map(|job| job.paths()).unwrap_or_default();
+    if config.daemon.log != "stderr" {
+        paths.push(config.daemon.log.clone().into());
+    }
+    if paths.is_empty() {
+        return Err(Error::Failed(
+            "there is no [log_section] and no file in [daemon_section] log, and so no log file".to_owned(),
+        ));
+    }
+    let limit = config.daemon.stop_timeout;
+    let deadline = Instant::now() + limit;
+    let asked: Vec<_> = paths
+        .into_iter()
+        .map(|path| {
+            let pending = PendingRequest::begin(&path, LockRequest::Reopen);
+            (path, pending)
+        })
+        .collect();
+    let mut failed = Vec::new();
+    for (path, pending) in asked {
+        match answer(&path, pending.and_then(|pending| pending.wait(deadline)), limit) {
+            Ok(line) => print(&line)?,
+            Err(why) => failed.push(why),
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(failed.join("\n"))) }
+}
+
+/// What is said of one file.
+fn answer(path: &Path, outcome: io::Result<RequestOutcome>, limit: Duration) -> Result<String, String> {
+    let shown = path.display();
+    match outcome {
+        Ok(RequestOutcome::Done) => Ok(format!("{shown}: reopened")),
+        Ok(RequestOutcome::Nobody) => Ok(format!("{shown}: no pandad has it open, nothing to do")),
+        Ok(RequestOutcome::TimedOut) => Err(format!(
+            "{shown}: not reopened within {} s: the disk may be full, pandad's log says why",
+            limit.as_secs()
+        )),
+        Ok(RequestOutcome::NotHeard(who)) => Err(format!(
+            "{shown}: not reopened: {who} writes it and does not look at this request; send it HUP, and \
+             restart it with this version for the next time"
+        )),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
 }

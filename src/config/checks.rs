@@ -1,19 +1,23 @@
 //! Rules between keys and between sections, checked after every key has been read.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::choices::{CameBackCheck, Membership, OffsetLocation, TopicSelection};
 use super::keys::{self, RedisKeys};
 use super::reader::ConfigReader;
 use super::settings::{self, TOPIC};
+use crate::log_names;
 
-/// Notes every fault and warning of this kind. A value that had a fault by itself is passed over.
+/// Notes every fault and warning of this kind. A value that is faulty by itself is not checked further.
 pub fn run(r: &mut ConfigReader) {
     sections(r);
     if r.has(keys::LOG) {
         topics(r);
         zookeeper(r);
         log_is_apart(r);
+        log_names_fit(r);
+        rotated_files_fit(r);
     }
     if r.has(keys::REDIS) {
         let (clear, server) = (r.has(keys::CLEAR), r.has(keys::SERVER));
@@ -104,10 +108,66 @@ fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let files = settings::paths(&path, &topics);
     let text = "this is the file that the records go to: write another path";
-    if r.value(&keys::DAEMON_LOG).is_some_and(|log| files.contains(&PathBuf::from(log))) {
+    let taken = |other: &PathBuf| {
+        let beside = files.iter().find_map(|file| log_names::clash(file, other).map(|what| (file, what)));
+        match beside {
+            _ if files.contains(other) => Some(text.to_owned()),
+            Some((file, what)) => {
+                Some(format!("this is the name of {what} of {}: write another path", file.display()))
+            }
+            None => None,
+        }
+    };
+    if let Some(text) = r.value(&keys::DAEMON_LOG).map(PathBuf::from).as_ref().and_then(taken) {
         r.fault(&keys::DAEMON_LOG, text);
     }
-    if r.value(&keys::PIDFILE).is_some_and(|pidfile| files.contains(&pidfile)) {
+    if let Some(text) = r.value(&keys::PIDFILE).as_ref().and_then(taken) {
         r.fault(&keys::PIDFILE, text);
+    }
+}
+
+/// The files of the topics, and the files beside them, must have names of their own that a file
+/// system takes.
+fn log_names_fit(r: &mut ConfigReader) {
+    let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
+    let is_rotated =
+        r.value(&keys::ROTATE_SIZE).flatten().is_some() || r.value(&keys::ROTATE_EVERY).flatten().is_some();
+    let suffix = log_names::suffix_bytes_max(is_rotated, r.value(&keys::ROTATE_GZIP) == Some(true));
+    let files = settings::paths(&path, &topics);
+    let length = |file: &PathBuf| file.file_name().map_or(0, OsStr::len);
+    if let Some(longest) = files.iter().max_by_key(|file| length(file))
+        && length(longest) + suffix > log_names::NAME_BYTES_MAX
+    {
+        let name = longest.file_name().unwrap_or_default().to_string_lossy();
+        let text = format!(
+            "the name {name} has {} bytes, and up to {suffix} are appended for files beside it, but a file \
+             system takes names of {}: write a shorter one; with {{topic}} in the path, leave this topic to \
+             another pandad whose path names a file",
+            length(longest),
+            log_names::NAME_BYTES_MAX
+        );
+        r.fault(&keys::FILE_PATH, text);
+    }
+    let clash = files.iter().find_map(|file| {
+        files.iter().find_map(|other| log_names::clash(file, other).map(|what| (file, other, what)))
+    });
+    if let Some((file, other, what)) = clash {
+        let text = format!(
+            "{} would be a log file and {what} of {}: let names end in a word of their own, as {{topic}}.log",
+            other.display(),
+            file.display()
+        );
+        r.fault(&keys::FILE_PATH, text);
+    }
+}
+
+/// Otherwise no rotated file would ever be kept.
+fn rotated_files_fit(r: &mut ConfigReader) {
+    let keep = r.value(&keys::KEEP_BYTES).flatten();
+    let size = r.value(&keys::ROTATE_SIZE).flatten();
+    if let (Some(keep), Some(size)) = (keep, size)
+        && keep < size
+    {
+        r.fault(&keys::KEEP_BYTES, "a size of at least log_file['rotate_size'] is expected; '' is off");
     }
 }

@@ -1,14 +1,14 @@
-//! The keys that take one word of a few: each word, what it means, and how a reader is told.
+//! Keys whose value is one of a few words: each word, its value and its meaning for readers.
 
 use std::fmt;
 
 use super::key::Converted;
 use crate::pattern::Pattern;
 
-/// A word of a [`Choice`], its value, and a few words of explanation or none.
+/// A word of a [`Choice`], its value and its explanation, which may be empty.
 pub type Word<T> = (&'static str, T, &'static str);
 
-/// A type whose values are written as one word of a few.
+/// A type each of whose values is written as one word.
 pub trait Choice: Copy + PartialEq + 'static {
     /// Every value once.
     const WORDS: &'static [Word<Self>];
@@ -17,14 +17,14 @@ pub trait Choice: Copy + PartialEq + 'static {
 /// `kafka['topics']`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TopicSelection {
-    /// These, no two alike.
+    /// These topics, without duplicates.
     Named(Vec<String>),
-    /// All whose names match.
+    /// All topics whose names match.
     Like(Pattern),
 }
 
 impl TopicSelection {
-    /// The names, as far as they are known beforehand.
+    /// The names; none for a pattern.
     pub fn names(&self) -> &[String] {
         match self {
             TopicSelection::Named(names) => names,
@@ -45,9 +45,9 @@ impl fmt::Display for TopicSelection {
 /// `kafka['start']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPolicy {
-    /// At the oldest record there is.
+    /// At the oldest record of the log.
     Earliest,
-    /// At the next record.
+    /// At the end of the log.
     Latest,
 }
 
@@ -63,7 +63,7 @@ impl Choice for StartPolicy {
 pub enum OffsetLocation {
     /// In Kafka's own offsets topic.
     Kafka,
-    /// In ZooKeeper, as consumers of the 0.8 and 0.9 days did.
+    /// In ZooKeeper, where consumers of Kafka 0.8 kept them.
     ZooKeeper,
 }
 
@@ -75,7 +75,7 @@ impl Choice for OffsetLocation {
 /// `kafka['client']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientChoice {
-    /// What the brokers' answers call for.
+    /// The client that suits the brokers' versions.
     Auto,
     /// The `kafka` package.
     Crate,
@@ -110,9 +110,9 @@ impl Choice for Membership {
 /// `kafka['isolation']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadIsolation {
-    /// Only what is outside transactions or committed.
+    /// Records outside of transactions and those of committed ones.
     ReadCommitted,
-    /// Everything, as it lies in the log.
+    /// All records.
     ReadUncommitted,
 }
 
@@ -191,9 +191,9 @@ impl Choice for ReconcileMode {
 /// `queue['came_back']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CameBackCheck {
-    /// Where `expired['prefix']` says which items are markers.
+    /// Only if `expired['prefix']` is set and so says which items are marker keys.
     Auto,
-    /// Also where it does not: every item is one.
+    /// Always. Without a prefix every item counts as a marker key.
     Yes,
     /// Never, as in the original.
     No,
@@ -205,6 +205,20 @@ impl Choice for CameBackCheck {
         ("yes", Self::Yes, "for every item"),
         ("no", Self::No, ""),
     ];
+}
+
+/// `[daemon_section] on_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// The other jobs go on.
+    Stay,
+    /// The process ends.
+    Exit,
+}
+
+impl Choice for FailurePolicy {
+    const WORDS: &'static [Word<Self>] =
+        &[("stay", Self::Stay, "the other jobs go on"), ("exit", Self::Exit, "pandad ends")];
 }
 
 impl Choice for log::LevelFilter {
@@ -227,9 +241,9 @@ pub fn word_of<T: Choice>(value: &T) -> &'static str {
     T::WORDS.iter().find(|(_, of, _)| of == value).map_or("", |(word, _, _)| word)
 }
 
-/// The value of a word, in any case.
+/// The value of a word; upper and lower case are the same.
 pub fn choice<T: Choice>(text: &str) -> Converted<T> {
-    // Unquoted, PHP makes "1" of yes and "" of no before anybody sees them.
+    // PHP turns an unquoted yes into "1" and an unquoted no into "".
     let is_meant = |word: &str| match text.trim() {
         "1" => word == "yes",
         "" => word == "no" || word == "off",

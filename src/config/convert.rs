@@ -1,4 +1,4 @@
-//! From the text of a value to what it means, or to a sentence on what was expected instead.
+//! Converts the text of a value into a typed value, or into a sentence that says what was expected.
 //!
 //! Pure functions; each sentence names the unit and the bounds.
 
@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 
 /// Port of a broker that is named without one.
 pub const BROKER_PORT: u16 = 9092;
-/// Time a Redis connection may take where the .inv says 0, which to PHP meant for ever.
+/// Time that a Redis connection may take where the .inv says 0. For PHP, 0 meant no limit.
 pub const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A text that is not empty and has no control characters.
@@ -32,7 +32,7 @@ pub fn number(text: &str, range: NumberRange) -> Converted<u64> {
     })
 }
 
-/// Decimal digits only: PHP-isms such as 0x1A or 1e3 are no plain number.
+/// A number in decimal digits. PHP's other forms, such as 0x1A and 1e3, are refused.
 fn digits(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -61,7 +61,7 @@ pub fn size(text: &str, range: NumberRange) -> Converted<u64> {
         })
 }
 
-/// A size, or nothing at all for off.
+/// A size; an empty text means off.
 pub fn size_or_off(text: &str, range: NumberRange) -> Converted<Option<u64>> {
     if text.trim().is_empty() {
         return Ok(None);
@@ -224,7 +224,7 @@ pub fn hashes(text: &str) -> Converted<Vec<String>> {
     if names.is_empty() { Err("at least one hash is expected".into()) } else { Ok(names) }
 }
 
-/// Pieces of a list, none empty and no two alike.
+/// The pieces of a list. Empty and duplicate pieces are faults.
 fn list<'a>(
     pieces: impl Iterator<Item = &'a str>,
     what: &str,

@@ -27,7 +27,8 @@ impl Config {
     }
 }
 
-/// The servers that a job uses, the list's once though both jobs use it.
+/// The servers that the jobs use. The server of the work list is printed once, although two jobs use
+/// it.
 fn redis(out: &mut InvPrinter, expired: Option<&ExpiredToListConfig>, hash: Option<&ListToHashConfig>) {
     let markers = hash.and_then(|job| job.markers.as_ref());
     if let Some(expire) = expired.map(|job| &job.expire).or(markers.map(|markers| &markers.expire)) {

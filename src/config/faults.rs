@@ -6,7 +6,7 @@ use super::key::KeyList;
 use super::key_name;
 use crate::error::{ConfigFault, Error};
 
-/// Reported at most: a file that is no .inv at all would give a fault for every line.
+/// Faults that are reported. Without a limit, a file that is no .inv would give one for each line.
 const FAULTS_MAX: usize = 1_000;
 /// Characters of a key or value that are shown.
 const SHOWN_CHARS_MAX: usize = 120;
@@ -36,7 +36,7 @@ pub struct FaultPlace<'a> {
 }
 
 impl FaultList {
-    /// Nothing found yet in `file`.
+    /// The empty list of faults for `file`.
     pub fn new(file: String, known: KeyList) -> Self {
         Self { file, known, faults: Vec::new(), left_out: 0, warnings: Vec::new() }
     }
@@ -66,7 +66,7 @@ impl FaultList {
 
     /// The warnings in line order, or every fault in line order.
     pub fn finish(mut self) -> Result<Vec<String>, Error> {
-        // A fault without a line is of something missing altogether, and comes last.
+        // A fault without a line concerns something that is missing from the file. It comes last.
         let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
         if self.faults.is_empty() {
             self.warnings.sort_by_key(order);
@@ -92,7 +92,8 @@ impl FaultList {
         }
     }
 
-    /// Only a value whose key is known not to hold a password: a misspelt password key is unknown.
+    /// A value is shown only if its key is known and holds no password. A misspelt password key is
+    /// unknown.
     fn may_show(&self, key: &str) -> bool {
         let key = key_name::canonical(key).unwrap_or_default();
         let mut known = self.known.named(&key).peekable();
@@ -100,7 +101,7 @@ impl FaultList {
     }
 }
 
-/// Short enough for one line, and without characters that a terminal would obey.
+/// The text, shortened, with every control character replaced: a terminal must not obey one.
 fn shown(text: &str) -> String {
     let mut out: String = text
         .chars()

@@ -14,9 +14,9 @@ use super::{suggest, value};
 /// A value from the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvValue {
-    /// What it stands for.
+    /// The text that the value stands for, without quotes.
     pub text: String,
-    /// As it stands there, without comment.
+    /// The value as written, without its comment.
     pub raw: String,
     /// 1-based.
     pub line: usize,
@@ -25,11 +25,11 @@ pub struct InvValue {
 /// What taking a key gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TakenKey {
-    /// It is not in the file.
+    /// The key is not in the file.
     Absent,
-    /// It is in the file, and a fault was noted already.
+    /// The key is in the file, and a fault of its value was noted already.
     Spoiled,
-    /// It is in the file.
+    /// The key is in the file, with this value.
     Value(InvValue),
 }
 
@@ -38,7 +38,7 @@ pub enum TakenKey {
 pub struct Inv {
     /// Section → line of its heading.
     sections: HashMap<String, usize>,
-    /// Section and key → what stands there. A key that was taken is no longer in here.
+    /// Section and key → entry. A key that was taken is removed.
     entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
     /// Every key there is.
@@ -49,14 +49,14 @@ pub struct Inv {
 struct InvEntry {
     /// 1-based.
     line: usize,
-    /// The key as it stands there.
+    /// The key as written.
     written: String,
-    /// Its value was refused already.
+    /// Whether the value was refused already.
     is_spoiled: bool,
 }
 
 impl Inv {
-    /// Reads a text; every fault of its form goes to `faults`.
+    /// Reads a text. Faults of its form go to `faults`.
     pub fn read(text: &str, known: KeyList, faults: &mut FaultList) -> Self {
         let mut sections = HashMap::new();
         let mut entries = BTreeMap::new();
@@ -80,7 +80,8 @@ impl Inv {
             match found.section {
                 Some(section) => {
                     if let Some(value) = value {
-                        // A section written twice is a fault, but its keys are still its own.
+                        // A section that is written twice is a fault, but the keys of both parts belong
+                        // to it.
                         if under != section {
                             clean.push_str(&format!("[{section}]\n"));
                             under.clone_from(&section);
@@ -92,7 +93,8 @@ impl Inv {
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
                     faults.push(at, suggest::for_orphan(known, &key));
-                    // It counts as given where it belongs, or it would be reported there as missing.
+                    // The key also counts as given in its right section; otherwise it would be reported
+                    // there as missing.
                     for owner in known.named(&key) {
                         let entry = InvEntry { line, written: written.to_owned(), is_spoiled: true };
                         entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);
@@ -130,7 +132,7 @@ impl Inv {
     /// Reports the keys that nobody took.
     pub fn report_leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
-            // The section is unknown and has its warning.
+            // For an unknown section there is a warning already.
             if !self.known.has_section(section) || !self.sections.contains_key(section) {
                 continue;
             }

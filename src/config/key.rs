@@ -16,7 +16,7 @@ pub struct Key<T: 'static> {
     pub section: &'static str,
     /// Name in its canonical form, `a` or `a['b']`.
     pub name: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: ValueKind<T>,
     /// What an absent key means, written as in the .inv; `None` if the key must be there.
     pub default: Option<&'static str>,
@@ -31,11 +31,11 @@ pub struct Key<T: 'static> {
 /// What pandad does with the value of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
-    /// It acts by it.
+    /// pandad acts by the value.
     Used,
-    /// It reads and checks the value, without further effect.
+    /// pandad reads and checks the value, without further effect.
     Unused,
-    /// It takes only the default, and this says why.
+    /// pandad accepts only the default. The text says why.
     Refused(&'static str),
 }
 
@@ -44,9 +44,9 @@ pub enum Usage {
 pub struct ValueKind<T: 'static> {
     /// Bounds and unit of a number; [`NumberRange::ANY`] for everything else.
     pub range: NumberRange,
-    /// From the text, quotes and comment already taken off.
+    /// Converts the text, from which quotes and comment were removed.
     pub read: fn(&str, &ReadContext<'_>) -> Converted<T>,
-    /// To a text that `read` makes the same value of; a mask for a secret.
+    /// Converts a value to a text that `read` accepts; a secret becomes a mask.
     pub write: fn(&T) -> String,
     /// Which values there are, for a reader.
     pub values: fn(NumberRange) -> String,
@@ -61,12 +61,12 @@ pub struct NumberRange {
     pub least: u64,
     /// The greatest.
     pub most: u64,
-    /// What is counted; empty for a mere number.
+    /// The unit of what is counted; empty for a number without one.
     pub unit: &'static str,
 }
 
 impl NumberRange {
-    /// Of what is no number.
+    /// For values that are not numbers.
     pub const ANY: NumberRange = NumberRange { least: 0, most: u64::MAX, unit: "" };
 
     /// Whether the number is within the bounds.
@@ -82,7 +82,7 @@ pub struct ReadContext<'a> {
     pub range: NumberRange,
     /// The directory of the .inv: relative paths begin there.
     pub base: &'a Path,
-    /// Whether the mask that `-T` prints passes for a password.
+    /// Whether the mask that `-T` prints is accepted as a password.
     pub is_mask_allowed: bool,
 }
 
@@ -146,17 +146,17 @@ impl<T> Key<T> {
 pub struct KeyList(pub &'static [&'static [KeyFacts]]);
 
 impl KeyList {
-    /// All of them, by section.
+    /// All keys, by section.
     pub fn iter(self) -> impl Iterator<Item = &'static KeyFacts> {
         self.0.iter().copied().flatten()
     }
 
-    /// Those of one section.
+    /// The keys of one section.
     pub fn in_section(self, section: &str) -> impl Iterator<Item = &'static KeyFacts> {
         self.iter().filter(move |key| key.section == section)
     }
 
-    /// Those of one name: several sections may have it.
+    /// The keys with this name, which several sections may have.
     pub fn named(self, name: &str) -> impl Iterator<Item = &'static KeyFacts> {
         self.iter().filter(move |key| key.name == name)
     }

@@ -1,4 +1,4 @@
-//! What stands before `=`: `a`, `a['b']`, `a["b"]` or `a[b]`, the last three being one key.
+//! The part before `=`: `a`, `a['b']`, `a["b"]` or `a[b]`. The last three are the same key.
 //!
 //! The canonical form is `a['b']`, as the original writes it.
 

@@ -10,7 +10,7 @@ use super::choices::{self, Choice, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 
-/// What is printed in place of a password, and refused as one.
+/// Printed in place of a password. As a password it is refused.
 pub const MASK: &str = "********";
 
 /// Any text; blanks are part of it.
@@ -24,7 +24,7 @@ pub const fn text() -> ValueKind<String> {
     }
 }
 
-/// Any text; empty stands for something that is named for the reader.
+/// Any text. `empty` says, for readers, what an empty text means.
 pub const fn text_or(empty: &'static str) -> ValueKind<String> {
     ValueKind {
         range: NumberRange { unit: empty, ..NumberRange::ANY },
@@ -38,7 +38,7 @@ pub const fn name() -> ValueKind<String> {
     ValueKind { read: |text, _| convert::name(text), values: |_| "a name".into(), ..text() }
 }
 
-/// A password: any text but the mask that stands in its place in what `-T` prints.
+/// A password: any text except the mask that `-T` prints in its place.
 pub const fn password() -> ValueKind<String> {
     ValueKind {
         read: |text, context| {
@@ -70,7 +70,24 @@ pub const fn count(least: u64, most: u64, unit: &'static str) -> ValueKind<u32> 
     }
 }
 
-/// A number of worker threads: a slip of the finger does not become ten thousand of them.
+/// A whole number of some unit; an empty text means off.
+pub const fn count_or_off(least: u64, most: u64, unit: &'static str) -> ValueKind<Option<u32>> {
+    ValueKind {
+        range: NumberRange { least, most, unit },
+        read: |text, context| {
+            if text.trim().is_empty() {
+                return Ok(None);
+            }
+            let number = convert::number(text, context.range).map_err(|why| format!("{why}; '' is off"))?;
+            u32::try_from(number).map(Some).map_err(|error| error.to_string())
+        },
+        write: |number| number.map(|number| number.to_string()).unwrap_or_default(),
+        values: |NumberRange { least, most, unit }| format!("{least} to {most} {unit}; empty for off"),
+        is_secret: false,
+    }
+}
+
+/// A number of worker threads. The limit catches typing errors.
 pub const fn workers() -> ValueKind<usize> {
     ValueKind {
         range: NumberRange { least: 1, most: 256, unit: "threads" },
@@ -144,7 +161,7 @@ pub const fn size(least: u64, most: u64) -> ValueKind<u64> {
     }
 }
 
-/// A size, or nothing at all for off.
+/// A size; an empty text means off.
 pub const fn size_or_off(least: u64, most: u64) -> ValueKind<Option<u64>> {
     ValueKind {
         range: NumberRange { least, most, unit: "bytes" },
@@ -157,7 +174,7 @@ pub const fn size_or_off(least: u64, most: u64) -> ValueKind<Option<u64>> {
     }
 }
 
-/// One word of a few.
+/// One of a few words.
 pub const fn choice<T: Choice>() -> ValueKind<T> {
     ValueKind {
         range: NumberRange::ANY,
@@ -168,7 +185,7 @@ pub const fn choice<T: Choice>() -> ValueKind<T> {
     }
 }
 
-/// One word of a few, or nothing at all for off.
+/// One of a few words; an empty text means off.
 pub const fn choice_or_off<T: Choice>() -> ValueKind<Option<T>> {
     ValueKind {
         range: NumberRange::ANY,

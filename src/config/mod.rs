@@ -28,8 +28,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use choices::{
-    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
-    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, OffsetLocation, ReadIsolation,
+    ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
 };
 pub use settings::{
     Config, DaemonConfig, ExpiredToListConfig, KafkaConfig, KafkaToFileConfig, ListToHashConfig,
@@ -40,7 +40,7 @@ use crate::error::Error;
 use faults::{FaultList, FaultPlace};
 use reader::ConfigReader;
 
-/// Bytes of an .inv: anything larger is some other file.
+/// The largest size of an .inv in bytes. A larger file cannot be one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
@@ -116,7 +116,7 @@ fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
 
     checks::run(r);
     let warnings = reader.finish().finish()?;
-    // A value that is missing has noted a fault, so nobody ever sees this error.
+    // A fault was noted for each missing value, so this error cannot be returned.
     let missing = || Error::Failed("internal error: the configuration gave neither values nor faults".into());
     Ok(Config {
         path: reader::absolute(path),
@@ -138,7 +138,7 @@ fn kafka_to_file(r: &mut ConfigReader) -> Option<KafkaToFileConfig> {
     KafkaToFileConfig::read(r, kafka, log_file)
 }
 
-/// `[redis_env_section]`, read before it is known which job needs what of it.
+/// `[redis_env_section]`. It is read before the jobs, which need different parts of it.
 struct RedisSection {
     expire: Option<RedisConfig>,
     list: Option<RedisConfig>,
@@ -155,7 +155,7 @@ fn list_to_hash(r: &mut ConfigReader, redis: &RedisSection) -> Option<ListToHash
     let (list, list_key) = (redis.list.clone(), redis.list_key.clone());
     let (ar, hashes) = (redis.ar.clone(), redis.hashes.clone());
     let job = ListToHashConfig::read(r, list, list_key, ar, hashes, Some(None))?;
-    // Both jobs' keys have been read by now: the prefix is one of the other job.
+    // The keys of both jobs must be read by now, since the prefix is a key of the other job.
     if !checks::looks_for_markers(r) {
         return Some(job);
     }

@@ -20,15 +20,16 @@ pub struct ConfigReader {
     known: KeyList,
     /// Where relative paths begin.
     base: PathBuf,
-    /// What was taken, so that a later check can name its line.
+    /// Values that were taken, so that a later check can name their lines.
     taken: HashMap<KeyId, InvValue>,
-    /// Keys that are in the file and have no value.
+    /// Keys that are in the file and whose values were refused.
     spoiled: HashSet<KeyId>,
     is_mask_allowed: bool,
 }
 
 impl ConfigReader {
-    /// Reads the form of a text, which stands in the file `path`.
+    /// Splits a text into keys and values and notes faults of its form. The text is from the file
+    /// `path`.
     pub fn new(text: &str, path: &Path, known: KeyList, is_mask_allowed: bool) -> Self {
         let mut faults = FaultList::new(path.display().to_string(), known);
         let inv = Inv::read(text, known, &mut faults);
@@ -134,12 +135,12 @@ impl ConfigReader {
     }
 }
 
-/// Where a path is, whatever the working directory becomes.
+/// The absolute path, which no later change of the working directory affects.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Where a key stands, with its value as written.
+/// The place of a key in the file, with its value as written.
 fn place<'a, T>(inv: &Inv, taken: &'a HashMap<KeyId, InvValue>, key: &Key<T>) -> FaultPlace<'a> {
     let value = taken.get(&(key.section, key.name));
     FaultPlace {

@@ -15,8 +15,8 @@ const INDENT: &str = "    ";
 /// A default longer than this is not shown in a table.
 const DEFAULT_BYTES_MAX: usize = 40;
 
-/// The shipped .inv: the original's lines byte for byte but for the hosts, and each key of
-/// pandad's own below the key before it.
+/// The shipped .inv: the original's lines, byte for byte except for the hosts. Each key that pandad
+/// adds stands below the one that precedes it in the list of keys.
 pub fn shipped_inv(original: &str) -> String {
     let given: HashSet<(String, String)> = entries(original).collect();
     let is_own = |key: &&KeyFacts| !given.contains(&(key.section.to_owned(), key.name.to_owned()));

@@ -32,7 +32,7 @@ pub enum LineContent<'a> {
         key: String,
         /// The key as it stands there.
         written: &'a str,
-        /// The value without comment and blanks around; `None` when it was refused.
+        /// The value without its comment and the blanks around it; `None` if it was refused.
         value: Option<&'a str>,
     },
 }
@@ -68,8 +68,8 @@ fn split_lines(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// How many lines a value with an open quote goes on for: up to the closing quote, as long as no line
-/// is a section, a comment or an entry by itself.
+/// The number of lines over which a value with an open quote continues: up to the closing quote, or up
+/// to a line that is a section, a comment or an entry by itself.
 fn rest_of_value(open: char, lines: &[&str]) -> usize {
     for (n, line) in lines.iter().enumerate() {
         let line = line.trim_matches(BLANKS);
@@ -190,7 +190,8 @@ impl<'a> Scanner<'a, '_> {
                 None
             }
         };
-        // The heading tells a key written twice from a section written twice.
+        // By its heading, a key that is written twice is distinguished from a section that is written
+        // twice.
         let under = self.heads;
         match self.keys.get(&(self.section.clone(), key.clone())) {
             Some((first, same)) if *same == under => {
@@ -214,7 +215,7 @@ impl<'a> Scanner<'a, '_> {
     }
 
     fn no_equals(&mut self, n: usize, line: &str) {
-        // The text itself is not shown: it may be the rest of a password.
+        // The text is not shown, because it may be the rest of a password.
         let known = self.known.iter().map(|known| known.name).find(|name| line.starts_with(name));
         let text = if line.contains('＝') {
             "this is the full-width ＝: write the plain ="

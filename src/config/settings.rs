@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, ReconcileMode,
-    RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, OffsetLocation, ReadIsolation,
+    ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
 use super::keys::{self, RedisKeys};
@@ -35,7 +35,7 @@ macro_rules! settings {
         impl $name {
             const KEYS: &[KeyFacts] = &[$($key.facts()),*];
 
-            /// Reads every key before it gives up: one fault does not hide another.
+            /// Reads every key before it gives up, so that one fault does not hide another.
             pub(super) fn read(
                 reader: &mut ConfigReader,
                 $($($part: Option<$part_type>,)*)?
@@ -75,7 +75,7 @@ pub const TOPIC: &str = "{topic}";
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The .inv itself, as an absolute path: it tells two running pandads apart.
+    /// The absolute path of the .inv. It distinguishes running pandads.
     pub path: PathBuf,
     /// What concerns the whole process.
     pub daemon: DaemonConfig,
@@ -85,7 +85,8 @@ pub struct Config {
     pub expired_to_list: Option<ExpiredToListConfig>,
     /// The job `list_to_hash`, when its section is there.
     pub list_to_hash: Option<ListToHashConfig>,
-    /// What the operator should know but what does not stop the start: one sentence each, with its line.
+    /// Sentences, each with its line, on what the operator should know although it does not stop the
+    /// start.
     pub warnings: Vec<String>,
 }
 
@@ -94,6 +95,8 @@ settings! {
     pub struct DaemonConfig {
         /// How long a stop may take before what is unfinished is left for the next start.
         pub stop_timeout: Duration = keys::STOP_TIMEOUT,
+        /// What happens when one of several jobs fails for good.
+        pub on_failure: FailurePolicy = keys::ON_FAILURE,
         /// Bytes one job may hold between reading and writing.
         pub memory: u64 = keys::MEMORY,
         /// Address and port of the status page; empty is off.
@@ -130,7 +133,7 @@ settings! {
 }
 
 impl KafkaToFileConfig {
-    /// The log files: one, or, where the path says `{topic}`, one for each topic in their order.
+    /// The log files: one, or with `{topic}` in the path one for each topic, in the order of topics.
     pub fn paths(&self) -> Vec<PathBuf> {
         paths(&self.log_file.path, &self.kafka.topics)
     }
@@ -142,7 +145,7 @@ pub(super) fn paths(path: &Path, topics: &TopicSelection) -> Vec<PathBuf> {
     if !text.contains(TOPIC) {
         return vec![path.to_path_buf()];
     }
-    // A topic's name holds nothing that would lead to another directory.
+    // The name of a topic has no character that would lead to another directory.
     topics.names().iter().map(|topic| PathBuf::from(text.replace(TOPIC, topic))).collect()
 }
 
@@ -189,6 +192,10 @@ settings! {
         pub rotate_keep: u32 = keys::ROTATE_KEEP,
         /// Whether rotated files are compressed.
         pub rotate_gzip: bool = keys::ROTATE_GZIP,
+        /// How many bytes all rotated files may have; `None` is any number.
+        pub keep_bytes: Option<u64> = keys::KEEP_BYTES,
+        /// For how many days a rotated file is kept; `None` is for ever.
+        pub keep_days: Option<u32> = keys::KEEP_DAYS,
     }
 }
 
@@ -245,7 +252,7 @@ settings! {
         pub list_key: String,
         /// The server that holds the hashes.
         pub ar: RedisConfig,
-        /// Hashes a field is deleted from, no two alike.
+        /// The hashes from which fields are deleted, without duplicates.
         pub hashes: Vec<String>,
         /// Where the markers of users who came back are looked for; `None` is not at all.
         pub markers: Option<MarkerSource>,
@@ -272,12 +279,12 @@ pub struct RedisConfig {
     pub password: String,
     /// Number of the database.
     pub database: u32,
-    /// Longest time a connection may take to come about.
+    /// The longest time that opening a connection may take.
     pub connect_timeout: Duration,
 }
 
 impl RedisConfig {
-    /// Reads the keys of one server; whether a job needs it is no matter here.
+    /// Reads the keys of one server, whether or not a job needs it.
     pub(super) fn read(reader: &mut ConfigReader, keys: &RedisKeys) -> Option<Self> {
         let is_unix = reader.get(&keys.socket_type);
         let socket = reader.get(&keys.socket);

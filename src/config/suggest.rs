@@ -1,8 +1,8 @@
-//! For a name that does not exist: which one was probably meant.
+//! Suggests which name was probably meant by one that does not exist.
 
 use super::key::{KeyFacts, KeyList};
 
-/// Names longer than this are no slip of the finger.
+/// For names that are longer than this, no suggestion is made.
 const NAME_BYTES_MAX: usize = 64;
 
 /// A sentence on what was probably meant by an unknown key of a known section.
@@ -13,7 +13,7 @@ pub fn for_key(known: KeyList, section: &str, name: &str) -> String {
     if base == name && !subs.is_empty() {
         return format!("there is no such key; {base}[…] takes {}", subs.join(", "));
     }
-    // The part in brackets alone.
+    // Compares only the part in brackets.
     if let Some(key) = here().find(|key| key.name.ends_with(&format!("['{name}']"))) {
         return format!("there is no such key; did you mean {}?", key.name);
     }
@@ -73,7 +73,7 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
             // Singular for plural and the like, or the beginning of a longer name.
             let begins =
                 name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
-            // The distance is at least the difference in length, which costs nothing to know.
+            // The distance is at least the difference in length, which is cheap to compute.
             if !begins && name.len().abs_diff(other.len()) > 2 {
                 return None;
             }
@@ -85,7 +85,8 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters and digits in lower case: `kafka.topics`, `kafka_topics` and `Kafka[topics]` are one.
+/// Letters and digits in lower case: `kafka.topics`, `kafka_topics` and `Kafka[topics]` become the
+/// same.
 fn plain(name: &str) -> Option<Vec<char>> {
     if name.len() > NAME_BYTES_MAX {
         return None;

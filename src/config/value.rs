@@ -1,14 +1,15 @@
-//! What the text after `=` means to PHP's parse_ini_file, or why nobody should rely on it.
+//! What PHP's parse_ini_file makes of the text after `=`, or why that text is refused.
 //!
-//! Where PHP computes, substitutes or reads on into the next line, a value would come out
-//! as something its writer never meant (`pa|ss` is 0): that is a [`Surprise`], never a guess.
+//! PHP computes some values, replaces others, and continues some on the next line, so that they mean
+//! something that their writer did not intend (`pa|ss` is 0). Such a value is refused as a
+//! [`Surprise`].
 
 /// Why a piece of an .inv is refused, as a sentence to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surprise {
-    /// What stands there and how to write it instead.
+    /// What is wrong and how to write it instead.
     pub text: String,
-    /// The quote that was left open, when that is what is wrong.
+    /// The quote that was left open, if that is the fault.
     pub open: Option<char>,
 }
 
@@ -16,7 +17,7 @@ fn surprise<T>(text: impl Into<String>) -> Result<T, Surprise> {
     Err(Surprise { text: text.into(), open: None })
 }
 
-/// Blanks between tokens; anything else that looks blank is part of the text.
+/// Blanks between tokens. Other characters that look blank are part of the text.
 pub const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Words PHP replaces when they are a whole unquoted value, and what it replaces them with.
@@ -36,7 +37,7 @@ pub fn reserved(word: &str) -> Option<&'static str> {
     RESERVED.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, value)| *value)
 }
 
-/// Cuts the comment and the blanks around off what stands after `=`.
+/// Removes the comment and the surrounding blanks from the text after `=`.
 pub fn cut(rest: &str) -> Result<&str, Surprise> {
     let (_, left) = pieces(rest)?;
     let end = rest.len().saturating_sub(left.len());
@@ -178,7 +179,8 @@ fn bare(rest: &str) -> Result<(String, &str), Surprise> {
                 );
             }
             '$' if ahead.starts_with('{') => return surprise(INTERPOLATION),
-            // PHP takes the character after a bare $ with it, be it a comment's or the line's end.
+            // PHP includes the character after a bare $, even the beginning of a comment or the end of
+            // the line.
             '$' if ahead.is_empty() || ahead.starts_with(DOLLAR_EATS) => {
                 return surprise("PHP misreads an unquoted $ here: put the value in single quotes");
             }
@@ -212,7 +214,8 @@ fn bare(rest: &str) -> Result<(String, &str), Surprise> {
 
 const DOLLAR_EATS: [char; 14] = [' ', '\t', ';', '=', '\'', '"', '|', '&', '^', '~', '!', '(', ')', '\\'];
 
-/// Refuses what an editor or an input method left at the edge of an unquoted value.
+/// Refuses invisible characters, as editors and input methods insert them, at either end of an unquoted
+/// value.
 fn invisible_edges(value: &str) -> Result<(), Surprise> {
     for edge in [value.chars().next(), value.chars().next_back()].into_iter().flatten() {
         if edge.is_whitespace() || edge.is_control() || edge == '\u{feff}' || edge == '\u{200b}' {
@@ -231,12 +234,12 @@ fn invisible_edges(value: &str) -> Result<(), Surprise> {
     Ok(())
 }
 
-/// Beginnings under which PHP and its usual extensions keep their constants.
+/// The prefixes of constants of PHP and its usual extensions.
 const FAMILIES: &str = "E_ PHP_ M_ ZEND_ INI_ SORT_ SEEK_ LOCK_ FILTER_ STREAM_ PREG_ PCRE_ JSON_ LC_ ENT_ \
     PATHINFO_ EXTR_ CREDITS_ CRYPT_ PASSWORD_ SODIUM_ OPENSSL_ MHASH_ POSIX_ ZLIB_ PCNTL_ LIBXML_ SOCKET_ \
     DATE_ SWOOLE_ CURL_ CURLOPT_ PEAR_ SIG_";
 
-/// Constants whose beginning others use too, so that only the very names count.
+/// Constants with common prefixes; here only the whole name counts.
 const CONSTANTS: &str = "LOG_EMERG LOG_ALERT LOG_CRIT LOG_ERR LOG_WARNING LOG_NOTICE LOG_INFO LOG_DEBUG \
     LOG_KERN LOG_USER LOG_MAIL LOG_DAEMON LOG_AUTH LOG_SYSLOG LOG_CRON LOG_PID LOG_CONS LOG_LOCAL0 \
     LOG_LOCAL1 LOG_LOCAL2 LOG_LOCAL3 LOG_LOCAL4 LOG_LOCAL5 LOG_LOCAL6 LOG_LOCAL7 DIRECTORY_SEPARATOR \
@@ -256,7 +259,8 @@ pub fn quote(text: &str) -> String {
     } else if !text.contains(['"', '\\', '$']) {
         format!("\"{text}\"")
     } else {
-        // Neither quote can hold it alone: PHP joins pieces that touch.
+        // No single pair of quotes can hold this text. PHP joins pieces that follow each other without
+        // a gap.
         format!("'{}'", text.replace('\'', "'\"'\"'"))
     }
 }

@@ -1,5 +1,5 @@
-//! The canary: a key of pandad's own that expires every second and is probed like any other
-//! key. The listener leaves here when its event was received, and the expire probe takes it.
+//! The canary: a key of pandad's own that expires every second and is probed like any other key. The
+//! listener stores here when the event of the canary was received, and the expire probe reads that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use std::time::Instant;
 #[derive(Clone)]
 pub(super) struct Canary {
     key: Arc<[u8]>,
-    /// When its event was received; `None` once that was taken.
+    /// When its event was received; `None` after the expire probe has read that.
     event: Arc<Mutex<Option<Instant>>>,
 }
 

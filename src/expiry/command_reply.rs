@@ -1,4 +1,4 @@
-//! Replies of a Redis server to the commands of this module, told apart by kind. Pure.
+//! Replies of a Redis server to the commands of this module, sorted by kind. Pure.
 
 use crate::redis::{RedisError, Value};
 
@@ -9,7 +9,7 @@ pub(super) enum CommandReply {
     Array(Vec<Value>),
     /// A simple string.
     Status(String),
-    /// The server refused this command, and may well carry out the others.
+    /// The server refused this command. It may carry out the others of the packet.
     Refused(String),
     Other,
 }

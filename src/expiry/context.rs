@@ -1,5 +1,5 @@
-//! What the threads of one watch share: the two servers, the queues between the threads, and
-//! what each says to the others. A thread has beside it only its own connections and state.
+//! What the threads of one watch share: the two servers, the queues between the threads, and the state
+//! that one thread sets and others read. Everything else that a thread has is its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub enum Reconciliation {
 /// One of the two servers.
 #[derive(Clone)]
 pub struct WatchedServer {
-    /// Where it is, and how to log in.
+    /// The server's address and login.
     pub server: Arc<RedisServer>,
     /// Its outages, which the job logs once.
     pub health: Health,
@@ -49,7 +49,7 @@ impl WatchedServer {
         Self { health: Health::new(job, &server), server: Arc::new(server) }
     }
 
-    /// A connection of its own for each caller, not opened yet.
+    /// A link for one caller. Its connection is opened when it is needed.
     pub(super) fn link(&self) -> Link {
         Link::new(Arc::clone(&self.server), self.health.clone())
     }
@@ -97,7 +97,7 @@ pub(super) struct ExpiryContext {
     pub(super) clock: ServerClock,
     pub(super) fence: LeaseFence,
     pub(super) remembered: RememberedDeadlines,
-    /// For the expire probe and the reconciler together.
+    /// The common rate of the expire probe and the reconciler.
     rate: Mutex<RateLimiter>,
     /// Disconnected when the watch ends.
     pub(super) end: Receiver<()>,
@@ -139,7 +139,7 @@ impl ExpiryContext {
         }
     }
 
-    /// How many keys the server where keys expire may be asked for.
+    /// The common rate of the expire probe and the reconciler, locked.
     pub(super) fn rate(&self) -> MutexGuard<'_, RateLimiter> {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,7 +156,7 @@ impl ExpiryContext {
 
     /// Waits for this time, or until the watch ends.
     pub(super) fn pause(&self, time: Duration) {
-        // Nothing is ever sent: only the disconnection ends the wait early.
+        // No message is ever sent. Only the disconnection ends the wait early.
         let _timeout_or_end = self.end.recv_timeout(time);
     }
 }

@@ -59,7 +59,7 @@ impl DeadlineHandoff {
 
     /// Removes all deadlines; waits for the first for so long.
     pub(super) fn take(&self, wait: Duration) -> Vec<KeyDeadline> {
-        // Woken or not, the queue is looked at.
+        // Also without a wake-up the queue may have deadlines.
         let _woken = self.wake.1.recv_timeout(wait);
         let mut state = self.lock();
         state.bytes = 0;

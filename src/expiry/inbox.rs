@@ -15,8 +15,8 @@ const KEY_OVERHEAD_BYTES: u64 = 64;
 #[derive(Clone)]
 pub struct Inbox {
     state: Arc<Mutex<InboxState>>,
-    /// A condition variable, since a channel spins before it sleeps, and the source waits for
-    /// an empty inbox ten times a second.
+    /// A condition variable and not a channel: a channel spins before it sleeps, and the source waits
+    /// here ten times a second while the inbox is empty.
     filled: Arc<Condvar>,
 }
 
@@ -91,7 +91,8 @@ impl Inbox {
             return;
         }
         state.bytes += cost;
-        // The clock is read under the lock, or `done_until` could pass a key that is not in yet.
+        // The clock is read under the lock. Otherwise `done_until` could return a later moment before
+        // this key is in.
         state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
         let first = state.keys.len() == 1;
         drop(state);
@@ -121,7 +122,7 @@ impl Inbox {
         KeyBatch { keys, bytes, number }
     }
 
-    /// Records that a batch is on the list, or need not be.
+    /// Records that a batch was pushed, or need not be pushed.
     pub fn record_done(&self, batch: &KeyBatch) {
         self.lock().in_flight.remove(&batch.number);
     }

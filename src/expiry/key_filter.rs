@@ -1,16 +1,16 @@
-//! Which keys are work: those with the configured prefix, and never pandad's own.
+//! Which expired keys become items: those with the configured prefix, and never pandad's own keys.
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct KeyFilter {
-    /// Keys that begin with this are work; if it is empty, every key is.
+    /// Keys must begin with this to become items; empty lets every key pass.
     pub prefix: Vec<u8>,
-    /// Keys that begin with this are never work.
+    /// Keys that begin with this never become items.
     pub never: Vec<u8>,
 }
 
 impl KeyFilter {
-    /// Whether the key is work.
+    /// Whether the key becomes an item when it expires.
     pub(super) fn wants(&self, key: &[u8]) -> bool {
         key.starts_with(&self.prefix) && !key.starts_with(&self.never)
     }

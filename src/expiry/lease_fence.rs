@@ -94,8 +94,8 @@ impl LeaseFence {
 }
 
 impl LeaseHolder {
-    /// Whether the process that has the lease certainly runs no more. False for one on another
-    /// machine, of which nothing is known.
+    /// Whether the process that has the lease has certainly ended. False for a process on another
+    /// machine.
     pub(super) fn is_gone(&self) -> bool {
         let LeaseHolder::Other(token) = self else { return false };
         let text = std::str::from_utf8(token).ok();

@@ -58,7 +58,7 @@ impl LeaseKeeper {
                 Ok(Err(_logged)) => {
                     self.vacant_checks_left = VACANT_CHECKS_LEFT;
                     if self.status.is_none() {
-                        // Nothing is known of the lease, and so nothing forbids to listen.
+                        // Without knowledge of the lease, this pandad may listen.
                         self.context.listen_state.set_leased_elsewhere(false);
                     }
                 }
@@ -112,7 +112,7 @@ impl LeaseKeeper {
                 log::warn!("{job}: another pandad has taken over listening; this one waits for the lease");
             }
             (None, LeaseStatus::HeldElsewhere) => {
-                log::info!("{job}: another pandad listens; this one takes over when that is gone");
+                log::info!("{job}: another pandad listens; this one waits until it is gone");
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ pub(super) struct ListenState {
     /// How many subscriptions there have been.
     subscriptions: AtomicU64,
     reconnect_requests: AtomicU64,
-    /// Events of expired keys that were received, whether or not the keys are work.
+    /// Events of expired keys that were received, also of keys that become no items.
     announced: AtomicU64,
 }
 

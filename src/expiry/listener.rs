@@ -82,8 +82,8 @@ impl Listener {
             if was_listening {
                 self.not_listening_since.get_or_insert_with(Instant::now);
                 if began.elapsed() > STEADY_CONNECTION_MIN {
-                    // A lost connection is no outage. If the next one fails too, its error
-                    // is logged, and says more.
+                    // A lost connection is no outage. If the next connection fails as well, its error
+                    // is logged, which says more.
                     continue;
                 }
             }
@@ -133,7 +133,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Records that the subscription is in force, from this moment on.
+    /// Records that the subscription is in force from now on.
     fn record_subscribed(&mut self, channel: &str) {
         let context = &self.context;
         self.health.up();

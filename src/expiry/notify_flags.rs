@@ -9,8 +9,8 @@ const NEEDED_LETTERS: &str = "Exg";
 /// The letters that `A` stands for.
 const LETTERS_OF_A: &str = "g$lshzxetd";
 
-/// What the setting must become; `None` if it will do as it is. Letters are only ever added,
-/// since other clients may need those that are there.
+/// The setting with the missing letters added; `None` if none is missing. No letter is removed, since
+/// other clients may need it.
 pub(super) fn with_needed(flags: &str) -> Option<String> {
     let missing = missing(flags, NEEDED_LETTERS);
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))

@@ -1,7 +1,7 @@
 //! The names of the keys that pandad itself writes for this job. They are a wire format:
 //! pandads of different versions use the same keys at the same time.
 //!
-//! Each name begins with `pandad:` and ends in a word, as the keys beside the work list do.
+//! Each name begins with `pandad:` and ends in a word, like the keys of `queue::keys`.
 
 use crate::host;
 use crate::redis::{RedisServer, ServerAddress};

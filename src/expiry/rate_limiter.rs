@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// See the module.
 pub(super) struct RateLimiter {
     rate: f64,
-    /// Below zero it is a debt, and nothing may be asked until it is paid off by waiting.
+    /// Keys that may still be asked. A negative number is a debt; then nothing may be asked until time
+    /// has paid it off.
     left: f64,
     at: Instant,
 }
@@ -18,7 +19,7 @@ impl RateLimiter {
         Self { rate, left: most(rate), at: now }
     }
 
-    /// How many keys may be asked now, of `wanted`.
+    /// How many of the `wanted` keys may be asked now.
     pub(super) fn available(&mut self, wanted: usize, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;

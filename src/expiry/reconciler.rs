@@ -192,8 +192,8 @@ impl Reconciler {
             return Ok(());
         }
         let remembered = &self.context.remembered;
-        // At most once, since a second time would push the keys again. If no reply comes, the
-        // next check shows whether the change was made.
+        // The change is sent only once, since a repetition would push the keys again. If no reply
+        // comes, the next check shows whether it was made.
         if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))?
             && let Some(first) = gone.first()
         {
@@ -255,6 +255,6 @@ fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
             Ok(u64::try_from(left).map_or(KeyLifetime::Persists, KeyLifetime::ExpiresIn))
         }
         CommandReply::Refused(why) => Err(Fault::Retry(why)),
-        _ => Err(Fault::Retry("the reply to PTTL is no number".to_owned())),
+        _ => Err(Fault::Retry("the reply to PTTL is not a number".to_owned())),
     }
 }

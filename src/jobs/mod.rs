@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, KafkaToFileConfig, ReadIsolation, RedisAddress, RedisConfig};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::Cluster;
+use crate::kafka::{Cluster, VersionsSeen};
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -43,6 +43,15 @@ pub trait Job: Send {
 
 /// The names of all jobs, as `--only` takes them.
 pub const NAMES: [&str; 3] = [kafka_to_file::NAME, expired_to_list::NAME, list_to_hash::NAME];
+
+/// The section that configures the job of this name, without brackets.
+pub fn section_of(name: &str) -> &'static str {
+    match name {
+        kafka_to_file::NAME => "log_section",
+        expired_to_list::NAME => "clearCache_section",
+        _ => "panda_server_section",
+    }
+}
 
 /// The jobs that the configuration asks for.
 pub fn configured(config: &Config) -> Vec<Box<dyn Job>> {
@@ -87,5 +96,6 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
         client_id: section.worker_name.clone(),
         read_committed: section.kafka.isolation == ReadIsolation::ReadCommitted,
         silent,
+        versions_seen: VersionsSeen::default(),
     }
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::client::brokers::{Brokers, VersionsSeen};
+use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::fetcher::BrokerFetcher;
@@ -26,7 +26,7 @@ const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 /// Which client reads (`kafka['client']`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetcherKind {
-    /// The client that serves the brokers better.
+    /// The client that suits the brokers better.
     Auto {
         /// Whether ZooKeeper keeps the offsets of the group.
         zookeeper: bool,
@@ -37,11 +37,10 @@ pub enum FetcherKind {
     Native,
 }
 
-/// A [`Fetcher`] by the client that was configured, or that serves the brokers.
+/// A [`Fetcher`] that uses the configured client, or the one that suits the brokers.
 pub struct AutoFetcher {
     cluster: Cluster,
     kind: FetcherKind,
-    versions_seen: VersionsSeen,
     state: AutoState,
     /// The partitions that were assigned before the client was chosen.
     assigned: BTreeMap<TopicPartition, (StartOffset, u64)>,
@@ -59,13 +58,7 @@ enum AutoState {
 impl AutoFetcher {
     /// Reads this cluster. Nothing happens before [`Fetcher::next`] is called.
     pub fn new(cluster: Cluster, kind: FetcherKind) -> Self {
-        Self {
-            cluster,
-            kind,
-            versions_seen: VersionsSeen::default(),
-            state: AutoState::Unasked,
-            assigned: BTreeMap::new(),
-        }
+        Self { cluster, kind, state: AutoState::Unasked, assigned: BTreeMap::new() }
     }
 
     fn start(&mut self) -> Result<AutoState, Fault> {
@@ -78,9 +71,9 @@ impl AutoFetcher {
 
     fn start_asking(&self) -> Result<AutoState, Fault> {
         let (sender, answers) = bounded(1);
-        let (cluster, versions_seen) = (self.cluster.clone(), self.versions_seen.clone());
+        let cluster = self.cluster.clone();
         threads::spawn("kafka-ask", move || {
-            ask_versions(&cluster, &versions_seen, &|answer| sender.send(answer).is_ok());
+            ask_versions(&cluster, &|answer| sender.send(answer).is_ok());
         })?;
         Ok(AutoState::Asking(answers))
     }
@@ -88,10 +81,7 @@ impl AutoFetcher {
     fn read_with(&mut self, native: bool) -> Result<AutoState, Fault> {
         let cluster = self.cluster.clone();
         let mut fetcher: Box<dyn Fetcher> = match native {
-            true => {
-                let versions_seen = self.versions_seen.clone();
-                Box::new(BrokerFetcher::new(cluster, FetchConfig::default(), versions_seen)?)
-            }
+            true => Box::new(BrokerFetcher::new(cluster, FetchConfig::default())?),
             false => Box::new(LegacyFetcher::new(cluster)),
         };
         for (partition, (start, assignment)) in std::mem::take(&mut self.assigned) {
@@ -123,14 +113,9 @@ impl AutoFetcher {
 
 /// Asks until a broker answers. `send` gets each failure, and at the end the versions; it returns
 /// false when nobody waits for the answer any more.
-fn ask_versions(
-    cluster: &Cluster,
-    versions_seen: &VersionsSeen,
-    send: &dyn Fn(Result<Versions, Fault>) -> bool,
-) {
+fn ask_versions(cluster: &Cluster, send: &dyn Fn(Result<Versions, Fault>) -> bool) {
     let config = FetchConfig::default();
-    let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits());
-    let mut brokers = brokers.sharing_versions(versions_seen);
+    let mut brokers = Brokers::new(&cluster.brokers, cluster.dialer());
     let mut pauses = Backoff::new(config.retry_pauses.0, config.retry_pauses.1);
     loop {
         let answer = brokers.ask_versions();
@@ -176,7 +161,7 @@ impl Fetcher for AutoFetcher {
                     self.state = self.read_with(native)?;
                 }
                 Ok(Err(fault @ Fault::Fatal(_))) => return Err(fault),
-                Ok(Err(fault)) => return Ok(Event::Failed(None, fault.to_string())),
+                Ok(Err(fault)) => return Ok(Event::Failed(fault.to_string())),
                 Err(RecvTimeoutError::Timeout) => return Ok(Event::Nothing),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Fault::Retry("the thread that asks the brokers ended".to_owned()));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::client::connection::ConnectionLimits;
+use super::client::dialer::Dialer;
+use super::client::versions_seen::VersionsSeen;
 
 /// The cluster to connect to.
 #[derive(Debug, Clone)]
@@ -16,14 +18,21 @@ pub struct Cluster {
     /// Whether the brokers did not answer ApiVersions the last time, as Kafka 0.9 does not. Then
     /// the wait for that answer is short.
     pub silent: bool,
+    /// The versions of the brokers. Clones share them.
+    pub versions_seen: VersionsSeen,
 }
 
 /// The time limit for ApiVersions if the brokers did not answer it before. A broker that only hangs
-/// is still told from Kafka 0.9, since it must answer another request and leave ApiVersions
+/// is still distinguished from Kafka 0.9, since it must answer another request and leave ApiVersions
 /// unanswered a second time.
 const KNOWN_SILENCE_TIMEOUT: Duration = Duration::from_millis(80);
 
 impl Cluster {
+    /// Opens connections to this cluster.
+    pub(crate) fn dialer(&self) -> Dialer {
+        Dialer::new(&self.client_id, self.limits()).with_versions_seen(&self.versions_seen)
+    }
+
     /// The limits of connections to this cluster.
     pub(crate) fn limits(&self) -> ConnectionLimits {
         let limits = ConnectionLimits::default();

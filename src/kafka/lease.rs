@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::host;
 
-/// A point in time since boot, after which the partitions may belong to another member. Clones
-/// share it: one thread hears from the coordinator, others write.
+/// A point in time since boot, after which the partitions may belong to another member. Clones share
+/// it: one thread receives the coordinator's answers, others write lines.
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Milliseconds since boot, rounded down.
@@ -28,7 +28,12 @@ impl Lease {
 
     /// Whether at this moment no other member can have the partitions.
     pub fn holds(&self) -> bool {
-        millis(host::since_boot()) < self.until.load(SeqCst)
+        self.holds_at(host::since_boot())
+    }
+
+    /// Whether at this time since boot no other member can have the partitions, by what is known now.
+    pub(super) fn holds_at(&self, now: Duration) -> bool {
+        millis(now) < self.until.load(SeqCst)
     }
 
     /// A lease that a test renews.
@@ -37,18 +42,18 @@ impl Lease {
         Self::expired()
     }
 
-    /// Holds for this time from now on.
+    /// Makes the lease hold for this time from now on.
     #[cfg(test)]
     pub(crate) fn renew(&self, time: Duration) {
         self.set(host::since_boot() + time);
     }
 
-    /// Holds until this time since boot. Only one thread calls it.
+    /// Makes the lease hold until this time since boot. Only one thread calls this.
     pub(super) fn set(&self, until: Duration) {
         self.until.store(millis(until), SeqCst);
     }
 
-    /// Holds no longer.
+    /// Ends the lease now.
     pub(super) fn end(&self) {
         self.until.store(0, SeqCst);
     }

@@ -15,14 +15,15 @@ pub mod protocol;
 mod seam;
 
 pub use auto::{AutoFetcher, FetcherKind};
+pub use client::versions_seen::VersionsSeen;
 pub use cluster::Cluster;
 pub use group::offset_store::{ClaimNamer, OffsetStorage};
 pub use group::standalone::Standalone;
 pub use lease::Lease;
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
-    Assigned, DecodedRecords, Event, Fetched, Fetcher, GroupClient, GroupEvent, Payload, RecordSet,
-    StartOffset, records,
+    Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
+    Payload, RecordSet, StartOffset, records,
 };
 
 use crate::error::Fault;

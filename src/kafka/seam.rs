@@ -20,15 +20,17 @@ pub struct Fetched {
     pub partition: TopicPartition,
     /// The requested offset.
     pub from: i64,
-    /// The base offset of the first batch, if the broker has told it, otherwise `from`. If it is
+    /// The base offset of the first batch, if the broker has sent it, otherwise `from`. If it is
     /// above `from`, the broker has left records out, as compaction does.
     pub base: i64,
     /// The offset to request next.
     pub next: i64,
     /// The number of the [`Fetcher::assign`] that this belongs to.
     pub assignment: u64,
-    /// How many records the partition has at `next` and behind, as the broker last said.
+    /// How many records the partition has from `next` on, by the broker's last reply.
     pub lag: u64,
+    /// The broker that sent them, `host:port`, if it is known.
+    pub broker: Option<Arc<str>>,
     /// Offset and fingerprint of the last record, if they are known without decoding.
     pub last: Option<(i64, u32)>,
     /// How much memory it takes, in bytes.
@@ -72,10 +74,19 @@ pub enum Event {
     Nothing,
     /// The brokers answer, and have nothing new.
     Idle,
-    /// A partition that could not be read can be read again; it has nothing new.
-    Recovered(TopicPartition),
-    /// The partition cannot be read now; without one, no partition can. The text says why.
-    Failed(Option<TopicPartition>, String),
+    /// The partition can be read, for the first time or again; nothing came of it.
+    Recovered {
+        /// The partition.
+        partition: TopicPartition,
+        /// The number of the [`Fetcher::assign`] that this belongs to.
+        assignment: u64,
+        /// How many records the partition has at its position and behind.
+        lag: u64,
+    },
+    /// No partition can be read now. The text says why.
+    Failed(String),
+    /// One partition cannot be read now.
+    PartitionFailed(FailedPartition),
     /// The partition was assigned without a position; it starts at this offset.
     Resolved(TopicPartition, i64),
     /// The log is not the one that was read: the record before the position differs from the one in
@@ -83,9 +94,33 @@ pub enum Event {
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
     /// the partition is assigned again.
     Diverged(TopicPartition, i64),
-    /// Nothing more comes for this assignment, because another broker may lead the partition. Once
+    /// No more events of this assignment follow, because another broker may lead the partition. Once
     /// all fetched records are written, the caller assigns it again, and the log is compared again.
     Relinquished(TopicPartition, u64),
+}
+
+/// A partition that cannot be read now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPartition {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The broker that was asked, `host:port`; `None` if none is known to lead the partition.
+    pub broker: Option<Arc<str>>,
+    /// What has failed.
+    pub kind: FailureKind,
+    /// Why, and what to do about it if that is known.
+    pub why: String,
+}
+
+/// What has failed when a partition cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// The broker answers, and cannot serve this partition.
+    Partition,
+    /// The broker itself, and with it every partition that it leads.
+    Broker,
+    /// No broker leads the partition.
+    NoLeader,
 }
 
 /// Where to start reading.
@@ -175,8 +210,8 @@ pub trait GroupClient: Send {
     /// `Fatal`: the group cannot be used as configured.
     fn next(&mut self) -> Result<GroupEvent, Fault>;
 
-    /// Commits in the background, as often as it takes. The answer is [`GroupEvent::Committed`];
-    /// the caller waits for it before it commits again.
+    /// Commits in the background, with as many attempts as needed. The answer is
+    /// [`GroupEvent::Committed`]. The caller must receive it before it commits again.
     fn commit(&mut self, offsets: Vec<Commit>);
 
     /// Waits for the answer to a commit in flight, until `until` at most. `None` if no commit is in

@@ -5,15 +5,17 @@
 //! file deleted. If that is interrupted anywhere, the next pass finishes it.
 
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::disk::with_suffix;
-use super::disk::{Disk, FileReader, Handle, OpenMode, directory_of};
+use super::disk::{Disk, FileKind, FileReader, Handle, OpenMode, directory_of};
 use super::label::LogLabel;
 use super::options::LogFileOptions;
 use super::rotation::{Rotation, stamp_of};
@@ -22,43 +24,62 @@ use crate::threads;
 /// Bytes that are compressed before the thread checks again whether it should end.
 const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
 
+/// How often files are looked at whose days may have passed.
+const KEEP_DAYS_INTERVAL: Duration = Duration::from_secs(3600);
+const DAY_MILLIS: i64 = 24 * 3_600_000;
+
 /// Sends requests to the archive thread. When this is dropped, the thread ends within one piece.
 #[derive(Debug)]
 pub(super) struct Archive {
     ask: Sender<()>,
+    /// The time in the name of the newest file that the journal does not need any more. A file that was
+    /// rotated later may hold lines that are not settled: it keeps its name and its inode.
+    settled: Arc<AtomicI64>,
 }
 
 impl Archive {
-    /// Starts the thread. It first finishes what an earlier run left undone.
+    /// Starts the thread. It first finishes what an earlier run left undone. All files that are there
+    /// now must be settled.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// The system refuses a thread, or the directory cannot be read.
     pub(super) fn start(disk: Arc<dyn Disk>, path: &Path, options: &LogFileOptions) -> io::Result<Self> {
         let (ask, asked) = bounded(1);
         let label = LogLabel::new(options.job, path);
         let (path, rotation) = (path.to_owned(), options.rotation.clone());
+        let target = disk.target(&path);
+        let there = disk.list(directory_of(&target))?;
+        let newest = there.iter().filter_map(|file| stamp_of(&target, file)).map(|(time, _)| time).max();
+        let settled = Arc::new(AtomicI64::new(newest.unwrap_or(i64::MIN)));
+        let upto = Arc::clone(&settled);
         threads::spawn("log-archive", move || {
             if let Err(error) = rustix::process::nice(19) {
                 log::debug!("{label}: the archive thread keeps its priority: {error}");
             }
             let alone = || is_closed(&asked);
             loop {
-                if let Err(error) = tidy(&*disk, &path, &rotation, &alone) {
+                let upto = upto.load(SeqCst);
+                if let Err(error) = tidy(&*disk, &path, &rotation, upto, &alone) {
                     log::warn!(
                         "{label}: rotated files cannot be compressed or deleted: {error}; trying again at \
                          the next rotation"
                     );
                 }
-                if asked.recv().is_err() {
+                let asked = match rotation.keep_days {
+                    Some(_) => asked.recv_timeout(KEEP_DAYS_INTERVAL),
+                    None => asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                };
+                if asked == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
             }
         })?;
-        Ok(Self { ask })
+        Ok(Self { ask, settled })
     }
 
-    /// A file was rotated.
-    pub(super) fn tidy(&self) {
+    /// The file with this time in its name was rotated, and everything in it is settled.
+    pub(super) fn tidy(&self, stamp: i64) {
+        self.settled.fetch_max(stamp, SeqCst);
         // A full channel means that a request is waiting already.
         let _asked = self.ask.try_send(());
     }
@@ -69,42 +90,71 @@ fn is_closed(asked: &Receiver<()>) -> bool {
     asked.try_recv().is_err_and(|error| error.is_disconnected())
 }
 
-/// Compresses and deletes rotated files. Ends early if `stop` says so.
+/// Compresses and deletes the files rotated up to the time `settled`. Ends early if `stop` says so.
 pub(super) fn tidy(
     disk: &dyn Disk,
     path: &Path,
     rotation: &Rotation,
+    settled: i64,
     stop: &dyn Fn() -> bool,
 ) -> io::Result<()> {
+    let target = disk.target(path);
+    for (_, file) in rotated(disk, &target, settled, &[".gz.part"])? {
+        // An interrupted pass has left this.
+        disk.remove(&file)?;
+    }
+    let mut files = rotated(disk, &target, settled, &["", ".gz"])?;
+    let mut stamps: Vec<i64> = files.iter().map(|(time, _)| *time).collect();
+    stamps.dedup();
+    let oldest = stamps.len().checked_sub(rotation.keep).and_then(|gone| stamps.get(gone)).copied();
+    let kept_since = if rotation.keep == 0 { i64::MAX } else { oldest.unwrap_or(i64::MIN) };
+    let now = (rotation.now)();
+    let days = rotation.keep_days.map_or(i64::MIN, |days| now - i64::from(days) * DAY_MILLIS);
+    delete_before(disk, &mut files, kept_since.max(days))?;
+    // Files that cannot be compressed must not keep the others from being deleted.
+    let compressed = if rotation.gzip { compress_all(disk, &files, stop) } else { Ok(()) };
+    if let Some(limit) = rotation.keep_bytes {
+        let mut files = rotated(disk, &target, settled, &["", ".gz"])?;
+        let mut bytes = 0;
+        let mut since = i64::MIN;
+        for (time, file) in files.iter().rev() {
+            bytes += disk.stat_link(file)?.len;
+            if bytes > limit {
+                since = *time + 1;
+                break;
+            }
+        }
+        delete_before(disk, &mut files, since)?;
+    }
+    compressed
+}
+
+/// The files rotated up to the time `settled` whose names end so, in the order of rotation. Links are
+/// left alone: what they lead to may be the log file.
+fn rotated(disk: &dyn Disk, target: &Path, settled: i64, ends: &[&str]) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut rotated = Vec::new();
-    for file in disk.list(directory_of(path))? {
-        match stamp_of(path, &file) {
-            Some((time, "" | ".gz")) => rotated.push((time, file)),
-            // An interrupted pass has left this.
-            Some((_, ".gz.part")) => disk.remove(&file)?,
-            _ => {}
+    for file in disk.list(directory_of(target))? {
+        let Some((time, end)) = stamp_of(target, &file) else { continue };
+        let is_meant = time <= settled && ends.contains(&end);
+        if is_meant && disk.stat_link(&file)?.kind == FileKind::File {
+            rotated.push((time, file));
         }
     }
     rotated.sort();
-    let mut stamps: Vec<i64> = rotated.iter().map(|(time, _)| *time).collect();
-    stamps.dedup();
-    let oldest = stamps.len().checked_sub(rotation.keep).and_then(|gone| stamps.get(gone)).copied();
-    let (gone, kept): (Vec<_>, Vec<_>) =
-        rotated.into_iter().partition(|(time, _)| match (rotation.keep, oldest) {
-            (0, _) => true,
-            (_, Some(oldest)) => *time < oldest,
-            (_, None) => false,
-        });
-    for (_, file) in gone {
-        disk.remove(&file)?;
-    }
-    if rotation.gzip {
-        for (_, file) in kept.iter().filter(|(_, file)| file.extension().is_none_or(|end| end != "gz")) {
-            if stop() {
-                return Ok(());
-            }
-            compress(disk, file, stop)?;
+    Ok(rotated)
+}
+
+fn delete_before(disk: &dyn Disk, files: &mut Vec<(i64, PathBuf)>, time: i64) -> io::Result<()> {
+    let gone = files.partition_point(|(rotated, _)| *rotated < time);
+    files.drain(..gone).try_for_each(|(_, file)| disk.remove(&file))
+}
+
+fn compress_all(disk: &dyn Disk, files: &[(i64, PathBuf)], stop: &dyn Fn() -> bool) -> io::Result<()> {
+    for (_, file) in files.iter().filter(|(_, file)| file.extension().is_none_or(|end| end != "gz")) {
+        if stop() {
+            return Ok(());
         }
+        compress(disk, file, stop)?;
     }
     Ok(())
 }
@@ -114,6 +164,8 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
     // The compressed file gets its final name only when it is complete and durable.
     if disk.stat(&done).is_err() {
         let plain = disk.open(file, OpenMode::Existing)?;
+        // If the owner cannot be kept, the mode is.
+        let _is_ours = disk.create_as(&part, plain.access()?)?;
         let out = disk.open(&part, OpenMode::Truncate)?;
         let mut encoder = GzEncoder::new(FileWriter { file: out, at: 0 }, Compression::default());
         let mut reader = FileReader { file: &*plain, at: 0 };

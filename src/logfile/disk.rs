@@ -1,13 +1,19 @@
 //! The seam to the disk. Every file operation of the log file and its journal passes through here,
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
+mod reading;
+
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, IoSlice, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::OFlags;
+
+pub(super) use reading::{FileReader, read_all};
 
 /// An open file, shared by those who write to it and those who sync it.
 #[derive(Debug, Clone)]
@@ -24,14 +30,14 @@ impl Handle {
 
     /// Makes what was written durable.
     ///
-    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the
-    /// pages that never reached the disk as clean (fsync(2)). Several threads sync the same file
-    /// here, so after one of them has seen the error, none may take a later success for the truth.
-    /// Therefore a handle stays failed after its first failed sync. What the disk really holds is
-    /// found out by opening the file again.
+    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the pages
+    /// that never reached the disk as clean (fsync(2)). Several threads sync the same file here. After
+    /// one of them has seen the error, a later success proves nothing to any of them. Therefore a
+    /// handle stays failed after its first failed sync. What the disk really holds is found out by
+    /// opening the file again.
     pub(super) fn sync(&self) -> io::Result<()> {
-        // Held during the sync: otherwise another thread could sync, and succeed, before the
-        // failure is recorded.
+        // The lock is held during the sync. Otherwise another thread could sync, and succeed, before
+        // the failure is recorded.
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
             return Err(io::Error::other("a sync has failed before"));
@@ -72,7 +78,7 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// How a file is opened; always for reading and writing.
+/// How a file is opened. Every mode allows reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenMode {
     /// The file must exist.
@@ -83,6 +89,10 @@ pub(super) enum OpenMode {
     Truncate,
 }
 
+/// The mode of files beside the log file, before the umask. They show which topics are read and hold
+/// lines, so others may not read them.
+pub(super) const BESIDE_MODE: u32 = 0o640;
+
 /// The largest piece, in bytes, in which Linux caches a file and drops it from the cache.
 const FOLIO_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
@@ -92,6 +102,8 @@ pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
     pub(super) kind: FileKind,
+    /// How many names the file has. 0: it was removed, and takes room until it is closed.
+    pub(super) links: u64,
     /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
 }
@@ -103,7 +115,15 @@ pub(super) enum FileKind {
     Other,
 }
 
-/// Operations on names.
+/// Who may use a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct FileAccess {
+    pub(super) mode: u32,
+    pub(super) user: u32,
+    pub(super) group: u32,
+}
+
+/// Operations on names. The provided ones are those of a disk without links and without owners.
 pub(super) trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle>;
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
@@ -113,11 +133,27 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the names in a directory durable.
     fn sync_names(&self, directory: &Path) -> io::Result<()>;
+    /// As [`Self::stat`], but of a symbolic link itself.
+    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
+        self.stat(path)
+    }
+    /// Where a symbolic link leads, though nothing may be there; the path itself if it is no link.
+    fn target(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+    /// Creates an empty file with this access, unless there is a file. At no time does it have more
+    /// access than that. False if its owner could not be set.
+    fn create_as(&self, _path: &Path, _access: FileAccess) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Operations on an open file.
 pub(super) trait DiskFile: Debug + Send + Sync {
     fn stat(&self) -> io::Result<FileStat>;
+    fn access(&self) -> io::Result<FileAccess> {
+        Ok(FileAccess::default())
+    }
     /// Reads at most as many bytes as the buffer holds. Returns how many.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
     /// Writes at the end of the file. Returns how many bytes were written.
@@ -162,6 +198,11 @@ impl dyn DiskFile {
     }
 }
 
+/// Names the call that the system has refused, and what it is needed for. The kind of the error stays.
+pub(super) fn name_call(call: &str, need: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{call} is refused ({error}): {need}"))
+}
+
 /// The path with a suffix added to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -187,12 +228,16 @@ impl Disk for RealDisk {
             // O_APPEND, and no offset of our own: if another program appends or truncates, our
             // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
-            OpenMode::Truncate => options.create(true).truncate(true),
+            OpenMode::Truncate => options.create(true).truncate(true).mode(BESIDE_MODE),
         };
         // Without this, opening a FIFO would wait for a reader. The caller checks what kind of file
         // it is.
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        Ok(Handle::new(options.open(path)?))
+        let mut flags = OFlags::NONBLOCK;
+        // The log file itself may be a link. Where somebody else may create names in the directory, a
+        // link among the files beside it would lead our writes to a file of his choice.
+        flags.set(OFlags::NOFOLLOW, how != OpenMode::Append);
+        options.custom_flags(flags.bits().cast_signed());
+        Ok(Handle::new(options.open(path).map_err(not_followed)?))
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
@@ -213,8 +258,61 @@ impl Disk for RealDisk {
     }
 
     fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        File::open(directory)?.sync_all().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => {
+                let call = format!("fsync of the directory {}", directory.display());
+                name_call(&call, "the file system cannot make names durable, so use another one", &error)
+            }
+            _ => error,
+        })
     }
+
+    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
+        Ok(FileStat::of(&std::fs::symlink_metadata(path)?))
+    }
+
+    fn target(&self, path: &Path) -> PathBuf {
+        let mut target = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            let Ok(link) = std::fs::read_link(&target) else { break };
+            target = directory_of(&target).join(link);
+        }
+        target
+    }
+
+    fn create_as(&self, path: &Path, access: FileAccess) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        // Only root may give a file away. The group may be one of ours.
+        let is_ours = fchown(&file, Some(access.user), Some(access.group)).is_ok();
+        let _group_stays = is_ours || fchown(&file, None, Some(access.group)).is_ok();
+        // The owner is set first, because that clears bits of the mode.
+        file.set_permissions(Permissions::from_mode(access.mode & 0o7777))?;
+        Ok(is_ours)
+    }
+}
+
+/// As many links as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// The system's own text speaks of too many levels of links.
+pub(super) fn not_followed(error: io::Error) -> io::Error {
+    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+        let text = "a symbolic link, which is not followed here; put the file itself in its place";
+        return io::Error::new(io::ErrorKind::InvalidInput, text);
+    }
+    error
+}
+
+/// The longest name that the file system of a directory takes, in bytes. `None` if it does not say.
+pub(super) fn name_bytes_max(directory: &Path) -> Option<usize> {
+    let found = rustix::fs::statvfs(directory).ok()?.f_namemax;
+    usize::try_from(found).ok().filter(|most| *most > 0)
 }
 
 impl FileStat {
@@ -225,13 +323,18 @@ impl FileStat {
             _ => FileKind::Other,
         };
         let id = FileId { device: meta.dev(), inode: meta.ino() };
-        Self { id, len: meta.len(), kind, modified: meta.mtime() }
+        Self { id, len: meta.len(), kind, links: meta.nlink(), modified: meta.mtime() }
     }
 }
 
 impl DiskFile for File {
     fn stat(&self) -> io::Result<FileStat> {
         Ok(FileStat::of(&self.metadata()?))
+    }
+
+    fn access(&self) -> io::Result<FileAccess> {
+        let meta = self.metadata()?;
+        Ok(FileAccess { mode: meta.mode(), user: meta.uid(), group: meta.gid() })
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -273,30 +376,5 @@ pub(super) fn mount_id(directory: &Path) -> u64 {
     match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
         Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
         _ => 0,
-    }
-}
-
-/// The whole content of a file, unless the file is longer than `limit` bytes.
-pub(super) fn read_all(file: &dyn DiskFile, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let len = file.stat()?.len;
-    if len > limit {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    FileReader { file, at: 0 }.take(limit).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// Reads a file from `at` on to its end.
-pub(super) struct FileReader<'a> {
-    pub(super) file: &'a dyn DiskFile,
-    pub(super) at: u64,
-}
-
-impl Read for FileReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }

@@ -33,7 +33,7 @@ impl Hasher for NumberHasher {
 pub(super) struct GroupView {
     /// The offset that the group is known to hold in the partition's present history.
     acknowledged: NumberMap<i64>,
-    /// The same, but only offsets for which this run's own commit was acknowledged.
+    /// As `acknowledged`, but only offsets for which this run's own commit was acknowledged.
     own: NumberMap<i64>,
     /// Partitions for which the group is known to hold a token of the present history. It may be
     /// another journal's token, or a claim.
@@ -102,7 +102,8 @@ impl GroupView {
         }
     }
 
-    /// Forgets what the group holds: the partitions are others' now, who may commit anything.
+    /// Forgets what the group holds. Other members have the partitions now and may commit other
+    /// offsets.
     pub(super) fn release_all(&mut self) {
         self.acknowledged.clear();
         self.own.clear();

@@ -42,9 +42,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
 /// # Errors
 /// The text says that a pandad is using the file, or that the journal cannot be read or written.
 pub fn forget(log_file: &Path) -> Result<usize, String> {
-    let _lock = Lock::take(log_file).map_err(|error| match error {
-        OpenError::Retry(why) | OpenError::Fatal(why) => why,
-    })?;
+    let _lock = Lock::take(log_file).map_err(OpenError::into_text)?;
     let (mut journal, contents) = read(log_file)?;
     let mut state = contents.replay(None)?.state;
     let count = state.partitions.len();

@@ -16,7 +16,7 @@ impl LogLabel {
         Self { job, path: path.into() }
     }
 
-    /// The same job, and another file.
+    /// A label with the same job and another file.
     pub(super) fn with_path(&self, path: &Path) -> Self {
         Self::new(self.job, path)
     }

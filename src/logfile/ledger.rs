@@ -30,9 +30,11 @@ pub struct Settled {
 }
 
 impl Ledger {
-    pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel) -> Self {
-        let inner =
-            LedgerState { journal, state, written: NumberMap::default(), group: GroupView::default() };
+    /// `begins`: there was no journal before.
+    pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
+        let strangers = begins.then(Vec::new);
+        let (written, group) = (NumberMap::default(), GroupView::default());
+        let inner = LedgerState { journal, state, written, group, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -59,6 +61,9 @@ impl Ledger {
             OffsetMetadata::Text(text) => text.as_str(),
             OffsetMetadata::Unsupported => "",
         };
+        if let Some(stranger) = inner.new_stranger(committed, metadata) {
+            self.log_stranger(stranger);
+        }
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| KnownPosition {
             position: state.position,
@@ -73,14 +78,15 @@ impl Ledger {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: this journal has no record of having committed the group's offset \
-                 {held}, and yet it did: an older copy of it was put back, or the commit arrived late; going \
-                 on where the journal is"
+                "{label}: {partition}: the group's offset {held} was committed by this journal, which has \
+                 no record of that: an older copy of the journal was put back, or the commit arrived \
+                 late; going on at the journal's position"
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: this journal does not know the partition, and yet it committed \
-                     the group's offset {held}: an older copy of it was put back; going to the first record"
+                    "{label}: {partition}: the group's offset {held} was committed by this journal, which \
+                     does not know the partition: an older copy of the journal was put back; going to \
+                     the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }
@@ -113,8 +119,17 @@ impl Ledger {
         Ok(inner.assign(partition))
     }
 
-    /// Sets a partition's position, because nobody had one or because its log has diverged. Durable
-    /// on return. No record of the partition may be in flight.
+    fn log_stranger(&self, stranger: u128) {
+        log::error!(
+            "{}: there was no journal, and the group's offsets are those of the journal {stranger:032x}: if \
+             that was this file's, stop pandad, see whether its directory is mounted, and put it back, or \
+             lines come twice; if it is another pandad's of this group, nothing is wrong",
+            self.label
+        );
+    }
+
+    /// Sets a partition's position, because nobody had one or because its log has diverged. The
+    /// position is durable on return. No record of the partition may be in flight.
     ///
     /// # Errors
     /// The journal's disk refuses.
@@ -153,7 +168,7 @@ impl Ledger {
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
-    /// partition's present history. Then a member that takes a partition over goes on exactly where
+    /// partition's present history. If so, a member that takes a partition over goes on exactly where
     /// this journal ends.
     ///
     /// While several journals share a group, nothing more may be written until this is true.
@@ -174,6 +189,12 @@ impl Ledger {
     pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
         let inner = self.lock();
         inner.state.find(partition).is_some_and(|(index, _)| inner.group.has_token(index))
+    }
+
+    /// The other journals whose tokens were found in the group and logged.
+    #[cfg(test)]
+    pub(super) fn strangers(&self) -> Vec<u128> {
+        self.lock().strangers.clone().unwrap_or_default()
     }
 
     /// The journal's random name.
@@ -248,7 +269,7 @@ impl Ledger {
     /// ours in the file has a journalled range.
     ///
     /// # Errors
-    /// The journal's disk refuses. Then the next start compares more.
+    /// The journal's disk refuses. Then the next start compares more of the file.
     pub fn close(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match inner.state.session {
@@ -305,12 +326,34 @@ impl Ledger {
         Ok((Settled { commits }, inner.journal.to_sync()))
     }
 
-    /// As [`Self::mark`], and durable on return: writing goes on in another file, or not where the
-    /// last range ends. Commits nothing.
+    /// As [`Self::mark`], but durable on return, and nothing is committed. For a place that does not
+    /// follow the last range: another file, or another end.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         let settled = inner.state.settled_by(mark.sequence);
         inner.append_mark(mark, &settled)?;
+        inner.journal.to_sync().sync()
+    }
+
+    /// Records that the last range announced is given up, and that writing goes on at another place,
+    /// which the mark names. Everything before the range must be durable. Durable on return: no later
+    /// start adopts the range.
+    pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
+        let mut inner = self.lock();
+        let before = Mark { sequence: range.sequence - 1, ..place.clone() };
+        let settled = inner.state.settled_by(before.sequence);
+        inner.append_mark(before, &settled)?;
+        // An entry of a partition takes the place of what ranges before it say of the partition. So
+        // the range no longer moves any position when the second mark passes it.
+        for change in &range.changes {
+            if let Some(state) =
+                inner.state.partitions.get(&change.index).map(|known| PartitionState::clone(known))
+            {
+                inner.append_entry(JournalEntry::Partition(change.index, state))?;
+            }
+        }
+        let settled = inner.state.settled_by(place.sequence);
+        inner.append_mark(place, &settled)?;
         inner.journal.to_sync().sync()
     }
 }

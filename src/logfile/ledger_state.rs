@@ -1,5 +1,5 @@
-//! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and
-//! what the group holds of it. Each method writes the journal first and changes memory last.
+//! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and the
+//! view of the group. Each method writes the journal first and changes memory last.
 
 use std::fmt::Debug;
 use std::io;
@@ -22,6 +22,8 @@ pub(super) struct LedgerState {
     /// The written position of each assigned partition, by the partition's number.
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
+    /// If this journal is new: the journals whose tokens were found in the group.
+    pub(super) strangers: Option<Vec<u128>>,
 }
 
 impl LedgerState {
@@ -68,6 +70,15 @@ impl LedgerState {
         let repeat = self.state.repeat(settled, self.journal.repeated_since());
         let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
         JournalEntry::Mark(Mark { repeat, ..mark })
+    }
+
+    /// If this journal is new: the journal that a token in the group names, the first time that one is
+    /// found.
+    pub(super) fn new_stranger(&mut self, committed: Option<i64>, metadata: &str) -> Option<u128> {
+        let known = self.strangers.as_mut()?;
+        let Token { identity, .. } = Token::naming(committed?, metadata).filter(|token| !token.is_claim())?;
+        let is_new = identity != self.journal.identity() && !known.contains(&identity);
+        is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the one
@@ -139,7 +150,7 @@ impl LedgerState {
                 if !went_back {
                     self.group.record_token(index);
                 }
-                // A claim is not enough: it is replaced by our own token at once.
+                // A claim does not count, because our own token replaces it at once.
                 !token.is_claim()
             }
             Some(token) => {
@@ -239,8 +250,8 @@ impl LedgerState {
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
-    /// A checkpoint that was taken before writing went on at another place settles its ranges and
-    /// must not move the end back.
+    /// If writing has gone on at another place since the checkpoint was taken, the mark settles the
+    /// ranges and must not move the end back.
     pub(super) fn write_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },

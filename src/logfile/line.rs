@@ -12,7 +12,7 @@ pub enum LineFormat {
     Raw,
     /// One JSON object with everything that is known of the record.
     Json,
-    /// The line that the PHP system wrote which pandad replaces.
+    /// The line of the PHP system that pandad replaces.
     Original,
 }
 
@@ -28,8 +28,8 @@ impl LineFormat {
     }
 }
 
-/// `{"topic","partition","offset","timestamp","key","headers","value"}`. What the message format
-/// does not have, or the client library does not give, is left out.
+/// `{"topic","partition","offset","timestamp","key","headers","value"}`. Fields that the message format
+/// does not have, or the client library does not give, are left out.
 fn json(out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
     out.extend_from_slice(b"{\"topic\":");
     string(out, &partition.topic, Escape::Json);
@@ -156,9 +156,9 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {
-    /// What RFC 8259 requires, and no more.
+    /// Only the escapes that RFC 8259 requires.
     Json,
-    /// PHP's defaults: `\/`, and `\uXXXX` for everything that is not ASCII.
+    /// The default escapes of PHP, which include `\/`, and `\uXXXX` for all that is not ASCII.
     Php,
 }
 
@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_the_value() {
+    fn raw_lines_are_the_value() {
         assert_eq!(line(LineFormat::Raw, Some(b"k"), Some(b"a b")), "a b\n");
         assert_eq!(line(LineFormat::Raw, None, None), "\n");
     }
 
     #[test]
-    fn json_keeps_null_text_and_bytes_apart() {
+    fn json_distinguishes_null_text_and_bytes() {
         assert_eq!(
             line(LineFormat::Json, None, Some("\u{1}\"\\/é\n".as_bytes())),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key\":null,\
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn json_shows_timestamps_and_headers_where_there_are_any() {
+    fn json_shows_timestamps_and_headers_if_present() {
         let of = |timestamp, headers: Option<&'static [u8]>| Record {
             timestamp,
             headers: headers.map(|bytes| Headers::check(bytes).unwrap()),
@@ -253,7 +253,7 @@ mod tests {
         let start = "{\"topic\":\"t\",\"partition\":3,\"offset\":1,\"timestamp\":-1,\"key\":null";
         assert_eq!(json_of(&of(Some(-1), None)), format!("{start},\"value\":null}}\n"));
         assert_eq!(json_of(&of(Some(-1), Some(b"\0"))), format!("{start},\"headers\":[],\"value\":null}}\n"));
-        // A name that comes twice; a value, a null value, an empty value.
+        // One name stands twice; the values are a text, null and empty.
         let headers = b"\x06\x02a\x02\"\x02a\x01\x04\xc3\xbc\x00";
         assert_eq!(
             json_of(&of(Some(-1), Some(headers))),
@@ -268,7 +268,7 @@ mod tests {
 
     /// PHP 8.2 made the expected text: `json_encode` of the decoded array.
     #[test]
-    fn original_is_php_json() {
+    fn original_lines_are_as_php_encodes_them() {
         assert_eq!(
             line(LineFormat::Original, None, Some("a/é😀\u{7f}".as_bytes())),
             "consumer_message:{\"offset\":42,\"size\":23,\"message\":{\"crc\":495677643,\"magic\":0,\

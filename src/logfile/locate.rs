@@ -147,9 +147,15 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
         let name = name.as_os_str().as_encoded_bytes();
         OTHER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
     };
+    // Rotation by pandad leaves it beside the target of a link, rotation by others often beside the link.
+    let target = disk.target(path);
+    let mut all = disk.list(directory_of(&target))?;
+    if directory_of(&target) != directory_of(path) {
+        all.extend(disk.list(directory_of(path))?);
+    }
     let mut files = Vec::new();
-    for beside in disk.list(directory_of(path))? {
-        if beside == path || is_other(&beside) {
+    for beside in all {
+        if beside == path || beside == target || is_other(&beside) {
             continue;
         }
         match disk.stat(&beside) {

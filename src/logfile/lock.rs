@@ -1,44 +1,82 @@
 //! Keeps a second pandad from writing the log file. A lock file of its own, which is never renamed,
-//! says which process holds the log file and how often it was reopened.
+//! says which process holds the log file, and takes requests from other processes.
 //!
-//! The lock file holds the process id and the count, each on a line of fixed length, so that it can
-//! be rewritten while the disk is full.
+//! ```text
+//! process id, left-aligned    10 bytes and a newline
+//! count of reopenings         20 bytes and a newline
+//! version of this pandad      20 bytes and a newline
+//! answered up to this length  20 bytes and a newline
+//! requests it looks at        53 bytes and a newline
+//! requests                    a word and a newline each
+//! ```
+//!
+//! A request is a word that is appended to the file; its number is the length of the file behind it.
+//! The kernel advances that length under its own lock of the file, so that no two requests get one
+//! number. `flock` cannot protect a count here, because this process holds it all the time, and a lock
+//! of a byte range collides with it on NFS.
+//!
+//! The other lines have a fixed length, so that they can be rewritten while the disk is full. Older
+//! pandads read and write the first two lines only, with the process id right-aligned. So the
+//! alignment tells whether the lines below belong to the process named above them, even if its number
+//! is that of the process before, as in a container.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
 
-use super::disk::with_suffix;
+use super::disk::{BESIDE_MODE, name_call, not_followed, with_suffix};
 use super::open_error::{OpenError, classify};
 
-/// How often [`ask_to_reopen`] checks whether the file was reopened.
-const REOPEN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The length of the lines above the requests, in bytes.
+const HEADER_BYTES: usize = 128;
+/// A request of another pandad that asks whether the lock is held takes it for a moment. So the lock
+/// is held by another pandad only if it stays held for this many attempts.
+const TAKE_ATTEMPTS: u32 = 5;
+const TAKE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What another process can ask of the pandad that holds a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockRequest {
+    /// Check whether the file was moved away; if so, make what was written durable there and go on in
+    /// a new file.
+    Reopen,
+}
+
+impl LockRequest {
+    const ALL: [Self; 1] = [Self::Reopen];
+
+    /// The word that stands for it in the lock file.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Reopen => "reopen",
+        }
+    }
+}
 
 /// The lock is released when its last clone is dropped or the process ends.
 #[derive(Debug, Clone)]
 pub struct Lock {
     file: Arc<File>,
     reopened: Arc<AtomicU64>,
+    /// The number of the last request that was answered.
+    answered: Arc<AtomicU64>,
 }
 
-/// What came of a request to reopen a log file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReopenOutcome {
-    /// The file was reopened: what was written before is durable in the old file, and nothing more
-    /// will be written there.
-    Done,
-    /// No pandad holds the file.
-    Nobody,
-    /// The file was not reopened in time. The disk may be full.
-    TimedOut,
+/// Requests that were not answered yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LockRequests {
+    /// In the order in which they came. A word that this version does not know is left out: whoever
+    /// wrote it has seen that.
+    pub requests: Vec<LockRequest>,
+    /// The number of the last one.
+    upto: u64,
 }
 
 impl Lock {
@@ -46,79 +84,181 @@ impl Lock {
     ///
     /// # Errors
     /// `Fatal` if another pandad holds it.
-    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+    pub fn take(path: &Path) -> Result<Self, OpenError> {
         let at = with_suffix(path, ".lock");
         let file = open(&at, true).map_err(|error| classify(&at, &error))?;
-        if !try_lock(&file).map_err(|error| classify(&at, &error))? {
-            let text = format!("{}: locked: another pandad writes this log file", at.display());
-            return Err(OpenError::Fatal(text));
+        let mut attempts = 1;
+        while !try_lock(&file).map_err(|error| classify(&at, &error))? {
+            if attempts == TAKE_ATTEMPTS {
+                let text = format!("{}: locked: another pandad writes this log file", at.display());
+                return Err(OpenError::Fatal(text));
+            }
+            attempts += 1;
+            std::thread::sleep(TAKE_PAUSE);
         }
-        let lock = Self { file: Arc::new(file), reopened: Arc::default() };
+        let answered = Arc::new(AtomicU64::new(HEADER_BYTES as u64));
+        let lock = Self { file: Arc::new(file), reopened: Arc::default(), answered };
         lock.write();
+        // Requests to the process before end here, after the number of those that it answered. Whoever
+        // waits for one sees that the file became shorter, and asks again.
+        let _length_stays = lock.file.set_len(HEADER_BYTES as u64);
         Ok(lock)
     }
 
-    /// Records that the log file was reopened, for whoever waits for that.
-    pub fn record_reopened(&self) {
+    /// The requests that were not answered yet.
+    ///
+    /// # Errors
+    /// The lock file cannot be read.
+    pub fn requests(&self) -> io::Result<LockRequests> {
+        let from = self.answered.load(SeqCst);
+        let upto = self.file.metadata()?.len();
+        let Some(length) = upto.checked_sub(from).filter(|length| *length > 0) else {
+            return Ok(LockRequests { requests: Vec::new(), upto: from });
+        };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.file.read_exact_at(&mut bytes, from)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let named = |word: &str| LockRequest::ALL.into_iter().find(|request| request.word() == word);
+        Ok(LockRequests { requests: text.lines().filter_map(named).collect(), upto })
+    }
+
+    /// Records that the log file was reopened after these requests had come, for whoever waits for
+    /// that. Older pandads wait for the count.
+    pub fn record_reopened(&self, asked: &LockRequests) {
+        self.answered.fetch_max(asked.upto, SeqCst);
         self.reopened.fetch_add(1, SeqCst);
         self.write();
     }
 
-    /// Only other processes read this. On a full disk a new lock file may stay empty.
+    /// A failure is ignored, because only other processes read the file. On a full disk a new lock file
+    /// may stay empty.
     fn write(&self) {
-        let text = format!("{:10}\n{:20}\n", std::process::id(), self.reopened.load(SeqCst));
-        let _for_others = self.file.write_all_at(text.as_bytes(), 0);
+        let text = LockHeader {
+            owner: std::process::id(),
+            reopened: self.reopened.load(SeqCst),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            answered: self.answered.load(SeqCst),
+            words: LockRequest::ALL.map(LockRequest::word).join(" "),
+        };
+        let _for_others = self.file.write_all_at(text.to_string().as_bytes(), 0);
     }
 }
 
-/// Asks the pandad that holds the log file at `path` to check whether the file was moved away, and
-/// waits at most `limit` until that is done.
-///
-/// # Errors
-/// The lock file cannot be read, or its owner cannot be signalled.
-pub fn ask_to_reopen(path: &Path, limit: Duration) -> io::Result<ReopenOutcome> {
-    let at = with_suffix(path, ".lock");
-    let file = match open(&at, false) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ReopenOutcome::Nobody),
-        Err(error) => return Err(error),
-    };
-    if try_lock(&file)? {
-        return Ok(ReopenOutcome::Nobody);
+/// What a pandad that looks at requests writes above them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LockHeader {
+    pub(super) owner: u32,
+    pub(super) reopened: u64,
+    pub(super) version: String,
+    pub(super) answered: u64,
+    pub(super) words: String,
+}
+
+impl std::fmt::Display for LockHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { owner, reopened, version, answered, words } = self;
+        write!(f, "{owner:<10}\n{reopened:20}\n{version:<20.20}\n{answered:20}\n{words:<53.53}\n")
     }
-    let (owner, before) = read(&file)?;
-    kill_process(owner, Signal::USR1)?;
-    let deadline = Instant::now() + limit;
-    while Instant::now() < deadline {
-        std::thread::sleep(REOPEN_POLL_INTERVAL);
-        if read(&file)? != (owner, before) {
-            return Ok(ReopenOutcome::Done);
+}
+
+/// Who holds a lock file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LockHolder {
+    /// A pandad that looks at requests.
+    Listening(LockHeader),
+    /// An older pandad, which does not. The number is that of its process.
+    Older(u32),
+    /// The lock file does not say. The disk was full when it was created.
+    Unknown,
+}
+
+impl LockHolder {
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut count = 0;
+        while let Some(rest) = bytes.get_mut(count..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, count as u64) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        if try_lock(&file)? {
-            return Ok(ReopenOutcome::Nobody);
+        let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
+        Ok(Self::of(&text))
+    }
+
+    fn of(text: &str) -> Self {
+        let mut lines = text.lines();
+        let mut line = || lines.next().unwrap_or_default();
+        let first = line();
+        let Ok(owner) = first.trim().parse() else { return Self::Unknown };
+        if first.starts_with(' ') {
+            return Self::Older(owner);
+        }
+        let (reopened, version, answered, words) = (line(), line(), line(), line());
+        match (reopened.trim().parse(), answered.trim().parse()) {
+            (Ok(reopened), Ok(answered)) => Self::Listening(LockHeader {
+                owner,
+                reopened,
+                version: version.trim().to_owned(),
+                answered,
+                words: words.trim().to_owned(),
+            }),
+            _ => Self::Unknown,
         }
     }
-    Ok(ReopenOutcome::TimedOut)
 }
 
-fn open(at: &Path, create: bool) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(create).truncate(false).open(at)
+pub(super) fn open(at: &Path, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false).mode(BESIDE_MODE);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options.open(at).map_err(not_followed)
 }
 
-fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(name_call("flock", "the file system must offer locks", &error.into())),
     }
 }
 
-fn read(file: &File) -> io::Result<(Pid, u64)> {
-    let mut bytes = [0; 64];
-    let count = file.read_at(&mut bytes, 0)?;
-    let text = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
-    let mut lines = text.lines().map(str::trim);
-    let owner = lines.next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
-    let count = lines.next().and_then(|line| line.parse().ok());
-    owner.zip(count).ok_or_else(|| io::Error::other("the lock file does not name the process that holds it"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(answered: u64) -> LockHeader {
+        let (version, words) = ("0.1.0".to_owned(), "reopen".to_owned());
+        LockHeader { owner: 17, reopened: 3, version, answered, words }
+    }
+
+    #[test]
+    fn header_is_read_back_and_has_its_length() {
+        let text = header(u64::MAX).to_string();
+        assert_eq!(text.len(), HEADER_BYTES);
+        assert_eq!(LockHolder::of(&text), LockHolder::Listening(header(u64::MAX)));
+    }
+
+    /// An older pandad reads 64 bytes, of which it takes two lines without their blanks.
+    #[test]
+    fn header_is_readable_for_older_pandads() {
+        let text = header(128).to_string();
+        let mut lines = text[..64].lines().map(str::trim);
+        assert_eq!(lines.next().and_then(|line| line.parse::<i32>().ok()), Some(17));
+        assert_eq!(lines.next().and_then(|line| line.parse::<u64>().ok()), Some(3));
+    }
+
+    /// It also writes no more than these two lines, over those that a later pandad has left.
+    #[test]
+    fn older_pandad_is_told_from_the_lines_that_another_left() {
+        let left = header(128).to_string();
+        let older = format!("{:10}\n{:20}\n", 17, 0);
+        assert_eq!(LockHolder::of(&(older.clone() + &left[older.len()..])), LockHolder::Older(17));
+        assert_eq!(LockHolder::of(&older), LockHolder::Older(17));
+        for unknown in ["", "\0\0\0\0", "17        \n"] {
+            assert_eq!(LockHolder::of(unknown), LockHolder::Unknown, "{unknown:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! The log file that holds every record exactly once. A journal beside it says which bytes were
-//! written and up to which offset each partition was read; at the start it decides what happened.
+//! The log file that holds every record exactly once. A journal beside it says which bytes were written
+//! and up to which offset each partition was read; at the start, its entries decide what the file
+//! holds.
 
 mod archive;
 mod disk;
@@ -12,6 +13,7 @@ mod ledger_state;
 pub mod line;
 mod locate;
 mod lock;
+mod lock_request;
 mod open_error;
 mod options;
 mod recovery;
@@ -25,13 +27,15 @@ mod sim;
 mod tests;
 mod writer;
 
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use journal::{Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
-pub use lock::{Lock, ReopenOutcome, ask_to_reopen};
+pub use lock::{Lock, LockRequest, LockRequests};
+pub use lock_request::{PendingRequest, RequestOutcome};
 pub use open_error::OpenError;
 pub use options::LogFileOptions;
 pub use restart_memory::RestartMemory;
@@ -40,9 +44,9 @@ pub use rotation::{Rotation, RotationInterval};
 pub use settler::{Checkpoint, Settler};
 pub use writer::{AppendError, Guard, LogWriter, Piece};
 
-use crate::host;
+use crate::{host, log_names};
 use archive::Archive;
-use disk::{Disk, FileKind, directory_of, with_suffix};
+use disk::{Disk, FileKind, OpenMode, RealDisk, directory_of, with_suffix};
 use journal::{JournalEntry, JournalFile, JournalRead, Replayed};
 use label::LogLabel;
 use open_error::classify;
@@ -68,9 +72,11 @@ pub struct LogFile {
 /// # Errors
 /// See [`OpenError`].
 pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -> Result<LogFile, OpenError> {
-    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     check_path(&*disk, path)?;
+    check_names(&*disk, path, &options.rotation)?;
     let lock = Lock::take(path)?;
+    rotation::begin_as_before(&*disk, path, &options.rotation).map_err(|error| classify(path, &error))?;
     let (mut writer, settler, ledger) =
         open_with(&disk, path, options, journal::HALF_BYTES_MIN, era(path), memory)?;
     if options.rotation.is_on() {
@@ -89,12 +95,12 @@ pub fn open(path: &Path, options: &LogFileOptions, memory: &mut RestartMemory) -
 /// The disk refuses.
 pub fn try_disk(path: &Path) -> io::Result<()> {
     let at = with_suffix(path, ".probe");
-    let mut file = std::fs::File::create(&at)?;
-    let tried = file.write_all(&vec![b'.'; PROBE_BYTES]).and_then(|()| file.sync_all());
-    std::fs::remove_file(&at).and(tried)
+    let file = RealDisk.open(&at, OpenMode::Truncate)?;
+    let tried = file.write_at(&vec![b'.'; PROBE_BYTES], 0).and_then(|()| file.sync());
+    RealDisk.remove(&at).and(tried)
 }
 
-/// As much as the sink writes at once.
+/// The size of a usual write of the sink.
 const PROBE_BYTES: usize = 1024 * 1024;
 
 /// Identifies the time for which unsynced writes live: this boot, and this mount of the file
@@ -104,7 +110,7 @@ fn era(path: &Path) -> Option<u128> {
     host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
 }
 
-/// Everything but the lock, which exists on the disk of this machine only.
+/// Opens the file, except for its lock, which needs the disk of this machine.
 fn open_with(
     disk: &Arc<dyn Disk>,
     path: &Path,
@@ -120,7 +126,8 @@ fn open_with(
         |why: String| set_aside(&**disk, &label, &at, &why).map(|()| (Replayed::default(), None));
     let (mut replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, contents, whole } => {
-            // The disk may have lost writes of this boot, too. No boot at all is equal to no other.
+            // After a failed sync the disk may lack writes of this boot, too. `None` equals the boot of
+            // no session, so everything is compared.
             boot = boot.filter(|_| whole && !memory.sync_failed);
             match contents.replay(boot) {
                 Ok(replayed) => (replayed, Some(journal)),
@@ -141,12 +148,13 @@ fn open_with(
     let opened = recovery::recover(&**disk, path, &mut replayed, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
     let mut state = replayed.state;
+    let begins = journal.is_none();
     let snapshot = state.snapshot();
     let journal =
         start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
     state.forget_changes();
     memory.sync_failed = false;
-    let ledger = Ledger::new(journal, state, label);
+    let ledger = Ledger::new(journal, state, label, begins);
     let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, options);
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
@@ -177,19 +185,39 @@ fn start_journal(
 fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     match disk.stat(path) {
         Ok(stat) if stat.kind == FileKind::File => Ok(()),
-        Ok(_) => Err(OpenError::Fatal(format!("{}: not a regular file", path.display()))),
+        Ok(_) => Err(OpenError::Mend(format!("{}: not a regular file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = directory_of(path);
+            let target = disk.target(path);
+            let directory = directory_of(&target);
             match disk.stat(directory) {
                 Err(error) => Err(classify(directory, &error)),
-                Ok(stat) if stat.kind != FileKind::Directory => {
-                    Err(OpenError::Fatal(format!("{}: what should be its directory is none", path.display())))
-                }
+                Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Mend(format!(
+                    "{}: the path of its directory is not a directory",
+                    path.display()
+                ))),
                 _ => Ok(()),
             }
         }
         Err(error) => Err(classify(path, &error)),
     }
+}
+
+/// The file system must take the names of all files beside the log file, or the first rotation would
+/// be refused.
+fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), OpenError> {
+    let suffix = |rotated| log_names::suffix_bytes_max(rotated, rotation.gzip);
+    let target = disk.target(path);
+    for (file, suffix) in [(path, suffix(false)), (&target, suffix(rotation.is_on()))] {
+        let length = file.file_name().map_or(0, OsStr::len);
+        if let Some(most) = disk::name_bytes_max(directory_of(file)).filter(|most| length + suffix > *most) {
+            return Err(OpenError::Fatal(format!(
+                "{}: its name has {length} bytes, and up to {suffix} are appended for files beside it, but \
+                 this file system takes names of {most}: write a shorter one",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Keeps an unreadable journal under another name, for whoever examines it.

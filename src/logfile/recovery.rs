@@ -87,7 +87,7 @@ pub(super) fn recover(
         session.closed = false;
     }
     let mut opened = open(disk, path)?;
-    disk.sync_names(directory_of(path))?;
+    disk.sync_names(directory_of(&disk.target(path)))?;
     if let Some(mark) = state.mark.clone() {
         match locate(disk, path, &mark, &state.recent)? {
             Located::AtPath => recover_from(&mut opened, &mark, state, boot, (label, memory))?,
@@ -195,8 +195,8 @@ fn report_not_found(
     match located {
         Located::Shortened(file, length) => {
             let text = format!(
-                "is {length} bytes long, but the journal knows {}: another program has shortened it; positions \
-                 are kept",
+                "is {length} bytes long, but the journal knows {}: another program has shortened it; \
+                 positions are kept",
                 mark.end
             );
             memory.warn(&of(file), Finding::Shortened, &text);

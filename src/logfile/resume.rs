@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_table() {
+    fn each_row_of_the_table_gives_its_decision() {
         let cases = [
             (None, None, String::new(), ResumeDecision::Nowhere),
             (known(&[]), None, String::new(), ResumeDecision::Journal),
@@ -152,13 +152,13 @@ mod tests {
             (known(&[80, 90]), Some(85), String::new(), ResumeDecision::Moved(85, None)),
             (known(&[]), Some(100), String::new(), ResumeDecision::Journal),
             (None, Some(90), "copied by a tool".to_owned(), ResumeDecision::Moved(90, None)),
-            // The journal went on to another history, and its commit was lost.
+            // The journal began another history, and the commit of that one was lost.
             (known(&[90]), Some(90), token(SELF, 2, 90), ResumeDecision::Journal),
             (known(&[90]), Some(90), token(9, 2, 90), ResumeDecision::Follow(90, 2)),
             (known(&[]), Some(110), token(SELF, 2, 110), ResumeDecision::Journal),
             (known(&[]), Some(95), token(SELF, 3, 95), ResumeDecision::JournalWentBack),
             (None, Some(95), token(SELF, 3, 95), ResumeDecision::NeverKnew(3)),
-            // Somebody else set the offset, and it has been claimed since.
+            // Another program set the offset, and pandad has claimed it since.
             (known(&[]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (None, Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (known(&[]), Some(100), Token::claim(5, 100).to_string(), ResumeDecision::Moved(100, Some(5))),

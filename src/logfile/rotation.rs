@@ -1,13 +1,15 @@
 //! When a log file is rotated, and how the rotated file is named. Pure, except for the time zone.
 //!
 //! The name is the log file's with the time of the rotation in UTC, in milliseconds. So no file is
-//! renamed twice, and the order of names is the order of files.
+//! renamed a second time, and the names sort in the order of rotation.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+use super::disk::{Disk, FileKind, OpenMode, directory_of, with_suffix};
 
 /// When to rotate, and what becomes of rotated files.
 #[derive(Clone)]
@@ -18,6 +20,10 @@ pub struct Rotation {
     pub every: Option<RotationInterval>,
     /// How many rotated files are kept. The oldest are deleted.
     pub keep: usize,
+    /// How many bytes all rotated files may have. The oldest are deleted.
+    pub keep_bytes: Option<u64>,
+    /// For how many days a rotated file is kept.
+    pub keep_days: Option<u32>,
     /// Whether rotated files are compressed.
     pub gzip: bool,
     /// The clock: milliseconds since 1970.
@@ -35,11 +41,13 @@ pub enum RotationInterval {
 
 impl fmt::Debug for Rotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { size, every, keep, gzip, .. } = self;
+        let Self { size, every, keep, keep_bytes, keep_days, gzip, .. } = self;
         f.debug_struct("Rotation")
             .field("size", size)
             .field("every", every)
             .field("keep", keep)
+            .field("keep_bytes", keep_bytes)
+            .field("keep_days", keep_days)
             .field("gzip", gzip)
             .finish_non_exhaustive()
     }
@@ -48,7 +56,8 @@ impl fmt::Debug for Rotation {
 impl Rotation {
     /// No rotation.
     pub fn off() -> Self {
-        Self { size: None, every: None, keep: usize::MAX, gzip: false, now }
+        let (keep_bytes, keep_days) = (None, None);
+        Self { size: None, every: None, keep: usize::MAX, keep_bytes, keep_days, gzip: false, now }
     }
 
     /// Whether files are rotated at all.
@@ -63,6 +72,27 @@ impl Rotation {
         let too_old = || self.every.is_some_and(|every| period(every, last) < period(every, (self.now)()));
         end > 0 && (too_large() || too_old())
     }
+}
+
+/// A kill between the two steps of a rotation leaves no log file. The next one gets the access of the
+/// one that was rotated.
+pub(super) fn begin_as_before(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> io::Result<()> {
+    let target = disk.target(path);
+    if !rotation.is_on() || disk.stat_link(&target).is_ok() {
+        return Ok(());
+    }
+    let is_plain = |file: &Path| disk.stat_link(file).is_ok_and(|stat| stat.kind == FileKind::File);
+    let rotated = disk.list(directory_of(&target))?;
+    let newest = rotated
+        .iter()
+        .filter_map(|file| Some((stamp_of(&target, file)?, file)))
+        .filter(|((_, suffix), file)| suffix.is_empty() && is_plain(file))
+        .max();
+    if let Some((_, newest)) = newest {
+        let access = disk.open(newest, OpenMode::Existing)?.access()?;
+        disk.create_as(&target, access)?;
+    }
+    Ok(())
 }
 
 /// The time of this machine, in milliseconds since 1970.
@@ -83,13 +113,13 @@ fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)>
 const STAMP_CHARS: usize = "-20261124T153000.123Z".len();
 const STAMP_FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
 
-/// The name of a file that is rotated now. It is later than that of every rotated file, even if the
-/// clock was set back.
-pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> PathBuf {
+/// The name of a file that is rotated now, and the time in it. It is later than that of every rotated
+/// file, even if the clock was set back.
+pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> (PathBuf, i64) {
     let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
-    let time = newest.map_or(now, |newest| now.max(newest + 1));
-    let time = Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    super::disk::with_suffix(path, &time.strftime(STAMP_FORMAT).to_string())
+    let millis = newest.map_or(now, |newest| now.max(newest + 1));
+    let time = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+    (with_suffix(path, &time.strftime(STAMP_FORMAT).to_string()), millis)
 }
 
 /// If `other` is a rotated `path`: the time of its rotation, and the suffix after the stamp.
@@ -108,24 +138,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_of_rotation() {
+    fn rotated_names_sort_in_the_order_of_rotation() {
         let path = Path::new("/log/out.log");
-        let first = rotated_name(path, 1_795_534_200_123, &[]);
+        let (first, _) = rotated_name(path, 1_795_534_200_123, &[]);
         assert_eq!(first, Path::new("/log/out.log-20261124T153000.123Z"));
         assert_eq!(stamp_of(path, &first), Some((1_795_534_200_123, "")));
-        // Within the same millisecond, and after the clock was set back.
-        let second = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
-        let gzipped = super::super::disk::with_suffix(&second, ".gz");
-        let third = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);
+        // Two rotations in one millisecond, and one after the clock was set back.
+        let (second, _) = rotated_name(path, 1_795_534_200_123, std::slice::from_ref(&first));
+        let gzipped = with_suffix(&second, ".gz");
+        let (third, _) = rotated_name(path, 0, &[gzipped.clone(), first.clone()]);
         assert!(first < second && second < third, "{first:?} {second:?} {third:?}");
         assert_eq!(stamp_of(path, &gzipped), Some((1_795_534_200_124, ".gz")));
         for other in ["/log/out.log", "/log/out.log.1", "/log/out.log-20261124T153000.12Z", "/log/out.logs"] {
             assert_eq!(stamp_of(path, Path::new(other)), None, "{other}");
         }
+        // What the configuration refuses as the name of another log file.
+        for name in [&first, &gzipped, &third] {
+            assert_eq!(crate::log_names::clash(path, name), Some("a rotated file"));
+        }
     }
 
     #[test]
-    fn due_by_size_and_by_time() {
+    fn a_rotation_is_due_by_size_and_by_time() {
         const HOUR: i64 = 3_600_000;
         let by_size = Rotation { size: Some(100), ..Rotation::off() };
         assert!(!by_size.is_due(0, 500, 0) && !by_size.is_due(60, 40, 0) && by_size.is_due(60, 41, 0));

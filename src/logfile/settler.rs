@@ -15,7 +15,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Whether it makes bytes of the log file durable.
+    /// Whether the checkpoint contains bytes of the log file.
     pub fn has_bytes(&self) -> bool {
         self.written
     }

@@ -3,6 +3,10 @@
 //! The order is the guarantee: journal the range → write the lines → (settle) sync the file →
 //! journal the mark → sync the journal. Only then may anything be committed.
 
+mod operator;
+mod own_rotation;
+mod pending;
+
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -15,13 +19,15 @@ use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::options::LogFileOptions;
 use super::recovery::{self, OpenedLog};
-use super::rotation::{self, Rotation};
+use super::rotation::Rotation;
 use super::settler::Checkpoint;
+use own_rotation::OwnRotation;
+use pending::{PendingRange, rest_of, to_index};
 
 /// Lines to be written, and their CRC, which is computed where the lines are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
-    /// Whole lines.
+    /// The bytes of complete lines.
     pub bytes: &'a [u8],
     /// CRC-32 of the bytes, ready to be combined with those of other pieces.
     pub crc: &'a crc32fast::Hasher,
@@ -46,6 +52,11 @@ pub struct LogWriter {
     head: FileHead,
     /// A range that is journalled and not completely written.
     pending: Option<PendingRange>,
+    /// The lines to be written instead of the pieces, after a range was given up of which the file
+    /// has some lines already. The very same pieces must complete this, too.
+    left: Option<Vec<u8>>,
+    /// Whether it was logged that another program appends to the file.
+    is_foreign_logged: bool,
     unsettled: u64,
     /// Whether a range was written since the last checkpoint, even one without bytes.
     has_range: bool,
@@ -53,8 +64,10 @@ pub struct LogWriter {
     rotation: Rotation,
     /// The time of the last write, in milliseconds since 1970.
     last_write: i64,
-    /// Whether this pandad itself has moved the file away.
-    rotating: bool,
+    /// The rotation that is under way: this pandad itself has moved the file away.
+    rotating: Option<OwnRotation>,
+    /// While the disk refuses a rotation: when it is tried again, in milliseconds since 1970.
+    rotate_again: Option<i64>,
     /// The thread that compresses and deletes rotated files, if files are rotated.
     pub(super) archive: Option<Archive>,
     guard: WriteGuard,
@@ -78,12 +91,6 @@ impl fmt::Debug for WriteGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "guarded" } else { "not guarded" })
     }
-}
-
-#[derive(Debug)]
-struct PendingRange {
-    range: Range,
-    written: u64,
 }
 
 /// Why lines were not appended.
@@ -118,11 +125,14 @@ impl LogWriter {
             tail: opened.tail,
             head: opened.head,
             pending: None,
+            left: None,
+            is_foreign_logged: false,
             unsettled: 0,
             has_range: false,
             last_sequence,
             rotation: options.rotation.clone(),
-            rotating: false,
+            rotating: None,
+            rotate_again: None,
             last_write: opened.modified * 1000,
             archive: None,
             guard: WriteGuard::default(),
@@ -138,7 +148,7 @@ impl LogWriter {
     /// Whether a range is announced and not completely written. Only the very same pieces can
     /// complete it; otherwise the next start cuts it.
     pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.left.is_some()
     }
 
     /// Appends the pieces as one range. `changes` are the positions after it.
@@ -147,25 +157,53 @@ impl LogWriter {
     /// After `Retry` or `Guarded`, call again with the very same pieces: writing goes on at the
     /// byte where it stopped.
     pub fn append(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> Result<(), AppendError> {
-        if self.pending.is_none() {
-            self.guard.check()?;
-            self.rotate_if_due(pieces.iter().map(|piece| piece.bytes.len() as u64).sum())?;
-            self.follow_path()?;
-            self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
-        }
-        self.write_rest(pieces)?;
-        let Some(PendingRange { range, written }) = self.pending.take() else { return Ok(()) };
-        self.end = range.to;
-        self.last_write = (self.rotation.now)();
-        self.last_sequence = range.sequence;
-        self.unsettled += written;
-        self.has_range = true;
-        for piece in pieces {
-            extend_tail(&mut self.tail, piece.bytes);
-            self.head.extend(piece.bytes);
+        loop {
+            if self.pending.is_some() {
+                self.look_before_rest(pieces)?;
+            }
+            if self.pending.is_none() {
+                self.guard.check()?;
+                let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
+                // The rest of a range that was given up follows what of it is in the file.
+                let may_rotate = self.left.is_none();
+                if may_rotate {
+                    self.rotate_if_due(bytes);
+                }
+                self.follow_path()?;
+                // Another program may have appended meanwhile.
+                if may_rotate && self.rotate_if_due(bytes) {
+                    self.follow_path()?;
+                }
+                self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
+            }
+            self.write_rest(pieces)?;
+            // Otherwise the range was given up.
+            if let Some(PendingRange { range, .. }) = self.pending.take() {
+                self.record_range(&range, pieces);
+                break;
+            }
         }
         self.ledger.record_written(changes);
         Ok(())
+    }
+
+    /// The range is in the file.
+    fn record_range(&mut self, range: &Range, pieces: &[Piece<'_>]) {
+        self.end = range.to;
+        self.last_write = (self.rotation.now)();
+        self.last_sequence = range.sequence;
+        self.unsettled += range.to - range.from;
+        self.has_range = true;
+        match self.left.take() {
+            Some(left) => self.extend(&left),
+            None => pieces.iter().for_each(|piece| self.extend(piece.bytes)),
+        }
+    }
+
+    /// The file has grown by these bytes.
+    fn extend(&mut self, bytes: &[u8]) {
+        extend_tail(&mut self.tail, bytes);
+        self.head.extend(bytes);
     }
 
     /// Rotates the file if that is due, although nothing is to be written.
@@ -173,7 +211,7 @@ impl LogWriter {
     /// # Errors
     /// As of [`LogWriter::append`]. Call again.
     pub fn tick(&mut self) -> Result<(), AppendError> {
-        if self.pending.is_some() || !self.rotate_if_due(0)? {
+        if self.is_pending() || !self.rotate_if_due(0) {
             return Ok(());
         }
         self.follow_path()
@@ -185,28 +223,10 @@ impl LogWriter {
     /// # Errors
     /// As of [`LogWriter::append`]. Call again.
     pub fn reopen(&mut self) -> Result<bool, AppendError> {
-        if self.pending.is_some() {
+        if self.is_pending() {
             return Ok(false);
         }
         self.follow_path()?;
-        Ok(true)
-    }
-
-    /// Moves the file away if that is due; `follow_path` then goes on in a new one. True if it was
-    /// due.
-    fn rotate_if_due(&mut self, more: u64) -> Result<bool, AppendError> {
-        if !self.rotation.is_on() || !self.rotation.is_due(self.end, more, self.last_write) {
-            return Ok(false);
-        }
-        let same = self.disk.stat(&self.path).is_ok_and(|stat| stat.id == self.id);
-        // If another program has moved it away, the rotation is done.
-        if same {
-            let others = self.disk.list(directory_of(&self.path)).map_err(AppendError::Retry)?;
-            let to = rotation::rotated_name(&self.path, (self.rotation.now)(), &others);
-            self.disk.rename(&self.path, &to).map_err(AppendError::Retry)?;
-            log::info!("{}: rotated to {}", self.label, to.display());
-            self.rotating = true;
-        }
         Ok(true)
     }
 
@@ -247,7 +267,8 @@ impl LogWriter {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(AppendError::Retry(error)),
         };
-        if same_file && self.file.stat().map_err(AppendError::Retry)?.len == self.end {
+        let stat = self.file.stat().map_err(AppendError::Retry)?;
+        if same_file && (stat.len == self.end || stat.len > self.end && self.skip_foreign(stat.len)?) {
             return Ok(());
         }
         // What was written before becomes durable in the old file, so that only the new file
@@ -255,26 +276,37 @@ impl LogWriter {
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
         self.ledger.mark_place(opened.mark(self.last_sequence)).map_err(AppendError::Restart)?;
+        self.go_to(opened);
+        let Some(own) = self.rotating.take() else {
+            let what = match () {
+                () if same_file => "another program has changed it",
+                () if stat.links == 0 => "was removed",
+                () => "was moved away",
+            };
+            log::info!("{}: {what}; going on at the end of what is there now", self.label);
+            return Ok(());
+        };
+        // Only now does the journal not need the old file any more.
+        if let Some(archive) = &self.archive {
+            archive.tidy(own.stamp);
+        }
+        Ok(())
+    }
+
+    fn go_to(&mut self, opened: OpenedLog) {
+        self.is_foreign_logged &= self.id == opened.id;
         self.file = opened.file;
         self.id = opened.id;
         self.end = opened.end;
         self.tail = opened.tail;
         self.head = opened.head;
         self.last_write = opened.modified * 1000;
-        if !std::mem::take(&mut self.rotating) {
-            let what = if same_file { "another program has changed it" } else { "was moved away" };
-            log::info!("{}: {what}; going on at the end of what is there now", self.label);
-        }
-        // Only now does the journal not need the old file any more.
-        if let Some(archive) = &self.archive {
-            archive.tidy();
-        }
-        Ok(())
     }
 
     fn open_anew(&self) -> io::Result<OpenedLog> {
+        self.begin_as_before()?;
         let mut opened = recovery::open(&*self.disk, &self.path)?;
-        self.disk.sync_names(directory_of(&self.path))?;
+        self.disk.sync_names(directory_of(&self.disk.target(&self.path)))?;
         if !matches!(opened.tail.last(), None | Some(b'\n')) {
             opened.end_line()?;
         }
@@ -284,9 +316,14 @@ impl LogWriter {
     fn announce(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> io::Result<()> {
         let mut crc = crc32fast::Hasher::new();
         let mut length = 0;
-        for piece in pieces {
-            crc.combine(piece.crc);
-            length += piece.bytes.len() as u64;
+        if let Some(left) = &self.left {
+            crc.update(left);
+            length = left.len() as u64;
+        } else {
+            for piece in pieces {
+                crc.combine(piece.crc);
+                length += piece.bytes.len() as u64;
+            }
         }
         let range = Range {
             sequence: self.ledger.next_sequence(),
@@ -297,11 +334,16 @@ impl LogWriter {
             before: crc32fast::hash(&self.tail),
             changes: changes.to_vec(),
         };
-        if let Some(journal) = self.ledger.announce(&range)?.filter(|_| self.sync) {
-            journal.sync()?;
-        }
-        self.pending = Some(PendingRange { range, written: 0 });
+        self.announce_range(&range)?;
+        self.pending = Some(PendingRange::new(range));
         Ok(())
+    }
+
+    fn announce_range(&self, range: &Range) -> io::Result<()> {
+        match self.ledger.announce(range)?.filter(|_| self.sync) {
+            Some(journal) => journal.sync(),
+            None => Ok(()),
+        }
     }
 
     /// An entry can be refused because the journal had to be rewritten and a sync failed, or
@@ -316,43 +358,30 @@ impl LogWriter {
         }
     }
 
+    /// Writes the rest of the pending range. After each write the file is looked at, and there is no
+    /// pending range any more if the look shows that it must be given up.
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
-        let Some(pending) = &mut self.pending else { return Ok(()) };
-        let length = pending.range.to - pending.range.from;
-        while pending.written < length {
+        while let Some(pending) = &mut self.pending {
+            if pending.is_complete() {
+                break;
+            }
             // The guard is asked before each write, because the journal entry or the write before
             // may have taken long.
             self.guard.check()?;
-            let rest = rest_of(pieces, pending.written);
+            let rest = match &self.left {
+                Some(left) => vec![IoSlice::new(left.get(to_index(pending.written())..).unwrap_or_default())],
+                None => rest_of(pieces, pending.written()),
+            };
             match self.file.append(&rest) {
                 Ok(0) => return Err(AppendError::Retry(io::ErrorKind::WriteZero.into())),
-                Ok(count) => pending.written += count as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) => pending.record_write(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(AppendError::Retry(error)),
             }
+            self.look(pieces)?;
         }
         Ok(())
     }
-}
-
-/// The pieces from byte `from` on, at most as many as one system call takes.
-fn rest_of<'a>(pieces: &[Piece<'a>], from: u64) -> Vec<IoSlice<'a>> {
-    const SLICES_MAX: usize = 256;
-    let mut skip = usize::try_from(from).unwrap_or(usize::MAX);
-    let mut rest = Vec::new();
-    for piece in pieces {
-        match piece.bytes.get(skip..) {
-            Some(bytes) if !bytes.is_empty() => {
-                rest.push(IoSlice::new(bytes));
-                skip = 0;
-            }
-            _ => skip -= piece.bytes.len().min(skip),
-        }
-        if rest.len() == SLICES_MAX {
-            break;
-        }
-    }
-    rest
 }
 
 /// Appends to the last bytes, of which [`CHECKED_BYTES`] are kept.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Shared by the source, which waits for room, and the later stages, which make room.
+/// The bytes in flight and their limit. The source waits for room, the later stages make room.
 #[derive(Clone)]
 pub(super) struct Budget {
     limit: u64,
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_comes_back_with_a_wake_up() {
+    fn giving_back_bytes_wakes_the_source() {
         let budget = Budget::new(10);
         budget.take(25);
         assert!(!budget.has_room());

@@ -20,8 +20,7 @@ use crate::threads::{self, Thread};
 
 /// The longest that one poll may wait, so that feedback and the stop are noticed in between.
 const POLL_MAX: Duration = Duration::from_millis(100);
-/// The pause between two calls of `idle`, while nothing may be polled until the source has received
-/// something.
+/// The pause between two calls of `idle` while the source may not poll.
 const IDLE_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the source has to finish after everything has settled.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -220,7 +219,7 @@ fn complete<S: Source>(source: &mut S, messages: &Receiver<S::Feedback>, run: &P
         match messages.recv_timeout(IDLE_INTERVAL) {
             Ok(message) => source.feedback(message),
             Err(RecvTimeoutError::Timeout) => {
-                // A run that a stop ends has no error, whatever the source still meets.
+                // If a stop ended the run, `add_later` drops the error.
                 if let Err(error) = source.idle() {
                     run.add_later(error);
                 }

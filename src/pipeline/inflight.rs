@@ -63,7 +63,7 @@ mod tests {
     proptest! {
         /// In whatever order tasks are finished, each lane comes out complete and in order.
         #[test]
-        fn lanes_keep_their_order(
+        fn outcomes_leave_each_lane_in_order(
             lanes in proptest::collection::vec(0u32..4, 0..200),
             keys in proptest::collection::vec(any::<u32>(), 200),
         ) {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_head_holds_its_lane_only() {
+    fn a_slow_task_delays_only_its_own_lane() {
         let mut tickets = Tickets::default();
         let (first, second, other) = (tickets.take(0), tickets.take(0), tickets.take(1));
         let mut inflight = Inflight::new();

@@ -33,11 +33,11 @@ pub struct PolledTask<T> {
     pub lane: u32,
     /// Memory that the task holds, in bytes.
     pub bytes: u64,
-    /// The work.
+    /// The task itself, for a worker.
     pub task: T,
 }
 
-/// What ends a run. A job that has ends of its own defines a type for them; for other jobs
+/// The error that ends a run. A job with errors of its own defines a type for them; for other jobs
 /// [`Fault`] is enough.
 pub trait PipelineError: From<Fault> + Send + 'static {
     /// The fault, if it is one that any job can meet. The pipeline retries those that allow it.
@@ -61,12 +61,12 @@ impl PipelineError for Fault {
 
 /// Where work comes from. One thread polls it and passes it the feedback.
 pub trait Source {
-    /// What a worker takes.
+    /// The input of a worker.
     type Task;
     /// What the sink and the settle thread report: settled positions, or what must be fetched
     /// again.
     type Feedback;
-    /// What ends the run.
+    /// The error that ends the run.
     type Error: PipelineError;
 
     /// Appends work to `tasks`. Waits for work until `until` at most.
@@ -98,9 +98,9 @@ pub trait Source {
 /// One of a fixed pool. A worker that fails or panics is replaced, and its successor tries the task
 /// again.
 pub trait Worker {
-    /// What the source gave.
+    /// The input, from the source.
     type Task;
-    /// What the sink takes.
+    /// The result, for the sink.
     type Outcome;
 
     /// Whether a task that fails after the first stop is abandoned, because it is kept elsewhere
@@ -116,16 +116,16 @@ pub trait Worker {
 
 /// Where outcomes are written, in lane order. Only for jobs that need an order.
 pub trait Sink {
-    /// What a worker made.
+    /// The result of a worker.
     type Outcome;
     /// Messages to the source.
     type Feedback;
     /// What the settle thread needs to make everything written so far durable.
     type Checkpoint;
-    /// What ends the run.
+    /// The error that ends the run.
     type Error: PipelineError;
 
-    /// Takes an outcome, the next of its lane. It is the sink's own from then on.
+    /// Hands the next outcome of a lane over to the sink.
     fn take(&mut self, outcome: Self::Outcome);
 
     /// Whether an outcome that was taken is neither written nor refused yet.
@@ -138,7 +138,7 @@ pub trait Sink {
     /// error ends the run.
     fn write(&mut self, messages: &mut Vec<Self::Feedback>) -> Result<(), Self::Error>;
 
-    /// Does what is due by the clock. Called several times a second, also while no outcome comes.
+    /// Does what is due by the clock. Called several times a second, also while no outcome arrives.
     ///
     /// # Errors
     /// As of [`Sink::write`].
@@ -164,11 +164,11 @@ pub trait Sink {
 
 /// Makes checkpoints durable, in a thread of its own, while the sink goes on writing.
 pub trait Settle {
-    /// What the sink gives.
+    /// What the sink hands over to be settled.
     type Checkpoint;
     /// A message to the source: these positions may be committed.
     type Feedback;
-    /// What ends the run.
+    /// The error that ends the run.
     type Error: PipelineError;
 
     /// Returns when the checkpoint would survive a loss of power.

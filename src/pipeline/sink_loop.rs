@@ -27,7 +27,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// longest. The pause grows with the time for which they have been held back.
 const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
 const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
-/// At the end of a run, held-back outcomes are waited for this long.
+/// At the end of a run, the stage waits this long for held-back outcomes.
 const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and informs the source.
@@ -43,8 +43,8 @@ pub(super) fn settle_loop<T: Settle>(
     for checkpoint in checkpoints {
         match settle.settle(checkpoint) {
             Ok(message) => {
-                // The source gets its message before the sink may hand over the next
-                // checkpoint. A send fails only at the end of the run, when nobody needs it.
+                // The source gets its message before the sink may hand over the next checkpoint. The
+                // send fails only at the end of the run, when nobody needs the message.
                 let _run_ended = feedback.send(message);
                 let _run_ended = settled.send(());
             }
@@ -83,7 +83,7 @@ pub(super) struct SinkLoop<K: Sink> {
     last_settle: Instant,
     /// Since when the sink has had something unsettled.
     unsettled_since: Option<Instant>,
-    /// The same, of what the settle thread has.
+    /// Since when the checkpoint that the settle thread has was unsettled.
     settling_since: Option<Instant>,
 }
 
@@ -171,7 +171,7 @@ impl<K: Sink> SinkLoop<K> {
     /// Waits for an outcome, a settling or the next time at which something is due. True if no
     /// outcome came.
     fn receive(&mut self, outcomes: &Receiver<Finished<K::Outcome>>, now: Instant) -> bool {
-        // While as much is written and unsettled as the budget allows, no outcome is taken.
+        // No outcome is taken while the unsettled bytes reach the budget and are being settled.
         let is_full = self.is_settling && self.sink.unsettled() >= self.limits.memory;
         let nothing = never();
         let outcomes = if is_full || self.is_at_end { &nothing } else { outcomes };
@@ -218,7 +218,7 @@ impl<K: Sink> SinkLoop<K> {
         }
     }
 
-    /// Has the sink do what is due by the clock, and write what is in order.
+    /// Lets the sink do what is due by the clock, and write the outcomes that it has.
     fn write(&mut self, clock: impl Fn() -> Instant) {
         let mut messages = Vec::new();
         let mut written = self.sink.tick();
@@ -226,7 +226,7 @@ impl<K: Sink> SinkLoop<K> {
             written = self.sink.write(&mut messages);
         }
         for message in messages {
-            // The source is gone only when the run has ended.
+            // If this fails, the run has ended and the source is gone.
             let _run_ended = self.feedback.send(message);
         }
         let now = clock();
@@ -270,9 +270,9 @@ impl<K: Sink> SinkLoop<K> {
         self.run.counters.disk_refuses.store(refused, Relaxed);
     }
 
-    /// Whether there is something to settle and it should be settled now: a starved sink
-    /// settles as often as the least time between two settlings allows, a busy one when half
-    /// the budget is unsettled or the longest time is over.
+    /// Whether there is something to settle and it should be settled now. A sink without outcomes
+    /// settles as soon as the least time between two settlings has passed; a busy one when half the
+    /// budget is unsettled or the longest time has passed.
     fn is_settle_due(&self, is_starved: bool, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.last_settle);
         let due = is_starved && waited >= self.limits.settle_min

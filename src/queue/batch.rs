@@ -31,8 +31,8 @@ impl WorkBatch {
         (self.items.bytes() + self.items.len() * size_of::<usize>()) as u64
     }
 
-    /// Whether the batch certainly still belongs to this instance. Asked before every command
-    /// that would be wrong if another instance had taken the batch over.
+    /// Whether the batch certainly still belongs to this instance. Checked before every command that
+    /// must not be sent after another instance has taken the batch over.
     pub fn is_held(&self, lease: &QueueLease) -> bool {
         lease.holds(self.term)
     }

@@ -39,8 +39,7 @@ impl DeadItem {
         bytes
     }
 
-    /// Reads an entry. Bytes that are no entry, since somebody else wrote them, are an item by
-    /// themselves.
+    /// Reads an entry. Bytes that are no entry were written by another program and count as an item.
     pub fn decode(bytes: &[u8]) -> Self {
         let foreign = || Self { time: 0, reason: "not written by pandad".to_owned(), item: bytes.to_vec() };
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return foreign() };
@@ -111,7 +110,7 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
 pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
     let count = length(connection, keys)?;
     if count > 0 {
-        // Items that come meanwhile are put in front, and stay.
+        // Items that arrive meanwhile are put in front and stay on the list.
         connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
     }
     Ok(count)

@@ -12,8 +12,8 @@ const ROUND_TRIP_COMMANDS_MAX: u32 = 1000;
 /// Moves the items of the instance's batch lists back to the work list, and returns their
 /// number.
 ///
-/// `sure`: no move can still be carried out by the server. If it is false, or if an item is
-/// refused, the instance stays in the register, so that others look into its lists.
+/// `sure`: the server cannot carry out a move any more. If false, or if an item is refused, the
+/// instance stays in the register, so that others look into its lists.
 ///
 /// # Errors
 /// The server's.

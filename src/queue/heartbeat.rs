@@ -81,7 +81,10 @@ impl HeartbeatSender {
                 }
                 Ok(Err(_logged)) => retry_pause,
                 Err(panic) => {
-                    log::error!("{}: internal error in the heartbeat thread: {panic}; it goes on", self.job);
+                    log::error!(
+                        "{}: internal error in the heartbeat thread: {panic}; the thread goes on",
+                        self.job
+                    );
                     retry_pause
                 }
             };
@@ -95,7 +98,7 @@ impl HeartbeatSender {
     fn send(&mut self) -> Result<Duration, Fault> {
         let Self { link, command, lease, .. } = self;
         link.with_retry(|connection| {
-            // Taken anew for each try: the first one may have taken long.
+            // The time is read again for each try, because the first one may have taken long.
             let sent = lease.now();
             connection.ask(command).map(|_| sent)
         })

@@ -15,28 +15,29 @@ pub struct QueueKeys {
 }
 
 impl QueueKeys {
-    /// For the work list of this key.
+    /// The keys beside the work list with this key.
     pub fn new(list: &str) -> Self {
         Self { list: list.to_owned() }
     }
 
-    /// Hash, the register: each instance that works on the list, and how many batch lists it has
+    /// The register, a hash: each instance that works on the list, and how many batch lists it has
     /// used.
     pub fn instances(&self) -> String {
         format!("pandad:queue:{}:instances", self.list)
     }
 
-    /// String with a time to live: the heartbeat of an instance. Its value is the process.
+    /// The heartbeat of an instance, a string with a time to live. It names the process of the
+    /// instance.
     pub fn heartbeat(&self, instance: &str) -> String {
         format!("pandad:queue:{}:{instance}:alive", self.list)
     }
 
-    /// List: the batch in one slot of an instance.
+    /// The batch list in one slot of an instance.
     pub fn batch(&self, instance: &str, slot: u32) -> String {
         format!("pandad:queue:{}:{instance}:{slot}:batch", self.list)
     }
 
-    /// List: items that cannot be done, the newest first.
+    /// The dead list: items that cannot be done, the newest first.
     pub fn dead_list(&self) -> String {
         format!("pandad:queue:{}:dead", self.list)
     }

@@ -1,9 +1,9 @@
 //! Whether this instance may still work on its batches: only while no other instance can
 //! have taken them over. Pure, except for the clock that it is given.
 //!
-//! A heartbeat sent at `t` keeps other instances off until `t + ttl` at least, by the
-//! server's clock. After a longer pause an instance must read its batch lists again, even if
-//! the next heartbeat was accepted by then. A *term* is a time in which no heartbeat expired.
+//! After a heartbeat that was sent at `t`, no other instance takes the batches over before `t + ttl`,
+//! by the server's clock. After a longer pause an instance must read its batch lists again, even if the
+//! next heartbeat was accepted by then. A *term* is a time in which no heartbeat expired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -32,7 +32,7 @@ struct LeaseState {
 }
 
 impl QueueLease {
-    /// A lease that does not hold before the first heartbeat.
+    /// A lease that holds from the first heartbeat on.
     pub fn new(ttl: Duration) -> Self {
         Self::with_clock(ttl, host::since_boot)
     }
@@ -56,7 +56,8 @@ impl QueueLease {
         let before = self.shared.sent.load(SeqCst);
         let age = millis(self.now()).saturating_sub(before.saturating_sub(1));
         if before == 0 || age >= millis(self.ttl) {
-            // Before the time: a reader that sees the new time must see the new term, too.
+            // The term is set before the time, since a reader that sees the new time must see the new
+            // term, too.
             self.shared.term.fetch_add(1, SeqCst);
         }
         self.shared.sent.store(millis(sent) + 1, SeqCst);
@@ -77,7 +78,7 @@ impl QueueLease {
     }
 }
 
-/// In milliseconds, as Redis counts.
+/// A time in whole milliseconds, as Redis counts.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4)
 }

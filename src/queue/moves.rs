@@ -21,9 +21,9 @@ const BLOCK_SECONDS: u32 = 1;
 /// The commands that the server knows.
 #[derive(Clone, Copy)]
 pub(super) enum MoveCommand {
-    /// From Redis 6.2 on.
+    /// LMOVE, from Redis 6.2 on.
     Lmove,
-    /// Before.
+    /// RPOPLPUSH, before Redis 6.2.
     RpopLpush,
 }
 
@@ -34,7 +34,8 @@ impl MoveCommand {
             Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => {
                 Ok(MoveCommand::Lmove)
             }
-            // Unknown, or the question is refused. Every server still knows the older commands.
+            // The command is unknown, or the question was refused. Every server knows the older
+            // commands.
             Ok(_) | Err(RedisError::Refused { .. }) => Ok(MoveCommand::RpopLpush),
             Err(lost) => Err(lost),
         }
@@ -50,7 +51,7 @@ impl MoveCommand {
         command
     }
 
-    /// The same without waiting.
+    /// As [`Self::blocking`], but without waiting for an item.
     pub(super) fn at_once(self, keys: &QueueKeys, key: &str) -> Cmd {
         match self {
             MoveCommand::Lmove => words(&["LMOVE", &keys.list, key, "RIGHT", "LEFT"]),
@@ -77,7 +78,7 @@ fn words(words: &[&str]) -> Cmd {
 /// The answers to the moves of one batch.
 pub(super) struct MoveReplies<'a> {
     pub(super) items: &'a mut Items,
-    /// The size of the largest item expected, by the batch before; 0 is not known.
+    /// The size of the largest item in the last batch, as an estimate; 0 if it is not known.
     expected: usize,
     /// The length of the work list after the last moves.
     pub(super) left: u64,

@@ -11,8 +11,8 @@ use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 /// An instance without a heartbeat and without items stays in the register for this long: it
 /// may be suspended in the middle of a move, and continue.
 const FORGET_SILENT_AFTER: Duration = Duration::from_secs(3600);
-/// If its process has ended, it stays for this long: only a command that the server has not
-/// carried out yet can still move an item.
+/// If its process has ended, the instance stays for this long, because the server may still carry out a
+/// command that moves an item.
 const FORGET_EXITED_AFTER: Duration = Duration::from_secs(60);
 /// Batch lists of one instance that are looked into. A larger number in the register is wrong.
 const INSTANCE_SLOTS_MAX: u32 = 100_000;
@@ -186,9 +186,8 @@ impl Orphans {
 /// sent before it, since an instance that is not registered may take nothing. `unsure` is set
 /// while the list may have been renamed, and stays set if it was.
 ///
-/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after
-/// the check. So nobody takes over what an instance still finds after its heartbeat was
-/// accepted.
+/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after the
+/// check. So once its heartbeat was accepted, an instance keeps the batch lists that it still finds.
 ///
 /// # Errors
 /// The server's.

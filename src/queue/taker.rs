@@ -85,7 +85,7 @@ impl Taker {
         })
     }
 
-    /// The next batch. `None`: there was none until `until`, or until a second later.
+    /// The next batch. `None`: none came until `until`, or at most a second later.
     pub fn take(&mut self, until: Instant) -> Option<WorkBatch> {
         let until = until.max(Instant::now());
         let term = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.lease().term());
@@ -157,7 +157,7 @@ impl Taker {
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.keys.batch(&self.instance, slot.number());
         let mut items = std::mem::take(&mut slot.memory);
-        // Set while a move was sent that has no answer yet.
+        // True while a move has been sent and not answered.
         let mut unsure = false;
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
@@ -224,7 +224,7 @@ impl Taker {
         let keys = &self.keys;
         self.link.doing("take over").once(|connection| {
             orphans::take_over(connection, keys, orphan, &register, key, unsure)?;
-            // Until its items were read, the list may hold some that nobody works on.
+            // The list may hold items that nobody works on until they are read.
             if *unsure {
                 batch::read(connection, key, items)?;
                 *unsure = false;

@@ -103,8 +103,8 @@ impl RedisConnection {
         Ok(values)
     }
 
-    /// The same, but gives each answer to `each` as it comes, so that thousands of answers need
-    /// not be held at once.
+    /// As [`RedisConnection::ask_all`], but gives each answer to `each` as it arrives, so that
+    /// thousands of answers need not be held at once.
     ///
     /// # Errors
     /// As [`RedisConnection::ask_all`]; `each` has received the answers before the error.

@@ -14,7 +14,7 @@ pub enum RedisError {
     Lost(String),
     /// The server's error: its first word, and the rest.
     Refused {
-        /// Such as `WRONGTYPE`; `ERR` for most.
+        /// The first word of the error, such as `WRONGTYPE`; for most errors `ERR`.
         code: String,
         /// The rest of the line.
         text: String,
@@ -46,7 +46,7 @@ const CODE_REMEDIES: [(&str, &str); 17] = [
 ];
 const INTERRUPTED_TEXT: &str = "interrupted while waiting for an answer";
 const TEXT_REMEDIES: [(&str, &str); 4] = [
-    // Redis before 6, and a password where the server has none.
+    // Texts of Redis before 6, and of a server that has no password.
     ("invalid password", "the password is not the server's: set it in the .inv"),
     (
         "without any password configured",
@@ -62,7 +62,7 @@ impl RedisError {
         matches!(self, RedisError::Refused { code, .. } if code == wanted)
     }
 
-    /// Whether only the wait was interrupted, since this process was stopped and continued.
+    /// Whether only the wait was interrupted, because this process was stopped and then continued.
     pub(super) fn is_interruption(&self) -> bool {
         matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
     }

@@ -30,7 +30,7 @@ impl Health {
         Self { state: Arc::new(Mutex::new(HealthState { outage, down: BTreeSet::new() })), role: "" }
     }
 
-    /// The same health, for those who use the server in this role.
+    /// A handle on this health for commands of another role.
     #[must_use]
     pub fn role(&self, role: &'static str) -> Self {
         Self { role, ..self.clone() }

@@ -33,7 +33,7 @@ pub enum ServerAddress {
 }
 
 impl fmt::Display for RedisServer {
-    /// The name in the configuration and the address; never the password.
+    /// Shows the name in the configuration and the address, never the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             ServerAddress::Tcp(host, port) if host.contains(':') => {

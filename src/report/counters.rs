@@ -31,7 +31,7 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Fields deleted since the start.
     pub fields: AtomicU64,
-    /// What is in the source and not done, as last counted.
+    /// How much work was in the source and not done when it was last counted.
     pub lag: AtomicU64,
     /// Partitions that are blocked: nothing can be read at their next offset.
     pub blocked: AtomicU64,
@@ -44,6 +44,8 @@ pub struct Counters {
     pub found: AtomicU64,
     /// The largest lateness of the last minute or two, in microseconds.
     pub late_us: AtomicU64,
+    /// Whether the job has failed for good and is only tried again now and then.
+    pub failed: AtomicBool,
     /// Whether another pandad does the work.
     pub standby: AtomicBool,
     /// Records refused because they did not continue what was written, and fetched again.
@@ -79,6 +81,7 @@ impl Counters {
             overflowed: AtomicU64::new(0),
             found: AtomicU64::new(0),
             late_us: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
             standby: AtomicBool::new(false),
             refetched: AtomicU64::new(0),
             dead: AtomicU64::new(0),
@@ -110,7 +113,7 @@ impl Counters {
 }
 
 impl fmt::Display for Counters {
-    /// The figures of the state line; those at its end only where they are not 0.
+    /// The figures of the state line. Those at its end are shown only if they are not 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [done, bytes, fields, lag] =
             [&self.done, &self.bytes, &self.fields, &self.lag].map(|counter| counter.load(Relaxed));
@@ -144,6 +147,9 @@ impl fmt::Display for Counters {
                 count => write!(f, ", {name} {count}")?,
             }
         }
+        if self.failed.load(Relaxed) {
+            f.write_str(", failed")?;
+        }
         Ok(())
     }
 }
@@ -166,6 +172,7 @@ mod tests {
         assert_eq!(counters.oldest_unsettled_ms(), 0);
         let counters = Counters::shared("test", CountedUnit::Items);
         counters.dead.store(3, Relaxed);
-        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3");
+        counters.failed.store(true, Relaxed);
+        assert_eq!(counters.to_string(), "items 0, fields 0, waiting 0, dead 3, failed");
     }
 }

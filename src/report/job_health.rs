@@ -1,6 +1,6 @@
-//! Whether a job makes progress. Its stages meet the same disk one after the other: when
-//! files are opened, lines written, lines synced. The log says once that the job is stuck,
-//! whichever stage it is, and once that all stages go on.
+//! Whether a job makes progress. Its stages use the same disk one after the other: when files are
+//! opened, lines written, lines synced. It is logged once that the job is stuck, in whichever stage,
+//! and once that all stages go on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -71,8 +71,8 @@ impl JobHealth {
         !self.lock().stuck.is_empty()
     }
 
-    /// Ends what no stage has met again for `after`: it is over, though no stage had cause to
-    /// report so.
+    /// Ends outages that no stage has reported again for `after`. They are over, although no stage
+    /// reported that.
     pub fn clear_after(&self, after: Duration) {
         let mut state = self.lock();
         if state.last.elapsed() >= after {

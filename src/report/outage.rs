@@ -18,7 +18,7 @@ impl Outage {
         Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false }
     }
 
-    /// Logs nothing of an outage that ends sooner than this.
+    /// Changes it so that an outage that ends sooner than this is not logged.
     #[must_use]
     pub fn log_after(self, log_after: Duration) -> Self {
         Self { log_after, ..self }

@@ -1,5 +1,6 @@
 //! Servers that several jobs share: how Redis is reached, what an outage does to each job.
 
+mod failed_job;
 mod one_server_down;
 mod outage;
 mod redis_connections;

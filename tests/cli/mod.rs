@@ -1,7 +1,10 @@
-//! What a person types: the check of a configuration, exit statuses, `pandad dead`, and the
-//! binary itself.
+//! What a person types, and the process itself: the check of a configuration, exit statuses,
+//! pandad's own log, what hangs, `pandad dead`, and the binary itself.
 
 mod configuration;
 mod dead_list;
 mod group_check;
+mod hangs;
+mod own_log;
+mod reopen;
 mod static_binary;

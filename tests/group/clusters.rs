@@ -13,6 +13,7 @@ use crate::support::wait::{millis, seconds};
 use crate::support::{all, unique, wait};
 use pandad::kafka::client::brokers::Brokers;
 use pandad::kafka::client::connection::ConnectionLimits;
+use pandad::kafka::client::dialer::Dialer;
 use pandad::kafka::protocol::messages::FindCoordinator;
 use std::path::PathBuf;
 
@@ -37,7 +38,8 @@ fn group_survives_failing_brokers() {
 /// The number of the broker that coordinates the group.
 #[track_caller]
 fn coordinator(cluster: &Cluster, group: &str) -> usize {
-    let mut brokers = Brokers::new(&cluster.addresses, "pandad-tests", ConnectionLimits::default());
+    let mut brokers =
+        Brokers::new(&cluster.addresses, Dialer::new("pandad-tests", ConnectionLimits::default()));
     let mut number = 0;
     wait::until("the group has a coordinator", seconds(60), || {
         let Ok(found) = brokers.ask(&FindCoordinator { group }) else { return false };

@@ -6,7 +6,7 @@ use crate::support::servers::{Kafka, kafka, readable};
 use crate::support::{unique, wait};
 use pandad::error::Fault;
 use pandad::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
-use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease};
+use pandad::kafka::{Cluster, GroupClient, GroupEvent, Lease, VersionsSeen};
 use pandad::pattern::Pattern;
 use pandad::record::{Commit, TopicPartition};
 use std::collections::BTreeMap;
@@ -46,8 +46,13 @@ impl Member {
 
     fn joins_again(kafka: &Kafka, setup: MemberConfig, silent: bool) -> Member {
         let brokers = vec![kafka.address.clone()];
-        let cluster =
-            Cluster { brokers, client_id: "pandad-tests".to_owned(), read_committed: false, silent };
+        let cluster = Cluster {
+            brokers,
+            client_id: "pandad-tests".to_owned(),
+            read_committed: false,
+            silent,
+            versions_seen: VersionsSeen::default(),
+        };
         let place = Coordinated::new(&cluster, setup.clone(), Box::new(|_, _, _| 7)).unwrap();
         let lease = place.lease();
         Member {

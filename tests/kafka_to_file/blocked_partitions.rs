@@ -17,8 +17,7 @@ use serde_json::json;
 
 /// The log lines of one partition: warnings and errors, and others.
 fn lines_of(daemon: &Daemon, partition: &str) -> (Vec<String>, Vec<String>) {
-    let mut lines = daemon.log_lines(&format!("{partition}: "));
-    lines.retain(|line| !line.contains("begins at"));
+    let lines = daemon.log_lines(&format!("{partition}: "));
     lines.into_iter().partition(|line| line.contains("WARN") || line.contains("ERROR"))
 }
 

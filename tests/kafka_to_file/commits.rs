@@ -11,7 +11,8 @@ use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, Ka
 use pandad::error::Fault;
 use pandad::kafka::client::address::BrokerAddress;
 use pandad::kafka::client::brokers::Brokers;
-use pandad::kafka::client::connection::{Connection, ConnectionLimits};
+use pandad::kafka::client::connection::ConnectionLimits;
+use pandad::kafka::client::dialer::Dialer;
 use pandad::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
 use pandad::kafka::protocol::error_code::ErrorCode;
 use pandad::kafka::protocol::messages::{GenerationMember, Metadata};
@@ -27,6 +28,10 @@ fn every() -> Vec<Kafka> {
     brokers
 }
 
+fn dialer() -> Dialer {
+    Dialer::new("pandad-tests", ConnectionLimits::default())
+}
+
 /// One group of one broker, asked by pandad's client.
 struct Client {
     brokers: Brokers,
@@ -36,8 +41,7 @@ struct Client {
 
 impl Client {
     fn new(kafka: &Kafka, group: &str, topic: &str) -> Client {
-        let brokers =
-            Brokers::new(std::slice::from_ref(&kafka.address), "pandad-tests", ConnectionLimits::default());
+        let brokers = Brokers::new(std::slice::from_ref(&kafka.address), dialer());
         Client { brokers, commits: GroupOffsets::new(group), topic: topic.to_owned() }
     }
 
@@ -171,8 +175,7 @@ fn commit_to_a_live_group_is_refused() {
 fn api_versions_are_detected() {
     for kafka in every() {
         let address = BrokerAddress::parse(&kafka.address).unwrap();
-        let connection =
-            Connection::open(&address, "pandad-tests", ConnectionLimits::default(), None).unwrap();
+        let connection = dialer().open(&address).unwrap();
         let fetch = connection.versions().range(1);
         let expected = match kafka.version.as_str() {
             "0.9.0.1" => None,

@@ -6,6 +6,7 @@ use crate::support::tested::Tested;
 use crate::support::{all, unique, wait};
 use pandad::kafka::client::brokers::Brokers;
 use pandad::kafka::client::connection::ConnectionLimits;
+use pandad::kafka::client::dialer::Dialer;
 use pandad::kafka::client::group_offsets::GroupOffsets;
 use pandad::kafka::protocol::messages::{FindCoordinator, GenerationMember};
 use pandad::record::{Commit, TopicPartition};
@@ -20,7 +21,8 @@ struct Client {
 
 impl Client {
     fn new(cluster: &Cluster, group: &str, topic: &str) -> Client {
-        let brokers = Brokers::new(&cluster.addresses, "pandad-tests", ConnectionLimits::default());
+        let brokers =
+            Brokers::new(&cluster.addresses, Dialer::new("pandad-tests", ConnectionLimits::default()));
         let (commits, partition) = (GroupOffsets::new(group), TopicPartition::new(topic, 0));
         Client { brokers, commits, group: group.to_owned(), partition }
     }

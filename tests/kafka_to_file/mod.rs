@@ -12,6 +12,7 @@ mod delivery;
 mod disk_faults;
 mod failing_disk;
 mod full_disk;
+mod full_stderr;
 mod kill9;
 mod leaders;
 mod offset_resets;

@@ -121,8 +121,23 @@ impl Daemon {
         self.child.is_some()
     }
 
+    /// Sends a signal. After STOP, this returns when every thread stands still: on a busy machine
+    /// some go on for a while, until the kernel has told all of them.
+    #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.id() as i32).unwrap(), signal).unwrap();
+        if signal == Signal::STOP {
+            wait::until("all threads stand still", wait::seconds(20), || self.stands_still());
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.map(|thread| thread.unwrap().path().join("stat")).all(|stat| {
+            // A thread that has ended in between stands still for good.
+            let text = std::fs::read_to_string(stat).unwrap_or_else(|_| ") T".to_owned());
+            text.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        })
     }
 
     /// kill -9; the process has ended when this returns.

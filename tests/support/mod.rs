@@ -18,6 +18,7 @@ pub mod redis;
 pub mod run;
 pub mod segment;
 pub mod servers;
+pub mod stuck;
 pub mod tail;
 pub mod tested;
 pub mod together;

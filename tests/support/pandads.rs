@@ -37,7 +37,10 @@ impl Group {
     }
 
     pub fn inv(kafka: &Kafka, topic: &str, group: &str) -> Inv {
-        Inv::member(kafka, topic, group).job("kafka['session_ms']", &SESSION.as_millis().to_string())
+        let inv =
+            Inv::member(kafka, topic, group).job("kafka['session_ms']", &SESSION.as_millis().to_string());
+        // `owned` reads where each partition begins.
+        inv.set("daemon_section", "log_level", "debug")
     }
 
     pub fn produce(&self, rate: u64) -> Producing {

@@ -4,8 +4,9 @@
 /// Each module of src and the others that it may name, in any of its files.
 pub const MODULES: &[(&str, &str)] = &[
     // The command line, and the only exit.
-    ("main", "config daemon commands error"),
-    ("daemon", "jobs pipeline report shutdown config threads error backoff"),
+    ("main", "config daemon commands logging threads error"),
+    // The lock beside pandad's own log is that of a log file.
+    ("daemon", "jobs pipeline report shutdown config logfile logging threads error backoff"),
     // What a person asks for beside the running jobs.
     ("commands", "config jobs queue redis kafka logfile threads error"),
     // Jobs know no threads; they know each other by values in config.
@@ -13,19 +14,23 @@ pub const MODULES: &[(&str, &str)] = &[
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
     ("kafka", "record recycle host error threads backoff pattern"),
-    ("logfile", "record host threads error"),
+    ("logfile", "record log_names host threads error"),
     // A connection tells of its server's outages itself, once for all who use it.
     ("redis", "report error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads error backoff"),
-    ("config", "error pattern"),
+    ("config", "error log_names pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
+    // pandad's own log, below all who log through the crate `log`.
+    ("logging", "threads"),
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
     ("host", ""),
     ("pattern", ""),
+    // The configuration refuses names that the log file could not tell from its own.
+    ("log_names", ""),
     ("backoff", ""),
     ("error", ""),
 ];
@@ -36,9 +41,7 @@ pub const APART: &[&str] = &["jobs"];
 /// The floors inside a module, from the lowest: a child may name those on the floors
 /// below its own, and none beside it. The module's own file stands above them all.
 pub const FLOORS: &[(&str, &[&str])] = &[
-    // Bytes to values; the broker's connections; the two seams; what stands behind them. Who
-    // chooses among those (`auto`) knows them all.
-    // Keys and text, then what is made of each, up to whoever knows the typed values.
+    // Keys and text come first, then what is made of each, up to the typed values and their users.
     (
         "config",
         &[
@@ -52,7 +55,25 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             "checks dump reference",
         ],
     ),
+    // Bytes become values; then the connections to brokers, the two seams, and what implements
+    // these. `auto` chooses among the implementations and so stands above them.
     ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+    // The disk first, then the journal and pure decisions; the ledger owns the journal, and the two
+    // ends of the file (`settler`, `writer`) share the ledger.
+    (
+        "logfile",
+        &[
+            "disk group_view label line open_error",
+            "journal lock restart_memory rotation",
+            // Which file the journal means, before what is done with it.
+            "locate",
+            "inspect lock_request options recovery resume",
+            "archive ledger_state",
+            "ledger",
+            "settler",
+            "writer",
+        ],
+    ),
 ];
 
 /// The files that may name another crate; `*` is any text. What functions of std are
@@ -71,6 +92,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "redis_crate", files: "redis/*", tests: false },
     Door { path: "regex_lite", files: "pattern.rs", tests: false },
     Door { path: "configparser", files: "config/inv.rs config/inv/*", tests: false },
+    Door { path: "env_logger", files: "logging/macros.rs", tests: false },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 

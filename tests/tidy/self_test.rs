@@ -227,6 +227,16 @@ fn every_other_rule_is_seen_when_broken() {
                 ("src/kafka.rs", "pub use fetch::Cursor;"),
             ],
         ),
+        (
+            Rule::Floors,
+            "logfile::journal stands below logfile::ledger",
+            &[("src/logfile/journal.rs", "use crate::logfile::ledger::Ledger;")],
+        ),
+        (
+            Rule::Floors,
+            "logfile::recovery stands below logfile::resume or beside it",
+            &[("src/logfile/recovery.rs", "use super::resume::decide;")],
+        ),
     ]);
     assert_eq!(seen.len(), 9);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::DAEMON;
+use crate::config::choices::FailurePolicy;
 use crate::config::key::{Key, Usage};
 use crate::config::kind;
 
@@ -15,6 +16,17 @@ pub const STOP_TIMEOUT: Key<Duration> = Key {
     usage: Usage::Used,
     help: "Time that a stop may take",
     more: "What is unfinished then is left for the next start.",
+};
+
+pub const ON_FAILURE: Key<FailurePolicy> = Key {
+    section: DAEMON,
+    name: "on_failure",
+    kind: kind::choice(),
+    default: Some("stay"),
+    usage: Usage::Used,
+    help: "What happens when one of several jobs fails for good",
+    more: "With `stay` the others go on, and the failed job is tried again every minute. With `exit` the \
+           others settle, and pandad ends with status 1.",
 };
 
 pub const MEMORY: Key<u64> = Key {

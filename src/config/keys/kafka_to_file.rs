@@ -233,3 +233,23 @@ pub const ROTATE_GZIP: Key<bool> = Key {
     help: "Whether to compress rotated files",
     more: "It is done in the background.",
 };
+
+pub const KEEP_BYTES: Key<Option<u64>> = Key {
+    section: LOG,
+    name: "log_file['keep_bytes']",
+    kind: kind::size_or_off(64 << 10, 1 << 50),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "How large the rotated files may be together",
+    more: "The oldest are deleted. A file that is to be compressed counts as it is after that.",
+};
+
+pub const KEEP_DAYS: Key<Option<u32>> = Key {
+    section: LOG,
+    name: "log_file['keep_days']",
+    kind: kind::count_or_off(1, 36_500, "days"),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "For how long to keep a rotated file, counted from its rotation",
+    more: "The first of `rotate_keep`, `keep_bytes` and `keep_days` that is passed deletes a file.",
+};

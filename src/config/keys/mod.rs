@@ -1,7 +1,7 @@
 //! Every key there is, each declared once, in the order of the shipped .inv.
 //!
-//! A new key needs its declaration here and one field in `settings`. Its default is written as it
-//! would stand in the .inv, so that it goes through the same checks as a value from the file.
+//! A new key needs its declaration here and one field in `settings`. Its default is written as in the
+//! .inv, so that it passes the same checks as a value from the file.
 
 mod daemon;
 mod expired_to_list;

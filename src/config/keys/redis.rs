@@ -31,7 +31,7 @@ pub struct RedisKeys {
 impl RedisKeys {
     /// What is known of each of them.
     pub const fn facts(&self) -> [KeyFacts; 8] {
-        // Named one by one: a key that is missing here does not compile.
+        // The fields are named one by one, so that a key missing here does not compile.
         let Self { socket_type, host, password, port, timeout, socket, user, database } = self;
         [
             socket_type.facts(),

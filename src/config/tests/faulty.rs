@@ -101,6 +101,24 @@ const MEANING: &[Faulty] = &[
     ("[daemon_section]\nmemory='512K'", &[(4, "a size from 1M to 4G")]),
     ("[daemon_section]\nlog_level='loud'", &[(4, "off, error, warn, info")]),
     ("[daemon_section]\nlog='consumer.log'", &[(4, "this is the file that the records go to")]),
+    ("[daemon_section]\nlog='consumer.log.lock'", &[(4, "the name of the lock file of")]),
+    ("[daemon_section]\nlog='consumer.log.journal'", &[(4, "the name of the journal of")]),
+    (
+        "kafka['topics']='a,a.journal'\nlog_file['path']='{topic}'",
+        &[(4, "a.journal would be a log file and the journal of ")],
+    ),
+    (
+        "kafka['topics']='a-20261124T153000.123Z,a'\nlog_file['path']='{topic}'",
+        &[(4, "would be a log file and a rotated file of ")],
+    ),
+    (
+        "kafka['topics']='x.lock.probe,x.lock'\nlog_file['path']='{topic}'",
+        &[(4, "the probe of the disk of ")],
+    ),
+    (
+        "log_file['rotate_size']='1M'\nlog_file['keep_bytes']='512K'\nlog_file['keep_days']=0",
+        &[(4, "at least log_file['rotate_size']"), (5, "'' is off")],
+    ),
     ("[panda_server_section]", &[(3, "[redis_env_section] is expected")]),
     ("[panda_server_section]\n[redis_env_section]", &[(4, "a host is expected"), (4, "a host is expected")]),
     (
@@ -162,6 +180,25 @@ fn every_fault_at_once_each_with_its_line() {
             assert_eq!(fault.line.unwrap_or(0), *line, "{text:?}: {fault}");
             assert!(fault.expected.contains(phrase), "{text:?}: {fault}");
         }
+    }
+}
+
+/// Files beside the log file need room behind its name, and rotated files more of it.
+#[test]
+fn names_that_no_file_system_takes_are_refused() {
+    let text = |length: usize, more: &str| {
+        let topic = "t".repeat(length);
+        format!("{HEAD}kafka['topics']='short,{topic}'\nlog_file['path']='{{topic}}.log'\n{more}\n")
+    };
+    let says = |length, more, phrase: &str| {
+        let faults = faults(&text(length, more));
+        assert!(faults.len() == 1 && faults[0].expected.contains(phrase), "{faults:?}");
+    };
+    says(233, "", "has 237 bytes, and up to 19 are appended");
+    says(231, "log_file['rotate_size']='64K'", "has 235 bytes, and up to 21 are appended");
+    says(223, "log_file['rotate_every']='day'\nlog_file['rotate_gzip']='yes'", "up to 29 are appended");
+    for (length, more) in [(232, ""), (230, "log_file['rotate_size']='64K'")] {
+        assert!(Config::parse(&text(length, more), Path::new("t.inv")).is_ok(), "{length} {more}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::expiry::canary::Canary;
 
 /// For how long the canary lives.
 const CANARY_LIFE: Duration = Duration::from_secs(1);
-/// The same after a silence: a key that lives so shortly is hardly met by another FLUSHALL.
+/// The canary's life after a silence. It is short, so that another FLUSHALL in that time is unlikely.
 const CANARY_LIFE_SHORT: Duration = Duration::from_millis(50);
 /// Between two checks whether the event was received.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -17,9 +17,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const CHECKS_PER_SILENCE: u32 = 6;
 /// The first silence may be a FLUSHALL, which announces nothing.
 const SILENCES_BEFORE_ALARM: u32 = 2;
-/// If the canary may not be set, that is tried again after this time.
+/// If the server refuses to set the canary, pandad tries again after this time.
 const DENIED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// Between two new connections because of silence: at first, and at most.
+/// The pause between two reconnects because of silence: the first, and the longest.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -36,12 +36,12 @@ pub(super) struct CanaryProbe {
 
 #[derive(Debug, Clone, Copy)]
 enum CanaryState {
-    /// It is to be set at that moment.
+    /// The canary is to be set at that moment.
     Idle(Instant),
-    /// It is set and expires at that moment.
+    /// The canary is set and expires at that moment.
     Set(Instant),
-    /// The server has deleted it, and its event is waited for. `announced` is the count of
-    /// events at the last change of it, `checks` how many checks have followed without one.
+    /// The server has deleted the canary, and its event has not been received. `announced` is the count
+    /// of events when that count last changed, `checks` the number of checks since then.
     Deleted { due: Instant, announced: u64, checked: Instant, checks: u32 },
 }
 
@@ -54,9 +54,9 @@ pub(super) enum CanaryReport {
     Received(Duration),
     /// The event was received after a silence of that length, which had been reported.
     ReceivedAgain(Duration),
-    /// No events come: that is to be logged, and the listener is to connect again.
+    /// No events are received: log that, and have the listener connect again.
     Silent,
-    /// Still no events come: the listener is to connect again.
+    /// Still no events are received: have the listener connect again.
     StillSilent,
 }
 
@@ -118,7 +118,7 @@ impl CanaryProbe {
         }
     }
 
-    /// When to check again; `None` while the canary is set, since it comes by its deadline.
+    /// When to check again; `None` while the canary is set, since it is then probed at its deadline.
     pub(super) fn next_check(&self) -> Option<Instant> {
         match self.state {
             CanaryState::Idle(next) => Some(next),
@@ -151,7 +151,7 @@ impl CanaryProbe {
         *checked = now;
         *checks += 1;
         if *before != announced {
-            // Events of other keys come, and the canary's waits behind them.
+            // Events of other keys are being received; that of the canary follows them.
             (*before, *checks) = (announced, 0);
         }
         if *checks < CHECKS_PER_SILENCE {

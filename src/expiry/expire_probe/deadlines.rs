@@ -58,7 +58,7 @@ pub(super) enum Learned {
     Kept,
     /// The key is kept with an earlier deadline, at which it will be probed anyway.
     AlreadyKnown,
-    /// The memory is full.
+    /// The deadline was dropped, since the memory is full.
     Full,
 }
 
@@ -119,7 +119,7 @@ impl Deadlines {
         }
     }
 
-    /// Removes the first key that is due, and returns since when it is.
+    /// Removes the first key that is due. Returns the key, and since when it is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Vec<u8>, Instant)> {
         loop {
             let entry = self.heap.peek().filter(|next| self.moment(next.0) <= now)?.0;
@@ -153,7 +153,7 @@ impl Deadlines {
 
     fn tick(&self, due: Instant) -> u64 {
         let since = due.saturating_duration_since(self.base).as_micros();
-        // Rounded up: a key is never due early.
+        // The tick is rounded up, so that no key is due early.
         u64::try_from(since).unwrap_or(u64::MAX).div_ceil(TICK_MICROS)
     }
 
@@ -171,7 +171,7 @@ fn shard<M>(index: &mut [M], hash: [u32; 2]) -> Option<&mut M> {
     index.get_mut(hash[0] as usize % INDEX_SHARDS)
 }
 
-/// Passes on what is a hash already.
+/// A hasher for values that are hashes already: it returns them unchanged.
 #[derive(Default)]
 struct IdentityHasher(u64);
 

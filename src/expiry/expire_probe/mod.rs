@@ -1,9 +1,9 @@
 //! The thread that probes keys when they are due, at which Redis notices that they have
 //! expired, deletes them and announces them. Its commands go in packets, at a bounded rate.
 //!
-//! The probe is PTTL: Redis deletes a key that has expired, and says of any other when it
-//! will. So learning a deadline and probing a key are the same command. Deadlines are kept by
-//! our own clock, counted from the reply, so that the server's clock does not matter.
+//! The probe is PTTL: Redis deletes a key that has expired, and answers for any other when it will
+//! expire. So learning a deadline and probing a key are the same command. Deadlines are kept by our own
+//! clock, counted from the reply, so that the server's clock does not matter.
 //!
 //! `schedule` decides what is asked next, and is the file to read first; this one sends it.
 
@@ -81,7 +81,7 @@ impl ExpireProbe {
     /// Sends one packet, or waits for the next.
     fn turn(&mut self) -> Result<(), Fault> {
         let Some(subscription) = self.context.listen_state.subscription() else {
-            // A key that is probed now would expire with nobody listening.
+            // Without a subscription, a probe now would cause an event that nobody receives.
             self.context.pause(LISTEN_POLL_INTERVAL);
             return Ok(());
         };
@@ -114,7 +114,8 @@ impl ExpireProbe {
             let replies = connection.ask_all(&requests)?;
             command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
-                    // The server was a master when the listener connected.
+                    // The reply shows a replica, although the server was a master when the listener
+                    // connected.
                     listen_state.request_reconnect();
                 }
             })

@@ -1,5 +1,5 @@
-//! Names of keys in memory, packed by size: a name costs its bytes, one byte more, and what
-//! it is rounded up by. Freed places are used again. Pure.
+//! Names of keys in memory, packed by size: a name costs its bytes and one more, rounded up to the size
+//! of its class. Freed places are used again. Pure.
 
 /// Where a name stands: the upper bits are its size class, the lower its place in the class.
 pub(super) type NameSlot = u32;
@@ -93,7 +93,7 @@ impl SizeClass {
         let place = if self.free == NO_PLACE {
             let place =
                 u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < CLASS_PLACES_MAX)?;
-            // It grows by an eighth: after doubling, half of the memory could be empty.
+            // The memory grows by an eighth. If it doubled, half of it could be empty.
             if self.bytes.capacity() - self.bytes.len() < size {
                 let more = (self.bytes.len() / 8).max(64 << 10) / size * size;
                 self.bytes.reserve_exact(more.max(size));

@@ -1,5 +1,5 @@
-//! What is to be asked next, and what follows from the replies. It knows no connection: the
-//! caller has the clock and the server.
+//! What is to be asked next, and what follows from the replies. Pure: the caller has the clock and the
+//! connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -104,8 +104,8 @@ impl ProbeSchedule {
         packet
     }
 
-    /// Drops all that is to be asked. While PTTL is refused, keys expire when Redis notices by
-    /// itself, and deadlines are of no use.
+    /// Drops everything that is to be asked. While PTTL is refused, deadlines are of no use: keys
+    /// expire only when Redis notices by itself.
     fn discard(&mut self, now: Instant) {
         while self.deadlines.pop(now).is_some() {}
         self.context.changed_keys.take(usize::MAX);
@@ -197,7 +197,7 @@ impl ProbeSchedule {
             self.lateness.record(now.saturating_duration_since(due));
         }
         let Ok(left) = u64::try_from(left) else {
-            // It has expired, was deleted, or has no deadline any more.
+            // The key has expired, was deleted, or has no deadline any more.
             self.deadlines.forget(&probed.key);
             if self.context.canary.is(&probed.key) {
                 self.canary.record_deleted(now, self.context.listen_state.announced());

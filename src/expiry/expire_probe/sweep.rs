@@ -65,12 +65,12 @@ impl Sweep {
         self.overflowing || self.overflowed
     }
 
-    /// How late a key may be that only sweeps find.
+    /// The largest lateness of keys that only sweeps find.
     pub(super) fn lateness(&self) -> Duration {
         if self.is_overflowing() { self.took.max(OVERFLOW_SWEEP_INTERVAL) } else { Duration::ZERO }
     }
 
-    /// When the next sweep is due; `None` while one is under way, whose next step is due now.
+    /// When the next sweep is due. `None` while one is under way: its next step is due now.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let is_soon = self.requested || self.is_overflowing();
         let next = if is_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };

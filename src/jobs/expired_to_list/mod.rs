@@ -1,5 +1,5 @@
-//! The job `expired_to_list`: keys that expire become items on the work list. Puts it together
-//! from the watch of the server where keys expire, and a pipeline without a sink.
+//! The job `expired_to_list`: keys that expire become items on the work list. The job consists of the
+//! watch of the server where keys expire, and a pipeline without a sink.
 
 mod source;
 mod worker;

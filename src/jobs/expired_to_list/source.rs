@@ -18,9 +18,9 @@ const PUSH_KEYS_MAX: usize = 1000;
 pub(super) struct ExpiredKeySource {
     pub(super) watch: ExpiryWatch,
     pub(super) inbox: Inbox,
-    /// Keys that earlier runs of the job pushed, lost or left to be found.
+    /// How many keys earlier runs of the job pushed, lost, or left for reconcile to find.
     pub(super) accounted_before: u64,
-    /// Whether dropped keys are found again by their deadlines.
+    /// Whether reconcile finds dropped keys again by their deadlines.
     pub(super) reconciles: bool,
     pub(super) counters: Arc<Counters>,
 }

@@ -1,5 +1,5 @@
-//! One log file, as the sink appends to it: outcomes that continue what is written become one write
-//! of lines; the others are refused.
+//! Appends outcomes to one log file: those that continue the written positions are joined to writes,
+//! and the others are refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -8,9 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
+use super::split::split;
 use super::write_gate::WriteGate;
 use crate::error::Fault;
-use crate::logfile::{AppendError, Guard, Ledger, Lock, LogWriter, Piece, PositionChange};
+use crate::logfile::{
+    AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, LogWriter, Piece, PositionChange,
+};
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 use crate::report::Counters;
@@ -23,9 +26,9 @@ pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) writer: LogWriter,
     pub(super) ledger: Ledger,
-    /// Shows whoever asked for it that the file was reopened.
+    /// The lock file, in which other processes ask, and see that they were answered.
     lock: Lock,
-    /// Which request to reopen was served last. `None` at first, because the file has just been
+    /// Which signal to reopen was served last. `None` at first, because the file has just been
     /// opened.
     reopened: Option<u64>,
     /// Outcomes in lane order that were not examined yet.
@@ -80,14 +83,16 @@ impl FileAppender {
         messages: &mut Vec<Feedback>,
     ) {
         let mut bytes = 0;
+        let mut room = self.writer.room();
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
         while bytes < WRITE_BYTES_MAX
             && let Some(batch) = self.queue.pop_front()
         {
-            let landed =
+            let written =
                 positions.get(&batch.partition).copied().or_else(|| self.ledger.written(&batch.partition));
-            match landed {
+            match written {
                 Some((index, position)) if position == batch.from && continues(&batch) => {
+                    let Some(batch) = self.cut_to_fit(batch, bytes, &mut room) else { return };
                     if let Some(truncated) = &batch.truncated {
                         let (partition, assignment) = (batch.partition.clone(), batch.assignment);
                         let position = batch.next;
@@ -99,8 +104,8 @@ impl FileAppender {
                         });
                     }
                     if batch.next == batch.from {
+                        gate.record_done(batch.outcomes());
                         buffers.give_back(batch.lines);
-                        gate.record_done(1);
                         continue;
                     }
                     bytes += batch.lines.len();
@@ -110,15 +115,44 @@ impl FileAppender {
                 }
                 other => {
                     counters.refetched.fetch_add(batch.records, Relaxed);
+                    gate.record_done(batch.outcomes());
                     let FormattedBatch { partition, assignment, lines, .. } = batch;
                     buffers.give_back(lines);
-                    gate.record_done(1);
                     if let Some((_, position)) = other {
                         messages.push(Feedback::Refused { partition, assignment, position });
                     }
                 }
             }
         }
+    }
+
+    /// Cuts an outcome that is to be joined to `bytes` others where the file would grow beyond the size
+    /// of its rotation. What is cut off stays first in the queue. `None` if nothing of it fits.
+    fn cut_to_fit(
+        &mut self,
+        batch: FormattedBatch,
+        bytes: usize,
+        room: &mut Option<(u64, u64)>,
+    ) -> Option<FormattedBatch> {
+        let Some((here, size)) = *room else { return Some(batch) };
+        let left = here.saturating_sub(bytes as u64);
+        let mut parts = VecDeque::from(split(batch, left, size));
+        let first = parts.pop_front()?;
+        if first.lines.len() as u64 > left {
+            if bytes > 0 {
+                parts.push_front(first);
+                self.queue_first(parts);
+                return None;
+            }
+            // It begins a new file.
+            *room = Some((size, size));
+        }
+        self.queue_first(parts);
+        Some(first)
+    }
+
+    fn queue_first(&mut self, parts: VecDeque<FormattedBatch>) {
+        parts.into_iter().rev().for_each(|part| self.queue.push_front(part));
     }
 
     /// Writes what may be written, batch by batch. `may_write` is asked before each.
@@ -155,7 +189,7 @@ impl FileAppender {
                 Err(error) => return Err(self.fault(error).into()),
             }
             self.changes.clear();
-            gate.record_done(self.writing.len() as u64);
+            gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
                 counters.done.fetch_add(batch.records, Relaxed);
                 counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
@@ -181,30 +215,38 @@ impl FileAppender {
         Ok(())
     }
 
-    /// Drops outcomes of partitions that were released. They need no permission to write.
+    /// Drops outcomes of partitions that were released. No permission to write is needed for that.
     fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
         for batch in std::mem::take(&mut self.queue) {
             if self.ledger.written(&batch.partition).is_some() {
                 self.queue.push_back(batch);
             } else {
                 counters.refetched.fetch_add(batch.records, Relaxed);
+                gate.record_done(batch.outcomes());
                 buffers.give_back(batch.lines);
-                gate.record_done(1);
             }
         }
     }
 
-    pub(super) fn tick(&mut self, asked: u64) -> Result<(), Fault> {
+    /// Does what is due by the clock, and what was asked for: by signals, which `signals` counts, or in
+    /// the lock file.
+    pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.writer.tick().map_err(|error| self.fault(error))?;
-        if self.reopened != Some(asked) && self.writer.reopen().map_err(|error| self.fault(error))? {
-            self.reopened = Some(asked);
-            self.lock.record_reopened();
+        // Requests are read before the file is looked at: what is asked for later is for the next tick.
+        let asked = self.lock.requests().unwrap_or_else(|error| {
+            log::debug!("{}: the lock file cannot be read: {error}", self.path.display());
+            LockRequests::default()
+        });
+        let is_due = self.reopened != Some(signals) || asked.requests.contains(&LockRequest::Reopen);
+        if is_due && self.writer.reopen().map_err(|error| self.fault(error))? {
+            self.reopened = Some(signals);
+            self.lock.record_reopened(&asked);
         }
         Ok(())
     }
 }
 
-/// Whether an outcome goes forward, or says why it does not.
+/// Whether the outcome covers any offsets, or says why it covers none.
 fn continues(batch: &FormattedBatch) -> bool {
     batch.next > batch.from || batch.next == batch.from && batch.truncated.is_some()
 }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::cut::{Cut, CutList};
 use crate::error::Fault;
 use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
@@ -10,14 +11,14 @@ use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 
-/// Bytes of lines made of one reply. The records beyond are fetched again, because a batch may
-/// expand to a thousand times its size.
+/// Bytes of lines that are made of one reply. There is a limit because a batch may expand to a thousand
+/// times its size. Records beyond it are fetched again.
 const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why the records of a reply were not read to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Truncated {
-    /// The lines of one reply have their largest size.
+    /// The lines of one reply have reached [`REPLY_LINES_BYTES_MAX`].
     Full,
     /// The records that follow cannot be read. The text says why.
     Broken(String),
@@ -39,6 +40,18 @@ pub(super) struct FormattedBatch {
     pub(super) records: u64,
     /// Set if the range is shorter than what was fetched.
     pub(super) truncated: Option<Truncated>,
+    /// Where it can be cut. Empty unless the file is rotated by size.
+    pub(super) cuts: Vec<Cut>,
+    /// Whether more parts of the same outcome follow.
+    pub(super) is_part: bool,
+}
+
+impl FormattedBatch {
+    /// How many outcomes are no longer in flight when this is written or dropped. The last part of one
+    /// counts for the whole.
+    pub(super) fn outcomes(&self) -> u64 {
+        u64::from(!self.is_part)
+    }
 }
 
 /// See the module.
@@ -46,11 +59,13 @@ pub(super) struct Formatter {
     format: LineFormat,
     buffers: BufferPool,
     scratch: Scratch,
+    /// Whether outcomes may be cut, because the file is rotated by size.
+    is_cut: bool,
 }
 
 impl Formatter {
-    pub(super) fn new(format: LineFormat, buffers: BufferPool) -> Self {
-        Self { format, buffers, scratch: Scratch::default() }
+    pub(super) fn new(format: LineFormat, buffers: BufferPool, is_cut: bool) -> Self {
+        Self { format, buffers, scratch: Scratch::default(), is_cut }
     }
 }
 
@@ -62,10 +77,12 @@ impl Worker for Formatter {
         let mut lines = self.buffers.take();
         lines.clear();
         let (mut records, mut reached) = (0, fetched.from);
+        let mut cuts = CutList::new(self.is_cut);
         let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
             self.format.append(&mut lines, &fetched.partition, record);
             records += 1;
             reached = record.offset + 1;
+            cuts.record(Cut { bytes: lines.len(), next: reached, records });
             if lines.len() < REPLY_LINES_BYTES_MAX {
                 ControlFlow::Continue(())
             } else {
@@ -97,6 +114,8 @@ impl Worker for Formatter {
             last,
             records,
             truncated,
+            cuts: cuts.cuts,
+            is_part: false,
         };
         Ok((outcome, bytes))
     }

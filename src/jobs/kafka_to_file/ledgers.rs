@@ -12,7 +12,7 @@ use crate::record::{Commit, TopicPartition};
 pub(super) struct Ledgers {
     router: FileRouter,
     all: Vec<Ledger>,
-    /// The files whose commits are unanswered. One order is under way at a time.
+    /// The files whose commits are unanswered. Only one order to commit is under way at a time.
     ordered: Vec<usize>,
     waiting: VecDeque<Vec<Commit>>,
 }
@@ -27,7 +27,7 @@ impl Ledgers {
         self.all.get(self.router.of(&partition.topic))
     }
 
-    /// Orders these commits, now or when the order before has been answered.
+    /// Orders these commits: now, or when the previous order has been answered.
     pub(super) fn commit(&mut self, commits: Vec<Commit>, group_client: &mut dyn GroupClient) {
         if commits.is_empty() {
             return;
@@ -90,7 +90,7 @@ impl Ledgers {
         !self.ordered.is_empty()
     }
 
-    /// What all ledgers have to commit outside of a settling.
+    /// The offsets that are to be committed without a settling, of all ledgers.
     ///
     /// # Errors
     /// A journal's disk refuses.

@@ -1,5 +1,6 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
+mod cut;
 mod file_appender;
 mod file_router;
 mod formatter;
@@ -7,6 +8,7 @@ mod ledgers;
 mod run_error;
 mod sink;
 mod source;
+mod split;
 #[cfg(test)]
 mod tests;
 mod write_gate;
@@ -59,9 +61,9 @@ pub(super) struct KafkaToFile {
     opened: Option<Vec<OpenFile>>,
     /// Whether the last run left its group because the disk refused every write.
     has_left_group: bool,
-    /// What to change, if the last run was fenced by another pandad.
+    /// What to change in the configuration, if another pandad has fenced the last run.
     fenced: Option<String>,
-    /// What to remember of the files between two runs.
+    /// What is remembered of the files between two runs.
     restart_memory: RestartMemory,
 }
 
@@ -92,6 +94,8 @@ impl KafkaToFile {
                 config::RotationPeriod::Day => RotationInterval::Day,
             }),
             keep: file.rotate_keep as usize,
+            keep_bytes: file.keep_bytes,
+            keep_days: file.keep_days,
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
@@ -104,7 +108,7 @@ impl KafkaToFile {
         paths.into_iter().map(open).collect()
     }
 
-    /// A fault of the machine on which this pandad runs.
+    /// A configuration fault about this machine: a file that `path` names cannot be used here.
     fn local_fault(&self, path: &Path, expected: String) -> ConfigFault {
         ConfigFault {
             file: self.inv.clone(),
@@ -184,7 +188,8 @@ impl KafkaToFile {
             return Ok(files);
         }
         self.open().map_err(|(_, error)| match error {
-            OpenError::Retry(why) => {
+            // What a person must mend may pass as it came, like a file system that is mounted again.
+            OpenError::Retry(why) | OpenError::Mend(why) => {
                 self.counters.health.down(Stage::Opening, &why);
                 Fault::RetryLogged
             }
@@ -206,9 +211,9 @@ impl KafkaToFile {
         let journal =
             ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
-        let cluster = || super::kafka_cluster(&self.section, silent);
+        let cluster = super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
-        let group_client = self.group_client(cluster(), journal, names)?;
+        let group_client = self.group_client(cluster.clone(), journal, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in files {
@@ -222,10 +227,11 @@ impl KafkaToFile {
         };
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
+        let is_cut = self.section.log_file.rotate_size.is_some();
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
             source: KafkaSource::new(SourceParts {
-                fetcher: Box::new(AutoFetcher::new(cluster(), self.client())),
+                fetcher: Box::new(AutoFetcher::new(cluster, self.client())),
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
                 start: self.section.kafka.start,
@@ -234,7 +240,7 @@ impl KafkaToFile {
                 full_disk_patience: self.section.kafka.full_disk,
                 stop: stop.clone(),
             }),
-            build_worker: move || Formatter::new(format, worker_buffers.clone()),
+            build_worker: move || Formatter::new(format, worker_buffers.clone(), is_cut),
             sink: FileSink {
                 router,
                 files: appenders,
@@ -256,7 +262,7 @@ impl KafkaToFile {
         }
     }
 
-    /// A run that fails and is tried again is logged once.
+    /// Logs the start once, although a run that failed is started again.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
@@ -268,7 +274,10 @@ impl KafkaToFile {
         for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {
                 let path = path.display();
-                log::warn!("{NAME}: {path}: cannot close the journal: {error}; the next start compares more");
+                log::warn!(
+                    "{NAME}: {path}: cannot close the journal: {error}; the next start compares more of \
+                     the file"
+                );
             }
         }
         let error = ended.as_ref().err();
@@ -294,7 +303,7 @@ impl Job for KafkaToFile {
             Ok(opened) => self.opened = Some(opened),
             // `run` waits until a full or failing disk accepts writes again.
             Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
-            Err((path, OpenError::Fatal(why))) => {
+            Err((path, OpenError::Mend(why) | OpenError::Fatal(why))) => {
                 return Err(vec![self.local_fault(&path, why)]);
             }
         }
@@ -323,7 +332,7 @@ impl Job for KafkaToFile {
     }
 }
 
-/// Names the epoch under which an offset is claimed that somebody else has set.
+/// Gives the epoch of the claim for an offset that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
         let ledger = ledgers.get(router.of(&partition.topic));

@@ -9,7 +9,7 @@ use crate::pipeline::PipelineError;
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RunError {
-    /// What any job can meet.
+    /// A fault that any job can have.
     Fault(Fault),
     /// Another pandad has joined the group under this member's name. The text says what to change.
     Fenced(String),
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_end_has_its_fault_and_its_lesson() {
+    fn run_errors_map_to_faults_and_to_lost_writes() {
         let why = || "why".to_owned();
         let restart = || Fault::Restart(why());
         let cases = [
@@ -159,7 +159,7 @@ mod tests {
 
     /// The pipeline must not wait out an end that only this job knows.
     #[test]
-    fn only_a_fault_is_shown_to_the_pipeline() {
+    fn the_pipeline_sees_only_general_faults() {
         assert_eq!(RunError::from(Fault::RetryLogged).fault(), Some(&Fault::RetryLogged));
         assert_eq!(RunError::LeftGroup.fault(), None);
     }

@@ -1,7 +1,9 @@
-//! The source: makes tasks of the partitions that the group assigns, the positions that the
-//! journal knows and the records that the brokers have.
+//! The source: the group assigns partitions, the journal knows their positions, and the brokers send
+//! the records of which tasks are made.
 
+mod backlog;
 mod membership;
+mod outages;
 mod partition;
 mod unreadable;
 
@@ -17,18 +19,19 @@ use super::run_error::RunError;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Event, Fetched, Fetcher, GroupClient, Payload, StartOffset};
+use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::pipeline::{self, PolledTask};
 use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
+use backlog::{Backlog, behind_of};
 use membership::PendingRelease;
+use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
 
-/// While a leader moves or a coordinator loads, errors pass by themselves. An outage that is
-/// shorter than this is not logged.
-const PARTITION_OUTAGE_PATIENCE: Duration = Duration::from_secs(5);
+/// An outage that is shorter than this is not logged, because errors while a coordinator loads pass by
+/// themselves.
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait for records while something waits for an answer of the group.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -41,7 +44,7 @@ pub(super) enum Feedback {
     Settled(Settled),
     /// An outcome did not begin at the written position: fetch from the position again.
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
-    /// What was fetched could be used up to this position only.
+    /// The outcome ends at this position, although more was fetched.
     Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
 }
 
@@ -53,10 +56,13 @@ pub(super) struct KafkaSource {
     start: StartPolicy,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
-    /// How many assignments the fetcher was given: each has this number of its time.
+    /// How many assignments the fetcher was given. Each has the number that this counter had then.
     assignments: u64,
     broker_outage: Outage,
     group_outage: Outage,
+    outages: PartitionOutages,
+    /// The assignment of which nothing was logged yet.
+    backlog: Option<Backlog>,
     gate: WriteGate,
     /// How many tasks were handed to the workers.
     tasks: u64,
@@ -70,7 +76,7 @@ pub(super) struct KafkaSource {
     stop: Stop,
 }
 
-/// What the source is made of.
+/// The parts of the source.
 pub(super) struct SourceParts {
     pub(super) fetcher: Box<dyn Fetcher>,
     pub(super) group_client: Box<dyn GroupClient>,
@@ -97,6 +103,8 @@ impl KafkaSource {
             assignments: 0,
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
+            outages: PartitionOutages::default(),
+            backlog: None,
             gate,
             tasks: 0,
             release: None,
@@ -132,8 +140,8 @@ impl KafkaSource {
         self.ledgers.of(partition)?.written(partition).map(|(_, position)| position)
     }
 
-    /// Fetches partitions whose waiting is over, and ends the outages of those of which
-    /// unreadable records have been written after all.
+    /// Fetches partitions whose waiting is over. Ends the outage of a partition when records behind the
+    /// unreadable ones are written.
     fn fetch_waiting(&mut self) -> Result<(), Fault> {
         let waiting = self.partitions.iter().filter(|(_, tracked)| tracked.is_waiting());
         let waiting: Vec<TopicPartition> = waiting.map(|(partition, _)| partition.clone()).collect();
@@ -141,7 +149,9 @@ impl KafkaSource {
         for partition in waiting {
             let written = self.written(&partition);
             let Some(tracked) = self.partitions.get_mut(&partition) else { continue };
-            tracked.end_unreadable(written, now);
+            if tracked.end_unreadable(written) {
+                self.outages.end(now, &partition);
+            }
             match tracked.next_fetch(written, now) {
                 None => {}
                 Some(NextFetch::Resolve(start)) => self.fetch_from(&partition, start),
@@ -158,8 +168,10 @@ impl KafkaSource {
     fn follow_divergence(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.set_position(partition, position)?;
         if let Some(tracked) = self.partitions.get_mut(partition) {
-            // Records that could not be read were the old log's.
-            tracked.end_unreadable(None, Instant::now());
+            // The unreadable records were those of the old log.
+            if tracked.end_unreadable(None) {
+                self.outages.end(Instant::now(), partition);
+            }
         }
         self.fetch_from(partition, StartOffset::At(position, Vec::new()));
         Ok(())
@@ -181,20 +193,20 @@ impl KafkaSource {
                 self.broker_outage.up(Instant::now(), "back");
                 self.take_fetched(fetched, tasks);
             }
-            Event::Recovered(partition) => {
-                if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.end_fetch_outage(Instant::now());
-                }
+            Event::Recovered { partition, assignment, lag } => {
+                self.take_recovered(&partition, assignment, lag);
             }
-            Event::Failed(None, why) => {
+            Event::Failed(why) => {
                 self.broker_outage.down(Instant::now(), &why);
-                self.partitions.values_mut().for_each(|tracked| tracked.outage.forget_unlogged());
+                self.outages.forget_unlogged();
             }
-            // While no broker answers, that is the outage.
-            Event::Failed(Some(_), _) if self.broker_outage.is_down() => {}
-            Event::Failed(Some(partition), why) => {
-                if let Some(tracked) = self.partitions.get_mut(&partition) {
-                    tracked.outage.down(Instant::now(), &why);
+            // While no broker answers, only that outage is logged.
+            Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
+            Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
+                if let Some(tracked) = self.partitions.get(&partition) {
+                    let broker = broker.or_else(|| tracked.broker.clone());
+                    let cause = OutageCause { broker, kind, why };
+                    self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
                 }
             }
             Event::Resolved(partition, position) => {
@@ -232,9 +244,29 @@ impl KafkaSource {
     /// Updates what the state line shows of the partitions.
     fn update_counters(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
-        let still = self.partitions.values().filter(|tracked| tracked.outage.is_logged()).count();
         self.counters.lag.store(lag, Relaxed);
-        self.counters.blocked.store(still as u64, Relaxed);
+        self.counters.blocked.store(self.outages.logged_count() as u64, Relaxed);
+    }
+
+    /// Logs the line about the assignment as soon as it is complete or its time is over, or `now`.
+    fn log_backlog(&mut self, now: bool) {
+        if let Some(backlog) = self.backlog.take_if(|backlog| now || backlog.is_due(Instant::now())) {
+            backlog.log();
+        }
+    }
+
+    /// The partition can be read, and nothing came. That says nothing of records that were
+    /// fetched before and could not be read.
+    fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
+        if let Some(tracked) = self.tracked(partition, assignment) {
+            tracked.lag = lag;
+            if let Some(backlog) = &mut self.backlog {
+                backlog.record(partition, lag);
+            }
+        }
+        if self.partitions.get(partition).is_some_and(|tracked| tracked.unreadable_from().is_none()) {
+            self.outages.end(Instant::now(), partition);
+        }
     }
 
     fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
@@ -249,10 +281,16 @@ impl KafkaSource {
             let why = format!("the broker leaves out the records from offset {from} to {}", fetched.base - 1);
             return self.take_truncated(&fetched.partition, fetched.assignment, from, Truncated::Broken(why));
         }
-        tracked.end_fetch_outage(Instant::now());
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;
+        tracked.broker.clone_from(&fetched.broker);
         let lane = tracked.lane;
+        if unreadable_from.is_none() {
+            self.outages.end(Instant::now(), &fetched.partition);
+        }
+        if let Some(backlog) = &mut self.backlog {
+            backlog.record(&fetched.partition, behind_of(&fetched));
+        }
         if matches!(fetched.payload, Payload::Deleted) {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
@@ -267,8 +305,8 @@ impl KafkaSource {
         }
         if matches!(fetched.payload, Payload::Absent) {
             log::warn!(
-                "{NAME}: {}: nothing can be read from offset {} to {}: compacted away, or larger than \
-                 this client takes; going on at {}",
+                "{NAME}: {}: no record can be read from offset {} to {}: compaction removed them, or they \
+                 are larger than this client accepts; going on at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
@@ -290,10 +328,12 @@ impl pipeline::Source for KafkaSource {
         self.try_release()?;
         self.refused_since = None;
         self.fetch_waiting()?;
-        // What waits for an answer of the group must not wait for records as well.
+        // A message of the group must not wait until records come.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
         self.take_fetch_event(event, tasks)?;
+        self.outages.log_due(Instant::now());
+        self.log_backlog(false);
         self.update_counters();
         Ok(())
     }
@@ -301,6 +341,7 @@ impl pipeline::Source for KafkaSource {
     fn idle(&mut self) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
+        self.log_backlog(false);
         self.watch_disk()
     }
 

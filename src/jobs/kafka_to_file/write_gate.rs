@@ -25,18 +25,18 @@ impl WriteGate {
         Self { done: Arc::default(), is_open: Arc::default(), lease, is_shared }
     }
 
-    /// Records that so many more outcomes are not in flight any more.
+    /// Records that so many outcomes are no longer in flight.
     pub(super) fn record_done(&self, outcomes: u64) {
         self.done.fetch_add(outcomes, SeqCst);
     }
 
-    /// How many outcomes are not in flight any more.
+    /// How many outcomes are no longer in flight.
     pub(super) fn done_count(&self) -> u64 {
         self.done.load(SeqCst)
     }
 
-    /// What the writer asks at the moment of each write: whether the lease holds, if other members
-    /// may take over.
+    /// Asked immediately before each write: whether the lease holds. `None` if no other member may take
+    /// over.
     pub(super) fn guard(&self) -> Option<Guard> {
         let lease = self.lease.clone();
         self.is_shared.then(|| Box::new(move || lease.holds()) as Guard)
@@ -47,8 +47,8 @@ impl WriteGate {
         self.is_shared
     }
 
-    /// Whether lines may be written now: the lease holds, and at most one settle batch was begun
-    /// since the group last held every written position. Begins that batch if there is none.
+    /// Whether lines may be written now. The lease must hold, and only one settle batch may be begun
+    /// while the group does not hold every written position. Begins that batch if there is none.
     pub(super) fn open<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
         if !self.is_shared {
             return true;
@@ -59,8 +59,8 @@ impl WriteGate {
         if self.is_open.load(SeqCst) {
             return true;
         }
-        // The gate opens before the ledgers are examined. Whoever closes it in between has changed
-        // what is examined, and must not find the gate opened afterwards.
+        // The gate opens before the ledgers are examined. A thread that closes the gate meanwhile has
+        // changed what is examined; the gate must then stay closed.
         self.is_open.store(true, SeqCst);
         let group_holds_all = ledgers.all(Ledger::group_holds_all);
         if !group_holds_all {

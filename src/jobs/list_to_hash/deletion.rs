@@ -42,7 +42,7 @@ pub(super) struct DeletedCounts {
     pub(super) came_back: u64,
 }
 
-/// What has come of one packet of deletions.
+/// The result of one packet of deletions.
 pub(super) enum Deletion {
     /// The server has carried it out.
     Done(DeletedCounts),
@@ -79,7 +79,7 @@ impl HashDeletion<'_> {
         Ok(Deletion::Done(DeletedCounts { deleted: self.read_answers(answers)?, came_back }))
     }
 
-    /// The same, with the check of the markers in one step.
+    /// As [`Self::delete`], but the check of the markers and the deletion are one step.
     pub(super) fn delete_watched(
         &self,
         connection: &mut RedisConnection,

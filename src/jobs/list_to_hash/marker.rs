@@ -1,9 +1,9 @@
 //! The came-back guard: an item is the name of a marker key that expired. If that key exists
 //! again, its user has come back and is left alone.
 //!
-//! If the markers are on the server of the hashes, check and deletion are one step: by WATCH,
-//! the deletion fails if a marker is set after the check. On another server the check comes
-//! just before the deletion, and the fields of a user who comes back between are deleted.
+//! If the markers are on the server of the hashes, check and deletion are one step: WATCH makes the
+//! deletion fail if a marker is set after the check. On another server the check comes just before the
+//! deletion; the fields of a user who comes back in between are deleted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ impl MarkerLookup {
         self.databases.is_some() && self.watches.load(SeqCst)
     }
 
-    /// Which of the items, in their order, name a marker that exists: the check before a deletion.
+    /// For each item in order, whether it names a marker that exists. This is the check before a
+    /// deletion.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve.
@@ -86,8 +87,8 @@ impl MarkerLookup {
         link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
-    /// The same on the connection to the hashes, which watches the markers from now on until the
-    /// next EXEC or UNWATCH. `None`: the server does not allow it, and from now on
+    /// As [`MarkerLookup::existing`], but on the connection to the hashes, which watches the markers
+    /// until its next EXEC or UNWATCH. `None`: the server does not allow WATCH. From now on,
     /// [`MarkerLookup::existing`] is used.
     ///
     /// # Errors
@@ -134,7 +135,7 @@ impl MarkerLookup {
     }
 }
 
-/// Which items name a key that exists. Mostly none does, which one command shows.
+/// For each item, whether it names a key that exists. Usually none does; one command shows that.
 fn exist(
     connection: &mut RedisConnection,
     items: &[&[u8]],

@@ -75,8 +75,8 @@ impl Deleter {
         Self { ar, list, markers, shared, buffers: DeleteBuffers::default() }
     }
 
-    /// Reads the batch list again: for longer than a heartbeat counts, this pandad was suspended or
-    /// the list's server did not answer, so another pandad may have taken the batch over.
+    /// Reads the batch list again, because another pandad may have taken the batch over: this one was
+    /// suspended, or the list's server did not answer, for longer than a heartbeat counts.
     fn reread(&mut self, batch: &mut WorkBatch) -> Result<(), Fault> {
         let (lease, before) = (&self.shared.lease, batch.items.len());
         if !self.list.doing("read").with_retry(|connection| batch.reread(lease, connection))? {

@@ -11,8 +11,11 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+pub(super) use detect_09::ApiVersionsAnswer;
+
 use super::address::BrokerAddress;
 use super::transport::{self, ConnectionLost};
+use super::versions_seen::KnownVersions;
 use crate::error::Fault;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::{ApiVersions, Request};
@@ -44,13 +47,13 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A connection to a broker whose versions are known.
+/// A connection to a broker whose versions are known. The [`super::dialer::Dialer`] opens it.
 #[derive(Debug)]
 pub struct Connection {
     address: BrokerAddress,
     client_id: String,
     limits: ConnectionLimits,
-    versions: Versions,
+    known: KnownVersions,
     correlation: i32,
     /// Taken out during each step, so that after a fault the connection cannot be used again.
     stream: Option<TcpStream>,
@@ -58,23 +61,24 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn connect(
+    /// A connection over this new stream. The versions are those that the caller knows, or finds out
+    /// next.
+    pub(super) fn new(
+        stream: TcpStream,
         address: &BrokerAddress,
         client_id: &str,
         limits: ConnectionLimits,
-        versions: Versions,
-    ) -> Result<Self, String> {
-        let stream = transport::connect(address, limits.connect_timeout);
-        let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
-        Ok(Self {
+        known: KnownVersions,
+    ) -> Self {
+        Self {
             address: address.clone(),
             client_id: client_id.to_owned(),
             limits,
-            versions,
+            known,
             correlation: 0,
             stream: Some(stream),
             used: Instant::now(),
-        })
+        }
     }
 
     /// The address of the broker.
@@ -84,7 +88,12 @@ impl Connection {
 
     /// The versions that the broker supports.
     pub fn versions(&self) -> &Versions {
-        &self.versions
+        &self.known.versions
+    }
+
+    /// The versions that the broker supports, and when it was asked for them.
+    pub(super) fn known(&self) -> &KnownVersions {
+        &self.known
     }
 
     /// How long ago the last answer came.
@@ -108,7 +117,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::ask`].
     pub fn send<R: Request>(&mut self, request: &R, patience: Duration) -> Result<Sent, Fault> {
-        let version = self.versions.choose::<R>();
+        let version = self.known.versions.choose::<R>();
         let version = version.map_err(|why| Fault::Fatal(format!("{}: {why}", self.address)))?;
         let sent = self.write(request, version, self.limits.answer_timeout + patience);
         sent.map_err(|lost| match lost {

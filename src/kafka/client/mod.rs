@@ -5,7 +5,9 @@ pub mod address;
 pub mod brokers;
 pub mod connection;
 pub mod coordinator;
+pub mod dialer;
 pub mod group_offsets;
 #[cfg(test)]
 pub(in crate::kafka) mod tests;
 mod transport;
+pub mod versions_seen;

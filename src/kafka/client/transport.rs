@@ -22,6 +22,7 @@ pub(super) enum ConnectionLost {
 
 /// Tries the addresses of the host name in turn. Each gets a share of the time, so that an
 /// unreachable one leaves time for the others.
+#[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
     let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
@@ -42,7 +43,7 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// The rest of a time limit.
+/// The time that is left until a limit.
 ///
 /// # Errors
 /// `TimedOut` if nothing is left.

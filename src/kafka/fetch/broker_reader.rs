@@ -2,6 +2,8 @@
 //! The next request is sent before the answer is passed on, so that the broker works meanwhile.
 
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +17,13 @@ use super::cursor::{Cursor, Meaning};
 use super::messages::{PartitionRelinquished, ReaderOrder};
 use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::{Connection, Sent};
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::{Frame, FramePool};
 use crate::kafka::protocol::messages::fetch::{FetchAnswer, PartitionFetch};
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::Scratch;
-use crate::kafka::protocol::versions::Versions;
 use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
@@ -73,18 +74,18 @@ pub(super) struct ReaderContext {
     pub(super) frames: FramePool,
     /// How many readers have a partition to read.
     pub(super) reading: Arc<AtomicUsize>,
-    pub(super) versions_seen: VersionsSeen,
+    pub(super) dialer: Dialer,
 }
 
 /// The state of the thread.
 pub(super) struct BrokerReader {
     address: BrokerAddress,
+    /// The address as text, for events.
+    name: Arc<str>,
     context: ReaderContext,
     orders: Receiver<ReaderOrder>,
     is_counted: bool,
     connection: Option<Connection>,
-    /// The versions of the broker, once it has answered a Fetch.
-    known: Option<Versions>,
     cursors: BTreeMap<TopicPartition, Cursor>,
     /// By how much the partitions of the next request are rotated.
     turn: usize,
@@ -95,12 +96,12 @@ pub(super) struct BrokerReader {
 impl BrokerReader {
     pub(super) fn new(address: BrokerAddress, context: ReaderContext, orders: Receiver<ReaderOrder>) -> Self {
         Self {
+            name: address.to_string().into(),
             address,
             context,
             orders,
             is_counted: false,
             connection: None,
-            known: None,
             cursors: BTreeMap::new(),
             turn: 0,
             idle_pause: IDLE_PAUSE_FIRST,
@@ -128,10 +129,10 @@ impl BrokerReader {
 
     /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
-        (self.connection, self.known) = (None, None);
+        self.connection = None;
         let mut events = Vec::new();
         for cursor in std::mem::take(&mut self.cursors).into_values() {
-            events.push(cursor.failed(fault.to_string()));
+            events.push(cursor.failed_with_broker(fault.to_string()));
             self.relinquish(&cursor, &mut events);
         }
         self.send(events)
@@ -139,7 +140,7 @@ impl BrokerReader {
 
     fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
         events.push(cursor.relinquished());
-        // The router ends only after its readers.
+        // This cannot fail, since the router ends only after its readers.
         let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
@@ -218,7 +219,8 @@ impl BrokerReader {
     fn carry_out(&mut self, order: ReaderOrder) -> Result<(), OwnerGone> {
         match order {
             ReaderOrder::Read { partition, start, assignment, epoch } => {
-                let cursor = Cursor::new(partition.clone(), start, assignment, epoch, &self.context.config);
+                let leader = (Arc::clone(&self.name), epoch);
+                let cursor = Cursor::new(partition.clone(), start, assignment, leader, &self.context.config);
                 self.cursors.insert(partition, cursor);
             }
             ReaderOrder::Release { partition, assignment, reassign } => {
@@ -253,14 +255,7 @@ impl BrokerReader {
 
     fn connect(&mut self) -> Result<(), Fault> {
         if self.connection.is_none() {
-            let known = self.known.take();
-            let opened = self.context.versions_seen.open(
-                &self.address,
-                &self.context.cluster.client_id,
-                self.context.config.limits,
-                known,
-            );
-            self.connection = Some(opened.map_err(Fault::Retry)?);
+            self.connection = Some(self.context.dialer.open(&self.address).map_err(Fault::Retry)?);
         }
         Ok(())
     }
@@ -295,8 +290,7 @@ impl BrokerReader {
         if partitions.is_empty() {
             return Ok(None);
         }
-        // A full reply ends early in the order of the request, so that order rotates.
-        self.turn = (self.turn + 1) % partitions.len();
+        self.turn = next_turn(self.turn, partitions.len());
         partitions.rotate_left(self.turn);
         partitions.truncate(FETCH_PARTITIONS_MAX);
         let share = self.context.config.reply_bytes / self.context.reading.load(SeqCst).max(1);
@@ -322,7 +316,6 @@ impl BrokerReader {
         frame: Frame,
         asked: &[(TopicPartition, u64)],
     ) -> Result<Vec<Event>, Fault> {
-        self.known = self.connection.as_ref().map(|connection| connection.versions().clone());
         if !answer.code.is_none() {
             return Err(Fault::Retry(format!("{} answers {}", self.address, answer.code)));
         }
@@ -344,7 +337,10 @@ impl BrokerReader {
             match meaning {
                 Meaning::Nothing => {}
                 Meaning::Records(fetched) => events.push(Event::Fetched(fetched)),
-                Meaning::Recovered => events.push(Event::Recovered(partition.clone())),
+                Meaning::Recovered(lag) => {
+                    let (partition, assignment) = (partition.clone(), *assignment);
+                    events.push(Event::Recovered { partition, assignment, lag });
+                }
                 Meaning::Blocked(why) => events.push(cursor.failed(why)),
                 Meaning::Failed(why) => {
                     cursor.pause();
@@ -363,4 +359,12 @@ impl BrokerReader {
         }
         Ok(events)
     }
+}
+
+/// By how much the partitions of a request are rotated, after a request with `turn`. A full reply ends
+/// early in the order of the request, so that order rotates; partitions that one request has no
+/// room for come first in the next one.
+fn next_turn(turn: usize, partitions: usize) -> usize {
+    let step = if partitions > FETCH_PARTITIONS_MAX { FETCH_PARTITIONS_MAX } else { 1 };
+    (turn + step) % partitions
 }

@@ -1,5 +1,5 @@
-//! Where one partition is read: its position, how much to request, and what an answer means for it.
-//! It knows no connection.
+//! The reading of one partition: its position, how much to request, and what an answer means. Pure: the
+//! caller has the connection.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +10,15 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::records::{self, Span};
-use crate::kafka::seam::{Event, Fetched, Payload, RecordSet, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, RecordSet, StartOffset};
 use crate::record::TopicPartition;
 
 /// One partition of a [`super::broker_reader::BrokerReader`].
 pub(super) struct Cursor {
     pub(super) partition: TopicPartition,
     pub(super) assignment: u64,
+    /// The broker that is asked, `host:port`.
+    broker: Arc<str>,
     /// The leader epoch as far as it is known, else -1.
     pub(super) epoch: i32,
     /// The next offset to read.
@@ -31,7 +33,7 @@ pub(super) struct Cursor {
     reported_well: bool,
     /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
-    /// What was found out about that transaction.
+    /// A sentence about that transaction, once it was inspected.
     blocked_by: Option<String>,
 }
 
@@ -54,8 +56,9 @@ pub(super) enum Meaning {
     Nothing,
     /// Records.
     Records(Fetched),
-    /// The partition can be read, and has nothing new.
-    Recovered,
+    /// The partition can be read, and nothing came. It has this many records at its position and
+    /// behind.
+    Recovered(u64),
     /// The partition cannot be read now. It is retried after a pause.
     Failed(String),
     /// A transaction blocks the partition. It is requested as before.
@@ -69,13 +72,14 @@ impl Cursor {
         partition: TopicPartition,
         start: StartOffset,
         assignment: u64,
-        epoch: i32,
+        (broker, epoch): (Arc<str>, i32),
         config: &FetchConfig,
     ) -> Self {
         let at = if let StartOffset::At(at, _) = start { at } else { -1 };
         Self {
             partition,
             assignment,
+            broker,
             epoch,
             at,
             next_step: NextStep::ResolveStart(start),
@@ -138,6 +142,7 @@ impl Cursor {
             next,
             assignment: self.assignment,
             lag: u64::try_from(end - next).unwrap_or(0),
+            broker: Some(Arc::clone(&self.broker)),
             last: None,
             bytes: 0,
             payload,
@@ -220,13 +225,14 @@ impl Cursor {
             self.next_step = NextStep::InspectTransaction;
             return Meaning::Nothing;
         }
-        if std::mem::replace(&mut self.reported_well, true) { Meaning::Nothing } else { self.recovered() }
+        if std::mem::replace(&mut self.reported_well, true) { Meaning::Nothing } else { self.recovered(end) }
     }
 
-    fn recovered(&mut self) -> Meaning {
+    /// `end`: the end of the log.
+    fn recovered(&mut self, end: i64) -> Meaning {
         self.not_before = None;
         self.backoff.reset();
-        Meaning::Recovered
+        Meaning::Recovered(u64::try_from(end - self.at).unwrap_or(0))
     }
 
     /// Keeps what was found out about the blocking transaction, and reads on.
@@ -243,6 +249,44 @@ impl Cursor {
 
     /// The event that the partition cannot be read.
     pub(super) fn failed(&self, why: String) -> Event {
-        Event::Failed(Some(self.partition.clone()), why)
+        self.failure(why, FailureKind::Partition)
+    }
+
+    /// The event that the partition cannot be read, because its broker failed.
+    pub(super) fn failed_with_broker(&self, why: String) -> Event {
+        self.failure(why, FailureKind::Broker)
+    }
+
+    fn failure(&self, why: String, kind: FailureKind) -> Event {
+        let (partition, broker) = (self.partition.clone(), Some(Arc::clone(&self.broker)));
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer without records: the reply was full before, or a transaction is open.
+    #[test]
+    fn the_first_answer_tells_the_lag() {
+        let config = FetchConfig::default();
+        let leader = (Arc::from("a:9092"), -1);
+        let at = StartOffset::At(20, Vec::new());
+        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
+        let answer = FetchedPartition {
+            code: ErrorCode::NONE,
+            high_watermark: 50,
+            last_stable: 20,
+            log_start: 0,
+            aborted: Vec::new(),
+            records: 0..0,
+        };
+        let frame = Arc::new(Frame::default());
+        let mut meaning = |committed| cursor.take_answer(&answer, &frame, committed, &config);
+        assert!(matches!(meaning(true), Meaning::Recovered(30)));
+        assert!(matches!(meaning(true), Meaning::Nothing), "once is enough");
+        cursor.pause();
+        assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
     }
 }

@@ -2,7 +2,7 @@
 //! The log differs if the topic was deleted and recreated, or truncated by a leader that had fewer
 //! records.
 
-/// The log of a partition, as a client can ask about it.
+/// The log of a partition: what a client can ask its leader.
 pub(in crate::kafka) trait PartitionLog {
     /// Why the log cannot be asked about now.
     type Error;

@@ -11,7 +11,6 @@ use super::config::FetchConfig;
 use super::messages::RouterOrder;
 use super::router::PartitionRouter;
 use crate::error::Fault;
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
@@ -28,16 +27,15 @@ pub struct BrokerFetcher {
 }
 
 impl BrokerFetcher {
-    /// Reads this cluster. `versions_seen` is shared with the other clients of the cluster. Nothing
-    /// happens before a partition is assigned.
+    /// Reads this cluster. Nothing happens before a partition is assigned.
     ///
     /// # Errors
     /// `Retry`: no thread can be started.
-    pub fn new(cluster: Cluster, config: FetchConfig, versions_seen: VersionsSeen) -> Result<Self, Fault> {
+    pub fn new(cluster: Cluster, config: FetchConfig) -> Result<Self, Fault> {
         let (orders, router_orders) = unbounded();
         // The readers wait here, so at most one reply waits while the next one arrives.
         let (event_sender, events) = bounded(1);
-        let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender, versions_seen);
+        let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender);
         threads::spawn("kafka-leaders", move || leaders.run())?;
         Ok(Self { orders, events, ready: VecDeque::new(), ended: false })
     }

@@ -12,11 +12,11 @@ use super::config::FetchConfig;
 use super::messages::{PartitionRelinquished, ReaderOrder, RouterOrder};
 use crate::backoff::Backoff;
 use crate::kafka::client::address::BrokerAddress;
-use crate::kafka::client::brokers::{Brokers, VersionsSeen};
+use crate::kafka::client::brokers::Brokers;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::frame::FramePool;
 use crate::kafka::protocol::messages::Metadata;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
@@ -24,6 +24,9 @@ use crate::threads::{self, OwnerGone};
 const FAILURE_MEMORY: Duration = Duration::from_secs(30);
 /// How many unused reply buffers are kept.
 const FRAMES_KEPT_MAX: usize = 16;
+
+/// Why a partition without a leader cannot be read.
+const NO_LEADER: &str = "no broker leads the partition: start one that has a replica of it";
 
 /// The reader that a partition was given to.
 struct Placement {
@@ -48,7 +51,7 @@ pub(super) struct PartitionRouter {
     readers: BTreeMap<BrokerAddress, Sender<ReaderOrder>>,
     unplaced: BTreeMap<TopicPartition, UnplacedPartition>,
     placed: BTreeMap<TopicPartition, Placement>,
-    /// The leader and the leader epoch of each partition, as last heard.
+    /// The leader and the leader epoch of each partition, as last received.
     leaders: HashMap<TopicPartition, (BrokerAddress, i32)>,
     /// Topics whose leaders must be asked for before a partition is given to a reader.
     stale: BTreeSet<Arc<str>>,
@@ -72,11 +75,10 @@ impl PartitionRouter {
         config: FetchConfig,
         orders: Receiver<RouterOrder>,
         events: Sender<Vec<Event>>,
-        versions_seen: VersionsSeen,
     ) -> Self {
         let (report, relinquished) = unbounded();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, config.limits)
-            .sharing_versions(&versions_seen);
+        let dialer = cluster.dialer().with_limits(config.limits);
+        let brokers = Brokers::new(&cluster.brokers, dialer.clone());
         let now = Instant::now();
         Self {
             context: ReaderContext {
@@ -86,7 +88,7 @@ impl PartitionRouter {
                 report,
                 frames: FramePool::new(FRAMES_KEPT_MAX),
                 reading: Arc::default(),
-                versions_seen,
+                dialer,
             },
             brokers,
             orders,
@@ -108,7 +110,7 @@ impl PartitionRouter {
         while self.round().is_ok() {}
     }
 
-    /// Waits for something to do, and does it.
+    /// Waits for an order, a report or due work, and carries it out.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let due = self.next_due().saturating_duration_since(Instant::now());
         let mut order = None;
@@ -166,12 +168,12 @@ impl PartitionRouter {
                 assignment: placed.assignment,
                 reassign,
             };
-            // A reader that has ended reads nothing.
+            // If this fails, the reader has ended and reads nothing.
             let _ended = reader.send(order);
         }
     }
 
-    /// Notes that a reader has relinquished a partition. The reader has told the owner, who will
+    /// Notes that a reader has relinquished a partition. The owner has the reader's event and will
     /// assign the partition again.
     fn note_relinquished(&mut self, PartitionRelinquished { partition, assignment }: PartitionRelinquished) {
         if self.placed.get(&partition).is_none_or(|placed| placed.assignment != assignment) {
@@ -215,20 +217,21 @@ impl PartitionRouter {
         if !topics.is_empty() {
             match self.ask_leaders(&topics) {
                 Ok(troubles) => events.extend(troubles),
-                Err(why) => return self.send(vec![Event::Failed(None, why)]),
+                Err(why) => return self.send(vec![Event::Failed(why)]),
             }
         }
         for partition in due {
             match self.leaders.get(&partition).cloned() {
                 Some((address, epoch)) => {
+                    let broker = address.to_string();
                     if let Err(why) = self.place(&partition, address, epoch) {
                         self.note_failure(&partition);
-                        events.push(Event::Failed(Some(partition), why));
+                        events.push(failed(&partition, Some(broker.into()), (FailureKind::Partition, why)));
                     }
                 }
                 None => {
                     self.note_failure(&partition);
-                    events.push(Event::Failed(Some(partition), "it has no leader".to_owned()));
+                    events.push(failed(&partition, None, (FailureKind::NoLeader, NO_LEADER.to_owned())));
                 }
             }
         }
@@ -273,9 +276,8 @@ impl PartitionRouter {
                 self.stale.remove(name);
             } else {
                 let of_it = self.unplaced.keys().filter(|one| one.topic == *name);
-                events.extend(of_it.map(|one| {
-                    Event::Failed(Some(one.clone()), format!("its topic: Kafka answers {}", topic.code))
-                }));
+                let why = format!("its topic: Kafka answers {}", topic.code);
+                events.extend(of_it.map(|one| failed(one, None, (FailureKind::Partition, why.clone()))));
             }
         }
         Ok(events)
@@ -297,7 +299,7 @@ impl PartitionRouter {
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // Cannot fail: the receiver is still here.
+        // This cannot fail, since the receiver still exists.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;
@@ -330,4 +332,9 @@ impl PartitionRouter {
         moved.iter().for_each(|partition| self.release(partition, true));
         Ok(())
     }
+}
+
+/// The event that a partition cannot be read.
+fn failed(partition: &TopicPartition, broker: Option<Arc<str>>, (kind, why): (FailureKind, String)) -> Event {
+    Event::PartitionFailed(FailedPartition { partition: partition.clone(), broker, kind, why })
 }

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
 use super::config::MemberConfig;
+use super::kafka_offsets::KafkaOffsets;
 use super::member::MemberThread;
 use super::messages::{GroupThread, KeeperOrder, MemberOrder, OwnerMessage};
 use super::offset_keeper::{KeeperChannels, OffsetKeeper};
+use super::offset_manager::OffsetManager;
 use super::offset_store::ClaimNamer;
 use super::state::{MemberState, MemberTimeouts};
 use super::topic_watcher::TopicWatcher;
@@ -55,7 +57,7 @@ impl Coordinated {
         let (owner, owned) = bounded(0);
         let (to_owner, messages) = unbounded();
         let slow = cluster.limits();
-        let brokers = Brokers::new(&cluster.brokers, &cluster.client_id, slow);
+        let brokers = Brokers::new(&cluster.brokers, cluster.dialer());
         // A coordinator that hangs must be noticed well within the session timeout.
         let third = config.session / 3;
         let quick = ConnectionLimits {
@@ -78,13 +80,9 @@ impl Coordinated {
             to_owner: to_owner_too,
             member: member_too,
         };
-        let keeper = OffsetKeeper::new(
-            &config.group,
-            names,
-            brokers.with_own_connections(slow),
-            config.pace.renew,
-            channels,
-        );
+        let store = KafkaOffsets::over(brokers.with_own_connections(slow), &config.group);
+        let manager = OffsetManager::new(Box::new(store), names, config.pace.renew, Instant::now());
+        let keeper = OffsetKeeper::new(manager, channels);
         let times = MemberTimeouts { session: config.session, rebalance: config.pace.rebalance };
         let (instance, id) = (config.instance.clone(), config.id.clone().unwrap_or_default());
         let state = MemberState::new(times, lease.clone(), instance, id);
@@ -191,7 +189,7 @@ impl GroupClient for Coordinated {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the threads have ended, `next` reports it.
+        // If this fails, the threads have ended; `next` reports that.
         let _ended = self.offsets.send(KeeperOrder::Commit(offsets));
     }
 

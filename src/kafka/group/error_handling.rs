@@ -66,6 +66,7 @@ pub(super) fn fenced(instance: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::protocol::error_code::Reaction;
 
     #[test]
     fn every_code_and_request() {
@@ -92,6 +93,17 @@ mod tests {
             for (call, code) in calls.iter().flat_map(|call| codes.iter().map(move |code| (*call, *code))) {
                 assert_eq!(verdict(call, ErrorCode(code)), expected, "{call:?} {code}");
             }
+        }
+    }
+
+    /// A commit that is refused because of the membership is never tried again, so its code must lead the
+    /// member out of the generation; and no other code may.
+    #[test]
+    fn refused_members_leave_the_generation() {
+        for code in (-1..150).map(ErrorCode) {
+            let verdict = verdict(GroupCall::Commit, code);
+            let leaves = matches!(verdict, Verdict::Rebalance | Verdict::Lost { .. } | Verdict::Fenced);
+            assert_eq!(code.reaction() == Reaction::Membership, leaves, "{}", code.0);
         }
     }
 

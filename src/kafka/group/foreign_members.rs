@@ -37,7 +37,7 @@ impl ForeignMembers {
     pub fn look(cluster: &Cluster, group: &str, patience: Duration) -> Result<Self, Fault> {
         let limits =
             ConnectionLimits { connect_timeout: patience, answer_timeout: patience, ..cluster.limits() };
-        let mut brokers = Brokers::new(&cluster.brokers, &cluster.client_id, limits);
+        let mut brokers = Brokers::new(&cluster.brokers, cluster.dialer().with_limits(limits));
         let mut coordinator = coordinator::find(&mut brokers, group)?;
         let described = coordinator.ask(&DescribeGroups { group })?;
         let Some(found) = described.into_iter().find(|one| one.group == group) else {
@@ -66,8 +66,9 @@ impl ForeignMembers {
         Ok(others)
     }
 
-    /// Why a pandad cannot use the group beside these members, or on what condition, and what to do.
-    /// `is_member`: as a member with `range`, otherwise standalone. `None`: nothing is in the way.
+    /// Why a pandad cannot use the group beside these members, or on which condition it can, and what
+    /// to do. `is_member`: pandad would be a member with `range`, otherwise standalone. `None`: it can
+    /// use the group.
     pub fn trouble(&self, is_member: bool) -> Option<String> {
         let (group, count) = (&self.group, self.members.len());
         let remedy = "stop them or use another kafka['group']";

@@ -1,12 +1,12 @@
-//! [`OffsetStore`] in Kafka, by the native client: partitions by Metadata, offsets and their metadata
-//! by the group's coordinator, without membership.
+//! [`OffsetStore`] in Kafka, by the native client: Metadata requests give the partitions, and the
+//! group's coordinator keeps the offsets.
 
-use super::offset_store::{HeldOffsets, OffsetStore};
+use super::offset_store::{HeldOffsets, OffsetStore, RefusedCommit};
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::group_offsets::{Answers, CommittedOffset, GroupOffsets};
 use crate::kafka::cluster::Cluster;
-use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{GenerationMember, Metadata};
 use crate::kafka::protocol::refusal::Refusal;
@@ -21,22 +21,35 @@ pub(in crate::kafka) struct KafkaOffsets {
 
 impl KafkaOffsets {
     pub(in crate::kafka) fn new(cluster: &Cluster, group: &str) -> Self {
-        Self {
-            group: group.to_owned(),
-            brokers: Brokers::new(&cluster.brokers, &cluster.client_id, cluster.limits()),
-            commits: GroupOffsets::new(group),
-        }
+        Self::over(Brokers::new(&cluster.brokers, cluster.dialer()), group)
     }
 
-    fn refused(&self, partition: &TopicPartition, refusal: Refusal) -> Fault {
-        if refusal == Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) {
-            return Fault::Retry(format!(
+    /// The offsets of this group, asked for over these connections.
+    pub(super) fn over(brokers: Brokers, group: &str) -> Self {
+        Self { group: group.to_owned(), brokers, commits: GroupOffsets::new(group) }
+    }
+
+    fn refused(
+        &self,
+        member: GenerationMember<'_>,
+        partition: TopicPartition,
+        refusal: Refusal,
+    ) -> RefusedCommit {
+        let is_member = member != GenerationMember::NONE;
+        let fault = if !is_member && refusal == Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) {
+            Fault::Retry(format!(
                 "the offset of {partition} cannot be committed: the group '{}' has live members, and refuses \
                  commits of others; stop the other consumers or use another kafka['group']",
                 self.group
-            ));
-        }
-        refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group))
+            ))
+        } else {
+            refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group))
+        };
+        let membership = match refusal {
+            Refusal::Code(code) if is_member && code.reaction() == Reaction::Membership => Some(code),
+            _ => None,
+        };
+        RefusedCommit { partition, fault, membership }
     }
 }
 
@@ -67,18 +80,21 @@ impl OffsetStore for KafkaOffsets {
         Ok(held_of(&self.group, answers))
     }
 
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
-        let answers = self.commits.commit(&mut self.brokers, GenerationMember::NONE, offsets)?;
-        let refused = answers.into_iter().filter_map(|(partition, answer)| {
-            let fault = self.refused(&partition, answer.err()?);
-            Some((partition, fault))
-        });
+    fn commit(
+        &mut self,
+        member: GenerationMember<'_>,
+        offsets: &[Commit],
+    ) -> Result<Vec<RefusedCommit>, Fault> {
+        let answers = self.commits.commit(&mut self.brokers, member, offsets)?;
+        let refused = answers
+            .into_iter()
+            .filter_map(|(partition, answer)| Some(self.refused(member, partition, answer.err()?)));
         Ok(refused.collect())
     }
 }
 
 /// The coordinator's answers about a group's offsets, with refusals as faults.
-pub(super) fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffsets {
+fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffsets {
     let held = answers.into_iter().map(|(partition, answer)| {
         let held = match answer {
             Ok(Some(committed)) => Ok((Some(committed.offset), OffsetMetadata::Text(committed.metadata))),
@@ -90,4 +106,33 @@ pub(super) fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) ->
         (partition, held)
     });
     held.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::client::connection::ConnectionLimits;
+    use crate::kafka::client::dialer::Dialer;
+
+    /// A refusal that concerns the member ends its assignment; to a client that is no member the same
+    /// code says that the group has members, and that one tries again.
+    #[test]
+    fn refusals_of_members() {
+        let brokers = Brokers::new(&[], Dialer::new("c", ConnectionLimits::default()));
+        let store = KafkaOffsets::over(brokers, "g");
+        let member = GenerationMember { generation: 7, id: "m", instance: None };
+        let refused =
+            |member, code| store.refused(member, TopicPartition::new("t", 0), Refusal::Code(ErrorCode(code)));
+        for code in [22, 25, 27, 79, 82, 113] {
+            assert_eq!(refused(member, code).membership, Some(ErrorCode(code)));
+            assert_eq!(refused(GenerationMember::NONE, code).membership, None);
+        }
+        for code in [3, 12, 14, 16, 29, 30] {
+            assert_eq!(refused(member, code).membership, None, "{code}");
+        }
+        let text = |member| refused(member, 25).fault.to_string();
+        assert!(text(GenerationMember::NONE).contains("has live members"));
+        assert!(text(member).contains("Kafka answers UNKNOWN_MEMBER_ID"));
+        assert!(matches!(refused(member, 12).fault, Fault::Fatal(_)));
+    }
 }

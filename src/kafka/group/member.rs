@@ -140,7 +140,7 @@ impl MemberThread {
             }
             MemberOrder::Leave(done) => {
                 self.leave();
-                // The owner may no longer wait.
+                // If this fails, the owner does not wait any more.
                 let _given_up = done.send(());
                 return Err(OwnerGone);
             }

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::offset_manager::Committer;
 use super::topic_snapshot::TopicSnapshot;
 use crate::error::Fault;
 use crate::kafka::protocol::error_code::ErrorCode;
-use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 
@@ -68,14 +68,6 @@ pub(super) enum KeeperOrder {
 pub(super) struct MemberAssignment {
     /// The number of revocations before this assignment.
     pub(super) number: u64,
-    pub(super) generation: i32,
-    pub(super) id: String,
-    pub(super) instance: Option<String>,
+    pub(super) committer: Committer,
     pub(super) partitions: Vec<TopicPartition>,
-}
-
-impl MemberAssignment {
-    pub(super) fn member(&self) -> GenerationMember<'_> {
-        GenerationMember { generation: self.generation, id: &self.id, instance: self.instance.as_deref() }
-    }
 }

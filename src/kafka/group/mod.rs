@@ -5,11 +5,14 @@ mod claims;
 mod config;
 mod coordinated;
 mod error_handling;
+#[cfg(test)]
+mod fake_store;
 mod foreign_members;
 pub(super) mod kafka_offsets;
 mod member;
 mod messages;
 mod offset_keeper;
+mod offset_manager;
 pub(super) mod offset_store;
 mod protocol;
 mod range;

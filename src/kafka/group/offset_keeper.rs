@@ -1,26 +1,17 @@
-//! The thread for a member's offsets: fetches the committed offsets of an assignment, commits, and
-//! commits again before brokers delete them. It has its own connection, so that no heartbeat waits
-//! for it.
+//! The thread for a member's offsets: drives an [`OffsetManager`] by the orders of the member's thread
+//! and the owner. It has its own connection, so that no heartbeat waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::claims;
-use super::config::JOB;
-use super::error_handling::{GroupCall, Verdict, verdict};
-use super::kafka_offsets::held_of;
 use super::messages::{GroupThread, KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
-use super::offset_store::{ClaimNamer, HeldOffset};
+use super::offset_manager::{CommitOutcome, OffsetManager};
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::kafka::client::brokers::Brokers;
-use crate::kafka::client::group_offsets::{Answers, GroupOffsets};
-use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
-use crate::kafka::protocol::refusal::Refusal;
 use crate::kafka::seam::{Assigned, GroupEvent};
-use crate::record::{Commit, OffsetMetadata, TopicPartition};
+use crate::record::{Commit, TopicPartition};
 use crate::threads::OwnerGone;
 
 /// The pause before a failed request is repeated grows from the first to the second.
@@ -37,59 +28,38 @@ pub(super) struct KeeperChannels {
 
 /// See the module.
 pub(super) struct OffsetKeeper {
-    group: String,
-    names: ClaimNamer,
-    brokers: Brokers,
-    commits: GroupOffsets,
+    offsets: OffsetManager,
     orders: Receiver<KeeperOrder>,
     /// Disconnected when the owner is gone. `orders` is not, since the member thread sends there, too.
     owner: Receiver<()>,
     to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
-    assignment: Option<MemberAssignment>,
+    /// The number of the last assignment.
+    number: u64,
     /// The partitions of the assignment whose committed offsets are not known yet.
     unfetched: Vec<TopicPartition>,
     /// The offsets to commit, until the coordinator has accepted them.
     ordered: Option<Vec<Commit>>,
-    /// The offsets of our own that the group had when it last answered.
-    held: BTreeMap<TopicPartition, Commit>,
-    /// The partitions whose commits are refused while those of others succeed.
-    refused: BTreeSet<TopicPartition>,
     failing: bool,
     pauses: Backoff,
     next: Instant,
-    renew: Duration,
-    renew_at: Instant,
 }
 
 impl OffsetKeeper {
-    pub(super) fn new(
-        group: &str,
-        names: ClaimNamer,
-        brokers: Brokers,
-        renew: Duration,
-        channels: KeeperChannels,
-    ) -> Self {
+    pub(super) fn new(offsets: OffsetManager, channels: KeeperChannels) -> Self {
         let KeeperChannels { orders, owner, to_owner, member } = channels;
         Self {
-            group: group.to_owned(),
-            names,
-            brokers,
-            commits: GroupOffsets::new(group),
+            offsets,
             orders,
             owner,
             to_owner,
             member,
-            assignment: None,
+            number: 0,
             unfetched: Vec::new(),
             ordered: None,
-            held: BTreeMap::new(),
-            refused: BTreeSet::new(),
             failing: false,
             pauses: Backoff::new(KEEPER_PAUSES.0, KEEPER_PAUSES.1),
             next: Instant::now(),
-            renew,
-            renew_at: Instant::now() + renew,
         }
     }
 
@@ -101,7 +71,8 @@ impl OffsetKeeper {
     /// Waits for an order or for due work, and does it.
     fn round(&mut self) -> Result<(), OwnerGone> {
         let is_busy = !self.unfetched.is_empty() || self.ordered.is_some();
-        let due = if is_busy { self.next.min(self.renew_at) } else { self.renew_at };
+        let renew_at = self.offsets.renew_at();
+        let due = if is_busy { self.next.min(renew_at) } else { renew_at };
         select! {
             recv(self.orders) -> order => return order.map_or(Err(OwnerGone), |order| self.take(order)),
             recv(self.owner) -> _ => return Err(OwnerGone),
@@ -111,11 +82,7 @@ impl OffsetKeeper {
             self.assign()?;
             self.commit()?;
         }
-        if Instant::now() >= self.renew_at {
-            self.renew_at = Instant::now() + self.renew;
-            self.renew()?;
-        }
-        Ok(())
+        if Instant::now() >= self.offsets.renew_at() { self.renew() } else { Ok(()) }
     }
 
     fn take(&mut self, order: KeeperOrder) -> Result<(), OwnerGone> {
@@ -123,9 +90,10 @@ impl OffsetKeeper {
         self.next = Instant::now();
         match order {
             KeeperOrder::Assign(assignment) => {
-                self.unfetched.clone_from(&assignment.partitions);
-                let number = assignment.number;
-                self.assignment = Some(assignment);
+                let MemberAssignment { number, committer, partitions } = assignment;
+                self.offsets.begin(committer);
+                self.number = number;
+                self.unfetched = partitions;
                 if self.unfetched.is_empty() { self.report_assigned(number, Vec::new()) } else { Ok(()) }
             }
             KeeperOrder::Commit(offsets) => {
@@ -133,11 +101,9 @@ impl OffsetKeeper {
                 Ok(())
             }
             KeeperOrder::Released => {
-                self.assignment = None;
                 self.unfetched.clear();
-                self.held.clear();
-                self.refused.clear();
-                // The owner waits for the answer to its commit.
+                self.offsets.end();
+                // The commit is dropped with the assignment, but its owner waits for an answer.
                 if self.ordered.take().is_some() {
                     self.report(GroupEvent::Committed(Vec::new()))
                 } else {
@@ -182,19 +148,27 @@ impl OffsetKeeper {
         }
     }
 
-    // ---- The committed offsets of an assignment
+    /// If the coordinator no longer knows the member, the member's thread learns it.
+    fn pass_on_refusal(&mut self) {
+        if let Some((generation, code)) = self.offsets.take_refused_member() {
+            // If that thread has ended, this one will, too.
+            let _gone = self.member.send(MemberOrder::Refused(generation, code));
+        }
+    }
 
+    /// One attempt to fetch the offsets of the assignment that are not known yet.
     fn assign(&mut self) -> Result<(), OwnerGone> {
-        let Some(number) = self.assignment.as_ref().map(|one| one.number) else { return Ok(()) };
         if self.unfetched.is_empty() {
             return Ok(());
         }
-        match self.fetch_offsets() {
+        let answer = self.offsets.assign(&self.unfetched);
+        self.pass_on_refusal();
+        match answer {
             Ok((assigned, fault)) => {
                 let done: BTreeSet<&TopicPartition> = assigned.iter().map(|one| &one.partition).collect();
                 self.unfetched.retain(|one| !done.contains(one));
                 if !assigned.is_empty() {
-                    self.report_assigned(number, assigned)?;
+                    self.report_assigned(self.number, assigned)?;
                 }
                 fault.map_or(Ok(()), |fault| self.fault(fault))
             }
@@ -202,119 +176,30 @@ impl OffsetKeeper {
         }
     }
 
-    /// The partitions whose offsets were fetched and, where needed, claimed; and the fault of one of the
-    /// others.
-    fn fetch_offsets(&mut self) -> Result<(Vec<Assigned>, Option<Fault>), Fault> {
-        let mut fault = None;
-        let mut held: BTreeMap<TopicPartition, HeldOffset> = BTreeMap::new();
-        let answers = self.commits.committed(&mut self.brokers, &self.unfetched)?;
-        for (partition, answer) in held_of(&self.group, answers) {
-            match answer {
-                Ok(one) => drop(held.insert(partition, one)),
-                Err(other) => fault = Some(other),
-            }
-        }
-        let generation = self.assignment.as_ref().map_or(-1, |one| one.generation);
-        let claims = claims::claims(&mut held, &self.names, generation);
-        if !claims.is_empty() {
-            for (partition, answer) in self.send_commit(&claims)? {
-                if let Err(refusal) = answer {
-                    held.remove(&partition);
-                    fault = Some(refusal.fault(&format!("claim the offset of {partition}")));
-                }
-            }
-        }
-        let mut assigned = Vec::new();
-        for (partition, (committed, metadata)) in held {
-            if let (Some(offset), OffsetMetadata::Text(text)) = (committed, &metadata) {
-                let commit = Commit { partition: partition.clone(), offset, metadata: text.clone() };
-                self.held.insert(partition.clone(), commit);
-            }
-            assigned.push(Assigned { partition, committed, metadata, new: false });
-        }
-        Ok((assigned, fault))
-    }
-
-    // ---- Commits
-
-    /// Commits as the member. If the coordinator no longer knows the member, its thread learns it.
-    fn send_commit(&mut self, offsets: &[Commit]) -> Result<Answers<()>, Fault> {
-        let Some(assignment) = &self.assignment else { return Ok(Vec::new()) };
-        let answers = self.commits.commit(&mut self.brokers, assignment.member(), offsets)?;
-        if let Some(code) = answers.iter().find_map(|(_, answer)| membership(answer)) {
-            // If that thread has ended, this one will, too.
-            let _gone = self.member.send(MemberOrder::Refused(assignment.generation, code));
-        }
-        Ok(answers)
-    }
-
     /// One attempt to commit. What fails is tried again, as long as the assignment lasts.
     fn commit(&mut self) -> Result<(), OwnerGone> {
         let Some(offsets) = self.ordered.take() else { return Ok(()) };
-        let answers = match self.send_commit(&offsets) {
-            Ok(answers) => answers,
-            Err(fault) => {
-                self.ordered = Some(offsets);
-                return self.fault(fault);
-            }
-        };
-        let mut answered: BTreeMap<TopicPartition, Result<(), Refusal>> = answers.into_iter().collect();
-        let (mut done, mut again, mut fault) = (Vec::new(), Vec::new(), None);
-        for one in offsets {
-            // Without an assignment nothing was sent, and nothing will be.
-            match answered.remove(&one.partition) {
-                Some(Ok(())) => {
-                    self.refused.remove(&one.partition);
-                    done.push((one.partition.clone(), one.offset));
-                    self.held.insert(one.partition.clone(), one);
-                }
-                Some(Err(refusal)) if membership(&Err(refusal)).is_none() => {
-                    fault = Some((one.partition.clone(), refusal));
-                    again.push(one);
-                }
-                Some(Err(_)) | None => {}
+        let outcome = self.offsets.commit(offsets, Instant::now());
+        self.pass_on_refusal();
+        match outcome {
+            CommitOutcome::Committed { offsets, .. } => self.report(GroupEvent::Committed(offsets)),
+            CommitOutcome::Failed { fault, again } => {
+                self.ordered = Some(again);
+                self.fault(fault)
             }
         }
-        let Some((partition, refusal)) = fault else { return self.report(GroupEvent::Committed(done)) };
-        let fault = refusal.fault(&format!("commit the offset of {partition} to the group '{}'", self.group));
-        if done.is_empty() || matches!(fault, Fault::Fatal(_)) {
-            self.ordered = Some(again);
-            return self.fault(fault);
-        }
-        // The other offsets are committed. The owner will order the refused ones again.
-        if self.refused.insert(partition.clone()) {
-            log::warn!(
-                "{JOB}: {partition}: {fault}; the offsets of the other partitions are committed, and this \
-                 one is tried again"
-            );
-        }
-        self.report(GroupEvent::Committed(done))
     }
 
-    /// Commits offsets again before brokers delete them; see [`claims::to_renew`].
     fn renew(&mut self) -> Result<(), OwnerGone> {
-        let partitions: Vec<TopicPartition> = self.held.keys().cloned().collect();
-        if partitions.is_empty() || self.assignment.is_none() {
-            return Ok(());
+        let answer = self.offsets.renew_if_due(Instant::now());
+        self.pass_on_refusal();
+        match answer {
+            Ok(true) => self.recovered(),
+            Ok(false) => Ok(()),
+            Err(fault) => self.fault(fault),
         }
-        let answers = match self.commits.committed(&mut self.brokers, &partitions) {
-            Ok(answers) => held_of(&self.group, answers),
-            Err(fault) => return self.fault(fault),
-        };
-        let ours = claims::to_renew(&self.held, answers);
-        if ours.is_empty() {
-            return Ok(());
-        }
-        log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
-        // A partition that is refused here will be refused, and logged, at its next commit.
-        self.send_commit(&ours).map(|_refused| ()).or_else(|fault| self.fault(fault))
     }
 }
 
-/// The code of a refusal that concerns the membership, if it is one.
-fn membership(answer: &Result<(), Refusal>) -> Option<ErrorCode> {
-    let Err(Refusal::Code(code)) = answer else { return None };
-    let is_it =
-        code.reaction() == Reaction::Membership && verdict(GroupCall::Commit, *code) != Verdict::Retry;
-    is_it.then_some(*code)
-}
+#[cfg(test)]
+mod tests;

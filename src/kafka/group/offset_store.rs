@@ -1,6 +1,8 @@
 //! [`OffsetStore`]: reads and commits the offsets of a group, wherever they are stored.
 
 use crate::error::Fault;
+use crate::kafka::protocol::error_code::ErrorCode;
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// Where the offsets of a group are stored.
@@ -17,8 +19,19 @@ pub(in crate::kafka) type HeldOffset = (Option<i64>, OffsetMetadata);
 /// The answer for each requested partition, or why there is none.
 pub(in crate::kafka) type HeldOffsets = Vec<(TopicPartition, Result<HeldOffset, Fault>)>;
 
-/// Gives the epoch under which an offset is claimed that somebody else has set, by partition, offset
-/// and the group's generation. Until the journal has recorded the claim, every attempt must use
+/// An offset that the group refused to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::kafka) struct RefusedCommit {
+    pub(in crate::kafka) partition: TopicPartition,
+    /// Why.
+    pub(in crate::kafka) fault: Fault,
+    /// The code, if the coordinator refuses the member itself that commits. Then its assignment has
+    /// ended or is about to, and the same commit as the same member cannot succeed any more.
+    pub(in crate::kafka) membership: Option<ErrorCode>,
+}
+
+/// Gives the epoch of the claim for an offset that somebody else has set; the arguments are partition,
+/// offset and the group's generation. Until the journal has recorded the claim, every attempt must use
 /// the same epoch; the journal ensures that.
 pub type ClaimNamer = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 
@@ -31,7 +44,11 @@ pub(in crate::kafka) trait OffsetStore: Send {
     /// The committed offsets of these partitions, in their order.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault>;
 
-    /// Commits these offsets. Returns the partitions whose commit was refused, with the reasons; the
-    /// other offsets are committed.
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault>;
+    /// Commits these offsets as this member, or as [`GenerationMember::NONE`] without membership.
+    /// Returns those that were refused, with the reasons; the other offsets are committed.
+    fn commit(
+        &mut self,
+        member: GenerationMember<'_>,
+        offsets: &[Commit],
+    ) -> Result<Vec<RefusedCommit>, Fault>;
 }

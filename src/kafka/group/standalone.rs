@@ -26,14 +26,14 @@ impl Standalone {
     /// # Errors
     /// `Retry`: the thread cannot be started.
     pub(in crate::kafka) fn new(
-        client: Box<dyn OffsetStore>,
+        store: Box<dyn OffsetStore>,
         topics: &[String],
         names: ClaimNamer,
         pace: StandaloneIntervals,
     ) -> Result<Self, Fault> {
         let (orders, to_commit) = unbounded();
         let (event_sender, events) = unbounded();
-        let thread = StandaloneThread::new(client, topics, names, pace, to_commit, event_sender);
+        let thread = StandaloneThread::new(store, topics, names, pace, to_commit, event_sender);
         threads::spawn("kafka-group", move || thread.run())?;
         Ok(Self { orders, events, committing: None })
     }
@@ -61,7 +61,7 @@ impl GroupClient for Standalone {
 
     fn commit(&mut self, offsets: Vec<Commit>) {
         self.committing = Some(Instant::now());
-        // If the thread has ended, `next` reports it.
+        // If this fails, the thread has ended; `next` reports that.
         let _ended = self.orders.send(offsets);
     }
 

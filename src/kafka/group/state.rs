@@ -21,10 +21,10 @@ pub(super) struct MemberTimeouts {
     pub(super) rebalance: Duration,
 }
 
-/// Where the membership stands.
+/// The phase of the membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// No member of a generation; joins next.
+    /// Not a member of a generation; the next request is a join.
     Out,
     /// A member of a generation, with an assignment.
     In,
@@ -38,7 +38,8 @@ pub(super) enum Phase {
 /// What the owner of the assignment must learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
-    /// It must settle, commit and release until this time since boot. The answer names the number.
+    /// The owner must settle, commit and release until this time since boot. Its answer carries the
+    /// number.
     Revoked { revocation: u64, until: Duration },
     /// The assignment is lost.
     Lost { revocation: u64 },
@@ -59,7 +60,7 @@ pub(super) struct MemberState {
     id: String,
     generation: i32,
     phase: Phase,
-    /// When the last successful request was sent, since boot.
+    /// The time since boot at which the last successful request was sent.
     confirmed: Duration,
     /// How long a release may take.
     release_time: Duration,
@@ -98,7 +99,7 @@ impl MemberState {
     }
 
     /// The number of revocations so far. Assignments and releases carry it, so that those from before
-    /// the last revocation can be told.
+    /// the last revocation are recognized.
     pub(super) fn revocation(&self) -> u64 {
         self.revocation
     }
@@ -229,7 +230,7 @@ impl MemberState {
         }
     }
 
-    /// A release that takes too long loses the assignment. `now` is the time since boot.
+    /// Marks the assignment as lost if its release has taken too long. `now` is the time since boot.
     pub(super) fn at(&mut self, now: Duration) -> Option<MembershipChange> {
         let late = now >= self.confirmed + self.release_time;
         if late && self.phase == (Phase::Releasing { lost: false }) { self.lose() } else { None }

@@ -71,7 +71,7 @@ impl LegacyFetcher {
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
-            // Cannot fail: the receiver still exists here.
+            // This cannot fail, since the receiver still exists.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let watchdog = Arc::new(Watchdog::new());
@@ -109,8 +109,9 @@ impl LegacyFetcher {
             Event::Relinquished(..)
             | Event::Nothing
             | Event::Idle
-            | Event::Recovered(_)
-            | Event::Failed(..) => {}
+            | Event::Recovered { .. }
+            | Event::Failed(_)
+            | Event::PartitionFailed(_) => {}
         }
     }
 }
@@ -136,18 +137,17 @@ impl Fetcher for LegacyFetcher {
                 Ok(event)
             }
             Err(RecvTimeoutError::Timeout) if stuck => {
-                self.stuck_on = thread.watchdog.last_turn();
-                self.thread = None;
-                Ok(Event::Failed(
-                    None,
-                    "a broker accepts connections and does not answer: look at it, or restart it".to_owned(),
-                ))
+                let watchdog = Arc::clone(&thread.watchdog);
+                (self.thread, self.stuck_on) = (None, watchdog.last_turn());
+                let broker = watchdog.asked_broker();
+                Ok(Event::Failed(format!(
+                    "{broker} accepts connections and does not answer: look at it, or restart it"
+                )))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),
             Err(RecvTimeoutError::Disconnected) => {
                 self.thread = None;
                 Ok(Event::Failed(
-                    None,
                     "internal error: the thread kafka-fetch has ended and is started again".to_owned(),
                 ))
             }

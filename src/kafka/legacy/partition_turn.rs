@@ -1,6 +1,7 @@
 //! One partition's turn in the reading thread: resolve the start, compare the log, read, and handle
 //! replies without records.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka_crate::error::KafkaCode;
@@ -13,7 +14,7 @@ use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;
 use crate::kafka::fetch::divergence::Comparison;
-use crate::kafka::seam::{Event, Fetched, Payload, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -39,8 +40,10 @@ pub(super) struct LegacyCursor {
     not_before: Option<Instant>,
     /// Whether the comparison found another log. The owner then decides where to continue.
     diverged: bool,
-    /// Whether a failure was reported to the owner.
-    pub(super) failing: bool,
+    /// Whether the owner knows that the partition can be read.
+    reported_well: bool,
+    /// The leader, `host:port`, as far as it is known.
+    pub(super) broker: Option<Arc<str>>,
 }
 
 impl LegacyCursor {
@@ -57,7 +60,8 @@ impl LegacyCursor {
             backoff: Backoff::new(PARTITION_PAUSE_FIRST, PARTITION_PAUSE_MAX),
             not_before: later.then(|| Instant::now() + PARTITION_PAUSE_MAX),
             diverged: false,
-            failing: false,
+            reported_well: false,
+            broker: None,
         }
     }
 
@@ -67,19 +71,33 @@ impl LegacyCursor {
     }
 
     pub(super) fn record_failure(&mut self) {
-        self.failing = true;
+        self.reported_well = false;
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
-    pub(super) fn record_success(&mut self) {
-        self.failing = false;
+    /// Records a turn that did not fail. True if that is news for the owner.
+    pub(super) fn record_success(&mut self) -> bool {
         self.not_before = None;
         self.backoff.reset();
+        !std::mem::replace(&mut self.reported_well, true)
+    }
+
+    /// The event that the partition can be read, and that nothing came.
+    pub(super) fn recovered(&self) -> Event {
+        // A turn without records has looked up to the end of the log.
+        Event::Recovered { partition: self.partition.clone(), assignment: self.assignment, lag: 0 }
+    }
+
+    /// The event that the partition cannot be read.
+    pub(super) fn failed(&self, why: String, kind: FailureKind) -> Event {
+        let (partition, broker) = (self.partition.clone(), self.broker.clone());
+        Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
     }
 
     /// Compares the log before the next read, since another broker may lead the partition and the topic
     /// may have been recreated.
     pub(super) fn check_again(&mut self) {
+        self.broker = None;
         if self.start.is_none() {
             self.start = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
         }
@@ -88,8 +106,8 @@ impl LegacyCursor {
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
         let from = std::mem::replace(&mut self.at, next);
         self.empty_until_offset = None;
-        let (partition, assignment) = (self.partition.clone(), self.assignment);
-        Fetched { partition, from, base: from, next, assignment, lag, last: None, bytes: 0, payload }
+        let (partition, assignment, broker) = (self.partition.clone(), self.assignment, self.broker.clone());
+        Fetched { partition, from, base: from, next, assignment, lag, broker, last: None, bytes: 0, payload }
     }
 }
 
@@ -156,9 +174,9 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
     }
 }
 
-/// Searches behind the position when the largest request brings no record. Either compaction removed
-/// the last records of the batch there, then reading goes on at the first offset that can be read; or
-/// only a transaction's marker is there, then the partition has no new records.
+/// Searches behind the position when the largest request brings no record. If compaction removed the
+/// last records of the batch there, reading goes on at the first offset that can be read. If only a
+/// transaction's marker is there, the partition has no new records.
 fn look_beyond(
     client: &mut LegacyClient,
     cursor: &mut LegacyCursor,

@@ -39,7 +39,7 @@ pub(super) enum ReadResult {
     Leaderless,
 }
 
-/// Sets a client to requests that the broker answers at once, with or without records.
+/// Configures a client so that the broker answers its requests at once, with or without records.
 pub(super) fn prepare(client: &mut LegacyClient) -> Result<(), LegacyError> {
     client.call(|kafka| {
         kafka.set_fetch_min_bytes(1);
@@ -98,7 +98,10 @@ fn fetch(
     max_bytes: i32,
 ) -> Result<Result<(LegacyReply, ReplySummary), ReadResult>, LegacyError> {
     let request = FetchPartition::new(&partition.topic, partition.partition, from).with_max_bytes(max_bytes);
-    let reply = LegacyReply::new(client.call(|kafka| kafka.fetch_messages_for_partition(&request))?, from);
+    let reply = LegacyReply::new(
+        client.call_leader(partition, |kafka| kafka.fetch_messages_for_partition(&request))?,
+        from,
+    );
     match reply.look(partition) {
         Ok(Some(seen)) => Ok(Ok((reply, seen))),
         Ok(None) => Ok(Err(ReadResult::Leaderless)),
@@ -150,7 +153,8 @@ pub(super) fn bounds(
 ) -> Result<(i64, i64), LegacyError> {
     let mut ends = [0; 2];
     for (end, which) in ends.iter_mut().zip([FetchOffset::Earliest, FetchOffset::Latest]) {
-        let offsets = client.call(|kafka| kafka.fetch_topic_offsets(&partition.topic, which))?;
+        let topic = &*partition.topic;
+        let offsets = client.call_leaders(topic, |kafka| kafka.fetch_topic_offsets(topic, which))?;
         *end = offsets
             .iter()
             .find(|found| found.partition == partition.partition && found.offset >= 0)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use kafka_crate::error::KafkaCode;
 
 use super::client::{LegacyClient, LegacyConnector};
 use super::error::LegacyError;
@@ -15,7 +16,7 @@ use super::watchdog::Watchdog;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::seam::{Event, StartOffset};
+use crate::kafka::seam::{Event, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::OwnerGone;
 
@@ -32,7 +33,7 @@ pub(super) enum LegacyOrder {
         partition: TopicPartition,
         start: StartOffset,
         assignment: u64,
-        /// Not at once, because the last thread hung in its turn.
+        /// Whether to read it only after a pause, because the last thread hung in its turn.
         later: bool,
     },
     /// Read this partition no longer.
@@ -135,7 +136,8 @@ impl LegacyReader {
     }
 
     fn report(&self, event: Event) -> Result<(), OwnerGone> {
-        // The owner takes no events while the disk is full. That wait is no hang of this thread.
+        // While the disk is full the owner takes no events, and the thread waits. The watchdog must not
+        // count that as hung.
         let sent = self.events.send(Ok(event)).map_err(|_| OwnerGone);
         self.watchdog.beat();
         sent
@@ -145,8 +147,7 @@ impl LegacyReader {
         let mut topics: Vec<String> =
             self.cursors.keys().map(|partition| partition.topic.to_string()).collect();
         topics.dedup();
-        let watchdog = Arc::clone(&self.watchdog);
-        let why = match self.connector.connect(move || watchdog.beat()) {
+        let why = match self.connector.connect(&self.watchdog) {
             Ok(mut client) => {
                 let prepared = read::prepare(&mut client).and_then(|()| client.load_metadata(&topics));
                 match prepared {
@@ -155,7 +156,7 @@ impl LegacyReader {
                         self.client = Some(client);
                         return Ok(true);
                     }
-                    Err(error) => error.text(),
+                    Err(error) => format!("{}: {}", client.broker(), error.text()),
                 }
             }
             Err(Fault::Retry(why) | Fault::Restart(why)) => why,
@@ -164,7 +165,7 @@ impl LegacyReader {
                 return Err(OwnerGone);
             }
         };
-        self.report(Event::Failed(None, why))?;
+        self.report(Event::Failed(why))?;
         let pause = self.backoff.pause();
         self.pause(pause)?;
         Ok(false)
@@ -179,13 +180,17 @@ impl LegacyReader {
             return Ok(false);
         }
         self.watchdog.turn(partition);
+        if cursor.broker.is_none() {
+            cursor.broker = client.leader(partition).map(Into::into);
+        }
         match turn(client, cursor) {
-            Ok(TurnResult::Quiet) if cursor.failing => {
-                cursor.record_success();
-                self.report(Event::Recovered(partition.clone()))?;
+            Ok(TurnResult::Quiet) => {
+                if cursor.record_success() {
+                    let event = cursor.recovered();
+                    self.report(event)?;
+                }
                 Ok(false)
             }
-            Ok(TurnResult::Quiet) => Ok(false),
             Ok(TurnResult::Report(event)) => {
                 cursor.record_success();
                 self.report(event)?;
@@ -193,25 +198,30 @@ impl LegacyReader {
             }
             Ok(TurnResult::Stuck(why)) | Err(LegacyError::Records(why)) => {
                 cursor.record_failure();
-                self.report(Event::Failed(Some(partition.clone()), why))?;
+                let event = cursor.failed(why, FailureKind::Partition);
+                self.report(event)?;
                 Ok(false)
             }
             Err(LegacyError::Code(code)) => {
                 cursor.record_failure();
+                let kind = match code {
+                    KafkaCode::LeaderNotAvailable => FailureKind::NoLeader,
+                    _ => FailureKind::Partition,
+                };
+                let event = cursor.failed(LegacyError::Code(code).text(), kind);
                 cursor.check_again();
                 self.refresh(partition)?;
-                let why = LegacyError::Code(code).text();
-                self.report(Event::Failed(Some(partition.clone()), why))?;
+                self.report(event)?;
                 Ok(false)
             }
             Err(LegacyError::Client(why)) => {
                 // This partition pauses, so that its unreachable leader does not keep the others from
                 // being read.
                 cursor.record_failure();
-                self.report(Event::Failed(
-                    Some(partition.clone()),
-                    format!("the connection to its broker failed: {why}"),
-                ))?;
+                let broker = cursor.broker.as_deref().unwrap_or("its broker");
+                let why = format!("the connection to {broker} failed: {why}");
+                let event = cursor.failed(why, FailureKind::Broker);
+                self.report(event)?;
                 self.drop_client();
                 Ok(false)
             }
@@ -228,8 +238,9 @@ impl LegacyReader {
     fn refresh(&mut self, partition: &TopicPartition) -> Result<(), OwnerGone> {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {
+            let failed = format!("the connection to {} failed: {why}", client.broker());
             self.drop_client();
-            self.report(Event::Failed(None, format!("the connection to a broker failed: {why}")))?;
+            self.report(Event::Failed(failed))?;
         }
         Ok(())
     }

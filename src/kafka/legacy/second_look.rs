@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::{Connection, ConnectionLimits};
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
@@ -40,8 +41,7 @@ pub(super) struct Gap {
 
 /// See the module.
 pub(super) struct SecondLook {
-    client_id: String,
-    limits: ConnectionLimits,
+    dialer: Dialer,
     scratch: Scratch,
     /// The connection to the broker that was asked last.
     connection: Option<Connection>,
@@ -52,8 +52,7 @@ impl SecondLook {
         // The first batch comes whole, of whatever size; it may be larger than `max_bytes`.
         let answer_bytes_max = usize::try_from(FETCH_BYTES_MAX).unwrap_or(usize::MAX);
         Self {
-            client_id: cluster.client_id.clone(),
-            limits: ConnectionLimits { answer_bytes_max, ..cluster.limits() },
+            dialer: cluster.dialer().with_limits(ConnectionLimits { answer_bytes_max, ..cluster.limits() }),
             scratch: Scratch::default(),
             connection: None,
         }
@@ -74,7 +73,7 @@ impl SecondLook {
             self.connection.take().filter(|one| one.address() == leader && one.idle() < CONNECTION_IDLE_MAX);
         let mut connection = match known {
             Some(connection) => connection,
-            None => Connection::open(leader, &self.client_id, self.limits, None)?,
+            None => self.dialer.reopen(leader)?,
         };
         let max_bytes = FETCH_BYTES_FIRST;
         let fetch = Fetch {
@@ -87,6 +86,7 @@ impl SecondLook {
         let mut frame = Frame::default();
         let sent = connection.send(&fetch, Duration::ZERO).map_err(|fault| fault.to_string())?;
         let answer = connection.receive::<Fetch<'_>>(sent, &mut frame).map_err(|fault| fault.to_string())?;
+        self.dialer.confirm(&connection);
         self.connection = Some(connection);
         let found = answer.partitions.into_iter().find(|(one, _)| one == partition);
         let Some((_, found)) = found else {

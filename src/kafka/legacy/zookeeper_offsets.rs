@@ -2,15 +2,18 @@
 //! ZooKeeper.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_crate::client::{CommitOffset, FetchGroupOffset, GroupOffsetStorage, KafkaClient};
 
 use super::client::{LegacyClient, LegacyConnector};
 use super::error::LegacyError;
+use super::watchdog::Watchdog;
 use crate::error::Fault;
 use crate::kafka::cluster::Cluster;
-use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore};
+use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore, RefusedCommit};
+use crate::kafka::protocol::messages::GenerationMember;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The pause between the crate's own attempts. The crate does not pause when its attempts are used up, so
@@ -59,7 +62,7 @@ impl ZookeeperOffsets {
     }
 
     fn connect(&mut self) -> Result<LegacyClient, Fault> {
-        let mut client = self.connector.connect(|| {})?;
+        let mut client = self.connector.connect(&Arc::new(Watchdog::new()))?;
         let set = |kafka: &mut KafkaClient| {
             kafka.set_group_offset_storage(Some(GroupOffsetStorage::Zookeeper));
             Ok(())
@@ -123,7 +126,12 @@ impl OffsetStore for ZookeeperOffsets {
         Ok(held.collect())
     }
 
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
+    /// ZooKeeper knows no members.
+    fn commit(
+        &mut self,
+        _member: GenerationMember<'_>,
+        offsets: &[Commit],
+    ) -> Result<Vec<RefusedCommit>, Fault> {
         let group = self.group.clone();
         let offsets = offsets
             .iter()

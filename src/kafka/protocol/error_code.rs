@@ -62,8 +62,8 @@ impl ErrorCode {
         }
     }
 
-    /// What a person can do about the code; `None` if it passes by itself, or if only the place where
-    /// it came tells what to do.
+    /// What a person can do about the code. `None` if the error passes by itself, or if the remedy
+    /// depends on the request.
     pub fn remedy(self) -> Option<&'static str> {
         Some(match self.0 {
             -1 | 42 => "see the broker's log",
@@ -177,7 +177,7 @@ mod tests {
     /// The oracle's table has the same names, in another spelling, and knows which
     /// errors a client may try again.
     #[test]
-    fn names_and_reactions_are_kafkas() {
+    fn names_and_retriability_agree_with_the_oracle() {
         let plain = |name: &str| name.replace('_', "").to_lowercase();
         let mut named = 0;
         for number in -1..150 {

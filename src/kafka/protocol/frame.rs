@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_goes_round_and_shows_only_what_it_was_filled_with() {
+    fn a_reused_frame_shows_only_its_latest_bytes() {
         let frames = FramePool::new(1);
         let mut frame = frames.take();
         frame.fill(5, |room| Ok(std::io::Write::write(&mut &mut *room, b"abcde").unwrap())).unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_for_what_comes_not_for_what_is_promised() {
+    fn memory_is_allocated_for_received_not_announced_bytes() {
         let mut frame = Frame::default();
         let mut calls = 0;
         let cut = frame.fill(1 << 30, |room| {

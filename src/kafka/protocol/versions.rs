@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_that_both_speak() {
+    fn the_highest_common_version_is_chosen() {
         assert_eq!(Versions::Silent.choose::<OffsetCommit<'_>>(), Ok(2));
         assert_eq!(spoken(0, 3).choose::<OffsetCommit<'_>>(), Ok(3));
         assert_eq!(spoken(2, 9).choose::<OffsetCommit<'_>>(), Ok(7));

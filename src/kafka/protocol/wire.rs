@@ -19,7 +19,8 @@ impl fmt::Display for Malformed {
 
 const TRUNCATED: Malformed = Malformed("a field reaches beyond the end of the frame");
 
-/// For how many items of a list memory is reserved at once; the list grows as more are read.
+/// The number of list items for which memory is reserved before they are read. Longer lists grow as
+/// items are read.
 const LIST_RESERVE_MAX: usize = 64;
 
 /// Reads fields one after the other from the front of a frame.
@@ -265,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn fields_are_read_as_they_were_written() {
         let mut writer = WireWriter::default();
         writer.bool(true);
         writer.i16(-2);
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_in_the_whole_frame() {
+    fn byte_ranges_count_from_the_start_of_the_frame() {
         let frame = [1, 0, 0, 0, 2, b'a', b'b', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9];
         let mut reader = WireReader::new(&frame);
         assert_eq!(reader.bool(), Ok(true));
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_lie_are_refused() {
+    fn lengths_beyond_the_frame_are_refused() {
         let huge = i32::MAX.to_be_bytes();
         assert!(WireReader::new(&huge).list(1, WireReader::bool).is_err());
         assert!(WireReader::new(&huge).list(0, |_| Ok(())).is_err(), "items of no size would never end");
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_its_length_is_refused() {
+    fn values_too_long_for_their_length_field_are_refused() {
         let mut writer = WireWriter::default();
         writer.string(&"x".repeat(usize::from(i16::MAX as u16)));
         assert!(writer.finish().is_ok());

@@ -60,6 +60,22 @@ impl JournalEntry {
         }
     }
 
+    /// Whether [`Self::decode`] makes the same entry of what [`Self::encode`] writes. Decoding each
+    /// range again would cost nearly as much as writing it, so the values are looked at instead.
+    pub(super) fn is_expressible(&self) -> bool {
+        match self {
+            JournalEntry::Mark(mark) => {
+                mark.commits.iter().all(|commit| commit.value.is_none_or(|value| value >= 0))
+                    && mark.head.is_none_or(|head| head.length != NO_HEAD)
+            }
+            JournalEntry::Partition(..)
+            | JournalEntry::Range(_)
+            | JournalEntry::Session(_)
+            | JournalEntry::Member(_) => true,
+            JournalEntry::Unknown(_) => false,
+        }
+    }
+
     /// Reads a payload. `None`: it is not an entry of this version of the format.
     pub(super) fn decode(payload: &[u8]) -> Option<Self> {
         let mut reader = EntryReader(payload);

@@ -157,8 +157,8 @@ pub struct MarkedCommit {
 pub struct MemberIdentity {
     /// The member id that the group's coordinator gave.
     pub id: String,
-    /// Whether the coordinator does not answer ApiVersions, as brokers before 0.10 do not. A run
-    /// that knows this from the one before need not wait for the answer long.
+    /// Whether the coordinator does not answer ApiVersions, as brokers before 0.10 do not. The next run
+    /// then waits only a short time for that answer.
     pub silent: bool,
 }
 
@@ -177,9 +177,9 @@ pub struct Session {
 pub enum JournalEntry {
     /// Gives a partition its number, or replaces all that is known of the partition.
     Partition(u32, PartitionState),
-    /// A write.
+    /// A write was begun.
     Range(Range),
-    /// A settling.
+    /// Everything up to the mark is settled.
     Mark(Mark),
     /// A run began, or ended with everything settled.
     Session(Session),

@@ -100,7 +100,7 @@ impl JournalFile {
         let first = EncodedSnapshot::new(snapshot, 1)?;
         let half = least.max(HALF_HEADER_BYTES + 4 * first.bytes.len() as u64).next_multiple_of(4096);
         if half * 2 > JOURNAL_BYTES_MAX {
-            return Err(unreadable("a journal larger than one that can be read"));
+            return Err(unreadable("a journal of this size"));
         }
         let aside = with_suffix(path, ".new");
         let file = disk.open(&aside, OpenMode::Truncate)?;
@@ -136,8 +136,8 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
-        // If the kernel could not write pages back and has not reported that to anybody yet, it
-        // reports it now.
+        // If the kernel has failed to write pages back and has not reported that yet, this sync reports
+        // it.
         let whole = file.sync().is_ok();
         if !whole {
             file = disk.open(path, OpenMode::Existing)?;
@@ -342,9 +342,9 @@ mod tests {
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkRepeat, MarkedCommit, MemberIdentity};
 
-    /// The bytes have no room for a negative offset: it would be read as no offset.
+    /// The format cannot express a negative offset; it would be read as no offset.
     #[test]
-    fn an_entry_that_would_be_read_otherwise_is_not_written() {
+    fn an_entry_that_cannot_be_read_back_is_not_written() {
         let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });

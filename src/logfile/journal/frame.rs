@@ -42,8 +42,8 @@ pub(in crate::logfile) struct HalfContents {
 
 /// Appends one frame. `start` is the byte of the half at which `out` begins.
 ///
-/// The entry is read back before anything is written, so that the next start reads exactly what is
-/// in memory now.
+/// The entry is checked before anything is written, so that the next start reads exactly what is in
+/// memory now.
 pub(super) fn encode_frame(
     out: &mut Vec<u8>,
     entry: &JournalEntry,
@@ -56,11 +56,10 @@ pub(super) fn encode_frame(
     out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
     let payload_at = out.len();
     entry.encode(out);
-    let payload = out.get(payload_at..).unwrap_or_default();
-    if JournalEntry::decode(payload).as_ref() != Some(entry) {
+    if !entry.is_expressible() {
         return Err(unreadable("an entry"));
     }
-    let length = u32::try_from(payload.len()).map_err(too_far)?;
+    let length = u32::try_from(out.len() - payload_at).map_err(too_far)?;
     if let Some((crc, rest)) = out.get_mut(at..).and_then(|frame| frame.split_at_mut_checked(4)) {
         if let Some((first, second)) = rest.split_first_chunk_mut::<4>() {
             *first = length.to_be_bytes();
@@ -75,7 +74,7 @@ pub(super) fn encode_frame(
 
 /// The kind of this error says that the fault is in memory and not on the disk.
 pub(super) fn unreadable(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} would not be read again"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("internal error: {what} could not be read back"))
 }
 
 fn frame_crc(generation: u64, rest: &[u8]) -> u32 {

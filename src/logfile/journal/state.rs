@@ -15,7 +15,7 @@ const KEPT_MAX: usize = 8;
 
 /// What is known of a partition, and which entries changed it. A mark repeats what changed lately.
 #[derive(Debug, Clone)]
-pub(in crate::logfile) struct TrackedPartition {
+pub(in crate::logfile) struct JournalledPartition {
     state: PartitionState,
     /// Where in the half the mark stands that changed the position last; 0: in the snapshot.
     moved: u64,
@@ -23,7 +23,7 @@ pub(in crate::logfile) struct TrackedPartition {
     replaced: (u64, u64),
 }
 
-impl TrackedPartition {
+impl JournalledPartition {
     fn settle(&mut self, change: &PositionChange, at: u64) {
         self.moved = at;
         self.state.position = change.position;
@@ -41,7 +41,7 @@ impl TrackedPartition {
     }
 }
 
-impl Deref for TrackedPartition {
+impl Deref for JournalledPartition {
     type Target = PartitionState;
 
     fn deref(&self) -> &PartitionState {
@@ -62,7 +62,7 @@ pub(in crate::logfile) struct SettledPosition {
 #[derive(Debug, Clone, Default)]
 pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
-    pub(in crate::logfile) partitions: BTreeMap<u32, TrackedPartition>,
+    pub(in crate::logfile) partitions: BTreeMap<u32, JournalledPartition>,
     numbers: HashMap<TopicPartition, u32>,
     /// The last mark.
     pub(in crate::logfile) mark: Option<Mark>,
@@ -96,7 +96,7 @@ impl JournalState {
             range.changes.retain(|change| change.index != index);
         }
         self.numbers.insert(state.partition.clone(), index);
-        self.partitions.insert(index, TrackedPartition { state, moved: at, replaced: (at, void) });
+        self.partitions.insert(index, JournalledPartition { state, moved: at, replaced: (at, void) });
     }
 
     fn apply_mark(&mut self, mut mark: Mark, at: u64) {
@@ -119,7 +119,7 @@ impl JournalState {
         }
         self.settle(&repeat.positions, at);
         for commit in &mark.commits {
-            let Some(TrackedPartition { state, .. }) = self.partitions.get_mut(&commit.index) else {
+            let Some(JournalledPartition { state, .. }) = self.partitions.get_mut(&commit.index) else {
                 continue;
             };
             if let Some(acknowledged) = commit.acknowledged {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_settles_what_came_before_it_and_no_more() {
+    fn a_mark_settles_only_the_ranges_before_it() {
         let entries = vec![partition(0, 10), range(1, 20), range(2, 30), mark(1, vec![(0, 20)])];
         let state = added_up(entries);
         let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_the_same_state() {
+    fn replaying_a_snapshot_gives_the_same_state() {
         let mut entries = vec![partition(0, 0), partition(1, 5)];
         for n in 1..=20 {
             entries.push(range(n, n as i64 * 10));

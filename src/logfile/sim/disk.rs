@@ -10,6 +10,7 @@
 //! | show zeros where a write reached beyond a lost one | |
 //! | at a power loss: lose the newest unsynced changes of names | reorder such changes, or tear one |
 //! | write the first half of what an append was given | write anything but a prefix |
+//! | be full for a while, in the middle of a write | take a write that it has refused |
 //! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
 //! | give every file another device and inode number between two runs | during a run |
 //! | have bytes of one file damaged between two runs: flipped, or set to zero | |
@@ -17,10 +18,15 @@
 //! One thread uses the disk; concurrent operations are not simulated. With [`DiskFlaw`] the disk
 //! breaks its own rules, so that a test shows that this is noticed.
 
+mod damage;
+mod operator;
+
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+pub(super) use operator::OperatorAct;
 
 use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, OpenMode};
 
@@ -59,6 +65,7 @@ struct DiskState {
     flaw: DiskFlaw,
     /// How often the files got other numbers.
     renumbered: u64,
+    operator: operator::Operator,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -150,6 +157,7 @@ impl SimDisk {
             fails: None,
             flaw,
             renumbered: 0,
+            operator: operator::Operator::default(),
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -178,45 +186,6 @@ impl SimDisk {
     /// Memory is short: pages that can be read from the disk again are evicted.
     pub(super) fn evict(&self) {
         self.lock().files.iter_mut().for_each(FileState::evict);
-    }
-
-    /// Every file gets another device and inode number, as on a copy of the file system.
-    pub(super) fn renumber(&self) {
-        self.lock().renumbered += 1;
-    }
-
-    /// Changes bytes of a file under the feet of everybody.
-    pub(super) fn damage(&self, path: &str, change: impl Fn(&mut [u8])) {
-        let mut world = self.lock();
-        let number = world.find(Path::new(path)).unwrap();
-        let file = &mut world.files[number];
-        change(&mut file.now);
-        change(&mut file.durable);
-    }
-
-    /// The writes to a file since its last sync: where each begins and ends.
-    pub(super) fn unsynced(&self, path: &str) -> Vec<(usize, usize)> {
-        let world = self.lock();
-        let number = world.find(Path::new(path)).unwrap();
-        let range = |write: &UnsyncedWrite| match write {
-            UnsyncedWrite::Bytes(at, bytes) => (*at, at + bytes.len()),
-            UnsyncedWrite::Length(length) => (*length, *length),
-        };
-        world.files[number].writes.iter().map(range).collect()
-    }
-
-    /// Somebody copies a file.
-    pub(super) fn copy_file(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut world = self.lock();
-        let number = world.find(from)?;
-        world.step()?;
-        let now = world.files[number].now.clone();
-        world.files.push(FileState { durable: now.clone(), now, ..FileState::default() });
-        let number = world.files.len() - 1;
-        world.renamed(|names| {
-            names.insert(to.to_owned(), number);
-        });
-        Ok(())
     }
 
     pub(super) fn operations(&self) -> u64 {
@@ -260,6 +229,7 @@ impl DiskState {
         if self.operations >= self.stop_after {
             return Err(io::Error::other("stopped here"));
         }
+        self.operator_acts();
         self.operations += 1;
         Ok(())
     }
@@ -275,7 +245,9 @@ impl DiskState {
 
     fn stat(&self, number: usize) -> FileStat {
         let id = FileId { device: 1 + self.renumbered, inode: number as u64 + self.renumbered * 10_000 };
-        FileStat { id, len: self.files[number].now.len() as u64, kind: FileKind::File, modified: 0 }
+        let links = self.names.values().filter(|named| **named == number).count() as u64;
+        let len = self.files[number].now.len() as u64;
+        FileStat { id, len, kind: FileKind::File, links, modified: 0 }
     }
 }
 
@@ -370,10 +342,13 @@ impl DiskFile for SimFile {
     fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         assert!(self.append);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        let mut world = self.world.lock().unwrap();
+        world.step()?;
         // A write may stop anywhere; the caller then writes the rest.
-        let half = bytes.len().div_ceil(2);
-        self.change(|file| UnsyncedWrite::Bytes(file.now.len(), bytes[..half].to_vec()))?;
-        Ok(half)
+        let taken = world.room_for(bytes.len().div_ceil(2))?;
+        let file = &mut world.files[self.number];
+        file.write(UnsyncedWrite::Bytes(file.now.len(), bytes[..taken].to_vec()));
+        Ok(taken)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Simulators of what can befall a log file: crashes after every file operation, and histories of
-//! hosts that share a group.
+//! hosts that share a group, and an operator who handles the file while it is written.
 
 mod crash;
 mod disk;
 mod histories;
+mod operator;

@@ -1,4 +1,4 @@
-//! What is to be read from the disk is not in the page cache any more.
+//! Dropping cached pages: a later read must come from the disk.
 
 use std::fs::File;
 use std::io::{IoSliceMut, Write};
@@ -8,7 +8,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use super::super::disk::DiskFile;
 use super::*;
 
-/// Whether the byte at an offset comes without a look at the disk; `None`: nobody can tell.
+/// Whether the byte at an offset is in the page cache. `None` if the kernel does not say.
 fn is_cached(file: &File, at: u64) -> Option<bool> {
     match preadv2(file, &mut [IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT) {
         Ok(_) => Some(true),
@@ -17,10 +17,10 @@ fn is_cached(file: &File, at: u64) -> Option<bool> {
     }
 }
 
-/// The last page of what was synced is the first of what was not: a write to it that failed
-/// would be read from the cache, and taken for one that is on the disk.
+/// The synced bytes end in the page in which the unsynced ones begin. If that page stayed in the
+/// cache, a write to it that failed would be read from there, and taken for one on the disk.
 #[test]
-fn the_page_in_which_it_begins_is_forgotten_too() {
+fn dropping_cached_pages_includes_the_first_partial_page() {
     let dir = Dir::new();
     let path = dir.0.join("cached");
     let mut file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
@@ -34,7 +34,7 @@ fn the_page_in_which_it_begins_is_forgotten_too() {
         println!("NO DROPPING OF CACHED PAGES HERE: {}", path.display());
         return;
     }
-    // Each a page of its own, or all of them one large one, as the kernel likes.
+    // The kernel may cache these bytes in single pages or in one large one.
     for size in [1000, 64_000] {
         opened.write_at(&vec![b'y'; size], 64_000 - size as u64).unwrap();
         file.sync_all().unwrap();

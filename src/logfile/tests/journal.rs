@@ -1,9 +1,9 @@
-//! The journal's file: rewritten, outgrown, unreadable, torn.
+//! The journal's file: when it is rewritten, enlarged, unreadable or torn.
 
 use super::*;
 
 #[test]
-fn the_journal_is_rewritten_again_and_again() {
+fn a_full_journal_is_rewritten_and_keeps_its_state() {
     let dir = Dir::new();
     let mut log = small(&dir);
     log.ledger.set_position(&partition(), 0).unwrap();
@@ -62,7 +62,7 @@ fn an_unreadable_journal_is_set_aside_and_nothing_is_cut() {
 }
 
 #[test]
-fn a_torn_journal_is_read_up_to_where_it_is_whole() {
+fn a_torn_journal_is_read_up_to_the_torn_entry() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -78,7 +78,7 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
         torn[at] ^= 0x55;
         fs::write(&journal, torn).unwrap();
         fs::write(dir.log(), &text).unwrap();
-        // The file's inode stays the same, since it is written in place.
+        // Writing in place keeps the inode, by which the journal knows the file.
         let (log, position) = again(&dir, None);
         assert!([-1, 0, 2, 4].contains(&position), "at {at}: {position}");
         drop(log);
@@ -86,8 +86,8 @@ fn a_torn_journal_is_read_up_to_where_it_is_whole() {
     }
 }
 
-/// Recovery would stop at such a range, and would compare the wrong bytes with such a mark. So
-/// the journal does not take them, and stays as it was.
+/// Recovery would stop at such a range, and would compare the wrong bytes because of such a mark.
+/// So the journal refuses both, and its bytes stay as they were.
 #[test]
 fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     use super::super::journal::{Mark, Range};

@@ -1,9 +1,8 @@
-//! What a member of a group may land, and what it is called after a kill.
+//! What a member of a group may write, and the member id that it finds after a kill.
 
 use super::*;
 
-/// A guard is asked before the entry and before the lines; what it does not allow can be
-/// finished later, by the very same lines.
+/// A write that the guard refuses in either place can be finished later, with the same lines.
 #[test]
 fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     use std::sync::atomic::AtomicU32;
@@ -31,9 +30,9 @@ fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     assert!(!log.writer.is_pending());
 }
 
-/// The name is there again after a kill, and in a journal that was rewritten.
+/// The member id is kept by a kill, and when the journal is rewritten.
 #[test]
-fn who_a_member_was_is_known_after_a_kill() {
+fn the_member_id_survives_a_kill() {
     let dir = Dir::new();
     let log = fresh(&dir);
     assert_eq!(log.ledger.member(), None);
@@ -49,9 +48,10 @@ fn who_a_member_was_is_known_after_a_kill() {
     );
 }
 
-/// What others may have from then on does not land, though it was being written.
+/// Another member may read the partition once it is released. A write that ends only then must
+/// not move this member's position.
 #[test]
-fn a_range_released_while_it_was_being_written_does_not_count() {
+fn a_range_released_during_its_write_does_not_count() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);

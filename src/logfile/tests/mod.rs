@@ -1,11 +1,12 @@
-//! The log file as its users see it: opened, appended to, killed at every point,
-//! opened again.
+//! The log file by its public functions: opened, appended to, killed, opened again.
 
 mod cache;
 mod formats;
 mod journal;
+mod lock_request;
 mod members;
 mod numbers;
+mod rotation;
 mod tokens;
 
 use std::fs::{self, OpenOptions};
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::*;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// A directory of its own, removed at the end.
+/// A temporary directory for one test, removed at its end.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -52,8 +53,8 @@ fn append(log: &mut LogFile, from: i64, next: i64) {
     let lines: String = (from..next).map(|n| format!("line {n}\n")).collect();
     let mut crc = crc32fast::Hasher::new();
     crc.update(lines.as_bytes());
-    let (index, landed) = log.ledger.written(&partition()).unwrap();
-    assert_eq!(landed, from);
+    let (index, written) = log.ledger.written(&partition()).unwrap();
+    assert_eq!(written, from);
     let last = Some(Landmark { offset: next - 1, fingerprint: next as u32 });
     let change = PositionChange { index, position: next, last };
     log.writer.append(&[Piece { bytes: lines.as_bytes(), crc: &crc }], &[change]).unwrap();
@@ -64,7 +65,7 @@ fn settle(log: &mut LogFile) -> Vec<(TopicPartition, i64)> {
     bare(log.settler.settle(checkpoint).unwrap().commits)
 }
 
-/// Commits that carry no token.
+/// The offsets of commits, none of which may carry a token.
 fn bare(commits: Vec<Commit>) -> Vec<(TopicPartition, i64)> {
     assert!(commits.iter().all(|one| one.metadata.is_empty()), "{commits:?}");
     commits.into_iter().map(|one| (one.partition, one.offset)).collect()
@@ -74,7 +75,7 @@ fn options(sync: bool) -> LogFileOptions {
     LogFileOptions { job: "test", sync, rotation: Rotation::off() }
 }
 
-/// With a journal that is soon full.
+/// A log file whose journal is soon full.
 fn small(dir: &Dir) -> LogFile {
     with(dir, false, 4096, None)
 }
@@ -92,7 +93,7 @@ fn with(dir: &Dir, sync: bool, half: u64, boot: Option<u128>) -> LogFile {
     LogFile { writer, settler, ledger, lock }
 }
 
-/// Opened for the first time, with the partition placed at 0.
+/// Opens the log file for the first time, and sets the partition's position to 0.
 fn fresh(dir: &Dir) -> LogFile {
     let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position, None);
@@ -100,7 +101,7 @@ fn fresh(dir: &Dir) -> LogFile {
     log
 }
 
-/// Opened again after a kill: where reading goes on.
+/// Opens the log file again after a kill. Returns the position where reading goes on, or -1.
 fn again(dir: &Dir, committed: Option<i64>) -> (LogFile, i64) {
     let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     let position = log.ledger.resume(&partition(), committed, &OffsetMetadata::Unsupported).unwrap().position;
@@ -112,7 +113,7 @@ fn lines(count: i64) -> String {
 }
 
 #[test]
-fn a_kill_after_the_write_doubles_nothing() {
+fn a_kill_after_a_write_repeats_no_record() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
@@ -127,14 +128,14 @@ fn a_kill_after_the_write_doubles_nothing() {
 }
 
 #[test]
-fn a_range_that_was_journalled_and_not_written_comes_again() {
+fn a_journalled_range_without_lines_is_fetched_again() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
     let whole = dir.content().len() as u64;
     append(&mut log, 3, 5);
     drop(log);
-    // As if the kill had come before the second write.
+    // This leaves the file as a kill before the second write does.
     OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(whole).unwrap();
     let (mut log, position) = again(&dir, None);
     assert_eq!(position, 3);
@@ -143,7 +144,7 @@ fn a_range_that_was_journalled_and_not_written_comes_again() {
 }
 
 #[test]
-fn a_torn_write_is_cut_and_comes_again() {
+fn a_torn_write_is_cut_and_fetched_again() {
     for cut in 1..14 {
         let dir = Dir::new();
         let mut log = fresh(&dir);
@@ -161,13 +162,13 @@ fn a_torn_write_is_cut_and_comes_again() {
 }
 
 #[test]
-fn bytes_that_are_not_what_was_written_come_again() {
+fn a_range_with_a_wrong_crc_is_fetched_again() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 3);
     append(&mut log, 3, 5);
     drop(log);
-    // What a loss of power leaves: the right length, the wrong bytes.
+    // A loss of power may leave the right length with the wrong bytes.
     let mut bytes = fs::read(dir.log()).unwrap();
     let at = bytes.len() - 4;
     bytes[at] = 0;
@@ -179,7 +180,7 @@ fn bytes_that_are_not_what_was_written_come_again() {
 }
 
 #[test]
-fn somebody_elses_lines_stay() {
+fn lines_of_other_programs_stay() {
     let dir = Dir::new();
     fs::write(dir.log(), "from before, without an end").unwrap();
     let mut log = fresh(&dir);
@@ -191,7 +192,7 @@ fn somebody_elses_lines_stay() {
     let (mut log, position) = again(&dir, None);
     assert_eq!(position, 1);
     append(&mut log, 1, 2);
-    // And while it runs.
+    // The other program also writes while pandad runs.
     file.write_all(b"another").unwrap();
     append(&mut log, 2, 3);
     drop(log);
@@ -200,7 +201,7 @@ fn somebody_elses_lines_stay() {
 }
 
 #[test]
-fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
+fn after_the_file_is_moved_away_a_new_one_begins() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -210,7 +211,7 @@ fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
     drop(log);
     let (mut log, position) = again(&dir, None);
     assert_eq!(position, 3);
-    // Moved after the last write, with the process dead: adopted where it is.
+    // The file is moved after the process was killed: its ranges are adopted under the new name.
     append(&mut log, 3, 4);
     drop(log);
     fs::rename(dir.log(), dir.0.join("out.log.2")).unwrap();
@@ -222,7 +223,7 @@ fn a_file_that_was_moved_away_goes_on_as_a_new_one() {
 }
 
 #[test]
-fn a_file_that_was_emptied_keeps_the_positions() {
+fn emptying_the_file_keeps_the_positions() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
@@ -236,13 +237,13 @@ fn a_file_that_was_emptied_keeps_the_positions() {
 }
 
 #[test]
-fn values_about_to_be_committed_are_known_again() {
+fn offsets_of_unanswered_commits_are_recognized() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     assert_eq!(settle(&mut log), [(partition(), 2)]);
     append(&mut log, 2, 3);
-    // Nothing more is committed before the answer.
+    // No second commit is ordered before the first is answered.
     assert_eq!(settle(&mut log), []);
     assert!(!log.ledger.needs_commit());
     log.ledger.record_committed(&[(partition(), 2)]);
@@ -250,18 +251,19 @@ fn values_about_to_be_committed_are_known_again() {
     assert_eq!(bare(log.ledger.take_commits().unwrap()), [(partition(), 3)]);
     append(&mut log, 3, 9);
     drop(log);
-    // Whether the answer to either commit was lost or not.
+    // The group may hold either offset, since both answers may be lost.
     assert_eq!(again(&dir, Some(2)).1, 9);
     assert_eq!(again(&dir, Some(3)).1, 9);
-    // Somebody else's value is gone to, back and forward, and from there on.
+    // An offset that another program set is followed, back and forward, and kept from then on.
     assert_eq!(again(&dir, Some(1)).1, 1);
     assert_eq!(again(&dir, None).1, 1);
     assert_eq!(again(&dir, Some(70)).1, 70);
 }
 
-/// After a loss of power: the lines got to the disk and their range did not.
+/// The lines of a range reached the disk, and its journal entry did not. Only after a loss of power,
+/// which another boot without a clean end shows, are such lines pandad's own.
 #[test]
-fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
+fn after_a_power_loss_lines_unknown_to_the_journal_are_cut() {
     for (boot, closed, expected) in [(2, false, ""), (1, false, "line 2\n"), (2, true, "line 2\n")] {
         let dir = Dir::new();
         let start = |boot| at_boot(&dir, boot);
@@ -286,7 +288,7 @@ fn lines_that_the_journal_lost_with_the_power_are_cut_and_come_again() {
 }
 
 #[test]
-fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
+fn an_offset_is_forgotten_once_a_later_commit_is_acknowledged() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     for next in 1..=3 {
@@ -297,13 +299,13 @@ fn a_value_is_forgotten_once_a_later_one_is_acknowledged() {
     append(&mut log, 3, 9);
     drop(log);
     assert_eq!(again(&dir, Some(3)).1, 9);
-    // The commit of 3 began after 2 was acknowledged, so 1 is somebody's reset.
+    // The commit of 3 began after 2 was acknowledged, so the group holds 1 only by a reset.
     assert_eq!(again(&dir, Some(2)).1, 9);
     assert_eq!(again(&dir, Some(1)).1, 1);
 }
 
 #[test]
-fn a_second_writer_is_kept_off() {
+fn a_second_pandad_cannot_open_the_log_file() {
     let dir = Dir::new();
     let log = fresh(&dir);
     let second = open(&dir.log(), &options(true), &mut RestartMemory::default());
@@ -313,22 +315,19 @@ fn a_second_writer_is_kept_off() {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn a_directory_or_a_missing_one_must_be_mended() {
     let dir = Dir::new();
     fs::create_dir(dir.log()).unwrap();
     let directory = open(&dir.log(), &options(true), &mut RestartMemory::default());
-    assert!(matches!(directory, Err(OpenError::Fatal(why)) if why.contains("not a regular")));
+    assert!(matches!(directory, Err(OpenError::Mend(why)) if why.contains("not a regular")));
     let missing = dir.0.join("no/such/out.log");
-    assert!(matches!(
-        open(&missing, &options(true), &mut RestartMemory::default()),
-        Err(OpenError::Fatal(_))
-    ));
+    assert!(matches!(open(&missing, &options(true), &mut RestartMemory::default()), Err(OpenError::Mend(_))));
 }
 
-/// The group had an offset before this journal was: it must be known again, though no
-/// commit of this journal has been acknowledged, and however often it starts.
+/// The group had an offset before there was a journal. Each start must recognize that offset,
+/// although no commit of this journal was ever acknowledged.
 #[test]
-fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
+fn the_offset_found_in_the_group_is_recognized_at_each_start() {
     let dir = Dir::new();
     let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     assert_eq!(
@@ -340,14 +339,14 @@ fn the_groups_own_offset_is_known_again_after_any_number_of_starts() {
         let (mut log, position) = again(&dir, Some(100));
         assert_eq!(position, 100 + start);
         append(&mut log, position, position + 1);
-        // A commit is tried and refused each time.
+        // The commit is ordered, and the group does not take it.
         assert_eq!(settle(&mut log), [(partition(), position + 1)]);
     }
 }
 
-/// A partition that is placed anew while ranges of it are unsettled stays where it is placed.
+/// The position is set while ranges are unsettled. Settling them later must not move it.
 #[test]
-fn placing_wins_over_what_was_written_before() {
+fn set_position_overrules_unsettled_ranges() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 900);

@@ -1,9 +1,9 @@
-//! Commits that carry a token: whose they are, and what an operator's reset is.
+//! Commits with tokens: which offsets are this journal's own, and which are an operator's reset.
 
 use super::*;
 use crate::record::Token;
 
-/// The group as it is asked and told: its offset and what stands beside it.
+/// The group: its committed offset and the metadata beside it.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Group(Option<(i64, String)>);
 
@@ -14,7 +14,7 @@ impl Group {
         }
     }
 
-    /// As the tools do it, without anything beside the offset.
+    /// Kafka's tools set an offset without metadata.
     fn reset(&mut self, to: i64) {
         self.0 = Some((to, String::new()));
     }
@@ -28,8 +28,8 @@ impl Group {
     }
 }
 
-/// Starts: opened, the partition assigned, and what is then committed at once taken by
-/// the group. Gives the position.
+/// Opens the log file and assigns the partition. The group takes the commit that follows at once.
+/// Returns the position.
 fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
     let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     let mut position = assign(&log, group);
@@ -41,7 +41,7 @@ fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
     (log, position)
 }
 
-/// What somebody else set is claimed before it is told.
+/// An offset that another program set is claimed before the ledger gets it.
 fn assign(log: &LogFile, group: &mut Group) -> i64 {
     if let Some((offset, text)) = &mut group.0
         && Token::naming(*offset, text).is_none()
@@ -52,7 +52,7 @@ fn assign(log: &LogFile, group: &mut Group) -> i64 {
     log.ledger.resume(&partition(), offset, &OffsetMetadata::Text(text)).unwrap().position.unwrap_or(-1)
 }
 
-/// Settles, and the group takes what is committed; the answer comes back.
+/// Settles. The group takes the commits, and its answer arrives.
 fn commit(log: &mut LogFile, group: &mut Group) {
     let commits = settle_some(log);
     group.take(&commits);
@@ -69,14 +69,14 @@ fn settle_some(log: &mut LogFile) -> Vec<Commit> {
 fn every_commit_carries_its_token() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, position) = start(&dir, &mut group);
-    assert_eq!((position, group.offset()), (0, Some(0)), "the place is committed at once");
+    assert_eq!((position, group.offset()), (0, Some(0)), "the position is committed at once");
     append(&mut log, 0, 5);
     commit(&mut log, &mut group);
     let token = group.token().unwrap();
     assert_eq!((token.offset, group.offset()), (5, Some(5)));
     assert!(!log.ledger.needs_commit());
     drop(log);
-    // The same journal goes on in the same history.
+    // The next start stays in the same history.
     let (mut log, position) = start(&dir, &mut group);
     assert_eq!(position, 5);
     append(&mut log, 5, 6);
@@ -84,10 +84,10 @@ fn every_commit_carries_its_token() {
     assert_eq!(group.token().unwrap(), Token { offset: 6, ..token });
 }
 
-/// Ten resets, back and forward, each honoured, also to values that were committed
-/// before, and also when the process is killed before it could commit.
+/// Resets go back and forward, also to offsets that were committed before, and also while the
+/// process is killed before its first commit. Each is honoured once.
 #[test]
-fn an_operators_reset_is_honoured_whatever_the_value() {
+fn an_operators_reset_to_any_offset_is_honoured() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 50);
@@ -97,7 +97,7 @@ fn an_operators_reset_is_honoured_whatever_the_value() {
         group.reset(to);
         let (mut log, position) = start(&dir, &mut group);
         assert_eq!(position, to);
-        assert_eq!(group.token().unwrap().offset, to, "committed with a token before anything lands");
+        assert_eq!(group.token().unwrap().offset, to, "committed with a token before anything is written");
         append(&mut log, to, to + 10);
         if to % 20 == 0 {
             commit(&mut log, &mut group);
@@ -108,15 +108,15 @@ fn an_operators_reset_is_honoured_whatever_the_value() {
     }
 }
 
-/// The same value once more, before any commit came through: a reset of its own.
+/// An operator sets the same offset once more before any commit was carried out.
 #[test]
-fn the_same_reset_twice_is_two_resets() {
+fn a_repeated_reset_counts_as_a_new_one() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 50);
     commit(&mut log, &mut group);
     drop(log);
-    // To where it is, and back to where it was before.
+    // First to the committed offset, then to an earlier one.
     for to in [50, 50, 50, 20, 20, 20] {
         group.reset(to);
         let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
@@ -126,7 +126,8 @@ fn the_same_reset_twice_is_two_resets() {
     }
 }
 
-/// Killed again and again before any commit comes through, it goes on where it was.
+/// The process is killed again and again before any commit is carried out. It resumes where its
+/// journal is.
 #[test]
 fn a_reset_that_was_followed_is_not_followed_again() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -137,14 +138,14 @@ fn a_reset_that_was_followed_is_not_followed_again() {
         assert_eq!(assign(&log, &mut group), at);
         append(&mut log, at, at + 2);
         at += 2;
-        // Handed out, and lost with the process.
+        // The commit is ordered, and lost with the process.
         assert_eq!(settle_some(&mut log).len(), 1);
     }
 }
 
-/// A group that an older pandad committed to without tokens.
+/// An older pandad committed to the group without tokens.
 #[test]
-fn a_group_without_tokens_is_taken_over() {
+fn offsets_committed_without_tokens_are_recognized() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 7);
@@ -154,17 +155,17 @@ fn a_group_without_tokens_is_taken_over() {
     let mut group = Group::default();
     group.reset(committed[0].1);
     let (_, position) = start(&dir, &mut group);
-    assert_eq!(position, 9, "the value is known again");
+    assert_eq!(position, 9, "the offset is recognized");
     assert_eq!(group.token().map(|token| token.offset), Some(9));
-    // From then on it is known no more: whoever sets it means it.
+    // Once a token is committed, the same offset without one is a reset.
     group.reset(7);
     assert_eq!(start(&dir, &mut group).1, 7);
 }
 
-/// The topic was made anew: a commit of the old history that is still under way, or
-/// whose successor is lost, does not bring its offset back.
+/// The topic was recreated while a commit of the old history was under way. When that commit is
+/// carried out late, its offset must not be followed.
 #[test]
-fn a_history_that_was_left_does_not_come_back() {
+fn a_late_commit_of_a_former_history_is_not_followed() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 100);
@@ -180,12 +181,12 @@ fn a_history_that_was_left_does_not_come_back() {
     commit(&mut log, &mut group);
     assert_eq!(group.token().unwrap().offset, 60);
     drop(log);
-    // An operator may still ask for it.
+    // An operator may still set that offset.
     group.reset(100);
     assert_eq!(start(&dir, &mut group).1, 100);
 }
 
-/// The place in the new log is the one that the group held of the old one.
+/// The new history begins at the offset that the group holds of the old one.
 #[test]
 fn a_new_history_at_the_same_offset_is_committed() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -200,9 +201,9 @@ fn a_new_history_at_the_same_offset_is_committed() {
     assert_ne!(new.epoch, old.epoch);
 }
 
-/// Copied by a tool from another group, a token names another offset than its own.
+/// A tool that copies offsets between groups may put a token beside an offset that it does not name.
 #[test]
-fn a_token_that_names_another_offset_is_none() {
+fn a_token_for_another_offset_is_ignored() {
     let (dir, mut group) = (Dir::new(), Group::default());
     let (mut log, _) = start(&dir, &mut group);
     append(&mut log, 0, 8);
@@ -212,11 +213,29 @@ fn a_token_that_names_another_offset_is_none() {
     assert_eq!(start(&dir, &mut group).1, 3);
 }
 
-/// Where the group's storage has no room for a token there is none.
 #[test]
-fn without_room_there_is_no_token() {
+fn commits_carry_no_token_if_the_storage_has_no_room() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     assert_eq!(settle(&mut log), [(partition(), 2)]);
+}
+
+/// The journal is gone, as when the file system with it is not mounted: the first start that finds the
+/// tokens of another journal says so, once.
+#[test]
+fn a_new_journal_names_the_one_whose_tokens_the_group_holds() {
+    let (dir, elsewhere, mut group) = (Dir::new(), Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 3);
+    commit(&mut log, &mut group);
+    let identity = log.ledger.identity();
+    assert_eq!(log.ledger.strangers(), [], "its own tokens are no other journal's");
+    let (log, position) = start(&elsewhere, &mut group);
+    assert_eq!((log.ledger.strangers(), position), (vec![identity], 3));
+    assign(&log, &mut group);
+    assert_eq!(log.ledger.strangers(), [identity], "once");
+    drop(log);
+    let (log, _) = start(&elsewhere, &mut group);
+    assert_eq!(log.ledger.strangers(), [], "the journal is not new any more");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Without a sink: the source counts down, and what is left in hand at the stop goes last.
+/// A source that counts down. At the stop it still has tasks to drain.
 struct Countdown {
     left: u64,
     taken: u64,
@@ -69,7 +69,7 @@ fn start_direct<const ABANDONS: bool>(world: &Arc<World>, left: u64, taken: u64)
 }
 
 #[test]
-fn without_a_sink_all_work_is_done_also_what_the_source_still_holds() {
+fn without_a_sink_polled_and_drained_tasks_are_all_done() {
     let world = Arc::new(World::default());
     let running = start_direct::<false>(&world, 100, 7);
     wait_until("all done", || world.written.lock().unwrap().len() == 100);
@@ -82,7 +82,7 @@ fn without_a_sink_all_work_is_done_also_what_the_source_still_holds() {
 }
 
 #[test]
-fn at_a_stop_a_failing_task_is_abandoned_only_if_it_is_kept_elsewhere() {
+fn a_stop_abandons_failing_tasks_only_if_the_worker_may() {
     let world = Arc::new(World { sink_refuses: true.into(), ..World::default() });
     let leaves = start_direct::<true>(&world, 100, 0);
     let stays = start_direct::<false>(&world, 100, 0);

@@ -1,4 +1,4 @@
-//! The pipeline over in-memory parts that fail, panic and stall.
+//! The pipeline with parts in memory that fail, panic and stall.
 
 mod direct;
 mod ends;
@@ -18,11 +18,11 @@ const MS: Duration = Duration::from_millis(1);
 /// What the parts of one test share.
 #[derive(Default)]
 struct World {
-    /// What has landed and settled: (lane, number).
+    /// The outcomes that were written and have settled: (lane, number).
     settled: Mutex<Vec<(u32, u64)>>,
     written: Mutex<Vec<(u32, u64)>>,
     polled: AtomicU64,
-    /// Polled and not landed, in bytes, and the most there ever was.
+    /// Bytes that were polled and are not written yet; `most_held` is their largest amount.
     held: AtomicU64,
     most_held: AtomicU64,
     sink_refuses: AtomicBool,
@@ -38,7 +38,7 @@ struct World {
     slow_worker: AtomicBool,
 }
 
-/// A run of this job ends in a way that no other job knows.
+/// The error of a run of this job. `Left` is known to no other job.
 #[derive(Debug, PartialEq)]
 enum TestError {
     Fault(Fault),
@@ -83,7 +83,7 @@ impl Source for Numbers {
         if self.world.source_leaves.load(SeqCst) {
             return Err(TestError::Left("source"));
         }
-        assert!(!self.world.source_panics.swap(false, SeqCst), "the source is told to");
+        assert!(!self.world.source_panics.swap(false, SeqCst), "panic of the source");
         let before = items.len();
         for lane in 0..self.lanes {
             let next = self.next.entry(lane).or_default();
@@ -132,8 +132,8 @@ impl Worker for Doubler {
         match self.0.worker_faults.fetch_sub(1, SeqCst) {
             0 => self.0.worker_faults.store(0, SeqCst),
             n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
-            n if n % 2 == 0 => panic!("this worker is told to"),
-            _ => return Err(Fault::Retry("this worker is told to fail".to_owned())),
+            n if n % 2 == 0 => panic!("panic of the worker"),
+            _ => return Err(Fault::Retry("error of the worker".to_owned())),
         }
         Ok((*task, 10))
     }
@@ -241,12 +241,12 @@ fn start(world: World, lanes: u32, each: u64) -> Running<TestError> {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
-        assert!(Instant::now() < deadline, "never so: {what}");
+        assert!(Instant::now() < deadline, "this did not become true: {what}");
         std::thread::sleep(MS);
     }
 }
 
-/// Every lane whole and in order.
+/// Each lane is complete and in order.
 fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
     for lane in 0..lanes {
         let numbers: Vec<u64> = list.iter().filter(|(l, _)| *l == lane).map(|(_, n)| *n).collect();
@@ -255,7 +255,7 @@ fn assert_in_order(list: &[(u32, u64)], lanes: u32, each: u64) {
 }
 
 #[test]
-fn everything_is_written_once_in_lane_order_though_workers_fail() {
+fn failing_workers_lose_repeat_and_reorder_nothing() {
     let world = World { worker_faults: 9.into(), slow_worker: true.into(), ..World::default() };
     let running = start(world, 3, 50);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 150);
@@ -278,9 +278,9 @@ fn the_first_stop_settles_what_was_polled() {
 }
 
 #[test]
-fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
+fn a_refusing_sink_stops_polling_and_loses_nothing() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
-    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 30);
     // The budget is 200, and one poll may overshoot it.
     assert!(running.world.most_held.load(SeqCst) <= 220, "{:?}", running.world.most_held);
@@ -292,15 +292,15 @@ fn a_sink_that_refuses_holds_the_source_back_and_loses_nothing() {
     assert_in_order(&running.world.written.lock().unwrap(), 2, 200);
 }
 
-/// Nothing more comes that would give the sink another try.
+/// No later outcome arrives that would cause another attempt.
 #[test]
-fn the_last_outcome_that_was_refused_is_tried_again() {
+fn a_refused_last_outcome_is_tried_again() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 1, 1);
-    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 300);
-    assert!(running.counters.disk_refuses.load(SeqCst), "it still refuses");
+    assert!(running.counters.disk_refuses.load(SeqCst), "the sink still refuses");
     running.world.sink_refuses.store(false, SeqCst);
-    wait_until("it has settled", || running.world.settled.lock().unwrap().len() == 1);
+    wait_until("the outcome has settled", || running.world.settled.lock().unwrap().len() == 1);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
 }
@@ -308,7 +308,7 @@ fn the_last_outcome_that_was_refused_is_tried_again() {
 #[test]
 fn a_stop_while_the_sink_refuses_ends_at_once() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
-    wait_until("it says so", || running.counters.disk_refuses.load(SeqCst));
+    wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     running.stop.request();
     let asked = Instant::now();
     assert_eq!(running.thread.join(), Ok(Ok(())));
@@ -316,16 +316,16 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
     assert_eq!(running.world.settled.lock().unwrap().len(), 0);
 }
 
-/// What may not land yet is no fault of the disk; it keeps its room, and the source hears
-/// of what it waits for.
+/// Outcomes that may not be written yet are no sign of a failing disk. They stay within the budget,
+/// and the source is called by `idle` meanwhile.
 #[test]
-fn what_is_held_back_is_written_when_it_may() {
+fn outcomes_held_back_are_written_once_they_may_be() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 2, 200);
     wait_until("the budget is full", || running.world.held.load(SeqCst) >= 200);
     std::thread::sleep(MS * 50);
     assert!(running.world.written.lock().unwrap().is_empty());
-    assert!(running.world.most_held.load(SeqCst) <= 240, "held back is held");
+    assert!(running.world.most_held.load(SeqCst) <= 240, "outcomes held back count as held");
     assert!(!running.counters.disk_refuses.load(SeqCst));
     assert!(running.world.idle_calls.load(SeqCst) > 0);
     running.world.sink_holds_back.store(false, SeqCst);
@@ -335,22 +335,22 @@ fn what_is_held_back_is_written_when_it_may() {
     assert_in_order(&running.world.written.lock().unwrap(), 2, 200);
 }
 
-/// At a stop it is waited for, as long as that is short.
+/// If they are never allowed to be written, the run ends all the same.
 #[test]
-fn what_is_held_back_at_a_stop_is_waited_for() {
+fn a_stop_waits_briefly_for_outcomes_held_back() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
-    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    wait_until("all is in flight", || running.world.polled.load(SeqCst) == 10);
     running.stop.request();
     std::thread::sleep(MS * 300);
     assert!(!running.thread.is_finished());
     running.world.sink_holds_back.store(false, SeqCst);
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_eq!(running.world.settled.lock().unwrap().len(), 10);
-    // And if it never may, the run ends all the same.
+    // The same again, and they are never allowed.
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
-    wait_until("all is in hand", || running.world.polled.load(SeqCst) == 10);
+    wait_until("all is in flight", || running.world.polled.load(SeqCst) == 10);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(running.world.written.lock().unwrap().is_empty());

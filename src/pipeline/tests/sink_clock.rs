@@ -1,4 +1,4 @@
-//! The sink's stage on a disk whose writes take long, by a clock that the writes turn.
+//! The sink's stage on a disk whose writes take long. Each write advances the clock of the test.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use crate::pipeline::run::PipelineRun;
 use crate::pipeline::sink_loop::SinkLoop;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What one write takes.
+/// How long one write takes.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// Writes nothing, and needs [`WRITE`] to find that out.
+/// A sink that writes nothing; each attempt takes [`WRITE`].
 struct SlowDisk {
     clock: Rc<Cell<Instant>>,
     calls: Rc<Cell<u32>>,
@@ -80,7 +80,7 @@ impl Stage {
     }
 }
 
-/// A dying disk is not written to without a pause, however long it takes to refuse.
+/// However long a failing disk takes to refuse a write, a pause follows before the next.
 #[test]
 fn pauses_count_from_the_end_of_a_refused_write() {
     let mut stage = Stage::new(true);
@@ -91,9 +91,9 @@ fn pauses_count_from_the_end_of_a_refused_write() {
     assert_eq!(stage.calls.get(), 2);
 }
 
-/// What is held back at the end of a run gets its whole time, also after a long write.
+/// At the end of a run, held-back outcomes get their whole time, also after a long write.
 #[test]
-fn end_waits_for_held_back_outcomes_from_its_first_look() {
+fn the_wait_for_held_back_outcomes_begins_after_a_write() {
     let mut stage = Stage::new(false);
     stage.sink.workers_have_ended();
     assert!(!stage.step_after(Duration::ZERO), "its time begins after the write");

@@ -1,24 +1,25 @@
-//! The source as a member of its group: it takes assignments, and it releases partitions. A
-//! release waits until what is in flight is written, settled and committed; what is not ours
-//! any more is dropped instead.
+//! The source as a member of its group: it takes assignments, and it releases partitions. A release
+//! waits until everything in flight is written, settled and committed. Records of lost partitions are
+//! dropped instead.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::{
-    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, PARTITION_OUTAGE_PATIENCE, RunError,
-    TrackedPartition, journal_fault, landmark_pairs, start_text,
+    GROUP_POLL_INTERVAL, GROUP_POLL_INTERVAL_MAX, KafkaSource, NAME, RunError, TrackedPartition,
+    journal_fault, landmark_pairs, start_text,
 };
 use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
-use crate::report::Outage;
+use crate::record::TopicPartition;
 
 /// The pause before a commit that did not succeed is tried again.
 const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// What is not settled this long before the group's time limit is dropped: the group must
-/// hear of the release in time.
+/// Outcomes that are not settled this long before the group's time limit are dropped, so that the
+/// release reaches the group in time.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// All partitions are to be released.
@@ -67,9 +68,9 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // A partition without a position, of a topic that is read already, is a new partition,
-        // and starts at its first record. This must be asked before any partition of the
-        // assignment gets a position.
+        // A partition without a position, of a topic that is read already, is a new partition, and
+        // starts at its first record. So look for such topics before any partition of the assignment
+        // gets a position.
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
@@ -88,27 +89,41 @@ impl KafkaSource {
                 None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
                 None => StartOffset::Latest,
             };
-            // While the job is restarted again and again, this is logged once.
-            let down = self.counters.health.is_down();
-            let level = if down { log::Level::Debug } else { log::Level::Info };
-            log::log!(level, "{NAME}: {} begins at {}", one.partition, start_text(&begin));
+            log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-            let outage =
-                Outage::new(format!("{NAME}: {}", one.partition)).log_after(PARTITION_OUTAGE_PATIENCE);
-            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1), outage);
+            let tracked = TrackedPartition::new(lane, resumed.position.unwrap_or(-1));
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
         // The group may not hold the positions at which these begin.
         self.gate.close();
+        self.begin_backlog(assigned);
         Ok(())
+    }
+
+    /// Begins the line about the assignment. `assigned` are the partitions that are new in it.
+    fn begin_backlog(&mut self, assigned: &[Assigned]) {
+        let before = self.backlog.take();
+        let is_known = |partition: &TopicPartition| {
+            before.as_ref().is_none_or(|before| !before.awaits(partition))
+                && assigned.iter().all(|one| one.partition != *partition)
+        };
+        let all = self.partitions.iter();
+        let all = all.map(|(partition, tracked)| (partition, is_known(partition).then_some(tracked.lag)));
+        // While the job is restarted again and again, this is logged once.
+        let down = self.counters.health.is_down();
+        let level = if down { log::Level::Debug } else { log::Level::Info };
+        self.backlog = Some(Backlog::new(all, level, Instant::now()));
+        self.log_backlog(false);
     }
 
     fn begin_release(&mut self, until: Option<Instant>) {
         for partition in self.partitions.keys() {
             self.fetcher.unassign(partition);
         }
+        self.log_backlog(true);
         self.partitions.clear();
+        self.outages.clear();
         self.update_counters();
         if until.is_none() {
             // From here on the sink drops what is in flight.
@@ -189,8 +204,8 @@ impl KafkaSource {
         }
     }
 
-    /// Commits what has settled, as far as the time allows. What is not committed by then is
-    /// known from the journal at the next start.
+    /// Commits settled positions as far as the time allows. The next start knows the others from the
+    /// journal.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {
             if let Some(offsets) = self.group_client.finish_commit(until) {

@@ -1,13 +1,13 @@
 //! One assigned partition as the source knows it: what it waits for, up to which offset it
 //! was polled, and what is to be fetched of it next. Pure: no clock, no broker, no file.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
-use crate::report::Outage;
 
-/// The pause before unreadable records are fetched again grows from the first to the second.
+/// The pause before unreadable records are fetched again: the first, and the longest.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -46,31 +46,32 @@ pub(super) struct TrackedPartition {
     pub(super) assignment: u64,
     /// The next offset after what was polled.
     pub(super) polled: i64,
-    /// Records that the brokers hold and that were not polled.
+    /// How many records the brokers have that were not polled yet.
     pub(super) lag: u64,
+    /// The broker that sent its last records.
+    pub(super) broker: Option<Arc<str>>,
     state: FetchState,
-    /// Where records begin that could not be read, until something behind them is written.
+    /// The offset at which unreadable records begin; `None` once something behind them is written.
     unreadable_from: Option<i64>,
-    pub(super) outage: Outage,
     refetch_pauses: Backoff,
 }
 
 impl TrackedPartition {
     /// A partition that is about to be assigned to the fetcher.
-    pub(super) fn new(lane: u32, polled: i64, outage: Outage) -> Self {
+    pub(super) fn new(lane: u32, polled: i64) -> Self {
         Self {
             lane,
             assignment: 0,
             polled,
             lag: 0,
+            broker: None,
             state: FetchState::Fetching,
             unreadable_from: None,
-            outage,
             refetch_pauses: Backoff::new(REFETCH_PAUSE_FIRST, REFETCH_PAUSE_MAX),
         }
     }
 
-    /// It is assigned to the fetcher, under this number.
+    /// Records that the partition is assigned to the fetcher under this number.
     pub(super) fn begin(&mut self, start: &StartOffset, assignment: u64) {
         self.assignment = assignment;
         self.state = match start {
@@ -82,7 +83,7 @@ impl TrackedPartition {
         };
     }
 
-    /// The brokers have said at which offset it begins.
+    /// Records the offset at which the brokers say that the partition begins.
     pub(super) fn resolve(&mut self, position: i64) {
         self.polled = position;
         match &self.state {
@@ -93,31 +94,30 @@ impl TrackedPartition {
         }
     }
 
-    /// Its reader gave it up.
+    /// Records that its reader gave the partition up.
     pub(super) fn relinquish(&mut self) {
         match &self.state {
             FetchState::Resolving(start) => {
                 self.state = FetchState::Relinquished(Some(start.clone()));
             }
             FetchState::Fetching => self.state = FetchState::Relinquished(None),
-            // These are assigned again anyway.
+            // A partition in these states will be assigned again anyway.
             FetchState::Relinquished(_) | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
-    /// Its log is not the one that was read; reading is to go on at `position`.
+    /// Records that the log has diverged; reading is to go on at `position`.
     pub(super) fn diverge(&mut self, position: i64) {
         self.state = FetchState::Diverged(position);
     }
 
-    /// Whether its log is not the one that was read, and what was read of the old one is
-    /// still in flight.
+    /// Whether the log has diverged and records of the old log are still in flight.
     pub(super) fn is_diverged(&self) -> bool {
         matches!(self.state, FetchState::Diverged(_))
     }
 
-    /// Everything of it in flight under earlier assignments is refused from now on: nothing
-    /// of it was polled beyond `position`.
+    /// Drops what is in flight of the partition under earlier assignments: from now on it counts as
+    /// polled up to `position` only.
     pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
         self.assignment = assignment;
         // What was polled beyond the position is still to be read.
@@ -125,35 +125,28 @@ impl TrackedPartition {
         self.polled = position;
     }
 
-    /// The records at the polled offset cannot be read, because of `why`.
-    pub(super) fn block(&mut self, now: Instant, why: &str) {
-        self.outage.down(now, why);
+    /// Records that the records at the polled offset cannot be read.
+    pub(super) fn block(&mut self, now: Instant) {
         self.unreadable_from = Some(self.polled);
         self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
 
-    /// Where records begin that could not be read, if nothing behind them was written yet.
+    /// The offset at which unreadable records begin, if nothing behind them is written yet.
     pub(super) fn unreadable_from(&self) -> Option<i64> {
         self.unreadable_from
     }
 
-    /// Its records can be fetched. That says nothing of records that were fetched before and
-    /// could not be read.
-    pub(super) fn end_fetch_outage(&mut self, now: Instant) {
-        if self.unreadable_from.is_none() {
-            self.outage.up(now, "back");
-        }
-    }
-
-    /// Ends the outage of unreadable records when something behind them was written.
-    /// `written` is the partition's written position; `None` if those records do not count any
-    /// more, because the partition is not ours or its log is another one.
-    pub(super) fn end_unreadable(&mut self, written: Option<i64>, now: Instant) {
-        if self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from)) {
+    /// Ends what [`TrackedPartition::block`] began, when something behind those records was
+    /// written. `written` is the partition's written position; `None` if those records do not
+    /// count any more, because the partition is not ours or its log is another one. Whether it
+    /// ended now.
+    pub(super) fn end_unreadable(&mut self, written: Option<i64>) -> bool {
+        let ends = self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from));
+        if ends {
             self.unreadable_from = None;
-            self.outage.up(now, "back");
             self.refetch_pauses.reset();
         }
+        ends
     }
 
     /// Whether [`TrackedPartition::next_fetch`] or [`TrackedPartition::end_unreadable`] can
@@ -165,7 +158,7 @@ impl TrackedPartition {
 
     /// What is to be fetched next, if its waiting is over. `written` is its written position.
     pub(super) fn next_fetch(&self, written: Option<i64>, now: Instant) -> Option<NextFetch> {
-        // Then nothing of it is in flight.
+        // If everything polled is written, nothing is in flight.
         let is_idle = written == Some(self.polled);
         match &self.state {
             FetchState::Resolving(_) | FetchState::Fetching => None,
@@ -187,27 +180,27 @@ mod tests {
 
     /// Assigned at 10 and polled up to 15.
     fn polled() -> TrackedPartition {
-        let mut partition = TrackedPartition::new(0, -1, Outage::new("test"));
+        let mut partition = TrackedPartition::new(0, -1);
         partition.begin(&at(10), 1);
         partition.polled = 15;
         partition
     }
 
     #[test]
-    fn a_relinquished_one_waits_for_its_flight() {
+    fn a_relinquished_partition_waits_until_nothing_is_in_flight() {
         let (mut partition, now) = (polled(), Instant::now());
-        assert_eq!(partition.next_fetch(Some(15), now), None, "it is fetched");
+        assert_eq!(partition.next_fetch(Some(15), now), None, "the partition is being fetched");
         partition.relinquish();
         assert_eq!(partition.next_fetch(Some(12), now), None);
-        assert_eq!(partition.next_fetch(None, now), None, "it is not ours");
+        assert_eq!(partition.next_fetch(None, now), None, "the partition is not assigned");
         assert_eq!(partition.next_fetch(Some(15), now), Some(NextFetch::Resume(15)));
         partition.begin(&at(15), 2);
         assert!(!partition.is_waiting());
     }
 
     #[test]
-    fn an_unresolved_one_is_resolved_again() {
-        let (mut partition, now) = (TrackedPartition::new(0, -1, Outage::new("test")), Instant::now());
+    fn an_unresolved_partition_is_resolved_again() {
+        let (mut partition, now) = (TrackedPartition::new(0, -1), Instant::now());
         partition.begin(&StartOffset::Latest, 1);
         assert!(!partition.is_waiting());
         partition.relinquish();
@@ -220,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_outlasts_what_its_reader_says() {
+    fn a_divergence_outlasts_later_events_of_the_reader() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.diverge(4);
         partition.relinquish();
@@ -231,20 +224,18 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_one_is_well_when_records_behind_are_written() {
+    fn a_blocked_partition_recovers_when_later_records_are_written() {
         let (mut partition, now) = (polled(), Instant::now());
         partition.drop_in_flight(12, 2);
-        partition.block(now, "corrupt");
-        assert!(partition.outage.is_logged());
+        partition.block(now);
         assert_eq!(partition.next_fetch(Some(12), now), None);
         let later = now + REFETCH_PAUSE_MAX * 2;
         assert_eq!(partition.next_fetch(Some(12), later), Some(NextFetch::Resume(12)));
         partition.begin(&at(12), 3);
-        partition.end_fetch_outage(later);
-        partition.end_unreadable(Some(12), later);
-        assert!(partition.outage.is_down(), "fetched is not yet read");
+        let ended = partition.end_unreadable(Some(12));
+        assert!(!ended, "the records behind are fetched, and not yet written");
         assert_eq!(partition.unreadable_from(), Some(12));
-        partition.end_unreadable(Some(13), later);
-        assert!(!partition.outage.is_down() && !partition.is_waiting());
+        assert!(partition.end_unreadable(Some(13)));
+        assert!(!partition.is_waiting());
     }
 }

@@ -1,25 +1,26 @@
-//! Outcomes that could not be written as they were fetched: refused ones, and partitions whose
-//! records cannot be read. Such a partition is blocked where these begin, and they are fetched
-//! again after growing pauses until something behind them is written.
+//! Outcomes that could not be written as they were fetched: refused ones, and partitions whose records
+//! cannot be read. Such a partition is blocked at the first unreadable record. The records are fetched
+//! again after growing pauses, until something behind them is written.
 
 use std::time::Instant;
 
-use super::KafkaSource;
-use super::Truncated;
+use super::outages::OutageCause;
+use super::{KafkaSource, Truncated};
+use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
 impl KafkaSource {
     /// An outcome did not begin at `position`, where the written lines end.
     ///
-    /// Only the first refusal of an assignment counts. What was fetched under the same
-    /// assignment behind it is refused as well, and is being fetched again already.
+    /// Only the first refusal of an assignment counts. Outcomes that follow it under the same
+    /// assignment are refused as well; they are being fetched again already.
     pub(super) fn take_refused(&mut self, partition: &TopicPartition, assignment: u64, position: i64) {
         if self.tracked(partition, assignment).is_some() && !self.drop_diverged(partition, position) {
             self.resume_from(partition, position);
         }
     }
 
-    /// What was fetched of a partition could be used up to `position` only.
+    /// An outcome of the partition ends at `position`, although more was fetched.
     pub(super) fn take_truncated(
         &mut self,
         partition: &TopicPartition,
@@ -36,14 +37,17 @@ impl KafkaSource {
                 self.fetcher.unassign(partition);
                 self.drop_in_flight(partition, position);
                 if let Some(tracked) = self.partitions.get_mut(partition) {
-                    tracked.block(Instant::now(), &why);
+                    let now = Instant::now();
+                    tracked.block(now);
+                    let cause =
+                        OutageCause { broker: tracked.broker.clone(), kind: FailureKind::Partition, why };
+                    self.outages.begin(now, partition, tracked.polled, cause);
                 }
             }
         }
     }
 
-    /// If the partition's log has diverged, drops what is in flight of the old log, which
-    /// nobody needs any more. Whether it was so.
+    /// If the partition's log has diverged, drops what is in flight of the old log. True if it has.
     fn drop_diverged(&mut self, partition: &TopicPartition, position: i64) -> bool {
         let is_diverged = self.partitions.get(partition).is_some_and(|tracked| tracked.is_diverged());
         if is_diverged {

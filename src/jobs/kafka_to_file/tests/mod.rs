@@ -1,6 +1,8 @@
-//! A member of a group on a real log file, with a group and brokers that do as the test
-//! says: what lands and when, what is committed before a share is let go, what is dropped.
+//! A member of a group with a real log file; the test plays the group and the brokers. Checked is
+//! what is written and when, what is committed before partitions are released, what is dropped.
 
+mod cut;
+mod openings;
 mod release;
 mod run_error;
 
@@ -28,7 +30,7 @@ use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown::{self, StopHandle};
 
-/// What the group and the brokers of a test say and hear.
+/// The events that the test sends as group and brokers, and the calls that it received.
 #[derive(Default)]
 struct World {
     said: Mutex<VecDeque<GroupEvent>>,
@@ -77,7 +79,7 @@ impl Fetcher for Brokers {
     }
 }
 
-/// Source, sink and settling of one member, called by hand.
+/// Source, sink and settle stage of one member. The test calls them itself, without threads.
 struct Member {
     dir: PathBuf,
     world: Arc<World>,
@@ -89,7 +91,7 @@ struct Member {
     counters: Arc<Counters>,
     assignments: u64,
     buffers: BufferPool,
-    /// A stop is requested when this is dropped.
+    /// Dropping the handle requests a stop.
     _stop: StopHandle,
 }
 
@@ -102,14 +104,18 @@ impl Member {
         Member::with_guard(None)
     }
 
-    /// `guard` in place of the lease.
+    /// A member with `guard` in place of its lease.
     fn with_guard(guard: Option<Guard>) -> Member {
+        Member::with(guard, Rotation::off())
+    }
+
+    fn with(guard: Option<Guard>, rotation: Rotation) -> Member {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(dir);
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("out.log");
-        let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
+        let options = LogFileOptions { job: "test", sync: true, rotation };
         let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
         let lease = Lease::for_test();
         lease.renew(Duration::from_secs(3600));
@@ -165,8 +171,8 @@ impl Member {
         items.into_iter().map(|item| item.task).collect()
     }
 
-    /// The group gives the partition, which it holds at this offset by our own commit, or
-    /// not at all.
+    /// The group assigns the partition. `committed` is its offset and the metadata of a commit of
+    /// this member, or `None` if the group has no offset.
     fn is_given(&mut self, committed: Option<(i64, String)>) {
         let metadata = committed.clone().map_or_else(String::new, |(_, token)| token);
         self.says(GroupEvent::Assigned(vec![Assigned {
@@ -179,19 +185,43 @@ impl Member {
         self.assignments += 1;
     }
 
-    /// A reply is polled, worked on, and on its way to the sink.
+    /// Polls a reply with these offsets. Returns its lines, as a worker makes them for the sink.
     fn fetches(&mut self, from: i64, next: i64) -> FormattedBatch {
         let payload = Payload::Absent;
         let (partition, assignment) = (partition(), self.assignments);
-        let fetched =
-            Fetched { partition, from, base: from, next, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from,
+            base: from,
+            next,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
-        let polled = self.poll().pop().expect("it is polled");
+        let polled = self.poll().pop().expect("the reply is polled");
         let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let (partition, assignment, records) = (polled.partition, polled.assignment, 1);
-        FormattedBatch { partition, from, next, assignment, lines, crc, last: None, records, truncated: None }
+        let (cuts, is_part) = (Vec::new(), false);
+        let (last, truncated) = (None, None);
+        FormattedBatch {
+            partition,
+            from,
+            next,
+            assignment,
+            lines,
+            crc,
+            last,
+            records,
+            truncated,
+            cuts,
+            is_part,
+        }
     }
 
     fn writes(&mut self, batch: Vec<FormattedBatch>) -> Result<(), RunError> {
@@ -204,7 +234,7 @@ impl Member {
         self.sync.settle(checkpoint).unwrap()
     }
 
-    /// The last order is carried out; gives what was committed, and the token beside it.
+    /// Carries out the last commit that was ordered. Returns its offset and token.
     fn is_committed(&mut self) -> (i64, String) {
         let ordered = self.world.ordered.lock().unwrap().last().cloned().expect("a commit was ordered");
         let done = ordered.iter().map(|one| (one.partition.clone(), one.offset)).collect();
@@ -221,7 +251,7 @@ impl Member {
         std::fs::read_to_string(self.dir.join("out.log")).unwrap()
     }
 
-    /// Given at offset 0, which the group holds.
+    /// A member that reads the partition from offset 0, which the group holds.
     fn at_work() -> Member {
         Member::new().begins()
     }
@@ -247,7 +277,7 @@ fn lines(count: i64) -> String {
     (0..count).map(|one| format!("line {one}\n")).collect()
 }
 
-/// Whoever took over would otherwise begin somewhere else, or nowhere.
+/// Otherwise a member that took over now would begin at another position.
 #[test]
 fn nothing_is_written_before_the_group_holds_the_first_position() {
     let mut member = Member::new();
@@ -259,16 +289,20 @@ fn nothing_is_written_before_the_group_holds_the_first_position() {
     let message = member.settles();
     member.source.feedback(message);
     member.writes(Vec::new()).unwrap();
-    assert!(member.sink.holds_back() && member.content().is_empty(), "ordered is not held");
+    assert!(
+        member.sink.holds_back() && member.content().is_empty(),
+        "the group does not hold an ordered commit yet"
+    );
     member.is_committed();
     member.writes(Vec::new()).unwrap();
     assert!(!member.sink.holds_back());
     assert_eq!(member.content(), lines(3));
 }
 
-/// A broker does not find a batch whose header is damaged, and goes on behind it.
+/// If the header of a batch is damaged, the broker does not find it, and sends what follows. The
+/// source must ask for the damaged records again.
 #[test]
-fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
+fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     let mut member = Member::at_work();
     let mut batch = member.fetches(0, 1);
     batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
@@ -277,25 +311,48 @@ fn what_could_not_be_read_is_not_passed_over_when_the_broker_leaves_it_out() {
     member.sink.write(&mut messages).unwrap();
     messages.into_iter().for_each(|message| member.source.feedback(message));
     for (base, taken) in [(3, 0), (1, 1)] {
-        // Once for what comes late of the old want, once when it is wanted again.
+        // One new number makes late replies old, the second is that of the new assignment.
         member.assignments += 2;
         std::thread::sleep(Duration::from_millis(2100));
-        assert!(member.poll().is_empty(), "it is wanted again");
+        assert!(member.poll().is_empty(), "the partition is assigned again");
         let (partition, assignment, payload) = (partition(), member.assignments, Payload::Absent);
-        let fetched =
-            Fetched { partition, from: 1, base, next: 5, assignment, lag: 0, last: None, bytes: 1, payload };
+        let fetched = Fetched {
+            partition,
+            from: 1,
+            base,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
     }
 }
 
+/// A full reply has no room for the records of every partition, and still says how many there are.
 #[test]
-fn one_settle_batch_is_written_beyond_what_the_group_holds() {
+fn lag_is_known_before_the_first_record() {
+    let mut member = Member::new();
+    member.is_given(None);
+    for (assignment, lag) in [(1, 500), (0, 7)] {
+        let recovered = Event::Recovered { partition: partition(), assignment, lag };
+        member.world.events.lock().unwrap().push_back(recovered);
+        member.poll();
+        assert_eq!(member.counters.lag.load(Relaxed), 500, "the answer to assignment {assignment}");
+    }
+}
+
+#[test]
+fn one_settle_batch_is_written_beyond_the_committed_offset() {
     let mut member = Member::at_work();
     let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
     member.writes(vec![one]).unwrap();
     member.writes(vec![two]).unwrap();
-    assert_eq!(member.content(), lines(4), "they are one batch");
+    assert_eq!(member.content(), lines(4), "both belong to one settle batch");
     let message = member.settles();
     member.writes(vec![three]).unwrap();
     assert!(member.sink.holds_back());

@@ -1,4 +1,4 @@
-//! Partitions that the group takes back, in order or by force.
+//! Partitions that the group revokes, or that the member has lost.
 
 use super::*;
 
@@ -6,34 +6,34 @@ fn revoked() -> GroupEvent {
     GroupEvent::Revoked(Instant::now() + Duration::from_secs(60))
 }
 
-/// The order to commit may still be on its way from the settle thread to the source.
+/// The release also waits for a commit that is still on its way from the settle thread to the source.
 #[test]
-fn partitions_are_released_when_the_group_holds_all_that_was_written() {
+fn partitions_are_released_once_all_written_is_committed() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.says(revoked());
     member.poll();
     assert_eq!(member.world.unassigned.load(Relaxed), 1, "nothing more is read");
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is in flight");
+    assert_eq!(member.world.released.load(Relaxed), 0, "records are in flight");
     member.writes(vec![batch]).unwrap();
     member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not settled");
+    assert_eq!(member.world.released.load(Relaxed), 0, "records are not settled");
     let before = member.orders();
     let message = member.settles();
     member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not even ordered to be committed");
+    assert_eq!(member.world.released.load(Relaxed), 0, "no commit is ordered yet");
     member.source.feedback(message);
     assert_eq!(member.orders(), before + 1);
     member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "it is not committed");
+    assert_eq!(member.world.released.load(Relaxed), 0, "the commit is not answered");
     assert_eq!(member.is_committed().0, 3);
     assert_eq!(member.world.released.load(Relaxed), 1);
     assert_eq!(member.ledger.written(&partition()), None);
 }
 
-/// A commit that is refused while the share may still be let go in order.
+/// The commit is refused while the group still waits for the release.
 #[test]
-fn a_refused_commit_is_tried_again_before_partitions_are_released() {
+fn a_refused_commit_is_tried_again_before_the_release() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 3);
     member.writes(vec![batch]).unwrap();
@@ -50,7 +50,7 @@ fn a_refused_commit_is_tried_again_before_partitions_are_released() {
 }
 
 #[test]
-fn what_is_lost_is_dropped_and_what_was_written_settles() {
+fn lost_partitions_drop_unwritten_lines_and_settle_the_rest() {
     let mut member = Member::at_work();
     let (one, two) = (member.fetches(0, 2), member.fetches(2, 4));
     member.writes(vec![one]).unwrap();
@@ -58,22 +58,22 @@ fn what_is_lost_is_dropped_and_what_was_written_settles() {
     member.says(GroupEvent::Lost);
     member.poll();
     member.writes(vec![two]).unwrap();
-    assert!(!member.sink.holds_back(), "it is not waited with");
+    assert!(!member.sink.holds_back(), "the lines are dropped, not held back");
     member.poll();
-    assert_eq!(member.world.released.load(Relaxed), 0, "what has landed is not settled");
+    assert_eq!(member.world.released.load(Relaxed), 0, "written lines are not settled yet");
     let before = member.orders();
     let message = member.settles();
     member.source.feedback(message);
     member.poll();
     assert_eq!(member.world.released.load(Relaxed), 1);
-    assert_eq!(member.orders(), before, "nothing is committed that is not ours");
+    assert_eq!(member.orders(), before, "offsets of lost partitions are not committed");
     assert_eq!(member.content(), lines(2));
 }
 
-/// Given back and given again while the group still held the older offset: it is this
-/// member's own, and nothing is written twice.
+/// The partition is lost and assigned again while the group still holds an older offset. The token
+/// shows that this member committed it, so the journal decides and nothing is written twice.
 #[test]
-fn a_partition_that_comes_back_goes_on_where_the_journal_is() {
+fn a_reassigned_partition_resumes_at_the_journals_position() {
     let mut member = Member::at_work();
     let held = member.world.ordered.lock().unwrap().last().cloned().unwrap();
     let batch = member.fetches(0, 3);
@@ -84,12 +84,12 @@ fn a_partition_that_comes_back_goes_on_where_the_journal_is() {
     member.poll();
     member.is_given(Some((held[0].offset, held[0].metadata.clone())));
     assert_eq!(member.ledger.written(&partition()).map(|(_, at)| at), Some(3));
-    assert!(!member.ledger.group_holds_all(), "and the group is told");
+    assert!(!member.ledger.group_holds_all(), "the newer position is still to be committed");
 }
 
-/// A late find of the old share must not assign it again.
+/// A late answer to an assignment of before must not assign the partition again.
 #[test]
-fn events_of_partitions_that_were_released_are_dropped() {
+fn events_of_released_partitions_are_dropped() {
     let mut member = Member::at_work();
     let batch = member.fetches(0, 2);
     member.says(GroupEvent::Lost);
@@ -102,6 +102,6 @@ fn events_of_partitions_that_were_released_are_dropped() {
     member.poll();
     assert_eq!(member.content(), "");
     assert_eq!(member.counters.refetched.load(Relaxed), 1);
-    assert!(!member.buffers.take().is_empty(), "the buffer of the dropped lines is used again");
+    assert!(!member.buffers.take().is_empty(), "the buffer of the dropped lines goes back to the pool");
     assert_eq!(member.ledger.written(&partition()), None);
 }

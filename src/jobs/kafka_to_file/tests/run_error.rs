@@ -1,22 +1,26 @@
-//! How a run ends where a fault does not say enough.
+//! Ends of a run for which the job has errors of its own.
 
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::*;
 
 #[test]
-fn a_fenced_member_ends_by_the_reason_that_the_group_gives() {
+fn a_fenced_member_ends_with_the_groups_reason() {
     let mut member = Member::at_work();
     member.says(GroupEvent::Fenced("another pandad has this name".to_owned()));
     let ended = member.source.poll(Instant::now(), &mut Vec::new());
     assert_eq!(ended, Err(RunError::Fenced("another pandad has this name".to_owned())));
     member.source.finish(Instant::now());
-    assert_eq!(member.world.left.load(Relaxed), 0, "its name is another's: it tells the group nothing");
+    assert_eq!(
+        member.world.left.load(Relaxed),
+        0,
+        "its id belongs to another member now, so it must not leave under that id"
+    );
 }
 
-/// Its patience is 0 s here.
+/// `kafka['full_disk_s']` is 0 s here.
 #[test]
-fn a_member_whose_disk_refuses_for_too_long_leaves_its_group() {
+fn a_disk_that_refuses_too_long_makes_the_member_leave() {
     let mut member = Member::at_work();
     assert_eq!(member.source.idle(), Ok(()));
     member.counters.disk_refuses.store(true, SeqCst);
@@ -28,7 +32,7 @@ fn a_member_whose_disk_refuses_for_too_long_leaves_its_group() {
 /// The entry is in the journal and the lines are not in the file yet when the group takes the
 /// partition away. Another member may write these lines, so this one must not.
 #[test]
-fn partitions_that_are_lost_in_the_middle_of_a_write_end_the_run() {
+fn partitions_lost_during_a_write_end_the_run() {
     let allowed = Arc::new(AtomicU32::new(1));
     let guard = Arc::clone(&allowed);
     let may = move || guard.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();

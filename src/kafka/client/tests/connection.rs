@@ -8,6 +8,8 @@ use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
 use crate::kafka::client::connection::Connection;
+use crate::kafka::client::dialer::Dialer;
+use crate::kafka::client::versions_seen::{KnownVersions, VersionsSeen};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{FindCoordinator, Request};
 use crate::kafka::protocol::versions::Versions;
@@ -32,7 +34,7 @@ fn then(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Scripted {
 }
 
 fn open(broker: &Scripted) -> Connection {
-    Connection::open(&broker.address, "the client", limits(), None).unwrap()
+    Dialer::new("the client", limits()).open(&broker.address).unwrap()
 }
 
 /// The error text for an answer that must be refused; the connection cannot be used after it.
@@ -76,7 +78,7 @@ fn silence_means_the_lowest_versions_on_another_connection() {
     assert_eq!(broker.asked(), [(1, 10, 0), (2, 10, 0)], "once for proof that it is alive");
 
     // Once such a broker has answered another request, it is not asked for its versions again.
-    let mut brokers = Brokers::new(&[broker.host()], "the client", limits());
+    let mut brokers = Brokers::new(&[broker.host()], Dialer::new("the client", limits()));
     brokers.ask(&ASK).unwrap();
     let began = Instant::now();
     let mut connection = brokers.open(&broker.address).unwrap();
@@ -110,7 +112,7 @@ fn a_broker_that_hung_when_it_was_asked_is_not_taken_for_an_old_one() {
 fn where_one_broker_speaks_no_other_is_taken_for_an_old_one() {
     let silent = |asked: &Asked| if asked.key == API_VERSIONS { Reply::Silence } else { find(asked) };
     let (today, silent) = (Scripted::new(today), Scripted::new(silent));
-    let mut brokers = Brokers::new(&[silent.host(), today.host()], "the client", limits());
+    let brokers = Brokers::new(&[silent.host(), today.host()], Dialer::new("the client", limits()));
     assert_eq!(*brokers.open(&silent.address).unwrap().versions(), Versions::Silent);
     brokers.open(&today.address).unwrap();
     let why = brokers.open(&silent.address).unwrap_err();
@@ -183,7 +185,7 @@ fn the_time_limit_is_that_of_the_whole_answer() {
 fn a_closed_connection_is_said_to_be_closed() {
     assert!(refused(&then(|_| Reply::Close)).contains("closed the connection"));
     let gone = Scripted::new(|_| Reply::Close);
-    let closed = Connection::open(&gone.address, "c", limits(), None);
+    let closed = Dialer::new("c", limits()).open(&gone.address);
     assert!(closed.unwrap_err().contains("closed the connection"));
 }
 
@@ -193,16 +195,15 @@ fn connecting_has_a_time_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = i32::from(listener.local_addr().unwrap().port());
     let address = BrokerAddress::new("127.0.0.1", port).unwrap();
+    let limits = ConnectionLimits { connect_timeout: Duration::from_millis(200), ..limits() };
+    let seen = VersionsSeen::default();
+    let dialer = Dialer::new("c", limits).with_versions_seen(&seen);
     let mut filling = Vec::new();
     loop {
         let began = Instant::now();
-        let known = Some(Versions::Silent);
-        match Connection::open(
-            &address,
-            "c",
-            ConnectionLimits { connect_timeout: Duration::from_millis(200), ..limits() },
-            known,
-        ) {
+        // Known versions, so that nothing is asked.
+        seen.confirm(&address, &KnownVersions { versions: Versions::Silent, asked_at: Instant::now() });
+        match dialer.reopen(&address) {
             Ok(connection) => filling.push(connection),
             Err(why) => {
                 assert!(why.contains("unreachable"), "{why}");
@@ -223,7 +224,7 @@ fn bootstrap_brokers_are_tried_in_turn() {
     let hung =
         Scripted::new(|asked| if asked.key == API_VERSIONS { speaks_as_4_1() } else { Reply::Silence });
     let good = Scripted::new(today);
-    let mut brokers = Brokers::new(&[dead.clone(), hung.host(), good.host()], "c", limits());
+    let mut brokers = Brokers::new(&[dead.clone(), hung.host(), good.host()], Dialer::new("c", limits()));
     assert_eq!(brokers.ask(&ASK).unwrap().node, 7);
     // The broker that answered is asked again.
     for _ in 0..3 {
@@ -231,7 +232,7 @@ fn bootstrap_brokers_are_tried_in_turn() {
     }
     assert_eq!((hung.asked().len(), good.asked().len()), (1, 4));
 
-    let mut brokers = Brokers::new(&[dead], "c", limits());
+    let mut brokers = Brokers::new(&[dead], Dialer::new("c", limits()));
     assert!(matches!(brokers.ask(&ASK), Err(Fault::Retry(why)) if why.contains("unreachable")));
 }
 

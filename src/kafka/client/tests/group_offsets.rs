@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::error::Fault;
 use crate::kafka::client::brokers::Brokers;
+use crate::kafka::client::dialer::Dialer;
 use crate::kafka::client::group_offsets::{CommittedOffset, GroupOffsets};
 use crate::kafka::protocol::error_code::{ErrorCode, Reaction};
 use crate::kafka::protocol::messages::GenerationMember;
@@ -84,7 +85,7 @@ fn cluster(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Scripte
         _ => script(asked),
     });
     *own.lock().unwrap() = Some(broker.address.clone());
-    let brokers = Brokers::new(&[broker.host()], "c", limits());
+    let brokers = Brokers::new(&[broker.host()], Dialer::new("c", limits()));
     (broker, brokers, GroupOffsets::new("g"))
 }
 
@@ -213,7 +214,8 @@ fn a_coordinator_that_moved_is_followed() {
         (_, moved) => answer_commit(asked, |_| if moved { 16 } else { 0 }),
     });
     *own.lock().unwrap() = Some(old.address.clone());
-    let (mut brokers, mut commits) = (Brokers::new(&[old.host()], "c", limits()), GroupOffsets::new("g"));
+    let (mut brokers, mut commits) =
+        (Brokers::new(&[old.host()], Dialer::new("c", limits())), GroupOffsets::new("g"));
     commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     moved.store(true, SeqCst);
     let answers = commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 2)]).unwrap();
@@ -241,7 +243,7 @@ fn without_a_coordinator_there_is_a_wait() {
             API_VERSIONS => speaks_as_4_1(),
             _ => say(&FindCoordinatorResponse::default().with_error_code(code), asked.version),
         });
-        let mut brokers = Brokers::new(&[broker.host()], "c", limits());
+        let mut brokers = Brokers::new(&[broker.host()], Dialer::new("c", limits()));
         let fault = GroupOffsets::new("g").committed(&mut brokers, &[partition(0)]).unwrap_err();
         assert_eq!(matches!(fault, Fault::Fatal(_)), never, "{fault}");
         assert!(fault.to_string().contains(&ErrorCode(code).to_string()), "{fault}");
@@ -294,7 +296,7 @@ fn a_coordinator_that_hangs_is_waited_for_once() {
         API_VERSIONS => speaks_as_4_1(),
         _ => at(asked, &to),
     });
-    let mut brokers = Brokers::new(&[old.host(), other.host()], "c", limits());
+    let mut brokers = Brokers::new(&[old.host(), other.host()], Dialer::new("c", limits()));
     let mut commits = GroupOffsets::new("g");
     commits.commit(&mut brokers, GenerationMember::NONE, &[commit(0, 1)]).unwrap();
     hangs.store(true, SeqCst);

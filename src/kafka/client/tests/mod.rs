@@ -2,6 +2,7 @@
 //! `kafka-protocol` crate, or send what no broker should.
 
 mod connection;
+mod dialer;
 mod group_offsets;
 
 use std::io::{Read, Write};

@@ -140,8 +140,8 @@ impl World {
             }
             let decided = dice.bool();
             partition.log().decide(decided);
-            // A recreated log grows beyond what was read of the old one. Before that nobody can
-            // tell it from a log that lost its end.
+            // A recreated log grows beyond what was read of the old one. Before that it
+            // looks like a log that lost its end.
             let before = partition.logs.iter().map(|log| log.end).max().unwrap();
             while partition.log().end <= before {
                 partition.log().append(dice);

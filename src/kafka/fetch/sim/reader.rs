@@ -9,7 +9,7 @@ use super::World;
 use super::log::{Kind, Log};
 use crate::kafka;
 use crate::kafka::protocol::records::Scratch;
-use crate::kafka::seam::{Event, Fetched, Fetcher, Payload, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, Fetched, Fetcher, Payload, StartOffset};
 use crate::record::TopicPartition;
 
 const LANDMARKS: usize = 8;
@@ -93,16 +93,16 @@ impl<'a> Reader<'a> {
                 self.trouble = None;
                 Ok(())
             }
-            Event::Recovered(partition) => {
+            Event::Recovered { partition, .. } => {
                 self.calm(&partition);
                 Ok(())
             }
-            Event::Failed(None, why) => {
+            Event::Failed(why) => {
                 self.troubles += 1;
                 self.trouble = Some(why);
                 Ok(())
             }
-            Event::Failed(Some(partition), why) => {
+            Event::PartitionFailed(FailedPartition { partition, why, .. }) => {
                 self.troubles += 1;
                 self.partitions.get_mut(&partition).ok_or("trouble of what nobody wanted")?.trouble =
                     Some(why);
@@ -237,10 +237,10 @@ impl<'a> Reader<'a> {
                 ));
             }
             if let Some(trouble) = &tracked.trouble {
-                return Some(format!("{partition} is read to its end, and told was: {trouble}"));
+                return Some(format!("{partition} is read to its end, but reported was: {trouble}"));
             }
         }
-        self.trouble.as_ref().map(|why| format!("all is read, and told was: {why}"))
+        self.trouble.as_ref().map(|why| format!("all is read, but reported was: {why}"))
     }
 }
 

@@ -9,8 +9,8 @@ use super::fault::{Change, Fault, Plan};
 use super::log::Log;
 use super::reader::Reader;
 use super::{BROKERS, World};
-use crate::kafka::client::brokers::VersionsSeen;
 use crate::kafka::client::connection::ConnectionLimits;
+use crate::kafka::client::versions_seen::VersionsSeen;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::fetcher::BrokerFetcher;
@@ -70,9 +70,9 @@ fn drive(
         client_id: "schedule".to_owned(),
         read_committed: world.plan.committed,
         silent: false,
+        versions_seen: VersionsSeen::default(),
     };
-    let fetch =
-        BrokerFetcher::new(cluster, config(), VersionsSeen::default()).map_err(|fault| fault.to_string())?;
+    let fetch = BrokerFetcher::new(cluster, config()).map_err(|fault| fault.to_string())?;
     let mut reader = Reader::new(world, Box::new(fetch));
     let began = Instant::now();
     let mut changes = changes.into_iter().peekable();
@@ -108,7 +108,7 @@ fn change(world: &World, what: Change, dice: &mut fastrand::Rng) {
             partition.epoch += 1;
         }
         Change::Leaderless if partition.logs.len() == 1 => partition.leader = None,
-        // A start that retention moved in a new log could not be told from that of the old one.
+        // If logs are recreated, a start that retention has moved could be that of either log.
         Change::Delete if !remakes => {
             let (start, end) = (partition.log().start, partition.log().end);
             partition.log().delete_below(dice.i64(start..=end));
@@ -194,7 +194,7 @@ fn many(first: u64, count: usize, change: fn(&mut Plan)) {
         }
     });
     let failed = failed.into_inner().unwrap();
-    println!("{} records delivered, {} troubles told", delivered.into_inner(), troubles.into_inner());
+    println!("{} records delivered, {} troubles reported", delivered.into_inner(), troubles.into_inner());
     let shown = failed.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n\n");
     assert!(failed.is_empty(), "{} of {count} failed\n{shown}", failed.len());
 }

@@ -12,6 +12,7 @@ use crate::kafka::client::connection::Connection;
 use crate::kafka::group::config::JOB;
 use crate::kafka::group::error_handling::Verdict;
 use crate::kafka::group::messages::{KeeperOrder, MemberAssignment, MemberOrder, OwnerMessage};
+use crate::kafka::group::offset_manager::Committer;
 use crate::kafka::group::protocol::{Assignment, PROTOCOL_TYPE, RANGE_ASSIGNOR, Subscription};
 use crate::kafka::group::range::{RangeMember, assign_ranges};
 use crate::kafka::group::topic_snapshot::{SubscribedTopics, TopicSnapshot, is_digest};
@@ -185,14 +186,13 @@ impl MemberThread {
         );
         self.next = Instant::now() + self.config.pace.heartbeat;
         self.recovered()?;
-        let assignment = MemberAssignment {
-            number: self.state.revocation(),
+        let committer = Committer {
             generation: self.state.generation(),
             id: self.state.id().to_owned(),
             instance: self.state.instance().map(str::to_owned),
-            partitions,
         };
-        // The offset keeper ends only when this thread does.
+        let assignment = MemberAssignment { number: self.state.revocation(), committer, partitions };
+        // If this fails, the offset keeper has ended, and this thread will end, too.
         self.offsets.send(KeeperOrder::Assign(assignment)).map_err(|_| OwnerGone)
     }
 }

@@ -1,105 +1,19 @@
 //! [`Standalone`] over a group that a test controls.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::kafka::Assigned;
-use crate::kafka::group::offset_store::HeldOffsets;
+use crate::kafka::group::fake_store::{FakeStore, commit, retry, t, token};
 use crate::record::{OffsetMetadata, Token};
-
-#[derive(Default)]
-struct State {
-    topics: BTreeMap<String, Vec<i32>>,
-    offsets: BTreeMap<TopicPartition, (i64, String)>,
-    /// Partitions that are refused in both reads and commits.
-    refused: BTreeMap<TopicPartition, Fault>,
-    /// Partitions whose commits are refused.
-    refuses_commits: BTreeMap<TopicPartition, Fault>,
-    /// Every call fails with this fault.
-    down: Option<Fault>,
-    commits: Vec<Vec<Commit>>,
-}
-
-#[derive(Clone, Default)]
-struct FakeStore(Arc<Mutex<State>>);
-
-impl FakeStore {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
-
-    fn up(&self) -> Result<MutexGuard<'_, State>, Fault> {
-        let state = self.state();
-        match &state.down {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(state),
-        }
-    }
-}
-
-impl OffsetStore for FakeStore {
-    fn partitions(&mut self, topics: &[String]) -> Result<Vec<Result<Vec<i32>, String>>, Fault> {
-        let state = self.up()?;
-        Ok(topics.iter().map(|topic| Ok(state.topics.get(topic).cloned().unwrap_or_default())).collect())
-    }
-
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<HeldOffsets, Fault> {
-        let state = self.up()?;
-        let held = partitions.iter().map(|one| {
-            let held = match (state.refused.get(one), state.offsets.get(one)) {
-                (Some(fault), _) => Err(fault.clone()),
-                (None, Some((offset, text))) => Ok((Some(*offset), OffsetMetadata::Text(text.clone()))),
-                (None, None) => Ok((None, OffsetMetadata::Text(String::new()))),
-            };
-            (one.clone(), held)
-        });
-        Ok(held.collect())
-    }
-
-    fn commit(&mut self, offsets: &[Commit]) -> Result<Vec<(TopicPartition, Fault)>, Fault> {
-        let mut state = self.up()?;
-        state.commits.push(offsets.to_vec());
-        let mut refused = Vec::new();
-        for one in offsets {
-            let refusal = state.refused.get(&one.partition).or(state.refuses_commits.get(&one.partition));
-            match refusal.cloned() {
-                Some(fault) => refused.push((one.partition.clone(), fault)),
-                None => {
-                    state.offsets.insert(one.partition.clone(), (one.offset, one.metadata.clone()));
-                }
-            }
-        }
-        Ok(refused)
-    }
-}
 
 const QUICK: Duration = Duration::from_millis(20);
 
 fn pace() -> StandaloneIntervals {
     StandaloneIntervals { look: QUICK, renew: Duration::from_secs(3600), pauses: (QUICK, QUICK * 2) }
-}
-
-fn t(number: i32) -> TopicPartition {
-    TopicPartition::new("t", number)
-}
-
-fn commit(number: i32, offset: i64) -> Commit {
-    Commit { partition: t(number), offset, metadata: format!("token {offset}") }
-}
-
-/// A committed offset of our own, with its token.
-fn token(offset: i64) -> (i64, String) {
-    (offset, Token { identity: 1, epoch: 2, offset }.to_string())
-}
-
-/// A group with one topic of this many partitions.
-fn group(partitions: i32) -> FakeStore {
-    let store = FakeStore::default();
-    store.state().topics.insert("t".to_owned(), (0..partitions).collect());
-    store
 }
 
 fn over(store: &FakeStore, pace: StandaloneIntervals) -> Standalone {
@@ -139,13 +53,9 @@ fn failure(client: &mut Standalone) -> String {
     wait(client, |event| if let Ok(GroupEvent::Failed(why)) = event { Some(why) } else { None })
 }
 
-fn retry(why: &str) -> Fault {
-    Fault::Retry(why.to_owned())
-}
-
 #[test]
 fn assigned_with_metadata() {
-    let store = group(2);
+    let store = FakeStore::with_partitions(2);
     store.state().offsets.insert(t(1), token(7));
     let mut client = over(&store, pace());
     let none = OffsetMetadata::Text(String::new());
@@ -160,7 +70,7 @@ fn assigned_with_metadata() {
 
 #[test]
 fn an_offset_without_a_token_is_claimed() {
-    let store = group(3);
+    let store = FakeStore::with_partitions(3);
     store.state().offsets.insert(t(0), (7, String::new()));
     store.state().offsets.insert(t(1), (8, token(7).1));
     store.state().offsets.insert(t(2), token(9));
@@ -180,7 +90,7 @@ fn an_offset_without_a_token_is_claimed() {
 /// As in a group with other members. The partition is not read before its offset is claimed.
 #[test]
 fn an_unclaimed_offset_is_not_assigned() {
-    let store = group(2);
+    let store = FakeStore::with_partitions(2);
     store.state().offsets.insert(t(0), (7, String::new()));
     store.state().refuses_commits.insert(t(0), retry("live members"));
     let mut client = over(&store, pace());
@@ -205,7 +115,7 @@ fn a_missing_topic_is_asked_for_again() {
 /// no new partition when it comes.
 #[test]
 fn an_unknown_offset_delays_no_other() {
-    let store = group(3);
+    let store = FakeStore::with_partitions(3);
     store.state().refused.insert(t(1), retry("loading"));
     store.state().offsets.insert(t(1), token(5));
     let mut client = over(&store, pace());
@@ -219,7 +129,7 @@ fn an_unknown_offset_delays_no_other() {
 
 #[test]
 fn a_commit_is_tried_until_it_succeeds() {
-    let store = group(1);
+    let store = FakeStore::with_partitions(1);
     let mut client = over(&store, pace());
     assigned(&mut client);
     store.state().down = Some(retry("the coordinator is away"));
@@ -235,7 +145,7 @@ fn a_commit_is_tried_until_it_succeeds() {
 
 #[test]
 fn a_refused_commit_delays_no_other() {
-    let store = group(2);
+    let store = FakeStore::with_partitions(2);
     let mut client = over(&store, pace());
     assigned(&mut client);
     store.state().refused.insert(t(0), retry("not allowed"));
@@ -250,7 +160,7 @@ fn a_refused_commit_delays_no_other() {
 
 #[test]
 fn a_fatal_refusal_ends_the_thread() {
-    let store = group(2);
+    let store = FakeStore::with_partitions(2);
     let mut client = over(&store, pace());
     assigned(&mut client);
     store.state().refused.insert(t(1), Fault::Fatal("the string is too long".to_owned()));
@@ -261,7 +171,7 @@ fn a_fatal_refusal_ends_the_thread() {
 
 #[test]
 fn finish_commit_waits() {
-    let store = group(1);
+    let store = FakeStore::with_partitions(1);
     let mut client = over(&store, pace());
     assigned(&mut client);
     assert_eq!(client.finish_commit(Instant::now() + Duration::from_secs(5)), None, "nothing is in flight");
@@ -276,7 +186,7 @@ fn finish_commit_waits() {
 /// overwritten.
 #[test]
 fn idle_offsets_are_committed_again() {
-    let store = group(3);
+    let store = FakeStore::with_partitions(3);
     store.state().offsets.insert(t(0), token(7));
     store.state().offsets.insert(t(2), token(8));
     let mut client = over(&store, StandaloneIntervals { renew: QUICK * 2, ..pace() });
@@ -287,7 +197,9 @@ fn idle_offsets_are_committed_again() {
     store.state().offsets.insert(t(2), (2, String::new()));
     store.state().offsets.remove(&t(0));
     let from = store.state().commits.len() + 1;
+    let until = Instant::now() + Duration::from_secs(30);
     while store.state().commits.len() < from + 2 {
+        assert!(Instant::now() < until, "the thread never renews offsets");
         sleep(QUICK);
     }
     let again = store.state().commits[from].clone();
@@ -299,7 +211,7 @@ fn idle_offsets_are_committed_again() {
 
 #[test]
 fn the_thread_ends_with_its_owner() {
-    let store = group(1);
+    let store = FakeStore::with_partitions(1);
     let mut client = over(&store, pace());
     assigned(&mut client);
     drop(client);

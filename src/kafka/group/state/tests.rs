@@ -31,6 +31,41 @@ fn heartbeat(state: &mut MemberState, code: i16, sent: Duration) -> Option<Membe
     state.answered(GroupCall::Heartbeat, ErrorCode(code), sent).1
 }
 
+/// The lease ends exactly at this time since boot.
+#[track_caller]
+fn assert_ends(lease: &Lease, end: Duration) {
+    assert!(lease.holds_at(end - Duration::from_millis(1)), "the lease ends too early");
+    assert!(!lease.holds_at(end), "two writers: the lease outlives the session");
+}
+
+/// The coordinator counts the session from the join at the latest, so the lease is one session and no
+/// more, whether it begins with a join or with a rejoin.
+#[test]
+fn a_join_leases_one_session() {
+    let (mut state, lease, now) = member(5);
+    assert_ends(&lease, now + TIMES.session);
+    heartbeat(&mut state, 27, now + Duration::from_secs(1));
+    assert!(state.confirm_release(1));
+    let rejoined = now + Duration::from_secs(8);
+    state.joined(&answer(0, "m"));
+    assert!(!lease.holds_at(rejoined), "the new assignment comes with the sync");
+    assert_eq!(state.synced(ErrorCode::NONE, rejoined), Verdict::Success);
+    assert_ends(&lease, rejoined + TIMES.session);
+}
+
+/// A member whose partitions are quiet keeps them: each answered heartbeat leases one session from its
+/// sending.
+#[test]
+fn heartbeats_renew_the_lease() {
+    let (mut state, lease, now) = member(5);
+    for beat in 1..100 {
+        let sent = now + beat * (TIMES.session / 20);
+        assert!(lease.holds_at(sent), "heartbeat {beat}");
+        assert_eq!(heartbeat(&mut state, 0, sent), None);
+        assert_ends(&lease, sent + TIMES.session);
+    }
+}
+
 #[test]
 fn static_members_forget_the_member_id() {
     for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {

@@ -3,11 +3,14 @@
 
 mod broker;
 
+use std::sync::Arc;
+
 use super::*;
 use crate::kafka::legacy::client::{LegacyClient, LegacyConnector};
 use crate::kafka::legacy::error::LegacyError;
 use crate::kafka::legacy::partition_turn::{LegacyCursor, TurnResult, turn};
 use crate::kafka::legacy::read;
+use crate::kafka::legacy::watchdog::Watchdog;
 use crate::kafka::seam::{Event, Fetched, StartOffset, records as records_of};
 use broker::Broker;
 
@@ -38,7 +41,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 /// A client of the crate, and a partition that it reads from an offset.
 fn reading(broker: &Broker, from: i64) -> (LegacyClient, LegacyCursor) {
-    let mut client = LegacyConnector::new(broker.cluster(), 0).connect(|| ()).unwrap();
+    let mut client = LegacyConnector::new(broker.cluster(), 0).connect(&Arc::new(Watchdog::new())).unwrap();
     read::prepare(&mut client).unwrap();
     client.load_metadata(&[broker::TOPIC.to_owned()]).unwrap();
     (
@@ -109,6 +112,9 @@ fn an_unconverted_marker_is_skipped() {
     let gap = fetched(&mut client, &mut cursor);
     assert_eq!((gap.from, gap.next, gap.lag, offsets(&gap)), (142, 143, 0, vec![]));
     assert!(matches!(turn(&mut client, &mut cursor), Ok(TurnResult::Quiet)));
+    assert!(cursor.record_success(), "the owner learns that nothing is behind");
+    assert!(matches!(cursor.recovered(), Event::Recovered { lag: 0, assignment: 1, .. }));
+    assert!(!cursor.record_success(), "once is enough");
 }
 
 /// The record of a landmark may be compacted away when the log is compared at a start.
@@ -143,6 +149,32 @@ fn a_corrupt_message_is_not_skipped() {
 fn without_a_second_look_nothing_is_skipped() {
     let broker = Broker::new(END, |version, _| if version == 0 { bytes(TAILLESS) } else { Vec::new() });
     assert_corrupt(&broker, 5);
+}
+
+/// Each client has a second look of its own.
+#[test]
+fn the_detection_of_0_9_is_not_repeated() {
+    let broker = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();
+    let cluster = broker.cluster();
+    let look = || {
+        let partition = TopicPartition::new(broker::TOPIC, 0);
+        SecondLook::new(&cluster).at(&broker.address(), &partition, 5)
+    };
+    for _ in 0..3 {
+        assert_eq!(look(), Ok(Some(Gap { next: 8, end: END })));
+    }
+    assert_eq!(broker.versions_asked(), 2, "once on each of the detection's connections");
+}
+
+/// The versions that other clients of the cluster have seen.
+#[test]
+fn a_broker_that_hangs_is_not_taken_for_an_old_one() {
+    let old = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();
+    let today = Broker::new(END, |_, _| Vec::new());
+    let cluster = old.cluster();
+    cluster.dialer().open(&today.address()).unwrap();
+    let looked = SecondLook::new(&cluster).at(&old.address(), &TopicPartition::new(broker::TOPIC, 0), 5);
+    assert!(looked.unwrap_err().contains("does not answer ApiVersions"));
 }
 
 #[test]

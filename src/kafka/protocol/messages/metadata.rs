@@ -77,7 +77,7 @@ impl Request for Metadata<'_> {
     }
 }
 
-/// The same request for all topics.
+/// The Metadata request for all topics.
 #[derive(Debug, Clone, Copy)]
 pub struct AllTopics;
 

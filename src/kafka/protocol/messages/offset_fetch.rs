@@ -31,7 +31,7 @@ pub struct Offset {
     pub code: ErrorCode,
     /// The offset; -1 if the group has none.
     pub offset: i64,
-    /// The metadata string; brokers do not tell null from empty.
+    /// The metadata string. For brokers, null and empty are the same.
     pub metadata: String,
 }
 

@@ -15,7 +15,7 @@ pub(super) enum Feed<'a> {
 const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("records end in the middle of one");
 
 impl Feed<'_> {
-    /// The bytes that are there without more decompression.
+    /// The bytes that are decompressed already.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Plain(bytes) => bytes,
@@ -44,7 +44,7 @@ impl Feed<'_> {
         self.bytes().get(..count).ok_or(TRUNCATED)
     }
 
-    /// Removes `count` of the bytes that are there from the front.
+    /// Removes the first `count` decompressed bytes.
     pub(super) fn consume(&mut self, count: usize) {
         match self {
             Self::Plain(bytes) => *bytes = bytes.get(count..).unwrap_or_default(),
@@ -70,7 +70,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Decompresses until a byte is there; `true` if there is none.
+    /// Decompresses until there is an unread byte; `true` if the records end before one.
     pub(super) fn look_for_end(&mut self) -> Result<bool, DecodeErrorKind> {
         while self.bytes().is_empty() {
             if !self.decompress_more()? {

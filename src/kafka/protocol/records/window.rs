@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_for_what_is_unread_and_no_further() {
+    fn the_window_grows_only_for_unread_bytes() {
         let mut window = Window::default();
         for turn in 0..64 {
             window.reserve(64 << 10).unwrap()[..64 << 10].fill(turn);

@@ -53,7 +53,7 @@ fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
 }
 
 #[test]
-fn a_failed_sync_loses_and_doubles_nothing() {
+fn a_failed_sync_loses_and_repeats_no_record() {
     let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 400 } else { 40 };
     let (states, bad) = every_failed_sync(Mistake::Nothing, ways);
     println!("{states} states after a failed sync, {} bad", bad.len());
@@ -62,7 +62,7 @@ fn a_failed_sync_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_sync_that_is_tried_again_is_seen() {
+fn trying_a_failed_sync_again_is_detected() {
     let (states, bad) = every_failed_sync(Mistake::SyncTriedAgain, 10);
     println!("a sync tried again: {} of {states} states are bad", bad.len());
     assert!(bad.len() > 10, "only {} of {states} are bad", bad.len());

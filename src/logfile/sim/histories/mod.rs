@@ -203,12 +203,12 @@ fn holds(kind: Installation, limits: &[Limit]) {
 }
 
 #[test]
-fn alone() {
+fn a_single_host_stays_within_its_limit() {
     holds(ALONE, &[Limit::LateClaim]);
 }
 
 #[test]
-fn alone_without_tokens() {
+fn a_single_host_without_tokens_stays_within_its_limits() {
     use Limit::{LateClaim, LateWithoutToken, ResetToKeptValue, RestoredUnknown, RestoredWithoutToken};
     let limits = [RestoredUnknown, ResetToKeptValue, RestoredWithoutToken, LateWithoutToken];
     holds(ALONE_WITHOUT_TOKENS, &limits);
@@ -216,14 +216,14 @@ fn alone_without_tokens() {
 }
 
 #[test]
-fn several() {
+fn several_hosts_stay_within_their_limits() {
     use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
     holds(SEVERAL, &[Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown]);
 }
 
 /// Tokens are for this case. Here it is only shown that nothing is lost except by copies put back.
 #[test]
-fn several_without_tokens() {
+fn several_hosts_without_tokens_stay_within_their_limits() {
     use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
     use Limit::{ResetToKeptValue, SeveralWithoutToken};
     let restored = [RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown];
@@ -233,7 +233,7 @@ fn several_without_tokens() {
 
 /// A simulator that finds nothing proves nothing, unless it finds what is done wrong on purpose.
 #[test]
-fn simpler_rules_are_wrong() {
+fn simpler_rules_give_wrong_histories() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, SEVERAL] {
         for (name, rule) in wrong_rules::SIMPLER {
             let wrong = many(kind, rule, 0..1_000).wrong.len();
@@ -244,7 +244,7 @@ fn simpler_rules_are_wrong() {
 }
 
 #[test]
-fn no_row_of_the_table_can_be_left_out() {
+fn each_row_of_the_decision_table_is_needed() {
     let credulous = Installation { naming: |_, text| Token::parse(text), ..SEVERAL };
     let renaming =
         Installation { claiming: |_, _, offset, _, fresh| Token::claim(fresh.into(), offset), ..ALONE };
@@ -268,7 +268,7 @@ fn no_row_of_the_table_can_be_left_out() {
 
 /// Several hosts that write before the group holds a token of the history they are in.
 #[test]
-fn a_history_must_be_committed_first() {
+fn writing_before_the_commit_gives_wrong_histories() {
     let wrong = many(Installation { commits: CommitStyle::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
     println!("{wrong} of 1000 histories wrong");
     assert!(wrong > 50);
@@ -276,7 +276,7 @@ fn a_history_must_be_committed_first() {
 
 /// The shortest form of a wrong history is found, and shows what happened.
 #[test]
-fn a_wrong_history_is_shown_in_its_shortest_form() {
+fn a_wrong_history_is_reduced_to_its_shortest_form() {
     let wrong = many(ALONE, wrong_rules::the_group, 0..100).wrong;
     let story =
         in_words(ALONE, wrong_rules::the_group, wrong[0], |world| !world.oracle.violations.is_empty());
@@ -287,7 +287,7 @@ fn a_wrong_history_is_shown_in_its_shortest_form() {
 /// The simulated books are those of the ledger: the same histories once more, beside the real log
 /// file.
 #[test]
-fn the_ledger_keeps_these_books() {
+fn the_ledger_agrees_with_the_simulated_books() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {
         let kind = Installation { mirrored: true, ..kind };
         let many = many(kind, decide, seeds(300));

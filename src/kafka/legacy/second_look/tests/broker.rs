@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::kafka::client::address::BrokerAddress;
+use crate::kafka::client::versions_seen::VersionsSeen;
 use crate::kafka::cluster::Cluster;
 
 pub(super) const TOPIC: &str = "small";
@@ -21,6 +23,10 @@ struct State {
     end: i64,
     /// The highest version of Fetch that it supports.
     highest: AtomicI16,
+    /// Whether it does not answer ApiVersions, as Kafka 0.9 does not.
+    silent: AtomicBool,
+    /// How often it was asked for its versions.
+    versions_asked: AtomicUsize,
     script: Box<Script>,
     /// Version and offset of every Fetch request so far.
     fetches: Mutex<Vec<(i16, i64)>>,
@@ -30,8 +36,15 @@ impl Broker {
     pub(super) fn new(end: i64, script: impl Fn(i16, i64) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (highest, fetches) = (AtomicI16::new(4), Mutex::new(Vec::new()));
-        let state = Arc::new(State { port, end, highest, script: Box::new(script), fetches });
+        let state = Arc::new(State {
+            port,
+            end,
+            highest: AtomicI16::new(4),
+            silent: AtomicBool::new(false),
+            versions_asked: AtomicUsize::new(0),
+            script: Box::new(script),
+            fetches: Mutex::new(Vec::new()),
+        });
         let serving = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -47,9 +60,28 @@ impl Broker {
         self
     }
 
+    pub(super) fn of_kafka_0_9(self) -> Self {
+        self.0.silent.store(true, Relaxed);
+        self
+    }
+
+    pub(super) fn versions_asked(&self) -> usize {
+        self.0.versions_asked.load(Relaxed)
+    }
+
+    pub(super) fn address(&self) -> BrokerAddress {
+        BrokerAddress::new("127.0.0.1", i32::from(self.0.port)).unwrap()
+    }
+
     pub(super) fn cluster(&self) -> Cluster {
-        let brokers = vec![format!("127.0.0.1:{}", self.0.port)];
-        Cluster { brokers, client_id: "test".to_owned(), read_committed: false, silent: false }
+        let brokers = vec![self.address().to_string()];
+        Cluster {
+            brokers,
+            client_id: "test".to_owned(),
+            read_committed: false,
+            silent: false,
+            versions_seen: VersionsSeen::default(),
+        }
     }
 
     pub(super) fn fetches(&self) -> Vec<(i16, i64)> {
@@ -65,6 +97,12 @@ impl State {
             stream.read_exact(&mut request).unwrap();
             let (key, version) = (i16_at(&request, 0), i16_at(&request, 2));
             let header = 10 + usize::try_from(i16_at(&request, 8)).unwrap();
+            if key == 18 {
+                self.versions_asked.fetch_add(1, Relaxed);
+                if self.silent.load(Relaxed) {
+                    continue;
+                }
+            }
             let body = self.answer(key, version, &request[header..]);
             let length = u32::try_from(body.len() + 4).unwrap();
             let answer = [&length.to_be_bytes(), &request[4..8], &body].concat();
@@ -79,6 +117,7 @@ impl State {
             1 => self.fetch(version, request),
             2 => self.list_offsets(request),
             3 => self.metadata(),
+            10 => [of_16(&[0]), of_32(&[1]), of_text("127.0.0.1"), of_32(&[i32::from(self.port)])].concat(),
             18 => {
                 let keys = [(1, self.highest.load(Relaxed)), (3, 1), (18, 0)];
                 let keys = keys.iter().flat_map(|(key, highest)| of_16(&[*key, 0, *highest]));

@@ -1,4 +1,4 @@
-//! The requests of a group's members: against the oracle, and tampered with.
+//! The requests of a group's members, against the oracle and in tampered frames.
 
 use super::hostile::{cases, some_version, survive, tamper, tampering};
 use super::*;
@@ -277,7 +277,7 @@ proptest! {
 }
 
 #[test]
-fn all_topics_are_asked_for_as_the_oracle_does() {
+fn a_request_for_all_topics_matches_the_oracle() {
     for version in versions::<AllTopics>() {
         let request = MetadataRequest::default()
             .with_topics(if version == 0 { Some(Vec::new()) } else { None })

@@ -1,21 +1,21 @@
-//! Answers that somebody has tampered with: whatever comes of them, there is no panic,
-//! and they take no more memory than their bytes are worth.
+//! Tampered replies: reading them must not panic, and must allocate no more than a multiple of their
+//! size.
 
 use super::*;
 
-/// How much memory one byte of a frame may cost. A list of partitions costs most: six
-/// bytes each become a name, a number and a code, and a growing list is copied.
+/// Bytes of memory that one byte of a frame may take. A list of partitions takes most: six bytes
+/// become a name, a number and a code, and a growing list is copied.
 const WORTH: u64 = 24;
-/// And what a frame of no bytes may.
+/// Bytes of memory that an empty frame may take.
 const GRACE: u64 = 8 * 1024;
 
-/// A change to a frame, by numbers that are fitted to its length.
+/// A change to a frame. The numbers are taken modulo the frame's length.
 #[derive(Debug, Clone)]
 pub(super) enum Tamper {
     Flip(usize, u8),
     Cut(usize),
     Insert(usize, Vec<u8>),
-    /// Four bytes become a count or a length that lies.
+    /// Four bytes become a false count or length.
     Lie(usize, i32),
     Repeat(usize, usize),
 }
@@ -72,7 +72,7 @@ pub(super) fn tamper(mut frame: Vec<u8>, tampering: &[Tamper]) -> Vec<u8> {
     frame
 }
 
-/// Reads it as each version's answer.
+/// Reads the frame as a reply of each version.
 pub(super) fn survive<R: Request>(frame: &[u8]) {
     for version in R::LOWEST..=R::HIGHEST {
         let used = allocation_counter::measure(|| drop(read::<R>(version, frame)));
@@ -81,7 +81,7 @@ pub(super) fn survive<R: Request>(frame: &[u8]) {
     }
 }
 
-/// Many: each is cheap, and what breaks a decoder is rare.
+/// The number of cases is large, because each is cheap and few break a decoder.
 pub(super) fn cases() -> ProptestConfig {
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
     ProptestConfig {
@@ -98,12 +98,12 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn api_versions(answer in api_versions_answers(), changes in tampering()) {
+    fn tampered_api_versions(answer in api_versions_answers(), changes in tampering()) {
         survive::<ApiVersions>(&tamper(theirs(&answer, 0), &changes));
     }
 
     #[test]
-    fn find_coordinator(
+    fn tampered_find_coordinator(
         answer in find_coordinator_answers(),
         version in some_version::<FindCoordinator<'_>>(),
         changes in tampering(),
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn offset_commit(
+    fn tampered_offset_commit(
         answer in offset_commit_answers(),
         version in some_version::<OffsetCommit<'_>>(),
         changes in tampering(),
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn offset_fetch(
+    fn tampered_offset_fetch(
         answer in offset_fetch_answers(),
         version in some_version::<OffsetFetch<'_>>(),
         changes in tampering(),
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn fetch(
+    fn tampered_fetch(
         all in reading::got(),
         version in reading::ORACLE_FETCH..=Fetch::HIGHEST,
         changes in tampering(),
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn list_offsets(
+    fn tampered_list_offsets(
         all in reading::listed(),
         version in some_version::<ListOffsets<'_>>(),
         changes in tampering(),
@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn metadata(
+    fn tampered_metadata(
         answer in metadata_answers(),
         version in some_version::<Metadata<'_>>(),
         changes in tampering(),
@@ -161,9 +161,9 @@ proptest! {
     }
 }
 
-/// The worst that a frame of the largest size can ask for.
+/// A frame of a MiB of zeros whose count is as large as possible.
 #[test]
-fn a_large_frame_that_lies_costs_what_it_weighs() {
+fn a_large_false_frame_allocates_only_its_size() {
     for count in [i32::MAX, 1 << 24, 1 << 20] {
         let mut frame = count.to_be_bytes().to_vec();
         frame.resize(1 << 20, 0);

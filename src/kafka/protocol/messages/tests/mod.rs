@@ -1,5 +1,5 @@
-//! The encoders and decoders against the `kafka-protocol` crate over generated
-//! messages, and against frames that somebody has tampered with.
+//! The encoders and decoders against the `kafka-protocol` crate, with generated messages, and
+//! against tampered frames.
 
 mod group;
 mod hostile;
@@ -16,21 +16,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The oracle's bytes of a message.
+/// The bytes that the oracle writes for a message.
 fn theirs(message: &impl Encodable, version: i16) -> Vec<u8> {
     let mut bytes = BytesMut::new();
     message.encode(&mut bytes, version).unwrap();
     bytes.to_vec()
 }
 
-/// Our bytes of a request.
+/// The bytes that pandad writes for a request.
 fn ours<R: Request>(request: &R, version: i16) -> Vec<u8> {
     let mut writer = WireWriter::default();
     request.write(version, &mut writer);
     writer.finish().unwrap()
 }
 
-/// An answer as we read it, to its end.
+/// A reply, read to its end.
 fn read<R: Request>(version: i16, bytes: &[u8]) -> Result<R::Answer, Malformed> {
     let mut reader = WireReader::new(bytes);
     let answer = R::read(version, &mut reader)?;
@@ -49,7 +49,7 @@ fn maybe_strings() -> impl Strategy<Value = Option<String>> {
     proptest::option::of(strings())
 }
 
-/// Topics, each with items: in the order of their names, as they are sent.
+/// Topics with items, in the order of their names, in which they are sent.
 fn topics<T: std::fmt::Debug>(
     item: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Vec<(String, Vec<T>)>> {

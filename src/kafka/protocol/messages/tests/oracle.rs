@@ -1,5 +1,5 @@
-//! What we write is byte for byte what the oracle writes, and what the oracle writes
-//! we read as it was meant, in every version of ours.
+//! In every version that pandad supports, its requests are byte for byte those of the oracle, and the
+//! oracle's replies are read with the values that they were made of.
 
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;

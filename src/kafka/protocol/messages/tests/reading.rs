@@ -1,5 +1,5 @@
-//! Fetch and ListOffsets against the oracle in the versions that it has; in those
-//! before, against bytes put together here field by field as Kafka's schemas have them
+//! Fetch and ListOffsets. Versions that the oracle supports are compared with it; earlier ones with
+//! bytes that are put together here field by field, after Kafka's schemas
 //! (`Protocol.java` of Kafka 0.10.2, `FETCH_REQUEST_V0` and following).
 
 use super::*;
@@ -9,7 +9,7 @@ use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
-/// The first versions that the oracle has.
+/// The first versions that the oracle supports.
 pub(super) const ORACLE_FETCH: i16 = 4;
 const ORACLE_LIST: i16 = 1;
 

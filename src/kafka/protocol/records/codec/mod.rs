@@ -12,7 +12,7 @@ use super::decode_error::DecodeErrorKind;
 use super::set_entry::SetEntry;
 use super::window::Window;
 
-/// A codec at work.
+/// A decompressor that works piece by piece.
 trait Decoder {
     /// Prepares for new input.
     fn reset(&mut self);

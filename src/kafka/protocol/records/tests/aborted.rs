@@ -1,4 +1,4 @@
-//! Transactions: what was aborted does not come, and everything else does.
+//! Transactions: records of aborted ones are left out, and all others are delivered.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn of(producer: i64, from: i64, count: i64) -> Vec<u8> {
 }
 
 /// Producer 1 aborts [0, 2), commits [10, 12), aborts [14, 16); producer 2 commits
-/// [2, 4), aborts [6, 8); [4, 6), [8, 10) are nobody's.
+/// [2, 4), aborts [6, 8); [4, 6) and [8, 10) belong to no transaction.
 fn log() -> Vec<Vec<u8>> {
     vec![
         of(1, 0, 2),
@@ -37,7 +37,7 @@ const LIST: [Aborted; 3] = [
 ];
 
 #[test]
-fn aborted_records_and_markers_do_not_come() {
+fn aborted_records_and_markers_are_left_out() {
     let set = log().concat();
     let (seen, done) = read(&set, 0, Some(&LIST));
     assert_eq!(offsets(&seen), [2, 4, 8, 9, 10, 12, 13]);
@@ -47,7 +47,7 @@ fn aborted_records_and_markers_do_not_come() {
 }
 
 #[test]
-fn going_on_in_the_middle_of_an_answer_forgets_no_marker() {
+fn decoding_from_any_offset_heeds_earlier_markers() {
     let set = log().concat();
     for from in 0..17 {
         let expected: Vec<i64> = [2, 4, 8, 9, 10, 12, 13].into_iter().filter(|one| *one >= from).collect();
@@ -57,7 +57,7 @@ fn going_on_in_the_middle_of_an_answer_forgets_no_marker() {
 }
 
 #[test]
-fn an_answer_can_be_cut_anywhere_between_entries() {
+fn a_reply_can_be_resumed_after_any_entry() {
     let log = log();
     for cut in 0..=log.len() {
         let (passed, rest) = log.split_at(cut);
@@ -75,12 +75,12 @@ fn only_transactional_batches_of_the_producer_are_left_out() {
     let idempotent = Batch { producer: 1, ..Batch::of(Codec::None, &records(2, 1)) }.bytes();
     let set = [of(1, 0, 1), of(3, 1, 1), idempotent].concat();
     assert_eq!(offsets(&read(&set, 0, Some(&[aborted(0, 1)])).0), [1, 2]);
-    // A transaction that begins later leaves alone what comes before it.
+    // Records before the first offset of an aborted transaction are delivered.
     assert_eq!(offsets(&read(&of(1, 0, 3), 0, Some(&[aborted(3, 1)])).0), [0, 1, 2]);
 }
 
 #[test]
-fn a_marker_that_compaction_emptied_ends_nothing() {
+fn a_marker_emptied_by_compaction_ends_no_transaction() {
     let mut marker = Batch::marker(1, 1, 0);
     (marker.count, marker.records) = (0, Vec::new());
     let set = [of(1, 0, 1), marker.bytes(), of(1, 2, 1)].concat();
@@ -88,7 +88,7 @@ fn a_marker_that_compaction_emptied_ends_nothing() {
 }
 
 #[test]
-fn a_damaged_marker_is_not_passed_by() {
+fn a_damaged_marker_is_an_error() {
     let mut marker = Batch::marker(1, 1, 0).bytes();
     let last = marker.len() - 1;
     marker[last] ^= 1;

@@ -1,18 +1,18 @@
-//! What expands: however much that is, memory stays within bounds, and is given back.
+//! Compressed records that expand a lot: memory stays within its bound, and is given back.
 
 use std::io::Write as _;
 
 use super::*;
 
-/// The largest that one allocation, or all at one time, may be: the largest record
-/// twice, since a buffer that grows is copied.
+/// Memory that decoding may hold at one time: the largest record twice, since a growing buffer is
+/// copied.
 const CAP: u64 = 2 * (RECORD_BYTES_MAX as u64) + (16 << 20);
 
 fn full() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
 }
 
-/// A gzip stream of so many bytes before a MiB of zeros, again and again.
+/// A gzip stream that repeats these bytes with a MiB of zeros behind them.
 fn gzip(head: &[u8], times: usize) -> Vec<u8> {
     let zeros = vec![0; 1 << 20];
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -23,7 +23,7 @@ fn gzip(head: &[u8], times: usize) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// The bytes before a value of a MiB in a record without a key.
+/// The bytes of a record without a key that stand before its value of one MiB.
 fn head(delta: i64) -> Vec<u8> {
     let mut body = vec![0];
     body.extend(varint(0));
@@ -34,7 +34,7 @@ fn head(delta: i64) -> Vec<u8> {
     [varint(length), body].concat()
 }
 
-/// A batch of as many records, each a MiB of zeros.
+/// A batch of so many records, each with a value of one MiB of zeros.
 fn bomb(records: usize) -> Vec<u8> {
     let zeros = vec![0; (1 << 20) + 1];
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -49,7 +49,7 @@ fn bomb(records: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_batch_that_expands_a_thousand_times_is_read_in_little_memory() {
+fn a_batch_that_expands_1000_times_needs_little_memory() {
     let mib = if full() { 1024 } else { 64 };
     let set = bomb(mib);
     assert!(set.len() < mib << 11, "{} bytes", set.len());
@@ -89,8 +89,8 @@ fn a_record_larger_than_the_cap_is_refused_by_its_length() {
 }
 
 #[test]
-fn a_record_that_ends_before_its_length_costs_what_it_has() {
-    // It says 100 MiB and has four.
+fn a_truncated_record_allocates_less_than_its_length() {
+    // The record's length says 100 MiB, and four follow.
     let packed = gzip(&[&varint(100 << 20)[..], &[0; 9]].concat(), 4);
     let mut batch = Batch::of(Codec::None, &records(0, 1));
     batch.attributes = 1;
@@ -103,7 +103,7 @@ fn a_record_that_ends_before_its_length_costs_what_it_has() {
 }
 
 #[test]
-fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
+fn memory_of_a_record_just_below_the_cap_is_given_back() {
     let size = if full() { 120 << 20 } else { 16 << 20 };
     let large = Seen { value: Some(vec![7; size]), ..record(0, None, None) };
     let mut scratch = Scratch::default();
@@ -122,7 +122,7 @@ fn a_record_just_below_the_cap_comes_through_and_its_memory_is_given_back() {
 }
 
 #[test]
-fn a_wrapper_that_expands_a_thousand_times_is_read_in_little_memory() {
+fn a_wrapper_that_expands_1000_times_needs_little_memory() {
     let mib = if full() { 1024 } else { 24 };
     for magic in [0, 1] {
         let zeros = vec![0; 1 << 20];
@@ -145,7 +145,7 @@ fn a_wrapper_that_expands_a_thousand_times_is_read_in_little_memory() {
 }
 
 #[test]
-fn sizes_that_lie_allocate_nothing() {
+fn false_sizes_allocate_nothing() {
     // Snappy's block says 2 GiB; zstd's frame says a window of 3 TiB, or a content of as much.
     let snappy = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 50]].concat();
     let zstd_window = b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00".to_vec();
@@ -164,9 +164,9 @@ fn sizes_that_lie_allocate_nothing() {
     }
 }
 
-/// Lines of a file are made from records in place, and in buffers that are there.
+/// Lines are formatted from records in place, into buffers that exist already.
 #[test]
-fn decoding_allocates_nothing_once_it_is_warm() {
+fn decoding_allocates_nothing_after_a_warm_up() {
     let mut scratch = Scratch::default();
     for magic in [0, 1, 2] {
         for codec in CODECS {

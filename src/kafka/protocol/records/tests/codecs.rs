@@ -1,8 +1,8 @@
-//! What the codecs' formats allow beyond what one producer makes of them.
+//! Variants of the compressed formats that the usual producers do not write.
 
 use super::*;
 
-/// A batch whose records are these compressed bytes.
+/// A batch with these bytes as its compressed records.
 fn batch(number: i16, count: i64, packed: &[u8]) -> Vec<u8> {
     let mut batch = Batch::of(Codec::None, &records(0, count));
     batch.attributes = number;
@@ -21,14 +21,14 @@ fn fault(number: i16, count: i64, packed: &[u8]) -> String {
     read(&batch(number, count, packed), 0, None).1.unwrap_err().why.to_string()
 }
 
-/// Compresses both halves by themselves.
+/// Compresses each half as a stream of its own.
 fn halves(codec: Codec, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (one, other) = plain.split_at(plain.len() / 2);
     (codec.compress(one), codec.compress(other))
 }
 
 #[test]
-fn streams_that_follow_each_other_are_one() {
+fn concatenated_streams_are_read_as_one() {
     let plain = plain(40);
     for codec in [Codec::Gzip, Codec::Xerial(1), Codec::Lz4, Codec::Lz4Linked, Codec::Zstd] {
         let (one, other) = halves(codec, &plain);
@@ -38,7 +38,7 @@ fn streams_that_follow_each_other_are_one() {
 }
 
 #[test]
-fn frames_to_be_skipped_are() {
+fn skippable_frames_are_skipped() {
     let skip = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
     let plain = plain(40);
     for codec in [Codec::Lz4, Codec::Zstd] {
@@ -49,7 +49,7 @@ fn frames_to_be_skipped_are() {
 }
 
 #[test]
-fn batches_larger_than_the_window_come_whole() {
+fn batches_larger_than_the_window_are_read_whole() {
     // Three MiB, with a record of two among small ones.
     let mut large = records(0, 6_000);
     large[3_000].value =
@@ -68,7 +68,7 @@ fn batches_larger_than_the_window_come_whole() {
 }
 
 #[test]
-fn gzip_with_all_that_its_header_may_have() {
+fn gzip_headers_with_every_optional_field_are_read() {
     let mut made = flate2::GzBuilder::new().filename("name").comment("words").extra(vec![1, 2, 3]).mtime(9);
     made = made.operating_system(3);
     let mut out = made.write(Vec::new(), flate2::Compression::best());
@@ -85,7 +85,7 @@ fn gzip_with_all_that_its_header_may_have() {
 }
 
 #[test]
-fn lz4_of_format_1_and_2_has_a_right_header() {
+fn lz4_checksums_of_header_and_content_are_verified() {
     let mut packed = Codec::Lz4.compress(&plain(30));
     packed[6] ^= 0x10;
     assert_eq!(fault(3, 30, &packed), "lz4: the checksum of the header does not match");
@@ -96,7 +96,7 @@ fn lz4_of_format_1_and_2_has_a_right_header() {
 }
 
 #[test]
-fn streams_that_end_early_or_are_damaged_are_refused_and_the_next_are_read() {
+fn truncated_or_damaged_streams_are_refused() {
     let mut scratch = Scratch::default();
     let plain = plain(120);
     for codec in CODECS.into_iter().filter(|codec| !matches!(codec, Codec::None | Codec::Lz4Old)) {
@@ -116,7 +116,7 @@ fn streams_that_end_early_or_are_damaged_are_refused_and_the_next_are_read() {
     }
 }
 
-/// Levels up to 22, whose frames ask for windows of up to 128 MiB, by the tool itself.
+/// The zstd tool compresses at levels up to 22, whose frames ask for windows of up to 128 MiB.
 #[test]
 fn zstd_of_every_level_is_read() {
     let plain = plain(8_000);

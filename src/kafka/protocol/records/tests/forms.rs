@@ -1,8 +1,8 @@
-//! Every form that a set can have, made by hand.
+//! Record sets made by hand, in every format and with every codec.
 
 use super::*;
 
-/// In each format, by each codec.
+/// The same records in each format, compressed with each codec.
 fn every_form(mut check: impl FnMut(u8, Codec)) {
     for magic in [0, 1, 2] {
         for codec in CODECS {
@@ -14,7 +14,7 @@ fn every_form(mut check: impl FnMut(u8, Codec)) {
 }
 
 #[test]
-fn records_come_as_they_were_stored() {
+fn records_are_read_as_they_were_stored() {
     let mut records = records(1000, 50);
     records.push(record(1050, None, Some("")));
     records.push(record(1051, Some(""), None));
@@ -39,7 +39,7 @@ fn one_set_holds_every_format_and_codec() {
 }
 
 #[test]
-fn records_below_the_offset_asked_for_do_not_come() {
+fn records_below_the_requested_offset_are_left_out() {
     every_form(|magic, codec| {
         let records = records(10, 20);
         let set = [stored(magic, codec, &records[..15]), stored(magic, codec, &records[15..])].concat();
@@ -52,7 +52,7 @@ fn records_below_the_offset_asked_for_do_not_come() {
 }
 
 #[test]
-fn a_cut_tail_is_no_fault() {
+fn a_truncated_last_entry_is_no_error() {
     every_form(|magic, codec| {
         let first = stored(magic, codec, &records(5, 3));
         let second = stored(magic, codec, &records(8, 1));
@@ -69,22 +69,22 @@ fn a_cut_tail_is_no_fault() {
     });
 }
 
-/// What a broker sends in the place of what it cannot convert.
+/// A broker sends a stub in place of a batch that it cannot convert to an older format.
 #[test]
-fn a_stub_larger_than_the_set_is_a_cut_entry() {
+fn a_stub_larger_than_the_set_is_a_truncated_entry() {
     let mut stub = (-1i64).to_be_bytes().to_vec();
     stub.extend(1_000_000i32.to_be_bytes());
     stub.extend([0; 20]);
     assert_eq!(span(&stub, 3).unwrap().cut, Some(1_000_012));
     assert_eq!(read(&stub, 3, None), (vec![], Ok(3)));
-    // The shortest: its framing, and as a size what is left of the set.
+    // The shortest stub has only offset and size, and the size is that of the rest of the set.
     stub.truncate(12);
     stub[8..].copy_from_slice(&12i32.to_be_bytes());
     assert_eq!(read(&[stored(2, Codec::None, &records(3, 1)), stub].concat(), 3, None).1, Ok(4));
 }
 
 #[test]
-fn what_compaction_took_is_stepped_over() {
+fn offsets_removed_by_compaction_are_skipped() {
     // Records from the middle and from the end of a batch.
     let mut kept = records(100, 10);
     kept.retain(|one| one.offset % 3 == 0);
@@ -106,7 +106,7 @@ fn what_compaction_took_is_stepped_over() {
 }
 
 #[test]
-fn the_time_of_appending_is_the_brokers() {
+fn log_append_time_replaces_the_record_timestamps() {
     let records = records(5, 3);
     let stamped = |magic: u8| -> Vec<Seen> {
         let one = |one: &Seen| Seen { timestamp: Some(77), append_time: true, ..in_format(magic, one) };
@@ -126,7 +126,7 @@ fn the_time_of_appending_is_the_brokers() {
 }
 
 #[test]
-fn headers_come_in_order_with_names_that_repeat() {
+fn headers_keep_their_order_and_repeated_names() {
     let headers = vec![
         (b"trace".to_vec(), Some(b"1".to_vec())),
         (b"trace".to_vec(), None),
@@ -141,7 +141,7 @@ fn headers_come_in_order_with_names_that_repeat() {
 }
 
 #[test]
-fn reading_stops_where_the_caller_has_enough_and_goes_on_there() {
+fn decoding_stops_at_the_callers_limit_and_resumes_there() {
     every_form(|magic, codec| {
         let set = [stored(magic, codec, &records(10, 9)), stored(magic, codec, &records(19, 9))].concat();
         let mut scratch = Scratch::default();
@@ -166,7 +166,7 @@ fn reading_stops_where_the_caller_has_enough_and_goes_on_there() {
 }
 
 #[test]
-fn damage_is_found_before_anything_of_its_entry_is_delivered() {
+fn no_record_of_a_damaged_entry_is_delivered() {
     every_form(|magic, codec| {
         let good = stored(magic, codec, &records(10, 3));
         let bad = stored(magic, codec, &records(13, 1));
@@ -188,14 +188,14 @@ fn damage_is_found_before_anything_of_its_entry_is_delivered() {
     });
 }
 
-/// What is wrong with it, and where one would have to go on.
+/// The error that decoding gives, and the offset at which to go on behind it.
 fn broken(set: &[u8]) -> (i64, String) {
     let broken = read(set, 0, None).1.unwrap_err();
     (broken.next, broken.why.to_string())
 }
 
 #[test]
-fn what_is_wrong_is_said_in_words() {
+fn decode_errors_are_explained_in_words() {
     let mut unknown = stored(2, Codec::None, &records(0, 1));
     unknown[16] = 3;
     assert_eq!(broken(&unknown), (0, "message format 3 is not supported".to_owned()));

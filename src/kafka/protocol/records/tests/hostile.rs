@@ -1,14 +1,14 @@
-//! Sets that somebody has tampered with, also behind checksums that are right again:
-//! whatever comes of them, there is no panic, no endless loop and no memory that they
-//! are not worth; and nothing is delivered twice or out of order.
+//! Tampered record sets, also with checksums that match again. The decoder must not panic or loop
+//! forever, must allocate no more than the set's size justifies, and must deliver no record twice
+//! or out of order.
 
 use super::*;
 
-/// What a set of some KiB may cost: the window at its first size and what it grows to
-/// for bytes that have come, a codec's contexts, zstd's window.
+/// Memory that decoding a set of some KiB may take: the window, grown for the bytes read, the
+/// contexts of a codec, and zstd's window.
 const WORTH: u64 = 32 << 20;
 
-/// Many: each is cheap, and what breaks a decoder is rare.
+/// The number of cases is large, because each is cheap and few break a decoder.
 fn count() -> u64 {
     let all = std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1");
     if all { 1_000_000 } else { 100_000 }
@@ -59,7 +59,7 @@ fn tamper(bytes: &mut Vec<u8>, dice: &mut fastrand::Rng) {
     }
 }
 
-/// Makes every entry's size and checksum right again, as far as entries can be told.
+/// Corrects size and checksum of every entry that can be found.
 fn mend(set: &mut [u8]) {
     let mut at = 0;
     while let Some(entry) = set.get_mut(at..).filter(|entry| entry.len() > 26) {
@@ -78,7 +78,7 @@ fn mend(set: &mut [u8]) {
     }
 }
 
-/// Some of each form, small.
+/// A small set of each format and codec.
 fn originals() -> Vec<Vec<u8>> {
     let mut originals = Vec::new();
     for magic in [0, 1, 2] {
@@ -96,7 +96,7 @@ fn originals() -> Vec<Vec<u8>> {
     originals
 }
 
-/// Tampers with what is inside of a batch or a wrapper, and wraps it up properly.
+/// Tampers with the records in a batch or wrapper, and builds a valid one around them.
 fn inside(dice: &mut fastrand::Rng) -> Vec<u8> {
     let codec = dice.choice(CODECS).unwrap();
     let mut again = |mut plain: Vec<u8>, mends: bool| {
@@ -121,7 +121,7 @@ fn inside(dice: &mut fastrand::Rng) -> Vec<u8> {
     }
 }
 
-/// Decodes it in all the ways there are.
+/// Decodes the set in every way that the decoder offers.
 fn survive(set: &[u8], from: i64, scratch: &mut Scratch) {
     let lists: [Option<&[Aborted]>; 2] = [None, Some(&[Aborted { first_offset: 0, producer: 7 }])];
     for aborted in lists {
@@ -148,7 +148,7 @@ fn survive(set: &[u8], from: i64, scratch: &mut Scratch) {
 }
 
 #[test]
-fn tampered_sets_do_no_harm() {
+fn decoding_survives_tampered_record_sets() {
     let (originals, seed) = (originals(), seed());
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut scratch = Scratch::default();
@@ -180,7 +180,7 @@ fn tampered_sets_do_no_harm() {
 }
 
 #[test]
-fn noise_does_no_harm() {
+fn decoding_survives_random_bytes() {
     let mut dice = fastrand::Rng::with_seed(seed());
     let mut scratch = Scratch::default();
     for _ in 0..count() / 10 {

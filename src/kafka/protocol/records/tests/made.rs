@@ -1,5 +1,5 @@
-//! Makes record sets, right ones and, on request, wrong ones: independent of the
-//! decoder, from the protocol guide.
+//! Makes record sets, valid ones and, on request, invalid ones. It follows Kafka's protocol guide
+//! and shares no code with the decoder.
 
 use std::io::Write as _;
 
@@ -10,11 +10,11 @@ use super::Seen;
 pub(super) enum Codec {
     None,
     Gzip,
-    /// As snappy-java frames it, in blocks of this many KiB.
+    /// With the framing of snappy-java, in blocks of this many KiB.
     Xerial(usize),
     SnappyRaw,
     Lz4,
-    /// Each block reaches into those before it, with checksums of everything.
+    /// Linked blocks, each of which refers to those before it, with all checksums.
     Lz4Linked,
     /// With the header's checksum as Kafka computed it before 0.10.
     Lz4Old,
@@ -99,7 +99,7 @@ pub(super) fn record(offset: i64, key: Option<&str>, value: Option<&str>) -> See
     }
 }
 
-/// Some records that differ, from this offset on.
+/// So many different records from this offset on.
 pub(super) fn records(from: i64, count: i64) -> Vec<Seen> {
     let one =
         |offset| record(offset, Some(&format!("k{offset}")), Some(&format!("value {offset} ").repeat(12)));
@@ -110,7 +110,7 @@ pub(super) fn records(from: i64, count: i64) -> Vec<Seen> {
 #[derive(Debug, Clone)]
 pub(super) struct Batch {
     pub(super) base: i64,
-    /// As the header says; by default that of the last record.
+    /// The last offset delta in the header; by default that of the last record.
     pub(super) last_delta: i32,
     pub(super) codec: Codec,
     /// Attributes beside the codec.
@@ -139,7 +139,7 @@ fn field(bytes: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// A record as a batch has it.
+/// The bytes of a record in a batch.
 pub(super) fn in_batch(base: i64, first_timestamp: i64, record: &Seen) -> Vec<u8> {
     let mut body = vec![0];
     body.extend(varint(record.timestamp.unwrap().wrapping_sub(first_timestamp)));
@@ -193,7 +193,7 @@ impl Batch {
         self.bytes_of(&self.codec.compress(&self.records))
     }
 
-    /// With these bytes for its records.
+    /// The batch with these bytes in place of its records.
     pub(super) fn bytes_of(&self, packed: &[u8]) -> Vec<u8> {
         let mut checked = (self.attributes | i16::from(self.codec.number())).to_be_bytes().to_vec();
         checked.extend(self.last_delta.to_be_bytes());
@@ -236,14 +236,14 @@ pub(super) fn message(
     out
 }
 
-/// What is seen of a record that was stored in this format.
+/// What the decoder must deliver of a record that was stored in this format.
 pub(super) fn in_format(magic: u8, record: &Seen) -> Seen {
     let timestamp = record.timestamp.filter(|_| magic > 0);
     let headers = record.headers.clone().filter(|_| magic == 2);
     Seen { timestamp, headers, ..record.clone() }
 }
 
-/// Records as messages of format 0 or 1, each by itself.
+/// Records as uncompressed messages of format 0 or 1.
 pub(super) fn messages(magic: u8, records: &[Seen]) -> Vec<u8> {
     let one = |one: &Seen| {
         message(magic, 0, one.offset, one.timestamp.unwrap(), one.key.as_deref(), one.value.as_deref())

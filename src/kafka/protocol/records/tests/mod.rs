@@ -1,5 +1,5 @@
 //! The record decoder against sets made by hand, by the `kafka-protocol` crate and by
-//! real brokers, and against sets that somebody has tampered with.
+//! real brokers, and against tampered sets.
 
 mod aborted;
 mod bombs;
@@ -44,7 +44,7 @@ impl Seen {
     }
 }
 
-/// Decodes, and tells where to go on.
+/// Decodes a set. Returns the offset at which to go on.
 fn decode(
     set: &[u8],
     from: i64,
@@ -55,7 +55,7 @@ fn decode(
     super::decode(set, from, aborted, scratch, each).map(|done| done.next)
 }
 
-/// What came, and how it ended.
+/// The records that were delivered, and how decoding ended.
 type Ended = (Vec<Seen>, Result<i64, DecodeError>);
 
 fn read_with(set: &[u8], from: i64, aborted: Option<&[Aborted]>, scratch: &mut Scratch) -> Ended {
@@ -67,7 +67,7 @@ fn read_with(set: &[u8], from: i64, aborted: Option<&[Aborted]>, scratch: &mut S
         ControlFlow::Continue(())
     });
     if let Ok(done) = done {
-        // What an aborted transaction left out may have been at the set's end.
+        // The last record of the set may be one that was left out with its aborted transaction.
         assert!(done.last.is_none_or(|last| landmarks.contains(&last)));
         assert!(aborted.is_some() || done.last == landmarks.last().copied(), "{done:?}");
     }
@@ -78,7 +78,7 @@ fn read(set: &[u8], from: i64, aborted: Option<&[Aborted]>) -> Ended {
     read_with(set, from, aborted, &mut Scratch::default())
 }
 
-/// All records of a set that is whole; `next` of both ways to find it agree.
+/// The records of a complete set. Decoding and scanning must agree on the next offset.
 fn all(set: &[u8], from: i64) -> Vec<Seen> {
     let (seen, done) = read(set, from, None);
     assert_eq!(done, span(set, from).map(|span| span.next));

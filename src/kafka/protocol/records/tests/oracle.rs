@@ -1,4 +1,4 @@
-//! Against batches that the `kafka-protocol` crate wrote, over generated records.
+//! The decoder against batches of generated records that the `kafka-protocol` crate wrote.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
@@ -13,7 +13,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Headers of theirs have no names twice, and names that are UTF-8.
+/// The oracle's headers have distinct names in UTF-8.
 type Headers = Vec<(String, Option<Vec<u8>>)>;
 
 fn payload() -> impl Strategy<Value = Option<Vec<u8>>> {
@@ -71,7 +71,7 @@ fn theirs(record: &Seen, base: i64) -> Theirs {
     }
 }
 
-/// Theirs compresses by none of its own; the codec is ours to give.
+/// The oracle has no codecs of its own here; the test passes one.
 fn encode(records: &[Theirs], codec: Codec) -> Vec<u8> {
     let compression = match codec.number() {
         0 => Compression::None,
@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_they_write_is_read_as_it_was_meant(
+    fn record_sets_of_the_oracle_are_read(
         (base, records) in generated(),
         codec in select(CODECS.into_iter().filter(|codec| *codec != Codec::Lz4Old).collect::<Vec<_>>()),
     ) {
@@ -109,9 +109,9 @@ proptest! {
         prop_assert_eq!(all(&set, 0), records);
     }
 
-    /// The generator of the other tests writes what they write.
+    /// The generator of the other tests writes the same bytes as the oracle.
     #[test]
-    fn our_generator_agrees_with_theirs((base, records) in generated()) {
+    fn our_generator_agrees_with_the_oracle((base, records) in generated()) {
         let given: Vec<Theirs> = records.iter().map(|one| theirs(one, base)).collect();
         let theirs = encode(&given, Codec::None);
         let mut ours = Batch::of(Codec::None, &records);

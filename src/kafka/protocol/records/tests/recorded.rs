@@ -1,4 +1,4 @@
-//! Sets that real brokers answered with (tests/vectors/record_sets.txt, made by
+//! Record sets from replies of real brokers (tests/vectors/record_sets.txt, made by
 //! tests/tools/record_sets.py).
 
 use super::*;
@@ -24,7 +24,7 @@ fn list(text: &str) -> Vec<Aborted> {
         .collect()
 }
 
-/// The message format that such a topic has.
+/// The message format of the recorded topic.
 fn format(name: &str) -> u8 {
     if name.contains("-as_0.9") || name.starts_with("0.9") {
         0
@@ -36,7 +36,7 @@ fn format(name: &str) -> u8 {
 }
 
 #[test]
-fn what_real_brokers_answered_is_read() {
+fn recorded_replies_of_real_brokers_are_read() {
     let text = include_str!("../../../../../tests/vectors/record_sets.txt");
     let mut count = 0;
     let mut magics = [0; 3];

@@ -1,0 +1,87 @@
+//! The process: starts the jobs, runs failed ones again, logs their state, and stops them by a
+//! deadline.
+
+mod job_state;
+mod job_thread;
+mod start;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+
+use crate::error::Error;
+use crate::jobs;
+use crate::logging::ProcessLog;
+use crate::shutdown::{self, SignalOrder, Stop, StopHandle};
+use job_state::WatchedJob;
+use start::PreparedStart;
+use watch::Watch;
+
+/// A job that ran for this long before it failed is run again after the shortest pause. A failure that
+/// has not occurred again for this long is over.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// How long the jobs may take to end after the stop was forced.
+const FORCED_STOP_MAX: Duration = Duration::from_millis(250);
+
+/// The names of all jobs.
+pub const JOBS: [&str; 3] = jobs::NAMES;
+
+/// Runs the jobs that `file` configures, or those of them that `only` names, until the stop.
+///
+/// The calling thread touches no disk and no standard error from the first moment on, so that it
+/// can keep the deadline of a stop whatever hangs.
+///
+/// # Errors
+/// `Config`: local faults, found before any job ran or by every job. `Failed`: a job has failed for
+/// good and does not run again, or the stop was forced.
+pub fn run(file: &Path, only: &[String], log: &ProcessLog) -> Result<(), Error> {
+    log.install();
+    let (handle, stop) = shutdown::pair();
+    let signalled = log.clone();
+    let also = move |order| match order {
+        SignalOrder::Reopen => signalled.reopen(),
+        SignalOrder::Force => signalled.force(),
+    };
+    shutdown::on_signals(handle.clone(), also).map_err(Error::Failed)?;
+    let ended = prepare_and_run(file, only, log, &handle, &stop);
+    if stop.is_forced() {
+        log.force();
+    }
+    ended
+}
+
+fn prepare_and_run(
+    file: &Path,
+    only: &[String],
+    log: &ProcessLog,
+    handle: &StopHandle,
+    stop: &Stop,
+) -> Result<(), Error> {
+    let PreparedStart { config, jobs } = start::prepare(file, only, log, handle, stop)?;
+    let (sender, reports) = unbounded();
+    let mut watched = Vec::new();
+    for job in jobs {
+        watched.push(WatchedJob::new(job.name(), job.counters()));
+        job_thread::start(job, stop, sender.clone())?;
+    }
+    drop(sender);
+    let (timeout, on_failure) = (config.stop_timeout, config.on_failure);
+    Watch { jobs: watched, reports: &reports, handle, stop, timeout, on_failure }.run()
+}
+
+/// The error of a stop that did not end in time.
+fn cut_short() -> Error {
+    Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned())
+}
+
+/// Logged after the stop was forced: nothing waits for a log line.
+fn log_timeout(timeout: Duration) {
+    log::warn!(
+        "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes again at \
+         the next start"
+    );
+}

@@ -1,0 +1,162 @@
+//! What is logged of an assignment: how many partitions and topics it has, and how many records
+//! are behind. The first answer for each partition says how many, so the line waits for those,
+//! and not longer than a limit.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::NAME;
+use crate::kafka::{Fetched, Payload};
+use crate::record::TopicPartition;
+
+/// How long the line waits for the answers of brokers.
+const ANSWERS_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// An assignment of which nothing was logged yet.
+pub(super) struct Backlog {
+    level: log::Level,
+    until: Instant,
+    partitions: usize,
+    topics: usize,
+    /// The partitions without an answer.
+    unknown: BTreeSet<TopicPartition>,
+    /// The records behind, in the partitions with an answer.
+    behind: u64,
+}
+
+impl Backlog {
+    /// `all` are the assigned partitions, and how many records each is behind, as far as that is
+    /// known.
+    pub(super) fn new<'a>(
+        all: impl Iterator<Item = (&'a TopicPartition, Option<u64>)>,
+        level: log::Level,
+        now: Instant,
+    ) -> Self {
+        let (mut topics, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        let (mut partitions, mut behind) = (0, 0);
+        for (partition, known) in all {
+            partitions += 1;
+            topics.insert(&partition.topic);
+            match known {
+                Some(records) => behind += records,
+                None => drop(unknown.insert(partition.clone())),
+            }
+        }
+        Self { level, until: now + ANSWERS_WAIT_MAX, partitions, topics: topics.len(), unknown, behind }
+    }
+
+    /// A partition has this many records from its start position on. Only its first answer counts.
+    pub(super) fn record(&mut self, partition: &TopicPartition, behind: u64) {
+        if self.unknown.remove(partition) {
+            self.behind += behind;
+        }
+    }
+
+    /// Whether this partition has no answer yet.
+    pub(super) fn awaits(&self, partition: &TopicPartition) -> bool {
+        self.unknown.contains(partition)
+    }
+
+    /// Whether the line is complete, or its time is over.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.unknown.is_empty() || now >= self.until
+    }
+
+    /// Logs the line with what is known.
+    pub(super) fn log(&self) {
+        log::log!(self.level, "{NAME}: {}", self.text());
+    }
+
+    fn text(&self) -> String {
+        let (partitions, topics) = (count(self.partitions, "partition"), count(self.topics, "topic"));
+        let records = count(usize::try_from(self.behind).unwrap_or(usize::MAX), "record");
+        match self.unknown.len() {
+            0 => format!("{partitions}, {topics}, {records} behind"),
+            unknown if unknown == self.partitions => {
+                format!("{partitions}, {topics}; no broker has answered yet how many records are behind")
+            }
+            unknown => format!(
+                "{partitions}, {topics}, at least {records} behind; no answer yet for {unknown} of the \
+                 partitions"
+            ),
+        }
+    }
+}
+
+/// How many records a partition has from the first one on that a reply is about. Records that were
+/// deleted before they were read do not count.
+pub(super) fn behind_of(fetched: &Fetched) -> u64 {
+    let start = if matches!(fetched.payload, Payload::Deleted) { fetched.next } else { fetched.from };
+    u64::try_from(fetched.next - start).unwrap_or(0) + fetched.lag
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partitions(count: i32) -> Vec<TopicPartition> {
+        (0..count).map(|one| TopicPartition::new(if one % 2 == 0 { "even" } else { "odd" }, one)).collect()
+    }
+
+    fn unanswered(all: &[TopicPartition], now: Instant) -> Backlog {
+        Backlog::new(all.iter().map(|one| (one, None)), log::Level::Info, now)
+    }
+
+    #[test]
+    fn the_first_answers_are_summed() {
+        let (all, now) = (partitions(3), Instant::now());
+        let mut backlog = unanswered(&all, now);
+        for (one, behind) in all.iter().zip([700, 0, 20]) {
+            assert!(!backlog.is_due(now));
+            backlog.record(one, behind);
+            backlog.record(one, 1_000_000);
+            backlog.record(&TopicPartition::new("other", 0), 1_000_000);
+        }
+        assert!(backlog.is_due(now));
+        assert_eq!(backlog.text(), "3 partitions, 2 topics, 720 records behind");
+    }
+
+    #[test]
+    fn the_line_does_not_wait_longer_than_its_limit() {
+        let (all, now) = (partitions(3), Instant::now());
+        let mut backlog = unanswered(&all, now);
+        let before = now + ANSWERS_WAIT_MAX - Duration::from_millis(1);
+        assert!(!backlog.is_due(before) && backlog.is_due(now + ANSWERS_WAIT_MAX));
+        let none = "3 partitions, 2 topics; no broker has answered yet how many records are behind";
+        assert_eq!(backlog.text(), none);
+        backlog.record(&all[1], 1);
+        let some = "3 partitions, 2 topics, at least 1 record behind; no answer yet for 2 of the partitions";
+        assert_eq!(backlog.text(), some);
+    }
+
+    #[test]
+    fn what_was_known_before_counts() {
+        let (all, now) = (partitions(1), Instant::now());
+        let backlog = Backlog::new(all.iter().map(|one| (one, Some(1))), log::Level::Info, now);
+        assert!(backlog.is_due(now));
+        assert_eq!(backlog.text(), "1 partition, 1 topic, 1 record behind");
+        assert_eq!(unanswered(&[], now).text(), "0 partitions, 0 topics, 0 records behind");
+    }
+
+    #[test]
+    fn deleted_records_are_not_behind() {
+        let fetched = |payload| Fetched {
+            partition: TopicPartition::new("t", 0),
+            from: 10,
+            base: 10,
+            next: 15,
+            assignment: 1,
+            lag: 7,
+            broker: None,
+            last: None,
+            bytes: 0,
+            payload,
+        };
+        assert_eq!(behind_of(&fetched(Payload::Absent)), 12);
+        assert_eq!(behind_of(&fetched(Payload::Deleted)), 7);
+    }
+}

@@ -1,0 +1,284 @@
+//! The outages of partitions. Each is logged when it has lasted: as a line of its own, or as one
+//! line of all partitions whose broker is lost, or gives all of them the same error. A second
+//! line says when it is over. Pure: no clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::NAME;
+use crate::kafka::FailureKind;
+use crate::record::TopicPartition;
+
+/// While a leader moves, errors pass by themselves. An outage that is shorter is not logged.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long further partitions with the same cause are waited for before a line is logged.
+const GATHER_TIME: Duration = Duration::from_secs(1);
+/// How many partitions a line names.
+const NAMED_MAX: usize = 3;
+
+/// Why a partition cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OutageCause {
+    /// The broker that was asked, or the last one that sent records.
+    pub(super) broker: Option<Arc<str>>,
+    pub(super) kind: FailureKind,
+    pub(super) why: String,
+}
+
+/// What the partitions of one line have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum CommonCause {
+    /// Their broker is lost. Some have noticed that it does not answer, others that no other broker
+    /// leads them.
+    BrokerLost(Option<Arc<str>>),
+    /// The same answer of the same broker.
+    SameError(OutageCause),
+}
+
+impl OutageCause {
+    /// The broker, the error, and what to do about it.
+    fn text(&self) -> String {
+        let why = match &self.broker {
+            _ if self.kind == FailureKind::NoLeader => self.why.clone(),
+            Some(broker) if !self.why.contains(&**broker) => format!("broker {broker}: {}", self.why),
+            _ => self.why.clone(),
+        };
+        match (self.kind, &self.broker) {
+            (FailureKind::Broker, _) => format!("{why}: look at this broker and the network"),
+            (FailureKind::NoLeader, Some(broker)) => format!("{why}; {broker} led it last"),
+            _ => why,
+        }
+    }
+
+    fn common(&self) -> CommonCause {
+        match self.kind {
+            FailureKind::Partition => CommonCause::SameError(self.clone()),
+            FailureKind::Broker | FailureKind::NoLeader => CommonCause::BrokerLost(self.broker.clone()),
+        }
+    }
+}
+
+/// One partition that cannot be read.
+struct PartitionOutage {
+    since: Instant,
+    /// Its next offset; -1 if it is not known yet.
+    offset: i64,
+    cause: OutageCause,
+    /// Since when its cause is what it has in common with others now.
+    cause_since: Instant,
+    /// Whether the next lines are to cover it.
+    is_due: bool,
+    /// The number of the line that covers it.
+    line: Option<u64>,
+}
+
+/// An outage that was logged.
+struct LoggedOutage {
+    since: Instant,
+    common: CommonCause,
+    /// `TOPIC/P`, or how many and the first few.
+    subject: String,
+    /// How many of its partitions are still waiting.
+    waiting: usize,
+    /// How many can be read again.
+    back: usize,
+    /// How many the line of another cause covers by now.
+    moved: usize,
+}
+
+/// The partitions that cannot be read.
+#[derive(Default)]
+pub(super) struct PartitionOutages {
+    partitions: BTreeMap<TopicPartition, PartitionOutage>,
+    logged: BTreeMap<u64, LoggedOutage>,
+    /// How many lines were logged.
+    lines: u64,
+    log_at: Option<Instant>,
+}
+
+impl PartitionOutages {
+    /// Records that a partition cannot be read at this offset (-1: not known yet).
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        partition: &TopicPartition,
+        offset: i64,
+        mut cause: OutageCause,
+    ) {
+        if let Some(before) = self.partitions.get(partition)
+            && cause.kind == FailureKind::NoLeader
+        {
+            // The broker that failed at the beginning of the outage.
+            cause.broker = before.cause.broker.clone().or(cause.broker);
+        }
+        let new = || PartitionOutage {
+            since: now,
+            offset,
+            cause: cause.clone(),
+            cause_since: now,
+            is_due: false,
+            line: None,
+        };
+        let outage = self.partitions.entry(partition.clone()).or_insert_with(new);
+        let common = cause.common();
+        if outage.cause.common() != common {
+            outage.cause_since = now;
+        }
+        (outage.offset, outage.cause) = (offset, cause);
+        let lasts_since = match outage.line.and_then(|line| self.logged.get(&line)) {
+            None => outage.since,
+            // The others of its line are back, and this one waits for something else by now.
+            Some(line) if line.back > 0 && line.common != common => outage.cause_since,
+            Some(_) => return,
+        };
+        if now.saturating_duration_since(lasts_since) >= PATIENCE {
+            outage.is_due = true;
+            self.log_at.get_or_insert(now + GATHER_TIME);
+        }
+    }
+
+    /// Records that a partition can be read.
+    pub(super) fn end(&mut self, now: Instant, partition: &TopicPartition) {
+        let Some(outage) = self.partitions.remove(partition) else { return };
+        if let Some(line) = outage.line {
+            self.leave(now, line, |logged| logged.back += 1);
+        }
+    }
+
+    /// One partition is not covered by this line any more. The last one ends the outage.
+    fn leave(&mut self, now: Instant, line: u64, note: impl FnOnce(&mut LoggedOutage)) {
+        let Some(logged) = self.logged.get_mut(&line) else { return };
+        logged.waiting -= 1;
+        note(logged);
+        if logged.waiting > 0 {
+            return;
+        }
+        let seconds = now.saturating_duration_since(logged.since).as_secs_f64();
+        let LoggedOutage { subject, back, moved, .. } = logged;
+        match moved {
+            0 => log::info!("{NAME}: {subject}: back after {seconds:.1} s"),
+            _ => log::info!("{NAME}: {subject}: {back} back after {seconds:.1} s"),
+        }
+        self.logged.remove(&line);
+    }
+
+    /// Logs the outages that have lasted, one line for each cause.
+    pub(super) fn log_due(&mut self, now: Instant) {
+        if self.log_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.log_at = None;
+        for (cause, members) in self.due() {
+            let is_lost = cause.kind != FailureKind::Partition;
+            let standing = self.logged.iter().find(|(_, logged)| is_lost && logged.common == cause.common());
+            let line = match standing.map(|(line, _)| *line) {
+                Some(line) => {
+                    log::debug!("{NAME}: {} waiting, too: {}", subject(&members), cause.text());
+                    line
+                }
+                None => self.log(now, &cause, &members),
+            };
+            for partition in members {
+                self.cover(now, &partition, line);
+            }
+            self.name_covered(line);
+        }
+    }
+
+    /// What is to be logged: partitions by what they have in common, with the cause of one of them
+    /// that has lasted. Those that have not lasted yet are among them.
+    fn due(&self) -> Vec<(OutageCause, Vec<TopicPartition>)> {
+        let mut lines: BTreeMap<CommonCause, (Option<&OutageCause>, Vec<TopicPartition>)> = BTreeMap::new();
+        for (partition, outage) in &self.partitions {
+            if outage.is_due || outage.line.is_none() {
+                let (cause, members) = lines.entry(outage.cause.common()).or_default();
+                if outage.is_due {
+                    cause.get_or_insert(&outage.cause);
+                }
+                members.push(partition.clone());
+            }
+        }
+        lines.into_values().filter_map(|(cause, members)| Some((cause?.clone(), members))).collect()
+    }
+
+    /// Logs one line, and returns its number.
+    fn log(&mut self, now: Instant, cause: &OutageCause, members: &[TopicPartition]) -> u64 {
+        let outages = || members.iter().filter_map(|one| self.partitions.get(one));
+        let since = outages().map(|outage| outage.since).min().unwrap_or(now);
+        let (seconds, why) = (now.saturating_duration_since(since).as_secs_f64(), cause.text());
+        match (members, outages().next()) {
+            ([partition], Some(outage)) => {
+                let place = place(outage.offset);
+                log::warn!("{NAME}: {partition}: blocked at {place} for {seconds:.1} s: {why}; waiting");
+            }
+            _ => {
+                let subject = subject(members);
+                log::warn!("{NAME}: {subject}: blocked for {seconds:.1} s: {why}; waiting");
+            }
+        }
+        self.lines += 1;
+        let (common, subject) = (cause.common(), String::new());
+        let logged = LoggedOutage { since, common, subject, waiting: 0, back: 0, moved: 0 };
+        self.logged.insert(self.lines, logged);
+        self.lines
+    }
+
+    /// From here on a partition is covered by this line.
+    fn cover(&mut self, now: Instant, partition: &TopicPartition, line: u64) {
+        let Some(outage) = self.partitions.get_mut(partition) else { return };
+        outage.is_due = false;
+        let before = outage.line.replace(line);
+        if let Some(logged) = self.logged.get_mut(&line) {
+            logged.waiting += 1;
+        }
+        if let Some(before) = before {
+            self.leave(now, before, |logged| logged.moved += 1);
+        }
+    }
+
+    /// The line's end names every partition that it covers.
+    fn name_covered(&mut self, line: u64) {
+        let covered = self.partitions.iter().filter(|(_, outage)| outage.line == Some(line));
+        let covered: Vec<TopicPartition> = covered.map(|(partition, _)| partition.clone()).collect();
+        if let Some(logged) = self.logged.get_mut(&line) {
+            logged.subject = subject(&covered);
+        }
+    }
+
+    /// Forgets outages that were not logged yet: they are part of another one.
+    pub(super) fn forget_unlogged(&mut self) {
+        self.partitions.retain(|_, outage| outage.line.is_some());
+        self.log_at = None;
+    }
+
+    /// Forgets everything: the partitions are not ours any more.
+    pub(super) fn clear(&mut self) {
+        *self = Self { lines: self.lines, ..Self::default() };
+    }
+
+    /// How many partitions wait and were logged.
+    pub(super) fn logged_count(&self) -> usize {
+        self.logged.values().map(|logged| logged.waiting).sum()
+    }
+}
+
+/// `TOPIC/P`, or how many and the first few.
+fn subject(members: &[TopicPartition]) -> String {
+    if let [one] = members {
+        return one.to_string();
+    }
+    let named: Vec<String> = members.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let more = match members.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{} partitions ({}{more})", members.len(), named.join(", "))
+}
+
+fn place(offset: i64) -> String {
+    if offset < 0 { "its start".to_owned() } else { format!("offset {offset}") }
+}
+
+#[cfg(test)]
+mod tests;

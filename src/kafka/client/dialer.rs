@@ -1,0 +1,101 @@
+//! The one door to a broker: every connection of pandad's own client is opened here, and whatever
+//! happens on it before its first request happens here.
+
+use std::time::Instant;
+
+use super::address::BrokerAddress;
+use super::connection::{ApiVersionsAnswer, Connection, ConnectionLimits};
+use super::transport;
+use super::versions_seen::{KnownVersions, VersionsSeen};
+use crate::kafka::protocol::versions::Versions;
+
+/// Opens connections to the brokers of one cluster. Clones share the [`VersionsSeen`].
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    client_id: String,
+    limits: ConnectionLimits,
+    versions_seen: VersionsSeen,
+}
+
+impl Dialer {
+    /// A dialer for a cluster of which nothing is known yet. `client_id` is the `client.id` that
+    /// brokers log.
+    pub fn new(client_id: &str, limits: ConnectionLimits) -> Self {
+        Self { client_id: client_id.to_owned(), limits, versions_seen: VersionsSeen::default() }
+    }
+
+    /// This dialer with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// This dialer for a cluster of whose brokers these versions are known.
+    #[must_use]
+    pub fn with_versions_seen(self, versions_seen: &VersionsSeen) -> Self {
+        Self { versions_seen: versions_seen.clone(), ..self }
+    }
+
+    /// Connects to this broker, and asks for its versions. Use it to read records: if a broker was
+    /// upgraded meanwhile and got requests in the versions of Kafka 0.9, it would send records of
+    /// aborted transactions.
+    ///
+    /// # Errors
+    /// Why the broker cannot be reached, or cannot be used.
+    pub fn open(&self, address: &BrokerAddress) -> Result<Connection, String> {
+        self.dial(address, None)
+    }
+
+    /// Connects to this broker, and asks for its versions unless they are known: see
+    /// [`Self::confirm`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reopen(&self, address: &BrokerAddress) -> Result<Connection, String> {
+        self.dial(address, self.versions_seen.take(address, Instant::now()))
+    }
+
+    /// Remembers the versions of a broker that has answered a request. A broker that only did not
+    /// answer ApiVersions may also hang.
+    pub fn confirm(&self, connection: &Connection) {
+        self.versions_seen.confirm(connection.address(), connection.known());
+    }
+
+    /// A connection that is ready for its first request. What comes between the versions and that
+    /// request belongs at its end, since every connection passes there.
+    fn dial(&self, address: &BrokerAddress, known: Option<KnownVersions>) -> Result<Connection, String> {
+        let connection = match known {
+            Some(known) => self.connect(address, known)?,
+            None => self.ask_versions(address)?,
+        };
+        self.versions_seen.record(address, connection.versions())?;
+        Ok(connection)
+    }
+
+    /// Opens the socket; nothing is sent on it yet. Each connection begins here, also the two more that
+    /// a silent broker costs.
+    fn connect(&self, address: &BrokerAddress, known: KnownVersions) -> Result<Connection, String> {
+        let stream = transport::connect(address, self.limits.connect_timeout);
+        let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
+        Ok(Connection::new(stream, address, &self.client_id, self.limits, known))
+    }
+
+    /// Connects, and finds out which versions the broker supports. A broker that does not answer
+    /// costs two more connections, and is asked FindCoordinator on one of them before [`Self::dial`]
+    /// goes on.
+    fn ask_versions(&self, address: &BrokerAddress) -> Result<Connection, String> {
+        let silent = KnownVersions { versions: Versions::Silent, asked_at: Instant::now() };
+        match self.connect(address, silent.clone())?.ask_versions()? {
+            ApiVersionsAnswer::With(connection) => Ok(connection),
+            ApiVersionsAnswer::Silence(first, sent) => {
+                let other = self.connect(address, silent.clone())?;
+                match first.confirm_silence(sent, other)? {
+                    Some(connection) => Ok(connection),
+                    // A broker of 0.9 still has the unknown request on the other two connections, so
+                    // they are of no use.
+                    None => self.connect(address, silent),
+                }
+            }
+        }
+    }
+}

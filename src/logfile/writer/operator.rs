@@ -1,0 +1,195 @@
+//! What becomes of a range when somebody else handles the file while the range is being written, and
+//! of what somebody else appends between two ranges.
+
+use std::io;
+
+use super::pending::Found;
+use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
+use crate::logfile::disk::{FileStat, Handle};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
+use crate::logfile::locate::tail;
+
+/// What somebody else appends is journalled as a range only if it has at most so many bytes, because
+/// its CRC must be computed.
+const FOREIGN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+impl LogWriter {
+    /// Looks at the path and at the file before a pending range is continued.
+    ///
+    /// The bytes of a range that was begun stay together: they are completed under whatever name the
+    /// file has now, as long as it has one.
+    pub(super) fn look_before_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+        let is_moved = match self.disk.stat(&self.path) {
+            Ok(stat) => stat.id != self.id,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_moved && let Some(pending) = &mut self.pending {
+            let stat = self.file.stat().map_err(AppendError::Retry)?;
+            if stat.links > 0 && pending.written() == 0 && stat.len == pending.range.from {
+                let bytes = self.bytes_of(pieces);
+                self.give_up(bytes)?;
+                log::info!("{}: was moved away before a write; going on with what is there now", self.label);
+                return Ok(());
+            }
+            if stat.links > 0 && !std::mem::replace(&mut pending.is_move_logged, true) {
+                log::info!(
+                    "{}: was moved away in the middle of a write, which is completed there",
+                    self.label
+                );
+            }
+        }
+        self.look(pieces)
+    }
+
+    /// Compares the file with what was written of the pending range. If they differ, the range is
+    /// given up, and what of it is not in the file is kept to be announced anew.
+    pub(super) fn look(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        let stat = self.file.stat().map_err(AppendError::Retry)?;
+        if stat.links > 0 && stat.len == pending.expected_len() {
+            pending.record_seen(pending.written());
+            return Ok(());
+        }
+        let bytes = self.bytes_of(pieces);
+        if stat.links == 0 {
+            self.give_up(bytes)?;
+            log::warn!(
+                "{}: was removed in the middle of a write; the write is repeated in a new file",
+                self.label
+            );
+            return Ok(());
+        }
+        self.find_rest(&stat, &bytes, pieces)
+    }
+
+    fn find_rest(&mut self, stat: &FileStat, bytes: &[u8], pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        let is_shorter = stat.len < pending.expected_len();
+        match pending.find(&self.file, stat.len, bytes).map_err(AppendError::Retry)? {
+            Found::Prefix(seen) => {
+                pending.record_seen(seen);
+                log::info!(
+                    "{}: another program changed it in the middle of a write, which goes on",
+                    self.label
+                );
+                Ok(())
+            }
+            Found::Parts { .. }
+                if !ends_with_newline(&self.file, stat.len).map_err(AppendError::Retry)? =>
+            {
+                // Nobody will complete the last line. With its end, it may be whole after all.
+                self.file.append_all(b"\n").map_err(AppendError::Retry)?;
+                self.look(pieces)
+            }
+            Found::Parts { left, torn } => {
+                self.give_up(left)?;
+                self.log_given_up(is_shorter, torn);
+                Ok(())
+            }
+        }
+    }
+
+    fn log_given_up(&self, is_shorter: bool, torn: Option<u64>) {
+        let label = &self.label;
+        if is_shorter {
+            log::warn!(
+                "{label}: another program shortened it in the middle of a write; what is missing of the \
+                 write is repeated"
+            );
+        } else {
+            log::warn!(
+                "{label}: another program appended to it in the middle of a write; what is missing of the \
+                 write is repeated"
+            );
+        }
+        if let Some(at) = torn {
+            log::error!(
+                "{label}: the line at byte {at} stays torn, since another program changed the file while it \
+                 was being written; its record is written again"
+            );
+        }
+    }
+
+    /// Gives the pending range up: no later start adopts it. Writing goes on with `left` at the end
+    /// of what is at the path now. After an error nothing has changed.
+    fn give_up(&mut self, left: Vec<u8>) -> Result<(), AppendError> {
+        let Some(PendingRange { range, .. }) = &self.pending else { return Ok(()) };
+        let range = range.clone();
+        // The mark below says that earlier ranges are durable.
+        self.file.sync().map_err(AppendError::Restart)?;
+        let opened = self.open_anew().map_err(AppendError::Retry)?;
+        let place = opened.mark(range.sequence);
+        self.ledger.give_up(&range, place).map_err(AppendError::Restart)?;
+        self.pending = None;
+        self.left = Some(left);
+        self.last_sequence = range.sequence;
+        self.go_to(opened);
+        Ok(())
+    }
+
+    /// The bytes of the pending range.
+    fn bytes_of(&self, pieces: &[Piece<'_>]) -> Vec<u8> {
+        match &self.left {
+            Some(left) => left.clone(),
+            None => pieces.iter().flat_map(|piece| piece.bytes).copied().collect(),
+        }
+    }
+
+    /// Somebody else has appended: journals that as a range without positions. So the ranges still
+    /// follow each other, and neither the file nor the journal need be synced. False if it is not
+    /// possible.
+    pub(super) fn skip_foreign(&mut self, len: u64) -> Result<bool, AppendError> {
+        if len - self.end > FOREIGN_BYTES_MAX {
+            return Ok(false);
+        }
+        let (crc, tail, head) = self.read_foreign(len).map_err(AppendError::Retry)?;
+        if tail.last() != Some(&b'\n') {
+            // Lines must not run together. The newline belongs to what is skipped next.
+            self.file.append_all(b"\n").map_err(AppendError::Retry)?;
+            self.follow_path()?;
+            return Ok(true);
+        }
+        let (from, before) = (self.end, crc32fast::hash(&self.tail));
+        let sequence = self.ledger.next_sequence();
+        let range = Range { sequence, file: self.id, from, to: len, crc, before, changes: Vec::new() };
+        self.announce_range(&range).map_err(|error| self.of_journal(error))?;
+        self.last_sequence = range.sequence;
+        self.unsettled += len - from;
+        self.has_range = true;
+        self.end = len;
+        (self.tail, self.head) = (tail, head);
+        if !std::mem::replace(&mut self.is_foreign_logged, true) {
+            log::info!("{}: another program appends to it, too; its lines stay", self.label);
+        }
+        Ok(true)
+    }
+
+    /// Whether it was logged that another program appends.
+    #[cfg(test)]
+    pub(in crate::logfile) fn is_foreign_logged(&self) -> bool {
+        self.is_foreign_logged
+    }
+
+    /// The CRC of the bytes from our end on, the last bytes before `len`, and how the file begins.
+    fn read_foreign(&self, len: u64) -> io::Result<(u32, Vec<u8>, FileHead)> {
+        let (mut crc, mut tail, mut head) = (crc32fast::Hasher::new(), self.tail.clone(), self.head);
+        let mut buffer = vec![0; READ_BYTES.max(CHECKED_BYTES)];
+        let mut at = self.end;
+        while at < len {
+            let wanted = usize::try_from(len - at).unwrap_or(READ_BYTES).min(buffer.len());
+            let piece = buffer.get_mut(..wanted).unwrap_or_default();
+            self.file.read_exact_at(piece, at)?;
+            crc.update(piece);
+            extend_tail(&mut tail, piece);
+            head.extend(piece);
+            at += wanted as u64;
+        }
+        Ok((crc.finalize(), tail, head))
+    }
+}
+
+fn ends_with_newline(file: &Handle, len: u64) -> io::Result<bool> {
+    Ok(matches!(tail(file, len)?.last(), None | Some(b'\n')))
+}
