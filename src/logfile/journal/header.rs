@@ -1,11 +1,12 @@
 //! The header of a half: which generation it is, and what a reader must know.
 //!
 //! ```text
-//! magic 8 | version 2 | identity 16 | generation 8 | base 8 | features 4 | CRC 4
+//! magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | base 8 | features 4 | CRC 4
 //! ```
 //!
 //! In version 3 it stands twice, at byte 0 and at byte 64, so that one damaged byte does not hide
-//! the half. Versions 1 and 2 have it once, without base and features.
+//! the half. Versions 1 and 2 have it once, up to the first CRC. So a pandad that knows only these
+//! reads the version, and refuses the journal instead of taking it for an unreadable one.
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The version of the format that is written. A later version is refused.
@@ -13,6 +14,7 @@ pub(super) const FORMAT_VERSION: u16 = 3;
 /// The bytes of both copies.
 pub(super) const HALF_HEADER_BYTES: u64 = 128;
 const COPY_BYTES: usize = 64;
+const CRC_BYTES: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HalfHeader {
@@ -34,6 +36,7 @@ impl HalfHeader {
         copy.extend_from_slice(&self.version.to_be_bytes());
         copy.extend_from_slice(&self.identity.to_be_bytes());
         copy.extend_from_slice(&self.generation.to_be_bytes());
+        copy.extend_from_slice(&crc32fast::hash(&copy).to_be_bytes());
         copy.extend_from_slice(&self.base.to_be_bytes());
         copy.extend_from_slice(&self.features.to_be_bytes());
         copy.extend_from_slice(&crc32fast::hash(&copy).to_be_bytes());
@@ -53,16 +56,17 @@ impl HalfHeader {
         let (identity, rest) = rest.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
         let version = u16::from_be_bytes(*version);
-        let (mut base, mut features, mut rest) = ([0; 8], [0; 4], rest);
+        let (crc, mut rest) = rest.split_first_chunk()?;
+        let mut whole = is_crc_of(bytes, rest.len() + CRC_BYTES, *crc)?;
+        let (mut base, mut features) = ([0; 8], [0; 4]);
         if version >= 3 {
-            let (first, second, end);
-            (first, end) = rest.split_first_chunk()?;
-            (second, rest) = end.split_first_chunk()?;
+            let (first, second, last);
+            (first, rest) = rest.split_first_chunk()?;
+            (second, rest) = rest.split_first_chunk()?;
+            (last, rest) = rest.split_first_chunk()?;
             (base, features) = (*first, *second);
+            whole &= is_crc_of(bytes, rest.len() + CRC_BYTES, *last)?;
         }
-        let (crc, _) = rest.split_first_chunk()?;
-        let covered = bytes.get(..bytes.len() - rest.len())?;
-        let whole = crc32fast::hash(covered) == u32::from_be_bytes(*crc);
         (magic == MAGIC && whole).then(|| Self {
             version,
             identity: u128::from_be_bytes(*identity),
@@ -76,4 +80,10 @@ impl HalfHeader {
     pub(super) fn is_later(&self) -> bool {
         self.version > FORMAT_VERSION || self.features != 0
     }
+}
+
+/// Whether this is the CRC of all bytes but the last `without`.
+fn is_crc_of(bytes: &[u8], without: usize, crc: [u8; CRC_BYTES]) -> Option<bool> {
+    let covered = bytes.get(..bytes.len().checked_sub(without)?)?;
+    Some(crc32fast::hash(covered) == u32::from_be_bytes(crc))
 }
