@@ -239,3 +239,26 @@ fn a_new_journal_names_the_one_whose_tokens_the_group_holds() {
     let (log, _) = start(&elsewhere, &mut group);
     assert_eq!(log.ledger.strangers(), [], "the journal is not new any more");
 }
+
+/// The last batch that was written may be damaged at every broker. The group's offset stands behind it
+/// already; only a journal that has forgotten what it wrote is not compared with it.
+#[test]
+fn a_forgotten_journal_is_not_compared_with_what_it_wrote() {
+    let (dir, mut group) = (Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 8);
+    commit(&mut log, &mut group);
+    drop(log);
+    for is_forgotten in [false, true] {
+        if is_forgotten {
+            assert_eq!(inspect::forget(&dir.log()), Ok(1));
+        }
+        let (offset, text) = group.0.clone().unwrap();
+        assert_eq!(offset, 8);
+        let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
+        let resumed = log.ledger.resume(&partition(), Some(8), &OffsetMetadata::Text(text)).unwrap();
+        assert_eq!(resumed.position, Some(8));
+        assert_eq!(resumed.landmarks.is_empty(), is_forgotten);
+        assert_eq!(dir.content(), lines(8));
+    }
+}
