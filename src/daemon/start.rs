@@ -108,7 +108,11 @@ fn prepare_all(
     for text in &config.warnings {
         log::warn!("{text}");
     }
-    log::info!("pandad {} on {}", env!("CARGO_PKG_VERSION"), config.path.display());
+    log::info!(
+        "pandad {} starts with the configuration {}",
+        env!("CARGO_PKG_VERSION"),
+        config.path.display()
+    );
     let mut jobs = selected(&config, only)?;
     let faults: Vec<_> = jobs.iter_mut().filter_map(|job| job.prepare().err()).flatten().collect();
     if !faults.is_empty() {

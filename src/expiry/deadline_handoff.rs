@@ -27,9 +27,9 @@ struct HandoffState {
     entries: Vec<KeyDeadline>,
     bytes: usize,
     limit: usize,
-    /// Some deadlines did not fit, and no sweep has asked for all keys since.
+    /// Whether a deadline was left out, for want of room, and no sweep has asked for all keys since.
     missed: bool,
-    /// Some deadlines did not fit since the last sweep ended.
+    /// Whether a deadline was left out, for want of room, after the last sweep had ended.
     missed_lately: bool,
 }
 

@@ -86,7 +86,7 @@ impl Reconciler {
                 Ok(Err(Fault::RetryLogged)) => RETRY_PAUSE,
                 Ok(Err(fault)) => {
                     log::error!(
-                        "{job}: {server}: keys that expired while nobody listened cannot be found: {fault}"
+                        "{job}: {server}: cannot look for keys that expired while nobody listened: {fault}"
                     );
                     DENIED_RETRY_PAUSE
                 }
@@ -208,10 +208,10 @@ impl Reconciler {
         let Some(first) = &missed.first else { return };
         let pushed = self.context.reconciliation == Reconciliation::On;
         log::warn!(
-            "{}: {} keys expired while nobody listened and {}; one is \"{}\"",
+            "{}: found {} keys that expired while nobody listened; {}; for example \"{}\"",
             self.context.job,
             missed.count,
-            if pushed { "are pushed now" } else { "would be pushed (dry-run)" },
+            if pushed { "they are pushed now" } else { "they would be pushed (dry-run)" },
             first.get(..LOGGED_KEY_BYTES_MAX).unwrap_or(first).escape_ascii()
         );
         self.context.counters.found.fetch_add(missed.count, Relaxed);

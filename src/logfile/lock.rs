@@ -144,7 +144,8 @@ impl Lock {
     }
 }
 
-/// What a pandad that looks at requests writes above them.
+/// The first lines of the lock file, as a pandad writes them that serves requests. Other processes append
+/// their requests below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LockHeader {
     pub(super) owner: u32,

@@ -283,7 +283,7 @@ impl LogWriter {
                 () if stat.links == 0 => "was removed",
                 () => "was moved away",
             };
-            log::info!("{}: {what}; going on at the end of what is there now", self.label);
+            log::info!("{}: {what}; going on at the end of the file that is at this path now", self.label);
             return Ok(());
         };
         // Only now does the journal not need the old file any more.

@@ -75,8 +75,9 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// Sets how long each of the next answers may take. A command that blocks on the server must
-    /// end there sooner, or an item that it moved would be lost.
+    /// Sets the timeout of each of the next answers. A command that blocks on the server needs a
+    /// shorter timeout there: otherwise the server could still move an item after nobody waits for
+    /// its answer any more.
     ///
     /// # Errors
     /// `Lost`: the socket is closed.

@@ -93,7 +93,7 @@ impl Counters {
         })
     }
 
-    /// Sets since when something written waits to be settled; `None`: nothing waits.
+    /// Records when the oldest write was made that is not settled; `None` if everything is settled.
     pub fn set_oldest_unsettled(&self, since: Option<Instant>) {
         let value = since.map_or(0, |since| {
             let after = since.saturating_duration_since(self.started).as_millis();

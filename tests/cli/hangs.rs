@@ -116,7 +116,9 @@ fn lines_wait_for_their_reader() {
     assert_eq!(pandad.ends_in(seconds(3)).code(), Some(0));
     text += &full.read();
     let at = |phrase: &str| text.find(phrase).unwrap_or_else(|| panic!("no {phrase:?} in {text}"));
-    assert!(at("pandad 0.1.0 on") < at("signal 15: stopping") && at("signal 15") < at("ended; items 0"));
+    assert!(
+        at("pandad 0.1.0 starts with") < at("signal 15: stopping") && at("signal 15") < at("ended; items 0")
+    );
     assert!(text.lines().all(|line| line.starts_with("[20")), "{text}");
 }
 

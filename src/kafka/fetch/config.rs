@@ -26,7 +26,8 @@ pub struct FetchConfig {
 impl Default for FetchConfig {
     fn default() -> Self {
         Self {
-            // One such batch, and as many bytes of other batches in the same reply.
+            // Room for a batch of the largest size, and for the same number of bytes of other batches
+            // in the same reply.
             limits: ConnectionLimits { answer_bytes_max: 2 * BATCH_BYTES_MAX, ..ConnectionLimits::default() },
             max_wait: Duration::from_millis(500),
             reply_bytes: 2 * 1024 * 1024,

@@ -148,7 +148,7 @@ impl OffsetKeeper {
         }
     }
 
-    /// If the coordinator no longer knows the member, the member's thread learns it.
+    /// If the coordinator has refused the member itself, the member's thread is told.
     fn pass_on_refusal(&mut self) {
         if let Some((generation, code)) = self.offsets.take_refused_member() {
             // If that thread has ended, this one will, too.

@@ -196,7 +196,9 @@ impl OffsetManager {
     fn note_committed(&mut self, partition: &TopicPartition, now: Instant) {
         if let Some(since) = self.refused.remove(partition) {
             let seconds = now.saturating_duration_since(since).as_secs();
-            log::info!("{JOB}: {partition}: the group accepts its offset again after {seconds} s");
+            log::info!(
+                "{JOB}: {partition}: its offset is committed again; the group refused it for {seconds} s"
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct LegacyCursor {
     diverged: bool,
     /// Whether the owner knows that the partition can be read.
     reported_well: bool,
-    /// The leader, `host:port`, as far as it is known.
+    /// The leader, `host:port`, if it is known.
     pub(super) broker: Option<Arc<str>>,
 }
 

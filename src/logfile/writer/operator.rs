@@ -161,7 +161,10 @@ impl LogWriter {
         self.end = len;
         (self.tail, self.head) = (tail, head);
         if !std::mem::replace(&mut self.is_foreign_logged, true) {
-            log::info!("{}: another program appends to it, too; its lines stay", self.label);
+            log::info!(
+                "{}: another program also appends to this file; the lines of both are kept",
+                self.label
+            );
         }
         Ok(true)
     }

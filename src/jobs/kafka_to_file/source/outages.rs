@@ -32,7 +32,7 @@ enum CommonCause {
     /// Their broker is lost. Some have noticed that it does not answer, others that no other broker
     /// leads them.
     BrokerLost(Option<Arc<str>>),
-    /// The same answer of the same broker.
+    /// The same broker gave the same error for all of them.
     SameError(OutageCause),
 }
 

@@ -31,7 +31,7 @@ impl Feed<'_> {
         }
     }
 
-    /// The next `count` bytes, decompressed as far as that needs.
+    /// The next `count` bytes, which stay where they are. Decompresses as much as is necessary.
     ///
     /// # Errors
     /// There are fewer bytes, or they cannot be decompressed.
