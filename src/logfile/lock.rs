@@ -36,6 +36,8 @@ use super::open_error::{OpenError, classify};
 
 /// The length of the lines above the requests, in bytes.
 const HEADER_BYTES: usize = 128;
+/// Requests are read together only up to this many bytes, since the length of the file is not ours.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// A request of another pandad that asks whether the lock is held takes it for a moment. So the lock
 /// is held by another pandad only if it stays held for this many attempts.
 const TAKE_ATTEMPTS: u32 = 5;
@@ -115,6 +117,10 @@ impl Lock {
         let Some(length) = upto.checked_sub(from).filter(|length| *length > 0) else {
             return Ok(LockRequests { requests: Vec::new(), upto: from });
         };
+        if length > REQUEST_BYTES_MAX {
+            // Nobody asks so often. Whatever it is, each request is served once and nothing is read.
+            return Ok(LockRequests { requests: LockRequest::ALL.to_vec(), upto });
+        }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
         self.file.read_exact_at(&mut bytes, from)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();

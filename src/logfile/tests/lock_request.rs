@@ -87,3 +87,18 @@ fn pandad_that_does_not_look_is_named() {
     assert_eq!(answers("        -1\n                   0\n"), answers(""));
     drop(lock);
 }
+
+/// A lock file that somebody made a terabyte long costs no memory, and who asks is served all the same.
+#[test]
+fn lock_file_of_any_length_is_served() {
+    let path = log_file("long");
+    let lock = Lock::take(&path).unwrap();
+    let at = with_suffix(&path, ".lock");
+    std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(1 << 40).unwrap();
+    let asked = begin(&path);
+    assert_eq!(lock.requests().unwrap().requests, [LockRequest::Reopen]);
+    answer(&lock);
+    assert_eq!(asked.wait(soon()).unwrap(), RequestOutcome::Done);
+    assert_eq!(lock.requests().unwrap().requests, []);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
