@@ -27,5 +27,6 @@ pub mod record;
 pub mod recycle;
 pub mod redis;
 pub mod report;
+pub mod resolver;
 pub mod shutdown;
 pub mod threads;

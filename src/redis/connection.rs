@@ -1,13 +1,17 @@
 //! One blocking connection, on which every wait has a time limit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis_crate::io::tcp::TcpSettings;
-use redis_crate::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, cmd};
+use redis_crate::{
+    Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError as CrateError, Value,
+    cmd,
+};
 
 use super::error::{RedisError, was_interrupted};
 use super::requests::Requests;
 use super::server::{RedisServer, ServerAddress};
+use crate::resolver;
 
 /// How long an answer may take. The limit leaves time for another client's slow command, and
 /// ends the wait for a server that hangs.
@@ -27,18 +31,19 @@ impl RedisConnection {
     /// # Errors
     /// `Lost`: no answer. `Refused`: the server refuses the login, or is not ready.
     pub fn open(server: &RedisServer) -> Result<Self, RedisError> {
-        let address = match &server.address {
-            ServerAddress::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-            ServerAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        let redis = match &server.address {
+            ServerAddress::Tcp(host, port) => {
+                let until = Instant::now() + server.connect_timeout;
+                let found = resolver::resolve(host, *port, server.connect_timeout);
+                found.map_err(CrateError::from).and_then(|addresses| {
+                    resolver::try_each(&addresses, until, |one, share| {
+                        connect(ConnectionAddr::Tcp(one.ip().to_string(), one.port()), share)
+                    })
+                })
+            }
+            ServerAddress::Unix(path) => connect(ConnectionAddr::Unix(path.clone()), server.connect_timeout),
         };
-        // The login is done here: the crate drops the text of a refusal.
-        let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let client = address
-            .into_connection_info()
-            .and_then(|info| Client::open(info.set_redis_settings(bare).set_tcp_settings(tcp)))
-            .map_err(RedisError::from)?;
-        let redis = client.get_connection_with_timeout(server.connect_timeout).map_err(RedisError::from)?;
+        let redis = redis.map_err(RedisError::from)?;
         redis.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(RedisError::from)?;
         let mut connection = Self { redis, master: false };
         connection.set_answer_timeout(server.connect_timeout)?;
@@ -206,6 +211,14 @@ impl RedisConnection {
         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
         ended
     }
+}
+
+/// Connects, without a login: that is done here, since the crate drops the text of a refusal.
+fn connect(address: ConnectionAddr, limit: Duration) -> Result<redis_crate::Connection, CrateError> {
+    let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let info = address.into_connection_info()?.set_redis_settings(bare).set_tcp_settings(tcp);
+    Client::open(info)?.get_connection_with_timeout(limit)
 }
 
 /// Whether the server does not know the command, and so repeats its words in the text.

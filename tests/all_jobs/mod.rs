@@ -1,6 +1,7 @@
 //! Servers that several jobs share: how Redis is reached, what an outage does to each job.
 
 mod failed_job;
+mod names;
 mod one_server_down;
 mod outage;
 mod redis_connections;

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod expiry;
 pub mod groups;
 pub mod inv;
+pub mod name_server;
 pub mod network;
 pub mod pandads;
 pub mod produce;

@@ -13,10 +13,10 @@ pub const MODULES: &[(&str, &str)] = &[
     ("jobs", "config pipeline kafka redis queue expiry logfile record recycle report shutdown error backoff"),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
-    ("kafka", "record recycle host error threads backoff pattern"),
+    ("kafka", "record recycle host resolver error threads backoff pattern"),
     ("logfile", "record log_names host threads error"),
     // A connection tells of its server's outages itself, once for all who use it.
-    ("redis", "report error"),
+    ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads error backoff"),
     ("config", "error log_names pattern"),
@@ -28,6 +28,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("record", "error"),
     ("recycle", ""),
     ("host", ""),
+    // Below all who connect.
+    ("resolver", "threads"),
     ("pattern", ""),
     // The configuration refuses names that the log file could not tell from its own.
     ("log_names", ""),
@@ -93,6 +95,8 @@ pub const DOORS: &[Door] = &[
     Door { path: "regex_lite", files: "pattern.rs", tests: false },
     Door { path: "configparser", files: "config/inv.rs config/inv/*", tests: false },
     Door { path: "env_logger", files: "logging/macros.rs", tests: false },
+    Door { path: "resolv_conf", files: "resolver/*", tests: true },
+    Door { path: "simple_dns", files: "resolver/*", tests: true },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 

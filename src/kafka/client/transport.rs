@@ -1,11 +1,12 @@
 //! Bytes over one TCP connection, each step within a time limit.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::address::BrokerAddress;
 use crate::kafka::protocol::frame::Frame;
+use crate::resolver;
 
 /// Why a connection cannot be used any more.
 #[derive(Debug)]
@@ -20,27 +21,14 @@ pub(super) enum ConnectionLost {
     TooLong,
 }
 
-/// Tries the addresses of the host name in turn. Each gets a share of the time, so that an
-/// unreachable one leaves time for the others.
+/// Tries the addresses of the host name in turn, see [`resolver::try_each`].
 #[allow(clippy::disallowed_methods, reason = "the door itself")]
 pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
-    let addresses: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    for one in addresses {
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        left = left.saturating_sub(1).max(1);
-        // The standard library refuses a timeout of zero.
-        match TcpStream::connect_timeout(&one, share.max(Duration::from_millis(1))) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let addresses = resolver::resolve(&address.host, address.port, limit)?;
+    let stream = resolver::try_each(&addresses, until, |one, share| TcpStream::connect_timeout(&one, share))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The time that is left until a limit.
