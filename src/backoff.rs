@@ -1,9 +1,9 @@
-//! How long to wait before the next try: doubling, capped, and with jitter, so that the many
-//! clients of a server that was down do not all return at once.
+//! How long to wait before the next attempt: doubling, capped, and with jitter. Without the jitter all
+//! clients of a server that was down would return at once.
 
 use std::time::Duration;
 
-/// A growing pause. The caller sleeps; no clock is needed here.
+/// A growing pause. The caller sleeps, so no clock is needed here.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,

@@ -1,7 +1,7 @@
 //! Errors, sorted by what to do about them.
 //!
-//! [`Error`] ends the program and decides the exit status. [`Fault`] is met inside a running
-//! job and says whether trying again can help.
+//! [`Error`] ends the program and decides the exit status. A [`Fault`] occurs inside a running job and says
+//! whether trying again can help.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use std::fmt;
 pub enum Error {
     /// The command line is wrong (exit status 2).
     Usage(String),
-    /// The configuration is faulty, or a local file that it names cannot be used. All faults that were
-    /// found (exit status 78).
+    /// The configuration is faulty, or a local file that it names cannot be used. Holds all faults that
+    /// were found (exit status 78).
     Config(Vec<ConfigFault>),
     /// Every job has failed for good, the stop was forced, or a command failed (exit status 1).
     Failed(String),
@@ -36,7 +36,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// One fault in the configuration: where it is, the value there, and what was expected.
+/// One fault in the configuration: its place, the value there, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
     /// The file, as named on the command line.
@@ -73,7 +73,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// What goes wrong in a source, worker or sink while it runs.
+/// A fault of a source, worker or sink while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The server or the disk does not serve now: wait, and try again in place.

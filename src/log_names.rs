@@ -1,11 +1,11 @@
-//! The names of the files that lie beside a log file, as far as two log files can get into each
-//! other's way by their names. Decides by the names alone, before any file is opened.
+//! The names of the files beside a log file: decides, by the names alone and before any file is opened,
+//! whether two log files would use the same name.
 
 use std::path::Path;
 
 /// The longest name that the usual file systems take, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
-/// What is appended to the name of the log file for each file beside it.
+/// The text that is appended to the log file's name for each file beside it, and what that file is.
 const BESIDE: [(&str, &str); 5] = [
     (".journal", "the journal"),
     (".journal.new", "a new journal"),
@@ -13,12 +13,13 @@ const BESIDE: [(&str, &str); 5] = [
     (".lock", "the lock file"),
     (".probe", "the probe of the disk"),
 ];
-/// What follows the name of a rotated file, as `-20261124T153000.123Z`, with `0` for any digit.
+/// The text after the log file's name in the name of a rotated file, as `-20261124T153000.123Z`, with `0`
+/// for any digit.
 const STAMP: &str = "-00000000T000000.000Z";
-/// What may follow the stamp.
+/// The texts that may follow the stamp.
 const ROTATED: [&str; 3] = ["", ".gz", ".gz.part"];
 
-/// What the file `other` would be to the log file `file`, if it has the name of a file beside it.
+/// If `other` has the name of a file beside the log file `file`: what that file would be.
 pub fn clash(file: &Path, other: &Path) -> Option<&'static str> {
     if file.parent() != other.parent() {
         return None;

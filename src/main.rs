@@ -1,5 +1,5 @@
-//! The command line: parses the arguments, runs the command, sets the exit status. Nothing
-//! else ends the process.
+//! The command line: parses the arguments, runs the command, sets the exit status. Only this file ends the
+//! process.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -16,8 +16,8 @@ impl Pattern {
     /// # Errors
     /// What is wrong with the expression.
     pub fn new(text: &str) -> Result<Self, String> {
-        // The expression is compiled by itself first. Otherwise the bracket that is added below could
-        // close an open one in it.
+        // The expression is compiled alone first. Otherwise the bracket that is added below could close an
+        // open bracket of the expression.
         regex_lite::Regex::new(text).map_err(|why| why.to_string())?;
         let whole = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|why| why.to_string())?;
         Ok(Self { text: text.to_owned(), whole })

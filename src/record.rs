@@ -1,4 +1,4 @@
-//! What a record is, how a partition is named, and what a commit says.
+//! A record, the name of a partition, and the content of a commit.
 
 mod headers;
 
@@ -46,7 +46,7 @@ pub struct Commit {
     pub metadata: String,
 }
 
-/// What the group keeps beside a partition's offset.
+/// The metadata that the group keeps beside a partition's offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OffsetMetadata {
     /// No metadata, because the group's offsets are in ZooKeeper, which has no room for it.
@@ -55,8 +55,8 @@ pub enum OffsetMetadata {
     Text(String),
 }
 
-/// What a commit says of itself, in the string beside its offset:
-/// `pandad1:<identity>:<epoch>:<offset>`.
+/// The content of the string beside a committed offset: `pandad1:<identity>:<epoch>:<offset>`. It says
+/// which journal committed, and in which history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// The identity of the journal that committed; 0 in a claim.
@@ -68,8 +68,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// The token for an offset that somebody else has set. The offset is committed again with this
-    /// token. If the same offset is set once more, the missing token shows it.
+    /// The token for an offset that somebody else has set. The offset is committed again with this token.
+    /// If somebody sets the same offset once more, the missing token shows it.
     pub fn claim(epoch: u64, offset: i64) -> Self {
         Self { identity: 0, epoch, offset }
     }
@@ -79,7 +79,7 @@ impl Token {
         self.identity == 0
     }
 
-    /// The token beside this offset. `None` if the string is not a token, or if it names another
+    /// The token beside this offset. `None` if the string is not a token, or if the token names another
     /// offset: tools copy these strings.
     pub fn naming(offset: i64, beside: &str) -> Option<Self> {
         Self::parse(beside).filter(|token| token.offset == offset)
@@ -129,11 +129,11 @@ impl<'a> Record<'a> {
         Self { offset, timestamp: None, append_time: false, key, value, headers: None }
     }
 
-    /// A CRC of the content. It is kept with a position, so that a later comparison shows whether
-    /// the log is still the same.
+    /// A CRC of the content. It is kept with a position, so that a later comparison shows whether the log
+    /// is still the same.
     ///
-    /// Null counts as empty, and neither timestamp nor headers are covered, because not every
-    /// client library gives them: a position must outlive a change of client.
+    /// Null counts as empty, and neither timestamp nor headers are covered: not every client library gives
+    /// them, and a position must outlive a change of client.
     pub fn fingerprint(&self) -> u32 {
         let key = self.key.unwrap_or_default();
         let mut hasher = crc32fast::Hasher::new();

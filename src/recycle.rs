@@ -3,10 +3,10 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Bytes. A buffer that has grown beyond this size is freed.
+/// A buffer that has grown beyond this size, in bytes, is freed.
 const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Buffers that nobody uses at present. Cloning a pool shares it.
+/// Buffers that nobody uses at present. Clones share the same pool.
 #[derive(Debug, Clone)]
 pub struct BufferPool {
     give: Sender<Vec<u8>>,

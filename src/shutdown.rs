@@ -1,10 +1,10 @@
-//! Stop and reopen: a thread turns signals into a `Stop`, which interrupts every wait in the
-//! program, and into a count of requests to reopen the log file.
+//! Stop and reopen: a thread turns signals into a `Stop`, which interrupts every wait in the program, and
+//! into a count of requests to reopen the log file.
 //!
-//! The first TERM, INT or QUIT *requests* the stop: the jobs take nothing new and settle what
-//! is in flight. A later one, or the deadline, *forces* it: the jobs leave at once. Both are
-//! channels that close. Closing is the message, so any number of threads can wait for it
-//! without polling. HUP and USR1 increase the count, which the writer of the log file reads.
+//! The first TERM, INT or QUIT *requests* the stop: the jobs take nothing new and settle what is in flight.
+//! A later one, or the deadline, *forces* it: the jobs leave at once. For each of the two there is a
+//! channel that closes. Its closing is the message, so any number of threads can wait for it without
+//! polling. HUP and USR1 increase the count, which the writer of the log file reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,8 +16,8 @@ use signal_hook::iterator::Signals;
 
 use crate::threads;
 
-/// Signals that come within this time after the first are one order with it: a supervisor may
-/// signal the process and its group.
+/// Signals within this time after the first one count as the same order: a supervisor may signal both the
+/// process and its group.
 const ONE_ORDER_WINDOW: Duration = Duration::from_millis(300);
 
 /// Nothing is ever sent on the two channels; they only close.
@@ -58,14 +58,15 @@ pub fn pair() -> (StopHandle, Stop) {
 }
 
 impl StopHandle {
-    /// The jobs take nothing new and settle what is in flight.
+    /// Requests the stop: the jobs take nothing new and settle what is in flight.
     pub fn request(&self) {
-        // Before the channel closes: whoever is woken by that looks at the time.
+        // The time is set before the channel closes, because whoever the closing wakes reads the time.
         self.requested_at.get_or_init(Instant::now);
         self.lock().requested = None;
     }
 
-    /// The jobs leave at once. What is not settled comes again after the next start.
+    /// Forces the stop: the jobs leave at once. Records and items that are not settled come again after the
+    /// next start.
     pub fn force(&self) {
         self.requested_at.get_or_init(Instant::now);
         let mut senders = self.lock();
@@ -73,7 +74,7 @@ impl StopHandle {
         senders.forced = None;
     }
 
-    /// Has the writer of the log file check now whether the file was moved away.
+    /// Makes the writer of the log file check now whether the file was moved away.
     pub fn reopen(&self) {
         self.reopens.fetch_add(1, SeqCst);
     }
@@ -133,7 +134,7 @@ fn wait_on(channel: &Receiver<Never>, until: Instant) -> bool {
     }
 }
 
-/// What a signal has ordered that others than the jobs must know of, too.
+/// An order by a signal that not only the jobs must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalOrder {
     /// Log files may have been moved away.
@@ -142,11 +143,11 @@ pub enum SignalOrder {
     Force,
 }
 
-/// Starts the thread that turns signals into stops. `also` is called after the jobs were given the
-/// order; it must not wait for anything.
+/// Starts the thread that turns signals into stops. `also` is called after the jobs were given the order;
+/// it must not wait for anything.
 ///
-/// XFSZ is caught as well, without an effect: a file at its size limit is then an error of
-/// `write`, after which the log file waits, and not the end of the process.
+/// XFSZ is caught as well, without an effect: at the size limit of a file `write` then returns an error,
+/// and the log file waits. Otherwise the signal would end the process.
 ///
 /// # Errors
 /// A text: which signal or thread the system refused.
@@ -177,18 +178,18 @@ pub fn on_signals(handle: StopHandle, also: impl Fn(SignalOrder) + Send + 'stati
     .map_err(|error| error.to_string())
 }
 
-/// What a stop signal means.
+/// The meaning of a stop signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopOrder {
-    /// The first one.
+    /// The first signal.
     Request,
-    /// One order with the first.
+    /// A signal that counts as the same order as the first.
     Repeated,
-    /// A later one.
+    /// A later signal.
     Force,
 }
 
-/// The stop signals that came so far. A stop that the program began itself is none of them.
+/// The stop signals that came so far. A stop that the program began itself does not count.
 #[derive(Debug, Default)]
 struct StopOrders {
     first: Option<Instant>,
@@ -216,7 +217,7 @@ fn obey(order: StopOrder, handle: &StopHandle) {
     }
 }
 
-/// Comes after the order was obeyed, so that no line delays a stop.
+/// Logs the order after it was obeyed, so that the log line does not delay a stop.
 fn log_order(signal: i32, order: StopOrder) {
     match order {
         StopOrder::Request => log::info!("signal {signal}: stopping; a second one leaves at once"),
@@ -255,7 +256,7 @@ mod tests {
         for ms in [0, 1, 200, 299] {
             assert_eq!(orders.next(after(ms)), StopOrder::Repeated, "{ms} ms");
         }
-        // Counted from the first: a row of signals cannot put the second order off.
+        // The window counts from the first signal, so a row of signals cannot put off the second order.
         assert_eq!(orders.next(after(300)), StopOrder::Force);
         assert_eq!(orders.next(after(301)), StopOrder::Force);
     }

@@ -50,7 +50,7 @@ impl fmt::Display for SpawnError {
     }
 }
 
-/// It may start later.
+/// The fault is a `Retry`: the thread may start later.
 impl From<SpawnError> for Fault {
     fn from(error: SpawnError) -> Self {
         Fault::Retry(error.to_string())
@@ -90,7 +90,7 @@ pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(panic.as_ref()))
 }
 
-/// The text that a panic was given.
+/// The text of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         (*text).to_owned()

@@ -1,4 +1,4 @@
-//! `pandad -t FILE`: the configuration has no fault. Prints warnings about it, and about other
+//! `pandad -t FILE`: says that the configuration has no fault, and prints warnings about it and about other
 //! members of its Kafka group.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::threads;
 /// machines without a network.
 const BROKERS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Prints the warnings, then `OK`. Brokers that do not answer are no fault.
+/// Prints the warnings, then `OK`. Brokers that do not answer do not count as a fault.
 ///
 /// # Errors
 /// Those of `print`.
@@ -23,7 +23,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     for text in &config.warnings {
         print(&format!("warning: {text}"))?;
     }
-    // The brokers do not know the members of a group whose offsets are in ZooKeeper.
+    // If the group's offsets are in ZooKeeper, the brokers do not know the group's members.
     if let Some(job) = config.kafka_to_file.as_ref().filter(|job| job.kafka.offsets == OffsetLocation::Kafka)
     {
         match others(job) {
@@ -43,9 +43,9 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
 fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (send, received) = bounded(1);
-    // This runs in a thread of its own, since looking up a host name has no time limit.
+    // A separate thread asks, because looking up a host name has no time limit.
     let looking = threads::spawn("group", move || {
-        // If this fails, the time limit has passed and nobody receives.
+        // If this fails, the time limit has passed and nobody waits for the result.
         let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));
     });
     looking.map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use crate::redis::RedisConnection;
 /// What to do with the dead list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Show it.
+    /// Show the dead list.
     List,
     /// Put the items back on the work list.
     Retry,
@@ -31,7 +31,7 @@ impl Action {
     }
 }
 
-/// Carries the action out on the work list's server; each line goes to `print`.
+/// Carries out the action on the work list's server; each line goes to `print`.
 ///
 /// # Errors
 /// `Failed`: no Redis job is configured, or the server does not serve.

@@ -1,4 +1,4 @@
-//! The commands beside running the jobs. Each prints its result and ends.
+//! The commands other than running the jobs. Each prints its result and ends.
 
 pub mod check;
 pub mod dead;

@@ -1,5 +1,6 @@
-//! `pandad reopen FILE`, after a log file or pandad's own log was moved away: returns when nothing
-//! more is written to the moved file and its lines are durable, so that log rotation can continue.
+//! `pandad reopen FILE`, called after a log file or pandad's own log was moved away. It returns when
+//! nothing more is written to the moved file and the file's lines are durable, so that log rotation can
+//! continue.
 
 use std::io;
 use std::path::Path;
@@ -9,12 +10,12 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 
-/// Asks the pandad that runs with this configuration, and waits for as long as its stop may take. All
-/// files are asked for first, so that the wait is one for all of them.
+/// Asks the pandad that runs with this configuration, and waits for as long as that pandad's stop may take.
+/// The requests for all files are made first, so that the files share one wait.
 ///
 /// # Errors
-/// `Failed`: the configuration has no log file, or one was not reopened in time. The others are waited
-/// for all the same.
+/// `Failed`: the configuration has no log file, or one was not reopened in time. The answers for the other
+/// files are still waited for.
 pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
     let mut paths = config.kafka_to_file.as_ref().map(|job| job.paths()).unwrap_or_default();
     if config.daemon.log != "stderr" {
@@ -44,7 +45,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed(failed.join("\n"))) }
 }
 
-/// What is said of one file.
+/// The sentence about one file.
 fn answer(path: &Path, outcome: io::Result<RequestOutcome>, limit: Duration) -> Result<String, String> {
     let shown = path.display();
     match outcome {

@@ -9,7 +9,7 @@ use super::reader::ConfigReader;
 use super::settings::{self, TOPIC};
 use crate::log_names;
 
-/// Notes every fault and warning of this kind. A value that is faulty by itself is not checked further.
+/// Notes every fault and warning of this kind. A value that has a fault already is not checked further.
 pub fn run(r: &mut ConfigReader) {
     sections(r);
     if r.has(keys::LOG) {
@@ -103,7 +103,8 @@ fn server_is_named(r: &mut ConfigReader, k: &RedisKeys, is_needed: bool) {
     }
 }
 
-/// Two writers in one file would spoil the records.
+/// The other log and the pidfile must not be the file of the records, or a file beside it: two writers
+/// would spoil it.
 fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let files = settings::paths(&path, &topics);
@@ -126,8 +127,8 @@ fn log_is_apart(r: &mut ConfigReader) {
     }
 }
 
-/// The files of the topics, and the files beside them, must have names of their own that a file
-/// system takes.
+/// The names of the topics' files, and of the files beside these, must be distinct and must fit the file
+/// system.
 fn log_names_fit(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let is_rotated =
@@ -161,7 +162,7 @@ fn log_names_fit(r: &mut ConfigReader) {
     }
 }
 
-/// Otherwise no rotated file would ever be kept.
+/// With a smaller limit no rotated file would ever be kept.
 fn rotated_files_fit(r: &mut ConfigReader) {
     let keep = r.value(&keys::KEEP_BYTES).flatten();
     let size = r.value(&keys::ROTATE_SIZE).flatten();

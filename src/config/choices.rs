@@ -24,7 +24,7 @@ pub enum TopicSelection {
 }
 
 impl TopicSelection {
-    /// The names; none for a pattern.
+    /// The names of the topics; none for a pattern.
     pub fn names(&self) -> &[String] {
         match self {
             TopicSelection::Named(names) => names,
@@ -110,7 +110,7 @@ impl Choice for Membership {
 /// `kafka['isolation']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadIsolation {
-    /// Records outside of transactions and those of committed ones.
+    /// Records outside of transactions, and records of committed transactions.
     ReadCommitted,
     /// All records.
     ReadUncommitted,
@@ -147,7 +147,7 @@ impl Choice for FileFormat {
 pub enum SyncPolicy {
     /// fsync before each commit.
     Always,
-    /// The kernel writes back when it likes: a power loss may lose lines.
+    /// The kernel chooses when to write back: a power loss may lose lines.
     Never,
 }
 
@@ -172,11 +172,11 @@ impl Choice for RotationPeriod {
 /// `expired['reconcile']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReconcileMode {
-    /// Not at all.
+    /// Missed keys are not looked for.
     No,
-    /// Found and logged, not pushed.
+    /// Missed keys are found and logged, but not pushed.
     DryRun,
-    /// Found and pushed.
+    /// Missed keys are found and pushed.
     Yes,
 }
 
@@ -191,7 +191,7 @@ impl Choice for ReconcileMode {
 /// `queue['came_back']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CameBackCheck {
-    /// Only if `expired['prefix']` is set and so says which items are marker keys.
+    /// Only if `expired['prefix']` is set: the prefix says which items are marker keys.
     Auto,
     /// Always. Without a prefix every item counts as a marker key.
     Yes,

@@ -9,9 +9,9 @@ use super::choices::TopicSelection;
 use super::key::{Converted, NumberRange};
 use crate::pattern::Pattern;
 
-/// Port of a broker that is named without one.
+/// The port of a broker that is written without a port.
 pub const BROKER_PORT: u16 = 9092;
-/// Time that a Redis connection may take where the .inv says 0. For PHP, 0 meant no limit.
+/// How long a Redis connection may take if the .inv says 0. For PHP, 0 meant no limit.
 pub const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A text that is not empty and has no control characters.
@@ -99,7 +99,7 @@ pub fn seconds(text: &str, range: NumberRange) -> Converted<Duration> {
         .ok_or_else(|| format!("seconds from {least} to {most} are expected, such as 25 or 2.5"))
 }
 
-/// Seconds a connection may take. 0 stands for [`REDIS_TIMEOUT`], since no wait may be endless.
+/// How many seconds a connection may take. 0 stands for [`REDIS_TIMEOUT`], because no wait may be endless.
 pub fn connect_timeout(text: &str, range: NumberRange) -> Converted<Duration> {
     let time = seconds(text, range)?;
     Ok(if time.is_zero() { REDIS_TIMEOUT } else { time })
@@ -167,8 +167,8 @@ fn host_name(text: &str) -> Converted<String> {
     Ok(text.to_owned())
 }
 
-/// A host without a port; an IPv6 address with or without brackets. It may be empty here: whether a
-/// job needs the server is checked later.
+/// A host without a port; an IPv6 address with or without brackets. The text may be empty here: a later
+/// check finds out whether a job needs the server.
 pub fn host(text: &str) -> Converted<String> {
     let text = text.trim();
     if text.is_empty() {
@@ -191,7 +191,7 @@ pub fn host(text: &str) -> Converted<String> {
     host_name(text).map_err(|_| "a host name or address is expected".into())
 }
 
-/// Topic names, separated by commas; a regular expression between slashes stays one.
+/// Topic names, separated by commas. A regular expression between slashes is one piece.
 pub fn topics(text: &str) -> Converted<TopicSelection> {
     let text = text.trim();
     if text.is_empty() {

@@ -1,6 +1,6 @@
-//! Prints a configuration as an .inv that pandad reads again to the same configuration.
+//! Prints a configuration as an .inv. When pandad reads that .inv, it gets the same configuration.
 //!
-//! Defaults are printed too, so that it shows what is in effect; passwords are masked.
+//! Defaults are printed too, so that the text shows the values in effect; passwords are masked.
 
 use super::keys;
 use super::printer::InvPrinter;

@@ -1,4 +1,4 @@
-//! The faults found so far: all are reported at once, in the order of lines.
+//! The faults found so far. All are reported at once, in the order of lines.
 //!
 //! Only this file decides whether a message shows a value: it never shows a password.
 
@@ -6,16 +6,17 @@ use super::key::KeyList;
 use super::key_name;
 use crate::error::{ConfigFault, Error};
 
-/// Faults that are reported. Without a limit, a file that is no .inv would give one for each line.
+/// The most faults that are reported. Without a limit, a file that is not an .inv would give one fault for
+/// each line.
 const FAULTS_MAX: usize = 1_000;
-/// Characters of a key or value that are shown.
+/// How many characters of a key or value are shown.
 const SHOWN_CHARS_MAX: usize = 120;
 
 /// The faults and warnings found so far.
 #[derive(Debug)]
 pub struct FaultList {
     file: String,
-    /// Every key there is.
+    /// All keys of pandad.
     known: KeyList,
     faults: Vec<ConfigFault>,
     left_out: usize,
@@ -64,7 +65,7 @@ impl FaultList {
         self.faults.len() >= FAULTS_MAX
     }
 
-    /// The warnings in line order, or every fault in line order.
+    /// The warnings in line order; if there are faults, every fault in line order.
     pub fn finish(mut self) -> Result<Vec<String>, Error> {
         // A fault without a line concerns something that is missing from the file. It comes last.
         let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
@@ -101,7 +102,7 @@ impl FaultList {
     }
 }
 
-/// The text, shortened, with every control character replaced: a terminal must not obey one.
+/// The text, shortened, with every control character replaced, so that a terminal does not obey it.
 fn shown(text: &str) -> String {
     let mut out: String = text
         .chars()

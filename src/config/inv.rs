@@ -1,6 +1,7 @@
-//! The door to the `configparser` package: a text becomes keys that are *taken* one by one.
+//! The only use of the `configparser` package: a text becomes keys that are *taken* one by one.
 //!
-//! A key that is left at the end is unknown: it is a fault, with a guess at what was meant.
+//! A key that nobody has taken at the end is unknown. This is a fault, and its message guesses which key
+//! was meant.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +23,7 @@ pub struct InvValue {
     pub line: usize,
 }
 
-/// What taking a key gives.
+/// The result of taking a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TakenKey {
     /// The key is not in the file.
@@ -41,7 +42,7 @@ pub struct Inv {
     /// Section and key → entry. A key that was taken is removed.
     entries: BTreeMap<(String, String), InvEntry>,
     ini: Ini,
-    /// Every key there is.
+    /// All keys of pandad.
     known: KeyList,
 }
 
@@ -93,8 +94,8 @@ impl Inv {
                 None => {
                     let at = FaultPlace { line: Some(line), key: written, value, ..FaultPlace::default() };
                     faults.push(at, suggest::for_orphan(known, &key));
-                    // The key also counts as given in its right section; otherwise it would be reported
-                    // there as missing.
+                    // The key also counts as given in its right section. Otherwise it would be reported
+                    // there as missing, too.
                     for owner in known.named(&key) {
                         let entry = InvEntry { line, written: written.to_owned(), is_spoiled: true };
                         entries.entry((owner.section.to_owned(), key.clone())).or_insert(entry);
@@ -109,7 +110,7 @@ impl Inv {
         Self { sections, entries, ini, known }
     }
 
-    /// The line a section begins on, if it is there.
+    /// The line on which a section begins, if the file has the section.
     pub fn section_line(&self, name: &str) -> Option<usize> {
         self.sections.get(name).copied()
     }
@@ -132,7 +133,7 @@ impl Inv {
     /// Reports the keys that nobody took.
     pub fn report_leftovers(self, faults: &mut FaultList) {
         for ((section, key), entry) in &self.entries {
-            // For an unknown section there is a warning already.
+            // A warning about an unknown section was noted already.
             if !self.known.has_section(section) || !self.sections.contains_key(section) {
                 continue;
             }
@@ -145,8 +146,8 @@ impl Inv {
     }
 }
 
-/// How the package is to read. By default it lower-cases keys, takes `#` for a comment and `:`
-/// for a delimiter, and cuts comments off inside quotes.
+/// The settings of the package. By default it lower-cases keys, takes `#` for a comment and `:` for a
+/// delimiter, and cuts comments off inside quotes.
 fn parser_settings() -> IniDefault {
     let mut settings = IniDefault::default();
     settings.case_sensitive = true;

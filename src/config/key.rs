@@ -1,26 +1,26 @@
-//! What a configuration key is: everything that is known of one key, in one value.
+//! The facts about a configuration key, all in one value.
 
 use std::path::Path;
 
-/// A value, or a sentence on what was expected instead.
+/// A value, or a sentence that says what was expected instead.
 pub type Converted<T> = Result<T, String>;
 
 /// One key of the .inv, whose values are of type `T`.
 ///
-/// Each key is declared once, in `keys`, and belongs to one field of the typed settings. Reading
-/// and printing go through the key. The list of all keys, suggestions for unknown names, the
-/// shipped .inv and docs/configuration.md are made of its [`KeyFacts`].
+/// Each key is declared once, in `keys`, and belongs to one field of the typed settings. Reading and
+/// printing use the key. The list of all keys, suggestions for unknown names, the shipped .inv and
+/// docs/configuration.md are made from its [`KeyFacts`].
 #[derive(Debug)]
 pub struct Key<T: 'static> {
-    /// Section it belongs in.
+    /// The section to which the key belongs.
     pub section: &'static str,
-    /// Name in its canonical form, `a` or `a['b']`.
+    /// The key's name in its canonical form, `a` or `a['b']`.
     pub name: &'static str,
     /// The kind of its values.
     pub kind: ValueKind<T>,
-    /// What an absent key means, written as in the .inv; `None` if the key must be there.
+    /// The value that an absent key has, written as in the .inv; `None` if the key must be in the file.
     pub default: Option<&'static str>,
-    /// What pandad does with it.
+    /// What pandad does with the key.
     pub usage: Usage,
     /// One line that says what the key sets: the comment above it in the shipped .inv.
     pub help: &'static str,
@@ -48,7 +48,7 @@ pub struct ValueKind<T: 'static> {
     pub read: fn(&str, &ReadContext<'_>) -> Converted<T>,
     /// Converts a value to a text that `read` accepts; a secret becomes a mask.
     pub write: fn(&T) -> String,
-    /// Which values there are, for a reader.
+    /// Which values are possible, in words for a person.
     pub values: fn(NumberRange) -> String,
     /// Whether a message must never show the value.
     pub is_secret: bool,
@@ -57,16 +57,16 @@ pub struct ValueKind<T: 'static> {
 /// The numbers that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberRange {
-    /// The least.
+    /// The least number.
     pub least: u64,
-    /// The greatest.
+    /// The greatest number.
     pub most: u64,
-    /// The unit of what is counted; empty for a number without one.
+    /// The unit of the number; empty if it has none.
     pub unit: &'static str,
 }
 
 impl NumberRange {
-    /// For values that are not numbers.
+    /// The range of values that are not numbers.
     pub const ANY: NumberRange = NumberRange { least: 0, most: u64::MAX, unit: "" };
 
     /// Whether the number is within the bounds.
@@ -75,7 +75,7 @@ impl NumberRange {
     }
 }
 
-/// What reading a value needs beside its text.
+/// What a kind needs to read a value, in addition to the value's text.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadContext<'a> {
     /// The numbers that the key takes.
@@ -86,16 +86,16 @@ pub struct ReadContext<'a> {
     pub is_mask_allowed: bool,
 }
 
-/// What is known of a key without the type of its values.
+/// The facts about a key, without the type of its values.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyFacts {
-    /// Section it belongs in.
+    /// The section to which the key belongs.
     pub section: &'static str,
-    /// Name in its canonical form.
+    /// The key's name in its canonical form.
     pub name: &'static str,
-    /// What an absent key means; `None` if the key must be there.
+    /// The value that an absent key has; `None` if the key must be in the file.
     pub default: Option<&'static str>,
-    /// What pandad does with it.
+    /// What pandad does with the key.
     pub usage: Usage,
     /// One line that says what the key sets.
     pub help: &'static str,
@@ -108,14 +108,14 @@ pub struct KeyFacts {
 }
 
 impl KeyFacts {
-    /// Which values there are, with unit and bounds; code stands in backticks.
+    /// Which values are possible, with unit and bounds; code stands in backticks.
     pub fn values(&self) -> String {
         (self.values)(self.range)
     }
 }
 
 impl<T> Key<T> {
-    /// What is known of the key without the type of its values.
+    /// The facts about the key, without the type of its values.
     pub const fn facts(&self) -> KeyFacts {
         KeyFacts {
             section: self.section,
@@ -141,7 +141,7 @@ impl<T> Key<T> {
     }
 }
 
-/// Every key there is, in groups that are printed one after the other.
+/// All keys, in groups that are printed one after the other.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyList(pub &'static [&'static [KeyFacts]]);
 

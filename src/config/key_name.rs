@@ -1,10 +1,10 @@
-//! The part before `=`: `a`, `a['b']`, `a["b"]` or `a[b]`. The last three are the same key.
+//! The text before `=`: `a`, `a['b']`, `a["b"]` or `a[b]`. The last three are the same key.
 //!
 //! The canonical form is `a['b']`, as the original writes it.
 
 use super::value::{BLANKS, reserved};
 
-/// The canonical form of a key, or a sentence on what is wrong with it.
+/// The canonical form of a key, or a sentence that says what is wrong with the text.
 pub fn canonical(written: &str) -> Result<String, String> {
     let written = written.trim_matches(BLANKS);
     let Some((base, rest)) = written.split_once('[') else {

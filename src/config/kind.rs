@@ -1,7 +1,7 @@
 //! The kinds of values that keys have: each reads, prints and describes its values.
 //!
-//! A description serves the comments of the shipped .inv and docs/configuration.md; there, what
-//! stands in backticks is code.
+//! A description serves the comments of the shipped .inv and docs/configuration.md. Text in backticks is
+//! code there.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::choices::{self, Choice, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 
-/// Printed in place of a password. As a password it is refused.
+/// The text that is printed in place of a password. It is refused as a password.
 pub const MASK: &str = "********";
 
 /// Any text; blanks are part of it.
@@ -24,7 +24,7 @@ pub const fn text() -> ValueKind<String> {
     }
 }
 
-/// Any text. `empty` says, for readers, what an empty text means.
+/// Any text. `empty` says what an empty text means, in words for a person.
 pub const fn text_or(empty: &'static str) -> ValueKind<String> {
     ValueKind {
         range: NumberRange { unit: empty, ..NumberRange::ANY },
@@ -38,7 +38,7 @@ pub const fn name() -> ValueKind<String> {
     ValueKind { read: |text, _| convert::name(text), values: |_| "a name".into(), ..text() }
 }
 
-/// A password: any text except the mask that `-T` prints in its place.
+/// A password: any text except the mask that `-T` prints in place of a password.
 pub const fn password() -> ValueKind<String> {
     ValueKind {
         read: |text, context| {

@@ -1,7 +1,7 @@
-//! The configuration: an .inv file becomes typed values, or every fault in it at once.
+//! The configuration: an .inv file becomes typed values, or a report of every fault in it.
 //!
-//! Each key is declared once, in `keys`. `scan` and `inv` make keys of a text, `reader` takes them
-//! one by one, `settings` are the typed values, and `checks` compares one value with another.
+//! Each key is declared once, in `keys`. `scan` and `inv` turn a text into keys, `reader` takes these one
+//! by one, `settings` are the typed values, and `checks` compares one value with another.
 
 mod checks;
 mod choices;
@@ -40,7 +40,7 @@ use crate::error::Error;
 use faults::{FaultList, FaultPlace};
 use reader::ConfigReader;
 
-/// The largest size of an .inv in bytes. A larger file cannot be one.
+/// The largest size of an .inv in bytes. A larger file cannot be an .inv.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
@@ -65,16 +65,16 @@ impl Config {
         parse(ConfigReader::new(text, path, settings::KEYS, false), path)
     }
 
-    /// Like [`Config::parse`], but takes what `-T` printed: masks stand for passwords.
+    /// As [`Config::parse`], but accepts the output of `-T`, in which masks stand for passwords.
     ///
     /// # Errors
-    /// Like [`Config::parse`].
+    /// As [`Config::parse`].
     pub fn parse_allowing_mask(text: &str, path: &Path) -> Result<Self, Error> {
         parse(ConfigReader::new(text, path, settings::KEYS, true), path)
     }
 }
 
-/// The text of the file, or the line and the reason why there is none.
+/// The text of the file, or the line and the reason why the text cannot be read.
 fn read(path: &Path) -> Result<String, (Option<usize>, String)> {
     let read = || -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
@@ -116,7 +116,7 @@ fn parse(mut reader: ConfigReader, path: &Path) -> Result<Config, Error> {
 
     checks::run(r);
     let warnings = reader.finish().finish()?;
-    // A fault was noted for each missing value, so this error cannot be returned.
+    // Each missing value has given a fault, so this error is never returned.
     let missing = || Error::Failed("internal error: the configuration gave neither values nor faults".into());
     Ok(Config {
         path: reader::absolute(path),
@@ -155,7 +155,7 @@ fn list_to_hash(r: &mut ConfigReader, redis: &RedisSection) -> Option<ListToHash
     let (list, list_key) = (redis.list.clone(), redis.list_key.clone());
     let (ar, hashes) = (redis.ar.clone(), redis.hashes.clone());
     let job = ListToHashConfig::read(r, list, list_key, ar, hashes, Some(None))?;
-    // The keys of both jobs must be read by now, since the prefix is a key of the other job.
+    // The prefix is a key of the other job, so the keys of both jobs must have been read before this.
     if !checks::looks_for_markers(r) {
         return Some(job);
     }

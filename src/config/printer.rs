@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::key::Key;
 use super::value::quote;
 
-/// The text so far; a key of another section begins that section.
+/// The text so far. A key of another section begins that section.
 #[derive(Debug, Default)]
 pub struct InvPrinter {
     text: String,
@@ -24,7 +24,7 @@ impl InvPrinter {
         let _ = writeln!(self.text, "{} = {}", key.name, quote(&key.write(value)));
     }
 
-    /// What was printed.
+    /// The printed text.
     pub fn finish(self) -> String {
         self.text
     }

@@ -1,6 +1,6 @@
 //! Takes keys and gives typed values, and notes a fault where a value does not fit.
 //!
-//! A value with a fault comes out as `None` and the reading goes on, so that every fault is found.
+//! A value with a fault is returned as `None` and the reading goes on, so that every fault is found.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,23 +13,23 @@ use super::value;
 /// Section and name of a key.
 type KeyId = (&'static str, &'static str);
 
-/// The keys of a text, and what was found wrong so far.
+/// The keys of a text, and the faults found so far.
 pub struct ConfigReader {
     inv: Inv,
     faults: FaultList,
     known: KeyList,
-    /// Where relative paths begin.
+    /// The directory at which relative paths begin.
     base: PathBuf,
     /// Values that were taken, so that a later check can name their lines.
     taken: HashMap<KeyId, InvValue>,
-    /// Keys that are in the file and whose values were refused.
+    /// Keys that are in the file but whose values were refused.
     spoiled: HashSet<KeyId>,
     is_mask_allowed: bool,
 }
 
 impl ConfigReader {
-    /// Splits a text into keys and values and notes faults of its form. The text is from the file
-    /// `path`.
+    /// Splits a text into keys and values, and notes faults of the text's form. The text comes from the
+    /// file `path`.
     pub fn new(text: &str, path: &Path, known: KeyList, is_mask_allowed: bool) -> Self {
         let mut faults = FaultList::new(path.display().to_string(), known);
         let inv = Inv::read(text, known, &mut faults);
@@ -37,7 +37,7 @@ impl ConfigReader {
         Self { inv, faults, known, base, taken: HashMap::new(), spoiled: HashSet::new(), is_mask_allowed }
     }
 
-    /// Whether a section is there.
+    /// Whether the file has the section.
     pub fn has(&self, section: &str) -> bool {
         self.inv.section_line(section).is_some()
     }
@@ -90,7 +90,7 @@ impl ConfigReader {
         key.read(text, &self.base, self.is_mask_allowed)
     }
 
-    /// The value that a key was read with, its default too; `None` if it had a fault.
+    /// The value of a key, which may be its default; `None` if the value had a fault.
     pub fn value<T>(&self, key: &Key<T>) -> Option<T> {
         let id = (key.section, key.name);
         if self.spoiled.contains(&id) {
@@ -100,7 +100,7 @@ impl ConfigReader {
         self.read(key, text).ok()
     }
 
-    /// Notes a fault of a key, at its line if it is in the file, else at its section's.
+    /// Notes a fault of a key: at the key's line if the key is in the file, otherwise at its section's.
     pub fn fault<T>(&mut self, key: &Key<T>, expected: impl Into<String>) {
         let mut expected = expected.into();
         if let Some(raw) = self.taken.get(&(key.section, key.name)).map(|value| &value.raw)
@@ -135,7 +135,7 @@ impl ConfigReader {
     }
 }
 
-/// The absolute path, which no later change of the working directory affects.
+/// The absolute path. A later change of the working directory does not affect it.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

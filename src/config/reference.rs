@@ -1,6 +1,6 @@
 //! The shipped .inv and the tables of docs/configuration.md, both written from the keys.
 //!
-//! Nothing in the program calls this: a test compares its texts with the files and renews them.
+//! Only a test calls this: it compares these texts with the files and renews the files.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::key_name;
 use super::keys;
 use super::settings::KEYS;
 
-/// Hosts in the original's .inv; the shipped one names this machine.
+/// Hosts in the original's .inv; the shipped .inv has the address of this machine in their place.
 const ORIGINAL_HOSTS: [&str; 2] = ["172.16.61.176", "172.16.61.100"];
 const INDENT: &str = "    ";
 /// A default longer than this is not shown in a table.
@@ -104,7 +104,8 @@ fn table(name: &str) -> String {
     }
 }
 
-/// The three Redis servers have the same keys, which stand in the table once, with X for the server.
+/// The row of one key. The three Redis servers have the same keys: the table shows these once, with X for
+/// the server.
 fn row(key: &KeyFacts) -> Option<String> {
     let is_twin = |other: &str| {
         let first = key.name.replacen(other, "redis_kv_expire", 1);

@@ -1,7 +1,7 @@
-//! The first pass over a text: what each line is, its number, and what PHP would misread.
+//! The first pass over a text: the kind of each line, its number, and the parts that PHP would misread.
 //!
-//! The `configparser` package gives no line numbers, lets a duplicate overwrite and knows no
-//! quotes, so every fault of that kind is found here, before the package reads anything.
+//! The `configparser` package gives no line numbers, lets a duplicate overwrite, and does not know quotes.
+//! So these faults are found here, before the package reads anything.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,13 @@ use super::value::{self, BLANKS};
 pub struct ScannedLine<'a> {
     /// 1-based.
     pub line: usize,
-    /// The section it stands in; `None` before the first.
+    /// The section in which the line stands; `None` before the first section.
     pub section: Option<String>,
-    /// What it is.
+    /// The content of the line.
     pub item: LineContent<'a>,
 }
 
-/// What a line is.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineContent<'a> {
     /// A section begins, for the first time.
@@ -30,7 +30,7 @@ pub enum LineContent<'a> {
     Entry {
         /// The key in its canonical form.
         key: String,
-        /// The key as it stands there.
+        /// The key as it is written in the file.
         written: &'a str,
         /// The value without its comment and the blanks around it; `None` if it was refused.
         value: Option<&'a str>,
@@ -60,7 +60,7 @@ pub fn scan<'a>(text: &'a str, known: KeyList, faults: &mut FaultList) -> Vec<Sc
     scan.found
 }
 
-/// Lines end with LF, CRLF or a lone CR, as PHP has it.
+/// Splits a text into lines. A line ends with LF, CRLF or a lone CR, as in PHP.
 fn split_lines(text: &str) -> Vec<&str> {
     text.split('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line))
@@ -89,17 +89,17 @@ struct Scanner<'a, 'f> {
     known: KeyList,
     faults: &'f mut FaultList,
     section: Option<String>,
-    /// Section headings so far.
+    /// How many section headings there were so far.
     heads: usize,
     /// Section → line of its first appearance.
     sections: HashMap<String, usize>,
-    /// Section and key → line, and the heading it was under.
+    /// Section and key → the key's line, and the number of the heading above it.
     keys: HashMap<(Option<String>, String), (usize, usize)>,
     found: Vec<ScannedLine<'a>>,
 }
 
 impl<'a> Scanner<'a, '_> {
-    /// Takes one line; gives the quote that is left open at its end.
+    /// Takes one line. Returns the quote that is left open at the end of the line.
     fn line(&mut self, n: usize, raw: &'a str) -> Option<char> {
         let line = raw.trim_matches(BLANKS);
         if line.contains('\0') {
@@ -190,8 +190,8 @@ impl<'a> Scanner<'a, '_> {
                 None
             }
         };
-        // By its heading, a key that is written twice is distinguished from a section that is written
-        // twice.
+        // A key that is written twice under the same heading is a duplicate key; under two headings the
+        // section is written twice.
         let under = self.heads;
         match self.keys.get(&(self.section.clone(), key.clone())) {
             Some((first, same)) if *same == under => {

@@ -1,4 +1,4 @@
-//! What a configuration means once it is read: typed values, each with the key it comes from.
+//! The typed values of a configuration, each with the key that it comes from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::keys::{self, RedisKeys};
 use super::printer::InvPrinter;
 use super::reader::ConfigReader;
 
-/// Makes a struct of fields that each name their key, with the list of these keys and the functions
-/// that read and print them. Fields after `with` come from elsewhere: `read` takes them.
+/// Makes a struct of fields that each name their key, with the list of these keys and the functions that
+/// read and print the fields. Fields after `with` do not come from a key: `read` takes them as arguments.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -51,10 +51,10 @@ macro_rules! settings {
     };
 }
 
-/// Every key there is.
+/// All keys.
 pub(super) const KEYS: KeyList = KeyList(GROUPS);
 
-/// In the order in which they are printed. A struct of keys is named here once.
+/// The keys in the order in which they are printed. Each struct of keys is named here once.
 const GROUPS: &[&[KeyFacts]] = &[
     KafkaToFileConfig::KEYS,
     KafkaConfig::KEYS,
@@ -69,15 +69,15 @@ const GROUPS: &[&[KeyFacts]] = &[
     DaemonConfig::KEYS,
 ];
 
-/// Stands for the topic's name in `log_file['path']`.
+/// This text stands for the topic's name in `log_file['path']`.
 pub const TOPIC: &str = "{topic}";
 
-/// A whole configuration, every value checked and every default filled in.
+/// A whole configuration. Every value is checked and every default is filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The absolute path of the .inv. It distinguishes running pandads.
+    /// The absolute path of the .inv, which distinguishes running pandads.
     pub path: PathBuf,
-    /// What concerns the whole process.
+    /// The settings of the whole process.
     pub daemon: DaemonConfig,
     /// The job `kafka_to_file`, when its section is there.
     pub kafka_to_file: Option<KafkaToFileConfig>,
@@ -85,23 +85,22 @@ pub struct Config {
     pub expired_to_list: Option<ExpiredToListConfig>,
     /// The job `list_to_hash`, when its section is there.
     pub list_to_hash: Option<ListToHashConfig>,
-    /// Sentences, each with its line, on what the operator should know although it does not stop the
-    /// start.
+    /// Sentences, each with its line, that the operator should know although they do not stop the start.
     pub warnings: Vec<String>,
 }
 
 settings! {
-    /// `[daemon_section]`: what concerns the whole process.
+    /// `[daemon_section]`: settings of the whole process.
     pub struct DaemonConfig {
-        /// How long a stop may take before what is unfinished is left for the next start.
+        /// How long a stop may take. After that, unfinished work is left for the next start.
         pub stop_timeout: Duration = keys::STOP_TIMEOUT,
         /// What happens when one of several jobs fails for good.
         pub on_failure: FailurePolicy = keys::ON_FAILURE,
         /// Bytes one job may hold between reading and writing.
         pub memory: u64 = keys::MEMORY,
-        /// Address and port of the status page; empty is off.
+        /// Address and port of the status page; empty means off.
         pub http: String = keys::HTTP,
-        /// File for the process number; empty is none, otherwise an absolute path.
+        /// File for the process number: an absolute path; empty means none.
         pub pidfile: PathBuf = keys::PIDFILE,
         /// `stderr`, or the absolute path of a log file.
         pub log: String = keys::DAEMON_LOG,
@@ -113,7 +112,7 @@ settings! {
 settings! {
     /// `[log_section]`: Kafka records become lines in a log file.
     pub struct KafkaToFileConfig {
-        /// First part of the process titles of the PHP system.
+        /// First part of the process titles in the PHP system.
         pub group_name: String = keys::LOG_PROCESS,
         /// Brokers to begin with, each as `host:port` or `[v6]:port`.
         pub brokers: Vec<String> = keys::BROKER_LIST,
@@ -125,15 +124,15 @@ settings! {
         pub workers: usize = keys::LOG_WORKERS,
     }
     with {
-        /// What is read, and how.
+        /// The topics and the manner of reading.
         pub kafka: KafkaConfig,
-        /// Where the lines go, and how.
+        /// The file of the lines and the manner of writing.
         pub log_file: LogFileConfig,
     }
 }
 
 impl KafkaToFileConfig {
-    /// The log files: one, or with `{topic}` in the path one for each topic, in the order of topics.
+    /// The log files: one file, or, with `{topic}` in the path, one for each topic, in the order of topics.
     pub fn paths(&self) -> Vec<PathBuf> {
         paths(&self.log_file.path, &self.kafka.topics)
     }
@@ -152,11 +151,11 @@ pub(super) fn paths(path: &Path, topics: &TopicSelection) -> Vec<PathBuf> {
 settings! {
     /// `kafka[…]`: topics, group and manner of reading.
     pub struct KafkaConfig {
-        /// What is read.
+        /// The topics that are read.
         pub topics: TopicSelection = keys::TOPICS,
-        /// Consumer group the offsets belong to.
+        /// The consumer group that has the offsets.
         pub group: String = keys::GROUP,
-        /// Where to begin in a partition nobody has an offset for.
+        /// Where to begin in a partition for which nobody has an offset.
         pub start: StartPolicy = keys::START,
         /// Where the group's offsets are kept.
         pub offsets: OffsetLocation = keys::OFFSETS,
@@ -164,9 +163,9 @@ settings! {
         pub client: ClientChoice = keys::CLIENT,
         /// Whether Kafka assigns the partitions among several pandads.
         pub membership: Membership = keys::MEMBERSHIP,
-        /// A member that sends no heartbeat for this long loses its partitions.
+        /// If a member sends no heartbeat for this long, it loses its partitions.
         pub session: Duration = keys::SESSION,
-        /// For how long a member keeps its partitions while the disk takes nothing.
+        /// How long a member keeps its partitions while the disk accepts no writes.
         pub full_disk: Duration = keys::FULL_DISK,
         /// Whether records of unfinished and aborted transactions are read.
         pub isolation: ReadIsolation = keys::ISOLATION,
@@ -174,27 +173,27 @@ settings! {
 }
 
 settings! {
-    /// `log_file[…]`: where lines go, and how.
+    /// `log_file[…]`: the file of the lines and the manner of writing.
     pub struct LogFileConfig {
         /// Absolute path, which may hold `{topic}`.
         pub path: PathBuf = keys::FILE_PATH,
-        /// What a line looks like.
+        /// The format of a line.
         pub format: FileFormat = keys::FILE_FORMAT,
-        /// Whether a batch is on the disk before its offset is committed.
+        /// Whether a batch is durable before its offset is committed.
         pub sync: SyncPolicy = keys::FILE_SYNC,
         /// Longest time between a write and its settling.
         pub settle: Duration = keys::FILE_SETTLE,
-        /// Size in bytes above which the file is rotated; `None` is never.
+        /// Size in bytes above which the file is rotated; `None` means never.
         pub rotate_size: Option<u64> = keys::ROTATE_SIZE,
-        /// Rhythm in which the file is rotated; `None` is never.
+        /// Rhythm in which the file is rotated; `None` means never.
         pub rotate_every: Option<RotationPeriod> = keys::ROTATE_EVERY,
         /// How many rotated files are kept.
         pub rotate_keep: u32 = keys::ROTATE_KEEP,
         /// Whether rotated files are compressed.
         pub rotate_gzip: bool = keys::ROTATE_GZIP,
-        /// How many bytes all rotated files may have; `None` is any number.
+        /// How many bytes all rotated files may have; `None` means any number.
         pub keep_bytes: Option<u64> = keys::KEEP_BYTES,
-        /// For how many days a rotated file is kept; `None` is for ever.
+        /// For how many days a rotated file is kept; `None` means for ever.
         pub keep_days: Option<u32> = keys::KEEP_DAYS,
     }
 }
@@ -210,11 +209,11 @@ settings! {
         pub worker_name: String = keys::CLEAR_CHILD,
         /// Worker threads that push, at least one.
         pub workers: usize = keys::CLEAR_WORKERS,
-        /// Only keys that begin with this; empty is every key.
+        /// Only keys that begin with this prefix; empty means every key.
         pub prefix: String = keys::EXPIRED_PREFIX,
-        /// Whether keys are looked for that expired while nobody listened.
+        /// Whether pandad looks for keys that expired while nobody listened.
         pub reconcile: ReconcileMode = keys::RECONCILE,
-        /// Expire probes a second, at most.
+        /// The most expire probes in one second.
         pub rate: u32 = keys::EXPIRED_RATE,
         /// Bytes that deadlines may take.
         pub memory: u64 = keys::EXPIRED_MEMORY,
@@ -242,7 +241,7 @@ settings! {
         pub workers: usize = keys::SERVER_WORKERS,
         /// How long after its last heartbeat a pandad counts as gone.
         pub life: Duration = keys::QUEUE_LIFE,
-        /// Whether users who came back are left alone, as the .inv says it.
+        /// Whether the fields of users who came back are kept, as the .inv says.
         pub came_back: CameBackCheck = keys::CAME_BACK,
     }
     with {
@@ -254,28 +253,28 @@ settings! {
         pub ar: RedisConfig,
         /// The hashes from which fields are deleted, without duplicates.
         pub hashes: Vec<String>,
-        /// Where the markers of users who came back are looked for; `None` is not at all.
+        /// Where to look for the markers of users who came back; `None` means nowhere.
         pub markers: Option<MarkerSource>,
     }
 }
 
-/// Where a marker key that exists again is found: its user is left alone.
+/// Where to look for marker keys. If a marker key exists again, its user's fields are not deleted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MarkerSource {
     /// The server that holds the markers.
     pub expire: RedisConfig,
-    /// Only items that begin with this are markers; empty is every item.
+    /// Only items that begin with this prefix are markers; empty means every item.
     pub prefix: String,
 }
 
 /// One Redis server of `[redis_env_section]`.
 #[derive(Clone, PartialEq)]
 pub struct RedisConfig {
-    /// Where it listens.
+    /// Where the server listens.
     pub address: RedisAddress,
-    /// User of an access list; empty is the default user.
+    /// The user in the access list; empty means the default user.
     pub user: String,
-    /// Password; empty is none.
+    /// The password; empty means none.
     pub password: String,
     /// Number of the database.
     pub database: u32,
@@ -284,7 +283,7 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// Reads the keys of one server, whether or not a job needs it.
+    /// Reads the keys of one server, even if no job needs it.
     pub(super) fn read(reader: &mut ConfigReader, keys: &RedisKeys) -> Option<Self> {
         let is_unix = reader.get(&keys.socket_type);
         let socket = reader.get(&keys.socket);
@@ -326,7 +325,7 @@ impl RedisConfig {
     }
 }
 
-// Written by hand so that no log line or test output can hold the password.
+// Debug is written by hand, so that no log line or test output can hold the password.
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let password = if self.password.is_empty() { "none" } else { "set" };
@@ -350,6 +349,6 @@ pub enum RedisAddress {
         /// Port number.
         port: u16,
     },
-    /// Through a socket in the file system, absolute path.
+    /// Through a socket in the file system, by its absolute path.
     Unix(PathBuf),
 }

@@ -1,11 +1,11 @@
-//! Suggests which name was probably meant by one that does not exist.
+//! Suggests an existing name for a name that does not exist.
 
 use super::key::{KeyFacts, KeyList};
 
-/// For names that are longer than this, no suggestion is made.
+/// No suggestion is made for a name that is longer than this.
 const NAME_BYTES_MAX: usize = 64;
 
-/// A sentence on what was probably meant by an unknown key of a known section.
+/// A sentence that says which key was probably meant by an unknown key of a known section.
 pub fn for_key(known: KeyList, section: &str, name: &str) -> String {
     let here = || known.in_section(section);
     let base = name.split('[').next().unwrap_or(name);
@@ -36,7 +36,7 @@ pub fn for_key(known: KeyList, section: &str, name: &str) -> String {
     "there is no such key: remove it, or put ; before it".into()
 }
 
-/// A sentence on a key that stands before the first section.
+/// A sentence about a key that stands before the first section.
 pub fn for_orphan(known: KeyList, name: &str) -> String {
     let sections = sections_of(known, name);
     if sections.is_empty() {
@@ -46,7 +46,7 @@ pub fn for_orphan(known: KeyList, name: &str) -> String {
     }
 }
 
-/// A sentence on an unknown section.
+/// A sentence about an unknown section.
 pub fn for_section(known: KeyList, name: &str) -> String {
     match nearest(name, known.sections()) {
         Some(near) => format!("pandad has no such section and passes over it; did you mean [{near}]?"),
@@ -70,10 +70,10 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
     candidates
         .filter_map(|candidate| {
             let other = plain(candidate)?;
-            // Singular for plural and the like, or the beginning of a longer name.
+            // The name is, for example, a singular for a plural, or the beginning of a longer name.
             let begins =
                 name.len().min(other.len()) >= 4 && (other.starts_with(&name) || name.starts_with(&other));
-            // The distance is at least the difference in length, which is cheap to compute.
+            // The distance is at least the difference in length, which is cheaper to compute.
             if !begins && name.len().abs_diff(other.len()) > 2 {
                 return None;
             }
@@ -94,7 +94,8 @@ fn plain(name: &str) -> Option<Vec<char>> {
     Some(name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
 }
 
-/// Letters to insert, delete or exchange, or neighbours to swap, until one is the other.
+/// How many letters must be inserted, deleted or exchanged, or neighbours swapped, to turn one into the
+/// other.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,15 +1,15 @@
-//! What PHP's parse_ini_file makes of the text after `=`, or why that text is refused.
+//! The value that PHP's parse_ini_file gets from the text after `=`, or the reason why that text is
+//! refused.
 //!
-//! PHP computes some values, replaces others, and continues some on the next line, so that they mean
-//! something that their writer did not intend (`pa|ss` is 0). Such a value is refused as a
-//! [`Surprise`].
+//! PHP computes some values, replaces others, and continues some on the next line. Such values do not mean
+//! what their writer intended (`pa|ss` is 0), so they are refused as a [`Surprise`].
 
-/// Why a piece of an .inv is refused, as a sentence to act on.
+/// Why a piece of an .inv is refused: a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surprise {
     /// What is wrong and how to write it instead.
     pub text: String,
-    /// The quote that was left open, if that is the fault.
+    /// The quote that was left open, if this is the fault.
     pub open: Option<char>,
 }
 
@@ -20,7 +20,7 @@ fn surprise<T>(text: impl Into<String>) -> Result<T, Surprise> {
 /// Blanks between tokens. Other characters that look blank are part of the text.
 pub const BLANKS: [char; 2] = [' ', '\t'];
 
-/// Words PHP replaces when they are a whole unquoted value, and what it replaces them with.
+/// Words that PHP replaces if they are a whole unquoted value, each with its replacement.
 pub const RESERVED: [(&str, &str); 8] = [
     ("true", "1"),
     ("on", "1"),
@@ -32,7 +32,7 @@ pub const RESERVED: [(&str, &str); 8] = [
     ("null", ""),
 ];
 
-/// What PHP turns an unquoted word into, if it is one of the reserved ones.
+/// The replacement that PHP has for an unquoted word, if the word is a reserved one.
 pub fn reserved(word: &str) -> Option<&'static str> {
     RESERVED.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, value)| *value)
 }
@@ -44,12 +44,12 @@ pub fn cut(rest: &str) -> Result<&str, Surprise> {
     Ok(rest.get(..end).unwrap_or(rest).trim_matches(BLANKS))
 }
 
-/// The text a value stands for.
+/// The text that a value stands for.
 pub fn meaning(value: &str) -> Result<String, Surprise> {
     pieces(value).map(|(text, _)| text)
 }
 
-/// The text of a value, and what follows it: nothing, or a comment.
+/// The text of a value, and the rest after it: nothing, or a comment.
 fn pieces(rest: &str) -> Result<(String, &str), Surprise> {
     let rest = rest.trim_start_matches(BLANKS);
     if rest.starts_with(['\'', '"']) { quoted(rest) } else { bare(rest) }
@@ -75,7 +75,7 @@ fn quoted(mut rest: &str) -> Result<(String, &str), Surprise> {
                 return surprise("text follows the closing quote: put the whole value in one pair of quotes");
             }
         };
-        // PHP keeps the gap between two single-quoted pieces and drops every other.
+        // PHP keeps the gap between two single-quoted pieces and drops every other gap.
         match before {
             Some('\'') if quote == '\'' => text.push_str(gap),
             Some(_) if !gap.is_empty() => {
@@ -214,8 +214,8 @@ fn bare(rest: &str) -> Result<(String, &str), Surprise> {
 
 const DOLLAR_EATS: [char; 14] = [' ', '\t', ';', '=', '\'', '"', '|', '&', '^', '~', '!', '(', ')', '\\'];
 
-/// Refuses invisible characters, as editors and input methods insert them, at either end of an unquoted
-/// value.
+/// Refuses invisible characters at either end of an unquoted value: some editors and input methods insert
+/// them.
 fn invisible_edges(value: &str) -> Result<(), Surprise> {
     for edge in [value.chars().next(), value.chars().next_back()].into_iter().flatten() {
         if edge.is_whitespace() || edge.is_control() || edge == '\u{feff}' || edge == '\u{200b}' {
@@ -239,7 +239,7 @@ const FAMILIES: &str = "E_ PHP_ M_ ZEND_ INI_ SORT_ SEEK_ LOCK_ FILTER_ STREAM_ 
     PATHINFO_ EXTR_ CREDITS_ CRYPT_ PASSWORD_ SODIUM_ OPENSSL_ MHASH_ POSIX_ ZLIB_ PCNTL_ LIBXML_ SOCKET_ \
     DATE_ SWOOLE_ CURL_ CURLOPT_ PEAR_ SIG_";
 
-/// Constants with common prefixes; here only the whole name counts.
+/// Constants with common prefixes; these are matched only as whole names.
 const CONSTANTS: &str = "LOG_EMERG LOG_ALERT LOG_CRIT LOG_ERR LOG_WARNING LOG_NOTICE LOG_INFO LOG_DEBUG \
     LOG_KERN LOG_USER LOG_MAIL LOG_DAEMON LOG_AUTH LOG_SYSLOG LOG_CRON LOG_PID LOG_CONS LOG_LOCAL0 \
     LOG_LOCAL1 LOG_LOCAL2 LOG_LOCAL3 LOG_LOCAL4 LOG_LOCAL5 LOG_LOCAL6 LOG_LOCAL7 DIRECTORY_SEPARATOR \
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Made with PHP 8.2; the file says what its signs mean.
+    /// This file was made with PHP 8.2; it explains its signs itself.
     const PHP_VALUES: &str = include_str!("../../tests/inv/php-values.txt");
 
     fn read(rest: &str) -> Result<String, Surprise> {

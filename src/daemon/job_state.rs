@@ -1,4 +1,4 @@
-//! What the daemon knows of one job: whether it runs, has failed, or is tried again.
+//! The state of one job as the daemon knows it: whether it runs, has failed, or is tried again.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +8,7 @@ use super::HEALTHY_AFTER;
 use super::job_thread::{JobEvent, JobFailure};
 use crate::report::Counters;
 
-/// One job, as its thread has reported.
+/// One job, according to the reports of its thread.
 #[derive(Debug)]
 pub(super) struct WatchedJob {
     pub(super) name: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct WatchedJob {
 struct FailedJob {
     failure: JobFailure,
     since: Instant,
-    /// When it was tried again, and what it had done by then. `None` while it waits.
+    /// When the job was tried again, and how much it had done until then. `None` while it waits.
     trial: Option<(Instant, u64)>,
 }
 
@@ -59,7 +59,7 @@ impl WatchedJob {
         is_new
     }
 
-    /// A trial that makes progress, or lasts, has succeeded.
+    /// Forgets a failure if the trial has made progress or has lasted: then it has succeeded.
     pub(super) fn refresh(&mut self, now: Instant) {
         let done = self.counters.done.load(Relaxed);
         let runs = |failed: &mut FailedJob| {
@@ -74,7 +74,7 @@ impl WatchedJob {
         }
     }
 
-    /// Why the job has failed, if it has and makes no progress since.
+    /// Why the job has failed, unless it runs again.
     pub(super) fn failure(&self) -> Option<&JobFailure> {
         self.failed.as_ref().map(|failed| &failed.failure)
     }

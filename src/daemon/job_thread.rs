@@ -32,10 +32,9 @@ pub(super) struct JobFailure {
 pub(super) enum JobEvent {
     /// The job has failed for good, and waits to be tried again.
     Failed(JobFailure),
-    /// It is tried again now.
+    /// The job is tried again now.
     TriedAgain,
-    /// The thread has ended: by the stop, or by a panic, after which what the job holds in memory
-    /// cannot be trusted.
+    /// The thread has ended: by the stop, or by a panic. After a panic the job's memory cannot be trusted.
     Ended(Option<JobFailure>),
 }
 
@@ -50,7 +49,7 @@ pub(super) fn start(job: Box<dyn Job>, stop: &Stop, reports: Sender<JobReport>) 
     let (name, stop) = (job.name(), stop.clone());
     threads::spawn(name, move || {
         let mut job = job;
-        // If this fails, the stop was forced, and nobody waits for what a job reports.
+        // If this fails, the stop was forced, and nobody waits for reports.
         let report = |event| drop(reports.send((name, event)));
         let ended = threads::contain(|| keep_running(job.as_mut(), &stop, FAILED_PAUSE, &report));
         report(JobEvent::Ended(ended.err().map(|panic| JobFailure {
@@ -100,7 +99,7 @@ mod tests {
     use crossbeam_channel::unbounded;
     use std::sync::Arc;
 
-    /// Ends as the list says, then by the stop.
+    /// A job whose runs end with these faults, one after the other, and then by the stop.
     struct Planned(Vec<Fault>, Arc<Counters>);
 
     impl Job for Planned {

@@ -21,8 +21,8 @@ use job_state::WatchedJob;
 use start::PreparedStart;
 use watch::Watch;
 
-/// A job that ran for this long before it failed is run again after the shortest pause. A failure that
-/// has not occurred again for this long is over.
+/// If a job ran for this long before it failed, it is run again after the shortest pause. If a failure has
+/// not occurred again for this long, it is over.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long the jobs may take to end after the stop was forced.
 const FORCED_STOP_MAX: Duration = Duration::from_millis(250);
@@ -32,12 +32,12 @@ pub const JOBS: [&str; 3] = jobs::NAMES;
 
 /// Runs the jobs that `file` configures, or those of them that `only` names, until the stop.
 ///
-/// The calling thread touches no disk and no standard error from the first moment on, so that it
-/// can keep the deadline of a stop whatever hangs.
+/// The calling thread never uses a disk or standard error, so that it can keep the deadline of a stop,
+/// whatever hangs.
 ///
 /// # Errors
-/// `Config`: local faults, found before any job ran or by every job. `Failed`: a job has failed for
-/// good and does not run again, or the stop was forced.
+/// `Config`: local faults, found before any job ran or by every job. `Failed`: a job has failed for good
+/// and does not run again, or the stop was forced.
 pub fn run(file: &Path, only: &[String], log: &ProcessLog) -> Result<(), Error> {
     log.install();
     let (handle, stop) = shutdown::pair();
@@ -78,7 +78,7 @@ fn cut_short() -> Error {
     Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned())
 }
 
-/// Logged after the stop was forced: nothing waits for a log line.
+/// Logs that the deadline has passed. The stop was forced before, so no thread waits for this log line.
 fn log_timeout(timeout: Duration) {
     log::warn!(
         "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes again at \

@@ -1,5 +1,5 @@
-//! The start: reads the configuration, opens the log, prepares the jobs. All of it touches disks,
-//! so a thread of its own does it, and the main thread keeps the deadline of a stop meanwhile.
+//! The start: reads the configuration, opens the log, prepares the jobs. Each step uses disks, so a
+//! separate thread takes these steps, while the main thread keeps the deadline of a stop.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -16,20 +16,20 @@ use crate::logging::{LogError, LogTarget, OnReopened, ProcessLog};
 use crate::shutdown::{Stop, StopHandle};
 use crate::threads;
 
-/// How often the lock file of pandad's own log is looked at.
+/// How often pandad looks into the lock file of its own log.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is ready to run.
+/// The parts that are ready to run.
 pub(super) struct PreparedStart {
     pub(super) config: DaemonConfig,
     pub(super) jobs: Vec<Box<dyn Job>>,
 }
 
-/// How far the start has come.
+/// The steps of the start.
 enum StartStep {
-    /// The configuration was read; this is its `stop_timeout`.
+    /// The configuration was read. The time is its `stop_timeout`.
     Configured(Duration),
-    /// The end.
+    /// The start has ended.
     Done(Result<PreparedStart, Error>),
 }
 
@@ -58,7 +58,7 @@ pub(super) fn prepare(
 
 /// Waits for the end of the start, or for the deadline after a stop.
 fn wait(steps: &Receiver<StartStep>, handle: &StopHandle, stop: &Stop) -> Result<PreparedStart, Error> {
-    // Before the configuration was read nothing has begun that would need time to end.
+    // Before the configuration was read, nothing has begun that would need time to end.
     let mut timeout = FORCED_STOP_MAX;
     loop {
         let requested = stop.requested_at();
@@ -81,7 +81,7 @@ fn wait(steps: &Receiver<StartStep>, handle: &StopHandle, stop: &Stop) -> Result
     }
 }
 
-/// The last moment after a forced stop.
+/// Takes the outcome of the start if it comes just after a forced stop.
 fn wait_forced(steps: &Receiver<StartStep>) -> Result<PreparedStart, Error> {
     let deadline = after(FORCED_STOP_MAX);
     loop {
@@ -153,7 +153,8 @@ fn start_log(config: &Config, log: &ProcessLog) -> Result<(), Error> {
     let taken = Arc::clone(&lock);
     let target = path.clone().map_or(LogTarget::Stderr, LogTarget::File);
     let reopening = move || -> OnReopened {
-        // Read before the file is opened again: who asks later is answered by the next reopening.
+        // Requests are read before the file is opened again: the next reopening answers a request that
+        // comes later.
         let asked = taken.get().cloned().map(|lock| (lock.requests().unwrap_or_default(), lock));
         Box::new(move || {
             if let Some((asked, lock)) = asked {
@@ -182,7 +183,7 @@ fn start_log(config: &Config, log: &ProcessLog) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has pandad's own log reopened when another process asks for that in the lock file. Never returns.
+/// Reopens pandad's own log when another process asks for that in the lock file. Never returns.
 fn watch_requests(lock: &Lock, log: &ProcessLog) {
     loop {
         let asked = lock.requests().unwrap_or_default();
@@ -193,14 +194,14 @@ fn watch_requests(lock: &Lock, log: &ProcessLog) {
     }
 }
 
-/// Whether the log is a file that somebody may move away, and no device or pipe.
+/// Whether the log is a file that somebody may move away, and not a device or a pipe.
 fn is_rotated(path: &Path) -> bool {
     !path.starts_with("/dev")
         && !path.starts_with("/proc")
         && path.metadata().is_ok_and(|data| data.is_file())
 }
 
-/// pandad's own log cannot be opened, and a person must mend it.
+/// The fault that pandad's own log cannot be opened. A person must mend it.
 fn log_fault(config: &Config, why: &std::io::Error) -> ConfigFault {
     ConfigFault {
         file: config.path.display().to_string(),

@@ -1,4 +1,4 @@
-//! How the process goes on, or ends, when jobs fail for good.
+//! The process goes on, or ends, when jobs fail for good.
 
 use super::job_thread::{JobEvent, JobFailure, JobReport};
 use super::*;
@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Two jobs that are watched; the test reports in their name.
+/// Two jobs that are watched; the test sends reports in their name.
 struct Jobs {
     reports: Sender<JobReport>,
     handle: StopHandle,
@@ -53,7 +53,7 @@ impl Jobs {
         self.reports.send((name, event)).unwrap();
     }
 
-    /// The jobs end by the stop; the outcome of the process.
+    /// Ends the jobs by the stop. Returns the outcome of the process.
     fn end(self) -> Result<(), Error> {
         assert!(self.stop.wait(LIMIT), "no stop was requested");
         self.send("a", JobEvent::Ended(None));
@@ -61,7 +61,7 @@ impl Jobs {
         self.watch.join().unwrap()
     }
 
-    /// Nothing has ended the jobs so far.
+    /// Whether nothing has ended the jobs so far.
     fn go_on(&self) -> bool {
         !self.stop.wait(Duration::from_millis(50))
     }

@@ -33,7 +33,7 @@ impl Watch<'_> {
     pub(super) fn run(mut self) -> Result<(), Error> {
         self.until_stop();
         let was_requested = self.stop.is_requested();
-        // A job that has failed waits for its next trial.
+        // A job that has failed waits for its next trial, and the request ends this wait.
         self.handle.request();
         let in_time = self.until_end();
         for job in &mut self.jobs {
@@ -91,7 +91,7 @@ impl Watch<'_> {
 
     /// Waits for the end of every job's thread. True if all of them have ended in time.
     fn until_end(&mut self) -> bool {
-        // From the request on, which may have come while the jobs were prepared.
+        // The deadline counts from the request, which may have come while the jobs were prepared.
         let deadline = self.stop.requested_at().unwrap_or_else(Instant::now) + self.timeout;
         while self.is_any_left() && !self.stop.is_forced() {
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -125,7 +125,7 @@ impl Watch<'_> {
         self.jobs.iter().any(|job| !job.has_ended())
     }
 
-    /// What the process ends with after every job has ended in time.
+    /// The outcome of the process after every job has ended in time.
     fn outcome(&self, was_requested: bool) -> Result<(), Error> {
         let failed: Vec<_> = self.jobs.iter().filter_map(|job| Some((job.name, job.failure()?))).collect();
         if failed.is_empty() {
@@ -136,7 +136,7 @@ impl Watch<'_> {
         let is_every = failed.len() == self.jobs.len();
         let config_faults: Vec<ConfigFault> =
             failed.iter().filter_map(|(_, failure)| failure.config_fault.clone()).collect();
-        // Restarting does not help against a configuration that is wrong for every job.
+        // If the configuration is wrong for every job, restarting does not help.
         if is_every
             && !was_requested
             && self.on_failure == FailurePolicy::Stay

@@ -1,14 +1,14 @@
 //! The canary: a key of pandad's own that expires every second and is probed like any other key. The
-//! listener stores here when the event of the canary was received, and the expire probe reads that.
+//! listener stores here when the canary's event was received, and the expire probe reads that time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// See the module. Clones are the same canary.
+/// See the module. Clones share the same canary.
 #[derive(Clone)]
 pub(super) struct Canary {
     key: Arc<[u8]>,
-    /// When its event was received; `None` after the expire probe has read that.
+    /// When the canary's event was received; `None` after the expire probe has read that time.
     event: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -30,7 +30,7 @@ impl Canary {
         *self.event.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// When the canary's event was received, if one was since the last call.
+    /// When the canary's event was received, if it was received since the last call.
     pub(super) fn take_event(&self) -> Option<Instant> {
         self.event.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

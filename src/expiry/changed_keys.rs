@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// What a key costs in memory beside the bytes of its name.
+/// How much memory a key takes in addition to the bytes of its name.
 const KEY_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
@@ -19,7 +19,7 @@ struct ChangedKeysState {
     keys: VecDeque<Vec<u8>>,
     bytes: usize,
     limit: usize,
-    /// Some keys did not fit: only a sweep finds them.
+    /// Whether some keys did not fit. Only a sweep finds these.
     missed: bool,
 }
 
@@ -31,7 +31,7 @@ impl ChangedKeys {
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
-    /// Adds a key; one that does not fit is left to the next sweep.
+    /// Adds a key. The next sweep finds a key that does not fit.
     pub(super) fn put(&self, key: &[u8]) {
         let mut state = self.lock();
         let cost = key.len() + KEY_OVERHEAD_BYTES;

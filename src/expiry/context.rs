@@ -1,5 +1,5 @@
-//! What the threads of one watch share: the two servers, the queues between the threads, and the state
-//! that one thread sets and others read. Everything else that a thread has is its own.
+//! What the threads of one watch share: the two servers, the queues between the threads, and the state that
+//! one thread sets and others read.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,17 +20,18 @@ use super::server_clock::ServerClock;
 use crate::redis::{Health, Link, RedisServer};
 use crate::report::Counters;
 
-/// Each of the two queues of deadlines may take the memory for deadlines divided by this.
+/// Each of the two queues of deadlines may take this fraction (one divided by the number) of the memory for
+/// deadlines.
 const QUEUE_MEMORY_DIVISOR: u64 = 8;
 
-/// What is done about keys that expired while nobody listened.
+/// What pandad does about keys that expired while nobody listened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciliation {
-    /// Nothing.
+    /// Nothing: these keys are lost.
     Off,
-    /// They are found and logged.
+    /// The keys are found and logged.
     DryRun,
-    /// They are found and pushed.
+    /// The keys are found and pushed.
     On,
 }
 
@@ -44,7 +45,7 @@ pub struct WatchedServer {
 }
 
 impl WatchedServer {
-    /// `job` opens the log lines of the server's outages.
+    /// `job` is the first word of the log lines about the server's outages.
     pub fn new(job: &str, server: RedisServer) -> Self {
         Self { health: Health::new(job, &server), server: Arc::new(server) }
     }
@@ -55,7 +56,7 @@ impl WatchedServer {
     }
 }
 
-/// What is watched, and by which limits.
+/// The servers and keys to watch, and the limits.
 pub struct WatchConfig {
     /// The job's name, with which log lines begin.
     pub job: &'static str,
@@ -65,11 +66,11 @@ pub struct WatchConfig {
     pub list: WatchedServer,
     /// The work list's key.
     pub list_key: String,
-    /// Which keys are work.
+    /// Which keys become items.
     pub filter: KeyFilter,
-    /// What is done about keys that expired while nobody listened.
+    /// What pandad does about keys that expired while nobody listened.
     pub reconciliation: Reconciliation,
-    /// Keys that the server where keys expire is asked for in a second, at most.
+    /// The most keys in one second about which the server where keys expire is asked.
     pub rate: u32,
     /// Bytes that deadlines may take in memory.
     pub memory: u64,
@@ -86,11 +87,11 @@ pub(super) struct ExpiryContext {
     /// Bytes that deadlines may take in memory.
     pub(super) memory: u64,
     pub(super) counters: Arc<Counters>,
-    /// From the listener to the workers.
+    /// The queue from the listener to the workers.
     pub(super) inbox: Inbox,
-    /// From the listener to the expire probe.
+    /// The queue from the listener to the expire probe.
     pub(super) changed_keys: ChangedKeys,
-    /// From the expire probe to the reconciler; stays empty if deadlines are not remembered.
+    /// The queue from the expire probe to the reconciler; stays empty if deadlines are not remembered.
     pub(super) handoff: DeadlineHandoff,
     pub(super) listen_state: ListenState,
     pub(super) canary: Canary,
@@ -104,7 +105,7 @@ pub(super) struct ExpiryContext {
 }
 
 impl ExpiryContext {
-    /// `instance` is a random name of this watch, which ends when `end` is disconnected.
+    /// `instance` is a random name of this watch. The watch ends when `end` is disconnected.
     pub(super) fn new(
         config: WatchConfig,
         inbox: Inbox,
@@ -156,7 +157,7 @@ impl ExpiryContext {
 
     /// Waits for this time, or until the watch ends.
     pub(super) fn pause(&self, time: Duration) {
-        // No message is ever sent. Only the disconnection ends the wait early.
+        // No message is ever sent on this channel. Only its disconnection ends the wait early.
         let _timeout_or_end = self.end.recv_timeout(time);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// What a deadline costs in memory beside the bytes of the key's name.
+/// How much memory a deadline takes in addition to the bytes of the key's name.
 const DEADLINE_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
@@ -42,7 +42,7 @@ impl DeadlineHandoff {
         Self { state: Mutex::new(state), wake: bounded(1) }
     }
 
-    /// Adds a deadline; one that does not fit is left to a sweep.
+    /// Adds a deadline. A sweep finds the key of a deadline that does not fit.
     pub(super) fn put(&self, entry: KeyDeadline) {
         let mut state = self.lock();
         let cost = entry.key.len() + DEADLINE_OVERHEAD_BYTES;
@@ -57,22 +57,22 @@ impl DeadlineHandoff {
         let _already_there = self.wake.0.try_send(());
     }
 
-    /// Removes all deadlines; waits for the first for so long.
+    /// Removes all deadlines. Waits up to `wait` for the first one.
     pub(super) fn take(&self, wait: Duration) -> Vec<KeyDeadline> {
-        // Also without a wake-up the queue may have deadlines.
+        // The queue may have deadlines even if no wake-up came.
         let _woken = self.wake.1.recv_timeout(wait);
         let mut state = self.lock();
         state.bytes = 0;
         std::mem::take(&mut state.entries)
     }
 
-    /// Whether deadlines did not fit and are still to be found by a sweep that asks for all keys.
+    /// Whether deadlines did not fit, and no sweep that asks for all keys has found them yet.
     pub(super) fn has_missed(&self) -> bool {
         self.lock().missed
     }
 
-    /// Records the end of a sweep. It has found what was missed before it began, but perhaps
-    /// not what was missed while it was under way.
+    /// Records the end of a sweep. The sweep has found every deadline that was left out before it began,
+    /// but perhaps not those that were left out during it.
     pub(super) fn record_sweep(&self) {
         let mut state = self.lock();
         state.missed = std::mem::take(&mut state.missed_lately);
@@ -95,7 +95,7 @@ mod tests {
         assert!(!handoff.has_missed());
         handoff.put(entry(b"c"));
         assert_eq!(handoff.take(Duration::ZERO), [entry(b"a"), entry(b"b")]);
-        // The sweep under way may have passed the key before its deadline was missed.
+        // The sweep under way may have passed the key before its deadline was left out.
         handoff.record_sweep();
         assert!(handoff.has_missed());
         handoff.record_sweep();

@@ -8,24 +8,24 @@ use std::time::Instant;
 
 use crate::report::Outage;
 
-/// What a key costs in memory beside the bytes of its name.
+/// How much memory a key takes in addition to the bytes of its name.
 const KEY_OVERHEAD_BYTES: u64 = 64;
 
-/// See the module. Clones are the same inbox.
+/// See the module. Clones share the same inbox.
 #[derive(Clone)]
 pub struct Inbox {
     state: Arc<Mutex<InboxState>>,
-    /// A condition variable and not a channel: a channel spins before it sleeps, and the source waits
-    /// here ten times a second while the inbox is empty.
+    /// A condition variable, because a channel would spin before it sleeps: the source waits here ten times
+    /// a second while the inbox is empty.
     filled: Arc<Condvar>,
 }
 
 /// A key that expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedKey {
-    /// When its event was received.
+    /// When the key's event was received.
     pub at: Instant,
-    /// Its name.
+    /// The key's name.
     pub key: Vec<u8>,
 }
 
@@ -34,7 +34,7 @@ pub struct ReceivedKey {
 pub struct KeyBatch {
     /// The keys, the oldest first.
     pub keys: Vec<ReceivedKey>,
-    /// What they cost in memory.
+    /// How much memory the keys take.
     pub bytes: u64,
     number: u64,
 }
@@ -48,17 +48,17 @@ struct InboxState {
     next_number: u64,
     bytes: u64,
     limit: u64,
-    /// Nothing is accepted any more.
+    /// Whether the inbox is closed and accepts no more keys.
     closed: bool,
-    /// Keys that were received in all.
+    /// How many keys were received in all.
     received: u64,
-    /// Keys that did not fit since they were last asked for.
+    /// How many keys did not fit since the last call of `take_dropped`.
     dropped: u64,
     overflow: Outage,
 }
 
 impl Inbox {
-    /// Holds up to `limit` bytes; `subject` opens the log lines about keys that did not fit.
+    /// Holds up to `limit` bytes; `subject` is the beginning of the log lines about keys that did not fit.
     pub fn new(subject: &str, limit: u64) -> Self {
         let overflow = Outage::new(subject);
         let state = InboxState {
@@ -91,8 +91,8 @@ impl Inbox {
             return;
         }
         state.bytes += cost;
-        // The clock is read under the lock. Otherwise `done_until` could return a later moment before
-        // this key is in.
+        // The clock is read under the lock. Otherwise `done_until` could return a later moment while this
+        // key is not in the inbox yet.
         state.keys.push_back(ReceivedKey { at: Instant::now(), key: key.to_vec() });
         let first = state.keys.len() == 1;
         drop(state);
@@ -127,7 +127,7 @@ impl Inbox {
         self.lock().in_flight.remove(&batch.number);
     }
 
-    /// Every key that was received before this moment has been pushed or dropped.
+    /// The moment before which every received key has been pushed or dropped.
     pub(super) fn done_until(&self) -> Instant {
         let state = self.lock();
         let waiting = state.keys.front().map(|received| received.at);

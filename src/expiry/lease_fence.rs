@@ -1,11 +1,11 @@
-//! The lease, a key on the list's server that names the one pandad that listens; and its use as
-//! a fence: a transaction on the list fails if the lease changed hands since it was read.
+//! The lease, a key on the list's server that names the one pandad that listens. It is also a fence: a
+//! transaction on the list fails if the lease changed hands after it was read.
 
 use super::command_reply::{self, CommandReply};
 use crate::host::Process;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// The lease as one instance sees it: the key, and what this instance writes into it.
+/// The lease from the view of one instance: the key, and the value that this instance writes into it.
 #[derive(Clone)]
 pub(super) struct LeaseFence {
     key: String,
@@ -17,13 +17,13 @@ pub(super) struct LeaseFence {
 pub(super) enum LeaseHolder {
     ThisInstance,
     Nobody,
-    /// Another instance, which has written this into the key.
+    /// Another instance, which has written this value into the key.
     Other(Vec<u8>),
 }
 
 impl LeaseFence {
-    /// `instance` is a random name. This process is written beside it, so that others on this
-    /// machine can see when it is gone.
+    /// `instance` is a random name. The value also names this process, so that others on this machine can
+    /// see when the process has ended.
     pub(super) fn new(key: String, instance: &str) -> Self {
         Self { key, token: format!("{instance} {}", Process::this()) }
     }
@@ -33,8 +33,8 @@ impl LeaseFence {
         &self.key
     }
 
-    /// Adds the commands whose replies [`LeaseFence::read_holder`] reads. From here on the next
-    /// EXEC on the connection fails if the lease is written.
+    /// Adds the commands whose replies [`LeaseFence::read_holder`] reads. From here on the next EXEC on the
+    /// connection fails if anybody writes the lease.
     pub(super) fn add_watch(&self, requests: &mut Requests) {
         requests.add(cmd("WATCH").arg(&self.key)).add(cmd("GET").arg(&self.key));
     }
@@ -54,7 +54,7 @@ impl LeaseFence {
         }
     }
 
-    /// The command that gives the lease to this instance for so many milliseconds.
+    /// The command that gives the lease to this instance for `life_ms` milliseconds.
     pub(super) fn take_command(&self, life_ms: u64) -> Cmd {
         let mut set = cmd("SET");
         set.arg(&self.key).arg(&self.token).arg("PX").arg(life_ms);
@@ -68,8 +68,8 @@ impl LeaseFence {
         delete
     }
 
-    /// Carries out the command if `holder` still has the lease, and nobody writes the lease
-    /// meanwhile. False if nothing was done.
+    /// Carries out the command if `holder` still has the lease, and nobody writes the lease in between.
+    /// False if nothing was done.
     ///
     /// # Errors
     /// The server's; the command may have been carried out.

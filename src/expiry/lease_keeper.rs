@@ -1,8 +1,8 @@
-//! The thread that keeps the lease or waits for it: of all pandads that could listen for a work
-//! list, one does. Plain commands suffice; the server needs no scripts.
+//! The thread that keeps the lease or waits for it: of all pandads that could listen for a work list, one
+//! does. Plain commands are enough; the server needs no scripts.
 //!
-//! While the list's server does not serve, a pandad goes on as before. No other pandad can push
-//! anything then either.
+//! While the list's server does not serve, a pandad goes on as before: no other pandad can push anything in
+//! that time either.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,29 +18,29 @@ use crate::threads;
 
 /// How long the lease lasts after the last heartbeat.
 const LEASE_LIFE: Duration = Duration::from_secs(6);
-/// Between two checks, each of which is a heartbeat; three of them fit into the lease's life.
+/// The time between two checks, each of which is a heartbeat. Three of them fit into the lease's life.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// After an outage of the server, a vacant lease is left for so many checks to the pandad that
-/// had it: the lease ran out only because nobody could renew it.
+/// After an outage of the server, the other pandads do not take a vacant lease for this many checks. It is
+/// left to the pandad that had it: the lease ran out only because nobody could renew it.
 const VACANT_CHECKS_LEFT: u32 = 2;
 
 /// See the module.
 pub(super) struct LeaseKeeper {
     context: Arc<ExpiryContext>,
     link: Link,
-    /// What the last check has shown; `None` before the first.
+    /// The result of the last check; `None` before the first.
     status: Option<LeaseStatus>,
-    /// For how many checks a vacant lease is still not taken.
+    /// For how many more checks a vacant lease is not taken.
     vacant_checks_left: u32,
     denial_logged: bool,
 }
 
-/// What a check of the lease has shown.
+/// The result of a check of the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LeaseStatus {
     Held,
     HeldElsewhere,
-    /// The user may not read or write the lease; the server's error.
+    /// The user may not read or write the lease. The text is the server's error.
     Denied(String),
 }
 
@@ -58,7 +58,7 @@ impl LeaseKeeper {
                 Ok(Err(_logged)) => {
                     self.vacant_checks_left = VACANT_CHECKS_LEFT;
                     if self.status.is_none() {
-                        // Without knowledge of the lease, this pandad may listen.
+                        // If nothing is known of the lease, this pandad may listen.
                         self.context.listen_state.set_leased_elsewhere(false);
                     }
                 }
@@ -119,8 +119,8 @@ impl LeaseKeeper {
     }
 }
 
-/// Reads the lease, renews it if this instance has it (`held`), and takes it if it is free
-/// (`may_take`) or its holder is gone.
+/// Reads the lease. Renews it if this instance has it (`held`), and takes it if nobody has it (`may_take`)
+/// or its holder is gone.
 fn check(
     connection: &mut RedisConnection,
     fence: &LeaseFence,
@@ -129,7 +129,7 @@ fn check(
 ) -> Result<LeaseStatus, RedisError> {
     let mut requests = Requests::default();
     if held {
-        // Renewed before it is read: if the read shows this instance's token, the lease will
+        // The lease is renewed before it is read: if the read shows this instance's token, the lease will
         // certainly last for a whole life.
         requests.add(cmd("PEXPIRE").arg(fence.key()).arg(millis(LEASE_LIFE)));
     }

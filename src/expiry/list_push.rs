@@ -1,4 +1,4 @@
-//! The push: what a worker does with a batch of expired keys.
+//! The push of a batch of expired keys to the work list.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub struct ListPush {
 }
 
 impl ListPush {
-    /// Not connected yet.
+    /// The push for one worker, not connected yet.
     pub(super) fn new(context: &Arc<ExpiryContext>) -> Self {
         Self { context: Arc::clone(context), link: context.list.link() }
     }
 
-    /// Pushes the keys to the front of the work list by one command or one transaction. If no
-    /// reply comes they are pushed again: better twice than never.
+    /// Pushes the keys to the front of the work list by one command or one transaction. If no reply comes,
+    /// the keys are pushed again: it is better to push a key twice than never.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve; try again after a pause.

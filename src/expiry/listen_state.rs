@@ -1,24 +1,24 @@
-//! Whether this pandad may listen, whether it does, and whether the listener is to connect
-//! again: what the lease keeper, the listener and the other threads say to each other.
+//! Whether this pandad may listen, whether it does, and whether the listener must connect again. The lease
+//! keeper, the listener and the other threads set and read these facts.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// See the module.
 pub(super) struct ListenState {
-    /// Another pandad has the lease.
+    /// Whether another pandad has the lease.
     leased_elsewhere: AtomicBool,
     listening: AtomicBool,
     /// How many subscriptions there have been.
     subscriptions: AtomicU64,
     reconnect_requests: AtomicU64,
-    /// Events of expired keys that were received, also of keys that become no items.
+    /// How many events of expired keys were received, also of keys that do not become items.
     announced: AtomicU64,
 }
 
 impl ListenState {
     pub(super) fn new() -> Self {
         Self {
-            // Nobody listens before the lease was checked, or the check failed.
+            // The listener waits until the first check of the lease has succeeded or failed.
             leased_elsewhere: AtomicBool::new(true),
             listening: AtomicBool::new(false),
             subscriptions: AtomicU64::new(0),

@@ -1,6 +1,6 @@
-//! The thread that receives what Redis announces (keyspace notifications): keys that expired,
-//! and keys whose deadlines changed. It reads and does nothing else, since Redis drops a
-//! subscriber that reads too slowly. At every connect it makes sure that Redis announces both.
+//! The thread that receives what Redis announces (keyspace notifications): keys that expired, and keys
+//! whose deadlines changed. It only reads, because Redis drops a subscriber that reads too slowly. At every
+//! connect it makes sure that Redis announces both kinds of events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +11,16 @@ use crate::backoff::Backoff;
 use crate::redis::{Health, RedisConnection, RedisError, Value, cmd};
 use crate::threads;
 
-/// After so long without a message the server is sent PING, and must answer within the same
-/// time.
+/// If no message comes for this time, pandad sends PING, and the server must answer within the same time.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// If Redis announces no expired keys and refuses CONFIG SET, its setting is read again after
 /// this time.
 const FLAGS_RECHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// A connection that lasted for this time is followed by another at once, without a pause.
+/// If a connection lasted for this time, the next one follows at once, without a pause.
 const STEADY_CONNECTION_MIN: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Between two checks whether this pandad may listen.
+/// The time between two checks whether this pandad may listen.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Events of keys that may have a new deadline. SETEX, SET EX, GETEX and all kinds of EXPIRE
@@ -34,15 +33,17 @@ const DEADLINE_EVENTS: [&str; 5] = ["expire", "rename_to", "restore", "copy_to",
 pub(super) struct Listener {
     context: Arc<ExpiryContext>,
     health: Health,
-    /// It was logged that Redis does not announce what is needed.
+    /// Whether it was logged that Redis does not announce the needed events.
     flags_logged: bool,
-    /// The channels of deadlines were refused, so only that of expired keys is subscribed to.
+    /// Whether the channels of deadlines were refused. Then only the channel of expired keys is subscribed
+    /// to.
     deadlines_refused: bool,
-    /// Since when no events are received, if they were before.
+    /// Since when no events are received; `None` while events are received, and before the first
+    /// subscription.
     not_listening_since: Option<Instant>,
-    /// The present connection was subscribed.
+    /// Whether the present connection was subscribed.
     listening: bool,
-    /// The next subscription is not logged: the connection was only renewed to read the
+    /// Whether the next subscription is not logged, because the connection is only renewed to read the
     /// setting of Redis again.
     listening_logged: bool,
 }
@@ -65,7 +66,7 @@ impl Listener {
         let mut backoff = Backoff::new(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX);
         while !self.context.has_ended() {
             if !self.context.listen_state.may_listen() {
-                // Another pandad listens, so nothing is missed meanwhile.
+                // Another pandad listens, so no event is missed in this time.
                 (self.not_listening_since, self.listening_logged) = (None, false);
                 self.context.pause(LEASE_POLL_INTERVAL);
                 continue;
@@ -82,7 +83,7 @@ impl Listener {
             if was_listening {
                 self.not_listening_since.get_or_insert_with(Instant::now);
                 if began.elapsed() > STEADY_CONNECTION_MIN {
-                    // A lost connection is no outage. If the next connection fails as well, its error
+                    // A lost connection is not an outage. If the next connection fails as well, its error
                     // is logged, which says more.
                     continue;
                 }
@@ -159,7 +160,8 @@ impl Listener {
         context.changed_keys.wake();
     }
 
-    /// Goes on without the channels of deadlines: the user may have rights to one channel only.
+    /// Goes on without the channels of deadlines: the user may have rights only to the channel of expired
+    /// keys.
     fn give_up_deadlines(&mut self, refusal: &RedisError) {
         self.deadlines_refused = true;
         let (job, server) = (self.context.job, &self.context.expire.server);
@@ -170,8 +172,8 @@ impl Listener {
         );
     }
 
-    /// Adds missing letters to `notify-keyspace-events`. False if Redis announces no expired
-    /// keys and cannot be made to.
+    /// Adds missing letters to `notify-keyspace-events`. False if Redis does not announce expired keys and
+    /// refuses to change that.
     fn add_missing_flags(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisError> {
         let flags = match connection.ask(cmd("CONFIG").arg("GET").arg("notify-keyspace-events")) {
             Ok(reply) => flags_of(&reply),
@@ -211,7 +213,7 @@ impl Listener {
         }
     }
 
-    /// Logs what is wrong with the setting, once until it is right again.
+    /// Logs what is wrong with the setting. This is logged only once, until the setting is right again.
     fn log_flags_once(&mut self, what: &str, flags: Option<&str>) {
         if !std::mem::replace(&mut self.flags_logged, true) {
             let line = notify_flags::config_line(flags);
@@ -239,7 +241,7 @@ fn receive(context: &ExpiryContext, has_expired: bool, key: &[u8]) {
     }
 }
 
-/// Refuses a replica, since replicas announce no expired keys.
+/// Refuses a replica, because replicas announce no expired keys.
 fn refuse_replica(connection: &mut RedisConnection) -> Result<(), RedisError> {
     let role = match connection.ask(&cmd("ROLE")) {
         Ok(Value::Array(role)) => role,

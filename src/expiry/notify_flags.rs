@@ -1,15 +1,15 @@
 //! The setting `notify-keyspace-events`: the letters that it must hold so that Redis announces
 //! expired keys and new deadlines. Pure. (redis.conf explains them under "Event notification".)
 
-/// Letters without which no event of an expired key comes: `E` sends events on a channel for
-/// each kind of event, `x` are the events of expired keys.
+/// Without these letters no event of an expired key comes: `E` sends events on a channel for each kind of
+/// event, `x` turns on the events of expired keys.
 const EXPIRED_LETTERS: &str = "Ex";
-/// With `g` deadlines are announced too: EXPIRE, RENAME and the like are generic events.
+/// With `g` deadlines are announced too: EXPIRE, RENAME and other generic commands send events.
 const NEEDED_LETTERS: &str = "Exg";
 /// The letters that `A` stands for.
 const LETTERS_OF_A: &str = "g$lshzxetd";
 
-/// The setting with the missing letters added; `None` if none is missing. No letter is removed, since
+/// The setting with the missing letters added; `None` if none is missing. No letter is removed, because
 /// other clients may need it.
 pub(super) fn with_needed(flags: &str) -> Option<String> {
     let missing = missing(flags, NEEDED_LETTERS);

@@ -22,7 +22,8 @@ impl OwnKeys {
         Self { base: format!("{OWN_PREFIX}expiry:{list}:{}/{prefix}", source(server)), list: list.to_owned() }
     }
 
-    /// A string on the list's server: which pandad listens, while it renews the key.
+    /// A string on the list's server that names the pandad that listens, as long as that pandad renews the
+    /// key.
     pub(super) fn lease(&self) -> String {
         format!("{}:lease", self.base)
     }
@@ -38,7 +39,7 @@ impl OwnKeys {
     }
 }
 
-/// The server by a name that is the same for every pandad that uses it. An address that means
+/// A name for the server that is the same for every pandad that uses the server. An address that leads to
 /// another server on another machine gets the machine's name in front.
 fn source(server: &RedisServer) -> String {
     let here = || host::name().unwrap_or_default();
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(names.lease(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:lease");
         assert_eq!(names.deadlines(), "pandad:expiry:work:10.0.0.7:6379/3/USER_7:deadlines");
         assert_eq!(names.canary("0f"), "pandad:expiry:work:0f:canary");
-        // The same address on another machine is another server.
+        // The same address on another machine belongs to another server.
         let local = OwnKeys::new("work", &server(ServerAddress::Tcp("127.0.0.1".to_owned(), 6379)), "");
         assert!(local.lease().contains("@127.0.0.1:6379/3/:lease"), "{}", local.lease());
     }

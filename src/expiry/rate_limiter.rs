@@ -1,13 +1,13 @@
-//! How many keys may be asked of the server where keys expire: a token bucket that holds a
-//! tenth of a second's worth. Pure: the caller has the clock.
+//! Limits about how many keys the server where keys expire is asked: a token bucket that holds the tokens
+//! of a tenth of a second. Pure: the caller has the clock.
 
 use std::time::{Duration, Instant};
 
 /// See the module.
 pub(super) struct RateLimiter {
     rate: f64,
-    /// Keys that may still be asked. A negative number is a debt; then nothing may be asked until time
-    /// has paid it off.
+    /// How many keys may be asked for now. A negative number is a debt: nothing may be asked for until
+    /// enough time has passed.
     left: f64,
     at: Instant,
 }
@@ -19,7 +19,7 @@ impl RateLimiter {
         Self { rate, left: most(rate), at: now }
     }
 
-    /// How many of the `wanted` keys may be asked now.
+    /// How many of the `wanted` keys may be asked for now.
     pub(super) fn available(&mut self, wanted: usize, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
@@ -27,12 +27,13 @@ impl RateLimiter {
         if self.left < 1.0 { 0 } else { wanted.min(self.left as usize) }
     }
 
-    /// Records that so many keys are asked; more than were available leave a debt.
+    /// Records that this many keys are asked for. If more were asked for than available, the rest is a
+    /// debt.
     pub(super) fn spend(&mut self, keys: usize) {
         self.left -= keys as f64;
     }
 
-    /// When keys may be asked again.
+    /// When keys may be asked for again.
     pub(super) fn next(&self, now: Instant) -> Instant {
         // Waiting for more than one key makes the packets fewer and larger.
         let missing = (most(self.rate) / 10.0).max(1.0) - self.left;

@@ -1,10 +1,10 @@
-//! The thread that remembers deadlines beside the work list, and by them finds keys that
-//! expired while nobody listened.
+//! The thread that remembers deadlines beside the work list, and uses them to find keys that expired while
+//! nobody listened.
 //!
-//! Such a key is gone, its deadline has passed, and it is still remembered. But its event may be
-//! on its way, and asking for a key may cause the event. So a key was missed only if it was gone
-//! at one check and is gone at a later one, and every key that was received up to half a second
-//! after the first check has been pushed.
+//! Such a key is gone, its deadline has passed, and it is still remembered. But its event may still be on
+//! its way, and asking for a key may cause the event. So a key counts as missed only if it was gone at one
+//! check and at a later one, and if every key that was received up to half a second after the first check
+//! has been pushed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +22,7 @@ use crate::threads;
 
 /// A deadline must have passed for this time before its key is checked.
 const OVERDUE_MIN: Duration = Duration::from_secs(2);
-/// Between two checks.
+/// The time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Keys in one check.
 const CHECK_KEYS_MAX: usize = 10_000;
@@ -48,16 +48,16 @@ pub(super) struct Reconciler {
     next_check: Option<Instant>,
 }
 
-/// What the server where keys expire says of a key.
+/// What the server where keys expire replies about a key.
 enum KeyLifetime {
     Gone,
     /// The key has no deadline.
     Persists,
-    /// The key expires in so many milliseconds.
+    /// The key expires in this many milliseconds.
     ExpiresIn(u64),
 }
 
-/// What one check has found: how many keys, and the first of them for the log.
+/// The findings of one check: how many keys, and the first of them for the log.
 #[derive(Default)]
 struct MissedKeys {
     count: u64,
@@ -100,14 +100,14 @@ impl Reconciler {
         let _best_effort = self.write_pending();
     }
 
-    /// Writes deadlines down, and checks what is overdue when that is due.
+    /// Writes new deadlines to the list's server, and makes the next check if it is due.
     fn turn(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let next = self.next_check.unwrap_or(now);
         let wait = next.saturating_duration_since(now).min(RETRY_PAUSE);
         self.pending.extend(self.context.handoff.take(wait));
         if !self.context.listen_state.may_listen() {
-            // The pandad that has the lease learns them by itself.
+            // The pandad that has the lease learns these deadlines by itself.
             self.pending.clear();
         }
         self.write_pending()?;
@@ -137,15 +137,16 @@ impl Reconciler {
         self.next_check = Some(now + CHECK_INTERVAL);
         let subscription = self.context.listen_state.subscription();
         if subscription.is_none() || self.subscription != subscription {
-            // An event on its way to an earlier subscription is lost: it proves nothing.
+            // An event on its way to an earlier subscription is lost, so these suspects prove nothing.
             self.suspects.clear();
             self.subscription = subscription;
         }
         if subscription.is_none() {
             return Ok(());
         }
-        // The set is read after this. The other way round, a key that is pushed in between would
-        // be in the set as read and count as done, and so be taken for missed.
+        // This moment is taken before the set is read. In the other order, a key could be pushed in
+        // between: it would still be in the set that was read, but the moment would say that it was
+        // handled, so the key would count as missed.
         let done_until = self.context.inbox.done_until();
         let before_ms = self.context.clock.at(now).saturating_sub(millis(OVERDUE_MIN));
         let remembered = &self.context.remembered;
@@ -161,7 +162,7 @@ impl Reconciler {
         resolved
     }
 
-    /// Asks for some keys, and changes the list and the set by the replies.
+    /// Asks for some keys, and changes the list and the set as the replies require.
     fn resolve(
         &mut self,
         keys: &[Vec<u8>],
@@ -192,8 +193,8 @@ impl Reconciler {
             return Ok(());
         }
         let remembered = &self.context.remembered;
-        // The change is sent only once, since a repetition would push the keys again. If no reply
-        // comes, the next check shows whether it was made.
+        // The change is sent only once, because a repetition would push the keys again. If no reply comes,
+        // the next check shows whether the change was made.
         if self.list.doing("reconcile").once(|connection| remembered.change(connection, &change))?
             && let Some(first) = gone.first()
         {
@@ -230,7 +231,7 @@ impl Reconciler {
         replies.into_iter().map(lifetime).collect()
     }
 
-    /// Waits until so many keys may be asked.
+    /// Waits until this many keys may be asked for.
     fn wait_for_rate(&self, keys: usize) {
         while !self.context.has_ended() {
             let now = Instant::now();
@@ -247,7 +248,7 @@ impl Reconciler {
     }
 }
 
-/// What the reply to PTTL says: -2 for no key, -1 for no deadline, else milliseconds.
+/// Reads the reply to PTTL: -2 means no key, -1 no deadline, any other number milliseconds.
 fn lifetime(reply: CommandReply) -> Result<KeyLifetime, Fault> {
     match reply {
         CommandReply::Integer(-2) => Ok(KeyLifetime::Gone),

@@ -1,10 +1,10 @@
-//! The remembered deadlines, a sorted set beside the work list: keys by the milliseconds since
-//! 1970 at which they expire. A key in the set has not been pushed, so a key whose deadline has
-//! long passed was missed.
+//! The remembered deadlines, a sorted set beside the work list: keys by the milliseconds since 1970 at
+//! which they expire. A key in the set has not been pushed, so a key whose deadline has long passed was
+//! missed.
 //!
-//! An entry is removed only together with the push of its key, in one transaction that fails
-//! if the lease changes hands; and only if its deadline is not after the event, since the key
-//! may have been set again after it expired.
+//! An entry is removed only together with the push of its key, in one transaction that fails if the lease
+//! changes hands. It is removed only if its deadline is not after the event, because the key may have been
+//! set again after it expired.
 
 use super::command_reply::{self, CommandReply};
 use super::deadline_handoff::KeyDeadline;
@@ -13,8 +13,8 @@ use super::lease_fence::{LeaseFence, LeaseHolder};
 use super::server_clock::ServerClock;
 use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 
-/// Deadlines nearer than this are not remembered. A deadline up to this time after an event
-/// still belongs to it, since the server's clock is known only over a network.
+/// Deadlines nearer than this are not remembered. A deadline up to this time after an event still counts as
+/// the event's deadline, because the server's clock is known only over a network.
 const NEAR_MS: u64 = 500;
 
 /// See the module.
@@ -24,12 +24,12 @@ pub(super) struct RememberedDeadlines {
     fence: LeaseFence,
 }
 
-/// A change of the work list and of the set, which is made whole or not at all.
+/// A change of the work list and of the set. Either all of it is made, or nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DeadlineChange<'a> {
-    /// Keys for the work list.
+    /// Keys to push to the work list.
     pub(super) push: Vec<&'a [u8]>,
-    /// Keys that leave the set.
+    /// Keys to remove from the set.
     pub(super) remove: Vec<&'a [u8]>,
     /// Keys that stay in the set, with a new deadline in milliseconds since 1970.
     pub(super) renew: Vec<(u64, &'a [u8])>,
@@ -41,8 +41,8 @@ impl RememberedDeadlines {
         Self { set, list, fence }
     }
 
-    /// Adds deadlines, except those that are near. `now_ms` is the present by the clock of the
-    /// server where keys expire.
+    /// Adds deadlines, except those that are near. `now_ms` is the present time by the clock of the server
+    /// where keys expire.
     ///
     /// # Errors
     /// The server's.
@@ -81,9 +81,8 @@ impl RememberedDeadlines {
         }
     }
 
-    /// Pushes keys whose events were received, and removes the deadlines that the events
-    /// account for. If another pandad has the lease, keys that are in the set are left to it:
-    /// it will find them.
+    /// Pushes keys whose events were received, and removes the deadlines of these events. If another pandad
+    /// has the lease, keys that are in the set are left to that pandad: it will find them.
     ///
     /// # Errors
     /// The server's; the push may have been carried out.
@@ -104,7 +103,7 @@ impl RememberedDeadlines {
             let leased_elsewhere = matches!(self.fence.read_holder(&mut replies), LeaseHolder::Other(_));
             if !matches!(replies.next(), Some(CommandReply::Status(kind)) if kind == "list" || kind == "none")
             {
-                // The push will be refused, and a transaction would still remove deadlines.
+                // The server will refuse the push, but a transaction would still remove deadlines.
                 connection.ask(&cmd("UNWATCH"))?;
                 return connection.ask(&plain_push(&self.list, keys)).map(drop);
             }
@@ -113,7 +112,7 @@ impl RememberedDeadlines {
             if self.commit(connection, &change)? {
                 return Ok(());
             }
-            // The lease was written in between, by a heartbeat or by another pandad: again.
+            // The lease was written in between, by a heartbeat or by another pandad, so this tries again.
         }
     }
 
@@ -156,8 +155,8 @@ impl RememberedDeadlines {
 }
 
 impl<'a> DeadlineChange<'a> {
-    /// What follows from events of keys, given the remembered deadline of each. If the lease is
-    /// elsewhere, the other pandad finds keys that are remembered.
+    /// The change that follows from events of keys, given the remembered deadline of each key. If another
+    /// pandad has the lease, that pandad finds the keys that are remembered.
     fn of_events(
         keys: &'a [ReceivedKey],
         deadlines: impl Iterator<Item = Option<u64>>,
@@ -186,7 +185,7 @@ fn score(reply: &CommandReply) -> Option<u64> {
     Some(score as u64)
 }
 
-/// The command that pushes keys without a look at remembered deadlines.
+/// The command that pushes keys and does not use remembered deadlines.
 pub(super) fn plain_push(list: &str, keys: &[ReceivedKey]) -> Cmd {
     let mut push = cmd("LPUSH");
     push.arg(list);
@@ -201,8 +200,8 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// Four keys whose events came at 10,000 ms: one that is not remembered, one whose deadline
-    /// had passed, one within the tolerance, and one that was set again since.
+    /// Four keys whose events came at 10,000 ms: one key is not remembered, one has a deadline that had
+    /// passed, one a deadline within the tolerance, and one was set again after it expired.
     #[test]
     fn an_event_accounts_for_deadlines_up_to_it() {
         let (clock, now) = (ServerClock::new(), Instant::now());

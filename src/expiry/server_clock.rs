@@ -1,17 +1,17 @@
-//! The clock of the server where keys expire, estimated from its replies to TIME. Remembered
-//! deadlines are written by it, since pandads on several machines share them.
+//! The clock of the server where keys expire, estimated from its replies to TIME. Remembered deadlines are
+//! written by this clock, because pandads on several machines share them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// See the module.
 pub(super) struct ServerClock {
-    /// A moment by our clock, and the milliseconds since 1970 that the server showed then.
+    /// A moment by this machine's clock, and the milliseconds since 1970 that the server showed then.
     seen: Mutex<(Instant, u64)>,
 }
 
 impl ServerClock {
-    /// Shows this machine's time until the server's is known.
+    /// A clock that shows this machine's time until the server's time is known.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { seen: Mutex::new((Instant::now(), millis(since))) }
@@ -26,7 +26,7 @@ impl ServerClock {
         }
     }
 
-    /// Sets the clock: at that moment the server's showed `millis`.
+    /// Sets the clock: at that moment the server's clock showed `millis`.
     pub(super) fn set(&self, moment: Instant, millis: u64) {
         *self.lock() = (moment, millis);
     }

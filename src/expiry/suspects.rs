@@ -1,10 +1,10 @@
-//! Keys that are gone and whose deadlines have passed. Each of them was missed, or its event is
-//! still on its way: asking for the key may itself have made Redis delete and announce it. Pure.
+//! Keys that are gone and whose deadlines have passed. Either such a key was missed, or its event is still
+//! on its way: asking for the key may itself have made Redis delete and announce it. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// An event that was caused by asking for a key has been received after this time.
+/// After this time an event that asking for a key has caused must have been received.
 const EVENT_DELAY_MAX: Duration = Duration::from_millis(500);
 
 /// See the module.

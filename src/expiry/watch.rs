@@ -54,14 +54,14 @@ impl ExpiryWatch {
             let reconciler = Reconciler::new(&context);
             threads.push(start("expired-recon", || reconciler.run())?);
         }
-        // The thread's handle is dropped, since nobody waits for its end: nothing can interrupt its
-        // read.
+        // The thread's handle is dropped: nobody waits for the thread's end, because nothing can interrupt
+        // its read.
         start("expired-listen", || listener.run())?;
         Ok((Self { owner: Some(owner), threads }, ListPush::new(&context)))
     }
 
-    /// Ends the threads, and waits a little for their last commands. Call it when every received key
-    /// has been pushed, because another pandad gets the lease then.
+    /// Ends the threads, and waits a little for their last commands. Call this after every received key has
+    /// been pushed, because another pandad gets the lease then.
     pub fn end(&mut self) {
         self.owner = None;
         let until = Instant::now() + END_WAIT_MAX;

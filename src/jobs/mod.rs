@@ -1,5 +1,5 @@
-//! The jobs: what pandad does. Each is built from its configuration, a pipeline and the servers
-//! that it needs. No job knows another.
+//! The jobs of pandad. Each is built from its configuration, a pipeline and the servers that it needs. No
+//! job knows another.
 
 mod expired_to_list;
 mod kafka_to_file;
@@ -14,12 +14,12 @@ use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
 
-/// One job, ready to be run in a thread of its own.
+/// One job, which a thread of its own can run.
 pub trait Job: Send {
-    /// Its name on the command line and in every log line.
+    /// The job's name on the command line and in every log line.
     fn name(&self) -> &'static str;
 
-    /// Its counters, which the state line shows.
+    /// The job's counters, which the state line shows.
     fn counters(&self) -> Arc<Counters>;
 
     /// Looks for local faults, such as a missing directory or a lock that is held. Called once,

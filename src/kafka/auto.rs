@@ -1,5 +1,5 @@
-//! The [`Fetcher`] that chooses between pandad's own client and the `kafka` crate, by what the
-//! brokers support. A thread of its own asks them, since that takes seconds with Kafka 0.9.
+//! The [`Fetcher`] that chooses between pandad's own client and the `kafka` crate, by what the brokers
+//! support. A separate thread asks the brokers, because the answer takes seconds with Kafka 0.9.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,8 +19,8 @@ use crate::kafka::seam::{Event, Fetcher, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// From this version on Fetch returns records as they are stored, with headers and transactions:
-/// Kafka 0.11 (KIP-98).
+/// From this version on, Fetch returns records in the format in which they are stored, with headers and
+/// transactions: Kafka 0.11 (KIP-98).
 const FETCH_STORED_FORMAT_SINCE: i16 = 4;
 
 /// Which client reads (`kafka['client']`).
@@ -106,12 +106,13 @@ impl AutoFetcher {
             .range(messages::Fetch::KEY)
             .is_some_and(|(_, highest)| highest >= FETCH_STORED_FORMAT_SINCE);
         let zookeeper = self.kind == FetcherKind::Auto { zookeeper: true };
-        // The crate cannot leave out records of aborted transactions.
+        // The crate cannot leave out records of aborted transactions, so `read_committed` needs the native
+        // client.
         stored && (!zookeeper || self.cluster.read_committed)
     }
 }
 
-/// Asks until a broker answers. `send` gets each failure, and at the end the versions; it returns
+/// Asks until a broker answers. `send` gets each failure and, at the end, the versions; `send` returns
 /// false when nobody waits for the answer any more.
 fn ask_versions(cluster: &Cluster, send: &dyn Fn(Result<Versions, Fault>) -> bool) {
     let config = FetchConfig::default();

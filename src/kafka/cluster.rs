@@ -1,4 +1,4 @@
-//! The cluster to connect to, and what is known of its brokers beforehand.
+//! The cluster to connect to, and what is known of its brokers before the first connection.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Until when the partitions of a member are certainly its own. The coordinator gives them to no
+//! The time until which the partitions of a member are certainly its own. The coordinator gives them to no
 //! other member before a session timeout has passed since the last heartbeat.
 
 use std::sync::Arc;

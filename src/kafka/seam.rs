@@ -1,8 +1,8 @@
-//! The seams between a job and Kafka: a [`Fetcher`] reads assigned partitions, a [`GroupClient`]
-//! says which partitions are assigned and what the group has committed.
+//! The seams between a job and Kafka, two traits: a [`Fetcher`] reads assigned partitions, a
+//! [`GroupClient`] says which partitions are assigned and what the group has committed.
 //!
-//! The log file alone decides the next offset of a partition, whatever a client believes to have
-//! delivered. So on both seams positions belong to the caller.
+//! The log file alone decides the next offset of a partition, whatever a client believes to have delivered.
+//! So on both seams positions belong to the caller.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Fetched {
     pub base: i64,
     /// The offset to request next.
     pub next: i64,
-    /// The number of the [`Fetcher::assign`] that this belongs to.
+    /// The number of the [`Fetcher::assign`] by which these records were fetched.
     pub assignment: u64,
     /// How many records the partition has from `next` on, by the broker's last reply.
     pub lag: u64,
@@ -33,7 +33,7 @@ pub struct Fetched {
     pub broker: Option<Arc<str>>,
     /// Offset and fingerprint of the last record, if they are known without decoding.
     pub last: Option<(i64, u32)>,
-    /// How much memory it takes, in bytes.
+    /// How much memory the records take, in bytes.
     pub bytes: u64,
     /// The records.
     pub payload: Payload,
@@ -74,13 +74,13 @@ pub enum Event {
     Nothing,
     /// The brokers answer, and have nothing new.
     Idle,
-    /// The partition can be read, for the first time or again; nothing came of it.
+    /// The partition can be read, for the first time or again, and no records came.
     Recovered {
         /// The partition.
         partition: TopicPartition,
-        /// The number of the [`Fetcher::assign`] that this belongs to.
+        /// The number of the [`Fetcher::assign`] that this event belongs to.
         assignment: u64,
-        /// How many records the partition has at its position and behind.
+        /// How many records the log has from the position on.
         lag: u64,
     },
     /// No partition can be read now. The text says why.
@@ -117,7 +117,7 @@ pub struct FailedPartition {
 pub enum FailureKind {
     /// The broker answers, and cannot serve this partition.
     Partition,
-    /// The broker itself, and with it every partition that it leads.
+    /// The broker itself has failed, and with it every partition that it leads.
     Broker,
     /// No broker leads the partition.
     NoLeader,
@@ -137,9 +137,8 @@ pub enum StartOffset {
 
 /// Reads the assigned partitions. No call blocks longer than the caller allows.
 pub trait Fetcher: Send {
-    /// Reads this partition from `start` on. Replaces an earlier assignment of it. The number
-    /// `assignment` comes back in [`Fetched`], so that the caller can tell results of earlier
-    /// assignments.
+    /// Reads this partition from `start` on. Replaces an earlier assignment of it. The number `assignment`
+    /// comes back in [`Fetched`], so that the caller can recognize records of an earlier assignment.
     fn assign(&mut self, partition: &TopicPartition, start: StartOffset, assignment: u64);
 
     /// Reads the partition no longer. Records that were fetched before may still come.
@@ -174,7 +173,7 @@ pub enum GroupEvent {
     Unchanged,
     /// The group can be reached, and nothing has changed.
     Reached,
-    /// These partitions are assigned, too.
+    /// These partitions are assigned in addition to the earlier ones.
     Assigned(Vec<Assigned>),
     /// The group has these offsets now. Other offsets of the same commit may have been refused, and
     /// must be committed again.
@@ -182,9 +181,9 @@ pub enum GroupEvent {
     /// The group cannot be reached, or refuses a request; the request is repeated. The text says
     /// why.
     Failed(String),
-    /// All partitions are revoked at this time at the latest. Until then the caller stops reading,
-    /// writes and settles what is in flight, commits, and calls [`GroupClient::confirm_release`].
-    /// The next assignment comes as [`GroupEvent::Assigned`].
+    /// All partitions are revoked, at this time at the latest. Until then the caller stops reading, writes
+    /// and settles what is in flight, commits, and calls [`GroupClient::confirm_release`]. The next
+    /// assignment comes as [`GroupEvent::Assigned`].
     Revoked(Instant),
     /// All partitions are lost already. The caller drops what is in flight and not written, settles
     /// what is written, and calls [`GroupClient::confirm_release`].

@@ -1,8 +1,8 @@
-//! Compresses rotated files if the configuration says so, and deletes the oldest. This happens in a
-//! thread of its own at low priority, because nothing waits for it.
+//! Compresses rotated files if the configuration says so, and deletes the oldest. A separate thread does
+//! this at low priority, because nothing waits for it.
 //!
-//! The compressed copy is written under another name, synced and renamed; only then is the plain
-//! file deleted. If that is interrupted anywhere, the next pass finishes it.
+//! The compressed copy is written under another name, synced and renamed; only then is the plain file
+//! deleted. If a pass is interrupted anywhere, the next pass finishes its work.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,16 +24,17 @@ use crate::threads;
 /// Bytes that are compressed before the thread checks again whether it should end.
 const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
 
-/// How often files are looked at whose days may have passed.
+/// How often the archive thread looks for files that are older than the days to keep.
 const KEEP_DAYS_INTERVAL: Duration = Duration::from_secs(3600);
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
-/// Sends requests to the archive thread. When this is dropped, the thread ends within one piece.
+/// Sends requests to the archive thread. When this is dropped, the thread ends after the piece that it is
+/// compressing.
 #[derive(Debug)]
 pub(super) struct Archive {
     ask: Sender<()>,
-    /// The time in the name of the newest file that the journal does not need any more. A file that was
-    /// rotated later may hold lines that are not settled: it keeps its name and its inode.
+    /// The time in the name of the newest rotated file that the journal no longer needs. A file that was
+    /// rotated later may hold lines that are not settled, so it keeps its name and its inode.
     settled: Arc<AtomicI64>,
 }
 
@@ -77,7 +78,8 @@ impl Archive {
         Ok(Self { ask, settled })
     }
 
-    /// The file with this time in its name was rotated, and everything in it is settled.
+    /// Tells the thread that the file with this time in its name was rotated, and that everything in it is
+    /// settled.
     pub(super) fn tidy(&self, stamp: i64) {
         self.settled.fetch_max(stamp, SeqCst);
         // A full channel means that a request is waiting already.
@@ -86,7 +88,8 @@ impl Archive {
 }
 
 fn is_closed(asked: &Receiver<()>) -> bool {
-    // A request that is taken here is served by the pass under way or by the next one.
+    // The request that this takes from the channel is not lost: the pass under way or the next pass serves
+    // it.
     asked.try_recv().is_err_and(|error| error.is_disconnected())
 }
 
@@ -100,7 +103,7 @@ pub(super) fn tidy(
 ) -> io::Result<()> {
     let target = disk.target(path);
     for (_, file) in rotated(disk, &target, settled, &[".gz.part"])? {
-        // An interrupted pass has left this.
+        // An interrupted pass has left this file.
         disk.remove(&file)?;
     }
     let mut files = rotated(disk, &target, settled, &["", ".gz"])?;
@@ -129,8 +132,8 @@ pub(super) fn tidy(
     compressed
 }
 
-/// The files rotated up to the time `settled` whose names end so, in the order of rotation. Links are
-/// left alone: what they lead to may be the log file.
+/// The files rotated up to the time `settled` whose names end like this, in the order of rotation. Symbolic
+/// links are left alone: a link may lead to the log file.
 fn rotated(disk: &dyn Disk, target: &Path, settled: i64, ends: &[&str]) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut rotated = Vec::new();
     for file in disk.list(directory_of(target))? {

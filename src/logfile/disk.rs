@@ -30,11 +30,10 @@ impl Handle {
 
     /// Makes what was written durable.
     ///
-    /// Linux reports a failed write-back once, to whoever syncs next, and from then on counts the pages
-    /// that never reached the disk as clean (fsync(2)). Several threads sync the same file here. After
-    /// one of them has seen the error, a later success proves nothing to any of them. Therefore a
-    /// handle stays failed after its first failed sync. What the disk really holds is found out by
-    /// opening the file again.
+    /// Linux reports a failed write-back once, to whoever syncs next. After that it counts the pages that
+    /// never reached the disk as clean (fsync(2)). Several threads sync the same file here. After one of
+    /// them has seen the error, a later success proves nothing to any of them. Therefore a handle stays
+    /// failed after its first failed sync. Only opening the file again shows what the disk really holds.
     pub(super) fn sync(&self) -> io::Result<()> {
         // The lock is held during the sync. Otherwise another thread could sync, and succeed, before
         // the failure is recorded.
@@ -49,7 +48,7 @@ impl Handle {
         synced
     }
 
-    /// Whether a sync has failed. Then no later sync of this handle succeeds.
+    /// Whether a sync has failed. After that no later sync of this handle succeeds.
     pub(super) fn has_failed(&self) -> bool {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,7 +56,8 @@ impl Handle {
 
 #[cfg(test)]
 thread_local! {
-    /// If set, a failed sync is tried again: a test shows that the simulator notices this mistake.
+    /// If set, a failed sync is tried again. A test sets it to show that the simulator notices this
+    /// mistake.
     pub(super) static RETRY_FAILED_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -89,8 +89,8 @@ pub(super) enum OpenMode {
     Truncate,
 }
 
-/// The mode of files beside the log file, before the umask. They show which topics are read and hold
-/// lines, so others may not read them.
+/// The mode of the files beside the log file, before the umask. These files show which topics are read, and
+/// hold lines, so other users may not read them.
 pub(super) const BESIDE_MODE: u32 = 0o640;
 
 /// The largest piece, in bytes, in which Linux caches a file and drops it from the cache.
@@ -102,7 +102,7 @@ pub(super) struct FileStat {
     pub(super) id: FileId,
     pub(super) len: u64,
     pub(super) kind: FileKind,
-    /// How many names the file has. 0: it was removed, and takes room until it is closed.
+    /// How many names the file has. 0: the file was removed, and takes room until it is closed.
     pub(super) links: u64,
     /// The time of the last write, in seconds since 1970.
     pub(super) modified: i64,
@@ -123,7 +123,7 @@ pub(super) struct FileAccess {
     pub(super) group: u32,
 }
 
-/// Operations on names. The provided ones are those of a disk without links and without owners.
+/// Operations on names. The provided ones suit a disk without links and without owners.
 pub(super) trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle>;
     fn stat(&self, path: &Path) -> io::Result<FileStat>;
@@ -133,16 +133,16 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes the names in a directory durable.
     fn sync_names(&self, directory: &Path) -> io::Result<()>;
-    /// As [`Self::stat`], but of a symbolic link itself.
+    /// As [`Self::stat`], but for a symbolic link the link itself is described.
     fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
         self.stat(path)
     }
-    /// Where a symbolic link leads, though nothing may be there; the path itself if it is no link.
+    /// Where a symbolic link leads, even if nothing is there; the path itself if it is not a link.
     fn target(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
-    /// Creates an empty file with this access, unless there is a file. At no time does it have more
-    /// access than that. False if its owner could not be set.
+    /// Creates an empty file with this access, unless there is a file. The file never has more access than
+    /// that, not even for a moment. False if its owner could not be set.
     fn create_as(&self, _path: &Path, _access: FileAccess) -> io::Result<bool> {
         Ok(true)
     }
@@ -198,7 +198,8 @@ impl dyn DiskFile {
     }
 }
 
-/// Names the call that the system has refused, and what it is needed for. The kind of the error stays.
+/// An error that names the call that the system has refused, and what the call is needed for. The kind of
+/// the error stays.
 pub(super) fn name_call(call: &str, need: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{call} is refused ({error}): {need}"))
 }
@@ -225,16 +226,16 @@ impl Disk for RealDisk {
         options.read(true).write(true);
         match how {
             OpenMode::Existing => &mut options,
-            // O_APPEND, and no offset of our own: if another program appends or truncates, our
+            // O_APPEND, and no offset of pandad's own: if another program appends or truncates, pandad's
             // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
             OpenMode::Truncate => options.create(true).truncate(true).mode(BESIDE_MODE),
         };
-        // Without this, opening a FIFO would wait for a reader. The caller checks what kind of file
-        // it is.
+        // Without this flag, opening a FIFO would wait for a reader. The caller checks what kind of file it
+        // is.
         let mut flags = OFlags::NONBLOCK;
-        // The log file itself may be a link. Where somebody else may create names in the directory, a
-        // link among the files beside it would lead our writes to a file of his choice.
+        // The log file itself may be a link. For the files beside it a link is not followed: whoever may
+        // create names in the directory could otherwise lead pandad's writes to any file.
         flags.set(OFlags::NOFOLLOW, how != OpenMode::Append);
         options.custom_flags(flags.bits().cast_signed());
         Ok(Handle::new(options.open(path).map_err(not_followed)?))
@@ -288,7 +289,7 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
             Err(error) => return Err(error),
         };
-        // Only root may give a file away. The group may be one of ours.
+        // Only root may give a file to another user. An owner may set one of the groups that it belongs to.
         let is_ours = fchown(&file, Some(access.user), Some(access.group)).is_ok();
         let _group_stays = is_ours || fchown(&file, None, Some(access.group)).is_ok();
         // The owner is set first, because that clears bits of the mode.
@@ -300,7 +301,7 @@ impl Disk for RealDisk {
 /// As many links as Linux follows.
 const LINKS_MAX: usize = 40;
 
-/// The system's own text speaks of too many levels of links.
+/// The system's own text would speak of too many levels of links.
 pub(super) fn not_followed(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
         let text = "a symbolic link, which is not followed here; put the file itself in its place";
@@ -367,11 +368,11 @@ impl DiskFile for File {
     }
 }
 
-/// The identifier of the mount that a directory is in. No later mount gets the same one. 0 if the
+/// The identifier of the mount that a directory is in; a later mount never gets the same one. 0 if the
 /// kernel does not give it (Linux before 6.8).
 pub(super) fn mount_id(directory: &Path) -> u64 {
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    // STATX_MNT_ID_UNIQUE. The identifier without it is reused after an unmount.
+    // STATX_MNT_ID_UNIQUE. Without this bit the kernel gives an identifier that it reuses after an unmount.
     const UNIQUE: u32 = 0x4000;
     match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
         Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,

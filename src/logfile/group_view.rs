@@ -1,15 +1,15 @@
-//! What the group is known to hold of each partition, and which commits are on their way to it.
-//! Pure; the ledger keeps one view beside the journal's state.
+//! Which offset the group is known to hold of each partition, and which commits are on their way to the
+//! group. Pure; the ledger keeps one view beside the journal's state.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::record::TopicPartition;
 
-/// By the numbers of partitions, which this journal itself gave.
+/// A map with the numbers of partitions as keys. This journal itself gave the numbers.
 pub(super) type NumberMap<V> = HashMap<u32, V, BuildHasherDefault<NumberHasher>>;
 
-/// Spreads numbers by a multiplication. They need no protection from whoever chooses them.
+/// Spreads numbers by a multiplication. Nobody outside chooses these numbers, so a simple hash is enough.
 #[derive(Debug, Default)]
 pub(super) struct NumberHasher(u64);
 
@@ -35,8 +35,8 @@ pub(super) struct GroupView {
     acknowledged: NumberMap<i64>,
     /// As `acknowledged`, but only offsets for which this run's own commit was acknowledged.
     own: NumberMap<i64>,
-    /// Partitions for which the group is known to hold a token of the present history. It may be
-    /// another journal's token, or a claim.
+    /// Partitions for which the group is known to hold a token of the present history. The token may be
+    /// another journal's, or a claim.
     tokens: HashSet<u32, BuildHasherDefault<NumberHasher>>,
     /// The latest commit handed out: its offset and its history.
     ordered: NumberMap<(i64, u64)>,
@@ -94,7 +94,7 @@ impl GroupView {
 
     /// Records that the group holds this offset. `epoch` is the partition's present history.
     pub(super) fn record_answer(&mut self, index: u32, value: i64, epoch: u64) {
-        // The partition may have left that history while the commit was under way.
+        // The partition may have left the history of the commit while the commit was under way.
         if !matches!(self.ordered.get(&index), Some((ordered, of)) if *ordered == value && *of != epoch) {
             self.acknowledged.insert(index, value);
             self.own.insert(index, value);
@@ -102,7 +102,7 @@ impl GroupView {
         }
     }
 
-    /// Forgets what the group holds. Other members have the partitions now and may commit other
+    /// Forgets which offsets the group holds. Other members have the partitions now and may commit other
     /// offsets.
     pub(super) fn release_all(&mut self) {
         self.acknowledged.clear();
@@ -110,8 +110,8 @@ impl GroupView {
         self.tokens.clear();
     }
 
-    /// The partition goes on in another history. Returns the offsets that the group may hold of the
-    /// old history, oldest first.
+    /// Records that the partition goes on in another history. Returns the offsets of the old history that
+    /// the group may hold, oldest first.
     pub(super) fn leave_history(&mut self, index: u32) -> Vec<i64> {
         self.own.remove(&index);
         let under_way = self.ordered.get(&index).map(|(value, _)| *value);

@@ -1,4 +1,4 @@
-//! A journal for people: shows its entries as lines, and forgets its positions.
+//! Shows a journal's entries to people, one line each, and removes its positions on request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::host;
 /// One line for each entry of the half in force, oldest first, then one for each partition.
 ///
 /// # Errors
-/// The text says why there is no journal that can be read.
+/// There is no journal that can be read; the text says why.
 pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     let (journal, contents) = read(log_file)?;
     let entries = &contents.newest.entries;
@@ -22,7 +22,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     lines.extend(replayed.damage.map(|damage| format!("damaged: {damage}")));
     let mut state = replayed.state;
     let settled: Vec<i64> = state.partitions.values().map(|known| known.position).collect();
-    // The next start compares these ranges with the file and adopts those that it finds there.
+    // The next start compares these ranges with the file and adopts those that the file holds.
     let unsettled: Vec<_> = state.recent.drain(..).collect();
     unsettled.iter().for_each(|range| state.settle(&range.changes, 0));
     for (known, settled) in state.partitions.values().zip(settled) {
@@ -36,7 +36,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
-/// Removes all partitions and their positions from the journal; what it knows of the log file
+/// Removes all partitions and their positions from the journal; what the journal knows of the log file
 /// stays. Returns the number of partitions removed.
 ///
 /// # Errors
@@ -47,8 +47,8 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     let mut state = contents.replay(None)?.state;
     let count = state.partitions.len();
     state.forget_partitions();
-    // The journal gets a new identity. Otherwise it would take tokens that it committed itself for
-    // offsets it has read already, and would not follow the group to them.
+    // The journal gets a new identity. With the old one it would take its own tokens for offsets that it
+    // has read already, and would not follow the group to these offsets.
     let name = host::random().map_err(|error| format!("no random name: {error}"))?;
     journal.rename(u128::from_be_bytes(name));
     journal.rewrite(&state.snapshot(), None).map_err(|error| format!("{}: {error}", log_file.display()))?;

@@ -30,7 +30,7 @@ pub struct Settled {
 }
 
 impl Ledger {
-    /// `begins`: there was no journal before.
+    /// `begins`: the journal was created just now.
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
@@ -169,14 +169,13 @@ impl Ledger {
     }
 
     /// Whether the group holds the written position of every assigned partition, by a commit of the
-    /// partition's present history. If so, a member that takes a partition over goes on exactly where
-    /// this journal ends.
+    /// partition's present history. If so, a member that takes a partition over goes on exactly where this
+    /// journal ends.
     ///
-    /// While several journals share a group, nothing more may be written until this is true.
-    /// Otherwise, if this journal failed, the others would follow an offset of another history, and
-    /// would skip or repeat what this journal has written (6 to 7 of 100 simulated histories go
-    /// wrong). A journal that is alone in its group need not wait, because no other journal decides
-    /// by its commits.
+    /// While several journals share a group, nothing more may be written until this is true. Otherwise, if
+    /// this journal failed, the others would follow an offset of another history, and would skip or repeat
+    /// what this journal has written (6 to 7 of 100 simulated histories go wrong). A journal that is alone
+    /// in its group need not wait, because no other journal decides by its commits.
     pub fn group_holds_all(&self) -> bool {
         let inner = self.lock();
         let holds =
@@ -184,15 +183,15 @@ impl Ledger {
         inner.written.iter().all(|(index, written)| holds(*index, *written))
     }
 
-    /// Whether the group holds a token of the partition's present history: the part of
-    /// [`Self::group_holds_all`] that the simulator keeps in its own books.
+    /// Whether the group holds a token of the partition's present history. This is the part of
+    /// [`Self::group_holds_all`] that the simulator also records by itself, for comparison.
     #[cfg(test)]
     pub(super) fn is_agreed(&self, partition: &TopicPartition) -> bool {
         let inner = self.lock();
         inner.state.find(partition).is_some_and(|(index, _)| inner.group.has_token(index))
     }
 
-    /// The other journals whose tokens were found in the group and logged.
+    /// The other journals whose tokens were found in the group. Each was logged.
     #[cfg(test)]
     pub(super) fn strangers(&self) -> Vec<u128> {
         self.lock().strangers.clone().unwrap_or_default()
@@ -282,7 +281,7 @@ impl Ledger {
         }
     }
 
-    /// Whether a sync of the journal has failed. Then only opening the journal again shows what it
+    /// Whether a sync of the journal has failed. After that, only opening the journal again shows what it
     /// holds.
     pub fn has_failed(&self) -> bool {
         self.lock().journal.has_failed()
@@ -294,8 +293,9 @@ impl Ledger {
 
     /// Journals a range that is about to be written.
     ///
-    /// What is returned is to be synced before the write: as long as the file was empty at the last
-    /// mark, only the ranges tell after a loss of power how much of it can be ours.
+    /// If a sync is returned, it must be done before the write: as long as the file was empty at the last
+    /// mark, only the journalled ranges show after a loss of power how many bytes of the file can be
+    /// pandad's.
     pub(super) fn announce(&self, range: &Range) -> io::Result<Option<JournalSync>> {
         let mut inner = self.lock();
         inner.announce(range.clone())?;
@@ -327,8 +327,8 @@ impl Ledger {
         Ok((Settled { commits }, inner.journal.to_sync()))
     }
 
-    /// As [`Self::mark`], but durable on return, and nothing is committed. For a place that does not
-    /// follow the last range: another file, or another end.
+    /// As [`Self::mark`], but durable on return, and nothing is committed. For a mark that does not follow
+    /// the last range: it names another file, or another end.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         let settled = inner.state.settled_by(mark.sequence);
@@ -336,16 +336,16 @@ impl Ledger {
         inner.journal.to_sync().sync()
     }
 
-    /// Records that the last range announced is given up, and that writing goes on at another place,
-    /// which the mark names. Everything before the range must be durable. Durable on return: no later
-    /// start adopts the range.
+    /// Records that the last announced range is given up, and that writing goes on in the file and at the
+    /// end that the mark `place` names. Everything before the range must be durable. Durable on return: no
+    /// later start adopts the range.
     pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         let before = Mark { sequence: range.sequence - 1, ..place.clone() };
         let settled = inner.state.settled_by(before.sequence);
         inner.append_mark(before, &settled)?;
-        // An entry of a partition takes the place of what ranges before it say of the partition. So
-        // the range no longer moves any position when the second mark passes it.
+        // A partition's entry overrides the positions that earlier ranges give to the partition. So the
+        // range no longer moves any position when the second mark passes it.
         for change in &range.changes {
             if let Some(state) =
                 inner.state.partitions.get(&change.index).map(|known| PartitionState::clone(known))
@@ -359,7 +359,7 @@ impl Ledger {
     }
 }
 
-/// The partition's landmarks, if they are the records before this position.
+/// The partition's landmarks, if they are the records just before this position.
 fn landmarks_at(known: Option<&(u32, PartitionState)>, position: i64) -> Vec<Landmark> {
     let same = known.filter(|(_, state)| state.position == position);
     same.map_or(Vec::new(), |(_, state)| state.landmarks.clone())

@@ -40,15 +40,15 @@ impl LedgerState {
         Ok(())
     }
 
-    /// The journal is rewritten, so that there is room for the entry.
+    /// Rewrites the journal, so that there is room for the entry.
     fn begin_half(&mut self, entry: &JournalEntry) -> io::Result<()> {
         self.journal.rewrite(&self.state.snapshot(), Some(entry))?;
         self.state.forget_changes();
         Ok(())
     }
 
-    /// Appends a mark and then applies it. It repeats what changed lately, of which `settled` has
-    /// the positions.
+    /// Appends a mark and then applies it. The mark repeats recent changes; `settled` has the positions for
+    /// that.
     pub(super) fn append_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
         let entry = self.repeating(mark, settled);
         let (entry, at) = match self.journal.append(&entry) {
@@ -72,8 +72,8 @@ impl LedgerState {
         JournalEntry::Mark(Mark { repeat, ..mark })
     }
 
-    /// If this journal is new: the journal that a token in the group names, the first time that one is
-    /// found.
+    /// The journal that a token in the group names, if the present journal is new and that other journal
+    /// was not found before.
     pub(super) fn new_stranger(&mut self, committed: Option<i64>, metadata: &str) -> Option<u128> {
         let known = self.strangers.as_mut()?;
         let Token { identity, .. } = Token::naming(committed?, metadata).filter(|token| !token.is_claim())?;
@@ -81,8 +81,8 @@ impl LedgerState {
         is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
-    /// Journals a range that is about to be written. Recovery adopts a range only where the one
-    /// before it ends, so a range that begins anywhere else is refused here.
+    /// Journals a range that is about to be written. Recovery adopts a range only where the range before it
+    /// ends, so this refuses a range that begins anywhere else.
     pub(super) fn announce(&mut self, range: Range) -> io::Result<()> {
         let last = self.state.recent.back().map(|last| (last.file, last.to));
         let end = last.or(self.state.mark.as_ref().map(|mark| (mark.file, mark.end)));
@@ -93,8 +93,8 @@ impl LedgerState {
         self.append_entry(JournalEntry::Range(range))
     }
 
-    /// The partition goes on at this position in this history. `landmarks` are the records before
-    /// the position; landmarks of another position or another log would only mislead.
+    /// Records that the partition goes on at this position in this history. `landmarks` must be the records
+    /// just before the position: landmarks of another position or another log would mislead the comparison.
     pub(super) fn set_position(
         &mut self,
         partition: &TopicPartition,
@@ -128,9 +128,9 @@ impl LedgerState {
         self.journal.to_sync().sync()
     }
 
-    /// Records that the group holds this offset, with this metadata beside it. An offset that does
-    /// not name the present history stays among those that are recognized later, whatever becomes
-    /// of the commits that follow.
+    /// Records that the group holds this offset, with this metadata beside it. If the metadata does not
+    /// name the present history, the offset is kept among those that are recognized later, whatever happens
+    /// to the commits that follow.
     pub(super) fn record_group_offset(
         &mut self,
         partition: &TopicPartition,
@@ -150,12 +150,12 @@ impl LedgerState {
                 if !went_back {
                     self.group.record_token(index);
                 }
-                // A claim does not count, because our own token replaces it at once.
+                // A claim does not count, because pandad's own token replaces it at once.
                 !token.is_claim()
             }
             Some(token) => {
-                // The claim names an offset that this journal itself committed. If the claim
-                // arrives late, it is recognized.
+                // The claim names an offset that this journal itself committed. If the claim arrives late,
+                // it will be recognized by that offset.
                 if token.is_claim() {
                     keep_newest(&mut left, token.epoch);
                 }
@@ -176,7 +176,7 @@ impl LedgerState {
         Ok(())
     }
 
-    /// The partition is assigned. Writing goes on at its position.
+    /// Records that the partition is assigned. Writing goes on at its position.
     pub(super) fn assign(&mut self, partition: &TopicPartition) -> Resumed {
         let Some((index, state)) = self.state.find(partition) else {
             return Resumed { position: None, landmarks: Vec::new() };
@@ -217,11 +217,12 @@ impl LedgerState {
         bare.chain(self.obsolete()).collect()
     }
 
-    /// Partitions of which the group holds a token of the present history. No offset committed
-    /// before without a token is recognized any more: whoever sets one of these means it.
+    /// Partitions of which the group holds a token of the present history. Offsets that were committed
+    /// without a token are not recognized any more for these partitions: an operator who sets such an
+    /// offset now wants to go there.
     fn obsolete(&self) -> impl Iterator<Item = MarkedCommit> {
         let named = self.state.partitions.iter().filter(|(index, state)| {
-            // Mostly there is none, and to find that out costs least.
+            // Usually the list is empty, and this check costs the least.
             !state.committed.is_empty()
                 && self.group.carries_token(&state.partition)
                 && self.group.own_commit(**index).is_some()
@@ -250,13 +251,14 @@ impl LedgerState {
         Some(Commit { partition: state.partition.clone(), offset, metadata })
     }
 
-    /// If writing has gone on at another place since the checkpoint was taken, the mark settles the
+    /// If writing has moved to another file or end since the checkpoint was taken, the mark settles the
     /// ranges and must not move the end back.
     pub(super) fn write_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
         let mark = match &self.state.mark {
             Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
             _ => {
-                // Recovery compares the file up to the mark, so the mark is where its range ends.
+                // Recovery compares the file up to the mark, so a mark must be exactly where its range
+                // ends.
                 let range = self.state.recent.iter().find(|range| range.sequence == mark.sequence);
                 let end = range.map(|range| (range.file, range.to));
                 if end != Some((mark.file, mark.end)) {
@@ -282,7 +284,7 @@ fn contradiction(what: &str, entry: &dyn Debug, end: Option<(FileId, u64)>) -> i
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Appends to a bounded list, in which each value stands once.
+/// Appends to a bounded list that holds each value only once.
 fn keep_newest<T: PartialEq>(list: &mut Vec<T>, value: T) {
     if list.last() != Some(&value) {
         list.retain(|known| *known != value);

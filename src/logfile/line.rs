@@ -8,7 +8,7 @@ use crate::record::{Headers, Record, TopicPartition};
 /// How a record is written as a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
-    /// The value as it is. A null value gives an empty line; a newline inside a value stays.
+    /// The value as it is. A null value gives an empty line. A newline inside a value is kept.
     Raw,
     /// One JSON object with everything that is known of the record.
     Json,
@@ -93,7 +93,7 @@ fn json_headers(out: &mut Vec<u8>, headers: &Headers<'_>) {
 fn original(out: &mut Vec<u8>, record: &Record<'_>) {
     let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
     let timestamped = record.timestamp.is_some();
-    // The only attribute is who set the timestamp: a single message is not compressed.
+    // The only attribute says who set the timestamp: a single message is not compressed.
     let attributes = if timestamped && record.append_time { 8 } else { 0 };
     out.extend_from_slice(b"consumer_message:{\"offset\":");
     number(out, record.offset);

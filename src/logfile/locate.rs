@@ -1,6 +1,6 @@
-//! Which file is the one that the journal knows. Content decides: device and inode numbers change
-//! with a copy, with the order of disks at a boot, and on some file systems with each mount, and
-//! other files get them. They only say where to look first.
+//! Finds the file that the journal knows. The content decides: device and inode numbers change with a copy,
+//! with the order of disks at a boot, and on some file systems with each mount, and another file may get
+//! the old numbers. The numbers only say where to look first.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of};
 use super::journal::{CHECKED_BYTES, FileHead, Mark, Range};
 
-/// Names beside the log file that end like this are no log files.
+/// Names beside the log file with these ends are not log files.
 const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
 
-/// Where the file is that the journal knows.
+/// Where the file that the journal knows was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Located {
     AtPath,
     Beside(PathBuf),
-    /// Two files have its content, and neither its numbers.
+    /// Two files have the content, and neither of them has the numbers.
     Several(PathBuf, PathBuf),
-    /// The file has the numbers, and it is shorter than the journal knows or holds other bytes.
+    /// The file has the numbers, but it is shorter than the journal says, or holds other bytes.
     Shortened(PathBuf, u64),
     Changed(PathBuf),
     Nowhere,
@@ -33,7 +33,7 @@ enum Likeness {
     Other,
 }
 
-/// Finds the file of the mark: at the path or beside it, where log rotation leaves it.
+/// Finds the file of the mark: at the path, or beside it, where log rotation puts it.
 pub(super) fn locate(
     disk: &dyn Disk,
     path: &Path,
@@ -85,7 +85,8 @@ pub(super) fn locate(
 
 #[cfg(test)]
 thread_local! {
-    /// If set, the numbers alone are believed: a test shows that the simulator notices this mistake.
+    /// If set, the numbers alone are believed. A test sets it to show that the simulator notices this
+    /// mistake.
     pub(super) static TRUST_NUMBERS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -98,7 +99,8 @@ fn locate_by_numbers(disk: &dyn Disk, path: &Path, at_path: FileStat, mark: &Mar
     Ok(same.map_or(Located::Nowhere, |(beside, _)| Located::Beside(beside)))
 }
 
-/// The file was empty at the mark, so only its numbers, and what was announced since, tell it.
+/// Finds the file if it was empty at the mark: only its numbers, and the ranges announced since, identify
+/// it.
 fn locate_empty(
     disk: &dyn Disk,
     path: &Path,
@@ -113,7 +115,7 @@ fn locate_empty(
     if let Some((beside, _)) = same {
         return Ok(Located::Beside(beside));
     }
-    // What is longer cannot be all ours: while the file was empty, each range was durable in the
+    // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
     let reach = ranges.iter().filter(|range| range.file == mark.file).map(|range| range.to).max();
     Ok(if at_path.len <= reach.unwrap_or(0) { Located::AtPath } else { Located::Nowhere })
@@ -123,7 +125,7 @@ fn is_same_file(stat: FileStat, mark: &Mark) -> bool {
     stat.id == mark.file
 }
 
-/// Whether the bytes before the mark are the whole file, so that no other beginning can differ.
+/// Whether the bytes before the mark are the whole file, so that a comparison of the head adds nothing.
 fn covers_all(mark: &Mark) -> bool {
     mark.end <= CHECKED_BYTES as u64
 }
@@ -147,7 +149,8 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
         let name = name.as_os_str().as_encoded_bytes();
         OTHER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
     };
-    // Rotation by pandad leaves it beside the target of a link, rotation by others often beside the link.
+    // Rotation by pandad puts the file beside the target of a link; rotation by other programs often puts
+    // it beside the link.
     let target = disk.target(path);
     let mut all = disk.list(directory_of(&target))?;
     if directory_of(&target) != directory_of(path) {
@@ -167,7 +170,7 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
     Ok(files)
 }
 
-/// How a file of `end` bytes begins.
+/// The head of a file of `end` bytes.
 pub(super) fn head(file: &Handle, end: u64) -> io::Result<FileHead> {
     let mut head = FileHead::default();
     head.extend(&tail(file, end.min(CHECKED_BYTES as u64))?);

@@ -1,5 +1,5 @@
-//! Keeps a second pandad from writing the log file. A lock file of its own, which is never renamed,
-//! says which process holds the log file, and takes requests from other processes.
+//! Keeps a second pandad from writing the log file. A separate lock file, which is never renamed, says
+//! which process holds the log file, and takes requests from other processes.
 //!
 //! ```text
 //! process id, left-aligned    10 bytes and a newline
@@ -10,15 +10,15 @@
 //! requests                    a word and a newline each
 //! ```
 //!
-//! A request is a word that is appended to the file; its number is the length of the file behind it.
-//! The kernel advances that length under its own lock of the file, so that no two requests get one
-//! number. `flock` cannot protect a count here, because this process holds it all the time, and a lock
-//! of a byte range collides with it on NFS.
+//! A request is a word that is appended to the file; the number of the request is the length of the file
+//! after it. The kernel advances the length under its own lock of the file, so that no two requests get the
+//! same number. `flock` cannot protect a count here, because this process holds the flock all the time, and
+//! a lock of a byte range collides with it on NFS.
 //!
-//! The other lines have a fixed length, so that they can be rewritten while the disk is full. Older
-//! pandads read and write the first two lines only, with the process id right-aligned. So the
-//! alignment tells whether the lines below belong to the process named above them, even if its number
-//! is that of the process before, as in a container.
+//! The other lines have a fixed length, so that they can be rewritten while the disk is full. Older pandads
+//! read and write only the first two lines, with the process id right-aligned. So the alignment shows
+//! whether the lines below belong to the process named above them, even if that process has the same number
+//! as the one before, as in a container.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -36,10 +36,11 @@ use super::open_error::{OpenError, classify};
 
 /// The length of the lines above the requests, in bytes.
 const HEADER_BYTES: usize = 128;
-/// Requests are read together only up to this many bytes, since the length of the file is not ours.
+/// If there are more bytes of requests than this, they are not read: another program decides how long the
+/// file is.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-/// A request of another pandad that asks whether the lock is held takes it for a moment. So the lock
-/// is held by another pandad only if it stays held for this many attempts.
+/// A pandad that only asks whether the lock is held takes it for a moment. So another pandad holds the log
+/// file only if the lock stays held for this many attempts.
 const TAKE_ATTEMPTS: u32 = 5;
 const TAKE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,7 +55,7 @@ pub enum LockRequest {
 impl LockRequest {
     const ALL: [Self; 1] = [Self::Reopen];
 
-    /// The word that stands for it in the lock file.
+    /// The word for this request in the lock file.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Reopen => "reopen",
@@ -74,10 +75,10 @@ pub struct Lock {
 /// Requests that were not answered yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LockRequests {
-    /// In the order in which they came. A word that this version does not know is left out: whoever
-    /// wrote it has seen that.
+    /// The requests in the order in which they came. A word that this version does not know is left out:
+    /// its sender has seen that in the header.
     pub requests: Vec<LockRequest>,
-    /// The number of the last one.
+    /// The number of the last request.
     upto: u64,
 }
 
@@ -101,8 +102,8 @@ impl Lock {
         let answered = Arc::new(AtomicU64::new(HEADER_BYTES as u64));
         let lock = Self { file: Arc::new(file), reopened: Arc::default(), answered };
         lock.write();
-        // Requests to the process before end here, after the number of those that it answered. Whoever
-        // waits for one sees that the file became shorter, and asks again.
+        // The requests to the process before end here, and this process answers from this number on. A
+        // process that waits for one of the old requests sees that the file became shorter, and asks again.
         let _length_stays = lock.file.set_len(HEADER_BYTES as u64);
         Ok(lock)
     }
@@ -118,7 +119,7 @@ impl Lock {
             return Ok(LockRequests { requests: Vec::new(), upto: from });
         };
         if length > REQUEST_BYTES_MAX {
-            // Nobody asks so often. Whatever it is, each request is served once and nothing is read.
+            // Nobody asks this often. The bytes are not read, and each kind of request is served once.
             return Ok(LockRequests { requests: LockRequest::ALL.to_vec(), upto });
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
@@ -128,8 +129,8 @@ impl Lock {
         Ok(LockRequests { requests: text.lines().filter_map(named).collect(), upto })
     }
 
-    /// Records that the log file was reopened after these requests had come, for whoever waits for
-    /// that. Older pandads wait for the count.
+    /// Records that the log file was reopened after these requests had come, for the processes that wait
+    /// for that. Older pandads wait for the count.
     pub fn record_reopened(&self, asked: &LockRequests) {
         self.answered.fetch_max(asked.upto, SeqCst);
         self.reopened.fetch_add(1, SeqCst);
@@ -150,7 +151,7 @@ impl Lock {
     }
 }
 
-/// The first lines of the lock file, as a pandad writes them that serves requests. Other processes append
+/// The first lines of the lock file, as written by a pandad that serves requests. Other processes append
 /// their requests below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LockHeader {
@@ -171,11 +172,11 @@ impl std::fmt::Display for LockHeader {
 /// Who holds a lock file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LockHolder {
-    /// A pandad that looks at requests.
+    /// A pandad that serves requests.
     Listening(LockHeader),
-    /// An older pandad, which does not. The number is that of its process.
+    /// An older pandad, which serves no requests in this file. The number is its process id.
     Older(u32),
-    /// The lock file does not say. The disk was full when it was created.
+    /// The lock file does not say: the disk was full when the lock file was created.
     Unknown,
 }
 
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(LockHolder::of(&text), LockHolder::Listening(header(u64::MAX)));
     }
 
-    /// An older pandad reads 64 bytes, of which it takes two lines without their blanks.
+    /// An older pandad reads 64 bytes, and takes two lines from them without their blanks.
     #[test]
     fn header_is_readable_for_older_pandads() {
         let text = header(128).to_string();
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(lines.next().and_then(|line| line.parse::<u64>().ok()), Some(3));
     }
 
-    /// It also writes no more than these two lines, over those that a later pandad has left.
+    /// An older pandad writes only the first two lines, over those that a later pandad has left.
     #[test]
     fn older_pandad_is_told_from_the_lines_that_another_left() {
         let left = header(128).to_string();

@@ -1,5 +1,5 @@
-//! Asks the pandad that holds a log file to do something, through its lock file, and waits until it
-//! has. No signal is sent: the number of a process means nothing in another namespace.
+//! Asks the pandad that holds a log file to do something, through the lock file, and waits until that
+//! pandad has answered. No signal is sent: a process id means nothing in another namespace.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -15,16 +15,17 @@ use super::lock::{LockHolder, LockRequest, open, try_lock};
 /// How often [`PendingRequest::wait`] checks whether the request was answered.
 const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// It was answered.
+    /// The request was answered.
     Done,
     /// No pandad holds the file.
     Nobody,
-    /// It was not answered in time. The disk may be full.
+    /// The request was not answered in time. The disk may be full.
     TimedOut,
-    /// The pandad that holds the file does not look at such a request. The text says who it is.
+    /// The pandad that holds the file does not serve this kind of request. The text says which pandad it
+    /// is.
     NotHeard(String),
 }
 
@@ -105,7 +106,7 @@ impl PendingRequest {
             if Instant::now() >= deadline {
                 return Ok(RequestOutcome::TimedOut);
             }
-            // Another pandad has taken the lock meanwhile, and does not know of this request.
+            // Another pandad has taken the lock since, and does not know of this request.
             if file.metadata()?.len() < number {
                 self.state = Self::ask(&self.at, self.request)?;
             }
@@ -114,7 +115,7 @@ impl PendingRequest {
     }
 }
 
-/// Appends the request. Its number is the length of the file behind it.
+/// Appends the request. Its number is the length of the file after it.
 fn append(at: &Path, request: LockRequest) -> io::Result<u64> {
     let mut options = OpenOptions::new();
     options.append(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
@@ -135,6 +136,6 @@ fn is_answered(file: &File, number: u64) -> io::Result<bool> {
     if header.as_ref().is_none_or(|header| header.answered < number) {
         return Ok(false);
     }
-    // The first look may have met the file in the middle of a write, and read digits of two numbers.
+    // The first read may have come in the middle of a write, and may have mixed digits of two numbers.
     Ok(header == read()?)
 }

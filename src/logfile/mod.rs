@@ -103,9 +103,8 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
 /// The size of a usual write of the sink.
 const PROBE_BYTES: usize = 1024 * 1024;
 
-/// Identifies the time for which unsynced writes live: this boot, and this mount of the file
-/// system. When a file system is unmounted because it failed, its cached pages are gone, as after a
-/// loss of power.
+/// Identifies the time during which unsynced writes survive: this boot, and this mount of the file system.
+/// When a file system is unmounted because it failed, its cached pages are lost, as after a loss of power.
 fn era(path: &Path) -> Option<u128> {
     host::boot_id().map(|boot| boot ^ u128::from(disk::mount_id(directory_of(path))))
 }
@@ -126,8 +125,8 @@ fn open_with(
         |why: String| set_aside(&**disk, &label, &at, &why).map(|()| (Replayed::default(), None));
     let (mut replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, contents, whole } => {
-            // After a failed sync the disk may lack writes of this boot, too. `None` equals the boot of
-            // no session, so everything is compared.
+            // After a failed sync the disk may lack writes of this boot, too. `None` never equals the boot
+            // of a session, so everything is compared.
             boot = boot.filter(|_| whole && !memory.sync_failed);
             match contents.replay(boot) {
                 Ok(replayed) => (replayed, Some(journal)),
@@ -159,8 +158,8 @@ fn open_with(
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
 
-/// Begins the journal again with a snapshot of what was adopted, so that no older entry is ever
-/// compared with the file again.
+/// Begins the journal again with a snapshot of what was adopted, so that no older entry is compared with
+/// the file again.
 fn start_journal(
     disk: &Arc<dyn Disk>,
     at: &Path,

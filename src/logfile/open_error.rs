@@ -6,18 +6,18 @@ use std::path::Path;
 /// Why a log file could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The machine does not serve at present: the disk is full, read-only or failing, or something
-    /// else that runs out has run out. Try again.
+    /// The machine cannot serve at present: the disk is full, read-only or failing, or another resource is
+    /// used up. Try again.
     Retry(String),
-    /// What a person must mend, such as a missing directory. A start ends with it. Once the file has
-    /// been open, the cause may pass as it came: try again.
+    /// A person must mend this, for example a missing directory. At the start the process ends with this
+    /// error. Once the file has been open, the cause may go away again: try again.
     Mend(String),
-    /// It does not pass while this process runs.
+    /// Trying again cannot help while this process runs.
     Fatal(String),
 }
 
 impl OpenError {
-    /// What was wrong, and with which path.
+    /// The text: what was wrong, and with which path.
     pub fn into_text(self) -> String {
         match self {
             Self::Retry(why) | Self::Mend(why) | Self::Fatal(why) => why,
@@ -25,8 +25,8 @@ impl OpenError {
     }
 }
 
-/// `Mend` for what is wrong with the path, the rights or the file system; `Retry` for everything else,
-/// because an error that is not known here may pass.
+/// `Mend` for faults of the path, the rights or the file system; `Retry` for everything else, because an
+/// unknown error may go away.
 pub(super) fn classify(path: &Path, error: &io::Error) -> OpenError {
     use io::ErrorKind::{
         InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,

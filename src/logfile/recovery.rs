@@ -1,5 +1,5 @@
-//! Recovery at the start: which of the journalled ranges are really in the file. Ranges whose CRC
-//! agrees with the file are adopted. Only a torn rest of our own is cut.
+//! Recovery at the start: finds out which of the journalled ranges are really in the file. Ranges whose CRC
+//! agrees with the file are adopted. Only a torn rest of pandad's own is cut.
 
 use std::io;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl OpenedLog {
     }
 }
 
-/// Logs what is damaged in the journal, and what comes of it.
+/// Logs what is damaged in the journal, and what follows from it.
 pub(super) fn report_damage(replayed: &Replayed, label: &LogLabel, memory: &mut RestartMemory) {
     let Some(damage) = &replayed.damage else { return };
     let outcome = if replayed.lacks_ranges {
@@ -70,10 +70,10 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
     Ok(OpenedLog { file, id: stat.id, end: stat.len, modified: stat.modified, tail, head })
 }
 
-/// Compares the file with the journal, adopts ranges, cuts a torn rest, and returns the file ready
-/// to be appended to. Afterwards `state` holds what was written, and a mark at the file's end that
-/// the caller must journal. The first of the two boot ids is compared with that of the last
-/// session, the second is recorded for the next start.
+/// Compares the file with the journal, adopts ranges, cuts a torn rest, and returns the file ready to be
+/// appended to. Afterwards `state` holds what was written, and a mark at the file's end that the caller
+/// must journal. The first of the two boot ids is compared with that of the last session; the second is
+/// recorded for the next start.
 pub(super) fn recover(
     disk: &dyn Disk,
     path: &Path,
@@ -81,7 +81,7 @@ pub(super) fn recover(
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<OpenedLog> {
-    // What announced them is lost, so our own bytes can be anywhere behind the mark.
+    // If the ranges that announced them are lost, pandad's own bytes can be anywhere after the mark.
     let boot = boot.filter(|_| !*lacks_ranges);
     if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
         session.closed = false;
@@ -103,7 +103,7 @@ pub(super) fn recover(
     }
     state.recent.clear();
     end_torn_line(&mut opened, label, memory)?;
-    // Adopted bytes may be in the page cache only, and the mark says that they are durable.
+    // Adopted bytes may be only in the page cache, but the mark says that they are durable.
     opened.file.sync()?;
     // If the boot is unknown, no later boot is taken for the same one.
     state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
@@ -120,8 +120,8 @@ fn recover_from(
 ) -> io::Result<()> {
     let ranges: Vec<_> = state.recent.drain(..).collect();
     let reach = reach_of_ours(state.session, boot, &ranges, mark);
-    // After a failed sync the cache holds pages that look written and are not on the disk. Pages
-    // that cannot be synced now are dropped from the cache, so that the comparison reads the disk.
+    // After a failed sync the cache holds pages that seem to be written and are not on the disk. Pages that
+    // cannot be synced now are dropped from the cache, so that the comparison reads the disk.
     opened.file.sync()?;
     if let Err(error) = opened.file.drop_cached(mark.end) {
         log::debug!("{label}: cached pages cannot be dropped: {error}");
@@ -164,8 +164,8 @@ fn recover_from(
     Ok(())
 }
 
-/// How far our bytes can reach. The kernel writes pages back in any order, so after a loss of
-/// power the file may hold lines whose range never reached the disk.
+/// Up to which byte the file can hold pandad's lines. The kernel writes pages back in any order, so after a
+/// loss of power the file may hold lines whose range never reached the disk.
 fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], mark: &Mark) -> u64 {
     match session {
         Some(session) if session.closed || Some(session.boot) == boot => {
@@ -175,7 +175,7 @@ fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range],
     }
 }
 
-/// If the last line is not ours and has no newline, it gets one: lines must not run together.
+/// If the last line is not pandad's and has no newline, it gets one, so that no two lines run together.
 fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartMemory) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
@@ -184,7 +184,7 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
     opened.end_line()
 }
 
-/// Logs why no file is the one that the journal knows.
+/// Logs why the file that the journal knows was not found.
 fn report_not_found(
     path: &Path,
     located: &Located,
@@ -225,7 +225,8 @@ fn report_not_found(
 
 #[cfg(test)]
 thread_local! {
-    /// If set, the length alone is believed: a test shows that the simulator notices this mistake.
+    /// If set, the length alone is believed. A test sets it to show that the simulator notices this
+    /// mistake.
     pub(super) static TRUST_LENGTH: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 

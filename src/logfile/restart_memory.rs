@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::label::LogLabel;
 
-/// What recovery finds.
+/// The kinds of findings of recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Finding {
     Moved,
@@ -24,13 +24,13 @@ pub(super) enum Finding {
 #[derive(Debug, Default)]
 pub struct RestartMemory {
     findings: HashSet<(LogLabel, Finding)>,
-    /// Whether a sync has failed since the last opening. Then the disk may hold any part of what
-    /// was written since, and of the journal's own entries.
+    /// Whether a sync has failed since the last opening. If so, the disk may hold any part of what was
+    /// written since then, also of the journal's own entries.
     pub sync_failed: bool,
 }
 
 impl RestartMemory {
-    /// Findings from now on are logged again.
+    /// Makes the next opening log its findings again.
     pub fn forget_findings(&mut self) {
         self.findings.clear();
     }

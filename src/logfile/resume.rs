@@ -1,9 +1,9 @@
 //! Where to start reading a partition: one pure function of what the journal and the group say.
 //!
-//! A commit carries a token if the group's storage has room for one. An offset without a token, or
-//! with a token that names another offset, was set by somebody else: an operator's reset, a tool
-//! that copied metadata, another program of the group. Where there is room for a token, such an
-//! offset is claimed before it comes here.
+//! A commit carries a token if the group's storage has room for one. An offset without a token, or with a
+//! token that names another offset, was set by somebody else: an operator's reset, a tool that copied
+//! metadata, another program of the group. Where there is room for a token, such an offset is claimed
+//! before this function gets it.
 
 use super::journal::Landmark;
 use crate::record::Token;
@@ -26,18 +26,18 @@ pub struct KnownPosition<'a> {
 pub enum ResumeDecision {
     /// At the journal's position.
     Journal,
-    /// At the journal's position, with a warning. The group's offset was committed by this journal,
-    /// which has no record of that: either an older copy of journal and log file was put back, or
+    /// At the journal's position, with a warning. The group's offset has this journal's token, but the
+    /// journal has no record of that commit: either an older copy of journal and log file was put back, or
     /// the commit arrived late.
     JournalWentBack,
-    /// At the first record of the log, in the history that the token names. The group's offset was
-    /// committed by this journal, which does not know the partition: an older copy of the journal
-    /// was put back, made when the file had nothing of the partition.
+    /// At the first record of the log, in the history that the token names. The group's offset has this
+    /// journal's token, but the journal does not know the partition: an older copy of the journal was put
+    /// back, made when the file had no record of the partition.
     NeverKnew(u64),
     /// At the group's offset, in the history that its token names.
     Follow(i64, u64),
-    /// At the group's offset, which somebody else has set, in a new history. If the offset was
-    /// claimed, the claim has named that history.
+    /// At the group's offset, which somebody else has set, in a new history. If the offset was claimed, the
+    /// claim has named that history.
     Moved(i64, Option<u64>),
     /// Nobody has a position: `kafka['start']` decides.
     Nowhere,
@@ -65,9 +65,9 @@ pub fn decide(
     };
     let values = known.map_or(&[][..], |known| known.committed);
     match (Token::naming(committed, metadata), known) {
-        // What this journal committed itself tells it nothing new, in whatever history. Either the
-        // commit arrived late, or the commit that should have followed it was lost, or an older
-        // copy of the journal was put back.
+        // A token of this journal's own tells the journal nothing new, whatever history it names. Either
+        // the commit arrived late, or the commit that should have followed it was lost, or an older copy of
+        // the journal was put back.
         (Some(token), Some(known)) if token.identity == identity => {
             let was_here = token.epoch == known.epoch && committed <= known.position;
             let left = known.left.contains(&token.epoch);
@@ -80,13 +80,13 @@ pub fn decide(
         (Some(token), Some(known)) if token.epoch == known.epoch => {
             ResumeDecision::Follow(committed, token.epoch)
         }
-        // The partition took this claim over before. The claim arrived late, or no commit has
+        // The partition has followed this claim before. Either the claim arrived late, or no commit has
         // replaced it yet.
         (Some(token), Some(known)) if token.is_claim() && known.left.contains(&token.epoch) => {
             ResumeDecision::Journal
         }
-        // The offset equals the journal's position. To take it for this journal's own commit would
-        // gain nothing, and a second reset to the same offset would be missed.
+        // The offset equals the journal's position. If the claim were taken for this journal's own commit,
+        // nothing would be gained, and a second reset to the same offset would be missed.
         (Some(token), Some(known)) if token.is_claim() && committed == known.position => {
             ResumeDecision::Moved(committed, Some(token.epoch))
         }
@@ -105,18 +105,18 @@ pub fn decide(
     }
 }
 
-/// The epoch of the history that begins where somebody else has set the group's offset.
+/// The epoch of the history that begins at an offset that somebody else has set in the group.
 ///
-/// It follows from what the journal knew when it found that offset. Until the journal has taken the
-/// claim over, each attempt, also after a kill, claims the same epoch, so a claim that arrives late
-/// says nothing new. Afterwards, a second reset to the same offset gets another epoch.
+/// The epoch follows from what the journal knew when it found the offset. Until the journal has recorded
+/// the claim, each attempt, also after a kill, claims the same epoch, so a claim that arrives late says
+/// nothing new. Afterwards, a second reset to the same offset gets another epoch.
 ///
-/// `generation` is that of the group whose member this pandad is, or -1 if it is no member. The
-/// coordinator refuses claims of an earlier generation, so none of these arrives late. But without
-/// the generation, an older copy of a journal could choose, for another reset to the same offset,
-/// an epoch that another member has left long ago.
+/// `generation` is that of the group whose member this pandad is, or -1 if it is no member. The coordinator
+/// refuses claims of an earlier generation, so no such claim arrives late. The generation is part of the
+/// epoch for another case: without it, an older copy of a journal could choose, for another reset to the
+/// same offset, an epoch that another member has left long ago.
 pub fn claim_name(identity: u128, epoch: Option<u64>, offset: i64, generation: i32) -> u64 {
-    // FNV-1a: the result differs whenever any of the four inputs does.
+    // FNV-1a: the result changes with each of the four inputs.
     let (epoch, bytes) = (epoch.unwrap_or(0).to_be_bytes(), identity.to_be_bytes());
     let bytes = bytes.into_iter().chain(epoch).chain(offset.to_be_bytes()).chain(generation.to_be_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |name: u64, byte| {
@@ -152,20 +152,20 @@ mod tests {
             (known(&[80, 90]), Some(85), String::new(), ResumeDecision::Moved(85, None)),
             (known(&[]), Some(100), String::new(), ResumeDecision::Journal),
             (None, Some(90), "copied by a tool".to_owned(), ResumeDecision::Moved(90, None)),
-            // The journal began another history, and the commit of that one was lost.
+            // The journal began another history, and the first commit of that history was lost.
             (known(&[90]), Some(90), token(SELF, 2, 90), ResumeDecision::Journal),
             (known(&[90]), Some(90), token(9, 2, 90), ResumeDecision::Follow(90, 2)),
             (known(&[]), Some(110), token(SELF, 2, 110), ResumeDecision::Journal),
             (known(&[]), Some(95), token(SELF, 3, 95), ResumeDecision::JournalWentBack),
             (None, Some(95), token(SELF, 3, 95), ResumeDecision::NeverKnew(3)),
-            // Another program set the offset, and pandad has claimed it since.
+            // Another program set the offset, and pandad has claimed it in the meantime.
             (known(&[]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (None, Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Moved(90, Some(5))),
             (known(&[]), Some(100), Token::claim(5, 100).to_string(), ResumeDecision::Moved(100, Some(5))),
             (known(&[90]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(1, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(2, 90).to_string(), ResumeDecision::Journal),
-            // A token that names another offset than its own is no token.
+            // A token that names another offset than the one beside it does not count.
             (known(&[]), Some(90), token(SELF, 1, 91), ResumeDecision::Moved(90, None)),
         ];
         for (known, committed, metadata, start) in cases {

@@ -74,8 +74,8 @@ impl Rotation {
     }
 }
 
-/// A kill between the two steps of a rotation leaves no log file. The next one gets the access of the
-/// one that was rotated.
+/// A kill between the two steps of a rotation leaves no log file at the path. The new log file gets the
+/// access of the file that was rotated.
 pub(super) fn begin_as_before(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> io::Result<()> {
     let target = disk.target(path);
     if !rotation.is_on() || disk.stat_link(&target).is_ok() {
@@ -109,12 +109,12 @@ fn period(every: RotationInterval, time: i64) -> Option<(jiff::civil::Date, i8)>
     })
 }
 
-/// A stamp always has this length, as `-20261124T153000.123Z` does.
+/// Every stamp has this length, for example `-20261124T153000.123Z`.
 const STAMP_CHARS: usize = "-20261124T153000.123Z".len();
 const STAMP_FORMAT: &str = "-%Y%m%dT%H%M%S.%3fZ";
 
-/// The name of a file that is rotated now, and the time in it. It is later than that of every rotated
-/// file, even if the clock was set back.
+/// The name of a file that is rotated now, and the time in the name. The time is later than that of every
+/// rotated file, even if the clock was set back.
 pub(super) fn rotated_name(path: &Path, now: i64, others: &[PathBuf]) -> (PathBuf, i64) {
     let newest = others.iter().filter_map(|other| stamp_of(path, other)).map(|(time, _)| time).max();
     let millis = newest.map_or(now, |newest| now.max(newest + 1));
@@ -152,7 +152,7 @@ mod tests {
         for other in ["/log/out.log", "/log/out.log.1", "/log/out.log-20261124T153000.12Z", "/log/out.logs"] {
             assert_eq!(stamp_of(path, Path::new(other)), None, "{other}");
         }
-        // What the configuration refuses as the name of another log file.
+        // The configuration refuses these names for another log file.
         for name in [&first, &gzipped, &third] {
             assert_eq!(crate::log_names::clash(path, name), Some("a rotated file"));
         }

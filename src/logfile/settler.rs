@@ -32,8 +32,8 @@ impl Settler {
     /// Makes a checkpoint durable. On return, its positions may be committed.
     ///
     /// # Errors
-    /// After an error, nothing is known of what was to be settled. Only opening the file again
-    /// shows what it really holds.
+    /// After an error, it is unknown how much of the checkpoint the disk holds. Only opening the file again
+    /// shows that.
     pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
         if self.sync && checkpoint.written {
             checkpoint.file.sync()?;

@@ -50,10 +50,10 @@ pub struct LogWriter {
     tail: Vec<u8>,
     /// How the file begins.
     head: FileHead,
-    /// A range that is journalled and not completely written.
+    /// A range that is journalled but not completely written.
     pending: Option<PendingRange>,
-    /// The lines to be written instead of the pieces, after a range was given up of which the file
-    /// has some lines already. The very same pieces must complete this, too.
+    /// A range was given up, and the file already has some of its lines: these are the lines to be written
+    /// instead of the pieces. The caller must go on with the very same pieces.
     left: Option<Vec<u8>>,
     /// Whether it was logged that another program appends to the file.
     is_foreign_logged: bool,
@@ -64,9 +64,9 @@ pub struct LogWriter {
     rotation: Rotation,
     /// The time of the last write, in milliseconds since 1970.
     last_write: i64,
-    /// The rotation that is under way: this pandad itself has moved the file away.
+    /// The rotation under way, if pandad itself has moved the file away.
     rotating: Option<OwnRotation>,
-    /// While the disk refuses a rotation: when it is tried again, in milliseconds since 1970.
+    /// While the disk refuses a rotation: the time of the next attempt, in milliseconds since 1970.
     rotate_again: Option<i64>,
     /// The thread that compresses and deletes rotated files, if files are rotated.
     pub(super) archive: Option<Archive>,
@@ -140,13 +140,13 @@ impl LogWriter {
         }
     }
 
-    /// From now on, nothing is announced or written unless the guard allows it.
+    /// Sets the guard. From now on, nothing is announced or written unless the guard allows it.
     pub fn set_guard(&mut self, guard: Guard) {
         self.guard = WriteGuard(Some(guard));
     }
 
-    /// Whether a range is announced and not completely written. Only the very same pieces can
-    /// complete it; otherwise the next start cuts it.
+    /// Whether a range is announced but not completely written. Only the very same pieces can complete it;
+    /// otherwise the next start cuts it.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some() || self.left.is_some()
     }
@@ -164,20 +164,21 @@ impl LogWriter {
             if self.pending.is_none() {
                 self.guard.check()?;
                 let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
-                // The rest of a range that was given up follows what of it is in the file.
+                // If a range was given up, the rest of its lines must follow the lines that the file has
+                // already.
                 let may_rotate = self.left.is_none();
                 if may_rotate {
                     self.rotate_if_due(bytes);
                 }
                 self.follow_path()?;
-                // Another program may have appended meanwhile.
+                // Another program may have appended before pandad looked at the path.
                 if may_rotate && self.rotate_if_due(bytes) {
                     self.follow_path()?;
                 }
                 self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
             }
             self.write_rest(pieces)?;
-            // Otherwise the range was given up.
+            // If nothing is pending now, the range was given up.
             if let Some(PendingRange { range, .. }) = self.pending.take() {
                 self.record_range(&range, pieces);
                 break;
@@ -187,7 +188,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// The range is in the file.
+    /// Records that the range is in the file.
     fn record_range(&mut self, range: &Range, pieces: &[Piece<'_>]) {
         self.end = range.to;
         self.last_write = (self.rotation.now)();
@@ -200,7 +201,7 @@ impl LogWriter {
         }
     }
 
-    /// The file has grown by these bytes.
+    /// Records that the file has grown by these bytes.
     fn extend(&mut self, bytes: &[u8]) {
         extend_tail(&mut self.tail, bytes);
         self.head.extend(bytes);
@@ -259,8 +260,9 @@ impl LogWriter {
         }
     }
 
-    /// Checks whether the path is still our file and has the length that we left. If not, writing
-    /// goes on at the end of what is there now. After an error nothing has changed.
+    /// Checks whether the path still leads to pandad's file, and whether the file has the length that
+    /// pandad left. If not, writing goes on at the end of the file that is at the path now. After an error
+    /// nothing has changed.
     fn follow_path(&mut self) -> Result<(), AppendError> {
         let same_file = match self.disk.stat(&self.path) {
             Ok(stat) => stat.id == self.id,
@@ -271,8 +273,8 @@ impl LogWriter {
         if same_file && (stat.len == self.end || stat.len > self.end && self.skip_foreign(stat.len)?) {
             return Ok(());
         }
-        // What was written before becomes durable in the old file, so that only the new file
-        // matters from here on. The kernel reports a failed sync only once.
+        // Everything written before becomes durable in the old file, so that only the new file matters from
+        // here on. The kernel reports a failed sync only once.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
         self.ledger.mark_place(opened.mark(self.last_sequence)).map_err(AppendError::Restart)?;
@@ -358,8 +360,8 @@ impl LogWriter {
         }
     }
 
-    /// Writes the rest of the pending range. After each write the file is looked at, and there is no
-    /// pending range any more if the look shows that it must be given up.
+    /// Writes the rest of the pending range. After each write this looks at the file; if the range must be
+    /// given up, no range is pending any more.
     fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
         while let Some(pending) = &mut self.pending {
             if pending.is_complete() {
@@ -384,7 +386,7 @@ impl LogWriter {
     }
 }
 
-/// Appends to the last bytes, of which [`CHECKED_BYTES`] are kept.
+/// Appends to the kept last bytes, of which at most [`CHECKED_BYTES`] stay.
 fn extend_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
     let last = bytes.get(bytes.len().saturating_sub(CHECKED_BYTES)..).unwrap_or_default();
     let drop = (tail.len() + last.len()).saturating_sub(CHECKED_BYTES);

@@ -1,5 +1,5 @@
-//! Text that does not go through the queue: what commands print, and what ends a start. It is
-//! written whole, and given up when its reader takes nothing for too long.
+//! Text that does not go through the queue: the output of commands, and the reason why a start ends. The
+//! text is written whole, and given up if its reader takes nothing for too long.
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,7 +18,7 @@ const PIECE_BYTES_MAX: usize = 4096;
 /// How long the reader of a command's output may take nothing.
 const OUTPUT_STALL_MAX: Duration = Duration::from_secs(60);
 
-/// Writes to standard output. Where a person types, as at a pager, there is no limit of time.
+/// Writes to standard output. If the output is a terminal, as with a pager, there is no time limit.
 ///
 /// # Errors
 /// The reader is gone, or took nothing for a minute.
@@ -27,28 +27,28 @@ pub fn print(text: &str) -> io::Result<()> {
     write_whole(io::stdout().as_fd(), text.as_bytes(), limit, |_| {})
 }
 
-/// Writes to standard error in a thread of its own, and waits for it as long as there is progress
-/// at least once in `stall`. A `write` that hangs cannot be ended, so nobody waits for the thread.
+/// Writes to standard error in a separate thread, and waits for that thread as long as it makes progress at
+/// least once in `stall`. A `write` that hangs cannot be ended, so nobody waits for the thread's end.
 pub(super) fn say(text: String, stall: Duration) {
     let (progress, progressed) = unbounded();
     let copy = text.clone();
     let write = move || {
-        // The reader is gone: there is nowhere to report it.
+        // The reader is gone, so the error cannot be reported anywhere.
         let _closed = write_whole(io::stderr().as_fd(), copy.as_bytes(), None, |count| {
             let _given_up = progress.send(count);
         });
     };
     match threads::spawn("last-words", write) {
         Ok(_) => while progressed.recv_timeout(stall).is_ok() {},
-        // Without a thread only what `poll` says keeps the write from hanging.
+        // If no thread can be started, only `poll` keeps the write from hanging.
         Err(_) => {
             let _closed = write_whole(io::stderr().as_fd(), text.as_bytes(), Some(stall), |_| {});
         }
     }
 }
 
-/// Writes the whole text piece by piece, also to a descriptor that does not block. `progress` gets
-/// the length of each piece.
+/// Writes the whole text piece by piece, also to a descriptor that does not block. `progress` gets the
+/// length of each piece.
 fn write_whole(
     fd: BorrowedFd<'_>,
     text: &[u8],
@@ -73,7 +73,7 @@ fn write_whole(
     Ok(())
 }
 
-/// Waits until a write would not block, for `limit` at most. True also if it would fail.
+/// Waits until a write would not block, for `limit` at most. True also if the write would fail.
 pub(super) fn is_writable(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<bool> {
     let deadline = limit.map(|limit| Instant::now() + limit);
     loop {
@@ -87,10 +87,11 @@ pub(super) fn is_writable(fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Re
     }
 }
 
-/// Panics are written to standard error past the queue, whose lock the panicking thread may hold.
+/// Makes panics write to standard error and not through the queue, whose lock the panicking thread may
+/// hold.
 ///
-/// The thread that panics does not wait: a thread of its own writes the text. While that one
-/// hangs, later texts are left out; the owner of a thread logs its panic in any case.
+/// The thread that panics does not wait: a separate thread writes the text. While that thread hangs, later
+/// texts are left out; the owner of a thread logs its panic in any case.
 pub fn write_panics() {
     static IS_WRITING: AtomicBool = AtomicBool::new(false);
     panic::set_hook(Box::new(|info| {
@@ -100,7 +101,7 @@ pub fn write_panics() {
     }));
 }
 
-/// Has a thread of its own write the text, unless an earlier one still writes.
+/// Starts a thread that writes the text, unless an earlier one is still writing.
 fn write_aside(is_writing: &'static AtomicBool, text: String, write: impl FnOnce(String) + Send + 'static) {
     if is_writing.swap(true, SeqCst) {
         return;
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    /// A reader that is slow gets everything, through a descriptor that does not block.
+    /// A slow reader gets everything, through a descriptor that does not block.
     #[test]
     fn a_slow_reader_gets_all() {
         let (mut reader, writer) = io::pipe().unwrap();
@@ -161,7 +162,7 @@ mod tests {
         assert!(taken >= PIECE_BYTES_MAX && began.elapsed() < Duration::from_secs(10));
     }
 
-    /// While the text of one panic cannot be written, no thread that panics waits.
+    /// While the text of one panic cannot be written, no other panicking thread waits.
     #[test]
     fn a_panic_waits_for_nobody() {
         static IS_WRITING: AtomicBool = AtomicBool::new(false);

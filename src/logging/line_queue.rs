@@ -1,12 +1,12 @@
-//! Log lines that wait to be written, within a bound. WARN and ERROR have a half of the room for
-//! themselves and are left out last; what was left out is counted where it is missing.
+//! Log lines that wait to be written, within a limit. Half of the room is only for WARN and ERROR, which
+//! are left out last. Lines that were left out are counted at the place where they are missing.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use log::{Level, LevelFilter};
 
-/// What a waiting line takes beside its text, in bytes.
+/// How many bytes a waiting line takes in addition to its text.
 const LINE_OVERHEAD: usize = 96;
 
 /// How many lines are missing at one place, and when the first of them was logged.
@@ -17,12 +17,12 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// One line of that time.
+    /// One missing line that was logged at this time.
     pub(super) fn one(at: Timestamp) -> Self {
         Self { count: 1, since: at }
     }
 
-    /// Both together; they are missing at the same place.
+    /// The sum of two counts for the same place.
     pub(super) fn and(self, other: Option<Self>) -> Self {
         other.map_or(self, |other| Self {
             count: self.count + other.count,
@@ -36,9 +36,9 @@ impl LeftOut {
 pub(super) struct QueuedLine {
     level: Level,
     pub(super) at: Timestamp,
-    /// Whole, with its newline.
+    /// The whole line, with its newline.
     pub(super) text: String,
-    /// What is missing just before this line.
+    /// The lines that are missing just before this line.
     pub(super) left_out: Option<LeftOut>,
 }
 
@@ -57,10 +57,10 @@ impl QueuedLine {
 pub(super) struct LineQueue {
     lines: VecDeque<QueuedLine>,
     bytes: usize,
-    /// Of these, the bytes of urgent lines.
+    /// How many of these bytes belong to urgent lines.
     urgent_bytes: usize,
     bytes_max: usize,
-    /// What is missing behind the last line.
+    /// The lines that are missing after the last line.
     left_out: Option<LeftOut>,
 }
 
@@ -85,12 +85,12 @@ impl LineQueue {
         self.append(level, text, at);
     }
 
-    /// Takes a line whatever the room: the process ends, and nothing comes after it.
+    /// Takes a line even if there is no room: the process ends, and no line follows.
     pub(super) fn push_last(&mut self, text: String, at: Timestamp) {
         self.append(Level::Error, text, at);
     }
 
-    /// The oldest line. Behind the last one, what is missing there.
+    /// The oldest line. After the last line: an empty line with the count of the lines missing there.
     pub(super) fn pop(&mut self) -> Option<QueuedLine> {
         if let Some(line) = self.lines.pop_front() {
             self.subtract(&line);
@@ -109,7 +109,7 @@ impl LineQueue {
         self.lines.is_empty() && self.left_out.is_none()
     }
 
-    /// Forgets lines less important than this, which were logged before the level was known.
+    /// Forgets lines that are less important than this level. They were logged before the level was known.
     pub(super) fn keep(&mut self, level: LevelFilter) {
         self.lines.retain(|line| line.level <= level);
         self.bytes = self.lines.iter().map(QueuedLine::size).sum();
@@ -187,7 +187,7 @@ mod tests {
         assert!(queue.is_empty() && queue.bytes == 0 && queue.urgent_bytes == 0);
     }
 
-    /// An urgent line takes the place of the newest one that is not, and the gap is counted there.
+    /// An urgent line takes the place of the newest line that is not urgent, and the gap is counted there.
     #[test]
     fn urgent_lines_are_left_out_last() {
         let mut queue = queue();

@@ -1,5 +1,5 @@
-//! From the `log` macros into the queue: `env_logger` formats each line, and what it writes goes
-//! into the queue instead of into a file.
+//! From the `log` macros into the queue: `env_logger` formats each line and writes it into the queue
+//! instead of a file.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ thread_local! {
 /// A logger whose lines go to `log`.
 pub(super) fn logger(log: &ProcessLog) -> Logger {
     Builder::new()
-        // The macros know the level in force, which changes when the configuration was read.
+        // The macros know the level in force, which changes when the configuration is read.
         .filter_level(LevelFilter::Trace)
         .format(|out, record| {
             let at = Timestamp::now();

@@ -23,16 +23,16 @@ use output::{LogOutput, LogTask, LogThread};
 
 use crate::threads::{self, SpawnError};
 
-/// Bytes that may wait to be written. Lines below WARN get half of them.
+/// How many bytes may wait to be written. Lines below WARN get half of them.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// How long the end of the process waits for the log.
 const END_FLUSH_MAX: Duration = Duration::from_secs(1);
-/// How long it waits after the stop was forced.
+/// How long the end of the process waits for the log after the stop was forced.
 const FORCED_FLUSH_MAX: Duration = Duration::from_millis(100);
-/// How long the reader of standard error may take nothing of what ends a start or a command.
+/// How long the reader of standard error may take nothing of the last words of a start or a command.
 const SAY_STALL_MAX: Duration = Duration::from_secs(5);
 
-/// The log of this process. Clones are the same log.
+/// The log of this process. Clones share the same log.
 #[derive(Debug, Clone)]
 pub struct ProcessLog {
     shared: Arc<SharedLog>,
@@ -41,7 +41,7 @@ pub struct ProcessLog {
 #[derive(Debug)]
 struct SharedLog {
     state: Mutex<LogState>,
-    /// Something was queued or written, or a reopening is wanted.
+    /// Signals that a line was queued or written, or that a reopening is wanted.
     changed: Condvar,
 }
 
@@ -83,18 +83,18 @@ impl ProcessLog {
 
     /// Makes this the log of the `log` macros.
     pub fn install(&self) {
-        // Only a second log of one process is refused, and there is none.
+        // This fails only for the second log of a process, and there is only one.
         let _only_one = log::set_boxed_logger(Box::new(macros::logger(self)));
         log::set_max_level(LevelFilter::Info);
     }
 
     /// Opens the target and starts the thread that writes to it.
     ///
-    /// `reopening` is called before each reopening, and what it returns after it. A disk that is full
-    /// does not end the start: the lines wait until it has room.
+    /// `reopening` is called before each reopening, and the function that it returns is called after the
+    /// reopening. A disk that is full does not end the start: the lines wait until the disk has room.
     ///
     /// # Errors
-    /// The file cannot be opened, which a person must mend.
+    /// The file cannot be opened, and a person must mend that.
     pub fn start(
         &self,
         target: LogTarget,
@@ -115,28 +115,29 @@ impl ProcessLog {
         threads::spawn("log", move || thread.run()).map(drop).map_err(LogError::Thread)
     }
 
-    /// Queues a line that is formatted already, or counts it as left out.
+    /// Queues a formatted line, or counts it as left out.
     fn push(&self, level: Level, text: String, at: Timestamp) {
         self.shared.lock().queue.push(level, text, at);
         self.shared.changed.notify_all();
     }
 
-    /// The file of the log may have been moved away: it is opened again before the next line.
+    /// Says that the log's file may have been moved away: the thread opens it again before the next line.
     pub fn reopen(&self) {
         self.shared.lock().reopen = true;
         self.shared.changed.notify_all();
     }
 
-    /// The stop was forced: the end waits for the log only for a moment.
+    /// Says that the stop was forced: the end of the process waits for the log only for a moment.
     pub fn force(&self) {
         self.shared.lock().is_forced = true;
         self.shared.changed.notify_all();
     }
 
-    /// The end of the process: writes why it ends, and what is queued, within a limit of time.
+    /// Called at the end of the process: writes the reason for the end, and the queued lines, within a time
+    /// limit.
     ///
-    /// `words` go to standard error, and also into the log if the log is a file. Before the log was
-    /// started nothing else is written, and the words are written directly.
+    /// `words` go to standard error, and also into the log if the log is a file. If the log was not started
+    /// yet, only the words are written, and directly.
     pub fn end(&self, words: Option<&str>) {
         let words = words.map(|words| format!("pandad: {}\n", words.replace('\n', "\npandad: ")));
         let mut state = self.shared.lock();
@@ -150,7 +151,8 @@ impl ProcessLog {
                 }
             }
             (Some(LogTarget::Stderr), words) => {
-                // Behind what is queued: nobody else may write while the thread is within a line.
+                // The words are queued after the other lines: no other thread may write in the middle of a
+                // line.
                 if let Some(words) = words {
                     state.queue.push_last(words, Timestamp::now());
                 }
@@ -166,7 +168,7 @@ impl ProcessLog {
                 }
                 drop(state);
                 self.shared.changed.notify_all();
-                // At the same time as the log, since its disk may be what hangs.
+                // The words go out while the log is being written: the log's disk may be what hangs.
                 if let Some(words) = words {
                     direct::say(words, limit);
                 }
@@ -225,13 +227,13 @@ impl SharedLog {
         }
     }
 
-    /// The line that `next` gave is written, or given up.
+    /// Records that the line from `next` was written or given up.
     fn set_written(&self) {
         self.lock().is_writing = false;
         self.changed.notify_all();
     }
 
-    /// Waits until a reopening is wanted, which is then the caller's. False after `limit`.
+    /// Waits until a reopening is wanted, and leaves it to the caller. False if `limit` passes first.
     fn wait_reopen(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
@@ -257,7 +259,7 @@ pub enum LogError {
     Thread(SpawnError),
 }
 
-/// The file; `None` if it cannot be opened now and may be later, which is reported.
+/// The file; `None` if it cannot be opened now but may be later. That case is reported on standard error.
 fn open_at_start(path: &Path) -> Result<Option<std::fs::File>, LogError> {
     match output::open(path) {
         Ok(file) => Ok(Some(file)),
@@ -271,7 +273,7 @@ fn open_at_start(path: &Path) -> Result<Option<std::fs::File>, LogError> {
     }
 }
 
-/// Whether the file may be opened later without anybody's help with its path or its rights.
+/// Whether the file may be opened later without a change of its path or its rights by a person.
 fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StaleNetworkFileHandle, StorageFull};
     use rustix::io::Errno;
@@ -280,7 +282,7 @@ fn may_pass(error: &io::Error) -> bool {
         || Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
 }
 
-/// One line of the log. Further lines of the text are indented.
+/// One line of the log. If the text has further lines, these are indented.
 fn format_line(level: Level, at: Timestamp, text: &str) -> String {
     format!("[{at:.0} {level:<5}] {}\n", text.replace('\n', "\n    "))
 }

@@ -1,5 +1,5 @@
-//! The thread that writes pandad's own log. It alone may be blocked by standard error or by the
-//! disk; nobody waits for it without a limit.
+//! The thread that writes pandad's own log. Only this thread may be blocked by standard error or by the
+//! disk; everybody who waits for it has a time limit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -12,28 +12,28 @@ use super::direct::is_writable;
 use super::line_queue::{LeftOut, QueuedLine};
 use super::{SharedLog, format_line};
 
-/// The pause before the rest of a line is written again that a full disk has refused.
+/// The pause before the next attempt to write the rest of a line that a full disk has refused.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the log goes.
 pub(super) enum LogOutput {
     /// Standard error. It cannot be opened again.
     Stderr,
-    /// The end of a file, which is opened when the first line is written, or before.
+    /// The end of a file, which is opened when the first line is written, or earlier.
     File { path: PathBuf, file: Option<File> },
 }
 
 impl LogOutput {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match self {
-            // Not through std, which holds a lock while it writes.
+            // This does not use std, which would hold a lock while it writes.
             LogOutput::Stderr => Ok(rustix::io::write(io::stderr().as_fd(), text)?),
             LogOutput::File { file: Some(file), .. } => file.write(text),
             LogOutput::File { path, file } => file.insert(open(path)?).write(text),
         }
     }
 
-    /// Whether the error may pass: a full disk has room again. That of a pipe is for good.
+    /// Whether the error may end by itself: a full disk may have room again. An error of a pipe is final.
     fn may_pass(&self, error: &io::Error) -> bool {
         match self {
             LogOutput::File { .. } => true,
@@ -50,20 +50,20 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Answers those who asked for a reopening before it began.
+/// Answers the processes that asked for a reopening before it began.
 pub type OnReopened = Box<dyn FnOnce()>;
 
 /// See the module.
 pub(super) struct LogThread {
     pub(super) shared: Arc<SharedLog>,
     pub(super) output: LogOutput,
-    /// Called before each reopening. What it returns is called when the file was opened again.
+    /// Called before each reopening. The returned function is called after the file was opened again.
     pub(super) reopening: Box<dyn Fn() -> OnReopened + Send>,
-    /// What could not be written, and is told with the next line.
+    /// Lines that could not be written. The next line reports them.
     pub(super) left_out: Option<LeftOut>,
 }
 
-/// What the thread is to do next.
+/// The next task of the thread.
 pub(super) enum LogTask {
     Reopen,
     Write(QueuedLine),
@@ -105,7 +105,7 @@ impl LogThread {
         }
     }
 
-    /// A line of this thread's own, which cannot go through the queue: its place is here.
+    /// A line of this thread's own. It cannot go through the queue, because it belongs at this very place.
     fn warn(&self, text: &str) -> String {
         format_line(log::Level::Warn, jiff::Timestamp::now(), text)
     }
@@ -117,12 +117,12 @@ impl LogThread {
             match self.output.write(rest) {
                 Ok(count) => rest = rest.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Only standard error can be set so that it does not block, by whoever shares it.
+                // Only standard error can be set to non-blocking, by another process that shares it.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let _again = is_writable(io::stderr().as_fd(), Some(RETRY_PAUSE));
                 }
                 Err(error) if self.output.may_pass(&error) => {
-                    // A line that was begun in a file that is full is whole in the new one.
+                    // A line whose beginning is in a full file is written whole into the new file.
                     if self.shared.wait_reopen(RETRY_PAUSE) && self.reopen() {
                         rest = text;
                     }
@@ -140,7 +140,7 @@ impl LogThread {
         match open(path) {
             Ok(new) => {
                 if let Some(old) = file.replace(new) {
-                    // As with the log file: whoever compresses the old one has all of it.
+                    // As with the log file, a program that compresses the old file must find all of it.
                     let _best_effort = old.sync_data();
                 }
                 reopened();

@@ -1,4 +1,4 @@
-//! The log as a whole: a writer that hangs holds nobody up, and what is missing is told.
+//! The log as a whole: if its writer hangs, nobody waits for it, and missing lines are reported.
 
 use super::output::LogOutput;
 use super::*;
@@ -54,8 +54,8 @@ fn a_line_is_as_it_always_was() {
     assert_eq!(format_line(Level::Error, at, "c"), "[2025-11-24T16:00:00Z ERROR] c\n");
 }
 
-/// While nobody reads, lines are taken and nobody waits; afterwards the gap is told at its place,
-/// every line is whole, and WARN lines are there that came after INFO lines were left out.
+/// While nobody reads, lines are accepted and nobody waits. Afterwards the gap is reported at its place,
+/// every line is whole, and WARN lines are there although INFO lines before them were left out.
 #[test]
 fn a_blocked_writer_holds_nobody_up() {
     let (mut reader, writer) = io::pipe().unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// The bytes in flight and their limit. The source waits for room, the later stages make room.
+/// The bytes in flight and their limit. The source waits for room, and the later stages free bytes.
 #[derive(Clone)]
 pub(super) struct Budget {
     limit: u64,

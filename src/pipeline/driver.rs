@@ -18,7 +18,7 @@ use crate::report::Counters;
 use crate::shutdown::Stop;
 use crate::threads::{self, Thread};
 
-/// The longest that one poll may wait, so that feedback and the stop are noticed in between.
+/// The longest wait of one poll, so that feedback and the stop are noticed soon.
 const POLL_MAX: Duration = Duration::from_millis(100);
 /// The pause between two calls of `idle` while the source may not poll.
 const IDLE_INTERVAL: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ pub struct Parts<S, B, K, T> {
     pub build_worker: B,
     /// Where outcomes are written.
     pub sink: K,
-    /// What makes written outcomes durable.
+    /// The stage that makes written outcomes durable.
     pub settle: T,
 }
 
@@ -90,8 +90,7 @@ where
     );
     let sink_run = Arc::clone(&run);
     stages.push(start(&format!("{}-sink", short(name)), move || {
-        // Only the sink could make the room that the source may be waiting for, so the run must
-        // end.
+        // The source may be waiting for room that only the sink could make, so the run must end.
         if let Err(panic) = threads::contain(|| sink.run(&outcomes)) {
             sink_run.fail(Fault::Retry(format!("the sink panicked and is rebuilt: {panic}")).into());
         }
@@ -104,8 +103,8 @@ where
     run.end(stages)
 }
 
-/// Runs a pipeline without a sink: the work is done when a worker has done it, in any order.
-/// Otherwise as [`run`].
+/// Runs a pipeline without a sink: a task is finished when a worker has done it, in any order. Otherwise as
+/// [`run`].
 ///
 /// # Errors
 /// As of [`run`].
@@ -179,7 +178,7 @@ fn drive<S: Source>(
             source.feedback(message);
         }
         if !budget.has_room() || run.refused.load(SeqCst) {
-            // Feedback is still received: commits go on while the disk is full.
+            // Feedback is received here, too: commits go on while the disk is full.
             select! {
                 recv(messages) -> message => if let Ok(message) = message { source.feedback(message) },
                 recv(budget.freed()) -> _ => {}
@@ -212,8 +211,8 @@ fn drive<S: Source>(
     }
 }
 
-/// The source has stopped. The stages end one after the other, and when the last one has ended, the
-/// channel of messages closes.
+/// Completes the run after the source has stopped. The stages end one after the other, and when the last
+/// one has ended, the channel of messages closes.
 fn complete<S: Source>(source: &mut S, messages: &Receiver<S::Feedback>, run: &PipelineRun<S::Error>) {
     loop {
         match messages.recv_timeout(IDLE_INTERVAL) {
@@ -253,7 +252,7 @@ fn start(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread<()>,
     Ok(threads::spawn(name, body)?)
 }
 
-/// The part of the job's name that leaves room for the stage's within the 15 bytes that Linux
+/// The beginning of the job's name. It leaves room for the stage's name within the 15 bytes that Linux
 /// shows.
 fn short(name: &str) -> &str {
     name.split('_').next().unwrap_or(name)

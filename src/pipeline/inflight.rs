@@ -1,7 +1,8 @@
-//! What is in flight: tickets on the way to the workers, order on the way back. Pure.
+//! The tasks in flight: each gets a ticket on its way to the workers, and the tickets give the order on the
+//! way back. Pure.
 //!
-//! Workers finish in any order. The sink gets each lane's outcomes in the order in which its tasks
-//! were polled.
+//! Workers finish in any order. The sink gets each lane's outcomes in the order in which its tasks were
+//! polled.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -44,7 +45,7 @@ impl<O> Inflight<O> {
         Self { lanes: HashMap::new() }
     }
 
-    /// Takes a finished outcome. Outcomes that are in order now are appended to `ready`.
+    /// Takes a finished outcome. Appends the outcomes whose turn it is now to `ready`.
     pub(super) fn finished(&mut self, ticket: Ticket, outcome: O, ready: &mut VecDeque<O>) {
         let lane = self.lanes.entry(ticket.lane).or_insert_with(|| Lane { next: 0, early: BTreeMap::new() });
         lane.early.insert(ticket.number, outcome);
@@ -61,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// In whatever order tasks are finished, each lane comes out complete and in order.
+        /// Each lane comes out complete and in order, in whatever order the tasks are finished.
         #[test]
         fn outcomes_leave_each_lane_in_order(
             lanes in proptest::collection::vec(0u32..4, 0..200),

@@ -1,14 +1,14 @@
-//! One pipeline for every job. It knows threads, order, budgets and the stop; it does not know
-//! Kafka or Redis.
+//! One pipeline for every job. It knows threads, order, budgets and the stop; it does not know Kafka or
+//! Redis.
 //!
 //! ```text
 //! Source ──tasks──▶ Worker × N ──outcomes──▶ Sink ──▶ settle ──feedback──▶ Source
 //! poll              work                     write    sync                 commit
 //! ```
 //!
-//! Each arrow is a channel, and a stage ends because the channel before it has closed. So when the
-//! source stops, everything in flight still passes through all stages. A job whose outcomes need no
-//! order has no sink: its workers finish the work, and nothing comes back.
+//! Each arrow is a channel, and a stage ends because the channel before it has closed. So when the source
+//! stops, everything in flight still passes through all stages. A job whose outcomes need no order has no
+//! sink: its workers finish the work, and no outcome comes back.
 
 mod budget;
 mod driver;
@@ -37,14 +37,15 @@ pub struct PolledTask<T> {
     pub task: T,
 }
 
-/// The error that ends a run. A job with errors of its own defines a type for them; for other jobs
+/// The error that ends a run. A job with errors of its own defines a type for these; for other jobs
 /// [`Fault`] is enough.
 pub trait PipelineError: From<Fault> + Send + 'static {
-    /// The fault, if it is one that any job can meet. The pipeline retries those that allow it.
+    /// The fault, if the error is one that any job can have. The pipeline tries again after faults that
+    /// allow it.
     fn fault(&self) -> Option<&Fault>;
 
-    /// Takes up a later error of the same run. The first error is what the run ends with; an error
-    /// type whose later errors must not be lost adds them here.
+    /// Adds a later error of the same run. The run ends with the first error; an error type whose later
+    /// errors must not be lost keeps these here.
     fn add_later(&mut self, later: Self)
     where
         Self: Sized,
@@ -63,8 +64,8 @@ impl PipelineError for Fault {
 pub trait Source {
     /// The input of a worker.
     type Task;
-    /// What the sink and the settle thread report: settled positions, or what must be fetched
-    /// again.
+    /// The message that the sink and the settle thread send: settled positions, or records that must be
+    /// fetched again.
     type Feedback;
     /// The error that ends the run.
     type Error: PipelineError;
@@ -84,7 +85,7 @@ pub trait Source {
         Ok(())
     }
 
-    /// Called at the first stop: appends what the source holds and would otherwise lose.
+    /// Called at the first stop: appends the work that the source holds and would otherwise lose.
     fn drain(&mut self, _tasks: &mut Vec<PolledTask<Self::Task>>) {}
 
     /// Receives a message about earlier tasks.
@@ -95,7 +96,7 @@ pub trait Source {
     fn finish(&mut self, until: Instant);
 }
 
-/// One of a fixed pool. A worker that fails or panics is replaced, and its successor tries the task
+/// One worker of a fixed pool. A worker that fails or panics is replaced, and its successor tries the task
 /// again.
 pub trait Worker {
     /// The input, from the source.
@@ -103,8 +104,8 @@ pub trait Worker {
     /// The result, for the sink.
     type Outcome;
 
-    /// Whether a task that fails after the first stop is abandoned, because it is kept elsewhere
-    /// and will come again. Otherwise it is tried until the stop is forced.
+    /// Whether a task that fails after the first stop is abandoned, because it is stored elsewhere and will
+    /// come again. Otherwise it is tried until the stop is forced.
     const MAY_ABANDON: bool = false;
 
     /// Does the work. The returned number of bytes replaces the task's in the job's budget.
@@ -120,7 +121,7 @@ pub trait Sink {
     type Outcome;
     /// Messages to the source.
     type Feedback;
-    /// What the settle thread needs to make everything written so far durable.
+    /// The input of the settle thread: everything written so far.
     type Checkpoint;
     /// The error that ends the run.
     type Error: PipelineError;
@@ -134,8 +135,8 @@ pub trait Sink {
     /// Writes the outcomes that were taken, in the order of each lane.
     ///
     /// # Errors
-    /// `Retry` and `RetryLogged`: call again; the sink still has what is not written. Every other
-    /// error ends the run.
+    /// `Retry` and `RetryLogged`: call again; the sink still has the outcomes that are not written. Every
+    /// other error ends the run.
     fn write(&mut self, messages: &mut Vec<Self::Feedback>) -> Result<(), Self::Error>;
 
     /// Does what is due by the clock. Called several times a second, also while no outcome arrives.
@@ -146,8 +147,8 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Whether the sink holds outcomes that may not be written yet, although nothing has failed.
-    /// Then `write` is called again soon.
+    /// Whether the sink holds outcomes that may not be written yet, although nothing has failed. If so,
+    /// `write` is called again soon.
     fn holds_back(&self) -> bool {
         false
     }
@@ -162,7 +163,7 @@ pub trait Sink {
     fn checkpoint(&mut self) -> Self::Checkpoint;
 }
 
-/// Makes checkpoints durable, in a thread of its own, while the sink goes on writing.
+/// Makes checkpoints durable, in a separate thread, while the sink goes on writing.
 pub trait Settle {
     /// What the sink hands over to be settled.
     type Checkpoint;
@@ -174,18 +175,18 @@ pub trait Settle {
     /// Returns when the checkpoint would survive a loss of power.
     ///
     /// # Errors
-    /// After any error, nothing is known of what was to be settled. The run ends, and the job is
-    /// built again from what the disk holds.
+    /// After any error, it is unknown how much of the checkpoint the disk holds. The run ends, and the job
+    /// is built again from what the disk holds.
     fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, Self::Error>;
 }
 
-/// The limits of a pipeline. They come from the configuration, and tests set them so that they run
-/// in milliseconds.
+/// The limits of a pipeline. They come from the configuration; tests set shorter ones, so that they take
+/// milliseconds.
 #[derive(Debug, Clone)]
 pub struct PipelineLimits {
     /// Threads in the pool.
     pub workers: usize,
-    /// Bytes held between poll and write. As many again may wait to be settled.
+    /// Bytes held between poll and write. The same number of bytes again may wait to be settled.
     pub memory: u64,
     /// The least time between two settlings.
     pub settle_min: Duration,
@@ -194,7 +195,7 @@ pub struct PipelineLimits {
 }
 
 impl PipelineLimits {
-    /// For a pipeline without a sink, which settles nothing.
+    /// The limits of a pipeline without a sink, which settles nothing.
     pub fn direct(workers: usize, memory: u64) -> Self {
         Self { workers, memory, settle_min: Duration::ZERO, settle_max: Duration::ZERO }
     }

@@ -63,7 +63,7 @@ pub(super) fn work<W: Worker, E: PipelineError>(
         outage.up(Instant::now(), "back");
         budget.take(bytes);
         budget.give_back(polled.bytes);
-        // The sink has ended because of an error, which it has reported.
+        // An error has ended the sink, which has reported it.
         if !deliver(Finished { ticket, bytes, outcome }) {
             return;
         }

@@ -14,7 +14,7 @@ pub(super) struct PipelineRun<E> {
     pub(super) name: String,
     pub(super) stop: Stop,
     pub(super) counters: Arc<Counters>,
-    /// Whether the disk refuses what the sink is to write. Further polling would only fill memory.
+    /// Whether the disk refuses the sink's writes. Further polling would only fill memory.
     pub(super) refused: AtomicBool,
     failed: AtomicBool,
     error: Mutex<Option<E>>,
@@ -32,8 +32,7 @@ impl<E: PipelineError> PipelineRun<E> {
         }
     }
 
-    /// Ends the run at once. The first error is the one that is returned, with what it takes up of
-    /// later ones.
+    /// Ends the run at once. The run returns its first error, to which later errors were added.
     pub(super) fn fail(&self, error: E) {
         self.end_with(error);
         self.failed.store(true, SeqCst);

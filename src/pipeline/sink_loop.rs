@@ -1,6 +1,6 @@
-//! The sink's stage and the settle thread. Outcomes are written in lane order. What was
-//! written is settled when no outcome waits, when the budget is half full, or when the longest
-//! time between two settlings is over.
+//! The sink's stage and the settle thread. Outcomes are written in lane order. Written outcomes are settled
+//! when no outcome waits, when the budget is half full, or when the longest time between two settlings is
+//! over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::report::Stage;
 
-/// The pause after a refused write: the first, and the longest.
+/// The first and the longest pause after a refused write.
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A sink that receives nothing is called at least this often, for what is due by the clock.
+/// A sink that receives nothing is called at least this often, for work that is due by the clock.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
-/// The pause before a sink that holds outcomes back is called again: the shortest, and the
-/// longest. The pause grows with the time for which they have been held back.
+/// The shortest and the longest pause before a sink that holds outcomes back is called again. The pause
+/// grows with the time for which the outcomes have been held back.
 const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
 const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// At the end of a run, the stage waits this long for held-back outcomes.
@@ -58,7 +58,7 @@ pub(super) struct SinkLoop<K: Sink> {
     sink: K,
     limits: PipelineLimits,
     budget: Budget,
-    /// To the settle thread, which ends when this is dropped.
+    /// The channel to the settle thread, which ends when this sender is dropped.
     checkpoints: Sender<K::Checkpoint>,
     settled: Receiver<()>,
     feedback: Sender<K::Feedback>,
@@ -66,11 +66,10 @@ pub(super) struct SinkLoop<K: Sink> {
     inflight: Inflight<(u64, K::Outcome)>,
     /// Bytes of the sink's outcomes that are still in the budget.
     pending_bytes: u64,
-    /// Whether the sink's outcomes are not to be written any more: the run is at its end, and
-    /// the disk refuses them.
+    /// Whether the sink's outcomes are given up: the run is ending, and the disk refuses them.
     has_given_up: bool,
     backoff: Backoff,
-    /// When the sink is to be called again after it refused or held something back.
+    /// When the sink is called again after it refused or held back outcomes.
     retry_at: Option<Instant>,
     /// Since when the sink has held outcomes back.
     held_since: Option<Instant>,
@@ -83,7 +82,7 @@ pub(super) struct SinkLoop<K: Sink> {
     last_settle: Instant,
     /// Since when the sink has had something unsettled.
     unsettled_since: Option<Instant>,
-    /// Since when the checkpoint that the settle thread has was unsettled.
+    /// Since when the bytes in the settle thread's checkpoint had been unsettled.
     settling_since: Option<Instant>,
 }
 
@@ -130,8 +129,8 @@ impl<K: Sink> SinkLoop<K> {
         }
     }
 
-    /// Does what is due. True if the stage has come to its end. The clock is asked after each
-    /// write, which may take long: pauses count from its end.
+    /// Does what is due. True if the stage has come to its end. A write may take long, so the clock is read
+    /// after each write: pauses count from the end of the write.
     pub(super) fn step(&mut self, is_starved: bool, clock: impl Fn() -> Instant) -> bool {
         if self.retry_at.is_none_or(|at| clock() >= at) {
             self.write(&clock);
@@ -157,7 +156,7 @@ impl<K: Sink> SinkLoop<K> {
         !self.has_given_up && (self.sink.has_pending() || self.retry_at.is_some())
     }
 
-    /// At the end of a run: whether held-back outcomes may still be written soon.
+    /// At the end of a run: whether held-back outcomes may soon be written after all.
     fn is_worth_waiting(&self, now: Instant) -> bool {
         let is_recent = |since| now.saturating_duration_since(since) < HELD_AT_END_MAX;
         self.held_since.is_some() && self.end_waits_since.is_none_or(is_recent)
@@ -192,8 +191,8 @@ impl<K: Sink> SinkLoop<K> {
                     self.settling_since = None;
                     self.report_oldest();
                 }
-                // The settle thread has reported the error that ended it. If a panic ended it,
-                // the driver reports that when it joins the thread.
+                // The settle thread has reported the error that ended it. If it ended by a panic, the
+                // driver reports that when it joins the thread.
                 Err(_) => self.run.fail(settle_thread_ended()),
             },
             default(self.next_due(now)) => {}
@@ -236,7 +235,7 @@ impl<K: Sink> SinkLoop<K> {
         }
         let refusal = match written {
             Ok(()) if self.sink.holds_back() => {
-                // This does not show whether the disk accepts again what it refused before.
+                // Holding back does not show whether a disk that refused before accepts writes again.
                 let held = now.saturating_duration_since(*self.held_since.get_or_insert(now));
                 self.retry_at = Some(now + (held / 8).clamp(HELD_PAUSE_MIN, HELD_PAUSE_MAX));
                 return;
@@ -246,7 +245,7 @@ impl<K: Sink> SinkLoop<K> {
                 self.retry_at = None;
                 self.held_since = None;
                 self.backoff.reset();
-                // What was given up shows nothing about the disk.
+                // Giving up outcomes shows nothing about the disk.
                 if !self.has_given_up {
                     self.run.counters.health.up(Stage::Writing, "written again");
                     self.set_refused(false);
@@ -270,9 +269,9 @@ impl<K: Sink> SinkLoop<K> {
         self.run.counters.disk_refuses.store(refused, Relaxed);
     }
 
-    /// Whether there is something to settle and it should be settled now. A sink without outcomes
-    /// settles as soon as the least time between two settlings has passed; a busy one when half the
-    /// budget is unsettled or the longest time has passed.
+    /// Whether there is something to settle and it should be settled now. If no outcome waits, the sink
+    /// settles as soon as the least time between two settlings has passed. A busy sink settles when half
+    /// the budget is unsettled or the longest time has passed.
     fn is_settle_due(&self, is_starved: bool, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.last_settle);
         let due = is_starved && waited >= self.limits.settle_min

@@ -13,9 +13,9 @@ pub struct WorkBatch {
     slot: BatchSlot,
     /// The key of the batch list.
     pub key: String,
-    /// The items that it holds.
+    /// The items in the batch list.
     pub items: Items,
-    /// The term in which it was taken. After that term another instance may have taken it over.
+    /// The term in which the batch was taken. After that term another instance may have taken it over.
     term: LeaseTerm,
     /// How many commands to delete the batch list were sent.
     deletes_sent: AtomicU32,
@@ -26,19 +26,19 @@ impl WorkBatch {
         Self { slot, key, items, term, deletes_sent: AtomicU32::new(0) }
     }
 
-    /// What the batch takes in memory, in bytes.
+    /// How much memory the batch takes, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.items.bytes() + self.items.len() * size_of::<usize>()) as u64
     }
 
-    /// Whether the batch certainly still belongs to this instance. Checked before every command that
-    /// must not be sent after another instance has taken the batch over.
+    /// Whether the batch certainly still belongs to this instance. Call this before every command that must
+    /// not be sent after another instance has taken the batch over.
     pub fn is_held(&self, lease: &QueueLease) -> bool {
         lease.holds(self.term)
     }
 
-    /// Reads the batch list again after the term of the batch ended. The list is empty if
-    /// another instance has taken the batch over, since that renames the list.
+    /// Reads the batch list again after the term of the batch ended. The list is empty if another instance
+    /// has taken the batch over, because that renames the list.
     ///
     /// A heartbeat must have been accepted before: from then on nobody takes the batch over.
     ///
@@ -55,14 +55,14 @@ impl WorkBatch {
         Ok(true)
     }
 
-    /// Records that a command to delete the batch list is sent now. After more than one, the
-    /// server may still have to carry one out.
+    /// Records that a command to delete the batch list is sent now. If more than one was sent, the server
+    /// may still carry out one of them later.
     pub fn record_delete_sent(&self) {
         self.deletes_sent.fetch_add(1, SeqCst);
     }
 
-    /// Ends the batch, which is done or was taken over. Its number is freed, or given up if a
-    /// command may still be carried out.
+    /// Ends the batch, which is done or was taken over. The batch list's number is freed, or given up if
+    /// the server may still carry out a command on it.
     pub fn end(self, slots: &BatchSlots) {
         let Self { mut slot, items, deletes_sent, .. } = self;
         slot.memory = items;

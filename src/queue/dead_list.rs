@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::keys::QueueKeys;
 use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 
-/// How many items are kept, the newest.
+/// How many items are kept. Only the newest are kept.
 pub const DEAD_LIST_ITEMS_MAX: u64 = 10_000;
 /// How many items are read or put back in one round trip.
 const ROUND_TRIP_ITEMS_MAX: u64 = 100;
@@ -17,16 +17,16 @@ const ROUND_TRIP_ITEMS_MAX: u64 = 100;
 /// One item on the dead list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadItem {
-    /// When it was put there, in seconds since 1970.
+    /// When the item was put on the list, in seconds since 1970.
     pub time: u64,
-    /// Why it could not be done.
+    /// Why the item could not be done.
     pub reason: String,
     /// The item, unchanged.
     pub item: Vec<u8>,
 }
 
 impl DeadItem {
-    /// An item that is given up at `now`.
+    /// The entry for an item that is given up at `now`.
     pub fn new(now: SystemTime, reason: &str, item: &[u8]) -> Self {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { time: since.as_secs(), reason: reason.replace('\n', " "), item: item.to_vec() }
@@ -39,7 +39,8 @@ impl DeadItem {
         bytes
     }
 
-    /// Reads an entry. Bytes that are no entry were written by another program and count as an item.
+    /// Reads an entry. If the bytes are not an entry, another program wrote them, and they count as an
+    /// item.
     pub fn decode(bytes: &[u8]) -> Self {
         let foreign = || Self { time: 0, reason: "not written by pandad".to_owned(), item: bytes.to_vec() };
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return foreign() };
@@ -88,8 +89,8 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
         if entries.is_empty() {
             return Ok(retried);
         }
-        // If the connection is lost between the two packets, these items are on both lists:
-        // doing an item twice is better than losing it.
+        // If the connection is lost between the two packets, these items are on both lists: it is better to
+        // do an item twice than to lose it.
         let (mut put, mut take) = (Requests::default(), Requests::default());
         for entry in entries.iter().rev() {
             put.add(cmd("LPUSH").arg(&keys.list).arg(&DeadItem::decode(entry).item));
@@ -110,7 +111,7 @@ pub fn retry(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, 
 pub fn drop_all(connection: &mut RedisConnection, keys: &QueueKeys) -> Result<u64, RedisError> {
     let count = length(connection, keys)?;
     if count > 0 {
-        // Items that arrive meanwhile are put in front and stay on the list.
+        // Items that arrive in the meantime are put in front and stay on the list.
         connection.ask(cmd("LTRIM").arg(keys.dead_list()).arg(0).arg(-(count.cast_signed()) - 1))?;
     }
     Ok(count)

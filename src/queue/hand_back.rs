@@ -9,11 +9,10 @@ use crate::redis::{RedisConnection, RedisError, Requests, Value, cmd};
 /// Commands in one round trip, at most.
 const ROUND_TRIP_COMMANDS_MAX: u32 = 1000;
 
-/// Moves the items of the instance's batch lists back to the work list, and returns their
-/// number.
+/// Moves the items of the instance's batch lists back to the work list, and returns their number.
 ///
-/// `sure`: the server cannot carry out a move any more. If false, or if an item is refused, the
-/// instance stays in the register, so that others look into its lists.
+/// `sure`: the server cannot carry out an old move any more. If that is false, or if an item is refused,
+/// the instance stays in the register, so that others check its lists.
 ///
 /// # Errors
 /// The server's.
@@ -47,7 +46,7 @@ pub(super) fn hand_back(
     Ok(handed_back)
 }
 
-/// The batch lists that are not empty, and their lengths.
+/// The batch lists that are not empty, with their lengths.
 fn holding(
     connection: &mut RedisConnection,
     keys: &QueueKeys,

@@ -1,5 +1,5 @@
-//! The heartbeat: a key with a time to live, which a thread of its own sets again and again.
-//! If the key is missing, other instances take over the batches of this one.
+//! The heartbeat: a key with a time to live, which a separate thread sets again and again. If the key is
+//! missing, other instances take over the batches of this one.
 
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ pub struct InstanceHeartbeat {
 }
 
 impl InstanceHeartbeat {
-    /// Starts the heartbeat of the instance. The lease says how long each one counts; `job`
-    /// begins the log lines.
+    /// Starts the heartbeat of the instance. The lease says how long each heartbeat counts; `job` is the
+    /// first word of the log lines.
     ///
     /// # Errors
     /// `Retry`: the system gives no thread.
@@ -44,15 +44,15 @@ impl InstanceHeartbeat {
         Ok(Self { lease: lease.clone(), stop, thread })
     }
 
-    /// The lease that it renews.
+    /// The lease that the heartbeat renews.
     pub fn lease(&self) -> &QueueLease {
         &self.lease
     }
 
-    /// Ends the thread. The key stays: whoever ends the instance deletes it.
+    /// Ends the thread. The heartbeat's key stays: whoever ends the instance deletes the key.
     pub fn stop(self) {
         drop(self.stop);
-        // A thread that still waits for an answer ends by itself, later.
+        // A thread that still waits for an answer ends later, by itself.
         let until = Instant::now() + STOP_WAIT_MAX;
         while !self.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
@@ -64,14 +64,14 @@ impl InstanceHeartbeat {
 struct HeartbeatSender {
     job: &'static str,
     link: Link,
-    /// Sets the key.
+    /// The command that sets the heartbeat's key.
     command: Cmd,
     lease: QueueLease,
 }
 
 impl HeartbeatSender {
     fn run(&mut self, stopped: &Receiver<()>) {
-        // Three within a time to live, and more after a failure.
+        // Three heartbeats are sent within a time to live, and more after a failure.
         let (pause, retry_pause) = (self.lease.ttl() * 3 / 10, self.lease.ttl() / 20);
         loop {
             let pause = match threads::contain(|| self.send()) {
@@ -98,7 +98,7 @@ impl HeartbeatSender {
     fn send(&mut self) -> Result<Duration, Fault> {
         let Self { link, command, lease, .. } = self;
         link.with_retry(|connection| {
-            // The time is read again for each try, because the first one may have taken long.
+            // The clock is read again for each attempt, because the first attempt may have taken long.
             let sent = lease.now();
             connection.ask(command).map(|_| sent)
         })

@@ -1,5 +1,5 @@
-//! Many items in one buffer, which is reused: with one allocation for each item, allocating
-//! costs more than all other work on the item.
+//! Many items in one buffer, which is reused. With a separate allocation for each item, allocating would
+//! cost more than all other work on the item.
 
 /// A buffer larger than this, in bytes, is not kept for the next batch.
 const KEPT_BYTES_MAX: usize = 4 << 20;

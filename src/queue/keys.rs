@@ -1,10 +1,10 @@
-//! The keys that pandad keeps beside a work list. They are a wire format, which pandads of
-//! different versions share.
+//! The keys that pandad keeps beside a work list. They are a wire format, which pandads of different
+//! versions share.
 //!
-//! Each key begins with `pandad:` and ends in a word. If such a key expires and reaches a work
-//! list as an item, the field that the item stands for is that word, which is no user's.
+//! Each key begins with `pandad:` and ends in a word. If such a key expires and reaches a work list as an
+//! item, that word is the field of the item, and no user has this field.
 
-/// The beginning of every key that pandad keeps for itself.
+/// The beginning of every key that pandad itself writes.
 pub const OWN_KEY_PREFIX: &[u8] = b"pandad:";
 
 /// The keys of one work list.

@@ -1,9 +1,9 @@
-//! Whether this instance may still work on its batches: only while no other instance can
-//! have taken them over. Pure, except for the clock that it is given.
+//! Whether this instance may still work on its batches: only while no other instance can have taken them
+//! over. Pure, except for the clock that it is given.
 //!
-//! After a heartbeat that was sent at `t`, no other instance takes the batches over before `t + ttl`,
-//! by the server's clock. After a longer pause an instance must read its batch lists again, even if the
-//! next heartbeat was accepted by then. A *term* is a time in which no heartbeat expired.
+//! After a heartbeat that was sent at `t`, no other instance takes the batches over before `t + ttl`, by
+//! the server's clock. After a longer pause an instance must read its batch lists again, even if the next
+//! heartbeat was accepted by then. A *term* is a time in which no heartbeat expired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -26,8 +26,7 @@ pub struct QueueLease {
 #[derive(Debug, Default)]
 struct LeaseState {
     term: AtomicU64,
-    /// When the last heartbeat that was accepted was sent, in milliseconds after the boot, plus 1;
-    /// 0 is never.
+    /// When the last accepted heartbeat was sent, in milliseconds after the boot, plus 1; 0 means never.
     sent: AtomicU64,
 }
 
@@ -46,7 +45,7 @@ impl QueueLease {
         self.ttl
     }
 
-    /// The time by which heartbeats are measured. It goes on while the machine is suspended.
+    /// The clock by which heartbeats are measured. It goes on while the machine is suspended.
     pub(super) fn now(&self) -> Duration {
         (self.now)()
     }
@@ -56,8 +55,8 @@ impl QueueLease {
         let before = self.shared.sent.load(SeqCst);
         let age = millis(self.now()).saturating_sub(before.saturating_sub(1));
         if before == 0 || age >= millis(self.ttl) {
-            // The term is set before the time, since a reader that sees the new time must see the new
-            // term, too.
+            // The term is stored before the time, because a reader that sees the new time must also see the
+            // new term.
             self.shared.term.fetch_add(1, SeqCst);
         }
         self.shared.sent.store(millis(sent) + 1, SeqCst);
@@ -67,7 +66,7 @@ impl QueueLease {
     pub fn term(&self) -> Option<LeaseTerm> {
         let sent = self.shared.sent.load(SeqCst);
         let term = self.shared.term.load(SeqCst);
-        // A quarter of the time is left for commands sent now to arrive.
+        // A quarter of the time is left, so that commands sent now arrive in time.
         let age = millis(self.now()).saturating_sub(sent.saturating_sub(1));
         (sent > 0 && age < millis(self.ttl) * 3 / 4).then_some(LeaseTerm(term))
     }
@@ -127,7 +126,7 @@ mod tests {
         let lease = lease();
         lease.renew(at(100));
         let term = lease.term().unwrap();
-        // It was sent in time. When the server set the key is not known.
+        // The heartbeat was sent in time, but it is not known when the server set the key.
         let sent = at(105);
         at(111);
         lease.renew(sent);

@@ -1,5 +1,5 @@
-//! A work list that loses no item: items are moved to a batch list, done, and only then
-//! deleted. The batch lists of an instance without a heartbeat are taken over by another.
+//! A work list that loses no item: items are moved to a batch list, done, and only then deleted. If an
+//! instance has no heartbeat, another instance takes over its batch lists.
 //!
 //! ```text
 //! work list ──items moved one by one, atomically──▶ batch list ──items done──▶ list deleted

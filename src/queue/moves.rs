@@ -1,21 +1,21 @@
-//! The commands that move items, as the server knows them, and their answers.
+//! The commands that move items, in the form that the server knows, and their answers.
 //!
-//! Each item is moved by a command of its own, so that it is always on exactly one list. This
-//! is the *reliable queue* of the Redis documentation of LMOVE, with one list for each batch.
+//! A separate command moves each item, so that the item is always on exactly one list. This is the
+//! *reliable queue* of the Redis documentation of LMOVE, with one list for each batch.
 
 use super::items::Items;
 use super::keys::QueueKeys;
 use crate::redis::{Cmd, RedisConnection, RedisError, Value, cmd};
 
-/// Items of one batch, at most.
+/// The most items of one batch.
 pub(super) const BATCH_ITEMS_MAX: u64 = 1000;
-/// Bytes of one batch, at most; the last packet may exceed it.
+/// The most bytes of one batch; the last packet may exceed this.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// Items requested in the first packet, while nothing is known of their size.
+/// How many items the first packet requests, while their size is unknown.
 const FIRST_PACKET_ITEMS_MAX: u64 = 16;
-/// How long Redis waits for an item, in whole seconds, as versions before 6.0 count. This must
-/// be shorter than every time limit of the connection: otherwise an item could be moved after
-/// the connection was given up.
+/// How long Redis waits for an item, in whole seconds, because versions before 6.0 accept only these. This
+/// must be shorter than every time limit of the connection: otherwise the server could move an item after
+/// pandad has given up the connection.
 const BLOCK_SECONDS: u32 = 1;
 
 /// The commands that the server knows.
@@ -34,7 +34,7 @@ impl MoveCommand {
             Ok(Value::Array(known)) if matches!(known.first(), Some(Value::Array(_))) => {
                 Ok(MoveCommand::Lmove)
             }
-            // The command is unknown, or the question was refused. Every server knows the older
+            // The server does not know the command, or refused the question. Every server knows the older
             // commands.
             Ok(_) | Err(RedisError::Refused { .. }) => Ok(MoveCommand::RpopLpush),
             Err(lost) => Err(lost),
@@ -59,8 +59,8 @@ impl MoveCommand {
         }
     }
 
-    /// Moves an item of a batch back to the work list, where it is the next to be taken. The
-    /// older command knows one direction only, so there the item is the last to be taken.
+    /// Moves an item of a batch back to the work list, where it is taken next. The older command knows only
+    /// one direction: with it the item is taken last.
     pub(super) fn back(self, keys: &QueueKeys, key: &str) -> Cmd {
         match self {
             MoveCommand::Lmove => words(&["LMOVE", key, &keys.list, "LEFT", "RIGHT"]),
@@ -78,7 +78,7 @@ fn words(words: &[&str]) -> Cmd {
 /// The answers to the moves of one batch.
 pub(super) struct MoveReplies<'a> {
     pub(super) items: &'a mut Items,
-    /// The size of the largest item in the last batch, as an estimate; 0 if it is not known.
+    /// The estimated size of the largest item: that of the last batch; 0 if there was none.
     expected: usize,
     /// The length of the work list after the last moves.
     pub(super) left: u64,
@@ -100,8 +100,8 @@ impl<'a> MoveReplies<'a> {
         self.count() >= BATCH_ITEMS_MAX || self.items.bytes() >= BATCH_BYTES_MAX
     }
 
-    /// How many items may be requested in one packet. Their sizes are not known, so the number
-    /// follows from the items of the last batch; without one it begins small and grows.
+    /// How many items the next packet may request. Their sizes are not known, so the number follows from
+    /// the items of the last batch. Without a last batch the number begins small and grows.
     pub(super) fn next_count(&self) -> u64 {
         let largest = self.expected.max(self.items.largest()).max(1);
         let by_size = (BATCH_BYTES_MAX.saturating_sub(self.items.bytes()) / largest).max(1) as u64;
@@ -110,7 +110,7 @@ impl<'a> MoveReplies<'a> {
         by_size.min(by_number).min(BATCH_ITEMS_MAX.saturating_sub(self.count()))
     }
 
-    /// Begins a packet: the answers to a registration, to moves, and to LLEN follow.
+    /// Begins a packet: the next answers are those to a registration, to moves, and to LLEN.
     pub(super) fn begin(&mut self) {
         self.left = 0;
         self.received = 0;
@@ -120,7 +120,7 @@ impl<'a> MoveReplies<'a> {
     pub(super) fn receive(&mut self, answer: Value) {
         match answer {
             Value::BulkString(item) => self.items.push(&item),
-            // The first answer is that of the registration.
+            // The first answer of a packet is the one to the registration.
             Value::Int(length) if self.received > 0 => self.left = u64::try_from(length).unwrap_or(0),
             Value::ServerError(error) if self.refusal.is_none() => {
                 self.refusal = Some(RedisError::from(error))
@@ -130,7 +130,7 @@ impl<'a> MoveReplies<'a> {
         self.received += 1;
     }
 
-    /// Ends the packet. The first refusal in it is the error; the items that came are kept.
+    /// Ends the packet. The first refusal in it is the error; the items that were moved are kept.
     pub(super) fn end(&mut self) -> Result<(), RedisError> {
         self.refusal.take().map_or(Ok(()), Err)
     }

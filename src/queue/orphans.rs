@@ -11,12 +11,12 @@ use crate::redis::{Cmd, RedisConnection, RedisError, Requests, Value, cmd};
 /// An instance without a heartbeat and without items stays in the register for this long: it
 /// may be suspended in the middle of a move, and continue.
 const FORGET_SILENT_AFTER: Duration = Duration::from_secs(3600);
-/// If its process has ended, the instance stays for this long, because the server may still carry out a
-/// command that moves an item.
+/// If the process of the instance has ended, the instance stays for this long, because the server may still
+/// carry out a command that moves an item.
 const FORGET_EXITED_AFTER: Duration = Duration::from_secs(60);
-/// Batch lists of one instance that are looked into. A larger number in the register is wrong.
+/// How many batch lists of one instance are checked. A larger number in the register is wrong.
 const INSTANCE_SLOTS_MAX: u32 = 100_000;
-/// Moves without an answer that are remembered.
+/// How many moves without an answer are remembered.
 const SUSPECTS_MAX: usize = 1000;
 
 /// The orphans found so far, and what is known of the other instances.
@@ -34,19 +34,19 @@ pub(super) struct Orphans {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Orphan {
     batch: String,
-    /// The instance without a heartbeat that it belonged to; `None` is this instance.
+    /// The instance without a heartbeat that owned the list; `None` means this instance.
     of: Option<String>,
 }
 
 /// What is known of an instance without a heartbeat.
 struct ExpiredInstance {
     since: Instant,
-    /// Whether its process has certainly ended.
+    /// Whether the process of the instance has certainly ended.
     exited: bool,
 }
 
 impl ExpiredInstance {
-    /// Whether none of its commands can move an item any more.
+    /// Whether no command of the instance can move an item any more.
     fn may_be_forgotten(&self, now: Instant) -> bool {
         let after = if self.exited { FORGET_EXITED_AFTER } else { FORGET_SILENT_AFTER };
         now.saturating_duration_since(self.since) > after
@@ -65,12 +65,12 @@ impl Orphans {
         }
     }
 
-    /// Remembers a batch list of this instance: a move to it had no answer, so it may hold items
-    /// now or later.
+    /// Remembers a batch list of this instance: a move to the list had no answer, so the list may hold
+    /// items now or later.
     pub(super) fn suspect(&mut self, batch: String, now: Instant) {
         self.suspects.push_back((batch, now));
         if self.suspects.len() > SUSPECTS_MAX {
-            // Another instance finds the items once this instance has ended.
+            // When this instance has ended, another instance finds the items of the forgotten list.
             self.suspects.pop_front();
         }
         self.next = now;
@@ -86,13 +86,13 @@ impl Orphans {
         now >= self.next
     }
 
-    /// The next batch list to be taken over.
+    /// The next batch list to take over.
     pub(super) fn pop(&mut self) -> Option<Orphan> {
         self.found.pop_front()
     }
 
-    /// Looks for batch lists that nobody works on. The clock is asked after each answer of the
-    /// server, which may be slow.
+    /// Looks for batch lists that nobody works on. The clock is read after each answer of the server,
+    /// because the server may be slow.
     pub(super) fn scan(
         &mut self,
         connection: &mut RedisConnection,
@@ -182,11 +182,11 @@ impl Orphans {
     }
 }
 
-/// Renames the orphan's list to `key`, unless its instance has a heartbeat again. `register` is
-/// sent before it, since an instance that is not registered may take nothing. `unsure` is set
-/// while the list may have been renamed, and stays set if it was.
+/// Renames the orphan's list to `key`, unless its instance has a heartbeat again. `register` is sent before
+/// the renaming, because an instance that is not registered may take nothing. `unsure` is set while the
+/// list may have been renamed, and stays set if it was.
 ///
-/// Check and renaming are one step: by WATCH, the renaming fails if the heartbeat is set after the
+/// Check and renaming are one step: because of WATCH, the renaming fails if the heartbeat is set after the
 /// check. So once its heartbeat was accepted, an instance keeps the batch lists that it still finds.
 ///
 /// # Errors
@@ -204,8 +204,8 @@ pub(super) fn take_over(
         let mut requests = Requests::default();
         requests.add(cmd("WATCH").arg(&heartbeat)).add(cmd("GET").arg(&heartbeat));
         let mut answers = connection.ask_all(&requests)?.into_iter();
-        // Without WATCH there is a moment between check and renaming, in which the heartbeat
-        // may be set. Then a batch may be done twice, and no item is lost.
+        // Without WATCH the heartbeat may be set between check and renaming. Then a batch may be done
+        // twice, but no item is lost.
         let watched = !matches!(answers.next(), Some(Value::ServerError(_)));
         if !is_expired(answers.next().as_ref()) {
             return if watched { connection.ask(&cmd("UNWATCH")).map(drop) } else { Ok(()) };
@@ -221,12 +221,12 @@ pub(super) fn take_over(
         // Another instance has taken the list over.
         return if refusal.text_contains("no such key") { Ok(()) } else { Err(refusal) };
     }
-    // If the heartbeat was set meanwhile, EXEC has no answers.
+    // If the heartbeat was set after the check, EXEC has no answers.
     *unsure = matches!(done?.last(), Some(Value::Array(_)));
     Ok(())
 }
 
-/// Whether the heartbeat is missing, or is that of a process that has ended.
+/// Whether the heartbeat is missing, or names a process that has ended.
 fn is_expired(heartbeat: Option<&Value>) -> bool {
     heartbeat.is_some_and(|heartbeat| *heartbeat == Value::Nil || has_exited(heartbeat))
 }

@@ -1,5 +1,5 @@
-//! The batch lists of this instance, by number. The list of a free number is certainly
-//! empty: a number whose last command may still be carried out is never used again.
+//! The batch lists of this instance, by number. The list of a free number is certainly empty: a number is
+//! never used again while the server may still carry out its last command.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::items::Items;
 
-/// The number of one batch list, held by whoever works on its batch, and the memory that is
-/// reused for the items of its batches.
+/// The number of one batch list, and the memory that is reused for the items of its batches. Whoever works
+/// on the batch holds the slot.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BatchSlot {
     number: u32,
@@ -33,7 +33,7 @@ pub struct BatchSlots {
 }
 
 impl BatchSlots {
-    /// Slots for `count` batches in work at a time.
+    /// Slots for `count` batches at the same time.
     pub fn new(count: u32) -> Self {
         let (give, free) = unbounded();
         let slots = Self { give, free, used: Arc::default() };
@@ -52,7 +52,7 @@ impl BatchSlots {
         self.free.recv_deadline(until).ok()
     }
 
-    /// Frees a slot whose batch list is gone, as an answer of the server has shown.
+    /// Frees a slot whose batch list does not exist any more, as an answer of the server has shown.
     pub fn give_back(&self, mut slot: BatchSlot) {
         slot.memory.clear();
         let _open = self.give.send(slot);
@@ -64,7 +64,7 @@ impl BatchSlots {
         self.add();
     }
 
-    /// The numbers below this one have been used.
+    /// All numbers below this one have been used.
     pub fn used(&self) -> u32 {
         self.used.load(SeqCst)
     }

@@ -1,5 +1,5 @@
-//! Takes batches: waits for the first item, takes the items that are there, and takes over
-//! batches of instances without a heartbeat.
+//! Takes batches: waits for the first item, takes the items on the work list, and takes over batches of
+//! instances without a heartbeat.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::redis::{Cmd, Health, Link, RedisServer, Requests, cmd};
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// One instance on the work list, which takes its batches.
+/// One instance that works on the work list: takes its batches.
 pub struct Taker {
     link: Link,
     keys: QueueKeys,
@@ -33,8 +33,8 @@ pub struct Taker {
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
     registered: Option<u32>,
-    /// Slots whose lists were read on this connection. A server that was restarted, or a replica
-    /// that was promoted, may hold a list that was deleted before.
+    /// Slots whose lists were read on this connection. A restarted server, or a promoted replica, may hold
+    /// a list that was deleted before.
     seen: BTreeSet<u32>,
     requests: Requests,
     /// The size of the largest item of the last batch, in bytes.
@@ -43,13 +43,13 @@ pub struct Taker {
     waiting: u64,
     backoff: Backoff,
     not_before: Instant,
-    /// Items taken over from other instances, not reported yet.
+    /// Items that were taken over from other instances and not reported yet.
     taken_over: u64,
 }
 
 impl Taker {
-    /// Starts a new instance, which shares its slots and its lease with the workers. `job`
-    /// begins the log lines.
+    /// Starts a new instance, which shares its slots and its lease with the workers. `job` is the first
+    /// word of the log lines.
     ///
     /// # Errors
     /// `Retry`: the system gives no random number or no thread.
@@ -85,7 +85,7 @@ impl Taker {
         })
     }
 
-    /// The next batch. `None`: none came until `until`, or at most a second later.
+    /// The next batch. `None`: no batch came until `until`, or at most a second later.
     pub fn take(&mut self, until: Instant) -> Option<WorkBatch> {
         let until = until.max(Instant::now());
         let term = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.lease().term());
@@ -107,8 +107,8 @@ impl Taker {
         }
     }
 
-    /// Waits after a failure, and forgets what was known of the server: the next connection may
-    /// lead to another one.
+    /// Waits after a failure, and forgets what was read from the server: the next connection may lead to
+    /// another server.
     fn pause(&mut self) {
         self.moves = None;
         self.registered = None;
@@ -127,9 +127,9 @@ impl Taker {
         std::mem::take(&mut self.taken_over)
     }
 
-    /// Ends the instance after its workers have ended. The items that it still holds go back to
-    /// the work list, and their number is returned. If that fails, other instances or the next
-    /// start take them over.
+    /// Ends the instance after its workers have ended. The items that it still holds go back to the work
+    /// list, and their number is returned. If that fails, other instances or the next start take the items
+    /// over.
     pub fn end(&mut self) -> u64 {
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.stop();
@@ -140,11 +140,11 @@ impl Taker {
         last.arg(keys.heartbeat(instance));
         let ended = self.link.doing("end").once(|connection| {
             let handed_back = hand_back(connection, keys, instance, slots, sure);
-            // If this fails, the key expires by itself and others look into the batch lists.
+            // If this fails, the key expires by itself and other instances check the batch lists.
             connection.ask(&last)?;
             handed_back
         });
-        // The error was logged.
+        // The link has logged the error.
         ended.unwrap_or(0)
     }
 
@@ -157,11 +157,11 @@ impl Taker {
         let Some(mut slot) = self.slots.take(until) else { return Ok(None) };
         let key = self.keys.batch(&self.instance, slot.number());
         let mut items = std::mem::take(&mut slot.memory);
-        // True while a move has been sent and not answered.
+        // True while a move has been sent but not answered.
         let mut unsure = false;
         let taken = self.fill(slot.number(), &key, &mut items, &mut unsure);
         if unsure {
-            // Items that were moved are found again in this list.
+            // Items that were moved to this list will be found there by a scan.
             self.orphans.suspect(key, Instant::now());
             self.slots.retire(slot);
             return taken.map(|()| None);
@@ -174,7 +174,7 @@ impl Taker {
         taken.map(|()| None)
     }
 
-    /// Fills a batch with the items left in its own list, an orphan's, or those of the work list.
+    /// Fills a batch with the items left in its own list, or with those of an orphan or of the work list.
     fn fill(&mut self, slot: u32, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         if !self.seen.contains(&slot) {
             self.link.doing("read").once(|connection| batch::read(connection, key, items))?;
@@ -189,8 +189,8 @@ impl Taker {
         }
     }
 
-    /// Registers this instance and the number of its batch lists. Nothing is moved before the
-    /// server accepted this: others learn from it which lists to look into.
+    /// Registers this instance and the number of its batch lists. Nothing is moved before the server
+    /// accepted this: the register tells other instances which lists to check.
     fn register(&mut self) -> Result<(), Fault> {
         let used = self.slots.used();
         if self.registered != Some(used) {
@@ -204,9 +204,8 @@ impl Taker {
         Ok(())
     }
 
-    /// The command that registers this instance. It is also sent before every move, in the same
-    /// packet, since an instance that was suspended for long may have been deleted from the
-    /// register.
+    /// The command that registers this instance. It is also sent before every move, in the same packet,
+    /// because an instance that was suspended for a long time may have been deleted from the register.
     fn registration(&self) -> Cmd {
         let mut register = cmd("HSET");
         register.arg(self.keys.instances()).arg(&self.instance).arg(self.slots.used());
@@ -224,7 +223,7 @@ impl Taker {
         let keys = &self.keys;
         self.link.doing("take over").once(|connection| {
             orphans::take_over(connection, keys, orphan, &register, key, unsure)?;
-            // The list may hold items that nobody works on until they are read.
+            // Until the list is read, it may hold items that nobody works on.
             if *unsure {
                 batch::read(connection, key, items)?;
                 *unsure = false;
@@ -235,7 +234,7 @@ impl Taker {
         Ok(())
     }
 
-    /// Waits for an item, unless some are known to be there. Then moves what is there.
+    /// Waits for an item, unless the work list is known to have some. Then moves the items that it has.
     fn move_items(&mut self, key: &str, items: &mut Items, unsure: &mut bool) -> Result<(), Fault> {
         let (register, keys) = (self.registration(), &self.keys);
         let (moves, waiting, requests) = (&mut self.moves, &mut self.waiting, &mut self.requests);
@@ -274,7 +273,7 @@ impl Taker {
             self.largest = items.largest();
         }
         match done {
-            // The items moved before the refusal are worked on; the next move waits.
+            // The workers get the items that were moved before the refusal; the next move waits.
             Err(_logged) if !*unsure && !items.is_empty() => self.pause(),
             done => done?,
         }

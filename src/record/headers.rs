@@ -1,6 +1,6 @@
-//! A record's headers as message format 2 has them: checked once, when the record is read, then
-//! walked in the record's own bytes, so that they cost no allocation. Names may repeat; the order
-//! is the producer's.
+//! A record's headers in message format 2. They are checked once, when the record is read, and then read
+//! from the record's own bytes, so that they need no allocation. Names may repeat; the order is the
+//! producer's.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// The headers at the end of a record of format 2 (KIP-82): a count, then for each header the
-    /// length of its name, the name, the length of its value (-1 for null) and the value. All
-    /// numbers are zigzag varints. `None` unless the bytes are exactly that.
+    /// The headers at the end of a record of format 2 (KIP-82): a count, then for each header the length of
+    /// its name, the name, the length of its value (-1 for null) and the value. All numbers are zigzag
+    /// varints. `None` if the bytes are anything else.
     pub fn check(bytes: &'a [u8]) -> Option<Self> {
         // Almost every record has no headers at all.
         if bytes == [0] {

@@ -13,8 +13,8 @@ use super::requests::Requests;
 use super::server::{RedisServer, ServerAddress};
 use crate::resolver;
 
-/// How long an answer may take. The limit leaves time for another client's slow command, and
-/// ends the wait for a server that hangs.
+/// How long an answer may take. The limit is long enough for another client's slow command, and ends the
+/// wait for a server that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to one server. After a [`RedisError::Lost`] it must not be used any more.
@@ -70,7 +70,7 @@ impl RedisConnection {
             self.ask(cmd("SELECT").arg(server.database))?;
         }
         self.ask(&cmd("PING"))?;
-        // The name is for CLIENT LIST only, and Redis allows no blanks in it.
+        // The name is only for CLIENT LIST, and Redis allows no blanks in it.
         if !server.client_name.is_empty() && server.client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
             match self.ask(cmd("CLIENT").arg("SETNAME").arg(&server.client_name)) {
                 Ok(_) | Err(RedisError::Refused { .. }) => {}
@@ -80,9 +80,9 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// Sets the timeout of each of the next answers. A command that blocks on the server needs a
-    /// shorter timeout there: otherwise the server could still move an item after nobody waits for
-    /// its answer any more.
+    /// Sets the timeout of each of the next answers. A command that blocks on the server must block for
+    /// less than this: otherwise the server could still move an item after nobody waits for its answer any
+    /// more.
     ///
     /// # Errors
     /// `Lost`: the socket is closed.
@@ -109,8 +109,8 @@ impl RedisConnection {
         Ok(values)
     }
 
-    /// As [`RedisConnection::ask_all`], but gives each answer to `each` as it arrives, so that
-    /// thousands of answers need not be held at once.
+    /// As [`RedisConnection::ask_all`], but gives each answer to `each` as it arrives, so that thousands of
+    /// answers need not be in memory at once.
     ///
     /// # Errors
     /// As [`RedisConnection::ask_all`]; `each` has received the answers before the error.
@@ -119,19 +119,19 @@ impl RedisConnection {
             return Ok(());
         }
         self.redis.send_packed_command(requests.bytes()).map_err(RedisError::from)?;
-        // After a time-out the crate's own loop would go on, and wait as long again for each of
-        // the other answers.
+        // The crate's own loop would go on after a time-out, and would wait as long again for each of the
+        // other answers.
         for _ in 0..requests.len() {
             each(self.receive()?);
         }
         Ok(())
     }
 
-    /// Checks once for each connection that the server is no replica: a replica that accepts
-    /// writes would lose them at its next synchronisation with its master.
+    /// Checks once for each connection that the server is not a replica: a replica that accepts writes
+    /// would lose them at its next synchronisation with its master.
     ///
     /// # Errors
-    /// `Refused` with `READONLY`: it is a replica. `Lost`: as [`RedisConnection::ask`].
+    /// `Refused` with `READONLY`: the server is a replica. `Lost`: as [`RedisConnection::ask`].
     pub fn demand_master(&mut self) -> Result<(), RedisError> {
         if self.master {
             return Ok(());
@@ -140,7 +140,7 @@ impl RedisConnection {
             Ok(Value::Array(role)) if role.first() == Some(&Value::BulkString(b"slave".to_vec())) => {
                 return Err(RedisError::Refused { code: "READONLY".to_owned(), text: String::new() });
             }
-            // Without the permission for ROLE the server is taken for a master.
+            // If the user has no permission for ROLE, the server is taken for a master.
             Ok(_) | Err(RedisError::Refused { .. }) => self.master = true,
             Err(lost) => return Err(lost),
         }
@@ -159,9 +159,9 @@ impl RedisConnection {
         self.redis.recv_response().map_err(RedisError::from)
     }
 
-    /// Subscribes to the channels, calls `subscribed`, and then calls `each` with the channel
-    /// and the payload of every message, until `each` returns false or the connection is lost.
-    /// After a silence of `quiet`, `each` gets `None` and the server is sent a PING.
+    /// Subscribes to the channels, calls `subscribed`, and then calls `each` with the channel and the
+    /// payload of every message, until `each` returns false or the connection is lost. If no message comes
+    /// for the time `quiet`, `each` gets `None` and the server is sent a PING.
     ///
     /// # Errors
     /// `Refused`: the subscription was refused. `Lost`: the connection was lost.
@@ -172,9 +172,9 @@ impl RedisConnection {
         subscribed: impl FnOnce(),
         mut each: impl FnMut(Option<(&str, &[u8])>) -> bool,
     ) -> Result<(), RedisError> {
-        // Sent by hand, since the crate takes a refusal of SUBSCRIBE for its confirmation.
+        // SUBSCRIBE is sent by hand, because the crate takes a refusal for the confirmation.
         self.ask(cmd("SUBSCRIBE").arg(channels))?;
-        // Each channel is confirmed by itself; a refusal concerns all of them.
+        // The server confirms each channel separately; a refusal concerns all of them.
         for _ in channels.iter().skip(1) {
             error_of(self.receive()?)?;
         }
@@ -188,15 +188,15 @@ impl RedisConnection {
                         break Ok(());
                     }
                 }
-                // A process that was stopped and continued finds its wait interrupted.
+                // If the process was stopped and continued, its wait was interrupted.
                 Err(error) if was_interrupted(&error) => {}
                 Err(error) if error.is_timeout() => {
                     if !each(None) {
                         break Ok(());
                     }
-                    // The answer must come within `quiet`.
+                    // The answer to the PING must come within `quiet`.
                     if let Err(error) = pubsub.ping::<Value>() {
-                        // Messages that came before the silence are received all the same.
+                        // Messages that came before the silence are still received.
                         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
                         while let Ok(message) = pubsub.get_message() {
                             each(Some((message.get_channel_name(), message.get_payload_bytes())));
@@ -207,13 +207,14 @@ impl RedisConnection {
                 Err(error) => break Err(RedisError::from(error)),
             }
         };
-        // Dropping the subscription unsubscribes and waits for answers that nobody needs.
+        // Dropping the subscription unsubscribes, and waits for answers that nobody needs.
         let _gone = pubsub.set_read_timeout(Some(Duration::from_millis(1)));
         ended
     }
 }
 
-/// Connects, without a login: that is done here, since the crate drops the text of a refusal.
+/// Connects, without a login. `RedisConnection::enter` does the login itself, because the crate drops the
+/// text of a refusal.
 fn connect(address: ConnectionAddr, limit: Duration) -> Result<redis_crate::Connection, CrateError> {
     let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
     let tcp = TcpSettings::default().set_nodelay(true);

@@ -1,4 +1,4 @@
-//! Why a command has no result, with what the reader of the log can do about it.
+//! Why a command has no result, and what the reader of the log can do about that.
 
 use std::error::Error;
 use std::fmt;
@@ -21,7 +21,7 @@ pub enum RedisError {
     },
 }
 
-/// What to do about each error code of a server. `ERR` is too general: see `TEXT_REMEDIES`.
+/// What to do about each error code of a server. `ERR` has too many meanings: see `TEXT_REMEDIES`.
 const CODE_REMEDIES: [(&str, &str); 17] = [
     ("NOAUTH", "the server wants a password: set the password of this server in the .inv"),
     ("WRONGPASS", "the password or the user is not the server's: set them in the .inv"),
@@ -57,7 +57,7 @@ const TEXT_REMEDIES: [(&str, &str); 4] = [
 ];
 
 impl RedisError {
-    /// Whether it is a server's error with this code.
+    /// Whether this is a server's error with this code.
     pub fn has_code(&self, wanted: &str) -> bool {
         matches!(self, RedisError::Refused { code, .. } if code == wanted)
     }
@@ -67,7 +67,7 @@ impl RedisError {
         matches!(self, RedisError::Lost(why) if why == INTERRUPTED_TEXT)
     }
 
-    /// Whether it is a server's error whose text contains `part`.
+    /// Whether this is a server's error whose text contains `part`.
     pub fn text_contains(&self, part: &str) -> bool {
         matches!(self, RedisError::Refused { text, .. } if text.contains(part))
     }

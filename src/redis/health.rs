@@ -1,4 +1,4 @@
-//! What a job logs of a Redis server: one line when the server goes down, one when it is back.
+//! What a job logs about a Redis server: one line when the server goes down, one when it is back.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::server::RedisServer;
 use crate::report::Outage;
 
-/// Whether one server serves one job. All links of the job to the server share it, so that the
-/// log says it once.
+/// Whether one server serves one job. All links of the job to the server share this, so that an outage is
+/// logged once.
 ///
-/// A server can serve one kind of command and refuse another: the list has a wrong type, or
-/// there is no memory for more. It is back when every role that failed works again.
+/// A server can serve one kind of command and refuse another: the list has a wrong type, or the memory is
+/// full. The server is back when every role that failed works again.
 #[derive(Clone)]
 pub struct Health {
     state: Arc<Mutex<HealthState>>,
@@ -30,7 +30,7 @@ impl Health {
         Self { state: Arc::new(Mutex::new(HealthState { outage, down: BTreeSet::new() })), role: "" }
     }
 
-    /// A handle on this health for commands of another role.
+    /// A handle on this health for the commands of another role.
     #[must_use]
     pub fn role(&self, role: &'static str) -> Self {
         Self { role, ..self.clone() }

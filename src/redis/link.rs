@@ -28,14 +28,14 @@ impl Link {
         Self { server, health, connection: None }
     }
 
-    /// Sets what the server is used for next: see [`Health::role`].
+    /// Sets the role of the next commands: see [`Health::role`].
     pub fn doing(&mut self, role: &'static str) -> &mut Self {
         self.health.role = role;
         self
     }
 
-    /// Does `work`. If the connection was open before and turns out to be lost, does `work` once
-    /// more on a new one; so the server may carry it out twice.
+    /// Does `work`. If the connection was open before and turns out to be lost, this does `work` once more
+    /// on a new one; so the server may carry out the commands twice.
     ///
     /// # Errors
     /// `RetryLogged`: the server does not serve. Try again after a pause.
@@ -53,8 +53,8 @@ impl Link {
         }
     }
 
-    /// Does `work` at most once. If the connection was open before and turns out to be lost, that
-    /// is no outage yet: only a failure on a new connection is.
+    /// Does `work` at most once. If the connection was open before and turns out to be lost, this does not
+    /// count as an outage yet: only a failure on a new connection does.
     ///
     /// # Errors
     /// As [`Link::with_retry`].

@@ -1,5 +1,5 @@
-//! Redis over blocking connections: connects, logs in, limits every wait, explains refusals,
-//! and logs when a server goes down and is back. Knows no list, no key and no job.
+//! Redis over blocking connections: connects, logs in, limits every wait, explains refusals, and logs when
+//! a server goes down and when it is back. Knows no list, no key and no job.
 
 mod connection;
 mod error;

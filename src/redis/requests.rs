@@ -1,5 +1,5 @@
-//! Commands packed one behind the other, to be sent at once. The buffer is reused, since with
-//! musl an allocation costs more than filling it.
+//! Commands packed one after the other, to be sent at once. The buffer is reused, because with musl an
+//! allocation costs more than filling the buffer.
 
 use redis_crate::Cmd;
 
@@ -42,7 +42,7 @@ impl Requests {
         let one = self.bytes.len() - from;
         let mut left = (times - 1).saturating_mul(one);
         self.bytes.reserve(left);
-        // The copies are doubled each time: few long copies are faster than many short ones.
+        // The copied part is doubled each time: few long copies are faster than many short ones.
         while left > 0 {
             let there = self.bytes.len() - from;
             let part = there.min(left);

@@ -7,19 +7,19 @@ use std::time::Duration;
 /// A server, and how to log in.
 #[derive(Clone)]
 pub struct RedisServer {
-    /// Its name in the configuration.
+    /// The server's name in the configuration.
     pub name: &'static str,
     /// Where it listens.
     pub address: ServerAddress,
-    /// User of the server's access list; empty is the default user.
+    /// The user in the server's access list; empty means the default user.
     pub user: String,
-    /// Password; empty is none.
+    /// The password; empty means none.
     pub password: String,
     /// The number of the database.
     pub database: u32,
     /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
-    /// The name in `CLIENT LIST`; empty is none.
+    /// The name in `CLIENT LIST`; empty means none.
     pub client_name: String,
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::job_health::JobHealth;
 
-/// What a job counts, which decides how its state line reads.
+/// The unit that a job counts. It decides the form of the state line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountedUnit {
     /// Records written to a file.
@@ -31,28 +31,28 @@ pub struct Counters {
     pub bytes: AtomicU64,
     /// Fields deleted since the start.
     pub fields: AtomicU64,
-    /// How much work was in the source and not done when it was last counted.
+    /// How much work the source had and had not done, at the last count.
     pub lag: AtomicU64,
     /// Partitions that are blocked: nothing can be read at their next offset.
     pub blocked: AtomicU64,
     /// Records deleted at the broker before they were read, or keys received and dropped for
     /// want of room.
     pub lost: AtomicU64,
-    /// Keys received and dropped for want of room, which reconcile is to find again.
+    /// Keys received and dropped for want of room, which reconcile will find again.
     pub overflowed: AtomicU64,
-    /// Keys that had expired without an event and were found by reconcile.
+    /// Keys that expired without a received event and were found by reconcile.
     pub found: AtomicU64,
     /// The largest lateness of the last minute or two, in microseconds.
     pub late_us: AtomicU64,
-    /// Whether the job has failed for good and is only tried again now and then.
+    /// Whether the job has failed for good. It is then only tried again now and then.
     pub failed: AtomicBool,
     /// Whether another pandad does the work.
     pub standby: AtomicBool,
-    /// Records refused because they did not continue what was written, and fetched again.
+    /// Records that were refused because they did not continue the written ones, and were fetched again.
     pub refetched: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,
-    /// Items whose users came back and were left alone.
+    /// Items whose users came back, so that no field was deleted.
     pub came_back: AtomicU64,
     /// Items taken over from a pandad that ended without handing them back.
     pub taken_over: AtomicU64,
@@ -60,8 +60,8 @@ pub struct Counters {
     pub panics: AtomicU64,
     /// Whether the disk refuses writes.
     pub disk_refuses: AtomicBool,
-    /// When the oldest unsettled outcome was written, in milliseconds after the start plus one;
-    /// 0 is none.
+    /// When the oldest unsettled outcome was written, in milliseconds after the start, plus one; 0 means
+    /// none.
     oldest_unsettled: AtomicU64,
 }
 
@@ -93,7 +93,7 @@ impl Counters {
         })
     }
 
-    /// Records when the oldest write was made that is not settled; `None` if everything is settled.
+    /// Records when the oldest write that is not settled was made; `None` if everything is settled.
     pub fn set_oldest_unsettled(&self, since: Option<Instant>) {
         let value = since.map_or(0, |since| {
             let after = since.saturating_duration_since(self.started).as_millis();

@@ -1,6 +1,6 @@
-//! Whether a job makes progress. Its stages use the same disk one after the other: when files are
-//! opened, lines written, lines synced. It is logged once that the job is stuck, in whichever stage,
-//! and once that all stages go on.
+//! Whether a job makes progress. Its stages use the same disk one after the other: when files are opened,
+//! lines written, lines synced. When the first stage gets stuck, the job logs that once; when all stages go
+//! on again, it logs that once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ struct JobHealthState {
 }
 
 impl JobHealth {
-    /// `subject` opens both log lines.
+    /// `subject` is the beginning of both log lines.
     pub fn new(subject: impl Into<String>) -> Self {
         let state = JobHealthState { outage: Outage::new(subject), stuck: Vec::new(), last: Instant::now() };
         Self { state: Mutex::new(state) }
@@ -71,8 +71,8 @@ impl JobHealth {
         !self.lock().stuck.is_empty()
     }
 
-    /// Ends outages that no stage has reported again for `after`. They are over, although no stage
-    /// reported that.
+    /// Ends outages that no stage has reported again for `after`. Such an outage is over, although no stage
+    /// has said so.
     pub fn clear_after(&self, after: Duration) {
         let mut state = self.lock();
         if state.last.elapsed() >= after {

@@ -1,5 +1,5 @@
-//! What pandad reports of itself: counters that the stages of a job keep, the state line made
-//! of them, and outages, logged once when something goes down and once when it is back.
+//! What pandad reports about itself: counters of a job's stages, the state line made of them, and outages,
+//! which are logged once when something goes down and once when it is back.
 
 mod counters;
 mod job_health;

@@ -13,12 +13,12 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// `subject` opens both log lines, e.g. `kafka_to_file: Kafka`.
+    /// `subject` is the beginning of both log lines, e.g. `kafka_to_file: Kafka`.
     pub fn new(subject: impl Into<String>) -> Self {
         Self { subject: subject.into(), log_after: Duration::ZERO, since: None, logged: false }
     }
 
-    /// Changes it so that an outage that ends sooner than this is not logged.
+    /// Changes the outage so that it is logged only if it lasts at least this long.
     #[must_use]
     pub fn log_after(self, log_after: Duration) -> Self {
         Self { log_after, ..self }
@@ -44,14 +44,14 @@ impl Outage {
         }
     }
 
-    /// Forgets an outage that was not logged yet: it was part of another one.
+    /// Forgets an outage that was not logged yet, because a larger outage includes it.
     pub fn forget_unlogged(&mut self) {
         if !self.logged {
             self.since = None;
         }
     }
 
-    /// Whether the subject is down, and was so for long enough to be logged.
+    /// Whether the subject is down, and has been for long enough to be logged.
     pub fn is_logged(&self) -> bool {
         self.logged
     }

@@ -1,4 +1,4 @@
-//! The keys of `[daemon_section]`: what concerns the whole process.
+//! The keys of `[daemon_section]`: settings of the whole process.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -61,7 +61,7 @@ pub const LOG_WORKERS: Key<usize> = Key {
     more: "",
 };
 
-// The original had topic and group fixed in its code; these are the defaults.
+// The original had topic and group fixed in its code; the defaults here are those values.
 pub const TOPICS: Key<TopicSelection> = Key {
     section: LOG,
     name: "kafka['topics']",

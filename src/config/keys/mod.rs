@@ -1,7 +1,7 @@
-//! Every key there is, each declared once, in the order of the shipped .inv.
+//! All keys, each declared once, in the order of the shipped .inv.
 //!
-//! A new key needs its declaration here and one field in `settings`. Its default is written as in the
-//! .inv, so that it passes the same checks as a value from the file.
+//! A new key needs its declaration here and one field in `settings`. Its default is written as in the .inv,
+//! so that it passes the same checks as a value from the file.
 
 mod daemon;
 mod expired_to_list;
@@ -23,5 +23,5 @@ pub const CLEAR: &str = "clearCache_section";
 pub const REDIS: &str = "redis_env_section";
 /// Section of the job `list_to_hash`.
 pub const SERVER: &str = "panda_server_section";
-/// Section that concerns the whole process.
+/// Section for the whole process.
 pub const DAEMON: &str = "daemon_section";

@@ -1,4 +1,5 @@
-//! The keys of `[redis_env_section]`: the same for each of three servers, the work list, the hashes.
+//! The keys of `[redis_env_section]`: the same keys for each of three servers, and the names of the work
+//! list and of the hashes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::config::kind;
 pub struct RedisKeys {
     /// Whether the server is reached through a socket in the file system.
     pub socket_type: Key<bool>,
-    /// Must be set for TCP, if a job needs the server; the default serves those that no job needs.
+    /// Must be set for TCP if a job needs the server; the default is for servers that no job needs.
     pub host: Key<String>,
     /// Password; empty is none.
     pub password: Key<String>,
@@ -29,7 +30,7 @@ pub struct RedisKeys {
 }
 
 impl RedisKeys {
-    /// What is known of each of them.
+    /// The facts about each of these keys.
     pub const fn facts(&self) -> [KeyFacts; 8] {
         // The fields are named one by one, so that a key missing here does not compile.
         let Self { socket_type, host, password, port, timeout, socket, user, database } = self;
@@ -123,7 +124,7 @@ pub const REDIS_AR: RedisKeys = redis_keys!("redis_ar");
 pub const LIST_KEY: Key<String> =
     key("redis_list['key']", kind::name(), "panda_user_expire", "Key of the work list", "");
 
-/// The original had them fixed in its code.
+/// The original had the hashes fixed in its code.
 pub const HASHES: Key<Vec<String>> = key(
     "redis_ar['hashes']",
     kind::hashes(),

@@ -1,4 +1,4 @@
-//! Faulty texts: every fault is found, at its line, with something to act on.
+//! Faulty texts: every fault is found, at its line, with a sentence that says what to do.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ fn faults(text: &str) -> Vec<ConfigFault> {
     }
 }
 
-/// Text of an .inv, then each fault's line (0 is none) and a phrase of what it says.
+/// The text of an .inv, then for each fault its line (0 means none) and a part of its sentence.
 type Faulty = (&'static str, &'static [(usize, &'static str)]);
 
-/// What [log_section] needs, in front of most cases; their own lines begin with line 3.
+/// The keys that [log_section] needs. Most cases have them in front, and begin at line 3.
 const HEAD: &str = "[log_section]\nbroker_list='127.0.0.1:9092'\n";
 
 const FORM: &[Faulty] = &[
@@ -183,7 +183,8 @@ fn every_fault_at_once_each_with_its_line() {
     }
 }
 
-/// Files beside the log file need room behind its name, and rotated files more of it.
+/// The file system's limit must leave room for the names of files beside the log file, and more for rotated
+/// files.
 #[test]
 fn names_that_no_file_system_takes_are_refused() {
     let text = |length: usize, more: &str| {

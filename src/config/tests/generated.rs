@@ -1,4 +1,4 @@
-//! The shipped .inv and docs/configuration.md say what the keys say.
+//! The shipped .inv and docs/configuration.md agree with the keys.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::{key::Usage, reference, settings::KEYS};
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
 
-/// Compares a file with what it should hold, or writes it if `PANDAD_REGENERATE` is set.
+/// Compares a file with its expected content, or writes that content if `PANDAD_REGENERATE` is set.
 fn is_up_to_date(file: &str, is: &str, should: &str) {
     if is == should {
         return;

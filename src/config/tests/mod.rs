@@ -1,4 +1,4 @@
-//! The reading as a whole: texts and what comes of them.
+//! Texts, and the configurations that they give.
 
 mod faulty;
 mod generated;
@@ -65,7 +65,7 @@ fn the_shipped_file_says_the_defaults() {
 
 #[test]
 fn defaults_pass_their_own_checks() {
-    // Only sections and what has no default: everything else must come out of its default.
+    // The text has only sections and keys without a default: every other value must come from its default.
     let text = "[log_section]\nbroker_list=a\n[clearCache_section]\n[panda_server_section]\n\
                 [redis_env_section]\n\
                 redis_kv_expire[host]=a\nredis_list[host]=b\nredis_ar[host]=c\n[daemon_section]\n";
@@ -121,7 +121,7 @@ fn sockets_users_and_databases() {
     assert!(!format!("{job:?}").contains("p;"), "a password is never printed");
 }
 
-/// The original had no such guard: it is on by itself only where a prefix says what a marker is.
+/// The original had no such guard. By default the guard is on only if a prefix says which keys are markers.
 #[test]
 fn returning_users_need_known_markers() {
     let text = |clear: &str, server: &str| {

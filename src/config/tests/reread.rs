@@ -1,4 +1,4 @@
-//! What `-T` prints is read again to the same configuration, and no text makes the reader panic.
+//! The output of `-T` is read again to the same configuration, and no text makes the reader panic.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{ORIGINAL, SHIPPED, load};
 use crate::config::{Config, RedisConfig, convert, kind, settings, value};
 use crate::error::Error;
 
-/// Prints and reads again: only warnings and passwords may differ.
+/// Prints a configuration and reads it again: only warnings and passwords may differ.
 fn reread(config: &Config) {
     let text = config.to_inv();
     let again = match Config::parse_allowing_mask(&text, &config.path) {
@@ -49,7 +49,7 @@ fn printed_and_read_again() {
     assert!(!secret.to_inv().contains("geheim"));
     let printed = Config::parse(&secret.to_inv(), Path::new("t"));
     assert!(printed.unwrap_err().to_string().contains("the mask that -T prints"));
-    // Every key is printed but the socket, which takes the place of host and port.
+    // Every key is printed except the socket: a server has either a socket, or host and port.
     for key in settings::KEYS.iter().filter(|key| !key.name.ends_with("['socket']")) {
         assert!(secret.to_inv().contains(&format!("\n{} = ", key.name)), "{} is not printed", key.name);
     }

@@ -1,6 +1,6 @@
-//! The state of the canary: set, deleted by the server, its event received. The event proves
-//! that expired keys are announced to us, and shows how late they are. If the server has deleted
-//! the canary and no event comes, the subscription is broken. Pure: the caller has the clock.
+//! The state of the canary: set, deleted by the server, its event received. The event proves that pandad
+//! receives events of expired keys, and shows how late they are. If the server has deleted the canary and
+//! no event comes, the subscription is broken. Pure: the caller has the clock.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use crate::expiry::canary::Canary;
 const CANARY_LIFE: Duration = Duration::from_secs(1);
 /// The canary's life after a silence. It is short, so that another FLUSHALL in that time is unlikely.
 const CANARY_LIFE_SHORT: Duration = Duration::from_millis(50);
-/// Between two checks whether the event was received.
+/// The time between two checks whether the event was received.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// So many checks without an event are a silence. Checks are counted, and not time, since
-/// pandad itself may have been halted.
+/// This many checks without an event are a silence. Checks are counted instead of time, because pandad
+/// itself may have been halted.
 const CHECKS_PER_SILENCE: u32 = 6;
 /// The first silence may be a FLUSHALL, which announces nothing.
 const SILENCES_BEFORE_ALARM: u32 = 2;
 /// If the server refuses to set the canary, pandad tries again after this time.
 const DENIED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// The pause between two reconnects because of silence: the first, and the longest.
+/// The first and the longest pause between two reconnects because of silence.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -28,7 +28,7 @@ pub(super) struct CanaryProbe {
     canary: Canary,
     state: CanaryState,
     silences: u32,
-    /// Since when no event was received, if that has been reported.
+    /// Since when no event was received, if the silence was reported.
     silent_since: Option<Instant>,
     pause: Duration,
     no_alarm_until: Instant,
@@ -40,19 +40,19 @@ enum CanaryState {
     Idle(Instant),
     /// The canary is set and expires at that moment.
     Set(Instant),
-    /// The server has deleted the canary, and its event has not been received. `announced` is the count
-    /// of events when that count last changed, `checks` the number of checks since then.
+    /// The server has deleted the canary, and the canary's event has not been received. `announced` is the
+    /// number of all events when it last changed, `checks` the number of checks since then.
     Deleted { due: Instant, announced: u64, checked: Instant, checks: u32 },
 }
 
-/// What a check has shown.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CanaryReport {
     /// Nothing new.
     Nothing,
-    /// The event was received, so long after the canary was due.
+    /// The event was received, this long after the canary was due.
     Received(Duration),
-    /// The event was received after a silence of that length, which had been reported.
+    /// The event was received after a silence of this length, which had been reported.
     ReceivedAgain(Duration),
     /// No events are received: log that, and have the listener connect again.
     Silent,
@@ -118,7 +118,8 @@ impl CanaryProbe {
         }
     }
 
-    /// When to check again; `None` while the canary is set, since it is then probed at its deadline.
+    /// When to check again; `None` while the canary is set, because the canary is then probed at its
+    /// deadline.
     pub(super) fn next_check(&self) -> Option<Instant> {
         match self.state {
             CanaryState::Idle(next) => Some(next),
@@ -151,7 +152,7 @@ impl CanaryProbe {
         *checked = now;
         *checks += 1;
         if *before != announced {
-            // Events of other keys are being received; that of the canary follows them.
+            // Events of other keys are being received, and the canary's event will follow.
             (*before, *checks) = (announced, 0);
         }
         if *checks < CHECKS_PER_SILENCE {

@@ -1,9 +1,9 @@
-//! Which key is due when: a priority queue of deadlines, bounded in bytes, that takes some
-//! forty bytes a key beside its name. Pure: the caller has the clock.
+//! Which key is due when: a priority queue of deadlines, bounded in bytes, that takes some forty bytes for
+//! each key in addition to its name. Pure: the caller has the clock.
 //!
-//! The heap holds moments, each with a place in the arena of names. The index leads from a
-//! key's hash to the moment that counts for the key. When a key gets an earlier deadline it
-//! stands in the heap twice, and the entry that the index does not hold is skipped.
+//! The heap holds moments, each with a place in the arena of names. The index leads from a key's hash to
+//! the moment that counts for the key. A key that gets an earlier deadline has two entries in the heap; the
+//! entry that the index does not name is skipped.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -15,10 +15,10 @@ use super::name_arena::{NameArena, NameSlot};
 
 /// Moments are counted in ticks of this length.
 const TICK_MICROS: u64 = 100;
-/// A key with a later deadline is probed after this time and learned again. The index compares
-/// moments by 32 bits, which works only for moments less than 2.5 days apart.
+/// A key with a later deadline is probed after this time, which gives its deadline again. The index
+/// compares moments by 32 bits, which works only for moments less than 2.5 days apart.
 pub(super) const DEADLINE_HORIZON: Duration = Duration::from_secs(48 * 3600);
-/// What a key costs beside its place in the arena: an entry of the heap, and one of the
+/// How much memory a key takes in addition to its place in the arena: an entry of the heap, and one of the
 /// index, at the usual load of a hash map.
 const KEY_OVERHEAD_BYTES: usize = 12 + 22;
 /// The index is many small maps: they grow one at a time, so that no insertion takes long.
@@ -51,14 +51,14 @@ impl HeapEntry {
     }
 }
 
-/// What became of a deadline.
+/// What happened to a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Learned {
     /// The deadline is kept.
     Kept,
     /// The key is kept with an earlier deadline, at which it will be probed anyway.
     AlreadyKnown,
-    /// The deadline was dropped, since the memory is full.
+    /// The deadline was dropped, because the memory is full.
     Full,
 }
 
@@ -119,7 +119,7 @@ impl Deadlines {
         }
     }
 
-    /// Removes the first key that is due. Returns the key, and since when it is due.
+    /// Removes the first key that is due. Returns the key, and the time since which it is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Vec<u8>, Instant)> {
         loop {
             let entry = self.heap.peek().filter(|next| self.moment(next.0) <= now)?.0;

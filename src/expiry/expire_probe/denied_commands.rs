@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// A refused command is tried again after this time.
 const DENIED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A command that the probe can go on without.
+/// A command without which the probe can go on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ProbeCommand {
     Pttl,
@@ -22,7 +22,7 @@ pub(super) struct DeniedCommands {
 }
 
 impl DeniedCommands {
-    /// `about` opens the log lines.
+    /// `about` is the beginning of the log lines.
     pub(super) fn new(about: String) -> Self {
         Self { about, denied_until: HashMap::new() }
     }
@@ -32,8 +32,8 @@ impl DeniedCommands {
         self.denied_until.get(&command).is_some_and(|until| now < *until)
     }
 
-    /// Records that the server refused the command now, and logs it the first time. `what`
-    /// says what was refused and what does not work without it, `why` is the server's error.
+    /// Records that the server refused the command now, and logs the first refusal. `what` says what was
+    /// refused and what does not work because of that, `why` is the server's error.
     pub(super) fn deny(&mut self, command: ProbeCommand, now: Instant, what: &str, why: &str) {
         if self.denied_until.insert(command, now + DENIED_RETRY_INTERVAL).is_none() {
             log::warn!("{}: {what}: {why}", self.about);

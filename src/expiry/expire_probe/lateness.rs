@@ -1,5 +1,5 @@
-//! How late keys were: the worst of the last minute or two, for the state line. Pure: the
-//! caller has the clock.
+//! How late keys were: the worst lateness of the last minute or two, for the state line. Pure: the caller
+//! has the clock.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ impl Lateness {
         Self { worst_now: Duration::ZERO, worst_before: Duration::ZERO, since: now }
     }
 
-    /// Records that a key was so late.
+    /// Records that a key was this late.
     pub(super) fn record(&mut self, late: Duration) {
         self.worst_now = self.worst_now.max(late);
     }

@@ -1,11 +1,11 @@
-//! The thread that probes keys when they are due, at which Redis notices that they have
-//! expired, deletes them and announces them. Its commands go in packets, at a bounded rate.
+//! The thread that probes keys when they are due. At the probe Redis notices that the key has expired,
+//! deletes it and announces it. The thread sends its commands in packets, at a bounded rate.
 //!
-//! The probe is PTTL: Redis deletes a key that has expired, and answers for any other when it will
-//! expire. So learning a deadline and probing a key are the same command. Deadlines are kept by our own
-//! clock, counted from the reply, so that the server's clock does not matter.
+//! The probe is PTTL: Redis deletes a key that has expired; for any other key its reply says when the key
+//! will expire. So learning a deadline and probing a key are the same command. Deadlines are kept by
+//! pandad's own clock, counted from the reply, so that the server's clock does not matter.
 //!
-//! `schedule` decides what is asked next, and is the file to read first; this one sends it.
+//! `schedule` decides what to ask next, and is the file to read first; this file sends the commands.
 
 mod canary_probe;
 mod deadlines;
@@ -30,7 +30,7 @@ use crate::error::Fault;
 use crate::redis::{Link, cmd};
 use crate::threads;
 
-/// Between two checks whether there is a subscription.
+/// The time between two checks whether there is a subscription.
 const LISTEN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ impl ExpireProbe {
     /// Sends one packet, or waits for the next.
     fn turn(&mut self) -> Result<(), Fault> {
         let Some(subscription) = self.context.listen_state.subscription() else {
-            // Without a subscription, a probe now would cause an event that nobody receives.
+            // If there is no subscription, a probe would cause an event that nobody receives.
             self.context.pause(LISTEN_POLL_INTERVAL);
             return Ok(());
         };
@@ -114,7 +114,7 @@ impl ExpireProbe {
             let replies = connection.ask_all(&requests)?;
             command_reply::classify(replies).inspect_err(|error| {
                 if error.has_code("READONLY") {
-                    // The reply shows a replica, although the server was a master when the listener
+                    // This reply comes from a replica, although the server was a master when the listener
                     // connected.
                     listen_state.request_reconnect();
                 }

@@ -1,18 +1,18 @@
-//! Names of keys in memory, packed by size: a name costs its bytes and one more, rounded up to the size
-//! of its class. Freed places are used again. Pure.
+//! Names of keys in memory, packed by size: a name takes its bytes and one more, rounded up to the size of
+//! its class. Freed places are used again. Pure.
 
-/// Where a name stands: the upper bits are its size class, the lower its place in the class.
+/// Where a name is stored: the upper bits are its size class, the lower bits its place in the class.
 pub(super) type NameSlot = u32;
 
 /// Bytes of a place in each class: one for the length, the rest for the name.
 const PLACE_BYTES: [usize; 11] = [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256];
-/// The class of longer names, which have an allocation each.
+/// The class of longer names, each of which has an allocation of its own.
 const LONG_CLASS: u32 = PLACE_BYTES.len() as u32;
 const PLACE_BITS: u32 = 28;
 const CLASS_PLACES_MAX: u32 = 1 << PLACE_BITS;
-/// No place.
+/// The number that means no place.
 const NO_PLACE: u32 = u32::MAX;
-/// What a long name costs beside its bytes.
+/// How much memory a long name takes in addition to its bytes.
 const LONG_OVERHEAD_BYTES: usize = 48;
 
 /// See the module.
@@ -36,7 +36,7 @@ impl Default for SizeClass {
 }
 
 impl NameArena {
-    /// What a name of this length costs, in bytes.
+    /// How many bytes of memory a name of this length takes.
     pub(super) fn cost(length: usize) -> usize {
         PLACE_BYTES.iter().copied().find(|size| *size > length).unwrap_or(length + LONG_OVERHEAD_BYTES)
     }
@@ -93,7 +93,7 @@ impl SizeClass {
         let place = if self.free == NO_PLACE {
             let place =
                 u32::try_from(self.bytes.len() / size).ok().filter(|place| *place < CLASS_PLACES_MAX)?;
-            // The memory grows by an eighth. If it doubled, half of it could be empty.
+            // The memory grows by an eighth at a time. If it doubled, half of it could be empty.
             if self.bytes.capacity() - self.bytes.len() < size {
                 let more = (self.bytes.len() / 8).max(64 << 10) / size * size;
                 self.bytes.reserve_exact(more.max(size));

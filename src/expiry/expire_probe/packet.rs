@@ -10,7 +10,7 @@ use crate::redis::{Requests, cmd};
 /// A key that is asked by PTTL.
 pub(super) struct ProbedKey {
     pub(super) key: Vec<u8>,
-    /// Since when the key is due; `None` if it is asked for its deadline only.
+    /// Since when the key is due; `None` if the packet only asks for the key's deadline.
     pub(super) due: Option<Instant>,
 }
 
@@ -29,13 +29,13 @@ impl ProbePacket {
         self.canary_life.is_none() && self.keys.is_empty() && self.scan.is_none()
     }
 
-    /// What the packet costs the server, in keys.
+    /// How much work the packet makes for the server, in keys.
     pub(super) fn cost(&self) -> usize {
         let scanned = if self.scan.is_some() { SCAN_COUNT } else { 0 };
         self.keys.len() + usize::from(self.canary_life.is_some()) + scanned
     }
 
-    /// The commands. TIME comes first and sets the clock by which deadlines are remembered.
+    /// The commands. TIME comes first: its reply sets the clock by which deadlines are remembered.
     pub(super) fn requests(&self, context: &ExpiryContext) -> Requests {
         let mut requests = Requests::default();
         requests.add(&cmd("TIME"));

@@ -1,4 +1,4 @@
-//! What is to be asked next, and what follows from the replies. Pure: the caller has the clock and the
+//! Decides what to ask next, and what follows from the replies. Pure: the caller has the clock and the
 //! connection.
 
 use std::collections::VecDeque;
@@ -16,9 +16,9 @@ use crate::expiry::command_reply::{self, CommandReply};
 use crate::expiry::context::ExpiryContext;
 use crate::expiry::deadline_handoff::KeyDeadline;
 
-/// Keys in one packet; the server works on so many for less than a millisecond.
+/// The most keys in one packet. The server needs less than a millisecond for this many.
 const PACKET_KEYS_MAX: usize = 256;
-/// Redis takes a key for expired in the millisecond after its deadline.
+/// Redis treats a key as expired only one millisecond after its deadline.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(1);
 /// The longest wait for something to do.
 const IDLE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(super) struct ProbeSchedule {
     scanned: VecDeque<Vec<u8>>,
     /// Keys of a packet that had no reply, to be asked again.
     unanswered: Vec<ProbedKey>,
-    /// The sweep under way asks for every key, since deadlines may have changed while nobody
+    /// Whether the sweep under way asks for every key, because deadlines may have changed while nobody
     /// listened. Otherwise it asks only for keys without a known deadline.
     probe_all: bool,
     denied: DeniedCommands,
@@ -67,8 +67,8 @@ impl ProbeSchedule {
         self.sweep.request();
     }
 
-    /// What is to be asked now, as far as the rate allows: first keys that are due, since they
-    /// are late otherwise, then keys that changed, then those of a sweep.
+    /// The packet to send now, within the rate: first keys that are due, because every delay makes these
+    /// later, then keys that changed, then those of a sweep.
     pub(super) fn compose(&mut self, now: Instant) -> ProbePacket {
         if self.context.changed_keys.take_missed() || self.context.handoff.has_missed() {
             self.sweep.request();
@@ -95,7 +95,7 @@ impl ProbeSchedule {
             );
             let left = keys_max.saturating_sub(packet.keys.len()).min(self.scanned.len());
             packet.keys.extend(self.scanned.drain(..left).map(|key| ProbedKey { key, due: None }));
-            // A sweep goes on only when nothing else is left to ask.
+            // A sweep goes on only when there are no other keys to ask for.
             if packet.keys.len() < keys_max && self.scanned.is_empty() && self.may_sweep(now) {
                 packet.scan = self.sweep.next_step(now);
             }
@@ -104,8 +104,8 @@ impl ProbeSchedule {
         packet
     }
 
-    /// Drops everything that is to be asked. While PTTL is refused, deadlines are of no use: keys
-    /// expire only when Redis notices by itself.
+    /// Drops all keys that wait to be asked for. While PTTL is refused, deadlines are of no use: a key
+    /// expires only when Redis notices that by itself.
     fn discard(&mut self, now: Instant) {
         while self.deadlines.pop(now).is_some() {}
         self.context.changed_keys.take(usize::MAX);
@@ -118,7 +118,7 @@ impl ProbeSchedule {
         [ProbeCommand::Pttl, ProbeCommand::Scan].iter().all(|command| !self.denied.is_denied(*command, now))
     }
 
-    /// When the next packet is due, if no key changes before.
+    /// When the next packet is due, if no key changes before then.
     pub(super) fn next_wake(&self, now: Instant) -> Instant {
         let mut until = now + IDLE_WAIT_MAX;
         let mut due = |moment: Option<Instant>| until = moment.map_or(until, |moment| until.min(moment));
@@ -239,7 +239,7 @@ impl ProbeSchedule {
         }
     }
 
-    /// Keeps those of a sweep's keys that are to be asked for their deadlines.
+    /// Keeps the keys of a sweep whose deadlines must be asked for.
     fn keep_scanned(&mut self, keys: Vec<Vec<u8>>) {
         let has_room = self.deadlines.has_room();
         let all = self.probe_all || self.context.handoff.has_missed();

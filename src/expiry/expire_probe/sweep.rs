@@ -1,16 +1,16 @@
-//! The sweep, a SCAN over all keys step by step. It finds keys whose deadlines were not
-//! announced. When deadlines find no room in memory, a sweep follows every second and stands in
-//! for them. Pure: the caller has the clock and the server.
+//! The sweep, a SCAN over all keys step by step. It finds keys whose deadlines were not announced. If
+//! deadlines find no room in memory, a sweep follows every second and finds their keys instead. Pure: the
+//! caller has the clock and the server.
 
 use std::time::{Duration, Instant};
 
 use crate::redis::{Cmd, cmd};
 
-/// Keys that the server looks at in one step.
+/// How many keys the server looks at in one step.
 pub(super) const SCAN_COUNT: usize = 500;
-/// From the end of one sweep to the beginning of the next.
+/// The time from the end of one sweep to the beginning of the next.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
-/// From the beginning of one sweep to that of the next, at least, while deadlines find no room.
+/// The least time from the beginning of one sweep to that of the next while deadlines find no room.
 const OVERFLOW_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -19,13 +19,13 @@ pub(super) struct Sweep {
     cursor: Option<Vec<u8>>,
     /// When the last sweep began.
     began: Instant,
-    /// When the next sweep is due, if nothing asks for one sooner.
+    /// When the next sweep is due, unless an earlier one is asked for.
     next: Instant,
-    /// A deadline found no room since the last sweep began.
+    /// Whether a deadline has found no room since the last sweep began.
     overflowed: bool,
-    /// A deadline had found no room when the last sweep began.
+    /// Whether a deadline had found no room when the last sweep began.
     overflowing: bool,
-    /// Another sweep is to follow soon.
+    /// Whether another sweep must follow soon.
     requested: bool,
     /// How long the last sweep took.
     took: Duration,
@@ -50,7 +50,7 @@ impl Sweep {
         (self.cursor, self.next) = (None, now);
     }
 
-    /// Asks for another sweep soon, since events of keys were missed.
+    /// Asks for another sweep soon, because events of keys were missed.
     pub(super) fn request(&mut self) {
         self.requested = true;
     }
@@ -60,7 +60,7 @@ impl Sweep {
         self.overflowed = true;
     }
 
-    /// Whether sweeps stand in for deadlines that find no room.
+    /// Whether sweeps find the keys whose deadlines find no room.
     pub(super) fn is_overflowing(&self) -> bool {
         self.overflowing || self.overflowed
     }
@@ -70,14 +70,14 @@ impl Sweep {
         if self.is_overflowing() { self.took.max(OVERFLOW_SWEEP_INTERVAL) } else { Duration::ZERO }
     }
 
-    /// When the next sweep is due. `None` while one is under way: its next step is due now.
+    /// When the next sweep is due. `None` while a sweep is under way: its next step is due now.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let is_soon = self.requested || self.is_overflowing();
         let next = if is_soon { self.next.min(self.began + OVERFLOW_SWEEP_INTERVAL) } else { self.next };
         if self.cursor.is_some() { None } else { Some(next) }
     }
 
-    /// The cursor of the step that is to be made now, if one is due. Begins a sweep.
+    /// The cursor of the step to make now, if one is due. Begins a sweep if none is under way.
     pub(super) fn next_step(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_due().is_some_and(|due| due > now) {
             return None;
@@ -114,7 +114,7 @@ pub(super) fn command(cursor: &[u8], prefix: &[u8]) -> Cmd {
     scan
 }
 
-/// A pattern for MATCH that means keys with this prefix, whatever characters are in it.
+/// The pattern for MATCH that matches keys with this prefix, whatever characters the prefix contains.
 fn pattern(prefix: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(prefix.len() + 1);
     for byte in prefix {
@@ -144,7 +144,7 @@ mod tests {
         sweep.record_overflow();
         assert_eq!(sweep.next_step(soon), Some(b"0".to_vec()));
         assert!(sweep.record_step(b"0", soon) && sweep.is_overflowing());
-        // No deadline lacked room during that sweep, so no other follows it soon.
+        // Every deadline found room during that sweep, so no other sweep follows it soon.
         let later = soon + OVERFLOW_SWEEP_INTERVAL;
         assert_eq!(sweep.next_step(later), Some(b"0".to_vec()));
         assert!(sweep.record_step(b"0", later) && !sweep.is_overflowing());

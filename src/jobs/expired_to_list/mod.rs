@@ -40,7 +40,7 @@ impl Job for ExpiredToListJob {
         Arc::clone(&self.counters)
     }
 
-    /// The job needs nothing local.
+    /// Nothing to check: the job uses no file and no lock of this machine.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }

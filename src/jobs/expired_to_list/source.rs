@@ -26,7 +26,7 @@ pub(super) struct ExpiredKeySource {
 }
 
 impl ExpiredKeySource {
-    /// Makes a task of the keys in the inbox, and counts those that it dropped.
+    /// Makes a task of the keys in the inbox, and counts the keys that the inbox dropped.
     fn take(&self, until: Instant, items: &mut Vec<PolledTask<KeyBatch>>) {
         let batch = self.inbox.take(PUSH_KEYS_MAX, until);
         if !batch.keys.is_empty() {
@@ -48,7 +48,7 @@ impl pipeline::Source for ExpiredKeySource {
         Ok(())
     }
 
-    /// Takes all that was received, since Redis does not announce it again.
+    /// Takes all received keys, because Redis does not announce them again.
     fn drain(&mut self, items: &mut Vec<PolledTask<Self::Task>>) {
         self.inbox.close();
         while self.inbox.waiting() > 0 {

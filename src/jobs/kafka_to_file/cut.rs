@@ -1,16 +1,16 @@
-//! Where an outcome can be cut, so that the log file ends at the size at which it is rotated.
+//! The places where an outcome can be cut, so that the log file ends at the size at which it is rotated.
 
-/// Cuts are at most this many bytes apart, unless a single record has more.
+/// Cuts are at most this many bytes apart, unless a single record is longer.
 const CUT_BYTES: usize = 4096;
 
 /// A place between two records of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cut {
-    /// Bytes of lines before it.
+    /// Bytes of lines before the cut.
     pub(super) bytes: usize,
-    /// Offset of the record after it.
+    /// Offset of the record after the cut.
     pub(super) next: i64,
-    /// Records before it.
+    /// Records before the cut.
     pub(super) records: u64,
 }
 
@@ -28,7 +28,7 @@ impl CutList {
         Self { cuts: Vec::new(), end: Cut::default(), is_on }
     }
 
-    /// A record has been made into lines, which end here.
+    /// Records that a record has been made into lines, which end here.
     pub(super) fn record(&mut self, end: Cut) {
         let before = std::mem::replace(&mut self.end, end);
         let begin = self.cuts.last().map_or(0, |cut| cut.bytes);

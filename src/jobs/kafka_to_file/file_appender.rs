@@ -26,15 +26,14 @@ pub(super) struct FileAppender {
     path: PathBuf,
     pub(super) writer: LogWriter,
     pub(super) ledger: Ledger,
-    /// The lock file, in which other processes ask, and see that they were answered.
+    /// The lock file: other processes write requests into it and read the answers.
     lock: Lock,
-    /// Which signal to reopen was served last. `None` at first, because the file has just been
-    /// opened.
+    /// The number of the last signal to reopen that was served. `None` at first, because the file has just
+    /// been opened.
     reopened: Option<u64>,
     /// Outcomes in lane order that were not examined yet.
     queue: VecDeque<FormattedBatch>,
-    /// Outcomes that are being written. They stay as they are until the file has all of their
-    /// lines.
+    /// Outcomes that are being written. They must not change until the file has all of their lines.
     writing: Vec<FormattedBatch>,
     changes: Vec<PositionChange>,
     /// Whether outcomes wait until they may be written.
@@ -47,7 +46,7 @@ impl FileAppender {
         Self { path, writer, ledger, lock, reopened: None, queue, writing, changes, is_held: false }
     }
 
-    /// Nothing is written unless the guard allows it.
+    /// Sets the guard: nothing is written unless it allows that.
     pub(super) fn guarded(mut self, guard: Option<Guard>) -> Self {
         if let Some(guard) = guard {
             self.writer.set_guard(guard);
@@ -126,8 +125,9 @@ impl FileAppender {
         }
     }
 
-    /// Cuts an outcome that is to be joined to `bytes` others where the file would grow beyond the size
-    /// of its rotation. What is cut off stays first in the queue. `None` if nothing of it fits.
+    /// Cuts an outcome where the file would grow beyond the size of its rotation. `bytes` are those of the
+    /// outcomes that are written before it. The part that is cut off stays first in the queue. `None` if no
+    /// part fits.
     fn cut_to_fit(
         &mut self,
         batch: FormattedBatch,
@@ -144,7 +144,7 @@ impl FileAppender {
                 self.queue_first(parts);
                 return None;
             }
-            // It begins a new file.
+            // This part begins a new file.
             *room = Some((size, size));
         }
         self.queue_first(parts);
@@ -155,7 +155,7 @@ impl FileAppender {
         parts.into_iter().rev().for_each(|part| self.queue.push_front(part));
     }
 
-    /// Writes what may be written, batch by batch. `may_write` is asked before each.
+    /// Writes what may be written, batch by batch. `may_write` is called before each batch.
     pub(super) fn write(
         &mut self,
         gate: &WriteGate,
@@ -207,7 +207,7 @@ impl FileAppender {
                 self.queue.push_front(batch);
             }
         } else if self.writing.iter().any(is_lost) {
-            // Some of their lines may be in the file already, and must not stay there.
+            // Some of these outcomes' lines may be in the file already, and must not stay there.
             let path = self.path.display();
             let why = format!("{path}: the group took partitions away in the middle of a write");
             return Err(RunError::LostInWrite(why));
@@ -215,7 +215,7 @@ impl FileAppender {
         Ok(())
     }
 
-    /// Drops outcomes of partitions that were released. No permission to write is needed for that.
+    /// Drops outcomes of partitions that were released. This needs no permission to write.
     fn drop_released(&mut self, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
         for batch in std::mem::take(&mut self.queue) {
             if self.ledger.written(&batch.partition).is_some() {
@@ -228,11 +228,12 @@ impl FileAppender {
         }
     }
 
-    /// Does what is due by the clock, and what was asked for: by signals, which `signals` counts, or in
+    /// Does what is due by the clock, and serves requests: signals, which `signals` counts, and requests in
     /// the lock file.
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.writer.tick().map_err(|error| self.fault(error))?;
-        // Requests are read before the file is looked at: what is asked for later is for the next tick.
+        // Requests are read before the file is examined: a request that comes later must wait for the next
+        // tick.
         let asked = self.lock.requests().unwrap_or_else(|error| {
             log::debug!("{}: the lock file cannot be read: {error}", self.path.display());
             LockRequests::default()

@@ -1,4 +1,4 @@
-//! Which log file the lines of a topic go to.
+//! Decides to which log file the lines of a topic go.
 
 use std::sync::Arc;
 

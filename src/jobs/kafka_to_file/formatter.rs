@@ -11,8 +11,8 @@ use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 
-/// Bytes of lines that are made of one reply. There is a limit because a batch may expand to a thousand
-/// times its size. Records beyond it are fetched again.
+/// The most bytes of lines that are made of one reply: a batch may expand to a thousand times its size. The
+/// records after that are fetched again.
 const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why the records of a reply were not read to the end.
@@ -24,7 +24,7 @@ pub(super) enum Truncated {
     Broken(String),
 }
 
-/// What a worker made of one reply: lines, and the offset range that they cover.
+/// A worker's outcome for one reply: lines, and the offset range that they cover.
 pub(super) struct FormattedBatch {
     pub(super) partition: TopicPartition,
     /// The offset range [from, next). It may hold no record.
@@ -40,15 +40,15 @@ pub(super) struct FormattedBatch {
     pub(super) records: u64,
     /// Set if the range is shorter than what was fetched.
     pub(super) truncated: Option<Truncated>,
-    /// Where it can be cut. Empty unless the file is rotated by size.
+    /// Where the outcome can be cut. Empty unless the file is rotated by size.
     pub(super) cuts: Vec<Cut>,
     /// Whether more parts of the same outcome follow.
     pub(super) is_part: bool,
 }
 
 impl FormattedBatch {
-    /// How many outcomes are no longer in flight when this is written or dropped. The last part of one
-    /// counts for the whole.
+    /// How many outcomes are no longer in flight when this one is written or dropped. Of an outcome that
+    /// was cut, only the last part counts.
     pub(super) fn outcomes(&self) -> u64 {
         u64::from(!self.is_part)
     }

@@ -1,5 +1,5 @@
-//! The ledgers of the job's log files, and the commits that are on their way for them. Each file
-//! has a journal and a ledger of its own.
+//! The ledgers of the job's log files, and the commits under way for these files. Each file has a journal
+//! and a ledger of its own.
 
 use std::collections::VecDeque;
 
@@ -72,7 +72,7 @@ impl Ledgers {
         self.all.iter().all(Ledger::has_settled)
     }
 
-    /// Whether something was written that the group does not hold.
+    /// Whether something was written whose position the group does not hold.
     pub(super) fn is_behind(&self) -> bool {
         !self.all.iter().all(Ledger::group_holds_all)
     }

@@ -63,7 +63,7 @@ pub(super) struct KafkaToFile {
     has_left_group: bool,
     /// What to change in the configuration, if another pandad has fenced the last run.
     fenced: Option<String>,
-    /// What is remembered of the files between two runs.
+    /// Facts about the files that a later run must remember.
     restart_memory: RestartMemory,
 }
 
@@ -170,7 +170,7 @@ impl KafkaToFile {
         Ok(Box::new(Coordinated::new(&cluster, setup, names)?))
     }
 
-    /// Whether the disk accepts writes again. While it does not, no group is joined.
+    /// Checks that the disk accepts writes again. Until then the job does not join its group.
     fn try_disk(&self) -> Result<(), Fault> {
         for path in self.section.paths() {
             logfile::try_disk(&path)
@@ -180,7 +180,7 @@ impl KafkaToFile {
     }
 }
 
-/// One run: a pipeline is built of open files, and what the next run must know is kept.
+/// One run: builds a pipeline from open files, and keeps the facts that the next run must know.
 impl KafkaToFile {
     /// The files that `prepare` has opened, or the files opened now.
     fn take_files(&mut self) -> Result<Vec<OpenFile>, Fault> {
@@ -188,7 +188,7 @@ impl KafkaToFile {
             return Ok(files);
         }
         self.open().map_err(|(_, error)| match error {
-            // What a person must mend may pass as it came, like a file system that is mounted again.
+            // Not only a person can end these faults: a file system may be mounted again, for example.
             OpenError::Retry(why) | OpenError::Mend(why) => {
                 self.counters.health.down(Stage::Opening, &why);
                 Fault::RetryLogged
@@ -262,14 +262,14 @@ impl KafkaToFile {
         }
     }
 
-    /// Logs the start once, although a run that failed is started again.
+    /// Logs the start of the job: once, even if failed runs are started again.
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
         log::log!(level, "{NAME}: running, {topics} into {}", self.section.log_file.path.display());
     }
 
-    /// Closes the journals, and keeps what the next run must know of how this one ended.
+    /// Closes the journals, and keeps the facts about the end of this run that the next run must know.
     fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[Ledger]) -> Result<(), Fault> {
         for (path, ledger) in self.section.paths().iter().zip(ledgers) {
             if let Err(error) = ledger.close() {

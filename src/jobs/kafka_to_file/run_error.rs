@@ -1,4 +1,4 @@
-//! How a run of the job ends before its stop.
+//! The errors that end a run of the job before its stop.
 
 use std::io;
 use std::path::Path;
@@ -13,13 +13,13 @@ pub(super) enum RunError {
     Fault(Fault),
     /// Another pandad has joined the group under this member's name. The text says what to change.
     Fenced(String),
-    /// The member has left its group, because the disk has refused every write for too long. That
-    /// is logged already.
+    /// The member has left its group, because the disk has refused every write for too long. The reason is
+    /// logged already.
     LeftGroup,
-    /// The group took partitions away while lines of theirs were being written. Some of these lines
-    /// may be in the file; opening the file again cuts them.
+    /// The group took partitions away while their lines were being written. Some of these lines may be in
+    /// the file; opening the file again cuts them.
     LostInWrite(String),
-    /// Several errors of one run, the first one first. Each says something that the others do not.
+    /// Several errors of one run, the first one first. Each has a consequence that the others do not have.
     Several(Vec<RunError>),
 }
 
@@ -50,7 +50,7 @@ impl RunError {
         }
     }
 
-    /// What the daemon is to do about it.
+    /// The fault that tells the daemon what to do.
     pub(super) fn into_fault(self) -> Fault {
         match self {
             RunError::Fault(fault) => fault,
@@ -58,7 +58,7 @@ impl RunError {
             RunError::LeftGroup => Fault::RetryLogged,
             RunError::LostInWrite(why) => Fault::Restart(why),
             RunError::Several(errors) => {
-                // A member that is fenced must not run again, whatever came first.
+                // A member that is fenced must not run again, whatever error came first.
                 let fenced = errors.iter().position(|error| matches!(error, RunError::Fenced(_)));
                 let error = errors.into_iter().nth(fenced.unwrap_or(0));
                 error.map_or(Fault::RetryLogged, RunError::into_fault)
@@ -67,8 +67,8 @@ impl RunError {
     }
 }
 
-/// The fault of a file or journal that cannot be synced. An entry that would contradict its journal
-/// is no fault of the disk, and the text does not send anybody to look there.
+/// The fault of a file or journal that cannot be synced. If an entry would contradict its journal, the disk
+/// is not at fault, so the text does not name the disk.
 pub(super) fn cannot_sync(path: &Path, error: &io::Error) -> Fault {
     let path = path.display();
     Fault::Restart(match error.kind() {
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(text, "/var/log/a.log: internal error: why; starting again from what the disk holds");
     }
 
-    /// What the next run must know is kept, though another error ended the run first.
+    /// The facts for the next run are kept, even if another error ended the run first.
     #[test]
     fn later_errors_are_kept_with_the_first() {
         let mut error = RunError::Fault(Fault::Retry("first".to_owned()));
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(error.into_fault(), Fault::Fatal("twice".to_owned()));
     }
 
-    /// The pipeline must not wait out an end that only this job knows.
+    /// The pipeline must not try again after an end that only this job knows.
     #[test]
     fn the_pipeline_sees_only_general_faults() {
         assert_eq!(RunError::from(Fault::RetryLogged).fault(), Some(&Fault::RetryLogged));

@@ -1,4 +1,4 @@
-//! The sink of the job: outcomes go to their log files, and the settle thread syncs these.
+//! The sink of the job: outcomes go to their log files, and the settle thread syncs the files.
 
 use std::path::PathBuf;
 use std::sync::Arc;

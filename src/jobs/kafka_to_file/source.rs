@@ -30,12 +30,11 @@ use membership::PendingRelease;
 use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
 
-/// An outage that is shorter than this is not logged, because errors while a coordinator loads pass by
-/// themselves.
+/// A shorter outage is not logged: errors while a coordinator loads end without help.
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
-/// The longest wait for records while something waits for an answer of the group.
+/// The longest wait for records while the source waits for an answer of the group.
 const GROUP_POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// The longest wait for records while nothing waits for the group.
+/// The longest wait for records while the source does not wait for the group.
 const GROUP_POLL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 /// What the sink and the settle thread report to the source.
@@ -61,17 +60,17 @@ pub(super) struct KafkaSource {
     broker_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
-    /// The assignment of which nothing was logged yet.
+    /// The assignment that was not logged yet.
     backlog: Option<Backlog>,
     gate: WriteGate,
     /// How many tasks were handed to the workers.
     tasks: u64,
     release: Option<PendingRelease>,
-    /// Whether the group was left because the disk takes nothing.
+    /// Whether the member has left its group because the disk accepts no writes.
     has_left: bool,
-    /// Since when the disk takes nothing.
+    /// Since when the disk accepts no writes.
     refused_since: Option<Instant>,
-    /// How long a member whose disk takes nothing stays in its group.
+    /// How long a member stays in its group while its disk accepts no writes.
     full_disk_patience: Duration,
     stop: Stop,
 }
@@ -84,7 +83,7 @@ pub(super) struct SourceParts {
     pub(super) start: StartPolicy,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: WriteGate,
-    /// How long a member whose disk takes nothing stays in its group: `kafka['full_disk_s']`.
+    /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
     pub(super) full_disk_patience: Duration,
     pub(super) stop: Stop,
 }
@@ -120,7 +119,7 @@ impl KafkaSource {
         self.ledgers.of(partition).ok_or_else(|| Fault::Fatal(format!("{partition}: has no log file")))
     }
 
-    /// Assigns the partition to the fetcher, under a number of its own.
+    /// Assigns the partition to the fetcher, under a new number.
     fn fetch_from(&mut self, partition: &TopicPartition, start: StartOffset) {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.assignments += 1;
@@ -128,19 +127,19 @@ impl KafkaSource {
         self.fetcher.assign(partition, start, self.assignments);
     }
 
-    /// Assigns the partition from this position on. The fetcher first compares the log with
-    /// the records that were written last.
+    /// Assigns the partition from this position on. The fetcher first compares the log with the records
+    /// that were written last.
     fn resume_from(&mut self, partition: &TopicPartition, position: i64) {
         let landmarks = self.ledgers.of(partition).map(|ledger| ledger.landmarks(partition));
         self.fetch_from(partition, StartOffset::At(position, landmark_pairs(&landmarks.unwrap_or_default())));
     }
 
-    /// The position up to which the partition was written; `None` if it is not ours.
+    /// The position up to which the partition was written; `None` if it is not assigned to this pandad.
     fn written(&self, partition: &TopicPartition) -> Option<i64> {
         self.ledgers.of(partition)?.written(partition).map(|(_, position)| position)
     }
 
-    /// Fetches partitions whose waiting is over. Ends the outage of a partition when records behind the
+    /// Fetches partitions whose waiting is over. Ends the outage of a partition when records after the
     /// unreadable ones are written.
     fn fetch_waiting(&mut self) -> Result<(), Fault> {
         let waiting = self.partitions.iter().filter(|(_, tracked)| tracked.is_waiting());
@@ -164,11 +163,11 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Goes on in a log that is not the one that was read. Nothing of the old one is in flight.
+    /// Goes on in a log that is not the one that was read. No record of the old log is in flight.
     fn follow_divergence(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.set_position(partition, position)?;
         if let Some(tracked) = self.partitions.get_mut(partition) {
-            // The unreadable records were those of the old log.
+            // The unreadable records were records of the old log.
             if tracked.end_unreadable(None) {
                 self.outages.end(Instant::now(), partition);
             }
@@ -177,7 +176,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// The partition goes on at this position, whatever was written of it.
+    /// Sets the position at which the partition goes on, whatever was written of it.
     fn set_position(&mut self, partition: &TopicPartition, position: i64) -> Result<(), Fault> {
         self.ledger(partition)?.set_position(partition, position).map_err(|error| journal_fault(&error))?;
         // The group may not hold this position yet.
@@ -200,7 +199,7 @@ impl KafkaSource {
                 self.broker_outage.down(Instant::now(), &why);
                 self.outages.forget_unlogged();
             }
-            // While no broker answers, only that outage is logged.
+            // While no broker answers, only the outage of all brokers is logged.
             Event::PartitionFailed(_) if self.broker_outage.is_down() => {}
             Event::PartitionFailed(FailedPartition { partition, broker, kind, why }) => {
                 if let Some(tracked) = self.partitions.get(&partition) {
@@ -248,15 +247,16 @@ impl KafkaSource {
         self.counters.blocked.store(self.outages.logged_count() as u64, Relaxed);
     }
 
-    /// Logs the line about the assignment as soon as it is complete or its time is over, or `now`.
+    /// Logs the line about the assignment when it is complete or has waited long enough, or at once if
+    /// `now`.
     fn log_backlog(&mut self, now: bool) {
         if let Some(backlog) = self.backlog.take_if(|backlog| now || backlog.is_due(Instant::now())) {
             backlog.log();
         }
     }
 
-    /// The partition can be read, and nothing came. That says nothing of records that were
-    /// fetched before and could not be read.
+    /// The partition can be read, and no records came. This does not mean that records can be read that
+    /// were fetched before and were unreadable.
     fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
         if let Some(tracked) = self.tracked(partition, assignment) {
             tracked.lag = lag;
@@ -272,8 +272,8 @@ impl KafkaSource {
     fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
         let unreadable_from = self.partitions.get(&fetched.partition).and_then(|one| one.unreadable_from());
         let Some(tracked) = self.tracked(&fetched.partition, fetched.assignment) else { return };
-        // A broker finds a batch by its header. When the header is damaged, it answers with the
-        // records behind the batch, as if compaction had removed the batch.
+        // A broker finds a batch by its header. If the header is damaged, the broker answers with the
+        // records after the batch, as if compaction had removed the batch.
         if let Some(from) = unreadable_from
             && fetched.from == from
             && fetched.base > from
@@ -328,7 +328,7 @@ impl pipeline::Source for KafkaSource {
         self.try_release()?;
         self.refused_since = None;
         self.fetch_waiting()?;
-        // A message of the group must not wait until records come.
+        // A message of the group must not wait for records.
         let until = until.min(Instant::now() + self.group_poll_interval());
         let event = self.fetcher.next(until)?;
         self.take_fetch_event(event, tasks)?;

@@ -3,9 +3,9 @@
 use super::cut::Cut;
 use super::formatter::FormattedBatch;
 
-/// Cuts an outcome: the first part has at most `room` bytes, and each of the others at most `size`.
-/// Between two cuts a part may have more: one record longer than `size`, or, in the first part, what
-/// needs a new file anyway.
+/// Cuts an outcome: the first part has at most `room` bytes, and each of the others at most `size`. A part
+/// may be longer only if it has no place to cut inside: a record longer than `size`, or, as the first part,
+/// records that need a new file anyway.
 pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<FormattedBatch> {
     let mut places = places(&batch, room, size);
     let mut parts = Vec::new();

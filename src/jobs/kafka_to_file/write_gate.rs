@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::kafka::Lease;
 use crate::logfile::{Guard, Ledger};
 
-/// See the module. Cloning it shares it.
+/// See the module. Clones share the same gate.
 #[derive(Clone)]
 pub(super) struct WriteGate {
     /// Outcomes that were written or dropped.
@@ -15,8 +15,8 @@ pub(super) struct WriteGate {
     /// Whether a settle batch is being written.
     is_open: Arc<AtomicBool>,
     lease: Lease,
-    /// Whether other members may take over our partitions. Then the file may be ahead of the group
-    /// by one settle batch at most.
+    /// Whether other members may take over this member's partitions. If so, the file may be ahead of the
+    /// group by one settle batch at most.
     is_shared: bool,
 }
 
@@ -25,7 +25,7 @@ impl WriteGate {
         Self { done: Arc::default(), is_open: Arc::default(), lease, is_shared }
     }
 
-    /// Records that so many outcomes are no longer in flight.
+    /// Records that this many outcomes are no longer in flight.
     pub(super) fn record_done(&self, outcomes: u64) {
         self.done.fetch_add(outcomes, SeqCst);
     }
@@ -35,20 +35,20 @@ impl WriteGate {
         self.done.load(SeqCst)
     }
 
-    /// Asked immediately before each write: whether the lease holds. `None` if no other member may take
-    /// over.
+    /// The check that the lease holds, to be called immediately before each write. `None` if no other
+    /// member may take over.
     pub(super) fn guard(&self) -> Option<Guard> {
         let lease = self.lease.clone();
         self.is_shared.then(|| Box::new(move || lease.holds()) as Guard)
     }
 
-    /// Whether other members may take over our partitions.
+    /// Whether other members may take over this member's partitions.
     pub(super) fn is_shared(&self) -> bool {
         self.is_shared
     }
 
-    /// Whether lines may be written now. The lease must hold, and only one settle batch may be begun
-    /// while the group does not hold every written position. Begins that batch if there is none.
+    /// Whether lines may be written now. The lease must hold, and only one settle batch may be begun while
+    /// the group does not hold every written position. Begins a settle batch if none is being written.
     pub(super) fn open<'a>(&self, mut ledgers: impl Iterator<Item = &'a Ledger>) -> bool {
         if !self.is_shared {
             return true;
@@ -59,8 +59,8 @@ impl WriteGate {
         if self.is_open.load(SeqCst) {
             return true;
         }
-        // The gate opens before the ledgers are examined. A thread that closes the gate meanwhile has
-        // changed what is examined; the gate must then stay closed.
+        // The gate opens before the ledgers are examined. If another thread closes the gate during that,
+        // the examined ledgers have changed, and the gate must stay closed.
         self.is_open.store(true, SeqCst);
         let group_holds_all = ledgers.all(Ledger::group_holds_all);
         if !group_holds_all {

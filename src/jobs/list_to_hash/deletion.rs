@@ -11,7 +11,7 @@ use crate::queue::{BatchSlots, QueueKeys, QueueLease, WorkBatch};
 use crate::redis::{Args, RedisConnection, RedisError, Requests, Value, cmd};
 use crate::report::{Counters, Outage};
 
-/// How often a deletion is started again because a marker was set or deleted meanwhile.
+/// How often a deletion is started again because a marker was set or deleted during it.
 const DELETE_TRIES_MAX: u32 = 50;
 
 /// What all workers share.
@@ -22,7 +22,7 @@ pub(super) struct DeleterContext {
     /// Whether batches still belong to this pandad.
     pub(super) lease: QueueLease,
     pub(super) counters: Arc<Counters>,
-    /// Keys of the configuration that hold no hash.
+    /// Names from the configuration whose keys hold no hash.
     pub(super) no_hashes: Mutex<HashMap<String, Outage>>,
 }
 
@@ -103,14 +103,14 @@ impl HashDeletion<'_> {
                 connection.ask(&cmd("UNWATCH"))?;
                 return Ok(Deletion::NotHeld);
             }
-            // If a command was refused when it was queued, so is the transaction.
+            // If the server refused a command when it was queued, it also refuses the transaction.
             match connection.ask_all(&buffers.requests)?.pop() {
                 Some(Value::Array(answers)) => {
                     let deleted = self.read_answers(answers)?;
                     return Ok(Deletion::Done(DeletedCounts { deleted, came_back }));
                 }
                 Some(Value::ServerError(error)) => return Err(RedisError::from(error)),
-                // A marker was set or deleted meanwhile.
+                // A marker was set or deleted during the deletion.
                 _ => {}
             }
         }
@@ -118,7 +118,7 @@ impl HashDeletion<'_> {
         Err(RedisError::Refused { code: "EXECABORT".to_owned(), text })
     }
 
-    /// Packs the fields to delete, and returns how many items are left alone.
+    /// Packs the fields to delete, and returns how many items are not touched.
     fn pack(&self, existing: Option<&[bool]>, fields: &mut Args) -> u64 {
         fields.clear();
         let mut left_alone = 0;
@@ -163,7 +163,8 @@ impl HashDeletion<'_> {
 }
 
 impl DeleterContext {
-    /// Records that a key holds no hash. It has no fields to delete; the other hashes are served.
+    /// Records that a key holds no hash. It has no fields to delete; the deletion goes on with the other
+    /// hashes.
     fn record_no_hash(&self, hash: &str, error: &RedisError) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         let subject = format!("{NAME}: the key {hash}");

@@ -1,9 +1,9 @@
-//! The came-back guard: an item is the name of a marker key that expired. If that key exists
-//! again, its user has come back and is left alone.
+//! The came-back guard: an item is the name of a marker key that expired. If that key exists again, its
+//! user has come back, and the user's fields are not deleted.
 //!
 //! If the markers are on the server of the hashes, check and deletion are one step: WATCH makes the
 //! deletion fail if a marker is set after the check. On another server the check comes just before the
-//! deletion; the fields of a user who comes back in between are deleted.
+//! deletion; if a user comes back in between, the fields are deleted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct MarkerSettings {
 
 impl MarkerSettings {
     pub(super) fn new(expire: Arc<RedisServer>, ar: &RedisServer, prefix: String) -> Self {
-        // Compared as configured: two addresses of one server count as two servers.
+        // The servers are compared as configured: two addresses of one server count as two servers.
         let one = expire.address == ar.address && expire.user == ar.user;
         Self {
             health: Health::new(NAME, &expire),
@@ -87,8 +87,8 @@ impl MarkerLookup {
         link.with_retry(|connection| exist(connection, items, prefix, requests, names))
     }
 
-    /// As [`MarkerLookup::existing`], but on the connection to the hashes, which watches the markers
-    /// until its next EXEC or UNWATCH. `None`: the server does not allow WATCH. From now on,
+    /// As [`MarkerLookup::existing`], but on the connection to the hashes, which watches the markers until
+    /// its next EXEC or UNWATCH. `None`: the server does not allow WATCH; from then on,
     /// [`MarkerLookup::existing`] is used.
     ///
     /// # Errors
@@ -135,7 +135,8 @@ impl MarkerLookup {
     }
 }
 
-/// For each item, whether it names a key that exists. Usually none does; one command shows that.
+/// For each item, whether it names a key that exists. Usually no such key exists, and one command shows
+/// that.
 fn exist(
     connection: &mut RedisConnection,
     items: &[&[u8]],

@@ -45,7 +45,7 @@ impl Job for ListToHash {
         Arc::clone(&self.counters)
     }
 
-    /// Nothing that the job needs is local.
+    /// Nothing to check: the job uses no file and no lock of this machine.
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The worker: deletes the fields of a batch from every hash, and then the batch list. Before
-//! each of the two it checks that the batch still belongs to this pandad.
+//! The worker: deletes the fields of a batch from every hash, and then the batch list. Before each of the
+//! two steps it checks that the batch still belongs to this pandad.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,12 +75,12 @@ impl Deleter {
         Self { ar, list, markers, shared, buffers: DeleteBuffers::default() }
     }
 
-    /// Reads the batch list again, because another pandad may have taken the batch over: this one was
-    /// suspended, or the list's server did not answer, for longer than a heartbeat counts.
+    /// Reads the batch list again. Another pandad may have taken the batch over, if this pandad was
+    /// suspended or the list's server did not answer for longer than a heartbeat counts.
     fn reread(&mut self, batch: &mut WorkBatch) -> Result<(), Fault> {
         let (lease, before) = (&self.shared.lease, batch.items.len());
         if !self.list.doing("read").with_retry(|connection| batch.reread(lease, connection))? {
-            // The heartbeat thread logs why.
+            // The heartbeat thread logs the reason.
             return Err(Fault::RetryLogged);
         }
         if batch.items.len() < before {
@@ -134,8 +134,8 @@ impl Deleter {
         if deleted { Ok(()) } else { Err(Fault::RetryLogged) }
     }
 
-    /// If the connection is lost, the push is repeated: an item that is on the dead list twice is
-    /// better than one that is lost.
+    /// If the connection is lost, the push is repeated: it is better to have an item twice on the dead list
+    /// than to lose it.
     fn put_on_dead_list(&mut self, unreadable: &[&[u8]]) -> Result<(), Fault> {
         let dead_list = self.shared.keys.dead_list();
         let mut push = cmd("LPUSH");

@@ -1,5 +1,5 @@
-//! The brokers of a cluster: asks any of them what each can answer, and connects to a certain one for
-//! the rest.
+//! The brokers of a cluster: sends a request that every broker can answer to any one of them, and opens
+//! connections to one certain broker.
 
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(240);
 pub struct Brokers {
     hosts: Vec<BrokerAddress>,
     dialer: Dialer,
-    /// The number of the bootstrap broker to try next, so that a broker that failed is not tried
-    /// first again.
+    /// The number of the bootstrap broker to try next. It moves on when a broker has failed.
     next: usize,
     last_answered: Option<Connection>,
 }
@@ -33,7 +32,7 @@ impl Brokers {
         Self { hosts, dialer, next: 0, last_answered: None }
     }
 
-    /// The same cluster with connections of its own.
+    /// The same cluster with separate connections, which have these limits.
     pub fn with_own_connections(&self, limits: ConnectionLimits) -> Self {
         let dialer = self.dialer.clone().with_limits(limits);
         Self { hosts: self.hosts.clone(), dialer, next: self.next, last_answered: None }
@@ -52,8 +51,8 @@ impl Brokers {
         self.dialer.confirm(connection);
     }
 
-    /// Tries all other bootstrap brokers before this one, which did not answer: a broker that hangs
-    /// costs a timeout each time.
+    /// Moves on from this bootstrap broker, which did not answer, so that the others are tried first: each
+    /// attempt with a broker that hangs costs a timeout.
     pub fn avoid(&mut self, address: &BrokerAddress) {
         self.last_answered.take_if(|last_answered| last_answered.address() == address);
         if !self.hosts.is_empty() && self.hosts.get(self.next % self.hosts.len()) == Some(address) {
@@ -83,8 +82,8 @@ impl Brokers {
     /// Asks the broker that answered last, or else the bootstrap brokers in turn.
     ///
     /// # Errors
-    /// `Retry`: no broker answers. `Fatal`: a broker answers, and supports no version of the
-    /// request that pandad does.
+    /// `Retry`: no broker answers. `Fatal`: a broker answers, but it and pandad have no version of the
+    /// request in common.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let mut last = Fault::Retry("no broker is configured".to_owned());
         if let Some(connection) = self.last_answered.take().filter(is_fresh) {

@@ -25,12 +25,12 @@ use crate::kafka::protocol::wire::{TooLong, WireReader, WireWriter};
 /// Time limits, and the largest answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// For connecting, over all addresses of the broker's host name.
+    /// The time limit for connecting, over all addresses of the broker's host name.
     pub connect_timeout: Duration,
-    /// For the answer to ApiVersions, which Kafka 0.9 never sends. An answer that comes a little
-    /// later is still used.
+    /// The time limit for the answer to ApiVersions, which Kafka 0.9 never sends. An answer that comes a
+    /// little later is still used.
     pub versions_timeout: Duration,
-    /// For the whole answer to a request.
+    /// The time limit for the whole answer to a request.
     pub answer_timeout: Duration,
     /// The largest answer, in bytes.
     pub answer_bytes_max: usize,
@@ -55,13 +55,14 @@ pub struct Connection {
     limits: ConnectionLimits,
     known: KnownVersions,
     correlation: i32,
-    /// Taken out during each step, so that after a fault the connection cannot be used again.
+    /// The stream is taken out during each step and put back after it, but not after a fault. So after a
+    /// fault the connection cannot be used again.
     stream: Option<TcpStream>,
     used: Instant,
 }
 
 impl Connection {
-    /// A connection over this new stream. The versions are those that the caller knows, or finds out
+    /// A connection over this new stream. The caller knows the broker's versions already, or asks for them
     /// next.
     pub(super) fn new(
         stream: TcpStream,
@@ -104,15 +105,15 @@ impl Connection {
     /// Sends a request in the highest version that both sides support, and waits for the answer.
     ///
     /// # Errors
-    /// `Retry`: the connection failed and cannot be used again. `Fatal`: the broker supports no
-    /// version of the request that pandad does, or the request is too long for the protocol.
+    /// `Retry`: the connection failed and cannot be used again. `Fatal`: the broker and pandad have no
+    /// version of the request in common, or the request is too long for the protocol.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let sent = self.send(request, Duration::ZERO)?;
         self.receive::<R>(sent, &mut Frame::default())
     }
 
-    /// Sends a request, whose answer [`Self::receive`] takes. No other request may be sent before
-    /// that. `patience` is added to the time limit of the answer.
+    /// Sends a request. Its answer must be taken with [`Self::receive`] before the next request is sent.
+    /// `patience` is added to the time limit of the answer.
     ///
     /// # Errors
     /// As [`Self::ask`].

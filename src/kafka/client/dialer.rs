@@ -1,5 +1,5 @@
-//! The one door to a broker: every connection of pandad's own client is opened here, and whatever
-//! happens on it before its first request happens here.
+//! Opens every connection of pandad's own client, and does everything that comes before the first request
+//! on a connection.
 
 use std::time::Instant;
 
@@ -18,8 +18,8 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A dialer for a cluster of which nothing is known yet. `client_id` is the `client.id` that
-    /// brokers log.
+    /// A dialer for a cluster whose brokers have not been asked for their versions yet. `client_id` is the
+    /// `client.id` that brokers log.
     pub fn new(client_id: &str, limits: ConnectionLimits) -> Self {
         Self { client_id: client_id.to_owned(), limits, versions_seen: VersionsSeen::default() }
     }
@@ -30,7 +30,7 @@ impl Dialer {
         Self { limits, ..self }
     }
 
-    /// This dialer for a cluster of whose brokers these versions are known.
+    /// This dialer, with the versions that other connections to the cluster have seen.
     #[must_use]
     pub fn with_versions_seen(self, versions_seen: &VersionsSeen) -> Self {
         Self { versions_seen: versions_seen.clone(), ..self }
@@ -55,14 +55,14 @@ impl Dialer {
         self.dial(address, self.versions_seen.take(address, Instant::now()))
     }
 
-    /// Remembers the versions of a broker that has answered a request. A broker that only did not
-    /// answer ApiVersions may also hang.
+    /// Remembers the versions of a broker that has answered a request. A broker that has only left
+    /// ApiVersions unanswered may just as well hang.
     pub fn confirm(&self, connection: &Connection) {
         self.versions_seen.confirm(connection.address(), connection.known());
     }
 
-    /// A connection that is ready for its first request. What comes between the versions and that
-    /// request belongs at its end, since every connection passes there.
+    /// A connection that is ready for its first request. A handshake that follows the exchange of versions,
+    /// such as a login, belongs at the end of this function: every connection passes there.
     fn dial(&self, address: &BrokerAddress, known: Option<KnownVersions>) -> Result<Connection, String> {
         let connection = match known {
             Some(known) => self.connect(address, known)?,
@@ -72,8 +72,8 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Opens the socket; nothing is sent on it yet. Each connection begins here, also the two more that
-    /// a silent broker costs.
+    /// Opens the socket; nothing is sent on it yet. Every connection begins here, including the two extra
+    /// ones for a broker that does not answer ApiVersions.
     fn connect(&self, address: &BrokerAddress, known: KnownVersions) -> Result<Connection, String> {
         let stream = transport::connect(address, self.limits.connect_timeout);
         let stream = stream.map_err(|error| format!("{address} is unreachable: {error}"))?;
@@ -91,8 +91,8 @@ impl Dialer {
                 let other = self.connect(address, silent.clone())?;
                 match first.confirm_silence(sent, other)? {
                     Some(connection) => Ok(connection),
-                    // A broker of 0.9 still has the unknown request on the other two connections, so
-                    // they are of no use.
+                    // On the other two connections a broker of 0.9 still holds the request that it does not
+                    // know, so they are of no use.
                     None => self.connect(address, silent),
                 }
             }

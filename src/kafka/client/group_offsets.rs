@@ -1,8 +1,8 @@
-//! The offsets that a group keeps in Kafka: commits them, and asks for the committed ones, each
-//! with its metadata.
+//! The offsets that a group keeps in Kafka: commits them, and asks for the committed ones, each with its
+//! metadata.
 //!
-//! One call is one attempt. Only if the coordinator moved, or the connection failed since its last
-//! use, the coordinator is found and asked a second time. Pauses are the caller's.
+//! One call is one attempt. The coordinator is found and asked a second time only if it moved, or if the
+//! connection failed since its last use. The caller makes the pauses between attempts.
 
 use std::collections::BTreeMap;
 
@@ -41,12 +41,12 @@ impl GroupOffsets {
         Self { group: group.to_owned(), coordinator: None }
     }
 
-    /// Commits. Each partition has an answer of its own; the group has the offsets that are not
+    /// Commits these offsets. Each partition gets its own answer; the group has all offsets that are not
     /// refused.
     ///
     /// # Errors
-    /// `Retry`: the coordinator did not answer; some of the offsets may be committed all the same.
-    /// `Fatal`: it cannot be asked as things are configured.
+    /// `Retry`: the coordinator did not answer; some of the offsets may be committed all the same. `Fatal`:
+    /// the group cannot have a coordinator, or no common version of the request exists.
     pub fn commit(
         &mut self,
         brokers: &mut Brokers,
@@ -102,8 +102,8 @@ impl GroupOffsets {
         Ok(asked.collect())
     }
 
-    /// Asks the coordinator. If another broker coordinates the group by now, or the connection
-    /// failed since its last use, the coordinator is found and asked once more.
+    /// Asks the coordinator. If another broker coordinates the group now, or if the connection failed since
+    /// its last use, the coordinator is found and asked once more.
     fn ask<R: Request>(
         &mut self,
         brokers: &mut Brokers,

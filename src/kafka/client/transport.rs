@@ -11,7 +11,7 @@ use crate::resolver;
 /// Why a connection cannot be used any more.
 #[derive(Debug)]
 pub(super) enum ConnectionLost {
-    /// It failed earlier.
+    /// The connection failed earlier.
     Closed,
     /// Not a single byte came within the time limit.
     Silent,
@@ -71,8 +71,8 @@ pub(super) fn read(
     let Some(wanted) = wanted else {
         return Err(ConnectionLost::NotKafka(format!("an answer of {length} bytes")));
     };
-    // The socket's timeout is set once, not for each part. So one read may exceed the time limit by
-    // that limit.
+    // The socket's timeout is set once, not for each part of the answer. So a read can take up to twice the
+    // time limit.
     stream
         .set_read_timeout(Some(time_left(until).map_err(ConnectionLost::Io)?))
         .map_err(ConnectionLost::Io)?;

@@ -1,4 +1,4 @@
-//! What is known of the versions that the brokers of a cluster support.
+//! Remembers which versions the brokers of a cluster support.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::address::BrokerAddress;
 use crate::kafka::protocol::versions::Versions;
 
-/// How long an answer counts. A broker that was upgraded still answers in the versions that it had
-/// before, and would pass for Kafka 0.9 for good.
+/// How long known versions are used. An upgraded broker still answers requests in its old versions; without
+/// this limit it would be taken for Kafka 0.9 forever.
 const KNOWN_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The versions of a cluster's brokers. All clients of the cluster share them.
@@ -86,7 +86,7 @@ mod tests {
         let mut taken = seen.take(&broker, asked_at + KNOWN_AGE_MAX - second).unwrap();
         assert_eq!(taken.versions, Versions::Silent);
         assert!(seen.take(&broker, asked_at).is_none(), "it has not answered since");
-        // The connection on which they are confirmed again was not asked for them.
+        // The versions are confirmed again, but ApiVersions was not sent on this connection.
         seen.confirm(&broker, &taken);
         assert!(seen.take(&broker, asked_at + KNOWN_AGE_MAX).is_none());
         taken.asked_at += second;

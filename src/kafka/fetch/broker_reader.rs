@@ -1,5 +1,5 @@
-//! The thread that reads one broker: all partitions that it leads, by one request after the other.
-//! The next request is sent before the answer is passed on, so that the broker works meanwhile.
+//! The thread that reads one broker: one request after the other, for all partitions that the broker leads.
+//! The next request is sent before the last answer is passed on, so that the broker works meanwhile.
 
 mod probe;
 #[cfg(test)]
@@ -28,14 +28,13 @@ use crate::kafka::seam::Event;
 use crate::record::TopicPartition;
 use crate::threads::{self, OwnerGone};
 
-/// The least size of a reply in bytes, however many brokers are read.
+/// A reply may have at least this many bytes, however many brokers are read.
 const REPLY_BYTES_MIN: usize = 256 * 1024;
 /// The least number of bytes that is requested of one partition.
 const PARTITION_BYTES_MIN: usize = 64 * 1024;
 /// How many partitions one request names; the others follow in the next ones.
 const FETCH_PARTITIONS_MAX: usize = 1000;
-/// The pause after an answer without records that came too early, growing from the second to the
-/// first.
+/// The longest and the first pause after an answer without records that came too early.
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(500);
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(1);
 
@@ -140,7 +139,7 @@ impl BrokerReader {
 
     fn relinquish(&self, cursor: &Cursor, events: &mut Vec<Event>) {
         events.push(cursor.relinquished());
-        // This cannot fail, since the router ends only after its readers.
+        // This cannot fail, because the router ends only after its readers.
         let _ended = self.context.report.send(PartitionRelinquished {
             partition: cursor.partition.clone(),
             assignment: cursor.assignment,
@@ -162,7 +161,7 @@ impl BrokerReader {
             let events = self.take_answer(answer, frame, &asked)?;
             let idle_pause = self.idle_pause_after(&events, at);
             self.take_orders(idle_pause)?;
-            // The next request is sent before the events are passed on, which may wait for the
+            // The next request is sent before the events are passed on: passing them on may wait for the
             // disk.
             let next =
                 if self.cursors.values().any(Cursor::has_question) { Ok(None) } else { self.send_fetch() };
@@ -182,7 +181,7 @@ impl BrokerReader {
 
     // ---- Orders
 
-    /// Waits until a partition can be read or asked about.
+    /// Waits until there is a partition to read or to ask the broker about.
     fn wait_for_work(&mut self) -> Result<(), OwnerGone> {
         loop {
             self.take_orders(Duration::ZERO)?;
@@ -194,7 +193,8 @@ impl BrokerReader {
             match due.into_iter().flatten().min() {
                 Some(at) => self.take_orders(at.saturating_duration_since(Instant::now()))?,
                 None => {
-                    // While nothing is read, the broker closes the connection at its idle timeout.
+                    // The reader has no partition and sends nothing; the broker closes the connection at
+                    // its idle timeout.
                     let order = self.orders.recv().map_err(|_| OwnerGone)?;
                     self.carry_out(order)?;
                 }
@@ -202,7 +202,7 @@ impl BrokerReader {
         }
     }
 
-    /// Carries out the orders that are there, and waits up to `time` for the first.
+    /// Carries out the orders that have come, and waits up to `time` for the first.
     fn take_orders(&mut self, time: Duration) -> Result<(), OwnerGone> {
         let mut order = match self.orders.recv_timeout(time) {
             Ok(order) => Some(order),
@@ -235,8 +235,8 @@ impl BrokerReader {
         Ok(())
     }
 
-    /// How long to wait before the next request. A broker that has nothing new should have held the
-    /// request itself.
+    /// How long to wait before the next request. A broker that has nothing new should have held the request
+    /// open, so a pause follows an early answer without records.
     fn idle_pause_after(&mut self, events: &[Event], asked: Instant) -> Duration {
         let idle = matches!(events, [] | [Event::Idle]);
         if !idle || asked.elapsed() >= self.context.config.max_wait / 2 {
@@ -361,9 +361,9 @@ impl BrokerReader {
     }
 }
 
-/// By how much the partitions of a request are rotated, after a request with `turn`. A full reply ends
-/// early in the order of the request, so that order rotates; partitions that one request has no
-/// room for come first in the next one.
+/// The rotation of the partitions in the next request, after a request with the rotation `turn`. A broker
+/// fills its reply in the order of the request, so a full reply lacks the last partitions; the rotation
+/// serves all of them. Partitions that did not fit into one request come first in the next one.
 fn next_turn(turn: usize, partitions: usize) -> usize {
     let step = if partitions > FETCH_PARTITIONS_MAX { FETCH_PARTITIONS_MAX } else { 1 };
     (turn + step) % partitions

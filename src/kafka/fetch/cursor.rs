@@ -19,7 +19,7 @@ pub(super) struct Cursor {
     pub(super) assignment: u64,
     /// The broker that is asked, `host:port`.
     broker: Arc<str>,
-    /// The leader epoch as far as it is known, else -1.
+    /// The leader epoch; -1 if it is not known.
     pub(super) epoch: i32,
     /// The next offset to read.
     pub(super) at: i64,
@@ -33,7 +33,7 @@ pub(super) struct Cursor {
     reported_well: bool,
     /// Since when only an open transaction is at the position.
     blocked_since: Option<Instant>,
-    /// A sentence about that transaction, once it was inspected.
+    /// A sentence about the blocking transaction; `None` before the transaction was inspected.
     blocked_by: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Cursor {
 pub(super) enum NextStep {
     /// Find the offset to start at, or compare the log with the landmarks.
     ResolveStart(StartOffset),
-    /// Ask for the bounds of the log, since the position is outside.
+    /// Ask for the bounds of the log, because the position is outside.
     AskBounds,
     /// Find out which transaction blocks the partition.
     InspectTransaction,
@@ -56,14 +56,15 @@ pub(super) enum Meaning {
     Nothing,
     /// Records.
     Records(Fetched),
-    /// The partition can be read, and nothing came. It has this many records at its position and
-    /// behind.
+    /// The partition can be read, and the answer has no records. The number says how many records the log
+    /// has from the position on.
     Recovered(u64),
     /// The partition cannot be read now. It is retried after a pause.
     Failed(String),
     /// A transaction blocks the partition. It is requested as before.
     Blocked(String),
-    /// The partition must be relinquished: another broker may lead it, or the log is another one.
+    /// The partition must be relinquished: another broker may lead it, or its log is not the one that was
+    /// read.
     Relinquish(String),
 }
 
@@ -267,7 +268,7 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    /// An answer without records: the reply was full before, or a transaction is open.
+    /// An answer without records: the reply was full already, or a transaction is open.
     #[test]
     fn the_first_answer_tells_the_lag() {
         let config = FetchConfig::default();

@@ -4,13 +4,13 @@
 
 /// The log of a partition: what a client can ask its leader.
 pub(in crate::kafka) trait PartitionLog {
-    /// Why the log cannot be asked about now.
+    /// The reason why the log cannot be read now.
     type Error;
 
     /// The fingerprint of the record at this offset; `None` if there is no record.
     fn fingerprint_at(&mut self, offset: i64) -> Result<Option<u32>, Self::Error>;
 
-    /// Its first offset and its end.
+    /// The first offset and the end of the log.
     fn bounds(&mut self) -> Result<(i64, i64), Self::Error>;
 }
 
@@ -19,7 +19,7 @@ pub(in crate::kafka) trait PartitionLog {
 pub(in crate::kafka) enum Comparison {
     /// The log is the same, as far as the landmarks show.
     Same,
-    /// The log is another one. Reading resumes at this offset.
+    /// The log is not the one that was read. Reading resumes at this offset.
     Diverged(i64),
     /// The end of the log, given here, is below the position. The comparison must be repeated when
     /// the log has grown.

@@ -1,6 +1,5 @@
-//! The [`crate::kafka::Fetcher`] by pandad's own client, on the side of its owner. The threads
-//! behind it are the router ([`super::router`]) and one reader for each broker
-//! ([`super::broker_reader`]).
+//! The owner's side of the [`crate::kafka::Fetcher`] by pandad's own client. The threads behind it are the
+//! router ([`super::router`]) and one reader for each broker ([`super::broker_reader`]).
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -33,7 +32,8 @@ impl BrokerFetcher {
     /// `Retry`: no thread can be started.
     pub fn new(cluster: Cluster, config: FetchConfig) -> Result<Self, Fault> {
         let (orders, router_orders) = unbounded();
-        // The readers wait here, so at most one reply waits while the next one arrives.
+        // The channel holds one reply, and the readers wait for room. So at most one reply waits while the
+        // next one arrives.
         let (event_sender, events) = bounded(1);
         let leaders = PartitionRouter::new(cluster, config, router_orders, event_sender);
         threads::spawn("kafka-leaders", move || leaders.run())?;

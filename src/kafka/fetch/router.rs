@@ -1,5 +1,5 @@
-//! The thread that knows the leader of each partition. It gives each assigned partition to the
-//! reader of its leader, and finds the new leader when that one fails.
+//! The thread that knows the leader of each partition. It gives each assigned partition to the reader of
+//! its leader, and finds the new leader when the old one fails.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ struct UnplacedPartition {
 
 /// The state of the router thread.
 pub(super) struct PartitionRouter {
-    /// What each reader gets.
+    /// A clone of this context goes to each reader.
     context: ReaderContext,
     brokers: Brokers,
     orders: Receiver<RouterOrder>,
@@ -307,8 +307,8 @@ impl PartitionRouter {
         Ok(())
     }
 
-    /// Asks for all leaders again. A leader that was cut off from the other brokers does not know
-    /// that another one leads by now.
+    /// Asks for all leaders again. A leader that was cut off from the other brokers does not know that
+    /// another broker leads now.
     fn refresh(&mut self) -> Result<(), OwnerGone> {
         self.refresh_at = Instant::now() + self.context.config.refresh_interval;
         let topics: BTreeSet<Arc<str>> = self.placed.keys().map(|one| Arc::clone(&one.topic)).collect();

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::offset_store::{ClaimNamer, HeldOffset, HeldOffsets};
 use crate::record::{Commit, OffsetMetadata, Token, TopicPartition};
 
-/// The commits that claim every offset that somebody else has set: the same offset, with a token. They
-/// must succeed before anything is read from there. If the same offset is then set once more, the
-/// missing token shows it. In `held` the metadata of each claimed offset becomes its token.
+/// The commits that claim every offset that somebody else has set: the same offset, with a token. The
+/// claims must succeed before pandad reads from these offsets. If somebody then sets the same offset once
+/// more, the missing token shows it. In `held` the metadata of each claimed offset becomes its token.
 pub(super) fn claims(
     held: &mut BTreeMap<TopicPartition, HeldOffset>,
     names: &ClaimNamer,
@@ -25,8 +25,9 @@ pub(super) fn claims(
     claims
 }
 
-/// Those of our own commits that the group still has or has deleted. An offset or metadata that differs
-/// was set by somebody else, as by an operator's reset, and must not be overwritten.
+/// The commits of our own to repeat: those that the group still has, and those that it has deleted. An
+/// offset or metadata that differs was set by somebody else, as by an operator's reset, and must not be
+/// overwritten.
 pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: HeldOffsets) -> Vec<Commit> {
     let ours = answers.into_iter().filter_map(|(partition, held)| {
         let commit = own.get(&partition)?;

@@ -14,7 +14,7 @@ pub struct MemberConfig {
     pub group: String,
     /// The topics that the member subscribes to.
     pub topics: SubscribedTopics,
-    /// The session timeout: without a heartbeat for this long the coordinator removes the member.
+    /// The session timeout: if no heartbeat comes for this long, the coordinator removes the member.
     pub session: Duration,
     /// The `group.instance.id` (KIP-345): no other member has it, and it is the same after a restart.
     pub instance: String,
@@ -32,8 +32,8 @@ pub struct GroupIntervals {
     pub heartbeat: Duration,
     /// Between two requests for the topics' metadata.
     pub look: Duration,
-    /// After this time offsets that have not changed are committed again, since brokers delete
-    /// offsets that are not committed for long (`offsets.retention.minutes`).
+    /// After this time offsets that have not changed are committed again: brokers delete an offset that is
+    /// not committed for a long time (`offsets.retention.minutes`).
     pub renew: Duration,
     /// The rebalance timeout: how long a member may take to release its partitions and join again.
     pub rebalance: Duration,
@@ -43,7 +43,7 @@ impl GroupIntervals {
     /// The intervals for a session timeout of this length.
     pub fn of(session: Duration) -> Self {
         Self {
-            // The other members learn of a rebalance only with their next heartbeat.
+            // The other members learn of a rebalance only from the answer to their next heartbeat.
             heartbeat: (session / 20).min(Duration::from_secs(1)),
             look: Duration::from_secs(10),
             renew: Duration::from_secs(6 * 3600),

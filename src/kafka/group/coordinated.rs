@@ -1,5 +1,5 @@
-//! [`GroupClient`] as a member of a consumer group: Kafka assigns the partitions to the members. All
-//! requests are sent by three threads, which nobody waits for.
+//! [`GroupClient`] as a member of a consumer group: Kafka assigns the partitions to the members. Three
+//! threads send all requests, and no call waits for them.
 //!
 //! The protocol is the classic one that all brokers from 0.9 to 4.x support (JoinGroup, SyncGroup,
 //! Heartbeat; KIP-62), with eager `range`: before a member joins a new generation, it releases all its
@@ -37,7 +37,7 @@ pub struct Coordinated {
     lease: Lease,
     member: Sender<MemberOrder>,
     offsets: Sender<KeeperOrder>,
-    /// Dropped with this value, which ends the threads.
+    /// The threads end when this value, and with it this sender, is dropped.
     _owner: Sender<()>,
     messages: Receiver<OwnerMessage>,
     committing: Option<Instant>,

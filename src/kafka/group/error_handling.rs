@@ -96,8 +96,8 @@ mod tests {
         }
     }
 
-    /// A commit that is refused because of the membership is never tried again, so its code must lead the
-    /// member out of the generation; and no other code may.
+    /// A commit that is refused because of the membership is never tried again. So each of its codes must
+    /// lead the member out of the generation, and no other code may.
     #[test]
     fn refused_members_leave_the_generation() {
         for code in (-1..150).map(ErrorCode) {

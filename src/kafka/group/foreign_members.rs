@@ -1,5 +1,5 @@
-//! The other members of a group, asked from outside, and whether this pandad can use the group beside
-//! them.
+//! Asks for the other members of a group, without joining it, and judges whether this pandad can use the
+//! group beside them.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl ForeignMembers {
             is_later: false,
         };
         if others.members.is_empty() && others.kind.is_empty() {
-            // DescribeGroups does not know the group; ListGroups may. Without the right to list groups it
-            // shows nothing.
+            // DescribeGroups does not know the group; ListGroups may know it. ListGroups shows nothing to a
+            // user without the right to list groups.
             let listed = coordinator.ask(&ListGroups)?;
             let kind = listed.groups.into_iter().find(|(name, _)| name == group).map(|(_, kind)| kind);
             others.is_later = kind.is_some();

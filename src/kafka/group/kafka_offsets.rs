@@ -93,7 +93,7 @@ impl OffsetStore for KafkaOffsets {
     }
 }
 
-/// The coordinator's answers about a group's offsets, with refusals as faults.
+/// The coordinator's answers about a group's offsets. Each refusal becomes a fault.
 fn held_of(group: &str, answers: Answers<Option<CommittedOffset>>) -> HeldOffsets {
     let held = answers.into_iter().map(|(partition, answer)| {
         let held = match answer {
@@ -114,8 +114,8 @@ mod tests {
     use crate::kafka::client::connection::ConnectionLimits;
     use crate::kafka::client::dialer::Dialer;
 
-    /// A refusal that concerns the member ends its assignment; to a client that is no member the same
-    /// code says that the group has members, and that one tries again.
+    /// A refusal that concerns the member ends its assignment. For a client that is no member, the same
+    /// code means that the group has members; such a client tries again.
     #[test]
     fn refusals_of_members() {
         let brokers = Brokers::new(&[], Dialer::new("c", ConnectionLimits::default()));

@@ -22,7 +22,7 @@ use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::{Heartbeat, LeaveGroup};
 use crate::threads::OwnerGone;
 
-/// The pause before a failed request is repeated grows from the first to the second.
+/// The first and the longest pause before a failed request is repeated.
 const MEMBER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The pause after a refusal that only a changed setting can end.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
@@ -39,7 +39,8 @@ pub(super) struct MemberThread {
     /// The digest of the topics from which the leader made the present assignment.
     assigned_digest: Vec<u8>,
     orders: Receiver<MemberOrder>,
-    /// Disconnected when the owner is gone. `orders` is not, since the other threads send there, too.
+    /// Disconnected when the owner is gone. `orders` stays connected then: the other threads also send
+    /// there.
     owner: Receiver<()>,
     /// Orders that came while the thread waited for an answer.
     deferred: Vec<MemberOrder>,
@@ -190,7 +191,7 @@ impl MemberThread {
         }
     }
 
-    /// Reports that the coordinator answers again, if it did not before.
+    /// Reports that the coordinator answers again, if a fault was reported before.
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         self.pauses.reset();
         if std::mem::take(&mut self.failing) {
@@ -214,7 +215,7 @@ impl MemberThread {
                 self.fail(Fault::Retry(why), Some(REFUSED_PAUSE))
             }
             Verdict::Fenced => self.pass_on(MembershipChange::Fenced),
-            // Nothing to report; the pause keeps requests from following each other without a break.
+            // Nothing to report; the pause keeps the thread from sending one request right after the other.
             Verdict::Rebalance | Verdict::Lost { .. } | Verdict::TakeId => {
                 self.next = Instant::now() + self.pauses.pause();
                 Ok(())

@@ -25,7 +25,8 @@ pub(super) enum OwnerMessage {
     Lost(u64),
     /// These partitions are assigned, unless a revocation with a higher number came since.
     Assigned(u64, Vec<Assigned>),
-    /// The coordinator has given this member id; and whether its broker answers no ApiVersions.
+    /// The coordinator has given this member id. The flag says whether its broker leaves ApiVersions
+    /// unanswered.
     Named(String, bool),
     /// Another member has joined with the same `group.instance.id`. The text says what to do.
     Fenced(String),
@@ -59,7 +60,8 @@ pub(super) enum KeeperOrder {
     Assign(MemberAssignment),
     /// Commit these offsets of the assignment.
     Commit(Vec<Commit>),
-    /// The assignment has been released. What is not committed yet is not committed any more.
+    /// The assignment has been released. Offsets that are not committed by now must not be committed any
+    /// more.
     Released,
 }
 

@@ -14,7 +14,7 @@ use crate::kafka::seam::{Assigned, GroupEvent};
 use crate::record::{Commit, TopicPartition};
 use crate::threads::OwnerGone;
 
-/// The pause before a failed request is repeated grows from the first to the second.
+/// The first and the longest pause before a failed request is repeated.
 const KEEPER_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The channels of the thread.
@@ -30,7 +30,8 @@ pub(super) struct KeeperChannels {
 pub(super) struct OffsetKeeper {
     offsets: OffsetManager,
     orders: Receiver<KeeperOrder>,
-    /// Disconnected when the owner is gone. `orders` is not, since the member thread sends there, too.
+    /// Disconnected when the owner is gone. `orders` stays connected then: the member thread also sends
+    /// there.
     owner: Receiver<()>,
     to_owner: Sender<OwnerMessage>,
     member: Sender<MemberOrder>,
@@ -118,7 +119,7 @@ impl OffsetKeeper {
         self.to_owner.send(OwnerMessage::Assigned(number, assigned)).map_err(|_| OwnerGone)
     }
 
-    /// Reports that the coordinator answers again, if it did not before.
+    /// Reports that the coordinator answers again, if a fault was reported before.
     fn recovered(&mut self) -> Result<(), OwnerGone> {
         let message = OwnerMessage::Recovered(GroupThread::Offsets);
         if std::mem::take(&mut self.failing) {
@@ -151,7 +152,7 @@ impl OffsetKeeper {
     /// If the coordinator has refused the member itself, the member's thread is told.
     fn pass_on_refusal(&mut self) {
         if let Some((generation, code)) = self.offsets.take_refused_member() {
-            // If that thread has ended, this one will, too.
+            // If the member's thread has ended, this thread will end, too.
             let _gone = self.member.send(MemberOrder::Refused(generation, code));
         }
     }

@@ -1,6 +1,6 @@
 //! The offsets that the group keeps for this client: fetches and claims them, commits, and commits again
-//! before brokers delete them. With membership and without, the rules are the same. Each call is one
-//! attempt; the threads that drive it pause, report and try again.
+//! before brokers delete them. The rules are the same with and without membership. Each call is one
+//! attempt; the threads that make the calls pause, report and try again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::Assigned;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// As whom offsets are committed.
+/// The identity under which offsets are committed.
 #[derive(Debug, Clone)]
 pub(super) struct Committer {
     pub(super) generation: i32,
@@ -34,11 +34,11 @@ impl Committer {
     }
 }
 
-/// What came of one attempt to commit.
+/// The result of one attempt to commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CommitOutcome {
-    /// The group has these offsets. `is_partial`: it refused others, which were logged; whoever ordered
-    /// the commit orders those again.
+    /// The group has these offsets. `is_partial`: it refused others, and the refusals were logged. The
+    /// owner of the thread orders the refused offsets again.
     Committed { offsets: Vec<(TopicPartition, i64)>, is_partial: bool },
     /// These offsets are to be committed again after a pause, unless the fault is `Fatal`.
     Failed { fault: Fault, again: Vec<Commit> },
@@ -61,7 +61,7 @@ pub(super) struct OffsetManager {
 }
 
 impl OffsetManager {
-    /// Nobody commits before [`Self::begin`]. Offsets that have not changed for `renew` are committed
+    /// Nothing is committed before [`Self::begin`]. Offsets that have not changed for `renew` are committed
     /// again.
     pub(super) fn new(store: Box<dyn OffsetStore>, names: ClaimNamer, renew: Duration, now: Instant) -> Self {
         Self {
@@ -89,8 +89,8 @@ impl OffsetManager {
         self.refused.clear();
     }
 
-    /// The refusal of the committing member itself that the last calls met, if any. Its assignment has
-    /// ended, or is about to.
+    /// The refusal of the committing member itself, if the last calls met one. The member's assignment has
+    /// ended then, or is about to end.
     pub(super) fn take_refused_member(&mut self) -> Option<(i32, ErrorCode)> {
         self.refused_member.take()
     }
@@ -100,8 +100,8 @@ impl OffsetManager {
         self.store.partitions(topics)
     }
 
-    /// The partitions whose offsets were fetched and, where needed, claimed; and the fault of one of the
-    /// others. A partition is not assigned before the group holds its claim.
+    /// The partitions whose offsets were fetched and, where needed, claimed; and the fault of another
+    /// partition, if there is one. A partition is not assigned before the group holds its claim.
     pub(super) fn assign(
         &mut self,
         partitions: &[TopicPartition],
@@ -229,7 +229,7 @@ impl OffsetManager {
     }
 }
 
-/// The fault to act on: a fatal one is not hidden by another that came later.
+/// The fault to act on: a later fault does not replace a fatal one.
 fn graver(fault: Option<Fault>, other: Fault) -> Fault {
     fault.filter(|fault| matches!(fault, Fault::Fatal(_))).unwrap_or(other)
 }

@@ -23,16 +23,16 @@ pub(in crate::kafka) type HeldOffsets = Vec<(TopicPartition, Result<HeldOffset, 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::kafka) struct RefusedCommit {
     pub(in crate::kafka) partition: TopicPartition,
-    /// Why.
+    /// The reason.
     pub(in crate::kafka) fault: Fault,
-    /// The code, if the coordinator refuses the member itself that commits. Then its assignment has
-    /// ended or is about to, and the same commit as the same member cannot succeed any more.
+    /// The code, if the coordinator refuses the committing member itself. The member's assignment has ended
+    /// then or is about to end, and the commit cannot succeed as this member any more.
     pub(in crate::kafka) membership: Option<ErrorCode>,
 }
 
 /// Gives the epoch of the claim for an offset that somebody else has set; the arguments are partition,
-/// offset and the group's generation. Until the journal has recorded the claim, every attempt must use
-/// the same epoch; the journal ensures that.
+/// offset and the group's generation. Every attempt must use the same epoch until the journal has recorded
+/// the claim; the journal ensures that.
 pub type ClaimNamer = Box<dyn Fn(&TopicPartition, i64, i32) -> u64 + Send>;
 
 /// Reads and commits the offsets of one group. Each call is one attempt; the caller pauses and tries

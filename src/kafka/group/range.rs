@@ -35,7 +35,7 @@ impl RangeMember {
 }
 
 /// Assigns partitions to members. `counts` has the number of partitions of each topic; a topic that is
-/// missing there is not assigned. Every member has an entry in the result, if only an empty one.
+/// missing there is not assigned. Every member has an entry in the result, even an empty one.
 pub(super) fn assign_ranges(
     members: &[RangeMember],
     counts: &BTreeMap<String, usize>,

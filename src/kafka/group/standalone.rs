@@ -1,5 +1,5 @@
-//! [`GroupClient`] without membership: all partitions of the topics are assigned, and offsets are
-//! committed by a client that is no member. All requests are sent by a thread, which nobody waits for.
+//! [`GroupClient`] without membership: all partitions of the topics are assigned, and offsets are committed
+//! by a client that is no member. One thread sends all requests, and no call waits for it.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 //! The thread of [`super::standalone::Standalone`]: asks for partitions, and drives an [`OffsetManager`].
-//! Each work has its own interval: a refused commit must not keep new partitions from being found.
+//! Each of these has its own interval: a refused commit must not keep new partitions from being found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::threads::OwnerGone;
 pub(in crate::kafka) struct StandaloneIntervals {
     /// Between two requests for the topics' partitions.
     pub(super) look: Duration,
-    /// After this time offsets that have not changed are committed again. Brokers delete an offset one
-    /// day after its last commit, since Kafka 2.0 seven days (`offsets.retention.minutes`).
+    /// After this time offsets that have not changed are committed again. Brokers before Kafka 2.0 delete
+    /// an offset one day after its last commit, later ones after seven days (`offsets.retention.minutes`).
     pub(super) renew: Duration,
-    /// The pause before a failed request is repeated grows from the first to the second.
+    /// The first and the longest pause before a failed request is repeated.
     pub(super) pauses: (Duration, Duration),
 }
 
@@ -59,8 +59,8 @@ enum CommitOrder {
     Nothing,
     /// These offsets are to be committed at this time.
     Try(Instant, Vec<Commit>),
-    /// These offsets are committed and others were refused. The owner learns it at this time, and will
-    /// then order the refused ones again.
+    /// These offsets are committed and others were refused. The owner is told at this time, and then orders
+    /// the refused ones again.
     Report(Instant, Vec<(TopicPartition, i64)>),
 }
 
@@ -198,15 +198,15 @@ impl StandaloneThread {
 
     // ---- Commits
 
-    /// One attempt to commit. If every offset is refused, all are tried again. If some are, the owner
-    /// learns of the others a little later.
+    /// One attempt to commit. If every offset is refused, all are tried again. If some are refused, the
+    /// owner is told a little later which ones were committed.
     fn commit(&mut self, offsets: Vec<Commit>) -> Result<(), OwnerGone> {
         match self.offsets.commit(offsets, Instant::now()) {
             CommitOutcome::Committed { offsets, is_partial: false } => {
                 self.report(GroupEvent::Committed(offsets))
             }
             CommitOutcome::Committed { offsets, is_partial: true } => {
-                // The owner orders the refused ones again as soon as it learns of the others.
+                // The owner orders the refused offsets again as soon as it is told of the committed ones.
                 self.ordered = CommitOrder::Report(Instant::now() + self.pace.pauses.1 / 2, offsets);
                 Ok(())
             }

@@ -15,9 +15,9 @@ const STATIC_MEMBER_SINCE: i16 = 5;
 /// The timeouts of the group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemberTimeouts {
-    /// Without a heartbeat for this long the coordinator removes the member.
+    /// If no heartbeat comes for this long, the coordinator removes the member.
     pub(super) session: Duration,
-    /// For this long the coordinator waits in a rebalance for members to join again.
+    /// The coordinator waits for this long in a rebalance for members to join again.
     pub(super) rebalance: Duration,
 }
 
@@ -28,17 +28,17 @@ pub(super) enum Phase {
     Out,
     /// A member of a generation, with an assignment.
     In,
-    /// The owner is releasing the assignment. Unless it is `lost`, the partitions are ours as long as
-    /// the lease holds.
+    /// The owner is releasing the assignment. Unless it is `lost`, the partitions belong to this member as
+    /// long as the lease holds.
     Releasing { lost: bool },
     /// Fenced, and never joins again.
     Down,
 }
 
-/// What the owner of the assignment must learn.
+/// A change that the owner of the assignment must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MembershipChange {
-    /// The owner must settle, commit and release until this time since boot. Its answer carries the
+    /// The owner must settle, commit and release until this time since boot. Its confirmation carries the
     /// number.
     Revoked { revocation: u64, until: Duration },
     /// The assignment is lost.
@@ -68,7 +68,8 @@ pub(super) struct MemberState {
 }
 
 impl MemberState {
-    /// Outside the group, with the member id of the last run; empty if there is none.
+    /// The state of a client outside the group. `id` is the member id of the last run; empty if there is
+    /// none.
     pub(super) fn new(times: MemberTimeouts, lease: Lease, instance: String, id: String) -> Self {
         let (generation, phase, confirmed) = (-1, Phase::Out, Duration::ZERO);
         let release_time = times.session;
@@ -98,8 +99,8 @@ impl MemberState {
         self.generation
     }
 
-    /// The number of revocations so far. Assignments and releases carry it, so that those from before
-    /// the last revocation are recognized.
+    /// The number of revocations so far. Assignments and releases carry it, so that a message from before
+    /// the last revocation is recognized.
     pub(super) fn revocation(&self) -> u64 {
         self.revocation
     }
@@ -180,8 +181,8 @@ impl MemberState {
             }
             Verdict::Rebalance => {
                 let change = self.revoke();
-                // The coordinator waits for one rebalance timeout from the start of the rebalance,
-                // which came after `confirmed`, and one session timeout for each heartbeat.
+                // The coordinator waits for one rebalance timeout from the start of the rebalance, and for
+                // one session timeout from each heartbeat. The rebalance began after `confirmed`.
                 let until = self.confirmed + self.release_time;
                 if matches!(self.phase, Phase::Releasing { lost: false }) && call == GroupCall::Heartbeat {
                     self.lease.set(until.min(sent + self.times.session));

@@ -1,5 +1,5 @@
-//! The thread that asks for the subscribed topics and their partition counts. A thread of its own,
-//! since a broker that hangs must not delay heartbeats or commits.
+//! The thread that asks for the subscribed topics and their partition counts. It is a separate thread,
+//! because a broker that hangs must not delay heartbeats or commits.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::kafka::protocol::messages::metadata::TopicMetadata;
 use crate::kafka::protocol::messages::{AllTopics, Metadata};
 use crate::threads::OwnerGone;
 
-/// The pause before a failed request is repeated grows from the first to the second.
+/// The first and the longest pause before a failed request is repeated.
 const WATCHER_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// Fewer topics or partitions are believed only after so many answers in a row: a broker that has just
-/// started knows no topics for a while.
+/// A lower count of topics or partitions is believed only after this many answers in a row: a broker that
+/// has just started knows no topics for a while.
 const SHRUNK_LOOKS_MIN: u32 = 3;
 
 /// See the module.

@@ -23,8 +23,8 @@ use crate::kafka::protocol::versions::Versions;
 use crate::record::TopicPartition;
 use crate::threads;
 
-/// The crate's client. Panics are contained in each call. The caller's watchdog knows which broker a call
-/// waits for, and is reset after it.
+/// The crate's client. Panics are contained in each call. During a call the caller's watchdog knows which
+/// broker is waited for; it is reset after the call.
 pub(super) struct LegacyClient {
     kafka: KafkaClient,
     /// The bootstrap broker.
@@ -153,17 +153,17 @@ impl LegacyConnector {
         Err(Fault::Retry(last))
     }
 
-    /// The last client works, so the next one for the same broker need not ask for versions again. A
-    /// broker that gave no answer to ApiVersions might as well hang; only a working client shows that
-    /// it is Kafka 0.9.
+    /// Records that the last client works, so that the next one for the same broker need not ask for
+    /// versions again. A broker that leaves ApiVersions unanswered may also hang; only a working client
+    /// shows that the broker is Kafka 0.9.
     pub(super) fn confirm(&mut self) {
         if let Some(connection) = self.asked.take() {
             self.dialer.confirm(&connection);
         }
     }
 
-    /// The client gets only one host: from a list the crate would ask the first again and again, even if
-    /// it hangs.
+    /// The client gets only one host: from a list the crate would ask the first host again and again, even
+    /// if that broker hangs.
     fn client(&self, broker: &str, watchdog: Arc<Watchdog>) -> LegacyClient {
         let mut kafka = KafkaClient::new(vec![broker.to_owned()]);
         kafka.set_client_id(self.cluster.client_id.clone());
@@ -228,7 +228,7 @@ mod tests {
             assert!(connector.connect(&Arc::new(Watchdog::new())).is_ok());
             connector
         };
-        // A detection asks one other request.
+        // Each detection of Kafka 0.9 sends one request other than ApiVersions.
         let detections = || broker.asked().len();
         connect();
         assert_eq!(detections(), 1);

@@ -7,9 +7,9 @@ use crate::kafka::protocol::error_code::ErrorCode;
 /// An error of the crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LegacyError {
-    /// An error code of Kafka. The client can be used on.
+    /// An error code of Kafka. The client can still be used.
     Code(KafkaCode),
-    /// The reply was received whole, but its records cannot be read. The client can be used on.
+    /// The reply was received whole, but its records cannot be read. The client can still be used.
     Records(String),
     /// Any other error, also a panic. The client must be dropped.
     Client(String),

@@ -7,6 +7,6 @@ pub(super) const FETCH_BYTES_FIRST: i32 = 64 * 1024;
 pub(super) const FETCH_BYTES_FULL: i32 = 1024 * 1024 + 64 * 1024;
 /// The fewest bytes of a request.
 pub(super) const FETCH_BYTES_MIN: i32 = 4 * 1024;
-/// The most bytes of a request. It is used when smaller requests brought no record although there are
-/// some.
+/// The most bytes of a request. This size is used when smaller requests brought no record although the log
+/// has some.
 pub(super) const FETCH_BYTES_MAX: i32 = 128 * 1024 * 1024;

@@ -1,8 +1,8 @@
 //! [`Fetcher`] by the `kafka` crate, for Kafka 0.9 and 0.10: a thread reads one assigned partition after
 //! the other.
 //!
-//! A call of the crate may hang for two minutes and cannot be interrupted. So the thread is disposable:
-//! if it hangs or panics, it is left alone, and another one continues from the last offset handed over.
+//! A call of the crate may hang for two minutes and cannot be interrupted. So the thread is disposable: if
+//! it hangs or panics, it is abandoned, and another thread continues after the last offset handed over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::threads;
 
 /// A call that takes longer counts as hung.
 const STUCK_AFTER: Duration = Duration::from_secs(35);
-/// Replies that may wait for the owner: it handles one while the next arrives.
+/// How many replies may wait for the owner: it handles one while the next arrives.
 const REPLIES_AHEAD_MAX: usize = 2;
 
 /// See the module.

@@ -21,7 +21,7 @@ const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PARTITION_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How many landmarks are kept for comparing the log.
 const LANDMARKS_MAX: usize = 8;
-/// How many offsets behind an unreadable one are tried in one turn.
+/// How many offsets after an unreadable one are tried in one turn.
 const OFFSETS_TRIED_MAX: i64 = 1000;
 
 /// One assigned partition, and how far it was read.
@@ -47,7 +47,7 @@ pub(super) struct LegacyCursor {
 }
 
 impl LegacyCursor {
-    /// `later`: its first turn comes after a pause.
+    /// `later`: the first turn comes after a pause.
     pub(super) fn new(partition: TopicPartition, start: StartOffset, assignment: u64, later: bool) -> Self {
         Self {
             partition,
@@ -75,16 +75,17 @@ impl LegacyCursor {
         self.not_before = Some(Instant::now() + self.backoff.pause());
     }
 
-    /// Records a turn that did not fail. True if that is news for the owner.
+    /// Records a turn that did not fail. True if the owner does not know yet that the partition can be
+    /// read.
     pub(super) fn record_success(&mut self) -> bool {
         self.not_before = None;
         self.backoff.reset();
         !std::mem::replace(&mut self.reported_well, true)
     }
 
-    /// The event that the partition can be read, and that nothing came.
+    /// The event that the partition can be read, and has no new records.
     pub(super) fn recovered(&self) -> Event {
-        // A turn without records has looked up to the end of the log.
+        // A turn without records has read up to the end of the log.
         Event::Recovered { partition: self.partition.clone(), assignment: self.assignment, lag: 0 }
     }
 
@@ -174,9 +175,9 @@ pub(super) fn turn(client: &mut LegacyClient, cursor: &mut LegacyCursor) -> Resu
     }
 }
 
-/// Searches behind the position when the largest request brings no record. If compaction removed the
-/// last records of the batch there, reading goes on at the first offset that can be read. If only a
-/// transaction's marker is there, the partition has no new records.
+/// Searches after the position when the largest request brings no record. If compaction removed the last
+/// records of the batch there, reading goes on at the first offset that can be read. If there is only a
+/// transaction's marker, the partition has no new records.
 fn look_beyond(
     client: &mut LegacyClient,
     cursor: &mut LegacyCursor,
@@ -238,8 +239,8 @@ fn begin_at(
     }
 }
 
-/// The log ends below the position. Nothing is read before the log was compared again: a recreated topic
-/// grows beyond the position, too.
+/// The log ends below the position. Nothing is read before the log was compared again: the topic may have
+/// been recreated, and the new log can grow beyond the position, too.
 fn wait_for_growth(cursor: &mut LegacyCursor, end: i64) -> TurnResult {
     cursor.start = Some(StartOffset::At(cursor.at, std::mem::take(&mut cursor.landmarks)));
     TurnResult::Stuck(format!("its log ends at offset {end}, below the position {}", cursor.at))

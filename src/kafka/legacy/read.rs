@@ -29,9 +29,9 @@ pub(super) enum ReadResult {
     Gap(Gap),
     /// No records; the log ends at the requested offset.
     Nothing,
-    /// No records, although the log ends above the requested offset, at this one: request more bytes.
+    /// No records, although the log goes on up to this offset: more bytes must be requested.
     Short(i64),
-    /// The requested offset is above the log's end, which is this.
+    /// The requested offset is above this one, the end of the log.
     AboveEnd(i64),
     /// OFFSET_OUT_OF_RANGE: the broker does not have this offset any more, or not yet.
     OutOfRange,

@@ -20,7 +20,7 @@ use crate::kafka::seam::{Event, FailureKind, StartOffset};
 use crate::record::TopicPartition;
 use crate::threads::OwnerGone;
 
-/// The pause when no partition has records grows from the first to the second.
+/// The first and the longest pause when no partition has records.
 const IDLE_PAUSE_FIRST: Duration = Duration::from_millis(5);
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);
 const CONNECT_PAUSE_FIRST: Duration = Duration::from_millis(100);

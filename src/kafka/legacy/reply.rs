@@ -95,7 +95,8 @@ fn ascending<'a, 'm>(
     candidates.take_while(move |message| message.offset >= std::mem::replace(&mut least, message.offset + 1))
 }
 
-/// The crate shows null as empty. So an empty key or value is taken for null, which it almost always is.
+/// The crate shows null as empty. So an empty key or value is taken for null: nearly all empty ones are
+/// null.
 fn record<'a>(message: &Message<'a>) -> Record<'a> {
     let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     Record::bare(message.offset, some(message.key), some(message.value))

@@ -1,13 +1,13 @@
 //! A second look at an offset where the crate cannot read the broker's reply.
 //!
-//! A broker converts records to the old format of this client. If it finds no record to convert at or
-//! behind the offset (compaction removed the end of a batch, or there is only a transaction's marker),
-//! Kafka 0.11 to 1.1 send the unconverted bytes of the log (`FileRecords.downConvert`); since 2.0
-//! (KIP-283) they send a stub that is too short to read. To the crate, such a batch of format 2 is a
-//! record with a wrong CRC.
+//! A broker converts records to the old format of this client. It may find no record to convert from the
+//! offset on: compaction removed the end of a batch, or there is only a transaction's marker. Then Kafka
+//! 0.11 to 1.1 send the unconverted bytes of the log (`FileRecords.downConvert`); since 2.0 (KIP-283) they
+//! send a stub that is too short to read. To the crate, such a batch of format 2 is a record with a wrong
+//! CRC.
 //!
-//! So the native client reads the same offset in the format of the log. An offset range is skipped only
-//! if whole entries with correct checksums show that it is empty; a corrupt entry is never skipped.
+//! So the native client reads the same offset in the format of the log. An offset range is skipped only if
+//! whole entries with correct checksums show that it is empty; a corrupt entry is never skipped.
 
 use std::ops::ControlFlow;
 use std::time::Duration;

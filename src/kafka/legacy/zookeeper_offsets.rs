@@ -16,13 +16,13 @@ use crate::kafka::group::offset_store::{HeldOffsets, OffsetStore, RefusedCommit}
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
-/// The pause between the crate's own attempts. The crate does not pause when its attempts are used up, so
-/// for commits they are unlimited.
+/// The pause between the crate's own attempts. After its last attempt the crate returns at once, without a
+/// pause, so commits get unlimited attempts.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 /// The attempts to fetch offsets in one call of the crate.
 const FETCH_ATTEMPTS_MAX: u32 = 10;
-/// How often offsets are fetched while ZooKeeper has none at all: a broker that has just started gives the
-/// same answer.
+/// How often offsets are fetched if ZooKeeper seems to have none at all: a broker that has just started
+/// gives that answer, too.
 const EMPTY_ANSWERS_MAX: u32 = 3;
 const EMPTY_ANSWER_PAUSE: Duration = Duration::from_millis(200);
 

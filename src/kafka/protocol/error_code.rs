@@ -10,16 +10,16 @@ pub struct ErrorCode(pub i16);
 /// What a client does about an error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// Nothing: the code is no error.
+    /// The client does nothing: the code is no error.
     None,
-    /// It asks the same broker again, after a pause.
+    /// The client asks the same broker again, after a pause.
     Retry,
-    /// It finds the group's coordinator, which is another broker by now, and asks that one.
+    /// The client finds the group's coordinator, which is another broker by now, and asks that broker.
     FindCoordinator,
-    /// It cannot act for the group: the group has members, and this client is not, or no longer,
+    /// The client cannot act for the group: the group has members, and this client is not, or no longer,
     /// one of them.
     Membership,
-    /// It gives up. The configuration of pandad or of the broker is wrong.
+    /// The client gives up. The configuration of pandad or of the broker is wrong.
     Fatal,
 }
 
@@ -57,7 +57,8 @@ impl ErrorCode {
             // A broker can refuse the token in a commit's metadata as too long. Without the token
             // the commit would look like an operator's reset, so this ends the job.
             12 | 28 | 23 | 24 | 26 => Reaction::Fatal,
-            // The other errors pass by themselves, or when somebody grants a missing right.
+            // The other errors end without a change in pandad: after some time, or when somebody grants a
+            // missing right.
             _ => Reaction::Retry,
         }
     }

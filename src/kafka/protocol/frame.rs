@@ -28,7 +28,7 @@ impl FramePool {
 /// The bytes of one answer, without their length.
 #[derive(Debug, Default)]
 pub struct Frame {
-    /// Never shortened: what lies behind `used` is left over from an earlier answer.
+    /// This buffer is never shortened: the bytes after `used` are left over from an earlier answer.
     bytes: Vec<u8>,
     used: usize,
     home: Option<BufferPool>,

@@ -79,7 +79,7 @@ mod tests {
         both::<OffsetCommit<'_>>((0, 2), (2, 9));
         both::<OffsetFetch<'_>>((0, 1), (1, 9));
         both::<Metadata<'_>>((0, 0), (0, 13));
-        // 4.0; 4.1 takes the lower ones again.
+        // The range of 4.0; 4.1 accepts the lower versions again.
         both::<JoinGroup<'_>>((0, 0), (2, 9));
         both::<SyncGroup<'_>>((0, 0), (0, 5));
         both::<Heartbeat<'_>>((0, 0), (0, 4));

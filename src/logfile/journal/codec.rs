@@ -1,9 +1,9 @@
-//! How a journal's entries are written as bytes and read again, in version 3 of the format. All
-//! numbers are big-endian.
+//! How a journal's entries are written as bytes and read again, in version 3 of the format. All numbers are
+//! big-endian.
 //!
-//! Behind its fixed fields an entry may have tagged ones: tag 1, length 4, bytes. A tag that is not
-//! known is passed over, and so is an entry whose kind is not known. What may not be passed over
-//! sets a feature in the header of the half.
+//! After its fixed fields an entry may have tagged ones: tag 1, length 4, bytes. A reader passes over a tag
+//! that it does not know, and over an entry whose kind it does not know. Whatever a reader may not pass
+//! over sets a feature in the header of the half.
 
 use super::entry::{
     FileHead, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MemberIdentity, PartitionState,
@@ -60,8 +60,8 @@ impl JournalEntry {
         }
     }
 
-    /// Whether [`Self::decode`] makes the same entry of what [`Self::encode`] writes. Decoding each
-    /// range again would cost nearly as much as writing it, so the values are looked at instead.
+    /// Whether [`Self::decode`] gives back the very entry that [`Self::encode`] writes. Decoding each range
+    /// again would cost nearly as much as writing it, so this looks at the values instead.
     pub(super) fn is_expressible(&self) -> bool {
         match self {
             JournalEntry::Mark(mark) => {
@@ -76,7 +76,7 @@ impl JournalEntry {
         }
     }
 
-    /// Reads a payload. `None`: it is not an entry of this version of the format.
+    /// Reads a payload. `None`: the payload is not an entry of this version of the format.
     pub(super) fn decode(payload: &[u8]) -> Option<Self> {
         let mut reader = EntryReader(payload);
         let entry = match reader.u8()? {
@@ -98,7 +98,7 @@ impl JournalEntry {
 }
 
 fn encode_count(out: &mut Vec<u8>, count: usize) {
-    // The length of the frame keeps lists far below this count.
+    // The largest frame limits the list to far fewer items than this.
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
 }
 
@@ -199,7 +199,7 @@ fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
         partition: TopicPartition::new(text(reader)?, reader.i32()?),
         position: reader.i64()?,
         epoch: reader.u64()?,
-        // What was made in a way that is not known cannot be compared.
+        // A fingerprint that was made in an unknown way cannot be compared, so the landmark is left out.
         landmarks: reader
             .list(|reader| {
                 let kind = reader.u8()?;
@@ -213,7 +213,7 @@ fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     })
 }
 
-/// The inner `None`: the fingerprint was made in a way that is not known.
+/// The inner `None`: the fingerprint was made in an unknown way.
 fn decode_landmark(reader: &mut EntryReader<'_>, kind: u8) -> Option<Option<Landmark>> {
     let landmark = Landmark { offset: reader.i64()?, fingerprint: reader.u32()? };
     Some(Some(landmark).filter(|_| kind == FINGERPRINT_CONTENT))
@@ -338,7 +338,8 @@ impl<'a> EntryReader<'a> {
         Some(list)
     }
 
-    /// Entries of several parts set a feature in the header that this pandad does not know.
+    /// Reads the number of parts, which must be one. Entries of several parts set a feature in the header
+    /// that this pandad does not know.
     fn one_part(&mut self) -> Option<()> {
         (self.u8()? == 1).then_some(())
     }

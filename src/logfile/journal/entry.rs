@@ -3,8 +3,8 @@
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
-/// Bytes before a range or a mark that its check covers. The check is needed because a new file can
-/// get the device and inode numbers of one that was just deleted.
+/// How many bytes before a range or a mark its check covers. The check is needed because a new file can get
+/// the device and inode numbers of a file that was just deleted.
 pub(in crate::logfile) const CHECKED_BYTES: usize = 4096;
 
 /// A record that was written: its offset and its fingerprint.
@@ -46,8 +46,8 @@ pub struct PositionChange {
     pub last: Option<Landmark>,
 }
 
-/// One write to the log file. It is journalled before the write, so that the next start can compare
-/// it with the file.
+/// One write to the log file. It is journalled before the lines are written, so that the next start can
+/// compare it with the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     /// The number of the range. Each range of a journal has the next number.
@@ -66,8 +66,8 @@ pub struct Range {
     pub changes: Vec<PositionChange>,
 }
 
-/// How a file begins. Together with the bytes before a mark this tells the file from every other,
-/// whatever its numbers are.
+/// How a file begins. Together with the bytes before a mark this distinguishes the file from every other,
+/// whatever device and inode numbers it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileHead {
     /// How many bytes are covered, at most [`CHECKED_BYTES`].
@@ -77,7 +77,7 @@ pub struct FileHead {
 }
 
 impl FileHead {
-    /// The file has grown by these bytes.
+    /// Records that the file has grown by these bytes.
     pub(in crate::logfile) fn extend(&mut self, bytes: &[u8]) {
         let room = CHECKED_BYTES.saturating_sub(self.length as usize);
         let Some(more) = bytes.get(..bytes.len().min(room)).filter(|more| !more.is_empty()) else { return };
@@ -95,28 +95,28 @@ pub struct Mark {
     pub sequence: u64,
     /// The log file.
     pub file: FileId,
-    /// The length up to which it is durable.
+    /// The length up to which the log file is durable.
     pub end: u64,
     /// CRC-32 of the [`CHECKED_BYTES`] before the end.
     pub before: u32,
-    /// How the file begins. `None` if only a journal of version 1 or 2 says what is known.
+    /// How the file begins. `None` if the mark was read from a journal of version 1 or 2.
     pub head: Option<FileHead>,
-    /// What is about to be committed.
+    /// The offsets that are about to be committed.
     pub commits: Vec<MarkedCommit>,
-    /// What the mark says once more.
+    /// What the mark repeats of earlier entries.
     pub repeat: MarkRepeat,
 }
 
-/// What a mark repeats of the entries before it, so that it makes up for those that are damaged.
-/// All numbers are bytes of the half that the mark is in, or sequence numbers.
+/// What a mark repeats of the entries before it, so that the mark can replace damaged ones. All numbers are
+/// bytes of the half that the mark is in, or sequence numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MarkRepeat {
-    /// Whether the mark belongs to a snapshot: it repeats every position, and the ranges after it
-    /// are all that there are.
+    /// Whether the mark belongs to a snapshot: then it repeats every position, and all unsettled ranges
+    /// come after it.
     pub is_snapshot: bool,
     /// The last range that was announced when the mark was written.
     pub announced: u64,
-    /// Up to where the last sync of the journal that succeeded had made the half durable.
+    /// The byte of the half up to which the last successful sync had made the journal durable.
     pub synced_to: u64,
     /// The mark repeats what the entries from this byte on changed.
     pub since: u64,
@@ -126,14 +126,14 @@ pub struct MarkRepeat {
     pub partitions: Vec<RepeatedPartition>,
 }
 
-/// All that is known of a partition, said once more.
+/// A mark's full copy of the state of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatedPartition {
     /// The partition's number in this journal.
     pub index: u32,
-    /// Ranges up to this one say nothing of the partition's position any more.
+    /// Ranges up to this one no longer count for the partition's position.
     pub void: u64,
-    /// What is known.
+    /// The state of the partition.
     pub state: PartitionState,
 }
 
@@ -143,11 +143,11 @@ pub struct RepeatedPartition {
 pub struct MarkedCommit {
     /// The partition's number in this journal.
     pub index: u32,
-    /// The offset for which this run's last commit was acknowledged. The group can no longer hold
-    /// an offset committed before that one.
+    /// The offset for which this run's last commit was acknowledged. The group can no longer hold an offset
+    /// that was committed earlier.
     pub acknowledged: Option<i64>,
-    /// The offset that is about to be committed without a token. `None`: the group holds a token of
-    /// the present history, so it holds none of the earlier offsets.
+    /// The offset that is about to be committed without a token. `None`: the group holds a token of the
+    /// present history, so it holds none of the earlier offsets.
     pub value: Option<i64>,
 }
 
@@ -162,13 +162,13 @@ pub struct MemberIdentity {
     pub silent: bool,
 }
 
-/// One run of the program, as far as it matters for what the log file may hold.
+/// One run of the program: the facts that decide what the log file may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// The kernel's boot id. Within one boot, every byte of ours in the file has a journalled
-    /// range. After another boot, the disk may hold lines whose range it does not hold.
+    /// The kernel's boot id. Within one boot, every byte of pandad's in the file has a journalled range.
+    /// After another boot, the disk may hold lines but not the range that announced them.
     pub boot: u128,
-    /// Whether the run ended with everything settled. Then, too, every byte of ours has its range.
+    /// Whether the run ended with everything settled. Then, too, every byte of pandad's has its range.
     pub closed: bool,
 }
 

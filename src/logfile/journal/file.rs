@@ -1,9 +1,9 @@
-//! The journal's file: preallocated and filled, in two halves of the same size, so that a full disk
-//! stops neither an entry nor a rewrite.
+//! The journal's file: preallocated and filled, in two halves of the same size, so that a full disk stops
+//! neither an entry nor a rewrite.
 //!
-//! Entries are appended to the half in force, which is the one with the higher generation. When it
-//! is full, a snapshot of the whole state goes to the other half. The header of that half is
-//! written only when the snapshot is durable, so a crash in between leaves the old half in force.
+//! Entries are appended to the half in force, which is the one with the higher generation. When that half
+//! is full, a snapshot of the whole state goes to the other half. The header of the other half is written
+//! only when the snapshot is durable, so a crash in between leaves the old half in force.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_
 
 /// The least size of a half, in bytes.
 pub(in crate::logfile) const HALF_BYTES_MIN: u64 = 256 * 1024;
-/// What the unused part of a half is filled from.
+/// The unused part of a half is filled from this block.
 static FILL_BLOCK: [u8; 16 * 1024] = [FILL; 16 * 1024];
-/// A mark repeats at least what the entries in so many bytes before it said: if one page of the
-/// journal is lost, it makes up for that.
+/// A mark repeats at least what the entries in this many bytes before it said. So the mark can replace a
+/// lost page of the journal.
 const REPEATED_BYTES: u64 = 4096;
 /// The largest file that is read as a journal, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
@@ -32,12 +32,12 @@ const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 pub(in crate::logfile) enum JournalRead {
     /// There is no file.
     Missing,
-    /// The file is not a journal, or both halves of it are damaged. The text says which.
+    /// The file is not a journal, or both halves of it are damaged. The text says which of the two.
     Unreadable(String),
     /// A journal of a later version of the format.
     Later(u16),
-    /// A journal, and what was read of it. If `whole` is false, the disk has lost some of what was
-    /// written, so entries may be missing.
+    /// A journal, and what was read of it. If `whole` is false, the disk has lost some of the written
+    /// bytes, so entries may be missing.
     Journal { journal: JournalFile, contents: Box<JournalContents>, whole: bool },
 }
 
@@ -57,11 +57,11 @@ pub(in crate::logfile) struct JournalFile {
     base: u64,
     /// Where the last mark begins.
     last_mark: u64,
-    /// Up to where the half is durable. Another one for each generation.
+    /// The byte up to which the half is durable. Each generation has a counter of its own.
     synced: Arc<AtomicU64>,
 }
 
-/// Makes durable what the journal held when this was taken from it.
+/// Makes everything durable that the journal held when this value was taken from it.
 #[derive(Debug, Clone)]
 pub(in crate::logfile) struct JournalSync {
     file: Handle,
@@ -106,7 +106,7 @@ impl JournalFile {
         let file = disk.open(&aside, OpenMode::Truncate)?;
         let mut journal = Self::of_file(disk, path, file, half);
         (journal.active, journal.identity) = (1, identity);
-        // Twice: if the second snapshot is ever damaged, the first makes up for it.
+        // The snapshot is written twice: if the second copy is ever damaged, the first replaces it.
         journal.fill_other_half(first)?;
         journal.fill_other_half(EncodedSnapshot::new(snapshot, 2)?)?;
         disk.rename(&aside, path)?;
@@ -136,7 +136,7 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(JournalRead::Missing),
             Err(error) => return Err(error),
         };
-        // If the kernel has failed to write pages back and has not reported that yet, this sync reports
+        // If the kernel failed to write pages back earlier and has not reported that yet, this sync reports
         // it.
         let whole = file.sync().is_ok();
         if !whole {
@@ -159,7 +159,7 @@ impl JournalFile {
         if contents.newest.entries.is_empty() {
             return Ok(JournalRead::Unreadable("its newest half holds no entry".to_owned()));
         }
-        // Nothing is appended to a half that was read: the start begins the other one.
+        // Nothing is appended to a half that was read: the start begins a new snapshot in the other half.
         let mut journal = Self::of_file(disk, path, file, first.len() as u64);
         (journal.active, journal.generation) = (active as u64, header.generation);
         journal.identity = header.identity;
@@ -171,34 +171,34 @@ impl JournalFile {
         self.identity
     }
 
-    /// The journal takes this identity with its next rewrite.
+    /// Gives the journal a new identity, which its next rewrite records.
     pub(in crate::logfile) fn rename(&mut self, identity: u128) {
         self.identity = identity;
     }
 
-    /// For whoever makes durable what was appended so far.
+    /// The handle with which another thread makes durable what was appended so far.
     pub(in crate::logfile) fn to_sync(&self) -> JournalSync {
         JournalSync { file: self.file.clone(), to: self.at, synced: Arc::clone(&self.synced) }
     }
 
-    /// Whether a sync has failed. Then no later one succeeds.
+    /// Whether a sync has failed. After that no later sync succeeds.
     pub(in crate::logfile) fn has_failed(&self) -> bool {
         self.file.has_failed()
     }
 
-    /// Up to where the half is durable.
+    /// The byte up to which the half is durable.
     pub(in crate::logfile) fn synced_to(&self) -> u64 {
         self.synced.load(SeqCst)
     }
 
-    /// From where on a mark repeats what changed: everything since the mark before, and what a
-    /// damaged page before it may have said.
+    /// The byte from which on the next mark repeats the changes: everything since the mark before it, and
+    /// everything that a damaged page just before it may have said.
     pub(in crate::logfile) fn repeated_since(&self) -> u64 {
         self.last_mark.min(self.at.saturating_sub(REPEATED_BYTES)).max(self.base)
     }
 
-    /// Appends one entry, and returns where in the half it stands. After an error, nothing has been
-    /// appended.
+    /// Appends one entry, and returns the byte of the half at which the entry begins. After an error,
+    /// nothing has been appended.
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<u64, EntryRefused> {
         let mut frame = Vec::new();
         encode_frame(&mut frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
@@ -250,7 +250,7 @@ impl JournalFile {
         }
         let start = other * self.half;
         self.file.write_at(&bytes, start + HALF_HEADER_BYTES)?;
-        // The rest is filled, so that what an older generation left is not taken for damage.
+        // The rest of the half is filled, so that bytes of an older generation are not taken for damage.
         let mut filled = at;
         while filled < self.half {
             let count = FILL_BLOCK.len().min(usize::try_from(self.half - filled).unwrap_or(usize::MAX));
@@ -270,7 +270,7 @@ impl JournalFile {
 /// The frames of a snapshot.
 struct EncodedSnapshot {
     bytes: Vec<u8>,
-    /// Where the snapshot ends in its half: behind its mark.
+    /// Where the snapshot ends in its half: after its mark.
     base: u64,
     generation: u64,
 }
@@ -307,7 +307,8 @@ fn newest_half(
         return Some((header, active, JournalContents { newest, ..JournalContents::default() }));
     }
     let start = |active: usize| active as u64 * half.len() as u64;
-    // The other half has a header too, unless it is damaged, or is being written for the first time.
+    // The other half has a header too, unless that header is damaged, or is being written for the first
+    // time.
     let lost = HalfHeader { generation: header.generation + 1, base: 0, ..header };
     if other.is_none() && !is_fill(older.get(..HALF_HEADER_BYTES as usize).unwrap_or_default()) {
         let newest = read_half(older, lost.generation);
@@ -327,7 +328,7 @@ fn newest_half(
     Some((header, active, JournalContents { newest, base, older, start, has_no_header: false }))
 }
 
-/// The entries of a half that a snapshot was made of, if nothing in it is damaged.
+/// The entries of a half from which a snapshot was made, if nothing in the half is damaged.
 fn base_entries(half: &[u8], header: HalfHeader) -> Option<Vec<(u64, JournalEntry)>> {
     if header.version < 3 {
         return Some(old_codec::read_frames(half, header.generation));
@@ -342,7 +343,7 @@ mod tests {
     use crate::logfile::disk::{FileId, RealDisk};
     use crate::logfile::journal::{Mark, MarkRepeat, MarkedCommit, MemberIdentity};
 
-    /// The format cannot express a negative offset; it would be read as no offset.
+    /// The format cannot express a negative offset; a reader would take it for no offset.
     #[test]
     fn an_entry_that_cannot_be_read_back_is_not_written() {
         let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));

@@ -4,10 +4,10 @@
 //! frame   CRC 4 | length 4 | position 4 | payload
 //! ```
 //!
-//! The CRC covers the half's generation and all that follows in the frame, so a frame that an
-//! earlier generation left is never read. The position is that of the frame in its half: behind
-//! damage, the next whole frame is found by it. What is not used yet is filled with bytes that no
-//! frame begins with and that are not zero, so that lost pages are told from the end.
+//! The CRC covers the half's generation and everything that follows in the frame, so a frame that an
+//! earlier generation left is never read. The position is the frame's place in its half: with it a reader
+//! finds the next whole frame after damage. Unused space is filled with non-zero bytes with which no frame
+//! begins, so that lost pages are distinguished from the end.
 
 use std::io;
 
@@ -15,9 +15,9 @@ use super::JournalEntry;
 use super::header::HALF_HEADER_BYTES;
 
 pub(super) const FRAME_HEADER_BYTES: usize = 12;
-/// What is not used yet.
+/// The byte that fills unused space.
 pub(super) const FILL: u8 = 0xff;
-/// The least piece in which the kernel writes or loses what was written.
+/// The smallest piece that the kernel writes, or loses, as a whole.
 const PAGE_BYTES: usize = 4096;
 
 /// Bytes of a half that are not a whole frame and stand where one must be, up to the next whole
@@ -33,17 +33,17 @@ pub(in crate::logfile) struct Hole {
 pub(in crate::logfile) struct HalfContents {
     /// The whole frames, and where each begins.
     pub(in crate::logfile) entries: Vec<(u64, JournalEntry)>,
-    /// What is not whole, with a whole frame somewhere behind it.
+    /// The bytes that are not a whole frame, with a whole frame somewhere after them.
     pub(in crate::logfile) holes: Vec<Hole>,
-    /// What is behind the last whole frame, if it is neither unused nor the beginning of an entry
-    /// whose writing was cut short.
+    /// The bytes after the last whole frame, unless they are unused or the beginning of an entry whose
+    /// writing was cut short.
     pub(in crate::logfile) tail: Option<Hole>,
 }
 
 /// Appends one frame. `start` is the byte of the half at which `out` begins.
 ///
-/// The entry is checked before anything is written, so that the next start reads exactly what is in
-/// memory now.
+/// The entry is checked before anything is written, so that the next start reads exactly the entry that is
+/// in memory now.
 pub(super) fn encode_frame(
     out: &mut Vec<u8>,
     entry: &JournalEntry,
@@ -84,7 +84,7 @@ fn frame_crc(generation: u64, rest: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads a half: every frame of the generation that is whole, and what lies between them.
+/// Reads a half: every whole frame of the generation, and the bytes between the frames.
 pub(super) fn read_half(half: &[u8], generation: u64) -> HalfContents {
     let mut contents = HalfContents::default();
     let mut at = HALF_HEADER_BYTES as usize;
@@ -117,7 +117,7 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, 
     let (crc, rest) = half.get(at..)?.split_first_chunk()?;
     let (length, position) = rest.split_first_chunk()?;
     let (position, _) = position.split_first_chunk()?;
-    // Most of what is no frame is told by this alone.
+    // Usually this check alone shows that no frame begins here.
     if u32::from_be_bytes(*position) as usize != at {
         return None;
     }
@@ -140,9 +140,9 @@ fn fill_at_end(bytes: &[u8]) -> usize {
     bytes.iter().rev().take_while(|byte| **byte == FILL).count()
 }
 
-/// Whether the bytes [at, to) are the beginning of a frame whose writing was cut short. A kill ends
-/// a write between two pages, so the rest of the frame is as it was. Such an entry announced a
-/// range of which nothing was written.
+/// Whether the bytes [at, to) are the beginning of a frame whose writing was cut short. A kill ends a write
+/// between two pages, so the rest of the frame has its old bytes. If the entry is a range, nothing of that
+/// range was written to the log file.
 fn is_cut_short(half: &[u8], at: usize, to: usize) -> bool {
     let Some([_, _, _, _, a, b, c, d, w, x, y, z]) = half.get(at..).and_then(<[u8]>::first_chunk) else {
         return false;

@@ -1,17 +1,17 @@
-//! The header of a half: which generation it is, and what a reader must know.
+//! The header of a half: which generation the half is, and what a reader must know.
 //!
 //! ```text
 //! magic 8 | version 2 | identity 16 | generation 8 | CRC 4 | base 8 | features 4 | CRC 4
 //! ```
 //!
-//! In version 3 it stands twice, at byte 0 and at byte 64, so that one damaged byte does not hide
-//! the half. Versions 1 and 2 have it once, up to the first CRC. So a pandad that knows only these
-//! reads the version, and refuses the journal instead of taking it for an unreadable one.
+//! In version 3 the header stands twice, at byte 0 and at byte 64, so that one damaged byte does not hide
+//! the half. Versions 1 and 2 have it once, up to the first CRC. So a pandad that knows only these versions
+//! can read the version number, and refuses the journal instead of taking it for an unreadable one.
 
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The version of the format that is written. A later version is refused.
 pub(super) const FORMAT_VERSION: u16 = 3;
-/// The bytes of both copies.
+/// The size of both copies together.
 pub(super) const HALF_HEADER_BYTES: u64 = 128;
 const COPY_BYTES: usize = 64;
 const CRC_BYTES: usize = 4;
@@ -21,10 +21,10 @@ pub(super) struct HalfHeader {
     pub(super) version: u16,
     pub(super) identity: u128,
     pub(super) generation: u64,
-    /// Where the half's snapshot ends, which is behind its mark. 0 if it is not known.
+    /// Where the half's snapshot ends, including its mark. 0 if that is not known.
     pub(super) base: u64,
-    /// Bits for what a reader may not pass over. This pandad knows none, and refuses the journal as
-    /// it refuses a later version.
+    /// One bit for each property of the half that a reader must know. This pandad knows none: it refuses a
+    /// half with any bit set, as it refuses a later version.
     pub(super) features: u32,
 }
 
@@ -82,7 +82,7 @@ impl HalfHeader {
     }
 }
 
-/// Whether this is the CRC of all bytes but the last `without`.
+/// Whether this is the CRC of all bytes except the last `without`.
 fn is_crc_of(bytes: &[u8], without: usize, crc: [u8; CRC_BYTES]) -> Option<bool> {
     let covered = bytes.get(..bytes.len().checked_sub(without)?)?;
     Some(crc32fast::hash(covered) == u32::from_be_bytes(crc))

@@ -1,5 +1,5 @@
-//! The journal beside a log file: what its entries say, how they are written as bytes, the file
-//! that holds them, and the state that they add up to.
+//! The journal beside a log file: the meaning of its entries, their bytes, the file that holds them, and
+//! the state that they add up to.
 
 mod codec;
 mod entry;

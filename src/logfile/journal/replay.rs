@@ -1,19 +1,19 @@
-//! What a journal that was read adds up to, also where it is damaged. Pure.
+//! What the entries of a journal that was read add up to, even if the journal is damaged. Pure.
 //!
-//! A frame that is not whole is damage if a later mark says that it was synced, or if the pandad
-//! that wrote it ran in this very boot: then nothing is lost but by a fault of the disk, or by
-//! somebody who wrote there. After another boot it is the end of what the disk got to hold: ranges
-//! are appended without a sync, and pages reach the disk in any order.
+//! A frame that is not whole is damage in two cases: a later mark says that the frame was synced, or the
+//! pandad that wrote it ran in the present boot. In these cases only a fault of the disk, or somebody
+//! else's write, can have destroyed the frame. After another boot, such a frame is only the end of what
+//! reached the disk: ranges are appended without a sync, and pages reach the disk in any order.
 //!
-//! Either way, a mark behind it makes up for it if it repeats what changed since.
+//! In every case a later mark replaces the lost frame if the mark repeats what changed since.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::frame::{HalfContents, Hole};
 use super::{JournalEntry, JournalState, Mark, MarkRepeat, PositionChange, Range};
 
-/// If more bytes at the end of a journal are damaged, marks may be among them whose positions were
-/// committed.
+/// If more bytes than these are damaged at the end of a journal, there may be marks among them whose
+/// positions were committed.
 const LOST_BYTES_MAX: u64 = 64 * 1024;
 
 /// The entries of a journal.
@@ -21,13 +21,13 @@ const LOST_BYTES_MAX: u64 = 64 * 1024;
 pub(in crate::logfile) struct JournalContents {
     /// The half in force.
     pub(in crate::logfile) newest: HalfContents,
-    /// Where its snapshot ends.
+    /// Where the snapshot of the half in force ends.
     pub(in crate::logfile) base: u64,
-    /// The entries of the other half, if they add up to what the snapshot said.
+    /// The entries of the other half, if nothing in that half is damaged.
     pub(in crate::logfile) older: Option<Vec<(u64, JournalEntry)>>,
     /// Where the half in force begins in the file.
     pub(in crate::logfile) start: u64,
-    /// The header of the half in force is damaged in both of its copies.
+    /// Whether the header of the half in force is damaged in both of its copies.
     pub(in crate::logfile) has_no_header: bool,
 }
 
@@ -35,17 +35,17 @@ pub(in crate::logfile) struct JournalContents {
 #[derive(Debug, Default)]
 pub(in crate::logfile) struct Replayed {
     pub(in crate::logfile) state: JournalState,
-    /// Whether ranges may be lost that announced what stands in the log file behind the others.
+    /// Whether ranges may be lost whose lines stand in the log file after those of the other ranges.
     pub(in crate::logfile) lacks_ranges: bool,
     /// Which bytes of the file are damaged, in words.
     pub(in crate::logfile) damage: Option<String>,
 }
 
 impl JournalContents {
-    /// Adds up the entries. `boot` is the boot that this is, if it can be believed.
+    /// Adds up the entries. `boot` is the present boot, if its id can be believed.
     ///
     /// # Errors
-    /// What is damaged, if no entry makes up for it.
+    /// What is damaged, if no entry replaces it.
     pub(in crate::logfile) fn replay(self, boot: Option<u128>) -> Result<Replayed, String> {
         let HalfContents { holes, tail, .. } = &self.newest;
         if !holes.is_empty() || tail.is_some() || self.has_no_header {
@@ -111,7 +111,8 @@ impl JournalContents {
 
 #[cfg(test)]
 thread_local! {
-    /// If set, nothing behind damage is read: a test shows that the simulator notices this mistake.
+    /// If set, nothing after damage is read. A test sets it to show that the simulator notices this
+    /// mistake.
     pub(in crate::logfile) static STOP_AT_HOLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
@@ -119,15 +120,15 @@ thread_local! {
 #[derive(Debug, Default)]
 struct Replay {
     base: u64,
-    /// Up to where some mark says that the half was synced.
+    /// The byte up to which the half was synced, according to the marks read so far.
     synced_to: u64,
     is_same_boot: bool,
     state: JournalState,
-    /// Holes that no mark has made up for yet.
+    /// Holes that no mark has replaced yet.
     open: Vec<Hole>,
     /// Partitions that the snapshot names.
     named: BTreeSet<u32>,
-    /// Partitions whose position the snapshot's mark says.
+    /// Partitions whose position is in the snapshot's mark.
     placed: BTreeSet<u32>,
     /// Whether the mark of the snapshot, or a later one, was read.
     has_mark: bool,
@@ -175,14 +176,15 @@ impl Replay {
         Ok(Replayed { state: self.state, lacks_ranges, damage: None })
     }
 
-    /// What may have been lost is the note that a run has ended.
+    /// The entry that began another run may be lost. So the last known run does not count as closed.
     fn forget_close(&mut self) {
         if let Some(session) = &mut self.state.session {
             session.closed = false;
         }
     }
 
-    /// The snapshot, laid over what the other half said, must have said every position.
+    /// Checks that every position is known at the end of the snapshot: from the snapshot itself, or from
+    /// the entries of the other half.
     fn end_snapshot(&mut self, has_older: bool) -> Result<(), &'static str> {
         let says_all = if self.has_mark {
             self.placed.iter().all(|index| self.state.partitions.contains_key(index))
@@ -193,7 +195,7 @@ impl Replay {
         says_all.then_some(()).ok_or("no other entry says what its snapshot said")
     }
 
-    /// Applies an entry. False: it and what follows do not count.
+    /// Applies an entry. False: this entry and all entries after it do not count.
     fn take(&mut self, at: u64, entry: JournalEntry) -> Result<bool, &'static str> {
         match &entry {
             JournalEntry::Partition(index, _) if at < self.base => {
@@ -216,7 +218,7 @@ impl Replay {
                 }
             }
             JournalEntry::Range(range) if !self.has_mark => {
-                // What stands before the first range has settled, or the snapshot would name it.
+                // The ranges before this one are settled, because the snapshot would otherwise name them.
                 self.has_mark = true;
                 self.state.recent.clear();
                 self.state.mark = Some(place_before(range));
@@ -227,7 +229,7 @@ impl Replay {
         Ok(true)
     }
 
-    /// Keeps the ranges that follow each other from the mark on. True if others may be lost.
+    /// Keeps the ranges that follow each other from the mark on. True if other ranges may be lost.
     fn end(&mut self) -> bool {
         let (mut sequence, announced) =
             self.state.mark.as_ref().map_or((0, 0), |mark| (mark.sequence, mark.repeat.announced));
@@ -242,8 +244,8 @@ impl Replay {
             sequence = range.sequence;
             kept.push_back(range);
         }
-        // Where a range does not begin where the one before it ends, a mark is lost that led to
-        // another place. It was written when all before it was durable.
+        // If a range does not begin where the range before it ends, the mark that moved the end is lost.
+        // That mark was written when everything before it was durable.
         let mut end = self.state.mark.as_ref().map(|mark| (mark.file, mark.end));
         let mut settled = 0;
         for (at, range) in kept.iter().enumerate() {
@@ -261,7 +263,7 @@ impl Replay {
     }
 }
 
-/// The mark that a range implies: all before it is durable.
+/// The mark that a range implies: everything before the range is durable.
 fn place_before(range: &Range) -> Mark {
     Mark {
         sequence: range.sequence.saturating_sub(1),

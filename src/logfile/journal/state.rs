@@ -13,13 +13,14 @@ use crate::record::TopicPartition;
 /// How many landmarks, committed offsets and left epochs are kept of each partition.
 const KEPT_MAX: usize = 8;
 
-/// What is known of a partition, and which entries changed it. A mark repeats what changed lately.
+/// The state of a partition, and which entries changed it. Marks repeat recent changes.
 #[derive(Debug, Clone)]
 pub(in crate::logfile) struct JournalledPartition {
     state: PartitionState,
-    /// Where in the half the mark stands that changed the position last; 0: in the snapshot.
+    /// The byte of the half at which the mark begins that changed the position last; 0 if the snapshot did.
     moved: u64,
-    /// The same of the entry that replaced all that was known, and the last range before it.
+    /// The byte at which the entry begins that last replaced the whole state, and the number of the last
+    /// range before that entry.
     replaced: (u64, u64),
 }
 
@@ -32,7 +33,7 @@ impl JournalledPartition {
         }
     }
 
-    /// Whether this is known already, but for where the partition is.
+    /// Whether this state is known already, apart from position and landmarks.
     fn is_like(&self, state: &PartitionState) -> bool {
         self.state.epoch == state.epoch
             && self.state.partition == state.partition
@@ -49,7 +50,7 @@ impl Deref for JournalledPartition {
     }
 }
 
-/// Where a partition is once some ranges have settled.
+/// The position of a partition once some ranges have settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::logfile) struct SettledPosition {
     pub(in crate::logfile) index: u32,
@@ -68,9 +69,9 @@ pub(in crate::logfile) struct JournalState {
     pub(in crate::logfile) mark: Option<Mark>,
     /// The run that wrote last.
     pub(in crate::logfile) session: Option<Session>,
-    /// This pandad's identity in its group, if it is a member.
+    /// This pandad's identity in its group, if this pandad is a member.
     pub(in crate::logfile) member: Option<MemberIdentity>,
-    /// The ranges after the last mark, in order. They are written and perhaps not durable.
+    /// The ranges after the last mark, in order. They are written, but may not be durable.
     pub(in crate::logfile) recent: VecDeque<Range>,
 }
 
@@ -90,7 +91,7 @@ impl JournalState {
         }
     }
 
-    /// Replaces all that is known of the partition, and what ranges say of its position.
+    /// Replaces the whole state of the partition. Ranges up to `void` no longer change its position.
     fn replace(&mut self, RepeatedPartition { index, void, state }: RepeatedPartition, at: u64) {
         for range in self.recent.iter_mut().filter(|range| range.sequence <= void) {
             range.changes.retain(|change| change.index != index);
@@ -109,7 +110,8 @@ impl JournalState {
         self.settle_ranges(&settled, at);
         for partition in repeat.partitions {
             let RepeatedPartition { index, state, .. } = &partition;
-            // Mostly the entry itself has said it, and the ranges more of the last records.
+            // Usually earlier entries have given this state already, and the ranges know more landmarks
+            // than the mark.
             if self.partitions.get(index).is_some_and(|known| known.is_like(state)) {
                 let last = state.landmarks.last().copied();
                 self.settle(&[PositionChange { index: *index, position: state.position, last }], at);
@@ -152,7 +154,7 @@ impl JournalState {
         }
     }
 
-    /// The same for many ranges, which mostly change the same partitions.
+    /// Applies the changes of many ranges, which mostly change the same partitions.
     fn settle_ranges(&mut self, ranges: &[Range], at: u64) {
         let changes: usize = ranges.iter().map(|range| range.changes.len()).sum();
         if changes < self.partitions.len() / 8 {
@@ -168,8 +170,8 @@ impl JournalState {
         }
     }
 
-    /// Where each partition is once the ranges up to `sequence` have settled, in the order of their
-    /// numbers.
+    /// The position of each partition once the ranges up to `sequence` have settled, in the order of the
+    /// partitions' numbers.
     pub(in crate::logfile) fn settled_by(&self, sequence: u64) -> Vec<SettledPosition> {
         let known = self.partitions.iter().map(|(index, known)| SettledPosition {
             index: *index,
@@ -191,7 +193,7 @@ impl JournalState {
         settled
     }
 
-    /// What a mark says once more of all that changed since this byte of the half.
+    /// What a mark repeats: everything that changed since this byte of the half.
     pub(in crate::logfile) fn repeat(&self, settled: &[SettledPosition], since: u64) -> MarkRepeat {
         let mut repeat = MarkRepeat { since, announced: self.next_sequence() - 1, ..MarkRepeat::default() };
         for SettledPosition { index, position, last, .. } in settled.iter().filter(|one| one.moved >= since) {
@@ -211,7 +213,7 @@ impl JournalState {
         repeat
     }
 
-    /// A snapshot has said all that changed.
+    /// Records that a snapshot contains all changes so far.
     pub(in crate::logfile) fn forget_changes(&mut self) {
         for known in self.partitions.values_mut() {
             (known.moved, known.replaced) = (0, (0, 0));
@@ -235,7 +237,7 @@ impl JournalState {
         self.recent.back().map_or(marked, |range| range.sequence) + 1
     }
 
-    /// The entries that, read alone, add up to this very state.
+    /// The entries of a snapshot: read alone, they add up to exactly this state.
     pub(in crate::logfile) fn snapshot(&self) -> Vec<JournalEntry> {
         let partitions =
             self.partitions.iter().map(|(i, known)| JournalEntry::Partition(*i, known.state.clone()));

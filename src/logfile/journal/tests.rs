@@ -95,7 +95,7 @@ proptest! {
         entry.encode(&mut bytes);
         let is_same = JournalEntry::decode(&bytes).is_some_and(|read| read == entry);
         prop_assert_eq!(is_same, entry.is_expressible());
-        // With a field of a later pandad behind it.
+        // The entry with a field of a later pandad at its end.
         let mut longer = bytes.clone();
         longer.push(tag);
         longer.extend_from_slice(&(field.len() as u32).to_be_bytes());

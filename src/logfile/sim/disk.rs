@@ -55,7 +55,7 @@ struct DiskState {
     files: Vec<FileState>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
-    /// All names as they were after each change that is not durable yet.
+    /// All names as they were after each change of names that is not durable yet.
     changes: Vec<BTreeMap<PathBuf, usize>>,
     /// How many operations were done, and after how many the run is stopped.
     operations: u64,
@@ -63,7 +63,7 @@ struct DiskState {
     /// The number of the operation that fails, if it is the sync of a file.
     fails: Option<u64>,
     flaw: DiskFlaw,
-    /// How often the files got other numbers.
+    /// How often the files got new device and inode numbers.
     renumbered: u64,
     operator: operator::Operator,
 }
@@ -74,7 +74,7 @@ struct FileState {
     durable: Vec<u8>,
     /// Writes since the last sync.
     writes: Vec<UnsyncedWrite>,
-    /// Whether some of `now` was not written back and never will be.
+    /// Whether part of `now` was not written back and never will be.
     lost: bool,
 }
 
@@ -110,7 +110,7 @@ impl FileState {
         self.writes.push(write);
     }
 
-    /// The kernel evicts pages that it takes for clean: what was not written back is gone.
+    /// The kernel evicts pages that it believes to be clean: bytes that were not written back are lost.
     fn evict(&mut self) {
         if std::mem::take(&mut self.lost) {
             let length = self.now.len();
@@ -120,7 +120,7 @@ impl FileState {
         }
     }
 
-    /// What is left of the file after a loss of power.
+    /// Sets the content to what is left of the file after a loss of power.
     fn lose(&mut self, dice: &mut fastrand::Rng) {
         let mut left = std::mem::take(&mut self.durable);
         for write in self.writes.drain(..) {
@@ -167,13 +167,13 @@ impl SimDisk {
         Self { world: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
-    /// Every operation after so many more fails.
+    /// Makes every operation fail after this many more.
     pub(super) fn stop_after(&self, operations: u64) {
         let mut world = self.lock();
         world.stop_after = world.operations.saturating_add(operations);
     }
 
-    /// The operation after so many fails, if it is the sync of a file.
+    /// Makes the operation after this many more fail, if it is the sync of a file.
     pub(super) fn fail_sync_after(&self, operations: u64) {
         self.lock().fails = Some(operations);
     }
@@ -192,7 +192,7 @@ impl SimDisk {
         self.lock().operations
     }
 
-    /// The run has ended. Leaves the disk as the next run finds it.
+    /// Ends the run. Leaves the disk as the next run finds it.
     pub(super) fn end(&self, end: RunEnd, dice: &mut fastrand::Rng) {
         let mut world = self.lock();
         world.stop_after = u64::MAX;

@@ -1,5 +1,5 @@
-//! Simulators of what can befall a log file: crashes after every file operation, and histories of
-//! hosts that share a group, and an operator who handles the file while it is written.
+//! Simulators of mishaps to a log file: crashes after every file operation, histories of hosts that share a
+//! group, and an operator who handles the file while it is written.
 
 mod crash;
 mod disk;

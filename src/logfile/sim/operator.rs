@@ -24,7 +24,7 @@ use crate::record::{OffsetMetadata, TopicPartition};
 const LOG_PATH: &str = "/log/out.log";
 /// So small that a run rewrites its journal.
 const HALF_BYTES: u64 = 4096;
-/// The first offset behind each range. After every second range what was written settles.
+/// The first offset after each range. After every second range what was written settles.
 const RANGES: [i64; 6] = [3, 5, 6, 10, 12, 15];
 const ACTS: [OperatorAct; 9] = [
     OperatorAct::Rename,
@@ -44,7 +44,8 @@ fn partition() -> TopicPartition {
     TopicPartition::new("t", 0)
 }
 
-/// Lines of different lengths, so that a write stops in the middle of one as well as behind one.
+/// Lines of different lengths, so that a write stops sometimes in the middle of a line and sometimes at its
+/// end.
 fn line(record: i64) -> String {
     format!("record {record}, {}whole\n", "x".repeat(record as usize % 4 * 5))
 }
@@ -60,7 +61,7 @@ struct OperatorRun {
     ledger: Ledger,
 }
 
-/// Opens the file. Returns the offset where to go on.
+/// Opens the file. Returns the offset at which to go on.
 fn open(disk: &SimDisk, boot: u128) -> (OperatorRun, i64) {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
@@ -121,9 +122,8 @@ impl OperatorRun {
     }
 }
 
-/// What is wrong with the files. Until the run has ended, the last line may lack its newline.
-/// `torn_max`: so many lines may be neither a record's nor the operator's, and so many records may be
-/// out of order.
+/// What is wrong with the files. Until the run has ended, the last line may lack its newline. `torn_max`:
+/// how many lines may be neither a record's nor the operator's, and how many records may be out of order.
 fn faults(disk: &SimDisk, torn_max: usize, has_ended: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let mut found: HashMap<i64, usize> = HashMap::new();
@@ -164,8 +164,8 @@ fn faults(disk: &SimDisk, torn_max: usize, has_ended: bool) -> Vec<String> {
     faults
 }
 
-/// A torn line can only be where somebody has put bytes behind a part of it, or has taken a part of it
-/// away while the other was being written.
+/// How many lines may be torn. A line is torn only if somebody has put bytes after a part of it, or has
+/// taken a part of it away while the rest was being written.
 fn torn_max(act: OperatorAct) -> usize {
     match act {
         OperatorAct::Rename | OperatorAct::Remove | OperatorAct::RenameAndRemove => 0,
@@ -189,7 +189,8 @@ fn operations() -> (u64, u64) {
     (from, disk.operations())
 }
 
-/// One state: where the disk is full and what room it has, and what the operator does when.
+/// One case: at which operation the disk is full and how much room it has then, and what the operator does
+/// at which operation.
 #[derive(Debug, Clone, Copy)]
 struct OperatorCase {
     act: OperatorAct,
@@ -226,8 +227,8 @@ impl OperatorCase {
         Some(found)
     }
 
-    /// The run is killed so many operations after the operator has acted, and another one goes on. If
-    /// lines were torn, those of the same write may come twice.
+    /// Kills the run this many operations after the operator has acted, and lets another run go on. If
+    /// lines were torn, lines of the same write may come twice.
     fn faults_after_kill(self, more: u64) -> Vec<String> {
         let (disk, mut run) = self.begin();
         disk.stop_after((self.at + more).saturating_sub(disk.operations()));
@@ -318,7 +319,8 @@ fn what_another_program_appends_costs_no_sync() {
         disk.operations() - before
     };
     let alone = cost(None, 2);
-    // One entry of the journal more; and the end of the line, if it has none.
+    // Each range costs one more entry of the journal, and one more write for the newline if the other line
+    // has none.
     assert_eq!(cost(Some("a note\n"), 3), alone + 1);
     assert_eq!(cost(Some("a note"), 4), alone + 2);
     assert!(run.writer.is_foreign_logged(), "one line says so");

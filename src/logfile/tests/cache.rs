@@ -17,8 +17,8 @@ fn is_cached(file: &File, at: u64) -> Option<bool> {
     }
 }
 
-/// The synced bytes end in the page in which the unsynced ones begin. If that page stayed in the
-/// cache, a write to it that failed would be read from there, and taken for one on the disk.
+/// The synced bytes end in the page in which the unsynced ones begin. If that page stayed in the cache, a
+/// later read would get unsynced bytes from it and take them for bytes on the disk.
 #[test]
 fn dropping_cached_pages_includes_the_first_partial_page() {
     let dir = Dir::new();

@@ -1,7 +1,8 @@
-//! Journals of every format, as the pandad of their time wrote them: each is read and taken over.
+//! Journals of every format, as the pandad of their time wrote them: the present pandad reads each and goes
+//! on with it.
 //!
-//! `PANDAD_TEST_EXAMPLE=DIRECTORY` has the present pandad write its own there, for when the format
-//! is raised the next time.
+//! `PANDAD_TEST_EXAMPLE=DIRECTORY` makes the present pandad write its own journal there, for the next time
+//! the format changes.
 
 use super::super::inspect;
 use super::*;
@@ -13,8 +14,8 @@ const JOURNALS: [(u16, &[u8]); 3] = [
     (3, include_bytes!("journals/v3.journal")),
 ];
 
-/// What each of the journals was written by: two partitions, one with a reset behind it, settled
-/// and unsettled writes and, from version 2 on, a member.
+/// The run by which each of the journals was written: two partitions, one of them with a reset, settled and
+/// unsettled writes and, from version 2 on, a member.
 fn write_example(dir: &Dir) {
     let mut log = with(dir, true, 4096, Some(1));
     for (number, start) in [(0, 0), (1, 100)] {
@@ -30,7 +31,8 @@ fn write_example(dir: &Dir) {
     append(&mut log, 5, 9);
 }
 
-/// A directory with this journal and the log file, whose numbers are others than the journal says.
+/// A directory with this journal and the log file, whose device and inode numbers differ from those in the
+/// journal.
 fn put(journal: &[u8]) -> Dir {
     let dir = Dir::new();
     fs::write(dir.log(), LOG).unwrap();
@@ -64,7 +66,7 @@ fn journals_of_every_format_are_read_and_taken_over() {
         append(&mut log, 9, 11);
         settle(&mut log);
         drop(log);
-        // What an older pandad finds is a journal of a later version, from the first start on.
+        // From the first start on, an older pandad finds a journal of a later version here.
         assert!(versions(&dir).contains(&3), "version {version}: {:?}", versions(&dir));
         let log = with(&dir, true, 4096, Some(2));
         let other = log.ledger.resume(&TopicPartition::new("t", 1), None, &OffsetMetadata::Unsupported);
@@ -78,10 +80,10 @@ fn a_later_version_ends_the_start() {
     for (at, value) in [(9, 4), (49, 1)] {
         let (_, journal) = JOURNALS[2];
         let mut later = journal.to_vec();
-        // The version, or a feature that is not known; in both copies of both headers.
+        // Sets a later version, or an unknown feature, in both copies of both headers.
         for copy in [0, 64, later.len() / 2, later.len() / 2 + 64] {
             later[copy + at] = value;
-            // A pandad that knows only the first two versions checks the first of both.
+            // A pandad that knows only the first two versions checks only the first of the two CRCs.
             for end in [34, 50] {
                 let crc = crc32fast::hash(&later[copy..copy + end]).to_be_bytes();
                 assert!(at < end || later[copy + end..copy + end + 4] == crc);

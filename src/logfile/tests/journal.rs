@@ -78,7 +78,8 @@ fn a_torn_journal_is_read_up_to_the_torn_entry() {
         torn[at] ^= 0x55;
         fs::write(&journal, torn).unwrap();
         fs::write(dir.log(), &text).unwrap();
-        // Writing in place keeps the inode, by which the journal knows the file.
+        // The file keeps its inode when it is written in place, and the journal knows the file by its
+        // inode.
         let (log, position) = again(&dir, None);
         assert!([-1, 0, 2, 4].contains(&position), "at {at}: {position}");
         drop(log);
@@ -86,8 +87,8 @@ fn a_torn_journal_is_read_up_to_the_torn_entry() {
     }
 }
 
-/// Recovery would stop at such a range, and would compare the wrong bytes because of such a mark.
-/// So the journal refuses both, and its bytes stay as they were.
+/// Recovery would stop at a range that does not fit, and would compare the wrong bytes because of a mark
+/// that does not fit. So the journal refuses both, and its bytes stay as they were.
 #[test]
 fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     use super::super::journal::{Mark, Range};

@@ -33,7 +33,8 @@ fn request_is_answered_only_after_it_came() {
     let first = begin(&path);
     let seen = lock.requests().unwrap();
     assert_eq!(seen.requests, [LockRequest::Reopen]);
-    // It comes when the first is being answered, so that answer is not its own.
+    // The second request comes while the first is being served, so the answer to the first does not answer
+    // the second.
     let second = begin(&path);
     lock.record_reopened(&seen);
     assert_eq!(first.wait(soon()).unwrap(), RequestOutcome::Done);
@@ -83,7 +84,7 @@ fn pandad_that_does_not_look_is_named() {
     let later = format!("{:<10}\n{:20}\n{:<20}\n{:20}\n{:<53}\n", 17, 4, "9.0.0", 128, "reload status");
     assert_eq!(answers(&later), "pandad 9.0.0, process 17");
     assert!(answers("").starts_with("a pandad that found no room"));
-    // A number that means everybody to kill(2).
+    // In kill(2) this number means every process.
     assert_eq!(answers("        -1\n                   0\n"), answers(""));
     drop(lock);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A write that the guard refuses in either place can be finished later, with the same lines.
+/// If the guard refuses a write in either place, the write can be finished later, with the same lines.
 #[test]
 fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     use std::sync::atomic::AtomicU32;
@@ -48,7 +48,7 @@ fn the_member_id_survives_a_kill() {
     );
 }
 
-/// Another member may read the partition once it is released. A write that ends only then must
+/// Another member may read the partition once it is released. A write that ends only after the release must
 /// not move this member's position.
 #[test]
 fn a_range_released_during_its_write_does_not_count() {

@@ -251,17 +251,17 @@ fn offsets_of_unanswered_commits_are_recognized() {
     assert_eq!(bare(log.ledger.take_commits().unwrap()), [(partition(), 3)]);
     append(&mut log, 3, 9);
     drop(log);
-    // The group may hold either offset, since both answers may be lost.
+    // The answers to both commits may be lost, so the group may hold either offset.
     assert_eq!(again(&dir, Some(2)).1, 9);
     assert_eq!(again(&dir, Some(3)).1, 9);
-    // An offset that another program set is followed, back and forward, and kept from then on.
+    // An offset that another program set is followed, back and forward, and the position stays there.
     assert_eq!(again(&dir, Some(1)).1, 1);
     assert_eq!(again(&dir, None).1, 1);
     assert_eq!(again(&dir, Some(70)).1, 70);
 }
 
-/// The lines of a range reached the disk, and its journal entry did not. Only after a loss of power,
-/// which another boot without a clean end shows, are such lines pandad's own.
+/// The lines of a range reached the disk, but its journal entry did not. Such lines count as pandad's own
+/// only after a loss of power, which shows as another boot without a clean end before it.
 #[test]
 fn after_a_power_loss_lines_unknown_to_the_journal_are_cut() {
     for (boot, closed, expected) in [(2, false, ""), (1, false, "line 2\n"), (2, true, "line 2\n")] {
@@ -299,7 +299,7 @@ fn an_offset_is_forgotten_once_a_later_commit_is_acknowledged() {
     append(&mut log, 3, 9);
     drop(log);
     assert_eq!(again(&dir, Some(3)).1, 9);
-    // The commit of 3 began after 2 was acknowledged, so the group holds 1 only by a reset.
+    // The commit of 3 began after 2 was acknowledged. So the group can hold 1 only by a reset.
     assert_eq!(again(&dir, Some(2)).1, 9);
     assert_eq!(again(&dir, Some(1)).1, 1);
 }
@@ -324,8 +324,8 @@ fn a_directory_or_a_missing_one_must_be_mended() {
     assert!(matches!(open(&missing, &options(true), &mut RestartMemory::default()), Err(OpenError::Mend(_))));
 }
 
-/// The group had an offset before there was a journal. Each start must recognize that offset,
-/// although no commit of this journal was ever acknowledged.
+/// The group had an offset before the journal was created. Each start must recognize that offset, although
+/// no commit of this journal was ever acknowledged.
 #[test]
 fn the_offset_found_in_the_group_is_recognized_at_each_start() {
     let dir = Dir::new();

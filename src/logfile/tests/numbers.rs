@@ -1,5 +1,5 @@
-//! Device and inode numbers change, files are copied, and others look alike: content decides which
-//! file is ours.
+//! Device and inode numbers change, files are copied, and other files have similar content: the content
+//! decides which file is pandad's.
 
 use super::*;
 
@@ -18,7 +18,7 @@ impl Dir {
     }
 }
 
-/// Settled up to 2, then written up to 5, and killed.
+/// A log file that was settled up to 2, then written up to 5, and killed.
 fn killed() -> Dir {
     let dir = Dir::new();
     let mut log = fresh(&dir);
@@ -35,7 +35,7 @@ fn a_copy_of_everything_goes_on_where_it_was() {
     assert_eq!(dir.content(), lines(5));
 }
 
-/// After another boot, with other numbers, a torn rest is still ours to cut.
+/// After another boot, with other numbers, pandad may still cut a torn rest.
 #[test]
 fn a_torn_rest_is_cut_under_other_numbers() {
     let first = Dir::new();
@@ -68,7 +68,8 @@ fn a_renamed_file_is_found_under_other_numbers_and_a_copy_at_the_path_wins() {
     assert_eq!(both.content(), lines(5));
 }
 
-/// None at the path, two beside it that agree: the numbers decide; without them nothing does.
+/// There is no file at the path, and two files beside it have the same content: the numbers decide; without
+/// the numbers neither file is chosen.
 #[test]
 fn of_two_that_agree_the_one_with_the_numbers_is_ours() {
     let dir = killed();
@@ -91,7 +92,7 @@ fn compressed_files_are_never_ours() {
     assert_eq!(fs::read_to_string(dir.path("out.log.gz")).unwrap(), lines(5));
 }
 
-/// The same last 4 KiB, up to the very byte, and another beginning.
+/// The last 4 KiB are the same, ending at the very same byte, but the file begins differently.
 #[test]
 fn equal_tails_do_not_make_a_file_ours() {
     let dir = Dir::new();
@@ -102,7 +103,7 @@ fn equal_tails_do_not_make_a_file_ours() {
     let look_alike = dir.path("out.log.1");
     let text = format!("another start!\n{}line 0\n", "x\n".repeat(5000));
     fs::write(&look_alike, &text).unwrap();
-    // It even has our file's numbers, as after a copy: the file is written in place.
+    // The other file even gets the log file's numbers, as after a copy: it is written in place.
     fs::write(dir.log(), &text).unwrap();
     let log = at_boot(&dir, 99);
     assert_eq!(
@@ -113,8 +114,8 @@ fn equal_tails_do_not_make_a_file_ours() {
     assert_eq!((fs::read_to_string(&look_alike).unwrap(), dir.content()), (text.clone(), text));
 }
 
-/// While the file was empty at the mark, other numbers are ours only at the path, and no longer
-/// than the ranges reach.
+/// If the file was empty at the mark, a file with other numbers is pandad's only at the path, and only up
+/// to the end of the ranges.
 #[test]
 fn an_empty_mark_takes_no_more_than_was_announced() {
     let start = || {

@@ -25,7 +25,7 @@ fn begin(path: &Path) -> LogFile {
     log
 }
 
-/// The names in a directory that begin so, sorted.
+/// The names in a directory that begin like this, sorted.
 fn names(directory: &Path, start: &str) -> Vec<PathBuf> {
     let all = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let named = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(start);
@@ -38,7 +38,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Also if a kill comes between the two steps of the rotation.
+/// The access is kept even if a kill comes between the two steps of the rotation.
 #[test]
 fn rotation_keeps_mode_and_owner() {
     let dir = Dir::new();
@@ -74,7 +74,7 @@ fn rotation_keeps_mode_and_owner() {
 fn rotation_moves_the_target_of_a_link() {
     let (dir, other) = (Dir::new(), Dir::new());
     let target = other.0.join("real.log");
-    // Relative, over two links.
+    // The log file is a relative link, which leads over a second link.
     symlink(&target, other.0.join("hop")).unwrap();
     symlink(format!("../{}/hop", other.0.file_name().unwrap().to_str().unwrap()), dir.log()).unwrap();
     let mut log = begin(&dir.log());
@@ -85,13 +85,13 @@ fn rotation_moves_the_target_of_a_link() {
     assert_eq!(rotated.len(), 1);
     assert!(names(&dir.0, "out.log-").is_empty());
     assert_eq!(fs::read_to_string(&rotated[0]).unwrap() + &dir.content(), lines(6));
-    // A kill between the steps: the journal's file is found beside the target.
+    // A kill between the steps: the file that the journal knows is found beside the target.
     drop(log);
     fs::rename(&target, other.0.join("real.log-20261124T153000.999Z")).unwrap();
     let (log, position) = again(&dir, None);
     assert_eq!((position, dir.content()), (6, String::new()));
     drop(log);
-    // A link that bears the name of a rotated file is not the archive's.
+    // The archive does not touch a link that has the name of a rotated file.
     symlink(&target, other.0.join("real.log-20200101T000000.000Z")).unwrap();
     fs::write(&target, "kept").unwrap();
     let rotation = Rotation { gzip: true, keep: 1, ..rotating(20).rotation };
@@ -100,8 +100,8 @@ fn rotation_moves_the_target_of_a_link() {
     assert_eq!(names(&other.0, "real.log-").len(), 2, "the link and the newest");
 }
 
-/// The name is too long for any file system, as that of a long topic; the checks at the start are left
-/// out here.
+/// The name is too long for any file system, as with a long topic. The checks at the start are left out
+/// here.
 #[test]
 fn refused_rotation_stops_no_lines() {
     let dir = Dir::new();
@@ -119,7 +119,7 @@ fn refused_rotation_stops_no_lines() {
     log.writer.tick().unwrap();
     append(&mut log, 6, 9);
     assert_eq!(fs::read_to_string(&path).unwrap(), lines(9));
-    // At the start such a name is refused, with what to do.
+    // The start refuses such a name, and says what to do.
     drop(log);
     match open(&path, &rotating(20), &mut RestartMemory::default()) {
         Err(OpenError::Fatal(why)) => assert!(why.contains("names of 255: write a shorter one"), "{why}"),
@@ -179,7 +179,7 @@ fn oldest_rotated_files_are_deleted_by_bytes_and_days() {
     }
 }
 
-/// What was rotated later than the journal knows keeps its name, whatever is to be kept.
+/// A file that was rotated after the last settled one keeps its name, whatever limits are configured.
 #[test]
 fn unsettled_rotated_files_are_left_alone() {
     let (dir, files) = five_days();

@@ -28,8 +28,8 @@ impl Group {
     }
 }
 
-/// Opens the log file and assigns the partition. The group takes the commit that follows at once.
-/// Returns the position.
+/// Opens the log file and assigns the partition. The group takes the commit that follows at once. Returns
+/// the position.
 fn start(dir: &Dir, group: &mut Group) -> (LogFile, i64) {
     let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
     let mut position = assign(&log, group);
@@ -126,8 +126,8 @@ fn a_repeated_reset_counts_as_a_new_one() {
     }
 }
 
-/// The process is killed again and again before any commit is carried out. It resumes where its
-/// journal is.
+/// The process is killed again and again before any commit is carried out. It resumes at its journal's
+/// position.
 #[test]
 fn a_reset_that_was_followed_is_not_followed_again() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -201,7 +201,7 @@ fn a_new_history_at_the_same_offset_is_committed() {
     assert_ne!(new.epoch, old.epoch);
 }
 
-/// A tool that copies offsets between groups may put a token beside an offset that it does not name.
+/// A tool that copies offsets between groups may put a token beside an offset that the token does not name.
 #[test]
 fn a_token_for_another_offset_is_ignored() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -221,8 +221,8 @@ fn commits_carry_no_token_if_the_storage_has_no_room() {
     assert_eq!(settle(&mut log), [(partition(), 2)]);
 }
 
-/// The journal is gone, as when the file system with it is not mounted: the first start that finds the
-/// tokens of another journal says so, once.
+/// The journal is gone, for example because its file system is not mounted. The first start that finds
+/// another journal's tokens logs that, once.
 #[test]
 fn a_new_journal_names_the_one_whose_tokens_the_group_holds() {
     let (dir, elsewhere, mut group) = (Dir::new(), Dir::new(), Group::default());
@@ -240,8 +240,9 @@ fn a_new_journal_names_the_one_whose_tokens_the_group_holds() {
     assert_eq!(log.ledger.strangers(), [], "the journal is not new any more");
 }
 
-/// The last batch that was written may be damaged at every broker. The group's offset stands behind it
-/// already; only a journal that has forgotten what it wrote is not compared with it.
+/// The last batch that was written may be damaged at every broker. The group's offset is after that batch
+/// already, but the comparison before reading needs the batch. A journal that has forgotten its landmarks
+/// compares nothing.
 #[test]
 fn a_forgotten_journal_is_not_compared_with_what_it_wrote() {
     let (dir, mut group) = (Dir::new(), Group::default());

@@ -1,5 +1,5 @@
-//! What becomes of a range when somebody else handles the file while the range is being written, and
-//! of what somebody else appends between two ranges.
+//! What happens to a range when another program or a person handles the file while the range is being
+//! written, and to bytes that another program appends between two ranges.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use crate::logfile::disk::{FileStat, Handle};
 use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
 use crate::logfile::locate::tail;
 
-/// What somebody else appends is journalled as a range only if it has at most so many bytes, because
-/// its CRC must be computed.
+/// Bytes that another program appends are journalled as a range only up to this size, because their CRC
+/// must be computed.
 const FOREIGN_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -43,8 +43,8 @@ impl LogWriter {
         self.look(pieces)
     }
 
-    /// Compares the file with what was written of the pending range. If they differ, the range is
-    /// given up, and what of it is not in the file is kept to be announced anew.
+    /// Compares the file with what was written of the pending range. If they differ, the range is given up,
+    /// and the lines that are not in the file are kept to be announced again.
     pub(super) fn look(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
         let stat = self.file.stat().map_err(AppendError::Retry)?;
@@ -79,7 +79,7 @@ impl LogWriter {
             Found::Parts { .. }
                 if !ends_with_newline(&self.file, stat.len).map_err(AppendError::Retry)? =>
             {
-                // Nobody will complete the last line. With its end, it may be whole after all.
+                // Nobody will complete the last line. The newline may make it whole after all.
                 self.file.append_all(b"\n").map_err(AppendError::Retry)?;
                 self.look(pieces)
             }
@@ -112,8 +112,8 @@ impl LogWriter {
         }
     }
 
-    /// Gives the pending range up: no later start adopts it. Writing goes on with `left` at the end
-    /// of what is at the path now. After an error nothing has changed.
+    /// Gives up the pending range: no later start adopts it. Writing goes on with `left` at the end of the
+    /// file that is at the path now. After an error nothing has changed.
     fn give_up(&mut self, left: Vec<u8>) -> Result<(), AppendError> {
         let Some(PendingRange { range, .. }) = &self.pending else { return Ok(()) };
         let range = range.clone();
@@ -137,16 +137,16 @@ impl LogWriter {
         }
     }
 
-    /// Somebody else has appended: journals that as a range without positions. So the ranges still
-    /// follow each other, and neither the file nor the journal need be synced. False if it is not
-    /// possible.
+    /// Journals bytes that another program has appended as a range without positions. So the ranges still
+    /// follow each other, and neither the file nor the journal need be synced. False if there are too many
+    /// bytes for that.
     pub(super) fn skip_foreign(&mut self, len: u64) -> Result<bool, AppendError> {
         if len - self.end > FOREIGN_BYTES_MAX {
             return Ok(false);
         }
         let (crc, tail, head) = self.read_foreign(len).map_err(AppendError::Retry)?;
         if tail.last() != Some(&b'\n') {
-            // Lines must not run together. The newline belongs to what is skipped next.
+            // Lines must not run together. The newline belongs to the bytes that are skipped next.
             self.file.append_all(b"\n").map_err(AppendError::Retry)?;
             self.follow_path()?;
             return Ok(true);
@@ -175,7 +175,8 @@ impl LogWriter {
         self.is_foreign_logged
     }
 
-    /// The CRC of the bytes from our end on, the last bytes before `len`, and how the file begins.
+    /// The CRC of the bytes that another program appended, the last bytes before `len`, and how the file
+    /// begins.
     fn read_foreign(&self, len: u64) -> io::Result<(u32, Vec<u8>, FileHead)> {
         let (mut crc, mut tail, mut head) = (crc32fast::Hasher::new(), self.tail.clone(), self.head);
         let mut buffer = vec![0; READ_BYTES.max(CHECKED_BYTES)];

@@ -1,5 +1,5 @@
-//! The rotation by pandad itself: the file is moved away, and the new one gets its access. The writer
-//! then meets the new file as if another program had moved the old one.
+//! Rotation by pandad itself: moves the file away and gives the new file the same access. The writer then
+//! treats the new file as if another program had moved the old one.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::logfile::rotation::rotated_name;
 /// How long a refused rotation waits, in milliseconds.
 const ROTATE_PAUSE: i64 = 60_000;
 
-/// A rotation whose new file is not begun yet.
+/// A rotation whose new file has not been created yet.
 #[derive(Debug)]
 pub(super) struct OwnRotation {
     /// The time in the name of the rotated file.
@@ -22,9 +22,8 @@ pub(super) struct OwnRotation {
 }
 
 impl LogWriter {
-    /// Moves the file away if a rotation is due. True if it was; `follow_path` then goes on in a new
-    /// file. A disk that refuses the rotation may accept lines all the same, so they go on in the old
-    /// file.
+    /// Moves the file away if a rotation is due. True if it was due; `follow_path` then goes on in a new
+    /// file. A disk that refuses the rotation may still accept lines, so the lines go on in the old file.
     pub(super) fn rotate_if_due(&mut self, more: u64) -> bool {
         let now = (self.rotation.now)();
         if !self.rotation.is_on()
@@ -64,11 +63,11 @@ impl LogWriter {
         Ok(OwnRotation { stamp, path, access })
     }
 
-    /// How many bytes the next range may have, so that the file does not grow beyond the size at which
-    /// it is rotated: `(in this file, in a new one)`. `None` if there is no such size.
+    /// How many bytes the next range may have, so that the file does not grow beyond the size at which it
+    /// is rotated: `(in this file, in a new one)`. `None` if no such size is set.
     pub fn room(&self) -> Option<(u64, u64)> {
         let size = self.rotation.size?;
-        // While a rotation is refused, the file grows on.
+        // While a rotation is refused, the file may grow further.
         (!self.is_refused((self.rotation.now)())).then(|| (size.saturating_sub(self.end), size))
     }
 

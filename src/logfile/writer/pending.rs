@@ -1,5 +1,5 @@
-//! A range that is announced and not completely written, and what of it is in the file after
-//! somebody else has handled the file meanwhile.
+//! A range that is announced but not completely written, and how much of it the file still holds after
+//! another program or a person has handled the file.
 
 use std::io::{self, IoSlice};
 
@@ -7,16 +7,16 @@ use super::Piece;
 use crate::logfile::disk::Handle;
 use crate::logfile::journal::Range;
 
-/// How far behind the range's place its last write is looked for, in bytes.
+/// How many bytes after the range's place are searched for its last write.
 const SEARCHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct PendingRange {
     pub(super) range: Range,
-    /// Bytes that were seen in the file, at the range's place.
+    /// How many bytes of the range were seen in the file, at the range's place.
     seen: u64,
-    /// Bytes of the last write, which nobody has looked for yet.
+    /// How many bytes the last write had; they have not been looked for yet.
     unseen: u64,
     /// Whether it was logged that the file was moved away.
     pub(super) is_move_logged: bool,
@@ -27,7 +27,7 @@ impl PendingRange {
         Self { range, seen: 0, unseen: 0, is_move_logged: false }
     }
 
-    /// Bytes that the file has taken.
+    /// How many bytes the file has taken.
     pub(super) fn written(&self) -> u64 {
         self.seen + self.unseen
     }
@@ -36,7 +36,7 @@ impl PendingRange {
         self.unseen == 0 && self.range.from + self.seen == self.range.to
     }
 
-    /// The length that the file has if nobody else has handled it.
+    /// The length that the file has if nobody else has changed it.
     pub(super) fn expected_len(&self) -> u64 {
         self.range.from + self.written()
     }
@@ -45,7 +45,7 @@ impl PendingRange {
         self.unseen += count as u64;
     }
 
-    /// So many bytes of the range are in the file, at its place.
+    /// Records that this many bytes of the range are in the file, at its place.
     pub(super) fn record_seen(&mut self, seen: u64) {
         (self.seen, self.unseen) = (seen, 0);
     }
@@ -63,7 +63,7 @@ impl PendingRange {
         }
         let kept = line_end(bytes, at_place);
         let mut torn = (at_place > kept).then(|| self.range.from + kept as u64);
-        // By default nothing else is there.
+        // If the last write is not found, the file holds nothing else of the range.
         let (mut from, mut to) = (kept, kept);
         if let Some(at) = last {
             let seen = to_index(self.seen);
@@ -81,7 +81,7 @@ impl PendingRange {
         Ok(Found::Parts { left, torn })
     }
 
-    /// Where the last write is, if it is not behind the bytes seen before.
+    /// Where the last write is, if it does not follow the bytes that were seen before.
     fn find_last(&self, file: &Handle, len: u64, at_place: usize, bytes: &[u8]) -> io::Result<Option<u64>> {
         let is_shorter = len < self.expected_len();
         let start = if is_shorter { 0 } else { self.range.from + at_place as u64 };
@@ -90,13 +90,13 @@ impl PendingRange {
     }
 }
 
-/// What of a range is in its file.
+/// How much of a range is in its file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// So many of its first bytes are at its place, and nothing is behind them. The range can go on
-    /// there.
+    /// The first bytes of the range, this many, are at the range's place, and the file ends there. The
+    /// range can go on there.
     Prefix(u64),
-    /// Its whole lines may be anywhere.
+    /// Whole lines of the range may be anywhere in the file.
     Parts {
         /// The lines that are not whole in the file.
         left: Vec<u8>,
@@ -162,7 +162,7 @@ fn common_prefix(file: &Handle, len: u64, at: u64, bytes: &[u8]) -> io::Result<u
 /// Where these bytes are in the file, from `start` on.
 fn search(file: &Handle, len: u64, start: u64, bytes: &[u8]) -> io::Result<Option<u64>> {
     let there = read(file, len, start, SEARCHED_BYTES_MAX + bytes.len() as u64)?;
-    // The last one: our write came after everything that had changed the file's length before.
+    // The last match counts: the write came after all earlier changes of the file's length.
     let Some(first) = bytes.first() else { return Ok(None) };
     let mut end = there.len().checked_sub(bytes.len()).map_or(0, |last| last + 1);
     while let Some(at) = there.get(..end).unwrap_or_default().iter().rposition(|byte| byte == first) {

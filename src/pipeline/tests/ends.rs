@@ -9,8 +9,8 @@ fn a_settle_fault_ends_the_run_for_a_restart() {
     assert!(running.world.settled.lock().unwrap().is_empty());
 }
 
-/// If the source ends by such an error, the records that it polled are still written and settled.
-/// If the sink does, they are not.
+/// If the source ends by an error that only the job knows, the records that it polled are still written and
+/// settled. If the sink ends by one, they are not.
 #[test]
 fn errors_that_only_the_job_knows_are_returned_unchanged() {
     let running = start(World::default(), 1, u64::MAX);

@@ -15,14 +15,14 @@ use crate::shutdown::{self, StopHandle};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What the parts of one test share.
+/// The state that the parts of one test share.
 #[derive(Default)]
 struct World {
     /// The outcomes that were written and have settled: (lane, number).
     settled: Mutex<Vec<(u32, u64)>>,
     written: Mutex<Vec<(u32, u64)>>,
     polled: AtomicU64,
-    /// Bytes that were polled and are not written yet; `most_held` is their largest amount.
+    /// Bytes that were polled and are not written yet; `most_held` is the largest number so far.
     held: AtomicU64,
     most_held: AtomicU64,
     sink_refuses: AtomicBool,
@@ -128,7 +128,7 @@ impl Worker for Doubler {
         if self.0.slow_worker.load(SeqCst) {
             std::thread::sleep(MS * (fastrand::u32(0..3)));
         }
-        // Every third try fails, by a panic or by an error.
+        // Every third attempt fails, by a panic or by an error.
         match self.0.worker_faults.fetch_sub(1, SeqCst) {
             0 => self.0.worker_faults.store(0, SeqCst),
             n if n > 1 << 60 => self.0.worker_faults.store(0, SeqCst),
@@ -282,7 +282,7 @@ fn a_refusing_sink_stops_polling_and_loses_nothing() {
     let running = start(World { sink_refuses: true.into(), ..World::default() }, 2, 200);
     wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 30);
-    // The budget is 200, and one poll may overshoot it.
+    // The budget is 200 bytes, and one poll may exceed it.
     assert!(running.world.most_held.load(SeqCst) <= 220, "{:?}", running.world.most_held);
     running.world.sink_refuses.store(false, SeqCst);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 400);
@@ -316,8 +316,8 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
     assert_eq!(running.world.settled.lock().unwrap().len(), 0);
 }
 
-/// Outcomes that may not be written yet are no sign of a failing disk. They stay within the budget,
-/// and the source is called by `idle` meanwhile.
+/// Outcomes that may not be written yet do not mean that the disk fails. They stay within the budget, and
+/// the pipeline calls `idle` of the source in the meantime.
 #[test]
 fn outcomes_held_back_are_written_once_they_may_be() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
@@ -335,7 +335,7 @@ fn outcomes_held_back_are_written_once_they_may_be() {
     assert_in_order(&running.world.written.lock().unwrap(), 2, 200);
 }
 
-/// If they are never allowed to be written, the run ends all the same.
+/// If the outcomes may never be written, the run ends all the same.
 #[test]
 fn a_stop_waits_briefly_for_outcomes_held_back() {
     let world = World { sink_holds_back: true.into(), ..World::default() };
@@ -347,7 +347,7 @@ fn a_stop_waits_briefly_for_outcomes_held_back() {
     running.world.sink_holds_back.store(false, SeqCst);
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_eq!(running.world.settled.lock().unwrap().len(), 10);
-    // The same again, and they are never allowed.
+    // Now the outcomes may never be written.
     let world = World { sink_holds_back: true.into(), ..World::default() };
     let running = start(world, 1, 10);
     wait_until("all is in flight", || running.world.polled.load(SeqCst) == 10);

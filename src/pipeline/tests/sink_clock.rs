@@ -53,7 +53,7 @@ impl Sink for SlowDisk {
     fn checkpoint(&mut self) {}
 }
 
-/// A stage, its clock, and how often it has written.
+/// A stage, its clock, and the number of its writes.
 struct Stage {
     sink: SinkLoop<SlowDisk>,
     clock: Rc<Cell<Instant>>,
@@ -80,7 +80,7 @@ impl Stage {
     }
 }
 
-/// However long a failing disk takes to refuse a write, a pause follows before the next.
+/// However long a failing disk takes to refuse a write, a pause follows before the next write.
 #[test]
 fn pauses_count_from_the_end_of_a_refused_write() {
     let mut stage = Stage::new(true);
@@ -91,7 +91,7 @@ fn pauses_count_from_the_end_of_a_refused_write() {
     assert_eq!(stage.calls.get(), 2);
 }
 
-/// At the end of a run, held-back outcomes get their whole time, also after a long write.
+/// At the end of a run, held-back outcomes get their whole time, even after a long write.
 #[test]
 fn the_wait_for_held_back_outcomes_begins_after_a_write() {
     let mut stage = Stage::new(false);

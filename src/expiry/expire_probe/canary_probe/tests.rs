@@ -67,7 +67,7 @@ fn while_other_events_come_it_is_only_late() {
     assert!(run.probe.lateness(run.now) > CANARY_LIFE && !run.probe.is_due_to_set(run.now));
 }
 
-/// Time that passes between two checks is a halt of pandad itself.
+/// If much time passes between two checks, pandad itself was halted.
 #[test]
 fn a_halt_is_no_silence() {
     let mut run = CanaryRun::new();

@@ -7,8 +7,8 @@ fn millis(n: u64) -> Duration {
 }
 
 proptest! {
-    /// Compared with a plain map: a key comes when the earliest of its deadlines has
-    /// passed, and never before.
+    /// The queue is compared with a plain map: a key comes when the earliest of its deadlines has passed,
+    /// and never before.
     #[test]
     fn each_key_comes_at_its_earliest_deadline(
         steps in prop::collection::vec((0_u8..30, 0_u64..5000, 0_u64..300), 0..300),

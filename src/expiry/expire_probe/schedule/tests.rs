@@ -10,8 +10,8 @@ fn probed(key: &str) -> ProbedKey {
     ProbedKey { key: key.as_bytes().to_vec(), due: None }
 }
 
-/// Keys that are due come before keys that changed, those before keys of a sweep, and the
-/// sweep's next step only when nothing else is left.
+/// A packet takes keys that are due first, then keys that changed, then keys of a sweep; it takes the
+/// sweep's next step only when no other keys are left.
 #[test]
 fn a_packet_holds_the_urgent_first() {
     let (context, _owner) = context(Reconciliation::Off);
@@ -37,7 +37,7 @@ fn while_pttl_is_denied_nothing_is_asked() {
     let now = Instant::now();
     let mut schedule = ProbeSchedule::new(&context, now);
     let denied = || Some(CommandReply::Refused("NOPERM".to_owned()));
-    // Each time a sweep goes on only when PTTL is tried again.
+    // The sweep goes on only when PTTL is tried again.
     for minutes in 0..3 {
         let now = now + Duration::from_secs(61) * minutes;
         schedule.on_pttl_reply(probed("k:a"), denied(), now);
@@ -65,7 +65,7 @@ fn a_learned_deadline_is_remembered_once() {
     assert!(!schedule.deadlines.knows(b"k:a"));
 }
 
-/// After a new subscription a sweep asks for every key, and otherwise for unknown ones.
+/// After a new subscription a sweep asks for every key, otherwise only for keys without a known deadline.
 #[test]
 fn a_sweep_asks_for_unknown_keys() {
     let (context, _owner) = context(Reconciliation::Off);

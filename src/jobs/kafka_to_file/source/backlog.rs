@@ -1,6 +1,6 @@
-//! What is logged of an assignment: how many partitions and topics it has, and how many records
-//! are behind. The first answer for each partition says how many, so the line waits for those,
-//! and not longer than a limit.
+//! The log line about an assignment: how many partitions and topics it has, and how many records are not
+//! read yet. The first answer for each partition gives its number of records, so the line waits for these
+//! answers, up to a limit.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::record::TopicPartition;
 /// How long the line waits for the answers of brokers.
 const ANSWERS_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// An assignment of which nothing was logged yet.
+/// An assignment that was not logged yet.
 pub(super) struct Backlog {
     level: log::Level,
     until: Instant,
@@ -20,13 +20,13 @@ pub(super) struct Backlog {
     topics: usize,
     /// The partitions without an answer.
     unknown: BTreeSet<TopicPartition>,
-    /// The records behind, in the partitions with an answer.
+    /// How many records are not read yet, in the partitions with an answer.
     behind: u64,
 }
 
 impl Backlog {
-    /// `all` are the assigned partitions, and how many records each is behind, as far as that is
-    /// known.
+    /// `all` has the assigned partitions, each with the number of records that are not read yet, or `None`
+    /// if that is not known.
     pub(super) fn new<'a>(
         all: impl Iterator<Item = (&'a TopicPartition, Option<u64>)>,
         level: log::Level,
@@ -45,7 +45,8 @@ impl Backlog {
         Self { level, until: now + ANSWERS_WAIT_MAX, partitions, topics: topics.len(), unknown, behind }
     }
 
-    /// A partition has this many records from its start position on. Only its first answer counts.
+    /// Records that a partition has this many records from its start position on. Only the first answer for
+    /// a partition counts.
     pub(super) fn record(&mut self, partition: &TopicPartition, behind: u64) {
         if self.unknown.remove(partition) {
             self.behind += behind;
@@ -62,7 +63,7 @@ impl Backlog {
         self.unknown.is_empty() || now >= self.until
     }
 
-    /// Logs the line with what is known.
+    /// Logs the line with the answers received so far.
     pub(super) fn log(&self) {
         log::log!(self.level, "{NAME}: {}", self.text());
     }
@@ -83,8 +84,8 @@ impl Backlog {
     }
 }
 
-/// How many records a partition has from the first one on that a reply is about. Records that were
-/// deleted before they were read do not count.
+/// How many records a partition has from the first record of this reply on. Records that were deleted
+/// before they were read do not count.
 pub(super) fn behind_of(fetched: &Fetched) -> u64 {
     let start = if matches!(fetched.payload, Payload::Deleted) { fetched.next } else { fetched.from };
     u64::try_from(fetched.next - start).unwrap_or(0) + fetched.lag

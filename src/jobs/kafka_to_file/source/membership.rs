@@ -1,6 +1,6 @@
-//! The source as a member of its group: it takes assignments, and it releases partitions. A release
-//! waits until everything in flight is written, settled and committed. Records of lost partitions are
-//! dropped instead.
+//! The source as a member of its group: it takes assignments, and it releases partitions. A release waits
+//! until everything in flight is written, settled and committed. Only records of lost partitions are
+//! dropped at once.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// All partitions are to be released.
 pub(super) struct PendingRelease {
-    /// The partitions are ours until then; `None`: they are not ours any more.
+    /// Until then the partitions belong to this member; `None`: they do not belong to it any more.
     until: Option<Instant>,
     /// When the next commit may be ordered.
     commit_at: Instant,
@@ -37,7 +37,8 @@ impl KafkaSource {
             match self.group_client.next()? {
                 GroupEvent::Unchanged => return Ok(()),
                 GroupEvent::Failed(why) => {
-                    // While no broker answers, that outage explains this one.
+                    // While no broker answers, the outage of all brokers is logged, and explains the
+                    // group's outage.
                     if !self.broker_outage.is_down() {
                         self.group_outage.down(Instant::now(), &why);
                     }
@@ -57,7 +58,7 @@ impl KafkaSource {
                 GroupEvent::Revoked(until) => self.begin_release(Some(until)),
                 GroupEvent::Lost => self.begin_release(None),
                 GroupEvent::Named { id, silent } => {
-                    // The member identity only shortens a restart, so a failure is no outage.
+                    // The member identity only makes a restart faster, so a failure here is not an outage.
                     if let Err(error) = self.ledgers.record_member(&MemberIdentity { id, silent }) {
                         log::debug!("{NAME}: cannot journal the member's name: {error}");
                     }
@@ -68,9 +69,9 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, assigned: &[Assigned]) -> Result<(), Fault> {
-        // A partition without a position, of a topic that is read already, is a new partition, and
-        // starts at its first record. So look for such topics before any partition of the assignment
-        // gets a position.
+        // If the topic of a partition without a position is read already, the partition is new, and starts
+        // at its first record. So this looks for such topics before any partition of the assignment gets a
+        // position.
         let read_already = |one: &Assigned| {
             let topic = &one.partition.topic;
             let in_group = |other: &Assigned| other.partition.topic == *topic && other.committed.is_some();
@@ -95,13 +96,13 @@ impl KafkaSource {
             self.partitions.insert(one.partition.clone(), tracked);
             self.fetch_from(&one.partition, begin);
         }
-        // The group may not hold the positions at which these begin.
+        // The group may not hold the positions at which these partitions begin.
         self.gate.close();
         self.begin_backlog(assigned);
         Ok(())
     }
 
-    /// Begins the line about the assignment. `assigned` are the partitions that are new in it.
+    /// Begins the log line about the assignment. `assigned` are the partitions that are new in it.
     fn begin_backlog(&mut self, assigned: &[Assigned]) {
         let before = self.backlog.take();
         let is_known = |partition: &TopicPartition| {
@@ -110,7 +111,7 @@ impl KafkaSource {
         };
         let all = self.partitions.iter();
         let all = all.map(|(partition, tracked)| (partition, is_known(partition).then_some(tracked.lag)));
-        // While the job is restarted again and again, this is logged once.
+        // If the job is restarted again and again, this line is logged only once.
         let down = self.counters.health.is_down();
         let level = if down { log::Level::Debug } else { log::Level::Info };
         self.backlog = Some(Backlog::new(all, level, Instant::now()));
@@ -126,7 +127,7 @@ impl KafkaSource {
         self.outages.clear();
         self.update_counters();
         if until.is_none() {
-            // From here on the sink drops what is in flight.
+            // From here on the sink drops the outcomes in flight.
             self.ledgers.release_all();
         }
         self.release = Some(PendingRelease { until, commit_at: Instant::now() });
@@ -170,7 +171,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// A member whose disk takes nothing for too long leaves its partitions to others.
+    /// Makes a member leave its partitions to others if its disk has accepted no writes for too long.
     pub(super) fn watch_disk(&mut self) -> Result<(), RunError> {
         if !self.counters.disk_refuses.load(SeqCst) {
             self.refused_since = None;
@@ -204,7 +205,7 @@ impl KafkaSource {
         }
     }
 
-    /// Commits settled positions as far as the time allows. The next start knows the others from the
+    /// Commits settled positions, as many as the time allows. The next start finds the others in the
     /// journal.
     pub(super) fn commit_remaining(&mut self, until: Instant) {
         while Instant::now() < until {

@@ -1,6 +1,6 @@
-//! The outages of partitions. Each is logged when it has lasted: as a line of its own, or as one
-//! line of all partitions whose broker is lost, or gives all of them the same error. A second
-//! line says when it is over. Pure: no clock.
+//! The outages of partitions. An outage is logged when it has lasted for a while: as a line of its own, or
+//! in one line with all partitions whose broker is lost or gives the same error. A second line says when
+//! the outage is over. Pure: no clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::NAME;
 use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
-/// While a leader moves, errors pass by themselves. An outage that is shorter is not logged.
+/// A shorter outage is not logged: errors while a leader moves end without help.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long further partitions with the same cause are waited for before a line is logged.
+/// How long a log line waits for more partitions with the same cause.
 const GATHER_TIME: Duration = Duration::from_secs(1);
 /// How many partitions a line names.
 const NAMED_MAX: usize = 3;
@@ -29,8 +29,8 @@ pub(super) struct OutageCause {
 /// What the partitions of one line have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum CommonCause {
-    /// Their broker is lost. Some have noticed that it does not answer, others that no other broker
-    /// leads them.
+    /// The partitions' broker is lost. Some partitions have noticed that it does not answer, others that no
+    /// broker leads them now.
     BrokerLost(Option<Arc<str>>),
     /// The same broker gave the same error for all of them.
     SameError(OutageCause),
@@ -62,14 +62,14 @@ impl OutageCause {
 /// One partition that cannot be read.
 struct PartitionOutage {
     since: Instant,
-    /// Its next offset; -1 if it is not known yet.
+    /// The partition's next offset; -1 if it is not known yet.
     offset: i64,
     cause: OutageCause,
-    /// Since when its cause is what it has in common with others now.
+    /// Since when the partition has had its present cause, counting causes of one log line as the same.
     cause_since: Instant,
-    /// Whether the next lines are to cover it.
+    /// Whether the next log lines are to cover the partition.
     is_due: bool,
-    /// The number of the line that covers it.
+    /// The number of the log line that covers the partition.
     line: Option<u64>,
 }
 
@@ -77,13 +77,13 @@ struct PartitionOutage {
 struct LoggedOutage {
     since: Instant,
     common: CommonCause,
-    /// `TOPIC/P`, or how many and the first few.
+    /// `TOPIC/P`, or the number of partitions and the names of the first few.
     subject: String,
-    /// How many of its partitions are still waiting.
+    /// How many of the line's partitions are still waiting.
     waiting: usize,
-    /// How many can be read again.
+    /// How many of the line's partitions can be read again.
     back: usize,
-    /// How many the line of another cause covers by now.
+    /// How many of the line's partitions are now covered by a line with another cause.
     moved: usize,
 }
 
@@ -109,7 +109,7 @@ impl PartitionOutages {
         if let Some(before) = self.partitions.get(partition)
             && cause.kind == FailureKind::NoLeader
         {
-            // The broker that failed at the beginning of the outage.
+            // Keeps the broker that failed at the beginning of the outage.
             cause.broker = before.cause.broker.clone().or(cause.broker);
         }
         let new = || PartitionOutage {
@@ -128,7 +128,7 @@ impl PartitionOutages {
         (outage.offset, outage.cause) = (offset, cause);
         let lasts_since = match outage.line.and_then(|line| self.logged.get(&line)) {
             None => outage.since,
-            // The others of its line are back, and this one waits for something else by now.
+            // Other partitions of the line can be read again, and this one now waits for another cause.
             Some(line) if line.back > 0 && line.common != common => outage.cause_since,
             Some(_) => return,
         };
@@ -146,7 +146,7 @@ impl PartitionOutages {
         }
     }
 
-    /// One partition is not covered by this line any more. The last one ends the outage.
+    /// Takes one partition off a log line. If it was the last one, the outage is over.
     fn leave(&mut self, now: Instant, line: u64, note: impl FnOnce(&mut LoggedOutage)) {
         let Some(logged) = self.logged.get_mut(&line) else { return };
         logged.waiting -= 1;
@@ -186,8 +186,8 @@ impl PartitionOutages {
         }
     }
 
-    /// What is to be logged: partitions by what they have in common, with the cause of one of them
-    /// that has lasted. Those that have not lasted yet are among them.
+    /// The lines to log: the partitions with a common cause, and one of their causes that has lasted.
+    /// Partitions whose outage has not lasted yet are included.
     fn due(&self) -> Vec<(OutageCause, Vec<TopicPartition>)> {
         let mut lines: BTreeMap<CommonCause, (Option<&OutageCause>, Vec<TopicPartition>)> = BTreeMap::new();
         for (partition, outage) in &self.partitions {
@@ -224,7 +224,7 @@ impl PartitionOutages {
         self.lines
     }
 
-    /// From here on a partition is covered by this line.
+    /// Puts a partition under this log line from now on.
     fn cover(&mut self, now: Instant, partition: &TopicPartition, line: u64) {
         let Some(outage) = self.partitions.get_mut(partition) else { return };
         outage.is_due = false;
@@ -237,7 +237,7 @@ impl PartitionOutages {
         }
     }
 
-    /// The line's end names every partition that it covers.
+    /// Makes the line's end name every partition that the line covers.
     fn name_covered(&mut self, line: u64) {
         let covered = self.partitions.iter().filter(|(_, outage)| outage.line == Some(line));
         let covered: Vec<TopicPartition> = covered.map(|(partition, _)| partition.clone()).collect();
@@ -246,24 +246,24 @@ impl PartitionOutages {
         }
     }
 
-    /// Forgets outages that were not logged yet: they are part of another one.
+    /// Forgets the outages that were not logged yet: the outage of all brokers includes them.
     pub(super) fn forget_unlogged(&mut self) {
         self.partitions.retain(|_, outage| outage.line.is_some());
         self.log_at = None;
     }
 
-    /// Forgets everything: the partitions are not ours any more.
+    /// Forgets everything: the partitions do not belong to this member any more.
     pub(super) fn clear(&mut self) {
         *self = Self { lines: self.lines, ..Self::default() };
     }
 
-    /// How many partitions wait and were logged.
+    /// How many waiting partitions were logged.
     pub(super) fn logged_count(&self) -> usize {
         self.logged.values().map(|logged| logged.waiting).sum()
     }
 }
 
-/// `TOPIC/P`, or how many and the first few.
+/// `TOPIC/P`, or the number of partitions and the names of the first few.
 fn subject(members: &[TopicPartition]) -> String {
     if let [one] = members {
         return one.to_string();

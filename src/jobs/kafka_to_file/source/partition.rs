@@ -1,5 +1,5 @@
-//! One assigned partition as the source knows it: what it waits for, up to which offset it
-//! was polled, and what is to be fetched of it next. Pure: no clock, no broker, no file.
+//! One assigned partition from the view of the source: what it waits for, up to which offset it was polled,
+//! and what to fetch next. Pure: no clock, no broker, no file.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,51 +7,51 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::kafka::StartOffset;
 
-/// The pause before unreadable records are fetched again: the first, and the longest.
+/// The first and the longest pause before unreadable records are fetched again.
 const REFETCH_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const REFETCH_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What a partition waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FetchState {
-    /// The brokers are asked at which offset it begins.
+    /// The brokers are asked for the offset at which the partition begins.
     Resolving(StartOffset),
-    /// Its records come as they are produced.
+    /// The partition's records come as they are produced.
     Fetching,
-    /// Its reader gave it up, because another broker may lead it. It is assigned again once
-    /// nothing of it is in flight, or at once if it was still being resolved.
+    /// The partition's reader gave it up, because another broker may lead it. It is assigned again once
+    /// none of its records are in flight, or at once if it was still being resolved.
     Relinquished(Option<StartOffset>),
-    /// Its log is not the one that was read. Once nothing of it is in flight, reading goes on
-    /// at this position of the log that is there now.
+    /// The partition's log is not the one that was read. Once none of its records are in flight, reading
+    /// goes on at this position of the present log.
     Diverged(i64),
-    /// Its next records cannot be read. They are fetched again at this moment.
+    /// The partition's next records cannot be read. They are fetched again at this moment.
     Blocked(Instant),
 }
 
 /// What is to be fetched of a partition whose waiting is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextFetch {
-    /// Ask the brokers again where it begins.
+    /// Ask the brokers again where the partition begins.
     Resolve(StartOffset),
     /// Go on at this position, after a comparison of the log with the records written last.
     Resume(i64),
-    /// Go on at this position of another log, of which nothing was written yet.
+    /// Go on at this position of another log, from which no record was written yet.
     FollowDivergence(i64),
 }
 
 /// One assigned partition.
 pub(super) struct TrackedPartition {
     pub(super) lane: u32,
-    /// The number of its present assignment to the fetcher.
+    /// The number of the partition's present assignment to the fetcher.
     pub(super) assignment: u64,
     /// The next offset after what was polled.
     pub(super) polled: i64,
     /// How many records the brokers have that were not polled yet.
     pub(super) lag: u64,
-    /// The broker that sent its last records.
+    /// The broker that sent the partition's last records.
     pub(super) broker: Option<Arc<str>>,
     state: FetchState,
-    /// The offset at which unreadable records begin; `None` once something behind them is written.
+    /// The offset at which unreadable records begin; `None` once a record after them is written.
     unreadable_from: Option<i64>,
     refetch_pauses: Backoff,
 }
@@ -88,13 +88,13 @@ impl TrackedPartition {
         self.polled = position;
         match &self.state {
             FetchState::Resolving(_) => self.state = FetchState::Fetching,
-            // The answer came while the reader was giving the partition up.
+            // The answer came while the reader was giving up the partition.
             FetchState::Relinquished(_) => self.state = FetchState::Relinquished(None),
             FetchState::Fetching | FetchState::Diverged(_) | FetchState::Blocked(_) => {}
         }
     }
 
-    /// Records that its reader gave the partition up.
+    /// Records that the reader gave up the partition.
     pub(super) fn relinquish(&mut self) {
         match &self.state {
             FetchState::Resolving(start) => {
@@ -116,11 +116,11 @@ impl TrackedPartition {
         matches!(self.state, FetchState::Diverged(_))
     }
 
-    /// Drops what is in flight of the partition under earlier assignments: from now on it counts as
-    /// polled up to `position` only.
+    /// Drops the records in flight from earlier assignments: from now on the partition counts as polled up
+    /// to `position` only.
     pub(super) fn drop_in_flight(&mut self, position: i64, assignment: u64) {
         self.assignment = assignment;
-        // What was polled beyond the position is still to be read.
+        // The records between the position and the polled offset must be read again.
         self.lag += u64::try_from(self.polled - position).unwrap_or(0);
         self.polled = position;
     }
@@ -131,15 +131,14 @@ impl TrackedPartition {
         self.state = FetchState::Blocked(now + self.refetch_pauses.pause());
     }
 
-    /// The offset at which unreadable records begin, if nothing behind them is written yet.
+    /// The offset at which unreadable records begin, if no record after them is written yet.
     pub(super) fn unreadable_from(&self) -> Option<i64> {
         self.unreadable_from
     }
 
-    /// Ends what [`TrackedPartition::block`] began, when something behind those records was
-    /// written. `written` is the partition's written position; `None` if those records do not
-    /// count any more, because the partition is not ours or its log is another one. Whether it
-    /// ended now.
+    /// Ends what [`TrackedPartition::block`] began, when a record after the unreadable ones was written.
+    /// `written` is the partition's written position; `None` if the unreadable records do not count any
+    /// more, because the partition was released or its log is another one. True if this call ended it.
     pub(super) fn end_unreadable(&mut self, written: Option<i64>) -> bool {
         let ends = self.unreadable_from.is_some_and(|from| written.is_none_or(|written| written > from));
         if ends {
@@ -156,7 +155,7 @@ impl TrackedPartition {
             || !matches!(self.state, FetchState::Fetching | FetchState::Resolving(_))
     }
 
-    /// What is to be fetched next, if its waiting is over. `written` is its written position.
+    /// What to fetch next, if the partition's waiting is over. `written` is its written position.
     pub(super) fn next_fetch(&self, written: Option<i64>, now: Instant) -> Option<NextFetch> {
         // If everything polled is written, nothing is in flight.
         let is_idle = written == Some(self.polled);
@@ -178,7 +177,7 @@ mod tests {
         StartOffset::At(position, Vec::new())
     }
 
-    /// Assigned at 10 and polled up to 15.
+    /// A partition that is assigned at 10 and polled up to 15.
     fn polled() -> TrackedPartition {
         let mut partition = TrackedPartition::new(0, -1);
         partition.begin(&at(10), 1);

@@ -1,6 +1,6 @@
-//! Outcomes that could not be written as they were fetched: refused ones, and partitions whose records
-//! cannot be read. Such a partition is blocked at the first unreadable record. The records are fetched
-//! again after growing pauses, until something behind them is written.
+//! Outcomes that could not be written as they were fetched: refused ones, and those of partitions whose
+//! records cannot be read. Such a partition is blocked at the first unreadable record. The records are
+//! fetched again after growing pauses, until a record after them is written.
 
 use std::time::Instant;
 
@@ -10,17 +10,17 @@ use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
 impl KafkaSource {
-    /// An outcome did not begin at `position`, where the written lines end.
+    /// Takes a refusal: an outcome did not begin at `position`, where the written lines end.
     ///
-    /// Only the first refusal of an assignment counts. Outcomes that follow it under the same
-    /// assignment are refused as well; they are being fetched again already.
+    /// Only the first refusal of an assignment counts. The outcomes that follow it under the same
+    /// assignment are refused as well, but their records are being fetched again already.
     pub(super) fn take_refused(&mut self, partition: &TopicPartition, assignment: u64, position: i64) {
         if self.tracked(partition, assignment).is_some() && !self.drop_diverged(partition, position) {
             self.resume_from(partition, position);
         }
     }
 
-    /// An outcome of the partition ends at `position`, although more was fetched.
+    /// Takes the message that an outcome of the partition ends at `position`, although more was fetched.
     pub(super) fn take_truncated(
         &mut self,
         partition: &TopicPartition,

@@ -38,7 +38,7 @@ fn no_file_is_larger_than_the_size_of_its_rotation() {
     let (mut from, mut written, mut done) = (0, String::new(), member.sink.gate.done_count());
     for round in 0..60 {
         let count = dice.usize(1..120);
-        // Now and then a record that is longer than a whole file may be.
+        // Sometimes a record is longer than a whole file may be.
         let long = |dice: &mut fastrand::Rng| if dice.u8(..) == 0 { 30_000 } else { dice.usize(12..900) };
         let lengths: Vec<usize> = (0..count).map(|_| long(&mut dice)).collect();
         let next = from + count as i64;
@@ -67,7 +67,7 @@ fn no_file_is_larger_than_the_size_of_its_rotation() {
     assert_eq!(files.concat(), written);
 }
 
-/// A crash between the parts repeats or loses nothing, so each part says what it covers.
+/// Each part says which offsets it covers, so a crash between two parts repeats or loses nothing.
 #[test]
 fn parts_continue_one_another() {
     let mut member = Member::at_work();

@@ -1,5 +1,5 @@
-//! A member of a group with a real log file; the test plays the group and the brokers. Checked is
-//! what is written and when, what is committed before partitions are released, what is dropped.
+//! A member of a group with a real log file; the test plays the group and the brokers. The tests check what
+//! is written and when, what is committed before partitions are released, and what is dropped.
 
 mod cut;
 mod openings;
@@ -277,7 +277,7 @@ fn lines(count: i64) -> String {
     (0..count).map(|one| format!("line {one}\n")).collect()
 }
 
-/// Otherwise a member that took over now would begin at another position.
+/// Without this, a member that took over now would begin at another position.
 #[test]
 fn nothing_is_written_before_the_group_holds_the_first_position() {
     let mut member = Member::new();
@@ -299,8 +299,8 @@ fn nothing_is_written_before_the_group_holds_the_first_position() {
     assert_eq!(member.content(), lines(3));
 }
 
-/// If the header of a batch is damaged, the broker does not find it, and sends what follows. The
-/// source must ask for the damaged records again.
+/// If the header of a batch is damaged, the broker does not find the batch, and sends the records after it.
+/// The source must ask for the damaged records again.
 #[test]
 fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     let mut member = Member::at_work();
@@ -311,7 +311,7 @@ fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     member.sink.write(&mut messages).unwrap();
     messages.into_iter().for_each(|message| member.source.feedback(message));
     for (base, taken) in [(3, 0), (1, 1)] {
-        // One new number makes late replies old, the second is that of the new assignment.
+        // The first new number makes late replies old; the second is the number of the new assignment.
         member.assignments += 2;
         std::thread::sleep(Duration::from_millis(2100));
         assert!(member.poll().is_empty(), "the partition is assigned again");
@@ -333,7 +333,7 @@ fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     }
 }
 
-/// A full reply has no room for the records of every partition, and still says how many there are.
+/// A full reply has no room for the records of every partition, but it has the number of records of each.
 #[test]
 fn lag_is_known_before_the_first_record() {
     let mut member = Member::new();

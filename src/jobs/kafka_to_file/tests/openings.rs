@@ -1,4 +1,4 @@
-//! What an error at the opening of a log file does: at the first look, and in a later run.
+//! The effects of an error when a log file is opened: at the start, and in a later run.
 
 use super::*;
 use crate::config::Config;
@@ -15,7 +15,7 @@ fn job(directory: &std::path::Path) -> KafkaToFile {
     KafkaToFile::new(config.kafka_to_file.unwrap(), config.daemon.memory, "test.inv".to_owned())
 }
 
-/// The directory is away for a while after the first look, as an unmounted disk is.
+/// The directory is missing for a while after the start, like an unmounted disk.
 #[test]
 fn a_directory_that_is_gone_ends_a_start_and_is_waited_for_later() {
     let directory = std::env::temp_dir().join(format!("pandad-openings-{}", std::process::id()));
@@ -36,7 +36,7 @@ fn a_directory_that_is_gone_ends_a_start_and_is_waited_for_later() {
     std::fs::rename(&away, &directory).unwrap();
     assert!(job.take_files().is_ok());
 
-    // Another pandad's lock does not pass.
+    // Waiting does not help against another pandad's lock.
     let options = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
     let other = logfile::open(&directory.join("out.log"), &options, &mut RestartMemory::default()).unwrap();
     assert!(matches!(job.run(&stop), Err(Fault::Fatal(why)) if why.contains("another pandad")));

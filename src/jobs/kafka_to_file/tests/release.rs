@@ -87,7 +87,7 @@ fn a_reassigned_partition_resumes_at_the_journals_position() {
     assert!(!member.ledger.group_holds_all(), "the newer position is still to be committed");
 }
 
-/// A late answer to an assignment of before must not assign the partition again.
+/// A late answer to an earlier assignment must not assign the partition again.
 #[test]
 fn events_of_released_partitions_are_dropped() {
     let mut member = Member::at_work();

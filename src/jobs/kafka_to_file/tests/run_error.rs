@@ -1,4 +1,4 @@
-//! Ends of a run for which the job has errors of its own.
+//! Runs that end with errors that only this job has.
 
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -1,5 +1,5 @@
-//! The questions of the handshake: asks for the versions that the broker supports, and
-//! distinguishes a broker of Kafka 0.9, which does not answer that, from one that hangs.
+//! The questions of the handshake: asks for the versions that the broker supports. A broker of Kafka 0.9
+//! does not answer this question; it is distinguished from a broker that hangs.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl Connection {
         mut other: Self,
     ) -> Result<Option<Self>, String> {
         let asked = Instant::now();
-        // No group has this name, but each answer serves, also an error.
+        // No group has this name. Any answer will do, even an error.
         other.ask(&FindCoordinator { group: "pandad" }).map_err(|fault| fault.to_string())?;
         other.limits.versions_timeout = self.limits.versions_timeout.max(asked.elapsed() * 3);
         if let ApiVersionsAnswer::With(other) = other.ask_versions()? {

@@ -1,4 +1,5 @@
-//! Waits for an answer that may take long, such as that to JoinGroup, and can give up meanwhile.
+//! Waits for an answer that may take long, such as the answer to JoinGroup. The caller can end the wait
+//! early.
 
 use std::io;
 use std::net::TcpStream;

@@ -201,7 +201,7 @@ fn connecting_has_a_time_limit() {
     let mut filling = Vec::new();
     loop {
         let began = Instant::now();
-        // Known versions, so that nothing is asked.
+        // The versions are known, so the client does not ask for them.
         seen.confirm(&address, &KnownVersions { versions: Versions::Silent, asked_at: Instant::now() });
         match dialer.reopen(&address) {
             Ok(connection) => filling.push(connection),

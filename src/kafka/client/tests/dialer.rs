@@ -24,7 +24,7 @@ fn versions_asked(broker: &Scripted) -> usize {
     broker.asked.lock().unwrap().iter().filter(|one| one.key == API_VERSIONS).count()
 }
 
-/// Asks something, which confirms the versions of the connection.
+/// Sends any request: its answer confirms the versions of the connection.
 fn confirm(dialer: &Dialer, mut connection: Connection) {
     connection.ask(&ASK).unwrap();
     dialer.confirm(&connection);
@@ -52,7 +52,7 @@ fn confirmed_versions_are_not_asked_for_again() {
     }
 }
 
-/// An upgrade, for instance.
+/// A broker's versions change, for instance by an upgrade.
 #[test]
 fn other_versions_replace_the_confirmed_ones() {
     let upgraded = Arc::new(Mutex::new(false));

@@ -224,8 +224,8 @@ fn a_coordinator_that_moved_is_followed() {
     assert_eq!(keys(&new), [COMMIT]);
 }
 
-/// The broker denies to be the coordinator, and is found again each time: the caller gets the
-/// error, and pauses.
+/// The broker says that it is not the coordinator, and FindCoordinator names it again each time: the caller
+/// gets the error, and pauses.
 #[test]
 fn a_coordinator_that_denies_it_is_asked_twice_a_call() {
     let (broker, mut brokers, mut commits) = cluster(|asked| answer_commit(asked, |_| 16));

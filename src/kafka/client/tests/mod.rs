@@ -1,5 +1,5 @@
-//! The client against brokers that answer as a test says. They read and write with the
-//! `kafka-protocol` crate, or send what no broker should.
+//! The client against scripted brokers. They read and write with the `kafka-protocol` crate, or send bytes
+//! that no broker should send.
 
 mod connection;
 mod dialer;

@@ -1,5 +1,5 @@
-//! What a reader finds out before it reads a partition: where to start, whether the log is still
-//! the same, and what the log has if the position is outside.
+//! What a reader finds out before it reads a partition: where to start, whether the log is still the same,
+//! and the bounds of the log if the position is outside.
 
 use super::{BrokerReader, ReaderStopped};
 use crate::kafka::fetch::cursor::{Cursor, NextStep};
@@ -91,9 +91,9 @@ impl BrokerReader {
         Ok(true)
     }
 
-    /// Relinquishes a partition whose log ends below the position. The log must be compared again
-    /// before anything is read, since a recreated topic may have grown beyond the position
-    /// meanwhile.
+    /// Relinquishes a partition whose log ends below the position. The log must be compared again before
+    /// anything is read, because the topic may have been recreated and the new log may have grown beyond
+    /// the position by then.
     fn relinquish_behind(&self, cursor: &Cursor, end: i64, events: &mut Vec<Event>) -> bool {
         events.push(cursor.failed(format!("its log ends at offset {end}, below the position {}", cursor.at)));
         self.relinquish(cursor, events);

@@ -57,8 +57,8 @@ pub(super) fn serve(world: &Arc<World>, node: usize, mut stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// The answer to ApiVersions may be withheld only once: a broker that never answers it, but
-/// everything else, would be one of Kafka 0.9.
+/// The answer to ApiVersions may be withheld only once: a broker that answers everything but ApiVersions
+/// would be one of Kafka 0.9.
 fn may_stall(world: &World, asked: &Asked) -> bool {
     asked.key != API_VERSIONS || !world.kept_silent.swap(true, SeqCst)
 }
@@ -293,7 +293,7 @@ fn spoil(found: &mut [Found], fault: Option<Fault>, dice: &mut fastrand::Rng) {
         match fault {
             Some(Fault::Short) => one.set.truncate(dice.usize(..=one.set.len())),
             Some(Fault::Empty) => one.set.clear(),
-            // Only bytes that a checksum covers; the first ones have none.
+            // Only bytes that a checksum covers are flipped; no checksum covers the first ones.
             Some(Fault::Flip) if one.set.len() > 30 => {
                 let body = if one.set[16] == 2 { 21 } else { 18 };
                 let size = u32::from_be_bytes(one.set[8..12].try_into().unwrap()) as usize;

@@ -8,25 +8,25 @@ use std::time::Duration;
 pub(super) enum Fault {
     /// The connection is closed after some of its bytes.
     Cut,
-    /// It comes late.
+    /// The answer comes late.
     Delay,
-    /// It never comes, and the connection stays open.
+    /// The answer never comes, and the connection stays open.
     Stall,
     /// Bytes come that are no Kafka frame.
     Garbage,
-    /// It has the correlation id of another request.
+    /// The answer has the correlation id of another request.
     Stranger,
-    /// The frame is good, and its body is random.
+    /// The answer's frame is good, and its body is random.
     Nonsense,
-    /// Its record sets are cut anywhere.
+    /// The answer's record sets are cut anywhere.
     Short,
-    /// Its record sets are empty.
+    /// The answer's record sets are empty.
     Empty,
-    /// One bit of its records is flipped.
+    /// One bit of the answer's records is flipped.
     Flip,
-    /// Each of its partitions has an error code.
+    /// Each partition of the answer has an error code.
     Code,
-    /// One of its partitions is missing.
+    /// One partition is missing in the answer.
     LeftOut,
 }
 
@@ -82,8 +82,8 @@ const CHANGES: [Change; 10] = [
     Change::CutAll,
 ];
 
-/// The highest versions of Fetch, ListOffsets and Metadata that brokers had together, and the
-/// lowest version of each. Without a lowest one the broker does not answer ApiVersions.
+/// The versions of three requests in one release of Kafka, lowest and highest. If `speaks` is false, the
+/// broker does not answer ApiVersions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Era {
     pub(super) speaks: bool,

@@ -38,7 +38,7 @@ pub(super) struct Log {
     pub(super) name: String,
     /// The highest format of its batches.
     magic: u8,
-    /// Whether every offset has a record, so that each can be compared.
+    /// Whether every offset has a record, so that each record can be compared.
     dense: bool,
     pub(super) start: i64,
     pub(super) end: i64,

@@ -26,7 +26,7 @@ use std::thread;
 use fault::Plan;
 use log::Log;
 
-/// As many as it takes for leaders to move.
+/// Enough brokers for leaders to move.
 const BROKERS: usize = 3;
 const TOPICS: [&str; 2] = ["first", "second"];
 const PARTITIONS: usize = 2;

@@ -1,5 +1,5 @@
-//! The owner of the [`Fetcher`], as the job is one: it keeps the positions, and compares all that
-//! is delivered with the logs.
+//! Plays the job, which owns the [`Fetcher`]: keeps the positions, and compares everything that is
+//! delivered with the logs.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ struct Tracked {
     landmarks: Vec<(i64, u32)>,
     /// Why the partition cannot be read, if that was the last event.
     trouble: Option<String>,
-    /// When the partition is assigned again, since its records could not be decoded.
+    /// When the partition is assigned again after its records could not be decoded.
     later: Option<Instant>,
 }
 

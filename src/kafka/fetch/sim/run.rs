@@ -15,9 +15,9 @@ use crate::kafka::cluster::Cluster;
 use crate::kafka::fetch::config::FetchConfig;
 use crate::kafka::fetch::fetcher::BrokerFetcher;
 
-/// How long a loaded machine may take. The schedule itself takes two seconds.
+/// A schedule that takes longer hangs, even on a loaded machine. The schedule itself takes two seconds.
 const HANGS: Duration = Duration::from_secs(60);
-/// How many schedules run at once, since most of their time is waiting.
+/// How many schedules run at once: many, because a schedule mostly waits.
 const AT_ONCE: usize = 24;
 
 fn millis(millis: u64) -> Duration {
@@ -155,8 +155,8 @@ fn whatever_brokers_do_each_record_is_delivered_once() {
     many(first, count, |_| {});
 }
 
-/// Records of the old log are compared with those of the new one. An answer without records proves
-/// nothing.
+/// The fetcher compares records of the old log with those of the new one. An answer without records must
+/// not count as proof that a record is gone.
 #[test]
 fn a_topic_made_anew_is_seen_though_brokers_give_less_than_they_have() {
     let given = std::env::var("PANDAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok());

@@ -111,7 +111,7 @@ pub(super) fn write_fetch(version: i16, found: &[(&FetchAsked, Found)]) -> Vec<u
     if version >= 7 {
         out.extend([0; 6]);
     }
-    // Each partition stands by itself, since a topic may be named more than once.
+    // Each partition gets a topic entry of its own. A topic may be named more than once.
     out.extend(i32::try_from(found.len()).unwrap().to_be_bytes());
     for ((topic, number, ..), one) in found {
         put_string(&mut out, topic);

@@ -144,7 +144,7 @@ impl MemberThread {
         assignments.collect()
     }
 
-    /// The partition counts of the topics of all members; this one may not subscribe to all of them.
+    /// The partition counts of the topics of all members; this member may subscribe to only some of them.
     fn topic_counts(&mut self, topics: &[String]) -> Result<TopicSnapshot, Fault> {
         let mut seen = TopicSnapshot::default();
         if topics.is_empty() {

@@ -18,9 +18,9 @@ struct Bench {
     member: Receiver<MemberOrder>,
 }
 
-/// A test that waits for what never comes fails after this time.
+/// A test that waits in vain fails after this time.
 const LONG_RENEWAL: Duration = Duration::from_secs(30);
-/// As whom the member of [`assignment`] commits.
+/// The identity under which the member of [`assignment`] commits.
 fn sender() -> (i32, String, Option<String>) {
     (7, "m".to_owned(), Some("i".to_owned()))
 }
@@ -184,8 +184,8 @@ fn a_refused_member_claims_nothing() {
     assert!(bench.messages.try_recv().is_err(), "nothing was assigned");
 }
 
-/// What is not committed when the assignment is released is not committed any more: the partitions may
-/// be another member's by then.
+/// Offsets that are not committed when the assignment is released are dropped: the partitions may be
+/// another member's by then.
 #[test]
 fn a_released_assignment_is_not_committed() {
     let mut bench = Bench::assigned(1, Duration::ZERO);
@@ -218,7 +218,7 @@ fn orders_end_with_their_assignment() {
     assert!(bench.store.state().commits.is_empty());
 }
 
-/// The other offsets are committed, and the owner learns it.
+/// The group refuses one offset: the others are committed, and the owner is told which.
 #[test]
 fn a_refused_offset_delays_no_other() {
     let mut bench = Bench::assigned(2, LONG_RENEWAL);
@@ -232,7 +232,7 @@ fn a_refused_offset_delays_no_other() {
     assert_eq!(bench.next_committed(), [(t(0), 4)]);
 }
 
-/// A fatal refusal ends the thread, whatever the others are refused for.
+/// A fatal refusal ends the thread, whatever the reasons of the other refusals are.
 #[test]
 fn a_fatal_refusal_is_not_hidden() {
     let mut bench = Bench::assigned(3, LONG_RENEWAL);
@@ -242,7 +242,8 @@ fn a_fatal_refusal_is_not_hidden() {
     assert!(matches!(bench.next(), OwnerMessage::Fault(Fault::Fatal(why)) if why == "too long"));
 }
 
-/// A quiet member has no commit whose refusal would say that its assignment has ended.
+/// A member whose partitions are quiet sends only renewals, so only a refused renewal can show that its
+/// assignment has ended.
 #[test]
 fn a_refused_renewal_is_passed_on() {
     let mut bench = bench(1, Duration::from_millis(5));
@@ -258,7 +259,8 @@ fn a_refused_renewal_is_passed_on() {
     assert_eq!(bench.refusals()[0], (7, ErrorCode(25)));
 }
 
-/// A quiet member has no commit whose success would end the outage.
+/// A member whose partitions are quiet sends only renewals, so only a successful renewal can end the
+/// outage.
 #[test]
 fn a_renewal_ends_an_outage() {
     let mut bench = bench(1, Duration::from_millis(5));

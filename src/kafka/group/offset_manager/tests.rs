@@ -6,8 +6,8 @@ use crate::kafka::group::fake_store::{FakeStore, commit, retry, t, token};
 use crate::kafka::group::standalone_thread::StandaloneIntervals;
 use crate::record::Token;
 
-/// Brokers before Kafka 2.0 delete an offset so long after its last commit
-/// (`offsets.retention.minutes`); later ones keep it for seven days.
+/// Brokers before Kafka 2.0 delete an offset this long after its last commit (`offsets.retention.minutes`);
+/// later ones keep it for seven days.
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 const RENEWAL: Duration = Duration::from_secs(600);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -16,7 +16,7 @@ fn member() -> Committer {
     Committer { generation: 7, id: "m".to_owned(), instance: Some("i".to_owned()) }
 }
 
-/// As whom the store sees this client commit.
+/// The identity under which the store sees this client commit.
 fn seen(committer: &Committer) -> (i32, String, Option<String>) {
     (committer.generation, committer.id.clone(), committer.instance.clone())
 }
@@ -96,7 +96,7 @@ fn a_failed_renewal_is_not_the_last() {
     assert_eq!(store.state().commits.len(), 1);
 }
 
-/// The partitions may be another member's.
+/// After a release the partitions may be another member's.
 #[test]
 fn without_an_assignment_nothing_is_sent() {
     let (store, start) = (FakeStore::with_partitions(1), Instant::now());
@@ -167,7 +167,7 @@ fn what_is_refused_is_tried_again() {
     assert!(manager.refused.is_empty());
 }
 
-/// The refused member's thread must learn it, and what it ordered is over.
+/// The coordinator refuses the member: its thread is told once, and its commit is not tried again.
 #[test]
 fn a_refused_member_is_named_once() {
     let (store, start) = (FakeStore::with_partitions(1), Instant::now());

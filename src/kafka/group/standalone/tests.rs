@@ -87,7 +87,7 @@ fn an_offset_without_a_token_is_claimed() {
     assert_ne!(assigned[0].metadata, assigned[1].metadata);
 }
 
-/// As in a group with other members. The partition is not read before its offset is claimed.
+/// As in a group with members, the partition is not read before its offset is claimed.
 #[test]
 fn an_unclaimed_offset_is_not_assigned() {
     let store = FakeStore::with_partitions(2);
@@ -111,8 +111,8 @@ fn a_missing_topic_is_asked_for_again() {
     wait(&mut client, |event| (event == Ok(GroupEvent::Reached)).then_some(()));
 }
 
-/// An offset that cannot be fetched is not a missing one. Other partitions do not wait for it, and it is
-/// no new partition when it comes.
+/// An offset that cannot be fetched now is not a missing offset. Other partitions do not wait for it, and
+/// its partition does not count as new when the offset comes.
 #[test]
 fn an_unknown_offset_delays_no_other() {
     let store = FakeStore::with_partitions(3);

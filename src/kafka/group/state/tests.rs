@@ -15,7 +15,7 @@ fn answer(code: i16, member: &str) -> Joined {
     }
 }
 
-/// A member since now.
+/// A member that has just got its assignment.
 fn member(version: i16) -> (MemberState, Lease, Duration) {
     let (lease, now) = (Lease::expired(), host::since_boot());
     let mut state = MemberState::new(TIMES, lease.clone(), "name".to_owned(), "old".to_owned());
@@ -126,7 +126,7 @@ fn lost_with_generation_or_id() {
         assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 1 }));
         assert!(!lease.holds() && state.id() == id);
         assert!(state.confirm_release(1) && state.phase() == Phase::Out);
-        // Also during a release.
+        // The assignment is also lost if the code comes during a release.
         let (mut state, _, now) = member(5);
         heartbeat(&mut state, 27, now);
         assert_eq!(heartbeat(&mut state, code, now), Some(MembershipChange::Lost { revocation: 2 }));

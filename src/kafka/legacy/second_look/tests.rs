@@ -151,7 +151,7 @@ fn without_a_second_look_nothing_is_skipped() {
     assert_corrupt(&broker, 5);
 }
 
-/// Each client has a second look of its own.
+/// Each client makes its own second look; the broker is recognized as Kafka 0.9 only once.
 #[test]
 fn the_detection_of_0_9_is_not_repeated() {
     let broker = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();
@@ -166,7 +166,7 @@ fn the_detection_of_0_9_is_not_repeated() {
     assert_eq!(broker.versions_asked(), 2, "once on each of the detection's connections");
 }
 
-/// The versions that other clients of the cluster have seen.
+/// Another client of the cluster has seen a broker that answers ApiVersions.
 #[test]
 fn a_broker_that_hangs_is_not_taken_for_an_old_one() {
     let old = Broker::new(END, |_, _| bytes(TAILLESS)).of_kafka_0_9();

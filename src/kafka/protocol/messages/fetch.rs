@@ -15,7 +15,7 @@ use crate::record::TopicPartition;
 pub struct Fetch<'a> {
     /// How long the broker may wait until `min_bytes` are there, in milliseconds.
     pub max_wait_ms: i32,
-    /// For how many bytes of records the broker waits.
+    /// The broker waits until it has this many bytes of records.
     pub min_bytes: i32,
     /// How many bytes of records the answer may have, except that one batch always fits. Sent from
     /// version 3 on.
@@ -31,7 +31,7 @@ pub struct Fetch<'a> {
 pub struct PartitionFetch {
     /// The partition.
     pub partition: TopicPartition,
-    /// The leader epoch as far as it is known, else -1. Sent from version 9 on (KIP-320).
+    /// The leader epoch; -1 if it is not known. Sent from version 9 on (KIP-320).
     pub epoch: i32,
     /// The offset to read from.
     pub offset: i64,

@@ -10,10 +10,10 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 pub struct JoinGroup<'a> {
     /// The name of the group.
     pub group: &'a str,
-    /// The session timeout in milliseconds: without a heartbeat for so long the member is removed.
+    /// The session timeout in milliseconds: if no heartbeat comes for so long, the member is removed.
     pub session_ms: i32,
-    /// The rebalance timeout in milliseconds: how long the member may take to join again. Version 0
-    /// does not have it; there the session timeout counts.
+    /// The rebalance timeout in milliseconds: how long the member may take to join again. Version 0 does
+    /// not have this field and uses the session timeout.
     pub rebalance_ms: i32,
     /// The member id that the coordinator gave; empty the first time.
     pub member: &'a str,

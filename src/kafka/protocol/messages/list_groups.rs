@@ -1,4 +1,4 @@
-//! ListGroups (16, `ListGroupsRequest.json`): the groups that a broker coordinates. It also lists
+//! ListGroups (16, `ListGroupsRequest.json`): the groups that a broker coordinates. The answer also lists
 //! groups of the later protocol (KIP-848), which DescribeGroups does not know.
 
 use super::Request;

@@ -22,8 +22,8 @@ pub struct ListOffsets<'a> {
     pub isolation: Isolation,
     /// Which offset is asked for.
     pub end: PartitionEnd,
-    /// The partitions, each with its leader epoch as far as that is known, else -1. The epoch is
-    /// sent from version 4 on (KIP-320).
+    /// The partitions, each with its leader epoch, or -1 if the epoch is not known. The epoch is sent from
+    /// version 4 on (KIP-320).
     pub partitions: &'a [(TopicPartition, i32)],
 }
 

@@ -63,10 +63,10 @@ pub trait Request {
 /// Which records of transactions a broker delivers (KIP-98).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
-    /// All of them.
+    /// All records.
     ReadUncommitted,
-    /// None of transactions that are still open. Those of aborted transactions are delivered, and
-    /// the answer lists these transactions.
+    /// No records of transactions that are still open. Records of aborted transactions are delivered, and
+    /// the answer lists the aborted transactions.
     ReadCommitted,
 }
 
@@ -79,7 +79,7 @@ impl Isolation {
     }
 }
 
-/// The member, in its generation, that a request is made as.
+/// The sender of a request: a member in a generation of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GenerationMember<'a> {
     /// The generation of the group.

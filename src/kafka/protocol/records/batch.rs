@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Skips a batch by its header, so that the filter knows it for the following batches.
+/// Skips a batch, but shows its header to the filter, which needs it for the following batches.
 pub(super) fn skip(entry: &SetEntry<'_>, filter: &mut AbortedFilter) -> Result<(), DecodeErrorKind> {
     let batch = Batch::read(entry)?;
     filter.advance_to(entry.last);

@@ -10,7 +10,7 @@ use super::set_entry::{FRAMING_BYTES, SetEntry, entry_len, field_at};
 use super::window::Window;
 use crate::record::Record;
 
-/// The CRC follows the framing, and covers all that follows it.
+/// The CRC follows the framing, and covers everything after the CRC itself.
 const CRC_COVERS_FROM: usize = FRAMING_BYTES + 4;
 /// The base offset of a wrapper is known only at its end. A wrapper with at most so many
 /// decompressed bytes stays in memory; a larger one is decompressed a second time.

@@ -59,13 +59,13 @@ pub struct Decoded {
     pub last: Option<(i64, u32)>,
 }
 
-/// Calls `each` for every record of the set at or above `from`, in order, until `each` breaks off.
-/// A cut entry at the end is ignored.
+/// Calls `each` for every record of the set at or above `from`, in order, until `each` breaks off. A cut
+/// entry at the end is ignored.
 ///
-/// `aborted` is the list of aborted transactions of the Fetch answer, in any order; their records
-/// are left out. `None` delivers them (`read_uncommitted`). Control batches are never delivered.
-/// The list counts from the beginning of the answer, so `set` must begin there, even if `from` is
-/// well behind; see [`still_aborted`].
+/// `aborted` is the list of aborted transactions of the Fetch answer, in any order; their records are left
+/// out. `None` delivers them (`read_uncommitted`). Control batches are never delivered. The list counts
+/// from the beginning of the answer, so `set` must begin there, even if `from` is far into the set; see
+/// [`still_aborted`].
 ///
 /// # Errors
 /// The set cannot be decoded to its end. The records before the fault were delivered.
@@ -101,9 +101,9 @@ fn entries(set: &[u8], scratch: &mut Scratch, out: &mut RecordOutput<'_>) -> Res
     Ok(())
 }
 
-/// The list of aborted transactions for the rest of a Fetch answer, if that is decoded by itself;
-/// `passed` are the entries before it. After its marker a transaction is over, and the next one of
-/// its producer may be good.
+/// The list of aborted transactions for the rest of a Fetch answer, if the rest is decoded by itself;
+/// `passed` holds the entries before the rest. A transaction is over after its marker, and its producer's
+/// next transaction may have been committed.
 ///
 /// # Errors
 /// A batch in `passed` is malformed; `next` is the offset at which it begins.

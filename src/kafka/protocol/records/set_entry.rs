@@ -53,9 +53,9 @@ impl<'a> SetEntries<'a> {
         {
             return Err(DecodeErrorKind::Format(magic));
         }
-        // The size is not compared with the least size of the format here: what a broker sends
-        // instead of a batch that it cannot convert may have a smaller size, but that is always
-        // more than the bytes that follow.
+        // The size is not compared with the least size of the format here. Instead of a batch that it
+        // cannot convert, a broker sends a stub. The stub's size field may be below the least size, but
+        // always exceeds the bytes that follow.
         let whole = FRAMING_BYTES.saturating_add(size_field(framing)?);
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
@@ -72,7 +72,7 @@ impl<'a> SetEntries<'a> {
         } else {
             Some(offset)
         };
-        // The offset after the last one must fit, too.
+        // `last + 1`, the offset to go on at, must not overflow.
         let last = last
             .filter(|last| *last < i64::MAX)
             .ok_or(DecodeErrorKind::Malformed("an offset is too high"))?;

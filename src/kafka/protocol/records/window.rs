@@ -15,9 +15,9 @@ const WINDOW_BYTES_KEPT_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Window {
     buffer: Vec<u8>,
-    /// The unread bytes begin here,
+    /// The index of the first unread byte.
     start: usize,
-    /// and end here.
+    /// The index after the last unread byte.
     end: usize,
 }
 

@@ -1,6 +1,6 @@
-//! A damaged journal: recorded runs are killed, then a byte of the journal is flipped, or a block is
-//! set to zero that was not synced. In the end no record is lost and no line is torn. Blocks double
-//! nothing; a byte doubles at most what was written after the last commit that was acknowledged.
+//! A damaged journal: recorded runs are killed, then a byte of the journal is flipped, or an unsynced block
+//! is set to zero. In the end no record is lost and no line is torn. A zeroed block doubles nothing; a
+//! flipped byte doubles at most what was written after the last acknowledged commit.
 
 use crate::logfile::journal::STOP_AT_HOLE;
 
@@ -16,7 +16,7 @@ enum Damage {
 }
 
 impl CrashWorld {
-    /// How often each record is in the files, and how many lines are none.
+    /// How often each record is in the files, and how many lines are not records.
     fn tally(&self) -> ([Vec<u32>; PARTITIONS], usize) {
         let mut times = [(); PARTITIONS].map(|()| vec![0; RECORDS as usize]);
         let mut torn = 0;
@@ -82,7 +82,7 @@ impl CrashWorld {
             let written: Vec<_> =
                 unsynced.iter().filter(|(from, _)| (start..start + half).contains(from)).collect();
             let Some(first) = written.iter().map(|(from, _)| *from).min() else { continue };
-            // A header is written alone, and what stands behind it was synced before.
+            // A header is written alone, when everything after it has been synced.
             let is_header = first == start;
             let end = if is_header { first + HEADER_BYTES } else { start + half };
             for size in [512, 4096] {
@@ -103,7 +103,7 @@ struct Examined {
     bad: Vec<String>,
 }
 
-/// Kills the scripted run after each so many operations, and damages the journal in every way.
+/// Kills the scripted run after every `every` operations, and damages the journal in every way.
 fn every_damage(every: usize, stride: usize) -> Examined {
     let mut whole = CrashWorld::new(Mistake::Nothing);
     whole.run(SCRIPT).expect("nothing stops it");

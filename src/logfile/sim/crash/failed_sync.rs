@@ -1,5 +1,5 @@
-//! Failed syncs: in each recorded run one sync fails and takes with it what it should have made
-//! durable. Then the same process opens the file again, or another one after a loss of power. In
+//! Failed syncs: in each recorded run one sync fails, and the bytes that it should have made durable are
+//! lost. Then the same process opens the file again, or another process does so after a loss of power. In
 //! the end each record must be in the files once. The fault model is that of the disk.
 
 use super::{CrashWorld, Mistake, SCRIPT};
@@ -33,8 +33,8 @@ fn every_failed_sync(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     (states, bad)
 }
 
-/// In even ways, the same process tries again, whether or not the kernel has evicted the pages. In
-/// odd ways, the power goes first.
+/// In even ways, the same process tries again; the kernel may or may not have evicted the pages. In odd
+/// ways, the power fails first.
 fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
     if way % 2 == 1 {

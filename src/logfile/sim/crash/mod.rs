@@ -48,11 +48,11 @@ enum CrashStep {
     Moved,
     /// Rotated files are compressed.
     Tidy,
-    /// Somebody copies the file to another name beside it.
+    /// Somebody copies the file to another name in the same directory.
     Copied,
 }
 
-/// A run that does everything that there is to do.
+/// A run that takes every kind of step.
 #[rustfmt::skip]
 const SCRIPT: &[CrashStep] = {
     use CrashStep::{Append, Copied, Moved, Settle, Tidy};
@@ -64,7 +64,7 @@ const SCRIPT: &[CrashStep] = {
     ]
 };
 
-/// What can be done wrong on purpose.
+/// The mistakes that a run makes on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mistake {
     Nothing,
@@ -75,7 +75,7 @@ enum Mistake {
     SyncTriedAgain,
 }
 
-/// What outlives the process.
+/// The part of the world that outlives the process.
 #[derive(Clone)]
 struct CrashWorld {
     disk: SimDisk,
@@ -83,7 +83,7 @@ struct CrashWorld {
     group: [Option<(i64, String)>; PARTITIONS],
     boot: u128,
     mistake: Mistake,
-    /// What the process remembers if it goes on.
+    /// What the process remembers if it is not killed.
     sync_failed: bool,
 }
 
@@ -101,8 +101,8 @@ impl CrashWorld {
         Self { disk: self.disk.copy(), ..self.clone() }
     }
 
-    /// One run of the program: first the script, then on until every record is written. `None` if
-    /// the run was stopped.
+    /// One run of the program: first the script, then writing until every record is written. `None` if the
+    /// run was stopped.
     fn run(&mut self, script: &[CrashStep]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let options = LogFileOptions { job: "test", sync: true, rotation: rotation() };
@@ -189,7 +189,7 @@ impl CrashWorld {
         }
     }
 
-    /// The files that hold the lines, in the order in which they were written.
+    /// The files that hold lines, in the order in which they were written.
     fn texts(&self) -> Vec<(String, String)> {
         let mut files = self.disk.contents(LOG_PATH);
         let others = [".journal", ".lock", ".copy", ".part"];
@@ -203,8 +203,8 @@ impl CrashWorld {
         files.into_iter().map(text).collect()
     }
 
-    /// Whether the last mark's file can be told by more than its numbers: it stands at the path, or
-    /// it was not empty and no copy holds the same.
+    /// Whether the last mark's file can be identified by more than its numbers: it is at the path, or it
+    /// was not empty and no copy holds the same bytes.
     fn may_renumber(&self) -> bool {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let Ok(JournalRead::Journal { contents, .. }) = JournalFile::read(&disk, Path::new(JOURNAL_PATH))
@@ -299,8 +299,8 @@ fn read_line(line: &str) -> Option<(usize, i64)> {
     (number < PARTITIONS).then_some((number, record.parse().ok()?))
 }
 
-/// Stops the scripted run after each operation, in several ways, then lets a second run finish or
-/// stops that one, too. Returns how many states were examined, and the bad ones.
+/// Stops the scripted run after each operation, in several ways, then lets a second run finish, or stops
+/// that run, too. Returns how many states were examined, and the bad ones.
 fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
     crate::logfile::recovery::TRUST_LENGTH.set(mistake == Mistake::LengthIsTrusted);
     crate::logfile::locate::TRUST_NUMBERS.set(mistake == Mistake::NumbersAreTrusted);

@@ -1,4 +1,4 @@
-//! What happens to the disk between two runs, or by somebody else: other numbers, copies, damage.
+//! What happens to the disk between two runs, or by another program: new numbers, copies, damage.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ impl SimDisk {
         self.lock().renumbered += 1;
     }
 
-    /// Changes bytes of a file under the feet of everybody.
+    /// Changes bytes of a file without the knowledge of the program.
     pub(in crate::logfile::sim) fn damage(&self, path: &str, change: impl Fn(&mut [u8])) {
         let mut world = self.lock();
         let number = world.find(Path::new(path)).unwrap();

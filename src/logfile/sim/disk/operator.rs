@@ -6,29 +6,29 @@ use std::path::Path;
 
 use super::{DiskState, FileState, SimDisk, UnsyncedWrite};
 
-/// What the operator does to the file at the path.
+/// What the operator does to the log file at the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::logfile::sim) enum OperatorAct {
-    /// Renames it.
+    /// Renames the file.
     Rename,
-    /// Removes it. A copy of it is kept.
+    /// Removes the file. A copy of it is kept.
     Remove,
-    /// Renames it, keeps a copy, and removes it.
+    /// Renames the file, keeps a copy, and removes the renamed file.
     RenameAndRemove,
-    /// Empties it, as `copytruncate` does. A copy of it is kept.
+    /// Empties the file, as `copytruncate` does. A copy of it is kept.
     Empty,
-    /// Cuts its last bytes, at most so many. A copy of it is kept.
+    /// Cuts the last bytes of the file, at most this many. A copy of it is kept.
     Cut(usize),
-    /// Appends a text.
+    /// Appends a text to the file.
     Append(&'static str),
-    /// Renames it, and appends a text to what was renamed.
+    /// Renames the file, and appends a text to the renamed file.
     RenameAndAppend(&'static str),
 }
 
-/// What the operator is going to do, and what came of it.
+/// What the operator is going to do, and what the operator has done.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Operator {
-    /// Before which operation to act, and on which path.
+    /// Before which operation the operator acts, on which path, and how.
     planned: Option<(u64, String, OperatorAct)>,
     /// From which operation on the disk is full, how many bytes it still takes then, and how often
     /// it refuses before there is room again.
@@ -43,8 +43,8 @@ impl SimDisk {
         self.lock().operator.planned = Some((at, path.to_owned(), act));
     }
 
-    /// The disk is full from this operation on. It takes `room` bytes more, and refuses every write
-    /// to the end of a file until it has refused so many.
+    /// Makes the disk full from this operation on. It takes `room` bytes more, and then refuses every write
+    /// to the end of a file until it has refused this many writes.
     pub(in crate::logfile::sim) fn plan_full(&self, at: u64, room: usize, refusals: u32) {
         self.lock().operator.full = Some((at, room, refusals));
     }
@@ -60,7 +60,7 @@ impl SimDisk {
         self.lock().operator.planned.is_none()
     }
 
-    /// There is room again, and the operator has gone.
+    /// The disk has room again, and the operator acts no more.
     pub(in crate::logfile::sim) fn leave_alone(&self) {
         let mut world = self.lock();
         (world.operator.planned, world.operator.full) = (None, None);

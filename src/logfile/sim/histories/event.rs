@@ -1,5 +1,5 @@
-//! What may happen in a history. An event holds all that was decided by chance, and does nothing
-//! where it does not apply, so that any event may be left out of a history.
+//! What may happen in a history. An event holds all its random choices, and does nothing where it does not
+//! apply, so that any event may be left out of a history.
 
 use fastrand::Rng;
 
@@ -7,17 +7,17 @@ use super::vocabulary::PARTITIONS;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum HistoryEvent {
-    /// The program starts. It may be killed after so many steps of its start.
+    /// The program starts. It may be killed after `dies` steps of its start.
     Start { host: usize, dice: u32, dies: Option<u8> },
-    /// So many records of each partition are written, as one range.
+    /// This many records of each partition are written, as one range.
     Write { host: usize, counts: [u8; PARTITIONS] },
     /// What was written settles, and a commit is ordered if none is under way.
     Settle { host: usize },
-    /// The commit that is under way meets its fate.
+    /// The commit under way ends as `fate` says.
     Answer { host: usize, fate: CommitFate },
     /// A delayed commit is carried out.
     Late { which: u8 },
-    /// The program is killed, or the power goes. So many unsettled ranges are left.
+    /// The program is killed, or the power fails. The first `kept` unsettled ranges are left.
     Crash { host: usize, kept: u8, fate: CommitFate },
     /// The program ends with everything settled.
     Stop { host: usize, fate: CommitFate },
@@ -48,7 +48,7 @@ pub(super) enum CommitFate {
     ReplyLost(u8),
     /// The commit is not carried out.
     Lost,
-    /// The commit is not answered, and carried out later or never. Meanwhile it is tried again.
+    /// The commit is not answered, and is carried out later or never. Until then it is tried again.
     Delayed,
 }
 
@@ -58,7 +58,7 @@ pub(super) enum ResetTarget {
     At(i64),
     /// Exactly where a host's journal is.
     Position(usize),
-    /// So far from the group's offset.
+    /// At this distance from the group's offset.
     Held(i64),
     /// An offset that the group has had before.
     Seen(usize, usize),
@@ -99,8 +99,8 @@ fn reset(dice: &mut Rng) -> HistoryEvent {
     HistoryEvent::Reset { partition: dice.usize(0..PARTITIONS), target, metadata }
 }
 
-/// A history for so many hosts. Each history is rich in some kinds of mishap and poor in others, so
-/// that some have mishaps of one kind only.
+/// A history for this many hosts. Each history is rich in some kinds of mishap and poor in others, so that
+/// some histories have mishaps of only one kind.
 pub(super) fn history(dice: &mut Rng, hosts: usize) -> Vec<HistoryEvent> {
     let rates: [u8; 5] = std::array::from_fn(|_| if dice.bool() { dice.u8(0..60) } else { 0 });
     let mut events = Vec::new();

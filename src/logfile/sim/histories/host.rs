@@ -1,5 +1,5 @@
-//! One host of a simulated world: what its disk holds, and the books that its program keeps, which
-//! are the ledger's in small.
+//! One host of a simulated world: what its disk holds, and the simplified copy of the ledger that its
+//! program keeps.
 
 use super::oracle::Snapshot;
 use super::vocabulary::{COPIES_MAX, CommitStyle, KEPT_MAX, PARTITIONS, SetBy, WrittenRange};
@@ -15,7 +15,7 @@ pub(super) struct JournalPart {
     pub(super) left: Vec<u64>,
 }
 
-/// What outlives the program: its durable part.
+/// The part of a host that outlives the program: what is durable.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostDisk {
     pub(super) parts: [Option<JournalPart>; PARTITIONS],
@@ -26,7 +26,7 @@ pub(super) struct HostDisk {
 pub(super) struct Host {
     pub(super) identity: u128,
     pub(super) disk: HostDisk,
-    /// Ranges that are written and journalled, and perhaps not durable.
+    /// Ranges that are written and journalled, but may not be durable.
     pub(super) recent: Vec<Vec<WrittenRange>>,
     pub(super) run: Option<HostRun>,
     /// Whether the program has run, so that there is a journal.
@@ -36,8 +36,7 @@ pub(super) struct Host {
     pub(super) answered: u32,
     /// The number of the next request when an older copy was put back.
     pub(super) restored: u32,
-    /// Offsets that the group had from this host without a token, or that the host found in the
-    /// group.
+    /// Offsets that this host committed without a token, or found in the group.
     pub(super) values: [Vec<i64>; PARTITIONS],
 }
 
@@ -49,7 +48,7 @@ pub(super) struct HostRun {
     pub(super) written: [Option<i64>; PARTITIONS],
     /// The offset that the group is known to hold in the present history.
     held: [Option<i64>; PARTITIONS],
-    /// The same, but only offsets for which this run's own commit was acknowledged.
+    /// As `held`, but only offsets for which this run's own commit was acknowledged.
     own: [Option<i64>; PARTITIONS],
     /// The latest commit ordered: its offset and its history.
     ordered: [Option<(i64, u64)>; PARTITIONS],
@@ -77,7 +76,8 @@ pub(super) struct CommitOffset {
 }
 
 impl HostRun {
-    /// Once the group holds a token of the present history, kept offsets are not needed.
+    /// Removes the kept offsets if the group holds a token of the present history: then they are not
+    /// needed.
     fn forget(&self, disk: &mut HostDisk) {
         for (part, own) in disk.parts.iter_mut().zip(self.own) {
             if let (Some(part), true) = (part, own.is_some() && self.commits != CommitStyle::Values) {
@@ -114,7 +114,7 @@ impl Host {
         }
     }
 
-    /// What the host's file holds of a partition.
+    /// The ranges of a partition in the host's file.
     pub(super) fn written_ranges(&self, partition: usize) -> Vec<&WrittenRange> {
         let all = self.disk.file.iter().chain(self.recent.iter().flatten());
         all.filter(|range| range.partition == partition).collect()
@@ -127,7 +127,7 @@ impl Host {
         run.written[partition].is_some() && !waits
     }
 
-    /// The journal goes on at another position, durably.
+    /// Sets the journal's position, durably.
     pub(super) fn set_position(&mut self, partition: usize, position: i64, epoch: u64) {
         let part = &mut self.disk.parts[partition];
         let (mut committed, mut left) = (Vec::new(), Vec::new());
@@ -138,7 +138,7 @@ impl Host {
             }
         }
         if let Some(run) = &mut self.run {
-            // Offsets that the group may hold of the history that is left.
+            // Offsets of the old history that the group may hold.
             run.own[partition] = None;
             run.has_token[partition] = false;
             let under_way = run.ordered[partition].map(|(value, _)| value);
@@ -155,7 +155,7 @@ impl Host {
         }
     }
 
-    /// The decision is durable: the group's offset is recorded, and writing begins.
+    /// The decision is durable: records the group's offset, and begins to write.
     pub(super) fn begin(&mut self, partition: usize, held: Option<(i64, &str)>, went_back: bool) {
         let (Some(run), Some(part)) = (&mut self.run, &mut self.disk.parts[partition]) else { return };
         run.written[partition] = Some(part.position);
@@ -180,7 +180,7 @@ impl Host {
         run.held[partition] = known.then_some(value);
     }
 
-    /// What was written becomes durable, and the next commit is journalled if none is under way.
+    /// Makes durable what was written, and journals the next commit if none is under way.
     pub(super) fn mark(&mut self, host: usize, number: u32, generation: u32) {
         let Some(run) = &mut self.run else { return };
         self.disk.adopt(std::mem::take(&mut self.recent));
@@ -213,13 +213,13 @@ impl Host {
         }
     }
 
-    /// The group has answered that it holds what was ordered.
+    /// The group has answered that it holds the ordered offsets.
     pub(super) fn acknowledge(&mut self, request: &CommitRequest) {
         let Some(run) = &mut self.run else { return };
         self.answered = self.answered.max(request.number);
         for CommitOffset { partition, value, .. } in &request.offsets {
             let epoch = self.disk.parts[*partition].as_ref().map(|part| part.epoch);
-            // The partition may have left that history since.
+            // The partition may have left the history of the commit since the commit was ordered.
             if run.ordered[*partition].is_some_and(|(ordered, of)| ordered != *value || Some(of) == epoch) {
                 run.held[*partition] = Some(*value);
                 run.own[*partition] = Some(*value);
@@ -230,7 +230,7 @@ impl Host {
         run.forget(&mut self.disk);
     }
 
-    /// The program is gone. Of the unsettled ranges, the first `kept` are left.
+    /// Ends the program by a kill. The first `kept` unsettled ranges are left.
     pub(super) fn die(&mut self, kept: u8) {
         self.recent.truncate(usize::from(kept));
         self.disk.adopt(std::mem::take(&mut self.recent));
@@ -246,7 +246,7 @@ impl Host {
 }
 
 impl HostDisk {
-    /// The ranges are in the file and in the journal.
+    /// Records that the ranges are in the file and in the journal.
     fn adopt(&mut self, ranges: Vec<Vec<WrittenRange>>) {
         for range in ranges.into_iter().flatten() {
             if let (false, Some(part)) = (range.void, &mut self.parts[range.partition]) {

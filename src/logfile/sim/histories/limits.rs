@@ -2,36 +2,35 @@
 
 use std::collections::BTreeMap;
 
-/// What is not promised: where a file may be wrong, or a reset is not honoured.
+/// A case in which a file may be wrong, or a reset may not be followed, without breaking a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Limit {
-    /// With several hosts: a position expired, and a host went on from a journal that did not know
-    /// the latest reset, or from nothing. Repeats records.
+    /// With several hosts: the group's offset expired, and a host went on from a journal that did not know
+    /// the latest reset, or from no position at all. Repeats records.
     Expired,
-    /// With several hosts: an older copy was put back, and a host went on where another one had
-    /// come to since. Loses what the copy lacks.
+    /// With several hosts: an older copy was put back, and a host went on at a position that another host
+    /// has reached since. Loses the records that the copy lacks.
     RestoredAndPassed,
-    /// With several hosts: an older copy was put back whose history is not the group's. Repeats
-    /// records.
+    /// With several hosts: an older copy was put back whose history is not the group's. Repeats records.
     RestoredInOtherHistory,
-    /// Without tokens, or with several hosts: an older copy was put back that does not know the
-    /// partition yet. Loses what the copy lacks.
+    /// Without tokens, or with several hosts: an older copy was put back that does not know the partition
+    /// yet. Loses the records that the copy lacks.
     RestoredUnknown,
     /// A reset is not noticed if it goes exactly to an offset that the journal keeps because the
     /// group had it without a token.
     ResetToKeptValue,
-    /// Without tokens: an older copy was put back, and the commits since then are taken for a
-    /// reset. Loses what the copy lacks.
+    /// Without tokens: an older copy was put back, and the commits since then are taken for a reset. Loses
+    /// the records that the copy lacks.
     RestoredWithoutToken,
-    /// Without tokens: a commit arrived so late that the journal does not keep its offset any more.
-    /// It is taken for a reset.
+    /// Without tokens: a commit arrived so late that the journal no longer keeps its offset. It is taken
+    /// for a reset.
     LateWithoutToken,
-    /// A claim arrived late, after an older copy was put back that does not know it and another
-    /// reset was honoured. It is taken for the claim of a new reset, and may skip records like that
-    /// one.
+    /// An older copy was put back that does not know a claim, another reset was honoured, and then the
+    /// claim arrived late. It is taken for the claim of a new reset, and may skip records as a new reset
+    /// may.
     LateClaim,
-    /// Without tokens, several hosts one after the other: what a host had not committed when the
-    /// next one took over is repeated when the host comes back.
+    /// Without tokens, with several hosts one after the other: records that a host had not committed when
+    /// the next host took over are repeated when the first host comes back.
     SeveralWithoutToken,
 }
 

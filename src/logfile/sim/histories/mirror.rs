@@ -1,5 +1,5 @@
-//! The real log file on a disk in memory, beside the simulated books of a single host. What the
-//! books say must be what the log file does.
+//! The real log file on a disk in memory, beside the simulated state of a single host. The log file must do
+//! what the simulated state says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct LedgerMirror {
     disk: SimDisk,
     run: Option<(LogWriter, Settler, Ledger)>,
     copies: Vec<(SimDisk, String)>,
-    /// Pairs of the same history's names: the ledger's, and that of the simulated books.
+    /// Pairs of names of the same history: the ledger's name, and the simulated host's.
     histories: Vec<(u64, u64)>,
     identity: u128,
     /// What must be in the file.
@@ -63,7 +63,7 @@ impl LedgerMirror {
         self.check(good, || "the log file is not what it must be".to_owned());
     }
 
-    /// The partition is assigned. The simulated books begin it at `position`.
+    /// Assigns the partition. The simulated host begins it at `position`.
     pub(super) fn resume(&mut self, partition: usize, held: Option<(i64, &str)>, room: bool, position: i64) {
         let beside = if room {
             let text = held.map_or("", |(_, text)| text);
@@ -89,7 +89,7 @@ impl LedgerMirror {
         self.check(here == agreed, || format!("p{partition}: agreed by the ledger {here}, not {agreed}"));
     }
 
-    /// A token of the simulated books, as the ledger would have made it.
+    /// A token of the simulated host, as the ledger would have made it.
     fn token(&self, token: Token) -> Token {
         if token.is_claim() {
             return token;
@@ -144,7 +144,7 @@ impl LedgerMirror {
         self.file.extend(texts);
     }
 
-    /// What was written settles. The commits must be those that the simulated books order.
+    /// Settles what was written. The commits must be those that the simulated host orders.
     pub(super) fn settle(&mut self, due: &[CommitOffset]) {
         let Some((writer, settler, _)) = &mut self.run else { return };
         let mut commits = settler.settle(writer.checkpoint()).unwrap().commits;

@@ -1,4 +1,4 @@
-//! Simulated histories of one to three hosts that share a group. What is simulated is [`decide`]
+//! Simulated histories of one to three hosts that share a group. The function under test is [`decide`]
 //! itself; an oracle knows what must be in the files.
 //!
 //! Fault model:
@@ -13,8 +13,8 @@
 //! | put an older copy of a host's files back | change a file by hand |
 //! | recreate a topic; upgrade from commits without tokens | |
 //!
-//! `PANDAD_TEST_ALL=1` runs fifty times as many histories. `PANDAD_TEST_SEED=N` runs only the
-//! history of that number and prints it.
+//! `PANDAD_TEST_ALL=1` runs fifty times as many histories. `PANDAD_TEST_SEED=N` runs only the history of
+//! that number and prints it.
 
 mod event;
 mod host;
@@ -102,8 +102,8 @@ fn run(setting: HistorySetting, events: &[HistoryEvent], with_story: bool) -> Hi
     world
 }
 
-/// A shorter history with the same `flaw`: its shortest beginning, without whatever can be left out
-/// of that.
+/// A shorter history with the same `flaw`: the shortest beginning that has it, without every event that can
+/// be left out.
 fn shrink(
     setting: HistorySetting,
     mut events: Vec<HistoryEvent>,
@@ -126,7 +126,7 @@ fn shrink(
     }
 }
 
-/// A history's shortest form, in words.
+/// The shortest form of a history, in words.
 fn in_words(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWorld) -> bool) -> String {
     let (setting, events) = kind.history(rule, seed);
     let world = run(setting, &shrink(setting, events, flaw), true);
@@ -134,7 +134,7 @@ fn in_words(kind: Installation, rule: Rule, seed: u64, flaw: impl Fn(&HistoryWor
     format!("{}\n{}", story.join("\n"), violations.join("\n"))
 }
 
-/// What came of many histories.
+/// The results of many histories.
 #[derive(Debug, Default)]
 struct ManyHistories {
     histories: u32,
@@ -170,7 +170,7 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-/// Runs histories of a kind that may meet these limits and no others.
+/// Runs histories of a kind. They may meet these limits and no others.
 fn holds(kind: Installation, limits: &[Limit]) {
     let seeds = seeds(6_000);
     let many = many(kind, decide, seeds.iter().copied());
@@ -221,7 +221,8 @@ fn several_hosts_stay_within_their_limits() {
     holds(SEVERAL, &[Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown]);
 }
 
-/// Tokens are for this case. Here it is only shown that nothing is lost except by copies put back.
+/// This case needs tokens. Without tokens the test only shows that nothing is lost, except where older
+/// copies are put back.
 #[test]
 fn several_hosts_without_tokens_stay_within_their_limits() {
     use Limit::{Expired, RestoredAndPassed, RestoredInOtherHistory, RestoredUnknown};
@@ -231,7 +232,7 @@ fn several_hosts_without_tokens_stay_within_their_limits() {
     holds(SEVERAL_WITHOUT_TOKENS, &limits);
 }
 
-/// A simulator that finds nothing proves nothing, unless it finds what is done wrong on purpose.
+/// A simulator proves something only if it finds the mistakes that are made on purpose.
 #[test]
 fn simpler_rules_give_wrong_histories() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, SEVERAL] {
@@ -266,7 +267,7 @@ fn each_row_of_the_decision_table_is_needed() {
     }
 }
 
-/// Several hosts that write before the group holds a token of the history they are in.
+/// The mistake: several hosts write before the group holds a token of the history that they are in.
 #[test]
 fn writing_before_the_commit_gives_wrong_histories() {
     let wrong = many(Installation { commits: CommitStyle::Tokens, ..SEVERAL }, decide, 0..1_000).wrong.len();
@@ -284,8 +285,7 @@ fn a_wrong_history_is_reduced_to_its_shortest_form() {
     assert!(story.lines().count() < 20 && story.contains("must start in"), "{story}");
 }
 
-/// The simulated books are those of the ledger: the same histories once more, beside the real log
-/// file.
+/// The simulated hosts do what the ledger does: the same histories once more, beside the real log file.
 #[test]
 fn the_ledger_agrees_with_the_simulated_books() {
     for kind in [ALONE, ALONE_WITHOUT_TOKENS, ALONE_AND_UPGRADED] {

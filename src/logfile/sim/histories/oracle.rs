@@ -1,16 +1,16 @@
 //! Knows what must be in the files, whatever the rule decides.
 //!
-//! Each reading of a partition's log from some offset on is a pass: the first reading, and one for
-//! each reset that was honoured. Within a pass, no file may hold a record twice, and all files
-//! together must leave none out. So a start that has no reset to honour must begin at or behind the
-//! end of what its own file holds of the pass, and not beyond what all files hold of it without a
-//! gap. For a single host that is exactly one offset.
+//! Each reading of a partition's log from some offset on is a pass: the first reading, and one for each
+//! reset that was honoured. Within a pass, no file may hold a record twice, and all files together must
+//! leave no record out. So a start that has no reset to honour must begin at or after the end of what its
+//! own file holds of the pass, and must not begin after the end of what all files hold of the pass without
+//! a gap. For a single host that is exactly one offset.
 
 use super::limits::{Limit, Tally};
 use super::vocabulary::{CommitStyle, GroupEntry, KEPT_MAX, PARTITIONS, SetBy, WrittenRange, name};
 use crate::record::Token;
 
-/// A start, as the rule decided it.
+/// A start, with the rule's decision.
 #[derive(Debug)]
 pub(super) struct Started<'a> {
     pub(super) host: usize,
@@ -20,8 +20,7 @@ pub(super) struct Started<'a> {
     pub(super) epoch: u64,
     /// Whether the journal knew the partition.
     pub(super) known: bool,
-    /// Offsets that the group had from this host without a token, or that the host found in the
-    /// group.
+    /// Offsets that this host committed without a token, or found in the group.
     pub(super) seen: &'a [i64],
     /// The number of the host's last request that it knew to have been carried out.
     pub(super) answered: u32,
@@ -38,13 +37,13 @@ impl Started<'_> {
         })
     }
 
-    /// Whether the decision is for the history that the group's token names.
+    /// Whether the start goes on in the history that the group's token names.
     fn is_in_history_of_entry(&self) -> bool {
         let token = self.entry.and_then(|entry| Token::naming(entry.offset, &entry.metadata));
         token.is_some_and(|token| token.epoch == self.epoch)
     }
 
-    /// The limit that a commit without a token may have met.
+    /// The limit that applies if the commit had no token.
     fn without_token(&self) -> Option<Limit> {
         let entry = self.entry?;
         let GroupEntry { offset, by: SetBy::Host { number, .. }, .. } = entry else {
@@ -75,15 +74,15 @@ struct OraclePart {
     epoch: Option<u64>,
     /// The offsets of the resets that were honoured.
     honoured: Vec<i64>,
-    /// The ranges that these resets skipped.
+    /// The ranges of offsets that these resets skipped.
     skipped: Vec<(i64, i64)>,
     /// Whether the group's offset has expired.
     expired: bool,
-    /// A limit was met that allows anything up to the next reset.
+    /// The limit that was met, if it allows anything up to the next reset.
     spoiled: Option<Limit>,
-    /// A limit was met that begins passes without a reset.
+    /// Whether a limit was met that begins passes without a reset.
     crooked: bool,
-    /// A limit was met that loses records.
+    /// Whether a limit was met that loses records.
     loses: bool,
     replaced: Vec<ReplacedRange>,
 }
@@ -97,7 +96,7 @@ struct ReplacedRange {
     passed: bool,
 }
 
-/// What belongs to a copy of a single host's journal and file.
+/// The part of the oracle's state that belongs to a copy of a single host's journal and file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     parts: [OraclePart; PARTITIONS],
@@ -147,7 +146,7 @@ impl Oracle {
         self.now.clone()
     }
 
-    /// The group's offset was set, or is gone.
+    /// Records that the group's offset is gone, or that somebody has set it.
     pub(super) fn expired(&mut self, partition: usize, gone: bool) {
         self.now.parts[partition].expired = gone;
     }
@@ -174,8 +173,8 @@ impl Oracle {
             self.back.iter_mut().for_each(|of| of[start.partition] = None);
             return true;
         }
-        // An older copy that did not know the partition may be in this very history already, by the
-        // token that replaced the claim. Then the claim arrived late.
+        // An older copy that did not know the partition may be in the history of the claim already: it
+        // followed the token that replaced the claim. Then the claim arrived late.
         let entered = *number < start.restored && start.is_in_history_of_entry();
         if start.seen.contains(offset) {
             self.meet(Limit::ResetToKeptValue);
@@ -192,14 +191,14 @@ impl Oracle {
         let several = self.hosts > 1;
         let back = self.back[host][partition].take();
         let part = &mut self.now.parts[partition];
-        // If nobody has read the partition, its first record.
+        // If nobody has read the partition, it must begin at its first record.
         let (mut low, mut high) = (0, 0);
         if let Some(pass) = part.now {
             let own = files[host].iter().filter(|range| range.pass == pass);
             low = own.map(|range| range.next).max().unwrap_or(part.passes[pass]);
             high = part.reach(files, pass, |replaced_range| replaced_range.passed);
         }
-        // Whatever the offset is, the history is not the group's.
+        // The start may be wrong at any offset, because its history is not the group's.
         let strays = if start.entry.is_none() && part.expired {
             Some(Limit::Expired)
         } else {
@@ -216,7 +215,7 @@ impl Oracle {
             self.meet(Limit::RestoredAndPassed);
             return;
         }
-        // A single host recognizes by its own token that it had read something.
+        // By its own token a single host recognizes that it has read the partition before.
         let bare = several || start.entry.is_some_and(GroupEntry::is_bare);
         let unknown = back.filter(|limit| *limit == Limit::RestoredUnknown && !start.known && bare);
         let limit = if part.spoiled.is_some() || unknown.is_some() {
@@ -246,8 +245,8 @@ impl Oracle {
         self.meet(limit);
     }
 
-    /// An older copy of a host's journal and file is put back, with its histories. `gone` is what
-    /// the file held and does not hold any more.
+    /// Records that an older copy of a host's journal and file is put back, with its histories. `gone`
+    /// holds the ranges that the file has lost by that.
     pub(super) fn restored(
         &mut self,
         host: usize,
@@ -264,8 +263,7 @@ impl Oracle {
                 (self.hosts > 1 && epoch != part.epoch).then_some(Limit::RestoredInOtherHistory)
             };
             if self.hosts == 1 {
-                // Everything is as it was at the time of the copy, except for the passes since
-                // then.
+                // The state is again that of the time of the copy; only the list of passes stays.
                 let OraclePart { now, honoured, skipped, epoch, .. } = then.clone();
                 *part = OraclePart { now, honoured, skipped, epoch, ..std::mem::take(part) };
             }
@@ -278,7 +276,7 @@ impl Oracle {
         }
     }
 
-    /// The topic is another one of the same name, to be read from its first record.
+    /// Records that the topic was recreated. It is read from its first record.
     pub(super) fn recreated(&mut self, partition: usize, epoch: u64) {
         let OraclePart { passes, expired, .. } = std::mem::take(&mut self.now.parts[partition]);
         let part = &mut self.now.parts[partition];
@@ -340,8 +338,7 @@ impl OraclePart {
         self.now = Some(self.passes.len() - 1);
     }
 
-    /// Up to where the files hold a pass without a gap, together with the replaced ranges that
-    /// count.
+    /// The offset up to which the files, and the replaced ranges that count, hold a pass without a gap.
     fn reach(
         &self,
         files: &[Vec<&WrittenRange>],
@@ -366,8 +363,8 @@ impl OraclePart {
         end
     }
 
-    /// Whether everything missing before the start was in a file that an older copy replaced, and
-    /// the start is not that file's own host following its own commit.
+    /// Whether an older copy replaced a file that held all the records missing before the start. Does not
+    /// count if the start is by that file's own host, following its own commit.
     fn passes_replaced(&mut self, files: &[Vec<&WrittenRange>], start: &Started<'_>) -> bool {
         let Some(pass) = self.now else { return false };
         let counts = |lost: &ReplacedRange| {
@@ -381,7 +378,8 @@ impl OraclePart {
     }
 }
 
-/// A single host's file goes on where it was, except for the resets, in their order.
+/// Checks a single host's file: each range begins where the one before it ends, except after the resets, in
+/// their order.
 fn jump(file: &[&WrittenRange], honoured: &[i64]) -> Option<String> {
     let mut next = 0;
     let mut resets = honoured.iter();

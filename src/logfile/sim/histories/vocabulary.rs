@@ -1,5 +1,5 @@
-//! What the files of this simulator have in common: the setting of a history, what a program writes
-//! and commits, and what the group holds.
+//! Types that the files of this simulator share: the setting of a history, what a program writes and
+//! commits, and what the group holds.
 
 use crate::logfile::resume::{KnownPosition, ResumeDecision, claim_name};
 use crate::record::Token;
@@ -10,15 +10,15 @@ pub(super) const KEPT_MAX: usize = 8;
 /// How many older copies of a host's journal and file are kept.
 pub(super) const COPIES_MAX: usize = 2;
 
-/// What a commit says beside its offset.
+/// What a commit carries beside its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitStyle {
     /// Nothing, as in ZooKeeper. Offsets are recognized because the journal keeps them.
     Values,
     /// A token.
     Tokens,
-    /// A token, and nothing is written before the group holds a token of the present history: what
-    /// several hosts need that share a group.
+    /// A token, and nothing is written before the group holds a token of the present history. Several hosts
+    /// that share a group need this.
     TokensFirst,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn claiming(identity: u128, epoch: Option<u64>, offset: i64, generati
     Token::claim(claim_name(identity, epoch, offset, generation), offset)
 }
 
-/// What a history takes place in.
+/// The setting in which a history takes place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HistorySetting {
     pub(super) hosts: usize,
@@ -61,7 +61,7 @@ pub(super) struct HistorySetting {
     /// Which metadata of the group is taken for a token.
     pub(super) naming: Naming,
     pub(super) claiming: Claiming,
-    /// Whether the real log file runs along.
+    /// Whether the real log file is run beside the simulated host.
     pub(super) mirrored: bool,
 }
 
@@ -78,8 +78,7 @@ impl HistorySetting {
 pub(super) enum SetBy {
     /// A host's commit.
     Host { host: usize, number: u32 },
-    /// An operator, and perhaps a claim of what the operator set. `honoured`: a start has followed
-    /// it.
+    /// An operator, or a claim of what the operator set. `honoured`: a start has followed the reset.
     Operator { number: u32, honoured: bool },
 }
 
@@ -92,7 +91,7 @@ pub(super) struct GroupEntry {
 }
 
 impl GroupEntry {
-    /// Whether the entry does not say whose it is.
+    /// Whether the entry has no token that says who committed it.
     pub(super) fn is_bare(&self) -> bool {
         Token::naming(self.offset, &self.metadata).is_none_or(|token| token.is_claim())
     }

@@ -18,7 +18,7 @@ pub(super) struct HistoryWorld {
     network: Vec<CommitRequest>,
     generation: u32,
     numbers: u32,
-    /// How programs commit that start from now on.
+    /// How programs that start from now on commit.
     commits: CommitStyle,
     pub(super) oracle: Oracle,
     /// The log file of the first host.
@@ -110,7 +110,7 @@ impl HistoryWorld {
         }
     }
 
-    /// The commit that is under way meets its fate.
+    /// Ends the commit under way as `fate` says.
     fn answer(&mut self, host: usize, fate: CommitFate) {
         let Some(request) = self.hosts[host].run.as_ref().and_then(|run| run.request.clone()) else { return };
         match fate {
@@ -154,7 +154,7 @@ impl HistoryWorld {
             let metadata = offset.metadata.clone();
             let held = self.group[offset.partition].as_ref();
             if held.is_some_and(|held| (held.offset, &held.metadata) == (offset.value, &metadata)) {
-                // This very claim is there already; it does not change whose reset it is.
+                // The group holds this very claim already; the reset behind it stays the same.
                 continue;
             }
             let by = match offset.claims {

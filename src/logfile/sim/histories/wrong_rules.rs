@@ -1,4 +1,5 @@
-//! Rules that are meant to fail: simpler rules, and the table with one row left out.
+//! Rules that are meant to fail: simpler rules, and versions of the right rule with one row of its table
+//! left out.
 
 use super::vocabulary::Rule;
 use crate::logfile::resume::{KnownPosition, ResumeDecision, decide};
@@ -36,7 +37,7 @@ fn the_larger(identity: u128, known: Journal<'_>, committed: Committed, metadata
     }
 }
 
-/// Believes a token whatever offset it names.
+/// Believes a token whatever offset the token names.
 pub(super) fn any_offset(
     identity: u128,
     known: Journal<'_>,
@@ -48,7 +49,7 @@ pub(super) fn any_offset(
     decide(identity, known, committed, token.as_deref().unwrap_or(metadata))
 }
 
-/// Takes all histories for one.
+/// Treats all histories as one.
 pub(super) fn any_history(
     identity: u128,
     known: Journal<'_>,
@@ -60,7 +61,7 @@ pub(super) fn any_history(
     decide(identity, known, committed, token.as_deref().unwrap_or(metadata))
 }
 
-/// Takes a journal's own tokens for those of any other.
+/// Treats a journal's own tokens as those of another journal.
 pub(super) fn any_journal(
     identity: u128,
     known: Journal<'_>,
@@ -70,7 +71,7 @@ pub(super) fn any_journal(
     decide(!identity, known, committed, metadata)
 }
 
-/// Takes a journal's own tokens for those of any other if they name another history.
+/// Treats a journal's own tokens as those of another journal if they name another history.
 pub(super) fn own_of_this_history(
     identity: u128,
     known: Journal<'_>,
@@ -81,7 +82,7 @@ pub(super) fn own_of_this_history(
     decide(if this { identity } else { !identity }, known, committed, metadata)
 }
 
-/// Takes no reset for one that goes exactly to the journal's position.
+/// Does not notice a reset that goes exactly to the journal's position.
 pub(super) fn by_position(
     identity: u128,
     known: Journal<'_>,

@@ -19,7 +19,7 @@ fn leaderless(last: Option<&str>) -> OutageCause {
     OutageCause { broker: last.map(Arc::from), kind: FailureKind::NoLeader, why }
 }
 
-/// Outages, and a clock that goes on by hand.
+/// Outages, and a clock that the test advances.
 struct Case {
     outages: PartitionOutages,
     now: Instant,
@@ -101,7 +101,7 @@ fn short_outages_are_not_logged() {
     assert_eq!(outages.lines, 0, "it was part of another outage");
 }
 
-/// Each partition notices by itself, after pauses of its own, what has become of its broker.
+/// Each partition notices by itself, after pauses of its own, that its broker is lost.
 #[test]
 fn partitions_of_a_lost_broker_are_one_line_whatever_they_have_noticed() {
     let mut case = Case::new();
@@ -122,7 +122,7 @@ fn partitions_of_a_lost_broker_are_one_line_whatever_they_have_noticed() {
     assert_eq!(case.standing(), ["5 partitions (t/0, t/1, t/2 and 2 more)"]);
 }
 
-/// Partitions that notice late that their broker is gone are no news; another corrupt one is.
+/// Partitions that notice late that their broker is gone give no new line; another corrupt partition does.
 #[test]
 fn later_partitions_join_a_broker_that_is_gone() {
     let mut case = Case::new();

@@ -155,7 +155,7 @@ proptest! {
         changes in tampering(),
     ) {
         let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        // The oracle refuses to write what the version has no room for.
+        // The oracle refuses to write fields that the version does not have.
         prop_assume!(version >= 7 || partitions.clone().all(|one| one.leader_epoch == -1));
         survive::<Metadata<'_>>(&tamper(theirs(&answer, version), &changes));
     }

@@ -185,7 +185,7 @@ proptest! {
     ) {
         for version in versions::<Metadata<'_>>() {
             let mut answer = answer.clone();
-            // What is skipped over has a value, too, wherever the version has it.
+            // Fields that the reader skips get values, too, in every version that has them.
             if version >= 1 {
                 answer.controller_id = number.into();
                 answer.brokers.iter_mut().for_each(|broker| broker.rack = name.as_deref().map(text));

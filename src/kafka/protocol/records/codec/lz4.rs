@@ -12,7 +12,7 @@ use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0x184D_2204;
-/// Sixteen numbers from here on begin a frame that is skipped.
+/// This magic number and the fifteen after it begin a frame that is skipped.
 const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
 /// How many earlier bytes a linked block can refer to.
 const LINKED_BLOCK_BYTES: usize = 64 << 10;

@@ -1,5 +1,5 @@
-//! The compression codecs, all in pure Rust, each of which decompresses piece by piece into the
-//! window. Their contexts are kept, since a new one costs more than a small batch.
+//! The compression codecs, all in pure Rust, each of which decompresses piece by piece into the window.
+//! Their contexts are kept: creating one costs more than a small batch.
 
 mod gzip;
 mod lz4;

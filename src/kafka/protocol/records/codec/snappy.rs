@@ -1,6 +1,6 @@
-//! Snappy: in the framing of snappy-java ("xerial"), which Java producers write, and bare, which
-//! other producers write. A block can only be decompressed whole. Each block begins with its
-//! decompressed size, which is believed only as far as its bytes can expand.
+//! Snappy: in the framing of snappy-java ("xerial"), which Java producers write, and bare, which other
+//! producers write. A block can only be decompressed whole. Each block begins with its decompressed size; a
+//! size that the block's bytes cannot expand to is refused.
 
 use snap::raw::{Decoder as Raw, decompress_len};
 

@@ -1,6 +1,6 @@
-//! Zstandard (RFC 8878) with any number of frames, by `ruzstd`. The decoder gets a frame header
-//! that is written here, so that its buffer has a size of our choice. The original header may ask
-//! for gigabytes that the frame does not need.
+//! Zstandard (RFC 8878) with any number of frames, by `ruzstd`. The decoder gets a frame header that is
+//! written here, so that pandad chooses the size of its buffer. The original header may ask for gigabytes
+//! that the frame does not need.
 
 use std::io::Read as _;
 
@@ -11,7 +11,7 @@ use crate::kafka::protocol::records::decode_error::DecodeErrorKind;
 use crate::kafka::protocol::records::window::Window;
 
 const FRAME_MAGIC: u32 = 0xFD2F_B528;
-/// Sixteen numbers from here on begin a frame that is skipped.
+/// This magic number and the fifteen after it begin a frame that is skipped.
 const SKIPPABLE_FRAME_MAGIC: u32 = 0x184D_2A50;
 /// How many bytes are decompressed at a time; no block is larger.
 const PIECE_BYTES: usize = 128 << 10;

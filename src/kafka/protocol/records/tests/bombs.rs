@@ -40,7 +40,7 @@ fn bomb(records: usize) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for delta in 0..records {
         out.write_all(&head(delta as i64)).unwrap();
-        // The last one is the count of headers.
+        // The last of these zeros is the count of headers.
         out.write_all(&zeros).unwrap();
     }
     let mut batch = Batch::of(Codec::None, &[]);
@@ -150,7 +150,7 @@ fn false_sizes_allocate_nothing() {
     let snappy = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 50]].concat();
     let zstd_window = b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00".to_vec();
     let zstd_size = b"\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\x00\x00\x01\x00\x00".to_vec();
-    // A decoder that has been used makes its window at once.
+    // This decoder was used before, so it creates its next window at once.
     let mut scratch = Scratch::default();
     read_with(&stored(2, Codec::Zstd, &records(0, 3)), 0, None, &mut scratch).1.unwrap();
     for (number, packed) in [(2, snappy), (4, zstd_window), (4, zstd_size)] {

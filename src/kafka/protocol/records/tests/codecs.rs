@@ -75,7 +75,7 @@ fn gzip_headers_with_every_optional_field_are_read() {
     std::io::Write::write_all(&mut out, &plain(30)).unwrap();
     let mut packed = out.finish().unwrap();
     whole(1, 30, &packed);
-    // Zeros behind it are padding.
+    // Zeros after the stream are padding.
     packed.extend([0; 9]);
     whole(1, 30, &packed);
     packed.truncate(packed.len() - 9);

@@ -85,7 +85,7 @@ fn a_stub_larger_than_the_set_is_a_truncated_entry() {
 
 #[test]
 fn offsets_removed_by_compaction_are_skipped() {
-    // Records from the middle and from the end of a batch.
+    // Compaction removed records from the middle and from the end of a batch.
     let mut kept = records(100, 10);
     kept.retain(|one| one.offset % 3 == 0);
     let mut batch = Batch::of(Codec::Gzip, &kept);
@@ -94,12 +94,12 @@ fn offsets_removed_by_compaction_are_skipped() {
     batch.records = kept.iter().flat_map(|one| in_batch(100, first_timestamp, one)).collect();
     assert_eq!(offsets(&all(&batch.bytes(), 100)), [102, 105, 108]);
     assert_eq!(read(&batch.bytes(), 109, None), (vec![], Ok(120)));
-    // All of one.
+    // Compaction removed all records of a batch.
     let mut empty = Batch::of(Codec::None, &[]);
     (empty.base, empty.last_delta) = (120, 7);
     let set = [batch.bytes(), empty.bytes()].concat();
     assert_eq!(read(&set, 115, None), (vec![], Ok(128)));
-    // From the middle of a wrapper: the wrapper's offset is that of the last that is left.
+    // Compaction removed records of a wrapper: its offset is that of the last record that is left.
     let set = wrapper(1, Codec::Gzip, 0, 0, &kept);
     assert_eq!(offsets(&all(&set, 0)), [102, 105, 108]);
     assert_eq!(read(&set, 109, None), (vec![], Ok(109)));
@@ -120,7 +120,7 @@ fn log_append_time_replaces_the_record_timestamps() {
     let plain = message(1, 8, 5, 77, Some(b"k"), None);
     assert_eq!(all(&plain, 0)[0].timestamp, Some(77));
     assert!(all(&plain, 0)[0].append_time);
-    // Format 0 has neither; the bit means nothing there.
+    // Format 0 has no timestamp; the attribute bit means nothing there.
     let plain = message(0, 8, 5, 0, Some(b"k"), None);
     assert!(!all(&plain, 0)[0].append_time);
 }
@@ -172,7 +172,7 @@ fn no_record_of_a_damaged_entry_is_delivered() {
         let bad = stored(magic, codec, &records(13, 1));
         let checked = if magic == 2 { 21 } else { 16 };
         for at in checked..bad.len() {
-            // Turning into another format is another fault.
+            // A changed format number is a fault of another kind.
             if magic < 2 && at == 16 {
                 continue;
             }
@@ -188,7 +188,7 @@ fn no_record_of_a_damaged_entry_is_delivered() {
     });
 }
 
-/// The error that decoding gives, and the offset at which to go on behind it.
+/// The error that decoding gives, and the offset at which to go on after it.
 fn broken(set: &[u8]) -> (i64, String) {
     let broken = read(set, 0, None).1.unwrap_err();
     (broken.next, broken.why.to_string())

@@ -169,7 +169,7 @@ fn decoding_survives_tampered_record_sets() {
         let from = if dice.bool() { 0 } else { dice.i64(..12) };
         let used = allocation_counter::measure(|| survive(&set, from, &mut scratch));
         assert!(used.bytes_max < WORTH, "turn {turn}, seed {seed}: {} bytes for {set:x?}", used.bytes_max);
-        // What was broken leaves nothing behind.
+        // A broken set leaves nothing behind in `scratch`.
         if turn % 64 == 0 {
             assert_eq!(read_with(&good, 0, None, &mut scratch).0, records(0, 9), "turn {turn}, seed {seed}");
         }

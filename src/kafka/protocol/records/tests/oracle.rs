@@ -62,7 +62,7 @@ fn theirs(record: &Seen, base: i64) -> Theirs {
         producer_epoch: -1,
         timestamp_type: TimestampType::Creation,
         offset: record.offset,
-        // One batch as long as offset and sequence go together.
+        // The oracle writes one batch as long as offset and sequence rise together.
         sequence: (record.offset - base) as i32,
         timestamp: record.timestamp.unwrap(),
         key: record.key.clone().map(Bytes::from),

@@ -51,8 +51,8 @@ impl HistoryWorld {
         }
     }
 
-    /// Commits an offset that does not say whose it is once more, with a claim. A delayed claim is
-    /// made again, unless the program was killed.
+    /// Commits an offset without a token of its setter once more, with a claim. A delayed claim is made
+    /// again, unless the program was killed.
     fn claim(&mut self, host: usize, partition: usize, delayed: bool, died: bool) {
         let Some(GroupEntry { offset, metadata, by }) = self.group[partition].clone() else { return };
         let run = self.hosts[host].run.as_ref().unwrap();
@@ -77,8 +77,8 @@ impl HistoryWorld {
         self.group[partition] = Some(GroupEntry { offset, metadata, by });
     }
 
-    /// Does what the ledger does. The claim and each of the two writes to the journal are steps.
-    /// After the last of `steps` the program will be killed.
+    /// Does what the ledger does. The claim and each of the two writes to the journal are steps. After the
+    /// last of `steps` the program is killed.
     fn resume(&mut self, host: usize, partition: usize, delayed: bool, steps: &mut u8) {
         if *steps == 0 {
             return;

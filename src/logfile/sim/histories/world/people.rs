@@ -65,7 +65,8 @@ impl HistoryWorld {
         let gone = was.file.into_iter().filter(|range| !back.contains(&range.id)).collect();
         let epochs = at.disk.parts.each_ref().map(|part| part.as_ref().map(|part| part.epoch));
         self.oracle.restored(host, gone, &snapshot, epochs);
-        // A single host has not followed what it followed after the copy was made.
+        // The copy of a single host was made before the host followed later resets, so these count as not
+        // followed.
         for entry in self.group.iter_mut().flatten().filter(|_| self.hosts.len() == 1) {
             if let SetBy::Operator { number, honoured } = &mut entry.by {
                 *honoured = snapshot.followed(*number);
@@ -73,9 +74,9 @@ impl HistoryWorld {
         }
     }
 
-    /// A topic is deleted and created again, and the running program notices that and sets the
-    /// partition's position. With one host only: others would notice it by the records'
-    /// fingerprints, which are not simulated.
+    /// A topic is deleted and created again, and the running program notices that and sets the partition's
+    /// position. With one host only: other hosts would notice it by the records' fingerprints, which are
+    /// not simulated.
     pub(super) fn recreated(&mut self, partition: usize) {
         if self.hosts.len() > 1 || !self.hosts[0].may_write(partition) {
             return;
@@ -86,7 +87,7 @@ impl HistoryWorld {
         let host = &mut self.hosts[0];
         host.set_position(partition, 0, epoch);
         host.run.as_mut().unwrap().written[partition] = Some(0);
-        // What was read of the old topic, and older copies, do not matter any more.
+        // The records of the old topic, and older copies, do not matter any more.
         host.disk.file.retain(|range| range.partition != partition);
         host.recent.iter_mut().for_each(|range| range.retain(|range| range.partition != partition));
         host.copies.clear();
