@@ -43,7 +43,7 @@ pub fn run(config: &Config, mut print: impl FnMut(&str) -> Result<(), Error>) ->
 fn others(job: &KafkaToFileConfig) -> Result<ForeignMembers, String> {
     let (cluster, name) = (jobs::kafka_cluster(job, false), job.kafka.group.clone());
     let (send, received) = bounded(1);
-    // A separate thread asks, because looking up a host name has no time limit.
+    // A separate thread asks, because several brokers that do not answer take longer together.
     let looking = threads::spawn("group", move || {
         // If this fails, the time limit has passed and nobody waits for the result.
         let _late = send.send(ForeignMembers::look(&cluster, &name, BROKERS_TIMEOUT / 3));

@@ -65,7 +65,7 @@ impl FaultList {
         self.faults.len() >= FAULTS_MAX
     }
 
-    /// The warnings in line order; if there are faults, every fault in line order.
+    /// The warnings in line order; if there are faults, every fault and every warning in line order.
     pub fn finish(mut self) -> Result<Vec<String>, Error> {
         // A fault without a line concerns something that is missing from the file. It comes last.
         let order = |fault: &ConfigFault| fault.line.unwrap_or(usize::MAX);
@@ -73,6 +73,13 @@ impl FaultList {
             self.warnings.sort_by_key(order);
             return Ok(self.warnings.iter().map(ToString::to_string).collect());
         }
+        // Where something is wrong already, a warning would only repeat it.
+        let faulty: Vec<_> = self.faults.iter().map(|fault| fault.line).collect();
+        let others = self.warnings.drain(..).filter(|warning| !faulty.contains(&warning.line));
+        self.faults.extend(others.map(|warning| {
+            let expected = format!("warning: {}", warning.expected);
+            ConfigFault { expected, ..warning }
+        }));
         self.faults.sort_by_key(order);
         if self.left_out > 0 {
             let text = format!("and {} more of this kind: is this an .inv?", self.left_out);

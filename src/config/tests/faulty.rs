@@ -173,7 +173,8 @@ fn every_fault_at_once_each_with_its_line() {
     let with_head = FORM.iter().chain(MEANING).map(|(text, expected)| (format!("{HEAD}{text}"), *expected));
     let whole = WHOLE.iter().map(|(text, expected)| ((*text).to_owned(), *expected));
     for (text, expected) in with_head.chain(whole) {
-        let faults = faults(&text);
+        let mut faults = faults(&text);
+        faults.retain(|fault| !fault.expected.starts_with("warning: "));
         let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), expected.len(), "{text:?}: {all:#?}");
         for (fault, (line, phrase)) in faults.iter().zip(expected) {

@@ -196,6 +196,7 @@ impl KafkaSource {
                 self.take_recovered(&partition, assignment, lag);
             }
             Event::Failed(why) => {
+                let why = format!("{why}: look at the brokers, the network and broker_list");
                 self.broker_outage.down(Instant::now(), &why);
                 self.outages.forget_unlogged();
             }
