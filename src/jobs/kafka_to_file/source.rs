@@ -196,8 +196,8 @@ impl KafkaSource {
                 self.take_recovered(&partition, assignment, lag);
             }
             Event::Failed(why) => {
-                let why = format!("{why}: look at the brokers, the network and broker_list");
-                self.broker_outage.down(Instant::now(), &why);
+                let remedy = "look at the brokers, the network and broker_list";
+                self.broker_outage.down(Instant::now(), &format!("{why}: {remedy}"));
                 self.outages.forget_unlogged();
             }
             // While no broker answers, only the outage of all brokers is logged.
