@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::Assigned;
+use crate::plural::counted;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The identity under which offsets are committed.
@@ -221,7 +222,8 @@ impl OffsetManager {
         let answers = self.store.committed(&partitions)?;
         let ours = claims::to_renew(&self.held, answers);
         if !ours.is_empty() {
-            log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
+            let offsets = counted(ours.len(), "offset");
+            log::debug!("{JOB}: committing {offsets} again, so that brokers do not delete them");
             // A partition that is refused here will be refused, and logged, at its next commit.
             let _refused = self.send(&ours)?;
         }
