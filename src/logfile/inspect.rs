@@ -119,7 +119,7 @@ fn line(entry: &JournalEntry) -> String {
         JournalEntry::Member(member) => format!(
             "member: known to the group as {}{}",
             member.id,
-            if member.silent { ", by a broker that does not say what it speaks" } else { "" }
+            if member.silent { ", by a broker that does not answer ApiVersions" } else { "" }
         ),
         JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }

@@ -51,9 +51,9 @@ impl OpenedLog {
 pub(super) fn report_damage(replayed: &Replayed, label: &LogLabel, memory: &mut RestartMemory) {
     let Some(damage) = &replayed.damage else { return };
     let outcome = if replayed.lacks_ranges {
-        "lines that it announced last may be cut and fetched again"
+        "the last lines before the stop may be cut; their records are fetched again"
     } else {
-        "other entries say what these said, and nothing is lost"
+        "other entries repeat the damaged ones, and nothing is lost"
     };
     let text = format!("its journal is damaged at {damage}: {outcome}");
     memory.warn(label, Finding::DamagedJournal, &text);
@@ -205,21 +205,21 @@ fn report_not_found(
             memory.warn(&of(file), Finding::Shortened, &text);
         }
         Located::Changed(file) => {
-            let text = "its bytes are not those that the journal knows: another program has changed it; \
-                        positions are kept";
+            let text = "its bytes are not those that the journal describes: another program has changed \
+                        this file; positions are kept";
             memory.warn(&of(file), Finding::Changed, text);
         }
         Located::Several(first, second) => {
             let text = format!(
-                "{} and {} both hold what the journal knows, and neither is at its place: nothing is adopted \
-                 or cut; positions are kept, and lines that were not settled come again",
+                "{} and {} both have the content that the journal describes, and nothing shows which is the \
+                 original: nothing is adopted or cut; positions are kept, and unsettled lines come again",
                 first.display(),
                 second.display()
             );
             memory.error(label, Finding::Several, &text);
         }
         _ => {
-            let text = "is not the file that the journal knows, and that file is not in this directory; \
+            let text = "is not the file that the journal describes, and that file is not in this directory; \
                         positions are kept";
             memory.warn(label, Finding::NotBeside, text);
         }

@@ -81,7 +81,7 @@ impl Job for ListToHash {
             hashes.len()
         );
         if let Some(markers) = &markers {
-            log::info!("{NAME}: users who came back are left alone: {markers}");
+            log::info!("{NAME}: the fields of users who came back are kept: {markers}");
         }
         let build_worker = move || {
             worker::Deleter::new(

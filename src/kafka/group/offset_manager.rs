@@ -188,7 +188,7 @@ impl OffsetManager {
         if !self.refused.contains_key(partition) {
             log::warn!(
                 "{JOB}: {partition}: {fault}; the offsets of the other partitions are committed, and this \
-                 one is tried again"
+                 partition's offset is tried again"
             );
             self.refused.insert(partition.clone(), now);
         }

@@ -141,7 +141,7 @@ impl Fetcher for LegacyFetcher {
                 (self.thread, self.stuck_on) = (None, watchdog.last_turn());
                 let broker = watchdog.asked_broker();
                 Ok(Event::Failed(format!(
-                    "{broker} accepts connections and does not answer: look at it, or restart it"
+                    "{broker} accepts connections and does not answer: look at this broker, or restart it"
                 )))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),

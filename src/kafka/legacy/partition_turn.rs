@@ -196,7 +196,8 @@ fn look_beyond(
                 return Ok(TurnResult::Quiet);
             }
             Ok(TurnResult::Stuck(format!(
-                "no record can be read from offset {} to {empty_until_offset}, the search goes on behind",
+                "no record can be read from offset {} to {empty_until_offset}; the search goes on after \
+                 that",
                 cursor.at
             )))
         }

@@ -215,8 +215,8 @@ fn range_member(group: &str, member: &GroupMember) -> RangeMember {
         Ok(subscription) => subscription.topics,
         Err(why) => {
             log::warn!(
-                "{JOB}: group '{group}': the subscription of the member {} cannot be read ({why}), so it is \
-                 assigned no partitions; have it use the 'range' assignor, or another group",
+                "{JOB}: group '{group}': cannot read the subscription of the member {} ({why}): that member \
+                 gets no partitions; let it use the 'range' assignor, or another group",
                 member.id
             );
             Vec::new()
