@@ -71,7 +71,7 @@ impl LegacyFetcher {
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
-            // This cannot fail, since the receiver still exists.
+            // This cannot fail, because the receiver still exists.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let watchdog = Arc::new(Watchdog::new());

@@ -95,7 +95,7 @@ impl LegacyCursor {
         Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
     }
 
-    /// Compares the log before the next read, since another broker may lead the partition and the topic
+    /// Compares the log before the next read, because another broker may lead the partition and the topic
     /// may have been recreated.
     pub(super) fn check_again(&mut self) {
         self.broker = None;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::*;
 
-/// Memory that decoding may hold at one time: the largest record twice, since a growing buffer is
+/// Memory that decoding may hold at one time: the largest record twice, because a growing buffer is
 /// copied.
 const CAP: u64 = 2 * (RECORD_BYTES_MAX as u64) + (16 << 20);
 
