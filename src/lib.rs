@@ -22,6 +22,7 @@ pub mod logfile;
 pub mod logging;
 pub mod pattern;
 pub mod pipeline;
+pub mod plural;
 pub mod queue;
 pub mod record;
 pub mod recycle;

@@ -223,7 +223,8 @@ fn log_order(signal: i32, order: StopOrder) {
         StopOrder::Request => log::info!("signal {signal}: stopping; a second one leaves at once"),
         StopOrder::Repeated => {}
         StopOrder::Force => log::warn!(
-            "signal {signal}, the second one: leaving now; what is not settled comes again at the next start"
+            "signal {signal}, the second one: leaving now; unsettled records and items come again at the \
+             next start"
         ),
     }
 }

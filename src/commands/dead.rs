@@ -4,6 +4,7 @@
 use crate::config::{Config, RedisConfig};
 use crate::error::Error;
 use crate::jobs;
+use crate::plural::counted;
 use crate::queue::QueueKeys;
 use crate::queue::dead_list::{self, DeadItem};
 use crate::redis::RedisConnection;
@@ -59,11 +60,11 @@ pub fn run(
         }
         Action::Retry => {
             let count = dead_list::retry(&mut connection, &keys).map_err(failed)?;
-            print(&format!("{count} items put back on {key}"))
+            print(&format!("{} put back on {key}", counted(count, "item")))
         }
         Action::Drop => {
             let count = dead_list::drop_all(&mut connection, &keys).map_err(failed)?;
-            print(&format!("{count} items deleted"))
+            print(&format!("{} deleted", counted(count, "item")))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::logfile;
+use crate::plural::counted;
 
 /// Prints the journal, or makes it forget its positions, so that the group's offsets decide.
 ///
@@ -15,8 +16,8 @@ pub fn run(
     mut print: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if forget {
-        let count = logfile::inspect::forget(log_file).map_err(Error::Failed)?;
-        return print(&format!("{count} positions forgotten: the group's offsets decide at the next start"));
+        let positions = counted(logfile::inspect::forget(log_file).map_err(Error::Failed)?, "position");
+        return print(&format!("{positions} forgotten: the group's offsets decide at the next start"));
     }
     for line in logfile::inspect::lines(log_file).map_err(Error::Failed)? {
         print(&line)?;

@@ -56,8 +56,8 @@ fn answer(path: &Path, outcome: io::Result<RequestOutcome>, limit: Duration) -> 
             limit.as_secs()
         )),
         Ok(RequestOutcome::NotHeard(who)) => Err(format!(
-            "{shown}: not reopened: {who} writes it and does not look at this request; send it HUP, and \
-             restart it with this version for the next time"
+            "{shown}: not reopened: {who} writes this file and does not serve this request; send that \
+             process HUP, and restart it with this version, which serves such requests"
         )),
         Err(error) => Err(format!("{shown}: {error}")),
     }

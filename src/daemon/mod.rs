@@ -75,13 +75,15 @@ fn prepare_and_run(
 
 /// The error of a stop that did not end in time.
 fn cut_short() -> Error {
-    Error::Failed("the stop was cut short; what is not settled comes again at the next start".to_owned())
+    Error::Failed(
+        "the stop was cut short; unsettled records and items come again at the next start".to_owned(),
+    )
 }
 
 /// Logs that the deadline has passed. The stop was forced before, so no thread waits for this log line.
 fn log_timeout(timeout: Duration) {
     log::warn!(
-        "the stop has lasted for stop_timeout ({timeout:?}): leaving now; what is not settled comes again at \
-         the next start"
+        "the stop has lasted for stop_timeout ({timeout:?}): leaving now; unsettled records and items come \
+         again at the next start"
     );
 }

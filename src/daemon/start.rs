@@ -175,7 +175,8 @@ fn start_log(config: &Config, log: &ProcessLog) -> Result<(), Error> {
                     .map_err(|error| Error::Failed(error.to_string()))?;
             }
             Err(error) => log::warn!(
-                "'pandad reopen' does not reach pandad's own log: {}; send HUP after it was moved away",
+                "'pandad reopen' does not reach pandad's own log: {}; send HUP after that log was moved \
+                 away",
                 error.into_text()
             ),
         }

@@ -101,9 +101,7 @@ impl LeaseKeeper {
             (_, LeaseStatus::Denied(refusal)) if !self.denial_logged => {
                 self.denial_logged = true;
                 let key = self.context.fence.key();
-                log::warn!(
-                    "{job}: the lease {key} may not be used: {refusal}; run only one pandad for this list"
-                );
+                log::warn!("{job}: cannot use the lease {key}: {refusal}; run only one pandad for this list");
             }
             (Some(LeaseStatus::HeldElsewhere), LeaseStatus::Held) => {
                 log::info!("{job}: the other pandad is gone; this one has taken over listening");

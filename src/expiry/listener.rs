@@ -150,8 +150,8 @@ impl Listener {
                 Reconciliation::On => "found by reconcile",
             };
             log::warn!(
-                "{}: {}: no events were received for {seconds:.1} s; keys that expired meanwhile \
-                 are {missed}",
+                "{}: {}: no events were received for {seconds:.1} s; keys that expired in that time are \
+                 {missed}",
                 context.job,
                 context.expire.server
             );
@@ -166,8 +166,8 @@ impl Listener {
         self.deadlines_refused = true;
         let (job, server) = (self.context.job, &self.context.expire.server);
         log::warn!(
-            "{job}: {server}: the channels of deadlines are refused, keys may be late: {refusal}; allow the \
-             channels __keyevent@{}__:*",
+            "{job}: {server}: the server refuses the channels of deadlines, so keys may be late: {refusal}; \
+             allow the channels __keyevent@{}__:*",
             server.database
         );
     }

@@ -1,5 +1,5 @@
-//! Limits about how many keys the server where keys expire is asked: a token bucket that holds the tokens
-//! of a tenth of a second. Pure: the caller has the clock.
+//! Limits for how many keys the server where keys expire is asked: a token bucket that holds the tokens of
+//! a tenth of a second. Pure: the caller has the clock.
 
 use std::time::{Duration, Instant};
 

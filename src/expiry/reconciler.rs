@@ -17,6 +17,7 @@ use super::remembered_deadlines::DeadlineChange;
 use super::server_clock::millis;
 use super::suspects::Suspects;
 use crate::error::Fault;
+use crate::plural::counted;
 use crate::redis::{Link, Requests, cmd};
 use crate::threads;
 
@@ -209,10 +210,10 @@ impl Reconciler {
         let Some(first) = &missed.first else { return };
         let pushed = self.context.reconciliation == Reconciliation::On;
         log::warn!(
-            "{}: found {} keys that expired while nobody listened; {}; for example \"{}\"",
+            "{}: found {} that expired while nobody listened; {}; for example \"{}\"",
             self.context.job,
-            missed.count,
-            if pushed { "they are pushed now" } else { "they would be pushed (dry-run)" },
+            counted(missed.count, "key"),
+            if pushed { "pushing now" } else { "not pushed (dry-run)" },
             first.get(..LOGGED_KEY_BYTES_MAX).unwrap_or(first).escape_ascii()
         );
         self.context.counters.found.fetch_add(missed.count, Relaxed);

@@ -23,7 +23,7 @@ pub struct Cluster {
 }
 
 /// The time limit for ApiVersions if the brokers did not answer it before. A broker that only hangs
-/// is still distinguished from Kafka 0.9, since it must answer another request and leave ApiVersions
+/// is still distinguished from Kafka 0.9, because it must answer another request and leave ApiVersions
 /// unanswered a second time.
 const KNOWN_SILENCE_TIMEOUT: Duration = Duration::from_millis(80);
 

@@ -8,6 +8,7 @@ use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead};
 use super::lock::Lock;
 use super::open_error::OpenError;
 use crate::host;
+use crate::plural::counted;
 
 /// One line for each entry of the half in force, oldest first, then one for each partition.
 ///
@@ -32,7 +33,7 @@ pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
         }
         lines.push(line);
     }
-    lines.push(format!("{} writes unsettled", unsettled.len()));
+    lines.push(counted(unsettled.len(), "unsettled write"));
     Ok(lines)
 }
 
@@ -118,7 +119,7 @@ fn line(entry: &JournalEntry) -> String {
         JournalEntry::Member(member) => format!(
             "member: known to the group as {}{}",
             member.id,
-            if member.silent { ", by a broker that does not say what it speaks" } else { "" }
+            if member.silent { ", by a broker that does not answer ApiVersions" } else { "" }
         ),
         JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }

@@ -122,9 +122,10 @@ impl Ledger {
 
     fn log_stranger(&self, stranger: u128) {
         log::error!(
-            "{}: there was no journal, and the group's offsets are those of the journal {stranger:032x}: if \
-             that was this file's, stop pandad, see whether its directory is mounted, and put it back, or \
-             lines come twice; if it is another pandad's of this group, nothing is wrong",
+            "{}: this file had no journal, and the group has offsets that the journal {stranger:032x} \
+             committed. If that journal belongs to this file, stop pandad, see whether the journal's \
+             directory is mounted, and put the journal back: otherwise lines come twice. If it belongs to \
+             another pandad of this group, nothing is wrong",
             self.label
         );
     }

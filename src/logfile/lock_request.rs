@@ -80,7 +80,9 @@ impl PendingRequest {
                 ));
             }
             LockHolder::Unknown => {
-                return not_heard("a pandad that found no room for its name in the lock file".to_owned());
+                return not_heard(
+                    "a pandad whose name is not in the lock file, because the disk was full,".to_owned(),
+                );
             }
         }
         let number = append(at, request)?;

@@ -11,6 +11,7 @@ use super::journal::{FileHead, Mark, MarkRepeat, Range, Session};
 use super::label::LogLabel;
 use super::locate::{Located, head, locate, tail};
 use super::restart_memory::{Finding, RestartMemory};
+use crate::plural::counted;
 
 /// Bytes that are read at once while a range is checked.
 const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
@@ -50,9 +51,9 @@ impl OpenedLog {
 pub(super) fn report_damage(replayed: &Replayed, label: &LogLabel, memory: &mut RestartMemory) {
     let Some(damage) = &replayed.damage else { return };
     let outcome = if replayed.lacks_ranges {
-        "lines that it announced last may be cut and fetched again"
+        "the last lines before the stop may be cut; their records are fetched again"
     } else {
-        "other entries say what these said, and nothing is lost"
+        "other entries repeat the damaged ones, and nothing is lost"
     };
     let text = format!("its journal is damaged at {damage}: {outcome}");
     memory.warn(label, Finding::DamagedJournal, &text);
@@ -141,7 +142,7 @@ fn recover_from(
     }
     if adopted > 0 || !ranges.is_empty() {
         let text =
-            format!("{adopted} of {} unsettled writes are whole in the file and were adopted", ranges.len());
+            format!("adopted the unsettled writes that the file holds whole: {adopted} of {}", ranges.len());
         memory.info(label, Finding::Adopted, &text);
     }
     if let Some(mark) = &mut state.mark {
@@ -149,14 +150,15 @@ fn recover_from(
     }
     if opened.end > end && opened.end <= reach {
         let text = format!(
-            "cut {} bytes of a write that was not complete; its records are fetched again",
-            opened.end - end
+            "cut {} of a write that was not complete; its records are fetched again",
+            counted(opened.end - end, "byte")
         );
         memory.warn(label, Finding::Cut, &text);
         opened.file.set_len(end)?;
         opened.end = end;
     } else if opened.end > end {
-        let text = format!("{} bytes at its end are another program's and stay", opened.end - end);
+        let text =
+            format!("keeps {} at its end that another program wrote", counted(opened.end - end, "byte"));
         memory.warn(label, Finding::Foreign, &text);
     }
     opened.tail = tail(&opened.file, opened.end)?;
@@ -195,28 +197,29 @@ fn report_not_found(
     match located {
         Located::Shortened(file, length) => {
             let text = format!(
-                "is {length} bytes long, but the journal knows {}: another program has shortened it; \
-                 positions are kept",
+                "has {}, but the journal says {}: another program has shortened this file; positions are \
+                 kept",
+                counted(*length, "byte"),
                 mark.end
             );
             memory.warn(&of(file), Finding::Shortened, &text);
         }
         Located::Changed(file) => {
-            let text = "its bytes are not those that the journal knows: another program has changed it; \
-                        positions are kept";
+            let text = "its bytes are not those that the journal describes: another program has changed \
+                        this file; positions are kept";
             memory.warn(&of(file), Finding::Changed, text);
         }
         Located::Several(first, second) => {
             let text = format!(
-                "{} and {} both hold what the journal knows, and neither is at its place: nothing is adopted \
-                 or cut; positions are kept, and lines that were not settled come again",
+                "{} and {} both have the content that the journal describes, and nothing shows which is the \
+                 original: nothing is adopted or cut; positions are kept, and unsettled lines come again",
                 first.display(),
                 second.display()
             );
             memory.error(label, Finding::Several, &text);
         }
         _ => {
-            let text = "is not the file that the journal knows, and that file is not in this directory; \
+            let text = "is not the file that the journal describes, and that file is not in this directory; \
                         positions are kept";
             memory.warn(label, Finding::NotBeside, text);
         }

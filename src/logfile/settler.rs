@@ -6,7 +6,7 @@ use super::disk::Handle;
 use super::journal::Mark;
 use super::ledger::{Ledger, Settled};
 
-/// What was written up to one moment, for the settle thread.
+/// Everything that was written up to one moment, for the settle thread.
 #[derive(Debug)]
 pub struct Checkpoint {
     pub(super) file: Handle,

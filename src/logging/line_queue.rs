@@ -164,7 +164,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Each line's text, with what is missing before it.
+    /// Each line's text, with the count of lines missing before it.
     fn all(queue: &mut LineQueue) -> Vec<(String, Option<(u64, i64)>)> {
         let missing = |line: &QueuedLine| line.left_out.map(|gap| (gap.count, gap.since.as_second()));
         std::iter::from_fn(|| queue.pop().map(|line| (line.text.clone(), missing(&line)))).collect()

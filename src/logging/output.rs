@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::direct::is_writable;
 use super::line_queue::{LeftOut, QueuedLine};
 use super::{SharedLog, format_line};
+use crate::plural::counted;
 
 /// The pause before the next attempt to write the rest of a line that a full disk has refused.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -92,8 +93,7 @@ impl LogThread {
             (None, later) => later,
         };
         if let Some(LeftOut { count, since }) = left_out {
-            let lines = if count == 1 { "line" } else { "lines" };
-            text += &self.warn(&format!("{count} {lines} left out since {since:.0}"));
+            text += &self.warn(&format!("{} left out since {since:.0}", counted(count, "line")));
         }
         text += &line.text;
         if !self.write_whole(text.as_bytes()) {

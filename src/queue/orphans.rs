@@ -19,7 +19,7 @@ const INSTANCE_SLOTS_MAX: u32 = 100_000;
 /// How many moves without an answer are remembered.
 const SUSPECTS_MAX: usize = 1000;
 
-/// The orphans found so far, and what is known of the other instances.
+/// The orphans found so far, and the other instances without a heartbeat.
 pub(super) struct Orphans {
     /// The time between two scans: half a time to live, so that an expired heartbeat is seen soon.
     every: Duration,
@@ -38,7 +38,7 @@ pub(super) struct Orphan {
     of: Option<String>,
 }
 
-/// What is known of an instance without a heartbeat.
+/// The facts about an instance without a heartbeat.
 struct ExpiredInstance {
     since: Instant,
     /// Whether the process of the instance has certainly ended.

@@ -1,5 +1,5 @@
-//! Questions for the IPv4 addresses of a name (record type A), sent to the name servers of
-//! `/etc/resolv.conf` as RFC 1035 says: over UDP, and over TCP if the answer does not fit.
+//! Asks the name servers of `/etc/resolv.conf` for the IPv4 addresses of a name (record type A), as in RFC
+//! 1035: over UDP, and over TCP if the answer does not fit.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,19 +12,19 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const DNS_PORT: u16 = 53;
-/// What resolv.conf(5) says of more servers than these: they are not asked.
+/// The most name servers that are asked, as resolv.conf(5) says.
 const SERVERS_MAX: usize = 3;
-/// How long one server may take; less if the time is needed for others.
+/// The time limit for one server. It is shorter if other servers need the time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The largest answer over UDP to a question that does not allow larger ones (RFC 1035, 4.2.1).
+/// The largest answer over UDP if the question does not allow larger ones (RFC 1035, 4.2.1).
 const UDP_ANSWER_BYTES_MAX: usize = 512;
 
-/// The name servers of this machine, and how it completes short names.
+/// The name servers of this machine, and its rules for short names.
 pub(super) struct NameServers {
     servers: Vec<SocketAddr>,
-    /// Domains that are put behind a name.
+    /// Domains that are appended to a name.
     search: Vec<String>,
-    /// A name with so many dots is first asked for as it is.
+    /// A name with at least this many dots is first asked for without an appended domain.
     dots: usize,
 }
 
@@ -36,8 +36,8 @@ enum NoAddress {
 }
 
 impl NameServers {
-    /// What `/etc/resolv.conf` says now. Lines that cannot be read are left out, as by the system's
-    /// resolver; without any server it is one on this machine.
+    /// The present content of `/etc/resolv.conf`. As in the system's resolver, lines that cannot be read
+    /// are left out, and without any server one on this machine is used.
     pub(super) fn of_system() -> Self {
         Self::parse(&std::fs::read(RESOLV_CONF).unwrap_or_default(), DNS_PORT)
     }
@@ -63,10 +63,11 @@ impl NameServers {
         &self.servers
     }
 
-    /// Asks for the addresses of `host`, completed as resolv.conf says. There is at least one.
+    /// Asks for the addresses of `host`, completed by the rules of resolv.conf. The result has at least one
+    /// address.
     ///
     /// # Errors
-    /// What the last server said of each name.
+    /// The last server's refusal for each name.
     pub(super) fn ask(&self, host: &str, until: Instant) -> Result<Vec<Ipv4Addr>, String> {
         let names = self.names(host);
         let mut left = names.len() * self.servers.len();
@@ -113,7 +114,7 @@ fn socket_address(server: &ScopedIp, port: u16) -> SocketAddr {
     }
 }
 
-/// The number of a network interface; 0 if there is none of this name.
+/// The number of the network interface with this name; 0 if there is no such interface.
 fn interface_number(name: &str) -> u32 {
     let file = || std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok();
     name.parse().ok().or_else(|| file()?.trim().parse().ok()).unwrap_or(0)
@@ -138,8 +139,8 @@ fn question(id: u16, name: &str) -> Result<Vec<u8>, simple_dns::SimpleDnsError> 
     packet.build_bytes_vec()
 }
 
-/// The packet, if it is the answer to this question. Whoever guesses the address of the socket could
-/// send others.
+/// The packet, if it is the answer to this question. Anybody who guesses the address of the socket could
+/// send other packets.
 fn answer_of<'a>(bytes: &'a [u8], id: u16, name: &str) -> Option<Packet<'a>> {
     let packet = Packet::parse(bytes).ok()?;
     let asked = packet.questions.first().is_some_and(|question| {
@@ -152,7 +153,7 @@ fn over_udp(server: SocketAddr, question: &[u8], id: u16, name: &str, until: Ins
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
-    // Packets of others do not reach a connected socket.
+    // A connected socket receives no packets from other senders.
     socket.connect(server)?;
     socket.send(question)?;
     let mut room = vec![0; UDP_ANSWER_BYTES_MAX];
@@ -196,7 +197,7 @@ fn addresses(answer: &[u8], id: u16, name: &str) -> Result<Vec<Ipv4Addr>, NoAddr
         RCODE::NameError => return Err(NoAddress::NoSuchName),
         refused => return Err(NoAddress::Other(format!("{refused:?}"))),
     }
-    // Names that stand for others (CNAME) come with the addresses of these.
+    // An alias (CNAME) comes together with the addresses of the name that it stands for.
     let address = |record: &ResourceRecord| match &record.rdata {
         RData::A(address) => Some(Ipv4Addr::from(address.address)),
         _ => None,

@@ -1,10 +1,10 @@
-//! The addresses of a host name, within a time limit and whatever becomes of the question for IPv6
+//! The addresses of a host name, within a time limit, even if nobody answers the question for IPv6
 //! addresses.
 //!
-//! The system's resolver asks for both kinds of addresses. The one of musl, which is in the static
-//! binary, gives up the IPv4 addresses too if the name server refuses the question for the IPv6
-//! addresses, denies that the name exists there, or leaves it unanswered. Then the name servers are
-//! asked again here, for IPv4 addresses only.
+//! The system's resolver asks for both kinds of addresses. The static binary contains musl's resolver. If
+//! the name server refuses the question for IPv6 addresses, denies that the name exists there, or leaves it
+//! unanswered, musl's resolver gives up the IPv4 addresses, too. In that case the name servers are asked
+//! again here, for IPv4 addresses only.
 
 mod a_query;
 mod shared_lookup;
@@ -18,18 +18,18 @@ use std::time::{Duration, Instant};
 use a_query::NameServers;
 use shared_lookup::SharedLookups;
 
-/// How long the system's resolver is waited for alone: a name server that leaves one of its two
-/// questions unanswered holds it up for ten seconds and more.
+/// How long only the system's resolver is waited for. If a name server leaves one of the two questions
+/// unanswered, that resolver takes ten seconds and more.
 const SYSTEM_ALONE: Duration = Duration::from_secs(1);
 
 static SYSTEM_LOOKUPS: SharedLookups = SharedLookups::new();
 
-/// The addresses of `host`, which is a name or an address itself, in the order in which to try them.
-/// There is at least one.
+/// The addresses of `host`, which is a name or an address, in the order in which to try them. The result
+/// has at least one address.
 ///
 /// # Errors
-/// `TimedOut`: nobody has answered within `limit`. Otherwise the refusal of the system's resolver, and
-/// why the name servers gave no IPv4 address either.
+/// `TimedOut`: nobody has answered within `limit`. Otherwise the refusal of the system's resolver, and the
+/// reason why the name servers gave no IPv4 address either.
 pub fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let lookup = |name: &str| Ok((name, 0).to_socket_addrs()?.map(|found| found.ip()).collect());
     let servers = || NameServers::of_system();
@@ -72,7 +72,7 @@ fn resolve_with(
     }
     let until = Instant::now() + limit;
     let system = lookups.join(host, lookup)?;
-    // Half of a short limit is left for the question to the name servers.
+    // Half of a short limit is left for asking the name servers.
     let refusal = match system.wait(SYSTEM_ALONE.min(limit / 2)) {
         Some(Ok(addresses)) if !addresses.is_empty() => return Ok(addresses),
         Some(Ok(_)) => Some(no_address()),

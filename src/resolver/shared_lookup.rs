@@ -21,7 +21,7 @@ pub(super) struct Lookup {
     answer: Arc<(Mutex<Option<Answer>>, Condvar)>,
 }
 
-/// Addresses, or the kind and the text of the error: several threads get it.
+/// Addresses, or the kind and the text of the error. Several threads get the answer.
 type Answer = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
 
 impl SharedLookups {
@@ -47,7 +47,7 @@ impl SharedLookups {
         let started = threads::spawn("resolver", move || {
             let answer = threads::contain(|| lookup(&asked));
             let answer = answer.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-            // Forgotten before it is answered, so that nobody joins an old answer.
+            // The question is forgotten before it is answered, so that nobody joins an old answer.
             self.forget(&asked);
             answered.set(answer.map_err(|error| (error.kind(), error.to_string())));
         });
@@ -67,7 +67,7 @@ impl SharedLookups {
 }
 
 impl Lookup {
-    /// Waits for the answer; `None` if none has come within the limit.
+    /// Waits for the answer; `None` if no answer has come within the limit.
     pub(super) fn wait(&self, limit: Duration) -> Option<io::Result<Vec<IpAddr>>> {
         let (answer, answered) = &*self.answer;
         let waited = answered.wait_timeout_while(lock(answer), limit, |answer| answer.is_none());
@@ -82,7 +82,7 @@ impl Lookup {
     }
 }
 
-/// What a panicking thread leaves behind is whole: nothing here panics between two changes.
+/// The lock may be taken after a panic: no code under it panics between two changes.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(6);
 
-/// What a name server does with a question for a name's IPv4 addresses.
+/// The reaction of a name server to a question for a name's IPv4 addresses.
 #[derive(Clone, Copy)]
 enum Does {
     Answer(u8),
@@ -25,7 +25,7 @@ enum Does {
     Nothing,
 }
 
-/// A name server on loopback, on which each question gets what `rule` says of its name.
+/// A name server on loopback. `rule` gives its reaction to each name.
 fn name_server(rule: impl Fn(&str) -> Does + Send + 'static) -> SocketAddr {
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = udp.local_addr().unwrap();
@@ -87,11 +87,11 @@ fn reply(question: &[u8], does: Does) -> Vec<u8> {
 }
 
 fn servers_at(servers: &[SocketAddr], rest: &str) -> NameServers {
-    // The port of each is another one here, so the addresses are put in afterwards.
+    // In this test each server has a port of its own, so the addresses are added after parsing.
     NameServers::parse(rest.as_bytes(), 53).with_servers(servers)
 }
 
-/// Resolves `host`, where the system's resolver does `lookup`.
+/// Resolves `host`, with `lookup` in the place of the system's resolver.
 fn resolved(
     host: &str,
     servers: NameServers,
@@ -140,7 +140,7 @@ fn the_systems_answer_counts_and_then_no_name_server_is_asked() {
     assert_eq!(found.unwrap(), ten(7));
     let address = resolve_with(lookups, |_| refused(), || panic!(), "::1", LIMIT);
     assert_eq!(address.unwrap(), vec!["::1".parse::<IpAddr>().unwrap()]);
-    // Also if it comes late, and the name servers do not know the name: it may be in /etc/hosts.
+    // The late answer counts even if the name servers do not know the name: it may be in /etc/hosts.
     let server = name_server(|_| Does::Refuse(RCODE::NameError));
     let late = || {
         thread::sleep(SYSTEM_ALONE * 2);
@@ -222,7 +222,7 @@ fn many_who_wait_for_one_name_cost_one_thread() {
         assert_eq!(one.wait(LIMIT).unwrap().unwrap(), ten(1));
     }
     assert_eq!(ASKED.load(Ordering::SeqCst), 1);
-    // Asked anew afterwards, and a panic is an error for all who wait.
+    // The question is asked again after the first answer, and a panic is an error for all who wait.
     let error = LOOKUPS.join("kafka.example", never).unwrap().wait(LIMIT).unwrap().unwrap_err();
     assert!(error.to_string().contains("asked twice"), "{error}");
 }

@@ -155,7 +155,7 @@ fn faults_are_written_whole() {
     assert!(said.ends_with('\n') && said.lines().all(|line| line.starts_with("pandad: ")));
 }
 
-/// The configuration lies on a disk that hangs: the first signal ends pandad, since nothing has begun.
+/// The configuration lies on a disk that hangs: the first signal ends pandad, because nothing has begun.
 #[test]
 fn hanging_configuration_delays_no_stop() {
     let dir = directory("hangs");

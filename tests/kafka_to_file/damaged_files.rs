@@ -95,7 +95,7 @@ fn foreign_bytes_are_kept() {
     case.append("{\"p\":0,\"i\":1000,\"pad\":\"half a li");
     let before = std::fs::read(&case.daemon.file).unwrap();
     case.write_more();
-    assert_eq!(case.daemon.log_lines("32 bytes at its end are another program's and stay").len(), 1);
+    assert_eq!(case.daemon.log_lines("keeps 32 bytes at its end that another program wrote").len(), 1);
     case.daemon.stop();
     let after = std::fs::read(&case.daemon.file).unwrap();
     assert!(

@@ -133,7 +133,7 @@ fn journal_is_shown_and_forgotten() {
     daemon.stop();
     run(&["journal", &file, "--forget"]).expect(0).says("2 positions forgotten");
     daemon.start_and_wait();
-    daemon.wait_log("2 partitions, 1 topic, 0 records behind", seconds(30));
+    daemon.wait_log("reads 2 partitions of 1 topic, 0 records behind", seconds(30));
     daemon.stop();
     daemon.assert_whole(&[500, 500]);
     run(&["journal", "/nowhere/at/all.log"]).expect(1).says("there is none");

@@ -69,7 +69,7 @@ impl Run {
     }
 
     /// Lets the daemon run until a random moment, every other time until it holds a batch of some
-    /// items; then kills it. The batch is looked at while the daemon is paused, since a look takes as
+    /// items; then kills it. The batch is looked at while the daemon is paused, because a look takes as
     /// long as a batch.
     pub fn run_and_kill(&mut self, daemon: &mut Daemon, instance: &str, longest: u64) {
         std::thread::sleep(millis(self.dice.u64(0..longest)));

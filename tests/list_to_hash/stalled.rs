@@ -45,7 +45,7 @@ fn resumed_instance_leaves_taken_batch() {
         let back = queue.fields_left();
         proxy.forward_to(Some(&queue.ar));
         still.signal(Signal::CONT);
-        still.wait_log("were taken over by another pandad", seconds(20));
+        still.wait_log("another pandad took over", seconds(20));
         // The resumed instance does new items.
         other.stop();
         queue.fill(500..800);

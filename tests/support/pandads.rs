@@ -125,7 +125,7 @@ impl Group {
     /// The partitions assigned to it in its last generation.
     fn owned(&self, daemon: &Daemon) -> Vec<usize> {
         let log = daemon.log();
-        let (_, last) = log.rsplit_once(" partitions are ours in generation ").unwrap_or_default();
+        let (_, last) = log.rsplit_once(": this member has ").unwrap_or_default();
         let start = format!("{}/", self.topic);
         let of = |line: &str| line.split_once(" begins at ")?.0.rsplit_once(&start)?.1.parse().ok();
         last.lines().filter_map(of).collect()
@@ -137,12 +137,12 @@ fn share(records: u64, number: u64) -> u64 {
     records / PARTITIONS as u64 + u64::from(number < records % PARTITIONS as u64)
 }
 
-/// `… N partitions are ours in generation …`
+/// `… this member has N partitions in generation …`
 pub fn partitions_of(daemon: &Daemon) -> usize {
-    let lines = daemon.log_lines(" partitions are ours in generation ");
+    let lines = daemon.log_lines(": this member has ");
     let Some(line) = lines.last() else { return 0 };
-    let before = line.split(" partitions are ours").next().unwrap();
-    before.rsplit(' ').next().unwrap().parse().unwrap()
+    let (_, after) = line.split_once(": this member has ").unwrap();
+    after.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// Fails unless all records are there and none is twice in one file.

@@ -307,7 +307,7 @@ impl Helper {
     }
 }
 
-/// The binary under test: the static one that scripts/test built, since that is what people run.
+/// The binary under test: the static one that scripts/test built, because that is what people run.
 pub fn binary() -> PathBuf {
     std::env::var_os("PANDAD_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pandad")), PathBuf::from)
 }

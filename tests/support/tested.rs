@@ -33,7 +33,7 @@ impl Tested {
     }
 }
 
-/// In one piece, since tests run side by side. Without the variable nobody asked.
+/// In one piece, because tests run side by side. Without the variable nobody asked.
 fn write(line: &str) {
     let Some(path) = std::env::var_os("PANDAD_TEST_RESULTS") else { return };
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();

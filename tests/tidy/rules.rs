@@ -8,22 +8,26 @@ pub const MODULES: &[(&str, &str)] = &[
     // The lock beside pandad's own log is that of a log file.
     ("daemon", "jobs pipeline report shutdown config logfile logging threads error backoff"),
     // What a person asks for beside the running jobs.
-    ("commands", "config jobs queue redis kafka logfile threads error"),
+    ("commands", "config jobs queue redis kafka logfile threads plural error"),
     // Jobs know no threads; they know each other by values in config.
-    ("jobs", "config pipeline kafka redis queue expiry logfile record recycle report shutdown error backoff"),
+    (
+        "jobs",
+        "config pipeline kafka redis queue expiry logfile record recycle report shutdown \
+         plural error backoff",
+    ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
-    ("kafka", "record recycle host resolver error threads backoff pattern"),
-    ("logfile", "record log_names host threads error"),
+    ("kafka", "record recycle host resolver error threads backoff pattern plural"),
+    ("logfile", "record log_names host threads plural error"),
     // A connection tells of its server's outages itself, once for all who use it.
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
-    ("expiry", "redis host report threads error backoff"),
+    ("expiry", "redis host report threads plural error backoff"),
     ("config", "error log_names pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
     // pandad's own log, below all who log through the crate `log`.
-    ("logging", "threads"),
+    ("logging", "threads plural"),
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
@@ -31,6 +35,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // Below all who connect.
     ("resolver", "threads"),
     ("pattern", ""),
+    ("plural", ""),
     // The configuration refuses names that the log file could not tell from its own.
     ("log_names", ""),
     ("backoff", ""),

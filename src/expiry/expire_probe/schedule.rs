@@ -174,7 +174,7 @@ impl ProbeSchedule {
                 ProbeCommand::SetCanary,
                 now,
                 &format!(
-                    "the canary {} may not be set, a broken subscription may stay unnoticed",
+                    "cannot set the canary {}, so a broken subscription may stay unnoticed",
                     self.context.canary.key().escape_ascii()
                 ),
                 &why,
@@ -189,7 +189,12 @@ impl ProbeSchedule {
         let left = match reply {
             Some(CommandReply::Integer(left)) => left,
             Some(CommandReply::Refused(why)) => {
-                return self.denied.deny(ProbeCommand::Pttl, now, "PTTL is refused, keys may be late", &why);
+                return self.denied.deny(
+                    ProbeCommand::Pttl,
+                    now,
+                    "PTTL is refused, so keys may be late",
+                    &why,
+                );
             }
             _ => return,
         };
@@ -232,7 +237,7 @@ impl ProbeSchedule {
             Some(CommandReply::Refused(why)) => self.denied.deny(
                 ProbeCommand::Scan,
                 now,
-                "SCAN is refused, keys may be late whose deadlines were not announced",
+                "SCAN is refused, so keys whose deadlines were not announced may be late",
                 &why,
             ),
             _ => {}

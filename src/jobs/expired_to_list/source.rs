@@ -9,6 +9,7 @@ use super::NAME;
 use crate::error::Fault;
 use crate::expiry::{ExpiryWatch, Inbox, KeyBatch};
 use crate::pipeline::{self, PolledTask};
+use crate::plural::counted;
 use crate::report::Counters;
 
 /// Keys that are pushed by one command.
@@ -67,15 +68,12 @@ impl pipeline::Source for ExpiredKeySource {
         let missing = (self.accounted_before + self.inbox.close()).saturating_sub(known);
         if missing > 0 && self.reconciles {
             self.counters.overflowed.fetch_add(missing, Relaxed);
-            log::warn!(
-                "{NAME}: {missing} expired keys were received and could not be pushed: \
-                 the next start finds them"
-            );
+            let keys = counted(missing, "expired key");
+            log::warn!("{NAME}: {keys} could not be pushed before the stop; the next start pushes such keys");
         } else if missing > 0 {
             self.counters.lost.fetch_add(missing, Relaxed);
-            log::error!(
-                "{NAME}: {missing} expired keys were received and could not be pushed: they are lost"
-            );
+            let keys = counted(missing, "expired key");
+            log::error!("{NAME}: {keys} could not be pushed before the stop: lost for good");
         }
         self.watch.end();
     }

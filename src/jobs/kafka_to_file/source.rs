@@ -22,6 +22,7 @@ use crate::error::Fault;
 use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
 use crate::pipeline::{self, PolledTask};
+use crate::plural::counted;
 use crate::record::TopicPartition;
 use crate::report::{Counters, Outage};
 use crate::shutdown::Stop;
@@ -296,11 +297,12 @@ impl KafkaSource {
             let lost = u64::try_from(fetched.next - fetched.from).unwrap_or(0);
             self.counters.lost.fetch_add(lost, Relaxed);
             log::error!(
-                "{NAME}: {}: {lost} records from offset {} to {} were deleted at the broker before they \
-                 could be read; going on at {}",
+                "{NAME}: {}: the broker deleted offset {} to {} ({}) before they could be read; going on \
+                 at {}",
                 fetched.partition,
                 fetched.from,
                 fetched.next - 1,
+                counted(lost, "record"),
                 fetched.next
             );
         }

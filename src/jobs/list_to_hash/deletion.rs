@@ -170,7 +170,10 @@ impl DeleterContext {
         let subject = format!("{NAME}: the key {hash}");
         no_hashes.entry(hash.to_owned()).or_insert_with(|| Outage::new(subject)).down(
             Instant::now(),
-            &format!("it holds no hash, so nothing is deleted from it; the other hashes are served: {error}"),
+            &format!(
+                "this key holds no hash, so nothing is deleted from it; the deletion goes on with the \
+                 other hashes: {error}"
+            ),
         );
     }
 
@@ -178,7 +181,7 @@ impl DeleterContext {
     fn record_hash(&self, hash: &str) {
         let mut no_hashes = self.no_hashes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outage) = no_hashes.get_mut(hash) {
-            outage.up(Instant::now(), "it holds a hash again");
+            outage.up(Instant::now(), "this key holds a hash again");
         }
     }
 }

@@ -111,7 +111,7 @@ impl MarkerLookup {
                 if self.watches.swap(false, SeqCst) {
                     log::warn!(
                         "{NAME}: redis_ar does not allow WATCH, so markers are checked just before the \
-                         deletion, and not in one step with it: {error}"
+                         deletion instead of in one step with the deletion: {error}"
                     );
                 }
                 Ok(None)

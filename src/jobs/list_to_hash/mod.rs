@@ -76,9 +76,12 @@ impl Job for ListToHash {
             taker: Taker::start(NAME, &list, &list_health, keys, slots, &lease)?,
             counters: Arc::clone(&self.counters),
         };
-        log::info!("{NAME}: running, {list_key} on {list} into {} hashes on {ar}", hashes.len());
+        log::info!(
+            "{NAME}: running, items of {list_key} on {list} become deleted fields on {ar}; hashes: {}",
+            hashes.len()
+        );
         if let Some(markers) = &markers {
-            log::info!("{NAME}: users who came back are left alone: {markers}");
+            log::info!("{NAME}: the fields of users who came back are kept: {markers}");
         }
         let build_worker = move || {
             worker::Deleter::new(

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::NAME;
 use crate::error::Fault;
 use crate::pipeline::{self, PolledTask};
+use crate::plural::counted;
 use crate::queue::{Taker, WorkBatch};
 use crate::report::Counters;
 
@@ -31,7 +32,7 @@ impl pipeline::Source for Batches {
         let taken_over = self.taker.taken_over();
         if taken_over > 0 {
             self.counters.taken_over.fetch_add(taken_over, Relaxed);
-            log::info!("{NAME}: took over {taken_over} items that nobody worked on");
+            log::info!("{NAME}: took over {} that nobody worked on", counted(taken_over, "item"));
         }
         Ok(())
     }
@@ -43,7 +44,7 @@ impl pipeline::Source for Batches {
     fn finish(&mut self, _until: Instant) {
         let handed_back = self.taker.end();
         if handed_back > 0 {
-            log::info!("{NAME}: {handed_back} items that were not done were put back on the work list");
+            log::info!("{NAME}: put {} back on the work list", counted(handed_back, "unfinished item"));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::item::field;
 use super::marker::MarkerLookup;
 use crate::error::Fault;
 use crate::pipeline;
+use crate::plural::counted;
 use crate::queue::WorkBatch;
 use crate::queue::dead_list::{DEAD_LIST_ITEMS_MAX, DeadItem};
 use crate::redis::{Link, Requests, Value, cmd};
@@ -84,10 +85,8 @@ impl Deleter {
             return Err(Fault::RetryLogged);
         }
         if batch.items.len() < before {
-            let lost = before - batch.items.len();
-            log::info!(
-                "{NAME}: {lost} items were taken over by another pandad while this one sent no heartbeat"
-            );
+            let lost = counted(before - batch.items.len(), "item");
+            log::info!("{NAME}: another pandad took over {lost} while this one sent no heartbeat");
         }
         Ok(())
     }
@@ -152,9 +151,9 @@ impl Deleter {
         let first = unreadable.first().copied().unwrap_or_default();
         let shown = first.get(..LOGGED_ITEM_BYTES_MAX).unwrap_or(first).escape_ascii();
         log::warn!(
-            "{NAME}: {} items put on the dead list, {NO_FIELD_REASON}; the first is \"{shown}\"; \
-             'pandad dead FILE list' shows them",
-            unreadable.len()
+            "{NAME}: put {} on the dead list, {NO_FIELD_REASON}; the first is \"{shown}\"; \
+             'pandad dead FILE list' shows the dead list",
+            counted(unreadable.len(), "item")
         );
         if let Some(Value::Int(length)) = answers.first()
             && let Some(dropped) = u64::try_from(*length)
@@ -163,8 +162,9 @@ impl Deleter {
                 .filter(|count| *count > 0)
         {
             log::error!(
-                "{NAME}: the dead list is full: its {dropped} oldest items were dropped; \
-                 'pandad dead FILE retry' or 'drop' makes room"
+                "{NAME}: the dead list is full: {} dropped, the oldest first; \
+                 'pandad dead FILE retry' or 'drop' makes room",
+                counted(dropped, "item")
             );
         }
         Ok(())

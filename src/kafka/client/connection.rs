@@ -1,7 +1,7 @@
 //! One TCP connection to one broker: one request at a time, then its answer, each within a time
 //! limit.
 //!
-//! After any fault the connection is closed, since a late answer must never be taken for the answer
+//! After any fault the connection is closed, because a late answer must never be taken for the answer
 //! to a later request.
 
 mod detect_09;

@@ -126,7 +126,7 @@ impl BrokerReader {
         self.count_as_reading(false);
     }
 
-    /// Relinquishes all partitions, since the broker may be gone or lead none of them any more.
+    /// Relinquishes all partitions, because the broker may be gone or lead none of them any more.
     fn relinquish_all(&mut self, fault: &Fault) -> Result<(), OwnerGone> {
         self.connection = None;
         let mut events = Vec::new();

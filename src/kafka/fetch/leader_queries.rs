@@ -14,6 +14,7 @@ use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
 use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
+use crate::plural::counted;
 use crate::record::TopicPartition;
 
 /// Why a question has no answer.
@@ -103,8 +104,9 @@ impl LeaderQueries<'_> {
         let age = now.saturating_sub(u128::try_from(origin.timestamp).unwrap_or(0)) / 1000;
         Ok(format!(
             "an open transaction blocks it at offset {at}: producer {} wrote there {age} s ago, and has \
-             neither committed nor aborted; {waiting} offsets wait behind it",
-            origin.producer
+             neither committed nor aborted since; {} from there on cannot be read yet",
+            origin.producer,
+            counted(waiting, "offset")
         ))
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum ReaderOrder {
     Release { partition: TopicPartition, assignment: u64, reassign: bool },
 }
 
-/// From a reader to the router: the reader has relinquished a partition, since another broker may
+/// From a reader to the router: the reader has relinquished a partition, because another broker may
 /// lead it. The owner will assign it again.
 pub(super) struct PartitionRelinquished {
     pub(super) partition: TopicPartition,

@@ -299,7 +299,7 @@ impl PartitionRouter {
             None => order,
         };
         let (orders, to_do) = unbounded();
-        // This cannot fail, since the receiver still exists.
+        // This cannot fail, because the receiver still exists.
         let _sent = orders.send(order);
         let reader = BrokerReader::new(at.clone(), self.context.clone(), to_do);
         threads::spawn("kafka-fetch", move || reader.run()).map_err(|error| error.to_string())?;

@@ -21,7 +21,7 @@ pub(super) struct FakeGroup {
     pub(super) refuses_members: Option<ErrorCode>,
     /// Every call fails with this fault.
     pub(super) down: Option<Fault>,
-    /// What was asked to be committed, call by call.
+    /// The offsets of each commit that was asked for, call by call.
     pub(super) commits: Vec<Vec<Commit>>,
     /// As whom each of `commits` was sent: generation, member id, `group.instance.id`.
     pub(super) senders: Vec<(i32, String, Option<String>)>,

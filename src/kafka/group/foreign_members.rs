@@ -11,6 +11,7 @@ use crate::kafka::client::coordinator;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::protocol::messages::{DescribeGroups, ListGroups};
 use crate::kafka::protocol::refusal::Refusal;
+use crate::plural::counted;
 
 /// How many members a message names.
 const MEMBERS_NAMED_MAX: usize = 3;
@@ -113,8 +114,7 @@ impl ForeignMembers {
         if self.members.len() > MEMBERS_NAMED_MAX {
             named.push("…".to_owned());
         }
-        let members = if self.members.len() == 1 { "live member" } else { "live members" };
-        format!("{} {members} ({})", self.members.len(), named.join(", "))
+        format!("{} ({})", counted(self.members.len(), "live member"), named.join(", "))
     }
 }
 

@@ -164,9 +164,9 @@ impl MemberThread {
             }
             MembershipChange::Lost { revocation } => {
                 log::warn!(
-                    "{JOB}: group '{}': the group goes on without this member, so its partitions are \
-                     lost and others read them; if this happens often, look at load, disk and network, \
-                     or raise kafka['session_ms']",
+                    "{JOB}: group '{}': the group went on without this member, and other members read its \
+                     partitions now; if this happens often, look at load, disk and network, or raise \
+                     kafka['session_ms']",
                     self.config.group
                 );
                 self.report(OwnerMessage::Lost(revocation))

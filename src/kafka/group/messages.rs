@@ -30,7 +30,7 @@ pub(super) enum OwnerMessage {
     Named(String, bool),
     /// Another member has joined with the same `group.instance.id`. The text says what to do.
     Fenced(String),
-    /// The thread has ended, since trying again cannot help.
+    /// The thread has ended, because trying again cannot help.
     Fault(Fault),
 }
 

@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::GenerationMember;
 use crate::kafka::seam::Assigned;
+use crate::plural::counted;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// The identity under which offsets are committed.
@@ -187,7 +188,7 @@ impl OffsetManager {
         if !self.refused.contains_key(partition) {
             log::warn!(
                 "{JOB}: {partition}: {fault}; the offsets of the other partitions are committed, and this \
-                 one is tried again"
+                 partition's offset is tried again"
             );
             self.refused.insert(partition.clone(), now);
         }
@@ -221,7 +222,8 @@ impl OffsetManager {
         let answers = self.store.committed(&partitions)?;
         let ours = claims::to_renew(&self.held, answers);
         if !ours.is_empty() {
-            log::debug!("{JOB}: committing {} offsets again, so that brokers do not delete them", ours.len());
+            let offsets = counted(ours.len(), "offset");
+            log::debug!("{JOB}: committing {offsets} again, so that brokers do not delete them");
             // A partition that is refused here will be refused, and logged, at its next commit.
             let _refused = self.send(&ours)?;
         }

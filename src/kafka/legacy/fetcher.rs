@@ -71,7 +71,7 @@ impl LegacyFetcher {
         for (partition, (start, assignment)) in &self.assigned {
             let later = self.stuck_on.as_ref() == Some(partition);
             let (partition, start) = (partition.clone(), start.clone());
-            // This cannot fail, since the receiver still exists.
+            // This cannot fail, because the receiver still exists.
             let _sent = orders.send(LegacyOrder::Assign { partition, start, assignment: *assignment, later });
         }
         let watchdog = Arc::new(Watchdog::new());
@@ -141,7 +141,7 @@ impl Fetcher for LegacyFetcher {
                 (self.thread, self.stuck_on) = (None, watchdog.last_turn());
                 let broker = watchdog.asked_broker();
                 Ok(Event::Failed(format!(
-                    "{broker} accepts connections and does not answer: look at it, or restart it"
+                    "{broker} accepts connections and does not answer: look at this broker, or restart it"
                 )))
             }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Nothing),

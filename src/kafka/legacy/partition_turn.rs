@@ -95,7 +95,7 @@ impl LegacyCursor {
         Event::PartitionFailed(FailedPartition { partition, broker, kind, why })
     }
 
-    /// Compares the log before the next read, since another broker may lead the partition and the topic
+    /// Compares the log before the next read, because another broker may lead the partition and the topic
     /// may have been recreated.
     pub(super) fn check_again(&mut self) {
         self.broker = None;
@@ -196,7 +196,8 @@ fn look_beyond(
                 return Ok(TurnResult::Quiet);
             }
             Ok(TurnResult::Stuck(format!(
-                "no record can be read from offset {} to {empty_until_offset}, the search goes on behind",
+                "no record can be read from offset {} to {empty_until_offset}; the search goes on after \
+                 that",
                 cursor.at
             )))
         }

@@ -116,7 +116,7 @@ fn fetch(
 /// a reply of some size in between would hold it alone. Only when no entry fits between the two sizes
 /// is the gap real.
 ///
-/// Halving the size until a reply is empty is not enough, since a reply is also empty if its first record
+/// Halving the size until a reply is empty is not enough, because a reply is also empty if its first record
 /// was cut.
 fn close_gap(
     client: &mut LegacyClient,

@@ -234,7 +234,7 @@ impl LegacyReader {
         self.cursors.values_mut().for_each(LegacyCursor::check_again);
     }
 
-    /// Loads the metadata again after an error code, since another broker may lead the partition.
+    /// Loads the metadata again after an error code, because another broker may lead the partition.
     fn refresh(&mut self, partition: &TopicPartition) -> Result<(), OwnerGone> {
         let Some(client) = &mut self.client else { return Ok(()) };
         if let Err(LegacyError::Client(why)) = client.load_metadata(&[partition.topic.to_string()]) {

@@ -3,7 +3,7 @@
 use super::messages::Request;
 use super::messages::api_versions::VersionRange;
 
-/// What is known of a broker's supported versions.
+/// The versions that a broker supports, if they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
     /// The broker does not answer ApiVersions, as Kafka 0.9 does not.

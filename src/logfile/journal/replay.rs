@@ -192,7 +192,7 @@ impl Replay {
             has_older && self.state.partitions.keys().all(|index| self.named.contains(index))
         };
         self.open.retain(|hole| hole.from >= self.base);
-        says_all.then_some(()).ok_or("no other entry says what its snapshot said")
+        says_all.then_some(()).ok_or("no other entry repeats its snapshot")
     }
 
     /// Applies an entry. False: this entry and all entries after it do not count.
@@ -210,7 +210,7 @@ impl Replay {
                 if !makes_up {
                     let is_end =
                         self.open.iter().all(|hole| !self.is_same_boot && hole.from >= self.synced_to);
-                    return if is_end { Ok(false) } else { Err("no later entry says what they said") };
+                    return if is_end { Ok(false) } else { Err("no later entry repeats them") };
                 }
                 self.open.clear();
                 if !std::mem::replace(&mut self.has_mark, true) {

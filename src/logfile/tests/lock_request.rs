@@ -83,7 +83,7 @@ fn pandad_that_does_not_look_is_named() {
     assert_eq!(answers(&format!("{:10}\n{:20}\n", 17, 4)), "a pandad older than 0.1.0, process 17");
     let later = format!("{:<10}\n{:20}\n{:<20}\n{:20}\n{:<53}\n", 17, 4, "9.0.0", 128, "reload status");
     assert_eq!(answers(&later), "pandad 9.0.0, process 17");
-    assert!(answers("").starts_with("a pandad that found no room"));
+    assert!(answers("").starts_with("a pandad whose name is not in the lock file"));
     // In kill(2) this number means every process.
     assert_eq!(answers("        -1\n                   0\n"), answers(""));
     drop(lock);

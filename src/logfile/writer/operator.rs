@@ -30,12 +30,16 @@ impl LogWriter {
             if stat.links > 0 && pending.written() == 0 && stat.len == pending.range.from {
                 let bytes = self.bytes_of(pieces);
                 self.give_up(bytes)?;
-                log::info!("{}: was moved away before a write; going on with what is there now", self.label);
+                log::info!(
+                    "{}: was moved away before a write; going on in the file that is at this \
+                     path now",
+                    self.label
+                );
                 return Ok(());
             }
             if stat.links > 0 && !std::mem::replace(&mut pending.is_move_logged, true) {
                 log::info!(
-                    "{}: was moved away in the middle of a write, which is completed there",
+                    "{}: was moved away in the middle of a write; the moved file gets the rest of the write",
                     self.label
                 );
             }
@@ -71,7 +75,7 @@ impl LogWriter {
             Found::Prefix(seen) => {
                 pending.record_seen(seen);
                 log::info!(
-                    "{}: another program changed it in the middle of a write, which goes on",
+                    "{}: another program changed this file in the middle of a write; the write goes on",
                     self.label
                 );
                 Ok(())
@@ -95,19 +99,19 @@ impl LogWriter {
         let label = &self.label;
         if is_shorter {
             log::warn!(
-                "{label}: another program shortened it in the middle of a write; what is missing of the \
-                 write is repeated"
+                "{label}: another program shortened this file in the middle of a write; the missing part of \
+                 the write is repeated"
             );
         } else {
             log::warn!(
-                "{label}: another program appended to it in the middle of a write; what is missing of the \
-                 write is repeated"
+                "{label}: another program appended to this file in the middle of a write; the missing part \
+                 of the write is repeated"
             );
         }
         if let Some(at) = torn {
             log::error!(
-                "{label}: the line at byte {at} stays torn, since another program changed the file while it \
-                 was being written; its record is written again"
+                "{label}: the line at byte {at} stays torn, because another program changed this file in \
+                 the middle of the write; the line is written again, whole"
             );
         }
     }

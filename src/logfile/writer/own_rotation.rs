@@ -45,7 +45,10 @@ impl LogWriter {
             Err(error) => {
                 if self.rotate_again.is_none() {
                     let label = &self.label;
-                    log::warn!("{label}: not rotated: {error}; lines go on in it, trying again each minute");
+                    log::warn!(
+                        "{label}: cannot be rotated: {error}; lines still go to this file, and \
+                         rotation is tried again each minute"
+                    );
                 }
                 self.rotate_again = Some(now + ROTATE_PAUSE);
                 false
@@ -82,8 +85,8 @@ impl LogWriter {
             && !self.disk.create_as(&own.path, own.access)?
         {
             log::warn!(
-                "{}: the new file belongs to this process, because only root could give it the owner of the \
-                 one before",
+                "{}: the new file belongs to pandad's user, because only root could give it the owner of \
+                 the rotated file",
                 self.label
             );
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::NAME;
 use crate::kafka::{Fetched, Payload};
+use crate::plural::counted;
 use crate::record::TopicPartition;
 
 /// How long the line waits for the answers of brokers.
@@ -69,15 +70,15 @@ impl Backlog {
     }
 
     fn text(&self) -> String {
-        let (partitions, topics) = (count(self.partitions, "partition"), count(self.topics, "topic"));
-        let records = count(usize::try_from(self.behind).unwrap_or(usize::MAX), "record");
+        let (partitions, topics) = (counted(self.partitions, "partition"), counted(self.topics, "topic"));
+        let (reads, records) = (format!("reads {partitions} of {topics}"), counted(self.behind, "record"));
         match self.unknown.len() {
-            0 => format!("{partitions}, {topics}, {records} behind"),
+            0 => format!("{reads}, {records} behind"),
             unknown if unknown == self.partitions => {
-                format!("{partitions}, {topics}; no broker has answered yet how many records are behind")
+                format!("{reads}; no broker has said yet how many records are behind")
             }
             unknown => format!(
-                "{partitions}, {topics}, at least {records} behind; no answer yet for {unknown} of the \
+                "{reads}, at least {records} behind; brokers have not answered yet for {unknown} of the \
                  partitions"
             ),
         }
@@ -89,10 +90,6 @@ impl Backlog {
 pub(super) fn behind_of(fetched: &Fetched) -> u64 {
     let start = if matches!(fetched.payload, Payload::Deleted) { fetched.next } else { fetched.from };
     u64::try_from(fetched.next - start).unwrap_or(0) + fetched.lag
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -118,7 +115,7 @@ mod tests {
             backlog.record(&TopicPartition::new("other", 0), 1_000_000);
         }
         assert!(backlog.is_due(now));
-        assert_eq!(backlog.text(), "3 partitions, 2 topics, 720 records behind");
+        assert_eq!(backlog.text(), "reads 3 partitions of 2 topics, 720 records behind");
     }
 
     #[test]
@@ -127,10 +124,11 @@ mod tests {
         let mut backlog = unanswered(&all, now);
         let before = now + ANSWERS_WAIT_MAX - Duration::from_millis(1);
         assert!(!backlog.is_due(before) && backlog.is_due(now + ANSWERS_WAIT_MAX));
-        let none = "3 partitions, 2 topics; no broker has answered yet how many records are behind";
+        let none = "reads 3 partitions of 2 topics; no broker has said yet how many records are behind";
         assert_eq!(backlog.text(), none);
         backlog.record(&all[1], 1);
-        let some = "3 partitions, 2 topics, at least 1 record behind; no answer yet for 2 of the partitions";
+        let some = "reads 3 partitions of 2 topics, at least 1 record behind; \
+                    brokers have not answered yet for 2 of the partitions";
         assert_eq!(backlog.text(), some);
     }
 
@@ -139,8 +137,8 @@ mod tests {
         let (all, now) = (partitions(1), Instant::now());
         let backlog = Backlog::new(all.iter().map(|one| (one, Some(1))), log::Level::Info, now);
         assert!(backlog.is_due(now));
-        assert_eq!(backlog.text(), "1 partition, 1 topic, 1 record behind");
-        assert_eq!(unanswered(&[], now).text(), "0 partitions, 0 topics, 0 records behind");
+        assert_eq!(backlog.text(), "reads 1 partition of 1 topic, 1 record behind");
+        assert_eq!(unanswered(&[], now).text(), "reads 0 partitions of 0 topics, 0 records behind");
     }
 
     #[test]

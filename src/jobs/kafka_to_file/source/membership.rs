@@ -139,8 +139,8 @@ impl KafkaSource {
         let Some(state) = &mut self.release else { return Ok(()) };
         if state.until.is_some_and(|until| Instant::now() + RELEASE_MARGIN >= until) {
             log::warn!(
-                "{NAME}: the group rebalances, and the records in flight cannot be settled in its time: \
-                 they are dropped here, and read again by whoever gets their partitions"
+                "{NAME}: the group rebalances, and this member cannot settle its records in flight in time: \
+                 it drops these records, and the next member with their partitions reads them again"
             );
             state.until = None;
             self.ledgers.release_all();
@@ -152,7 +152,7 @@ impl KafkaSource {
             }
             // A part of a write may be in the file. When the run restarts, recovery cuts it.
             return Err(Fault::Retry(
-                "the group rebalances, and the disk does not take the records in flight".to_owned(),
+                "the group rebalances, and the disk does not accept the records in flight".to_owned(),
             ));
         }
         // A commit that the settle thread handed over may not have arrived here yet.
@@ -186,8 +186,8 @@ impl KafkaSource {
         }
         let seconds = self.full_disk_patience.as_secs();
         log::warn!(
-            "{NAME}: the disk has taken nothing for {seconds} s: pandad leaves the group, so that other \
-             members take over, and joins again when there is room"
+            "{NAME}: the disk has accepted no writes for {seconds} s: pandad leaves the group, so that \
+             other members take over, and joins again when the disk accepts writes"
         );
         Err(RunError::LeftGroup)
     }
@@ -225,7 +225,7 @@ impl KafkaSource {
                 Err(error) => {
                     log::warn!(
                         "{NAME}: cannot write the last commit to the journal: {error}; nothing is lost, \
-                         since the journal has the position"
+                         because the journal has the position"
                     );
                     return;
                 }

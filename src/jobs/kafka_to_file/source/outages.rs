@@ -46,7 +46,7 @@ impl OutageCause {
         };
         match (self.kind, &self.broker) {
             (FailureKind::Broker, _) => format!("{why}: look at this broker and the network"),
-            (FailureKind::NoLeader, Some(broker)) => format!("{why}; {broker} led it last"),
+            (FailureKind::NoLeader, Some(broker)) => format!("{why}; its last leader was {broker}"),
             _ => why,
         }
     }

@@ -1,5 +1,5 @@
 //! A partition's log in memory: batches of format 0, 1 and 2 as brokers store them, and the records
-//! that a reader must get from them. Encoded by hand, since no crate writes the old formats.
+//! that a reader must get from them. Encoded by hand, because no crate writes the old formats.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What is at an offset.
+/// The content of an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A record that every reader gets.

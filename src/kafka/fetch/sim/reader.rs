@@ -28,7 +28,7 @@ struct Tracked {
     later: Option<Instant>,
 }
 
-/// The positions, and what was delivered.
+/// The positions and the delivered records.
 pub(super) struct Reader<'a> {
     world: &'a World,
     fetch: Box<dyn Fetcher>,

@@ -20,6 +20,7 @@ use crate::kafka::protocol::messages::join_group::{GroupMember, Joined};
 use crate::kafka::protocol::messages::sync_group::Synced;
 use crate::kafka::protocol::messages::{JoinGroup, Metadata, SyncGroup};
 use crate::kafka::protocol::versions::Versions;
+use crate::plural::counted;
 use crate::threads::OwnerGone;
 
 impl MemberThread {
@@ -137,9 +138,9 @@ impl MemberThread {
             })
         });
         log::info!(
-            "{JOB}: group '{}': this member leads and assigns to {} members",
+            "{JOB}: group '{}': this member leads the group and assigns the partitions to {}",
             self.config.group,
-            members.len()
+            counted(members.len(), "member")
         );
         assignments.collect()
     }
@@ -178,9 +179,9 @@ impl MemberThread {
         // A leader that is no pandad sends no digest.
         self.assigned_digest = if is_digest(&user_data) { user_data } else { subscription.user_data };
         log::info!(
-            "{JOB}: group '{}': {} partitions are ours in generation {} (member {})",
+            "{JOB}: group '{}': this member has {} in generation {} (member id {})",
             self.config.group,
-            partitions.len(),
+            counted(partitions.len(), "partition"),
             self.state.generation(),
             self.state.id()
         );
@@ -214,8 +215,8 @@ fn range_member(group: &str, member: &GroupMember) -> RangeMember {
         Ok(subscription) => subscription.topics,
         Err(why) => {
             log::warn!(
-                "{JOB}: group '{group}': the subscription of the member {} cannot be read ({why}), so it is \
-                 assigned no partitions; have it use the 'range' assignor, or another group",
+                "{JOB}: group '{group}': cannot read the subscription of the member {} ({why}): that member \
+                 gets no partitions; let it use the 'range' assignor, or another group",
                 member.id
             );
             Vec::new()

@@ -112,7 +112,7 @@ impl Bench {
     }
 }
 
-/// The partition is not read before its offset is claimed, as this member of this generation.
+/// The offset is claimed, as this member of this generation, before the partition is read.
 #[test]
 fn claims_come_before_the_assignment() {
     let mut bench = bench(2, LONG_RENEWAL);

@@ -9,7 +9,7 @@ use crate::kafka::protocol::wire::{Malformed, WireReader, WireWriter};
 /// later versions forbid that.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
-    /// The topics. Never empty, since an empty list means all topics in version 0.
+    /// The topics. Never empty, because an empty list means all topics in version 0.
     pub topics: &'a [String],
 }
 

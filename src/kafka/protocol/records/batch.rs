@@ -226,7 +226,7 @@ impl<'a> Fields<'a> {
 
     fn byte(&mut self) -> Result<u8, DecodeErrorKind> {
         let (byte, rest) =
-            self.rest.split_first().ok_or(DecodeErrorKind::Malformed("a record ends in a number"))?;
+            self.rest.split_first().ok_or(DecodeErrorKind::Malformed("a record ends inside a number"))?;
         self.rest = rest;
         Ok(*byte)
     }

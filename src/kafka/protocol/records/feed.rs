@@ -12,7 +12,7 @@ pub(super) enum Feed<'a> {
     Through(Compressed<'a>, &'a mut Window),
 }
 
-const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("records end in the middle of one");
+const TRUNCATED: DecodeErrorKind = DecodeErrorKind::Malformed("the bytes end in the middle of a record");
 
 impl Feed<'_> {
     /// The bytes that are decompressed already.

@@ -59,7 +59,7 @@ impl<'a> RecordOutput<'a> {
     }
 
     /// Delivers a record of the entry; `ends` says that it may be the last one. Only such records
-    /// get a fingerprint, since that costs time.
+    /// get a fingerprint, because that costs time.
     ///
     /// The offset must be one that the entry may have, and above that of the record before.
     /// Otherwise two records with one offset could not be told apart in the log file.

@@ -29,7 +29,7 @@ pub(super) struct SetEntry<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct SetEntries<'a> {
     rest: &'a [u8],
-    /// The least offset that the next entry may have, since offsets ascend.
+    /// The least offset that the next entry may have, because offsets ascend.
     floor: i64,
     /// The whole length of the cut entry in bytes.
     cut: Option<usize>,

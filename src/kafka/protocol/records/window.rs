@@ -6,7 +6,7 @@ use super::decode_error::DecodeErrorKind;
 
 /// The first size: some records, and well inside the cache of a processor.
 const WINDOW_BYTES_FIRST: usize = 256 << 10;
-/// The largest size: one record, and one block of a codec behind it.
+/// The largest size: one record, and one block of a codec after it.
 const WINDOW_BYTES_MAX: usize = RECORD_BYTES_MAX + (8 << 20);
 /// A larger buffer is freed at the end of a set.
 const WINDOW_BYTES_KEPT_MAX: usize = 4 << 20;
@@ -32,7 +32,8 @@ impl Window {
         self.start = self.start.saturating_add(count).min(self.end);
     }
 
-    /// Room for at least `least` bytes behind the unread ones; returns all the room there is.
+    /// Makes room for at least `least` bytes after the unread ones. Returns all the room that the buffer
+    /// has.
     ///
     /// # Errors
     /// The buffer would exceed its largest size.

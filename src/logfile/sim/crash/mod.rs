@@ -42,7 +42,7 @@ const HALF_BYTES: u64 = 4096;
 enum CrashStep {
     /// Writes so many records of a partition.
     Append(usize, i64),
-    /// What was written settles, and the group takes the commit.
+    /// The written records settle, and the group takes the commit.
     Settle,
     /// Another program renames the file away, as log rotation does.
     Moved,
@@ -143,8 +143,7 @@ impl CrashWorld {
         run.ledger.close().ok()
     }
 
-    /// The end of a run by an error: what is left to commit is committed, and the journal is
-    /// closed.
+    /// Ends a run after an error: commits the rest, and closes the journal.
     fn end_run(&mut self, run: &CrashRun) {
         if let Ok(commits) = run.ledger.take_commits() {
             self.commit(run, commits);

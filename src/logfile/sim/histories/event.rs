@@ -11,7 +11,7 @@ pub(super) enum HistoryEvent {
     Start { host: usize, dice: u32, dies: Option<u8> },
     /// This many records of each partition are written, as one range.
     Write { host: usize, counts: [u8; PARTITIONS] },
-    /// What was written settles, and a commit is ordered if none is under way.
+    /// The written records settle, and a commit is ordered if none is under way.
     Settle { host: usize },
     /// The commit under way ends as `fate` says.
     Answer { host: usize, fate: CommitFate },

@@ -1,4 +1,4 @@
-//! What is not promised, and how often it happens.
+//! Cases in which no promise is made, and how often they happen.
 
 use std::collections::BTreeMap;
 

@@ -158,7 +158,10 @@ fn a_line_names_broker_error_and_remedy_once() {
         "a:9092 is unreachable: refused: look at this broker and the network"
     );
     assert_eq!(leaderless(None).text(), "no broker leads it: start one");
-    assert_eq!(leaderless(Some("a:9092")).text(), "no broker leads it: start one; a:9092 led it last");
+    assert_eq!(
+        leaderless(Some("a:9092")).text(),
+        "no broker leads it: start one; its last leader was a:9092"
+    );
     assert_eq!(place(7), "offset 7");
     assert_eq!(place(-1), "its start");
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::*;
 
-/// Memory that decoding may hold at one time: the largest record twice, since a growing buffer is
+/// Memory that decoding may hold at one time: the largest record twice, because a growing buffer is
 /// copied.
 const CAP: u64 = 2 * (RECORD_BYTES_MAX as u64) + (16 << 20);
 
@@ -69,7 +69,7 @@ fn a_batch_that_expands_1000_times_needs_little_memory() {
 
 #[test]
 fn a_record_larger_than_the_cap_is_refused_by_its_length() {
-    // A record that says that it has a GiB; what it has is zeros.
+    // A record whose length field says one GiB; its bytes are zeros.
     let packed = gzip(&varint(1 << 30), 1);
     let mut batch = Batch::of(Codec::None, &records(0, 1));
     batch.attributes = 1;

@@ -50,7 +50,7 @@ fn skippable_frames_are_skipped() {
 
 #[test]
 fn batches_larger_than_the_window_are_read_whole() {
-    // Three MiB, with a record of two among small ones.
+    // Three MiB: one record of two MiB among small ones.
     let mut large = records(0, 6_000);
     large[3_000].value =
         Some((0..2 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
