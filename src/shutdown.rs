@@ -220,7 +220,7 @@ fn obey(order: StopOrder, handle: &StopHandle) {
 /// Logs the order after it was obeyed, so that the log line does not delay a stop.
 fn log_order(signal: i32, order: StopOrder) {
     match order {
-        StopOrder::Request => log::info!("signal {signal}: stopping; a second one leaves at once"),
+        StopOrder::Request => log::info!("signal {signal}: stopping; a second signal ends pandad at once"),
         StopOrder::Repeated => {}
         StopOrder::Force => log::warn!(
             "signal {signal}, the second one: leaving now; unsettled records and items come again at the \

@@ -75,7 +75,7 @@ impl NumberRange {
     }
 }
 
-/// What a kind needs to read a value, in addition to the value's text.
+/// What a kind of value (a number, a path, a list) needs to read a value, in addition to its text.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadContext<'a> {
     /// The numbers that the key takes.

@@ -210,7 +210,7 @@ impl Reconciler {
         let Some(first) = &missed.first else { return };
         let pushed = self.context.reconciliation == Reconciliation::On;
         log::warn!(
-            "{}: found {} that expired while nobody listened; {}; for example \"{}\"",
+            "{}: found {} that expired while nobody listened; {}; the first is \"{}\"",
             self.context.job,
             counted(missed.count, "key"),
             if pushed { "pushing now" } else { "not pushed (dry-run)" },

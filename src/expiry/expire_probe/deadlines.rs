@@ -37,7 +37,8 @@ pub(super) struct Deadlines {
     hasher: RandomState,
 }
 
-/// A moment in two halves, so that an entry takes twelve bytes.
+/// A deadline and the place of its key. The deadline is kept as two `u32`, because a `u64` would pad the
+/// twelve bytes to sixteen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct HeapEntry {
     high: u32,

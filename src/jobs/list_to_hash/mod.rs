@@ -77,7 +77,8 @@ impl Job for ListToHash {
             counters: Arc::clone(&self.counters),
         };
         log::info!(
-            "{NAME}: running, items of {list_key} on {list} become deleted fields on {ar}; hashes: {}",
+            "{NAME}: running, for each item of {list_key} on {list} the user's field of each hash on {ar} is \
+             deleted; hashes: {}",
             hashes.len()
         );
         if let Some(markers) = &markers {

@@ -32,7 +32,7 @@ impl pipeline::Source for Batches {
         let taken_over = self.taker.taken_over();
         if taken_over > 0 {
             self.counters.taken_over.fetch_add(taken_over, Relaxed);
-            log::info!("{NAME}: took over {} that nobody worked on", counted(taken_over, "item"));
+            log::info!("{NAME}: took over {} whose pandad is gone", counted(taken_over, "item"));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl FramePool {
     }
 }
 
-/// The bytes of one answer, without their length.
+/// The bytes of one answer, without the length in front of them.
 #[derive(Debug, Default)]
 pub struct Frame {
     /// This buffer is never shortened: the bytes after `used` are left over from an earlier answer.

@@ -114,7 +114,7 @@ pub struct MarkRepeat {
     /// Whether the mark belongs to a snapshot: then it repeats every position, and all unsettled ranges
     /// come after it.
     pub is_snapshot: bool,
-    /// The last range that was announced when the mark was written.
+    /// The number of the latest range whose entry was in the journal before this mark was written.
     pub announced: u64,
     /// The byte of the half up to which the last successful sync had made the journal durable.
     pub synced_to: u64,

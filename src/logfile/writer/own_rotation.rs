@@ -85,8 +85,8 @@ impl LogWriter {
             && !self.disk.create_as(&own.path, own.access)?
         {
             log::warn!(
-                "{}: the new file belongs to pandad's user, because only root could give it the owner of \
-                 the rotated file",
+                "{}: the new file belongs to pandad's user, not to the owner of the rotated file: only root \
+                 can give a file away",
                 self.label
             );
         }

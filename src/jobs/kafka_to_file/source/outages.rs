@@ -10,7 +10,8 @@ use super::NAME;
 use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
-/// A shorter outage is not logged: errors while a leader moves end without help.
+/// A shorter outage is not logged: errors that occur while leadership moves to another broker end by
+/// themselves.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a log line waits for more partitions with the same cause.
 const GATHER_TIME: Duration = Duration::from_secs(1);

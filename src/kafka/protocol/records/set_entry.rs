@@ -10,7 +10,7 @@ pub(super) const FRAMING_BYTES: usize = 12;
 /// lengths; in format 2 the header of a batch.
 const ENTRY_SIZES_MIN: [usize; 3] = [14, 22, 49];
 
-/// One whole entry.
+/// One complete element of a record set: a batch, a message, or a message that wraps others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SetEntry<'a> {
     /// The offset in its framing: the base offset of a batch, the offset of a message, the last
