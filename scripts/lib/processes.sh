@@ -44,13 +44,13 @@ node_spawn() {
     # descriptor of the caller's, so that nobody waits for it.
     (cd "$dir" && exec setsid "$dir/run" </dev/null >>"$dir/log" 2>&1 9>&-) &
     pid=$!
-    # Not a job of this shell: its end is no news to it.
+    # The process is no job of this shell, so the shell does not report its end.
     disown
     echo "$pid $(start_time "$pid" || echo gone)" >"$dir/pid"
 }
 
-# Whether it printed the pattern since its latest start. grep reads to the end:
-# with -q it would leave tail writing to nobody, which counts as a failure.
+# Whether the node printed the pattern since its latest start. grep reads to the end:
+# with -q it would end early, and tail would fail because nobody reads.
 node_said() { tail -c "+$(($(cat "$1/from") + 1))" "$1/log" | grep -Ei "$2" >/dev/null; }
 
 node_failed() {
@@ -58,8 +58,8 @@ node_failed() {
     tail -n 30 "$2/log" >&2
 }
 
-# node_wait DIR NAME PROBE: until the probe is content. Status 1: it died, 2: it
-# took too long.
+# node_wait DIR NAME PROBE: waits until the probe succeeds. Status 1: the node died,
+# 2: it took too long.
 node_wait() {
     local dir=$1 name=$2 probe=$3 seconds=${PANDAD_START_TIMEOUT:-60} end
     end=$((SECONDS + seconds))
@@ -74,10 +74,10 @@ node_wait() {
     say "$name answers on 127.0.0.1:$(cat "$dir/port")"
 }
 
-# Asks it to stop and waits; what does not stop in time is killed.
+# Asks the node to stop and waits; a node that does not stop in time is killed.
 node_stop() {
     local dir=$1 name=$2 end=$((SECONDS + 60))
-    # One that is paused could not hear us.
+    # A paused process would not handle TERM.
     node_signal "$dir" CONT
     node_signal "$dir" TERM
     while [ -n "$(node_pid "$dir")" ]; do
@@ -107,7 +107,7 @@ reserve_port() {
     while :; do
         port=$((20000 + RANDOM % 10000))
         claim=$cache/ports/$port
-        # A link is made whole or not at all; one to nowhere is a leftover.
+        # A link is made whole or not at all; a link to nowhere is a leftover.
         if [ -L "$claim" ] && [ ! -e "$claim" ]; then rm -f "$claim"; fi
         ln -sT "$dir" "$claim" 2>/dev/null || continue
         answers "$port" || break

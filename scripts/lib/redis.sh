@@ -16,7 +16,7 @@ redis_create() {
 }
 
 # With the append-only file, synced each time, a killed server comes back with
-# all that it has acknowledged.
+# everything that it has acknowledged.
 redis_conf() {
     cat <<-EOF
 		bind 127.0.0.1

@@ -1,6 +1,6 @@
-//! Goal: a server whose name has an IPv4 address is reached by that name, whatever becomes of the
-//! question for IPv6 addresses. Method: the daemon sees a resolv.conf of the test with a name server
-//! that refuses, denies or ignores this question; Kafka and Redis are real.
+//! Goal: a server whose name has an IPv4 address is reached by that name, whatever answer the question for
+//! IPv6 addresses gets. Method: the daemon sees a resolv.conf of the test with a name server that refuses,
+//! denies or ignores this question; Kafka and Redis are real.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;

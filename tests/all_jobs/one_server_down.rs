@@ -10,7 +10,7 @@ use crate::support::servers::kafka;
 use crate::support::wait::{millis, seconds};
 use crate::support::{unique, wait};
 
-/// Redis is down, Kafka is not.
+/// Redis is down, and Kafka is up.
 #[test]
 fn log_file_grows_while_redis_is_down() {
     let kafka = kafka("3.9.1");
@@ -36,7 +36,7 @@ fn log_file_grows_while_redis_is_down() {
     tested.passed("4000 records");
 }
 
-/// Kafka is down, Redis is not.
+/// Kafka is down, and Redis is up.
 #[test]
 fn items_are_done_while_kafka_is_down() {
     let queue = Queue::up(NEWEST, 1000);

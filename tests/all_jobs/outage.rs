@@ -23,7 +23,7 @@ pub enum Outage {
 }
 
 impl Outage {
-    /// In docs/tested.md, after the server's name.
+    /// The text for docs/tested.md, after the server's name.
     pub fn words(self) -> &'static str {
         match self {
             Outage::Stopped => "was stopped",
@@ -38,7 +38,7 @@ impl Outage {
         }
     }
 
-    /// The log line must have one of these texts, so that somebody can act on it.
+    /// The log line must have one of these texts, so that a person can act on it.
     pub fn phrases(self) -> &'static [&'static str] {
         match self {
             Outage::Stopped | Outage::Killed => &["refused", "closed", "reset"],
@@ -46,7 +46,7 @@ impl Outage {
             Outage::WantsAPassword => &["password"],
             Outage::IsAReplica => &["replica"],
             Outage::Busy => &["BUSY"],
-            // It was killed before it began to load.
+            // The server was killed before it began to load.
             Outage::Loading => &["LOADING", "refused", "closed", "reset"],
             Outage::Full => &["maxmemory"],
             Outage::ListIsAString => &["WRONGTYPE"],
@@ -116,7 +116,7 @@ impl Outage {
     }
 }
 
-/// Closes the connections of all others, as a restart, a failover or a time limit does.
+/// Closes the connections of all other clients, as a restart, a failover or a time limit does.
 fn disconnect_others(redis: &Redis) {
     for kind in ["normal", "pubsub"] {
         redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);

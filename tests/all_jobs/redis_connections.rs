@@ -51,7 +51,7 @@ fn changed(line: &str, broker: &str, [kv, list, ar]: [&Redis; 3]) -> String {
 /// All three jobs with the original's text.
 #[test]
 fn original_configuration_does_its_work() {
-    // Without transactions, which came with 0.11: the original's configuration cannot set the
+    // A broker without transactions, which came with 0.11: the original's configuration cannot set the
     // isolation.
     let mut runs = vec![("0.10.2.2", ["7.0.15", "7.0.15", "3.2.6"])];
     if all() {
@@ -64,7 +64,7 @@ fn original_configuration_does_its_work() {
 
 fn by_the_original(broker: &str, versions: [&str; 3]) {
     const USERS: u64 = 2000;
-    // Its topic and group have names that other tests use as well.
+    // This test has a cluster of its own, because other tests also use the names of its topic and group.
     let cluster = Cluster::up(broker, 1);
     let kafka = cluster.kafka();
     let of_kafka = kafka.tested("the original's configuration");
@@ -121,7 +121,7 @@ fn one_server_for_everything() {
         let pairs =
             |users: Range<u64>| users.flat_map(|user| [field(user), "x".to_string()]).collect::<Vec<_>>();
         redis.run::<String>(cmd("HMSET").arg("users.id").arg(pairs(0..1000)));
-        // Fields that would be deleted if such a key were taken for an item.
+        // Fields that would be deleted if one of pandad's own keys were taken for an item.
         for word in ["alive", "batch", "instances", "dead"] {
             redis.ask::<u64>(&["HSET", "users.id", word, "stays"]);
         }
@@ -198,7 +198,7 @@ fn acl_users_are_served() {
             let user = ["ACL", "SETUSER", "pandad", "on", ">of-pandad", "~*", "&*", "+@all", "-@dangerous"];
             redis.ask::<String>(&user);
             redis.ask::<String>(&["ACL", "SETUSER", "pandad", "+config", "+role"]);
-            // No access without name and password.
+            // The server gives no access without name and password.
             redis.protect("nobody's");
         }
         let mut inv = queue.inv().and(Inv::expiry(&expire, &queue.list));
@@ -216,8 +216,8 @@ fn acl_users_are_served() {
     }
 }
 
-/// Wrong, missing and needless passwords: logged once for each server, waited for, and corrected at the
-/// server without a restart of pandad.
+/// Wrong, missing and needless passwords: each is logged once for its server, and waited for until it is
+/// corrected at the server. pandad need not be restarted.
 #[test]
 fn wrong_passwords_are_logged() {
     for version in newest() {

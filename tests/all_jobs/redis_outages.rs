@@ -1,4 +1,4 @@
-//! Goal: a Redis server that is down, hangs, refuses or is no master is waited for, and nothing is
+//! Goal: pandad waits for a Redis server that is down, hangs, refuses or is not a master, and nothing is
 //! lost. Method: one line is logged when the outage begins and one when it ends.
 
 use super::outage::Outage;
@@ -49,8 +49,8 @@ fn queue_waits_out(outage: Outage, of_list: bool) {
     }
 }
 
-/// expired_to_list: keys expire before the outage, after it and, unless it is their own server's,
-/// during it.
+/// expired_to_list: keys expire before the outage, after it and, unless the outage is that of the server
+/// where keys expire, during it.
 #[track_caller]
 fn expiry_waits_out(outage: Outage, of_list: bool) {
     let name = if of_list { "redis_list" } else { "redis_kv_expire" };
@@ -66,7 +66,7 @@ fn expiry_waits_out(outage: Outage, of_list: bool) {
         std::thread::sleep(millis(1500));
         let mut expected = keys.clone();
         if outage == Outage::ListIsAString {
-            // Somebody else has removed these keys from the list.
+            // Another client has removed these keys from the list.
             expiry.list.ask::<u64>(&["DEL", LIST]);
             expected.drain(..100);
         }
@@ -89,7 +89,8 @@ fn expiry_waits_out(outage: Outage, of_list: bool) {
         daemon.assert_waited_once("expired_to_list", name);
         daemon.stop();
         if outage == Outage::Hangs && of_list {
-            // Whether the answer is lost or only late cannot be known: better twice than lost.
+            // pandad cannot know whether the answer is lost or only late: it is better to push a key twice
+            // than to lose it.
             expiry.assert_pushed(&expected);
         } else {
             expiry.assert_pushed_once(&expected);
@@ -233,7 +234,7 @@ fn gone_server_does_not_delay_stop() {
         if !of_list {
             queue.push(500..600);
         }
-        // A request is under way by then; whether pandad has noticed the outage is left open.
+        // A request is under way by then. The test works whether or not pandad has noticed the outage.
         std::thread::sleep(millis(500));
         let began = Instant::now();
         daemon.signal(Signal::TERM);
@@ -284,7 +285,7 @@ fn wrong_type_hash_blocks_no_other() {
         assert_eq!(logged.len(), 1, "logged once: {logged:#?}");
         assert!(logged[0].contains("WARN") || logged[0].contains("ERROR"), "{}", logged[0]);
         println!("{}", logged[0]);
-        // When it is a hash again, it is served as well.
+        // When the key holds a hash again, fields are deleted from it as well.
         queue.ar.ask::<u64>(&["DEL", &hash]);
         queue.ar.ask::<u64>(&["HSET", &hash, &field(1), "x"]);
         queue.list.push(LIST, &item(1));

@@ -1,5 +1,5 @@
-//! What a person meets first: help, the check of a configuration, and exit statuses. None of it
-//! needs a broker. Method: run the binary to its end and compare status and output.
+//! What a person uses first: help, the check of a configuration, and exit statuses. No test here needs a
+//! broker. Method: run the binary to its end and compare status and output.
 
 use crate::support::directory;
 use crate::support::run::run;

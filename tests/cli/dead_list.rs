@@ -10,7 +10,7 @@ use crate::support::wait;
 use crate::support::wait::seconds;
 use std::path::PathBuf;
 
-/// Unreadable items: neither names a field.
+/// Unreadable items: neither of them names a field.
 const POISON: [&[u8]; 2] = [b"a:", b"two\nlines \xff\t\"x\":_9"];
 
 struct Case {
@@ -47,7 +47,7 @@ fn dead_items_show_time_and_reason() {
     for version in newest() {
         let mut case = Case::new(&version);
         let tested = case.queue.list.tested("list_to_hash", "pandad dead list");
-        // While pandad runs and after it.
+        // The command works while pandad runs and after pandad has ended.
         let first = case.dead("list").expect(0).out;
         case.daemon.stop();
         let out = case.dead("list").expect(0).out;
@@ -72,10 +72,10 @@ fn dead_items_are_retried() {
         let tested = case.queue.list.tested("list_to_hash", "pandad dead retry");
         case.daemon.stop();
         case.dead("retry").expect(0).says("2");
-        // The oldest entry comes next on the list.
+        // The item of the oldest entry comes next on the list.
         assert_eq!(case.queue.list.items(LIST), POISON.map(<[u8]>::to_vec));
         assert!(!case.queue.list.exists(DEAD), "still on the dead list");
-        // A running pandad puts each on the dead list again, once.
+        // A running pandad puts each item on the dead list again, once.
         case.daemon.start();
         wait::until("both are back on the dead list", seconds(10), || case.queue.list.len(DEAD) == 2);
         case.dead("list").expect(0).says("a:");

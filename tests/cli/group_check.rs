@@ -47,8 +47,8 @@ fn check_reports_foreign_members() {
     }
 }
 
-/// A group of the KIP-848 protocol, which brokers do not describe in answers of the older version:
-/// pandad reports it all the same, and the broker lets pandad share the group.
+/// Brokers do not describe a group of the KIP-848 protocol in answers of the older version. pandad reports
+/// such a group all the same, and the broker lets pandad share it.
 #[test]
 fn kip_848_group_is_reported_and_shared() {
     let kafka = kafka("4.1.0");

@@ -21,7 +21,7 @@ impl Pandad {
         Pandad(command.args(arguments).stdin(Stdio::null()).stderr(err).spawn().unwrap())
     }
 
-    /// Waits until it takes TERM, which is before anything else.
+    /// Waits until the process takes TERM, which it does before anything else.
     #[track_caller]
     fn wait_signals(&self) {
         let status = format!("/proc/{}/status", self.0.id());
@@ -37,7 +37,7 @@ impl Pandad {
         kill_process(Pid::from_raw(self.0.id() as i32).unwrap(), signal).unwrap();
     }
 
-    /// Its exit status, within a time that pandad promises.
+    /// The exit status of the process, within a time that pandad promises.
     #[track_caller]
     fn ends_in(&mut self, limit: Duration) -> ExitStatus {
         let began = Instant::now();
@@ -55,7 +55,7 @@ impl Drop for Pandad {
     }
 }
 
-/// A job whose servers are not there: it waits for them.
+/// A job that waits, because its servers are not there.
 pub fn waiting() -> Inv {
     let inv = Inv::default().set("panda_server_section", "max_process_num", "1");
     ["redis_list", "redis_ar"]
@@ -69,7 +69,7 @@ fn written(dir: &Path, inv: &Inv) -> String {
     path.display().to_string()
 }
 
-/// What a pandad says until it has said this.
+/// What a pandad writes, up to this phrase.
 fn read_until(reader: &mut PipeReader, phrase: &str) -> String {
     let (mut text, mut bytes) = (String::new(), [0; 4096]);
     while !text.contains(phrase) {
@@ -80,7 +80,7 @@ fn read_until(reader: &mut PipeReader, phrase: &str) -> String {
     text
 }
 
-/// One TERM with a full standard error ends with 0; what was written before is whole.
+/// One TERM ends pandad with 0 even if standard error is full; what was written before is whole.
 #[test]
 fn full_stderr_delays_no_stop() {
     let dir = directory("hangs");
@@ -93,7 +93,7 @@ fn full_stderr_delays_no_stop() {
             std::thread::sleep(millis(400));
             pandad.signal(Signal::TERM);
         }
-        // A clean end waits for its log for a second, the second signal ends that.
+        // A clean end waits for its log for a second; the second signal ends that wait.
         let status = pandad.ends_in(if second { seconds(1) } else { seconds(3) });
         // With two signals the job may have ended before the second one.
         assert!(status.code() == Some(0) || second && status.code() == Some(1), "{status}");
@@ -166,7 +166,7 @@ fn hanging_configuration_delays_no_stop() {
     assert_eq!(pandad.ends_in(seconds(2)).code(), Some(1), "a stop that was cut short");
 }
 
-/// The disk hangs after the configuration was read: `stop_timeout` holds, and a second signal.
+/// If the disk hangs after the configuration was read, `stop_timeout` and a second signal still end pandad.
 #[test]
 fn hanging_start_is_left_by_the_deadline() {
     let dir = directory("hangs");

@@ -1,4 +1,4 @@
-//! Goal: pandad's own log can be a file that is rotated, and holds what ends a start. Method: no
+//! Goal: pandad's own log can be a file that is rotated, and has the reason why a start ended. Method: no
 //! server runs, so a job waits; the file is moved away as logrotate does.
 
 use super::hangs::waiting;
@@ -7,7 +7,7 @@ use crate::support::run::run;
 use crate::support::wait::{self, seconds};
 use rustix::process::Signal;
 
-/// By HUP, by USR1 and by `pandad reopen`, also without [log_section].
+/// The log is reopened by HUP, by USR1 and by `pandad reopen`, also without [log_section].
 #[test]
 fn own_log_is_reopened() {
     let mut daemon = Daemon::new(&waiting().set("daemon_section", "log", "pandad.log"));
@@ -38,7 +38,7 @@ fn reopen_without_a_file_exits_1() {
     run(&["reopen", daemon.dir.join("test.inv").to_str().unwrap()]).expect(1).says("no log file");
 }
 
-/// What ends a start stands in the log and on standard error.
+/// The reason why a start ended stands in the log and on standard error.
 #[test]
 fn own_log_says_what_ended_a_start() {
     let inv = waiting().set("daemon_section", "log", "pandad.log");
@@ -51,7 +51,7 @@ fn own_log_says_what_ended_a_start() {
     assert!(said.lines().any(|line| line.contains("ERROR] ") && line.contains("/nowhere/at/all")), "{said}");
 }
 
-/// The log in a directory that is missing is a fault of the configuration, with its key.
+/// A missing directory of the log is a fault of the configuration, reported with its key.
 #[test]
 fn missing_directory_of_own_log_exits_78() {
     for log in ["/nowhere/at/all/pandad.log", "."] {

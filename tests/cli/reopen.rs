@@ -1,5 +1,5 @@
-//! Goal: `pandad reopen` reaches the pandad that holds the log file, and no other process, whatever
-//! number the lock file names. None of it needs a broker: a pandad that waits for one holds its file.
+//! Goal: `pandad reopen` reaches the pandad that holds the log file, and no other process, whatever number
+//! the lock file names. No test here needs a broker: a pandad that waits for its broker holds its log file.
 
 use crate::support::run::run;
 use crate::support::servers::binary;
@@ -50,8 +50,8 @@ fn lock_of(log_file: &Path) -> PathBuf {
     PathBuf::from(format!("{}.lock", log_file.display()))
 }
 
-/// Another process has the number that the lock file names, as that of a pandad in a container has
-/// another meaning outside of it.
+/// The lock file names the number of another process, as it does for a pandad in a container: outside of
+/// the container the number means another process.
 #[test]
 fn reopen_signals_no_process() {
     let (inv, log) = waiting_for_a_broker();
@@ -64,7 +64,7 @@ fn reopen_signals_no_process() {
     let mut bystander = bystander();
     let text = std::fs::read_to_string(&lock).unwrap();
     let rest = text.split_once('\n').unwrap().1.to_owned();
-    // As the process itself aligns its number.
+    // The process aligns its number in the same way.
     let aligned = if text.starts_with(' ') {
         format!("{:>10}", bystander.0.id())
     } else {
@@ -76,7 +76,7 @@ fn reopen_signals_no_process() {
     run(&["reopen", &inv]).expect(0).says("a.log: reopened").says("b.log: reopened");
     assert!(log.exists(), "no new file was begun");
     assert!(bystander.is_alive(), "a process that has nothing to do with it was signalled");
-    // Several at once, and again after that.
+    // Several commands run at once, and once more after that.
     let commands: Vec<_> =
         (0..4).map(|_| Command::new(binary()).args(["reopen", &inv]).spawn().unwrap()).collect();
     for mut command in commands {
@@ -84,7 +84,7 @@ fn reopen_signals_no_process() {
     }
 }
 
-/// It writes its number and a count, and looks at nothing.
+/// An older pandad writes its number and a count, and serves no requests.
 #[test]
 fn reopen_beside_an_older_pandad_says_so() {
     let (inv, log) = waiting_for_a_broker();
@@ -95,7 +95,7 @@ fn reopen_beside_an_older_pandad_says_so() {
     let number = bystander.0.id().to_string();
     run(&["reopen", &inv]).expect(1).says("older than").says(&number).says("b.log: no pandad has it open");
     assert!(bystander.is_alive(), "the process was signalled");
-    // A lock file without room for a name.
+    // A lock file on a disk that had no room for the header.
     std::fs::write(lock_of(&log), "").unwrap();
     run(&["reopen", &inv]).expect(1).says("lock file");
 }

@@ -1,6 +1,6 @@
-//! Goal: pandad notices when it receives no events though the connection holds, logs it once, and
-//! restores the setting. Method: notifications are turned off, or the master is demoted, under a
-//! live subscription.
+//! Goal: pandad notices when it receives no events although the connection stands, logs that once, and
+//! restores the setting. Method: notifications are turned off, or the master is demoted, under a live
+//! subscription.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;

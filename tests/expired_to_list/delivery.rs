@@ -19,7 +19,7 @@ fn every_expired_key_is_pushed_once() {
     for version in versions() {
         let expiry = Expiry::up(&version);
         let tested = expiry.list.tested("expired_to_list", "keys that expire while pandad listens");
-        // More workers push, but only one connection receives events.
+        // More workers may push, but only one connection receives events.
         let inv = expiry.inv().set("clearCache_section", "cache_clear_handler['worker_num']", "3");
         let mut daemon = Daemon::new(&inv);
         daemon.start_and_listen();
@@ -27,7 +27,7 @@ fn every_expired_key_is_pushed_once() {
         expiry.set(&keys, 200..8000);
         expiry.wait_pushed(&mut daemon, keys.len(), seconds(120));
         println!("{count} keys with deadlines over 8 s are on the list after {:?}", began.elapsed());
-        // Duplicates would come now.
+        // If keys were pushed twice, the second ones would come within this time.
         std::thread::sleep(millis(300));
         daemon.stop();
         expiry.assert_pushed_once(&keys);
@@ -84,7 +84,7 @@ fn only_prefixed_keys_are_pushed() {
     }
 }
 
-/// Keys of the configured database count, and of no other.
+/// Keys of the configured database become items, and keys of other databases do not.
 #[test]
 fn other_database_and_list() {
     let expiry = Expiry::up(NEWEST);
@@ -131,8 +131,8 @@ fn replica_is_refused_until_promoted() {
     }
 }
 
-/// The list's server hangs while more keys expire than fit into the budget: the newest are dropped,
-/// counted and logged, pandad goes on reading, and the keys that it held are pushed.
+/// The list's server hangs while more keys expire than fit into the budget. The newest keys are dropped,
+/// counted and logged; pandad goes on reading, and pushes the keys that it held.
 #[test]
 fn full_budget_drops_the_newest_keys() {
     const FLOOD: usize = 30_000;
@@ -148,12 +148,12 @@ fn full_budget_drops_the_newest_keys() {
         let flood: Vec<String> = (0..FLOOD).map(|n| format!("USER:{}{n}_1", "f".repeat(100))).collect();
         expiry.expire_now(&flood);
         daemon.wait_log("dropped", seconds(20));
-        // pandad has read all events: none waits at the server.
+        // pandad has read all events: no event waits at the server.
         let quiet = || expiry.subscribers().iter().all(|line| line.contains(" omem=0 "));
         assert_eq!(expiry.subscribers().len(), 1, "{:?}", expiry.subscribers());
         wait::until("the server has nothing to send to its subscriber", seconds(10), quiet);
         expiry.list.resume();
-        // One more key fits again, and comes after all that were held.
+        // One more key fits again, and comes after all the keys that pandad held.
         wait::until("what was held is pushed", seconds(30), || {
             expiry.expire_now(&["USER:last_1"]);
             expiry.list.ask::<Option<String>>(&["LINDEX", LIST, "0"]).as_deref() == Some("USER:last_1")
@@ -166,7 +166,7 @@ fn full_budget_drops_the_newest_keys() {
             assert!(came.contains(key.as_bytes()), "{key} was dropped, and is not among the newest");
         }
         println!("{flooded} of {FLOOD} pushed, memory 1M");
-        // Each key costs its bytes and some overhead: a megabyte holds some thousands of them.
+        // Each key takes the bytes of its name and some overhead: a megabyte holds some thousands of keys.
         assert!((3000..20_000).contains(&flooded), "{flooded} of {FLOOD} pushed from a budget of 1M");
         let ended = &daemon.log_lines("expired_to_list: ended")[0];
         let lost: usize = figure(ended, "lost");
@@ -185,7 +185,7 @@ fn figure<T: std::str::FromStr>(line: &str, name: &str) -> T {
     found.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
 }
 
-/// Received keys are nowhere but in pandad: a stop waits for the list's server, within its deadline.
+/// Only pandad has the received keys: a stop waits for the list's server, within its deadline.
 #[test]
 fn stop_pushes_received_keys() {
     for version in newest() {
@@ -196,7 +196,7 @@ fn stop_pushes_received_keys() {
         daemon.start_and_listen();
         expiry.list.hang();
         expiry.expire_now(&keys);
-        // Long enough for pandad to receive them.
+        // This is long enough for pandad to receive the events.
         std::thread::sleep(seconds(2));
         daemon.signal(Signal::TERM);
         std::thread::sleep(seconds(2));
@@ -208,7 +208,7 @@ fn stop_pushes_received_keys() {
     }
 }
 
-/// The server has sent the events and pandad has not read them: that loses none.
+/// The server has sent the events, and pandad reads them only later: no key is lost.
 #[test]
 fn keys_expired_during_sigstop_are_pushed() {
     for version in newest() {
@@ -243,12 +243,12 @@ fn lone_key_is_pushed_at_once() {
     }
 }
 
-/// Time from the moment when the server notices that the key has expired.
+/// How long a key takes from the moment when the server notices that it has expired.
 fn expire_and_wait(expiry: &Expiry, n: u64) -> Duration {
     let (mut list, mut expire) = (expiry.list.connect(), expiry.expire.connect());
     cmd("SET").arg(&[&item(n), "x", "PX", "1"]).exec(&mut expire).unwrap();
     std::thread::sleep(millis(fastrand::u64(5..60)));
-    // The server may have noticed earlier by itself; that makes a sample too short, which the median
+    // The server may have noticed earlier by itself. Such a sample is too short, which the median
     // tolerates.
     let began = Instant::now();
     cmd("EXISTS").arg(item(n)).exec(&mut expire).unwrap();

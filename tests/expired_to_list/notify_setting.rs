@@ -1,6 +1,6 @@
-//! Goal: pandad adds the flags of `notify-keyspace-events` that it needs and takes none away;
-//! where it may not, the log has the line for redis.conf. Method: servers with other settings,
-//! without CONFIG, with users of few rights, and restarted ones.
+//! Goal: pandad adds the flags of `notify-keyspace-events` that it needs and removes none; if pandad has no
+//! right to that, the log has the line for redis.conf. Method: servers with other settings, without CONFIG,
+//! with users of few rights, and restarted ones.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const FLAGS: &str = "notify-keyspace-events";
 
 fn letters(flags: &str) -> BTreeSet<char> {
-    // A stands for these flags.
+    // The letter A stands for these flags.
     flags.replace('A', "g$lshzxetd").chars().collect()
 }
 
@@ -61,8 +61,8 @@ fn notify_flags_are_only_added() {
     }
 }
 
-/// CONFIG is disabled, as on many hosted Redis servers. With the right setting that is no fault;
-/// without it, the log has the line for redis.conf, once.
+/// CONFIG is disabled, as on many hosted Redis servers. If the setting is right, this is no fault;
+/// otherwise the log has the line for redis.conf, once.
 #[test]
 fn refused_config_logs_redis_conf_line() {
     for version in newest() {

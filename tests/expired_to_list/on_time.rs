@@ -12,13 +12,13 @@ use redis_crate::cmd;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// With so many other keys with a deadline, Redis by itself takes minutes to notice one.
+/// With this many other keys with a deadline, Redis by itself takes minutes to notice one key.
 const OTHERS: usize = 20_000;
 const LIFE: u64 = 2000;
-/// Tolerance after the deadline: a slow machine needs less, Redis by itself more.
+/// Tolerance after the deadline: a slow machine needs less time, Redis by itself needs more.
 const LATE: Duration = seconds(6);
 
-/// Commands that give a key a deadline `LIFE` from now, as far as the version has them.
+/// The commands of this version that give a key a deadline `LIFE` from now.
 fn ways(expiry: &Expiry, version: &str) -> Vec<Vec<Vec<u8>>> {
     let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
     let now: Vec<u64> = expiry.expire.ask(&["TIME"]);
@@ -105,7 +105,7 @@ fn every_command_expires_on_time() {
     }
 }
 
-/// No event tells of these keys: the sweep finds them, and the prefix is not taken as a pattern.
+/// No event announces these keys: the sweep finds them, and the prefix is not taken as a pattern.
 #[test]
 fn keys_set_before_start_expire_on_time() {
     for version in versions() {
@@ -129,7 +129,7 @@ fn keys_set_before_start_expire_on_time() {
     }
 }
 
-/// pandad asks the server again before it takes a key as expired.
+/// pandad asks the server again before it treats a key as expired.
 #[test]
 fn renewed_keys_are_not_pushed() {
     for version in newest() {
@@ -202,8 +202,8 @@ fn probe_rate_is_bounded() {
     tested.passed("1000 a second");
 }
 
-/// A user who may only subscribe still has keys pushed, late, and the log says which right is missing;
-/// that costs next to no CPU.
+/// If a user may only subscribe, keys are still pushed, but late, and the log says which right is missing.
+/// This costs next to no CPU.
 #[test]
 fn denied_probes_still_push_keys() {
     let expiry = Expiry::up(NEWEST);

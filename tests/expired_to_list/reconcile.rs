@@ -1,5 +1,5 @@
-//! Goal: keys that expire while nobody listens are found by their stored deadlines, and of several
-//! pandads one pushes. Method: kills, cut connections and pauses while keys expire.
+//! Goal: keys that expire while nobody listens are found by their stored deadlines, and only one of several
+//! pandads pushes. Method: kills, cut connections and pauses while keys expire.
 
 use crate::support::daemon::{Daemon, LISTENING};
 use crate::support::expiry::Expiry;
@@ -16,7 +16,7 @@ fn reconciling(expiry: &Expiry, how: &str) -> Inv {
     expiry.inv().set("clearCache_section", "expired['reconcile']", how)
 }
 
-/// Life of keys that are to expire while nobody listens: long enough that pandad has learned their
+/// The life of keys that must expire while nobody listens: long enough that pandad has learned their
 /// deadlines and has stopped, however slow the machine is.
 const LIFE: std::ops::Range<u64> = 9000..10_000;
 
@@ -87,7 +87,7 @@ fn dry_run_pushes_only_received_keys() {
     tested.passed("50 keys");
 }
 
-/// Two keys: one expires before its deadline can be learned, the other one is set again while its event
+/// Two keys: one expires before pandad can learn its deadline; the other one is set again while its event
 /// is in flight.
 #[test]
 fn renewed_key_keeps_its_new_deadline() {
@@ -105,7 +105,7 @@ fn renewed_key_keeps_its_new_deadline() {
         expiry.list.ask::<String>(&["SET", LIST, "a string"]);
         daemon.wait_log("WRONGTYPE", seconds(20));
         assert_eq!(expiry.remembered(), 1, "it is forgotten before it is pushed");
-        // The event is received and the key not pushed yet; meanwhile the key is set again.
+        // The event was received, but the key was not pushed yet when the key is set again.
         let before = expiry.deadline("again");
         expiry.set(&["again"], 60_000..60_001);
         wait::until("the new deadline is stored", seconds(10), || expiry.deadline("again") > before);
@@ -147,7 +147,7 @@ fn several_pandads_push_once() {
             expiry.wait_pushed(&mut daemons[0], 300, seconds(20));
             daemons[1].start_and_wait();
             daemons[1].wait_log("another pandad listens", seconds(20));
-            // One that is paused for longer than its lease loses it.
+            // A pandad that is paused for longer than its lease loses the lease.
             daemons[0].signal(Signal::STOP);
             daemons[1].wait_log(LISTENING, seconds(30));
             daemons[0].signal(Signal::CONT);
@@ -264,7 +264,7 @@ fn disturbed_reconcile_loses_no_key() {
         let found: Vec<String> = daemon.log_lines("expired while nobody listened");
         println!("{} keys, {twice} pushed again; {} lines about keys found", keys.len(), found.len());
         // A push whose answer is lost is repeated: at most a thousand keys for each kill of the list's
-        // server, and the last push of a killed pandad, if the list's server had not finished it.
+        // server, and the last push of a killed pandad if the list's server had not finished that push.
         assert!(twice <= 1000 * (rounds as u64).div_ceil(5) * 2, "{twice} keys pushed again");
         tested.passed(format_args!("{} keys, {rounds} disturbances", keys.len()));
     }

@@ -1,7 +1,7 @@
-//! Goal: no record is missing and none is twice in one file, whatever happens to the members; a
-//! record in two files was in the settle batch of one that was killed or paused. Method: three
-//! pandads share one topic; every few seconds one is killed, stopped, or paused for longer than
-//! its session, with and without an operator who stops all of them and resets the offsets.
+//! Goal: no record is missing and none is twice in one file, whatever happens to the members. A record in
+//! two files must have been in the settle batch of a member that was killed or paused. Method: three
+//! pandads share one topic. Every few seconds one of them is killed, stopped, or paused for longer than its
+//! session, with and without an operator who stops all of them and resets the offsets.
 
 use crate::support::daemon::Daemon;
 use crate::support::pandads::{Group, PARTITIONS, SESSION, assert_whole};
@@ -26,7 +26,7 @@ fn chaos_with_offset_resets() {
     on_brokers("4.1.0", if all() { 10 } else { 2 });
 }
 
-/// In the full form on both brokers, side by side.
+/// In the full form the test runs on both brokers at the same time.
 fn on_brokers(short: &str, resets: u64) {
     let versions = if all() { vec!["3.9.1", "4.1.0"] } else { vec![short] };
     std::thread::scope(|scope| {
@@ -44,16 +44,16 @@ struct Chaos {
     stops: u64,
     pauses: u64,
     looks: u64,
-    /// Where each partition began in this part.
+    /// Where each partition began in the present part of the run.
     begun: Vec<u64>,
-    /// How long each pandad's file was then.
+    /// How long each pandad's file was at the beginning of the part.
     files: Vec<u64>,
     /// The records at risk in this part, for each kill and pause.
     batches: Vec<Batch>,
     parts: usize,
     largest: u64,
     across: u64,
-    /// Over all parts.
+    /// The explained records of all parts.
     explained: Explained,
 }
 
@@ -116,7 +116,7 @@ impl Chaos {
         }
     }
 
-    /// After a while, kills, stops or pauses one of them.
+    /// Waits, then kills, stops or pauses one of the pandads.
     fn disturb(&mut self) {
         let until = Instant::now() + millis(self.dice.u64(1_000..3_000));
         while Instant::now() < until {
@@ -124,7 +124,7 @@ impl Chaos {
             std::thread::sleep(millis(self.dice.u64(50..250)));
         }
         let number = self.dice.usize(..self.group.daemons.len());
-        // Back at once, or after the others have taken over.
+        // The pandad is started again at once, or after the others have taken over.
         let pause = millis(if self.dice.bool() { 0 } else { self.dice.u64(0..10_000) });
         match self.dice.u32(..6) {
             0..=2 => {
@@ -150,7 +150,7 @@ impl Chaos {
         }
     }
 
-    /// Pauses one for a moment, whatever it is doing: no more than one settle batch may be at risk.
+    /// Pauses one pandad for a moment, whatever it is doing: no more than one settle batch may be at risk.
     fn look(&mut self) {
         let number = self.dice.usize(..self.group.daemons.len());
         self.group.daemons[number].signal(Signal::STOP);
@@ -165,8 +165,8 @@ impl Chaos {
         self.batches.push(batch);
     }
 
-    /// Stops all, sets every partition's offset back or forward, starts all: the next part begins
-    /// exactly there.
+    /// Stops all pandads, sets every partition's offset back or forward, and starts all: the next part must
+    /// begin exactly at these offsets.
     fn reset(&mut self) {
         self.finish_part(None);
         let (from, ends) = (self.begun.clone(), self.group.kafka.ends(&self.group.topic, PARTITIONS));
@@ -180,10 +180,10 @@ impl Chaos {
         self.group.daemons.iter_mut().for_each(Daemon::start);
     }
 
-    /// Stops all and compares the part's records with the offsets at its begin and end: all of them are
-    /// there, and no others.
+    /// Stops all pandads and compares the records of this part with the offsets at its begin and end: the
+    /// files must have all of these records, and no others.
     fn finish_part(&mut self, ends: Option<Vec<u64>>) {
-        // By then the one that was killed last is a member again.
+        // By then the pandad that was killed last is a member again.
         self.group.wait_balanced(3);
         std::thread::sleep(millis(700));
         self.group.stop_all();

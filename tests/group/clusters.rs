@@ -19,10 +19,10 @@ use std::path::PathBuf;
 
 const FIRST: usize = 6;
 const LATER: usize = 2;
-/// Records a second in all partitions together.
+/// How many records a second are produced, in all partitions together.
 const RATE: u64 = 1_500;
-/// The least number of records of each partition in each of three streams. A stream lasts until the
-/// faults that belong to it have come, on a slow machine longer.
+/// The least number of records of each partition in each of three streams. A stream lasts until its faults
+/// have come, which takes longer on a slow machine.
 fn least() -> u64 {
     if all() { 5_000 } else { 1_500 }
 }
@@ -98,7 +98,7 @@ fn fails(version: &str) {
     wait_more(&daemons, "from the first members");
 
     daemons[2].start_and_wait();
-    // It commits nothing: what it reads is read once more when it has left.
+    // The foreign member commits nothing: after it has left, its records are read once more.
     let foreign: ForeignMember = kafka.foreign_member(&group, &[&topic], serde_json::json!({}));
     wait::until("librdkafka is assigned partitions", seconds(60), || !foreign.assigned().is_empty());
     wait_more(&daemons, "beside librdkafka");
@@ -106,7 +106,7 @@ fn fails(version: &str) {
     let later = stream(&cluster, &topic, "6-7", LATER, 0);
     foreign.leave();
     let (first, later) = (first.end(), later.end());
-    // From here on each partition has as many as the others.
+    // From here on every partition has the same number of records.
     let so_far = first.max(later);
     for (partitions, count, has) in [("6", FIRST, first), ("6-7", LATER, later)] {
         produce(&cluster, &topic, partitions, has, (so_far - has) * count as u64).run();

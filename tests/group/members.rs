@@ -21,7 +21,7 @@ fn every() -> Vec<Kafka> {
     brokers
 }
 
-/// A member without a log file: it keeps its assigned partitions in `has` and releases revoked ones.
+/// A member without a log file. `has` are its assigned partitions; it releases revoked ones.
 struct Member {
     place: Coordinated,
     lease: Lease,
@@ -35,7 +35,7 @@ struct Member {
     committed: Vec<(TopicPartition, i64)>,
     fault: Option<Fault>,
     fenced: Option<String>,
-    /// Whether the broker does not announce its API versions.
+    /// Whether the broker leaves ApiVersions unanswered.
     silent: bool,
 }
 
@@ -148,7 +148,7 @@ fn of(has: &[(String, i32)], topic: &str) -> Vec<i32> {
     has.iter().filter(|(name, _)| name == topic).map(|(_, number)| *number).collect()
 }
 
-/// Waits until the members are assigned what is expected.
+/// Waits until the members have the expected assignments.
 #[track_caller]
 fn until(what: &str, members: &mut [&mut Member], so: impl Fn(&[&mut Member]) -> bool) {
     let deadline = wait::deadline(wait::seconds(60));
@@ -189,7 +189,7 @@ fn partitions_are_shared_with_librdkafka() {
             of(&second.has, &one),
             foreign.assigned().iter().map(|(_, n)| *n).collect(),
         ];
-        // Each has consecutive partitions.
+        // Each member has consecutive partitions.
         all.sort();
         assert_eq!(all.concat(), [0, 1, 2, 3, 4, 5, 6]);
         foreign.leave();
@@ -225,7 +225,7 @@ fn leaving_member_is_replaced_at_once() {
             sizes.sort_unstable();
             sizes == [1, 1, 2]
         });
-        // Its threads end without leaving the group.
+        // The threads of this member end without leaving the group.
         drop(dies);
         let began = Instant::now();
         until("the two share", &mut [&mut stays, &mut leaves], |members| {
@@ -243,7 +243,7 @@ fn leaving_member_is_replaced_at_once() {
     }
 }
 
-/// The coordinator knows its partitions by its member id, or by its instance id.
+/// The coordinator recognizes the member by its member id, or by its instance id.
 #[test]
 fn returning_member_is_assigned_at_once() {
     for kafka in every() {
@@ -294,7 +294,8 @@ fn new_partitions_and_topics_are_assigned() {
             total(members) == 8
                 && members.iter().all(|one| one.has.len() == 4 || one.has.len() == 3 || one.has.len() == 5)
         });
-        // One after the other, so that the other one leads, or the first one is back by its own name.
+        // One member comes back after the other: either the other one leads, or the first one is back under
+        // its own name.
         let again = second.setup.clone();
         drop(second);
         let mut second = Member::joins(&kafka, MemberConfig { id: None, ..again });
@@ -307,7 +308,7 @@ fn new_partitions_and_topics_are_assigned() {
     }
 }
 
-/// From 2.3 on: the first one is fenced and stays down.
+/// From Kafka 2.3 on: the first member is fenced and stays down.
 #[test]
 fn twin_member_is_fenced() {
     for kafka in every() {

@@ -54,7 +54,8 @@ fn every_member_honours_resets() {
         let mut dice = fastrand::Rng::new();
         for round in 0..=rounds {
             if round > 0 {
-                // Back or forward: the lines from there on are written once more, in some file.
+                // The reset goes back or forward: the lines from there on are written once more, in some
+                // file.
                 let to = dice.u64(0..per);
                 expected += (per - to) * PARTITIONS as u64;
                 for partition in 0..PARTITIONS {
@@ -93,7 +94,7 @@ fn first_line_after_kill_9_comes_at_once() {
         group.wait_balanced(1);
         for round in 0..kills {
             let daemon = &mut group.daemons[0];
-            // Its member name is in the journal by then.
+            // The journal has the member's id by then.
             std::thread::sleep(millis(300));
             daemon.kill9();
             let first = round * 20;

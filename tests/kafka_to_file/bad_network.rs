@@ -19,7 +19,7 @@ fn bad_network_loses_nothing() {
     println!("PANDAD_TEST_SEED={seed}");
     let plan: &[(&str, u64)] =
         if all() { &[("1.1.1", 33), ("3.9.1", 33), ("4.1.0", 33)] } else { &[("1.1.1", 1), ("4.1.0", 2)] };
-    // Side by side: each broker has a network of its own, and most of the time is waiting.
+    // The brokers are tested at the same time: each has a network of its own, and a test mostly waits.
     std::thread::scope(|scope| {
         let each: Vec<_> = plan
             .iter()
@@ -60,7 +60,7 @@ fn schedule(kafka: &Kafka, seed: u64) -> u64 {
     network.set(mix.clone());
     producing.finish();
     if mix.half_open() {
-        // Long enough that pandad gives up one of the half-open connections.
+        // This is long enough for pandad to give up one of the half-open connections.
         std::thread::sleep(seconds(if all() { 12 } else { 3 }));
     }
     network.clear();

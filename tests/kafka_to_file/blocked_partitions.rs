@@ -45,7 +45,7 @@ fn corrupt_partition_blocks_no_other() {
     }
 }
 
-/// Where the crate cannot read, pandad looks a second time: that must not skip corrupt records.
+/// Where the crate cannot read, pandad looks a second time. The second look must not skip corrupt records.
 #[test]
 fn crate_does_not_skip_corrupt_records() {
     corrupt("0.10.2.2", ClientKind::Crate);
@@ -60,8 +60,8 @@ fn corrupt(version: &str, by: ClientKind) {
         ClientKind::Crate => kafka.tested(&format!("{what}, by the crate client")),
     };
     if by == ClientKind::Crate {
-        // The format that the crate reads: a broker that converts reports the damage in its own way or,
-        // from 0.11 on, makes new checksums for damaged records.
+        // The topic has the format that the crate reads: a broker that converts would report the damage in
+        // its own way or, from 0.11 on, make new checksums for damaged records.
         cluster.stop(1);
         cluster.configure(1, "log.message.format.version=0.9.0");
         cluster.start(1);
@@ -79,8 +79,8 @@ fn corrupt(version: &str, by: ClientKind) {
     daemon.start();
     daemon.wait_log(&format!("{topic}/1: "), seconds(60));
     produce(&kafka, &topic, 1000);
-    // All records of the other partitions, and those before the damage; the crate returns nothing of a
-    // reply in which one record is corrupt.
+    // These are all records of the other partitions, and the records before the damage. If one record of a
+    // reply is corrupt, the crate returns nothing of the reply.
     let before = if by == ClientKind::Native { 100 } else { 0 };
     wait_for(&mut daemon, &[2000, before, 2000]);
     daemon.wait_log("WARN", seconds(30));
@@ -95,7 +95,7 @@ fn corrupt(version: &str, by: ClientKind) {
     tested.passed("6000 records, 3 partitions");
 }
 
-/// Waits until at least so many records of each partition are written.
+/// Waits until at least this many records of each partition are written.
 #[track_caller]
 fn wait_for(daemon: &mut Daemon, least: &[u64]) {
     let mut tail = Tail::new(&daemon.file, least.len());

@@ -1,6 +1,6 @@
-//! Goal: a broker that is down, restarts, hangs or does not have the topic yet is waited for.
-//! Method: one line is logged when the outage begins and one when it ends, with its duration,
-//! and no record is missing or doubled.
+//! Goal: pandad waits for a broker that is down, restarts, hangs or does not have the topic yet. Method:
+//! one line is logged when the outage begins and one when it ends, with its duration, and no record is
+//! missing or doubled.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -83,7 +83,7 @@ fn hung_broker_loses_nothing() {
     daemon.start();
     daemon.wait_written_at_least(1000, seconds(30));
     victim.hang();
-    // Shorter than ZooKeeper's session, longer than a request should take.
+    // This pause is shorter than ZooKeeper's session, and longer than a request should take.
     std::thread::sleep(seconds(4));
     victim.resume();
     producing.finish();

@@ -1,5 +1,5 @@
-//! Goal: pandad's own commits on real brokers of every version, with metadata beside each offset,
-//! are read back by pandad and by others, and refusals name their partition.
+//! Goal: pandad's own commits on real brokers of every version, each with metadata, are read back by pandad
+//! and by other clients, and a refusal names its partition.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;
@@ -113,7 +113,7 @@ fn commits_are_read_back() {
             for (number, offset, metadata) in round {
                 held[usize::try_from(*number).unwrap()] = Some((*offset, (*metadata).to_owned()));
             }
-            // By the connection that committed, by another one, and by librdkafka.
+            // The offsets are read by the connection that committed, by another one, and by librdkafka.
             let expected: Vec<_> = held.iter().cloned().map(Ok).collect();
             assert_eq!(client.committed(4), expected);
             assert_eq!(Client::new(&kafka, &group, &topic).committed(4), expected);
@@ -144,7 +144,7 @@ fn refusals_name_their_partition() {
         let answers = client.commit(&[(0, 7, "token"), (9, 1, "")]);
         assert_eq!(answers[0].1, Ok(()));
         let unknown = answers[1].1;
-        // Brokers of the first group protocol do not check this.
+        // Brokers with the first group protocol accept a commit for a missing partition.
         let allowed = [Ok(()), Err(Refusal::Code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))];
         assert!(allowed.contains(&unknown), "{unknown:?}");
         tested.passed("2 refusals");
@@ -169,8 +169,8 @@ fn commit_to_a_live_group_is_refused() {
     }
 }
 
-/// Which versions each broker announces; and that a question about a missing topic creates none from
-/// 0.11 on. Older brokers create the topic.
+/// Which versions each broker announces. Also: from 0.11 on, a question about a missing topic does not
+/// create it. Older brokers create the topic.
 #[test]
 fn api_versions_are_detected() {
     for kafka in every() {

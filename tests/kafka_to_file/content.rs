@@ -16,7 +16,7 @@ use std::time::Instant;
 fn file_holds_what_was_produced() {
     let seed = seed();
     println!("PANDAD_TEST_SEED={seed}");
-    // Side by side: most of the time is waiting for brokers.
+    // The brokers are tested at the same time, because a test mostly waits for them.
     std::thread::scope(|scope| {
         let each: Vec<_> = brokers().into_iter().map(|kafka| scope.spawn(move || on(&kafka, seed))).collect();
         let ended: Vec<_> = each.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
@@ -31,7 +31,7 @@ fn on(kafka: &Kafka, seed: u64) {
     }
 }
 
-/// Records of each kind, about.
+/// About how many records of each kind are produced.
 fn records() -> usize {
     if all() { 4000 } else { 400 }
 }

@@ -88,7 +88,7 @@ fn torn_line_without_journal_is_kept() {
     case.tested.passed("2000 records");
 }
 
-/// Bytes after the end that the journal knows were written by somebody else: they stay.
+/// Another program wrote the bytes after the end that the journal knows: they are kept.
 #[test]
 fn foreign_bytes_are_kept() {
     let mut case = Case::new("foreign bytes at the end of the file");

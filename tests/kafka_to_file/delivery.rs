@@ -23,7 +23,7 @@ fn every_codec_in_every_format() {
         for (at, (codec, topic)) in codecs.iter().zip(&topics).enumerate() {
             kafka.create(topic, 2);
             let produce = Produce::seq(&kafka, topic, 2000).with("--partitions", 2).with("--codec", codec);
-            // In the records each topic's partitions have numbers of their own.
+            // In the records, each topic's partitions have numbers of their own.
             produce.with("--linger", 5).with("--base", at * 2).run();
         }
         let mut daemons = ["raw", "json", "original"].map(|format| {

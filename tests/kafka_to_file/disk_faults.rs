@@ -1,5 +1,5 @@
-//! Goal: a limit on the size of files and a log directory that disappears are waited out.
-//! Method: one line is logged when the fault begins and one when it ends, and the file is whole.
+//! Goal: pandad waits out a limit on the size of files and a log directory that disappears. Method: one
+//! line is logged when the fault begins and one when it ends, and the file is whole.
 
 use crate::support::daemon::Daemon;
 use crate::support::inv::Inv;

@@ -1,6 +1,6 @@
-//! Goal: a disk that is over quota, fails or is read-only is waited out, and the file is whole.
-//! Method: real file systems (support/disk.rs). Where one cannot be had, the test reports that;
-//! `src/logfile` simulates the same faults at every operation.
+//! Goal: pandad waits out a disk that is over quota, fails or is read-only, and the file is whole. Method:
+//! real file systems (support/disk.rs). If this machine cannot have such a file system, the test reports
+//! that; `src/logfile` simulates the same faults at every operation.
 
 use crate::support::daemon::Daemon;
 use crate::support::disk::{Disk, Ext4};
@@ -81,8 +81,8 @@ fn exhausted_quota_is_waited_out() {
     to.passed();
 }
 
-/// The device under the file system takes no more: the kernel learns of it at write-back, reports it to
-/// one sync, and has lost the bytes. The file system has no journal, so it goes on.
+/// The device under the file system takes no more. The kernel learns that at write-back, reports it to one
+/// sync, and has lost the bytes. The file system has no journal, so it goes on.
 #[test]
 fn failed_sync_loses_nothing() {
     let disk = match Disk::ext4(&directory("sync"), (64, 24), Ext4::Plain) {
@@ -157,7 +157,7 @@ fn read_only_at_start_is_waited_out() {
     to.passed();
 }
 
-/// A start that cannot finish for lack of space finds the same each time and logs it once.
+/// A start that cannot finish for lack of space has the same findings at each attempt and logs them once.
 #[test]
 fn start_on_full_disk_logs_findings_once() {
     let disk = Disk::mount(&directory("findings"), 20);

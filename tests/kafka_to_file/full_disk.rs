@@ -1,6 +1,6 @@
-//! Goal: a full disk is waited out. Method: somebody else fills the disk and frees it later;
-//! pandad logs one line when it must wait and one when it goes on, uses next to no CPU in
-//! between, and the file is whole.
+//! Goal: pandad waits out a full disk. Method: another program fills the disk and frees it later; pandad
+//! logs one line when it must wait and one when it goes on, uses next to no CPU in between, and the file is
+//! whole.
 
 use crate::support::content::ClientKind;
 use crate::support::daemon::Daemon;
@@ -79,7 +79,7 @@ impl Follower {
     fn start(daemon: &Daemon) -> Follower {
         let printed = daemon.dir.join("tail");
         let mut tail = Command::new("tail");
-        // It polls: inotify does not reach into another mount namespace.
+        // tail polls the file: inotify does not reach into another mount namespace.
         tail.args(["-n", "+1", "-s", "0.2", "---disable-inotify", "-F"]).arg(&daemon.file);
         let out = std::fs::File::create(&printed).unwrap();
         Follower { tail: tail.stdout(out).stderr(Stdio::null()).spawn().unwrap(), printed }

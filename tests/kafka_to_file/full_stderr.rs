@@ -21,7 +21,7 @@ fn full_stderr_stops_no_record() {
     let shell = ["sh", "-c", "exec \"$@\" 2<>never-read", "sh"].map(str::to_string).to_vec();
     let mut daemon = Daemon::new(&inv).behind(shell);
     let pipe = never_opens(&daemon.dir, "never-read");
-    // Open at both ends, so that it opens at once; then filled to the last byte.
+    // The pipe is open at both ends, so that opening it does not wait; then it is filled to the last byte.
     let mut full = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     rustix::io::ioctl_fionbio(&full, true).unwrap();
     for piece in [4096, 1] {

@@ -105,7 +105,7 @@ impl Broker {
     }
 }
 
-/// Length of all its files together.
+/// The length of all the daemon's files together.
 fn length(daemon: &Daemon) -> u64 {
     let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |data| data.len());
     daemon.files().iter().map(length).sum()
@@ -231,7 +231,7 @@ fn killed(broker: &Broker, plan: &Plan) {
     let tested = kafka.tested(&what);
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::start(kafka, plan);
-    // Rotated all the time: a line takes less than a hundred bytes.
+    // The file is rotated all the time: a line takes less than a hundred bytes.
     let inv = Inv::log(&stream.kafka, &stream.topic, &stream.group).client(&stream.kafka, plan.by);
     let inv = inv.job("log_file['rotate_size']", "256K").job("log_file['rotate_keep']", "100000");
     let mut daemon = Daemon::new(&inv);
@@ -297,7 +297,8 @@ fn damaged_in_mid_write(stream: &mut Stream, plan: &Plan, damage: fn(&Daemon)) -
         }
         damage(&daemon);
         daemon.start_and_wait();
-        // The journal had recorded that these bytes are on the disk: no loss of power damages those.
+        // The journal had recorded that these bytes are durable, and no loss of power damages durable
+        // bytes.
         if daemon.log().contains("another program") {
             continue;
         }

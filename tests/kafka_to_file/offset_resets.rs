@@ -42,8 +42,8 @@ fn resets(kafka: &Kafka, by: ClientKind, rounds: i64) {
         Produce::seq(kafka, &topic, MORE as u64).with("--first", round * MORE).run();
         let from = match round {
             0 => 0,
-            // In turn: exactly where it was; the offset that was committed before that; any offset
-            // before it; forward, over records that are then never read.
+            // The resets go, in turn: exactly to the present offset; to the offset that was committed
+            // before it; to any earlier offset; forward, over records that are then never read.
             1 => round * MORE,
             2 => (round - 1) * MORE,
             odd if odd % 2 == 1 => round * MORE + dice.i64(1..MORE),
@@ -60,7 +60,7 @@ fn resets(kafka: &Kafka, by: ClientKind, rounds: i64) {
         expected.extend(from as u64..end as u64);
         daemon.start();
         daemon.wait_written_at_least(expected.len() as u64, wait::seconds(30));
-        // In the middle of a commit, or after it.
+        // The kill comes in the middle of a commit, or after it.
         if dice.bool() {
             daemon.kill9();
         } else {
@@ -81,7 +81,7 @@ fn resets(kafka: &Kafka, by: ClientKind, rounds: i64) {
     tested.passed(format_args!("{rounds} resets"));
 }
 
-/// Each run of consecutive records: its first and last.
+/// The first and the last number of each run of consecutive records.
 fn ends(lines: &[u64]) -> Vec<(u64, u64)> {
     lines.chunk_by(|one, next| one + 1 == *next).map(|part| (part[0], part[part.len() - 1])).collect()
 }

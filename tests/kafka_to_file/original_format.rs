@@ -30,7 +30,7 @@ struct Case {
     offset: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
-    /// Of a message of format 1.
+    /// The timestamp of a message of format 1.
     timestamp: Option<i64>,
     append_time: bool,
 }
@@ -96,7 +96,7 @@ fn has_php() -> bool {
     Command::new("php").arg("--version").output().is_ok_and(|ran| ran.status.success())
 }
 
-/// Runs tests/tools/original.php, as PHP is out of the box: no php.ini of the machine's.
+/// Runs tests/tools/original.php with PHP's own defaults: no php.ini of this machine is read.
 fn php(arguments: &[&str], input: Stdio) -> Vec<u8> {
     let mut php = Command::new("php");
     php.arg("-n").arg(repository("tests/tools/original.php")).args(arguments).stdin(input);
@@ -116,7 +116,7 @@ fn ask_php(cases: &[Case]) -> Vec<u8> {
     said
 }
 
-/// A code point of any of UTF-8's four lengths, those that JSON treats apart more often.
+/// A code point of any of UTF-8's four lengths. Characters that JSON escapes come more often.
 fn random_char(dice: &mut fastrand::Rng) -> char {
     const SPECIAL: &str = "\"\\/\0\u{8}\t\n\u{c}\r\u{1f} \u{7f}\u{80}\u{7ff}\u{800}\u{2028}\u{2029}\u{d7ff}\
                            \u{e000}\u{feff}\u{fffd}\u{ffff}\u{10000}\u{10ffff}'<>&";
@@ -184,7 +184,7 @@ fn lines(set: &[u8]) -> Vec<String> {
     lines
 }
 
-/// How the lines of a set begin whose messages are not compressed: by its bytes alone.
+/// The beginnings of the lines of a set whose messages are not compressed, from the bytes alone.
 fn beginnings(mut set: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     while let Some(head) = set.get(..26) {
@@ -249,7 +249,7 @@ fn original_equals_live_php() {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut cases = Vec::new();
     for number in 0..count {
-        // Mostly short; some longer than the first size of any buffer.
+        // The payloads are mostly short; some are longer than the first size of any buffer.
         let longest = match number % 1000 {
             0 => 300_000,
             1..20 => 20_000,

@@ -8,8 +8,8 @@ use crate::support::servers::victim;
 use crate::support::unique;
 use crate::support::wait::seconds;
 
-/// Ten old records; then more new ones than that. The new records name another partition, so the
-/// checker can tell them from the old ones.
+/// Ten old records; then more than ten new ones. The new records name another partition, so that the
+/// checker can distinguish them from the old ones.
 fn made_anew(while_it_runs: bool) {
     let victim = victim();
     let while_it = if while_it_runs { "while pandad runs" } else { "while pandad is stopped" };
@@ -23,8 +23,8 @@ fn made_anew(while_it_runs: bool) {
     if !while_it_runs {
         daemon.stop();
     }
-    // A running pandad must find the topic missing, and by then try so seldom that at its next try the
-    // new topic is longer than the old one was.
+    // A running pandad must find that the topic is missing. By the end of the pause its attempts must be so
+    // rare that at the next one the new topic is longer than the old one was.
     victim.kafka.remake(&topic, 1, if while_it_runs { 8 } else { 0 });
     Produce::seq(&victim.kafka, &topic, 50).with("--base", 1).run();
     if !while_it_runs {

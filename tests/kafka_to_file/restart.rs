@@ -27,8 +27,8 @@ fn goes_on(kafka: &Kafka, store: Store) {
     let mut daemon = Daemon::new(&inv);
     for round in 1..=3u64 {
         let first = (round - 1) * 500;
-        // In the first round the records wait already, in the others they are produced while pandad is
-        // down.
+        // In the first round the records wait already; in the other rounds they are produced while pandad
+        // is down.
         Produce::seq(kafka, &topic, 1000).with("--partitions", 2).with("--first", first).run();
         daemon.start();
         daemon.finish(&[round * 500, round * 500], wait::seconds(30));

@@ -35,7 +35,7 @@ fn rotation_by_size_compresses_and_deletes() {
     let (mut daemon, producing) = streaming(16_000, &keys);
     daemon.start();
     producing.finish();
-    // Lines move from plain into compressed files meanwhile, so the last count decides.
+    // Lines move from plain into compressed files during the wait, so only the last count is right.
     wait::until("everything is written", seconds(60), || {
         let started = daemon.log_lines(" behind");
         !started.is_empty() && total_lines(&daemon) == 16_000
@@ -87,8 +87,7 @@ fn beside(daemon: &Daemon, end: &str) -> Vec<PathBuf> {
     found
 }
 
-/// As logrotate does it, again and again: move the file away, tell pandad, and then the file is
-/// complete.
+/// As logrotate does it, again and again: move the file away, tell pandad, and then find the file complete.
 #[test]
 fn moved_file_is_reopened() {
     let tested = kafka("3.9.1").tested("the file is moved away and reopened, by command and by signal");
@@ -102,7 +101,7 @@ fn moved_file_is_reopened() {
         match round % 3 {
             0 => drop(run(&["reopen", &inv]).expect(0).says("reopened")),
             1 => daemon.signal(Signal::HUP),
-            // Nobody tells pandad: it notices before the next write.
+            // Nobody tells pandad: it notices the move before the next write.
             _ => {}
         }
         let length = std::fs::metadata(&moved).unwrap().len();

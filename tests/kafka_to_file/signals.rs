@@ -36,9 +36,9 @@ fn term_int_and_quit_in_mid_stream() {
     tested.passed("at least 20000 records");
 }
 
-/// A broker hangs in mid-stream, so that written records cannot be committed; then the daemon is to
-/// stop. Records that were not settled are fetched again, once. `then` returns whether the broker
-/// delayed anything: sometimes all is committed at the moment when it hangs.
+/// A broker hangs in mid-stream, so that written records cannot be committed; then the daemon must stop.
+/// Records that were not settled are fetched again, once. `then` returns whether the broker delayed
+/// anything: sometimes everything is committed already when the broker hangs.
 fn with_a_hung_broker(what: &str, stop_timeout: &str, then: impl Fn(&mut Daemon) -> bool) {
     let victim = victim();
     let tested = victim.kafka.tested(what);
@@ -57,7 +57,7 @@ fn hang_and(victim: &Victim, stop_timeout: &str, then: impl Fn(&mut Daemon) -> b
     daemon.start();
     daemon.wait_written_at_least(1000, seconds(30));
     victim.hang();
-    // Long enough for a request to be on its way.
+    // This is long enough for a request to be on its way.
     std::thread::sleep(seconds(1));
     let held_up = then(&mut daemon);
     victim.resume();

@@ -27,7 +27,7 @@ fn users_who_came_back_keep_fields() {
     for version in versions() {
         let (queue, markers) = (Queue::up(&version, 1000), Redis::up(&version));
         let tested = queue.list.tested("list_to_hash", "users who came back");
-        // Every third user is back; and one key has such a name and is no marker.
+        // Every third user is back; and one key has the name of a marker but is not a marker.
         for user in (0..1000).step_by(3) {
             markers.ask::<String>(&["SET", &item(user), "here", "EX", "100"]);
         }
@@ -46,7 +46,7 @@ fn users_who_came_back_keep_fields() {
                 assert!(there, "user {user} came back and is not in {hash}");
             }
         }
-        // User 999 is back by its marker, and deleted by the other item.
+        // User 999 is back by one item's marker, and deleted by the other item.
         assert_eq!(queue.fields_left(), 333 * 17);
         let ended = daemon.log_lines("list_to_hash: ended");
         assert!(ended[0].contains("items 1001, ") && ended[0].contains(", came back 334"), "{ended:?}");
@@ -102,7 +102,7 @@ fn user_back_during_delete_keeps_fields() {
             daemon.start_and_wait();
             one.push(LIST, &format!("{PREFIX}7_1"));
             wait::until("it has read the marker", seconds(20), || one.calls("exists") > 0);
-            // The answer is still on its way.
+            // The answer to the check is still on its way.
             cmd("SET").arg(format!("{PREFIX}7_1")).arg("here").exec(&mut at_markers).unwrap();
             put("7");
             wait::until("the item is done", seconds(20), || {

@@ -38,7 +38,7 @@ fn items_are_parsed_as_by_the_original() {
         (b"a:7004_1_2_3", b"7004"),
         (b"foo", b"foo"),
         (b"foo2_bar", b"foo2"),
-        // The original skipped these, or confused them.
+        // The original skipped these items, or confused them.
         (b"0", b"0"),
         (b"x:0_5", b"0"),
         (b"k:\xff\x00\r\n\xfe_1", b"\xff\x00\r\n\xfe"),
@@ -98,7 +98,7 @@ fn dead_as_they_came(list: &Redis, unreadable: &[&[u8]]) {
         assert!(!reason.is_empty(), "no reason: {shown}");
         items.push(entry[newline + 1..].to_vec());
     }
-    // Two workers may change the order.
+    // With two workers the order may change.
     let mut wanted: Vec<Vec<u8>> = unreadable.iter().map(|item| item.to_vec()).collect();
     items.sort();
     wanted.sort();
@@ -120,7 +120,7 @@ fn repeated_items_are_done() {
     tested.passed("2000 items of 20 users");
 }
 
-/// Redis 6.2 calls the older one deprecated.
+/// For Redis 6.2 the older command is deprecated.
 #[test]
 fn items_are_moved_by_the_newest_command() {
     for version in versions() {
@@ -143,7 +143,7 @@ fn items_are_moved_by_the_newest_command() {
     }
 }
 
-/// One HDEL for each hash and batch, one DEL for each batch, not one for each item.
+/// One HDEL for each hash and batch, and one DEL for each batch; not one for each item.
 #[test]
 fn many_items_take_few_requests() {
     const USERS: u64 = 20_000;
@@ -179,7 +179,7 @@ fn lone_item_is_done_at_once() {
     }
 }
 
-/// From the push to the field's end.
+/// The time from the push of an item until its field is deleted.
 fn push_and_wait(queue: &Queue, user: u64) -> Duration {
     std::thread::sleep(millis(fastrand::u64(5..60)));
     let last = &queue.hashes[queue.hashes.len() - 1];
@@ -305,7 +305,7 @@ fn large_items_are_done() {
     let queue = Queue::up(NEWEST, 200);
     let tested = queue.list.tested("list_to_hash", "large items");
     for user in 0..200 {
-        // From a few bytes to 2 MiB, the field at the very end.
+        // Items have from a few bytes to 2 MiB, with the field at the very end.
         let pad = "p".repeat(if user % 20 == 0 { 2 << 20 } else { fastrand::usize(0..50_000) });
         queue.list.push(LIST, &format!("{pad}:{}", item(user)));
     }

@@ -18,8 +18,8 @@ fn wait_replicated(master: &Redis) {
     assert_eq!(acknowledged, 1, "the replica is not there");
 }
 
-/// The new master has an older state: batches that were done since, items that were moved since, and
-/// perhaps not all of either.
+/// The new master has an older state: it still has batches that are done and items that were moved, and
+/// perhaps only some of both.
 #[test]
 fn list_fails_over_to_a_lagging_replica() {
     for version in newest() {

@@ -14,8 +14,8 @@ use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Delay to the hashes, as to another machine, so that a batch is in flight for as long as it would be
-/// there.
+/// The delay of the hashes' server, as if on another machine, so that a batch is in flight for a realistic
+/// time.
 pub const DISTANCE: Duration = millis(3);
 
 /// A stream of items, and the counts of kills of those who work on it.
@@ -68,13 +68,13 @@ impl Run {
         self.queue.list.keys(&format!("pandad:queue:*{instance}:*:batch")).iter().map(held).sum()
     }
 
-    /// Lets the daemon run until a random moment, every other time until it holds a batch of some
-    /// items; then kills it. The batch is looked at while the daemon is paused, because a look takes as
-    /// long as a batch.
+    /// Lets the daemon run until a random moment, every other time until it holds a batch of some items;
+    /// then kills it. The batch is counted while the daemon is paused, because counting takes as long as a
+    /// batch.
     pub fn run_and_kill(&mut self, daemon: &mut Daemon, instance: &str, longest: u64) {
         std::thread::sleep(millis(self.dice.u64(0..longest)));
         if self.kills.is_multiple_of(2) {
-            // More than the first item: the others are moved by other commands.
+            // The batch must have more than the first item: other commands move the others.
             wait::until("the instance holds a batch", seconds(30), || {
                 daemon.signal(Signal::STOP);
                 let held = self.held(instance) >= 5;
@@ -117,7 +117,7 @@ impl Run {
     }
 }
 
-/// Kills, items, and items a second: the kills take about as long as the stream.
+/// Numbers of kills, of items, and of items a second: the kills take about as long as the stream.
 fn counts() -> (u64, u64, u64) {
     if all() { (30, 100_000, 2500) } else { (6, 20_000, 2500) }
 }
@@ -177,8 +177,8 @@ fn kill_9_of_one_of_two() {
     }
 }
 
-/// The hashes' server hangs, so that a batch stays in flight; then its pandad is killed. A start on the
-/// same machine sees that its process has ended.
+/// The hashes' server hangs, so that a batch stays in flight; then the pandad with the batch is killed. A
+/// start on the same machine sees that its process has ended.
 #[test]
 fn batch_is_taken_up_at_the_next_start() {
     for version in newest() {
@@ -207,7 +207,7 @@ fn batch_is_taken_over_by_another() {
     // The second instance starts after the kill.
     other.start();
     queue.wait_done(&mut other, seconds(30));
-    // Once more, with the second instance running.
+    // The same once more, with the second instance running.
     queue.fill(0..300);
     queue.ar.hang();
     one.start();
@@ -215,7 +215,7 @@ fn batch_is_taken_over_by_another() {
     wait::until("both hold batches", seconds(20), || queue.list.len(LIST) == 0);
     one.kill9();
     queue.ar.resume();
-    // Both are of this machine, so nobody waits for the heartbeat to expire.
+    // Both instances are on this machine, so nobody waits for the heartbeat to expire.
     let killed = Instant::now();
     queue.wait_done(&mut other, seconds(25));
     assert!(killed.elapsed() < seconds(25), "taken over after {:?}", killed.elapsed());
@@ -246,7 +246,7 @@ fn batch_elsewhere_waits_for_the_heartbeat() {
         let queue = Queue::up(&version, 1000);
         let tested =
             queue.list.tested("list_to_hash", "a batch of another machine, once its heartbeat has expired");
-        // What a killed instance leaves: three slots, two of them with a batch.
+        // The keys that a killed instance leaves: three slots, two of them with a batch.
         let elsewhere = "00000000deadbeef";
         let batch = |slot: u32| format!("pandad:queue:{LIST}:{elsewhere}:{slot}:batch");
         queue.list.ask::<u64>(&["HSET", INSTANCES, elsewhere, "3"]);
@@ -256,7 +256,7 @@ fn batch_elsewhere_waits_for_the_heartbeat() {
             queue.list.push(&batch(2), &item(user + 400));
         }
         queue.push(800..1000);
-        // A process of this boot and number, but of another process namespace.
+        // The heartbeat names a process of this boot and number, but of another process namespace.
         queue.list.ask::<String>(&["SET", &alive, "00000000000000000000000000000001 1 1", "PX", "6000"]);
         let began = Instant::now();
         let mut daemon = Daemon::new(&queue.inv());
@@ -264,7 +264,7 @@ fn batch_elsewhere_waits_for_the_heartbeat() {
         wait::until("the list is done", seconds(10), || queue.fields_left() == 800 * 17);
         while began.elapsed() < millis(5500) {
             let left = queue.fields_left();
-            // A slow answer is from a time when the heartbeat may have expired.
+            // A slow answer may come from a time when the heartbeat had expired.
             assert!(left == 800 * 17 || began.elapsed() > millis(5900), "taken from one that lives");
             std::thread::sleep(millis(50));
         }
@@ -277,7 +277,7 @@ fn batch_elsewhere_waits_for_the_heartbeat() {
     }
 }
 
-/// The instance is paused for longer than its heartbeat lasts, loses its batches to another one, and is
+/// An instance is paused for longer than its heartbeat lasts, loses its batches to another one, and is
 /// resumed: no item is lost and none is left.
 #[test]
 fn paused_instance_does_no_harm() {
@@ -294,7 +294,7 @@ fn paused_instance_does_no_harm() {
     assert!(!queue.batches().is_empty(), "it had done it all");
     other.start_and_wait();
     queue.push(1000..2000);
-    // The heartbeat lasts ten seconds, and others look from time to time.
+    // The heartbeat lasts ten seconds, and the other instance checks it from time to time.
     let paused = Instant::now();
     queue.wait_done(&mut other, seconds(30));
     assert!(paused.elapsed() < seconds(30), "taken over after {:?}", paused.elapsed());
@@ -310,7 +310,7 @@ fn paused_instance_does_no_harm() {
     tested.passed("3000 items");
 }
 
-/// The server has carried out a command and its answer is lost: neither server keeps an item.
+/// The server has carried out a command and its answer is lost: afterwards neither server keeps an item.
 #[test]
 fn lost_answers_lose_no_item() {
     let (users, cuts) = if all() { (40_000, 100) } else { (8000, 20) };

@@ -9,8 +9,8 @@ use crate::support::wait::{millis, seconds};
 use crate::support::{repository, wait};
 use redis_crate::{cmd, pipe};
 
-/// A killed instance's batch is taken over while the server refuses commands that need memory: renaming
-/// a list needs none, registering does.
+/// A killed instance's batch is taken over while the server refuses commands that need memory. Renaming a
+/// list needs no memory; registering does.
 #[test]
 fn takeover_on_full_redis_loses_nothing() {
     for version in newest() {
@@ -53,7 +53,7 @@ fn wrong_type_dead_list_is_waited_out() {
         daemon.start_and_wait();
         queue.list.push(LIST, "x:");
         daemon.wait_log("WRONGTYPE", seconds(10));
-        // Other items are done meanwhile, and the log does not report the outage as over.
+        // Other items are done in the meantime, and the log does not report the outage as over.
         queue.push(0..10);
         std::thread::sleep(seconds(3));
         assert_eq!(queue.batches().values().sum::<u64>(), 1, "the item is where it was");

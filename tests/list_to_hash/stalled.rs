@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Seconds that a heartbeat lasts here.
 const LIFE: &str = "2";
-/// Longer than that.
+/// This pause is longer than the heartbeat lasts.
 const STALLED: Duration = millis(2600);
 
 fn short_lived(inv: Inv) -> Inv {
@@ -60,7 +60,7 @@ fn resumed_instance_leaves_taken_batch() {
     }
 }
 
-/// Nobody has taken over its batch: the resumed instance does it.
+/// Nobody has taken over the instance's batch, so the resumed instance does it.
 #[test]
 fn resumed_instance_keeps_its_batch() {
     let queue = Queue::up(NEWEST, 500);
@@ -79,7 +79,7 @@ fn resumed_instance_keeps_its_batch() {
     still.signal(Signal::CONT);
     queue.wait_done(&mut still, seconds(20));
     still.stop();
-    // The server may carry out late a move that was under way at the pause.
+    // If a move was under way at the pause, the server may carry it out later.
     queue.assert_clean_but_for_names();
     tested.passed("500 items");
 }

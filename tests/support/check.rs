@@ -11,7 +11,7 @@ use std::path::Path;
 /// Enough examples to see the kind of damage; the counts tell how much.
 const EXAMPLES: usize = 8;
 
-/// Which test record a line holds.
+/// The place of the test record that a line holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Partition, as the producer wrote it into the record.
@@ -20,7 +20,7 @@ pub struct Place {
     pub index: u64,
 }
 
-/// What the files hold, against what they should hold.
+/// What the files hold, compared with what they should hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub missing: u64,
@@ -203,8 +203,8 @@ pub fn place_of(line: &[u8]) -> Result<Place, String> {
     }
 }
 
-/// `{"p":3,"i":123,"pad":"...","crc":"8 hex"}`, the CRC over all that stands before `,"crc"`.
-/// The pad may hold any byte but a newline, so the ends are found and not the quotes.
+/// Reads `{"p":3,"i":123,"pad":"...","crc":"8 hex"}`; the CRC covers everything before `,"crc"`. The pad
+/// may hold any byte but a newline, so this looks for the ends of the text and not for quotes.
 fn record(value: &[u8]) -> Result<Place, String> {
     const TAIL: usize = ",\"crc\":\"01234567\"}".len();
     let cut = value.len().checked_sub(TAIL).ok_or("too short for a record")?;

@@ -14,7 +14,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Brings up so many brokers. Dropping the value ends them.
+    /// Brings up this many brokers. Dropping the value ends them.
     #[track_caller]
     pub fn up(version: &str, brokers: usize) -> Cluster {
         let state = directory("cluster");
@@ -29,24 +29,24 @@ impl Cluster {
         cluster
     }
 
-    /// The number of the broker that listens there.
+    /// The number of the broker that listens at this address.
     #[track_caller]
     pub fn number(&self, address: &str) -> usize {
         let found = self.addresses.iter().position(|one| one == address);
         found.unwrap_or_else(|| panic!("{address} is none of {:?}", self.addresses)) + 1
     }
 
-    /// TERM: it hands its partitions over and ends.
+    /// Sends TERM: the broker hands its partitions over and ends.
     pub fn stop(&self, number: usize) {
         self.on("stop", number);
     }
 
-    /// KILL, as when its machine dies.
+    /// Sends KILL, as if the broker's machine had died.
     pub fn kill(&self, number: usize) {
         self.on("kill", number);
     }
 
-    /// STOP: it holds its connections and answers nothing.
+    /// Sends STOP: the broker holds its connections and answers nothing.
     pub fn hang(&self, number: usize) {
         self.on("pause", number);
     }
@@ -96,14 +96,14 @@ impl Cluster {
         self.state.join(format!("kafka-{}/{number}/data", self.version))
     }
 
-    /// More lines in a broker's configuration, from its next start on.
+    /// Adds lines to a broker's configuration, from its next start on.
     pub fn configure(&self, number: usize, lines: &str) {
         let file = self.state.join(format!("kafka-{}/{number}/server.properties", self.version));
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(file, format!("{text}{lines}\n")).unwrap();
     }
 
-    /// More partitions for a topic.
+    /// Gives a topic more partitions.
     #[track_caller]
     pub fn alter(&self, topic: &str, partitions: usize) {
         let (set, count) = (format!("kafka-{}", self.version), partitions.to_string());

@@ -10,13 +10,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// One kind of content, a topic of its own.
+/// One kind of content, which gets a topic of its own.
 pub struct Kind {
-    /// Its name to tests/tools/content.py.
+    /// The name of the kind for tests/tools/content.py.
     pub name: &'static str,
-    /// Its row in docs/tested.md.
+    /// The row of the kind in docs/tested.md.
     pub what: &'static str,
-    /// The first and the last version of Kafka that has it.
+    /// The first and the last version of Kafka that has the kind.
     versions: ((u32, u32), (u32, u32)),
     settings: &'static [(&'static str, &'static str)],
     /// Whether the `kafka` crate can read it.
@@ -44,14 +44,14 @@ impl Kind {
         Kind { settings, ..self }
     }
 
-    /// How many records that is if `records` were asked for, in words that docs/tested.md shows.
+    /// How many records `records` means for this kind, in words for docs/tested.md.
     pub fn amount(&self, records: usize) -> String {
         match self.name {
             "full" => "24 records".to_owned(),
             "oversize" => "9 records".to_owned(),
             "large" => format!("about {} records", (records / 10).max(60)),
             "formats" => format!("about {} records", records * 3),
-            // Before compaction and aborts.
+            // This is the number before compaction and aborts.
             "compacted-none" | "compacted-gzip" => format!("of {} records", (records / 8).max(200) * 6),
             "transactions" => format!("of about {records} records"),
             _ => format!("about {records} records"),
@@ -139,7 +139,7 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// By partition and offset.
+/// Records by partition and offset.
 pub type Contents = BTreeMap<(i64, i64), Content>;
 
 /// Filled topics, and the records that a reader must find in each.
@@ -148,7 +148,7 @@ pub struct Produced {
     pub topics: Vec<(&'static Kind, String, Contents)>,
 }
 
-/// Fills a topic of each kind with about so many records.
+/// Fills a topic of each kind with about this many records.
 #[track_caller]
 pub fn produce(kafka: &Kafka, stem: &str, records: usize, seed: u64) -> Produced {
     let named: Vec<_> = kinds(kafka).map(|kind| (kind, format!("{stem}-{}", kind.name))).collect();
@@ -297,7 +297,7 @@ fn headers_of(fields: &Value) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     pairs.map(|pair| (side(&pair[0]).unwrap_or_default(), side(&pair[1]))).collect()
 }
 
-/// The file that a topic has where the path says `{topic}.log`.
+/// The file of a topic if the path is `{topic}.log`.
 pub fn file_of(dir: &Path, topic: &str) -> PathBuf {
     dir.join(format!("{topic}.log"))
 }

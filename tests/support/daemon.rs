@@ -1,5 +1,5 @@
-//! The real binary, run from outside as people run it: an .inv in a directory of its own,
-//! signals, its log, its exit status and what /proc says of it. A failing test prints all of that.
+//! The real binary, run from outside as people run it: an .inv in a directory of its own, signals, its log,
+//! its exit status and its figures in /proc. A failing test prints all of these.
 
 use super::inv::Inv;
 use super::servers::binary;
@@ -10,17 +10,17 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// As much of a log as a failing test shows, from its end.
+/// How many bytes of a log a failing test shows, from the end of the log.
 const SHOWN: usize = 64 << 10;
 
-/// What each job logs when it has started, and the section that configures it.
+/// The line that each job logs when it has started, and the section that configures the job.
 const RUNNING: [(&str, &str); 3] = [
     ("[log_section]", "kafka_to_file: running, "),
     ("[clearCache_section]", "expired_to_list: running, "),
     ("[panda_server_section]", "list_to_hash: running, "),
 ];
 
-/// What the listener logs when it receives the events of every key that expires.
+/// The line that the listener logs when it receives the events of every key that expires.
 pub const LISTENING: &str = "expired_to_list: listening on __keyevent@";
 
 /// A daemon and its directory. Dropping it kills it.
@@ -29,7 +29,7 @@ pub struct Daemon {
     pub file: PathBuf,
     prefix: Vec<String>,
     arguments: Vec<String>,
-    /// What its jobs log when they have started.
+    /// The lines that its jobs log when they have started.
     running: Vec<&'static str>,
     child: Option<Child>,
     /// Where in the log the present run begins.
@@ -67,7 +67,7 @@ impl Daemon {
         self
     }
 
-    /// Flags before the .inv.
+    /// Sets the flags before the .inv.
     pub fn flags(mut self, flags: &[&str]) -> Daemon {
         self.arguments = flags.iter().map(ToString::to_string).collect();
         self
@@ -121,8 +121,8 @@ impl Daemon {
         self.child.is_some()
     }
 
-    /// Sends a signal. After STOP, this returns when every thread stands still: on a busy machine
-    /// some go on for a while, until the kernel has told all of them.
+    /// Sends a signal. After STOP, this returns when every thread has stopped: on a busy machine some
+    /// threads go on for a while, until the kernel has reached all of them.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.id() as i32).unwrap(), signal).unwrap();
@@ -134,13 +134,13 @@ impl Daemon {
     fn stands_still(&self) -> bool {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
         threads.map(|thread| thread.unwrap().path().join("stat")).all(|stat| {
-            // A thread that has ended in between stands still for good.
+            // A thread that has ended in between counts as stopped.
             let text = std::fs::read_to_string(stat).unwrap_or_else(|_| ") T".to_owned());
             text.rsplit(')').next().unwrap().trim_start().starts_with('T')
         })
     }
 
-    /// kill -9; the process has ended when this returns.
+    /// Sends KILL; the process has ended when this returns.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -152,7 +152,7 @@ impl Daemon {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     #[track_caller]
     pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         wait::until("the daemon ends", limit, || !self.running());
@@ -195,8 +195,9 @@ impl Daemon {
         });
     }
 
-    /// `job` has logged one outage of `server`, with one line at its begin and one at its end. Not
-    /// every part of the job tries at the same time, so the second line may be late by some seconds.
+    /// Checks that `job` has logged one outage of `server`, with one line at its begin and one at its end.
+    /// The parts of the job do not all try at the same time, so the second line may be late by some
+    /// seconds.
     #[track_caller]
     pub fn assert_waited_once(&self, job: &str, server: &str) {
         let mut of_both = Vec::new();
@@ -230,7 +231,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until the file holds so many records, of any partitions.
+    /// Waits until the file holds this many records, of any partitions.
     #[track_caller]
     pub fn wait_written_at_least(&mut self, records: u64, limit: Duration) {
         let mut tail = Tail::new(&self.file, 0);
@@ -240,7 +241,7 @@ impl Daemon {
         });
     }
 
-    /// The log file and what was rotated away from it, oldest first.
+    /// The log file and its rotated files, oldest first.
     pub fn files(&self) -> Vec<PathBuf> {
         tail::files(&self.file)
     }

@@ -1,14 +1,14 @@
 //! Disks of a test's own that can be full, fail, be over quota or read-only.
 //!
-//! Each disk is mounted in a mount namespace of its own, so that only the daemon sees it and it
-//! ends with the process that holds the namespace. A tmpfs needs no root where user namespaces
-//! are allowed; a file system on a loop device needs root, and the test reports where there is none.
+//! Each disk is mounted in a mount namespace of its own, so that only the daemon sees it and it ends with
+//! the process that holds the namespace. A tmpfs needs no root where user namespaces are allowed. A file
+//! system on a loop device needs root; if the test is not root, it reports that.
 //!
-//! Fault model. A tmpfs refuses writes when somebody else has filled it, and can be remounted
-//! read-only. A device behind ext4 takes no more blocks: the kernel learns of it at write-back,
-//! one fsync fails, and the bytes are lost (`Plain`), or the file system goes read-only
-//! (`Journalled`). btrfs refuses writes over its quota. No disk here returns wrong bytes on
-//! reading or loses power; `src/logfile` simulates power loss.
+//! Fault model. A tmpfs refuses writes when another program has filled it, and can be remounted read-only.
+//! A device behind ext4 takes no more blocks: the kernel learns of it at write-back, one fsync fails, and
+//! the bytes are lost (`Plain`), or the file system goes read-only (`Journalled`). btrfs refuses writes
+//! over its quota. No disk here returns wrong bytes on reading or loses power; `src/logfile` simulates
+//! power loss.
 
 use super::wait;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub struct Disk {
     pub inside: PathBuf,
     /// The same directory as the test sees it.
     pub outside: PathBuf,
-    /// A file of somebody else, which takes the space.
+    /// A file of another program, which takes the space.
     filler: PathBuf,
     root: bool,
 }
@@ -31,9 +31,9 @@ pub struct Disk {
 /// What a file system does when its device fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ext4 {
-    /// With a journal: it becomes read-only.
+    /// The file system has a journal: it becomes read-only.
     Journalled,
-    /// Without a journal: it goes on.
+    /// The file system has no journal: it goes on.
     Plain,
 }
 
@@ -99,7 +99,7 @@ impl Disk {
         Ok(Disk { holder, inside: at.to_path_buf(), outside, filler, root })
     }
 
-    /// The words before a command that is to see this disk. The command keeps its process id.
+    /// The words before a command that must see this disk. The command keeps its process id.
     pub fn prefix(&self) -> Vec<String> {
         let mut words =
             vec!["nsenter".to_string(), "-t".to_string(), self.holder.id().to_string(), "-m".to_string()];
@@ -125,7 +125,7 @@ impl Disk {
         (ran.status.success(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
     }
 
-    /// Unmounted, repaired and mounted again, as after a device that failed.
+    /// Unmounts the disk, repairs it and mounts it again, as after a device that failed.
     #[track_caller]
     pub fn mend(&self) {
         let mut said = String::new();
@@ -140,7 +140,7 @@ impl Disk {
         self.run(&on_a_device(&self.inside, Ext4::Journalled));
     }
 
-    /// Somebody else fills the disk; under the device, where there is one.
+    /// Another program fills the disk, or the space under the device if there is one.
     pub fn fill(&self) {
         let mut file = File::create(&self.filler).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
@@ -149,7 +149,7 @@ impl Disk {
         }
     }
 
-    /// Frees what [`Self::fill`] took.
+    /// Frees the space that [`Self::fill`] took.
     pub fn free(&self) {
         std::fs::remove_file(&self.filler).unwrap();
     }

@@ -27,7 +27,8 @@ impl Expiry {
         Inv::expiry(&self.expire, &self.list)
     }
 
-    /// Sets keys that expire after so many milliseconds. The server notices at any time after that.
+    /// Sets keys that expire after a random time in this range of milliseconds. The server notices at any
+    /// time after that.
     #[track_caller]
     pub fn set<K: AsRef<[u8]>>(&self, keys: &[K], after: Range<u64>) {
         for some in keys.chunks(1000) {
@@ -41,7 +42,7 @@ impl Expiry {
         }
     }
 
-    /// Sets keys that have expired, and the server has noticed, when this returns.
+    /// Sets keys; when this returns they have expired, and the server has noticed that.
     #[track_caller]
     pub fn expire_now<K: AsRef<[u8]>>(&self, keys: &[K]) {
         self.set(keys, 1..2);
@@ -49,7 +50,7 @@ impl Expiry {
         self.touch(keys);
     }
 
-    /// The server looks at the keys, and so notices those that have expired.
+    /// Makes the server look at the keys, so that it notices those that have expired.
     #[track_caller]
     pub fn touch<K: AsRef<[u8]>>(&self, keys: &[K]) {
         for some in keys.chunks(1000) {
@@ -98,13 +99,14 @@ impl Expiry {
         });
     }
 
-    /// Waits until so many items are on the list.
+    /// Waits until this many items are on the list.
     #[track_caller]
     pub fn wait_pushed(&self, daemon: &mut Daemon, items: usize, limit: Duration) {
         self.wait_pushed_before(daemon, items, wait::deadline(limit));
     }
 
-    /// The same, of keys that are to be on the list within this time, however loaded the machine is.
+    /// As [`Self::wait_pushed`], for keys that must be on the list within this time, however loaded the
+    /// machine is.
     #[track_caller]
     pub fn wait_pushed_in_time(&self, daemon: &mut Daemon, items: usize, limit: Duration) {
         self.wait_pushed_before(daemon, items, Instant::now() + limit);
@@ -155,7 +157,7 @@ impl Expiry {
         );
     }
 
-    /// One more key expires and comes onto the list.
+    /// Lets one more key expire, and waits until it is on the list.
     #[track_caller]
     pub fn assert_receives(&self, daemon: &mut Daemon, key: &str) {
         let before = self.list.len(LIST) as usize;
@@ -164,7 +166,7 @@ impl Expiry {
         assert_eq!(self.list.ask::<String>(&["LINDEX", LIST, "0"]), key);
     }
 
-    /// Nothing of its own is left on either server.
+    /// Checks that pandad has left none of its own keys on either server.
     #[track_caller]
     pub fn assert_clean(&self) {
         for redis in [&self.expire, &self.list] {
@@ -172,7 +174,7 @@ impl Expiry {
         }
     }
 
-    /// Connections that have subscribed to something: their line in CLIENT LIST.
+    /// The connections that have subscribed to a channel: their lines in CLIENT LIST.
     pub fn subscribers(&self) -> Vec<String> {
         let clients: String = self.expire.run(cmd("CLIENT").arg("LIST"));
         clients.lines().filter(|line| !line.contains(" sub=0 ")).map(str::to_string).collect()

@@ -1,4 +1,4 @@
-//! What others than pandad do with a consumer group: read and set its offsets, and be members.
+//! What other programs than pandad do with a consumer group: read and set its offsets, and be members.
 
 use super::servers::{Kafka, variable};
 use super::{unique, wait};
@@ -65,7 +65,7 @@ impl Kafka {
         tool.args(["--bootstrap-server", &self.address, "--group", group, "--reset-offsets", "--execute"]);
         tool.args(["--topic", topic, "--to-offset", &offset.to_string(), "--timeout", "60000"]);
         let mut said = String::new();
-        // The tool gives up by itself when a broker is slow.
+        // The tool gives up by itself if a broker is slow.
         let done = wait::within(wait::seconds(60), || {
             let ran = tool.output().unwrap();
             let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
@@ -93,7 +93,7 @@ impl ForeignMember {
         serde_json::from_value(answer["assigned"].clone()).unwrap()
     }
 
-    /// It leaves the group.
+    /// Makes the member leave the group.
     #[track_caller]
     pub fn leave(self) {
         drop(self);

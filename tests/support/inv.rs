@@ -4,7 +4,7 @@ use super::content::ClientKind;
 use super::redis::{Redis, shown};
 use super::servers::{Kafka, Store};
 
-/// The text of an .inv in the making.
+/// The text of an .inv that is being built.
 #[derive(Debug, Clone, Default)]
 pub struct Inv {
     sections: Vec<(String, Vec<(String, String)>)>,
@@ -39,7 +39,7 @@ impl Inv {
         inv.job("kafka['isolation']", isolation)
     }
 
-    /// The queue's job: items of the one server, hashes on the other.
+    /// The queue's job: items on the one server, hashes on the other.
     pub fn queue(list: &Redis, ar: &Redis) -> Inv {
         Inv::default()
             .set("panda_server_section", "max_process_num", "2")
@@ -64,7 +64,7 @@ impl Inv {
         )
     }
 
-    /// The same by its unix socket.
+    /// Names one of the three servers by its unix socket.
     pub fn by_socket(self, name: &str, redis: &Redis) -> Inv {
         let inv = self.server(name, "socket_type", "unix").server(name, "socket", shown(&redis.socket()));
         inv.server(name, "password", &redis.password)
@@ -75,7 +75,7 @@ impl Inv {
         self.set("redis_env_section", &format!("{name}['{key}']"), value)
     }
 
-    /// Both texts; where both have a key, the other's value counts.
+    /// Joins both texts. If both have a key, the other's value counts.
     pub fn and(mut self, other: Inv) -> Inv {
         for (section, keys) in other.sections {
             for (key, value) in keys {
@@ -106,7 +106,7 @@ impl Inv {
         self
     }
 
-    /// Indented as the original is printed.
+    /// The text, indented as the original is printed.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (section, keys) in &self.sections {

@@ -1,5 +1,5 @@
-//! What the integration tests stand on: the real daemon, real servers, real producers, disks
-//! that fail, bad networks, and the checker.
+//! The base of the integration tests: the real daemon, real servers, real producers, disks that fail, bad
+//! networks, and the checker.
 
 pub mod check;
 pub mod cluster;
@@ -28,7 +28,7 @@ pub mod wait;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The long forms: all versions, larger counts (`scripts/test --all`).
+/// Whether the long forms of the tests run: all versions, larger counts (`scripts/test --all`).
 pub fn all() -> bool {
     std::env::var("PANDAD_TEST_ALL").is_ok_and(|value| value == "1")
 }
@@ -39,13 +39,13 @@ pub fn seed() -> u64 {
     given.unwrap_or_else(|| fastrand::u64(..))
 }
 
-/// A name nobody else has: tests share brokers and run side by side.
+/// A name that nobody else has: tests share brokers and run at the same time.
 pub fn unique(stem: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A directory of the test's own; whoever asks for it removes it.
+/// A directory of the test's own. The caller removes it.
 pub fn directory(stem: &str) -> PathBuf {
     let path = std::env::temp_dir().join(unique(&format!("pandad-{stem}")));
     std::fs::create_dir_all(&path).unwrap();

@@ -1,5 +1,5 @@
-//! A name server that knows one name with an IPv4 address, 127.0.0.1, and does something else with
-//! questions for its IPv6 addresses. A real one would have to be broken for that.
+//! A name server that knows one name with an IPv4 address, 127.0.0.1, and fails in a chosen way at
+//! questions for its IPv6 addresses. A real name server would have to be broken for that.
 
 use super::directory;
 use simple_dns::rdata::{A, RData};
@@ -14,14 +14,14 @@ use std::time::Duration;
 /// The one name.
 pub const NAME: &str = "server.pandad.test";
 
-/// What becomes of a question for IPv6 addresses.
+/// The answer to a question for IPv6 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv6 {
     /// "There is no such name."
     NoSuchName,
     /// "I could not find out."
     ServerFailure,
-    /// Nothing.
+    /// There is no answer.
     Silence,
 }
 
@@ -54,8 +54,7 @@ impl NameServer {
         NameServer { resolv_conf, ended }
     }
 
-    /// The words before a command that is to ask this server for names. The command keeps its
-    /// process id.
+    /// The words before a command that must ask this server for names. The command keeps its process id.
     pub fn prefix(&self) -> Vec<String> {
         let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         let script = format!("mount --bind '{}' /etc/resolv.conf && exec \"$@\"", self.resolv_conf.display());

@@ -73,7 +73,7 @@ struct Inner {
     open: Mutex<Vec<TcpStream>>,
 }
 
-/// A broker has one such port, so one test at a time has it.
+/// A broker has only one such port, so only one test at a time uses it.
 fn alone(version: &str) -> MutexGuard<'static, ()> {
     static LOCKS: OnceLock<Mutex<HashMap<String, &'static Mutex<()>>>> = OnceLock::new();
     let mut locks = LOCKS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ impl Network {
         *self.inner.mix.lock().unwrap() = mix;
     }
 
-    /// No more faults. Connections that hang go on hanging.
+    /// Ends the faults. Connections that hang go on hanging.
     pub fn clear(&self) {
         self.set(FaultMix::default());
     }
@@ -193,7 +193,7 @@ impl Inner {
                 Some(Fault::Cut) => return client.write_all(&frame[..dice.usize(..frame.len())]),
                 Some(Fault::Delay) => thread::sleep(Duration::from_millis(dice.u64(20..800))),
                 Some(Fault::HalfOpen) => {
-                    // Until the client gives up; nobody reads its next request.
+                    // Waits until the client gives up; nobody reads its next request.
                     let mut rest = [0; 1 << 12];
                     let _ = client.write_all(&frame[..dice.usize(..frame.len())]);
                     while client.read(&mut rest)? > 0 {}

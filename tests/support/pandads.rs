@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const PARTITIONS: usize = 12;
 pub const SESSION: Duration = seconds(6);
 
-/// Pandads of one group and what they read.
+/// Pandads of one group and the topic that they read.
 pub struct Group {
     pub kafka: Kafka,
     pub topic: String,
@@ -39,7 +39,7 @@ impl Group {
     pub fn inv(kafka: &Kafka, topic: &str, group: &str) -> Inv {
         let inv =
             Inv::member(kafka, topic, group).job("kafka['session_ms']", &SESSION.as_millis().to_string());
-        // `owned` reads where each partition begins.
+        // The log must say where each partition begins: `owned` reads that.
         inv.set("daemon_section", "log_level", "debug")
     }
 
@@ -73,7 +73,7 @@ impl Group {
         assert!(written, "after {limit:?}: {found}\n{}", found.examples.join("\n"));
     }
 
-    /// Waits until all partitions are assigned, evenly, to so many pandads.
+    /// Waits until all partitions are assigned, evenly, to this many pandads.
     #[track_caller]
     pub fn wait_balanced(&mut self, among: usize) {
         wait::until(&format!("{among} share"), seconds(60), || {
@@ -92,15 +92,15 @@ impl Group {
         }
     }
 
-    /// The group's offsets; 0 where there is none.
+    /// The group's offsets; 0 where the group has none.
     pub fn committed(&self) -> Vec<u64> {
         let offsets = self.kafka.committed(Store::Kafka, &self.group, &self.topic, PARTITIONS);
         offsets.into_iter().map(|offset| u64::try_from(offset).unwrap_or(0)).collect()
     }
 
-    /// The records that a pandad which was just killed or paused has written beyond the group's
-    /// offsets. They are of one settle batch at most: nothing is written after a settle until the group
-    /// holds the offsets of that batch.
+    /// The records beyond the group's offsets that a pandad has written which was just killed or paused.
+    /// They are of one settle batch at most: nothing is written after a settle until the group holds the
+    /// offsets of that batch.
     #[track_caller]
     pub fn at_risk(&self, number: usize) -> Batch {
         let daemon = &self.daemons[number];
@@ -122,7 +122,7 @@ impl Group {
         Batch { pandad: number, beyond }
     }
 
-    /// The partitions assigned to it in its last generation.
+    /// The partitions assigned to this pandad in its last generation.
     fn owned(&self, daemon: &Daemon) -> Vec<usize> {
         let log = daemon.log();
         let (_, last) = log.rsplit_once(": this member has ").unwrap_or_default();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// What is to be produced.
+/// The records to be produced.
 pub struct Produce {
     command: Command,
     stem: PathBuf,
@@ -38,8 +38,8 @@ impl Produce {
         self.start().finish()
     }
 
-    /// Produces beside the test for as long as the test needs the stream: at least `least` records,
-    /// at most what this was made with. [`Producing::end`] ends it.
+    /// Produces beside the test for as long as the test needs the stream: at least `least` records, at most
+    /// the number given at the start. [`Producing::end`] ends the stream.
     pub fn stream(self, least: u64) -> Producing {
         self.with("--least", least).start()
     }

@@ -19,7 +19,7 @@ pub struct Proxy {
 }
 
 struct Inner {
-    /// A port; 0 is none.
+    /// The port of the server; 0 means none.
     target: AtomicU16,
     delay: Duration,
     ended: AtomicBool,

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The work list, by its default name, as all of the original's installations call it.
+/// The work list, with the default name that all of the original's installations use.
 pub const LIST: &str = "panda_user_expire";
 pub const DEAD: &str = "pandad:queue:panda_user_expire:dead";
 pub const INSTANCES: &str = "pandad:queue:panda_user_expire:instances";
-/// Fields in each hash that no item names.
+/// How many fields of each hash no item names.
 const BYSTANDERS: u64 = 7;
 
 /// The 17 hashes that the original had in its code.
@@ -103,8 +103,8 @@ impl Queue {
         Feed::start(&self.list, users, rate, true)
     }
 
-    /// The same, but the stream repeats the items until [`Feed::finish`], so that on a slow machine,
-    /// too, there is a stream to kill somebody in.
+    /// As [`Self::feed`], but the stream repeats the items until [`Feed::finish`]. So there is a stream
+    /// during the kills even on a slow machine.
     pub fn feed_until_finished(&self, users: Range<u64>, rate: u64) -> Feed {
         Feed::start(&self.list, users, rate, false)
     }
@@ -122,14 +122,14 @@ impl Queue {
         keys.into_iter().map(|key| (key.clone(), self.list.len(&key))).filter(|(_, len)| *len > 0).collect()
     }
 
-    /// pandad's own keys but the dead list.
+    /// pandad's own keys, without the dead list.
     pub fn own_keys(&self) -> Vec<String> {
         let mut keys = self.list.keys("pandad:*");
         keys.retain(|key| key != DEAD);
         keys
     }
 
-    /// Every item is done: nothing on the list, in a batch or in a hash.
+    /// Waits until every item is done: none is on the list, in a batch or in a hash.
     #[track_caller]
     pub fn wait_done(&self, daemon: &mut Daemon, limit: Duration) {
         // A daemon that has not started its jobs cannot be stopped cleanly.
@@ -151,15 +151,15 @@ impl Queue {
         self.assert_clean();
     }
 
-    /// Checks what is left when nobody works and everything is done.
+    /// Checks which keys are left when nobody works and everything is done.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert_eq!(self.own_keys(), [""; 0], "keys of its own are left");
         self.assert_done();
     }
 
-    /// The same after kills and lost answers: the names of instances that may still have a command
-    /// under way are kept for a while, and the heartbeat of a killed one lasts some seconds.
+    /// As [`Self::assert_clean`], after kills and lost answers: the names of instances that may still have
+    /// a command under way are kept for a while, and the heartbeat of a killed one lasts some seconds.
     #[track_caller]
     pub fn assert_clean_but_for_names(&self) {
         let mut left = self.own_keys();
@@ -177,7 +177,7 @@ impl Queue {
 
 /// A paced stream of items.
 pub struct Feed {
-    /// Whether it ends with its last user.
+    /// Whether the stream ends with its last user.
     enough: Arc<AtomicBool>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -1,6 +1,6 @@
-//! Redis servers of a test's own: real ones of any version, each in a directory of its own, to
-//! be stopped, killed, hung and started again. One takes a few hundredths of a second to start,
-//! so tests share none.
+//! Redis servers of a test's own: real ones of any version, each in a directory of its own, to be stopped,
+//! killed, hung and started again. A server starts within a few hundredths of a second, so tests share
+//! none.
 
 use super::servers::variable;
 use super::tested::Tested;
@@ -28,16 +28,16 @@ pub fn versions() -> Vec<String> {
     versions
 }
 
-/// For tests that run on one version in the short form: the newest, or all.
+/// The versions for tests that run on one version in the short form: the newest, or all.
 pub fn newest() -> Vec<String> {
     if super::all() { versions() } else { vec![NEWEST.to_string()] }
 }
 
-/// A server, with its data for as long as the test has it.
+/// A server, and its data for as long as the test has it.
 pub struct Redis {
     pub version: String,
     pub port: u16,
-    /// Empty: the server has none.
+    /// The password; empty if the server has none.
     pub password: String,
     dir: PathBuf,
     lines: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Not started yet, for a server that needs lines of its own in its redis.conf.
+    /// A server that is not started yet, so that lines can be added to its redis.conf.
     pub fn new(version: &str) -> Redis {
         let (dir, child) = (directory("redis"), None);
         let (port, password, lines) = (free_port(), String::new(), Vec::new());
@@ -61,7 +61,7 @@ impl Redis {
         }
     }
 
-    /// An ordinary one, running.
+    /// An ordinary server that runs.
     #[track_caller]
     pub fn up(version: &str) -> Redis {
         Redis::new(version).started()
@@ -84,7 +84,7 @@ impl Redis {
 
     #[track_caller]
     pub fn started(mut self) -> Redis {
-        // A process outside the tests may have the port: then another one is tried.
+        // If a process outside the tests has the port, another one is tried.
         for _ in 0..5 {
             self.spawn();
             if self.ready() {
@@ -96,7 +96,7 @@ impl Redis {
         panic!("no port for Redis {}:\n{}", self.version, self.log());
     }
 
-    /// A replica, running and caught up. Its master listens on this port.
+    /// A replica that runs and has caught up. Its master listens on this port.
     #[track_caller]
     pub fn replica(version: &str, master: u16) -> Redis {
         let replica = Redis::new(version).line(format!("slaveof 127.0.0.1 {master}")).started();
@@ -106,13 +106,13 @@ impl Redis {
         replica
     }
 
-    /// A replica becomes a master, as Sentinel does it.
+    /// Makes a replica a master, as Sentinel does.
     #[track_caller]
     pub fn promote(&self) {
         self.ask::<String>(&["SLAVEOF", "NO", "ONE"]);
     }
 
-    /// A master becomes a replica of the new one.
+    /// Makes a master a replica of the new one.
     #[track_caller]
     pub fn demote(&self, master: &Redis) {
         self.ask::<String>(&["SLAVEOF", "127.0.0.1", &master.port.to_string()]);
@@ -152,7 +152,7 @@ impl Redis {
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// Waits until it serves; false if it ended instead.
+    /// Waits until the server is ready; false if it ended instead.
     fn ready(&mut self) -> bool {
         let mut ended = false;
         let answered = wait::within(wait::seconds(30), || {
@@ -180,12 +180,12 @@ impl Redis {
         assert!(self.ready(), "Redis {} does not start:\n{}", self.version, self.log());
     }
 
-    /// TERM; the process has ended when this returns.
+    /// Sends TERM; the process has ended when this returns.
     pub fn stop(&mut self) {
         self.end(Signal::TERM);
     }
 
-    /// KILL, as when its machine dies.
+    /// Sends KILL, as if the server's machine had died.
     pub fn kill(&mut self) {
         self.end(Signal::KILL);
     }
@@ -196,7 +196,7 @@ impl Redis {
         self.child.take().unwrap().wait().unwrap();
     }
 
-    /// STOP: it holds its connections and answers nothing.
+    /// Sends STOP: the server holds its connections and answers nothing.
     pub fn hang(&self) {
         self.signal(Signal::STOP);
     }
@@ -236,8 +236,8 @@ impl Redis {
         let address = ConnectionAddr::Tcp("127.0.0.1".to_string(), self.port).into_connection_info()?;
         let client = Client::open(address.set_redis_settings(who).set_tcp_settings(tcp))?;
         let connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
-        // No time limit: if the machine is paused and resumed, a socket with a limit ends its wait, and
-        // nobody knows whether the command was carried out.
+        // The socket has no time limit. If the machine is paused and resumed, a socket with a limit ends
+        // its wait, and nobody knows whether the command was carried out.
         Ok(connection)
     }
 
@@ -287,7 +287,7 @@ impl Redis {
         self.ask(&["LLEN", list])
     }
 
-    /// The items of a list, the one that comes next first.
+    /// The items of a list, in the order in which they are taken.
     pub fn items(&self, list: &str) -> Vec<Vec<u8>> {
         let mut items: Vec<Vec<u8>> = self.ask(&["LRANGE", list, "0", "-1"]);
         items.reverse();
@@ -318,7 +318,7 @@ impl Redis {
         self.ask::<String>(&["CONFIG", "SET", name, value]);
     }
 
-    /// Sets another password; an empty one is none.
+    /// Sets another password; an empty text means none.
     #[track_caller]
     pub fn protect(&mut self, password: &str) {
         self.set("requirepass", password);
@@ -335,7 +335,7 @@ impl Redis {
         info.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_string)
     }
 
-    /// How often it has carried out a command.
+    /// How often the server has carried out a command.
     pub fn calls(&self, command: &str) -> u64 {
         let figure = self.figure("commandstats", &format!("cmdstat_{command}"));
         let calls = figure.as_deref().and_then(|figure| figure.strip_prefix("calls=")?.split(',').next());
@@ -367,9 +367,8 @@ fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-/// A port below the range that outgoing connections are given, and that no other
-/// server of these tests has: a stopped server's port must still be free when it
-/// starts again.
+/// A port that no other server of these tests has, below the range of ports for outgoing connections: a
+/// stopped server's port must still be free when it starts again.
 fn free_port() -> u16 {
     static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-/// In the tests' own directory.
+/// Runs the binary in the tests' own directory.
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Ran {
     run_in(Path::new("."), arguments)
@@ -24,7 +24,7 @@ pub fn run_in(dir: &Path, arguments: &[&str]) -> Ran {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Read by a thread: a full pipe would block the process.
+    // A thread reads each stream: a full pipe would block the process.
     let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let ended = wait::within(wait::seconds(20), || child.try_wait().unwrap().is_some());
     if !ended {
@@ -69,7 +69,7 @@ impl Ran {
         self
     }
 
-    /// One of the two streams holds this text.
+    /// Checks that one of the two streams holds this text.
     #[track_caller]
     pub fn says(self, text: &str) -> Ran {
         let Ran { arguments, out, err, .. } = &self;

@@ -14,7 +14,7 @@ pub struct Segment {
     whole: Vec<u8>,
 }
 
-/// A batch of format 2 or a message of an earlier format: where it lies in the file, and its offsets.
+/// A batch of format 2 or a message of an earlier format: its place in the file, and its offsets.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub at: usize,
@@ -52,7 +52,7 @@ impl Segment {
         entries.swap_remove(entries.len() / 2)
     }
 
-    /// Changes the codec number of an entry, and its checksum to fit.
+    /// Changes the codec number of an entry, and its checksum accordingly.
     pub fn recode(&self, entry: &Entry, codec: u8) {
         let mut bytes = entry.bytes.clone();
         let attributes = if bytes[16] == 2 { 22 } else { 17 };
@@ -67,8 +67,8 @@ impl Segment {
         self.write(&bytes, entry.at);
     }
 
-    /// Writes wrong bytes among an entry's records. With wrong bytes in the header the broker itself
-    /// could skip the entry.
+    /// Writes wrong bytes among an entry's records. If the header had wrong bytes, the broker itself could
+    /// skip the entry.
     pub fn damage(&self, entry: &Entry) {
         let from = entry.bytes.len() - 24;
         let wrong: Vec<u8> = entry.bytes[from..from + 8].iter().map(|byte| byte ^ 0xff).collect();

@@ -64,7 +64,7 @@ pub fn brokers() -> Vec<Kafka> {
     versions.split_whitespace().map(kafka).collect()
 }
 
-/// The brokers that the `kafka` crate can read from: 4.x it cannot.
+/// The brokers that the `kafka` crate can read from: all but 4.x.
 pub fn readable() -> Vec<Kafka> {
     let mut all = brokers();
     all.retain(|kafka| !kafka.at_least(4, 0));
@@ -77,7 +77,7 @@ pub struct Victim {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Waits until no other test has it.
+/// Waits until no other test uses this broker.
 pub fn victim() -> Victim {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,12 +97,12 @@ impl Victim {
         self.kafka.script(&["start", &self.broker()]);
     }
 
-    /// KILL, as when its machine dies.
+    /// Sends KILL, as if the broker's machine had died.
     pub fn kill(&self) {
         self.kafka.script(&["kill", &self.broker()]);
     }
 
-    /// STOP: it holds its connections and answers nothing.
+    /// Sends STOP: the broker holds its connections and answers nothing.
     pub fn hang(&self) {
         self.kafka.script(&["pause", &self.broker()]);
     }
@@ -111,14 +111,14 @@ impl Victim {
         self.kafka.script(&["resume", &self.broker()]);
     }
 
-    /// The broker without its ZooKeeper.
+    /// The name of the broker, without its ZooKeeper.
     fn broker(&self) -> String {
         format!("kafka-{}/1", self.kafka.version)
     }
 }
 
 impl Drop for Victim {
-    /// The next test finds it running, whatever happened to this one.
+    /// Starts the broker again, so that the next test finds it running.
     fn drop(&mut self) {
         self.resume();
         self.start();
@@ -143,7 +143,7 @@ impl Kafka {
         (parts[0], parts[1]) >= (major, minor)
     }
 
-    /// Which clients can read from it.
+    /// Which clients can read from this broker.
     pub fn clients(&self) -> Vec<ClientKind> {
         if self.at_least(4, 0) {
             vec![ClientKind::Native]
@@ -158,7 +158,7 @@ impl Kafka {
         Tested::begins(&format!("Kafka {}", self.version), "kafka_to_file", what)
     }
 
-    /// The same for one kind of record, read by one of the two clients.
+    /// A row about one kind of record, read by one of the two clients.
     #[track_caller]
     pub fn content(&self, client: &str, kind: &str) -> Tested {
         self.tested(&format!("records by the {client} client: {kind}"))
@@ -217,7 +217,7 @@ impl Kafka {
         }
     }
 
-    /// The group's committed offsets, -1 where there is none.
+    /// The group's committed offsets; -1 where the group has none.
     pub fn committed(&self, store: Store, group: &str, topic: &str, partitions: usize) -> Vec<i64> {
         let (do_, store) = ("committed", store.name());
         let answer = self.ask(
@@ -272,7 +272,7 @@ impl Kafka {
 pub fn python(tool: &str) -> Command {
     let mut command = Command::new(variable("PANDAD_PYTHON"));
     command.arg(repository(&format!("tests/tools/{tool}")));
-    // No __pycache__ in the working tree.
+    // Python must not write __pycache__ into the working tree.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }

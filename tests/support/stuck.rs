@@ -5,7 +5,7 @@ use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Full to the last byte while it lives.
+/// A pipe that is full to the last byte as long as this value lives.
 pub struct FullPipe {
     pub reader: PipeReader,
     writer: PipeWriter,
@@ -27,7 +27,7 @@ impl FullPipe {
         self.writer.try_clone().unwrap()
     }
 
-    /// Everything that was written, when every process with an end of it has ended.
+    /// Everything that was written. Waits until every process with an end of the pipe has ended.
     pub fn read(self) -> String {
         let FullPipe { mut reader, writer } = self;
         drop(writer);

@@ -14,7 +14,7 @@ pub struct Tail {
     files: HashMap<u64, Read>,
     /// Whole lines that hold a test record.
     pub records: u64,
-    /// For each partition the number after that of its last record in the files.
+    /// For each partition, the number after that of its last record in the files.
     pub next: Vec<u64>,
 }
 
@@ -25,7 +25,7 @@ struct Read {
     last: Vec<u8>,
 }
 
-/// The log file and what was rotated away from it, oldest first; not what is compressed.
+/// The log file and its rotated files, oldest first, without compressed ones.
 pub fn files(path: &Path) -> Vec<PathBuf> {
     let start = format!("{}-", path.file_name().unwrap().to_str().unwrap());
     let beside = path.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().path());
@@ -44,14 +44,15 @@ impl Tail {
         Tail { path: path.to_path_buf(), files: HashMap::new(), records: 0, next: vec![0; partitions] }
     }
 
-    /// Takes in the whole lines that have come since; a file that is not there yet is empty.
+    /// Takes in the whole lines that have come since the last call. A file that does not exist yet counts
+    /// as empty.
     pub fn read(&mut self) -> u64 {
         for path in files(&self.path) {
             let Ok(file) = File::open(path) else { continue };
             let inode = file.metadata().unwrap().ino();
             let mut read = self.files.remove(&inode).unwrap_or_default();
             if !read.still_there(&file) {
-                // A start after a kill may cut what was seen here, and write on from there.
+                // A start after a kill may cut lines that were read here, and write on from there.
                 *self = Tail::new(&self.path, self.next.len());
                 return self.read();
             }

@@ -1,6 +1,6 @@
-//! Checks the files of several pandads of one group: each record must be in one of them. A record
-//! in the files of two must have been in the settle batch of one that was killed or paused: in its
-//! file, and not yet in the group's offsets.
+//! Checks the files of several pandads of one group: each record must be in one of them. If a record is in
+//! the files of two pandads, one of them was killed or paused, and had the record in its settle batch: in
+//! its file, and not yet in the group's offsets.
 
 use super::check::{Check, Place, Report, Seen};
 use std::fmt;
@@ -8,12 +8,12 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// What the files of several pandads hold together.
+/// The content of the files of several pandads together.
 #[derive(Default)]
 pub struct Together {
-    /// In no file.
+    /// How many records are in no file.
     pub missing: u64,
-    /// In the files of more than one pandad.
+    /// How many records are in the files of more than one pandad.
     pub across: u64,
     /// Each pandad's own files; records missing in them are no fault.
     pub own: Vec<Report>,
@@ -22,13 +22,13 @@ pub struct Together {
     held: Vec<Vec<Seen>>,
 }
 
-/// The records that a pandad had written beyond the group's offsets when it was killed or paused.
-/// Others write these records once more.
+/// The records that a pandad had written beyond the group's offsets when it was killed or paused. Other
+/// pandads write these records once more.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Which pandad.
+    /// The number of the pandad.
     pub pandad: usize,
-    /// Of each partition.
+    /// The records of each partition.
     pub beyond: Vec<Range<u64>>,
 }
 
@@ -47,7 +47,7 @@ impl Batch {
 pub struct Explained {
     /// For each batch, how many of its records are doubled.
     pub by: Vec<u64>,
-    /// In no batch.
+    /// Doubled records that are in no batch.
     pub unexplained: Vec<Place>,
 }
 
@@ -71,8 +71,8 @@ impl Together {
         self.missing == 0 && self.own.iter().all(|own| own.doubled + own.torn + own.disordered == 0)
     }
 
-    /// Attributes each doubled record to the first batch that held it, of a pandad whose file has it; a
-    /// record in three files to two batches.
+    /// Attributes each doubled record to the first batch that held it and whose pandad has the record in
+    /// its file. A record in three files is attributed to two batches.
     pub fn explained(&self, batches: &[Batch]) -> Explained {
         let mut found = Explained { by: vec![0; batches.len()], unexplained: Vec::new() };
         for (place, copies) in self.doubled() {
@@ -89,7 +89,7 @@ impl Together {
         found
     }
 
-    /// Records in more than one pandad's files, and how often they are there beyond once.
+    /// Records in more than one pandad's files, and how many times too often they are there.
     fn doubled(&self) -> impl Iterator<Item = (Place, usize)> + '_ {
         let partitions = self.held.first().map_or(0, Vec::len);
         (0..partitions).flat_map(move |partition| {
@@ -124,7 +124,7 @@ pub fn together<P: AsRef<Path>>(each: &[u64], pandads: &[Vec<P>]) -> io::Result<
     together_of(&expected, pandads)
 }
 
-/// The same for these records of each partition, and no others.
+/// As [`together`], for these records of each partition, and no others.
 pub fn together_of<P: AsRef<Path>>(expected: &[Range<u64>], pandads: &[Vec<P>]) -> io::Result<Together> {
     let mut all: Vec<Seen> = expected.iter().cloned().map(Seen::new).collect();
     let mut found = Together::default();

@@ -1,10 +1,10 @@
-//! Waiting with a deadline. If what a test waits for does not come, the failure names it.
-//! No test sleeps in the hope that the time was long enough.
+//! Waiting with a deadline. If a test waits in vain, the failure names what it waited for. No test sleeps
+//! in the hope that the time was long enough.
 
 use std::time::{Duration, Instant};
 
-/// Limits in the tests are those of a calm machine; a loaded one gets so many times as long. What
-/// pandad promises within a time is held to it by [`in_time`].
+/// The limits in the tests are those of a calm machine; on a loaded machine a wait may take this many times
+/// as long. What pandad promises within a time is checked by [`in_time`], without this factor.
 const PATIENCE: u32 = 3;
 
 /// The moment at which a wait with this limit is given up.
@@ -20,18 +20,18 @@ pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Waits until `so` is true, for something that pandad promises within this time: a loaded machine
-/// gets no more. False if the time is over before.
+/// Waits until `so` is true, for something that pandad promises within this time: a loaded machine gets no
+/// more time. False if the time is over first.
 pub fn in_time(limit: Duration, so: impl FnMut() -> bool) -> bool {
     before(Instant::now() + limit, so)
 }
 
-/// Waits until `so` is true; false if the time is over before.
+/// Waits until `so` is true; false if the time is over first.
 pub fn within(limit: Duration, so: impl FnMut() -> bool) -> bool {
     before(deadline(limit), so)
 }
 
-/// Waits until `so` is true; false if that moment comes before.
+/// Waits until `so` is true; false if the deadline comes first.
 pub fn before(deadline: Instant, mut so: impl FnMut() -> bool) -> bool {
     loop {
         if so() {

@@ -7,7 +7,7 @@ use crate::judge::{NO_ROW, judge, types_by_name};
 use crate::rules::Rule;
 use crate::tree::Tree;
 
-/// What is measured, and the figure.
+/// The figures, each with its name.
 pub fn figures(top: &Path) -> Vec<(String, String)> {
     let tree = Tree::read(top);
     let mut rows = Vec::new();
@@ -36,7 +36,7 @@ pub fn figures(top: &Path) -> Vec<(String, String)> {
     let breaches = judge(&tree);
     let count = |rule| breaches.iter().filter(|breach| breach.rule == rule).count().to_string();
     row("imports that run up between modules of src", count(Rule::Modules));
-    // A tree from before the floors has none.
+    // A tree that is older than the floors has no such rule.
     let no_floors =
         breaches.iter().any(|breach| breach.rule == Rule::Floors && breach.text.ends_with(NO_ROW));
     row("imports that run up between floors", if no_floors { "-".to_owned() } else { count(Rule::Floors) });

@@ -1,13 +1,12 @@
-//! Which file of src needs which, and the circles among them.
+//! Which file of src needs which other one, and the circles among the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::paths::{Target, resolve};
 use crate::tree::{FileId, Tree};
 
-/// The files that each file needs: those that declare what it names. That a file needs
-/// its own submodules goes without saying, as they need it; and unit tests inside a file may
-/// look up from it.
+/// The files that each file needs: those that declare the names that it uses. A file and its own submodules
+/// always need each other, so this does not count. Unit tests inside a file may use names of higher files.
 fn needs(tree: &Tree) -> BTreeMap<FileId, BTreeSet<FileId>> {
     let mut needs: BTreeMap<FileId, BTreeSet<FileId>> = BTreeMap::new();
     let files = tree.source_files();
@@ -30,7 +29,7 @@ fn is_below(file: &str, of: &str) -> bool {
     file.starts_with(&folder)
 }
 
-/// Groups of files of which each needs each other one, be it over a third.
+/// Groups of files in which each file needs each other one, directly or through others.
 pub fn circles(tree: &Tree) -> Vec<Vec<String>> {
     let needs = needs(tree);
     let reach: BTreeMap<FileId, BTreeSet<FileId>> =

@@ -1,4 +1,4 @@
-//! Holds the tree against the rules.
+//! Compares the tree with the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::rules::{
 };
 use crate::tree::{Module, ModuleId, Named, Tree};
 
-/// What is said of a module that a table leaves out.
+/// The text of a breach if a table leaves a module out.
 pub const NO_ROW: &str = "has no row";
 
-/// A rule that is broken, and where.
+/// A rule that is broken, and the place.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Breach {
     pub rule: Rule,
@@ -60,7 +60,7 @@ impl Breaches<'_> {
         }
     }
 
-    /// The tables of the rules name what there is: no more and no less.
+    /// The tables of the rules must name exactly the modules that exist.
     fn tables(&mut self) {
         let mut names =
             vec![(Rule::Modules, None, MODULES.iter().map(|(name, _)| *name).collect::<Vec<_>>())];
@@ -191,7 +191,7 @@ pub fn types_by_name(tree: &Tree) -> BTreeMap<&str, Vec<(&str, usize)>> {
     names
 }
 
-/// The module of src that a module is in; that of main.rs is `main`, of lib.rs none.
+/// The top module of src that contains a module; for main.rs it is `main`, for lib.rs empty.
 fn top(tree: &Tree, module: ModuleId) -> &str {
     match tree.modules[module].path.first() {
         Some(first) if tree.file_of(module).name != "src/main.rs" => first,
@@ -209,11 +209,11 @@ fn inside(tree: &Tree, named: &Named, written: ModuleId, declared: ModuleId) -> 
         return (!allowed).then(|| (Rule::Modules, format!("{own} must not name {other}")));
     }
     if top(tree, declared) != own {
-        // Brought in by `use …::*`; judged where it is imported.
+        // `use …::*` brings this name in; it is judged where it is imported.
         return None;
     }
     let (from, to) = (&tree.modules[named.module].path, &tree.modules[declared].path);
-    // Given on by a module of the same top: what it declares there is no child of this one.
+    // A module of the same top re-exports the name: the declaration there is not a child of this one.
     if from.first() != to.first() {
         return None;
     }

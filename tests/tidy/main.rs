@@ -1,5 +1,5 @@
-//! What the compiler and clippy do not hold: who may name whom, how long things may be,
-//! one meaning for a name. The rules stand in rules.rs.
+//! Rules that the compiler and clippy do not check: who may name whom, how long things may be, one meaning
+//! for a name. The rules stand in rules.rs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

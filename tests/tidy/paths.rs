@@ -1,25 +1,26 @@
-//! What a path means: the module that declares what it names, or another crate.
+//! The meaning of a path: the module that declares the name, or another crate.
 
 use crate::tree::{ModuleId, Named, Tree};
 
-/// Longer chains of `use` are taken to be circles.
+/// A chain of `use` that is longer than this is taken for a circle.
 const HOPS: usize = 16;
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
     /// A module of this crate.
     Here {
-        /// As far as the path was written: where a name is given on, not where it is declared.
+        /// The module that the path names as it is written: a module that re-exports the name, not the one
+        /// that declares it.
         written: ModuleId,
-        /// Where what it names is declared.
+        /// The module in which the name is declared.
         declared: ModuleId,
     },
-    /// Another crate's.
+    /// A name of another crate.
     Elsewhere {
         /// The whole path.
         path: Vec<String>,
-        /// A module of this crate gives the name on (`pub use`), and that one is named here.
+        /// Whether the path names a module of this crate that re-exports the name (`pub use`).
         given_on: bool,
     },
 }
@@ -104,7 +105,7 @@ fn walk(tree: &Tree, start: ModuleId, segments: &[String], hops: usize, own: boo
     here(module)
 }
 
-/// Looks for a name in what `use …::*` brings in.
+/// Looks for a name among those that `use …::*` brings in.
 fn glob(tree: &Tree, module: ModuleId, name: &str, segments: &[String], hops: usize) -> Option<Target> {
     if hops == 0 {
         return None;

@@ -152,7 +152,7 @@ impl Reader<'_> {
         self.named(path, line);
     }
 
-    /// Paths inside a macro's brackets, which nobody parses before the macro does.
+    /// Paths inside a macro's brackets, which are not parsed before the macro is expanded.
     fn tokens(&mut self, stream: TokenStream) {
         let tokens: Vec<TokenTree> = stream.into_iter().collect();
         let mut at = 0;
@@ -255,7 +255,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_visibility(&mut self, _: &'ast Visibility) {
-        // `pub(in path)` says who may look in; it needs nothing of the path.
+        // `pub(in path)` says where the item is visible; the item needs nothing from the path.
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
@@ -264,7 +264,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// `#[test]`, `#[cfg(test)]` and `#[cfg(all(test, …))]`: for tests and nothing else.
+/// Whether the attribute is `#[test]`, `#[cfg(test)]` or `#[cfg(all(test, …))]`: the item is only for
+/// tests.
 fn is_for_tests(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {
@@ -292,7 +293,7 @@ fn path_attribute(attributes: &[Attribute]) -> Option<String> {
     })
 }
 
-/// An item's attributes, and its name in the module. What has neither to say here is left out.
+/// An item's attributes, and its name in the module. Items with neither are left out.
 fn described(item: &Item) -> (&[Attribute], Option<&syn::Ident>) {
     match item {
         Item::Const(item) => (&item.attrs, Some(&item.ident)),

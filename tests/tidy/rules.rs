@@ -7,7 +7,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("main", "config daemon commands logging threads error"),
     // The lock beside pandad's own log is that of a log file.
     ("daemon", "jobs pipeline report shutdown config logfile logging threads error backoff"),
-    // What a person asks for beside the running jobs.
+    // The commands that a person calls beside the running jobs.
     ("commands", "config jobs queue redis kafka logfile threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
@@ -19,24 +19,24 @@ pub const MODULES: &[(&str, &str)] = &[
     ("pipeline", "shutdown threads report error backoff"),
     ("kafka", "record recycle host resolver error threads backoff pattern plural"),
     ("logfile", "record log_names host threads plural error"),
-    // A connection tells of its server's outages itself, once for all who use it.
+    // A connection reports its server's outages itself, once for all users of the server.
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
     ("config", "error log_names pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
-    // pandad's own log, below all who log through the crate `log`.
+    // pandad's own log is below all modules that log through the crate `log`.
     ("logging", "threads plural"),
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
     ("host", ""),
-    // Below all who connect.
+    // The resolver is below all modules that connect.
     ("resolver", "threads"),
     ("pattern", ""),
     ("plural", ""),
-    // The configuration refuses names that the log file could not tell from its own.
+    // The configuration refuses names that could be mistaken for those of the log file's own files.
     ("log_names", ""),
     ("backoff", ""),
     ("error", ""),
@@ -48,7 +48,8 @@ pub const APART: &[&str] = &["jobs"];
 /// The floors inside a module, from the lowest: a child may name those on the floors
 /// below its own, and none beside it. The module's own file stands above them all.
 pub const FLOORS: &[(&str, &[&str])] = &[
-    // Keys and text come first, then what is made of each, up to the typed values and their users.
+    // Keys and text come first, then the types that are made of them, up to the typed values and their
+    // users.
     (
         "config",
         &[
@@ -62,8 +63,8 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             "checks dump reference",
         ],
     ),
-    // Bytes become values; then the connections to brokers, the two seams, and what implements
-    // these. `auto` chooses among the implementations and so stands above them.
+    // Bytes become values; then come the connections to brokers, the two seams, and the implementations of
+    // the seams. `auto` chooses among the implementations and so stands above them.
     ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
     // The disk first, then the journal and pure decisions; the ledger owns the journal, and the two
     // ends of the file (`settler`, `writer`) share the ledger.
@@ -72,7 +73,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk group_view label line open_error",
             "journal lock restart_memory rotation",
-            // Which file the journal means, before what is done with it.
+            // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",
             "archive ledger_state",
@@ -83,8 +84,8 @@ pub const FLOORS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The files that may name another crate; `*` is any text. What functions of std are
-/// kept to one place is said in clippy.toml.
+/// The files that may name another crate; `*` is any text. clippy.toml says which functions of std are kept
+/// to one place.
 pub const DOORS: &[Door] = &[
     Door { path: "kafka_crate", files: "kafka/legacy/*", tests: false },
     // The oracle and the broker's side in tests.
@@ -105,7 +106,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
 ];
 
-/// Who may name a crate: these files of src, and its tests or not.
+/// Which files of src may name a crate, and whether tests may.
 pub struct Door {
     pub path: &'static str,
     pub files: &'static str,
@@ -121,7 +122,7 @@ pub const FILE_LINES_MAX: usize = 400;
 /// Lines of unit tests inside the file that they test.
 pub const INLINE_TEST_LINES_MAX: usize = 79;
 
-/// What can be broken.
+/// The rules that can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     Parses,

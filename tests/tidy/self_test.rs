@@ -1,5 +1,5 @@
-//! A check that cannot fail says nothing: every rule is broken once in a small house
-//! made here, and must be seen; and what only looks like a breach must pass.
+//! A check that cannot fail says nothing. So each rule is broken once in a small tree that is made here,
+//! and the breach must be found; code that only looks like a breach must pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::judge::{Breach, judge};
 use crate::rules::{APART, FLOORS, FUNCTION_LINES_MAX, MODULES, Rule};
 use crate::tree::Tree;
 
-/// A house with the modules and floors of the rules and nothing in them.
+/// A tree with the modules and floors of the rules and nothing in them.
 fn house() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut library = String::new();
@@ -37,7 +37,7 @@ fn declare(files: &mut BTreeMap<String, String>, module: &str, child: &str) {
     files.insert(format!("src/{module}/{child}.rs"), String::new());
 }
 
-/// The breaches in the house after code was put at the end of files.
+/// The breaches after code was appended to files of the small tree.
 fn altered(code: &[(&str, &str)]) -> BTreeSet<Breach> {
     let mut files = house();
     for (file, code) in code {
@@ -46,11 +46,11 @@ fn altered(code: &[(&str, &str)]) -> BTreeSet<Breach> {
     judge(&Tree::of(files))
 }
 
-/// The rule that is to be seen broken, a part of what is said of it, and the code that is put
-/// at the end of files, of which the first breaks it.
+/// The rule that must be found broken, a part of the breach's text, and the code that is appended to files.
+/// The first of these files breaks the rule.
 type Case<'a> = (Rule, &'a str, &'a [(&'a str, &'a str)]);
 
-/// Tries each case and gives the rules that were seen broken.
+/// Tries each case, and returns the rules that were found broken.
 fn all_seen(cases: &[Case<'_>]) -> BTreeSet<Rule> {
     let mut seen = BTreeSet::new();
     let mut missed = Vec::new();

@@ -1,24 +1,24 @@
-//! The sources as the rules see them: which module each file is, what it declares,
-//! and every path it names. Parsed, so that comments and strings are never code.
+//! The sources in the form that the rules need: which module each file is, what it declares, and every path
+//! that it names. The files are parsed, so that comments and strings are never taken for code.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::reader;
 
-/// A number into [`Tree::files`].
+/// An index into [`Tree::files`].
 pub type FileId = usize;
-/// A number into [`Tree::modules`].
+/// An index into [`Tree::modules`].
 pub type ModuleId = usize;
 
-/// One file, by its name from the top of the tree.
+/// One file, with its path from the top of the tree.
 pub struct File {
     pub name: String,
     pub text: String,
 }
 
 impl File {
-    /// Lines that are not blank, and those of them that are only a comment.
+    /// How many lines are not blank, and how many of these are only a comment.
     pub fn code_and_comment_lines(&self) -> (usize, usize) {
         let lines: Vec<&str> = self.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         (lines.len(), lines.iter().filter(|line| line.starts_with("//")).count())
@@ -29,13 +29,13 @@ impl File {
 pub struct Module {
     pub file: FileId,
     pub parent: Option<ModuleId>,
-    /// From the crate's root; the root itself has none.
+    /// The path from the crate's root; the root itself has none.
     pub path: Vec<String>,
-    /// Compiled for tests only.
+    /// Whether the module is compiled for tests only.
     pub test: bool,
     pub children: HashMap<String, ModuleId>,
     pub items: BTreeSet<String>,
-    /// What `use` brings in, by the name it has here.
+    /// The paths that `use` brings in, by their names in this module.
     pub uses: HashMap<String, Vec<String>>,
     /// The modules that `use …::*` names.
     pub globs: Vec<Vec<String>>,
@@ -45,10 +45,10 @@ pub struct Module {
 pub struct Named {
     pub module: ModuleId,
     pub line: usize,
-    /// Begins with an empty segment when it was written `::name`.
+    /// The segments of the path. The first one is empty if the path was written `::name`.
     pub segments: Vec<String>,
     pub test: bool,
-    /// `pub use`: it gives the name on and needs nothing of it.
+    /// Whether this is a `pub use`, which re-exports the name without needing it.
     pub gives_on: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Declared {
     pub module: ModuleId,
     pub name: String,
     pub line: usize,
-    /// From `fn` to its closing brace; 1 for a type.
+    /// The number of lines from `fn` to the closing brace; 1 for a type.
     pub lines: usize,
     pub test: bool,
 }
@@ -136,7 +136,7 @@ impl Tree {
         files
     }
 
-    /// Where crates begin: the two of src and the targets that the manifests name.
+    /// The files at which crates begin: the two of src, and the targets that the manifests name.
     fn roots(&self) -> BTreeSet<String> {
         let mut roots = BTreeSet::from(["src/lib.rs".to_owned(), "src/main.rs".to_owned()]);
         for (manifest, folder) in [("Cargo.toml", ""), ("fuzz/Cargo.toml", "fuzz/")] {
@@ -151,7 +151,7 @@ impl Tree {
     }
 }
 
-/// Files that are text, by name; data beside the tests is not looked at.
+/// Collects the text files, by name. Data beside the tests is left out.
 fn collect(top: &Path, at: &str, files: &mut BTreeMap<String, String>) {
     let path = top.join(at);
     if path.is_dir() {

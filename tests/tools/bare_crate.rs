@@ -1,6 +1,6 @@
-//! `bare_crate BROKER TOPIC FILE`: the `kafka` crate by itself, as scripts/bench measures
-//! it: reads a topic to its end and writes the values as lines. Nothing of pandad is in
-//! it, and nothing that makes up for what the crate gets wrong.
+//! `bare_crate BROKER TOPIC FILE`: the `kafka` crate by itself, as scripts/bench measures it: reads a topic
+//! to its end and writes the values as lines. It has no code of pandad, and no code that corrects the
+//! crate's errors.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -27,7 +27,7 @@ use pandad::logfile::{
 use pandad::record::{Headers, OffsetMetadata, Record, TopicPartition};
 use record_set::{RECORDS, codec, record_set, value};
 
-/// Two headers, as a record of format 2 has them.
+/// Two headers, as in a record of format 2.
 const HEADERS: &[u8] = b"\x04\x0atrace\x10abcdef01\x08host\x0aweb-7";
 
 fn main() {

@@ -99,7 +99,7 @@ mod tests {
     use super::check::{Check, Place, Report, place_of};
     use super::together::Batch;
 
-    /// A record like the producer's.
+    /// A record in the form of the producer's.
     fn made(partition: usize, index: u64, pad: &str) -> String {
         let body = format!("{{\"p\":{partition},\"i\":{index},\"pad\":\"{pad}\"");
         let crc = crc32fast::hash(body.as_bytes());
@@ -126,7 +126,8 @@ mod tests {
         (report.missing, report.doubled, report.torn, report.disordered)
     }
 
-    /// Two pandads' files: a record in both is told apart from one twice in one of them.
+    /// In the files of two pandads, a record that is in both is distinguished from a record that is twice
+    /// in one of them.
     #[test]
     fn duplicates_across_files_are_no_fault() {
         let dir = std::env::temp_dir().join(format!("pandad-checker-{}", std::process::id()));
@@ -148,7 +149,8 @@ mod tests {
         assert!(!within.whole_within() && within.across == 0 && within.own[0].doubled == 1, "{within}");
         let missing = together(&all[..2], &all[3..]);
         assert!(!missing.whole_within() && missing.missing == 1, "{missing}");
-        // One record in a settle batch, one in the batch of a pandad whose file does not have it.
+        // One record is in a settle batch; the other is only in the batch of a pandad whose file does not
+        // have it.
         let doubled = together(&all[..4], &all[2..]);
         let batch =
             |pandad, first: std::ops::Range<u64>, second| Batch { pandad, beyond: vec![first, second] };
@@ -186,7 +188,7 @@ mod tests {
         let mut damaged = good();
         damaged.insert(3, damaged[2].clone());
         assert_eq!(counts(&checked(&lines(&damaged))), (0, 1, 0, 0));
-        // Far away from the first as well.
+        // The second damage is far away from the first.
         let mut damaged = good();
         damaged.push(damaged[0].clone());
         assert_eq!(counts(&checked(&lines(&damaged))), (0, 1, 0, 0));
@@ -207,8 +209,8 @@ mod tests {
         let good = good();
         for cut in 1..good[2].len() {
             let mut damaged = good.clone();
-            // The beginning of one record with the end of the next: what a write
-            // that is finished from the wrong byte leaves.
+            // The beginning of one record with the end of the next, as a write leaves it that goes on at
+            // the wrong byte.
             let at = cut.min(damaged[3].len());
             let spliced = format!("{}{}", &damaged[2][..cut], &damaged[3][at..]);
             let same = spliced == damaged[2] || spliced == damaged[3];
@@ -282,7 +284,7 @@ mod tests {
     fn all_three_formats_are_read() {
         let value = made(1, 2, "a / \\ \u{fc} \u{6570} \u{1f600}");
         let quoted = serde_json::to_string(&value).unwrap();
-        // As PHP writes it: slashes escaped, nothing beyond ASCII.
+        // The line as PHP writes it: slashes are escaped, and it has only ASCII.
         let php = quoted.replace('/', "\\/").replace('\u{fc}', "\\u00fc").replace('\u{6570}', "\\u6570");
         let php = php.replace('\u{1f600}', "\\ud83d\\ude00");
         for line in [
@@ -303,7 +305,7 @@ mod tests {
                 Err(why) => panic!("{why}: {line}"),
             }
         }
-        // A line that says another offset than its record is not believed.
+        // If a line says another offset than its record, the line is not believed.
         let line = format!("{{\"topic\":\"t\",\"partition\":1,\"offset\":3,\"value\":{quoted}}}");
         assert!(place_of(line.as_bytes()).is_err());
     }

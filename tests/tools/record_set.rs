@@ -1,5 +1,5 @@
-//! The record set that the benchmarks decode: near a MiB of batches of 64 records with
-//! values of 230 bytes, as a busy producer makes them. The same one each time.
+//! The record set that the benchmarks decode: nearly one MiB of batches of 64 records with values of 230
+//! bytes, as a busy producer makes them. It is the same set each time.
 
 use std::io::Write as _;
 
@@ -9,9 +9,9 @@ use kafka_protocol::records::{
     Compression, Record as Theirs, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
-/// Records of a set.
+/// How many records the set has.
 pub const RECORDS: i64 = 4096;
-/// Records of a batch.
+/// How many records a batch has.
 const BATCH: i64 = 64;
 
 /// A log line of a web server, in JSON: words that repeat and numbers that do not.

@@ -1,6 +1,6 @@
-//! What scripts/test needs beside the tests: `tested table` makes docs/tested.md of the lines
-//! that the tests wrote (support/tested.rs), `tested part` says which tests are in a part of
-//! a run. The same results give the same bytes, whatever the order in which they came.
+//! A tool for scripts/test: `tested table` makes docs/tested.md from the lines that the tests wrote
+//! (support/tested.rs), `tested part` says which tests are in a part of a run. The same results give the
+//! same bytes, in whatever order they came.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -60,10 +60,10 @@ fn usage() -> ExitCode {
 
 // ---- The table
 
-/// What was shown: the job, the file of the test, and in words.
+/// What was shown: the job, the file of the test, and the words of the test.
 type Subject<'a> = (&'a str, &'a str, &'a str);
 
-/// What became of it on one server.
+/// The outcome on one server.
 #[derive(Default)]
 struct Outcome {
     begun: u32,
@@ -101,7 +101,7 @@ fn rows(results: &str) -> BTreeMap<Subject<'_>, Row<'_>> {
     rows
 }
 
-/// The page, and whether all is as it should be.
+/// The page, and whether no test failed and every server was tested.
 fn table(head: &str, results: &str, output: &str, servers: &[&str]) -> (String, bool) {
     let rows = rows(results);
     let (passed, failed) = counts(output);
@@ -146,7 +146,7 @@ fn table(head: &str, results: &str, output: &str, servers: &[&str]) -> (String, 
     (text, good)
 }
 
-/// How many tests passed and failed, by what cargo test printed last of each.
+/// How many tests passed and failed, according to the last output of cargo test about each.
 fn counts(output: &str) -> (usize, usize) {
     let mut last = BTreeMap::new();
     for line in output.lines() {
@@ -161,12 +161,13 @@ fn counts(output: &str) -> (usize, usize) {
 
 // ---- The parts
 
-/// Of a test that is not in the table of durations, in seconds.
+/// The assumed duration of a test that is not in the table of durations, in seconds.
 const UNKNOWN: u64 = 1;
-/// Tests run side by side, but for those that measure time.
+/// How many tests run at the same time. Tests that measure time run alone.
 const THREADS: u64 = 6;
 
-/// The tests of each part: the longest first, each to the part that has least so far.
+/// The tests of each part. The longest tests come first, and each goes to the part that has the least so
+/// far.
 fn split<'a>(names: &'a str, durations: &str, parts: usize) -> Vec<BTreeSet<&'a str>> {
     let known: Vec<(&str, u64)> = durations
         .lines()
@@ -267,7 +268,7 @@ mod tests {
         }
     }
 
-    /// 120 alone; 100, 20, 20 and 1 in the other.
+    /// The test of 120 seconds is alone; those of 100, 20, 20 and 1 are in the other part.
     #[test]
     fn parts_are_of_equal_duration() {
         let split = split(NAMES, "100 unit::e\n20 cli::\n", 2);
