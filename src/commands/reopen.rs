@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::logfile::{LockRequest, PendingRequest, RequestOutcome};
 
-/// Asks the pandad that runs with this configuration, and waits for as long as that pandad's stop may take.
+/// Asks the pandad that runs with this configuration to reopen its log files, and waits for the answers up to
+/// `stop_timeout`, because pandad may settle first, as at a stop.
 /// The requests for all files are made first, so that the files share one wait.
 ///
 /// # Errors

@@ -166,8 +166,8 @@ impl Listener {
         self.deadlines_refused = true;
         let (job, server) = (self.context.job, &self.context.expire.server);
         log::warn!(
-            "{job}: {server}: the server refuses the channels of deadlines, so keys may be late: {refusal}; \
-             allow the channels __keyevent@{}__:*",
+            "{job}: {server}: the server refuses the channels that announce new deadlines, so expired \
+             keys may be pushed late: {refusal}; allow the channels __keyevent@{}__:*",
             server.database
         );
     }

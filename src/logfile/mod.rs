@@ -222,10 +222,11 @@ fn check_names(disk: &dyn Disk, path: &Path, rotation: &Rotation) -> Result<(), 
 /// Keeps an unreadable journal under another name, for whoever examines it.
 fn set_aside(disk: &dyn Disk, label: &LogLabel, at: &Path, why: &str) -> Result<(), OpenError> {
     let aside = with_suffix(at, ".unreadable");
+    disk.rename(at, &aside).map_err(|error| classify(at, &error))?;
     log::warn!(
-        "{label}: its journal cannot be read ({why}): it was moved to {}, and the group's offsets decide \
-         where to read on",
+        "{label}: the journal cannot be read ({why}) and was moved to {}; reading goes on from the group's \
+         offsets",
         aside.display()
     );
-    disk.rename(at, &aside).map_err(|error| classify(at, &error))
+    Ok(())
 }

@@ -220,14 +220,14 @@ fn denied_probes_still_push_keys() {
         let inv = expiry.inv().server("redis_kv_expire", "user", "pandad");
         let mut daemon = Daemon::new(&inv.server("redis_kv_expire", "password", "of-pandad"));
         daemon.start_and_listen();
-        daemon.wait_log("keys may be late", seconds(10));
+        daemon.wait_log("keys may be pushed late", seconds(10));
         let (cpu, began) = (daemon.cpu(), Instant::now());
         std::thread::sleep(seconds(2));
         let share = (daemon.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
         assert!(share < 0.1, "{rights:?}: {share:.2} of a processor");
         expiry.assert_receives(&mut daemon, "heard");
         daemon.stop();
-        let logged = daemon.log_lines("keys may be late");
+        let logged = daemon.log_lines("keys may be pushed late");
         println!("{}", logged.join("\n"));
         assert!(logged.len() <= 4, "logged again and again: {logged:#?}");
     }

@@ -3,8 +3,8 @@
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
-/// How many bytes before a range or a mark its check covers. The check is needed because a new file can get
-/// the device and inode numbers of a file that was just deleted.
+/// A range and a mark carry a check of this many bytes of the log file before them. The check is needed
+/// because a new file can get the device and inode numbers of a file that was just deleted.
 pub(in crate::logfile) const CHECKED_BYTES: usize = 4096;
 
 /// A record that was written: its offset and its fingerprint.

@@ -80,11 +80,11 @@ struct LoggedOutage {
     common: CommonCause,
     /// `TOPIC/P`, or the number of partitions and the names of the first few.
     subject: String,
-    /// How many of the line's partitions are still waiting.
+    /// How many of the partitions that the log line named still cannot be read.
     waiting: usize,
-    /// How many of the line's partitions can be read again.
+    /// How many of the partitions that the log line named can be read again.
     back: usize,
-    /// How many of the line's partitions are now covered by a line with another cause.
+    /// How many of the partitions that the log line named stand in a later log line with another cause.
     moved: usize,
 }
 

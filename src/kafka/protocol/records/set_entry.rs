@@ -53,9 +53,9 @@ impl<'a> SetEntries<'a> {
         {
             return Err(DecodeErrorKind::Format(magic));
         }
-        // The size is not compared with the least size of the format here. Instead of a batch that it
-        // cannot convert, a broker sends a stub. The stub's size field may be below the least size, but
-        // always exceeds the bytes that follow.
+        // The size is not compared with the least size of the format here, because a broker that cannot
+        // convert a batch sends a stub in its place. The stub's size field may be below the least size,
+        // but always exceeds the bytes that follow.
         let whole = FRAMING_BYTES.saturating_add(size_field(framing)?);
         let (Some(magic), Some((bytes, rest))) = (magic, self.rest.split_at_checked(whole)) else {
             self.cut = Some(whole);
