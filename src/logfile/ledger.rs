@@ -78,16 +78,16 @@ impl Ledger {
             ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
-                "{label}: {partition}: the group's offset {held} has this journal's name, but the journal \
-                 has no record of it: either an older copy of the journal was put back, or a commit \
-                 arrived late; going on at the journal's position {}",
+                "{label}: {partition}: the group's offset {held} was committed under this journal's name, \
+                 but the journal has no record of that commit: either an older copy of the journal was put \
+                 back, or a commit arrived late; going on at the journal's position {}",
                 facts.map_or(-1, |known| known.position)
             ),
             ResumeDecision::NeverKnew(epoch) => {
                 log::warn!(
-                    "{label}: {partition}: the group's offset {held} has this journal's name, but the \
-                     journal does not know the partition: an older copy of the journal was put back; \
-                     going to the first record"
+                    "{label}: {partition}: the group's offset {held} was committed under this journal's \
+                     name, but the journal does not know the partition: an older copy of the journal was \
+                     put back; going to the first record"
                 );
                 inner.set_position(partition, 0, epoch, Vec::new())?;
             }

@@ -266,7 +266,7 @@ impl KafkaToFile {
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
-        log::log!(level, "{NAME}: running, {topics} into {}", self.section.log_file.path.display());
+        log::log!(level, "{NAME}: running, reads {topics} into {}", self.section.log_file.path.display());
     }
 
     /// Closes the journals, and keeps the facts about the end of this run that the next run must know.

@@ -114,7 +114,7 @@ impl HashDeletion<'_> {
                 _ => {}
             }
         }
-        let text = "markers keep coming while their users' fields are deleted".to_owned();
+        let text = "markers are set again and again while their users' fields are deleted".to_owned();
         Err(RedisError::Refused { code: "EXECABORT".to_owned(), text })
     }
 

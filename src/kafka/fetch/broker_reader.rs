@@ -332,7 +332,7 @@ impl BrokerReader {
             };
             let meaning = match answers.remove(partition) {
                 Some(answer) => cursor.take_answer(&answer, &frame, committed, &self.context.config),
-                None => Meaning::Failed("the broker's answer leaves it out".to_owned()),
+                None => Meaning::Failed("the broker's answer does not name this partition".to_owned()),
             };
             match meaning {
                 Meaning::Nothing => {}

@@ -127,7 +127,7 @@ impl PartitionLog for LeaderQueries<'_> {
                     // records.
                     _ if offset < found.high_watermark => {
                         return Err(QueryError::Records(format!(
-                            "its leader sends nothing at offset {offset}, though its log goes on"
+                            "its leader sends nothing at offset {offset}, although the log goes on"
                         )));
                     }
                     _ => return Ok(None),

@@ -25,7 +25,7 @@ impl Refusal {
     pub fn fault(self, what: &str) -> Fault {
         let text = match self {
             Refusal::Code(code) => format!("cannot {what}: Kafka answers {code}"),
-            Refusal::Unanswered => format!("cannot {what}: Kafka's answer leaves it out"),
+            Refusal::Unanswered => format!("cannot {what}: Kafka's answer does not name this partition"),
         };
         if self.reaction() == Reaction::Fatal { Fault::Fatal(text) } else { Fault::Retry(text) }
     }

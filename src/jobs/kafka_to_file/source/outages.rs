@@ -159,7 +159,7 @@ impl PartitionOutages {
         let LoggedOutage { subject, back, moved, .. } = logged;
         match moved {
             0 => log::info!("{NAME}: {subject}: back after {seconds:.1} s"),
-            _ => log::info!("{NAME}: {subject}: {back} back after {seconds:.1} s"),
+            _ => log::info!("{NAME}: {subject}: {back} of these back after {seconds:.1} s"),
         }
         self.logged.remove(&line);
     }
