@@ -104,7 +104,7 @@ fn server_is_named(r: &mut ConfigReader, k: &RedisKeys, is_needed: bool) {
 }
 
 /// The other log and the pidfile must not be the file of the records, or a file beside it: two writers
-/// would spoil it.
+/// would spoil the file.
 fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let files = settings::paths(&path, &topics);

@@ -52,7 +52,7 @@ impl FaultList {
         }
     }
 
-    /// Notes a warning, which does not stop the start. The text is made only if it is kept.
+    /// Notes a warning, which does not stop the start. The text is computed only if the warning is kept.
     pub fn warn(&mut self, at: FaultPlace<'_>, text: impl FnOnce() -> String) {
         if self.warnings.len() < FAULTS_MAX {
             let warning = self.make(at, text());

@@ -1,6 +1,6 @@
 //! When a log file is rotated, and how the rotated file is named. Pure, except for the time zone.
 //!
-//! The name is the log file's with the time of the rotation in UTC, in milliseconds. So no file is
+//! The name is the log file's name and the time of the rotation in UTC, in milliseconds. So no file is
 //! renamed a second time, and the names sort in the order of rotation.
 
 use std::path::{Path, PathBuf};

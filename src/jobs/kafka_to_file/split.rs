@@ -4,8 +4,8 @@ use super::cut::Cut;
 use super::formatter::FormattedBatch;
 
 /// Cuts an outcome: the first part has at most `room` bytes, and each of the others at most `size`. A part
-/// may be longer only if it has no place to cut inside: a record longer than `size`, or, as the first part,
-/// records that need a new file anyway.
+/// without a cut inside may be longer: it holds a record longer than `size`, or it is the first part and
+/// needs a new file anyway.
 pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<FormattedBatch> {
     let mut places = places(&batch, room, size);
     let mut parts = Vec::new();

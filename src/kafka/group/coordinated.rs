@@ -46,7 +46,8 @@ pub struct Coordinated {
 }
 
 impl Coordinated {
-    /// Starts the threads, which join the group. `names` gives the epochs of claims.
+    /// Starts the threads, which join the group. `names` gives the epoch that goes into
+    /// the token of each claim.
     ///
     /// # Errors
     /// `Retry`: a thread cannot be started.

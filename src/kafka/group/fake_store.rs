@@ -23,7 +23,7 @@ pub(super) struct FakeGroup {
     pub(super) down: Option<Fault>,
     /// The offsets of each commit that was asked for, call by call.
     pub(super) commits: Vec<Vec<Commit>>,
-    /// As whom each of `commits` was sent: generation, member id, `group.instance.id`.
+    /// The sender of each of `commits`: generation, member id, `group.instance.id`.
     pub(super) senders: Vec<(i32, String, Option<String>)>,
 }
 

@@ -21,8 +21,8 @@ pub struct Standalone {
 }
 
 impl Standalone {
-    /// Starts the thread, which asks for the topics' partitions. `names` makes the random
-    /// epoch that goes into the token of each claim.
+    /// Starts the thread, which asks for the topics' partitions. `names` gives the epoch
+    /// that goes into the token of each claim.
     ///
     /// # Errors
     /// `Retry`: the thread cannot be started.

@@ -62,7 +62,7 @@ impl Log {
         Self { name, magic, dense, start, end, batches, aborts, open, records }
     }
 
-    /// The value of the record at an offset. The key is its first eight bytes, or null.
+    /// The value of the record at an offset. The key is the first eight bytes of the value, or null.
     pub(super) fn value(&self, offset: i64) -> Vec<u8> {
         let pad = match offset % 41 {
             0 => 0,
