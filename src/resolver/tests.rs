@@ -1,5 +1,5 @@
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,9 +27,8 @@ enum Does {
 
 /// A name server on loopback. `rule` gives its reaction to each name.
 fn name_server(rule: impl Fn(&str) -> Does + Send + 'static) -> SocketAddr {
-    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (udp, tcp) = (0..100).find_map(|_| both_sockets().ok()).expect("a port that is free for UDP and TCP");
     let at = udp.local_addr().unwrap();
-    let tcp = std::net::TcpListener::bind(at).unwrap();
     thread::spawn(move || {
         let mut room = [0; 512];
         while let Ok((count, from)) = udp.recv_from(&mut room) {
@@ -63,6 +62,13 @@ fn name_server(rule: impl Fn(&str) -> Does + Send + 'static) -> SocketAddr {
         }
     });
     at
+}
+
+/// The port that is free for UDP may be taken for TCP.
+fn both_sockets() -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let tcp = TcpListener::bind(udp.local_addr()?)?;
+    Ok((udp, tcp))
 }
 
 fn reply(question: &[u8], does: Does) -> Vec<u8> {
