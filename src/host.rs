@@ -8,13 +8,24 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, DynamicClockId, Timespec, clock_gettime, clock_gettime_dynamic};
 
-/// The time since the boot. Unlike `Instant`, it goes on while the machine is suspended.
+/// The time since the boot. Unlike `Instant`, it goes on while the machine is suspended, unless the
+/// kernel refuses that clock; see [`counts_suspension`].
 pub fn since_boot() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
+    let now = boot_time().unwrap_or_else(|_| clock_gettime(ClockId::Monotonic));
     let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), nanos)
+}
+
+/// Whether [`since_boot`] goes on while the machine is suspended. False if a sandbox refuses
+/// CLOCK_BOOTTIME, which came with Linux 2.6.39.
+pub fn counts_suspension() -> bool {
+    boot_time().is_ok()
+}
+
+fn boot_time() -> rustix::io::Result<Timespec> {
+    clock_gettime_dynamic(DynamicClockId::Boottime)
 }
 
 /// A number that differs after each boot.
@@ -29,16 +40,14 @@ pub fn name() -> Option<String> {
     Some(text.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Bytes from the kernel's generator.
+/// Bytes from the kernel's generator. Where getrandom(2) is missing (before Linux 3.17) or refused
+/// (in sandboxes that do not know it), they come from /dev/urandom.
 ///
 /// # Errors
-/// The kernel's refusal.
+/// The kernel's refusal of both.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
-    }
+    getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
 

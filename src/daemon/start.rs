@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, after, at, never, select, unbounded};
 use super::{FORCED_STOP_MAX, cut_short, log_timeout};
 use crate::config::{Config, DaemonConfig};
 use crate::error::{ConfigFault, Error};
+use crate::host;
 use crate::jobs::{self, Job};
 use crate::logfile::{Lock, LockRequest};
 use crate::logging::{LogError, LogTarget, OnReopened, ProcessLog};
@@ -113,12 +114,23 @@ fn prepare_all(
         env!("CARGO_PKG_VERSION"),
         config.path.display()
     );
+    prepare_process();
     let mut jobs = selected(&config, only)?;
     let faults: Vec<_> = jobs.iter_mut().filter_map(|job| job.prepare().err()).flatten().collect();
     if !faults.is_empty() {
         return Err(Error::Config(faults));
     }
     Ok(PreparedStart { config: config.daemon, jobs })
+}
+
+/// What the kernel grants this process, and a warning about each thing that it refuses.
+fn prepare_process() {
+    if !host::counts_suspension() {
+        log::warn!(
+            "CLOCK_BOOTTIME is refused, so pandad does not see for how long this machine was suspended: \
+             after that it may go on for a while with what another pandad has taken over"
+        );
+    }
 }
 
 /// The configured jobs, or those of them that `only` names.

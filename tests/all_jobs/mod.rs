@@ -2,6 +2,7 @@
 
 mod failed_job;
 mod names;
+mod old_kernel;
 mod one_server_down;
 mod outage;
 mod redis_connections;

@@ -27,6 +27,7 @@ pub const LISTENING: &str = "expired_to_list: listening on __keyevent@";
 pub struct Daemon {
     pub dir: PathBuf,
     pub file: PathBuf,
+    program: PathBuf,
     prefix: Vec<String>,
     arguments: Vec<String>,
     /// The lines that its jobs log when they have started.
@@ -47,7 +48,8 @@ impl Daemon {
         let file = dir.join("consumer.log");
         let asked = |section: &&(&str, &str)| inv.lines().any(|line| line.trim() == section.0);
         let running = RUNNING.iter().filter(asked).map(|section| section.1).collect();
-        Daemon { dir, file, prefix: Vec::new(), arguments: Vec::new(), running, child: None, from: 0 }
+        let (program, prefix, arguments) = (binary(), Vec::new(), Vec::new());
+        Daemon { dir, file, program, prefix, arguments, running, child: None, from: 0 }
     }
 
     /// Replaces the configuration, from the next start on.
@@ -58,6 +60,12 @@ impl Daemon {
     /// Starts the daemon by another command that becomes it (`exec`).
     pub fn behind(mut self, prefix: Vec<String>) -> Daemon {
         self.prefix = prefix;
+        self
+    }
+
+    /// Another program than the binary under test.
+    pub fn program(mut self, program: PathBuf) -> Daemon {
+        self.program = program;
         self
     }
 
@@ -88,7 +96,7 @@ impl Daemon {
         let append =
             |name: &str| OpenOptions::new().create(true).append(true).open(self.dir.join(name)).unwrap();
         let mut words = self.prefix.clone();
-        words.push(binary().display().to_string());
+        words.push(self.program.display().to_string());
         words.extend(self.arguments.clone());
         words.push(self.dir.join("test.inv").display().to_string());
         let mut command = Command::new(&words[0]);
@@ -101,6 +109,12 @@ impl Daemon {
     #[track_caller]
     pub fn start_and_wait(&mut self) {
         self.start();
+        self.wait_running();
+    }
+
+    /// Waits until each of its jobs logs that it runs.
+    #[track_caller]
+    pub fn wait_running(&mut self) {
         for running in self.running.clone() {
             self.wait_log(running, wait::seconds(30));
         }
@@ -275,8 +289,17 @@ impl Daemon {
 
     /// Resident memory in KiB.
     pub fn memory(&self) -> u64 {
+        self.kibibytes("VmRSS:")
+    }
+
+    /// The most resident memory that it has had, in KiB.
+    pub fn memory_max(&self) -> u64 {
+        self.kibibytes("VmHWM:")
+    }
+
+    fn kibibytes(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

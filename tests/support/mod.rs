@@ -1,6 +1,7 @@
 //! The base of the integration tests: the real daemon, real servers, real producers, disks that fail, bad
 //! networks, and the checker.
 
+pub mod all_jobs;
 pub mod check;
 pub mod cluster;
 pub mod content;
@@ -11,6 +12,7 @@ pub mod groups;
 pub mod inv;
 pub mod name_server;
 pub mod network;
+pub mod old_kernel;
 pub mod pandads;
 pub mod produce;
 pub mod proxy;

@@ -6,7 +6,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // The command line, and the only exit.
     ("main", "config daemon commands logging threads error"),
     // The lock beside pandad's own log is that of a log file.
-    ("daemon", "jobs pipeline report shutdown config logfile logging threads error backoff"),
+    ("daemon", "jobs pipeline report shutdown config logfile logging host threads error backoff"),
     // The commands that a person calls beside the running jobs.
     ("commands", "config jobs queue redis kafka logfile threads plural error"),
     // Jobs know no threads; they know each other by values in config.
@@ -101,6 +101,7 @@ pub const DOORS: &[Door] = &[
     Door { path: "regex_lite", files: "pattern.rs", tests: false },
     Door { path: "configparser", files: "config/inv.rs config/inv/*", tests: false },
     Door { path: "env_logger", files: "logging/macros.rs", tests: false },
+    Door { path: "getrandom", files: "host.rs", tests: false },
     Door { path: "resolv_conf", files: "resolver/*", tests: true },
     Door { path: "simple_dns", files: "resolver/*", tests: true },
     Door { path: "signal_hook", files: "shutdown.rs", tests: false },
