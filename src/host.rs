@@ -1,5 +1,6 @@
 //! This machine and this process: their names, whether another process of this machine has
-//! ended, random bytes, and the clock that goes on while the machine is suspended.
+//! ended, random bytes, the clock that goes on while the machine is suspended, and the limit of open
+//! files.
 
 use std::fmt;
 use std::io;
@@ -7,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Resource, getrlimit, setrlimit, test_kill_process};
 use rustix::time::{ClockId, DynamicClockId, Timespec, clock_gettime, clock_gettime_dynamic};
 
 /// The time since the boot. Unlike `Instant`, it goes on while the machine is suspended, unless the
@@ -26,6 +27,18 @@ pub fn counts_suspension() -> bool {
 
 fn boot_time() -> rustix::io::Result<Timespec> {
     clock_gettime_dynamic(DynamicClockId::Boottime)
+}
+
+/// Raises the number of files that this process may have open to the highest that it may choose.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn raise_open_files_max() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// A number that differs after each boot.

@@ -125,6 +125,9 @@ fn prepare_all(
 
 /// What the kernel grants this process, and a warning about each thing that it refuses.
 fn prepare_process() {
+    if let Err(error) = host::raise_open_files_max() {
+        log::warn!("cannot raise the limit of open files to what is allowed: {error}");
+    }
     if !host::counts_suspension() {
         log::warn!(
             "CLOCK_BOOTTIME is refused, so pandad does not see for how long this machine was suspended: \

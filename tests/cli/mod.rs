@@ -5,6 +5,7 @@ mod configuration;
 mod dead_list;
 mod group_check;
 mod hangs;
+mod open_files;
 mod own_log;
 mod reopen;
 mod static_binary;
