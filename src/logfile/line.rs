@@ -5,6 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::record::{Headers, Record, TopicPartition};
 
+/// A multiple of three, so that no padding is between two pieces.
+const BASE64_PIECE_BYTES: usize = 3 << 10;
+
 /// How a record is written as a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
@@ -148,9 +151,12 @@ fn text_of(out: &mut Vec<u8>, bytes: &[u8]) {
     string(out, &String::from_utf8_lossy(bytes), Escape::Json);
 }
 
+/// In pieces, so that no second copy of a large value is in memory.
 fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
-    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+    for piece in bytes.chunks(BASE64_PIECE_BYTES) {
+        out.extend_from_slice(STANDARD.encode(piece).as_bytes());
+    }
     out.push(b'"');
 }
 
@@ -235,6 +241,9 @@ mod tests {
             line(LineFormat::Json, Some(b"\xff"), None),
             "{\"topic\":\"t\",\"partition\":3,\"offset\":42,\"key_base64\":\"/w==\",\"value\":null}\n"
         );
+        let long = [0xfe; 2 * BASE64_PIECE_BYTES + 1];
+        let encoded = format!("\"value_base64\":\"{}\"}}\n", STANDARD.encode(long));
+        assert!(line(LineFormat::Json, None, Some(&long)).ends_with(&encoded));
     }
 
     fn json_of(record: &Record<'_>) -> String {

@@ -63,6 +63,8 @@ pub(super) fn work<W: Worker, E: PipelineError>(
         outage.up(Instant::now(), "back");
         budget.take(bytes);
         budget.give_back(polled.bytes);
+        // The memory of the task is free before the outcome waits for the sink.
+        drop(polled);
         // An error has ended the sink, which has reported it.
         if !deliver(Finished { ticket, bytes, outcome }) {
             return;

@@ -20,6 +20,11 @@ SPICE = '"/\\\t\u00fc \u6570 \U0001f600'
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 # Any byte but newline and the quote: too even for any codec to make smaller.
 BYTES = bytes(byte for byte in range(256) if byte not in b'\n"')
+# How padding is made of random bytes: without newline and quote, or as letters in no order.
+FROM_RANDOM = {
+    "bytes": bytes.maketrans(b'\n"', b"\0\0"),
+    "dice": bytes(LETTERS[byte % len(LETTERS)].encode()[0] for byte in range(256)),
+}
 
 
 def value(partition, index, pad):
@@ -122,6 +127,8 @@ def settings(args, codec):
     if args.version < (0, 10):
         found["api.version.request"] = False
         found["broker.version.fallback"] = "0.9.0"
+    if args.largest:
+        found["message.max.bytes"] = args.largest
     if args.batch:
         found["batch.num.messages"] = args.batch
     return found
@@ -142,11 +149,16 @@ def seq(args, dice):
             due = began + number / args.rate
             while time.monotonic() < due:
                 records.producer.poll(max(0.0, min(0.01, due - time.monotonic())))
-        at = dice.randrange(len(LETTERS))
-        pad = stretch[at : at + dice.randint(smallest, largest)]
-        if number % 10 == 9:
-            pad += SPICE
-        records.send(args.partitions[number % len(args.partitions)], pad.encode())
+        size = dice.randint(smallest, largest)
+        if args.fill in FROM_RANDOM:
+            pad = dice.randbytes(size).translate(FROM_RANDOM[args.fill])
+        else:
+            at = dice.randrange(len(LETTERS))
+            pad = stretch[at : at + size]
+            if number % 10 == 9:
+                pad += SPICE
+            pad = pad.encode()
+        records.send(args.partitions[number % len(args.partitions)], pad)
     return records.done(seconds=round(time.monotonic() - began, 3))
 
 
@@ -221,6 +233,9 @@ def main():
     parser.add_argument("--rate", type=float, default=0, help="records per second; 0: as fast as it goes")
     padding = "bytes of padding: a number, or least-most"
     parser.add_argument("--size", type=span, default="80-200", help=padding)
+    fills = ["letters", "dice", "bytes"]
+    parser.add_argument("--fill", default="letters", choices=fills, help="the padding; bytes are no text")
+    parser.add_argument("--largest", type=int, default=0, help="bytes of the largest record; 0: the usual")
     parser.add_argument("--codec", default="none", choices=["none", "gzip", "snappy", "lz4", "zstd"])
     parser.add_argument("--linger", type=float, default=0, help="ms")
     parser.add_argument("--batch", type=int, default=0, help="most records in a batch; 0: the library's own")

@@ -36,6 +36,9 @@ impl Feed<'_> {
     /// # Errors
     /// There are fewer bytes, or they cannot be decompressed.
     pub(super) fn require(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
+        if let Self::Through(_, window) = self {
+            window.want(count);
+        }
         while self.bytes().len() < count {
             if !self.decompress_more()? {
                 return Err(TRUNCATED);

@@ -19,6 +19,8 @@ pub(super) struct Window {
     start: usize,
     /// The index after the last unread byte.
     end: usize,
+    /// How many bytes are read in one piece next, if that is known.
+    wanted: Option<usize>,
 }
 
 impl Window {
@@ -30,6 +32,12 @@ impl Window {
     /// Removes `count` bytes from the front.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
+    }
+
+    /// From now on the buffer grows no further than these unread bytes need, and the piece of a codec
+    /// that completes them.
+    pub(super) fn want(&mut self, count: usize) {
+        self.wanted = Some(count);
     }
 
     /// Makes room for at least `least` bytes after the unread ones. Returns all the room that the buffer
@@ -47,7 +55,10 @@ impl Window {
                 return Err(DecodeErrorKind::TooLarge);
             }
             if needed > self.buffer.len() {
-                let size = (self.buffer.len() * 2).clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX).max(needed);
+                let enough = self.wanted.map_or(WINDOW_BYTES_MAX, |wanted| wanted.saturating_add(least));
+                // What is wanted was read from outside: no more than double may be taken for that.
+                let size = (self.buffer.len() * 2).min(enough);
+                let size = size.clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX).max(needed);
                 self.buffer.reserve_exact(size - self.buffer.len());
                 self.buffer.resize(size, 0);
             }
@@ -64,6 +75,7 @@ impl Window {
     pub(super) fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
+        self.wanted = None;
     }
 
     /// Frees a buffer that only an uncommon record needed.
@@ -94,5 +106,17 @@ mod tests {
         window.reserve(WINDOW_BYTES_KEPT_MAX).unwrap();
         window.shrink();
         assert_eq!(window.buffer.len(), 0);
+    }
+
+    #[test]
+    fn the_window_grows_no_further_than_a_record_needs() {
+        let mut window = Window::default();
+        window.want(5 << 20);
+        while window.bytes().len() < 5 << 20 {
+            window.reserve(64 << 10).unwrap();
+            window.add_written(64 << 10);
+            assert!(window.buffer.len() <= (window.bytes().len() * 2).max(WINDOW_BYTES_FIRST));
+        }
+        assert_eq!(window.buffer.len(), (5 << 20) + (64 << 10));
     }
 }
