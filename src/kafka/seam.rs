@@ -5,12 +5,12 @@
 //! So on both seams positions belong to the caller.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::lease::Lease;
 use super::protocol::frame::Frame;
-use super::protocol::records::{self, Aborted, DecodeError, Decoded, Scratch};
+use super::protocol::records::{self, Aborted, DecodeError, DecodeErrorKind, Decoded, Scratch};
 use crate::error::Fault;
 use crate::record::{Commit, OffsetMetadata, Record, TopicPartition};
 
@@ -59,11 +59,38 @@ pub trait DecodedRecords: Send + Sync {
 
 /// A record set in a frame that several partitions share.
 pub struct RecordSet {
-    pub(super) frame: Arc<Frame>,
+    /// `None` once the set is decompressed and the frame is not needed any more.
+    frame: Mutex<Option<Arc<Frame>>>,
     /// The range of the frame; only whole entries.
-    pub(super) set: Range<usize>,
+    set: Range<usize>,
     /// The aborted transactions in the set; `None` if their records are delivered, too.
-    pub(super) aborted: Option<Vec<Aborted>>,
+    aborted: Option<Vec<Aborted>>,
+}
+
+impl RecordSet {
+    pub(super) fn new(frame: &Arc<Frame>, set: Range<usize>, aborted: Option<Vec<Aborted>>) -> Self {
+        Self { frame: Mutex::new(Some(Arc::clone(frame))), set, aborted }
+    }
+
+    fn decode(
+        &self,
+        from: i64,
+        scratch: &mut Scratch,
+        each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Decoded, DecodeError> {
+        let held = || self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        // The worker panicked after the frame was freed. What cannot be decoded is fetched again.
+        let gone = DecodeErrorKind::Malformed("they were freed before an internal error");
+        let frame = held().clone().ok_or(DecodeError { next: from, why: gone })?;
+        let set = frame.bytes().get(self.set.clone()).unwrap_or_default();
+        let aborted = self.aborted.as_deref();
+        let Some(large) = records::unpack_large(set, from, aborted, scratch) else {
+            return records::decode(set, from, aborted, scratch, each);
+        };
+        drop(frame);
+        *held() = None;
+        large.deliver(from, scratch, each)
+    }
 }
 
 /// What [`Fetcher::next`] returns.
@@ -244,10 +271,57 @@ pub fn records(
             decoded.each(&mut |record| _ = each(record));
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
-        Payload::RecordSet(RecordSet { frame, set, aborted }) => {
-            let set = frame.bytes().get(set.clone()).unwrap_or_default();
-            records::decode(set, fetched.from, aborted.as_deref(), scratch, each)
-        }
+        Payload::RecordSet(set) => set.decode(fetched.from, scratch, each),
         Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set with one record of five MiB, which snappy does not make smaller.
+    fn large_set() -> Vec<u8> {
+        let mut dice = fastrand::Rng::with_seed(5);
+        let value: Vec<u8> = std::iter::repeat_with(|| dice.u8(..)).take(5 << 20).collect();
+        // Attributes, deltas of timestamp and offset, no key; then the value, and no headers. The
+        // numbers are varints.
+        let length = |mut number: usize| {
+            let mut bytes = Vec::new();
+            while number >= 0x80 {
+                bytes.push(number as u8 | 0x80);
+                number >>= 7;
+            }
+            bytes.push(number as u8);
+            bytes
+        };
+        let body = [&[0, 0, 0, 1], length(value.len() * 2).as_slice(), &value, &[0]].concat();
+        let records = [length(body.len() * 2), body].concat();
+        let mut checked = [[0, 2].as_slice(), &[0; 4], &[0; 16], &[0xff; 14], &1_i32.to_be_bytes()].concat();
+        checked.extend(snap::raw::Encoder::new().compress_vec(&records).unwrap());
+        let framing = [0_i64.to_be_bytes().as_slice(), &(checked.len() as i32 + 9).to_be_bytes()].concat();
+        [framing.as_slice(), &[0, 0, 0, 7, 2], &crc32c::crc32c(&checked).to_be_bytes(), &checked].concat()
+    }
+
+    #[test]
+    fn the_frame_of_a_large_record_is_freed_before_its_line_is_made() {
+        let (set, mut frame) = (large_set(), Frame::default());
+        let mut rest = set.as_slice();
+        frame.fill(set.len(), |room| std::io::Read::read(&mut rest, room)).unwrap();
+        let frame = Arc::new(frame);
+        let freed = Arc::downgrade(&frame);
+        let set = RecordSet::new(&frame, 0..set.len(), None);
+        drop(frame);
+        let (mut scratch, mut held) = (Scratch::default(), Vec::new());
+        let mut decode = || {
+            set.decode(0, &mut scratch, &mut |record| {
+                held.push((record.value.map(<[u8]>::len), freed.strong_count()));
+                ControlFlow::Continue(())
+            })
+        };
+        assert_eq!(decode().map(|decoded| decoded.next), Ok(1));
+        // As after a panic.
+        assert_eq!(decode().map_err(|error| error.next), Err(0));
+        assert_eq!(held, [(Some(5 << 20), 0)]);
     }
 }

@@ -174,11 +174,8 @@ impl Cursor {
             Err(broken) => return Meaning::Failed(broken.to_string()),
         };
         if span.next > self.at {
-            let wire = RecordSet {
-                frame: Arc::clone(frame),
-                set: answer.records.start..answer.records.start + span.bytes,
-                aborted: committed.then(|| answer.aborted.clone()),
-            };
+            let set = answer.records.start..answer.records.start + span.bytes;
+            let wire = RecordSet::new(frame, set, committed.then(|| answer.aborted.clone()));
             let mut fetched = self.hand_over(span.next, answer.high_watermark, Payload::RecordSet(wire));
             fetched.bytes = span.bytes as u64;
             fetched.base = span.base;

@@ -18,20 +18,20 @@ const CRC_COVERS_FROM: usize = 21;
 const VARINT_BYTES_MAX: usize = 5;
 
 /// The header of a batch.
-struct Batch<'a> {
-    base: i64,
+pub(super) struct Batch<'a> {
+    pub(super) base: i64,
     attributes: i16,
     producer: i64,
-    count: i32,
+    pub(super) count: i32,
     first_timestamp: i64,
     max_timestamp: i64,
     /// The records, compressed or not.
-    records: &'a [u8],
+    pub(super) records: &'a [u8],
 }
 
 impl<'a> Batch<'a> {
     /// Checks the checksum, then reads the header.
-    fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
+    pub(super) fn read(entry: &SetEntry<'a>) -> Result<Self, DecodeErrorKind> {
         let bytes = entry.bytes;
         let checked = bytes.get(CRC_COVERS_FROM..).unwrap_or_default();
         if u32::from_be_bytes(field_at(bytes, 17)?) != crc32c::crc32c(checked) {
@@ -48,7 +48,20 @@ impl<'a> Batch<'a> {
         })
     }
 
-    fn codec(&self) -> u8 {
+    /// The header alone.
+    pub(super) fn without_records(&self) -> Batch<'static> {
+        Batch {
+            base: self.base,
+            attributes: self.attributes,
+            producer: self.producer,
+            count: self.count,
+            first_timestamp: self.first_timestamp,
+            max_timestamp: self.max_timestamp,
+            records: &[],
+        }
+    }
+
+    pub(super) fn codec(&self) -> u8 {
         (self.attributes & 7) as u8
     }
 
@@ -60,7 +73,7 @@ impl<'a> Batch<'a> {
         self.attributes & 16 != 0
     }
 
-    fn is_control(&self) -> bool {
+    pub(super) fn is_control(&self) -> bool {
         self.attributes & 32 != 0
     }
 
@@ -145,7 +158,7 @@ fn records(batch: &Batch<'_>, feed: &mut Feed<'_>, out: &mut RecordOutput<'_>) -
 }
 
 /// The length of the next record in bytes, its length field included.
-fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
+pub(super) fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
     while feed.bytes().len() < VARINT_BYTES_MAX && feed.decompress_more()? {}
     let mut fields = Fields { rest: feed.bytes() };
     let before = fields.rest.len();
@@ -162,7 +175,7 @@ fn record_len(feed: &mut Feed<'_>) -> Result<usize, DecodeErrorKind> {
 }
 
 /// Reads the record that takes exactly these bytes.
-fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeErrorKind> {
+pub(super) fn record<'a>(batch: &Batch<'_>, bytes: &'a [u8]) -> Result<Record<'a>, DecodeErrorKind> {
     let mut fields = Fields { rest: bytes };
     fields.varint()?;
     // The attributes of a record have no meaning yet.

@@ -10,6 +10,7 @@ mod batch;
 mod codec;
 mod decode_error;
 mod feed;
+mod large;
 mod message;
 mod output;
 mod set_entry;
@@ -20,6 +21,7 @@ mod window;
 use std::ops::ControlFlow;
 
 pub use decode_error::{DecodeError, DecodeErrorKind};
+pub use large::{LargeRecord, unpack_large};
 pub use set_entry::{Span, span};
 
 use crate::record::Record;

@@ -6,6 +6,7 @@ mod bombs;
 mod codecs;
 mod forms;
 mod hostile;
+mod large;
 mod made;
 mod oracle;
 mod recorded;
