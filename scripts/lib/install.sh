@@ -209,6 +209,14 @@ try_btrfs() {
     (needed=(btrfs-progs) && install_needed) && hash -r && have mkfs.btrfs
 }
 
+# Emulates an old processor, for a test. Without it the test says so.
+try_qemu() {
+    [ "$(uname -m)" = x86_64 ] || return 1
+    have qemu-x86_64 && return 0
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
+    (needed=(qemu-user) && install_needed) && hash -r && have qemu-x86_64
+}
+
 # ---- What all of this needs of the machine
 
 python_is_whole() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }

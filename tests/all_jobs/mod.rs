@@ -1,5 +1,6 @@
 //! Servers that several jobs share: how Redis is reached, what an outage does to each job.
 
+mod core2;
 mod failed_job;
 mod names;
 mod old_kernel;
