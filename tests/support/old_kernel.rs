@@ -5,6 +5,8 @@
 use super::directory;
 use super::servers::binary;
 use libc::c_long;
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::io::Errno;
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{self, Eq, Ge, MaskedEq};
 use seccompiler::{BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, apply_filter};
@@ -108,6 +110,10 @@ impl Refusals {
             let later: Vec<Refusal> = later.map(|call| (call, [].as_slice())).collect();
             apply_filter(&filter(libc::ENOSYS, &later)).unwrap();
             apply_filter(&filter(libc::EINVAL, LATER_ARGUMENTS)).unwrap();
+            // Filters that refuse nothing would show nothing.
+            assert_eq!(memfd_create("later", MemfdFlags::CLOEXEC).err(), Some(Errno::NOSYS));
+            let unnamed = open(std::env::temp_dir(), OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR);
+            assert_eq!(unnamed.err(), Some(Errno::INVAL));
         }
     }
 }
