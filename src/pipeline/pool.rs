@@ -71,3 +71,41 @@ pub(super) fn work<W: Worker, E: PipelineError>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::inflight::Tickets;
+    use crate::report::{CountedUnit, Counters};
+    use std::cell::Cell;
+    use std::sync::{Arc, Weak};
+
+    /// Its outcome tells whether the task is still in memory.
+    struct Watching;
+
+    impl Worker for Watching {
+        type Task = Arc<()>;
+        type Outcome = Weak<()>;
+
+        fn work(&mut self, task: &Arc<()>) -> Result<(Weak<()>, u64), Fault> {
+            Ok((Arc::downgrade(task), 1))
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_task_is_free_before_its_outcome_is_delivered() {
+        let (sender, tasks) = crossbeam_channel::unbounded();
+        let polled = PolledTask { lane: 0, bytes: 1, task: Arc::new(()) };
+        sender.send((Tickets::default().take(0), polled)).unwrap();
+        drop(sender);
+        let (_handle, stop) = crate::shutdown::pair();
+        let run = PipelineRun::<Fault>::new("test", &stop, &Counters::shared("test", CountedUnit::Items));
+        let left = Cell::new(None);
+        let deliver = |done: Finished<Weak<()>>| {
+            left.set(Some(done.outcome.strong_count()));
+            true
+        };
+        work(|| Watching, &tasks, deliver, &Budget::new(9), &run);
+        assert_eq!(left.get(), Some(0));
+    }
+}
