@@ -37,7 +37,7 @@ impl Feed<'_> {
     /// There are fewer bytes, or they cannot be decompressed.
     pub(super) fn require(&mut self, count: usize) -> Result<&[u8], DecodeErrorKind> {
         if let Self::Through(_, window) = self {
-            window.want(count);
+            window.set_piece(count);
         }
         while self.bytes().len() < count {
             if !self.decompress_more()? {

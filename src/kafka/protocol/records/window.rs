@@ -19,8 +19,8 @@ pub(super) struct Window {
     start: usize,
     /// The index after the last unread byte.
     end: usize,
-    /// How many bytes are read in one piece next, if that is known.
-    wanted: Option<usize>,
+    /// The length of the piece that is read next, if it is known.
+    piece: Option<usize>,
 }
 
 impl Window {
@@ -34,10 +34,10 @@ impl Window {
         self.start = self.start.saturating_add(count).min(self.end);
     }
 
-    /// From now on the buffer grows no further than these unread bytes need, and the piece of a codec
-    /// that completes them.
-    pub(super) fn want(&mut self, count: usize) {
-        self.wanted = Some(count);
+    /// Sets the length of the piece that is read next. The buffer grows no further than this piece and
+    /// one block of a codec behind it need.
+    pub(super) fn set_piece(&mut self, count: usize) {
+        self.piece = Some(count);
     }
 
     /// Makes room for at least `least` bytes after the unread ones. Returns all the room that the buffer
@@ -55,8 +55,8 @@ impl Window {
                 return Err(DecodeErrorKind::TooLarge);
             }
             if needed > self.buffer.len() {
-                let enough = self.wanted.map_or(WINDOW_BYTES_MAX, |wanted| wanted.saturating_add(least));
-                // What is wanted was read from outside: no more than double may be taken for that.
+                let enough = self.piece.map_or(WINDOW_BYTES_MAX, |piece| piece.saturating_add(least));
+                // The length of the piece comes from outside, so the buffer is only doubled for it.
                 let size = (self.buffer.len() * 2).min(enough);
                 let size = size.clamp(WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX).max(needed);
                 self.buffer.reserve_exact(size - self.buffer.len());
@@ -75,7 +75,7 @@ impl Window {
     pub(super) fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
-        self.wanted = None;
+        self.piece = None;
     }
 
     /// Frees a buffer that only an uncommon record needed.
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_window_grows_no_further_than_a_record_needs() {
         let mut window = Window::default();
-        window.want(5 << 20);
+        window.set_piece(5 << 20);
         while window.bytes().len() < 5 << 20 {
             window.reserve(64 << 10).unwrap();
             window.add_written(64 << 10);
