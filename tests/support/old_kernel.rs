@@ -43,6 +43,8 @@ const LATER_ARGUMENTS: &[Refusal] = &[
     (libc::SYS_timerfd_create, &[(0, Ge, BOOTTIME)]),
     // O_TMPFILE (3.11); one of its bits is O_DIRECTORY.
     (libc::SYS_openat, &[(2, MaskedEq(0o20_000_000), 0o20_000_000)]),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, &[(1, MaskedEq(0o20_000_000), 0o20_000_000)]),
     // F_OFD_GETLK (3.15) up to the seals of memfd (3.17) and the hints of writes (4.13).
     (libc::SYS_fcntl, &[(1, Ge, libc::F_OFD_GETLK as u64), (1, SeccompCmpOp::Lt, 1024)]),
     (libc::SYS_fcntl, &[(1, Ge, libc::F_ADD_SEALS as u64)]),
