@@ -249,28 +249,6 @@ impl KafkaSource {
         self.counters.blocked.store(self.outages.logged_count() as u64, Relaxed);
     }
 
-    /// Logs the line about the assignment when it is complete or has waited long enough, or at once if
-    /// `now`.
-    fn log_backlog(&mut self, now: bool) {
-        if let Some(backlog) = self.backlog.take_if(|backlog| now || backlog.is_due(Instant::now())) {
-            backlog.log();
-        }
-    }
-
-    /// The partition can be read, and no records came. This does not mean that records can be read that
-    /// were fetched before and were unreadable.
-    fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
-        if let Some(tracked) = self.tracked(partition, assignment) {
-            tracked.lag = lag;
-            if let Some(backlog) = &mut self.backlog {
-                backlog.record(partition, lag);
-            }
-        }
-        if self.partitions.get(partition).is_some_and(|tracked| tracked.unreadable_from().is_none()) {
-            self.outages.end(Instant::now(), partition);
-        }
-    }
-
     fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
         let unreadable_from = self.partitions.get(&fetched.partition).and_then(|one| one.unreadable_from());
         let Some(tracked) = self.tracked(&fetched.partition, fetched.assignment) else { return };

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::NAME;
+use super::{KafkaSource, NAME};
 use crate::kafka::{Fetched, Payload};
 use crate::plural::counted;
 use crate::record::TopicPartition;
@@ -90,6 +90,31 @@ impl Backlog {
 pub(super) fn behind_of(fetched: &Fetched) -> u64 {
     let start = if matches!(fetched.payload, Payload::Deleted) { fetched.next } else { fetched.from };
     u64::try_from(fetched.next - start).unwrap_or(0) + fetched.lag
+}
+
+/// How the source keeps it.
+impl KafkaSource {
+    /// Logs the line about the assignment when it is complete or has waited long enough, or at once if
+    /// `now`.
+    pub(super) fn log_backlog(&mut self, now: bool) {
+        if let Some(backlog) = self.backlog.take_if(|backlog| now || backlog.is_due(Instant::now())) {
+            backlog.log();
+        }
+    }
+
+    /// The partition can be read, and no records came. This does not mean that records can be read that
+    /// were fetched before and were unreadable.
+    pub(super) fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
+        if let Some(tracked) = self.tracked(partition, assignment) {
+            tracked.lag = lag;
+            if let Some(backlog) = &mut self.backlog {
+                backlog.record(partition, lag);
+            }
+        }
+        if self.partitions.get(partition).is_some_and(|tracked| tracked.unreadable_from().is_none()) {
+            self.outages.end(Instant::now(), partition);
+        }
+    }
 }
 
 #[cfg(test)]
