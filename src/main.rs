@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
-use pandad::commands::{check, journal, reopen};
+use pandad::commands::journal::{self, JournalAction};
+use pandad::commands::{check, reopen};
 use pandad::config::Config;
 use pandad::daemon;
 use pandad::error::Error;
@@ -25,6 +26,8 @@ warns of others in the Kafka group that do not fit
     pandad reopen FILE               log files were moved away: return when nothing more comes there
     pandad journal LOGFILE           print what the journal of a log file knows
     pandad journal LOGFILE --forget  have the group's offsets decide at the next start
+    pandad journal LOGFILE --copy DIR
+                                     copy the log file and its journal, also while pandad writes them
     pandad dead FILE list            show the items that could not be done, with time and reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
     pandad --help | --version
@@ -58,7 +61,7 @@ enum Command {
     Run(PathBuf, Vec<String>),
     Dead(PathBuf, Action),
     Reopen(PathBuf),
-    Journal(PathBuf, bool),
+    Journal(PathBuf, JournalAction),
 }
 
 fn parse(args: Vec<OsString>) -> Result<Command, Error> {
@@ -98,11 +101,17 @@ fn is_command(word: &OsString) -> bool {
 }
 
 fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command, String> {
-    let (mut words, mut forget) = (Vec::new(), false);
+    let (mut words, mut journal) = (Vec::new(), JournalAction::Print);
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Value(word) => words.push(word),
-            Long("forget") if name == "journal" => forget = true,
+            Long("forget") if name == "journal" && journal == JournalAction::Print => {
+                journal = JournalAction::Forget;
+            }
+            Long("copy") if name == "journal" && journal == JournalAction::Print => {
+                let directory = parser.value().map_err(|error| error.to_string())?;
+                journal = JournalAction::Copy(directory.into());
+            }
             other => return Err(other.unexpected().to_string()),
         }
     }
@@ -110,7 +119,7 @@ fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command
     let (file, action, none) = (words.next().map(PathBuf::from), words.next(), words.next());
     match (name.to_str(), file, action, none) {
         (Some("reopen"), Some(file), None, None) => Ok(Command::Reopen(file)),
-        (Some("journal"), Some(file), None, None) => Ok(Command::Journal(file, forget)),
+        (Some("journal"), Some(file), None, None) => Ok(Command::Journal(file, journal)),
         (Some("dead"), Some(file), Some(action), None) => {
             let action = action.to_str().and_then(Action::named);
             Ok(Command::Dead(file, action.ok_or("dead: one of list, retry and drop is expected")?))
@@ -129,7 +138,7 @@ fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
         Command::Print(file) => print(&load(&file)?.to_inv()),
         Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
         Command::Reopen(file) => reopen::run(&load(&file)?, print_line),
-        Command::Journal(file, forget) => journal::run(&file, forget, print_line),
+        Command::Journal(file, action) => journal::run(&file, &action, print_line),
         Command::Run(file, only) => daemon::run(&file, &only, log),
     }
 }

@@ -1,26 +1,41 @@
-//! `pandad journal LOGFILE [--forget]`: prints the journal of a log file, or resets it.
+//! `pandad journal LOGFILE [--forget | --copy DIR]`: prints the journal of a log file, resets it, or
+//! copies both.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::logfile;
 use crate::plural::counted;
 
-/// Prints the journal, or makes it forget its positions, so that the group's offsets decide.
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalAction {
+    /// Print what the journal knows.
+    Print,
+    /// Make it forget its positions, so that the group's offsets decide.
+    Forget,
+    /// Copy log file and journal into this directory.
+    Copy(PathBuf),
+}
+
+/// Does that.
 ///
 /// # Errors
-/// `Failed`: the journal cannot be read, or it is in use.
+/// `Failed`: the journal cannot be read, or it is in use; or the directory does not take the copy.
 pub fn run(
     log_file: &Path,
-    forget: bool,
+    action: &JournalAction,
     mut print: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if forget {
-        let positions = counted(logfile::inspect::forget(log_file).map_err(Error::Failed)?, "position");
-        return print(&format!("{positions} forgotten: the group's offsets decide at the next start"));
-    }
-    for line in logfile::inspect::lines(log_file).map_err(Error::Failed)? {
-        print(&line)?;
-    }
-    Ok(())
+    let lines = match action {
+        JournalAction::Print => logfile::inspect::lines(log_file).map_err(Error::Failed)?,
+        JournalAction::Copy(directory) => {
+            logfile::backup::copy(log_file, directory).map_err(Error::Failed)?
+        }
+        JournalAction::Forget => {
+            let positions = counted(logfile::inspect::forget(log_file).map_err(Error::Failed)?, "position");
+            vec![format!("{positions} forgotten: the group's offsets decide at the next start")]
+        }
+    };
+    lines.iter().try_for_each(|line| print(line))
 }

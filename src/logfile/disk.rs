@@ -78,9 +78,11 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// How a file is opened. Every mode allows reading and writing.
+/// How a file is opened. Every mode but the first allows reading and writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenMode {
+    /// The file must exist, and is only read.
+    Reading,
     /// The file must exist.
     Existing,
     /// Each write goes to the end of the file, which is created if it does not exist.
@@ -223,9 +225,9 @@ pub(super) struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true);
+        options.read(true).write(how != OpenMode::Reading);
         match how {
-            OpenMode::Existing => &mut options,
+            OpenMode::Reading | OpenMode::Existing => &mut options,
             // O_APPEND, and no offset of pandad's own: if another program appends or truncates, pandad's
             // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
@@ -236,7 +238,7 @@ impl Disk for RealDisk {
         let mut flags = OFlags::NONBLOCK;
         // The log file itself may be a link. For the files beside it a link is not followed: whoever may
         // create names in the directory could otherwise lead pandad's writes to any file.
-        flags.set(OFlags::NOFOLLOW, how != OpenMode::Append);
+        flags.set(OFlags::NOFOLLOW, !matches!(how, OpenMode::Append | OpenMode::Reading));
         options.custom_flags(flags.bits().cast_signed());
         Ok(Handle::new(options.open(path).map_err(not_followed)?))
     }

@@ -1,7 +1,9 @@
 //! Shows a journal's entries to people, one line each, and removes its positions on request.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::disk::{Disk, RealDisk, with_suffix};
 use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead};
@@ -10,12 +12,17 @@ use super::open_error::OpenError;
 use crate::host;
 use crate::plural::counted;
 
+/// How often a journal is read that is being written meanwhile.
+const LOOKS_MAX: u32 = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
 /// One line for each entry of the half in force, oldest first, then one for each partition.
 ///
 /// # Errors
 /// There is no journal that can be read; the text says why.
 pub fn lines(log_file: &Path) -> Result<Vec<String>, String> {
-    let (journal, contents) = read(log_file)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let (journal, contents) = look(&disk, log_file)?;
     let entries = &contents.newest.entries;
     let mut lines = vec![format!("journal {:032x}, {} entries", journal.identity(), entries.len())];
     lines.extend(entries.iter().map(|(_, entry)| line(entry)));
@@ -56,16 +63,43 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     Ok(count)
 }
 
+/// Reads a journal that a running pandad may be writing, and changes nothing. Entries are appended all
+/// the time, and now and then a half begins anew. What was read in the middle of that has holes, so it
+/// is read again. What is whole was true at one moment: a half has the entries up to that moment, and
+/// its header is written last.
+pub(super) fn look(disk: &Arc<dyn Disk>, log_file: &Path) -> Result<(JournalFile, JournalContents), String> {
+    let at = with_suffix(log_file, ".journal");
+    let mut looks = 0;
+    loop {
+        let found = JournalFile::look(disk, &at);
+        looks += 1;
+        let is_whole = match &found {
+            Ok(JournalRead::Journal { contents, .. }) => contents.is_whole(),
+            Ok(JournalRead::Unreadable(_)) => false,
+            _ => true,
+        };
+        if is_whole || looks >= LOOKS_MAX {
+            return name_found(&at, found);
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+}
+
 fn read(log_file: &Path) -> Result<(JournalFile, JournalContents), String> {
     let at = with_suffix(log_file, ".journal");
-    let shown = at.display();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    match JournalFile::read(&disk, &at) {
+    name_found(&at, JournalFile::read(&disk, &at))
+}
+
+/// Says in words why there is no journal that can be read.
+fn name_found(at: &Path, found: io::Result<JournalRead>) -> Result<(JournalFile, JournalContents), String> {
+    let shown = at.display();
+    match found {
         Ok(JournalRead::Journal { journal, contents, .. }) => Ok((journal, *contents)),
         Ok(JournalRead::Missing) => Err(format!("{shown}: there is none")),
         Ok(JournalRead::Unreadable(why)) => Err(format!("{shown}: not a journal that can be read: {why}")),
         Ok(JournalRead::Later(version)) => {
-            Err(format!("{shown}: of version {version}, which a later pandad wrote"))
+            Err(format!("{shown}: of version {version}, which a later pandad wrote; use that pandad"))
         }
         Err(error) => Err(format!("{shown}: {error}")),
     }

@@ -40,7 +40,12 @@ pub(super) fn locate(
     mark: &Mark,
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
-    let at_path = disk.stat(path)?;
+    // A start has opened or created the file before it looks, a copy has not.
+    let at_path = match disk.stat(path) {
+        Ok(stat) => Some(stat),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
     #[cfg(test)]
     if TRUST_NUMBERS.get() {
         return locate_by_numbers(disk, path, at_path, mark);
@@ -48,8 +53,12 @@ pub(super) fn locate(
     if mark.end == 0 {
         return locate_empty(disk, path, at_path, mark, ranges);
     }
-    let likeness = compare(&disk.open(path, OpenMode::Existing)?, at_path.len, mark)?;
-    if likeness == Likeness::Same && (mark.head.is_some() || is_same_file(at_path, mark) || covers_all(mark))
+    let likeness = match at_path {
+        Some(stat) => Some((stat, compare(&disk.open(path, OpenMode::Reading)?, stat.len, mark)?)),
+        None => None,
+    };
+    if let Some((stat, Likeness::Same)) = likeness
+        && (mark.head.is_some() || is_same_file(stat, mark) || covers_all(mark))
     {
         return Ok(Located::AtPath);
     }
@@ -62,13 +71,15 @@ pub(super) fn locate(
             });
         }
     };
-    note(path, at_path, likeness);
+    if let Some((stat, likeness)) = likeness {
+        note(path, stat, likeness);
+    }
     let mut found = Vec::new();
     for (beside, stat) in files_beside(disk, path)? {
         if stat.len < mark.end && !is_same_file(stat, mark) {
             continue;
         }
-        let Ok(file) = disk.open(&beside, OpenMode::Existing) else { continue };
+        let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
         match compare(&file, stat.len, mark)? {
             Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
             Likeness::Same if mark.head.is_some() || covers_all(mark) => found.push(beside),
@@ -91,8 +102,13 @@ thread_local! {
 }
 
 #[cfg(test)]
-fn locate_by_numbers(disk: &dyn Disk, path: &Path, at_path: FileStat, mark: &Mark) -> io::Result<Located> {
-    if is_same_file(at_path, mark) {
+fn locate_by_numbers(
+    disk: &dyn Disk,
+    path: &Path,
+    at_path: Option<FileStat>,
+    mark: &Mark,
+) -> io::Result<Located> {
+    if at_path.is_some_and(|stat| is_same_file(stat, mark)) {
         return Ok(Located::AtPath);
     }
     let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
@@ -104,11 +120,11 @@ fn locate_by_numbers(disk: &dyn Disk, path: &Path, at_path: FileStat, mark: &Mar
 fn locate_empty(
     disk: &dyn Disk,
     path: &Path,
-    at_path: FileStat,
+    at_path: Option<FileStat>,
     mark: &Mark,
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
-    if is_same_file(at_path, mark) {
+    if at_path.is_some_and(|stat| is_same_file(stat, mark)) {
         return Ok(Located::AtPath);
     }
     let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
@@ -118,7 +134,8 @@ fn locate_empty(
     // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
     let reach = ranges.iter().filter(|range| range.file == mark.file).map(|range| range.to).max();
-    Ok(if at_path.len <= reach.unwrap_or(0) { Located::AtPath } else { Located::Nowhere })
+    let is_ours = at_path.is_some_and(|stat| stat.len <= reach.unwrap_or(0));
+    Ok(if is_ours { Located::AtPath } else { Located::Nowhere })
 }
 
 fn is_same_file(stat: FileStat, mark: &Mark) -> bool {
@@ -161,7 +178,8 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
         if beside == path || beside == target || is_other(&beside) {
             continue;
         }
-        match disk.stat(&beside) {
+        // A link is no file of its own: what it leads to may be met here, too.
+        match disk.stat_link(&beside) {
             Ok(stat) if stat.kind == FileKind::File => files.push((beside, stat)),
             _ => {}
         }

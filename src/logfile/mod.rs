@@ -3,6 +3,7 @@
 //! holds.
 
 mod archive;
+pub mod backup;
 mod disk;
 mod group_view;
 pub mod inspect;

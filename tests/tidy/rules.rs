@@ -76,7 +76,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",
-            "archive ledger_state",
+            "archive backup ledger_state",
             "ledger",
             "settler",
             "writer",

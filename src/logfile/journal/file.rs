@@ -129,7 +129,7 @@ impl JournalFile {
         }
     }
 
-    /// Reads the file at `path`.
+    /// Reads the file at `path`, in order to go on in it.
     pub(in crate::logfile) fn read(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<JournalRead> {
         let mut file = match disk.open(path, OpenMode::Existing) {
             Ok(file) => file,
@@ -142,6 +142,20 @@ impl JournalFile {
         if !whole {
             file = disk.open(path, OpenMode::Existing)?;
         }
+        Self::read_from(disk, path, file, whole)
+    }
+
+    /// Reads the file at `path`, which a running pandad may be writing at this moment. Nothing is synced,
+    /// because old kernels report a failed write-back only once, and it is for that pandad.
+    pub(in crate::logfile) fn look(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<JournalRead> {
+        match disk.open(path, OpenMode::Reading) {
+            Ok(file) => Self::read_from(disk, path, file, true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JournalRead::Missing),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_from(disk: &Arc<dyn Disk>, path: &Path, file: Handle, whole: bool) -> io::Result<JournalRead> {
         let Some(bytes) = read_all(&*file, JOURNAL_BYTES_MAX)? else {
             return Ok(JournalRead::Unreadable(format!(
                 "more than {JOURNAL_BYTES_MAX} bytes are too many for a journal"

@@ -42,13 +42,17 @@ pub(in crate::logfile) struct Replayed {
 }
 
 impl JournalContents {
+    /// Whether nothing in it is damaged.
+    pub(in crate::logfile) fn is_whole(&self) -> bool {
+        self.newest.holes.is_empty() && self.newest.tail.is_none() && !self.has_no_header
+    }
+
     /// Adds up the entries. `boot` is the present boot, if its id can be believed.
     ///
     /// # Errors
     /// What is damaged, if no entry replaces it.
     pub(in crate::logfile) fn replay(self, boot: Option<u128>) -> Result<Replayed, String> {
-        let HalfContents { holes, tail, .. } = &self.newest;
-        if !holes.is_empty() || tail.is_some() || self.has_no_header {
+        if !self.is_whole() {
             return self.replay_damaged(boot);
         }
         let mut state = JournalState::default();

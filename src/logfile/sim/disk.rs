@@ -256,7 +256,7 @@ impl Disk for SimDisk {
         let mut world = self.lock();
         let number = match world.find(path) {
             Ok(number) => number,
-            Err(error) if how == OpenMode::Existing => return Err(error),
+            Err(error) if matches!(how, OpenMode::Reading | OpenMode::Existing) => return Err(error),
             Err(_) => {
                 world.step()?;
                 world.files.push(FileState::default());

@@ -1,5 +1,6 @@
 //! The log file by its public functions: opened, appended to, killed, opened again.
 
+mod backup;
 mod cache;
 mod formats;
 mod journal;

@@ -1,0 +1,248 @@
+//! Copies of a log file and its journal: what they hold, while a pandad writes the originals, too.
+
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+
+use super::*;
+use crate::logfile::backup::{copy, copy_on};
+use crate::logfile::disk::{FileStat, Handle};
+use crate::threads;
+
+/// Opens a copy as the next start does, and returns its position and its lines.
+fn opened(copy: &Dir) -> (i64, String) {
+    let (log, position) = again(copy, None);
+    drop(log);
+    (position, copy.content())
+}
+
+#[test]
+fn copy_ends_where_everything_was_settled() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    append(&mut log, 3, 5);
+    let said = copy(&dir.log(), &to.0).unwrap();
+    assert!(said[0].ends_with(&format!("copied 21 bytes to {}", to.log().display())), "{said:?}");
+    assert_eq!(to.content(), lines(3));
+    let (copied, position) = again(&to, None);
+    assert_eq!((position, to.content()), (3, lines(3)));
+    assert_eq!(copied.ledger.identity(), log.ledger.identity(), "the group's tokens name it");
+    // The original goes on.
+    append(&mut log, 5, 6);
+    drop(log);
+    assert_eq!(opened(&dir), (6, lines(6)));
+}
+
+/// A copy of a file of which nothing was settled is empty, also where it has other numbers.
+#[test]
+fn copy_of_an_unsettled_file_is_empty() {
+    let (dir, to, moved) = (Dir::new(), Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    copy(&dir.log(), &to.0).unwrap();
+    for file in fs::read_dir(&to.0).unwrap().map(|file| file.unwrap().path()) {
+        fs::copy(&file, moved.0.join(file.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(opened(&moved), (0, String::new()));
+}
+
+/// The journal has a small half, so that it begins anew all the time, and the file is rotated.
+#[test]
+fn copies_under_load_are_whole() {
+    let dir = Dir::new();
+    let rotation = Rotation { size: Some(2000), keep: usize::MAX, ..Rotation::off() };
+    let options = LogFileOptions { job: "test", sync: false, rotation };
+    let disk: Arc<dyn Disk> = Arc::new(disk::RealDisk);
+    let (writer, settler, ledger) =
+        open_with(&disk, &dir.log(), &options, 4096, None, &mut RestartMemory::default()).unwrap();
+    let mut log = LogFile { writer, settler, ledger, lock: Lock::take(&dir.log()).unwrap() };
+    log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+    log.ledger.set_position(&partition(), 0).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&is_over);
+    let writing = threads::spawn("test-writer", move || {
+        let mut next = 0;
+        while !stop.load(SeqCst) {
+            append(&mut log, next, next + 3);
+            next += 3;
+            if next % 2 == 0 {
+                settle(&mut log);
+            }
+        }
+    });
+    for _ in 0..60 {
+        let to = Dir::new();
+        let said = copy(&dir.log(), &to.0).unwrap();
+        let last = said
+            .iter()
+            .find_map(|line| line.strip_suffix(": is the last rotated file that belongs to the copy"));
+        let mut files = archive_names(&dir);
+        files.retain(|file| last.is_some_and(|last| file.to_str().unwrap() <= last));
+        let (position, lines_of_copy) = opened(&to);
+        let rotated: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let (found, should) = (rotated + &lines_of_copy, lines(position));
+        // Not `assert_eq`, which would print all of it.
+        assert!(found == should, "{} bytes instead of {}", found.len(), should.len());
+    }
+    is_over.store(true, SeqCst);
+    assert!(writing.unwrap().join().is_ok());
+    assert!(archive_names(&dir).len() > 10, "rotated too seldom to show anything");
+}
+
+/// The rotated files, oldest first.
+fn archive_names(dir: &Dir) -> Vec<PathBuf> {
+    let all = fs::read_dir(&dir.0).unwrap().map(|file| file.unwrap().path());
+    let mut rotated: Vec<_> = all.filter(|path| path.to_str().unwrap().contains("out.log-")).collect();
+    rotated.sort();
+    rotated
+}
+
+/// Nothing was written since, so pandad has not gone on in another file: nobody has begun one, or it is
+/// empty.
+#[test]
+fn a_file_that_was_moved_away_is_copied_under_its_name() {
+    for is_begun in [false, true] {
+        let (dir, to) = (Dir::new(), Dir::new());
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 3);
+        settle(&mut log);
+        fs::rename(dir.log(), dir.0.join("out.log.1")).unwrap();
+        if is_begun {
+            fs::write(dir.log(), "").unwrap();
+        }
+        copy(&dir.log(), &to.0).unwrap();
+        assert_eq!(fs::read_to_string(to.0.join("out.log.1")).unwrap(), lines(3));
+        assert_eq!(opened(&to), (3, String::new()));
+    }
+}
+
+#[test]
+fn copies_take_no_place_of_other_files() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    let refused = |to: &Path, why: &str| {
+        let said = copy(&dir.log(), to).unwrap_err();
+        assert!(said.contains(why), "{said}");
+    };
+    refused(&dir.0, "the log file itself is in this directory");
+    let link = to.0.join("link");
+    symlink(&dir.0, &link).unwrap();
+    refused(&link, "the log file itself is in this directory");
+    refused(&to.0.join("missing"), "name a directory that is there");
+    refused(&dir.log(), "not a directory");
+    for name in ["out.log", "out.log.journal"] {
+        fs::write(to.0.join(name), "theirs").unwrap();
+        refused(&to.0, "is there already");
+        assert_eq!(fs::read_to_string(to.0.join(name)).unwrap(), "theirs");
+        fs::remove_file(to.0.join(name)).unwrap();
+    }
+    let names: Vec<_> = fs::read_dir(&to.0).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["link"], "what was refused leaves nothing");
+}
+
+#[test]
+fn a_file_that_was_edited_is_not_copied() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    fs::write(dir.log(), lines(3).replace("line 1", "LINE 1")).unwrap();
+    let said = copy(&dir.log(), &to.0).unwrap_err();
+    assert!(said.contains("is not the file that the journal knows"), "{said}");
+    assert_eq!(fs::read_dir(&to.0).unwrap().count(), 0, "nothing is left");
+}
+
+/// A log file that is a symbolic link is found where it leads, at a start and by a copy.
+#[test]
+fn what_a_link_leads_to_is_the_log_file() {
+    let (dir, target, to) = (Dir::new(), Dir::new(), Dir::new());
+    symlink(target.log(), dir.log()).unwrap();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    copy(&dir.log(), &to.0).unwrap();
+    assert_eq!(opened(&to), (3, lines(3)));
+    drop(log);
+    assert_eq!(opened(&dir), (3, lines(3)));
+}
+
+/// This machine's disk, on which the journal is read so many times in the middle of a change.
+#[derive(Debug)]
+struct ChangingDisk {
+    /// What is read then.
+    changing: PathBuf,
+    times: AtomicU32,
+}
+
+impl Disk for ChangingDisk {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        let is_journal = path.extension().is_some_and(|end| end == "journal") && how == OpenMode::Reading;
+        let is_changing = || self.times.fetch_update(SeqCst, SeqCst, |times| times.checked_sub(1)).is_ok();
+        RealDisk.open(if is_journal && is_changing() { &self.changing } else { path }, how)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        RealDisk.stat(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(directory)
+    }
+
+    fn sync_names(&self, directory: &Path) -> io::Result<()> {
+        RealDisk.sync_names(directory)
+    }
+}
+
+#[test]
+fn a_journal_that_is_read_in_the_middle_of_a_change_is_read_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    let mut bytes = fs::read(dir.0.join("out.log.journal")).unwrap();
+    let half = bytes.len() / 2;
+    for start in [0, half] {
+        // Behind both copies of the header.
+        bytes[start + 128..start + half].fill(0);
+    }
+    let changing = dir.0.join("changing");
+    fs::write(&changing, &bytes).unwrap();
+    let copied = |times: u32| {
+        let to = Dir::new();
+        let times = AtomicU32::new(times);
+        let disk: Arc<dyn Disk> = Arc::new(ChangingDisk { changing: changing.clone(), times });
+        copy_on(&disk, &dir.log(), &to.0).map(|_| opened(&to))
+    };
+    assert_eq!(copied(5), Ok((3, lines(3))));
+    let said = copied(u32::MAX).unwrap_err();
+    assert!(said.contains("not a journal that can be read"), "{said}");
+}
+
+#[test]
+fn what_a_later_pandad_wrote_is_not_copied() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    drop(fresh(&dir));
+    let journal = dir.0.join("out.log.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    // The version in the first half's header, and both CRCs behind it.
+    bytes[8..10].copy_from_slice(&9u16.to_be_bytes());
+    for end in [34, 50] {
+        let crc = crc32fast::hash(&bytes[..end]);
+        bytes[end..end + 4].copy_from_slice(&crc.to_be_bytes());
+    }
+    fs::write(&journal, bytes).unwrap();
+    let said = copy(&dir.log(), &to.0).unwrap_err();
+    assert!(said.contains("of version 9, which a later pandad wrote; use that pandad"), "{said}");
+}
