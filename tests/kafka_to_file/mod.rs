@@ -15,6 +15,7 @@ mod full_disk;
 mod full_stderr;
 mod kill9;
 mod leaders;
+mod live_copy;
 mod memory;
 mod offset_resets;
 mod original_format;
