@@ -18,6 +18,7 @@ mod lock_request;
 mod open_error;
 mod options;
 mod recovery;
+mod reopener;
 mod restart_memory;
 pub mod resume;
 mod rotation;
@@ -39,6 +40,7 @@ pub use lock::{Lock, LockRequest, LockRequests};
 pub use lock_request::{PendingRequest, RequestOutcome};
 pub use open_error::OpenError;
 pub use options::LogFileOptions;
+pub use reopener::{ClosedLog, Reopener};
 pub use restart_memory::RestartMemory;
 pub use resume::Resumed;
 pub use rotation::{Rotation, RotationInterval};
@@ -99,6 +101,19 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
     let file = RealDisk.open(&at, OpenMode::Truncate)?;
     let tried = file.write_at(&vec![b'.'; PROBE_BYTES], 0).and_then(|()| file.sync());
     RealDisk.remove(&at).and(tried)
+}
+
+/// Opens log files that could not be opened, as soon as that is possible.
+///
+/// # Errors
+/// No thread can be started.
+pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<LogFile>> {
+    Reopener::start(move |ClosedLog { path, sync_failed }, memory| {
+        let tried = if *sync_failed { try_disk(path) } else { Ok(()) };
+        let opened =
+            tried.map_err(|error| classify(path, &error)).and_then(|()| open(path, &options, memory));
+        opened.map_err(|error| log::debug!("{}: still not open: {}", options.job, error.into_text())).ok()
+    })
 }
 
 /// The size of a usual write of the sink.

@@ -143,7 +143,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// As of [`Sink::write`].
-    fn tick(&mut self) -> Result<(), Self::Error> {
+    fn tick(&mut self, _messages: &mut Vec<Self::Feedback>) -> Result<(), Self::Error> {
         Ok(())
     }
 

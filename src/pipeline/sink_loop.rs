@@ -220,7 +220,7 @@ impl<K: Sink> SinkLoop<K> {
     /// Lets the sink do what is due by the clock, and write the outcomes that it has.
     fn write(&mut self, clock: impl Fn() -> Instant) {
         let mut messages = Vec::new();
-        let mut written = self.sink.tick();
+        let mut written = self.sink.tick(&mut messages);
         if written.is_ok() && self.is_writing() {
             written = self.sink.write(&mut messages);
         }

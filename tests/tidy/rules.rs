@@ -73,6 +73,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         &[
             "disk group_view label line open_error",
             "journal lock restart_memory rotation",
+            "reopener",
             // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",

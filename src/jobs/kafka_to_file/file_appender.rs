@@ -3,23 +3,29 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::split::split;
 use super::write_gate::WriteGate;
+use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::logfile::{
     AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, LogWriter, Piece, PositionChange,
 };
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
-use crate::report::Counters;
+use crate::report::{Counters, JobHealth, Stage};
 
 /// Small outcomes are joined to writes of at most this many bytes.
 const WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// The pause before a file that refuses is tried again: the first, and the longest.
+const REFUSAL_PAUSE_FIRST: Duration = Duration::from_millis(100);
+const REFUSAL_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct FileAppender {
@@ -38,12 +44,42 @@ pub(super) struct FileAppender {
     changes: Vec<PositionChange>,
     /// Whether outcomes wait until they may be written.
     pub(super) is_held: bool,
+    /// Why nothing is written to this file at present, while other files of the job go on.
+    refusal: Option<FileRefusal>,
+    /// Logs that, once when it begins and once when it ends. Only if the job has several files.
+    health: Option<Arc<JobHealth>>,
+}
+
+/// The disk of one file accepts no writes.
+struct FileRefusal {
+    why: String,
+    /// When it is tried again.
+    again: Instant,
+    backoff: Backoff,
 }
 
 impl FileAppender {
     pub(super) fn new(path: PathBuf, writer: LogWriter, ledger: Ledger, lock: Lock) -> Self {
         let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { path, writer, ledger, lock, reopened: None, queue, writing, changes, is_held: false }
+        Self {
+            path,
+            writer,
+            ledger,
+            lock,
+            reopened: None,
+            queue,
+            writing,
+            changes,
+            is_held: false,
+            refusal: None,
+            health: None,
+        }
+    }
+
+    /// This is one of several files, whose troubles are logged by themselves.
+    pub(super) fn among_others(mut self, health: Arc<JobHealth>) -> Self {
+        self.health = Some(health);
+        self
     }
 
     /// Sets the guard: nothing is written unless it allows that.
@@ -62,6 +98,58 @@ impl FileAppender {
     /// Whether an outcome that was taken is neither written nor dropped yet.
     pub(super) fn has_pending(&self) -> bool {
         !self.queue.is_empty() || !self.writing.is_empty()
+    }
+
+    /// Why nothing is written to this file at present.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_ref().map(|refusal| refusal.why.as_str())
+    }
+
+    /// Whether a file that refuses is to be tried again.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| now >= refusal.again)
+    }
+
+    /// The disk accepts no writes. What waits behind the write under way is dropped and fetched again, so
+    /// that memory holds no more than that one write. True if the disk accepted the write before.
+    pub(super) fn refuse(
+        &mut self,
+        why: String,
+        gate: &WriteGate,
+        buffers: &BufferPool,
+        counters: &Counters,
+    ) -> bool {
+        for batch in std::mem::take(&mut self.queue) {
+            discard(batch, gate, buffers, counters);
+        }
+        self.is_held = false;
+        if let Some(health) = &self.health {
+            health.down(Stage::Writing, &why);
+        }
+        let begins = self.refusal.is_none();
+        let new = || Backoff::new(REFUSAL_PAUSE_FIRST, REFUSAL_PAUSE_MAX);
+        let mut backoff = self.refusal.take().map_or_else(new, |refusal| refusal.backoff);
+        let again = Instant::now() + backoff.pause();
+        self.refusal = Some(FileRefusal { why, again, backoff });
+        begins
+    }
+
+    /// The disk was tried again. True if nothing is left to be written.
+    pub(super) fn end_refusal(&mut self) -> bool {
+        self.is_held = false;
+        if self.has_pending() {
+            // It may not be written yet, which says nothing about the disk.
+            return false;
+        }
+        self.refusal = None;
+        self.report_written();
+        true
+    }
+
+    fn report_written(&self) {
+        if let Some(health) = &self.health {
+            health.up(Stage::Writing, "written again");
+        }
     }
 
     fn fault(&self, error: AppendError) -> Fault {
@@ -189,6 +277,7 @@ impl FileAppender {
                 Err(error) => return Err(self.fault(error).into()),
             }
             self.changes.clear();
+            self.report_written();
             gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
                 counters.done.fetch_add(batch.records, Relaxed);
@@ -221,9 +310,7 @@ impl FileAppender {
             if self.ledger.written(&batch.partition).is_some() {
                 self.queue.push_back(batch);
             } else {
-                counters.refetched.fetch_add(batch.records, Relaxed);
-                gate.record_done(batch.outcomes());
-                buffers.give_back(batch.lines);
+                discard(batch, gate, buffers, counters);
             }
         }
     }
@@ -245,6 +332,13 @@ impl FileAppender {
         }
         Ok(())
     }
+}
+
+/// Drops an outcome that will be fetched again.
+pub(super) fn discard(batch: FormattedBatch, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
+    counters.refetched.fetch_add(batch.records, Relaxed);
+    gate.record_done(batch.outcomes());
+    buffers.give_back(batch.lines);
 }
 
 /// Whether the outcome covers any offsets, or says why it covers none.

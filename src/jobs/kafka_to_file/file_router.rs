@@ -15,8 +15,11 @@ impl FileRouter {
         Self { topics: topics.into() }
     }
 
-    /// The index of the topic's file.
-    pub(super) fn of(&self, topic: &str) -> usize {
-        self.topics.iter().position(|known| known == topic).unwrap_or(0)
+    /// The index of the topic's file; `None` if that file is not open.
+    pub(super) fn of(&self, topic: &str) -> Option<usize> {
+        if self.topics.is_empty() {
+            return Some(0);
+        }
+        self.topics.iter().position(|known| known == topic)
     }
 }

@@ -1,7 +1,7 @@
 //! The ledgers of the job's log files, and the commits under way for these files. Each file has a journal
 //! and a ledger of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::file_router::FileRouter;
 use crate::kafka::GroupClient;
@@ -24,7 +24,17 @@ impl Ledgers {
 
     /// The ledger that knows this partition.
     pub(super) fn of(&self, partition: &TopicPartition) -> Option<&Ledger> {
-        self.all.get(self.router.of(&partition.topic))
+        self.all.get(self.file_of(partition)?)
+    }
+
+    /// The file that this partition's lines go to.
+    pub(super) fn file_of(&self, partition: &TopicPartition) -> Option<usize> {
+        self.router.of(&partition.topic)
+    }
+
+    /// Whether this partition's lines go to one of these files.
+    pub(super) fn is_any_of(&self, partition: &TopicPartition, files: &BTreeSet<usize>) -> bool {
+        !files.is_empty() && self.file_of(partition).is_some_and(|file| files.contains(&file))
     }
 
     /// Orders these commits: now, or when the previous order has been answered.
@@ -36,7 +46,7 @@ impl Ledgers {
             self.waiting.push_back(commits);
             return;
         }
-        self.ordered = commits.iter().map(|one| self.router.of(&one.partition.topic)).collect();
+        self.ordered = commits.iter().filter_map(|one| self.file_of(&one.partition)).collect();
         self.ordered.sort_unstable();
         self.ordered.dedup();
         group_client.commit(commits);
@@ -50,7 +60,7 @@ impl Ledgers {
     ) {
         for number in std::mem::take(&mut self.ordered) {
             let of_this =
-                |(partition, _): &&(TopicPartition, i64)| self.router.of(&partition.topic) == number;
+                |(partition, _): &&(TopicPartition, i64)| self.router.of(&partition.topic) == Some(number);
             let values: Vec<_> = offsets.iter().filter(of_this).cloned().collect();
             if let Some(ledger) = self.all.get(number) {
                 ledger.record_committed(&values);
@@ -77,12 +87,13 @@ impl Ledgers {
         !self.all.iter().all(Ledger::group_holds_all)
     }
 
-    /// Records this pandad's identity in its group.
+    /// Records this pandad's identity in its group, in every journal that takes it.
     ///
     /// # Errors
-    /// The journal's disk refuses.
+    /// A journal's disk refuses.
     pub(super) fn record_member(&self, member: &MemberIdentity) -> std::io::Result<()> {
-        self.all.iter().try_for_each(|ledger| ledger.record_member(member.clone()))
+        let recorded = self.all.iter().map(|ledger| ledger.record_member(member.clone()));
+        recorded.fold(Ok(()), std::io::Result::and)
     }
 
     /// Whether an order is unanswered.
@@ -90,15 +101,19 @@ impl Ledgers {
         !self.ordered.is_empty()
     }
 
-    /// The offsets that are to be committed without a settling, of all ledgers.
+    /// The offsets that are to be committed without a settling, of all ledgers. One whose disk refuses
+    /// does not hold up the others.
     ///
     /// # Errors
-    /// A journal's disk refuses.
+    /// A journal's disk refuses, and the others have nothing to commit.
     pub(super) fn take_commits(&self) -> std::io::Result<Vec<Commit>> {
-        let mut commits = Vec::new();
+        let (mut commits, mut refused) = (Vec::new(), Ok(()));
         for ledger in &self.all {
-            commits.extend(ledger.take_commits()?);
+            match ledger.take_commits() {
+                Ok(more) => commits.extend(more),
+                Err(error) => refused = Err(error),
+            }
         }
-        Ok(commits)
+        if commits.is_empty() { refused.map(|()| commits) } else { Ok(commits) }
     }
 }

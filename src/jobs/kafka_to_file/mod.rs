@@ -2,6 +2,7 @@
 
 mod cut;
 mod file_appender;
+mod file_opener;
 mod file_router;
 mod formatter;
 mod ledgers;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use super::Job;
 use file_appender::FileAppender;
+use file_opener::{FileOpener, OpenFile};
 use file_router::FileRouter;
 use formatter::Formatter;
 use ledgers::Ledgers;
@@ -27,14 +29,12 @@ use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
-use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation, SyncPolicy};
+use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
 use crate::logfile::line::LineFormat;
-use crate::logfile::{
-    self, Ledger, Lock, LogFile, LogFileOptions, OpenError, RestartMemory, Rotation, RotationInterval,
-};
+use crate::logfile::{self, Ledger, Lock, LogFile, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
@@ -43,12 +43,6 @@ use crate::shutdown::Stop;
 pub(super) const NAME: &str = "kafka_to_file";
 /// While few records come, syncs are at least this far apart.
 const SETTLE_INTERVAL_MIN: Duration = Duration::from_millis(50);
-
-/// One of the log files, open.
-struct OpenFile {
-    path: PathBuf,
-    log: LogFile,
-}
 
 /// See the module.
 pub(super) struct KafkaToFile {
@@ -63,12 +57,14 @@ pub(super) struct KafkaToFile {
     has_left_group: bool,
     /// What to change in the configuration, if another pandad has fenced the last run.
     fenced: Option<String>,
-    /// Facts about the files that a later run must remember.
-    restart_memory: RestartMemory,
+    opener: FileOpener,
+    /// The name under which this process is a member of its group.
+    instance: Option<String>,
 }
 
 impl KafkaToFile {
     pub(super) fn new(section: Section, memory: u64, inv: String) -> Self {
+        let opener = FileOpener::new(&section);
         Self {
             section,
             memory,
@@ -77,35 +73,9 @@ impl KafkaToFile {
             opened: None,
             has_left_group: false,
             fenced: None,
-            restart_memory: RestartMemory::default(),
+            opener,
+            instance: None,
         }
-    }
-
-    /// Opens every file, or says why one of them cannot be opened.
-    fn open(&mut self) -> Result<Vec<OpenFile>, (PathBuf, OpenError)> {
-        if !self.counters.health.is_down() {
-            self.restart_memory.forget_findings();
-        }
-        let file = &self.section.log_file;
-        let rotation = Rotation {
-            size: file.rotate_size,
-            every: file.rotate_every.map(|every| match every {
-                config::RotationPeriod::Hour => RotationInterval::Hour,
-                config::RotationPeriod::Day => RotationInterval::Day,
-            }),
-            keep: file.rotate_keep as usize,
-            keep_bytes: file.keep_bytes,
-            keep_days: file.keep_days,
-            gzip: file.rotate_gzip,
-            ..Rotation::off()
-        };
-        let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
-        let paths = self.section.paths();
-        let open = |path: PathBuf| match logfile::open(&path, &options, &mut self.restart_memory) {
-            Ok(log) => Ok(OpenFile { path, log }),
-            Err(error) => Err((path, error)),
-        };
-        paths.into_iter().map(open).collect()
     }
 
     /// A configuration fault about this machine: a file that `path` names cannot be used here.
@@ -135,15 +105,19 @@ impl KafkaToFile {
     }
 
     /// The membership of the group, or the standalone group client. A member's identity comes from
-    /// the journal of the first file.
+    /// the journal of the first file that was open in the first run. `topics` are those of the files
+    /// that are open, if the job has several.
     fn group_client(
-        &self,
+        &mut self,
         cluster: Cluster,
         journal: &Ledger,
+        topics: &[String],
         names: ClaimNamer,
     ) -> Result<Box<dyn GroupClient>, Fault> {
+        let is_member = self.is_member();
         let kafka = &self.section.kafka;
-        if !self.is_member() {
+        let named = |names: &[String]| if topics.is_empty() { names.to_vec() } else { topics.to_vec() };
+        if !is_member {
             let storage = match kafka.offsets {
                 OffsetLocation::Kafka => OffsetStorage::Kafka,
                 OffsetLocation::ZooKeeper => OffsetStorage::ZooKeeper,
@@ -151,19 +125,20 @@ impl KafkaToFile {
             return Ok(Box::new(kafka::standalone(
                 cluster,
                 &kafka.group,
-                kafka.topics.names(),
+                &named(kafka.topics.names()),
                 storage,
                 names,
             )?));
         }
+        let instance = self.instance.get_or_insert_with(|| format!("pandad-{:032x}", journal.identity()));
         let setup = MemberConfig {
             group: kafka.group.clone(),
             topics: match &kafka.topics {
-                config::TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
+                config::TopicSelection::Named(names) => SubscribedTopics::Named(named(names)),
                 config::TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
             },
             session: kafka.session,
-            instance: format!("pandad-{:032x}", journal.identity()),
+            instance: instance.clone(),
             id: journal.member().map(|member| member.id),
             pace: GroupIntervals::of(kafka.session),
         };
@@ -172,11 +147,18 @@ impl KafkaToFile {
 
     /// Checks that the disk accepts writes again. Until then the job does not join its group.
     fn try_disk(&self) -> Result<(), Fault> {
-        for path in self.section.paths() {
-            logfile::try_disk(&path)
-                .map_err(|error| Fault::Retry(format!("cannot write beside {}: {error}", path.display())))?;
+        let mut refused = Ok(());
+        for path in self.opener.paths() {
+            match logfile::try_disk(path) {
+                // The files that do not take anything wait by themselves.
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let path = path.display();
+                    refused = refused.and(Err(Fault::Retry(format!("cannot write beside {path}: {error}"))));
+                }
+            }
         }
-        Ok(())
+        refused
     }
 }
 
@@ -187,37 +169,56 @@ impl KafkaToFile {
         if let Some(files) = self.opened.take() {
             return Ok(files);
         }
-        self.open().map_err(|(_, error)| match error {
-            // Not only a person can end these faults: a file system may be mounted again, for example.
-            OpenError::Retry(why) | OpenError::Mend(why) => {
-                self.counters.health.down(Stage::Opening, &why);
-                Fault::RetryLogged
+        let (files, mut refused) = self.open();
+        if files.is_empty() {
+            match refused.pop() {
+                // Not only a person can end these faults: a file system may be mounted again, for example.
+                Some((_, OpenError::Retry(why) | OpenError::Mend(why))) => {
+                    self.counters.health.down(Stage::Opening, &why);
+                }
+                Some((_, OpenError::Fatal(why))) => return Err(Fault::Fatal(why)),
+                // Every file is waited for already.
+                None => {}
             }
-            OpenError::Fatal(why) => Fault::Fatal(why),
-        })
+            return Err(Fault::RetryLogged);
+        }
+        self.opener.await_files(refused)?;
+        Ok(files)
+    }
+
+    fn open(&mut self) -> (Vec<OpenFile>, Vec<(PathBuf, OpenError)>) {
+        if !self.counters.health.is_down() {
+            self.opener.forget_findings();
+        }
+        self.opener.open_all()
     }
 
     /// Builds the parts of a pipeline from the files, the group and the brokers. `ledgers` are
     /// those of the files, in their order.
     fn assemble(
-        &self,
+        &mut self,
         files: Vec<OpenFile>,
         ledgers: &[Ledger],
         stop: &Stop,
     ) -> Result<Parts<KafkaSource, impl Fn() -> Formatter + Send + Sync + use<>, FileSink, FileSyncer>, Fault>
     {
-        let topics = if files.len() > 1 { self.section.kafka.topics.names().to_vec() } else { Vec::new() };
-        let router = FileRouter::new(topics);
+        let topics = files.iter().filter_map(|file| Some(file.topic.as_ref()?.topic.clone()));
+        let topics: Vec<String> = topics.collect();
+        let router = FileRouter::new(topics.clone());
         let journal =
             ledgers.first().ok_or_else(|| Fault::Fatal("internal error: there is no log file".to_owned()))?;
         let silent = journal.member().is_some_and(|member| member.silent);
         let cluster = super::kafka_cluster(&self.section, silent);
         let names = claim_names(router.clone(), ledgers.to_vec());
-        let group_client = self.group_client(cluster.clone(), journal, names)?;
+        let group_client = self.group_client(cluster.clone(), journal, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
-        for OpenFile { path, log: LogFile { writer, settler, ledger, lock } } in files {
-            appenders.push(FileAppender::new(path.clone(), writer, ledger, lock).guarded(gate.guard()));
+        for OpenFile { path, log: LogFile { writer, settler, ledger, lock }, topic } in files {
+            let appender = FileAppender::new(path.clone(), writer, ledger, lock).guarded(gate.guard());
+            appenders.push(match topic {
+                Some(topic) => appender.among_others(topic.health),
+                None => appender,
+            });
             settlers.push((path, settler));
         }
         let format = match self.section.log_file.format {
@@ -238,6 +239,7 @@ impl KafkaToFile {
                 counters: counters(),
                 gate: gate.clone(),
                 full_disk_patience: self.section.kafka.full_disk,
+                is_file_back: self.opener.watch(),
                 stop: stop.clone(),
             }),
             build_worker: move || Formatter::new(format, worker_buffers.clone(), is_cut),
@@ -270,8 +272,9 @@ impl KafkaToFile {
     }
 
     /// Closes the journals, and keeps the facts about the end of this run that the next run must know.
-    fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[Ledger]) -> Result<(), Fault> {
-        for (path, ledger) in self.section.paths().iter().zip(ledgers) {
+    fn conclude(&mut self, ended: Result<(), RunError>, ledgers: &[(PathBuf, Ledger)]) -> Result<(), Fault> {
+        let has_lost_writes = ended.as_ref().is_err_and(RunError::may_have_lost_writes);
+        for (path, ledger) in ledgers {
             if let Err(error) = ledger.close() {
                 let path = path.display();
                 log::warn!(
@@ -279,12 +282,13 @@ impl KafkaToFile {
                      the file"
                 );
             }
+            if has_lost_writes || ledger.has_failed() {
+                self.opener.record_lost_writes(path.clone());
+            }
         }
         let error = ended.as_ref().err();
         self.has_left_group = error.is_some_and(RunError::has_left_group);
         self.fenced = error.and_then(RunError::fenced).map(str::to_owned);
-        self.restart_memory.sync_failed = ended.as_ref().is_err_and(RunError::may_have_lost_writes)
-            || ledgers.iter().any(Ledger::has_failed);
         ended.map_err(RunError::into_fault)
     }
 }
@@ -299,13 +303,23 @@ impl Job for KafkaToFile {
     }
 
     fn prepare(&mut self) -> Result<(), Vec<ConfigFault>> {
-        match self.open() {
-            Ok(opened) => self.opened = Some(opened),
+        let (opened, mut refused) = self.open();
+        let is_fault = |error: &OpenError| !matches!(error, OpenError::Retry(_));
+        if refused.iter().any(|(_, error)| is_fault(error)) {
+            let faults = refused.into_iter().filter(|(_, error)| is_fault(error));
+            return Err(faults.map(|(path, error)| self.local_fault(&path, error.into_text())).collect());
+        }
+        if opened.is_empty() {
             // `run` waits until a full or failing disk accepts writes again.
-            Err((_, OpenError::Retry(why))) => self.counters.health.down(Stage::Opening, &why),
-            Err((path, OpenError::Mend(why) | OpenError::Fatal(why))) => {
-                return Err(vec![self.local_fault(&path, why)]);
+            if let Some((_, error)) = refused.pop() {
+                self.counters.health.down(Stage::Opening, &error.into_text());
             }
+            return Ok(());
+        }
+        match self.opener.await_files(refused) {
+            Ok(()) => self.opened = Some(opened),
+            // `run` opens the files again.
+            Err(fault) => log::debug!("{NAME}: {fault:?}"),
         }
         Ok(())
     }
@@ -324,18 +338,19 @@ impl Job for KafkaToFile {
         self.counters.health.up(Stage::Opening, "opened");
         // The locks are held until every thread of the run has ended.
         let _locks: Vec<Lock> = files.iter().map(|file| file.log.lock.clone()).collect();
-        let ledgers: Vec<Ledger> = files.iter().map(|file| file.log.ledger.clone()).collect();
+        let open: Vec<_> = files.iter().map(|file| (file.path.clone(), file.log.ledger.clone())).collect();
+        let ledgers: Vec<Ledger> = open.iter().map(|(_, ledger)| ledger.clone()).collect();
         let parts = self.assemble(files, &ledgers, stop)?;
         self.log_start();
         let ended = pipeline::run(NAME, &self.limits(), parts, stop, &self.counters);
-        self.conclude(ended, &ledgers)
+        self.conclude(ended, &open)
     }
 }
 
 /// Gives the epoch of the claim for an offset that somebody else has set.
 fn claim_names(router: FileRouter, ledgers: Vec<Ledger>) -> ClaimNamer {
     Box::new(move |partition, offset, generation| {
-        let ledger = ledgers.get(router.of(&partition.topic));
+        let ledger = router.of(&partition.topic).and_then(|number| ledgers.get(number));
         ledger.map_or(0, |ledger| ledger.claim_name(partition, offset, generation))
     })
 }

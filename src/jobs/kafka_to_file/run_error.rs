@@ -19,6 +19,8 @@ pub(super) enum RunError {
     /// The group took partitions away while their lines were being written. Some of these lines may be in
     /// the file; opening the file again cuts them.
     LostInWrite(String),
+    /// A log file is open now that was not when the run began: the next run writes it, too.
+    FileOpened,
     /// Several errors of one run, the first one first. Each has a consequence that the others do not have.
     Several(Vec<RunError>),
 }
@@ -55,7 +57,7 @@ impl RunError {
         match self {
             RunError::Fault(fault) => fault,
             RunError::Fenced(why) => Fault::Fatal(why),
-            RunError::LeftGroup => Fault::RetryLogged,
+            RunError::LeftGroup | RunError::FileOpened => Fault::RetryLogged,
             RunError::LostInWrite(why) => Fault::Restart(why),
             RunError::Several(errors) => {
                 // A member that is fenced must not run again, whatever error came first.

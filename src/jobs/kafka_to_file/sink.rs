@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::file_appender::FileAppender;
+use super::file_appender::{FileAppender, discard};
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
 use super::write_gate::WriteGate;
+use crate::error::Fault;
 use crate::logfile::{Checkpoint, Ledger, Settled, Settler};
 use crate::pipeline;
 use crate::recycle::BufferPool;
@@ -33,30 +35,53 @@ impl pipeline::Sink for FileSink {
     type Error = RunError;
 
     fn take(&mut self, batch: FormattedBatch) {
-        match self.files.get_mut(self.router.of(&batch.partition.topic)) {
-            Some(file) => file.take(batch),
-            None => self.gate.record_done(1),
+        let number = self.router.of(&batch.partition.topic);
+        match number.and_then(|number| self.files.get_mut(number)) {
+            Some(file) if file.refusal().is_none() => file.take(batch),
+            // It is fetched again when the file accepts writes.
+            _ => discard(batch, &self.gate, &self.buffers, &self.counters),
         }
     }
 
     fn has_pending(&self) -> bool {
-        self.files.iter().any(FileAppender::has_pending)
+        self.files.iter().any(|file| file.refusal().is_none() && file.has_pending())
     }
 
     fn write(&mut self, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
-        let others: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
-        let may_write = || self.gate.open(others.iter());
-        let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);
-        self.files.iter_mut().try_for_each(|file| file.write(gate, &may_write, buffers, counters, messages))
+        for number in 0..self.files.len() {
+            let is_open = self.files.get(number).is_some_and(|file| file.refusal().is_none());
+            if is_open {
+                let written = self.write_file(number, messages);
+                self.contain(number, written, messages)?;
+            }
+        }
+        self.check_refusals()
     }
 
     fn holds_back(&self) -> bool {
         self.files.iter().any(|file| file.is_held)
     }
 
-    fn tick(&mut self) -> Result<(), RunError> {
+    fn tick(&mut self, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
         let asked = self.stop.reopens();
-        self.files.iter_mut().try_for_each(|file| file.tick(asked).map_err(RunError::from))
+        for number in 0..self.files.len() {
+            let Some(file) = self.files.get_mut(number) else { continue };
+            let was_refused = file.refusal().is_some();
+            if was_refused && !file.is_due(Instant::now()) {
+                continue;
+            }
+            let mut ticked = file.tick(asked).map_err(RunError::from);
+            if was_refused && ticked.is_ok() {
+                ticked = self.write_file(number, messages);
+            }
+            let is_taken = ticked.is_ok();
+            self.contain(number, ticked, messages)?;
+            let file = self.files.get_mut(number).filter(|_| was_refused && is_taken);
+            if file.is_some_and(FileAppender::end_refusal) {
+                messages.push(Feedback::FileAccepts(number));
+            }
+        }
+        self.check_refusals()
     }
 
     fn unsettled(&self) -> u64 {
@@ -71,6 +96,45 @@ impl pipeline::Sink for FileSink {
         self.gate.close();
         let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.needs_checkpoint());
         wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
+    }
+}
+
+/// The trouble of one file's disk is that file's: the others are written. A job with one file waits.
+impl FileSink {
+    fn write_file(&mut self, number: usize, messages: &mut Vec<Feedback>) -> Result<(), RunError> {
+        let ledgers: Vec<Ledger> = self.files.iter().map(|file| file.ledger.clone()).collect();
+        let may_write = || self.gate.open(ledgers.iter());
+        let (gate, buffers, counters) = (&self.gate, &self.buffers, &self.counters);
+        let Some(file) = self.files.get_mut(number) else { return Ok(()) };
+        file.write(gate, &may_write, buffers, counters, messages)
+    }
+
+    /// If one of several files refuses, that is remembered of the file, and is no error of the sink.
+    fn contain(
+        &mut self,
+        number: usize,
+        done: Result<(), RunError>,
+        messages: &mut Vec<Feedback>,
+    ) -> Result<(), RunError> {
+        let is_only = self.files.len() < 2;
+        match (done, self.files.get_mut(number)) {
+            (Err(RunError::Fault(Fault::Retry(why))), Some(file)) if !is_only => {
+                if file.refuse(why, &self.gate, &self.buffers, &self.counters) {
+                    messages.push(Feedback::FileRefuses(number));
+                }
+                Ok(())
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// If every file refuses, the job waits, as a job with one file does.
+    fn check_refusals(&self) -> Result<(), RunError> {
+        if self.files.iter().any(|file| file.refusal().is_none()) {
+            return Ok(());
+        }
+        let why = self.files.iter().find_map(FileAppender::refusal);
+        why.map_or(Ok(()), |why| Err(Fault::Retry(why.to_owned()).into()))
     }
 }
 

@@ -2,12 +2,13 @@
 //! the records of which tasks are made.
 
 mod backlog;
+mod file_refusals;
 mod membership;
 mod outages;
 mod partition;
 mod unreadable;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -46,6 +47,10 @@ pub(super) enum Feedback {
     Refused { partition: TopicPartition, assignment: u64, position: i64 },
     /// The outcome ends at this position, although more was fetched.
     Truncated { partition: TopicPartition, assignment: u64, position: i64, truncated: Truncated },
+    /// This file accepts no writes, and other files of the job do. What comes for it is dropped.
+    FileRefuses(usize),
+    /// It accepts writes again.
+    FileAccepts(usize),
 }
 
 /// See the module.
@@ -73,6 +78,10 @@ pub(super) struct KafkaSource {
     refused_since: Option<Instant>,
     /// How long a member stays in its group while its disk accepts no writes.
     full_disk_patience: Duration,
+    /// The files that accept no writes while others do.
+    refusing: BTreeSet<usize>,
+    /// Says whether a file is open that was not when the run began.
+    is_file_back: Box<dyn Fn() -> bool + Send>,
     stop: Stop,
 }
 
@@ -86,32 +95,34 @@ pub(super) struct SourceParts {
     pub(super) gate: WriteGate,
     /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
     pub(super) full_disk_patience: Duration,
+    /// Says whether a file is open that was not when the run began.
+    pub(super) is_file_back: Box<dyn Fn() -> bool + Send>,
     pub(super) stop: Stop,
 }
 
 impl KafkaSource {
     pub(super) fn new(from: SourceParts) -> Self {
-        let SourceParts { fetcher, group_client, ledgers, start, counters, gate, full_disk_patience, stop } =
-            from;
         Self {
-            fetcher,
-            group_client,
-            ledgers,
-            start,
-            counters,
+            fetcher: from.fetcher,
+            group_client: from.group_client,
+            ledgers: from.ledgers,
+            start: from.start,
+            counters: from.counters,
             partitions: BTreeMap::new(),
             assignments: 0,
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
             backlog: None,
-            gate,
+            gate: from.gate,
             tasks: 0,
             release: None,
             has_left: false,
             refused_since: None,
-            full_disk_patience,
-            stop,
+            full_disk_patience: from.full_disk_patience,
+            refusing: BTreeSet::new(),
+            is_file_back: from.is_file_back,
+            stop: from.stop,
         }
     }
 
@@ -125,6 +136,10 @@ impl KafkaSource {
         let Some(tracked) = self.partitions.get_mut(partition) else { return };
         self.assignments += 1;
         tracked.begin(&start, self.assignments);
+        if self.ledgers.is_any_of(partition, &self.refusing) {
+            // It is assigned when its file accepts writes again.
+            return tracked.relinquish();
+        }
         self.fetcher.assign(partition, start, self.assignments);
     }
 
@@ -147,6 +162,9 @@ impl KafkaSource {
         let waiting: Vec<TopicPartition> = waiting.map(|(partition, _)| partition.clone()).collect();
         let now = Instant::now();
         for partition in waiting {
+            if self.is_refused(&partition) {
+                continue;
+            }
             let written = self.written(&partition);
             let Some(tracked) = self.partitions.get_mut(&partition) else { continue };
             if tracked.end_unreadable(written) {
@@ -246,7 +264,8 @@ impl KafkaSource {
     fn update_counters(&self) {
         let lag = self.partitions.values().map(|tracked| tracked.lag).sum();
         self.counters.lag.store(lag, Relaxed);
-        self.counters.blocked.store(self.outages.logged_count() as u64, Relaxed);
+        let refused = self.partitions.keys().filter(|partition| self.is_refused(partition)).count();
+        self.counters.blocked.store((self.outages.logged_count() + refused) as u64, Relaxed);
     }
 
     fn take_fetched(&mut self, fetched: Fetched, tasks: &mut Vec<PolledTask<Fetched>>) {
@@ -307,6 +326,7 @@ impl pipeline::Source for KafkaSource {
     fn poll(&mut self, until: Instant, tasks: &mut Vec<PolledTask<Fetched>>) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
+        self.end_for_opened_file()?;
         self.refused_since = None;
         self.fetch_waiting()?;
         // A message of the group must not wait for records.
@@ -322,6 +342,7 @@ impl pipeline::Source for KafkaSource {
     fn idle(&mut self) -> Result<(), RunError> {
         self.take_group_events()?;
         self.try_release()?;
+        self.end_for_opened_file()?;
         self.log_backlog(false);
         self.watch_disk()
     }
@@ -337,6 +358,8 @@ impl pipeline::Source for KafkaSource {
             Feedback::Truncated { partition, assignment, position, truncated } => {
                 self.take_truncated(&partition, assignment, position, truncated);
             }
+            Feedback::FileRefuses(file) => self.begin_file_refusal(file),
+            Feedback::FileAccepts(file) => self.end_file_refusal(file),
         }
     }
 

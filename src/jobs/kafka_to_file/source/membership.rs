@@ -147,7 +147,7 @@ impl KafkaSource {
         }
         let is_ours = state.until.is_some();
         if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
-            if !self.counters.disk_refuses.load(SeqCst) {
+            if !self.counters.disk_refuses.load(SeqCst) && self.refusing.is_empty() {
                 return Ok(());
             }
             // A part of a write may be in the file. When the run restarts, recovery cuts it.

@@ -56,7 +56,7 @@ impl KafkaSource {
         is_diverged
     }
 
-    fn drop_in_flight(&mut self, partition: &TopicPartition, position: i64) {
+    pub(super) fn drop_in_flight(&mut self, partition: &TopicPartition, position: i64) {
         self.assignments += 1;
         if let Some(tracked) = self.partitions.get_mut(partition) {
             tracked.drop_in_flight(position, self.assignments);

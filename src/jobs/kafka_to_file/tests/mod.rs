@@ -5,6 +5,7 @@ mod cut;
 mod openings;
 mod release;
 mod run_error;
+mod two_files;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ struct World {
     events: Mutex<VecDeque<Event>>,
     ordered: Mutex<Vec<Vec<Commit>>>,
     released: AtomicU32,
+    assigned: Mutex<Vec<(TopicPartition, StartOffset)>>,
     unassigned: AtomicU32,
     left: AtomicU32,
 }
@@ -68,7 +70,9 @@ impl GroupClient for Group {
 struct Brokers(Arc<World>);
 
 impl Fetcher for Brokers {
-    fn assign(&mut self, _partition: &TopicPartition, _begin: StartOffset, _assignment: u64) {}
+    fn assign(&mut self, partition: &TopicPartition, begin: StartOffset, _assignment: u64) {
+        self.0.assigned.lock().unwrap().push((partition.clone(), begin));
+    }
 
     fn unassign(&mut self, _partition: &TopicPartition) {
         self.0.unassigned.fetch_add(1, Relaxed);
@@ -132,6 +136,7 @@ impl Member {
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             full_disk_patience: Duration::ZERO,
+            is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
         let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock)

@@ -1,0 +1,270 @@
+//! A job with a file for each of two topics: one file's disk refuses, the other's does not.
+
+use std::path::Path;
+
+use super::*;
+use crate::jobs::kafka_to_file::file_opener::FileOpener;
+use crate::report::JobHealth;
+
+/// Source and sink of a job that is alone in its group. The topics `a` and `b` each have one partition
+/// and a directory.
+struct TwoFiles {
+    dir: PathBuf,
+    world: Arc<World>,
+    source: KafkaSource,
+    sink: FileSink,
+    _stop: StopHandle,
+}
+
+fn of(topic: &str) -> TopicPartition {
+    TopicPartition::new(topic, 0)
+}
+
+impl TwoFiles {
+    /// Both partitions are read from offset 0.
+    fn at_work() -> TwoFiles {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let dir = format!("pandad-two-files-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let dir = std::env::temp_dir().join(dir);
+        let (world, counters) = (Arc::<World>::default(), Counters::shared("test", CountedUnit::Records));
+        let (handle, stop) = shutdown::pair();
+        let gate = WriteGate::new(Lease::for_test(), false);
+        let router = FileRouter::new(vec!["a".to_owned(), "b".to_owned()]);
+        let (mut files, mut ledgers) = (Vec::new(), Vec::new());
+        for topic in ["a", "b"] {
+            let path = dir.join(topic).join("out.log");
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let options = LogFileOptions { job: "test", sync: false, rotation: Rotation::off() };
+            let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
+            ledgers.push(log.ledger.clone());
+            let file = FileAppender::new(path, log.writer, log.ledger, log.lock);
+            files.push(file.among_others(Arc::new(JobHealth::new(topic))));
+        }
+        let source = KafkaSource::new(SourceParts {
+            fetcher: Box::new(Brokers(Arc::clone(&world))),
+            group_client: Box::new(Group(Arc::clone(&world))),
+            ledgers: Ledgers::new(router.clone(), ledgers.clone()),
+            start: StartPolicy::Earliest,
+            counters: Arc::clone(&counters),
+            gate: gate.clone(),
+            full_disk_patience: Duration::ZERO,
+            is_file_back: Box::new(|| false),
+            stop: stop.clone(),
+        });
+        let sink = FileSink { router, files, buffers: BufferPool::new(2), counters, stop, gate };
+        let mut two = TwoFiles { dir, world, source, sink, _stop: handle };
+        let assigned = ["a", "b"].map(|topic| Assigned {
+            partition: of(topic),
+            committed: None,
+            metadata: OffsetMetadata::Text(String::new()),
+            new: false,
+        });
+        two.world.said.lock().unwrap().push_back(GroupEvent::Assigned(assigned.into()));
+        two.poll();
+        for (topic, ledger) in ["a", "b"].into_iter().zip(ledgers) {
+            ledger.set_position(&of(topic), 0).unwrap();
+            two.event(Event::Resolved(of(topic), 0));
+        }
+        two.writes().unwrap();
+        two
+    }
+
+    fn event(&mut self, event: Event) {
+        self.world.events.lock().unwrap().push_back(event);
+        self.poll();
+    }
+
+    fn poll(&mut self) {
+        self.source.poll(Instant::now(), &mut Vec::new()).unwrap();
+    }
+
+    /// An outcome of these offsets comes to the sink.
+    fn comes(&mut self, topic: &str, from: i64, next: i64) {
+        let lines: Vec<u8> = (from..next).flat_map(|one| format!("line {one}\n").into_bytes()).collect();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&lines);
+        self.sink.take(FormattedBatch {
+            partition: of(topic),
+            from,
+            next,
+            assignment: 0,
+            lines,
+            crc,
+            last: None,
+            records: 1,
+            truncated: None,
+            cuts: Vec::new(),
+            is_part: false,
+        });
+    }
+
+    /// Calls the sink as its stage does, and passes its messages on.
+    fn writes(&mut self) -> Result<(), RunError> {
+        let mut messages = Vec::new();
+        let written = self.sink.tick(&mut messages).and_then(|()| self.sink.write(&mut messages));
+        messages.into_iter().for_each(|message| self.source.feedback(message));
+        written
+    }
+
+    fn content(&self, topic: &str) -> String {
+        std::fs::read_to_string(self.dir.join(topic).join("out.log")).unwrap_or_default()
+    }
+
+    /// The directory of a topic is away, or back.
+    fn moves(&self, from: &str, to: &str) {
+        std::fs::rename(self.dir.join(from), self.dir.join(to)).unwrap();
+    }
+
+    /// Tries again until the file of this topic has so many lines.
+    fn waits_for(&mut self, topic: &str, count: i64) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.content(topic) != lines(count) {
+            assert!(Instant::now() < until, "{}", self.content(topic));
+            self.writes().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for TwoFiles {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn one_file_refuses_and_the_other_is_written() {
+    let mut two = TwoFiles::at_work();
+    two.moves("a", "away");
+    two.comes("a", 0, 3);
+    two.comes("a", 3, 5);
+    two.comes("b", 0, 2);
+    two.writes().unwrap();
+    assert_eq!(two.content("b"), lines(2));
+    assert_eq!(two.world.unassigned.load(Relaxed), 1, "the partition of one file is not read");
+    // What still comes of it is dropped, and nothing of it waits for the stage.
+    two.comes("a", 5, 9);
+    assert!(!two.sink.has_pending() && !two.sink.holds_back());
+    two.comes("b", 2, 4);
+    two.writes().unwrap();
+    assert_eq!(two.content("b"), lines(4));
+    two.poll();
+    let before = two.world.assigned.lock().unwrap().len();
+
+    two.moves("away", "a");
+    two.waits_for("a", 5);
+    two.poll();
+    let assigned = two.world.assigned.lock().unwrap().split_off(before);
+    assert_eq!(assigned, [(of("a"), StartOffset::At(5, Vec::new()))], "it is read from where it was written");
+    two.comes("a", 5, 7);
+    two.writes().unwrap();
+    assert_eq!(two.content("a"), lines(7));
+}
+
+/// A partition that comes while its file refuses waits for it.
+#[test]
+fn nothing_is_read_for_a_file_that_refuses() {
+    let mut two = TwoFiles::at_work();
+    two.moves("a", "away");
+    two.comes("a", 0, 3);
+    two.writes().unwrap();
+    two.world.assigned.lock().unwrap().clear();
+    let new = Assigned {
+        partition: TopicPartition::new("a", 1),
+        committed: None,
+        metadata: OffsetMetadata::Text(String::new()),
+        new: true,
+    };
+    // Its journal stands in a file that is open.
+    two.world.said.lock().unwrap().push_back(GroupEvent::Assigned(vec![new]));
+    two.poll();
+    two.poll();
+    assert!(two.world.assigned.lock().unwrap().is_empty());
+    two.moves("away", "a");
+    two.waits_for("a", 3);
+    two.poll();
+    assert_eq!(two.world.assigned.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn the_job_waits_when_every_file_refuses() {
+    let mut two = TwoFiles::at_work();
+    two.moves("a", "away");
+    two.moves("b", "gone");
+    two.comes("a", 0, 3);
+    two.comes("b", 0, 2);
+    assert!(matches!(two.writes(), Err(RunError::Fault(Fault::Retry(why))) if why.contains("cannot write")));
+    two.moves("away", "a");
+    two.moves("gone", "b");
+    std::thread::sleep(Duration::from_millis(200));
+    two.writes().unwrap();
+    two.waits_for("b", 2);
+    assert_eq!(two.content("a"), lines(3));
+}
+
+fn opener(dir: &Path) -> FileOpener {
+    let text = format!(
+        "[log_section]\nbroker_list = '127.0.0.1:1'\nkafka['topics'] = 'a,b'\nkafka['group'] = 'g'\n\
+         log_file['path'] = '{}/{{topic}}/out.log'\n",
+        dir.display()
+    );
+    let config = crate::config::Config::parse(&text, Path::new("test.inv")).unwrap();
+    FileOpener::new(&config.kafka_to_file.unwrap())
+}
+
+/// After a failed sync, nothing in a file is believed that the journal does not know. That holds for each
+/// file, not only for the one that is opened first.
+#[test]
+fn lost_writes_are_looked_for_in_every_file() {
+    let dir = std::env::temp_dir().join(format!("pandad-lost-{}", std::process::id()));
+    let paths = ["a", "b"].map(|topic| dir.join(topic).join("out.log"));
+    for path in &paths {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    }
+    let mut opener = opener(&dir);
+    for has_lost_writes in [false, true] {
+        let (opened, _) = opener.open_all();
+        drop(opened);
+        for path in &paths {
+            std::fs::write(path, "line 0\n").unwrap();
+            if has_lost_writes {
+                opener.record_lost_writes(path.clone());
+            }
+        }
+        let (opened, _) = opener.open_all();
+        assert_eq!(opened.len(), 2);
+        drop(opened);
+        let expected = if has_lost_writes { "" } else { "line 0\n" };
+        for path in &paths {
+            assert_eq!(std::fs::read_to_string(path).unwrap(), expected, "{}", path.display());
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_comes_later() {
+    let dir = std::env::temp_dir().join(format!("pandad-opener-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("b")).unwrap();
+    let mut opener = opener(&dir);
+    let (opened, refused) = opener.open_all();
+    assert_eq!((opened.len(), refused.len()), (1, 1));
+    opener.await_files(refused).unwrap();
+    let is_back = opener.watch();
+    drop(opened);
+    let (opened, refused) = opener.open_all();
+    assert_eq!((opened.len(), refused.len()), (1, 0), "the other one is waited for");
+    assert!(!is_back());
+    std::fs::create_dir_all(dir.join("a")).unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_back() {
+        assert!(Instant::now() < until, "it is not opened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(opened);
+    let (opened, refused) = opener.open_all();
+    let topics: Vec<_> = opened.iter().map(|file| file.topic.clone().unwrap().topic).collect();
+    assert_eq!((topics, refused.len()), (vec!["a".to_owned(), "b".to_owned()], 0));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
