@@ -18,6 +18,7 @@ mod leaders;
 mod live_copy;
 mod memory;
 mod offset_resets;
+mod one_topic;
 mod original_format;
 mod recreated_topic;
 mod restart;
