@@ -33,14 +33,15 @@ enum Likeness {
     Other,
 }
 
-/// Finds the file of the mark: at the path, or beside it, where log rotation puts it.
+/// Finds the file of the mark: at the path, where `file` is open, or beside it, where log rotation
+/// puts it.
 pub(super) fn locate(
     disk: &dyn Disk,
-    path: &Path,
+    (path, file): (&Path, &Handle),
     mark: &Mark,
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
-    let at_path = disk.stat(path)?;
+    let at_path = file.stat()?;
     #[cfg(test)]
     if TRUST_NUMBERS.get() {
         return locate_by_numbers(disk, path, at_path, mark);
@@ -48,7 +49,7 @@ pub(super) fn locate(
     if mark.end == 0 {
         return locate_empty(disk, path, at_path, mark, ranges);
     }
-    let likeness = compare(&disk.open(path, OpenMode::Existing)?, at_path.len, mark)?;
+    let likeness = compare(file, at_path.len, mark)?;
     if likeness == Likeness::Same && (mark.head.is_some() || is_same_file(at_path, mark) || covers_all(mark))
     {
         return Ok(Located::AtPath);
@@ -71,11 +72,16 @@ pub(super) fn locate(
         let Ok(file) = disk.open(&beside, OpenMode::Existing) else { continue };
         match compare(&file, stat.len, mark)? {
             Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
-            Likeness::Same if mark.head.is_some() || covers_all(mark) => found.push(beside),
+            Likeness::Same if mark.head.is_some() || covers_all(mark) => {
+                // Two names may be hard links to one file.
+                if !found.iter().any(|(_, id)| *id == stat.id) {
+                    found.push((beside, stat.id));
+                }
+            }
             likeness => note(&beside, stat, likeness),
         }
     }
-    let mut found = found.into_iter();
+    let mut found = found.into_iter().map(|(beside, _)| beside);
     Ok(match (found.next(), found.next()) {
         (Some(first), Some(second)) => Located::Several(first, second),
         (Some(only), None) => Located::Beside(only),

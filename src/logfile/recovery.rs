@@ -90,7 +90,7 @@ pub(super) fn recover(
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(&disk.target(path)))?;
     if let Some(mark) = state.mark.clone() {
-        match locate(disk, path, &mark, &state.recent)? {
+        match locate(disk, (path, &opened.file), &mark, &state.recent)? {
             Located::AtPath => recover_from(&mut opened, &mark, state, boot, (label, memory))?,
             Located::Beside(moved) => {
                 let text = format!("was moved to {} while pandad did not run", moved.display());

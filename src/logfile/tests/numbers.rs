@@ -142,3 +142,27 @@ fn an_empty_mark_takes_no_more_than_was_announced() {
     assert_eq!(again(&beside, None).1, 0);
     assert_eq!(fs::read_to_string(beside.path("out.log.1")).unwrap(), lines(3));
 }
+
+/// The log file may stand behind a symbolic link, at the first start and at every other.
+#[test]
+fn a_link_at_the_path_is_followed_at_each_start() {
+    let dir = killed();
+    let other = Dir::new();
+    fs::rename(dir.log(), other.path("real.log")).unwrap();
+    std::os::unix::fs::symlink(other.path("real.log"), dir.log()).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(dir.content(), lines(5));
+    // Rotated beside the target.
+    fs::rename(other.path("real.log"), other.path("real.log.1")).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(fs::read_to_string(other.path("real.log")).unwrap(), "");
+}
+
+/// A hard link is the same file, and not a second one that agrees.
+#[test]
+fn two_names_of_one_file_are_one_file() {
+    let dir = killed().copied();
+    fs::rename(dir.log(), dir.path("out.log.1")).unwrap();
+    fs::hard_link(dir.path("out.log.1"), dir.path("out.log.kept")).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+}
