@@ -146,7 +146,7 @@ fn read_note(copy: &[u8]) -> Option<(u64, bool)> {
     (note_crc(copy, *note) == u32::from_be_bytes(*crc)).then_some((u64::from(number & !1), number & 1 != 0))
 }
 
-/// Whether this is the CRC of all bytes but the last `without`.
+/// Whether this is the CRC of all bytes except the last `without`.
 fn is_crc_of(bytes: &[u8], without: usize, crc: [u8; CRC_BYTES]) -> Option<bool> {
     let covered = bytes.get(..bytes.len().checked_sub(without)?)?;
     Some(crc32fast::hash(covered) == u32::from_be_bytes(crc))

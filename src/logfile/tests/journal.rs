@@ -227,3 +227,42 @@ fn damage_of_unused_bytes_changes_nothing() {
     assert_eq!(resumed.position, Some(7));
     assert!(!dir.0.join("out.log.journal.unreadable").exists());
 }
+
+/// Damage that was made up for must not be what the next snapshot leans on.
+#[test]
+fn a_second_damage_in_a_later_run_loses_nothing() {
+    let dir = Dir::new();
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    append(&mut log, 5, 7);
+    settle(&mut log);
+    drop(log);
+    let journal = dir.0.join("out.log.journal");
+    let flip = |at: usize| {
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes[at] ^= 0x10;
+        fs::write(&journal, bytes).unwrap();
+    };
+    let half = super::super::journal::HALF_BYTES_MIN as usize;
+    // In the half in force, behind its snapshot.
+    flip(half + 300);
+    let mut log = at_boot(&dir, 1);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(7)
+    );
+    append(&mut log, 7, 9);
+    drop(log);
+    let bytes = fs::read(&journal).unwrap();
+    let generation = |at: usize| u64::from_be_bytes(bytes[at + 26..at + 34].try_into().unwrap());
+    // The first entry of its snapshot.
+    flip(if generation(half) > generation(0) { half + 150 } else { 150 });
+    let log = at_boot(&dir, 1);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(9)
+    );
+    assert!(!dir.0.join("out.log.journal.unreadable").exists());
+}
