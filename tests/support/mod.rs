@@ -23,6 +23,7 @@ pub mod stuck;
 pub mod tail;
 pub mod tested;
 pub mod together;
+pub mod unsettled;
 pub mod wait;
 
 use std::path::PathBuf;
