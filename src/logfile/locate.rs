@@ -6,11 +6,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of};
+use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of, with_suffix};
 use super::journal::{CHECKED_BYTES, FileHead, Mark, Range};
 
 /// Names beside the log file with these ends are not log files.
 const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
+
+/// Bytes that are read at once while a range is checked.
+const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
 
 /// Where the file that the journal knows was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,14 +120,25 @@ fn locate_empty(
     if is_same_file(at_path, mark) {
         return Ok(Located::AtPath);
     }
-    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
-    if let Some((beside, _)) = same {
-        return Ok(Located::Beside(beside));
-    }
+    let ours = || ranges.iter().filter(|range| range.file == mark.file);
     // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
-    let reach = ranges.iter().filter(|range| range.file == mark.file).map(|range| range.to).max();
-    Ok(if at_path.len <= reach.unwrap_or(0) { Located::AtPath } else { Located::Nowhere })
+    let reach = ours().map(|range| range.to).max().unwrap_or(0);
+    let begins_as_ours = |file: &Handle, stat: FileStat| match ours().next() {
+        Some(first) if first.from == 0 && first.to <= stat.len => is_range_in(file, first),
+        _ => Ok(false),
+    };
+    for (beside, stat) in files_beside(disk, path)? {
+        if !is_same_file(stat, mark) {
+            continue;
+        }
+        let Ok(file) = disk.open(&beside, OpenMode::Existing) else { continue };
+        // The numbers may be another file's by now, and nothing of that one may be cut.
+        if stat.len <= reach || begins_as_ours(&file, stat)? {
+            return Ok(Located::Beside(beside));
+        }
+    }
+    Ok(if at_path.len <= reach { Located::AtPath } else { Located::Nowhere })
 }
 
 fn is_same_file(stat: FileStat, mark: &Mark) -> bool {
@@ -149,6 +163,21 @@ fn compare(file: &Handle, len: u64, mark: &Mark) -> io::Result<Likeness> {
     Ok(if is_same { Likeness::Same } else { Likeness::Other })
 }
 
+/// Whether the bytes in the file are those of the range.
+pub(super) fn is_range_in(file: &Handle, range: &Range) -> io::Result<bool> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; CHECKSUM_PIECE_BYTES];
+    let mut at = range.from;
+    while at < range.to {
+        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(range.to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
+        let piece = buffer.get_mut(..wanted).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        hasher.update(piece);
+        at += wanted as u64;
+    }
+    Ok(hasher.finalize() == range.crc)
+}
+
 /// The regular files in the directory of `path` that may be the log file under another name.
 fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileStat)>> {
     let is_other = |name: &Path| {
@@ -165,6 +194,10 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
     let mut files = Vec::new();
     for beside in all {
         if beside == path || beside == target || is_other(&beside) {
+            continue;
+        }
+        // A file with a journal of its own is another pandad's, or another topic's.
+        if disk.stat(&with_suffix(&beside, ".journal")).is_ok() {
             continue;
         }
         match disk.stat(&beside) {

@@ -166,3 +166,28 @@ fn two_names_of_one_file_are_one_file() {
     fs::hard_link(dir.path("out.log.1"), dir.path("out.log.kept")).unwrap();
     assert_eq!(again(&dir, None).1, 5);
 }
+
+/// The file was empty at the last mark, and the numbers are now those of something else.
+#[test]
+fn nothing_of_another_file_is_cut_for_its_numbers() {
+    let text = "what is no pandad's\n".repeat(20);
+    for has_journal in [false, true] {
+        let dir = Dir::new();
+        let mut log = at_boot(&dir, 1);
+        log.ledger.set_position(&partition(), 0).unwrap();
+        append(&mut log, 0, if has_journal { 90 } else { 3 });
+        drop(log);
+        let other = dir.path("other.log");
+        fs::rename(dir.log(), &other).unwrap();
+        fs::copy(&other, dir.log()).unwrap();
+        fs::write(&other, &text).unwrap();
+        if has_journal {
+            fs::write(dir.path("other.log.journal"), "its own").unwrap();
+        }
+        let log = at_boot(&dir, 2);
+        let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        drop(log);
+        assert_eq!(fs::read_to_string(&other).unwrap(), text, "{has_journal}");
+        assert_eq!(resumed.position, Some(if has_journal { 90 } else { 3 }));
+    }
+}
