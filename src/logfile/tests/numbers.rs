@@ -191,3 +191,22 @@ fn nothing_of_another_file_is_cut_for_its_numbers() {
         assert_eq!(resumed.position, Some(if has_journal { 90 } else { 3 }));
     }
 }
+
+/// A mark that is not durable yet may be lost with the power, and then the file was empty at the last one.
+#[test]
+fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
+    use super::super::journal::Range;
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    let mark = log.writer.checkpoint().mark;
+    let announce = |from: u64| {
+        let sequence = log.ledger.next_sequence();
+        let (file, to, changes) = (mark.file, from + 5, Vec::new());
+        log.ledger.announce(&Range { sequence, file, from, to, crc: 0, before: 0, changes }).unwrap()
+    };
+    let (_, sync) = log.ledger.mark(mark.clone()).unwrap();
+    assert!(announce(mark.end).is_some(), "the mark is not durable");
+    sync.sync().unwrap();
+    assert!(announce(mark.end + 5).is_none(), "the mark is durable");
+}
