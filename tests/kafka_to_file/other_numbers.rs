@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-const ADOPTED: &str = "are whole in the file and were adopted";
+const ADOPTED: &str = "adopted the unsettled writes";
 /// A run after a kill adopts what was written before, and the files are whole.
 #[track_caller]
 fn finish(to: &mut Unsettled, files: &[PathBuf], after: &str) {
@@ -145,7 +145,7 @@ fn two_equal_copies_are_left_alone() {
     copy(&at, "consumer.log.1", "consumer.log.2");
     let before = fs::read(at.join("consumer.log.1")).unwrap();
     to.write();
-    let errors = to.daemon.log_lines("both hold what the journal knows");
+    let errors = to.daemon.log_lines("both have the content that the journal describes");
     assert!(errors.len() == 1 && errors[0].contains("ERROR"), "{errors:?}");
     to.daemon.stop();
     for copy in ["consumer.log.1", "consumer.log.2"] {
