@@ -217,6 +217,13 @@ try_qemu() {
     (needed=(qemu-user) && install_needed) && hash -r && have qemu-x86_64
 }
 
+# Another file system, for a test of the full run. Without it the test says so.
+try_xfs() {
+    have mkfs.xfs && return 0
+    if [ "$(id -u)" -ne 0 ] || ! have apt-get; then return 1; fi
+    (needed=(xfsprogs) && install_needed) && hash -r && have mkfs.xfs
+}
+
 # ---- What all of this needs of the machine
 
 python_is_whole() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }

@@ -180,7 +180,12 @@ fn source_of(
 ) -> Result<PathBuf, CopyFailure> {
     let shown = log_file.display();
     let changed = |why: &str| Err(CopyFailure::Changed(format!("{shown}: {why}")));
-    match locate(disk, log_file, mark, &state.recent) {
+    let file = match disk.open(log_file, OpenMode::Reading) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(cannot_read(log_file, &error)),
+    };
+    match locate(disk, (log_file, file.as_ref()), mark, &state.recent) {
         Ok(Located::AtPath) => Ok(log_file.to_owned()),
         Ok(Located::Beside(moved)) if may_be_moved => Ok(moved),
         Ok(Located::Beside(moved)) => {

@@ -34,7 +34,8 @@ impl Ledger {
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
-        let inner = LedgerState { journal, state, written, group, strangers };
+        let first_mark = None;
+        let inner = LedgerState { journal, state, written, group, first_mark, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -295,13 +296,12 @@ impl Ledger {
     /// Journals a range that is about to be written.
     ///
     /// If a sync is returned, it must be done before the write: as long as the file was empty at the last
-    /// mark, only the journalled ranges show after a loss of power how many bytes of the file can be
+    /// durable mark, only the journalled ranges show after a loss of power how many bytes of the file can be
     /// pandad's.
     pub(super) fn announce(&self, range: &Range) -> io::Result<Option<JournalSync>> {
         let mut inner = self.lock();
         inner.announce(range.clone())?;
-        let was_empty = inner.state.mark.as_ref().is_some_and(|mark| mark.end == 0);
-        Ok(was_empty.then(|| inner.journal.to_sync()))
+        Ok(inner.may_begin_empty().then(|| inner.journal.to_sync()))
     }
 
     /// Records that the range is in the file.

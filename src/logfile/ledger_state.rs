@@ -22,6 +22,8 @@ pub(super) struct LedgerState {
     /// The written position of each assigned partition, by the partition's number.
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
+    /// Where the first mark stands that says that the file is not empty any more.
+    pub(super) first_mark: Option<u64>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }
@@ -44,12 +46,15 @@ impl LedgerState {
     fn begin_half(&mut self, entry: &JournalEntry) -> io::Result<()> {
         self.journal.rewrite(&self.state.snapshot(), Some(entry))?;
         self.state.forget_changes();
+        self.first_mark = None;
         Ok(())
     }
 
     /// Appends a mark and then applies it. The mark repeats recent changes; `settled` has the positions for
     /// that.
     pub(super) fn append_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
+        let was_empty = self.state.mark.as_ref().is_none_or(|last| last.end == 0);
+        let is_empty = mark.end == 0;
         let entry = self.repeating(mark, settled);
         let (entry, at) = match self.journal.append(&entry) {
             Err(EntryRefused::Full) => {
@@ -62,7 +67,11 @@ impl LedgerState {
             }
             at => (entry, at),
         };
-        self.state.apply(entry, at.map_err(to_io)?);
+        let at = at.map_err(to_io)?;
+        self.state.apply(entry, at);
+        if is_empty || was_empty {
+            self.first_mark = Some(at).filter(|_| !is_empty);
+        }
         Ok(())
     }
 
@@ -79,6 +88,12 @@ impl LedgerState {
         let Token { identity, .. } = Token::naming(committed?, metadata).filter(|token| !token.is_claim())?;
         let is_new = identity != self.journal.identity() && !known.contains(&identity);
         is_new.then(|| known.push(identity)).map(|()| identity)
+    }
+
+    /// Whether the last mark that is durable may say that the file is empty.
+    pub(super) fn may_begin_empty(&self) -> bool {
+        self.state.mark.as_ref().is_some_and(|mark| mark.end == 0)
+            || self.first_mark.is_some_and(|at| self.journal.synced_to() <= at)
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the range before it

@@ -6,11 +6,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of};
+use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of, with_suffix};
 use super::journal::{CHECKED_BYTES, FileHead, Mark, Range};
 
 /// Names beside the log file with these ends are not log files.
 const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
+
+/// Bytes that are read at once while a range is checked.
+const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
 
 /// Where the file that the journal knows was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,19 +36,16 @@ enum Likeness {
     Other,
 }
 
-/// Finds the file of the mark: at the path, or beside it, where log rotation puts it.
+/// Finds the file of the mark: at the path, where `file` is open, or beside it, where log rotation
+/// puts it.
 pub(super) fn locate(
     disk: &dyn Disk,
-    path: &Path,
+    (path, file): (&Path, Option<&Handle>),
     mark: &Mark,
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
-    // A start has opened or created the file before it looks, a copy has not.
-    let at_path = match disk.stat(path) {
-        Ok(stat) => Some(stat),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    // A start has opened or created the file before it looks; for a copy, the file may be missing.
+    let at_path = file.map(|file| file.stat()).transpose()?;
     #[cfg(test)]
     if TRUST_NUMBERS.get() {
         return locate_by_numbers(disk, path, at_path, mark);
@@ -53,9 +53,9 @@ pub(super) fn locate(
     if mark.end == 0 {
         return locate_empty(disk, path, at_path, mark, ranges);
     }
-    let likeness = match at_path {
-        Some(stat) => Some((stat, compare(&disk.open(path, OpenMode::Reading)?, stat.len, mark)?)),
-        None => None,
+    let likeness = match (file, at_path) {
+        (Some(file), Some(stat)) => Some((stat, compare(file, stat.len, mark)?)),
+        _ => None,
     };
     if let Some((stat, Likeness::Same)) = likeness
         && (mark.head.is_some() || is_same_file(stat, mark) || covers_all(mark))
@@ -82,11 +82,16 @@ pub(super) fn locate(
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
         match compare(&file, stat.len, mark)? {
             Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
-            Likeness::Same if mark.head.is_some() || covers_all(mark) => found.push(beside),
+            Likeness::Same if mark.head.is_some() || covers_all(mark) => {
+                // Two names may be hard links to one file.
+                if !found.iter().any(|(_, id)| *id == stat.id) {
+                    found.push((beside, stat.id));
+                }
+            }
             likeness => note(&beside, stat, likeness),
         }
     }
-    let mut found = found.into_iter();
+    let mut found = found.into_iter().map(|(beside, _)| beside);
     Ok(match (found.next(), found.next()) {
         (Some(first), Some(second)) => Located::Several(first, second),
         (Some(only), None) => Located::Beside(only),
@@ -127,14 +132,25 @@ fn locate_empty(
     if at_path.is_some_and(|stat| is_same_file(stat, mark)) {
         return Ok(Located::AtPath);
     }
-    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
-    if let Some((beside, _)) = same {
-        return Ok(Located::Beside(beside));
-    }
+    let ours = || ranges.iter().filter(|range| range.file == mark.file);
     // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
-    let reach = ranges.iter().filter(|range| range.file == mark.file).map(|range| range.to).max();
-    let is_ours = at_path.is_some_and(|stat| stat.len <= reach.unwrap_or(0));
+    let reach = ours().map(|range| range.to).max().unwrap_or(0);
+    let begins_as_ours = |file: &Handle, stat: FileStat| match ours().next() {
+        Some(first) if first.from == 0 && first.to <= stat.len => is_range_in(file, first),
+        _ => Ok(false),
+    };
+    for (beside, stat) in files_beside(disk, path)? {
+        if !is_same_file(stat, mark) {
+            continue;
+        }
+        let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
+        // The numbers may be another file's by now, and nothing of that one may be cut.
+        if stat.len <= reach || begins_as_ours(&file, stat)? {
+            return Ok(Located::Beside(beside));
+        }
+    }
+    let is_ours = at_path.is_some_and(|stat| stat.len <= reach);
     Ok(if is_ours { Located::AtPath } else { Located::Nowhere })
 }
 
@@ -160,6 +176,21 @@ fn compare(file: &Handle, len: u64, mark: &Mark) -> io::Result<Likeness> {
     Ok(if is_same { Likeness::Same } else { Likeness::Other })
 }
 
+/// Whether the bytes in the file are those of the range.
+pub(super) fn is_range_in(file: &Handle, range: &Range) -> io::Result<bool> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; CHECKSUM_PIECE_BYTES];
+    let mut at = range.from;
+    while at < range.to {
+        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(range.to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
+        let piece = buffer.get_mut(..wanted).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        hasher.update(piece);
+        at += wanted as u64;
+    }
+    Ok(hasher.finalize() == range.crc)
+}
+
 /// The regular files in the directory of `path` that may be the log file under another name.
 fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileStat)>> {
     let is_other = |name: &Path| {
@@ -176,6 +207,10 @@ fn files_beside(disk: &dyn Disk, path: &Path) -> io::Result<Vec<(PathBuf, FileSt
     let mut files = Vec::new();
     for beside in all {
         if beside == path || beside == target || is_other(&beside) {
+            continue;
+        }
+        // A file with a journal of its own is another pandad's, or another topic's.
+        if disk.stat(&with_suffix(&beside, ".journal")).is_ok() {
             continue;
         }
         // A link is no file of its own: what it leads to may be met here, too.

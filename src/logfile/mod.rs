@@ -162,11 +162,11 @@ fn open_with(
     recovery::report_damage(&replayed, &label, memory);
     let opened = recovery::recover(&**disk, path, &mut replayed, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
-    let mut state = replayed.state;
+    let (mut state, has_holes) = (replayed.state, replayed.has_holes);
     let begins = journal.is_none();
     let snapshot = state.snapshot();
-    let journal =
-        start_journal(disk, &at, journal, half, &snapshot).map_err(|error| classify(&at, &error))?;
+    let journal = start_journal(disk, &at, (journal, has_holes), half, &snapshot)
+        .map_err(|error| classify(&at, &error))?;
     state.forget_changes();
     memory.sync_failed = false;
     let ledger = Ledger::new(journal, state, label, begins);
@@ -174,18 +174,22 @@ fn open_with(
     Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
 }
 
-/// Begins the journal again with a snapshot of what was adopted, so that no older entry is compared with
-/// the file again.
+/// Begins the journal again with a snapshot of what was adopted, so that no older entry is ever
+/// compared with the file again. If the half that was read has holes, the snapshot goes to both
+/// halves: should the new one ever be damaged, the other one makes up for it.
 fn start_journal(
     disk: &Arc<dyn Disk>,
     at: &Path,
-    journal: Option<JournalFile>,
+    (journal, has_holes): (Option<JournalFile>, bool),
     half: u64,
     snapshot: &[JournalEntry],
 ) -> io::Result<JournalFile> {
     match journal {
         Some(mut journal) => {
             journal.rewrite(snapshot, None)?;
+            if has_holes {
+                journal.rewrite(snapshot, None)?;
+            }
             Ok(journal)
         }
         None => {

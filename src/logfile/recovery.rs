@@ -9,12 +9,9 @@ use super::journal::JournalState;
 use super::journal::Replayed;
 use super::journal::{FileHead, Mark, MarkRepeat, Range, Session};
 use super::label::LogLabel;
-use super::locate::{Located, head, locate, tail};
+use super::locate::{Located, head, is_range_in, locate, tail};
 use super::restart_memory::{Finding, RestartMemory};
 use crate::plural::counted;
-
-/// Bytes that are read at once while a range is checked.
-const CHECKSUM_PIECE_BYTES: usize = 256 * 1024;
 
 /// The log file, open at its end.
 #[derive(Debug)]
@@ -90,7 +87,7 @@ pub(super) fn recover(
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(&disk.target(path)))?;
     if let Some(mark) = state.mark.clone() {
-        match locate(disk, path, &mark, &state.recent)? {
+        match locate(disk, (path, Some(&opened.file)), &mark, &state.recent)? {
             Located::AtPath => recover_from(&mut opened, &mark, state, boot, (label, memory))?,
             Located::Beside(moved) => {
                 let text = format!("was moved to {} while pandad did not run", moved.display());
@@ -239,19 +236,5 @@ fn matches_file(file: &Handle, range: &Range) -> io::Result<bool> {
     if TRUST_LENGTH.get() {
         return Ok(true);
     }
-    Ok(checksum(file, range.from, range.to)? == range.crc)
-}
-
-fn checksum(file: &Handle, from: u64, to: u64) -> io::Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; CHECKSUM_PIECE_BYTES];
-    let mut at = from;
-    while at < to {
-        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
-        let piece = buffer.get_mut(..wanted).unwrap_or_default();
-        file.read_exact_at(piece, at)?;
-        hasher.update(piece);
-        at += wanted as u64;
-    }
-    Ok(hasher.finalize())
+    is_range_in(file, range)
 }

@@ -28,6 +28,36 @@ pub struct Disk {
     root: bool,
 }
 
+/// Kinds of file systems, of which most give a file another device number with each mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSystem {
+    Tmpfs,
+    Overlay,
+    Ext4,
+    Xfs,
+    Btrfs,
+}
+
+impl FileSystem {
+    pub const ALL: [FileSystem; 5] =
+        [FileSystem::Tmpfs, FileSystem::Overlay, FileSystem::Ext4, FileSystem::Xfs, FileSystem::Btrfs];
+
+    /// The command that makes one in a directory, and the one that mounts it; `@` stands for where, `%`
+    /// for that directory.
+    fn commands(self) -> (&'static str, &'static str) {
+        match self {
+            FileSystem::Tmpfs => ("true", "mount -t tmpfs -o size=64m pandad-tests '@'"),
+            FileSystem::Overlay => (
+                "mkdir '%/lower' '%/upper' '%/work'",
+                "mount -t overlay -o lowerdir='%/lower',upperdir='%/upper',workdir='%/work' pandad-tests '@'",
+            ),
+            FileSystem::Ext4 => ("mkfs.ext4 -q '%/image'", "mount -o loop '%/image' '@'"),
+            FileSystem::Xfs => ("mkfs.xfs -q '%/image'", "mount -o loop '%/image' '@'"),
+            FileSystem::Btrfs => ("mkfs.btrfs -q '%/image' >/dev/null", "mount -o loop '%/image' '@'"),
+        }
+    }
+}
+
 /// What a file system does when its device fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ext4 {
@@ -61,6 +91,49 @@ impl Disk {
             on_a_device(at, kind),
         );
         Disk::hold(at, &under, &script)
+    }
+
+    /// A file system of this kind, of 64 MiB or more. The error says why there is none.
+    pub fn of(at: &Path, kind: FileSystem) -> Result<Disk, String> {
+        let under = under(at);
+        let (make, mount) = kind.commands();
+        let script = format!("{} && {make} && {mount}", image_on(&under, 320, 400));
+        Disk::hold(at, &under, &filled_in(&script, at))
+    }
+
+    /// Mounts the file system once more, or copies it, so that its files have other numbers. Nobody may
+    /// use it meanwhile.
+    #[track_caller]
+    pub fn renumber(&self, kind: FileSystem) {
+        let numbers = || {
+            std::fs::read_dir(&self.outside).unwrap().map(|entry| {
+                let data = entry.unwrap().metadata().unwrap();
+                (data.dev(), data.ino())
+            })
+        };
+        let before: Vec<_> = numbers().collect();
+        let (_, mount) = kind.commands();
+        let again = match kind {
+            // What it holds is copied, and the first one stays under the second.
+            FileSystem::Tmpfs => {
+                format!(
+                    "mkdir -p '%/second' && cp -a '@/.' '%/second' && {mount} && cp -a '%/second/.' '@' \
+                         && rm -r '%/second'"
+                )
+            }
+            // What is mounted or attached in between takes the number that was.
+            _ => format!(
+                "umount '@' && mkdir -p '%/other' && mount -t tmpfs pandad-tests '%/other' \
+                 && truncate -s 1M '%/spare' && losetup -f '%/spare' && {mount}"
+            ),
+        };
+        let changed = (0..20).any(|_| {
+            self.run(&filled_in(&again, &self.inside));
+            numbers().all(|now| !before.contains(&now))
+        });
+        // The devices that were in the way go when nothing is mounted from them.
+        self.run(&filled_in("losetup -j '%/spare' | cut -d: -f1 | xargs -r -n 1 losetup -d", &self.inside));
+        assert!(changed, "the files still have their numbers");
     }
 
     /// A btrfs with a quota of `megabytes`.
@@ -157,6 +230,11 @@ impl Disk {
 
 fn under(at: &Path) -> PathBuf {
     PathBuf::from(format!("{}-under", at.display()))
+}
+
+/// A command with its places: `@` where the disk is mounted, `%` what is under it.
+fn filled_in(command: &str, at: &Path) -> String {
+    command.replace('@', at.to_str().unwrap()).replace('%', under(at).to_str().unwrap())
 }
 
 fn image(at: &Path) -> String {

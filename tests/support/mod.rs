@@ -25,6 +25,7 @@ pub mod stuck;
 pub mod tail;
 pub mod tested;
 pub mod together;
+pub mod unsettled;
 pub mod wait;
 
 use std::path::PathBuf;

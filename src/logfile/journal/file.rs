@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::JournalEntry;
-use super::frame::{FILL, HalfContents, encode_frame, is_fill, read_half, unreadable};
+use super::frame::{FILL, encode_frame, unreadable};
+use super::halves::{lacks_newest, newest_half, split};
 use super::header::{FORMAT_VERSION, HALF_HEADER_BYTES, HalfHeader};
-use super::old_codec;
 use super::replay::JournalContents;
 use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
@@ -50,6 +50,8 @@ pub(in crate::logfile) struct JournalFile {
     half: u64,
     active: u64,
     generation: u64,
+    /// The header of the half in force, if there is one.
+    header: Option<HalfHeader>,
     identity: u128,
     /// Where the next frame goes, counted from the start of the half.
     at: u64,
@@ -121,6 +123,7 @@ impl JournalFile {
             half,
             active: 0,
             generation: 0,
+            header: None,
             identity: 0,
             at: half,
             base: 0,
@@ -161,8 +164,7 @@ impl JournalFile {
                 "more than {JOURNAL_BYTES_MAX} bytes are too many for a journal"
             )));
         };
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        let halves = [first, second];
+        let (halves, half) = split(&bytes);
         let headers = halves.map(HalfHeader::read);
         if let Some(later) = headers.iter().flatten().find(|header| header.is_later()) {
             return Ok(JournalRead::Later(later.version.max(FORMAT_VERSION + 1)));
@@ -173,10 +175,13 @@ impl JournalFile {
         if contents.newest.entries.is_empty() {
             return Ok(JournalRead::Unreadable("its newest half holds no entry".to_owned()));
         }
+        if let Some(why) = lacks_newest(halves, half, &header, active) {
+            return Ok(JournalRead::Unreadable(why));
+        }
         // Nothing is appended to a half that was read: the start begins a new snapshot in the other half.
-        let mut journal = Self::of_file(disk, path, file, first.len() as u64);
+        let mut journal = Self::of_file(disk, path, file, half);
         (journal.active, journal.generation) = (active as u64, header.generation);
-        journal.identity = header.identity;
+        (journal.identity, journal.header) = (header.identity, Some(header));
         Ok(JournalRead::Journal { journal, contents: Box::new(contents), whole })
     }
 
@@ -257,7 +262,9 @@ impl JournalFile {
         let other = 1 - self.active;
         let at = HALF_HEADER_BYTES + bytes.len() as u64;
         let identity = self.identity;
-        let header = HalfHeader { version: FORMAT_VERSION, identity, generation, base, features: 0 };
+        let (version, half) = (FORMAT_VERSION, self.half);
+        let header =
+            HalfHeader { version, identity, generation, base, features: 0, half, is_followed: false };
         let header_bytes = header.bytes();
         if HalfHeader::read(&header_bytes).as_ref() != Some(&header) {
             return Err(unreadable("a header"));
@@ -277,7 +284,20 @@ impl JournalFile {
         (self.active, self.generation) = (other, generation);
         (self.at, self.base, self.last_mark) = (at, base, base);
         self.synced = Arc::new(AtomicU64::new(at));
+        if let Some(before) = self.header.replace(header) {
+            self.note_followed(HalfHeader { half, is_followed: true, ..before });
+        }
         Ok(())
+    }
+
+    /// Notes in the other half that this one has followed. The half in force is durable, and the note
+    /// matters only if that half is destroyed, so the note is not waited for.
+    fn note_followed(&self, before: HalfHeader) {
+        let start = (1 - self.active) * self.half;
+        let write = |(at, note): (u64, [u8; 8])| self.file.write_at(&note, start + at);
+        if let Err(error) = before.notes().into_iter().try_for_each(write) {
+            log::debug!("{}: the half before is not noted as followed: {error}", self.path.display());
+        }
     }
 }
 
@@ -301,54 +321,6 @@ impl EncodedSnapshot {
         let base = base.unwrap_or(HALF_HEADER_BYTES + bytes.len() as u64);
         Ok(Self { bytes, base, generation })
     }
-}
-
-/// The half in force and what it holds.
-fn newest_half(
-    halves: [&[u8]; 2],
-    headers: [Option<HalfHeader>; 2],
-) -> Option<(HalfHeader, usize, JournalContents)> {
-    let [first, second] = headers;
-    let ((header, active), other) = match (first, second) {
-        (Some(first), Some(second)) if first.generation < second.generation => ((second, 1), Some(first)),
-        (Some(first), second) => ((first, 0), second),
-        (None, second) => ((second?, 1), None),
-    };
-    let [half, older] = if active == 0 { halves } else { [halves[1], halves[0]] };
-    if header.version < 3 {
-        let entries = old_codec::read_frames(half, header.generation);
-        let newest = HalfContents { entries, ..HalfContents::default() };
-        return Some((header, active, JournalContents { newest, ..JournalContents::default() }));
-    }
-    let start = |active: usize| active as u64 * half.len() as u64;
-    // The other half has a header too, unless that header is damaged, or is being written for the first
-    // time.
-    let lost = HalfHeader { generation: header.generation + 1, base: 0, ..header };
-    if other.is_none() && !is_fill(older.get(..HALF_HEADER_BYTES as usize).unwrap_or_default()) {
-        let newest = read_half(older, lost.generation);
-        if !newest.entries.is_empty() {
-            let older = base_entries(half, header);
-            let start = start(1 - active);
-            let contents = JournalContents { newest, base: 0, older, start, has_no_header: true };
-            return Some((lost, 1 - active, contents));
-        }
-    }
-    let newest = read_half(half, header.generation);
-    let damaged_at = newest.holes.first().or(newest.tail.as_ref());
-    let needs_older = damaged_at.is_some_and(|hole| hole.from < header.base);
-    let before = other.filter(|other| needs_older && other.generation + 1 == header.generation);
-    let older = before.and_then(|other| base_entries(older, other));
-    let (base, start) = (header.base, start(active));
-    Some((header, active, JournalContents { newest, base, older, start, has_no_header: false }))
-}
-
-/// The entries of a half from which a snapshot was made, if nothing in the half is damaged.
-fn base_entries(half: &[u8], header: HalfHeader) -> Option<Vec<(u64, JournalEntry)>> {
-    if header.version < 3 {
-        return Some(old_codec::read_frames(half, header.generation));
-    }
-    let contents = read_half(half, header.generation);
-    contents.holes.is_empty().then_some(contents.entries)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use super::header::HALF_HEADER_BYTES;
 pub(super) const FRAME_HEADER_BYTES: usize = 12;
 /// The byte that fills unused space.
 pub(super) const FILL: u8 = 0xff;
+/// No entry has so many bytes one behind the other that look unused.
+const UNUSED_BYTES: usize = 64;
 /// The smallest piece that the kernel writes, or loses, as a whole.
 const PAGE_BYTES: usize = 4096;
 
@@ -106,7 +108,7 @@ pub(super) fn read_half(half: &[u8], generation: u64) -> HalfContents {
                 at = next;
             }
             None => {
-                contents.tail = Some(hole).filter(|_| !is_cut_short(half, at, to));
+                contents.tail = Some(hole).filter(|_| !is_cut_short(half, at, to) && !begins_unused(rest));
                 return contents;
             }
         }
@@ -134,6 +136,17 @@ fn read_frame(half: &[u8], at: usize, generation: u64) -> Option<(JournalEntry, 
 pub(super) fn is_fill(bytes: &[u8]) -> bool {
     let (chunks, rest) = bytes.as_chunks::<64>();
     chunks.iter().all(|chunk| *chunk == [FILL; 64]) && rest.iter().all(|byte| *byte == FILL)
+}
+
+/// Entries are appended one behind the other, so none was written behind unused bytes, and damage
+/// there harms nothing.
+fn begins_unused(bytes: &[u8]) -> bool {
+    bytes.get(..UNUSED_BYTES).is_some_and(is_fill)
+}
+
+/// Whether the bytes end behind the last entry.
+pub(super) fn ends_unused(bytes: &[u8]) -> bool {
+    bytes.len().checked_sub(UNUSED_BYTES).and_then(|at| bytes.get(at..)).is_some_and(is_fill)
 }
 
 fn fill_at_end(bytes: &[u8]) -> usize {

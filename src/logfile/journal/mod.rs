@@ -5,6 +5,7 @@ mod codec;
 mod entry;
 mod file;
 mod frame;
+mod halves;
 mod header;
 mod old_codec;
 mod replay;

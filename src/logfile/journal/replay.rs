@@ -37,6 +37,8 @@ pub(in crate::logfile) struct Replayed {
     pub(in crate::logfile) state: JournalState,
     /// Whether ranges may be lost whose lines stand in the log file after those of the other ranges.
     pub(in crate::logfile) lacks_ranges: bool,
+    /// Whether the half that was read has holes. Then the next snapshot must not lean on that half.
+    pub(in crate::logfile) has_holes: bool,
     /// Which bytes of the file are damaged, in words.
     pub(in crate::logfile) damage: Option<String>,
 }
@@ -99,7 +101,7 @@ impl JournalContents {
             Some(damage) => format!("{damage} are damaged, and {why}"),
             None => why.to_owned(),
         })?;
-        Ok(Replayed { damage, ..replayed })
+        Ok(Replayed { damage, has_holes: true, ..replayed })
     }
 
     /// The boot of the run that wrote last.
@@ -177,7 +179,7 @@ impl Replay {
             return Err("too much of its end");
         }
         let lacks_ranges = self.end();
-        Ok(Replayed { state: self.state, lacks_ranges, damage: None })
+        Ok(Replayed { state: self.state, lacks_ranges, ..Replayed::default() })
     }
 
     /// The entry that began another run may be lost. So the last known run does not count as closed.

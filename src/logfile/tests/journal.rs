@@ -123,3 +123,146 @@ fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     log.ledger.mark(mark.clone()).unwrap();
     log.ledger.announce(&range(sequence, mark.end)).unwrap();
 }
+
+/// A directory whose journal was begun anew `starts` times, each time behind five more records.
+fn after_starts(starts: i64) -> Dir {
+    let dir = Dir::new();
+    for start in 0..=starts {
+        let mut log = small(&dir);
+        if start == 0 {
+            log.ledger.set_position(&partition(), 0).unwrap();
+        }
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        append(&mut log, start * 5, start * 5 + 5);
+        settle(&mut log);
+    }
+    dir
+}
+
+/// Where the next start goes on if the journal is changed like this; -1: the journal was put aside.
+fn position_with(dir: &Dir, change: impl FnOnce(&mut Vec<u8>)) -> i64 {
+    let journal = dir.0.join("out.log.journal");
+    let (whole, text) = (fs::read(&journal).unwrap(), dir.content());
+    let mut changed = whole.clone();
+    change(&mut changed);
+    fs::write(&journal, changed).unwrap();
+    let (log, position) = again(dir, None);
+    drop(log);
+    let aside = dir.0.join("out.log.journal.unreadable");
+    assert_eq!(position == -1, aside.exists(), "{position}");
+    let _ = fs::remove_file(aside);
+    fs::write(&journal, whole).unwrap();
+    fs::write(dir.log(), text).unwrap();
+    position
+}
+
+/// Going on where an older half ends would double all that was written since.
+#[test]
+fn a_journal_that_was_cut_off_never_goes_back() {
+    for starts in [1, 2] {
+        let (dir, end) = (after_starts(starts), starts * 5 + 5);
+        let length = fs::metadata(dir.0.join("out.log.journal")).unwrap().len() as usize;
+        let mut whole = 0;
+        for at in (0..length).step_by(61).chain([length / 2, length - 1]) {
+            let position = position_with(&dir, |journal| journal.truncate(at));
+            assert!([-1, end].contains(&position), "cut off at {at} of {length}: {position} of {end}");
+            whole += usize::from(position == end);
+        }
+        // What was cut off was mostly unused, or the half before.
+        assert!(whole * 61 > length / if starts == 1 { 2 } else { 4 }, "{whole} after {starts} starts");
+    }
+}
+
+#[test]
+fn a_journal_with_bytes_behind_its_end_is_read() {
+    for more in [1, 4096, 8191] {
+        let dir = after_starts(2);
+        assert_eq!(position_with(&dir, |journal| journal.resize(journal.len() + more, 0)), 15);
+    }
+}
+
+/// The half that is left says that another one followed.
+#[test]
+fn a_journal_without_its_newest_half_is_put_aside() {
+    for starts in [1, 2, 3] {
+        let dir = after_starts(starts);
+        let active = 1 - starts as usize % 2;
+        for fill in [0, 0xff, 0x5a] {
+            let destroy = |journal: &mut Vec<u8>| {
+                let half = journal.len() / 2;
+                journal[active * half..(active + 1) * half].fill(fill);
+            };
+            assert_eq!(position_with(&dir, destroy), -1, "{starts} starts, {fill:#x}");
+        }
+        let older_twice = |journal: &mut Vec<u8>| {
+            let half = journal.len() / 2;
+            let older = (1 - active) * half;
+            journal.copy_within(older..older + half, active * half);
+        };
+        assert_eq!(position_with(&dir, older_twice), -1, "{starts} starts");
+        let without_older = |journal: &mut Vec<u8>| {
+            let half = journal.len() / 2;
+            journal[(1 - active) * half..(2 - active) * half].fill(0);
+        };
+        assert_eq!(position_with(&dir, without_older), starts * 5 + 5);
+    }
+}
+
+/// Entries are appended one behind the other, so none was written behind unused bytes.
+#[test]
+fn damage_of_unused_bytes_changes_nothing() {
+    let dir = Dir::new();
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    append(&mut log, 5, 7);
+    drop(log);
+    let journal = dir.0.join("out.log.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    *bytes.last_mut().unwrap() ^= 0x10;
+    fs::write(&journal, bytes).unwrap();
+    let log = at_boot(&dir, 1);
+    let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+    assert_eq!(resumed.position, Some(7));
+    assert!(!dir.0.join("out.log.journal.unreadable").exists());
+}
+
+/// Damage that was made up for must not be what the next snapshot leans on.
+#[test]
+fn a_second_damage_in_a_later_run_loses_nothing() {
+    let dir = Dir::new();
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    append(&mut log, 5, 7);
+    settle(&mut log);
+    drop(log);
+    let journal = dir.0.join("out.log.journal");
+    let flip = |at: usize| {
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes[at] ^= 0x10;
+        fs::write(&journal, bytes).unwrap();
+    };
+    let half = super::super::journal::HALF_BYTES_MIN as usize;
+    // In the half in force, behind its snapshot.
+    flip(half + 300);
+    let mut log = at_boot(&dir, 1);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(7)
+    );
+    append(&mut log, 7, 9);
+    drop(log);
+    let bytes = fs::read(&journal).unwrap();
+    let generation = |at: usize| u64::from_be_bytes(bytes[at + 26..at + 34].try_into().unwrap());
+    // The first entry of its snapshot.
+    flip(if generation(half) > generation(0) { half + 150 } else { 150 });
+    let log = at_boot(&dir, 1);
+    assert_eq!(
+        log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position,
+        Some(9)
+    );
+    assert!(!dir.0.join("out.log.journal.unreadable").exists());
+}

@@ -142,3 +142,71 @@ fn an_empty_mark_takes_no_more_than_was_announced() {
     assert_eq!(again(&beside, None).1, 0);
     assert_eq!(fs::read_to_string(beside.path("out.log.1")).unwrap(), lines(3));
 }
+
+/// The log file may stand behind a symbolic link, at the first start and at every other.
+#[test]
+fn a_link_at_the_path_is_followed_at_each_start() {
+    let dir = killed();
+    let other = Dir::new();
+    fs::rename(dir.log(), other.path("real.log")).unwrap();
+    std::os::unix::fs::symlink(other.path("real.log"), dir.log()).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(dir.content(), lines(5));
+    // Rotated beside the target.
+    fs::rename(other.path("real.log"), other.path("real.log.1")).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+    assert_eq!(fs::read_to_string(other.path("real.log")).unwrap(), "");
+}
+
+/// A hard link is the same file, and not a second one that agrees.
+#[test]
+fn two_names_of_one_file_are_one_file() {
+    let dir = killed().copied();
+    fs::rename(dir.log(), dir.path("out.log.1")).unwrap();
+    fs::hard_link(dir.path("out.log.1"), dir.path("out.log.kept")).unwrap();
+    assert_eq!(again(&dir, None).1, 5);
+}
+
+/// The file was empty at the last mark, and the numbers are now those of something else.
+#[test]
+fn nothing_of_another_file_is_cut_for_its_numbers() {
+    let text = "what is no pandad's\n".repeat(20);
+    for has_journal in [false, true] {
+        let dir = Dir::new();
+        let mut log = at_boot(&dir, 1);
+        log.ledger.set_position(&partition(), 0).unwrap();
+        append(&mut log, 0, if has_journal { 90 } else { 3 });
+        drop(log);
+        let other = dir.path("other.log");
+        fs::rename(dir.log(), &other).unwrap();
+        fs::copy(&other, dir.log()).unwrap();
+        fs::write(&other, &text).unwrap();
+        if has_journal {
+            fs::write(dir.path("other.log.journal"), "its own").unwrap();
+        }
+        let log = at_boot(&dir, 2);
+        let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        drop(log);
+        assert_eq!(fs::read_to_string(&other).unwrap(), text, "{has_journal}");
+        assert_eq!(resumed.position, Some(if has_journal { 90 } else { 3 }));
+    }
+}
+
+/// A mark that is not durable yet may be lost with the power, and then the file was empty at the last one.
+#[test]
+fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
+    use super::super::journal::Range;
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    let mark = log.writer.checkpoint().mark;
+    let announce = |from: u64| {
+        let sequence = log.ledger.next_sequence();
+        let (file, to, changes) = (mark.file, from + 5, Vec::new());
+        log.ledger.announce(&Range { sequence, file, from, to, crc: 0, before: 0, changes }).unwrap()
+    };
+    let (_, sync) = log.ledger.mark(mark.clone()).unwrap();
+    assert!(announce(mark.end).is_some(), "the mark is not durable");
+    sync.sync().unwrap();
+    assert!(announce(mark.end + 5).is_none(), "the mark is durable");
+}

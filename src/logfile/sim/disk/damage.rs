@@ -12,7 +12,7 @@ impl SimDisk {
     }
 
     /// Changes bytes of a file without the knowledge of the program.
-    pub(in crate::logfile::sim) fn damage(&self, path: &str, change: impl Fn(&mut [u8])) {
+    pub(in crate::logfile::sim) fn damage(&self, path: &str, change: impl Fn(&mut Vec<u8>)) {
         let mut world = self.lock();
         let number = world.find(Path::new(path)).unwrap();
         let file = &mut world.files[number];
