@@ -358,7 +358,14 @@ impl DiskFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.sync_data().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => name_call(
+                "fdatasync",
+                "the file system cannot make lines durable, so use another one",
+                &error,
+            ),
+            _ => error,
+        })
     }
 
     fn drop_cached(&self, from: u64) -> io::Result<()> {

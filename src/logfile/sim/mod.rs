@@ -3,5 +3,6 @@
 
 mod crash;
 mod disk;
+mod durability;
 mod histories;
 mod operator;

@@ -8,6 +8,7 @@ mod lock_request;
 mod members;
 mod numbers;
 mod rotation;
+mod settling;
 mod tokens;
 
 use std::fs::{self, OpenOptions};

@@ -210,3 +210,38 @@ fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
     sync.sync().unwrap();
     assert!(announce(mark.end + 5).is_none(), "the mark is durable");
 }
+
+/// The file has its numbers and its length, and begins as before; but somebody has edited a line shortly
+/// before the mark. Nothing behind an edit is adopted, and the positions of the mark are kept.
+#[test]
+fn an_edited_file_is_not_adopted() {
+    for (edited, position) in [(false, 700), (true, 600)] {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 600);
+        settle(&mut log);
+        append(&mut log, 600, 700);
+        drop(log);
+        let mut text = dir.content();
+        assert_eq!(text, lines(700));
+        if edited {
+            text = text.replace("line 599", "LINE 599");
+            fs::write(dir.log(), &text).unwrap();
+        }
+        assert_eq!(again(&dir, None).1, position, "edited: {edited}");
+        assert_eq!(dir.content(), text, "nothing is cut");
+    }
+}
+
+/// What a power loss takes away is bound to a boot and to a mount.
+#[test]
+fn another_mount_is_another_era() {
+    let (proc, sys) = (Path::new("/proc/out.log"), Path::new("/sys/out.log"));
+    assert_eq!(era(proc), era(Path::new("/proc/other.log")), "the same boot and mount");
+    if [proc, sys].iter().any(|path| disk::mount_id(directory_of(path)) == 0) {
+        println!("THIS KERNEL HAS NO UNIQUE IDS OF MOUNTS (Linux 6.8 and later)");
+        return;
+    }
+    assert_ne!(era(proc), era(sys));
+    assert!(era(proc).is_some());
+}

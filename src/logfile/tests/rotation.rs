@@ -188,3 +188,35 @@ fn unsettled_rotated_files_are_left_alone() {
     tidy(&RealDisk, &dir.log(), &rotation, NOW - 2 * DAY, &|| false).unwrap();
     assert_eq!(names(&dir.0, "out.log-"), files[3..]);
 }
+
+/// A file and its compressed copy, from before a kill, count as one.
+#[test]
+fn as_many_rotated_files_are_kept_as_configured() {
+    for keep in 0..=6 {
+        let (dir, files) = five_days();
+        let twin = with_suffix(&files[4], ".gz");
+        fs::write(&twin, "x").unwrap();
+        let rotation = Rotation { keep, ..rotating(20).rotation };
+        tidy(&RealDisk, &dir.log(), &rotation, i64::MAX, &|| false).unwrap();
+        let mut expected = files[5 - keep.min(5)..].to_vec();
+        expected.extend((keep > 0).then_some(twin));
+        assert_eq!(names(&dir.0, "out.log-"), expected, "{keep} are kept");
+    }
+}
+
+/// A kill during the compression leaves a part, which would fill the disk: nothing else deletes it.
+#[test]
+fn a_part_that_an_interrupted_pass_left_is_deleted() {
+    let (dir, files) = five_days();
+    let part = with_suffix(&files[2], ".gz.part");
+    let unsettled = with_suffix(&files[4], ".gz.part");
+    for gzip in [false, true] {
+        for one in [&part, &unsettled] {
+            fs::write(one, "half of it").unwrap();
+        }
+        let rotation = Rotation { gzip, ..rotating(20).rotation };
+        tidy(&RealDisk, &dir.log(), &rotation, NOW - DAY, &|| false).unwrap();
+        assert!(!part.exists() && unsettled.exists(), "compressed: {gzip}");
+    }
+    assert!(with_suffix(&files[2], ".gz").exists() && !files[2].exists());
+}

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::*;
 use crate::pipeline::run::PipelineRun;
@@ -18,6 +18,8 @@ struct SlowDisk {
     clock: Rc<Cell<Instant>>,
     calls: Rc<Cell<u32>>,
     refuses: bool,
+    /// Bytes that are always unsettled.
+    unsettled: u64,
 }
 
 impl Sink for SlowDisk {
@@ -43,11 +45,11 @@ impl Sink for SlowDisk {
     }
 
     fn unsettled(&self) -> u64 {
-        0
+        self.unsettled
     }
 
     fn needs_checkpoint(&self) -> bool {
-        false
+        self.unsettled > 0
     }
 
     fn checkpoint(&mut self) {}
@@ -58,18 +60,24 @@ struct Stage {
     sink: SinkLoop<SlowDisk>,
     clock: Rc<Cell<Instant>>,
     calls: Rc<Cell<u32>>,
+    checkpoints: Receiver<()>,
 }
 
 impl Stage {
     fn new(refuses: bool) -> Stage {
+        Stage::with(refuses, 0, SECOND)
+    }
+
+    fn with(refuses: bool, unsettled: u64, settle_max: Duration) -> Stage {
         let (clock, calls) = (Rc::new(Cell::new(Instant::now())), Rc::default());
-        let disk = SlowDisk { clock: Rc::clone(&clock), calls: Rc::clone(&calls), refuses };
-        let limits = PipelineLimits { workers: 1, memory: 100, settle_min: MS, settle_max: SECOND };
+        let disk = SlowDisk { clock: Rc::clone(&clock), calls: Rc::clone(&calls), refuses, unsettled };
+        let limits = PipelineLimits { workers: 1, memory: 100, settle_min: MS, settle_max };
         let (_handle, stop) = shutdown::pair();
         let run = PipelineRun::new("test", &stop, &Counters::shared("test", CountedUnit::Records));
         let (budget, feedback) = (crate::pipeline::budget::Budget::new(100), unbounded().0);
-        let sink = SinkLoop::new(disk, limits, budget, bounded(1).0, bounded(1).1, feedback, Arc::new(run));
-        Stage { sink, clock, calls }
+        let (to_settle, checkpoints) = bounded(1);
+        let sink = SinkLoop::new(disk, limits, budget, to_settle, bounded(1).1, feedback, Arc::new(run));
+        Stage { sink, clock, calls, checkpoints }
     }
 
     /// Lets time pass, does what is due, and returns whether that was the end.
@@ -99,4 +107,18 @@ fn the_wait_for_held_back_outcomes_begins_after_a_write() {
     assert!(!stage.step_after(Duration::ZERO), "its time begins after the write");
     assert!(!stage.step_after(Duration::ZERO));
     assert!(stage.step_after(SECOND * 4), "and ends");
+}
+
+/// While one outcome follows the other, written ones still settle when the longest time between two
+/// settlings is over, and not before.
+#[test]
+fn a_steady_stream_settles_in_time() {
+    let longest = WRITE * 4;
+    let mut stage = Stage::with(false, 49, longest);
+    for (step, is_due) in [(1, false), (2, false), (3, false), (4, true)] {
+        let clock = Rc::clone(&stage.clock);
+        assert!(!stage.sink.step(false, || clock.get()));
+        assert_eq!(stage.checkpoints.try_recv().is_ok(), is_due, "after {step} writes");
+        stage.clock.set(stage.clock.get() + SECOND);
+    }
 }

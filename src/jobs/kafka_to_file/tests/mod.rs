@@ -379,3 +379,39 @@ fn nothing_is_written_without_the_lease() {
     member.writes(Vec::new()).unwrap();
     assert_eq!(member.content(), lines(3));
 }
+
+/// The lease is looked at before outcomes are taken for a write, too, and not only at the write: what is
+/// taken may have to be completed.
+#[test]
+fn nothing_is_taken_for_a_write_without_the_lease() {
+    let mut member = Member::with_guard(Some(Box::new(|| true))).begins();
+    let batch = member.fetches(0, 3);
+    member.lease.renew(Duration::ZERO);
+    member.writes(vec![batch]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    member.lease.renew(Duration::from_secs(3600));
+    member.writes(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(3));
+}
+
+/// A reply to an assignment that was replaced since is dropped, whatever it holds.
+#[test]
+fn a_reply_to_an_older_assignment_is_dropped() {
+    let mut member = Member::at_work();
+    for (assignment, taken) in [(0, 0), (1, 1)] {
+        let fetched = Fetched {
+            partition: partition(),
+            from: 0,
+            base: 0,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload: Payload::Absent,
+        };
+        member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        assert_eq!(member.poll().len(), taken, "the reply to assignment {assignment}");
+    }
+}

@@ -48,6 +48,8 @@ fn finish(world: &mut CrashWorld, at: u64, way: u64) -> Option<String> {
     if world.run(&SCRIPT[dice.usize(0..SCRIPT.len())..]).is_none() {
         return Some("the last run did not end".to_owned());
     }
+    // What was believed must stand on the disk, not only in pages that the kernel takes for clean.
+    world.disk.evict();
     let faults = world.faults();
     (!faults.is_empty()).then(|| faults.join("; "))
 }

@@ -1,0 +1,57 @@
+//! What a mark says, and what the end of a run says.
+
+use super::*;
+
+/// The settle thread makes a checkpoint durable while the writer goes on. If the writer went on in another
+/// file, or behind somebody else's bytes, the mark of the checkpoint must not lead back: the next start
+/// would look for the lines since then in the wrong place.
+#[test]
+fn a_late_mark_does_not_lead_back() {
+    for moved in [true, false] {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 2);
+        let checkpoint = log.writer.checkpoint();
+        if moved {
+            fs::rename(dir.log(), dir.0.join("out.log.1")).unwrap();
+        } else {
+            OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(b"a note\n").unwrap();
+        }
+        append(&mut log, 2, 3);
+        assert_eq!(bare(log.settler.settle(checkpoint).unwrap().commits), [(partition(), 2)]);
+        append(&mut log, 3, 4);
+        drop(log);
+        assert_eq!(again(&dir, None).1, 4, "moved: {moved}");
+        let rest = if moved { "" } else { "line 0\nline 1\na note\n" };
+        assert_eq!(dir.content(), format!("{rest}line 2\nline 3\n"));
+    }
+}
+
+/// A checkpoint settles its own range, too: that is what is committed.
+#[test]
+fn a_checkpoint_settles_all_that_it_holds() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    append(&mut log, 2, 5);
+    assert!(!log.ledger.has_settled());
+    assert_eq!(settle(&mut log), [(partition(), 5)]);
+    assert!(log.ledger.has_settled());
+}
+
+/// The journal of a run is closed if everything had settled, and only then.
+#[test]
+fn a_run_with_unsettled_writes_is_not_closed() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    let is_closed = || {
+        let lines = inspect::lines(&dir.log()).unwrap();
+        lines.iter().rfind(|line| line.starts_with("session: boot")).unwrap().ends_with(", closed")
+    };
+    append(&mut log, 0, 2);
+    log.ledger.close().unwrap();
+    assert!(!is_closed(), "lines have not settled");
+    settle(&mut log);
+    log.ledger.close().unwrap();
+    assert!(is_closed());
+}
