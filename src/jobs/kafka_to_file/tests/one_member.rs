@@ -1,0 +1,137 @@
+//! What one member reads, writes and leaves out.
+
+use super::*;
+
+/// Without this, a member that took over now would begin at another position.
+#[test]
+fn nothing_is_written_before_the_group_holds_the_first_position() {
+    let mut member = Member::new();
+    member.is_given(None);
+    member.ledger.set_position(&partition(), 0).unwrap();
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    let message = member.settles();
+    member.source.feedback(message);
+    member.writes(Vec::new()).unwrap();
+    assert!(
+        member.sink.holds_back() && member.content().is_empty(),
+        "the group does not hold an ordered commit yet"
+    );
+    member.is_committed();
+    member.writes(Vec::new()).unwrap();
+    assert!(!member.sink.holds_back());
+    assert_eq!(member.content(), lines(3));
+}
+
+/// If the header of a batch is damaged, the broker does not find the batch, and sends the records after it.
+/// The source must ask for the damaged records again.
+#[test]
+fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
+    let mut member = Member::at_work();
+    let mut batch = member.fetches(0, 1);
+    batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
+    let mut messages = Vec::new();
+    member.sink.take(batch);
+    member.sink.write(&mut messages).unwrap();
+    messages.into_iter().for_each(|message| member.source.feedback(message));
+    for (base, taken) in [(3, 0), (1, 1)] {
+        // The first new number makes late replies old; the second is the number of the new assignment.
+        member.assignments += 2;
+        std::thread::sleep(Duration::from_millis(2100));
+        assert!(member.poll().is_empty(), "the partition is assigned again");
+        let (partition, assignment, payload) = (partition(), member.assignments, Payload::Absent);
+        let fetched = Fetched {
+            partition,
+            from: 1,
+            base,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload,
+        };
+        member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        assert_eq!(member.poll().len(), taken, "a reply that begins at {base}");
+    }
+}
+
+/// A full reply has no room for the records of every partition, but it has the number of records of each.
+#[test]
+fn lag_is_known_before_the_first_record() {
+    let mut member = Member::new();
+    member.is_given(None);
+    for (assignment, lag) in [(1, 500), (0, 7)] {
+        let recovered = Event::Recovered { partition: partition(), assignment, lag };
+        member.world.events.lock().unwrap().push_back(recovered);
+        member.poll();
+        assert_eq!(member.counters.lag.load(Relaxed), 500, "the answer to assignment {assignment}");
+    }
+}
+
+#[test]
+fn one_settle_batch_is_written_beyond_the_committed_offset() {
+    let mut member = Member::at_work();
+    let (one, two, three) = (member.fetches(0, 2), member.fetches(2, 4), member.fetches(4, 6));
+    member.writes(vec![one]).unwrap();
+    member.writes(vec![two]).unwrap();
+    assert_eq!(member.content(), lines(4), "both belong to one settle batch");
+    let message = member.settles();
+    member.writes(vec![three]).unwrap();
+    assert!(member.sink.holds_back());
+    assert_eq!(member.content(), lines(4));
+    member.source.feedback(message);
+    assert_eq!(member.is_committed().0, 4);
+    member.writes(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(6));
+}
+
+#[test]
+fn nothing_is_written_without_the_lease() {
+    let mut member = Member::at_work();
+    let batch = member.fetches(0, 3);
+    member.lease.renew(Duration::ZERO);
+    member.writes(vec![batch]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    member.lease.renew(Duration::from_secs(3600));
+    member.writes(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(3));
+}
+
+/// The lease is looked at before outcomes are taken for a write, too, and not only at the write: what is
+/// taken may have to be completed.
+#[test]
+fn nothing_is_taken_for_a_write_without_the_lease() {
+    let mut member = Member::with_guard(Some(Box::new(|| true))).begins();
+    let batch = member.fetches(0, 3);
+    member.lease.renew(Duration::ZERO);
+    member.writes(vec![batch]).unwrap();
+    assert!(member.sink.holds_back() && member.content().is_empty());
+    member.lease.renew(Duration::from_secs(3600));
+    member.writes(Vec::new()).unwrap();
+    assert_eq!(member.content(), lines(3));
+}
+
+/// A reply to an assignment that was replaced since is dropped, whatever it holds.
+#[test]
+fn a_reply_to_an_older_assignment_is_dropped() {
+    let mut member = Member::at_work();
+    for (assignment, taken) in [(0, 0), (1, 1)] {
+        let fetched = Fetched {
+            partition: partition(),
+            from: 0,
+            base: 0,
+            next: 5,
+            assignment,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: 1,
+            payload: Payload::Absent,
+        };
+        member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        assert_eq!(member.poll().len(), taken, "the reply to assignment {assignment}");
+    }
+}
