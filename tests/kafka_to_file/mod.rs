@@ -20,6 +20,7 @@ mod live_copy;
 mod memory;
 mod offset_resets;
 mod one_topic;
+mod operator;
 mod original_format;
 mod other_numbers;
 mod recreated_topic;
