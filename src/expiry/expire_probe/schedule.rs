@@ -192,7 +192,7 @@ impl ProbeSchedule {
                 return self.denied.deny(
                     ProbeCommand::Pttl,
                     now,
-                    "PTTL is refused, so keys may be late",
+                    "PTTL is refused, so expired keys may be pushed late",
                     &why,
                 );
             }
