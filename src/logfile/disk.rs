@@ -233,8 +233,8 @@ impl Disk for RealDisk {
             OpenMode::Append => options.append(true).create(true),
             OpenMode::Truncate => options.create(true).truncate(true).mode(BESIDE_MODE),
         };
-        // Without this flag, opening a FIFO would wait for a reader. The caller checks what kind of file it
-        // is.
+        // Without this flag, opening a device may wait, as for the carrier of a line. The caller checks what
+        // kind of file it is.
         let mut flags = OFlags::NONBLOCK;
         // The log file itself may be a link. For the files beside it a link is not followed: whoever may
         // create names in the directory could otherwise lead pandad's writes to any file.

@@ -203,3 +203,18 @@ fn two_signals_at_once_are_one_order() {
         assert!(!said.contains("the second one"), "{said}");
     }
 }
+
+/// At the limit of a file's size the kernel sends XFSZ, which ends a process that does not take it; a write
+/// that is refused is all that pandad needs.
+#[test]
+fn limit_of_file_sizes_ends_nothing() {
+    let dir = directory("hangs");
+    let (mut reader, writer) = pipe().unwrap();
+    let mut pandad = Pandad::start(&[&written(&dir, &waiting())], writer);
+    pandad.wait_signals();
+    pandad.signal(Signal::XFSZ);
+    let said = read_until(&mut reader, "; waiting");
+    assert!(said.contains("starts with"), "{said}");
+    pandad.signal(Signal::TERM);
+    assert_eq!(pandad.ends_in(seconds(3)).code(), Some(0));
+}

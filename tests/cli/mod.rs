@@ -8,4 +8,5 @@ mod hangs;
 mod open_files;
 mod own_log;
 mod reopen;
+mod rotate_every;
 mod static_binary;

@@ -2,6 +2,7 @@
 
 mod canary;
 mod delivery;
+mod lease;
 mod notify_setting;
 mod on_time;
 mod reconcile;

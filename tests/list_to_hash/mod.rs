@@ -4,5 +4,7 @@ mod came_back;
 mod delivery;
 mod failover;
 mod kill9;
+mod late;
 mod refusals;
+mod register;
 mod stalled;

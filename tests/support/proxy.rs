@@ -3,13 +3,15 @@
 //! Fault model. It delays every answer by a fixed time, as a distant server does. It can cut all
 //! connections, so that answers on their way are lost although the server has carried out the
 //! commands, and it can forward new connections to another server or to none, as an address does
-//! that moves to a new master. It never changes, reorders or repeats bytes.
+//! that moves to a new master. It can hold answers or requests back and let them go later; requests
+//! that are held back may outlive their client's connection, as in a network that delivers late.
+//! It never changes, reorders or repeats bytes.
 
 use super::redis::Redis;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +25,59 @@ struct Inner {
     target: AtomicU16,
     delay: Duration,
     ended: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+    open: Mutex<Vec<Pair>>,
+    answers: Arc<Gate>,
+    /// The gate for the requests of new connections.
+    requests: Mutex<Arc<Gate>>,
+}
+
+/// Both ends of one connection.
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+/// Where bytes wait while the gate is closed.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    is_closed: bool,
+    waiting: Vec<Vec<u8>>,
+}
+
+impl Gate {
+    fn set(&self, is_closed: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_closed = is_closed;
+        state.waiting.clear();
+        self.changed.notify_all();
+    }
+
+    /// Waits until the gate is open.
+    fn pass(&self, piece: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_closed {
+            state.waiting.push(piece.to_vec());
+        }
+        while state.is_closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Requests whose clients are gone and that the server has not received yet.
+pub struct LateRequests(Arc<Gate>);
+
+impl LateRequests {
+    /// The server receives them now.
+    pub fn deliver(self) {
+        self.0.set(false);
+    }
 }
 
 impl Proxy {
@@ -32,7 +86,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (target, ended, open) = (AtomicU16::new(redis.port), AtomicBool::new(false), Mutex::default());
-        let inner = Inner { target, delay, ended, open };
+        let inner = Inner { target, delay, ended, open, answers: Arc::default(), requests: Mutex::default() };
         let inner = Arc::new(inner);
         let accepting = Arc::clone(&inner);
         thread::spawn(move || {
@@ -57,18 +111,60 @@ impl Proxy {
     pub fn cut(&self) -> bool {
         self.inner.cut()
     }
+
+    /// Holds every answer back until [`Self::release_answers`]. The server carries out what it is sent.
+    pub fn hold_answers(&self) {
+        self.inner.answers.set(true);
+    }
+
+    pub fn release_answers(&self) {
+        self.inner.answers.set(false);
+    }
+
+    /// Holds back what is sent on the present connections.
+    pub fn hold_requests(&self) {
+        self.inner.requests().set(true);
+    }
+
+    pub fn release_requests(&self) {
+        self.inner.requests().set(false);
+    }
+
+    /// The requests that are held back; several that came in one piece are one text.
+    pub fn held_requests(&self) -> Vec<String> {
+        let gate = self.inner.requests();
+        let state = gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+    }
+
+    /// Closes the clients' ends of all connections. Requests that are held back can still reach the
+    /// server; new connections are served at once.
+    pub fn lose_clients(&self) -> LateRequests {
+        let mut requests = self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = LateRequests(std::mem::take(&mut *requests));
+        for pair in self.inner.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = pair.client.shutdown(Shutdown::Both);
+        }
+        late
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.inner.ended.store(true, Relaxed);
         self.inner.cut();
+        self.release_answers();
+        self.release_requests();
         // Wakes the thread that accepts.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
 impl Inner {
+    fn requests(&self) -> Arc<Gate> {
+        Arc::clone(&self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn join(&self, client: TcpStream) {
         // If the server is down, the client's connection is closed.
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.target.load(Relaxed))) else { return };
@@ -76,26 +172,30 @@ impl Inner {
         for stream in [&client, &server] {
             let _ = stream.set_nodelay(true);
         }
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).extend([copy(&client), copy(&server)]);
+        let pair = Pair { client: copy(&client), server: copy(&server) };
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
         let (from, to) = (copy(&client), copy(&server));
-        thread::spawn(move || pass(from, to, Duration::ZERO));
+        let (requests, answers) = (self.requests(), Arc::clone(&self.answers));
+        thread::spawn(move || pass(from, to, Duration::ZERO, &requests));
         let delay = self.delay;
-        thread::spawn(move || pass(server, client, delay));
+        thread::spawn(move || pass(server, client, delay, &answers));
     }
 
     fn cut(&self) -> bool {
         let open: Vec<_> = self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        for stream in &open {
-            let _ = stream.shutdown(Shutdown::Both);
+        for Pair { client, server } in &open {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
         }
         !open.is_empty()
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration, gate: &Gate) {
     let mut piece = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut piece) {
         thread::sleep(delay);
+        gate.pass(&piece[..count]);
         if to.write_all(&piece[..count]).is_err() {
             break;
         }

@@ -190,6 +190,18 @@ impl Redis {
         self.end(Signal::KILL);
     }
 
+    /// Deletes the data of a server that is not running, as when its disk was lost.
+    pub fn forget_data(&self) {
+        assert!(self.child.is_none(), "it runs");
+        for data in ["appendonly.aof", "appendonlydir"].map(|name| self.dir.join(name)) {
+            if data.is_dir() {
+                std::fs::remove_dir_all(data).unwrap();
+            } else if data.exists() {
+                std::fs::remove_file(data).unwrap();
+            }
+        }
+    }
+
     fn end(&mut self, signal: Signal) {
         *self.held() = None;
         self.signal(signal);

@@ -79,23 +79,25 @@ impl Brokers {
         Err(last)
     }
 
-    /// Asks the broker that answered last, or else the bootstrap brokers in turn.
+    /// Asks the broker that answered last, or else the bootstrap brokers in turn. A broker that does not
+    /// support the request is passed over like one that does not answer.
     ///
     /// # Errors
-    /// `Retry`: no broker answers. `Fatal`: a broker answers, but it and pandad have no version of the
-    /// request in common.
+    /// `Retry`: no broker gives an answer. `Fatal`: every broker was reached, and none of them has a version
+    /// of the request in common with pandad.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Answer, Fault> {
         let mut last = Fault::Retry("no broker is configured".to_owned());
         if let Some(connection) = self.last_answered.take().filter(is_fresh) {
             let address = connection.address().clone();
             match self.ask_on(connection, request) {
-                Err(fault @ Fault::Retry(_)) => {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => {
                     self.avoid(&address);
                     last = fault;
                 }
-                answer => return answer,
             }
         }
+        let mut may_answer_later = self.hosts.is_empty();
         for _ in 0..self.hosts.len() {
             let Some(address) = self.hosts.get(self.next % self.hosts.len()).cloned() else { break };
             let answer = match self.open(&address) {
@@ -103,14 +105,18 @@ impl Brokers {
                 Err(why) => Err(Fault::Retry(why)),
             };
             match answer {
-                Err(fault @ Fault::Retry(_)) => {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => {
                     self.avoid(&address);
+                    may_answer_later |= !matches!(fault, Fault::Fatal(_));
                     last = fault;
                 }
-                answer => return answer,
             }
         }
-        Err(last)
+        Err(match last {
+            Fault::Fatal(why) if may_answer_later => Fault::Retry(why),
+            last => last,
+        })
     }
 
     fn ask_on<R: Request>(&mut self, mut connection: Connection, request: &R) -> Result<R::Answer, Fault> {

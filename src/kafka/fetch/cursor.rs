@@ -287,4 +287,28 @@ mod tests {
         cursor.pause();
         assert!(matches!(cursor.take_answer(&answer, &frame, false, &config), Meaning::Recovered(30)));
     }
+
+    /// The leader's log was cut below the position. If the reader went on, it would read on from there when
+    /// the log has grown again, and miss what is new below.
+    #[test]
+    fn a_log_that_ends_below_the_position_is_relinquished() {
+        let config = FetchConfig::default();
+        let leader = (Arc::from("a:9092"), -1);
+        let at = StartOffset::At(20, Vec::new());
+        let mut cursor = Cursor::new(TopicPartition::new("t", 0), at, 1, leader, &config);
+        let mut meaning = |high_watermark| {
+            let answer = FetchedPartition {
+                code: ErrorCode::NONE,
+                high_watermark,
+                last_stable: high_watermark,
+                log_start: 0,
+                aborted: Vec::new(),
+                records: 0..0,
+            };
+            cursor.take_answer(&answer, &Arc::new(Frame::default()), false, &config)
+        };
+        assert!(matches!(meaning(20), Meaning::Recovered(0)), "all is read");
+        let Meaning::Relinquish(why) = meaning(19) else { panic!("it reads on") };
+        assert!(why.contains("ends at offset 19, below the position 20"), "{why}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Rotation by pandad itself: what the new file inherits, what a refusal stops, what is deleted.
 
+use std::cell::Cell;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use super::*;
@@ -219,4 +220,88 @@ fn a_part_that_an_interrupted_pass_left_is_deleted() {
         assert!(!part.exists() && unsettled.exists(), "compressed: {gzip}");
     }
     assert!(with_suffix(&files[2], ".gz").exists() && !files[2].exists());
+}
+
+thread_local! { static CLOCK: Cell<i64> = const { Cell::new(NOW) }; }
+
+/// A file is rotated when its hour is over: before the next line, or without any.
+#[test]
+fn each_hour_has_its_file() {
+    const HOUR: i64 = 3_600_000;
+    let dir = Dir::new();
+    let rotation = Rotation { every: Some(RotationInterval::Hour), now: || CLOCK.get(), ..Rotation::off() };
+    let options = LogFileOptions { job: "test", sync: false, rotation };
+    let mut log = open(&dir.log(), &options, &mut RestartMemory::default()).unwrap();
+    log.writer.archive = None;
+    log.ledger.set_position(&partition(), 0).unwrap();
+    let files = || -> Vec<String> {
+        names(&dir.0, "out.log-").iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+    };
+    let mut expected: Vec<String> = Vec::new();
+    for hour in 0..4 {
+        CLOCK.set(NOW + hour * HOUR);
+        if hour % 2 == 0 {
+            log.writer.tick().unwrap();
+        }
+        let line = |n: i64| format!("line {n}\n");
+        append(&mut log, 2 * hour, 2 * hour + 1);
+        // Within the hour, neither a line nor the clock rotates the file.
+        CLOCK.set(NOW + hour * HOUR + 1000);
+        log.writer.tick().unwrap();
+        append(&mut log, 2 * hour + 1, 2 * hour + 2);
+        assert_eq!(files(), expected);
+        expected.push(line(2 * hour) + &line(2 * hour + 1));
+        assert_eq!(dir.content(), expected[expected.len() - 1]);
+    }
+}
+
+/// What may stand at the path of the new file after another program has moved the old one away.
+#[test]
+fn a_refused_reopening_is_tried_again() {
+    let obstacles: [fn(&Path); 3] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| symlink(path, path).unwrap(),
+        |path| symlink("no/such/directory/out.log", path).unwrap(),
+    ];
+    for (number, obstacle) in obstacles.into_iter().enumerate() {
+        let dir = Dir::new();
+        let mut log = fresh(&dir);
+        append(&mut log, 0, 2);
+        let moved = dir.0.join("out.log.1");
+        fs::rename(dir.log(), &moved).unwrap();
+        obstacle(&dir.log());
+        for _ in 0..2 {
+            let refused = log.writer.reopen();
+            assert!(matches!(refused, Err(AppendError::Retry(_))), "{number}: {refused:?}");
+        }
+        assert!(!log.writer.is_pending());
+        if fs::symlink_metadata(dir.log()).unwrap().is_dir() {
+            fs::remove_dir(dir.log()).unwrap();
+        } else {
+            fs::remove_file(dir.log()).unwrap();
+        }
+        assert!(log.writer.reopen().unwrap());
+        append(&mut log, 2, 3);
+        assert_eq!((fs::read_to_string(&moved).unwrap(), dir.content()), (lines(2), "line 2\n".to_owned()));
+        drop(log);
+        assert_eq!(again(&dir, None).1, 3);
+    }
+}
+
+/// The whole directory is away for a while, as while another disk is mounted.
+#[test]
+fn a_missing_directory_is_waited_for() {
+    let (dir, elsewhere) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 2);
+    let away = elsewhere.0.join("away");
+    fs::rename(&dir.0, &away).unwrap();
+    let refused = log.writer.reopen();
+    assert!(matches!(refused, Err(AppendError::Retry(_))), "{refused:?}");
+    fs::rename(&away, &dir.0).unwrap();
+    assert!(log.writer.reopen().unwrap());
+    append(&mut log, 2, 3);
+    assert_eq!(dir.content(), lines(3));
+    drop(log);
+    assert_eq!(again(&dir, None).1, 3);
 }

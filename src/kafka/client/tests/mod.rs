@@ -1,6 +1,7 @@
 //! The client against scripted brokers. They read and write with the `kafka-protocol` crate, or send bytes
 //! that no broker should send.
 
+mod brokers;
 mod connection;
 mod dialer;
 mod group_offsets;

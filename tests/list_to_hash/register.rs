@@ -1,0 +1,44 @@
+//! Goal: items are moved only to batch lists that others can find. Method: the register of instances cannot
+//! be written, or loses an instance.
+
+use crate::support::daemon::Daemon;
+use crate::support::queue::{INSTANCES, LIST, Queue};
+use crate::support::redis::{NEWEST, newest};
+use crate::support::wait::{self, seconds};
+
+/// Nothing is moved before the server accepts the registration. Reading the register is allowed here.
+#[test]
+fn nothing_is_taken_by_an_unregistered_instance() {
+    let queue = Queue::up(NEWEST, 500);
+    let tested = queue.list.tested("list_to_hash", "the register cannot be written");
+    queue.list.ask::<String>(&["ACL", "SETUSER", "default", "-hset"]);
+    queue.push(0..500);
+    let mut daemon = Daemon::new(&queue.inv());
+    daemon.start_and_wait();
+    daemon.wait_log("NOPERM", seconds(20));
+    assert_eq!(queue.list.len(LIST), 500, "items were moved to a list that nobody finds");
+    assert!(queue.batches().is_empty());
+    queue.list.ask::<String>(&["ACL", "SETUSER", "default", "+hset"]);
+    queue.finish(&mut daemon, seconds(30));
+    tested.passed("500 items");
+}
+
+/// An instance that stood still for a long time may have been deleted from the register. It registers again
+/// with each move.
+#[test]
+fn forgotten_instance_registers_again() {
+    for version in newest() {
+        let queue = Queue::up(&version, 500);
+        let tested = queue.list.tested("list_to_hash", "an instance is deleted from the register");
+        let mut daemon = Daemon::new(&queue.inv());
+        daemon.start_and_wait();
+        let registered = || queue.list.ask::<Vec<String>>(&["HKEYS", INSTANCES]);
+        wait::until("it is registered", seconds(20), || registered().len() == 1);
+        let instance = registered().remove(0);
+        queue.list.ask::<u64>(&["HDEL", INSTANCES, &instance]);
+        wait::until("it is registered again", seconds(20), || registered() == [instance.as_str()]);
+        queue.push(0..500);
+        queue.finish(&mut daemon, seconds(30));
+        tested.passed("500 items");
+    }
+}
