@@ -80,7 +80,16 @@ pub(super) fn locate(
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
-        match compare(&file, stat.len, mark)? {
+        let likeness = match compare(&file, stat.len, mark) {
+            Ok(likeness) => likeness,
+            Err(error) if is_same_file(stat, mark) => return Err(error),
+            // Not the log file, as far as its numbers tell, and it may be unreadable for ever.
+            Err(error) => {
+                log::debug!("{}: passed over: {error}", beside.display());
+                continue;
+            }
+        };
+        match likeness {
             Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
             Likeness::Same if mark.head.is_some() || covers_all(mark) => {
                 // Two names may be hard links to one file.

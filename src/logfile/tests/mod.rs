@@ -1,6 +1,7 @@
 //! The log file by its public functions: opened, appended to, killed, opened again.
 
 mod backup;
+mod bad_disk;
 mod cache;
 mod formats;
 mod journal;

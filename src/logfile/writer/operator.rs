@@ -12,6 +12,8 @@ use crate::logfile::locate::tail;
 /// Bytes that another program appends are journalled as a range only up to this size, because their CRC
 /// must be computed.
 const FOREIGN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How often the file is looked at again after an end of line was appended for another program.
+const LOOKS_MAX: u32 = 16;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -50,11 +52,22 @@ impl LogWriter {
     /// Compares the file with what was written of the pending range. If they differ, the range is given up,
     /// and the lines that are not in the file are kept to be announced again.
     pub(super) fn look(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
-        let Some(pending) = &mut self.pending else { return Ok(()) };
+        for _ in 0..LOOKS_MAX {
+            if self.look_once(pieces)? {
+                return Ok(());
+            }
+        }
+        let why = "another program appends to it again and again without ending a line";
+        Err(AppendError::Retry(io::Error::other(why)))
+    }
+
+    /// False if a line that nobody will complete had to be ended, so that the file is to be looked at again.
+    fn look_once(&mut self, pieces: &[Piece<'_>]) -> Result<bool, AppendError> {
+        let Some(pending) = &mut self.pending else { return Ok(true) };
         let stat = self.file.stat().map_err(AppendError::Retry)?;
         if stat.links > 0 && stat.len == pending.expected_len() {
             pending.record_seen(pending.written());
-            return Ok(());
+            return Ok(true);
         }
         let bytes = self.bytes_of(pieces);
         if stat.links == 0 {
@@ -63,13 +76,14 @@ impl LogWriter {
                 "{}: was removed in the middle of a write; the write is repeated in a new file",
                 self.label
             );
-            return Ok(());
+            return Ok(true);
         }
-        self.find_rest(&stat, &bytes, pieces)
+        self.find_rest(&stat, &bytes)
     }
 
-    fn find_rest(&mut self, stat: &FileStat, bytes: &[u8], pieces: &[Piece<'_>]) -> Result<(), AppendError> {
-        let Some(pending) = &mut self.pending else { return Ok(()) };
+    /// As [`Self::look_once`], for a file that is there and has another length than expected.
+    fn find_rest(&mut self, stat: &FileStat, bytes: &[u8]) -> Result<bool, AppendError> {
+        let Some(pending) = &mut self.pending else { return Ok(true) };
         let is_shorter = stat.len < pending.expected_len();
         match pending.find(&self.file, stat.len, bytes).map_err(AppendError::Retry)? {
             Found::Prefix(seen) => {
@@ -78,19 +92,19 @@ impl LogWriter {
                     "{}: another program changed this file in the middle of a write; the write goes on",
                     self.label
                 );
-                Ok(())
+                Ok(true)
             }
             Found::Parts { .. }
                 if !ends_with_newline(&self.file, stat.len).map_err(AppendError::Retry)? =>
             {
                 // Nobody will complete the last line. The newline may make it whole after all.
                 self.file.append_all(b"\n").map_err(AppendError::Retry)?;
-                self.look(pieces)
+                Ok(false)
             }
             Found::Parts { left, torn } => {
                 self.give_up(left)?;
                 self.log_given_up(is_shorter, torn);
-                Ok(())
+                Ok(true)
             }
         }
     }
@@ -143,18 +157,29 @@ impl LogWriter {
 
     /// Journals bytes that another program has appended as a range without positions. So the ranges still
     /// follow each other, and neither the file nor the journal need be synced. False if there are too many
-    /// bytes for that.
-    pub(super) fn skip_foreign(&mut self, len: u64) -> Result<bool, AppendError> {
-        if len - self.end > FOREIGN_BYTES_MAX {
-            return Ok(false);
-        }
-        let (crc, tail, head) = self.read_foreign(len).map_err(AppendError::Retry)?;
-        if tail.last() != Some(&b'\n') {
+    /// bytes for that, or if the file does not come to rest at the end of a line.
+    pub(super) fn skip_foreign(&mut self, mut len: u64) -> Result<bool, AppendError> {
+        for _ in 0..LOOKS_MAX {
+            if !(self.end..=self.end + FOREIGN_BYTES_MAX).contains(&len) {
+                return Ok(false);
+            }
+            let (crc, tail, head) = self.read_foreign(len).map_err(AppendError::Retry)?;
+            if tail.last() == Some(&b'\n') {
+                self.announce_foreign(len, (crc, tail, head))?;
+                return Ok(true);
+            }
             // Lines must not run together. The newline belongs to the bytes that are skipped next.
             self.file.append_all(b"\n").map_err(AppendError::Retry)?;
-            self.follow_path()?;
-            return Ok(true);
+            len = self.file.stat().map_err(AppendError::Retry)?.len;
         }
+        Ok(false)
+    }
+
+    fn announce_foreign(
+        &mut self,
+        len: u64,
+        (crc, tail, head): (u32, Vec<u8>, FileHead),
+    ) -> Result<(), AppendError> {
         let (from, before) = (self.end, crc32fast::hash(&self.tail));
         let sequence = self.ledger.next_sequence();
         let range = Range { sequence, file: self.id, from, to: len, crc, before, changes: Vec::new() };
@@ -170,7 +195,7 @@ impl LogWriter {
                 self.label
             );
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Whether it was logged that another program appends.
