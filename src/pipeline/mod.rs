@@ -161,6 +161,9 @@ pub trait Sink {
 
     /// Takes everything written so far, to be settled.
     fn checkpoint(&mut self) -> Self::Checkpoint;
+
+    /// The run ends, and nothing is written any more. Not called if the stop is forced.
+    fn end(&mut self) {}
 }
 
 /// Makes checkpoints durable, in a separate thread, while the sink goes on writing.

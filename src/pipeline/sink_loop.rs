@@ -124,8 +124,11 @@ impl<K: Sink> SinkLoop<K> {
         while !self.run.has_failed() && !self.run.stop.is_forced() {
             let is_starved = self.receive(outcomes, Instant::now());
             if self.step(is_starved, Instant::now) {
-                return;
+                break;
             }
+        }
+        if !self.run.stop.is_forced() {
+            self.sink.end();
         }
     }
 

@@ -100,6 +100,14 @@ impl FileAppender {
         !self.queue.is_empty() || !self.writing.is_empty()
     }
 
+    /// The run ends.
+    pub(super) fn end(&mut self) {
+        if let Err(error) = self.writer.end() {
+            // The next start then takes what others append meanwhile for the rest of this write.
+            log::debug!("{}: a write that was not begun is not taken back: {error}", self.path.display());
+        }
+    }
+
     /// Why nothing is written to this file at present.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.as_ref().map(|refusal| refusal.why.as_str())

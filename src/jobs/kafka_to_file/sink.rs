@@ -97,6 +97,10 @@ impl pipeline::Sink for FileSink {
         let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.needs_checkpoint());
         wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
     }
+
+    fn end(&mut self) {
+        self.files.iter_mut().for_each(FileAppender::end);
+    }
 }
 
 /// The trouble of one file's disk is that file's: the others are written. A job with one file waits.

@@ -55,3 +55,29 @@ fn a_run_with_unsettled_writes_is_not_closed() {
     log.ledger.close().unwrap();
     assert!(is_closed());
 }
+
+/// A range is announced and nothing of it is written: the disk is full, or the lease is gone. Then pandad is
+/// stopped, and another program appends its lines.
+#[test]
+fn lines_that_others_append_after_a_stop_in_front_of_a_write_stay() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    let asked = AtomicU32::new(0);
+    log.writer.set_guard(Box::new(move || asked.fetch_add(1, Relaxed) == 0));
+    let text = "line 3\n".repeat(100);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(text.as_bytes());
+    let (index, _) = log.ledger.written(&partition()).unwrap();
+    let change = PositionChange { index, position: 103, last: None };
+    let refused = log.writer.append(&[Piece { bytes: text.as_bytes(), crc: &crc }], &[change]);
+    assert!(matches!(refused, Err(AppendError::Guarded)) && log.writer.is_pending());
+    log.writer.end().unwrap();
+    log.ledger.close().unwrap();
+    drop(log);
+    let theirs = "a line of another program\n".repeat(20);
+    OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(theirs.as_bytes()).unwrap();
+    let (_log, position) = again(&dir, None);
+    assert_eq!((position, dir.content()), (3, lines(3) + &theirs));
+}
