@@ -33,6 +33,7 @@ struct World {
     source_leaves: AtomicBool,
     idle_leaves: AtomicBool,
     sink_leaves: AtomicBool,
+    sink_has_ended: AtomicBool,
     finished: AtomicBool,
     worker_faults: AtomicU64,
     slow_worker: AtomicBool,
@@ -178,6 +179,10 @@ impl Sink for Shelf {
         Ok(())
     }
 
+    fn end(&mut self) {
+        self.world.sink_has_ended.store(true, SeqCst);
+    }
+
     fn holds_back(&self) -> bool {
         self.has_pending()
     }
@@ -314,6 +319,7 @@ fn a_stop_while_the_sink_refuses_ends_at_once() {
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert!(asked.elapsed() < Duration::from_secs(4));
     assert_eq!(running.world.settled.lock().unwrap().len(), 0);
+    assert!(running.world.sink_has_ended.load(SeqCst), "the sink was told");
 }
 
 /// Outcomes that may not be written yet do not mean that the disk fails. They stay within the budget, and
