@@ -231,27 +231,6 @@ impl LogWriter {
         Ok(true)
     }
 
-    /// Takes back a range of which nothing is written, as on a full disk or without the lease. Otherwise the
-    /// next start would take what another program appends meanwhile for a part of the range, and cut it.
-    ///
-    /// # Errors
-    /// The disk refuses. Then the range stays.
-    pub fn end(&mut self) -> io::Result<()> {
-        let Some(pending) = self.pending.as_ref().filter(|pending| pending.written() == 0) else {
-            return Ok(());
-        };
-        let (range, stat) = (pending.range.clone(), self.file.stat()?);
-        if stat.links == 0 || stat.len != range.from {
-            return Ok(());
-        }
-        // The mark says that earlier ranges are durable.
-        self.file.sync()?;
-        self.ledger.give_up(&range, Mark { sequence: range.sequence, ..self.mark() })?;
-        (self.pending, self.left) = (None, None);
-        self.last_sequence = range.sequence;
-        Ok(())
-    }
-
     /// Bytes written since the last checkpoint.
     pub fn unsettled(&self) -> u64 {
         self.unsettled

@@ -6,7 +6,7 @@ use std::io;
 use super::pending::Found;
 use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
 use crate::logfile::disk::{FileStat, Handle};
-use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, Mark, Range};
 use crate::logfile::locate::tail;
 
 /// Bytes that another program appends are journalled as a range only up to this size, because their CRC
@@ -144,6 +144,27 @@ impl LogWriter {
         self.left = Some(left);
         self.last_sequence = range.sequence;
         self.go_to(opened);
+        Ok(())
+    }
+
+    /// Takes back a range of which nothing is written, as on a full disk or without the lease. Otherwise the
+    /// next start would take what another program appends meanwhile for a part of the range, and cut it.
+    ///
+    /// # Errors
+    /// The disk refuses. Then the range stays.
+    pub fn end(&mut self) -> io::Result<()> {
+        let Some(pending) = self.pending.as_ref().filter(|pending| pending.written() == 0) else {
+            return Ok(());
+        };
+        let (range, stat) = (pending.range.clone(), self.file.stat()?);
+        if stat.links == 0 || stat.len != range.from {
+            return Ok(());
+        }
+        // The mark says that earlier ranges are durable.
+        self.file.sync()?;
+        self.ledger.give_up(&range, Mark { sequence: range.sequence, ..self.mark() })?;
+        (self.pending, self.left) = (None, None);
+        self.last_sequence = range.sequence;
         Ok(())
     }
 
