@@ -73,7 +73,13 @@ impl Ledgers {
 
     /// Releases every partition.
     pub(super) fn release_all(&mut self) {
-        self.waiting.clear();
+        // These commits are never ordered, so nobody would answer them. A ledger commits nothing more until
+        // its last commit is answered.
+        for commit in std::mem::take(&mut self.waiting).iter().flatten() {
+            if let Some(ledger) = self.of(&commit.partition) {
+                ledger.record_committed(&[]);
+            }
+        }
         self.all.iter().for_each(Ledger::release_all);
     }
 

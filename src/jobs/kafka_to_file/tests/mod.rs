@@ -7,6 +7,7 @@ mod openings;
 mod release;
 mod run_error;
 mod two_files;
+mod waiting_commits;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
