@@ -88,6 +88,12 @@ impl Ledgers {
         self.all.iter().all(Ledger::has_settled)
     }
 
+    /// Whether everything written to other files than these has settled.
+    pub(super) fn have_settled_but(&self, files: &BTreeSet<usize>) -> bool {
+        let others = self.all.iter().enumerate().filter(|(number, _)| !files.contains(number));
+        others.map(|(_, ledger)| ledger).all(Ledger::has_settled)
+    }
+
     /// Whether something was written whose position the group does not hold.
     pub(super) fn is_behind(&self) -> bool {
         !self.all.iter().all(Ledger::group_holds_all)

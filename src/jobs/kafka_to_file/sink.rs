@@ -134,6 +134,7 @@ impl FileSink {
 
     /// If every file refuses, the job waits, as a job with one file does.
     fn check_refusals(&self) -> Result<(), RunError> {
+        self.gate.record_refused(self.files.iter().map(FileAppender::refused_outcomes).sum());
         if self.files.iter().any(|file| file.refusal().is_none()) {
             return Ok(());
         }
