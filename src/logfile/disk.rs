@@ -48,6 +48,11 @@ impl Handle {
         synced
     }
 
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
     /// Whether a sync has failed. After that no later sync of this handle succeeds.
     pub(super) fn has_failed(&self) -> bool {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::failed_syncs::FailedSyncs;
 use super::file_appender::{FileAppender, discard};
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
@@ -147,6 +148,7 @@ impl FileSink {
 pub(super) struct FileSyncer {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
     pub(super) counters: Arc<Counters>,
+    pub(super) failed_syncs: FailedSyncs,
 }
 
 impl pipeline::Settle for FileSyncer {
@@ -163,6 +165,7 @@ impl pipeline::Settle for FileSyncer {
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
                 Err(error) => {
+                    self.failed_syncs.record(path);
                     return Err(cannot_sync(path, &error).into());
                 }
             }

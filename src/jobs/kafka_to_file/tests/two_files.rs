@@ -53,7 +53,8 @@ impl TwoFiles {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
-        let sync = FileSyncer { settlers, counters: Arc::clone(&counters) };
+        let sync =
+            FileSyncer { settlers, counters: Arc::clone(&counters), failed_syncs: FailedSyncs::default() };
         let sink = FileSink { router, files, buffers: BufferPool::new(2), counters, stop, gate };
         let mut two = TwoFiles { dir, world, source, sink, sync, stop: handle };
         let assigned = ["a", "b"].map(|topic| Assigned {
@@ -279,7 +280,7 @@ fn the_job_waits_when_every_file_refuses() {
     assert_eq!(two.content("a"), lines(3));
 }
 
-fn opener(dir: &Path) -> FileOpener {
+pub(super) fn opener(dir: &Path) -> FileOpener {
     let text = format!(
         "[log_section]\nbroker_list = '127.0.0.1:1'\nkafka['topics'] = 'a,b'\nkafka['group'] = 'g'\n\
          log_file['path'] = '{}/{{topic}}/out.log'\n",
