@@ -1,6 +1,7 @@
 //! The seam to the disk. Every file operation of the log file and its journal passes through here,
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
+mod file_system;
 mod reading;
 
 use std::fmt::Debug;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
+pub(super) use file_system::{mount_id, name_bytes_max};
 pub(super) use reading::{FileReader, read_all};
 
 /// An open file, shared by those who write to it and those who sync it.
@@ -318,12 +320,6 @@ pub(super) fn not_followed(error: io::Error) -> io::Error {
     error
 }
 
-/// The longest name that the file system of a directory takes, in bytes. `None` if it does not say.
-pub(super) fn name_bytes_max(directory: &Path) -> Option<usize> {
-    let found = rustix::fs::statvfs(directory).ok()?.f_namemax;
-    usize::try_from(found).ok().filter(|most| *most > 0)
-}
-
 impl FileStat {
     fn of(meta: &std::fs::Metadata) -> Self {
         let kind = match meta {
@@ -389,17 +385,5 @@ impl DiskFile for File {
         // begin.
         let from = from - from % FOLIO_BYTES_MAX;
         Ok(rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed)?)
-    }
-}
-
-/// The identifier of the mount that a directory is in; a later mount never gets the same one. 0 if the
-/// kernel does not give it (Linux before 6.8).
-pub(super) fn mount_id(directory: &Path) -> u64 {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    // STATX_MNT_ID_UNIQUE. Without this bit the kernel gives an identifier that it reuses after an unmount.
-    const UNIQUE: u32 = 0x4000;
-    match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
-        Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
-        _ => 0,
     }
 }
