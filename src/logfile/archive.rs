@@ -14,15 +14,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::disk::with_suffix;
-use super::disk::{Disk, FileKind, FileReader, Handle, OpenMode, directory_of};
+use super::disk::{Disk, FileKind, FileReader, Handle, OWNER_MODE, OpenMode, directory_of, with_suffix};
 use super::label::LogLabel;
 use super::options::LogFileOptions;
 use super::rotation::{Rotation, stamp_of};
 use crate::threads;
 
 /// Bytes that are compressed before the thread checks again whether it should end.
-const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
+pub(super) const COMPRESS_PIECE_BYTES: usize = 256 * 1024;
 
 /// How often the archive thread looks for files that are older than the days to keep.
 const KEEP_DAYS_INTERVAL: Duration = Duration::from_secs(3600);
@@ -60,7 +59,11 @@ impl Archive {
             let alone = || is_closed(&asked);
             loop {
                 let upto = upto.load(SeqCst);
-                if let Err(error) = tidy(&*disk, &path, &rotation, upto, &alone) {
+                // Once the run has ended, the next run's thread does the same work, meets what lasts, and may
+                // be in the way of this one.
+                if let Err(error) = tidy(&*disk, &path, &rotation, upto, &alone)
+                    && !alone()
+                {
                     log::warn!(
                         "{label}: rotated files cannot be compressed or deleted: {error}; trying again at \
                          the next rotation"
@@ -167,9 +170,10 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
     // The compressed file gets its final name only when it is complete and durable.
     if disk.stat(&done).is_err() {
         let plain = disk.open(file, OpenMode::Existing)?;
+        // The thread of another run may have begun this file: then that thread's bytes stay as they are.
+        let out = disk.open(&part, OpenMode::New(OWNER_MODE))?;
         // If the owner cannot be kept, the mode is.
-        let _is_ours = disk.create_as(&part, plain.access()?)?;
-        let out = disk.open(&part, OpenMode::Truncate)?;
+        let _is_ours = out.set_access(plain.access()?)?;
         let mut encoder = GzEncoder::new(FileWriter { file: out, at: 0 }, Compression::default());
         let mut reader = FileReader { file: &*plain, at: 0 };
         let mut piece = vec![0; COMPRESS_PIECE_BYTES];
@@ -183,7 +187,13 @@ fn compress(disk: &dyn Disk, file: &Path, stop: &dyn Fn() -> bool) -> io::Result
             }
             encoder.write_all(piece.get(..count).unwrap_or_default())?;
         }
-        encoder.finish()?.file.sync()?;
+        let written = encoder.finish()?.file;
+        written.sync()?;
+        // A sync may take so long that this run has ended, and that the next run's thread has removed this
+        // thread's file and begun one of its own, which is not complete.
+        if stop() || disk.stat_link(&part)?.id != written.stat()?.id {
+            return Ok(());
+        }
         disk.rename(&part, &done)?;
         disk.sync_names(directory_of(file))?;
     }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, FileKind, Handle, OpenMode, RealDisk, directory_of, with_suffix};
+use super::disk::{
+    BESIDE_MODE, Disk, FileKind, Handle, OWNER_MODE, OpenMode, RealDisk, directory_of, with_suffix,
+};
 use super::inspect::look;
 use super::journal::{HALF_BYTES_MIN, JournalFile, JournalState, Mark, Session};
 use super::locate::{Located, head, locate, tail};
@@ -103,29 +105,29 @@ fn attempt_copy(
     let journal_name =
         with_suffix(Path::new(log_file.file_name().ok_or_else(|| unnamed(log_file))?), ".journal");
     let (log_copy, journal_copy) = (directory.join(name), directory.join(journal_name));
-    for copy in [&log_copy, &journal_copy] {
-        if disk.stat_link(copy).is_ok() {
-            let why = "is there already, and a copy takes the place of no file; name an empty directory";
-            return Err(CopyFailure::Refused(format!("{}: {why}", copy.display())));
-        }
+    let aside = with_suffix(&journal_copy, ".new");
+    if let Some(taken) = [&log_copy, &journal_copy, &aside].iter().find(|name| disk.stat_link(name).is_ok()) {
+        return Err(is_taken(taken));
     }
-    let copied = copy_log(&**disk, &from, &log_copy, &mark).and_then(|mark| {
+    let mut begun = Vec::new();
+    let copied = copy_log(&**disk, &from, &log_copy, &mark, &mut begun).and_then(|mark| {
         state.recent.clear();
         state.mark = Some(mark);
         // As after a clean stop: all of ours in the copy is before the mark.
         state.session = state.session.map(|session| Session { closed: true, ..session });
-        disk.sync_names(directory)
-            .and_then(|()| {
-                JournalFile::create(disk, &journal_copy, identity, HALF_BYTES_MIN, &state.snapshot())?;
-                disk.sync_names(directory)
-            })
-            .map_err(|error| cannot_write(&journal_copy, &error))
+        // The journal is written into this file first.
+        begin(&**disk, &aside, BESIDE_MODE, &mut begun)?;
+        let refused = |error| cannot_write(&journal_copy, &error);
+        disk.sync_names(directory).map_err(refused)?;
+        JournalFile::create(disk, &journal_copy, identity, HALF_BYTES_MIN, &state.snapshot())
+            .map_err(refused)?;
+        begun.push(journal_copy.clone());
+        disk.sync_names(directory).map_err(refused)
     });
     if let Err(failure) = copied {
-        let aside = with_suffix(&journal_copy, ".new");
-        for file in [&journal_copy, &aside, &log_copy] {
-            // Each of them may not have been begun.
-            let _not_there = disk.remove(file);
+        for file in begun {
+            // A file that was renamed is not there under its first name.
+            let _not_there = disk.remove(&file);
         }
         return Err(failure);
     }
@@ -201,13 +203,35 @@ fn source_of(
     }
 }
 
+/// Creates a file of the copy, and adds it to those that were begun. The names were free a moment ago, but
+/// another copy may have begun a file meanwhile.
+fn begin(disk: &dyn Disk, path: &Path, mode: u32, begun: &mut Vec<PathBuf>) -> Result<Handle, CopyFailure> {
+    let file = disk.open(path, OpenMode::New(mode)).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => is_taken(path),
+        _ => cannot_write(path, &error),
+    })?;
+    begun.push(path.to_owned());
+    Ok(file)
+}
+
+fn is_taken(path: &Path) -> CopyFailure {
+    let why = "is there already, and a copy takes the place of no file; name an empty directory";
+    CopyFailure::Refused(format!("{}: {why}", path.display()))
+}
+
 /// Copies the file up to the mark, durably. Returns the mark of the copy.
-fn copy_log(disk: &dyn Disk, from: &Path, to: &Path, mark: &Mark) -> Result<Mark, CopyFailure> {
+fn copy_log(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    mark: &Mark,
+    begun: &mut Vec<PathBuf>,
+) -> Result<Mark, CopyFailure> {
     let source = disk.open(from, OpenMode::Reading).map_err(|error| cannot_read(from, &error))?;
     let access = source.access().map_err(|error| cannot_read(from, &error))?;
+    let copy = begin(disk, to, OWNER_MODE, begun)?;
     // If the owner cannot be kept, the mode is.
-    let begin = disk.create_as(to, access).and_then(|_is_ours| disk.open(to, OpenMode::Truncate));
-    let copy = begin.map_err(|error| cannot_write(to, &error))?;
+    let _is_ours = copy.set_access(access).map_err(|error| cannot_write(to, &error))?;
     let mut piece = vec![0; COPY_BYTES];
     let mut at = 0;
     while at < mark.end {

@@ -1,6 +1,7 @@
 //! The seam to the disk. Every file operation of the log file and its journal passes through here,
 //! so that a test can stop a run after any of them and decide what a loss of power leaves.
 
+mod file_system;
 mod reading;
 
 use std::fmt::Debug;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
+pub(super) use file_system::{mount_id, name_bytes_max};
 pub(super) use reading::{FileReader, read_all};
 
 /// An open file, shared by those who write to it and those who sync it.
@@ -46,6 +48,11 @@ impl Handle {
         let synced = if RETRY_FAILED_SYNC.get() { synced.or_else(|_| self.file.sync()) } else { synced };
         *failed = synced.is_err();
         synced
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Whether a sync has failed. After that no later sync of this handle succeeds.
@@ -89,11 +96,15 @@ pub(super) enum OpenMode {
     Append,
     /// The file is created, or emptied if it exists.
     Truncate,
+    /// The file is created with this mode, and must not exist.
+    New(u32),
 }
 
 /// The mode of the files beside the log file, before the umask. These files show which topics are read, and
 /// hold lines, so other users may not read them.
 pub(super) const BESIDE_MODE: u32 = 0o640;
+/// The mode of a file until it gets the access of another file.
+pub(super) const OWNER_MODE: u32 = 0o600;
 
 /// The largest piece, in bytes, in which Linux caches a file and drops it from the cache.
 const FOLIO_BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -155,6 +166,10 @@ pub(super) trait DiskFile: Debug + Send + Sync {
     fn stat(&self) -> io::Result<FileStat>;
     fn access(&self) -> io::Result<FileAccess> {
         Ok(FileAccess::default())
+    }
+    /// False if the owner could not be set.
+    fn set_access(&self, _access: FileAccess) -> io::Result<bool> {
+        Ok(true)
     }
     /// Reads at most as many bytes as the buffer holds. Returns how many.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
@@ -232,6 +247,7 @@ impl Disk for RealDisk {
             // lines must neither overwrite its bytes nor leave a hole.
             OpenMode::Append => options.append(true).create(true),
             OpenMode::Truncate => options.create(true).truncate(true).mode(BESIDE_MODE),
+            OpenMode::New(mode) => options.create_new(true).mode(mode),
         };
         // Without this flag, opening a device may wait, as for the carrier of a line. The caller checks what
         // kind of file it is.
@@ -284,19 +300,11 @@ impl Disk for RealDisk {
     }
 
     fn create_as(&self, path: &Path, access: FileAccess) -> io::Result<bool> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let file = match options.open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
-            Err(error) => return Err(error),
-        };
-        // Only root may give a file to another user. An owner may set one of the groups that it belongs to.
-        let is_ours = fchown(&file, Some(access.user), Some(access.group)).is_ok();
-        let _group_stays = is_ours || fchown(&file, None, Some(access.group)).is_ok();
-        // The owner is set first, because that clears bits of the mode.
-        file.set_permissions(Permissions::from_mode(access.mode & 0o7777))?;
-        Ok(is_ours)
+        match self.open(path, OpenMode::New(OWNER_MODE)) {
+            Ok(file) => file.set_access(access),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -310,12 +318,6 @@ pub(super) fn not_followed(error: io::Error) -> io::Error {
         return io::Error::new(io::ErrorKind::InvalidInput, text);
     }
     error
-}
-
-/// The longest name that the file system of a directory takes, in bytes. `None` if it does not say.
-pub(super) fn name_bytes_max(directory: &Path) -> Option<usize> {
-    let found = rustix::fs::statvfs(directory).ok()?.f_namemax;
-    usize::try_from(found).ok().filter(|most| *most > 0)
 }
 
 impl FileStat {
@@ -338,6 +340,15 @@ impl DiskFile for File {
     fn access(&self) -> io::Result<FileAccess> {
         let meta = self.metadata()?;
         Ok(FileAccess { mode: meta.mode(), user: meta.uid(), group: meta.gid() })
+    }
+
+    fn set_access(&self, access: FileAccess) -> io::Result<bool> {
+        // Only root may give a file to another user. An owner may set one of the groups that it belongs to.
+        let is_ours = fchown(self, Some(access.user), Some(access.group)).is_ok();
+        let _group_stays = is_ours || fchown(self, None, Some(access.group)).is_ok();
+        // The owner is set first, because that clears bits of the mode.
+        self.set_permissions(Permissions::from_mode(access.mode & 0o7777))?;
+        Ok(is_ours)
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
@@ -374,17 +385,5 @@ impl DiskFile for File {
         // begin.
         let from = from - from % FOLIO_BYTES_MAX;
         Ok(rustix::fs::fadvise(self, from, None, rustix::fs::Advice::DontNeed)?)
-    }
-}
-
-/// The identifier of the mount that a directory is in; a later mount never gets the same one. 0 if the
-/// kernel does not give it (Linux before 6.8).
-pub(super) fn mount_id(directory: &Path) -> u64 {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    // STATX_MNT_ID_UNIQUE. Without this bit the kernel gives an identifier that it reuses after an unmount.
-    const UNIQUE: u32 = 0x4000;
-    match statx(CWD, directory, AtFlags::empty(), StatxFlags::from_bits_retain(UNIQUE)) {
-        Ok(found) if found.stx_mask & UNIQUE != 0 => found.stx_mnt_id,
-        _ => 0,
     }
 }

@@ -108,7 +108,7 @@ pub fn try_disk(path: &Path) -> io::Result<()> {
 /// # Errors
 /// No thread can be started.
 pub fn start_reopener(options: LogFileOptions) -> io::Result<Reopener<LogFile>> {
-    Reopener::start(move |ClosedLog { path, sync_failed }, memory| {
+    Reopener::start(move |ClosedLog { path, sync_failed, .. }, memory| {
         let tried = if *sync_failed { try_disk(path) } else { Ok(()) };
         let opened =
             tried.map_err(|error| classify(path, &error)).and_then(|()| open(path, &options, memory));

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
@@ -22,6 +22,8 @@ pub struct ClosedLog {
     pub path: PathBuf,
     /// Whether its last sync has failed. Then the disk must first show that it accepts writes.
     pub sync_failed: bool,
+    /// When it may be opened, if its syncs have failed several times.
+    pub held_until: Option<Instant>,
 }
 
 /// See the module. `T` is an open log file.
@@ -98,9 +100,15 @@ fn reopen_all<T>(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         pause = (pause * 2).min(PAUSE_MAX);
-        closed.retain_mut(|(file, memory)| match open(file, memory) {
-            Some(log) => done.send((file.path.clone(), log)).is_err(),
-            None => true,
+        let now = Instant::now();
+        closed.retain_mut(|(file, memory)| {
+            if file.held_until.is_some_and(|until| now < until) {
+                return true;
+            }
+            match open(file, memory) {
+                Some(log) => done.send((file.path.clone(), log)).is_err(),
+                None => true,
+            }
         });
     }
 }

@@ -19,6 +19,13 @@ impl Checkpoint {
     pub fn has_bytes(&self) -> bool {
         self.written
     }
+
+    /// The checkpoint of a file of which a sync has failed.
+    #[cfg(test)]
+    pub fn failed(self) -> Self {
+        self.file.fail();
+        Self { written: true, ..self }
+    }
 }
 
 /// The end that syncs. The settle thread owns it.

@@ -49,7 +49,10 @@ impl NameServers {
         if servers.is_empty() {
             servers.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
         }
-        let search = config.get_last_search_or_domain().cloned().collect();
+        // The final dot of a full name is not part of a question. Nothing is left of the root domain, and a
+        // name is asked for without a domain in any case.
+        let domains = config.get_last_search_or_domain().map(|domain| domain.trim_end_matches('.'));
+        let search = domains.filter(|domain| !domain.is_empty()).map(str::to_owned).collect();
         Self { servers, search, dots: usize::try_from(config.ndots).unwrap_or(1) }
     }
 

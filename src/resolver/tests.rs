@@ -241,3 +241,19 @@ fn resolv_conf_without_servers_means_this_machine() {
     let shown: Vec<_> = NameServers::parse(text, 53).servers().iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["10.0.0.1:53", "[::1]:53", "[fe80::1%7]:53"]);
 }
+
+/// resolv.conf may say `search .`, as systemd-resolved does, or end its domains with a dot.
+#[test]
+fn search_domains_may_end_with_a_dot() {
+    let rule = |name: &str| match name {
+        "kafka.a.example" => Does::Answer(3),
+        "lone" => Does::Answer(4),
+        _ => Does::Refuse(RCODE::NameError),
+    };
+    let server = name_server(rule);
+    let asked = |host: &str, rest: &str| resolved(host, servers_at(&[server], rest), refused);
+    let begun = Instant::now();
+    assert_eq!(asked("lone", "search .").unwrap(), ten(4));
+    assert_eq!(asked("kafka", "search a.example.").unwrap(), ten(3));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}

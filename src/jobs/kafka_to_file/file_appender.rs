@@ -113,6 +113,12 @@ impl FileAppender {
         self.refusal.as_ref().map(|refusal| refusal.why.as_str())
     }
 
+    /// How many outcomes are in a write that the disk refuses.
+    pub(super) fn refused_outcomes(&self) -> u64 {
+        let writing = self.writing.iter().filter(|_| self.refusal.is_some());
+        writing.map(FormattedBatch::outcomes).sum()
+    }
+
     /// Whether a file that refuses is to be tried again.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.refusal.as_ref().is_some_and(|refusal| now >= refusal.again)

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::NAME;
+use super::failed_syncs::FailedSyncs;
 use crate::config::{self, KafkaToFileConfig as Section, SyncPolicy};
 use crate::error::Fault;
 use crate::logfile::{
@@ -37,6 +39,8 @@ pub(super) struct FileOpener {
     memory: RestartMemory,
     /// The files whose last run may have lost writes.
     unsynced: BTreeSet<PathBuf>,
+    /// The files whose own syncs have failed.
+    pub(super) failed_syncs: FailedSyncs,
     /// Has the files that cannot be opened.
     reopener: Option<Reopener<LogFile>>,
 }
@@ -68,6 +72,7 @@ impl FileOpener {
             options: LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation },
             memory: RestartMemory::default(),
             unsynced: BTreeSet::new(),
+            failed_syncs: FailedSyncs::default(),
             reopener: None,
         }
     }
@@ -113,7 +118,11 @@ impl FileOpener {
     fn open(&mut self, path: &Path, is_one_of_several: bool) -> Result<LogFile, OpenError> {
         let sync_failed = self.unsynced.contains(path);
         if sync_failed && is_one_of_several {
-            // Otherwise a disk that opens files and syncs none would end one run after the other.
+            // Otherwise a disk that opens files and syncs none would end one run after the other. A trial
+            // beside the file does not show that the file itself can be synced.
+            if self.failed_syncs.held_until(path).is_some_and(|until| Instant::now() < until) {
+                return Err(OpenError::Retry(format!("cannot sync {}, again and again", path.display())));
+            }
             let refused =
                 |error| OpenError::Retry(format!("cannot write beside {}: {error}", path.display()));
             logfile::try_disk(path).map_err(refused)?;
@@ -138,7 +147,8 @@ impl FileOpener {
                 Some(reopener) => reopener,
                 none => none.insert(logfile::start_reopener(self.options.clone()).map_err(no_thread)?),
             };
-            reopener.add(ClosedLog { path, sync_failed });
+            let held_until = self.failed_syncs.held_until(&path);
+            reopener.add(ClosedLog { path, sync_failed, held_until });
         }
         Ok(())
     }

@@ -73,13 +73,25 @@ impl Ledgers {
 
     /// Releases every partition.
     pub(super) fn release_all(&mut self) {
-        self.waiting.clear();
+        // These commits are never ordered, so nobody would answer them. A ledger commits nothing more until
+        // its last commit is answered.
+        for commit in std::mem::take(&mut self.waiting).iter().flatten() {
+            if let Some(ledger) = self.of(&commit.partition) {
+                ledger.record_committed(&[]);
+            }
+        }
         self.all.iter().for_each(Ledger::release_all);
     }
 
     /// Whether everything written has settled.
     pub(super) fn have_settled(&self) -> bool {
         self.all.iter().all(Ledger::has_settled)
+    }
+
+    /// Whether everything written to other files than these has settled.
+    pub(super) fn have_settled_but(&self, files: &BTreeSet<usize>) -> bool {
+        let others = self.all.iter().enumerate().filter(|(number, _)| !files.contains(number));
+        others.map(|(_, ledger)| ledger).all(Ledger::has_settled)
     }
 
     /// Whether something was written whose position the group does not hold.

@@ -1,6 +1,7 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
 mod cut;
+mod failed_syncs;
 mod file_appender;
 mod file_opener;
 mod file_router;
@@ -16,7 +17,7 @@ mod write_gate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Job;
 use file_appender::FileAppender;
@@ -251,7 +252,11 @@ impl KafkaToFile {
                 stop: stop.clone(),
                 gate,
             },
-            settle: FileSyncer { settlers, counters: counters() },
+            settle: FileSyncer {
+                settlers,
+                counters: counters(),
+                failed_syncs: self.opener.failed_syncs.clone(),
+            },
         })
     }
 
@@ -282,10 +287,14 @@ impl KafkaToFile {
                      the file"
                 );
             }
+            if ledger.has_failed() {
+                self.opener.failed_syncs.record(path);
+            }
             if has_lost_writes || ledger.has_failed() {
                 self.opener.record_lost_writes(path.clone());
             }
         }
+        self.opener.failed_syncs.end_run(Instant::now());
         let error = ended.as_ref().err();
         self.has_left_group = error.is_some_and(RunError::has_left_group);
         self.fenced = error.and_then(RunError::fenced).map(str::to_owned);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::failed_syncs::FailedSyncs;
 use super::file_appender::{FileAppender, discard};
 use super::file_router::FileRouter;
 use super::formatter::FormattedBatch;
@@ -134,6 +135,7 @@ impl FileSink {
 
     /// If every file refuses, the job waits, as a job with one file does.
     fn check_refusals(&self) -> Result<(), RunError> {
+        self.gate.record_refused(self.files.iter().map(FileAppender::refused_outcomes).sum());
         if self.files.iter().any(|file| file.refusal().is_none()) {
             return Ok(());
         }
@@ -146,6 +148,7 @@ impl FileSink {
 pub(super) struct FileSyncer {
     pub(super) settlers: Vec<(PathBuf, Settler)>,
     pub(super) counters: Arc<Counters>,
+    pub(super) failed_syncs: FailedSyncs,
 }
 
 impl pipeline::Settle for FileSyncer {
@@ -162,6 +165,7 @@ impl pipeline::Settle for FileSyncer {
             match settler.settle(checkpoint) {
                 Ok(settled) => commits.extend(settled.commits),
                 Err(error) => {
+                    self.failed_syncs.record(path);
                     return Err(cannot_sync(path, &error).into());
                 }
             }

@@ -12,6 +12,8 @@ use crate::logfile::{Guard, Ledger};
 pub(super) struct WriteGate {
     /// Outcomes that were written or dropped.
     done: Arc<AtomicU64>,
+    /// Outcomes in the writes that one of several files refuses.
+    refused: Arc<AtomicU64>,
     /// Whether a settle batch is being written.
     is_open: Arc<AtomicBool>,
     lease: Lease,
@@ -22,7 +24,7 @@ pub(super) struct WriteGate {
 
 impl WriteGate {
     pub(super) fn new(lease: Lease, is_shared: bool) -> Self {
-        Self { done: Arc::default(), is_open: Arc::default(), lease, is_shared }
+        Self { done: Arc::default(), refused: Arc::default(), is_open: Arc::default(), lease, is_shared }
     }
 
     /// Records that this many outcomes are no longer in flight.
@@ -33,6 +35,16 @@ impl WriteGate {
     /// How many outcomes are no longer in flight.
     pub(super) fn done_count(&self) -> u64 {
         self.done.load(SeqCst)
+    }
+
+    /// Records how many outcomes wait in writes that one of several files refuses.
+    pub(super) fn record_refused(&self, outcomes: u64) {
+        self.refused.store(outcomes, SeqCst);
+    }
+
+    /// How many outcomes wait in writes that one of several files refuses.
+    pub(super) fn refused_count(&self) -> u64 {
+        self.refused.load(SeqCst)
     }
 
     /// The check that the lease holds, to be called immediately before each write. `None` if no other

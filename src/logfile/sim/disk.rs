@@ -255,6 +255,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let mut world = self.lock();
         let number = match world.find(path) {
+            Ok(_) if matches!(how, OpenMode::New(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
             Ok(number) => number,
             Err(error) if matches!(how, OpenMode::Reading | OpenMode::Existing) => return Err(error),
             Err(_) => {

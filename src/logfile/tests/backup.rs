@@ -133,7 +133,7 @@ fn copies_take_no_place_of_other_files() {
     refused(&link, "the log file itself is in this directory");
     refused(&to.0.join("missing"), "name a directory that is there");
     refused(&dir.log(), "not a directory");
-    for name in ["out.log", "out.log.journal"] {
+    for name in ["out.log", "out.log.journal", "out.log.journal.new"] {
         fs::write(to.0.join(name), "theirs").unwrap();
         refused(&to.0, "is there already");
         assert_eq!(fs::read_to_string(to.0.join(name)).unwrap(), "theirs");
@@ -141,6 +141,63 @@ fn copies_take_no_place_of_other_files() {
     }
     let names: Vec<_> = fs::read_dir(&to.0).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(names, ["link"], "what was refused leaves nothing");
+}
+
+/// This machine's disk. As soon as a copy has looked for the names that it needs, another copy begins a file
+/// under one of these names.
+#[derive(Debug)]
+struct SharedDirectory(PathBuf);
+
+impl Disk for SharedDirectory {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        if how == OpenMode::Reading && path.ends_with("out.log") {
+            // Opened last to be copied from.
+            fs::write(&self.0, "theirs").unwrap();
+        }
+        RealDisk.open(path, how)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        RealDisk.stat(path)
+    }
+
+    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
+        // Not there yet.
+        if path == self.0 { Err(io::ErrorKind::NotFound.into()) } else { RealDisk.stat_link(path) }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(directory)
+    }
+
+    fn sync_names(&self, directory: &Path) -> io::Result<()> {
+        RealDisk.sync_names(directory)
+    }
+}
+
+#[test]
+fn two_copies_into_one_directory_empty_no_file_of_each_other() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    for name in ["out.log", "out.log.journal.new"] {
+        let to = Dir::new();
+        let theirs = to.0.join(name);
+        let disk: Arc<dyn Disk> = Arc::new(SharedDirectory(theirs.clone()));
+        let said = copy_on(&disk, &dir.log(), &to.0).unwrap_err();
+        assert!(said.contains(&format!("{}: is there already", theirs.display())), "{said}");
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(fs::read_dir(&to.0).unwrap().count(), 1, "of what was refused nothing is left");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The log file by its public functions: opened, appended to, killed, opened again.
 
+mod archive;
 mod backup;
 mod bad_disk;
 mod cache;

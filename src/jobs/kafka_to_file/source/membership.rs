@@ -147,7 +147,7 @@ impl KafkaSource {
         }
         let is_ours = state.until.is_some();
         if self.gate.done_count() < self.tasks || !self.ledgers.have_settled() {
-            if !self.counters.disk_refuses.load(SeqCst) && self.refusing.is_empty() {
+            if !self.counters.disk_refuses.load(SeqCst) && !self.waits_for_refused_write() {
                 return Ok(());
             }
             // A part of a write may be in the file. When the run restarts, recovery cuts it.
@@ -169,6 +169,15 @@ impl KafkaSource {
         self.release = None;
         self.group_client.confirm_release();
         Ok(())
+    }
+
+    /// Whether nothing is in flight but what one of several files refuses. Until then the files that accept
+    /// writes are given the time to settle: a restart would have their records read again.
+    fn waits_for_refused_write(&self) -> bool {
+        let refused = self.gate.refused_count();
+        refused > 0
+            && self.gate.done_count() + refused >= self.tasks
+            && self.ledgers.have_settled_but(&self.refusing)
     }
 
     /// Makes a member leave its partitions to others if its disk has accepted no writes for too long.

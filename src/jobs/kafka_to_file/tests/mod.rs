@@ -2,11 +2,13 @@
 //! is written and when, what is committed before partitions are released, and what is dropped.
 
 mod cut;
+mod failed_syncs;
 mod one_member;
 mod openings;
 mod release;
 mod run_error;
 mod two_files;
+mod waiting_commits;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::failed_syncs::FailedSyncs;
 use super::file_appender::FileAppender;
 use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated};
@@ -151,7 +154,11 @@ impl Member {
             stop,
             gate,
         };
-        let sync = FileSyncer { settlers: vec![(path, log.settler)], counters: Arc::clone(&counters) };
+        let sync = FileSyncer {
+            settlers: vec![(path, log.settler)],
+            counters: Arc::clone(&counters),
+            failed_syncs: FailedSyncs::default(),
+        };
         Member {
             dir,
             world,

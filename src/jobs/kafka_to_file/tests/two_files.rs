@@ -13,7 +13,8 @@ struct TwoFiles {
     world: Arc<World>,
     source: KafkaSource,
     sink: FileSink,
-    _stop: StopHandle,
+    sync: FileSyncer,
+    stop: StopHandle,
 }
 
 fn of(topic: &str) -> TopicPartition {
@@ -30,13 +31,14 @@ impl TwoFiles {
         let (handle, stop) = shutdown::pair();
         let gate = WriteGate::new(Lease::for_test(), false);
         let router = FileRouter::new(vec!["a".to_owned(), "b".to_owned()]);
-        let (mut files, mut ledgers) = (Vec::new(), Vec::new());
+        let (mut files, mut ledgers, mut settlers) = (Vec::new(), Vec::new(), Vec::new());
         for topic in ["a", "b"] {
             let path = dir.join(topic).join("out.log");
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             let options = LogFileOptions { job: "test", sync: false, rotation: Rotation::off() };
             let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
             ledgers.push(log.ledger.clone());
+            settlers.push((path.clone(), log.settler));
             let file = FileAppender::new(path, log.writer, log.ledger, log.lock);
             files.push(file.among_others(Arc::new(JobHealth::new(topic))));
         }
@@ -51,8 +53,10 @@ impl TwoFiles {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
+        let sync =
+            FileSyncer { settlers, counters: Arc::clone(&counters), failed_syncs: FailedSyncs::default() };
         let sink = FileSink { router, files, buffers: BufferPool::new(2), counters, stop, gate };
-        let mut two = TwoFiles { dir, world, source, sink, _stop: handle };
+        let mut two = TwoFiles { dir, world, source, sink, sync, stop: handle };
         let assigned = ["a", "b"].map(|topic| Assigned {
             partition: of(topic),
             committed: None,
@@ -76,6 +80,19 @@ impl TwoFiles {
 
     fn poll(&mut self) {
         self.source.poll(Instant::now(), &mut Vec::new()).unwrap();
+    }
+
+    /// A reply with these offsets is polled, and its outcome comes to the sink.
+    fn is_polled(&mut self, topic: &str, from: i64, next: i64) {
+        let assignment = if topic == "a" { 1 } else { 2 };
+        let (last, broker, payload) = (None, None, Payload::Absent);
+        let (partition, base, lag, bytes) = (of(topic), from, 0, 1);
+        let fetched = Fetched { partition, from, base, next, assignment, lag, broker, last, bytes, payload };
+        self.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
+        let mut tasks = Vec::new();
+        self.source.poll(Instant::now(), &mut tasks).unwrap();
+        assert_eq!(tasks.len(), 1);
+        self.comes(topic, from, next);
     }
 
     /// An outcome of these offsets comes to the sink.
@@ -104,6 +121,30 @@ impl TwoFiles {
         let written = self.sink.tick(&mut messages).and_then(|()| self.sink.write(&mut messages));
         messages.into_iter().for_each(|message| self.source.feedback(message));
         written
+    }
+
+    fn settles(&mut self) {
+        let settled = self.sync.settle(self.sink.checkpoint()).unwrap();
+        self.source.feedback(settled);
+    }
+
+    fn is_revoked(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        self.world.said.lock().unwrap().push_back(GroupEvent::Revoked(until));
+    }
+
+    /// Carries out the commits, and polls until the partitions are released.
+    fn releases(&mut self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.world.released.load(Relaxed) == 0 {
+            assert!(Instant::now() < until, "they are not released");
+            for ordered in std::mem::take(&mut *self.world.ordered.lock().unwrap()) {
+                let done = ordered.into_iter().map(|one| (one.partition, one.offset)).collect();
+                self.world.said.lock().unwrap().push_back(GroupEvent::Committed(done));
+            }
+            self.poll();
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn content(&self, topic: &str) -> String {
@@ -161,6 +202,43 @@ fn one_file_refuses_and_the_other_is_written() {
     assert_eq!(two.content("a"), lines(7));
 }
 
+/// Only what the refusing file holds of a write needs a restart, and not before the other files are done.
+#[test]
+fn a_rebalance_waits_for_the_files_that_accept_writes() {
+    let mut two = TwoFiles::at_work();
+    two.is_polled("a", 0, 3);
+    two.is_polled("b", 0, 2);
+    two.moves("a", "away");
+    two.writes().unwrap();
+    two.is_polled("b", 2, 4);
+    two.is_revoked();
+    two.poll();
+    two.writes().unwrap();
+    two.poll();
+    assert_eq!(two.content("b"), lines(4));
+    two.settles();
+    let released = two.source.poll(Instant::now(), &mut Vec::new());
+    assert!(matches!(released, Err(RunError::Fault(Fault::Retry(why))) if why.contains("rebalances")));
+}
+
+#[test]
+fn a_rebalance_restarts_nothing_if_the_refusing_file_holds_no_records() {
+    let mut two = TwoFiles::at_work();
+    two.moves("a", "away");
+    two.stop.reopen();
+    two.is_polled("b", 0, 2);
+    two.writes().unwrap();
+    assert_eq!(two.world.unassigned.load(Relaxed), 1, "a refuses");
+    two.is_polled("b", 2, 4);
+    two.is_revoked();
+    two.poll();
+    two.writes().unwrap();
+    two.poll();
+    two.settles();
+    two.releases();
+    assert_eq!(two.content("b"), lines(4));
+}
+
 /// A partition that comes while its file refuses waits for it.
 #[test]
 fn nothing_is_read_for_a_file_that_refuses() {
@@ -202,7 +280,7 @@ fn the_job_waits_when_every_file_refuses() {
     assert_eq!(two.content("a"), lines(3));
 }
 
-fn opener(dir: &Path) -> FileOpener {
+pub(super) fn opener(dir: &Path) -> FileOpener {
     let text = format!(
         "[log_section]\nbroker_list = '127.0.0.1:1'\nkafka['topics'] = 'a,b'\nkafka['group'] = 'g'\n\
          log_file['path'] = '{}/{{topic}}/out.log'\n",

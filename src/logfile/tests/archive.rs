@@ -1,0 +1,134 @@
+//! Two archive threads at once: that of a run which has ended, and that of the next run.
+
+use std::io::Read;
+
+use super::*;
+use crate::logfile::archive::{COMPRESS_PIECE_BYTES, tidy};
+use crate::logfile::disk::{DiskFile, FileAccess, FileStat, Handle};
+
+/// This machine's disk. While a compressed file is synced, the next run's archive thread begins the same
+/// rotated file and is stopped after its first piece.
+#[derive(Debug)]
+struct SlowDisk;
+
+#[derive(Debug)]
+struct SlowFile {
+    inner: Handle,
+    path: PathBuf,
+}
+
+const ROTATED: &str = "out.log-20261124T153000.123Z";
+
+fn gzip() -> Rotation {
+    Rotation { gzip: true, ..Rotation::off() }
+}
+
+impl Disk for SlowDisk {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        Ok(Handle::new(SlowFile { inner: RealDisk.open(path, how)?, path: path.to_owned() }))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        RealDisk.stat(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(directory)
+    }
+
+    fn sync_names(&self, directory: &Path) -> io::Result<()> {
+        RealDisk.sync_names(directory)
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn stat(&self) -> io::Result<FileStat> {
+        self.inner.stat()
+    }
+
+    fn access(&self) -> io::Result<FileAccess> {
+        self.inner.access()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, at)
+    }
+
+    fn append(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.append(slices)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.inner.write_at(bytes, at)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let asked = AtomicU32::new(0);
+        let stop = || asked.fetch_add(1, Relaxed) >= 2;
+        tidy(&RealDisk, &self.path.with_file_name("out.log"), &gzip(), i64::MAX, &stop)?;
+        assert!(asked.load(Relaxed) > 2, "the next thread has compressed a piece");
+        self.inner.sync()
+    }
+
+    fn drop_cached(&self, from: u64) -> io::Result<()> {
+        self.inner.drop_cached(from)
+    }
+}
+
+/// A directory with a rotated file of several pieces, and the file's lines.
+fn with_rotated_file() -> (Dir, String) {
+    let dir = Dir::new();
+    fs::write(dir.log(), "").unwrap();
+    let mut dice = fastrand::Rng::with_seed(1);
+    let lines: String = std::iter::repeat_with(|| format!("line {}\n", dice.u64(..))).take(60_000).collect();
+    fs::write(dir.0.join(ROTATED), &lines).unwrap();
+    (dir, lines)
+}
+
+/// What the compressed file holds, if it is there and whole.
+fn unpacked(dir: &Dir) -> Option<String> {
+    let file = fs::File::open(dir.0.join(ROTATED.to_owned() + ".gz")).ok()?;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// The archive thread of a run outlives the run, because the sync of its compressed file takes long.
+#[test]
+fn two_archive_threads_lose_no_rotated_file() {
+    let (dir, lines) = with_rotated_file();
+    // The earlier thread may fail: the later one has removed its compressed file.
+    let earlier = tidy(&SlowDisk, &dir.log(), &gzip(), i64::MAX, &|| false);
+    let plain = fs::read_to_string(dir.0.join(ROTATED)).ok();
+    let is_there = plain.as_ref() == Some(&lines) || unpacked(&dir).as_ref() == Some(&lines);
+    assert!(is_there, "{earlier:?}; plain file: {}", plain.is_some());
+    // The next pass completes what both have left.
+    tidy(&RealDisk, &dir.log(), &gzip(), i64::MAX, &|| false).unwrap();
+    assert!(unpacked(&dir) == Some(lines));
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 2, "the log file and the compressed file");
+}
+
+/// The run ends during the sync, which is before the last time that the thread asks.
+#[test]
+fn a_run_that_ends_during_a_sync_leaves_the_file_to_the_next_run() {
+    let (dir, lines) = with_rotated_file();
+    let pieces = u32::try_from(lines.len().div_ceil(COMPRESS_PIECE_BYTES)).unwrap();
+    let asked = AtomicU32::new(0);
+    let stop = || asked.fetch_add(1, Relaxed) > pieces;
+    tidy(&RealDisk, &dir.log(), &gzip(), i64::MAX, &stop).unwrap();
+    assert!(!dir.0.join(ROTATED.to_owned() + ".gz").exists());
+    assert!(fs::read_to_string(dir.0.join(ROTATED)).unwrap() == lines);
+    assert_eq!(asked.into_inner(), pieces + 2);
+}
