@@ -3,6 +3,7 @@
 mod backup;
 mod bad_disk;
 mod cache;
+mod damage;
 mod formats;
 mod journal;
 mod lock_request;

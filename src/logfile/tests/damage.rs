@@ -1,0 +1,38 @@
+//! A damaged journal: what it must neither forget nor bring back.
+
+use super::*;
+
+/// The half in force, and what the header of that half says: its base.
+fn in_force(journal: &[u8]) -> (usize, usize) {
+    let number = |at: usize| u64::from_be_bytes(journal[at..at + 8].try_into().unwrap());
+    let half = journal.len() / 2;
+    let active = if number(half + 26) > number(26) { half } else { 0 };
+    (active, number(active + 38) as usize)
+}
+
+/// A kill in the middle of a rewrite: the other half is filled already, and has the header of its last
+/// generation. Then a block of the snapshot in force is damaged, with the entry of a partition and the mark.
+#[test]
+fn a_half_that_is_being_rewritten_does_not_pass_for_an_older_one() {
+    let dir = Dir::new();
+    let other = TopicPartition::new("t", 1);
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    log.ledger.set_position(&other, 70).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    drop(log);
+    drop(at_boot(&dir, 1));
+    let journal = dir.0.join("out.log.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let (active, base) = in_force(&bytes);
+    let half = bytes.len() / 2;
+    bytes[half - active + 128..][..half - 128].fill(0xff);
+    let first_length = u32::from_be_bytes(bytes[active + 132..active + 136].try_into().unwrap()) as usize;
+    bytes[active + 128 + 12 + first_length..active + base].fill(0);
+    fs::write(&journal, bytes).unwrap();
+    let log = at_boot(&dir, 1);
+    let resumed = log.ledger.resume(&other, None, &OffsetMetadata::Unsupported).unwrap();
+    let is_aside = dir.0.join("out.log.journal.unreadable").exists();
+    assert!(is_aside || resumed.position == Some(70), "{resumed:?}");
+}
