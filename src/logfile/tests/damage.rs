@@ -1,5 +1,6 @@
 //! A damaged journal: what it must neither forget nor bring back.
 
+use super::super::journal::MemberIdentity;
 use super::*;
 
 /// The half in force, and what the header of that half says: its base.
@@ -35,4 +36,44 @@ fn a_half_that_is_being_rewritten_does_not_pass_for_an_older_one() {
     let resumed = log.ledger.resume(&other, None, &OffsetMetadata::Unsupported).unwrap();
     let is_aside = dir.0.join("out.log.journal.unreadable").exists();
     assert!(is_aside || resumed.position == Some(70), "{resumed:?}");
+}
+
+/// A mark settled each of 150 records on its own, one entry has `long` bytes more, and a kill tore the last
+/// write.
+fn with_many_marks(long: usize) -> Dir {
+    let dir = Dir::new();
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    for n in 0..150 {
+        append(&mut log, n, n + 1);
+        settle(&mut log);
+        log.ledger.record_committed(&[(partition(), n + 1)]);
+        if n == 20 && long > 0 {
+            log.ledger.record_member(MemberIdentity { id: "m".repeat(long), silent: false }).unwrap();
+        }
+    }
+    append(&mut log, 150, 155);
+    let torn = dir.content().len() as u64 - 5;
+    OpenOptions::new().write(true).open(dir.log()).unwrap().set_len(torn).unwrap();
+    dir
+}
+
+#[test]
+fn a_lost_page_with_several_marks_is_made_up_for() {
+    for (size, long) in [(512, 0), (4096, 0), (4096, 5000)] {
+        let dir = with_many_marks(long);
+        let journal = dir.0.join("out.log.journal");
+        let (whole, text) = (fs::read(&journal).unwrap(), dir.content());
+        let (active, _) = in_force(&whole);
+        for at in (4096..24576).step_by(size) {
+            let mut bytes = whole.clone();
+            bytes[active + at..][..size].fill(0);
+            fs::write(&journal, bytes).unwrap();
+            fs::write(dir.log(), &text).unwrap();
+            let log = at_boot(&dir, 1);
+            let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+            let found = (resumed.position, dir.content() == lines(150));
+            assert_eq!(found, (Some(150), true), "{size} bytes at {at}, one entry with {long} more");
+        }
+    }
 }
