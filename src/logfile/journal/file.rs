@@ -232,6 +232,12 @@ impl JournalFile {
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<u64, EntryRefused> {
         let mut frame = Vec::new();
         encode_frame(&mut frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
+        // The failed sync may have been that of a header which stands in the file all the same. Then the
+        // next start reads the other half, and would not find this entry.
+        if self.has_failed() {
+            let text = "an earlier sync of the journal has failed";
+            return Err(EntryRefused::Io(io::Error::other(text)));
+        }
         let at = self.at;
         if at + frame.len() as u64 > self.half {
             return Err(EntryRefused::Full);
