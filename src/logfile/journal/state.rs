@@ -121,9 +121,11 @@ impl JournalState {
         }
         self.settle(&repeat.positions, at);
         for commit in &mark.commits {
-            let Some(JournalledPartition { state, .. }) = self.partitions.get_mut(&commit.index) else {
-                continue;
-            };
+            let Some(known) = self.partitions.get_mut(&commit.index) else { continue };
+            // Later marks repeat the list, too: without it, pandad's own commit would look like a reset.
+            known.moved = at;
+            known.replaced = (at, known.replaced.1.max(mark.sequence));
+            let state = &mut known.state;
             if let Some(acknowledged) = commit.acknowledged {
                 state.committed = vec![acknowledged];
             }
@@ -355,5 +357,21 @@ mod tests {
         assert_eq!(again.member, state.member);
         assert_eq!(again.next_sequence(), 22);
         assert_eq!(state.partitions[&0].landmarks.len(), KEPT_MAX);
+    }
+
+    /// The position is set while a range is not settled, and a mark with a commit comes that settles less.
+    #[test]
+    fn a_mark_repeats_that_a_range_does_not_count_any_more() {
+        let mut whole = added_up(vec![partition(0, 10), range(1, 20)]);
+        whole.apply(partition(0, 5), 200);
+        whole.apply(mark(0, vec![(0, 5)]), 300);
+        let repeat = whole.repeat(&whole.settled_by(0), 100);
+        let JournalEntry::Mark(later) = mark(0, Vec::new()) else { panic!() };
+        // The entries at 200 and at 300 are lost.
+        let mut state = added_up(vec![partition(0, 10), range(1, 20)]);
+        state.apply(JournalEntry::Mark(Mark { repeat, ..later }), 400);
+        state.apply(mark(1, Vec::new()), 500);
+        let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
+        assert_eq!((known.position, known.committed.as_slice()), (5, [5].as_slice()));
     }
 }

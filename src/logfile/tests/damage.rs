@@ -77,3 +77,37 @@ fn a_lost_page_with_several_marks_is_made_up_for() {
         }
     }
 }
+
+/// Offsets without a token, as in ZooKeeper. The mark that announced a commit is damaged, and the next mark
+/// announces none, because that commit is not answered yet. The group takes the commit; then comes a kill.
+#[test]
+fn our_own_commit_is_no_reset_when_the_mark_that_announced_it_is_lost() {
+    let dir = Dir::new();
+    let resume = |log: &LogFile, held| {
+        log.ledger.resume(&partition(), held, &OffsetMetadata::Unsupported).unwrap().position
+    };
+    let mut log = at_boot(&dir, 1);
+    resume(&log, None);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    drop(log);
+    // The partition's entry is in the snapshot, so no mark repeats it for its own sake.
+    let mut log = at_boot(&dir, 1);
+    resume(&log, None);
+    append(&mut log, 0, 5);
+    assert_eq!(settle(&mut log), [(partition(), 5)]);
+    append(&mut log, 5, 7);
+    log.ledger.record_committed(&[(partition(), 5)]);
+    let journal = dir.0.join("out.log.journal");
+    let before = fs::read(&journal).unwrap();
+    assert_eq!(settle(&mut log), [(partition(), 7)]);
+    let after = fs::read(&journal).unwrap();
+    append(&mut log, 7, 9);
+    assert_eq!(settle(&mut log), [], "the commit of 7 is under way");
+    drop(log);
+    let mark = before.iter().zip(&after).position(|(one, other)| one != other).unwrap();
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[mark + 20] ^= 0x10;
+    fs::write(&journal, bytes).unwrap();
+    let log = at_boot(&dir, 1);
+    assert_eq!(resume(&log, Some(7)), Some(9), "records 7 and 8 are in the file, and settled");
+}
