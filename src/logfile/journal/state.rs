@@ -1,7 +1,7 @@
 //! The state that a journal's entries add up to. Pure. The same code is used while a journal is
 //! read at the start and while it is written, so that both agree.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
 
 use super::{
@@ -145,6 +145,12 @@ impl JournalState {
         for range in &mut self.recent {
             range.changes.clear();
         }
+    }
+
+    /// Forgets every other partition.
+    pub(in crate::logfile) fn keep_partitions(&mut self, kept: &BTreeSet<u32>) {
+        self.partitions.retain(|index, _| kept.contains(index));
+        self.numbers.retain(|_, index| kept.contains(index));
     }
 
     /// Applies a range's changes to the positions.

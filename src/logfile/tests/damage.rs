@@ -111,3 +111,56 @@ fn our_own_commit_is_no_reset_when_the_mark_that_announced_it_is_lost() {
     let log = at_boot(&dir, 1);
     assert_eq!(resume(&log, Some(7)), Some(9), "records 7 and 8 are in the file, and settled");
 }
+
+/// A journal that was settled up to 3, and then made to forget its positions. Also: its bytes before that, and
+/// the name that it had.
+fn forgotten() -> (Dir, Vec<u8>, u128) {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    let identity = log.ledger.identity();
+    drop(log);
+    let before = fs::read(dir.0.join("out.log.journal")).unwrap();
+    assert_eq!(inspect::forget(&dir.log()), Ok(1));
+    (dir, before, identity)
+}
+
+/// One byte is damaged in the snapshot that knows no partition. The half before it is asked, which is the old
+/// one if the command was killed in its middle.
+#[test]
+fn forgotten_positions_do_not_come_back_with_a_damaged_byte() {
+    for is_killed in [false, true] {
+        let (dir, before, _) = forgotten();
+        let journal = dir.0.join("out.log.journal");
+        let mut bytes = fs::read(&journal).unwrap();
+        let (half, (last, _)) = (bytes.len() / 2, in_force(&bytes));
+        if is_killed {
+            bytes[last..last + half].copy_from_slice(&before[last..last + half]);
+            // The notes that this half has followed.
+            let first = half - last;
+            [54, 118].into_iter().for_each(|note| bytes[first + note..first + note + 8].fill(0));
+        }
+        let (active, _) = in_force(&bytes);
+        assert_eq!(active != last, is_killed);
+        bytes[active + 128 + 20] ^= 0x10;
+        fs::write(&journal, bytes).unwrap();
+        let (log, position) = again(&dir, None);
+        assert!(!log.ledger.knows_topic("t") && position == -1, "killed: {is_killed}");
+        assert!(!dir.0.join("out.log.journal.unreadable").exists(), "killed: {is_killed}");
+    }
+}
+
+/// With the old name, its own tokens would tell the journal that it knew the partition once, and it would
+/// go to the first record.
+#[test]
+fn a_forgotten_journal_keeps_its_new_name_when_a_header_is_lost() {
+    let (dir, _, identity) = forgotten();
+    let journal = dir.0.join("out.log.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let (active, _) = in_force(&bytes);
+    bytes[active..active + 128].fill(0);
+    fs::write(&journal, bytes).unwrap();
+    let (log, _) = again(&dir, None);
+    assert_ne!(log.ledger.identity(), identity);
+}
