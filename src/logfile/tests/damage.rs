@@ -86,7 +86,7 @@ fn our_own_commit_is_no_reset_when_the_mark_that_announced_it_is_lost() {
     let resume = |log: &LogFile, held| {
         log.ledger.resume(&partition(), held, &OffsetMetadata::Unsupported).unwrap().position
     };
-    let mut log = at_boot(&dir, 1);
+    let log = at_boot(&dir, 1);
     resume(&log, None);
     log.ledger.set_position(&partition(), 0).unwrap();
     drop(log);
