@@ -112,8 +112,8 @@ fn our_own_commit_is_no_reset_when_the_mark_that_announced_it_is_lost() {
     assert_eq!(resume(&log, Some(7)), Some(9), "records 7 and 8 are in the file, and settled");
 }
 
-/// A journal that was settled up to 3, and then made to forget its positions. Also: its bytes before that, and
-/// the name that it had.
+/// A journal that was settled up to 3, and then made to forget its positions. Also: its bytes before that,
+/// and the name that it had.
 fn forgotten() -> (Dir, Vec<u8>, u128) {
     let dir = Dir::new();
     let mut log = fresh(&dir);
@@ -126,8 +126,8 @@ fn forgotten() -> (Dir, Vec<u8>, u128) {
     (dir, before, identity)
 }
 
-/// One byte is damaged in the snapshot that knows no partition. The half before it is asked, which is the old
-/// one if the command was killed in its middle.
+/// One byte is damaged in the snapshot that knows no partition. The half before it is asked, which is the
+/// old one if the command was killed in its middle.
 #[test]
 fn forgotten_positions_do_not_come_back_with_a_damaged_byte() {
     for is_killed in [false, true] {

@@ -192,8 +192,8 @@ fn nothing_of_another_file_is_cut_for_its_numbers() {
     }
 }
 
-/// The log file was empty at the last mark. Somebody put another file in its place, which got the freed inode,
-/// and the machine was started again.
+/// The log file was empty at the last mark. Somebody put another file in its place, which got the freed
+/// inode, and the machine was started again.
 #[test]
 fn another_file_with_the_numbers_of_an_empty_one_is_not_cut() {
     let dir = Dir::new();
