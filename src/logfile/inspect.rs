@@ -59,7 +59,12 @@ pub fn forget(log_file: &Path) -> Result<usize, String> {
     // has read already, and would not follow the group to these offsets.
     let name = host::random().map_err(|error| format!("no random name: {error}"))?;
     journal.rename(u128::from_be_bytes(name));
-    journal.rewrite(&state.snapshot(), None).map_err(|error| format!("{}: {error}", log_file.display()))?;
+    // In both halves: damage to one of them must bring back neither the positions nor the old identity.
+    for _ in 0..2 {
+        journal
+            .rewrite(&state.snapshot(), None)
+            .map_err(|error| format!("{}: {error}", log_file.display()))?;
+    }
     Ok(count)
 }
 

@@ -5,6 +5,7 @@
 //! is full, a snapshot of the whole state goes to the other half. The header of the other half is written
 //! only when the snapshot is durable, so a crash in between leaves the old half in force.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,9 +22,8 @@ use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_
 pub(in crate::logfile) const HALF_BYTES_MIN: u64 = 256 * 1024;
 /// The unused part of a half is filled from this block.
 static FILL_BLOCK: [u8; 16 * 1024] = [FILL; 16 * 1024];
-/// A mark repeats at least what the entries in this many bytes before it said. So the mark can replace a
-/// lost page of the journal.
-const REPEATED_BYTES: u64 = 4096;
+/// The largest piece that a disk loses as a whole.
+const PAGE_BYTES: u64 = 4096;
 /// The largest file that is read as a journal, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
@@ -57,8 +57,8 @@ pub(in crate::logfile) struct JournalFile {
     at: u64,
     /// Where the half's snapshot ends.
     base: u64,
-    /// Where the last mark begins.
-    last_mark: u64,
+    /// Where the last marks begin, oldest first: back to the last one that begins a page before the newest.
+    marks: VecDeque<u64>,
     /// The byte up to which the half is durable. Each generation has a counter of its own.
     synced: Arc<AtomicU64>,
 }
@@ -127,7 +127,7 @@ impl JournalFile {
             identity: 0,
             at: half,
             base: 0,
-            last_mark: 0,
+            marks: VecDeque::new(),
             synced: Arc::default(),
         }
     }
@@ -210,10 +210,21 @@ impl JournalFile {
         self.synced.load(SeqCst)
     }
 
-    /// The byte from which on the next mark repeats the changes: everything since the mark before it, and
-    /// everything that a damaged page just before it may have said.
+    /// The byte from which on the next mark repeats the changes, so that it makes up for a lost page.
+    ///
+    /// The last mark may be in that page, with its last byte even, and other marks before it. So the page
+    /// begins less than a page before that mark, in the middle of an entry perhaps, which is lost then, too.
+    /// No entry before the one in which the page begins is lost, and a mark that begins a page before the
+    /// last one is at or before that entry.
     pub(in crate::logfile) fn repeated_since(&self) -> u64 {
-        self.last_mark.min(self.at.saturating_sub(REPEATED_BYTES)).max(self.base)
+        self.marks.front().copied().unwrap_or(0).max(self.base)
+    }
+
+    fn note_mark(&mut self, at: u64) {
+        self.marks.push_back(at);
+        while self.marks.get(1).is_some_and(|second| second + PAGE_BYTES <= at) {
+            self.marks.pop_front();
+        }
     }
 
     /// Appends one entry, and returns the byte of the half at which the entry begins. After an error,
@@ -221,6 +232,12 @@ impl JournalFile {
     pub(in crate::logfile) fn append(&mut self, entry: &JournalEntry) -> Result<u64, EntryRefused> {
         let mut frame = Vec::new();
         encode_frame(&mut frame, entry, self.generation, self.at).map_err(EntryRefused::Io)?;
+        // The failed sync may have been that of a header which stands in the file all the same. Then the
+        // next start reads the other half, and would not find this entry.
+        if self.has_failed() {
+            let text = "an earlier sync of the journal has failed";
+            return Err(EntryRefused::Io(io::Error::other(text)));
+        }
         let at = self.at;
         if at + frame.len() as u64 > self.half {
             return Err(EntryRefused::Full);
@@ -228,7 +245,7 @@ impl JournalFile {
         self.file.write_at(&frame, self.active * self.half + at).map_err(EntryRefused::Io)?;
         self.at += frame.len() as u64;
         if matches!(entry, JournalEntry::Mark(_)) {
-            self.last_mark = at;
+            self.note_mark(at);
         }
         Ok(at)
     }
@@ -282,7 +299,7 @@ impl JournalFile {
         self.file.write_at(&header_bytes, start)?;
         self.file.sync()?;
         (self.active, self.generation) = (other, generation);
-        (self.at, self.base, self.last_mark) = (at, base, base);
+        (self.at, self.base, self.marks) = (at, base, VecDeque::from([base]));
         self.synced = Arc::new(AtomicU64::new(at));
         if let Some(before) = self.header.replace(header) {
             self.note_followed(HalfHeader { half, is_followed: true, ..before });

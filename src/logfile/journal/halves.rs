@@ -73,10 +73,19 @@ pub(super) fn newest_half(
 }
 
 /// The entries of a half from which a snapshot was made, if nothing in the half is damaged.
+///
+/// A half that is being rewritten keeps its last header until it is durable, and none of the entries of
+/// that generation. Every half begins with a snapshot, so one without the snapshot's mark is no such half.
 fn base_entries(half: &[u8], header: HalfHeader) -> Option<Vec<(u64, JournalEntry)>> {
-    if header.version < 3 {
-        return Some(old_codec::read_frames(half, header.generation));
-    }
-    let contents = read_half(half, header.generation);
-    contents.holes.is_empty().then_some(contents.entries)
+    let contents = if header.version < 3 {
+        HalfContents { entries: old_codec::read_frames(half, header.generation), ..HalfContents::default() }
+    } else {
+        read_half(half, header.generation)
+    };
+    // The first two versions do not say which mark is a snapshot's.
+    let has_snapshot = contents.entries.iter().any(|(_, entry)| match entry {
+        JournalEntry::Mark(mark) => header.version < 3 || mark.repeat.is_snapshot,
+        _ => false,
+    });
+    (has_snapshot && contents.holes.is_empty()).then_some(contents.entries)
 }

@@ -193,6 +193,8 @@ impl Replay {
     /// the entries of the other half.
     fn end_snapshot(&mut self, has_older: bool) -> Result<(), &'static str> {
         let says_all = if self.has_mark {
+            // What the other half knows beyond the mark was forgotten on request.
+            self.state.keep_partitions(&self.placed);
             self.placed.iter().all(|index| self.state.partitions.contains_key(index))
         } else {
             has_older && self.state.partitions.keys().all(|index| self.named.contains(index))

@@ -4,6 +4,8 @@ mod archive;
 mod backup;
 mod bad_disk;
 mod cache;
+mod damage;
+mod failed_sync;
 mod formats;
 mod journal;
 mod lock_request;
