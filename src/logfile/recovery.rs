@@ -79,10 +79,10 @@ pub(super) fn recover(
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<OpenedLog> {
-    // If the ranges that announced them are lost, pandad's own bytes can be anywhere after the mark, whatever
-    // run wrote last.
-    if *lacks_ranges {
-        state.session = None;
+    // If the ranges that announced them are lost, pandad's own bytes can be anywhere after the mark.
+    let boot = boot.filter(|_| !*lacks_ranges);
+    if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
+        session.closed = false;
     }
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(&disk.target(path)))?;
@@ -164,13 +164,10 @@ fn recover_from(
 }
 
 /// Up to which byte the file can hold pandad's lines. The kernel writes pages back in any order, so after a
-/// loss of power the file may hold lines whose range never reached the disk. Not so if the file was empty at
-/// the mark: until then each range is durable before its lines are written. Versions 1 and 2 did not do
-/// that, and their marks have no head.
+/// loss of power the file may hold lines whose range never reached the disk.
 fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], mark: &Mark) -> u64 {
-    let knows_all = mark.end == 0 && mark.head.is_some();
     match session {
-        Some(session) if session.closed || Some(session.boot) == boot || knows_all => {
+        Some(session) if session.closed || Some(session.boot) == boot => {
             ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
         }
         _ => u64::MAX,

@@ -192,18 +192,6 @@ fn nothing_of_another_file_is_cut_for_its_numbers() {
     }
 }
 
-/// The log file was empty at the last mark. Somebody put another file in its place, which got the freed
-/// inode, and the machine was started again.
-#[test]
-fn another_file_with_the_numbers_of_an_empty_one_is_not_cut() {
-    let dir = Dir::new();
-    drop(at_boot(&dir, 1));
-    // Written in place, so that the numbers stay.
-    fs::write(dir.log(), "somebody's lines\n").unwrap();
-    drop(at_boot(&dir, 2));
-    assert_eq!(dir.content(), "somebody's lines\n");
-}
-
 /// A mark that is not durable yet may be lost with the power, and then the file was empty at the last one.
 #[test]
 fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
