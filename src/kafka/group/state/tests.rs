@@ -66,6 +66,24 @@ fn heartbeats_renew_the_lease() {
     }
 }
 
+/// What a refused commit says of a rebalance is no sign that the coordinator waits; nor is anything, once the
+/// assignment is lost.
+#[test]
+fn only_a_heartbeat_of_a_running_release_renews_the_lease() {
+    let (mut state, lease, now) = member(5);
+    assert_eq!((state.generation(), state.revocation()), (7, 0));
+    let sent = now + Duration::from_secs(1);
+    state.answered(GroupCall::Commit, ErrorCode(27), sent);
+    assert_eq!(state.revocation(), 1);
+    assert_ends(&lease, now + TIMES.session);
+    heartbeat(&mut state, 27, sent);
+    assert_ends(&lease, sent + TIMES.session);
+    assert_eq!(state.at(now + TIMES.rebalance * 2), Some(MembershipChange::Lost { revocation: 2 }));
+    assert_eq!(state.revocation(), 2);
+    heartbeat(&mut state, 27, sent);
+    assert!(!lease.holds_at(sent), "a lost assignment gets its lease back");
+}
+
 #[test]
 fn static_members_forget_the_member_id() {
     for (version, id, instance) in [(0, "old", None), (4, "old", None), (5, "", Some("name"))] {
