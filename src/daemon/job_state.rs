@@ -70,7 +70,7 @@ impl WatchedJob {
         if let Some(failed) = self.failed.take_if(runs) {
             self.counters.failed.store(false, Relaxed);
             let took = now.saturating_duration_since(failed.since).as_secs_f64();
-            log::info!("{}: runs again after {took:.1} s", self.name);
+            log::info!("{}: running again; it had failed for {took:.1} s", self.name);
         }
     }
 

@@ -192,8 +192,8 @@ impl Listener {
             Ok(_) => {
                 self.flags_logged = false;
                 log::info!(
-                    "{}: {}: notify-keyspace-events was \"{flags}\" and is now \"{wanted}\"; \
-                     redis.conf should say: {}",
+                    "{}: {}: pandad changed notify-keyspace-events from \"{flags}\" to \"{wanted}\"; \
+                     so that a restart of Redis keeps it, put into redis.conf: {}",
                     self.context.job,
                     self.context.expire.server,
                     notify_flags::config_line(Some(&flags))

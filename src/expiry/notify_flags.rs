@@ -16,7 +16,7 @@ pub(super) fn with_needed(flags: &str) -> Option<String> {
     (!missing.is_empty()).then(|| format!("{flags}{missing}"))
 }
 
-/// Whether expired keys are announced, even if deadlines are not.
+/// Whether these flags make Redis announce expired keys. The flags for new deadlines are not looked at.
 pub(super) fn announces_expired(flags: &str) -> bool {
     missing(flags, EXPIRED_LETTERS).is_empty()
 }

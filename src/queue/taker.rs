@@ -33,8 +33,9 @@ pub struct Taker {
     moves: Option<MoveCommand>,
     /// How many batch lists were registered on this connection.
     registered: Option<u32>,
-    /// Slots whose lists were read on this connection. A restarted server, or a promoted replica, may hold
-    /// a list that was deleted before.
+    /// Slots whose lists were read on this connection. The list of any other slot is read before the slot is
+    /// used: behind a new connection may be a restarted server or a promoted replica, which may still hold a
+    /// list that was deleted.
     seen: BTreeSet<u32>,
     requests: Requests,
     /// The size of the largest item of the last batch, in bytes.

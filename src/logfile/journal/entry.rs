@@ -131,7 +131,8 @@ pub struct MarkRepeat {
 pub struct RepeatedPartition {
     /// The partition's number in this journal.
     pub index: u32,
-    /// Ranges up to this one no longer count for the partition's position.
+    /// The number of the last range that no longer counts for the partition's position; earlier ranges do not
+    /// count either.
     pub void: u64,
     /// The state of the partition.
     pub state: PartitionState,

@@ -71,7 +71,7 @@ impl TrackedPartition {
         }
     }
 
-    /// Records that the partition is assigned to the fetcher under this number.
+    /// Remembers that the fetcher now reads the partition, under the number `assignment`.
     pub(super) fn begin(&mut self, start: &StartOffset, assignment: u64) {
         self.assignment = assignment;
         self.state = match start {
