@@ -45,6 +45,14 @@ impl Client {
         Client { brokers, commits: GroupOffsets::new(group), topic: topic.to_owned() }
     }
 
+    /// For a topic that was created just now: the broker may not know it yet.
+    fn of_new_topic(kafka: &Kafka, group: &str, topic: &str) -> Client {
+        let mut probe = Client::new(kafka, &unique("probe"), topic);
+        let known = || fine(&probe.commit(&[(0, 0, "")]));
+        wait::until("the broker knows the topic", wait::seconds(20), known);
+        Client::new(kafka, group, topic)
+    }
+
     fn partition(&self, number: i32) -> TopicPartition {
         TopicPartition::new(self.topic.as_str(), number)
     }
@@ -99,7 +107,7 @@ fn commits_are_read_back() {
         let tested = kafka.tested("commits with metadata, read back by pandad and librdkafka");
         let (topic, group) = (unique("own"), unique("own"));
         kafka.create(&topic, 4);
-        let mut client = Client::new(&kafka, &group, &topic);
+        let mut client = Client::of_new_topic(&kafka, &group, &topic);
         assert_eq!(client.committed(4), vec![Ok(None); 4], "nothing is committed yet");
         let longest = "ü".repeat(2048);
         let rounds: [&[(i32, i64, &str)]; 3] = [
@@ -132,7 +140,7 @@ fn refusals_name_their_partition() {
         let tested = kafka.tested("refused commits, each partition by itself");
         let (topic, group) = (unique("refused"), unique("refused"));
         kafka.create(&topic, 2);
-        let mut client = Client::new(&kafka, &group, &topic);
+        let mut client = Client::of_new_topic(&kafka, &group, &topic);
         let too_long = "x".repeat(4097);
         let answers = client.commit(&[(0, 5, "token"), (1, 6, &too_long)]);
         let refusal = Refusal::Code(ErrorCode::OFFSET_METADATA_TOO_LARGE);
@@ -158,7 +166,7 @@ fn commit_to_a_live_group_is_refused() {
         let tested = kafka.tested("commits to a group with live members are refused");
         let (topic, group) = (unique("members"), unique("members"));
         kafka.create(&topic, 1);
-        let mut client = Client::new(&kafka, &group, &topic);
+        let mut client = Client::of_new_topic(&kafka, &group, &topic);
         assert!(fine(&client.commit(&[(0, 1, "before")])));
         kafka.join(&group, &topic);
         assert_eq!(client.commit(&[(0, 2, "during")])[0].1, Err(Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID)));
@@ -220,7 +228,7 @@ fn crate_and_pandad_share_commits() {
         let (topic, group) = (unique("both"), unique("both"));
         kafka.create(&topic, 2);
         let mut theirs = by_the_crate(&kafka, &topic, &group, &[(0, 300), (1, 5)]);
-        let mut ours = Client::new(&kafka, &group, &topic);
+        let mut ours = Client::of_new_topic(&kafka, &group, &topic);
         assert_eq!(ours.committed(2), [Ok(Some((300, String::new()))), Ok(Some((5, String::new())))]);
         assert!(fine(&ours.commit(&[(0, 301, "token")])));
         let asked = [FetchGroupOffset::new(&topic, 0), FetchGroupOffset::new(&topic, 1)];
