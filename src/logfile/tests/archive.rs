@@ -2,20 +2,14 @@
 
 use std::io::Read;
 
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::archive::{COMPRESS_PIECE_BYTES, tidy};
-use crate::logfile::disk::{DiskFile, FileAccess, FileStat, Handle};
 
-/// This machine's disk. While a compressed file is synced, the next run's archive thread begins the same
-/// rotated file and is stopped after its first piece.
+/// While a compressed file is synced, the next run's archive thread begins the same rotated file and is stopped
+/// after its first piece.
 #[derive(Debug)]
-struct SlowDisk;
-
-#[derive(Debug)]
-struct SlowFile {
-    inner: Handle,
-    path: PathBuf,
-}
+struct SlowSync;
 
 const ROTATED: &str = "out.log-20261124T153000.123Z";
 
@@ -23,67 +17,13 @@ fn gzip() -> Rotation {
     Rotation { gzip: true, ..Rotation::off() }
 }
 
-impl Disk for SlowDisk {
-    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
-        Ok(Handle::new(SlowFile { inner: RealDisk.open(path, how)?, path: path.to_owned() }))
-    }
-
-    fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-
-    fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_names(directory)
-    }
-}
-
-impl DiskFile for SlowFile {
-    fn stat(&self) -> io::Result<FileStat> {
-        self.inner.stat()
-    }
-
-    fn access(&self) -> io::Result<FileAccess> {
-        self.inner.access()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        self.inner.read_at(buffer, at)
-    }
-
-    fn append(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.append(slices)
-    }
-
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.inner.write_at(bytes, at)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
+impl Faults for SlowSync {
+    fn sync(&self, file: &FaultyFile<Self>) -> io::Result<()> {
         let asked = AtomicU32::new(0);
         let stop = || asked.fetch_add(1, Relaxed) >= 2;
-        tidy(&RealDisk, &self.path.with_file_name("out.log"), &gzip(), i64::MAX, &stop)?;
+        tidy(&RealDisk, &file.path.with_file_name("out.log"), &gzip(), i64::MAX, &stop)?;
         assert!(asked.load(Relaxed) > 2, "the next thread has compressed a piece");
-        self.inner.sync()
-    }
-
-    fn drop_cached(&self, from: u64) -> io::Result<()> {
-        self.inner.drop_cached(from)
+        file.inner.sync()
     }
 }
 
@@ -110,7 +50,7 @@ fn unpacked(dir: &Dir) -> Option<String> {
 fn two_archive_threads_lose_no_rotated_file() {
     let (dir, lines) = with_rotated_file();
     // The earlier thread may fail: the later one has removed its compressed file.
-    let earlier = tidy(&SlowDisk, &dir.log(), &gzip(), i64::MAX, &|| false);
+    let earlier = tidy(&*disk_with(&Arc::new(SlowSync)), &dir.log(), &gzip(), i64::MAX, &|| false);
     let plain = fs::read_to_string(dir.0.join(ROTATED)).ok();
     let is_there = plain.as_ref() == Some(&lines) || unpacked(&dir).as_ref() == Some(&lines);
     assert!(is_there, "{earlier:?}; plain file: {}", plain.is_some());

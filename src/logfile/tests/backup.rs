@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
+use super::faulty_disk::{Faults, disk_with};
 use super::*;
 use crate::logfile::backup::{copy, copy_on};
 use crate::logfile::disk::{FileStat, Handle};
@@ -143,12 +144,12 @@ fn copies_take_no_place_of_other_files() {
     assert_eq!(names, ["link"], "what was refused leaves nothing");
 }
 
-/// This machine's disk. As soon as a copy has looked for the names that it needs, another copy begins a file
-/// under one of these names.
+/// As soon as a copy has looked for the names that it needs, another copy begins a file under one of these
+/// names.
 #[derive(Debug)]
 struct SharedDirectory(PathBuf);
 
-impl Disk for SharedDirectory {
+impl Faults for SharedDirectory {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         if how == OpenMode::Reading && path.ends_with("out.log") {
             // Opened last to be copied from.
@@ -157,29 +158,9 @@ impl Disk for SharedDirectory {
         RealDisk.open(path, how)
     }
 
-    fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat(path)
-    }
-
     fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
         // Not there yet.
         if path == self.0 { Err(io::ErrorKind::NotFound.into()) } else { RealDisk.stat_link(path) }
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-
-    fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_names(directory)
     }
 }
 
@@ -192,7 +173,7 @@ fn two_copies_into_one_directory_empty_no_file_of_each_other() {
     for name in ["out.log", "out.log.journal.new"] {
         let to = Dir::new();
         let theirs = to.0.join(name);
-        let disk: Arc<dyn Disk> = Arc::new(SharedDirectory(theirs.clone()));
+        let disk = disk_with(&Arc::new(SharedDirectory(theirs.clone())));
         let said = copy_on(&disk, &dir.log(), &to.0).unwrap_err();
         assert!(said.contains(&format!("{}: is there already", theirs.display())), "{said}");
         assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
@@ -226,39 +207,19 @@ fn what_a_link_leads_to_is_the_log_file() {
     assert_eq!(opened(&dir), (3, lines(3)));
 }
 
-/// This machine's disk, on which the journal is read so many times in the middle of a change.
+/// The journal is read so many times in the middle of a change.
 #[derive(Debug)]
-struct ChangingDisk {
+struct ChangingJournal {
     /// What is read then.
     changing: PathBuf,
     times: AtomicU32,
 }
 
-impl Disk for ChangingDisk {
+impl Faults for ChangingJournal {
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
         let is_journal = path.extension().is_some_and(|end| end == "journal") && how == OpenMode::Reading;
         let is_changing = || self.times.fetch_update(SeqCst, SeqCst, |times| times.checked_sub(1)).is_ok();
         RealDisk.open(if is_journal && is_changing() { &self.changing } else { path }, how)
-    }
-
-    fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-
-    fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_names(directory)
     }
 }
 
@@ -279,7 +240,7 @@ fn a_journal_that_is_read_in_the_middle_of_a_change_is_read_again() {
     let copied = |times: u32| {
         let to = Dir::new();
         let times = AtomicU32::new(times);
-        let disk: Arc<dyn Disk> = Arc::new(ChangingDisk { changing: changing.clone(), times });
+        let disk = disk_with(&Arc::new(ChangingJournal { changing: changing.clone(), times }));
         copy_on(&disk, &dir.log(), &to.0).map(|_| opened(&to))
     };
     assert_eq!(copied(5), Ok((3, lines(3))));

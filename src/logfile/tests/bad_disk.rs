@@ -1,93 +1,42 @@
 //! Another program appends to the log file faster than pandad looks, or a file beside it cannot be read.
 
 use std::io::IoSlice;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::super::disk::{DiskFile, FileAccess, FileStat, Handle, OpenMode, RealDisk};
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 
-/// The disk of this machine, on which some things go wrong.
-#[derive(Debug, Clone, Default)]
-struct BadDisk {
+/// What goes wrong.
+#[derive(Debug, Default)]
+struct Others {
     /// How often another program still appends a byte just after pandad has appended to the log file.
-    bytes_left: Arc<AtomicU32>,
+    bytes_left: AtomicU32,
     /// A file whose bytes cannot be read.
     unreadable: Option<PathBuf>,
 }
 
-#[derive(Debug)]
-struct BadFile {
-    inner: Handle,
-    path: PathBuf,
-    disk: BadDisk,
-}
-
-impl Disk for BadDisk {
-    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
-        let inner = RealDisk.open(path, how)?;
-        Ok(Handle::new(BadFile { inner, path: path.to_owned(), disk: self.clone() }))
-    }
-    fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(directory)
-    }
-    fn sync_names(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_names(directory)
-    }
-    fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat_link(path)
-    }
-}
-
-impl DiskFile for BadFile {
-    fn stat(&self) -> io::Result<FileStat> {
-        self.inner.stat()
-    }
-    fn access(&self) -> io::Result<FileAccess> {
-        self.inner.access()
-    }
-    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        if self.disk.unreadable.as_ref() == Some(&self.path) {
+impl Faults for Others {
+    fn read_at(&self, file: &FaultyFile<Self>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        if self.unreadable.as_ref() == Some(&file.path) {
             return Err(rustix::io::Errno::IO.into());
         }
-        self.inner.read_at(buffer, at)
+        file.inner.read_at(buffer, at)
     }
-    fn append(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let done = self.inner.append(slices);
+
+    fn append(&self, file: &FaultyFile<Self>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let done = file.inner.append(slices);
         let takes_one = |left: u32| left.checked_sub(1);
-        if self.path.ends_with("out.log")
-            && self.disk.bytes_left.fetch_update(Relaxed, Relaxed, takes_one).is_ok()
+        if file.path.ends_with("out.log") && self.bytes_left.fetch_update(Relaxed, Relaxed, takes_one).is_ok()
         {
-            OpenOptions::new().append(true).open(&self.path)?.write_all(b"x")?;
+            OpenOptions::new().append(true).open(&file.path)?.write_all(b"x")?;
         }
         done
     }
-    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.inner.write_at(bytes, at)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
-    }
-    fn drop_cached(&self, from: u64) -> io::Result<()> {
-        self.inner.drop_cached(from)
-    }
 }
 
-fn on(disk: &BadDisk, dir: &Dir) -> Result<LogFile, OpenError> {
+fn on(others: &Arc<Others>, dir: &Dir) -> Result<LogFile, OpenError> {
     let lock = Lock::take(&dir.log()).unwrap();
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let disk = disk_with(others);
     let mut memory = RestartMemory::default();
     let half = super::super::journal::HALF_BYTES_MIN;
     let (writer, settler, ledger) = open_with(&disk, &dir.log(), &options(true), half, Some(1), &mut memory)?;
@@ -99,7 +48,7 @@ const MANY: u32 = 500;
 
 #[test]
 fn bytes_that_others_append_one_by_one_are_followed_for_a_while() {
-    let (dir, disk) = (Dir::new(), BadDisk::default());
+    let (dir, disk) = (Dir::new(), Arc::<Others>::default());
     drop(fresh(&dir));
     let mut log = on(&disk, &dir).unwrap();
     log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
@@ -117,7 +66,7 @@ fn bytes_that_others_append_one_by_one_are_followed_for_a_while() {
 
 #[test]
 fn bytes_that_others_append_into_a_write_are_followed_for_a_while() {
-    let (dir, disk) = (Dir::new(), BadDisk::default());
+    let (dir, disk) = (Dir::new(), Arc::<Others>::default());
     drop(fresh(&dir));
     let mut log = on(&disk, &dir).unwrap();
     log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
@@ -148,7 +97,7 @@ fn an_unreadable_file_beside_a_log_that_was_moved_away_holds_up_no_start() {
     fs::rename(dir.log(), dir.0.join("out.log.1")).unwrap();
     fs::write(dir.0.join("another.log"), "y\n".repeat(5000)).unwrap();
     let unreadable = Some(dir.0.join("another.log"));
-    let log = on(&BadDisk { unreadable, ..BadDisk::default() }, &dir).unwrap();
+    let log = on(&Arc::new(Others { unreadable, ..Others::default() }), &dir).unwrap();
     let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
     assert_eq!(resumed.position, Some(5));
 }

@@ -6,6 +6,7 @@ mod bad_disk;
 mod cache;
 mod damage;
 mod failed_sync;
+mod faulty_disk;
 mod formats;
 mod journal;
 mod lock_request;
