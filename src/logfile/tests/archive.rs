@@ -6,8 +6,8 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::archive::{COMPRESS_PIECE_BYTES, tidy};
 
-/// While a compressed file is synced, the next run's archive thread begins the same rotated file and is stopped
-/// after its first piece.
+/// While a compressed file is synced, the next run's archive thread begins the same rotated file and is
+/// stopped after its first piece.
 #[derive(Debug)]
 struct SlowSync;
 
