@@ -31,3 +31,4 @@ pub mod report;
 pub mod resolver;
 pub mod shutdown;
 pub mod threads;
+pub mod time_limit;

@@ -10,6 +10,8 @@ use resolv_conf::{Config, ScopedIp};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE};
 
+use crate::time_limit::time_left;
+
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const DNS_PORT: u16 = 53;
 /// The most name servers that are asked, as resolv.conf(5) says.
@@ -186,11 +188,6 @@ fn over_tcp(server: SocketAddr, question: &[u8], until: Instant) -> io::Result<V
     stream.set_read_timeout(Some(time_left(until)?))?;
     stream.read_exact(&mut answer)?;
     Ok(answer)
-}
-
-fn time_left(until: Instant) -> io::Result<Duration> {
-    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
-    left.ok_or_else(|| ErrorKind::TimedOut.into())
 }
 
 fn addresses(answer: &[u8], id: u16, name: &str) -> Result<Vec<Ipv4Addr>, NoAddress> {

@@ -73,24 +73,18 @@ fn resolve_with(
     let until = Instant::now() + limit;
     let system = lookups.join(host, lookup)?;
     // Half of a short limit is left for asking the name servers.
-    let refusal = match system.wait(SYSTEM_ALONE.min(limit / 2)) {
-        Some(Ok(addresses)) if !addresses.is_empty() => return Ok(addresses),
-        Some(Ok(_)) => Some(no_address()),
-        Some(Err(error)) => Some(error),
-        None => None,
-    };
+    if let Some(Ok(addresses)) = system.wait(SYSTEM_ALONE.min(limit / 2)) {
+        return Ok(addresses);
+    }
     let denial = match servers().ask(host, until) {
         Ok(addresses) => return Ok(addresses.into_iter().map(IpAddr::V4).collect()),
         Err(denial) => denial,
     };
-    let refusal = match refusal {
-        Some(refusal) => refusal,
-        None => match system.wait(until.saturating_duration_since(Instant::now())) {
-            Some(Ok(addresses)) if !addresses.is_empty() => return Ok(addresses),
-            Some(Ok(_)) => no_address(),
-            Some(Err(error)) => error,
-            None => io::Error::new(ErrorKind::TimedOut, format!("the name is not resolved after {limit:?}")),
-        },
+    // The system may have refused long ago. Otherwise it is waited for up to the limit.
+    let refusal = match system.wait(until.saturating_duration_since(Instant::now())) {
+        Some(Ok(addresses)) => return Ok(addresses),
+        Some(Err(refusal)) => refusal,
+        None => io::Error::new(ErrorKind::TimedOut, format!("the name is not resolved after {limit:?}")),
     };
     Err(io::Error::new(refusal.kind(), format!("{refusal}; asked for IPv4 addresses only: {denial}")))
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::no_address;
 use crate::threads;
 
 /// The questions that are not answered yet.
@@ -47,6 +48,8 @@ impl SharedLookups {
         let started = threads::spawn("resolver", move || {
             let answer = threads::contain(|| lookup(&asked));
             let answer = answer.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            let answer =
+                answer.and_then(|found| if found.is_empty() { Err(no_address()) } else { Ok(found) });
             // The question is forgotten before it is answered, so that nobody joins an old answer.
             self.forget(&asked);
             answered.set(answer.map_err(|error| (error.kind(), error.to_string())));
@@ -67,7 +70,7 @@ impl SharedLookups {
 }
 
 impl Lookup {
-    /// Waits for the answer; `None` if no answer has come within the limit.
+    /// Waits for the answer, which has at least one address; `None` if no answer has come within the limit.
     pub(super) fn wait(&self, limit: Duration) -> Option<io::Result<Vec<IpAddr>>> {
         let (answer, answered) = &*self.answer;
         let waited = answered.wait_timeout_while(lock(answer), limit, |answer| answer.is_none());

@@ -17,7 +17,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
-    ("kafka", "record recycle host resolver error threads backoff pattern plural"),
+    ("kafka", "record recycle host resolver time_limit error threads backoff pattern plural"),
     ("logfile", "record log_names host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
     ("redis", "report resolver error"),
@@ -31,9 +31,10 @@ pub const MODULES: &[(&str, &str)] = &[
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
+    ("time_limit", ""),
     ("host", ""),
     // The resolver is below all modules that connect.
-    ("resolver", "threads"),
+    ("resolver", "threads time_limit"),
     ("pattern", ""),
     ("plural", ""),
     // The configuration refuses names that could be mistaken for those of the log file's own files.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::address::BrokerAddress;
 use crate::kafka::protocol::frame::Frame;
 use crate::resolver;
+use crate::time_limit::time_left;
 
 /// Why a connection cannot be used any more.
 #[derive(Debug)]
@@ -29,15 +30,6 @@ pub(super) fn connect(address: &BrokerAddress, limit: Duration) -> io::Result<Tc
     let stream = resolver::try_each(&addresses, until, |one, share| TcpStream::connect_timeout(&one, share))?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// The time that is left until a limit.
-///
-/// # Errors
-/// `TimedOut` if nothing is left.
-pub(super) fn time_left(until: Instant) -> io::Result<Duration> {
-    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
-    left.ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
 pub(super) fn write(stream: &mut TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {

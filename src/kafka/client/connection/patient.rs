@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use crate::error::Fault;
-use crate::kafka::client::transport::{ConnectionLost, time_left, timed_out};
+use crate::kafka::client::transport::{ConnectionLost, timed_out};
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::Request;
+use crate::time_limit::time_left;
 
 /// How often the caller is asked whether to wait on.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
