@@ -71,20 +71,14 @@ fn bytes_that_others_append_into_a_write_are_followed_for_a_while() {
     let mut log = on(&disk, &dir).unwrap();
     log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
     disk.bytes_left.store(MANY, Relaxed);
-    let text = lines(3);
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(text.as_bytes());
-    let (index, _) = log.ledger.written(&partition()).unwrap();
-    let piece = [Piece { bytes: text.as_bytes(), crc: &crc }];
-    let change = [PositionChange { index, position: 3, last: None }];
-    let refused = log.writer.append(&piece, &change);
+    let refused = try_append(&mut log, 0, 3);
     assert!(matches!(refused, Err(AppendError::Retry(why)) if why.to_string().contains("without ending")));
     assert!(disk.bytes_left.load(Relaxed) > MANY - 50, "the writer has waited");
     disk.bytes_left.store(0, Relaxed);
-    log.writer.append(&piece, &change).unwrap();
+    append(&mut log, 0, 3);
     let content = dir.content();
     let ours: String = content.lines().filter(|line| *line != "x").map(|line| format!("{line}\n")).collect();
-    assert_eq!(ours, text, "{content:?}");
+    assert_eq!(ours, lines(3), "{content:?}");
 }
 
 #[test]

@@ -38,12 +38,7 @@ fn open_small(disk: &Arc<dyn Disk>, dir: &Dir) -> LogFile {
 /// Writes and settles lines until a sync of the journal has failed, then tries to write one more.
 fn write_until_a_sync_fails(log: &mut LogFile) {
     for next in 0.. {
-        let text = format!("line {next}\n");
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(text.as_bytes());
-        let (index, _) = log.ledger.written(&partition()).unwrap();
-        let change = PositionChange { index, position: next + 1, last: None };
-        let appended = log.writer.append(&[Piece { bytes: text.as_bytes(), crc: &crc }], &[change]);
+        let appended = try_append(log, next, next + 1);
         if log.ledger.has_failed() {
             return;
         }

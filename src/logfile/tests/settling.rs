@@ -66,12 +66,7 @@ fn lines_that_others_append_after_a_stop_in_front_of_a_write_stay() {
     settle(&mut log);
     let asked = AtomicU32::new(0);
     log.writer.set_guard(Box::new(move || asked.fetch_add(1, Relaxed) == 0));
-    let text = "line 3\n".repeat(100);
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(text.as_bytes());
-    let (index, _) = log.ledger.written(&partition()).unwrap();
-    let change = PositionChange { index, position: 103, last: None };
-    let refused = log.writer.append(&[Piece { bytes: text.as_bytes(), crc: &crc }], &[change]);
+    let refused = try_append(&mut log, 3, 103);
     assert!(matches!(refused, Err(AppendError::Guarded)) && log.writer.is_pending());
     log.writer.end().unwrap();
     log.ledger.close().unwrap();

@@ -90,21 +90,17 @@ fn one_settle_batch_is_written_beyond_the_committed_offset() {
 
 #[test]
 fn nothing_is_written_without_the_lease() {
-    let mut member = Member::at_work();
-    let batch = member.fetches(0, 3);
-    member.lease.renew(Duration::ZERO);
-    member.writes(vec![batch]).unwrap();
-    assert!(member.sink.holds_back() && member.content().is_empty());
-    member.lease.renew(Duration::from_secs(3600));
-    member.writes(Vec::new()).unwrap();
-    assert_eq!(member.content(), lines(3));
+    waits_for_the_lease(Member::at_work());
 }
 
 /// The lease is looked at before outcomes are taken for a write, too, and not only at the write: what is
 /// taken may have to be completed.
 #[test]
 fn nothing_is_taken_for_a_write_without_the_lease() {
-    let mut member = Member::with_guard(Some(Box::new(|| true))).begins();
+    waits_for_the_lease(Member::with_guard(Some(Box::new(|| true))).begins());
+}
+
+fn waits_for_the_lease(mut member: Member) {
     let batch = member.fetches(0, 3);
     member.lease.renew(Duration::ZERO);
     member.writes(vec![batch]).unwrap();
