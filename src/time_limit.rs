@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// `TimedOut` if nothing is left.
 pub fn time_left(until: Instant) -> io::Result<Duration> {
-    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+    left_at(Instant::now(), until)
+}
+
+fn left_at(now: Instant, until: Instant) -> io::Result<Duration> {
+    let left = until.checked_duration_since(now).filter(|left| !left.is_zero());
     left.ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
@@ -18,9 +22,10 @@ mod tests {
 
     #[test]
     fn nothing_is_left_at_the_limit() {
-        let now = Instant::now();
-        assert_eq!(time_left(now).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let limit = Duration::from_secs(60);
-        assert!(time_left(now + limit).is_ok_and(|left| !left.is_zero() && left <= limit));
+        let (now, moment) = (Instant::now(), Duration::from_nanos(1));
+        assert_eq!(left_at(now, now + moment).unwrap(), moment);
+        for late in [now, now + moment] {
+            assert_eq!(left_at(late, now).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
     }
 }
