@@ -328,7 +328,7 @@ impl Job for KafkaToFile {
         match self.opener.await_files(refused) {
             Ok(()) => self.opened = Some(opened),
             // `run` opens the files again.
-            Err(fault) => log::debug!("{NAME}: {fault:?}"),
+            Err(fault) => self.counters.health.down(Stage::Opening, &fault.to_string()),
         }
         Ok(())
     }
