@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk, with_suffix};
-use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead};
+use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead, PartitionState};
 use super::lock::Lock;
 use super::open_error::OpenError;
 use crate::host;
@@ -110,17 +110,31 @@ fn name_found(at: &Path, found: io::Result<JournalRead>) -> Result<(JournalFile,
     }
 }
 
+/// The offset ranges that the log file holds, as `0..100 50..` with the one that grows at the end.
+fn held_line(state: &PartitionState) -> String {
+    let Some(held) = &state.held else { return "what an older pandad has written".to_owned() };
+    let mut ranges = held.ranges(state.position);
+    let grows = ranges.pop().map(|(from, _)| format!("{from}.."));
+    let ended = ranges.iter().map(|(from, to)| format!("{from}..{to}"));
+    let shown = ended.chain(grows).collect::<Vec<_>>().join(" ");
+    match held.unsure() {
+        Some((from, to)) => format!("{shown}, and perhaps others of {from}..{to}"),
+        None => shown,
+    }
+}
+
 fn line(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Partition(number, state) => format!(
             "partition {number}: {} at {}, epoch {:016x}, last records {}, committed without a token {:?}, \
-             left {}",
+             left {}, holds {}",
             state.partition,
             state.position,
             state.epoch,
             state.landmarks.iter().map(|mark| mark.offset.to_string()).collect::<Vec<_>>().join(" "),
             state.committed,
             state.left.iter().map(|epoch| format!("{epoch:016x}")).collect::<Vec<_>>().join(" "),
+            held_line(state),
         ),
         JournalEntry::Range(range) => format!(
             "range {}: bytes {} to {} of file {}:{}, crc {:08x}, positions {}",

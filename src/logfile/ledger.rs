@@ -11,7 +11,7 @@ use super::journal::{
     JournalEntry, JournalSync, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
 };
 use super::label::LogLabel;
-use super::ledger_state::{LedgerState, random_epoch};
+use super::ledger_state::{LedgerState, PositionMove, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
@@ -90,10 +90,11 @@ impl Ledger {
                      name, but the journal does not know the partition: an older copy of the journal was \
                      put back; going to the first record"
                 );
-                inner.set_position(partition, 0, epoch, Vec::new())?;
+                inner.set_position(partition, 0, epoch, Vec::new(), PositionMove::Elsewhere)?;
             }
             ResumeDecision::Follow(position, epoch) => {
-                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
+                let landmarks = landmarks_at(known.as_ref(), position);
+                inner.set_position(partition, position, epoch, landmarks, PositionMove::Elsewhere)?;
             }
             ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
@@ -107,7 +108,8 @@ impl Ledger {
                     Some(epoch) => epoch,
                     None => random_epoch()?,
                 };
-                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
+                let landmarks = landmarks_at(known.as_ref(), position);
+                inner.set_position(partition, position, epoch, landmarks, PositionMove::Elsewhere)?;
             }
         }
         if let Some(committed) = committed {
@@ -138,7 +140,7 @@ impl Ledger {
     /// The journal's disk refuses.
     pub fn set_position(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.set_position(partition, position, random_epoch()?, Vec::new())?;
+        inner.set_position(partition, position, random_epoch()?, Vec::new(), PositionMove::OtherLog)?;
         inner.assign(partition);
         Ok(())
     }

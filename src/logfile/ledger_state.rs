@@ -7,12 +7,21 @@ use std::io;
 use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
-    EntryRefused, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkRepeat, MarkedCommit,
-    PartitionState, Range, SettledPosition, push_bounded,
+    EntryRefused, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkRepeat,
+    MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use crate::host;
 use crate::record::{Commit, Token, TopicPartition};
+
+/// Why a partition goes on at another position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PositionMove {
+    /// Somebody wants to go on there.
+    Elsewhere,
+    /// The log of the partition has other records from there on than those that were written.
+    OtherLog,
+}
 
 #[derive(Debug)]
 pub(super) struct LedgerState {
@@ -116,10 +125,11 @@ impl LedgerState {
         position: i64,
         epoch: u64,
         landmarks: Vec<Landmark>,
+        move_kind: PositionMove,
     ) -> io::Result<()> {
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {
-                let left = known.epoch;
+                let (left, end) = (known.epoch, self.state.written_position(index, known));
                 let mut known = PartitionState { position, epoch, landmarks, ..PartitionState::clone(known) };
                 if left != epoch {
                     keep_newest(&mut known.left, left);
@@ -128,12 +138,18 @@ impl LedgerState {
                 if !self.group.carries_token(partition) {
                     values.into_iter().for_each(|value| keep_newest(&mut known.committed, value));
                 }
+                let held = known.held.get_or_insert_with(|| HeldOffsets::begin_unknown(end));
+                match move_kind {
+                    PositionMove::Elsewhere => held.move_to(end, position),
+                    PositionMove::OtherLog => held.replaced_from(end, position),
+                }
                 (index, known)
             }
             None => {
                 let partition = partition.clone();
                 let (committed, left) = (Vec::new(), Vec::new());
-                let state = PartitionState { partition, position, epoch, landmarks, committed, left };
+                let held = Some(HeldOffsets::begin(position));
+                let state = PartitionState { partition, position, epoch, landmarks, committed, left, held };
                 (self.state.free_number(), state)
             }
         };

@@ -34,7 +34,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use journal::{Landmark, MemberIdentity, PositionChange};
+pub use journal::{HeldOffsets, Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, LockRequest, LockRequests};
 pub use lock_request::{PendingRequest, RequestOutcome};
@@ -163,6 +163,7 @@ fn open_with(
     let opened = recovery::recover(&**disk, path, &mut replayed, (boot, this_boot), (&label, memory))
         .map_err(|error| classify(path, &error))?;
     let (mut state, has_holes) = (replayed.state, replayed.has_holes);
+    state.begin_held();
     let begins = journal.is_none();
     let snapshot = state.snapshot();
     let journal = start_journal(disk, &at, (journal, has_holes), half, &snapshot)

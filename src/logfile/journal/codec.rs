@@ -9,6 +9,7 @@ use super::entry::{
     FileHead, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MemberIdentity, PartitionState,
     PositionChange, Range, RepeatedPartition, Session,
 };
+use super::held::HeldOffsets;
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
@@ -17,6 +18,9 @@ const KIND_RANGE: u8 = 2;
 const KIND_MARK: u8 = 3;
 const KIND_SESSION: u8 = 4;
 const KIND_MEMBER: u8 = 5;
+
+/// The tag of a state: the offsets that the log file holds.
+const TAG_HELD: u8 = 1;
 
 /// How a record's fingerprint was made: of key and value.
 const FINGERPRINT_CONTENT: u8 = 1;
@@ -192,9 +196,27 @@ fn encode_state(out: &mut Vec<u8>, state: &PartitionState) {
     for epoch in &state.left {
         out.extend_from_slice(&epoch.to_be_bytes());
     }
+    if let Some(held) = &state.held {
+        out.push(TAG_HELD);
+        let mut bytes = Vec::new();
+        held.encode(&mut bytes);
+        encode_count(out, bytes.len());
+        out.extend_from_slice(&bytes);
+    }
 }
 
+/// Reads a state with its tags, up to the end of the bytes.
 fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
+    let mut state = decode_state_fields(reader)?;
+    while let Some((tag, bytes)) = reader.next_tag()? {
+        if tag == TAG_HELD && state.held.is_none() {
+            state.held = HeldOffsets::decode(bytes);
+        }
+    }
+    Some(state)
+}
+
+fn decode_state_fields(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
     Some(PartitionState {
         partition: TopicPartition::new(text(reader)?, reader.i32()?),
         position: reader.i64()?,
@@ -210,6 +232,7 @@ fn decode_state(reader: &mut EntryReader<'_>) -> Option<PartitionState> {
             .collect(),
         committed: reader.list(EntryReader::i64)?,
         left: reader.list(EntryReader::u64)?,
+        held: None,
     })
 }
 
@@ -264,9 +287,7 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
             partitions: reader.list(|reader| {
                 let (index, void) = (reader.u32()?, reader.u64()?);
                 let length = reader.u32()? as usize;
-                let mut inner = EntryReader(reader.bytes(length)?);
-                let state = decode_state(&mut inner)?;
-                inner.skip_tags()?;
+                let state = decode_state(&mut EntryReader(reader.bytes(length)?))?;
                 Some(RepeatedPartition { index, void, state })
             })?,
         },
@@ -345,11 +366,16 @@ impl<'a> EntryReader<'a> {
     }
 
     fn skip_tags(&mut self) -> Option<()> {
-        while !self.0.is_empty() {
-            self.u8()?;
-            let length = self.u32()? as usize;
-            self.bytes(length)?;
-        }
+        while self.next_tag()?.is_some() {}
         Some(())
+    }
+
+    /// The next tagged field. The inner `None`: there is none any more.
+    fn next_tag(&mut self) -> Option<Option<(u8, &'a [u8])>> {
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        let (tag, length) = (self.u8()?, self.u32()? as usize);
+        Some(Some((tag, self.bytes(length)?)))
     }
 }

@@ -1,5 +1,6 @@
 //! What a journal says: the kinds of its entries. Pure.
 
+use super::held::HeldOffsets;
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
@@ -33,6 +34,9 @@ pub struct PartitionState {
     /// Epochs of the histories that the partition has left most recently, and of claims that named
     /// no history, oldest first.
     pub left: Vec<u64>,
+    /// The offsets whose lines were written. `None`: an older pandad has written the journal, and no start
+    /// has taken it over yet.
+    pub held: Option<HeldOffsets>,
 }
 
 /// The position of one partition after a range.

@@ -7,6 +7,7 @@ mod file;
 mod frame;
 mod halves;
 mod header;
+mod held;
 mod old_codec;
 mod replay;
 mod state;
@@ -19,6 +20,7 @@ pub(super) use entry::{
 };
 pub use entry::{Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};
+pub use held::HeldOffsets;
 #[cfg(test)]
 pub(super) use replay::STOP_AT_HOLE;
 pub(super) use replay::{JournalContents, Replayed};

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
 
 use super::{
-    JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange, Range,
-    RepeatedPartition, Session,
+    HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange,
+    Range, RepeatedPartition, Session,
 };
 use crate::record::TopicPartition;
 
@@ -42,6 +42,7 @@ impl JournalledPartition {
             && self.state.partition == state.partition
             && self.state.committed == state.committed
             && self.state.left == state.left
+            && self.state.held == state.held
     }
 }
 
@@ -235,6 +236,20 @@ impl JournalState {
     pub(in crate::logfile) fn find(&self, partition: &TopicPartition) -> Option<(u32, &PartitionState)> {
         let index = *self.numbers.get(partition)?;
         Some((index, &self.partitions.get(&index)?.state))
+    }
+
+    /// The position of the partition once every announced range has settled.
+    pub(in crate::logfile) fn written_position(&self, index: u32, state: &PartitionState) -> i64 {
+        let changes = self.recent.iter().rev().flat_map(|range| &range.changes);
+        let last = changes.into_iter().find(|change| change.index == index);
+        last.map_or(state.position, |change| change.position)
+    }
+
+    /// A journal of an older pandad does not say which offsets the log file holds. From now on it is known.
+    pub(in crate::logfile) fn begin_held(&mut self) {
+        for known in self.partitions.values_mut().filter(|known| known.held.is_none()) {
+            known.state.held = Some(HeldOffsets::begin_unknown(known.position));
+        }
     }
 
     /// A number that no partition has.

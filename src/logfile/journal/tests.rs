@@ -14,17 +14,26 @@ fn file() -> impl Strategy<Value = FileId> {
     (any::<u64>(), any::<u64>()).prop_map(|(device, inode)| FileId { device, inode })
 }
 
+fn held() -> impl Strategy<Value = HeldOffsets> {
+    (any::<i64>(), proptest::collection::vec(any::<(i64, i64)>(), 0..40)).prop_map(|(from, moves)| {
+        let mut held = HeldOffsets::begin(from);
+        moves.into_iter().for_each(|(end, to)| held.move_to(end, to));
+        held
+    })
+}
+
 fn state() -> impl Strategy<Value = PartitionState> {
     let lists = (proptest::collection::vec(landmark(), 0..9), proptest::collection::vec(any::<i64>(), 0..9));
-    let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9));
+    let lists = (lists, proptest::collection::vec(any::<u64>(), 0..9), proptest::option::of(held()));
     ("[a-z.]{1,30}", any::<i32>(), any::<i64>(), any::<u64>(), lists).prop_map(
-        |(topic, partition, position, epoch, ((landmarks, committed), left))| PartitionState {
+        |(topic, partition, position, epoch, ((landmarks, committed), left, held))| PartitionState {
             partition: TopicPartition::new(topic, partition),
             position,
             epoch,
             landmarks,
             committed,
             left,
+            held,
         },
     )
 }

@@ -66,6 +66,8 @@ fn journals_of_every_format_are_read_and_taken_over() {
         append(&mut log, 9, 11);
         settle(&mut log);
         drop(log);
+        let shown = inspect::lines(&dir.log()).unwrap().join("\n");
+        assert!(shown.contains("holds 9.., and perhaps others of 0..9"), "version {version}: {shown}");
         // From the first start on, an older pandad finds a journal of a later version here.
         assert!(versions(&dir).contains(&3), "version {version}: {:?}", versions(&dir));
         let log = with(&dir, true, 4096, Some(2));

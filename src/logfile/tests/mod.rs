@@ -8,6 +8,7 @@ mod damage;
 mod failed_sync;
 mod faulty_disk;
 mod formats;
+mod held;
 mod journal;
 mod lock_request;
 mod members;

@@ -13,6 +13,7 @@ fn partition(index: u32, position: i64) -> JournalEntry {
         landmarks: Vec::new(),
         committed: Vec::new(),
         left: Vec::new(),
+        held: None,
     };
     JournalEntry::Partition(index, state)
 }
