@@ -11,7 +11,7 @@ use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
+use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::plural::counted;
@@ -44,9 +44,9 @@ pub(super) struct LeaderQueries<'a> {
 
 impl LeaderQueries<'_> {
     /// The first offset, or the end of the log.
-    pub(super) fn end(&mut self, end: PartitionEnd, isolation: Isolation) -> Result<i64, QueryError> {
+    pub(super) fn offset(&mut self, spec: OffsetSpec, isolation: Isolation) -> Result<i64, QueryError> {
         let partitions = [(self.partition.clone(), self.epoch)];
-        let answer = self.connection.ask(&ListOffsets { isolation, end, partitions: &partitions })?;
+        let answer = self.connection.ask(&ListOffsets { isolation, spec, partitions: &partitions })?;
         let listed = answer.into_iter().find(|(partition, _)| partition == self.partition);
         match listed {
             Some((_, listed)) if !listed.code.is_none() => Err(QueryError::Code(listed.code)),
@@ -140,7 +140,7 @@ impl PartitionLog for LeaderQueries<'_> {
 
     fn bounds(&mut self) -> Result<(i64, i64), QueryError> {
         let all = Isolation::ReadUncommitted;
-        Ok((self.end(PartitionEnd::First, all)?, self.end(PartitionEnd::Next, all)?))
+        Ok((self.offset(OffsetSpec::First, all)?, self.offset(OffsetSpec::Next, all)?))
     }
 }
 

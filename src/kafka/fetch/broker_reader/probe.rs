@@ -6,7 +6,7 @@ use crate::kafka::fetch::cursor::{Cursor, NextStep};
 use crate::kafka::fetch::divergence::Comparison;
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::messages::Isolation;
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
+use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::seam::{Event, Payload, StartOffset};
 use crate::record::TopicPartition;
 
@@ -69,14 +69,14 @@ impl BrokerReader {
                 Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
             },
             NextStep::ResolveStart(start) => {
-                let end = if start == StartOffset::Latest { PartitionEnd::Next } else { PartitionEnd::First };
-                cursor.at = leader.end(end, isolation)?;
+                let spec = if start == StartOffset::Latest { OffsetSpec::Next } else { OffsetSpec::First };
+                cursor.at = leader.offset(spec, isolation)?;
                 cursor.next_step = NextStep::Read;
                 events.push(Event::Resolved(cursor.partition.clone(), cursor.at));
             }
             NextStep::AskBounds => {
-                let first = leader.end(PartitionEnd::First, Isolation::ReadUncommitted)?;
-                let end = leader.end(PartitionEnd::Next, Isolation::ReadUncommitted)?;
+                let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;
+                let end = leader.offset(OffsetSpec::Next, Isolation::ReadUncommitted)?;
                 if cursor.at >= first {
                     return Ok(self.relinquish_behind(cursor, end, events));
                 }

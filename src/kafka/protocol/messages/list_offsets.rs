@@ -7,7 +7,7 @@ use crate::record::TopicPartition;
 
 /// Which offset of a partition. Its number on the wire stands in the field for a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartitionEnd {
+pub enum OffsetSpec {
     /// The first offset of the log (-2).
     First,
     /// The end of the log for consumers: the offset of the next record (-1).
@@ -17,11 +17,11 @@ pub enum PartitionEnd {
 /// The request.
 #[derive(Debug, Clone, Copy)]
 pub struct ListOffsets<'a> {
-    /// Sent from version 2 on: with `ReadCommitted` [`PartitionEnd::Next`] is the last stable
+    /// Sent from version 2 on: with `ReadCommitted` [`OffsetSpec::Next`] is the last stable
     /// offset.
     pub isolation: Isolation,
     /// Which offset is asked for.
-    pub end: PartitionEnd,
+    pub spec: OffsetSpec,
     /// The partitions, each with its leader epoch, or -1 if the epoch is not known. The epoch is sent from
     /// version 4 on (KIP-320).
     pub partitions: &'a [(TopicPartition, i32)],
@@ -58,9 +58,9 @@ impl Request for ListOffsets<'_> {
                 if version >= 4 {
                     out.i32(*epoch);
                 }
-                out.i64(match self.end {
-                    PartitionEnd::First => -2,
-                    PartitionEnd::Next => -1,
+                out.i64(match self.spec {
+                    OffsetSpec::First => -2,
+                    OffsetSpec::Next => -1,
                 });
                 if version == 0 {
                     out.i32(1);

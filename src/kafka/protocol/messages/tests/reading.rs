@@ -5,7 +5,7 @@
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::fetch::PartitionFetch;
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
+use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
@@ -232,8 +232,8 @@ proptest! {
         let partitions: Vec<(TopicPartition, i32)> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch)| (TopicPartition::new(topic.as_str(), *partition), *epoch))
         }).collect();
-        let (end, time) = if first { (PartitionEnd::First, -2i64) } else { (PartitionEnd::Next, -1) };
-        let request = ListOffsets { isolation, end, partitions: &partitions };
+        let (spec, time) = if first { (OffsetSpec::First, -2i64) } else { (OffsetSpec::Next, -1) };
+        let request = ListOffsets { isolation, spec, partitions: &partitions };
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
             let meant = if version < ORACLE_LIST {
                 let mut out = WireWriter::default();
