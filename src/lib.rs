@@ -20,6 +20,7 @@ pub mod kafka;
 pub mod log_names;
 pub mod logfile;
 pub mod logging;
+pub mod moment;
 pub mod pattern;
 pub mod pipeline;
 pub mod plural;

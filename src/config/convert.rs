@@ -5,8 +5,9 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::choices::TopicSelection;
+use super::choices::{StartPolicy, TopicSelection};
 use super::key::{Converted, NumberRange};
+use crate::moment::Moment;
 use crate::pattern::Pattern;
 
 /// The port of a broker that is written without a port.
@@ -215,6 +216,17 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         Ok(topic.to_owned())
     })?;
     Ok(TopicSelection::Named(names))
+}
+
+/// Where to begin in a partition for which nobody has an offset.
+pub fn start(text: &str) -> Converted<StartPolicy> {
+    match text.trim() {
+        word if word.eq_ignore_ascii_case("earliest") => Ok(StartPolicy::Earliest),
+        word if word.eq_ignore_ascii_case("latest") => Ok(StartPolicy::Latest),
+        text => Moment::parse(text)
+            .map(StartPolicy::Since)
+            .map_err(|expected| format!("one of earliest, latest or a moment is expected; {expected}")),
+    }
 }
 
 /// Hash names, separated by commas or blanks.

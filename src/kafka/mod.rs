@@ -23,7 +23,7 @@ pub use lease::Lease;
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
     Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
-    Payload, RecordSet, StartOffset, records,
+    Payload, RecordSet, StartBasis, StartOffset, records,
 };
 
 use crate::error::Fault;

@@ -114,8 +114,9 @@ pub enum Event {
     Failed(String),
     /// One partition cannot be read now.
     PartitionFailed(FailedPartition),
-    /// The partition was assigned without a position; it starts at this offset.
-    Resolved(TopicPartition, i64),
+    /// The partition was assigned without a position; it starts at this offset, which was found in this
+    /// way.
+    Resolved(TopicPartition, i64, StartBasis),
     /// The log is not the one that was read: the record before the position differs from the one in
     /// the log file, because the topic was recreated or truncated. The offset follows the newest
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
@@ -139,6 +140,23 @@ pub struct FailedPartition {
     pub why: String,
 }
 
+/// How the offset was found at which a partition starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartBasis {
+    /// It is the first offset, or the end of the log, as asked.
+    Bound,
+    /// It is the first offset whose timestamp is at or after the moment.
+    Timestamp,
+    /// No record has a timestamp at or after the moment: it is the end that the log had.
+    End,
+    /// The broker, of a version before 0.10.1, knows only when each segment changed last. No record that
+    /// was appended since the moment is before the offset, and others may follow it.
+    Segments,
+    /// Records have no timestamps, so the moment was looked for by the changes of the segments. If the
+    /// broker does not tell these either, as from Kafka 4 on, it is the first offset.
+    NoTimestamps,
+}
+
 /// What has failed when a partition cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
@@ -160,6 +178,8 @@ pub enum StartOffset {
     Earliest,
     /// At the end of the log.
     Latest,
+    /// At the first offset whose timestamp is this one or later, in milliseconds since 1970.
+    Since(i64),
 }
 
 /// Reads the assigned partitions. No call blocks longer than the caller allows.

@@ -8,12 +8,12 @@ pub const MODULES: &[(&str, &str)] = &[
     // The lock beside pandad's own log is that of a log file.
     ("daemon", "jobs pipeline report shutdown config logfile logging host threads error backoff"),
     // The commands that a person calls beside the running jobs.
-    ("commands", "config jobs queue redis kafka logfile threads plural error"),
+    ("commands", "config jobs queue redis kafka logfile moment threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
         "config pipeline kafka redis queue expiry logfile record recycle report shutdown \
-         plural error backoff",
+         moment plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
@@ -23,7 +23,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
-    ("config", "error log_names pattern"),
+    ("config", "error log_names moment pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.
@@ -35,6 +35,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("host", ""),
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
+    ("moment", ""),
     ("pattern", ""),
     ("plural", ""),
     // The configuration refuses names that could be mistaken for those of the log file's own files.

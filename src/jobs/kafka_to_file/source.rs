@@ -6,6 +6,7 @@ mod file_refusals;
 mod membership;
 mod outages;
 mod partition;
+mod start_log;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,9 @@ use super::run_error::RunError;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartOffset};
+use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartBasis, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
+use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
 use crate::plural::counted;
 use crate::record::TopicPartition;
@@ -66,6 +68,8 @@ pub(super) struct KafkaSource {
     broker_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
+    /// The topics whose begin without timestamps was logged.
+    starts_logged: BTreeSet<(Arc<str>, StartBasis)>,
     /// The assignment that was not logged yet.
     backlog: Option<Backlog>,
     gate: WriteGate,
@@ -113,6 +117,7 @@ impl KafkaSource {
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
+            starts_logged: BTreeSet::new(),
             backlog: None,
             gate: from.gate,
             tasks: 0,
@@ -228,8 +233,9 @@ impl KafkaSource {
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
                 }
             }
-            Event::Resolved(partition, position) => {
+            Event::Resolved(partition, position, basis) => {
                 self.broker_outage.up(Instant::now(), "back");
+                self.log_start(&partition, position, basis);
                 if self.partitions.contains_key(&partition) {
                     self.set_position(&partition, position)?;
                 }
@@ -378,6 +384,7 @@ fn start_text(begin: &StartOffset) -> String {
         StartOffset::At(offset, _) => format!("offset {offset}"),
         StartOffset::Earliest => "its first record".to_owned(),
         StartOffset::Latest => "its end".to_owned(),
+        StartOffset::Since(millis) => format!("its first record since {}", in_utc(*millis)),
     }
 }
 

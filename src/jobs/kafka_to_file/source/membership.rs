@@ -87,8 +87,12 @@ impl KafkaSource {
                 .map_err(|error| journal_fault(&error))?;
             let begin = match resumed.position {
                 Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
-                None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
-                None => StartOffset::Latest,
+                None if new => StartOffset::Earliest,
+                None => match self.start {
+                    StartPolicy::Earliest => StartOffset::Earliest,
+                    StartPolicy::Latest => StartOffset::Latest,
+                    StartPolicy::Since(moment) => StartOffset::Since(moment.millis_now()),
+                },
             };
             log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);

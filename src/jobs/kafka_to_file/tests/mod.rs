@@ -27,7 +27,9 @@ use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
+use crate::kafka::{
+    Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartBasis, StartOffset,
+};
 use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};

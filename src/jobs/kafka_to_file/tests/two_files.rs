@@ -67,7 +67,7 @@ impl TwoFiles {
         two.poll();
         for (topic, ledger) in ["a", "b"].into_iter().zip(ledgers) {
             ledger.set_position(&of(topic), 0).unwrap();
-            two.event(Event::Resolved(of(topic), 0));
+            two.event(Event::Resolved(of(topic), 0, StartBasis::Bound));
         }
         two.writes().unwrap();
         two

@@ -7,7 +7,7 @@ use crate::kafka::fetch::divergence::Comparison;
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::messages::Isolation;
 use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
-use crate::kafka::seam::{Event, Payload, StartOffset};
+use crate::kafka::seam::{Event, Payload, StartBasis, StartOffset};
 use crate::record::TopicPartition;
 
 impl BrokerReader {
@@ -69,10 +69,14 @@ impl BrokerReader {
                 Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
             },
             NextStep::ResolveStart(start) => {
-                let spec = if start == StartOffset::Latest { OffsetSpec::Next } else { OffsetSpec::First };
-                cursor.at = leader.offset(spec, isolation)?;
+                let (at, basis) = match start {
+                    StartOffset::Since(since) => leader.since(since, isolation)?,
+                    StartOffset::Latest => (leader.offset(OffsetSpec::Next, isolation)?, StartBasis::Bound),
+                    _ => (leader.offset(OffsetSpec::First, isolation)?, StartBasis::Bound),
+                };
+                cursor.at = at;
                 cursor.next_step = NextStep::Read;
-                events.push(Event::Resolved(cursor.partition.clone(), cursor.at));
+                events.push(Event::Resolved(cursor.partition.clone(), cursor.at, basis));
             }
             NextStep::AskBounds => {
                 let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;

@@ -12,6 +12,9 @@ pub enum OffsetSpec {
     First,
     /// The end of the log for consumers: the offset of the next record (-1).
     Next,
+    /// From version 1 on, the first offset whose timestamp is this one or later, in milliseconds since
+    /// 1970. For version 0 see [`SegmentOffsets`].
+    Since(i64),
 }
 
 /// The request.
@@ -24,6 +27,16 @@ pub struct ListOffsets<'a> {
     pub spec: OffsetSpec,
     /// The partitions, each with its leader epoch, or -1 if the epoch is not known. The epoch is sent from
     /// version 4 on (KIP-320).
+    pub partitions: &'a [(TopicPartition, i32)],
+}
+
+/// Version 0 of the request with a timestamp: the first offset of the newest segment that was not changed
+/// after that time. No later version tells this, and brokers from Kafka 4 on do not have the version.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentOffsets<'a> {
+    /// The time, in milliseconds since 1970.
+    pub since: i64,
+    /// The partitions; the leader epoch beside each is not sent.
     pub partitions: &'a [(TopicPartition, i32)],
 }
 
@@ -61,6 +74,8 @@ impl Request for ListOffsets<'_> {
                 out.i64(match self.spec {
                     OffsetSpec::First => -2,
                     OffsetSpec::Next => -1,
+                    // Negative numbers have meanings of their own.
+                    OffsetSpec::Since(millis) => millis.max(0),
                 });
                 if version == 0 {
                     out.i32(1);
@@ -86,5 +101,22 @@ impl Request for ListOffsets<'_> {
             }
             Ok(ListedOffset { code, offset })
         })
+    }
+}
+
+impl Request for SegmentOffsets<'_> {
+    const KEY: i16 = 2;
+    const NAME: &'static str = "ListOffsets";
+    const LOWEST: i16 = 0;
+    const HIGHEST: i16 = 0;
+    type Answer = Vec<(TopicPartition, ListedOffset)>;
+
+    fn write(&self, version: i16, out: &mut WireWriter) {
+        let (isolation, spec) = (Isolation::ReadUncommitted, OffsetSpec::Since(self.since));
+        ListOffsets { isolation, spec, partitions: self.partitions }.write(version, out);
+    }
+
+    fn read(version: i16, from: &mut WireReader<'_>) -> Result<Self::Answer, Malformed> {
+        ListOffsets::read(version, from)
     }
 }
