@@ -8,7 +8,7 @@ pub const MODULES: &[(&str, &str)] = &[
     // The lock beside pandad's own log is that of a log file.
     ("daemon", "jobs pipeline report shutdown config logfile logging host threads error backoff"),
     // The commands that a person calls beside the running jobs.
-    ("commands", "config jobs queue redis kafka logfile moment threads plural error"),
+    ("commands", "config jobs queue redis kafka logfile moment record threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
@@ -66,8 +66,8 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     // Bytes become values; then come the connections to brokers, the two seams, and the implementations of
-    // the seams. `auto` chooses among the implementations and so stands above them.
-    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+    // the seams. `auto` and `operator` choose among the implementations and so stand above them.
+    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto operator"]),
     // The disk first, then the journal and pure decisions; the ledger owns the journal, and the two
     // ends of the file (`settler`, `writer`) share the ledger.
     (
@@ -79,7 +79,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",
-            "archive backup ledger_state",
+            "archive backup journal_view ledger_state",
             "ledger",
             "settler",
             "writer",
