@@ -2,7 +2,8 @@
 //! partitions are assigned and what the group has committed.
 //!
 //! The submodules stand on floors, and each knows only the floors below it: `protocol`, `client`,
-//! `seam`, then `fetch` and `group`, then `legacy`. This file, `auto` and `operator` choose among the clients.
+//! `seam`, then `fetch` and `group`, then `legacy`. This file, `auto` and `operator` choose among the
+//! clients.
 
 mod auto;
 pub mod client;
@@ -25,7 +26,7 @@ pub use operator::{FoundOffset, GroupOperator};
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
     Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
-    Payload, RecordSet, StartBasis, StartOffset, records,
+    Payload, RecordSet, StartBasis, StartOffset, batch_end, records,
 };
 
 use crate::error::Fault;

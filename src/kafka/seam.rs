@@ -72,6 +72,12 @@ impl RecordSet {
         Self { frame: Mutex::new(Some(Arc::clone(frame))), set, aborted }
     }
 
+    /// The offset behind the batch that holds the record at `at`; `None` if that is not known.
+    fn batch_end(&self, at: i64) -> Option<i64> {
+        let frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        records::entry_end(frame.bytes().get(self.set.clone())?, at)
+    }
+
     fn decode(
         &self,
         from: i64,
@@ -293,6 +299,14 @@ pub fn records(
         }
         Payload::RecordSet(set) => set.decode(fetched.from, scratch, each),
         Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
+    }
+}
+
+/// The offset behind the fetched batch that holds the record at `at`; `None` if that is not known.
+pub fn batch_end(fetched: &Fetched, at: i64) -> Option<i64> {
+    match &fetched.payload {
+        Payload::RecordSet(set) => set.batch_end(at),
+        Payload::Decoded(_) | Payload::Deleted | Payload::Absent => None,
     }
 }
 

@@ -30,7 +30,8 @@ impl JournalView {
         let at = with_suffix(log_file, ".journal");
         let found = JournalFile::look(disk, &at);
         if matches!(found, Ok(JournalRead::Missing)) {
-            return Ok(Self { identity: 0, state: JournalState::default() });
+            // A new journal gets a random identity, which no token in the group has. 0 is that of claims.
+            return Ok(Self { identity: u128::MAX, state: JournalState::default() });
         }
         let (journal, contents) = name_found(&at, found)?;
         let mut state = contents.replay(None)?.state;
@@ -53,12 +54,7 @@ impl JournalView {
         committed: Option<i64>,
         metadata: &OffsetMetadata,
     ) -> Option<i64> {
-        let known = self.state.find(partition).map(|(_, state)| KnownPosition {
-            position: state.position,
-            epoch: state.epoch,
-            committed: &state.committed,
-            left: &state.left,
-        });
+        let known = self.state.find(partition).map(|(_, state)| KnownPosition::of(state));
         let metadata = match (committed, metadata) {
             (Some(offset), OffsetMetadata::Text(text)) if Token::naming(offset, text).is_none() => {
                 let epoch = known.map(|known| known.epoch);

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
-use super::formatter::Truncated;
+use super::formatter::{Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::write_gate::WriteGate;
@@ -61,6 +61,8 @@ pub(super) struct KafkaSource {
     group_client: Box<dyn GroupClient>,
     ledgers: Ledgers,
     start: StartPolicy,
+    /// The path of the .inv, for the commands that log lines name.
+    inv: String,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
     /// How many assignments the fetcher was given. Each has the number that this counter had then.
@@ -95,6 +97,8 @@ pub(super) struct SourceParts {
     pub(super) group_client: Box<dyn GroupClient>,
     pub(super) ledgers: Ledgers,
     pub(super) start: StartPolicy,
+    /// The path of the .inv.
+    pub(super) inv: String,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: WriteGate,
     /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
@@ -111,6 +115,7 @@ impl KafkaSource {
             group_client: from.group_client,
             ledgers: from.ledgers,
             start: from.start,
+            inv: from.inv,
             counters: from.counters,
             partitions: BTreeMap::new(),
             assignments: 0,
@@ -284,7 +289,8 @@ impl KafkaSource {
             && fetched.base > from
         {
             let why = format!("the broker leaves out the records from offset {from} to {}", fetched.base - 1);
-            return self.take_truncated(&fetched.partition, fetched.assignment, from, Truncated::Broken(why));
+            let broken = Truncated::Broken(UnreadableBatch { why, end: Some(fetched.base) });
+            return self.take_truncated(&fetched.partition, fetched.assignment, from, broken);
         }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;

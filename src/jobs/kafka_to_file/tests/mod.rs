@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::failed_syncs::FailedSyncs;
 use super::file_appender::FileAppender;
 use super::file_router::FileRouter;
-use super::formatter::{FormattedBatch, Truncated};
+use super::formatter::{FormattedBatch, Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::sink::{FileSink, FileSyncer};
@@ -139,6 +139,7 @@ impl Member {
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
             start: StartPolicy::Earliest,
+            inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             full_disk_patience: Duration::ZERO,

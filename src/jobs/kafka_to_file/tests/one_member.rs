@@ -30,7 +30,7 @@ fn nothing_is_written_before_the_group_holds_the_first_position() {
 fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     let mut member = Member::at_work();
     let mut batch = member.fetches(0, 1);
-    batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
+    batch.truncated = Some(Truncated::Broken(UnreadableBatch { why: "damaged".to_owned(), end: None }));
     let mut messages = Vec::new();
     member.sink.take(batch);
     member.sink.write(&mut messages).unwrap();

@@ -47,6 +47,7 @@ impl TwoFiles {
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), ledgers.clone()),
             start: StartPolicy::Earliest,
+            inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             full_disk_patience: Duration::ZERO,
