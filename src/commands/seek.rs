@@ -135,7 +135,7 @@ pub fn run(
     let operator = GroupOperator::new(&cluster, &group, storage, BROKER_PATIENCE);
     let (operator, plans) = survey(operator, journal, order)?;
     plans.iter().try_for_each(|plan| print(&plan.text()))?;
-    let refusals: Vec<String> = plans.iter().filter_map(PartitionPlan::refusal).collect();
+    let refusals: Vec<String> = plans.iter().filter_map(|plan| plan.refusal(&file)).collect();
     if !refusals.is_empty() {
         return Err(Error::Failed(format!("{}\nnothing was changed", refusals.join("\n"))));
     }

@@ -1,6 +1,7 @@
 //! What a seek does with one partition, in words, and why it may be refused. Pure.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::kafka::{FoundOffset, StartBasis};
 use crate::record::TopicPartition;
@@ -22,8 +23,8 @@ pub(super) struct PartitionPlan {
 }
 
 impl PartitionPlan {
-    /// Why the partition cannot go to the offset.
-    pub(super) fn refusal(&self) -> Option<String> {
+    /// Why the partition cannot go to the offset. `file` is its log file.
+    pub(super) fn refusal(&self, file: &Path) -> Option<String> {
         let (partition, FoundOffset { first, end, target, .. }) = (&self.partition, self.found);
         if !(first..=end).contains(&target) {
             return Some(format!(
@@ -33,8 +34,10 @@ impl PartitionPlan {
         }
         (self.after != Some(target)).then(|| {
             format!(
-                "{partition}: offset {target} is one that pandad committed itself, and its storage shows no \
-                 difference: take another offset, or first run 'pandad journal LOGFILE --forget'"
+                "{partition}: offset {target} is one that pandad has committed without a token, so the next \
+                 start could not tell the difference: take another offset, or before the seek have the journal \
+                 forget its positions: pandad journal {} --forget",
+                file.display()
             )
         })
     }
@@ -117,7 +120,7 @@ mod tests {
             (None, (0, 200), 7, "nobody has a position"),
         ] {
             let plan = plan(before, log, target);
-            assert_eq!(plan.refusal(), None);
+            assert_eq!(plan.refusal(Path::new("/log")), None);
             assert!(plan.text().contains(says), "{}", plan.text());
         }
         let text = plan(Some(120), (0, 200), 100).text();
@@ -128,15 +131,18 @@ mod tests {
     #[test]
     fn offsets_outside_of_the_log_are_refused_with_its_bounds() {
         for target in [-1, 9, 21] {
-            let why = plan(Some(15), (10, 20), target).refusal().unwrap();
+            let why = plan(Some(15), (10, 20), target).refusal(Path::new("/log")).unwrap();
             assert!(why.contains("from 10 to 20 is expected"), "{why}");
         }
-        assert_eq!([10, 20].map(|target| plan(Some(15), (10, 20), target).refusal()), [None, None]);
+        assert_eq!(
+            [10, 20].map(|target| plan(Some(15), (10, 20), target).refusal(Path::new("/log"))),
+            [None, None]
+        );
     }
 
     #[test]
     fn an_offset_that_the_next_start_would_not_follow_is_refused() {
         let plan = PartitionPlan { after: Some(15), ..plan(Some(15), (10, 20), 12) };
-        assert!(plan.refusal().unwrap().contains("pandad committed itself"));
+        assert!(plan.refusal(Path::new("/log")).unwrap().contains("pandad journal /log --forget"));
     }
 }
