@@ -264,19 +264,22 @@ fn set(mut operator: GroupOperator, offsets: Vec<(TopicPartition, i64)>) -> Resu
         let partitions: Vec<TopicPartition> =
             offsets.iter().map(|(partition, _)| partition.clone()).collect();
         let held = retried(|| operator.committed(&partitions))?;
-        let differs = offsets.iter().zip(held).find(|((_, offset), (held, _))| *held != Some(*offset));
-        match differs {
-            None => Ok(()),
-            Some(((partition, offset), (held, _))) => Err(Fault::Retry(format!(
-                "{partition}: the group has {held:?} and not {offset}: another program set it meanwhile"
-            ))),
-        }
+        let held: Vec<Option<i64>> = held.into_iter().map(|(held, _)| held).collect();
+        difference(&offsets, &held).map_or(Ok(()), |why| Err(Fault::Retry(why)))
     });
     match held {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => Err(unknown(fault.to_string())),
         Err(error) => Err(unknown(error.to_string())),
     }
+}
+
+/// What differs between the offsets that were set and those that the group has.
+fn difference(set: &[(TopicPartition, i64)], held: &[Option<i64>]) -> Option<String> {
+    let ((partition, offset), held) =
+        set.iter().zip(held).find(|((_, offset), held)| **held != Some(*offset))?;
+    let held = held.map_or_else(|| "no offset".to_owned(), |held| format!("offset {held}"));
+    Some(format!("{partition}: the group has {held} and not {offset}: another program has set it meanwhile"))
 }
 
 /// Asks again for a while what fails only now.
@@ -343,6 +346,18 @@ mod tests {
         ] {
             assert!(order(subject, at).is_err(), "{subject} {at}");
         }
+    }
+
+    #[test]
+    fn what_the_group_has_is_compared_with_what_was_set() {
+        let set = [0, 1].map(|number| (TopicPartition::new("t", number), 7));
+        assert_eq!(difference(&set, &[Some(7), Some(7)]), None);
+        assert!(
+            difference(&set, &[Some(7), Some(8)])
+                .unwrap()
+                .starts_with("t/1: the group has offset 8 and not 7")
+        );
+        assert!(difference(&set, &[None, Some(7)]).unwrap().starts_with("t/0: the group has no offset"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where reading since a moment begins. Brokers that answer as real ones were seen to: before 0.10.1, with
 //! records without timestamps, and with segments of both kinds.
 
+use std::sync::{Arc, Mutex};
+
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -48,6 +50,10 @@ fn found(versions: (i16, i16), told: Told, by_segment: &'static [i64], last: i64
         2 => answer(asked, told, by_segment),
         _ => fetched(asked.version, last),
     });
+    since_1000(&broker)
+}
+
+fn since_1000(broker: &Scripted) -> (i64, StartBasis) {
     let dialer = Dialer::new("c", limits());
     let mut connection = dialer.open(&broker.address).unwrap();
     let (partition, config) = (TopicPartition::new("t", 0), FetchConfig::default());
@@ -113,6 +119,23 @@ fn the_offset_is_that_of_the_timestamp_or_the_end() {
 fn brokers_before_0_10_1_are_asked_for_segments() {
     assert_eq!(found((0, 0), |_| Ok(3), &[7, 0], 500), (7, StartBasis::Segments));
     assert_eq!(found((0, 0), |_| Ok(3), &[], 500), (0, StartBasis::Segments), "all changed since");
+}
+
+/// What is produced between the two questions is behind the end that was asked for first.
+#[test]
+fn the_end_is_asked_for_before_the_timestamp() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let broker = Scripted::new(move |asked| match asked.key {
+        API_VERSIONS => speaks(&[(1, 4, 11), (2, 0, 5)]),
+        _ => {
+            let time = asked.read::<ListOffsetsRequest>().topics[0].partitions[0].timestamp;
+            noted.lock().unwrap().push(time);
+            answer(asked, |_| Ok(3), &[])
+        }
+    });
+    assert_eq!(since_1000(&broker), (3, StartBasis::Timestamp));
+    assert_eq!(*asked.lock().unwrap(), [-1, 1000]);
 }
 
 /// Brokers answer for records without timestamps as if all records were older. That is not believed.

@@ -224,7 +224,7 @@ proptest! {
 
     #[test]
     fn list_offsets_is_written(
-        first in any::<bool>(),
+        which in prop_oneof![Just(-2i64), Just(-1), 0..i64::MAX],
         isolation in isolations(),
         all in topics(any::<(i32, i32)>()),
     ) {
@@ -232,7 +232,11 @@ proptest! {
         let partitions: Vec<(TopicPartition, i32)> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch)| (TopicPartition::new(topic.as_str(), *partition), *epoch))
         }).collect();
-        let (spec, time) = if first { (OffsetSpec::First, -2i64) } else { (OffsetSpec::Next, -1) };
+        let (spec, time) = match which {
+            -2 => (OffsetSpec::First, -2),
+            -1 => (OffsetSpec::Next, -1),
+            since => (OffsetSpec::Since(since), since),
+        };
         let request = ListOffsets { isolation, spec, partitions: &partitions };
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
             let meant = if version < ORACLE_LIST {
