@@ -16,8 +16,8 @@ use crate::error::{Error, Fault};
 use crate::jobs;
 use crate::kafka::group::{ForeignMembers, SubscribedTopics};
 use crate::kafka::{Cluster, GroupOperator, OffsetStorage, StartOffset};
-use crate::logfile::Lock;
 use crate::logfile::journal_view::JournalView;
+use crate::logfile::{Lock, OpenError};
 use crate::moment::Moment;
 use crate::plural::counted;
 use crate::record::{OffsetMetadata, TopicPartition};
@@ -170,7 +170,12 @@ fn file_of(job: &KafkaToFileConfig, topic: &str) -> Result<PathBuf, Error> {
 
 fn lock(job: &KafkaToFileConfig) -> Result<Vec<Lock>, Error> {
     let locks: Result<Vec<Lock>, _> = job.paths().iter().map(|path| Lock::take(path)).collect();
-    locks.map_err(|error| Error::Failed(format!("{}; stop it before a seek", error.into_text())))
+    locks.map_err(|error| {
+        Error::Failed(match error {
+            OpenError::Fatal(why) => format!("{why}; stop it before a seek"),
+            OpenError::Retry(why) | OpenError::Mend(why) => why,
+        })
+    })
 }
 
 /// Refuses a group with live members. Returns what cannot be known about them.

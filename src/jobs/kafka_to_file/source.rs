@@ -240,8 +240,8 @@ impl KafkaSource {
             }
             Event::Resolved(partition, position, basis) => {
                 self.broker_outage.up(Instant::now(), "back");
-                self.log_start(&partition, position, basis);
                 if self.partitions.contains_key(&partition) {
+                    self.log_start(&partition, position, basis);
                     self.set_position(&partition, position)?;
                 }
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
