@@ -35,8 +35,8 @@ impl PartitionPlan {
         (self.after != Some(target)).then(|| {
             format!(
                 "{partition}: offset {target} is one that pandad has committed without a token, so the next \
-                 start could not tell the difference: take another offset, or before the seek have the journal \
-                 forget its positions: pandad journal {} --forget",
+                 start could not tell the difference: take another offset, or before the seek have the \
+                 journal forget its positions: pandad journal {} --forget",
                 file.display()
             )
         })
