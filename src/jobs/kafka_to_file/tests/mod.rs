@@ -120,6 +120,10 @@ impl Member {
     }
 
     fn with(guard: Option<Guard>, rotation: Rotation) -> Member {
+        Member::starting(StartPolicy::Earliest, guard, rotation)
+    }
+
+    fn starting(start: StartPolicy, guard: Option<Guard>, rotation: Rotation) -> Member {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(dir);
@@ -138,7 +142,7 @@ impl Member {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
-            start: StartPolicy::Earliest,
+            start,
             inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
