@@ -33,3 +33,4 @@ pub mod resolver;
 pub mod shutdown;
 pub mod threads;
 pub mod time_limit;
+pub mod verify;

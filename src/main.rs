@@ -9,12 +9,14 @@ use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
 use pandad::commands::journal::{self, JournalAction};
 use pandad::commands::seek::{self, SeekOrder};
+use pandad::commands::verify::{self, VerifyOptions};
 use pandad::commands::{check, reopen};
 use pandad::config::Config;
 use pandad::daemon;
 use pandad::error::Error;
 use pandad::logging::{self, ProcessLog};
 use pandad::threads;
+use pandad::verify::{PartitionChoice, Verdict};
 
 const HELP: &str = "\
 pandad: Kafka records into a log file, expired Redis keys onto a work list, \
@@ -32,6 +34,8 @@ warns of others in the Kafka group that do not fit
     pandad seek FILE TOPIC[/PARTITION] earliest|latest|TIME|OFFSET [--go]
                                      set the group's offsets while nobody reads; \
 without --go only say what that would do
+    pandad verify FILE [--partition P|TOPIC/P] [--dir DIR]… [--rate BYTES]
+                                     compare the log files with the topics, also while pandad writes them
     pandad dead FILE list            show the items that could not be done, with time and reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
     pandad --help | --version
@@ -40,6 +44,7 @@ Jobs: kafka_to_file, expired_to_list, list_to_hash.
 Signals: TERM, INT and QUIT stop and settle; a second one leaves at once. HUP and USR1 reopen the log files.
 Exit status: 0 stopped, 1 a job has failed for good or the stop was cut short, 2 wrong usage, 78 faulty
 configuration.
+verify: 0 whole, 1 something is missing, doubled, torn or out of order, 2 it cannot be judged whole.
 ";
 
 fn main() -> ExitCode {
@@ -50,7 +55,7 @@ fn main() -> ExitCode {
     let ended = ended.unwrap_or_else(|panic| Err(Error::Failed(format!("internal error: {panic}"))));
     log.end(ended.as_ref().err().map(ToString::to_string).as_deref());
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(Error::Usage(_)) => ExitCode::from(2),
         Err(Error::Config(_)) => ExitCode::from(78),
         Err(Error::Failed(_)) => ExitCode::from(1),
@@ -67,6 +72,7 @@ enum Command {
     Reopen(PathBuf),
     Journal(PathBuf, JournalAction),
     Seek(PathBuf, SeekOrder),
+    Verify(PathBuf, VerifyOptions),
 }
 
 fn parse(args: Vec<OsString>) -> Result<Command, Error> {
@@ -86,6 +92,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
             Value(word) if file.is_none() && mode.is_none() && only.is_empty() && is_command(&word) => {
                 let parsed = match word.to_str() {
                     Some("seek") => parse_seek(&mut parser),
+                    Some("verify") => parse_verify(&mut parser),
                     _ => parse_command(&word, &mut parser),
                 };
                 return parsed.map_err(usage);
@@ -106,7 +113,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
 }
 
 fn is_command(word: &OsString) -> bool {
-    ["dead", "reopen", "journal", "seek"].iter().any(|name| word == name)
+    ["dead", "reopen", "journal", "seek", "verify"].iter().any(|name| word == name)
 }
 
 fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command, String> {
@@ -160,8 +167,34 @@ fn parse_seek(parser: &mut lexopt::Parser) -> Result<Command, String> {
     Ok(Command::Seek(file.into(), order.map_err(|why| format!("seek: {why}"))?))
 }
 
-fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
-    match command {
+fn value_of(parser: &mut lexopt::Parser) -> Result<OsString, String> {
+    parser.value().map_err(|error| error.to_string())
+}
+
+fn parse_verify(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    let (mut files, mut options) = (Vec::new(), VerifyOptions::default());
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Value(word) => files.push(word),
+            Long("partition") => {
+                let choice = PartitionChoice::parse(&value_of(parser)?.to_string_lossy());
+                options.choice = Some(choice.ok_or("--partition: a number or TOPIC/number is expected")?);
+            }
+            Long("dir") => options.directories.push(value_of(parser)?.into()),
+            Long("rate") => {
+                let rate = value_of(parser)?.to_string_lossy().parse().ok().filter(|rate: &u64| *rate > 0);
+                options.rate = Some(rate.ok_or("--rate: a number of bytes a second is expected")?);
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let [file] = <[OsString; 1]>::try_from(files)
+        .map_err(|_| "verify: one configuration file is expected".to_owned())?;
+    Ok(Command::Verify(file.into(), options))
+}
+
+fn run(command: Command, log: &ProcessLog) -> Result<ExitCode, Error> {
+    let done = match command {
         Command::Help => print(HELP),
         Command::Version => print(concat!("pandad ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(file) => check::run(&load(&file)?, print_line),
@@ -171,7 +204,16 @@ fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
         Command::Journal(file, action) => journal::run(&file, &action, print_line),
         Command::Seek(file, order) => seek::run(&load(&file)?, &order, print_line),
         Command::Run(file, only) => daemon::run(&file, &only, log),
-    }
+        Command::Verify(file, options) => {
+            let verdict = verify::run(&load(&file)?, options, print_line)?;
+            return Ok(ExitCode::from(match verdict {
+                Verdict::Whole => 0,
+                Verdict::Damaged => 1,
+                Verdict::NotJudged => 2,
+            }));
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn load(file: &Path) -> Result<Config, Error> {

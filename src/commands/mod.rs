@@ -5,3 +5,4 @@ pub mod dead;
 pub mod journal;
 pub mod reopen;
 pub mod seek;
+pub mod verify;

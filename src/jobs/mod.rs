@@ -7,9 +7,13 @@ mod list_to_hash;
 
 use std::sync::Arc;
 
-use crate::config::{Config, KafkaToFileConfig, ReadIsolation, RedisAddress, RedisConfig};
+use crate::config::{
+    ClientChoice, Config, FileFormat, KafkaToFileConfig, OffsetLocation, ReadIsolation, RedisAddress,
+    RedisConfig,
+};
 use crate::error::{ConfigFault, Fault};
-use crate::kafka::{Cluster, VersionsSeen};
+use crate::kafka::{Cluster, FetcherKind, VersionsSeen};
+use crate::logfile::line::LineFormat;
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -97,5 +101,25 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
         read_committed: section.kafka.isolation == ReadIsolation::ReadCommitted,
         silent,
         versions_seen: VersionsSeen::default(),
+    }
+}
+
+/// Which client reads for the job `kafka_to_file`.
+pub fn fetcher_kind(section: &KafkaToFileConfig) -> FetcherKind {
+    match section.kafka.client {
+        ClientChoice::Auto => {
+            FetcherKind::Auto { zookeeper: section.kafka.offsets == OffsetLocation::ZooKeeper }
+        }
+        ClientChoice::Crate => FetcherKind::Crate,
+        ClientChoice::Native => FetcherKind::Native,
+    }
+}
+
+/// How the job `kafka_to_file` makes lines.
+pub fn line_format(section: &KafkaToFileConfig) -> LineFormat {
+    match section.log_file.format {
+        FileFormat::Original => LineFormat::Original,
+        FileFormat::Raw => LineFormat::Raw,
+        FileFormat::Json => LineFormat::Json,
     }
 }

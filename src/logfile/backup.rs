@@ -28,11 +28,19 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 const COPY_BYTES: usize = 1024 * 1024;
 
 /// Why an attempt has made no copy.
-enum CopyFailure {
+pub(super) enum CopyFailure {
     /// The files changed meanwhile.
     Changed(String),
     /// Another attempt would end the same way.
     Refused(String),
+}
+
+impl CopyFailure {
+    pub(super) fn into_text(self) -> String {
+        match self {
+            CopyFailure::Changed(text) | CopyFailure::Refused(text) => text,
+        }
+    }
 }
 
 /// Copies the log file and its journal into a directory. Returns lines for whoever asked for it.
@@ -158,7 +166,10 @@ fn rotated_files(disk: &dyn Disk, log_file: &Path) -> Vec<PathBuf> {
 }
 
 /// The journal's name, and what was settled at the moment of its last mark.
-fn settled_state(disk: &Arc<dyn Disk>, log_file: &Path) -> Result<(u128, JournalState), CopyFailure> {
+pub(super) fn settled_state(
+    disk: &Arc<dyn Disk>,
+    log_file: &Path,
+) -> Result<(u128, JournalState), CopyFailure> {
     let (journal, contents) = look(disk, log_file).map_err(CopyFailure::Refused)?;
     let identity = journal.identity();
     let replayed = contents.replay(None).map_err(|why| {

@@ -18,6 +18,7 @@ mod lock;
 mod lock_request;
 mod open_error;
 mod options;
+pub mod parts;
 mod recovery;
 mod reopener;
 mod restart_memory;

@@ -15,6 +15,8 @@ use crate::threads;
 
 /// A pipe takes a piece of this size whole or not at all (PIPE_BUF).
 const PIECE_BYTES_MAX: usize = 4096;
+/// How long the reader of a command's progress may take nothing.
+const PROGRESS_STALL_MAX: Duration = Duration::from_millis(100);
 /// How long the reader of a command's output may take nothing.
 const OUTPUT_STALL_MAX: Duration = Duration::from_secs(60);
 
@@ -25,6 +27,18 @@ const OUTPUT_STALL_MAX: Duration = Duration::from_secs(60);
 pub fn print(text: &str) -> io::Result<()> {
     let limit = (!io::stdin().is_terminal()).then_some(OUTPUT_STALL_MAX);
     write_whole(io::stdout().as_fd(), text.as_bytes(), limit, |_| {})
+}
+
+/// Whether standard error is a terminal.
+pub fn has_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Shows on standard error how far a command is. On a terminal the text takes the place of the one before.
+pub fn show_progress(text: &str, is_terminal: bool) {
+    let line = if is_terminal { format!("\r\x1b[K{text}") } else { format!("{text}\n") };
+    // A reader that takes nothing misses the progress, and nothing else.
+    let _missed = write_whole(io::stderr().as_fd(), line.as_bytes(), Some(PROGRESS_STALL_MAX), |_| {});
 }
 
 /// Writes to standard error in a separate thread, and waits for that thread as long as it makes progress at

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use log::{Level, LevelFilter};
 
-pub use direct::{print, write_panics};
+pub use direct::{has_terminal, print, show_progress, write_panics};
 use line_queue::LineQueue;
 pub use output::OnReopened;
 use output::{LogOutput, LogTask, LogThread};

@@ -30,11 +30,10 @@ use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
-use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation};
+use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocation};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
-use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
-use crate::logfile::line::LineFormat;
+use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, GroupClient, OffsetStorage};
 use crate::logfile::{self, Ledger, Lock, LogFile, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
@@ -88,16 +87,6 @@ impl KafkaToFile {
             key: "log_file['path']".to_owned(),
             value: Some(path.display().to_string()),
             expected,
-        }
-    }
-
-    fn client(&self) -> FetcherKind {
-        match self.section.kafka.client {
-            config::ClientChoice::Auto => {
-                FetcherKind::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
-            }
-            config::ClientChoice::Crate => FetcherKind::Crate,
-            config::ClientChoice::Native => FetcherKind::Native,
         }
     }
 
@@ -222,18 +211,14 @@ impl KafkaToFile {
             });
             settlers.push((path, settler));
         }
-        let format = match self.section.log_file.format {
-            FileFormat::Original => LineFormat::Original,
-            FileFormat::Raw => LineFormat::Raw,
-            FileFormat::Json => LineFormat::Json,
-        };
+        let format = super::line_format(&self.section);
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
         let is_cut = self.section.log_file.rotate_size.is_some();
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
             source: KafkaSource::new(SourceParts {
-                fetcher: Box::new(AutoFetcher::new(cluster, self.client())),
+                fetcher: Box::new(AutoFetcher::new(cluster, super::fetcher_kind(&self.section))),
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
                 start: self.section.kafka.start,

@@ -1,0 +1,339 @@
+//! The files that hold the lines of a log, for whoever reads them again: the log file up to its last mark,
+//! and the rotated files, also compressed ones and those of other programs, in the order of rotation.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::read::MultiGzDecoder;
+
+use super::backup::{CopyFailure, settled_state};
+use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, RealDisk, directory_of, with_suffix};
+use super::journal::{HeldOffsets, JournalState, Mark};
+use super::locate::{Located, locate};
+use super::rotation::stamp_of;
+use crate::log_names;
+use crate::record::TopicPartition;
+
+/// How often the files are looked at again that are rotated meanwhile.
+const LOOKS_MAX: u32 = 40;
+/// After so many looks, what is there counts: a file that was moved away under the name that it has now.
+const LOOKS_FOR_PATH: u32 = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a journal says of a partition, as of its last mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledPartition {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The position up to which it was settled.
+    pub position: i64,
+    /// The offsets whose lines were written. `None`: an older pandad writes the file.
+    pub held: Option<HeldOffsets>,
+}
+
+/// A log at the moment of its last mark.
+#[derive(Debug)]
+pub struct SettledLog {
+    /// Every partition that its journal knows.
+    pub partitions: Vec<SettledPartition>,
+    /// Its files, oldest first.
+    pub parts: Vec<LogPart>,
+    /// What is wrong with the files, if anything is.
+    pub doubt: Option<String>,
+}
+
+/// One file of a log.
+#[derive(Debug, Clone)]
+pub struct LogPart {
+    /// Its name when it was found.
+    pub path: PathBuf,
+    /// How many bytes of it are read, compressed ones as they are.
+    pub bytes: u64,
+    id: FileId,
+    /// Sorts the files of a log: milliseconds since 1970.
+    time: i64,
+    /// The log file itself stays open, since it may be rotated while it is read.
+    open: Option<Handle>,
+    /// Set if the log file is not as the journal says: what is wrong with it. Then it is read to its end.
+    pub doubt: Option<&'static str>,
+}
+
+/// What the journal of a log file says, and which files belong to it.
+///
+/// # Errors
+/// There is no journal that can be read, or no file that it knows. The text says which.
+pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut looks = 1;
+    loop {
+        match look(&disk, log_file, looks) {
+            Ok(log) => return Ok(log),
+            Err(CopyFailure::Refused(why)) => return Err(why),
+            Err(CopyFailure::Changed(why)) if looks >= LOOKS_MAX => return Err(why),
+            Err(CopyFailure::Changed(_)) => {}
+        }
+        looks += 1;
+        std::thread::sleep(LOOK_PAUSE);
+    }
+}
+
+fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
+    let before = rotated(&**disk, log_file)?;
+    let (_, state) = settled_state(disk, log_file)?;
+    let mark = state.mark.clone().ok_or_else(|| {
+        CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
+    })?;
+    let newest = find_newest(&**disk, log_file, &mark, &state, looks)?;
+    let mut parts = rotated(&**disk, log_file)?;
+    if names(&parts) != names(&before) {
+        return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
+    }
+    parts.retain(|part| newest.as_ref().is_none_or(|newest| part.id != newest.id));
+    let doubt = newest.is_none().then(|| format!("{}: is not there", log_file.display()));
+    parts.extend(newest);
+    let partitions = state.partitions.values().map(|known| SettledPartition {
+        partition: known.partition.clone(),
+        position: known.position,
+        held: known.held.clone(),
+    });
+    Ok(SettledLog { partitions: partitions.collect(), parts, doubt })
+}
+
+/// The file of the mark. If somebody has changed it or put another one in its place, what is there.
+fn find_newest(
+    disk: &dyn Disk,
+    log_file: &Path,
+    mark: &Mark,
+    state: &JournalState,
+    looks: u32,
+) -> Result<Option<LogPart>, CopyFailure> {
+    let refused =
+        |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", log_file.display()));
+    let changed = |why: &str| Err(CopyFailure::Changed(format!("{}: {why}", log_file.display())));
+    let at_path = match disk.open(log_file, OpenMode::Reading) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(refused(error)),
+    };
+    let located = locate(disk, (log_file, at_path.as_ref()), mark, &state.recent).map_err(refused)?;
+    let (path, doubt) = match located {
+        Located::AtPath => (log_file.to_owned(), None),
+        Located::Beside(_) if looks < LOOKS_FOR_PATH => return changed("was moved"),
+        Located::Beside(moved) => (moved, None),
+        Located::Several(first, second) => {
+            return Err(CopyFailure::Refused(format!(
+                "{}: {} and {} both hold what the journal knows; keep copies in another directory",
+                log_file.display(),
+                first.display(),
+                second.display()
+            )));
+        }
+        _ if looks < LOOKS_FOR_PATH => return changed("is not the file that the journal knows"),
+        Located::Shortened(path, _) => (path, Some("somebody has shortened it")),
+        Located::Changed(path) => (path, Some("somebody has changed it")),
+        Located::Nowhere if at_path.is_none() => return Ok(None),
+        Located::Nowhere => (log_file.to_owned(), Some("it is not the file that pandad has written")),
+    };
+    let file = disk.open(&path, OpenMode::Reading).map_err(refused)?;
+    let stat = file.stat().map_err(refused)?;
+    let bytes = if doubt.is_some() { stat.len } else { mark.end };
+    Ok(Some(LogPart { path, bytes, id: stat.id, time: i64::MAX, open: Some(file), doubt }))
+}
+
+fn names(parts: &[LogPart]) -> Vec<&PathBuf> {
+    parts.iter().map(|part| &part.path).collect()
+}
+
+/// The rotated files of this log in another directory, in which it has no journal.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn archived(log_file: &Path, directory: &Path) -> Result<Vec<LogPart>, String> {
+    let name = log_file.file_name().unwrap_or_default();
+    let moved = directory.join(name);
+    let mut parts = rotated(&RealDisk, &moved).map_err(CopyFailure::into_text)?;
+    // A copy of the log file itself, without its journal.
+    if let Ok(stat) = RealDisk.stat(&moved)
+        && stat.kind == FileKind::File
+    {
+        parts.push(LogPart {
+            path: moved,
+            bytes: stat.len,
+            id: stat.id,
+            time: i64::MAX,
+            open: None,
+            doubt: None,
+        });
+    }
+    Ok(parts)
+}
+
+/// Puts parts that were found in several places into the order of rotation. A file that was found twice,
+/// as by a link, stays once.
+pub fn in_order(parts: &mut Vec<LogPart>) {
+    parts.sort_by(|a, b| (a.time, &a.path).cmp(&(b.time, &b.path)));
+    let mut seen: Vec<FileId> = Vec::new();
+    parts.retain(|part| {
+        !seen.contains(&part.id) && {
+            seen.push(part.id);
+            true
+        }
+    });
+}
+
+/// The rotated files, oldest first.
+fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure> {
+    let target = disk.target(log_file);
+    let directory = directory_of(&target);
+    let refused =
+        |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", directory.display()));
+    let mut parts: Vec<LogPart> = Vec::new();
+    for path in disk.list(directory).map_err(refused)? {
+        if !is_rotated(&target, &path) || disk.stat_link(&with_suffix(&path, ".journal")).is_ok() {
+            continue;
+        }
+        // A file that is gone by now was compressed or deleted.
+        let Ok(stat) = disk.stat_link(&path) else { continue };
+        if stat.kind != FileKind::File {
+            continue;
+        }
+        let time = stamp_of(&target, &path).map_or(stat.modified.saturating_mul(1000), |(time, _)| time);
+        parts.push(LogPart { path, bytes: stat.len, id: stat.id, time, open: None, doubt: None });
+    }
+    // While pandad compresses a file, both are there for a moment.
+    let compressed: Vec<PathBuf> = parts.iter().map(|part| with_suffix(&part.path, ".gz")).collect();
+    parts.retain(|part| !compressed.contains(&part.path));
+    in_order(&mut parts);
+    Ok(parts)
+}
+
+/// Whether a name is that of the log file with a date or a number: behind it, as pandad and most programs
+/// name rotated files, or before its extension.
+fn is_rotated(log_file: &Path, other: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
+    let (Some(base), Some(name)) = (name(log_file), name(other)) else { return false };
+    if log_names::clash(log_file, other).is_some_and(|what| what != "a rotated file") {
+        return false;
+    }
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    let (stem, extension) = base.rsplit_once('.').map_or((base.as_str(), ""), |(stem, end)| (stem, end));
+    let behind = plain.strip_prefix(&base);
+    let inside = || plain.strip_prefix(stem)?.strip_suffix(extension)?.strip_suffix('.');
+    let is_date = |text: &str| {
+        text.starts_with(['.', '-', '_'])
+            && text.contains(|c: char| c.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_digit() || ".-_TZ".contains(c))
+    };
+    behind.is_some_and(is_date) || inside().is_some_and(is_date)
+}
+
+impl LogPart {
+    /// Opens the file where it is now: it may have been compressed since it was found.
+    ///
+    /// # Errors
+    /// It is gone, or cannot be read.
+    pub fn open(&self) -> io::Result<PartReader> {
+        let (file, path) = match &self.open {
+            Some(file) => (file.clone(), self.path.clone()),
+            None => self.find()?,
+        };
+        let plain = PlainReader { file, at: 0, end: self.open.as_ref().map_or(u64::MAX, |_| self.bytes) };
+        Ok(if path.extension().is_some_and(|end| end == "gz") {
+            PartReader::Compressed(Box::new(MultiGzDecoder::new(plain)))
+        } else {
+            PartReader::Plain(plain)
+        })
+    }
+
+    fn find(&self) -> io::Result<(Handle, PathBuf)> {
+        match RealDisk.open(&self.path, OpenMode::Reading) {
+            Ok(file) if file.stat()?.id == self.id => return Ok((file, self.path.clone())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = with_suffix(&self.path, ".gz");
+                if let Ok(file) = RealDisk.open(&path, OpenMode::Reading) {
+                    return Ok((file, path));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        // Other programs rename a rotated file again at the next rotation.
+        for path in RealDisk.list(directory_of(&self.path))? {
+            if RealDisk.stat_link(&path).is_ok_and(|stat| stat.id == self.id) {
+                return Ok((RealDisk.open(&path, OpenMode::Reading)?, path));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted or compressed meanwhile"))
+    }
+}
+
+/// Reads the lines of a part.
+pub enum PartReader {
+    /// From the file as it is.
+    Plain(PlainReader),
+    /// From a file that gzip has compressed.
+    Compressed(Box<MultiGzDecoder<PlainReader>>),
+}
+
+impl Read for PartReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            PartReader::Plain(reader) => reader.read(buffer),
+            PartReader::Compressed(reader) => reader.read(buffer),
+        }
+    }
+}
+
+/// Reads a file up to its end, or up to the mark.
+pub struct PlainReader {
+    file: Handle,
+    at: u64,
+    end: u64,
+}
+
+impl Read for PlainReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_files_of_others_are_known_by_their_names() {
+        let is = |name: &str| is_rotated(Path::new("/log/out.log"), &Path::new("/log").join(name));
+        for name in [
+            "out.log-20261124T153000.123Z",
+            "out.log-20261124T153000.123Z.gz",
+            "out.log.1",
+            "out.log.12.gz",
+            "out.log-20261124",
+            "out-20261124.log.gz",
+            "out.2.log",
+        ] {
+            assert!(is(name), "{name}");
+        }
+        for name in [
+            "out.log",
+            "out.log.gz",
+            "out.log.journal",
+            "out.log.lock",
+            "out.log-20261124T153000.123Z.gz.part",
+            "out.log.bak1",
+            "out2.log",
+            "other.log.1",
+            "out.log.",
+        ] {
+            assert!(!is(name), "{name}");
+        }
+    }
+}

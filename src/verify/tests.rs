@@ -1,0 +1,4 @@
+//! Files that pandad has written, damaged in every way, against topics in memory.
+
+mod fake;
+mod sabotage;
