@@ -70,6 +70,8 @@ pub(super) struct LogBounds {
     pub(super) only: Option<usize>,
     /// What is wrong with the files as such.
     pub(super) doubts: Vec<String>,
+    /// Whether there may be lines of offsets that the journals do not know.
+    pub(super) has_unsure: bool,
     /// Why lines that no record explains say nothing, if they do not.
     pub(super) extras_unsure: Vec<String>,
 }
@@ -140,6 +142,17 @@ impl Bounds {
         }
     }
 
+    /// If lines cannot be told from others, those that the journals do not know explain any line.
+    pub(super) fn doubt_unsure(&mut self, places: LinePlaces) {
+        let why = "the journal does not know how often some offsets were written";
+        for number in 0..self.logs.len() {
+            let can_place = self.can_place(number, places);
+            if let Some(log) = self.logs.get_mut(number).filter(|log| log.has_unsure && !can_place) {
+                log.extras_unsure.push(why.to_owned());
+            }
+        }
+    }
+
     /// Records of the partition are not compared. If their lines cannot be told from others, a line that no
     /// record explains may be one of them.
     pub(super) fn doubt_extras(&mut self, number: usize, places: LinePlaces, why: &str) {
@@ -188,6 +201,7 @@ impl Bounds {
             partitions: BTreeMap::new(),
             only: None,
             doubts: Vec::new(),
+            has_unsure: false,
             extras_unsure: Vec::new(),
         };
         let mut gathered: BTreeMap<TopicPartition, Gathered> = BTreeMap::new();
@@ -208,11 +222,12 @@ impl Bounds {
             }
             log.hosts.push(host.parts);
         }
-        let (all, mut chosen) = (gathered.len(), 0);
+        let (all, mut chosen, mut has_unsure) = (gathered.len(), 0, false);
         for (partition, Gathered { written, unsure }) in gathered {
             if choice.is_some_and(|choice| !choice.has(&partition)) {
                 continue;
             }
+            has_unsure |= unsure.is_some();
             let held = sum_up(written.iter().flatten());
             let topic = log.partitions.entry(partition.topic.as_bytes().to_vec()).or_default();
             topic.insert(partition.partition, self.partitions.len());
@@ -222,6 +237,7 @@ impl Bounds {
             let bounds = PartitionBounds { partition, log: number, held, judged_from, unsure, written };
             self.partitions.push(bounds);
         }
+        log.has_unsure = has_unsure;
         if chosen < all {
             log.extras_unsure.push("other partitions were left out".to_owned());
         }

@@ -64,6 +64,7 @@ fn narrow(
     side: &mut Side,
     compared: &mut Compared,
 ) -> Result<Bounds, String> {
+    bounds.doubt_unsure(places);
     let names: Vec<TopicPartition> = bounds.partitions.iter().map(|one| one.partition.clone()).collect();
     side.progress.begin("looking for the first offsets", 0, 0);
     let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);

@@ -2,11 +2,13 @@
 
 use super::bounds::Bounds;
 use super::file_side::part_of;
-use super::verdict::{Compared, lines_of, records_of};
+use super::verdict::{Compared, StrangeLine, lines_of, records_of};
 use crate::plural::counted;
 
 /// How many findings of each kind are named.
 const NAMED_MAX: usize = 100;
+/// How many lines that no record has are named.
+const STRANGE_NAMED_MAX: usize = 3;
 
 /// What can be said of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,17 +179,24 @@ impl<'a> Reporter<'a> {
     }
 
     fn strange(&mut self) {
-        let strange = &self.compared.findings.strange;
-        for line in strange.iter().take(NAMED_MAX) {
-            let place = self.place(line.place);
-            let often = if line.lines > 1 { format!(", {} times", line.lines) } else { String::new() };
-            self.not_judged(format!(
-                "a line that no record of the topic has, not ours or not there any more{often}: {place}"
-            ));
+        let findings = &self.compared.findings;
+        let log_of = |line: &StrangeLine| self.compared.files.files.get(line.place.0).map(|part| part.log);
+        let mut count: u64 = findings.strange.iter().map(|line| u64::from(line.lines)).sum();
+        count += findings.strange_more;
+        let mut reasons: Vec<String> = Vec::new();
+        for log in findings.strange.iter().filter_map(log_of) {
+            let why = self.bounds.logs.get(log).map_or(&[][..], |log| &log.extras_unsure);
+            reasons.extend(why.iter().filter(|why| !reasons.contains(why)).cloned().collect::<Vec<_>>());
         }
-        let more = strange.len().saturating_sub(NAMED_MAX) as u64 + self.compared.findings.strange_more;
-        if more > 0 {
-            self.not_judged(format!("and {more} more such lines"));
+        let first: Vec<String> =
+            findings.strange.iter().take(STRANGE_NAMED_MAX).map(|line| self.place(line.place)).collect();
+        if count > 0 {
+            let lines = counted(count, "line");
+            let why = match reasons.is_empty() {
+                true => "not ours, or not in the topic any more".to_owned(),
+                false => reasons.join("; "),
+            };
+            self.not_judged(format!("{lines} that no record has ({why}): {}", first.join(", ")));
         }
         if self.compared.findings.unsure > 0 {
             let lines = counted(self.compared.findings.unsure, "line");

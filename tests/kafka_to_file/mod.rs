@@ -29,3 +29,4 @@ mod restart;
 mod rotation;
 mod seek;
 mod signals;
+mod verify;
