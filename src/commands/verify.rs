@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Config, FileFormat, KafkaToFileConfig};
 use crate::error::Error;
+use crate::host;
 use crate::jobs;
 use crate::kafka::AutoFetcher;
 use crate::logging;
@@ -38,6 +39,10 @@ pub fn run(
     let Some(section) = &config.kafka_to_file else {
         return Err(Error::Usage("verify: there is no [log_section], and so no log file".to_owned()));
     };
+    if let Err(error) = host::raise_open_files_max() {
+        // Each log file stays open while it is compared; without the raise there are fewer.
+        log::debug!("the limit of open files stays: {error}");
+    }
     let is_terminal = logging::has_terminal();
     let interval = if is_terminal { TERMINAL_INTERVAL } else { OTHER_INTERVAL };
     let show = move |text: &str| logging::show_progress(text, is_terminal);

@@ -35,7 +35,7 @@ pub struct SettledPartition {
 }
 
 /// A log at the moment of its last mark.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SettledLog {
     /// Every partition that its journal knows.
     pub partitions: Vec<SettledPartition>,

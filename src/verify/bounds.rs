@@ -176,7 +176,12 @@ impl Bounds {
     ) -> Result<Self, String> {
         let mut bounds = Self::default();
         for path in paths {
-            let mut own = parts::settled(path)?;
+            let mut own = match parts::settled(path) {
+                Ok(own) => own,
+                // One of several logs keeps nobody from looking at the others.
+                Err(why) if paths.len() > 1 => SettledLog { doubt: Some(why), ..SettledLog::default() },
+                Err(why) => return Err(why),
+            };
             let mut hosts = Vec::new();
             for directory in directories {
                 let there = directory.join(path.file_name().unwrap_or_default());

@@ -17,8 +17,14 @@ const MIDDLE_BYTES_MIN: usize = 16;
 /// The lines of some records, by their hashes.
 #[derive(Clone)]
 pub(super) struct RecordTexts {
-    texts: Arc<Mutex<(HashMap<u128, Vec<u8>>, usize)>>,
+    texts: Arc<Mutex<KeptTexts>>,
     wanted: Arc<[u128]>,
+}
+
+#[derive(Default)]
+struct KeptTexts {
+    texts: HashMap<u128, Vec<u8>>,
+    bytes: usize,
 }
 
 impl RecordTexts {
@@ -29,7 +35,7 @@ impl RecordTexts {
 
     pub(super) fn take(self) -> HashMap<u128, Vec<u8>> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut texts.0)
+        std::mem::take(&mut texts.texts)
     }
 }
 
@@ -39,7 +45,7 @@ impl TopicSink for RecordTexts {
             return;
         }
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (texts, bytes) = &mut *texts;
+        let KeptTexts { texts, bytes } = &mut *texts;
         if *bytes + line.len() <= TEXT_BYTES_MAX && !texts.contains_key(&hash) {
             *bytes += line.len();
             texts.insert(hash, line.to_vec());
