@@ -16,7 +16,7 @@ use pandad::daemon;
 use pandad::error::Error;
 use pandad::logging::{self, ProcessLog};
 use pandad::threads;
-use pandad::verify::{PartitionChoice, Verdict};
+use pandad::verify::{FilesVerdict, PartitionChoice};
 
 const HELP: &str = "\
 pandad: Kafka records into a log file, expired Redis keys onto a work list, \
@@ -207,9 +207,9 @@ fn run(command: Command, log: &ProcessLog) -> Result<ExitCode, Error> {
         Command::Verify(file, options) => {
             let verdict = verify::run(&load(&file)?, options, print_line)?;
             return Ok(ExitCode::from(match verdict {
-                Verdict::Whole => 0,
-                Verdict::Damaged => 1,
-                Verdict::NotJudged => 2,
+                FilesVerdict::Whole => 0,
+                FilesVerdict::Damaged => 1,
+                FilesVerdict::NotJudged => 2,
             }));
         }
     };

@@ -9,7 +9,7 @@ use crate::host;
 use crate::jobs;
 use crate::kafka::AutoFetcher;
 use crate::logging;
-use crate::verify::{self, LinePlaces, PartitionChoice, ReadLimits, Verdict, VerifyRequest};
+use crate::verify::{self, FilesVerdict, LinePlaces, PartitionChoice, ReadLimits, VerifyRequest};
 
 /// How often the progress is shown on a terminal.
 const TERMINAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub fn run(
     config: &Config,
     options: VerifyOptions,
     mut print: impl FnMut(&str) -> Result<(), Error>,
-) -> Result<Verdict, Error> {
+) -> Result<FilesVerdict, Error> {
     let Some(section) = &config.kafka_to_file else {
         return Err(Error::Usage("verify: there is no [log_section], and so no log file".to_owned()));
     };
@@ -52,7 +52,7 @@ pub fn run(
     }
     match compared {
         Ok(report) => report.lines.iter().try_for_each(|line| print(line)).map(|()| report.verdict),
-        Err(why) => print(&format!("not judged: {why}")).map(|()| Verdict::NotJudged),
+        Err(why) => print(&format!("not judged: {why}")).map(|()| FilesVerdict::NotJudged),
     }
 }
 

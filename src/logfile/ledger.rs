@@ -85,11 +85,10 @@ impl Ledger {
                      name, but the journal does not know the partition: an older copy of the journal was \
                      put back; going to the first record"
                 );
-                inner.set_position(partition, 0, epoch, Vec::new(), PositionMove::Elsewhere)?;
+                inner.set_position(partition, 0, epoch, Vec::new())?;
             }
             ResumeDecision::Follow(position, epoch) => {
-                let landmarks = landmarks_at(known.as_ref(), position);
-                inner.set_position(partition, position, epoch, landmarks, PositionMove::Elsewhere)?;
+                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
             ResumeDecision::Moved(position, epoch) => {
                 if let Some((_, state)) = known.as_ref().filter(|(_, state)| state.position != position) {
@@ -103,8 +102,7 @@ impl Ledger {
                     Some(epoch) => epoch,
                     None => random_epoch()?,
                 };
-                let landmarks = landmarks_at(known.as_ref(), position);
-                inner.set_position(partition, position, epoch, landmarks, PositionMove::Elsewhere)?;
+                inner.set_position(partition, position, epoch, landmarks_at(known.as_ref(), position))?;
             }
         }
         if let Some(committed) = committed {
@@ -135,7 +133,7 @@ impl Ledger {
     /// The journal's disk refuses.
     pub fn set_position(&self, partition: &TopicPartition, position: i64) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.set_position(partition, position, random_epoch()?, Vec::new(), PositionMove::OtherLog)?;
+        inner.move_position(partition, (position, PositionMove::OtherLog), random_epoch()?, Vec::new())?;
         inner.assign(partition);
         Ok(())
     }

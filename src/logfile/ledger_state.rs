@@ -117,15 +117,25 @@ impl LedgerState {
         self.append_entry(JournalEntry::Range(range))
     }
 
-    /// Records that the partition goes on at this position in this history. `landmarks` must be the records
-    /// just before the position: landmarks of another position or another log would mislead the comparison.
+    /// As [`Self::move_position`], because somebody wants to go on there.
     pub(super) fn set_position(
         &mut self,
         partition: &TopicPartition,
         position: i64,
         epoch: u64,
         landmarks: Vec<Landmark>,
-        move_kind: PositionMove,
+    ) -> io::Result<()> {
+        self.move_position(partition, (position, PositionMove::Elsewhere), epoch, landmarks)
+    }
+
+    /// Records that the partition goes on at this position in this history. `landmarks` must be the records
+    /// just before the position: landmarks of another position or another log would mislead the comparison.
+    pub(super) fn move_position(
+        &mut self,
+        partition: &TopicPartition,
+        (position, move_kind): (i64, PositionMove),
+        epoch: u64,
+        landmarks: Vec<Landmark>,
     ) -> io::Result<()> {
         let (index, state) = match self.state.find(partition) {
             Some((index, known)) => {

@@ -36,7 +36,7 @@ pub(super) fn compare(request: VerifyRequest, bounds: Bounds) -> Result<Report, 
     let mut compared = Compared::default();
     let bounds = narrow(bounds, request.places, &*request.may_be_deleted, &mut side, &mut compared)?;
     let context = PassContext { bounds, format: request.format, places: request.places, seeds };
-    let mut comparison = Comparison {
+    let mut comparison = FileComparison {
         context: Arc::new(context),
         side,
         may_be_deleted: request.may_be_deleted,
@@ -106,7 +106,7 @@ fn narrow(
 }
 
 /// A comparison under way.
-struct Comparison {
+struct FileComparison {
     context: Arc<PassContext>,
     side: Side,
     may_be_deleted: Box<dyn Fn(usize) -> bool>,
@@ -114,7 +114,7 @@ struct Comparison {
     compared: Compared,
 }
 
-impl Comparison {
+impl FileComparison {
     fn begin_pass(&mut self, what: &'static str) -> (Box<dyn Fetcher>, ReadLimits) {
         let ranges = self.context.wanted().into_iter().flat_map(|wanted| wanted.ranges);
         let offsets: i64 = ranges.map(|(from, to)| to - from).sum();

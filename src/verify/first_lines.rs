@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bounds::Bounds;
 use super::lines::{HashedLine, LineSplitter};
-use super::passes::TopicSink;
+use super::passes::TopicLineSink;
 use super::place::LinePlaces;
 
 /// So many bytes of lines are read to find them.
@@ -99,7 +99,7 @@ impl FirstRecords {
     }
 }
 
-impl TopicSink for FirstRecords {
+impl TopicLineSink for FirstRecords {
     fn topic_line(&mut self, _line: &[u8], hash: u128, _times: i64, (partition, offset): (usize, i64)) {
         if self.wanted.binary_search(&hash).is_ok() {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use bounds::PartitionChoice;
 pub use place::LinePlaces;
 pub use progress::ShowProgress;
-pub use report::{Report, Verdict};
+pub use report::{FilesVerdict, Report};
 pub use topic_side::ReadLimits;
 
 use crate::kafka::Fetcher;

@@ -35,22 +35,22 @@ pub(super) struct PassContext {
 }
 
 /// Gets the lines of records, each with the number of its partition and its offset.
-pub(super) trait TopicSink: Send + 'static {
+pub(super) trait TopicLineSink: Send + 'static {
     fn topic_line(&mut self, line: &[u8], hash: u128, times: i64, record: (usize, i64));
 }
 
 /// Gets the lines of files.
-pub(super) trait FileSink: Send + 'static {
+pub(super) trait FileLineSink: Send + 'static {
     fn file_line(&mut self, line: &FileLine);
 }
 
-impl TopicSink for Buckets {
+impl TopicLineSink for Buckets {
     fn topic_line(&mut self, _line: &[u8], hash: u128, times: i64, _record: (usize, i64)) {
         self.add(hash, times);
     }
 }
 
-impl FileSink for Buckets {
+impl FileLineSink for Buckets {
     fn file_line(&mut self, line: &FileLine) {
         self.add(line.hash, -1);
     }
@@ -83,13 +83,13 @@ impl SharedExact {
     }
 }
 
-impl TopicSink for SharedExact {
+impl TopicLineSink for SharedExact {
     fn topic_line(&mut self, _line: &[u8], hash: u128, times: i64, record: (usize, i64)) {
         self.change(hash, |exact| exact.add(hash, times, record));
     }
 }
 
-impl FileSink for SharedExact {
+impl FileLineSink for SharedExact {
     fn file_line(&mut self, line: &FileLine) {
         self.change(line.hash, |exact| exact.subtract(line.hash, line.place));
     }
@@ -126,7 +126,7 @@ impl PassContext {
     ///
     /// # Errors
     /// The cluster cannot be read as configured, or no thread can be started.
-    pub(super) fn read_topics<S: TopicSink>(
+    pub(super) fn read_topics<S: TopicLineSink>(
         self: &Arc<Self>,
         (fetcher, limits): (Box<dyn Fetcher>, ReadLimits),
         wanted: Vec<WantedRanges>,
@@ -169,7 +169,7 @@ impl PassContext {
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn start_files<S: FileSink>(
+    pub(super) fn start_files<S: FileLineSink>(
         self: &Arc<Self>,
         progress: &Progress,
         mut sink: S,
@@ -209,7 +209,7 @@ struct TopicWork<S> {
     line: Vec<u8>,
 }
 
-impl<S: TopicSink> TopicWork<S> {
+impl<S: TopicLineSink> TopicWork<S> {
     fn run(mut self, receive: &Receiver<(usize, Fetched)>) -> (S, TopicsRead) {
         for (number, fetched) in receive {
             self.take(number, &fetched);

@@ -12,7 +12,7 @@ const STRANGE_NAMED_MAX: usize = 3;
 
 /// What can be said of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum FilesVerdict {
     /// Each record is there as often as it must be, whole and in order, and nothing else.
     Whole,
     /// Nothing is wrong as far as it could be judged.
@@ -25,7 +25,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What can be said of the files.
-    pub verdict: Verdict,
+    pub verdict: FilesVerdict,
     /// Everything that was found, for people.
     pub lines: Vec<String>,
 }
@@ -58,16 +58,16 @@ impl<'a> Reporter<'a> {
         self.outside();
         self.not_looked_at();
         let verdict = match (self.is_damaged, self.is_unjudged) {
-            (true, _) => Verdict::Damaged,
-            (false, true) => Verdict::NotJudged,
-            (false, false) => Verdict::Whole,
+            (true, _) => FilesVerdict::Damaged,
+            (false, true) => FilesVerdict::NotJudged,
+            (false, false) => FilesVerdict::Whole,
         };
         let records = counted(self.compared.topics.records.iter().sum::<u64>(), "record");
         let files = counted(self.compared.files.files.len(), "file");
         let word = match verdict {
-            Verdict::Whole => "whole",
-            Verdict::NotJudged => "not to be judged whole",
-            Verdict::Damaged => "damaged",
+            FilesVerdict::Whole => "whole",
+            FilesVerdict::NotJudged => "not to be judged whole",
+            FilesVerdict::Damaged => "damaged",
         };
         self.out
             .push(format!("{word}: {records}, {} in {files}", counted(self.compared.files.lines, "line")));
@@ -80,8 +80,8 @@ impl<'a> Reporter<'a> {
         if findings.more_lines > 0 {
             let (more, missing) = (findings.more_lines, findings.surely_missing);
             self.not_judged(format!(
-                "at least {} more differ, too many to be looked at one by one; at least {missing} of them are \
-                 missing in the files",
+                "at least {} more differ, too many to be looked at one by one; at least {missing} of \
+                 them are missing in the files",
                 counted(more, "line")
             ));
         }
@@ -112,7 +112,8 @@ impl<'a> Reporter<'a> {
         let broken = self.breaks(number).map(|(breaks, more)| breaks.len() as u64 + more).sum::<u64>();
         self.is_damaged |= missing > 0 || doubled > 0 || torn > 0 || broken > 0;
         self.out.push(format!(
-            "{}: {expected} expected, {missing} missing, {doubled} doubled, {torn} torn, {broken} out of order",
+            "{}: {expected} expected, {missing} missing, {doubled} doubled, {torn} torn, {broken} out of \
+             order",
             self.name(number)
         ));
     }
@@ -222,8 +223,8 @@ impl<'a> Reporter<'a> {
                 first => format!("the first line that is there is that of offset {first}"),
             };
             self.not_judged(format!(
-                "{name}: {records} from the beginning may have been deleted with the oldest files (rotate_keep, \
-                 keep_bytes, keep_days): {first}"
+                "{name}: {records} from the beginning may have been deleted with the oldest files \
+                 (rotate_keep, keep_bytes, keep_days): {first}"
             ));
         }
     }
@@ -235,7 +236,8 @@ impl<'a> Reporter<'a> {
             if let (1.., Some((offset, place))) = (lines.unheld, lines.first) {
                 let (count, place) = (counted(lines.unheld, "line"), self.place(place));
                 self.not_judged(format!(
-                    "{name}: {count} of offsets that the journal does not hold, the first is offset {offset}: {place}"
+                    "{name}: {count} of offsets that the journal does not hold, the first is offset \
+                     {offset}: {place}"
                 ));
             }
             if lines.unsure > 0 {
@@ -243,8 +245,8 @@ impl<'a> Reporter<'a> {
                 let (from, to) =
                     self.bounds.partitions.get(number).and_then(|one| one.unsure).unwrap_or_default();
                 self.not_judged(format!(
-                    "{name}: {count} of offsets {from} to {to}, of which the journal does not know how often they \
-                     were written"
+                    "{name}: {count} of offsets {from} to {to}, of which the journal does not know how often \
+                     they were written"
                 ));
             }
         }

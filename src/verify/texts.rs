@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bounds::Bounds;
 use super::file_side::{PartNumber, part_of};
-use super::passes::TopicSink;
+use super::passes::TopicLineSink;
 
 /// How many bytes of texts are kept of each side.
 pub(super) const TEXT_BYTES_MAX: usize = 8 << 20;
@@ -39,7 +39,7 @@ impl RecordTexts {
     }
 }
 
-impl TopicSink for RecordTexts {
+impl TopicLineSink for RecordTexts {
     fn topic_line(&mut self, line: &[u8], hash: u128, _times: i64, _record: (usize, i64)) {
         if self.wanted.binary_search(&hash).is_err() {
             return;

@@ -1,5 +1,5 @@
-//! Goal: `pandad verify` says of files that pandad is writing whether they are whole, and names what was done to
-//! them. Method: records in rotated and compressed files beside the running daemon; each kind of damage in
+//! Goal: `pandad verify` says of files that pandad is writing whether they are whole, and names what was done
+//! to them. Method: records in rotated and compressed files beside the running daemon; each kind of damage in
 //! each kind of file, one after the other; in the end a reset by an operator, after which records are
 //! expected twice.
 

@@ -5,7 +5,7 @@
 //! one begins. So an offset that was read again after a reset lies in two ranges, and its line is in the
 //! files twice.
 
-use super::codec::EntryReader;
+use super::entry_reader::EntryReader;
 
 /// How many ranges are kept beside the one that grows.
 const ENDED_MAX: usize = 32;

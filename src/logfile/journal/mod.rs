@@ -3,6 +3,7 @@
 
 mod codec;
 mod entry;
+mod entry_reader;
 mod file;
 mod frame;
 mod halves;

@@ -6,10 +6,11 @@
 //! frame   length 4 | CRC 4 | payload
 //! ```
 
-use super::codec::{EntryReader, commit, file_id, text};
+use super::codec::{commit, file_id, text};
 use super::entry::{
     JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange, Range, Session,
 };
+use super::entry_reader::EntryReader;
 use crate::record::TopicPartition;
 
 /// Where the frames of these versions begin.

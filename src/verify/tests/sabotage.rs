@@ -20,7 +20,7 @@ fn line_of(lines: &[Vec<u8>], offset: i64) -> usize {
     lines.iter().position(|line| memchr::memmem::find(line, value.as_bytes()).is_some()).unwrap()
 }
 
-/// A compressed file, a rotated one and the log file itself, each with an offset of partition 1 that is in it.
+/// A compressed file, a rotated one and the log file itself, each with an offset of partition 1 in it.
 fn targets(world: &World) -> Vec<(std::path::PathBuf, i64)> {
     let files = world.files();
     assert!(files.len() > 4 && files[0].extension().unwrap() == "gz", "{files:?}");
@@ -56,7 +56,7 @@ fn what_nobody_has_touched_is_whole() {
     for format in FORMATS {
         let world = World::usual(format);
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::Whole, "{format:?}: {report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Whole, "{format:?}: {report:?}");
         assert!(
             has(&report, "t/1: 400 expected, 0 missing, 0 doubled, 0 torn, 0 out of order"),
             "{report:?}"
@@ -70,7 +70,7 @@ fn a_line_that_was_removed_is_missing() {
     for format in FORMATS {
         for (offset, report) in sabotaged(format, |lines, offset| drop(lines.remove(line_of(lines, offset))))
         {
-            assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+            assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
             assert!(has(&report, "t/1: 400 expected, 1 missing, 0 doubled, 0 torn, 0 out"), "{report:?}");
             assert!(has(&report, &format!("missing: t/1 offset {offset}")), "{format:?}: {report:?}");
         }
@@ -84,7 +84,7 @@ fn a_line_that_is_there_twice_is_doubled() {
             let at = line_of(lines, offset);
             lines.insert(at + 5, lines[at].clone());
         }) {
-            assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+            assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
             assert!(has(&report, "t/1: 400 expected, 0 missing, 1 doubled, 0 torn, 0 out"), "{report:?}");
             assert!(has(&report, &format!("doubled: t/1 offset {offset}")), "{format:?}: {report:?}");
         }
@@ -108,7 +108,7 @@ fn a_line_that_was_cut_is_torn() {
                 let at = line_of(lines, offset);
                 cut(&mut lines[at]);
             }) {
-                assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+                assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
                 assert!(has(&report, "t/1: 400 expected, 0 missing, 0 doubled, 1 torn, 0 out"), "{report:?}");
                 assert!(has(&report, &format!("torn: t/1 offset {offset}: ")), "{format:?}: {report:?}");
             }
@@ -122,7 +122,7 @@ fn two_lines_that_changed_places_are_out_of_order() {
         let (one, next) = (line_of(lines, offset), line_of(lines, offset + 1));
         lines.swap(one, next);
     }) {
-        assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
         assert!(has(&report, "t/1: 400 expected, 0 missing, 0 doubled, 0 torn, 1 out"), "{report:?}");
         let text = format!("out of order: t/1 offset {offset} stands behind offset {}: ", offset + 1);
         assert!(has(&report, &text), "{report:?}");
@@ -132,7 +132,7 @@ fn two_lines_that_changed_places_are_out_of_order() {
         let (one, next) = (line_of(lines, offset), line_of(lines, offset + 1));
         lines.swap(one, next);
     }) {
-        assert!(report.verdict != Verdict::Damaged, "{report:?}");
+        assert!(report.verdict != FilesVerdict::Damaged, "{report:?}");
     }
 }
 
@@ -140,7 +140,7 @@ fn two_lines_that_changed_places_are_out_of_order() {
 fn a_line_of_somebody_else_is_not_judged() {
     for format in FORMATS {
         for (_, report) in sabotaged(format, |lines, _| lines.insert(1, b"not of this topic\n".to_vec())) {
-            assert_eq!(report.verdict, Verdict::NotJudged, "{report:?}");
+            assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
             assert!(has(&report, "not judged: 1 line that no record has (not ours"), "{report:?}");
             assert!(has(&report, "t/1: 400 expected, 0 missing, 0 doubled, 0 torn, 0 out"), "{report:?}");
         }
@@ -148,7 +148,7 @@ fn a_line_of_somebody_else_is_not_judged() {
     for (_, report) in sabotaged(Json, |lines, _| {
         lines.insert(1, b"{\"topic\":\"t\",\"partition\":0,\"offset\":7777,\"key\":null}\n".to_vec());
     }) {
-        assert_eq!(report.verdict, Verdict::NotJudged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
     }
 }
 
@@ -161,7 +161,7 @@ fn a_rotated_file_that_is_gone_is_missing_line_by_line() {
         let gone = read(&files[2]).split(|byte| *byte == b'\n').count() - 1;
         std::fs::remove_file(&files[2]).unwrap();
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
         let of = |partition: &str| -> usize {
             let line = report.lines.iter().find(|line| line.starts_with(partition)).unwrap();
             line.split_once("expected, ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap()
@@ -174,7 +174,7 @@ fn a_rotated_file_that_is_gone_is_missing_line_by_line() {
         world.exact_lines = 4;
         let report = world.verify();
         assert!(has(&report, "not judged: at least "), "{report:?}");
-        assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
     }
 }
 
@@ -201,10 +201,10 @@ fn equal_raw_lines_are_counted() {
     values.iter_mut().for_each(|(offset, value)| *value = format!("{}", *offset % 5));
     let mut world = World::new(topics, Raw, Rotation::off());
     world.write_all();
-    assert_eq!(world.verify().verdict, Verdict::Whole);
+    assert_eq!(world.verify().verdict, FilesVerdict::Whole);
     edit(&world.log(), |lines| lines.push(b"3\n".to_vec()));
     // What comes behind the mark is not settled, and not looked at.
-    assert_eq!(world.verify().verdict, Verdict::Whole);
+    assert_eq!(world.verify().verdict, FilesVerdict::Whole);
     edit(&world.log(), |lines| lines.insert(0, b"3\n".to_vec()));
     let report = world.verify();
     assert!(has(&report, "t/0: 50 expected, 0 missing, 2 doubled"), "{report:?}");
@@ -224,7 +224,7 @@ fn what_was_read_again_after_a_reset_is_expected_twice() {
         settle(&mut log);
         drop(log);
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::Whole, "{format:?}: {report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Whole, "{format:?}: {report:?}");
         assert!(has(&report, "t/0: 550 expected, 0 missing, 0 doubled, 0 torn, 0 out"), "{report:?}");
         // One of the two lines is gone.
         let newest = world.files().len() - 2;
@@ -236,7 +236,7 @@ fn what_was_read_again_after_a_reset_is_expected_twice() {
         assert!(has(&report, "t/0: 550 expected, 1 missing, 0 doubled, 0 torn, 0 out"), "{report:?}");
         world.choice = Some(PartitionChoice::Number(1));
         let report = world.verify();
-        assert_ne!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_ne!(report.verdict, FilesVerdict::Damaged, "{report:?}");
         assert!(!has(&report, "t/0"), "{report:?}");
     }
 }
@@ -249,19 +249,19 @@ fn what_the_broker_has_deleted_is_named() {
         world.topics.starts.insert(partition.clone(), 100);
         world.topics.records.get_mut(&partition).unwrap().drain(..100);
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::NotJudged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
         assert!(has(&report, "not judged: t/1: offsets 0 to 100: the broker has deleted them"), "{report:?}");
         assert!(has(&report, "t/1: 300 expected, 0 missing, 0 doubled"), "{report:?}");
         // A record of which the broker still knows is missing all the same.
         let (path, offset) = targets(&world)[1].clone();
         edit(&path, |lines| drop(lines.remove(line_of(lines, offset))));
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
         assert!(has(&report, &format!("missing: t/1 offset {offset}")), "{report:?}");
         // Nobody answers for the topic any more.
         world.topics.records.clear();
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::NotJudged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
         assert!(has(&report, "not judged: t/0: offsets 0 to 400: no broker answers"), "{report:?}");
     }
 }
@@ -272,7 +272,7 @@ fn lines_of_records_that_were_compacted_are_not_judged() {
     let mut world = World::usual(Json);
     world.topics.records.get_mut(&TopicPartition::new("t", 0)).unwrap().remove(30);
     let report = world.verify();
-    assert_eq!(report.verdict, Verdict::NotJudged, "{report:?}");
+    assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
     assert!(has(&report, "t/0: 399 expected, 0 missing, 0 doubled, 0 torn"), "{report:?}");
 }
 
@@ -282,15 +282,15 @@ fn what_keep_rules_have_deleted_is_named() {
         let mut world = World::usual(format);
         let oldest = world.files().remove(0);
         std::fs::remove_file(oldest).unwrap();
-        assert_eq!(world.verify().verdict, Verdict::Damaged, "no rule has deleted it");
+        assert_eq!(world.verify().verdict, FilesVerdict::Damaged, "no rule has deleted it");
         world.may_be_deleted = true;
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::NotJudged, "{format:?}: {report:?}");
+        assert_eq!(report.verdict, FilesVerdict::NotJudged, "{format:?}: {report:?}");
         assert!(report.lines.iter().any(|line| line.contains("may have been deleted")), "{report:?}");
         let (path, offset) = targets(&world)[1].clone();
         edit(&path, |lines| drop(lines.remove(line_of(lines, offset))));
         let report = world.verify();
-        assert_eq!(report.verdict, Verdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
         assert!(has(&report, &format!("missing: t/1 offset {offset}")), "{report:?}");
     }
 }
@@ -318,7 +318,7 @@ fn files_of_other_hosts_belong_to_it() {
     assert!(has(&report, "t/1: 50 expected, 0 missing"), "{report:?}");
     world.directories.push(other.directory.clone());
     let report = world.verify();
-    assert_eq!(report.verdict, Verdict::Whole, "{report:?}");
+    assert_eq!(report.verdict, FilesVerdict::Whole, "{report:?}");
     assert!(has(&report, "t/1: 100 expected, 0 missing"), "{report:?}");
     edit(&other.log(), |lines| drop(lines.remove(line_of(lines, 20))));
     let report = world.verify();
@@ -336,9 +336,9 @@ fn an_archive_elsewhere_belongs_to_it() {
             std::fs::copy(file, archive.join(file.file_name().unwrap())).unwrap();
             std::fs::remove_file(file).unwrap();
         }
-        assert_eq!(world.verify().verdict, Verdict::Damaged);
+        assert_eq!(world.verify().verdict, FilesVerdict::Damaged);
         world.directories.push(archive);
-        assert_eq!(world.verify().verdict, Verdict::Whole, "{format:?}");
+        assert_eq!(world.verify().verdict, FilesVerdict::Whole, "{format:?}");
     }
 }
 
