@@ -15,6 +15,7 @@ use pandad::config::Config;
 use pandad::daemon;
 use pandad::error::Error;
 use pandad::logging::{self, ProcessLog};
+use pandad::moment::Moment;
 use pandad::threads;
 use pandad::verify::{FilesVerdict, PartitionChoice};
 
@@ -34,7 +35,7 @@ warns of others in the Kafka group that do not fit
     pandad seek FILE TOPIC[/PARTITION] earliest|latest|TIME|OFFSET [--go]
                                      set the group's offsets while nobody reads; \
 without --go only say what that would do
-    pandad verify FILE [--partition P|TOPIC/P] [--dir DIR]… [--rate BYTES]
+    pandad verify FILE [--since TIME] [--partition P|TOPIC/P] [--dir DIR]... [--rate BYTES]
                                      compare the log files with the topics, also while pandad writes them
     pandad dead FILE list            show the items that could not be done, with time and reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
@@ -179,6 +180,10 @@ fn parse_verify(parser: &mut lexopt::Parser) -> Result<Command, String> {
             Long("partition") => {
                 let choice = PartitionChoice::parse(&value_of(parser)?.to_string_lossy());
                 options.choice = Some(choice.ok_or("--partition: a number or TOPIC/number is expected")?);
+            }
+            Long("since") => {
+                let moment = Moment::parse(&value_of(parser)?.to_string_lossy());
+                options.since = Some(moment.map_err(|why| format!("--since: {why}"))?);
             }
             Long("dir") => options.directories.push(value_of(parser)?.into()),
             Long("rate") => {

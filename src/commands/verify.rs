@@ -9,6 +9,7 @@ use crate::host;
 use crate::jobs;
 use crate::kafka::AutoFetcher;
 use crate::logging;
+use crate::moment::Moment;
 use crate::verify::{self, FilesVerdict, LinePlaces, PartitionChoice, ReadLimits, VerifyRequest};
 
 /// How often the progress is shown on a terminal.
@@ -21,6 +22,8 @@ const OTHER_INTERVAL: Duration = Duration::from_secs(10);
 pub struct VerifyOptions {
     /// Only this partition.
     pub choice: Option<PartitionChoice>,
+    /// Only from this moment on.
+    pub since: Option<Moment>,
     /// Other directories with files of the log.
     pub directories: Vec<PathBuf>,
     /// The most bytes a second from the brokers.
@@ -66,6 +69,7 @@ fn request(
         paths: section.paths(),
         directories: options.directories,
         choice: options.choice,
+        since: options.since.map(Moment::millis_now),
         format: jobs::line_format(section),
         places: match section.log_file.format {
             FileFormat::Json => LinePlaces::Json,

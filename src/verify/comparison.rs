@@ -15,7 +15,7 @@ use super::texts::{self, RecordTexts};
 use super::topic_side::{ReadLimits, TopicReader, UnreadRange, WantedRanges};
 use super::verdict::{Compared, StrangeLine, WrongRecord};
 use crate::host;
-use crate::kafka::Fetcher;
+use crate::kafka::{Fetcher, StartOffset};
 use crate::record::TopicPartition;
 
 /// How often both sides are read again to look at lines one by one.
@@ -34,7 +34,8 @@ pub(super) fn compare(request: VerifyRequest, bounds: Bounds) -> Result<Report, 
         progress: Progress::new(show, interval),
     };
     let mut compared = Compared::default();
-    let bounds = narrow(bounds, request.places, &*request.may_be_deleted, &mut side, &mut compared)?;
+    let bounds =
+        narrow(bounds, (request.places, request.since), &*request.may_be_deleted, &mut side, &mut compared)?;
     let context = PassContext { bounds, format: request.format, places: request.places, seeds };
     let mut comparison = FileComparison {
         context: Arc::new(context),
@@ -59,7 +60,7 @@ struct Side {
 /// Leaves out what cannot be compared: what the broker has deleted, and what keep rules have.
 fn narrow(
     mut bounds: Bounds,
-    places: LinePlaces,
+    (places, since): (LinePlaces, Option<i64>),
     may_be_deleted: &dyn Fn(usize) -> bool,
     side: &mut Side,
     compared: &mut Compared,
@@ -68,7 +69,7 @@ fn narrow(
     let names: Vec<TopicPartition> = bounds.partitions.iter().map(|one| one.partition.clone()).collect();
     side.progress.begin("looking for the first offsets", 0, 0);
     let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);
-    let starts = reader.starts(&names)?;
+    let starts = reader.starts(&names, &StartOffset::Earliest)?;
     for (number, start) in starts.into_iter().enumerate() {
         let (from, why) = match start {
             Some(start) => (start, "the broker has deleted them"),
@@ -85,6 +86,16 @@ fn narrow(
             to,
             why: why.to_owned(),
         }));
+    }
+    if let Some(since) = since {
+        let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);
+        let starts = reader.starts(&names, &StartOffset::Since(since))?;
+        for (number, start) in starts.into_iter().enumerate() {
+            // Where no broker answers, the partition is left out already.
+            if !bounds.begin_at(number, start.unwrap_or(i64::MAX)).is_empty() {
+                bounds.doubt_extras(number, places, "its earlier records were left out");
+            }
+        }
     }
     for log in 0..bounds.logs.len() {
         let files = bounds.logs.get(log).map_or(&[][..], |log| &log.hosts);

@@ -44,6 +44,9 @@ pub struct VerifyRequest {
     pub directories: Vec<PathBuf>,
     /// Only this partition.
     pub choice: Option<PartitionChoice>,
+    /// Only from the first record of each partition on whose timestamp is this one or later, in milliseconds
+    /// since 1970.
+    pub since: Option<i64>,
     /// How the job makes lines.
     pub format: LineFormat,
     /// What lines say of their records.

@@ -85,32 +85,37 @@ impl<'a> TopicReader<'a> {
         Self { fetcher, limits, progress, readings, by_name, assignments: 0, unread: Vec::new() }
     }
 
-    /// The first offset of the log of each of these partitions; `None` where no broker says it.
+    /// Where `start` is in each of these partitions: the first offset of the log, or that of a moment; `None`
+    /// where no broker says it.
     ///
     /// # Errors
     /// The cluster cannot be read as configured.
-    pub(super) fn starts(mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, String> {
+    pub(super) fn starts(
+        mut self,
+        partitions: &[TopicPartition],
+        start: &StartOffset,
+    ) -> Result<Vec<Option<i64>>, String> {
         let mut starts: Vec<Option<i64>> = vec![None; partitions.len()];
         let mut open = partitions.len();
         for (number, partition) in partitions.iter().enumerate() {
             self.by_name.insert(partition.clone(), number);
-            self.fetcher.assign(partition, StartOffset::Earliest, 0);
+            self.fetcher.assign(partition, start.clone(), 0);
         }
         let mut last = Instant::now();
         while open > 0 && last.elapsed() < self.limits.patience {
             match self.fetcher.next(Instant::now() + WAIT) {
-                Ok(Event::Resolved(partition, start, _)) => {
+                Ok(Event::Resolved(partition, offset, _)) => {
                     // One that moves to another broker in between is resolved once more.
                     self.fetcher.unassign(&partition);
                     let number = self.by_name.get(&partition).copied();
                     if let Some(known) = number.and_then(|number| starts.get_mut(number)) {
                         open -= usize::from(known.is_none());
-                        *known = Some(start);
+                        *known = Some(offset);
                     }
                     last = Instant::now();
                 }
                 Ok(Event::Relinquished(partition, _)) => {
-                    self.fetcher.assign(&partition, StartOffset::Earliest, 0);
+                    self.fetcher.assign(&partition, start.clone(), 0);
                 }
                 Ok(Event::Failed(why)) => self.progress.trouble(&why),
                 Ok(Event::PartitionFailed(failed)) => self.progress.trouble(&failed.why),

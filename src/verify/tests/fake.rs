@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::super::*;
 use crate::error::Fault;
-use crate::kafka::{DecodedRecords, Event, Fetched, Payload, StartOffset};
+use crate::kafka::{DecodedRecords, Event, Fetched, Payload, StartBasis, StartOffset};
 use crate::logfile::{
     self, Landmark, LogFile, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
 };
@@ -68,9 +68,14 @@ impl FakeFetcher {
         let first = self.topics.starts.get(partition).copied().unwrap_or(0);
         let from = match start {
             StartOffset::At(from, _) => from,
+            StartOffset::Since(time) => {
+                let found = self.topics.records[partition].iter().find(|(offset, _)| 1000 + offset >= time);
+                let found = found.map_or(first, |(offset, _)| *offset);
+                return Event::Resolved(partition.clone(), found, StartBasis::Bound);
+            }
             _ => {
                 self.assigned.insert(partition.clone(), (StartOffset::At(first, Vec::new()), assignment));
-                return Event::Resolved(partition.clone(), first, crate::kafka::StartBasis::Bound);
+                return Event::Resolved(partition.clone(), first, StartBasis::Bound);
             }
         };
         let values = &self.topics.records[partition];
@@ -127,6 +132,7 @@ pub(super) struct World {
     pub(super) exact_lines: usize,
     pub(super) choice: Option<PartitionChoice>,
     pub(super) directories: Vec<PathBuf>,
+    pub(super) since: Option<i64>,
     pub(super) may_be_deleted: bool,
 }
 
@@ -143,7 +149,8 @@ impl World {
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
         let (exact_lines, choice, directories) = (VerifyRequest::EXACT_LINES, None, Vec::new());
-        Self { directory, topics, format, rotation, exact_lines, choice, directories, may_be_deleted: false }
+        let (since, may_be_deleted) = (None, false);
+        Self { directory, topics, format, rotation, exact_lines, choice, directories, since, may_be_deleted }
     }
 
     /// The usual one: two partitions, small rotated files that are compressed, but for the newest ones.
@@ -230,6 +237,7 @@ impl World {
             paths: vec![self.log()],
             directories: self.directories.clone(),
             choice: self.choice.clone(),
+            since: self.since,
             format: self.format,
             places: match self.format {
                 LineFormat::Json => LinePlaces::Json,

@@ -350,3 +350,25 @@ fn a_whole_log_is_read_once() {
     let once = *served.lock().unwrap();
     assert_eq!(once, 2 * 400_u64.div_ceil(70), "replies");
 }
+
+#[test]
+fn only_what_came_since_a_moment_is_compared() {
+    for format in FORMATS {
+        let mut world = World::usual(format);
+        // The records' timestamps are their offsets and a thousand.
+        world.since = Some(1100);
+        let (path, offset) = targets(&world)[0].clone();
+        assert!(offset < 100, "{offset}");
+        edit(&path, |lines| drop(lines.remove(line_of(lines, offset))));
+        let report = world.verify();
+        assert_ne!(report.verdict, FilesVerdict::Damaged, "{report:?}");
+        assert_eq!(report.verdict == FilesVerdict::Whole, format != Raw && format != Original, "{report:?}");
+        assert!(
+            has(&report, "t/1: 300 expected, 0 missing, 0 doubled, 0 torn, 0 out of order"),
+            "{report:?}"
+        );
+        let (path, offset) = targets(&world)[2].clone();
+        edit(&path, |lines| drop(lines.remove(line_of(lines, offset))));
+        assert!(has(&world.verify(), &format!("missing: t/1 offset {offset}")), "{format:?}");
+    }
+}
