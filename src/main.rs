@@ -15,7 +15,6 @@ use pandad::config::Config;
 use pandad::daemon;
 use pandad::error::Error;
 use pandad::logging::{self, ProcessLog};
-use pandad::moment::Moment;
 use pandad::threads;
 use pandad::verify::{FilesVerdict, PartitionChoice};
 
@@ -182,8 +181,9 @@ fn parse_verify(parser: &mut lexopt::Parser) -> Result<Command, String> {
                 options.choice = Some(choice.ok_or("--partition: a number or TOPIC/number is expected")?);
             }
             Long("since") => {
-                let moment = Moment::parse(&value_of(parser)?.to_string_lossy());
-                options.since = Some(moment.map_err(|why| format!("--since: {why}"))?);
+                options
+                    .since(&value_of(parser)?.to_string_lossy())
+                    .map_err(|why| format!("--since: {why}"))?;
             }
             Long("dir") => options.directories.push(value_of(parser)?.into()),
             Long("rate") => {

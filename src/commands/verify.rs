@@ -23,11 +23,22 @@ pub struct VerifyOptions {
     /// Only this partition.
     pub choice: Option<PartitionChoice>,
     /// Only from this moment on.
-    pub since: Option<Moment>,
+    since: Option<Moment>,
     /// Other directories with files of the log.
     pub directories: Vec<PathBuf>,
     /// The most bytes a second from the brokers.
     pub rate: Option<u64>,
+}
+
+impl VerifyOptions {
+    /// Compares only from this moment on.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn since(&mut self, text: &str) -> Result<(), String> {
+        self.since = Some(Moment::parse(text)?);
+        Ok(())
+    }
 }
 
 /// Compares, and prints the result. If nothing can be compared, it prints why.
