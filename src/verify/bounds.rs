@@ -243,6 +243,10 @@ impl Bounds {
             self.partitions.push(bounds);
         }
         log.has_unsure = has_unsure;
+        if choice.is_some() && chosen == 0 {
+            // Another log has it.
+            (log.hosts, log.doubts) = (Vec::new(), Vec::new());
+        }
         if chosen < all {
             log.extras_unsure.push("other partitions were left out".to_owned());
         }
@@ -288,6 +292,7 @@ fn sum_up<'a>(ranges: impl Iterator<Item = &'a (i64, i64)>) -> Vec<HeldRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logfile::parts::SettledPartition;
 
     #[test]
     fn overlapping_ranges_are_expected_that_often() {
@@ -306,6 +311,19 @@ mod tests {
         bounds.judged_from = 60;
         assert_eq!((bounds.times(59), bounds.times(60)), (0, 2));
         assert_eq!(bounds.judged(), [(60, 100), (100, 300)]);
+    }
+
+    #[test]
+    fn a_log_without_the_chosen_partition_is_left_out() {
+        let of = |topic: &str| {
+            let partition = TopicPartition::new(topic, 0);
+            let known = SettledPartition { partition, position: 9, held: None };
+            SettledLog { partitions: vec![known], doubt: Some("odd".to_owned()), ..SettledLog::default() }
+        };
+        let (mut bounds, choice) = (Bounds::default(), PartitionChoice::parse("b/0"));
+        ["a", "b"].into_iter().for_each(|topic| bounds.add(vec![of(topic)], choice.as_ref()));
+        let sizes: Vec<_> = bounds.logs.iter().map(|log| (log.hosts.len(), log.doubts.len())).collect();
+        assert_eq!((sizes, bounds.partitions.len()), (vec![(0, 0), (1, 1)], 1));
     }
 
     #[test]
