@@ -7,9 +7,12 @@ mod list_to_hash;
 
 use std::sync::Arc;
 
-use crate::config::{Config, KafkaToFileConfig, ReadIsolation, RedisAddress, RedisConfig};
+use crate::config::{
+    Config, FileFormat, KafkaToFileConfig, LogFileConfig, ReadIsolation, RedisAddress, RedisConfig,
+};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, VersionsSeen};
+use crate::logfile::line::{LineFormat, LineFormatter};
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -98,4 +101,13 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
         silent,
         versions_seen: VersionsSeen::default(),
     }
+}
+
+/// What makes the lines of the job `kafka_to_file`, and says which records have none.
+pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
+    LineFormatter::new(match log_file.format {
+        FileFormat::Original => LineFormat::Original,
+        FileFormat::Raw => LineFormat::Raw,
+        FileFormat::Json => LineFormat::Json,
+    })
 }

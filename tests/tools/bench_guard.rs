@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use pandad::kafka::protocol::records::{Scratch, decode};
-use pandad::logfile::line::LineFormat;
+use pandad::logfile::line::{LineFormat, LineFormatter};
 use pandad::logfile::{
     self, Landmark, LogFile, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
 };
@@ -69,6 +69,7 @@ fn formatting(name: &str, passes: usize) {
         "original" => LineFormat::Original,
         _ => panic!("a format: raw, json or original"),
     };
+    let mut formatter = LineFormatter::new(format);
     let mut dice = fastrand::Rng::with_seed(1);
     let values: Vec<Vec<u8>> = (0..RECORDS).map(|offset| value(offset, &mut dice)).collect();
     let partition = TopicPartition::new("access-log", 3);
@@ -82,7 +83,7 @@ fn formatting(name: &str, passes: usize) {
                 headers: Some(headers),
                 ..Record::bare(offset, Some(b"key-of-a-record"), Some(value))
             };
-            format.append(&mut lines, &partition, &record);
+            black_box(formatter.append(&mut lines, &partition, &record));
         }
         black_box(&lines);
     }

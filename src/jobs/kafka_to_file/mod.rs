@@ -30,11 +30,10 @@ use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
 use write_gate::WriteGate;
 
-use crate::config::{self, FileFormat, KafkaToFileConfig as Section, Membership, OffsetLocation};
+use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocation};
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, FetcherKind, GroupClient, OffsetStorage};
-use crate::logfile::line::LineFormat;
 use crate::logfile::{self, Ledger, Lock, LogFile, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
@@ -222,11 +221,7 @@ impl KafkaToFile {
             });
             settlers.push((path, settler));
         }
-        let format = match self.section.log_file.format {
-            FileFormat::Original => LineFormat::Original,
-            FileFormat::Raw => LineFormat::Raw,
-            FileFormat::Json => LineFormat::Json,
-        };
+        let line_formatter = super::line_formatter(&self.section.log_file);
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
         let is_cut = self.section.log_file.rotate_size.is_some();
@@ -243,7 +238,7 @@ impl KafkaToFile {
                 is_file_back: self.opener.watch(),
                 stop: stop.clone(),
             }),
-            build_worker: move || Formatter::new(format, worker_buffers.clone(), is_cut),
+            build_worker: move || Formatter::new(line_formatter.clone(), worker_buffers.clone(), is_cut),
             sink: FileSink {
                 router,
                 files: appenders,

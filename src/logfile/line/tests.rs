@@ -3,14 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::LineFormat;
 use super::text::BASE64_PIECE_BYTES;
+use super::{LineFormat, LineFormatter};
 use crate::record::{Headers, Record, TopicPartition};
 
 fn line(format: LineFormat, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
     let mut out = Vec::new();
     let record = Record::bare(42, key, value);
-    format.append(&mut out, &TopicPartition::new("t", 3), &record);
+    assert!(LineFormatter::new(format).append(&mut out, &TopicPartition::new("t", 3), &record));
     String::from_utf8(out).unwrap()
 }
 
@@ -38,7 +38,7 @@ fn json_distinguishes_null_text_and_bytes() {
 
 fn json_of(record: &Record<'_>) -> String {
     let mut out = Vec::new();
-    LineFormat::Json.append(&mut out, &TopicPartition::new("t", 3), record);
+    assert!(LineFormatter::new(LineFormat::Json).append(&mut out, &TopicPartition::new("t", 3), record));
     String::from_utf8(out).unwrap()
 }
 

@@ -1,10 +1,48 @@
-//! JSON strings, base64 and numbers, appended to a line.
+//! Bytes, JSON strings, base64 and numbers, appended to a line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// A multiple of three, so that no padding is between two pieces.
 pub(super) const BASE64_PIECE_BYTES: usize = 3 << 10;
+
+/// The bytes as they are, or with `\n`, `\r` and `\\` in place of newline, carriage return and backslash.
+pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8], escapes_newlines: bool) {
+    if escapes_newlines {
+        escape_newlines(out, bytes);
+    } else {
+        out.extend_from_slice(bytes);
+    }
+}
+
+fn escape_newlines(out: &mut Vec<u8>, bytes: &[u8]) {
+    for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r' | b'\\')) {
+        match piece.split_last() {
+            Some((b'\n', plain)) => escape(out, plain, b'n'),
+            Some((b'\r', plain)) => escape(out, plain, b'r'),
+            Some((b'\\', plain)) => escape(out, plain, b'\\'),
+            _ => out.extend_from_slice(piece),
+        }
+    }
+}
+
+fn escape(out: &mut Vec<u8>, plain: &[u8], sign: u8) {
+    out.extend_from_slice(plain);
+    out.extend_from_slice(&[b'\\', sign]);
+}
+
+/// A JSON string, `null`, or `{"base64":"…"}` for bytes that are not UTF-8.
+pub(super) fn json_value(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => out.extend_from_slice(b"null"),
+        Some((_, Ok(text))) => string(out, text, Escape::Json),
+        Some((bytes, Err(_))) => {
+            out.extend_from_slice(b"{\"base64\":");
+            base64(out, bytes);
+            out.push(b'}');
+        }
+    }
+}
 
 /// Completes a name whose quotation mark is still open: `":"text"` or `_base64":"…"`.
 pub(super) fn text_or_base64(out: &mut Vec<u8>, bytes: &[u8], escape: Escape) {

@@ -231,6 +231,7 @@ impl Member {
             crc,
             last,
             records,
+            filtered: 0,
             truncated,
             cuts,
             is_part,
