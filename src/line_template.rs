@@ -111,6 +111,11 @@ impl LineTemplate {
         Ok(Self { text: text.to_owned(), parts })
     }
 
+    /// Whether the template has no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The pieces in their order. They can be changed because a [`TimeFormat`] remembers its last text.
     pub fn parts_mut(&mut self) -> &mut [TemplatePart] {
         &mut self.parts

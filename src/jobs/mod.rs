@@ -8,11 +8,12 @@ mod list_to_hash;
 use std::sync::Arc;
 
 use crate::config::{
-    Config, FileFormat, KafkaToFileConfig, LogFileConfig, ReadIsolation, RedisAddress, RedisConfig,
+    Config, FileFormat, KafkaToFileConfig, LogFileConfig, NewlinePolicy, ReadIsolation, RedisAddress,
+    RedisConfig, TombstonePolicy,
 };
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, VersionsSeen};
-use crate::logfile::line::{LineFormat, LineFormatter};
+use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -105,9 +106,22 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
 
 /// What makes the lines of the job `kafka_to_file`, and says which records have none.
 pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
-    LineFormatter::new(match log_file.format {
+    let format = match log_file.format {
         FileFormat::Original => LineFormat::Original,
         FileFormat::Raw => LineFormat::Raw,
         FileFormat::Json => LineFormat::Json,
-    })
+        FileFormat::Template => LineFormat::Template(log_file.template.clone()),
+    };
+    let filter = RecordFilter {
+        include_key: log_file.include_key.clone(),
+        exclude_key: log_file.exclude_key.clone(),
+        include_header: log_file.include_header.clone(),
+        exclude_header: log_file.exclude_header.clone(),
+        drops_tombstones: log_file.tombstones == TombstonePolicy::Drop,
+    };
+    let formatter = LineFormatter::new(format).filtered(filter);
+    match log_file.newline {
+        NewlinePolicy::Keep => formatter,
+        NewlinePolicy::Escape => formatter.escaping_newlines(),
+    }
 }

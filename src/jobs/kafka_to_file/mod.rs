@@ -92,6 +92,7 @@ impl KafkaToFile {
 
     fn client(&self) -> FetcherKind {
         match self.section.kafka.client {
+            config::ClientChoice::Auto if self.section.log_file.filters_beyond_crate() => FetcherKind::Native,
             config::ClientChoice::Auto => {
                 FetcherKind::Auto { zookeeper: self.section.kafka.offsets == OffsetLocation::ZooKeeper }
             }

@@ -45,7 +45,8 @@ impl LineFormatter {
     /// Drops the records that the filter does not let pass.
     #[must_use]
     pub fn filtered(self, filter: RecordFilter) -> Self {
-        Self { filter: Some(filter), ..self }
+        let filter = Some(filter).filter(|filter| *filter != RecordFilter::default());
+        Self { filter, ..self }
     }
 
     /// Escapes the newlines in what `raw` and a template take from a record as it is.
