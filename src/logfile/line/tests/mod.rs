@@ -1,10 +1,14 @@
 //! Each format, for text, null and bytes that are not UTF-8.
 
+mod filter;
+mod newline;
+mod template;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::BASE64_PIECE_BYTES;
-use super::{LineFormat, LineFormatter};
+use super::{LineFormat, LineFormatter, RecordFilter};
 use crate::record::{Headers, Record, TopicPartition};
 
 fn line(format: LineFormat, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
