@@ -50,7 +50,7 @@ pub struct Counters {
     pub standby: AtomicBool,
     /// Records that were refused because they did not continue the written ones, and were fetched again.
     pub refetched: AtomicU64,
-    /// Records that were dropped because the file is not to hold them.
+    /// Records that were filtered out: they have no lines.
     pub filtered: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,

@@ -1,5 +1,5 @@
-//! Goal: a template shows what was produced, escapes can be undone, and a filter drops what it should and
-//! nothing else, whatever a kill -9 interrupts. Method: each line is compared with what the producer noted.
+//! Goal: a template shows what was produced, escapes can be undone, and a filter leaves out what it should
+//! and nothing else, whatever a kill -9 interrupts. Method: each line is compared with what the producer noted.
 
 use crate::support::content::{self, Content};
 use crate::support::daemon::Daemon;
@@ -138,9 +138,9 @@ fn indices(daemon: &Daemon) -> Vec<Vec<u64>> {
     found
 }
 
-/// Stretches of a thousand records have no line, so whole replies are dropped: their positions must be settled
-/// and committed all the same, and a kill at any moment must neither bring a dropped record back nor lose
-/// another one.
+/// Stretches of a thousand records have no line, so whole replies are filtered out. Their positions must be
+/// settled and committed all the same, and a kill at any moment must neither bring a filtered record back nor
+/// lose another one.
 #[test]
 fn kill_9_in_a_filtered_stream() {
     let seed = seed();
@@ -157,13 +157,13 @@ fn kill_9_in_a_filtered_stream() {
         let mut daemon = Daemon::new(&inv.job("log_file['settle_ms']", "100"));
         let (kills, mut ahead) = (if all() { 60 } else { 8 }, 0);
         for kill in 0.. {
-            assert!(kill < 10 * kills, "no kill came while dropped records were committed");
+            assert!(kill < 10 * kills, "no kill came while filtered records were committed");
             daemon.start_and_wait();
             std::thread::sleep(millis(dice.u64(50..900)));
             daemon.kill9();
             let committed = kafka.committed(Store::Kafka, &group, &topic, PARTITIONS);
             let written = indices(&daemon);
-            // At a kept record the filter does not matter: more than ten dropped ones are meant.
+            // At a kept record the filter does not matter: more than ten filtered ones are meant.
             ahead +=
                 written.iter().zip(&committed).any(|(written, committed)| {
                     written.last().is_some_and(|last| *committed > *last as i64 + 10)
@@ -183,7 +183,7 @@ fn kill_9_in_a_filtered_stream() {
             let near = |all: &[u64]| all[at.saturating_sub(2)..all.len().min(at + 3)].to_vec();
             assert!(*found == kept, "partition {partition}: {:?}, not {:?}", near(found), near(&kept));
         }
-        println!("{} of {} records, {ahead} kills behind dropped ones", kept.len() * 2, each * 2);
+        println!("{} of {} records, {ahead} kills behind filtered ones", kept.len() * 2, each * 2);
         tested.passed(format_args!("{kills} kills"));
     }
 }

@@ -193,8 +193,8 @@ pub const NEWLINE: Key<NewlinePolicy> = Key {
     default: Some("keep"),
     usage: Usage::Used,
     help: "How raw and template write a newline of a record",
-    more: "The other formats have no newline inside a line. [formats.md](formats.md#newlines) says how to undo \
-        the escapes.",
+    more: "The other formats have no newline inside a line. [formats.md](formats.md#newlines) says how to \
+        undo the escapes.",
 };
 
 pub const TOMBSTONES: Key<TombstonePolicy> = Key {

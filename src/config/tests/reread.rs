@@ -107,17 +107,19 @@ prop_compose! {
              log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
             q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
             pick(&["earliest", "latest"], choices.0), pick(&["kafka", "zookeeper"], choices.1),
-            pick(&["coordinated", "alone"], choices.2), pick(&["original", "raw", "json", "template"], choices.3),
+            pick(&["coordinated", "alone"], choices.2),
+            pick(&["original", "raw", "json", "template"], choices.3),
             numbers.0, numbers.1,
         );
         if choices.3 == 3 {
             out += &format!("log_file['template']={}\n", q(&line.0));
         }
         if line.1 {
+            let value = line.2.replace(|char: char| !char.is_alphanumeric() && char != '\'', ".");
             out += &format!(
-                "log_file['newline']='escape'\nlog_file['tombstones']='drop'\nlog_file['include_key']='/a.*/'\n\
-                 log_file['exclude_header']={}\n",
-                q(&format!("a b=/{}/", line.2.replace(|c: char| !c.is_alphanumeric() && c != '\'', ".") + "x")),
+                "log_file['newline']='escape'\nlog_file['tombstones']='drop'\n\
+                 log_file['include_key']='/a.*/'\nlog_file['exclude_header']={}\n",
+                q(&format!("a b=/{value}x/")),
             );
         }
         if jobs.0 {

@@ -39,7 +39,7 @@ pub(super) struct FormattedBatch {
     pub(super) last: Option<Landmark>,
     /// How many records in the range have lines.
     pub(super) records: u64,
-    /// How many have none, because they were dropped.
+    /// How many have none, because they were filtered out.
     pub(super) filtered: u64,
     /// Set if the range is shorter than what was fetched.
     pub(super) truncated: Option<Truncated>,

@@ -26,7 +26,7 @@ pub enum LineFormat {
     Template(LineTemplate),
 }
 
-/// Makes the line of each record, or drops the record. Whoever compares a log file with its topics must
+/// Makes the line of each record, or filters the record out. Whoever compares a log file with its topics must
 /// use the same formatter as the job that writes the file.
 #[derive(Debug, Clone)]
 pub struct LineFormatter {
@@ -37,12 +37,12 @@ pub struct LineFormatter {
 }
 
 impl LineFormatter {
-    /// A formatter that drops nothing and keeps newlines.
+    /// A formatter that filters nothing out and keeps newlines.
     pub fn new(format: LineFormat) -> Self {
         Self { format, filter: None, escapes_newlines: false }
     }
 
-    /// Drops the records that the filter does not let pass.
+    /// Filters out the records that do not pass.
     #[must_use]
     pub fn filtered(self, filter: RecordFilter) -> Self {
         let filter = Some(filter).filter(|filter| *filter != RecordFilter::default());
@@ -55,7 +55,7 @@ impl LineFormatter {
         Self { escapes_newlines: true, ..self }
     }
 
-    /// Appends the record's line, newline included. False if the record is dropped: it has no line.
+    /// Appends the record's line, newline included. False if the record is filtered out: it has no line.
     #[must_use]
     pub fn append(&mut self, out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) -> bool {
         if self.filter.as_ref().is_some_and(|filter| !filter.passes(record)) {

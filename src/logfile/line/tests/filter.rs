@@ -10,7 +10,7 @@ fn has_line(filter: &RecordFilter, record: &Record<'_>) -> bool {
     let mut out = Vec::new();
     let mut formatter = LineFormatter::new(LineFormat::Raw).filtered(filter.clone());
     let is_kept = formatter.append(&mut out, &TopicPartition::new("t", 3), record);
-    assert_eq!(out.is_empty(), !is_kept, "a dropped record leaves no bytes, and another one a newline");
+    assert_eq!(out.is_empty(), !is_kept, "a filtered record leaves no bytes, and another one a newline");
     is_kept
 }
 
