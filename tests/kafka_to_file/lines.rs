@@ -1,5 +1,5 @@
 //! Goal: a template shows what was produced, escapes can be undone, and a filter leaves out what it should
-//! and nothing else, whatever a kill -9 interrupts. Method: each line is compared with what the producer noted.
+//! and nothing else, whatever a kill -9 interrupts. Method: lines are compared with what the producer noted.
 
 use crate::support::content::{self, Content};
 use crate::support::daemon::Daemon;
