@@ -155,7 +155,7 @@ fn kill_9_in_a_filtered_stream() {
         let inv = Inv::log(&kafka, &topic, &group).job("log_file['newline']", "escape");
         let inv = inv.job("log_file['include_key']", INCLUDED).job("log_file['exclude_key']", EXCLUDED);
         let mut daemon = Daemon::new(&inv.job("log_file['settle_ms']", "100"));
-        let (kills, mut ahead) = (if all() { 60 } else { 8 }, 0);
+        let (kills, mut ahead) = (if all() { 25 } else { 8 }, 0);
         for kill in 0.. {
             assert!(kill < 10 * kills, "no kill came while filtered records were committed");
             daemon.start_and_wait();
