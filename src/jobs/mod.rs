@@ -106,11 +106,11 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
 
 /// What makes the lines of the job `kafka_to_file`, and says which records have none.
 pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
-    let format = match log_file.format {
-        FileFormat::Original => LineFormat::Original,
-        FileFormat::Raw => LineFormat::Raw,
-        FileFormat::Json => LineFormat::Json,
-        FileFormat::Template => LineFormat::Template(log_file.template.clone()),
+    let formatter = match log_file.format {
+        FileFormat::Original => LineFormatter::new(LineFormat::Original),
+        FileFormat::Raw => LineFormatter::new(LineFormat::Raw),
+        FileFormat::Json => LineFormatter::new(LineFormat::Json),
+        FileFormat::Template => LineFormatter::by_template(log_file.template.clone()),
     };
     let filter = RecordFilter {
         include_key: log_file.include_key.clone(),
@@ -119,7 +119,7 @@ pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
         exclude_header: log_file.exclude_header.clone(),
         drops_tombstones: log_file.tombstones == TombstonePolicy::Drop,
     };
-    let formatter = LineFormatter::new(format).filtered(filter);
+    let formatter = formatter.filtered(filter);
     match log_file.newline {
         NewlinePolicy::Keep => formatter,
         NewlinePolicy::Escape => formatter.escaping_newlines(),

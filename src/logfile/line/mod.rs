@@ -3,6 +3,7 @@
 mod filter;
 mod json;
 mod original;
+mod rules;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,10 @@ pub use filter::RecordFilter;
 
 use crate::line_template::LineTemplate;
 use crate::record::{Record, TopicPartition};
+use rules::{LineRules, RuledFormat};
 
-/// How a record is written as a line.
-#[derive(Debug, Clone)]
+/// How a record is written as a line, without a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
     /// The value as it is. A null value gives an empty line.
     Raw,
@@ -22,54 +24,77 @@ pub enum LineFormat {
     Json,
     /// The line of the PHP system that pandad replaces.
     Original,
-    /// As the template says.
-    Template(LineTemplate),
+}
+
+impl LineFormat {
+    /// Appends the record's line, newline included.
+    fn append(self, out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) {
+        match self {
+            LineFormat::Raw => out.extend_from_slice(record.value.unwrap_or_default()),
+            LineFormat::Json => json::append(out, partition, record),
+            LineFormat::Original => original::append(out, record),
+        }
+        out.push(b'\n');
+    }
 }
 
 /// Makes the line of each record, or filters the record out. Whoever compares a log file with its topics must
 /// use the same formatter as the job that writes the file.
 #[derive(Debug, Clone)]
-pub struct LineFormatter {
-    format: LineFormat,
-    /// `None` lets every record pass.
-    filter: Option<RecordFilter>,
-    escapes_newlines: bool,
+pub struct LineFormatter(LineMaker);
+
+#[derive(Debug, Clone)]
+enum LineMaker {
+    /// Every record has a line in this format. Rules that nobody has set cost this case nothing.
+    Plain(LineFormat),
+    ByRules(Box<LineRules>),
 }
 
 impl LineFormatter {
     /// A formatter that filters nothing out and keeps newlines.
     pub fn new(format: LineFormat) -> Self {
-        Self { format, filter: None, escapes_newlines: false }
+        Self(LineMaker::Plain(format))
+    }
+
+    /// The same with a template in place of a format.
+    pub fn by_template(template: LineTemplate) -> Self {
+        Self(LineMaker::ByRules(Box::new(LineRules::new(RuledFormat::Template(template)))))
     }
 
     /// Filters out the records that do not pass.
     #[must_use]
     pub fn filtered(self, filter: RecordFilter) -> Self {
-        let filter = Some(filter).filter(|filter| *filter != RecordFilter::default());
-        Self { filter, ..self }
+        if filter == RecordFilter::default() {
+            return self;
+        }
+        self.changed(|rules| rules.filter = filter)
     }
 
     /// Escapes the newlines in what `raw` and a template take from a record as it is.
     #[must_use]
     pub fn escaping_newlines(self) -> Self {
-        Self { escapes_newlines: true, ..self }
+        self.changed(|rules| rules.escapes_newlines = true)
+    }
+
+    fn changed(self, change: impl FnOnce(&mut LineRules)) -> Self {
+        let mut rules = match self.0 {
+            LineMaker::Plain(format) => Box::new(LineRules::new(RuledFormat::Plain(format))),
+            LineMaker::ByRules(rules) => rules,
+        };
+        change(&mut rules);
+        Self(LineMaker::ByRules(rules))
     }
 
     /// Appends the record's line, newline included. False if the record is filtered out: it has no line.
     #[must_use]
+    #[inline]
     pub fn append(&mut self, out: &mut Vec<u8>, partition: &TopicPartition, record: &Record<'_>) -> bool {
-        if self.filter.as_ref().is_some_and(|filter| !filter.passes(record)) {
-            return false;
-        }
-        match &mut self.format {
-            LineFormat::Raw => text::bytes(out, record.value.unwrap_or_default(), self.escapes_newlines),
-            LineFormat::Json => json::append(out, partition, record),
-            LineFormat::Original => original::append(out, record),
-            LineFormat::Template(template) => {
-                template::append(out, template, self.escapes_newlines, partition, record);
+        match &mut self.0 {
+            LineMaker::Plain(format) => {
+                format.append(out, partition, record);
+                true
             }
+            LineMaker::ByRules(rules) => rules.append(out, partition, record),
         }
-        out.push(b'\n');
-        true
     }
 }

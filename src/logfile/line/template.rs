@@ -1,6 +1,6 @@
 //! The format `template`: text with placeholders that the configuration gives.
 
-use super::text::{bytes, json_value, number};
+use super::text::{escape_newlines, json_value, number};
 use crate::line_template::{FieldForm, LineTemplate, TemplatePart};
 use crate::record::{Record, TopicPartition};
 
@@ -15,7 +15,8 @@ pub(super) fn append(
     record: &Record<'_>,
 ) {
     let field = |out: &mut Vec<u8>, value: Option<&[u8]>, form: FieldForm| match form {
-        FieldForm::Bytes => bytes(out, value.unwrap_or_default(), escapes_newlines),
+        FieldForm::Bytes if escapes_newlines => escape_newlines(out, value.unwrap_or_default()),
+        FieldForm::Bytes => out.extend_from_slice(value.unwrap_or_default()),
         FieldForm::Json => json_value(out, value),
     };
     for part in template.parts_mut() {

@@ -6,16 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 /// A multiple of three, so that no padding is between two pieces.
 pub(super) const BASE64_PIECE_BYTES: usize = 3 << 10;
 
-/// The bytes as they are, or with `\n`, `\r` and `\\` in place of newline, carriage return and backslash.
-pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8], escapes_newlines: bool) {
-    if escapes_newlines {
-        escape_newlines(out, bytes);
-    } else {
-        out.extend_from_slice(bytes);
-    }
-}
-
-fn escape_newlines(out: &mut Vec<u8>, bytes: &[u8]) {
+/// The bytes with `\n`, `\r` and `\\` in place of newline, carriage return and backslash.
+pub(super) fn escape_newlines(out: &mut Vec<u8>, bytes: &[u8]) {
     for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r' | b'\\')) {
         match piece.split_last() {
             Some((b'\n', plain)) => escape(out, plain, b'n'),

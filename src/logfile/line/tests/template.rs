@@ -8,7 +8,7 @@ const HEADERS: &[u8] = b"\x08\x02a\x021\x02b\x01\x02a\x02\xff\x02c\x04\xc3\xa9";
 
 fn filled_bytes(template: &str, record: &Record<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut formatter = LineFormatter::new(LineFormat::Template(LineTemplate::parse(template).unwrap()));
+    let mut formatter = LineFormatter::by_template(LineTemplate::parse(template).unwrap());
     assert!(formatter.append(&mut out, &TopicPartition::new("t", 3), record));
     assert_eq!(out.pop(), Some(b'\n'));
     out
@@ -74,7 +74,7 @@ fn bytes_that_are_not_utf_8_stay_or_become_base64() {
 #[test]
 fn times_of_many_records_are_their_own() {
     let template = LineTemplate::parse("{timestamp:%S} {timestamp:%S%.3f}").unwrap();
-    let mut formatter = LineFormatter::new(LineFormat::Template(template));
+    let mut formatter = LineFormatter::by_template(template);
     let mut out = Vec::new();
     for timestamp in [1_000, 1_999, 2_000, 1_001, -1, 59_123] {
         let record = Record { timestamp: Some(timestamp), ..Record::bare(1, None, None) };
