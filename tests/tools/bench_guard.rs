@@ -81,13 +81,17 @@ fn formatting(name: &str, passes: usize) {
     let mut lines = Vec::with_capacity(4 << 20);
     for _ in 0..passes {
         lines.clear();
+        // As the job does it: the decoder gives each record to a closure that it does not know.
+        let mut append = |record: &Record<'_>| {
+            black_box(formatter.append(&mut lines, &partition, record));
+        };
+        let append: &mut dyn FnMut(&Record<'_>) = black_box(&mut append);
         for (offset, value) in (0..).zip(&values) {
-            let record = Record {
+            append(&Record {
                 timestamp: Some(1_700_000_000_000 + offset),
                 headers: Some(headers),
                 ..Record::bare(offset, Some(b"key-of-a-record"), Some(value))
-            };
-            assert!(formatter.append(&mut lines, &partition, &record), "no record is filtered out");
+            });
         }
         black_box(&lines);
     }
