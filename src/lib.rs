@@ -21,6 +21,7 @@ pub mod line_template;
 pub mod log_names;
 pub mod logfile;
 pub mod logging;
+pub mod moment;
 pub mod pattern;
 pub mod pipeline;
 pub mod plural;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use pandad::commands::dead::{self, Action};
 use pandad::commands::journal::{self, JournalAction};
+use pandad::commands::seek::{self, SeekOrder};
 use pandad::commands::{check, reopen};
 use pandad::config::Config;
 use pandad::daemon;
@@ -28,6 +29,9 @@ warns of others in the Kafka group that do not fit
     pandad journal LOGFILE --forget  have the group's offsets decide at the next start
     pandad journal LOGFILE --copy DIR
                                      copy the log file and its journal, also while pandad writes them
+    pandad seek FILE TOPIC[/PARTITION] earliest|latest|TIME|OFFSET [--go]
+                                     set the group's offsets while nobody reads; \
+without --go only say what that would do
     pandad dead FILE list            show the items that could not be done, with time and reason
     pandad dead FILE retry|drop      put them back on the work list | delete them
     pandad --help | --version
@@ -62,6 +66,7 @@ enum Command {
     Dead(PathBuf, Action),
     Reopen(PathBuf),
     Journal(PathBuf, JournalAction),
+    Seek(PathBuf, SeekOrder),
 }
 
 fn parse(args: Vec<OsString>) -> Result<Command, Error> {
@@ -79,7 +84,11 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
                 only.extend(names.to_string_lossy().split(',').map(str::to_owned));
             }
             Value(word) if file.is_none() && mode.is_none() && only.is_empty() && is_command(&word) => {
-                return parse_command(&word, &mut parser).map_err(usage);
+                let parsed = match word.to_str() {
+                    Some("seek") => parse_seek(&mut parser),
+                    _ => parse_command(&word, &mut parser),
+                };
+                return parsed.map_err(usage);
             }
             Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
             other => return Err(usage(other.unexpected().to_string())),
@@ -97,7 +106,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Error> {
 }
 
 fn is_command(word: &OsString) -> bool {
-    ["dead", "reopen", "journal"].iter().any(|name| word == name)
+    ["dead", "reopen", "journal", "seek"].iter().any(|name| word == name)
 }
 
 fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command, String> {
@@ -130,6 +139,27 @@ fn parse_command(name: &OsString, parser: &mut lexopt::Parser) -> Result<Command
     }
 }
 
+fn parse_seek(parser: &mut lexopt::Parser) -> Result<Command, String> {
+    let (mut words, mut go) = (Vec::new(), false);
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Value(word) => words.push(word),
+            Long("go") => go = true,
+            // A time ago, as -2h.
+            Short(digit) if digit.is_ascii_digit() => {
+                let rest = parser.optional_value().unwrap_or_default();
+                words.push(format!("-{digit}{}", rest.to_string_lossy()).into());
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    let expected = "seek: a configuration file, a topic or TOPIC/PARTITION, and one of earliest, latest, a \
+                    time and an offset are expected";
+    let [file, subject, target] = <[OsString; 3]>::try_from(words).map_err(|_| expected.to_owned())?;
+    let order = SeekOrder::parse(&subject.to_string_lossy(), &target.to_string_lossy(), go);
+    Ok(Command::Seek(file.into(), order.map_err(|why| format!("seek: {why}"))?))
+}
+
 fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
     match command {
         Command::Help => print(HELP),
@@ -139,6 +169,7 @@ fn run(command: Command, log: &ProcessLog) -> Result<(), Error> {
         Command::Dead(file, action) => dead::run(&load(&file)?, action, print_line),
         Command::Reopen(file) => reopen::run(&load(&file)?, print_line),
         Command::Journal(file, action) => journal::run(&file, &action, print_line),
+        Command::Seek(file, order) => seek::run(&load(&file)?, &order, print_line),
         Command::Run(file, only) => daemon::run(&file, &only, log),
     }
 }

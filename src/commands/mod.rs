@@ -4,3 +4,4 @@ pub mod check;
 pub mod dead;
 pub mod journal;
 pub mod reopen;
+pub mod seek;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::key::Converted;
+use crate::moment::Moment;
 use crate::pattern::Pattern;
 
 /// A word of a [`Choice`], its value and its explanation, which may be empty.
@@ -49,13 +50,18 @@ pub enum StartPolicy {
     Earliest,
     /// At the end of the log.
     Latest,
+    /// At the first record since this moment.
+    Since(Moment),
 }
 
-impl Choice for StartPolicy {
-    const WORDS: &'static [Word<Self>] = &[
-        ("earliest", Self::Earliest, "the oldest record there is"),
-        ("latest", Self::Latest, "the next record produced"),
-    ];
+impl fmt::Display for StartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::Since(moment) => fmt::Display::fmt(moment, f),
+        }
+    }
 }
 
 /// `kafka['offsets']`.

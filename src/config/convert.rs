@@ -5,10 +5,11 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use super::choices::TopicSelection;
+use super::choices::{StartPolicy, TopicSelection};
 use super::key::{Converted, NumberRange};
 use super::suggest;
 use crate::line_template::{LineTemplate, PLACEHOLDERS, TemplateFault};
+use crate::moment::Moment;
 use crate::pattern::{HeaderPattern, Pattern};
 
 /// The port of a broker that is written without a port.
@@ -256,6 +257,17 @@ pub fn template(text: &str) -> Converted<LineTemplate> {
         let near = near.map_or("there are".to_owned(), |near| format!("did you mean {near}? There are"));
         format!("character {at}: {what}; {near} {}; {{{{ is a brace", PLACEHOLDERS.join(", "))
     })
+}
+
+/// Where to begin in a partition for which nobody has an offset.
+pub fn start(text: &str) -> Converted<StartPolicy> {
+    match text.trim() {
+        word if word.eq_ignore_ascii_case("earliest") => Ok(StartPolicy::Earliest),
+        word if word.eq_ignore_ascii_case("latest") => Ok(StartPolicy::Latest),
+        text => Moment::parse(text)
+            .map(StartPolicy::Since)
+            .map_err(|expected| format!("one of earliest, latest or a moment is expected; {expected}")),
+    }
 }
 
 /// Hash names, separated by commas or blanks.

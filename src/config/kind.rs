@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choices::{self, Choice, TopicSelection};
+use super::choices::{self, Choice, StartPolicy, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 use crate::line_template::LineTemplate;
@@ -292,6 +292,21 @@ pub const fn template() -> ValueKind<LineTemplate> {
         read: |text, _| convert::template(text),
         write: LineTemplate::to_string,
         values: |_| "text with placeholders such as `{value}`, empty for none".into(),
+        is_secret: false,
+    }
+}
+
+/// Where to begin in a partition for which nobody has an offset.
+pub const fn start() -> ValueKind<StartPolicy> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::start(text),
+        write: StartPolicy::to_string,
+        values: |_| {
+            "`earliest` (the oldest record there is), `latest` (the next record produced), a time such as \
+             `2026-11-27T06:00:00Z`, or `-2h` (that long ago, in s, m, h or d)"
+                .into()
+        },
         is_secret: false,
     }
 }

@@ -2,7 +2,8 @@
 //! partitions are assigned and what the group has committed.
 //!
 //! The submodules stand on floors, and each knows only the floors below it: `protocol`, `client`,
-//! `seam`, then `fetch` and `group`, then `legacy`. This file and `auto` choose among the clients.
+//! `seam`, then `fetch` and `group`, then `legacy`. This file, `auto` and `operator` choose among the
+//! clients.
 
 mod auto;
 pub mod client;
@@ -11,6 +12,7 @@ mod fetch;
 pub mod group;
 mod lease;
 mod legacy;
+mod operator;
 pub mod protocol;
 mod seam;
 
@@ -20,10 +22,11 @@ pub use cluster::Cluster;
 pub use group::offset_store::{ClaimNamer, OffsetStorage};
 pub use group::standalone::Standalone;
 pub use lease::Lease;
+pub use operator::{FoundOffset, GroupOperator};
 pub use protocol::records::{DecodeError, Decoded, Scratch};
 pub use seam::{
     Assigned, DecodedRecords, Event, FailedPartition, FailureKind, Fetched, Fetcher, GroupClient, GroupEvent,
-    Payload, RecordSet, StartOffset, records,
+    Payload, RecordSet, StartBasis, StartOffset, batch_end, records,
 };
 
 use crate::error::Fault;

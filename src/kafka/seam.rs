@@ -72,6 +72,12 @@ impl RecordSet {
         Self { frame: Mutex::new(Some(Arc::clone(frame))), set, aborted }
     }
 
+    /// The offset behind the batch that holds the record at `at`; `None` if that is not known.
+    fn batch_end(&self, at: i64) -> Option<i64> {
+        let frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        records::entry_end(frame.bytes().get(self.set.clone())?, at)
+    }
+
     fn decode(
         &self,
         from: i64,
@@ -114,8 +120,9 @@ pub enum Event {
     Failed(String),
     /// One partition cannot be read now.
     PartitionFailed(FailedPartition),
-    /// The partition was assigned without a position; it starts at this offset.
-    Resolved(TopicPartition, i64),
+    /// The partition was assigned without a position; it starts at this offset, which was found in this
+    /// way.
+    Resolved(TopicPartition, i64, StartBasis),
     /// The log is not the one that was read: the record before the position differs from the one in
     /// the log file, because the topic was recreated or truncated. The offset follows the newest
     /// landmark that still agrees; if none does, it is the start of the log. Nothing is read until
@@ -139,6 +146,23 @@ pub struct FailedPartition {
     pub why: String,
 }
 
+/// How the offset was found at which a partition starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartBasis {
+    /// It is the first offset, or the end of the log, as asked.
+    Bound,
+    /// It is the first offset whose timestamp is at or after the moment.
+    Timestamp,
+    /// No record has a timestamp at or after the moment: it is the end that the log had.
+    End,
+    /// The broker, of a version before 0.10.1, knows only when each segment changed last. No record that
+    /// was appended since the moment is before the offset, and others may follow it.
+    Segments,
+    /// Records have no timestamps, so the moment was looked for by the changes of the segments. If the
+    /// broker does not tell these either, as from Kafka 4 on, it is the first offset.
+    NoTimestamps,
+}
+
 /// What has failed when a partition cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
@@ -160,6 +184,8 @@ pub enum StartOffset {
     Earliest,
     /// At the end of the log.
     Latest,
+    /// At the first offset whose timestamp is this one or later, in milliseconds since 1970.
+    Since(i64),
 }
 
 /// Reads the assigned partitions. No call blocks longer than the caller allows.
@@ -273,6 +299,14 @@ pub fn records(
         }
         Payload::RecordSet(set) => set.decode(fetched.from, scratch, each),
         Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
+    }
+}
+
+/// The offset behind the fetched batch that holds the record at `at`; `None` if that is not known.
+pub fn batch_end(fetched: &Fetched, at: i64) -> Option<i64> {
+    match &fetched.payload {
+        Payload::RecordSet(set) => set.batch_end(at),
+        Payload::Decoded(_) | Payload::Deleted | Payload::Absent => None,
     }
 }
 

@@ -97,7 +97,10 @@ fn read(log_file: &Path) -> Result<(JournalFile, JournalContents), String> {
 }
 
 /// Says in words why there is no journal that can be read.
-fn name_found(at: &Path, found: io::Result<JournalRead>) -> Result<(JournalFile, JournalContents), String> {
+pub(super) fn name_found(
+    at: &Path,
+    found: io::Result<JournalRead>,
+) -> Result<(JournalFile, JournalContents), String> {
     let shown = at.display();
     match found {
         Ok(JournalRead::Journal { journal, contents, .. }) => Ok((journal, *contents)),

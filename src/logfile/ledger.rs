@@ -66,17 +66,12 @@ impl Ledger {
             self.log_stranger(stranger);
         }
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
-        let facts = known.as_ref().map(|(_, state)| KnownPosition {
-            position: state.position,
-            epoch: state.epoch,
-            committed: &state.committed,
-            left: &state.left,
-        });
+        let facts = known.as_ref().map(|(_, state)| KnownPosition::of(state));
         let (label, held) = (&self.label, committed.unwrap_or(-1));
         let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
         log::debug!("{label}: {partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {
-            ResumeDecision::Nowhere => return Ok(Resumed { position: None, landmarks: Vec::new() }),
+            ResumeDecision::Nowhere => return Ok(inner.assign(partition)),
             ResumeDecision::Journal => {}
             ResumeDecision::JournalWentBack => log::warn!(
                 "{label}: {partition}: the group's offset {held} was committed under this journal's name, \
@@ -120,7 +115,7 @@ impl Ledger {
                 start == ResumeDecision::JournalWentBack,
             )?;
         }
-        Ok(inner.assign(partition))
+        Ok(Resumed { skipped: passed_over(start, known.as_ref()), ..inner.assign(partition) })
     }
 
     fn log_stranger(&self, stranger: u128) {
@@ -359,6 +354,14 @@ impl Ledger {
         let settled = inner.state.settled_by(place.sequence);
         inner.append_mark(place, &settled)?;
         inner.journal.to_sync().sync()
+    }
+}
+
+/// The offsets behind the journal's position that are passed over, because somebody set the group's offset.
+fn passed_over(start: ResumeDecision, known: Option<&(u32, PartitionState)>) -> std::ops::Range<i64> {
+    match (start, known) {
+        (ResumeDecision::Moved(position, _), Some((_, state))) => state.position..position,
+        _ => 0..0,
     }
 }
 

@@ -210,10 +210,10 @@ impl LedgerState {
     /// Records that the partition is assigned. Writing goes on at its position.
     pub(super) fn assign(&mut self, partition: &TopicPartition) -> Resumed {
         let Some((index, state)) = self.state.find(partition) else {
-            return Resumed { position: None, landmarks: Vec::new() };
+            return Resumed { position: None, landmarks: Vec::new(), skipped: 0..0 };
         };
-        let resumed = Resumed { position: Some(state.position), landmarks: state.landmarks.clone() };
-        let position = state.position;
+        let (position, landmarks) = (state.position, state.landmarks.clone());
+        let resumed = Resumed { position: Some(position), landmarks, skipped: 0..0 };
         self.written.insert(index, position);
         resumed
     }

@@ -8,6 +8,7 @@ mod disk;
 mod group_view;
 pub mod inspect;
 mod journal;
+pub mod journal_view;
 mod label;
 mod ledger;
 mod ledger_state;

@@ -5,7 +5,9 @@
 //! metadata, another program of the group. Where there is room for a token, such an offset is claimed
 //! before this function gets it.
 
-use super::journal::Landmark;
+use std::ops::Range;
+
+use super::journal::{Landmark, PartitionState};
 use crate::record::Token;
 
 /// What the journal knows of the partition.
@@ -19,6 +21,14 @@ pub struct KnownPosition<'a> {
     pub committed: &'a [i64],
     /// The histories that the partition has left.
     pub left: &'a [u64],
+}
+
+impl<'a> KnownPosition<'a> {
+    /// What a journal holds of the partition.
+    pub(super) fn of(state: &'a PartitionState) -> Self {
+        let PartitionState { position, epoch, committed, left, .. } = state;
+        Self { position: *position, epoch: *epoch, committed, left }
+    }
 }
 
 /// Where to go on.
@@ -50,6 +60,9 @@ pub struct Resumed {
     pub position: Option<i64>,
     /// The last records written before that offset, oldest first.
     pub landmarks: Vec<Landmark>,
+    /// The offsets from the journal's former position on that are passed over, because somebody set the
+    /// group's offset behind them. Empty if there are none.
+    pub skipped: Range<i64>,
 }
 
 /// Decides by the journal's identity, what it knows of the partition, and the group's offset with

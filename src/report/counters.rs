@@ -38,6 +38,8 @@ pub struct Counters {
     /// Records deleted at the broker before they were read, or keys received and dropped for
     /// want of room.
     pub lost: AtomicU64,
+    /// Offsets that were passed over unread, because somebody set the group's offset behind them.
+    pub skipped: AtomicU64,
     /// Keys received and dropped for want of room, which reconcile will find again.
     pub overflowed: AtomicU64,
     /// Keys that expired without a received event and were found by reconcile.
@@ -80,6 +82,7 @@ impl Counters {
             lag: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             found: AtomicU64::new(0),
             late_us: AtomicU64::new(0),
@@ -137,6 +140,7 @@ impl fmt::Display for Counters {
         for (name, counter) in [
             ("blocked", &self.blocked),
             ("lost", &self.lost),
+            ("skipped", &self.skipped),
             ("overflowed", &self.overflowed),
             ("found", &self.found),
             ("filtered", &self.filtered),
@@ -168,10 +172,11 @@ mod tests {
         counters.done.store(7, Relaxed);
         counters.blocked.store(1, Relaxed);
         counters.lost.store(2, Relaxed);
+        counters.skipped.store(3, Relaxed);
         counters.set_oldest_unsettled(Some(Instant::now()));
         let line = counters.to_string();
         assert!(line.starts_with("records 7, bytes 0, lag 0, oldest unsettled "), "{line}");
-        assert!(line.ends_with("disk ok, blocked 1, lost 2"), "{line}");
+        assert!(line.ends_with("disk ok, blocked 1, lost 2, skipped 3"), "{line}");
         counters.set_oldest_unsettled(None);
         assert_eq!(counters.oldest_unsettled_ms(), 0);
         let counters = Counters::shared("test", CountedUnit::Items);

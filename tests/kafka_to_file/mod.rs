@@ -1,6 +1,7 @@
 //! kafka_to_file with one pandad: records, files, disks, brokers and offsets.
 
 mod bad_network;
+mod begin_at_time;
 mod blocked_partitions;
 mod broker_outages;
 mod client_switch;
@@ -27,4 +28,5 @@ mod other_numbers;
 mod recreated_topic;
 mod restart;
 mod rotation;
+mod seek;
 mod signals;

@@ -90,6 +90,17 @@ impl Read {
     }
 }
 
+/// The numbers of each partition's records in a file, in its order. Each line must be a record.
+#[track_caller]
+pub fn places_of(path: &Path, partitions: usize) -> Vec<Vec<u64>> {
+    let mut places = vec![Vec::new(); partitions];
+    for line in BufReader::new(File::open(path).unwrap()).split(b'\n') {
+        let place = place_of(&line.unwrap()).unwrap();
+        places[place.partition].push(place.index);
+    }
+    places
+}
+
 /// The numbers of all records in a file, in its order. Each line must be a record.
 #[track_caller]
 pub fn places(path: &Path) -> Vec<u64> {

@@ -8,12 +8,12 @@ pub const MODULES: &[(&str, &str)] = &[
     // The lock beside pandad's own log is that of a log file.
     ("daemon", "jobs pipeline report shutdown config logfile logging host threads error backoff"),
     // The commands that a person calls beside the running jobs.
-    ("commands", "config jobs queue redis kafka logfile threads plural error"),
+    ("commands", "config jobs queue redis kafka logfile moment record threads plural error"),
     // Jobs know no threads; they know each other by values in config.
     (
         "jobs",
         "config pipeline kafka redis queue expiry logfile record recycle report shutdown \
-         plural error backoff",
+         moment plural error backoff",
     ),
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
@@ -24,7 +24,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
-    ("config", "error line_template log_names pattern"),
+    ("config", "error line_template log_names moment pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.
@@ -38,6 +38,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("resolver", "threads time_limit"),
     // The configuration refuses bad templates, and the log file fills good ones in.
     ("line_template", ""),
+    ("moment", ""),
     ("pattern", ""),
     ("plural", ""),
     // The configuration refuses names that could be mistaken for those of the log file's own files.
@@ -68,8 +69,8 @@ pub const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     // Bytes become values; then come the connections to brokers, the two seams, and the implementations of
-    // the seams. `auto` chooses among the implementations and so stands above them.
-    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto"]),
+    // the seams. `auto` and `operator` choose among the implementations and so stand above them.
+    ("kafka", &["protocol lease", "client", "cluster", "seam", "fetch group", "legacy", "auto operator"]),
     // The disk first, then the journal and pure decisions; the ledger owns the journal, and the two
     // ends of the file (`settler`, `writer`) share the ledger.
     (
@@ -81,7 +82,7 @@ pub const FLOORS: &[(&str, &[&str])] = &[
             // `locate` finds the file that the journal means, before recovery works on it.
             "locate",
             "inspect lock_request options recovery resume",
-            "archive backup ledger_state",
+            "archive backup journal_view ledger_state",
             "ledger",
             "settler",
             "writer",

@@ -62,10 +62,16 @@ class Records:
         args, index = self.args, self.sent[partition]
         key = None if args.key == "none" else f"key {index} of {partition}"
         acked = functools.partial(self._acked, index)
+        more = {} if args.time is None else {"timestamp": args.time + index * args.step}
         while True:
             try:
                 self.producer.produce(
-                    args.topic, value(partition + args.base, index, pad), key, partition, on_delivery=acked
+                    args.topic,
+                    value(partition + args.base, index, pad),
+                    key,
+                    partition,
+                    on_delivery=acked,
+                    **more,
                 )
                 break
             except BufferError:
@@ -242,6 +248,8 @@ def main():
     parser.add_argument("--key", default="text", choices=["none", "text"])
     parser.add_argument("--first", type=int, default=0, help="place of the first record in each partition")
     parser.add_argument("--base", type=int, default=0, help="added to the partition that the record names")
+    parser.add_argument("--time", type=int, help="timestamp of place 0, in ms since 1970; none: the clock")
+    parser.add_argument("--step", type=int, default=1, help="ms from one place's timestamp to the next")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     modes = {"seq": seq, "mixed": mixed, "large": large}

@@ -88,11 +88,13 @@ pub const GROUP: Key<String> = Key {
 pub const START: Key<StartPolicy> = Key {
     section: LOG,
     name: "kafka['start']",
-    kind: kind::choice(),
+    kind: kind::start(),
     default: Some("earliest"),
     usage: Usage::Used,
     help: "Where to begin in a partition for which nobody has an offset",
-    more: "A partition that is added to a topic later begins at its first record in either case.",
+    more: "With a time it is the first record whose timestamp is not before it. A time without offset or \
+        zone is one in the machine's time zone. [kafka.md](kafka.md#beginning-at-a-time) has the rest. A \
+        partition that is added to a topic later begins at its first record in any case.",
 };
 
 pub const OFFSETS: Key<OffsetLocation> = Key {

@@ -85,6 +85,9 @@ prop_compose! {
     }
 }
 
+/// Each kind of `kafka['start']`, some of them unquoted.
+const STARTS: [&str; 6] = ["earliest", "'2026-11-27T06:00:00.5Z'", "latest", "'-36h'", "'2026-11-27'", "-2m"];
+
 prop_compose! {
     fn whole_text()(
         redis in (redis_text("redis_kv_expire"), redis_text("redis_list"), redis_text("redis_ar")),
@@ -106,7 +109,7 @@ prop_compose! {
              kafka['full_disk_s']=2.5\n\
              log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
             q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
-            pick(&["earliest", "latest"], choices.0), pick(&["kafka", "zookeeper"], choices.1),
+            STARTS[choices.5], pick(&["kafka", "zookeeper"], choices.1),
             pick(&["coordinated", "alone"], choices.2),
             pick(&["original", "raw", "json", "template"], choices.3),
             numbers.0, numbers.1,

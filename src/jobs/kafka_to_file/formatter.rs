@@ -20,8 +20,17 @@ const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(super) enum Truncated {
     /// The lines of one reply have reached [`REPLY_LINES_BYTES_MAX`].
     Full,
-    /// The records that follow cannot be read. The text says why.
-    Broken(String),
+    /// The records that follow cannot be read.
+    Broken(UnreadableBatch),
+}
+
+/// A batch that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UnreadableBatch {
+    /// Why.
+    pub(super) why: String,
+    /// The offset behind it, if that is known.
+    pub(super) end: Option<i64>,
 }
 
 /// A worker's outcome for one reply: lines, and the offset range that they cover.
@@ -99,10 +108,14 @@ impl Worker for Formatter {
             Ok(decoded) if lines.len() >= REPLY_LINES_BYTES_MAX => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
                 let why = format!("its records end at offset {}, not at {}", decoded.next, fetched.next);
-                (Decoded { next: reached, last: decoded.last }, Some(Truncated::Broken(why)))
+                let end = Some(fetched.next);
+                let broken = UnreadableBatch { why, end };
+                (Decoded { next: reached, last: decoded.last }, Some(Truncated::Broken(broken)))
             }
             Err(broken) => {
-                (Decoded { next: broken.next, last: None }, Some(Truncated::Broken(broken.to_string())))
+                let (why, end) = (broken.to_string(), kafka::batch_end(fetched, broken.next));
+                let next = Decoded { next: broken.next, last: None };
+                (next, Some(Truncated::Broken(UnreadableBatch { why, end })))
             }
         };
         let last = last.map(|(offset, fingerprint)| Landmark { offset, fingerprint });

@@ -233,6 +233,7 @@ impl KafkaToFile {
                 group_client,
                 ledgers: Ledgers::new(router.clone(), ledgers.to_vec()),
                 start: self.section.kafka.start,
+                inv: self.inv.clone(),
                 counters: counters(),
                 gate: gate.clone(),
                 full_disk_patience: self.section.kafka.full_disk,

@@ -6,6 +6,7 @@ mod file_refusals;
 mod membership;
 mod outages;
 mod partition;
+mod start_log;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,14 +15,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::NAME;
-use super::formatter::Truncated;
+use super::formatter::{Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartOffset};
+use crate::kafka::{Event, FailedPartition, Fetched, Fetcher, GroupClient, Payload, StartBasis, StartOffset};
 use crate::logfile::{Landmark, Ledger, Settled};
+use crate::moment::in_utc;
 use crate::pipeline::{self, PolledTask};
 use crate::plural::counted;
 use crate::record::TopicPartition;
@@ -59,6 +61,8 @@ pub(super) struct KafkaSource {
     group_client: Box<dyn GroupClient>,
     ledgers: Ledgers,
     start: StartPolicy,
+    /// The path of the .inv, for the commands that log lines name.
+    inv: String,
     counters: Arc<Counters>,
     partitions: BTreeMap<TopicPartition, TrackedPartition>,
     /// How many assignments the fetcher was given. Each has the number that this counter had then.
@@ -66,6 +70,8 @@ pub(super) struct KafkaSource {
     broker_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
+    /// The topics whose begin without timestamps was logged.
+    starts_logged: BTreeSet<(Arc<str>, StartBasis)>,
     /// The assignment that was not logged yet.
     backlog: Option<Backlog>,
     gate: WriteGate,
@@ -91,6 +97,8 @@ pub(super) struct SourceParts {
     pub(super) group_client: Box<dyn GroupClient>,
     pub(super) ledgers: Ledgers,
     pub(super) start: StartPolicy,
+    /// The path of the .inv.
+    pub(super) inv: String,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: WriteGate,
     /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
@@ -107,12 +115,14 @@ impl KafkaSource {
             group_client: from.group_client,
             ledgers: from.ledgers,
             start: from.start,
+            inv: from.inv,
             counters: from.counters,
             partitions: BTreeMap::new(),
             assignments: 0,
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
+            starts_logged: BTreeSet::new(),
             backlog: None,
             gate: from.gate,
             tasks: 0,
@@ -228,9 +238,10 @@ impl KafkaSource {
                     self.outages.begin(Instant::now(), &partition, tracked.polled, cause);
                 }
             }
-            Event::Resolved(partition, position) => {
+            Event::Resolved(partition, position, basis) => {
                 self.broker_outage.up(Instant::now(), "back");
                 if self.partitions.contains_key(&partition) {
+                    self.log_start(&partition, position, basis);
                     self.set_position(&partition, position)?;
                 }
                 if let Some(tracked) = self.partitions.get_mut(&partition) {
@@ -278,7 +289,8 @@ impl KafkaSource {
             && fetched.base > from
         {
             let why = format!("the broker leaves out the records from offset {from} to {}", fetched.base - 1);
-            return self.take_truncated(&fetched.partition, fetched.assignment, from, Truncated::Broken(why));
+            let broken = Truncated::Broken(UnreadableBatch { why, end: Some(fetched.base) });
+            return self.take_truncated(&fetched.partition, fetched.assignment, from, broken);
         }
         tracked.polled = fetched.next;
         tracked.lag = fetched.lag;
@@ -378,6 +390,7 @@ fn start_text(begin: &StartOffset) -> String {
         StartOffset::At(offset, _) => format!("offset {offset}"),
         StartOffset::Earliest => "its first record".to_owned(),
         StartOffset::Latest => "its end".to_owned(),
+        StartOffset::Since(millis) => format!("its first record since {}", in_utc(*millis)),
     }
 }
 

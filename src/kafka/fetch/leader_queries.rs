@@ -11,14 +11,14 @@ use crate::kafka::client::connection::Connection;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::{FetchedPartition, PartitionFetch};
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
+use crate::kafka::protocol::messages::list_offsets::{ListedOffset, OffsetSpec};
 use crate::kafka::protocol::messages::{Fetch, Isolation, ListOffsets};
 use crate::kafka::protocol::records::{self, Scratch};
 use crate::plural::counted;
 use crate::record::TopicPartition;
 
 /// Why a question has no answer.
-pub(super) enum QueryError {
+pub(in crate::kafka) enum QueryError {
     /// The connection failed.
     Lost(Fault),
     /// The broker answers with this code for the partition.
@@ -34,24 +34,44 @@ impl From<Fault> for QueryError {
 }
 
 /// A partition, and a connection to its leader.
-pub(super) struct LeaderQueries<'a> {
-    pub(super) connection: &'a mut Connection,
-    pub(super) partition: &'a TopicPartition,
-    pub(super) epoch: i32,
-    pub(super) config: &'a FetchConfig,
-    pub(super) scratch: &'a mut Scratch,
+pub(in crate::kafka) struct LeaderQueries<'a> {
+    pub(in crate::kafka) connection: &'a mut Connection,
+    pub(in crate::kafka) partition: &'a TopicPartition,
+    pub(in crate::kafka) epoch: i32,
+    pub(in crate::kafka) config: &'a FetchConfig,
+    pub(in crate::kafka) scratch: &'a mut Scratch,
 }
 
 impl LeaderQueries<'_> {
     /// The first offset, or the end of the log.
-    pub(super) fn end(&mut self, end: PartitionEnd, isolation: Isolation) -> Result<i64, QueryError> {
+    pub(in crate::kafka) fn offset(
+        &mut self,
+        spec: OffsetSpec,
+        isolation: Isolation,
+    ) -> Result<i64, QueryError> {
+        self.look_up(spec, isolation)?.ok_or(QueryError::Code(ErrorCode::LEADER_NOT_AVAILABLE))
+    }
+
+    /// The offset; `None` if the partition has none that fits.
+    pub(super) fn look_up(
+        &mut self,
+        spec: OffsetSpec,
+        isolation: Isolation,
+    ) -> Result<Option<i64>, QueryError> {
         let partitions = [(self.partition.clone(), self.epoch)];
-        let answer = self.connection.ask(&ListOffsets { isolation, end, partitions: &partitions })?;
-        let listed = answer.into_iter().find(|(partition, _)| partition == self.partition);
-        match listed {
+        let answer = self.connection.ask(&ListOffsets { isolation, spec, partitions: &partitions })?;
+        self.listed(answer)
+    }
+
+    /// The offset in an answer to ListOffsets.
+    pub(super) fn listed(
+        &self,
+        answer: Vec<(TopicPartition, ListedOffset)>,
+    ) -> Result<Option<i64>, QueryError> {
+        match answer.into_iter().find(|(partition, _)| partition == self.partition) {
             Some((_, listed)) if !listed.code.is_none() => Err(QueryError::Code(listed.code)),
-            Some((_, listed)) if listed.offset >= 0 => Ok(listed.offset),
-            _ => Err(QueryError::Code(ErrorCode::LEADER_NOT_AVAILABLE)),
+            Some((_, listed)) => Ok(Some(listed.offset).filter(|offset| *offset >= 0)),
+            None => Err(QueryError::Code(ErrorCode::LEADER_NOT_AVAILABLE)),
         }
     }
 
@@ -62,7 +82,7 @@ impl LeaderQueries<'_> {
 
     /// Requests the records at an offset, those of all transactions included; `None` if the log
     /// does not have the offset.
-    fn fetch(
+    pub(super) fn fetch(
         &mut self,
         offset: i64,
         max_bytes: usize,
@@ -140,7 +160,7 @@ impl PartitionLog for LeaderQueries<'_> {
 
     fn bounds(&mut self) -> Result<(i64, i64), QueryError> {
         let all = Isolation::ReadUncommitted;
-        Ok((self.end(PartitionEnd::First, all)?, self.end(PartitionEnd::Next, all)?))
+        Ok((self.offset(OffsetSpec::First, all)?, self.offset(OffsetSpec::Next, all)?))
     }
 }
 

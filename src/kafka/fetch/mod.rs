@@ -6,8 +6,9 @@ pub(super) mod config;
 mod cursor;
 pub(super) mod divergence;
 pub(super) mod fetcher;
-mod leader_queries;
+pub(super) mod leader_queries;
 mod messages;
 mod router;
 #[cfg(test)]
 mod sim;
+mod start_time;

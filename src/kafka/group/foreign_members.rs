@@ -108,6 +108,16 @@ impl ForeignMembers {
         })
     }
 
+    /// The live members, for a reader; `None` if there are none, or if DescribeGroups does not show them.
+    pub fn live(&self) -> Option<String> {
+        (!self.members.is_empty()).then(|| self.who())
+    }
+
+    /// Whether the group uses the protocol of KIP-848. Its live members are not known then.
+    pub fn is_later(&self) -> bool {
+        self.is_later
+    }
+
     fn who(&self) -> String {
         let named = self.members.iter().take(MEMBERS_NAMED_MAX).map(|(id, host)| format!("'{id}' at {host}"));
         let mut named: Vec<String> = named.collect();

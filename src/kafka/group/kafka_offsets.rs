@@ -25,7 +25,7 @@ impl KafkaOffsets {
     }
 
     /// The offsets of this group, asked for over these connections.
-    pub(super) fn over(brokers: Brokers, group: &str) -> Self {
+    pub(in crate::kafka) fn over(brokers: Brokers, group: &str) -> Self {
         Self { group: group.to_owned(), brokers, commits: GroupOffsets::new(group) }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_crate::client::KafkaClient;
-use kafka_crate::error::Error;
+use kafka_crate::error::{Error, KafkaCode};
 
 use super::error::LegacyError;
 use super::second_look::{Gap, SecondLook};
@@ -19,7 +19,9 @@ use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::Connection;
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
+use crate::kafka::fetch::leader_queries::QueryError;
 use crate::kafka::protocol::versions::Versions;
+use crate::kafka::seam::StartBasis;
 use crate::record::TopicPartition;
 use crate::threads;
 
@@ -107,6 +109,30 @@ impl LegacyClient {
         let seen = self.look.at(&leader.ok_or("it has no leader")?, partition, offset);
         self.watchdog.beat();
         seen
+    }
+}
+
+/// The crate asks for a time in a version that knows segments only.
+impl LegacyClient {
+    /// The offset at which the records since a moment begin; see [`SecondLook::since`].
+    pub(super) fn since(
+        &mut self,
+        partition: &TopicPartition,
+        since: i64,
+    ) -> Result<(i64, StartBasis), LegacyError> {
+        let leader = self.leader(partition).and_then(|leader| BrokerAddress::parse(&leader));
+        let leader = leader.ok_or(LegacyError::Code(KafkaCode::LeaderNotAvailable))?;
+        self.watchdog.asks(vec![leader.to_string()]);
+        let found = self.look.since(&leader, partition, since);
+        self.watchdog.beat();
+        found.map_err(|error| match error {
+            QueryError::Lost(fault) => LegacyError::Client(fault.to_string()),
+            QueryError::Code(code) if code.leader_moved() => {
+                LegacyError::Code(KafkaCode::NotLeaderForPartition)
+            }
+            QueryError::Code(code) => LegacyError::Records(format!("Kafka answers {code}")),
+            QueryError::Records(why) => LegacyError::Records(why),
+        })
     }
 }
 

@@ -92,13 +92,13 @@ impl LegacyFetcher {
                 {
                     let mut landmarks = match start {
                         StartOffset::At(_, landmarks) => std::mem::take(landmarks),
-                        StartOffset::Earliest | StartOffset::Latest => Vec::new(),
+                        StartOffset::Earliest | StartOffset::Latest | StartOffset::Since(_) => Vec::new(),
                     };
                     remember(&mut landmarks, fetched.last);
                     *start = StartOffset::At(fetched.next, landmarks);
                 }
             }
-            Event::Resolved(partition, at) => {
+            Event::Resolved(partition, at, _) => {
                 if let Some((start, _)) = self.assigned.get_mut(partition) {
                     *start = StartOffset::At(*at, Vec::new());
                 }

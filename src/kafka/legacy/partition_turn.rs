@@ -14,7 +14,7 @@ use super::reply::LegacyReply;
 use super::second_look::Gap;
 use crate::backoff::Backoff;
 use crate::kafka::fetch::divergence::Comparison;
-use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, StartOffset};
+use crate::kafka::seam::{Event, FailedPartition, FailureKind, Fetched, Payload, StartBasis, StartOffset};
 use crate::record::TopicPartition;
 
 const PARTITION_PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -102,6 +102,12 @@ impl LegacyCursor {
         if self.start.is_none() {
             self.start = Some(StartOffset::At(self.at, std::mem::take(&mut self.landmarks)));
         }
+    }
+
+    /// Begins to read at this offset, and says so.
+    fn resolve(&mut self, at: i64, basis: StartBasis) -> TurnResult {
+        (self.at, self.start) = (at, None);
+        TurnResult::Report(Event::Resolved(self.partition.clone(), at, basis))
     }
 
     fn hand_over(&mut self, next: i64, lag: u64, payload: Payload) -> Fetched {
@@ -222,9 +228,12 @@ fn begin_at(
         StartOffset::At(at, landmarks) => (at, landmarks),
         StartOffset::Earliest | StartOffset::Latest => {
             let (first, end) = read::bounds(client, &cursor.partition)?;
-            cursor.at = if start == StartOffset::Earliest { first } else { end };
-            cursor.start = None;
-            return Ok(Some(TurnResult::Report(Event::Resolved(cursor.partition.clone(), cursor.at))));
+            let at = if start == StartOffset::Earliest { first } else { end };
+            return Ok(Some(cursor.resolve(at, StartBasis::Bound)));
+        }
+        StartOffset::Since(since) => {
+            let (at, basis) = client.since(&cursor.partition, since)?;
+            return Ok(Some(cursor.resolve(at, basis)));
         }
     };
     cursor.at = at;

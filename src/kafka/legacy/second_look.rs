@@ -13,15 +13,19 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::fetch_sizes::{FETCH_BYTES_FIRST, FETCH_BYTES_MAX};
+use crate::error::Fault;
 use crate::kafka::client::address::BrokerAddress;
 use crate::kafka::client::connection::{Connection, ConnectionLimits};
 use crate::kafka::client::dialer::Dialer;
 use crate::kafka::cluster::Cluster;
+use crate::kafka::fetch::config::FetchConfig;
+use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::frame::Frame;
 use crate::kafka::protocol::messages::fetch::PartitionFetch;
 use crate::kafka::protocol::messages::{Fetch, Isolation};
 use crate::kafka::protocol::records::{self, Scratch};
+use crate::kafka::seam::StartBasis;
 use crate::record::TopicPartition;
 
 #[cfg(test)]
@@ -58,6 +62,31 @@ impl SecondLook {
         }
     }
 
+    /// A connection to the leader. Put it back when it has answered.
+    fn connect(&mut self, leader: &BrokerAddress) -> Result<Connection, String> {
+        let known =
+            self.connection.take().filter(|one| one.address() == leader && one.idle() < CONNECTION_IDLE_MAX);
+        known.map_or_else(|| self.dialer.reopen(leader), Ok)
+    }
+
+    /// The offset at which the records since a moment begin; see [`LeaderQueries::since`].
+    pub(super) fn since(
+        &mut self,
+        leader: &BrokerAddress,
+        partition: &TopicPartition,
+        since: i64,
+    ) -> Result<(i64, StartBasis), QueryError> {
+        let mut connection = self.connect(leader).map_err(Fault::Retry)?;
+        let (config, scratch) = (&FetchConfig::default(), &mut self.scratch);
+        let mut queries =
+            LeaderQueries { connection: &mut connection, partition, epoch: -1, config, scratch };
+        // The legacy client does not leave out the records of aborted transactions.
+        let found = queries.since(since, Isolation::ReadUncommitted)?;
+        self.dialer.confirm(&connection);
+        self.connection = Some(connection);
+        Ok(found)
+    }
+
     /// The offset range without records that begins at `offset`. `None`: there is a record, or the entry
     /// cannot be read.
     ///
@@ -69,12 +98,7 @@ impl SecondLook {
         partition: &TopicPartition,
         offset: i64,
     ) -> Result<Option<Gap>, String> {
-        let known =
-            self.connection.take().filter(|one| one.address() == leader && one.idle() < CONNECTION_IDLE_MAX);
-        let mut connection = match known {
-            Some(connection) => connection,
-            None => self.dialer.reopen(leader)?,
-        };
+        let mut connection = self.connect(leader)?;
         let max_bytes = FETCH_BYTES_FIRST;
         let fetch = Fetch {
             max_wait_ms: 0,

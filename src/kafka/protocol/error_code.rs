@@ -43,6 +43,9 @@ impl ErrorCode {
     /// The group has live members, and the sender of the request is not one of them.
     pub const UNKNOWN_MEMBER_ID: Self = Self(25);
 
+    /// The records of the partition have no timestamps (message format 0).
+    pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: Self = Self(43);
+
     /// Whether the code is no error.
     pub fn is_none(self) -> bool {
         self == Self::NONE
@@ -142,6 +145,7 @@ impl ErrorCode {
             34 => "ILLEGAL_SASL_STATE",
             35 => "UNSUPPORTED_VERSION",
             42 => "INVALID_REQUEST",
+            43 => "UNSUPPORTED_FOR_MESSAGE_FORMAT",
             56 => "KAFKA_STORAGE_ERROR",
             69 => "GROUP_ID_NOT_FOUND",
             74 => "FENCED_LEADER_EPOCH",

@@ -13,6 +13,7 @@ mod journal;
 mod lock_request;
 mod members;
 mod numbers;
+mod positions;
 mod rotation;
 mod settling;
 mod tokens;

@@ -2,7 +2,8 @@
 //! until everything in flight is written, settled and committed. Only records of lost partitions are
 //! dropped at once.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::ops::Range;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
 use super::backlog::Backlog;
@@ -14,6 +15,7 @@ use crate::config::StartPolicy;
 use crate::error::Fault;
 use crate::kafka::{Assigned, GroupEvent, StartOffset};
 use crate::logfile::MemberIdentity;
+use crate::plural::counted;
 use crate::record::TopicPartition;
 
 /// The pause before a commit that did not succeed is tried again.
@@ -85,10 +87,15 @@ impl KafkaSource {
                 .ledger(&one.partition)?
                 .resume(&one.partition, one.committed, &one.metadata)
                 .map_err(|error| journal_fault(&error))?;
+            self.count_skipped(&one.partition, &resumed.skipped);
             let begin = match resumed.position {
                 Some(position) => StartOffset::At(position, landmark_pairs(&resumed.landmarks)),
-                None if new || self.start == StartPolicy::Earliest => StartOffset::Earliest,
-                None => StartOffset::Latest,
+                None if new => StartOffset::Earliest,
+                None => match self.start {
+                    StartPolicy::Earliest => StartOffset::Earliest,
+                    StartPolicy::Latest => StartOffset::Latest,
+                    StartPolicy::Since(moment) => StartOffset::Since(moment.millis_now()),
+                },
             };
             log::debug!("{NAME}: {} begins at {}", one.partition, start_text(&begin));
             let lane = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
@@ -100,6 +107,22 @@ impl KafkaSource {
         self.gate.close();
         self.begin_backlog(assigned);
         Ok(())
+    }
+
+    /// Logs and counts offsets that were not read and never will be.
+    fn count_skipped(&self, partition: &TopicPartition, skipped: &Range<i64>) {
+        if skipped.is_empty() {
+            return;
+        }
+        let count = u64::try_from(skipped.end - skipped.start).unwrap_or(0);
+        self.counters.skipped.fetch_add(count, Relaxed);
+        log::warn!(
+            "{NAME}: {partition}: skipped offset {} to {} ({}), because the group's offset was set behind \
+             these: this pandad has not read them",
+            skipped.start,
+            skipped.end - 1,
+            counted(count, "offset")
+        );
     }
 
     /// Begins the log line about the assignment. `assigned` are the partitions that are new in it.

@@ -79,7 +79,9 @@ impl TrackedPartition {
                 self.polled = *position;
                 FetchState::Fetching
             }
-            StartOffset::Earliest | StartOffset::Latest => FetchState::Resolving(start.clone()),
+            StartOffset::Earliest | StartOffset::Latest | StartOffset::Since(_) => {
+                FetchState::Resolving(start.clone())
+            }
         };
     }
 

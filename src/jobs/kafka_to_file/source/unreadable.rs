@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::outages::OutageCause;
-use super::{KafkaSource, Truncated};
+use super::{KafkaSource, Truncated, UnreadableBatch};
 use crate::kafka::FailureKind;
 use crate::record::TopicPartition;
 
@@ -33,7 +33,8 @@ impl KafkaSource {
         }
         match truncated {
             Truncated::Full => self.resume_from(partition, position),
-            Truncated::Broken(why) => {
+            Truncated::Broken(UnreadableBatch { why, end }) => {
+                let why = format!("{why}{}", self.way_past(partition, position, end));
                 self.fetcher.unassign(partition);
                 self.drop_in_flight(partition, position);
                 if let Some(tracked) = self.partitions.get_mut(partition) {
@@ -45,6 +46,17 @@ impl KafkaSource {
                 }
             }
         }
+    }
+
+    /// What a person does to give a batch up that cannot be read.
+    fn way_past(&self, partition: &TopicPartition, position: i64, end: Option<i64>) -> String {
+        let Some(end) = end.filter(|end| *end > position) else { return String::new() };
+        let inv = shell_word(&self.inv);
+        format!(
+            "; to give up offset {position} to {}, stop all members of the group and run: pandad seek {inv} \
+             {partition} {end} --go",
+            end - 1
+        )
     }
 
     /// If the partition's log has diverged, drops what is in flight of the old log. True if it has.
@@ -61,5 +73,26 @@ impl KafkaSource {
         if let Some(tracked) = self.partitions.get_mut(partition) {
             tracked.drop_in_flight(position, self.assignments);
         }
+    }
+}
+
+/// The text as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        assert_eq!(shell_word("/etc/pandad-1.inv"), "/etc/pandad-1.inv");
+        assert_eq!(shell_word("/etc/it's mine"), "'/etc/it'\\''s mine'");
+        assert_eq!(shell_word("$(x)"), "'$(x)'");
     }
 }

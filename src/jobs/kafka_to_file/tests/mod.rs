@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::failed_syncs::FailedSyncs;
 use super::file_appender::FileAppender;
 use super::file_router::FileRouter;
-use super::formatter::{FormattedBatch, Truncated};
+use super::formatter::{FormattedBatch, Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::sink::{FileSink, FileSyncer};
@@ -28,7 +28,9 @@ use super::source::{Feedback, KafkaSource, SourceParts};
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
-use crate::kafka::{Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartOffset};
+use crate::kafka::{
+    Assigned, Event, Fetched, Fetcher, GroupClient, GroupEvent, Lease, Payload, StartBasis, StartOffset,
+};
 use crate::logfile::{self, Guard, Ledger, LogFileOptions, RestartMemory, Rotation};
 use crate::pipeline::{Settle, Sink, Source};
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
@@ -119,6 +121,10 @@ impl Member {
     }
 
     fn with(guard: Option<Guard>, rotation: Rotation) -> Member {
+        Member::starting(StartPolicy::Earliest, guard, rotation)
+    }
+
+    fn starting(start: StartPolicy, guard: Option<Guard>, rotation: Rotation) -> Member {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = format!("pandad-member-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(dir);
@@ -137,7 +143,8 @@ impl Member {
             fetcher: Box::new(Brokers(Arc::clone(&world))),
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), vec![ledger.clone()]),
-            start: StartPolicy::Earliest,
+            start,
+            inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             full_disk_patience: Duration::ZERO,

@@ -1,6 +1,8 @@
 //! What one member reads, writes and leaves out.
 
 use super::*;
+use crate::moment::Moment;
+use crate::record::Token;
 
 /// Without this, a member that took over now would begin at another position.
 #[test]
@@ -30,7 +32,7 @@ fn nothing_is_written_before_the_group_holds_the_first_position() {
 fn unreadable_records_are_not_skipped_if_a_broker_omits_them() {
     let mut member = Member::at_work();
     let mut batch = member.fetches(0, 1);
-    batch.truncated = Some(Truncated::Broken("damaged".to_owned()));
+    batch.truncated = Some(Truncated::Broken(UnreadableBatch { why: "damaged".to_owned(), end: None }));
     let mut messages = Vec::new();
     member.sink.take(batch);
     member.sink.write(&mut messages).unwrap();
@@ -129,5 +131,37 @@ fn a_reply_to_an_older_assignment_is_dropped() {
         };
         member.world.events.lock().unwrap().push_back(Event::Fetched(fetched));
         assert_eq!(member.poll().len(), taken, "the reply to assignment {assignment}");
+    }
+}
+
+/// A partition that is added to its topic later has no records from before, whatever `kafka['start']` says.
+#[test]
+fn a_partition_without_a_position_begins_at_the_moment_unless_it_is_new() {
+    let start = StartPolicy::Since(Moment::At(1000));
+    for (new, begins) in [(false, StartOffset::Since(1000)), (true, StartOffset::Earliest)] {
+        let mut member = Member::starting(start, None, Rotation::off());
+        let metadata = OffsetMetadata::Text(String::new());
+        let assigned = Assigned { partition: partition(), committed: None, metadata, new };
+        member.says(GroupEvent::Assigned(vec![assigned]));
+        member.poll();
+        assert_eq!(*member.world.assigned.lock().unwrap(), [(partition(), begins)]);
+    }
+}
+
+/// An operator has set the group's offset behind records that were not read.
+#[test]
+fn skipped_offsets_are_counted_once() {
+    let mut member = Member::at_work();
+    let batch = member.fetches(0, 3);
+    member.writes(vec![batch]).unwrap();
+    let settled = member.settles();
+    member.source.feedback(settled);
+    member.says(GroupEvent::Lost);
+    member.poll();
+    for _ in 0..2 {
+        member.is_given(Some((10, Token::claim(7, 10).to_string())));
+        assert_eq!(member.counters.skipped.load(Relaxed), 7);
+        member.says(GroupEvent::Lost);
+        member.poll();
     }
 }

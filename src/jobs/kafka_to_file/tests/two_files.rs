@@ -47,6 +47,7 @@ impl TwoFiles {
             group_client: Box::new(Group(Arc::clone(&world))),
             ledgers: Ledgers::new(router.clone(), ledgers.clone()),
             start: StartPolicy::Earliest,
+            inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
             full_disk_patience: Duration::ZERO,
@@ -67,7 +68,7 @@ impl TwoFiles {
         two.poll();
         for (topic, ledger) in ["a", "b"].into_iter().zip(ledgers) {
             ledger.set_position(&of(topic), 0).unwrap();
-            two.event(Event::Resolved(of(topic), 0));
+            two.event(Event::Resolved(of(topic), 0, StartBasis::Bound));
         }
         two.writes().unwrap();
         two

@@ -100,6 +100,7 @@ fn a_commit_that_waited_when_the_partitions_were_lost_does_not_close_the_gate_fo
         group_client: Box::new(Group(Arc::clone(&world))),
         ledgers: Ledgers::new(Files::router(), files.ledgers.clone()),
         start: StartPolicy::Earliest,
+        inv: "/etc/t.inv".to_owned(),
         counters: Counters::shared("test", CountedUnit::Records),
         gate: gate.clone(),
         full_disk_patience: Duration::ZERO,

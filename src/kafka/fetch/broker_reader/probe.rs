@@ -6,8 +6,8 @@ use crate::kafka::fetch::cursor::{Cursor, NextStep};
 use crate::kafka::fetch::divergence::Comparison;
 use crate::kafka::fetch::leader_queries::{LeaderQueries, QueryError};
 use crate::kafka::protocol::messages::Isolation;
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
-use crate::kafka::seam::{Event, Payload, StartOffset};
+use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
+use crate::kafka::seam::{Event, Payload, StartBasis, StartOffset};
 use crate::record::TopicPartition;
 
 impl BrokerReader {
@@ -69,14 +69,18 @@ impl BrokerReader {
                 Comparison::Behind(end) => return Ok(self.relinquish_behind(cursor, end, events)),
             },
             NextStep::ResolveStart(start) => {
-                let end = if start == StartOffset::Latest { PartitionEnd::Next } else { PartitionEnd::First };
-                cursor.at = leader.end(end, isolation)?;
+                let (at, basis) = match start {
+                    StartOffset::Since(since) => leader.since(since, isolation)?,
+                    StartOffset::Latest => (leader.offset(OffsetSpec::Next, isolation)?, StartBasis::Bound),
+                    _ => (leader.offset(OffsetSpec::First, isolation)?, StartBasis::Bound),
+                };
+                cursor.at = at;
                 cursor.next_step = NextStep::Read;
-                events.push(Event::Resolved(cursor.partition.clone(), cursor.at));
+                events.push(Event::Resolved(cursor.partition.clone(), cursor.at, basis));
             }
             NextStep::AskBounds => {
-                let first = leader.end(PartitionEnd::First, Isolation::ReadUncommitted)?;
-                let end = leader.end(PartitionEnd::Next, Isolation::ReadUncommitted)?;
+                let first = leader.offset(OffsetSpec::First, Isolation::ReadUncommitted)?;
+                let end = leader.offset(OffsetSpec::Next, Isolation::ReadUncommitted)?;
                 if cursor.at >= first {
                     return Ok(self.relinquish_behind(cursor, end, events));
                 }

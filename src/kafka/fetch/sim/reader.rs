@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                     Some(why);
                 Ok(())
             }
-            Event::Resolved(partition, at) => self.found(&partition, at),
+            Event::Resolved(partition, at, _) => self.found(&partition, at),
             Event::Fetched(fetched) => self.fetched(&fetched).map_err(|why| {
                 let Fetched { partition, from, next, .. } = &fetched;
                 format!("{partition} [{from}, {next}): {why}")

@@ -30,7 +30,7 @@ pub use heartbeat::Heartbeat;
 pub use join_group::JoinGroup;
 pub use leave_group::LeaveGroup;
 pub use list_groups::ListGroups;
-pub use list_offsets::ListOffsets;
+pub use list_offsets::{ListOffsets, SegmentOffsets};
 pub use metadata::{AllTopics, Metadata};
 pub use offset_commit::OffsetCommit;
 pub use offset_fetch::OffsetFetch;

@@ -136,6 +136,13 @@ pub struct Span {
     pub cut: Option<usize>,
 }
 
+/// The offset behind the entry that holds the record at `at`, or behind the next one, by the headers alone.
+/// `None` if there is no such entry.
+pub fn entry_end(set: &[u8], at: i64) -> Option<i64> {
+    let mut lasts = SetEntries::new(set).map_while(Result::ok).map(|entry| entry.last);
+    lasts.find(|last| *last >= at).map(|last| last + 1)
+}
+
 /// Finds the whole entries of a set. Nothing is decompressed, and no checksum is computed.
 ///
 /// A malformed entry after a whole one ends the span: the entries before it are good, and the next

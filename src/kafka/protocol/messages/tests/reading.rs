@@ -5,7 +5,7 @@
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::fetch::PartitionFetch;
-use crate::kafka::protocol::messages::list_offsets::PartitionEnd;
+use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
@@ -224,7 +224,7 @@ proptest! {
 
     #[test]
     fn list_offsets_is_written(
-        first in any::<bool>(),
+        which in prop_oneof![Just(-2i64), Just(-1), 0..i64::MAX],
         isolation in isolations(),
         all in topics(any::<(i32, i32)>()),
     ) {
@@ -232,8 +232,12 @@ proptest! {
         let partitions: Vec<(TopicPartition, i32)> = all.iter().flat_map(|(topic, items)| {
             items.iter().map(|(partition, epoch)| (TopicPartition::new(topic.as_str(), *partition), *epoch))
         }).collect();
-        let (end, time) = if first { (PartitionEnd::First, -2i64) } else { (PartitionEnd::Next, -1) };
-        let request = ListOffsets { isolation, end, partitions: &partitions };
+        let (spec, time) = match which {
+            -2 => (OffsetSpec::First, -2),
+            -1 => (OffsetSpec::Next, -1),
+            since => (OffsetSpec::Since(since), since),
+        };
+        let request = ListOffsets { isolation, spec, partitions: &partitions };
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
             let meant = if version < ORACLE_LIST {
                 let mut out = WireWriter::default();

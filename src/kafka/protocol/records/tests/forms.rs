@@ -271,3 +271,19 @@ fn a_set_of_many_entries_can_be_decoded_in_pieces() {
     }
     assert_eq!(from, 100);
 }
+
+#[test]
+fn the_end_of_a_batch_is_known_by_its_header() {
+    let batches =
+        [Batch::of(Codec::Gzip, &records(10, 5)).bytes(), Batch::of(Codec::None, &records(15, 3)).bytes()];
+    let mut set = batches.concat();
+    assert_eq!(
+        [9, 10, 14, 15, 17, 18].map(|at| entry_end(&set, at)),
+        [Some(15), Some(15), Some(15), Some(18), Some(18), None]
+    );
+    // The checksum of the first batch is wrong, and its codec unknown.
+    set[17] ^= 1;
+    set[22] |= 7;
+    assert_eq!(entry_end(&set, 12), Some(15));
+    assert_eq!(entry_end(&set[..60], 12), None, "it is cut");
+}
