@@ -17,6 +17,7 @@ pub mod expiry;
 pub mod host;
 pub mod jobs;
 pub mod kafka;
+pub mod line_template;
 pub mod log_names;
 pub mod logfile;
 pub mod logging;

@@ -1,9 +1,9 @@
-//! A regular expression that a whole name must match. Only this file uses the crate for regular
+//! A regular expression that a whole text must match. Only this file uses the crate for regular
 //! expressions.
 
 use std::fmt;
 
-/// A pattern for names.
+/// A pattern for names, keys and values of headers.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
@@ -23,9 +23,25 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), whole })
     }
 
-    /// Whether the whole name matches.
-    pub fn matches(&self, name: &str) -> bool {
-        self.whole.is_match(name)
+    /// Whether the whole text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        self.whole.is_match(text)
+    }
+}
+
+/// A pattern for the values of the headers of one name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderPattern {
+    /// The name of the header.
+    pub name: String,
+    /// The pattern for the header's value.
+    pub value: Pattern,
+}
+
+/// `name=/expression/`, as in the .inv.
+impl fmt::Display for HeaderPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.value)
     }
 }
 

@@ -81,11 +81,11 @@ fn request(
         directories: options.directories,
         choice: options.choice,
         since: options.since.map(Moment::millis_now),
-        format: jobs::line_format(section),
+        formatter: jobs::line_formatter(&section.log_file),
         places: match section.log_file.format {
             FileFormat::Json => LinePlaces::Json,
             FileFormat::Original => LinePlaces::Original,
-            FileFormat::Raw => LinePlaces::Nothing,
+            FileFormat::Raw | FileFormat::Template => LinePlaces::Nothing,
         },
         may_be_deleted: may_be_deleted(section),
         make_fetcher: Box::new(move || Box::new(AutoFetcher::new(cluster.clone(), kind))),

@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::choices::{CameBackCheck, Membership, OffsetLocation, TopicSelection};
+use super::choices::{
+    CameBackCheck, ClientChoice, FileFormat, Membership, OffsetLocation, TombstonePolicy, TopicSelection,
+};
 use super::keys::{self, RedisKeys};
 use super::reader::ConfigReader;
 use super::settings::{self, TOPIC};
@@ -15,6 +17,8 @@ pub fn run(r: &mut ConfigReader) {
     if r.has(keys::LOG) {
         topics(r);
         zookeeper(r);
+        template(r);
+        crate_can_filter(r);
         log_is_apart(r);
         log_names_fit(r);
         rotated_files_fit(r);
@@ -83,6 +87,42 @@ fn zookeeper(r: &mut ConfigReader) {
     }
     if r.value(&keys::GROUP).is_some_and(|group| group.contains('/')) {
         r.fault(&keys::GROUP, "in ZooKeeper a group is a node: a name without / is expected");
+    }
+}
+
+fn template(r: &mut ConfigReader) {
+    let (Some(format), Some(template)) = (r.value(&keys::FILE_FORMAT), r.value(&keys::FILE_TEMPLATE)) else {
+        return;
+    };
+    match (format == FileFormat::Template, template.is_empty()) {
+        (true, true) => r.fault(
+            &keys::FILE_FORMAT,
+            "this format needs a line in log_file['template'], as '{timestamp:%F %T} {value}'",
+        ),
+        (true, false) | (false, true) => {}
+        (false, false) => r.fault(&keys::FILE_TEMPLATE, "a template needs log_file['format']='template'"),
+    }
+}
+
+/// The `kafka` crate gives no headers, and shows an empty value as null.
+fn crate_can_filter(r: &mut ConfigReader) {
+    if r.value(&keys::CLIENT) != Some(ClientChoice::Crate) {
+        return;
+    }
+    if r.value(&keys::TOMBSTONES) == Some(TombstonePolicy::Drop) {
+        r.fault(
+            &keys::TOMBSTONES,
+            "with kafka['client']='crate' an empty value is taken for null: only 'keep' is expected, or the \
+             client 'native'",
+        );
+    }
+    for key in [&keys::INCLUDE_HEADER, &keys::EXCLUDE_HEADER] {
+        if r.value(key).flatten().is_some() {
+            r.fault(
+                key,
+                "with kafka['client']='crate' there are no headers: the client 'native' is expected",
+            );
+        }
     }
 }
 

@@ -138,6 +138,8 @@ pub enum FileFormat {
     Raw,
     /// One JSON object.
     Json,
+    /// As `log_file['template']` says.
+    Template,
 }
 
 impl Choice for FileFormat {
@@ -145,7 +147,37 @@ impl Choice for FileFormat {
         ("original", Self::Original, "as the PHP system wrote it"),
         ("raw", Self::Raw, "the value alone"),
         ("json", Self::Json, "one JSON object"),
+        ("template", Self::Template, "as `log_file['template']` says"),
     ];
+}
+
+/// `log_file['newline']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewlinePolicy {
+    /// A newline of a record begins another line.
+    Keep,
+    /// Newlines, carriage returns and backslashes of a record are escaped.
+    Escape,
+}
+
+impl Choice for NewlinePolicy {
+    const WORDS: &'static [Word<Self>] = &[
+        ("keep", Self::Keep, "a record can be several lines"),
+        ("escape", Self::Escape, "as `\\n`, carriage returns as `\\r`, backslashes as `\\\\`"),
+    ];
+}
+
+/// `log_file['tombstones']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TombstonePolicy {
+    /// They have lines.
+    Keep,
+    /// They have no lines.
+    Drop,
+}
+
+impl Choice for TombstonePolicy {
+    const WORDS: &'static [Word<Self>] = &[("keep", Self::Keep, ""), ("drop", Self::Drop, "")];
 }
 
 /// `log_file['sync']`.

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::choices::{StartPolicy, TopicSelection};
 use super::key::{Converted, NumberRange};
+use super::suggest;
+use crate::line_template::{LineTemplate, PLACEHOLDERS, TemplateFault};
 use crate::moment::Moment;
-use crate::pattern::Pattern;
+use crate::pattern::{HeaderPattern, Pattern};
 
 /// The port of a broker that is written without a port.
 pub const BROKER_PORT: u16 = 9092;
@@ -198,12 +200,8 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
     if text.is_empty() {
         return Err("at least one topic is expected".into());
     }
-    if let Some(pattern) = text.strip_prefix('/') {
-        let pattern = pattern.strip_suffix('/').filter(|pattern| !pattern.is_empty());
-        let pattern = pattern.ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
-        return Pattern::new(pattern)
-            .map(TopicSelection::Like)
-            .map_err(|why| format!("this is not a regular expression: {why}"));
+    if text.starts_with('/') {
+        return pattern(text).map(TopicSelection::Like);
     }
     let names = list(text.split(','), "topic", |topic| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -216,6 +214,49 @@ pub fn topics(text: &str) -> Converted<TopicSelection> {
         Ok(topic.to_owned())
     })?;
     Ok(TopicSelection::Named(names))
+}
+
+/// A regular expression between two slashes.
+fn pattern(text: &str) -> Converted<Pattern> {
+    let pattern = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
+    let pattern = pattern
+        .filter(|pattern| !pattern.is_empty())
+        .ok_or("a pattern between two slashes is expected, as '/app-.*/'")?;
+    Pattern::new(pattern).map_err(|why| format!("this is not a regular expression: {why}"))
+}
+
+/// A regular expression between two slashes; an empty text means off.
+pub fn pattern_or_off(text: &str) -> Converted<Option<Pattern>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => pattern(text).map(Some).map_err(|expected| format!("{expected}; '' is off")),
+    }
+}
+
+/// The name of a header and a pattern for its value, `name=/pattern/`; an empty text means off.
+pub fn header_pattern_or_off(text: &str) -> Converted<Option<HeaderPattern>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let named = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) =
+        named.ok_or("a header's name and a pattern are expected, as 'level=/error/'; '' is off")?;
+    let value = pattern(value).map_err(|expected| format!("behind the = {expected}"))?;
+    Ok(Some(HeaderPattern { name: name.to_owned(), value }))
+}
+
+/// A template of lines.
+pub fn template(text: &str) -> Converted<LineTemplate> {
+    LineTemplate::parse(text).map_err(|TemplateFault { at, what, unknown }| {
+        let Some(unknown) = unknown else { return format!("character {at}: {what}") };
+        let name_of =
+            |placeholder: &'static str| placeholder.split(['{', ':', '[', '}']).nth(1).unwrap_or_default();
+        let near = suggest::nearest(&unknown, PLACEHOLDERS.into_iter().map(name_of));
+        let near = PLACEHOLDERS.into_iter().find(|placeholder| near == Some(name_of(placeholder)));
+        let near = near.map_or("there are".to_owned(), |near| format!("did you mean {near}? There are"));
+        format!("character {at}: {what}; {near} {}; {{{{ is a brace", PLACEHOLDERS.join(", "))
+    })
 }
 
 /// Where to begin in a partition for which nobody has an offset.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::choices::{self, Choice, StartPolicy, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
+use crate::line_template::LineTemplate;
+use crate::pattern::{HeaderPattern, Pattern};
 
 /// The text that is printed in place of a password. It is refused as a password.
 pub const MASK: &str = "********";
@@ -257,6 +259,39 @@ pub const fn topics() -> ValueKind<TopicSelection> {
         read: |text, _| convert::topics(text),
         write: TopicSelection::to_string,
         values: |_| "names separated by commas, or `/pattern/` for all whose whole name matches".into(),
+        is_secret: false,
+    }
+}
+
+/// A regular expression; an empty text means off.
+pub const fn pattern_or_off() -> ValueKind<Option<Pattern>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::pattern_or_off(text),
+        write: |pattern| pattern.as_ref().map(ToString::to_string).unwrap_or_default(),
+        values: |_| "`/pattern/`, empty for off".into(),
+        is_secret: false,
+    }
+}
+
+/// A header's name and a regular expression for its value; an empty text means off.
+pub const fn header_pattern_or_off() -> ValueKind<Option<HeaderPattern>> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::header_pattern_or_off(text),
+        write: |pattern| pattern.as_ref().map(ToString::to_string).unwrap_or_default(),
+        values: |_| "`name=/pattern/`, empty for off".into(),
+        is_secret: false,
+    }
+}
+
+/// A template of lines; an empty text means none.
+pub const fn template() -> ValueKind<LineTemplate> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| convert::template(text),
+        write: LineTemplate::to_string,
+        values: |_| "text with placeholders such as `{value}`, empty for none".into(),
         is_secret: false,
     }
 }

@@ -28,8 +28,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, OffsetLocation, ReadIsolation,
-    ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
+    ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
 };
 pub use settings::{
     Config, DaemonConfig, ExpiredToListConfig, KafkaConfig, KafkaToFileConfig, ListToHashConfig,

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::choices::{
-    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, OffsetLocation, ReadIsolation,
-    ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TopicSelection,
+    CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
+    ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
 use super::keys::{self, RedisKeys};
 use super::printer::InvPrinter;
 use super::reader::ConfigReader;
+use crate::line_template::LineTemplate;
+use crate::pattern::{HeaderPattern, Pattern};
 
 /// Makes a struct of fields that each name their key, with the list of these keys and the functions that
 /// read and print the fields. Fields after `with` do not come from a key: `read` takes them as arguments.
@@ -179,6 +181,20 @@ settings! {
         pub path: PathBuf = keys::FILE_PATH,
         /// The format of a line.
         pub format: FileFormat = keys::FILE_FORMAT,
+        /// The line of the format `template`; empty with any other format.
+        pub template: LineTemplate = keys::FILE_TEMPLATE,
+        /// Whether newlines of a record stay as they are.
+        pub newline: NewlinePolicy = keys::NEWLINE,
+        /// Whether records without a value have lines.
+        pub tombstones: TombstonePolicy = keys::TOMBSTONES,
+        /// What the key of a record with a line matches.
+        pub include_key: Option<Pattern> = keys::INCLUDE_KEY,
+        /// What the key of a record without a line matches.
+        pub exclude_key: Option<Pattern> = keys::EXCLUDE_KEY,
+        /// What a header of a record with a line matches.
+        pub include_header: Option<HeaderPattern> = keys::INCLUDE_HEADER,
+        /// What a header of a record without a line matches.
+        pub exclude_header: Option<HeaderPattern> = keys::EXCLUDE_HEADER,
         /// Whether a batch is durable before its offset is committed.
         pub sync: SyncPolicy = keys::FILE_SYNC,
         /// Longest time between a write and its settling.
@@ -195,6 +211,16 @@ settings! {
         pub keep_bytes: Option<u64> = keys::KEEP_BYTES,
         /// For how many days a rotated file is kept; `None` means for ever.
         pub keep_days: Option<u32> = keys::KEEP_DAYS,
+    }
+}
+
+impl LogFileConfig {
+    /// Whether headers, or null apart from empty, decide on which records have lines. The `kafka` crate gives
+    /// neither.
+    pub fn filters_beyond_crate(&self) -> bool {
+        self.tombstones == TombstonePolicy::Drop
+            || self.include_header.is_some()
+            || self.exclude_header.is_some()
     }
 }
 

@@ -65,7 +65,7 @@ fn sub_of(key: &KeyFacts, base: &str) -> Option<&'static str> {
 }
 
 /// The nearest of some names, if one is near enough.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = plain(name)?;
     candidates
         .filter_map(|candidate| {

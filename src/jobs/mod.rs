@@ -8,12 +8,12 @@ mod list_to_hash;
 use std::sync::Arc;
 
 use crate::config::{
-    ClientChoice, Config, FileFormat, KafkaToFileConfig, OffsetLocation, ReadIsolation, RedisAddress,
-    RedisConfig,
+    ClientChoice, Config, FileFormat, KafkaToFileConfig, LogFileConfig, NewlinePolicy, OffsetLocation,
+    ReadIsolation, RedisAddress, RedisConfig, TombstonePolicy,
 };
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::{Cluster, FetcherKind, VersionsSeen};
-use crate::logfile::line::LineFormat;
+use crate::logfile::line::{LineFormat, LineFormatter, RecordFilter};
 use crate::redis::{RedisServer, ServerAddress};
 use crate::report::Counters;
 use crate::shutdown::Stop;
@@ -107,6 +107,7 @@ pub fn kafka_cluster(section: &KafkaToFileConfig, silent: bool) -> Cluster {
 /// Which client reads for the job `kafka_to_file`.
 pub fn fetcher_kind(section: &KafkaToFileConfig) -> FetcherKind {
     match section.kafka.client {
+        ClientChoice::Auto if section.log_file.filters_beyond_crate() => FetcherKind::Native,
         ClientChoice::Auto => {
             FetcherKind::Auto { zookeeper: section.kafka.offsets == OffsetLocation::ZooKeeper }
         }
@@ -115,11 +116,24 @@ pub fn fetcher_kind(section: &KafkaToFileConfig) -> FetcherKind {
     }
 }
 
-/// How the job `kafka_to_file` makes lines.
-pub fn line_format(section: &KafkaToFileConfig) -> LineFormat {
-    match section.log_file.format {
-        FileFormat::Original => LineFormat::Original,
-        FileFormat::Raw => LineFormat::Raw,
-        FileFormat::Json => LineFormat::Json,
+/// What makes the lines of the job `kafka_to_file`, and says which records have none.
+pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
+    let formatter = match log_file.format {
+        FileFormat::Original => LineFormatter::new(LineFormat::Original),
+        FileFormat::Raw => LineFormatter::new(LineFormat::Raw),
+        FileFormat::Json => LineFormatter::new(LineFormat::Json),
+        FileFormat::Template => LineFormatter::by_template(log_file.template.clone()),
+    };
+    let filter = RecordFilter {
+        include_key: log_file.include_key.clone(),
+        exclude_key: log_file.exclude_key.clone(),
+        include_header: log_file.include_header.clone(),
+        exclude_header: log_file.exclude_header.clone(),
+        drops_tombstones: log_file.tombstones == TombstonePolicy::Drop,
+    };
+    let formatter = formatter.filtered(filter);
+    match log_file.newline {
+        NewlinePolicy::Keep => formatter,
+        NewlinePolicy::Escape => formatter.escaping_newlines(),
     }
 }

@@ -52,6 +52,8 @@ pub struct Counters {
     pub standby: AtomicBool,
     /// Records that were refused because they did not continue the written ones, and were fetched again.
     pub refetched: AtomicU64,
+    /// Records that were filtered out: they have no lines.
+    pub filtered: AtomicU64,
     /// Items put on the dead list.
     pub dead: AtomicU64,
     /// Items whose users came back, so that no field was deleted.
@@ -87,6 +89,7 @@ impl Counters {
             failed: AtomicBool::new(false),
             standby: AtomicBool::new(false),
             refetched: AtomicU64::new(0),
+            filtered: AtomicU64::new(0),
             dead: AtomicU64::new(0),
             came_back: AtomicU64::new(0),
             taken_over: AtomicU64::new(0),
@@ -140,6 +143,7 @@ impl fmt::Display for Counters {
             ("skipped", &self.skipped),
             ("overflowed", &self.overflowed),
             ("found", &self.found),
+            ("filtered", &self.filtered),
             ("fetched again", &self.refetched),
             ("dead", &self.dead),
             ("came back", &self.came_back),

@@ -36,7 +36,7 @@ pub(super) fn compare(request: VerifyRequest, bounds: Bounds) -> Result<Report, 
     let mut compared = Compared::default();
     let bounds =
         narrow(bounds, (request.places, request.since), &*request.may_be_deleted, &mut side, &mut compared)?;
-    let context = PassContext { bounds, format: request.format, places: request.places, seeds };
+    let context = PassContext { bounds, formatter: request.formatter, places: request.places, seeds };
     let mut comparison = FileComparison {
         context: Arc::new(context),
         side,

@@ -32,7 +32,7 @@ pub use report::{FilesVerdict, Report};
 pub use topic_side::ReadLimits;
 
 use crate::kafka::Fetcher;
-use crate::logfile::line::LineFormat;
+use crate::logfile::line::LineFormatter;
 use bounds::Bounds;
 use exact::LINES_MAX;
 
@@ -48,7 +48,7 @@ pub struct VerifyRequest {
     /// since 1970.
     pub since: Option<i64>,
     /// How the job makes lines.
-    pub format: LineFormat,
+    pub formatter: LineFormatter,
     /// What lines say of their records.
     pub places: LinePlaces,
     /// Whether keep rules can have deleted rotated files, of which there are so many.

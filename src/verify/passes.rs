@@ -15,7 +15,7 @@ use super::place::LinePlaces;
 use super::progress::Progress;
 use super::topic_side::{ReadLimits, TopicReader, UnreadRange, WantedRanges};
 use crate::kafka::{self, Fetched, Fetcher, Scratch};
-use crate::logfile::line::LineFormat;
+use crate::logfile::line::LineFormatter;
 use crate::threads::{self, Thread};
 
 /// How many replies may wait for a thread that formats them.
@@ -28,7 +28,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// What all threads of all passes share.
 pub(super) struct PassContext {
     pub(super) bounds: Bounds,
-    pub(super) format: LineFormat,
+    pub(super) formatter: LineFormatter,
     pub(super) places: LinePlaces,
     /// The seed of each log's hashes: a line of one log is none of another.
     pub(super) seeds: Vec<u64>,
@@ -140,6 +140,7 @@ impl PassContext {
             let work = TopicWork {
                 context: Arc::clone(self),
                 sink: make_sink(),
+                formatter: self.formatter.clone(),
                 read: TopicsRead { records: vec![0; self.bounds.partitions.len()], ..TopicsRead::default() },
                 scratch: Scratch::default(),
                 line: Vec::new(),
@@ -204,6 +205,7 @@ pub(super) fn wait_for_files<S: Send + 'static>(
 struct TopicWork<S> {
     context: Arc<PassContext>,
     sink: S,
+    formatter: LineFormatter,
     read: TopicsRead,
     scratch: Scratch,
     line: Vec<u8>,
@@ -218,14 +220,13 @@ impl<S: TopicLineSink> TopicWork<S> {
     }
 
     fn take(&mut self, number: usize, fetched: &Fetched) {
-        let Self { context, sink, read, scratch, line } = self;
+        let Self { context, sink, formatter, read, scratch, line } = self;
         let Some(bounds) = context.bounds.partitions.get(number) else { return };
         let seed = context.seed_of(bounds);
         let decoded = kafka::records(fetched, scratch, &mut |record| {
             let times = bounds.times(record.offset);
-            if times > 0 {
-                line.clear();
-                context.format.append(line, &fetched.partition, record);
+            line.clear();
+            if times > 0 && formatter.append(line, &fetched.partition, record) {
                 each_line(line, |bytes| {
                     sink.topic_line(bytes, hash_of(seed, bytes), times, (number, record.offset));
                     read.lines += u64::try_from(times).unwrap_or(0);

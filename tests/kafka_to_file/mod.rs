@@ -17,6 +17,7 @@ mod full_stderr;
 mod journal_damage;
 mod kill9;
 mod leaders;
+mod lines;
 mod live_copy;
 mod memory;
 mod offset_resets;

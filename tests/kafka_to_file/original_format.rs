@@ -4,7 +4,7 @@
 
 use crate::support::{all, directory, repository};
 use pandad::kafka::protocol::records::{Scratch, decode};
-use pandad::logfile::line::LineFormat;
+use pandad::logfile::line::{LineFormat, LineFormatter};
 use pandad::record::{Record, TopicPartition};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -44,7 +44,11 @@ impl Case {
             append_time: self.append_time,
             ..Record::bare(self.offset, key, value)
         };
-        LineFormat::Original.append(&mut out, &TopicPartition::new("t", 0), &record);
+        assert!(LineFormatter::new(LineFormat::Original).append(
+            &mut out,
+            &TopicPartition::new("t", 0),
+            &record
+        ));
         out
     }
 
@@ -176,7 +180,11 @@ fn lines(set: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
     let read = decode(set, 0, None, &mut Scratch::default(), &mut |record| {
         let mut out = Vec::new();
-        LineFormat::Original.append(&mut out, &TopicPartition::new("t", 0), record);
+        assert!(LineFormatter::new(LineFormat::Original).append(
+            &mut out,
+            &TopicPartition::new("t", 0),
+            record
+        ));
         lines.push(String::from_utf8(out).unwrap());
         ControlFlow::Continue(())
     });

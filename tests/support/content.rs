@@ -106,10 +106,10 @@ pub fn kinds(kafka: &Kafka) -> impl Iterator<Item = &'static Kind> {
 /// The parts of a record that a line shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub timestamp: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Content {
@@ -151,7 +151,19 @@ pub struct Produced {
 /// Fills a topic of each kind with about this many records.
 #[track_caller]
 pub fn produce(kafka: &Kafka, stem: &str, records: usize, seed: u64) -> Produced {
-    let named: Vec<_> = kinds(kafka).map(|kind| (kind, format!("{stem}-{}", kind.name))).collect();
+    produce_kinds(kafka, kinds(kafka), stem, records, seed)
+}
+
+/// Fills a topic of each of these kinds.
+#[track_caller]
+pub fn produce_kinds(
+    kafka: &Kafka,
+    kinds: impl Iterator<Item = &'static Kind>,
+    stem: &str,
+    records: usize,
+    seed: u64,
+) -> Produced {
+    let named: Vec<_> = kinds.map(|kind| (kind, format!("{stem}-{}", kind.name))).collect();
     let asked = named.iter().map(|(kind, topic)| (topic.as_str(), 2, kind.settings()));
     kafka.create_with_settings(asked.collect());
     let out = directory("content");

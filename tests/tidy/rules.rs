@@ -23,12 +23,13 @@ pub const MODULES: &[(&str, &str)] = &[
     // The pipeline knows no Kafka, no Redis and no file.
     ("pipeline", "shutdown threads report error backoff"),
     ("kafka", "record recycle host resolver time_limit error threads backoff pattern plural"),
-    ("logfile", "record log_names host threads plural error"),
+    // It makes the lines of the records, by templates and patterns.
+    ("logfile", "record line_template pattern log_names host threads plural error"),
     // A connection reports its server's outages itself, once for all users of the server.
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
-    ("config", "error log_names moment pattern"),
+    ("config", "error line_template log_names moment pattern"),
     ("report", "error"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.
@@ -40,6 +41,8 @@ pub const MODULES: &[(&str, &str)] = &[
     ("host", ""),
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
+    // The configuration refuses bad templates, and the log file fills good ones in.
+    ("line_template", ""),
     ("moment", ""),
     ("pattern", ""),
     ("plural", ""),

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::LOG;
 use crate::config::choices::{
-    ClientChoice, FileFormat, Membership, OffsetLocation, ReadIsolation, RotationPeriod, StartPolicy,
-    SyncPolicy, TopicSelection,
+    ClientChoice, FileFormat, Membership, NewlinePolicy, OffsetLocation, ReadIsolation, RotationPeriod,
+    StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
 };
 use crate::config::key::{Key, Usage};
 use crate::config::kind;
+use crate::line_template::LineTemplate;
+use crate::pattern::{HeaderPattern, Pattern};
 
 pub const LOG_PROCESS: Key<String> = Key {
     section: LOG,
@@ -174,6 +176,78 @@ pub const FILE_FORMAT: Key<FileFormat> = Key {
     usage: Usage::Used,
     help: "What a line looks like",
     more: "[formats.md](formats.md) shows each of them.",
+};
+
+pub const FILE_TEMPLATE: Key<LineTemplate> = Key {
+    section: LOG,
+    name: "log_file['template']",
+    kind: kind::template(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "The line, if the format is template",
+    more: "[formats.md](formats.md#template) lists the placeholders.",
+};
+
+pub const NEWLINE: Key<NewlinePolicy> = Key {
+    section: LOG,
+    name: "log_file['newline']",
+    kind: kind::choice(),
+    default: Some("keep"),
+    usage: Usage::Used,
+    help: "How raw and template write a newline of a record",
+    more: "The other formats have no newline inside a line. [formats.md](formats.md#newlines) says how to \
+        undo the escapes.",
+};
+
+pub const TOMBSTONES: Key<TombstonePolicy> = Key {
+    section: LOG,
+    name: "log_file['tombstones']",
+    kind: kind::choice(),
+    default: Some("keep"),
+    usage: Usage::Used,
+    help: "Whether records whose value is null have lines",
+    more: "[formats.md](formats.md#which-records-have-a-line) says what this and the four filters have in \
+        common.",
+};
+
+pub const INCLUDE_KEY: Key<Option<Pattern>> = Key {
+    section: LOG,
+    name: "log_file['include_key']",
+    kind: kind::pattern_or_off(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Only records whose whole key matches have lines",
+    more: "",
+};
+
+pub const EXCLUDE_KEY: Key<Option<Pattern>> = Key {
+    section: LOG,
+    name: "log_file['exclude_key']",
+    kind: kind::pattern_or_off(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Records whose whole key matches have no lines",
+    more: "",
+};
+
+pub const INCLUDE_HEADER: Key<Option<HeaderPattern>> = Key {
+    section: LOG,
+    name: "log_file['include_header']",
+    kind: kind::header_pattern_or_off(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Only records with a header of this name whose whole value matches have lines",
+    more: "",
+};
+
+pub const EXCLUDE_HEADER: Key<Option<HeaderPattern>> = Key {
+    section: LOG,
+    name: "log_file['exclude_header']",
+    kind: kind::header_pattern_or_off(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Records with a header of this name whose whole value matches have no lines",
+    more: "",
 };
 
 pub const FILE_SYNC: Key<SyncPolicy> = Key {

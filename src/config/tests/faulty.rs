@@ -97,6 +97,38 @@ const MEANING: &[Faulty] = &[
     ("log_handler['worker_num']=0x1A", &[(3, "a whole number")]),
     ("log_handler['worker_num']=-3", &[(3, "a whole number")]),
     ("log_file['settle_ms']=49", &[(3, "from 50 to 60000")]),
+    ("log_file['format']='template'", &[(3, "this format needs a line in log_file['template']")]),
+    ("log_file['template']='{value}'", &[(3, "a template needs log_file['format']='template'")]),
+    ("log_file['format']='json'\nlog_file['template']='{value}'", &[(4, "a template needs")]),
+    (
+        "log_file['format']='template'\nlog_file['template']='a {valeu}'",
+        &[(4, "character 3: there is no placeholder {valeu}; did you mean {value}? There are {topic}, ")],
+    ),
+    (
+        "log_file['format']='template'\nlog_file['template']='{header[a]}'",
+        &[(4, "did you mean {headers[NAME]}?")],
+    ),
+    (
+        "log_file['format']='template'\nlog_file['template']='{colour}'",
+        &[(4, "character 1: there is no placeholder {colour}; there are {topic}, {partition}, ")],
+    ),
+    ("log_file['format']='template'\nlog_file['template']='é{'", &[(4, "character 2: this { is not closed")]),
+    (
+        "log_file['format']='template'\nlog_file['template']='{timestamp:%!}'",
+        &[(4, "character 1: {timestamp:%!}: ")],
+    ),
+    ("log_file['newline']='drop'", &[(3, "one of keep, escape")]),
+    ("log_file['tombstones']='escape'", &[(3, "one of keep, drop")]),
+    ("log_file['include_key']='a.*'", &[(3, "between two slashes is expected, as '/app-.*/'; '' is off")]),
+    ("log_file['exclude_key']='/a(/'", &[(3, "this is not a regular expression: ")]),
+    ("log_file['include_header']='/a/'", &[(3, "a header's name and a pattern are expected")]),
+    ("log_file['include_header']='=/a/'", &[(3, "a header's name and a pattern are expected")]),
+    ("log_file['exclude_header']='a=b'", &[(3, "behind the = a pattern between two slashes")]),
+    (
+        "kafka['client']='crate'\nlog_file['tombstones']='drop'\nlog_file['include_header']='a=/b/'\n\
+         log_file['exclude_header']='a=/b/'",
+        &[(4, "an empty value is taken for null"), (5, "there are no headers"), (6, "there are no headers")],
+    ),
     ("log_file['path']='logs/'", &[(3, "the path of a file")]),
     ("log_file['rotate_size']='10T'", &[(3, "a size from 64K to 1024G")]),
     ("log_file['rotate_gzip']='maybe'", &[(3, "one of no, yes")]),

@@ -59,6 +59,14 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[^\r\n\0]{0,12}", "['\"\\\\$ {};#=&a]{0,8}"]
 }
 
+/// A template with text and one placeholder.
+fn template_text() -> impl Strategy<Value = String> {
+    let placeholder =
+        prop_oneof![Just("{value:json}"), Just("{headers[a 'b']}"), Just("{timestamp[+08:00]:%F \"%T\"}"),];
+    (text(), placeholder)
+        .prop_map(|(text, placeholder)| text.replace('{', "{{").replace('}', "}}") + placeholder)
+}
+
 fn name_text() -> impl Strategy<Value = String> {
     text().prop_filter("a name", |text| convert::name(text).is_ok())
 }
@@ -86,7 +94,8 @@ prop_compose! {
         names in (text(), text(), text(), name_text(), name_text()),
         brokers in proptest::collection::hash_set("[a-z]{1,8}(:[1-9][0-9]{0,3})?", 1..4),
         topics in proptest::collection::hash_set("[a-z0-9_-]{1,9}", 1..4),
-        choices in (0usize..2, 0usize..2, 0usize..2, 0usize..3, 0usize..3, 0usize..6),
+        choices in (0usize..2, 0usize..2, 0usize..2, 0usize..4, 0usize..3, 0usize..6),
+        line in (template_text(), proptest::bool::ANY, text()),
         numbers in (1u64..=256, 50u64..=60_000, 1_000u64..=3_600_000, 1u64 << 20..=4 << 30),
         jobs in (proptest::bool::ANY, proptest::bool::ANY),
     ) -> String {
@@ -101,9 +110,21 @@ prop_compose! {
              log_file['format']={}\nlog_handler['worker_num']={}\nlog_file['settle_ms']={}\n",
             q(&names.0), q(&names.1), q(&names.3.replace('/', "-")), q(&join(&brokers)), q(&join(&topics)),
             STARTS[choices.5], pick(&["kafka", "zookeeper"], choices.1),
-            pick(&["coordinated", "alone"], choices.2), pick(&["original", "raw", "json"], choices.3),
+            pick(&["coordinated", "alone"], choices.2),
+            pick(&["original", "raw", "json", "template"], choices.3),
             numbers.0, numbers.1,
         );
+        if choices.3 == 3 {
+            out += &format!("log_file['template']={}\n", q(&line.0));
+        }
+        if line.1 {
+            let value = line.2.replace(|char: char| !char.is_alphanumeric() && char != '\'', ".");
+            out += &format!(
+                "log_file['newline']='escape'\nlog_file['tombstones']='drop'\n\
+                 log_file['include_key']='/a.*/'\nlog_file['exclude_header']={}\n",
+                q(&format!("a b=/{value}x/")),
+            );
+        }
         if jobs.0 {
             out += &format!("[clearCache_section]\nexpired['prefix']={}\nexpired['reconcile']={}\n",
                 q(&names.2), ["'no'", "no", "\"dry-run\""][choices.4]);

@@ -10,8 +10,10 @@ pub(super) struct Cut {
     pub(super) bytes: usize,
     /// Offset of the record after the cut.
     pub(super) next: i64,
-    /// Records before the cut.
+    /// Records with lines before the cut.
     pub(super) records: u64,
+    /// Records without lines before the cut.
+    pub(super) filtered: u64,
 }
 
 /// Collects the cuts of an outcome while its lines are made.
@@ -28,7 +30,7 @@ impl CutList {
         Self { cuts: Vec::new(), end: Cut::default(), is_on }
     }
 
-    /// Records that a record has been made into lines, which end here.
+    /// Records the end of a record's line, or of a record without one.
     pub(super) fn record(&mut self, end: Cut) {
         let before = std::mem::replace(&mut self.end, end);
         let begin = self.cuts.last().map_or(0, |cut| cut.bytes);

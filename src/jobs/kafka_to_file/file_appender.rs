@@ -215,7 +215,7 @@ impl FileAppender {
                     self.writing.push(batch);
                 }
                 other => {
-                    counters.refetched.fetch_add(batch.records, Relaxed);
+                    counters.refetched.fetch_add(batch.records + batch.filtered, Relaxed);
                     gate.record_done(batch.outcomes());
                     let FormattedBatch { partition, assignment, lines, .. } = batch;
                     buffers.give_back(lines);
@@ -295,6 +295,7 @@ impl FileAppender {
             gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
                 counters.done.fetch_add(batch.records, Relaxed);
+                counters.filtered.fetch_add(batch.filtered, Relaxed);
                 counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
                 buffers.give_back(batch.lines);
             }
@@ -350,7 +351,7 @@ impl FileAppender {
 
 /// Drops an outcome that will be fetched again.
 pub(super) fn discard(batch: FormattedBatch, gate: &WriteGate, buffers: &BufferPool, counters: &Counters) {
-    counters.refetched.fetch_add(batch.records, Relaxed);
+    counters.refetched.fetch_add(batch.records + batch.filtered, Relaxed);
     gate.record_done(batch.outcomes());
     buffers.give_back(batch.lines);
 }

@@ -6,7 +6,7 @@ use super::cut::{Cut, CutList};
 use crate::error::Fault;
 use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
-use crate::logfile::line::LineFormat;
+use crate::logfile::line::LineFormatter;
 use crate::pipeline::Worker;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
@@ -44,9 +44,12 @@ pub(super) struct FormattedBatch {
     pub(super) lines: Vec<u8>,
     /// CRC-32 of the lines.
     pub(super) crc: crc32fast::Hasher,
-    /// The last record in the range.
+    /// The last record in the range, whether or not it has a line.
     pub(super) last: Option<Landmark>,
+    /// How many records in the range have lines.
     pub(super) records: u64,
+    /// How many have none, because they were filtered out.
+    pub(super) filtered: u64,
     /// Set if the range is shorter than what was fetched.
     pub(super) truncated: Option<Truncated>,
     /// Where the outcome can be cut. Empty unless the file is rotated by size.
@@ -65,7 +68,7 @@ impl FormattedBatch {
 
 /// See the module.
 pub(super) struct Formatter {
-    format: LineFormat,
+    line_formatter: LineFormatter,
     buffers: BufferPool,
     scratch: Scratch,
     /// Whether outcomes may be cut, because the file is rotated by size.
@@ -73,8 +76,8 @@ pub(super) struct Formatter {
 }
 
 impl Formatter {
-    pub(super) fn new(format: LineFormat, buffers: BufferPool, is_cut: bool) -> Self {
-        Self { format, buffers, scratch: Scratch::default(), is_cut }
+    pub(super) fn new(line_formatter: LineFormatter, buffers: BufferPool, is_cut: bool) -> Self {
+        Self { line_formatter, buffers, scratch: Scratch::default(), is_cut }
     }
 }
 
@@ -85,13 +88,15 @@ impl Worker for Formatter {
     fn work(&mut self, fetched: &Fetched) -> Result<(FormattedBatch, u64), Fault> {
         let mut lines = self.buffers.take();
         lines.clear();
-        let (mut records, mut reached) = (0, fetched.from);
+        let (mut records, mut filtered, mut reached) = (0, 0, fetched.from);
         let mut cuts = CutList::new(self.is_cut);
         let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
-            self.format.append(&mut lines, &fetched.partition, record);
-            records += 1;
+            match self.line_formatter.append(&mut lines, &fetched.partition, record) {
+                true => records += 1,
+                false => filtered += 1,
+            }
             reached = record.offset + 1;
-            cuts.record(Cut { bytes: lines.len(), next: reached, records });
+            cuts.record(Cut { bytes: lines.len(), next: reached, records, filtered });
             if lines.len() < REPLY_LINES_BYTES_MAX {
                 ControlFlow::Continue(())
             } else {
@@ -126,6 +131,7 @@ impl Worker for Formatter {
             crc,
             last,
             records,
+            filtered,
             truncated,
             cuts: cuts.cuts,
             is_part: false,

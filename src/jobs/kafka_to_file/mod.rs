@@ -211,7 +211,7 @@ impl KafkaToFile {
             });
             settlers.push((path, settler));
         }
-        let format = super::line_format(&self.section);
+        let line_formatter = super::line_formatter(&self.section.log_file);
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
         let is_cut = self.section.log_file.rotate_size.is_some();
@@ -229,7 +229,7 @@ impl KafkaToFile {
                 is_file_back: self.opener.watch(),
                 stop: stop.clone(),
             }),
-            build_worker: move || Formatter::new(format, worker_buffers.clone(), is_cut),
+            build_worker: move || Formatter::new(line_formatter.clone(), worker_buffers.clone(), is_cut),
             sink: FileSink {
                 router,
                 files: appenders,

@@ -11,7 +11,7 @@ pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<Form
     let mut parts = Vec::new();
     while let Some(cut) = places.pop() {
         let rest = batch.lines.split_off(cut.bytes);
-        let records = batch.records - cut.records;
+        let (records, filtered) = (batch.records - cut.records, batch.filtered - cut.filtered);
         parts.push(FormattedBatch {
             partition: batch.partition.clone(),
             from: cut.next,
@@ -22,10 +22,11 @@ pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<Form
             last: batch.last.take(),
             truncated: batch.truncated.take(),
             records,
+            filtered,
             is_part: std::mem::replace(&mut batch.is_part, true),
             cuts: Vec::new(),
         });
-        batch.records = cut.records;
+        (batch.records, batch.filtered) = (cut.records, cut.filtered);
     }
     if !parts.is_empty() {
         batch.crc = crc_of(&batch.lines);
@@ -37,7 +38,8 @@ pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<Form
 }
 
 fn places(batch: &FormattedBatch, mut room: u64, size: u64) -> Vec<Cut> {
-    let end = Cut { bytes: batch.lines.len(), next: batch.next, records: batch.records };
+    let end =
+        Cut { bytes: batch.lines.len(), next: batch.next, records: batch.records, filtered: batch.filtered };
     let (mut places, mut begin, mut before) = (Vec::new(), 0, Cut::default());
     for cut in batch.cuts.iter().copied().filter(|cut| cut.bytes < end.bytes).chain([end]) {
         if (cut.bytes - begin) as u64 > room {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::*;
 use crate::error::Fault;
 use crate::kafka::{DecodedRecords, Event, Fetched, Payload, StartBasis, StartOffset};
+use crate::logfile::line::LineFormat;
 use crate::logfile::{
     self, Landmark, LogFile, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
 };
@@ -44,9 +45,10 @@ struct Batch(Vec<(i64, String)>);
 impl DecodedRecords for Batch {
     fn each(&self, each: &mut dyn FnMut(&Record<'_>)) {
         self.0.iter().for_each(|(offset, value)| {
+            let key: &[u8] = if offset % 2 == 0 { b"even" } else { b"odd" };
             each(&Record {
                 timestamp: Some(1000 + offset),
-                ..Record::bare(*offset, None, Some(value.as_bytes()))
+                ..Record::bare(*offset, Some(key), Some(value.as_bytes()))
             });
         });
     }
@@ -128,6 +130,7 @@ pub(super) struct World {
     pub(super) directory: PathBuf,
     pub(super) topics: Topics,
     pub(super) format: LineFormat,
+    pub(super) formatter: LineFormatter,
     pub(super) rotation: Rotation,
     pub(super) exact_lines: usize,
     pub(super) choice: Option<PartitionChoice>,
@@ -150,7 +153,19 @@ impl World {
         fs::create_dir_all(&directory).unwrap();
         let (exact_lines, choice, directories) = (VerifyRequest::EXACT_LINES, None, Vec::new());
         let (since, may_be_deleted) = (None, false);
-        Self { directory, topics, format, rotation, exact_lines, choice, directories, since, may_be_deleted }
+        let formatter = LineFormatter::new(format);
+        Self {
+            directory,
+            topics,
+            format,
+            formatter,
+            rotation,
+            exact_lines,
+            choice,
+            directories,
+            since,
+            may_be_deleted,
+        }
     }
 
     /// The usual one: two partitions, small rotated files that are compressed, but for the newest ones.
@@ -194,7 +209,8 @@ impl World {
         let Some((last, _)) = values.last() else { return };
         let mut lines = Vec::new();
         let batch = Batch(values.iter().map(|(offset, value)| (*offset, value.clone())).collect());
-        batch.each(&mut |record| self.format.append(&mut lines, partition, record));
+        let mut formatter = self.formatter.clone();
+        batch.each(&mut |record| _ = formatter.append(&mut lines, partition, record));
         let mut crc = crc32fast::Hasher::new();
         crc.update(&lines);
         let (index, _) = log.ledger.written(partition).unwrap();
@@ -238,7 +254,7 @@ impl World {
             directories: self.directories.clone(),
             choice: self.choice.clone(),
             since: self.since,
-            format: self.format,
+            formatter: self.formatter.clone(),
             places: match self.format {
                 LineFormat::Json => LinePlaces::Json,
                 LineFormat::Original => LinePlaces::Original,

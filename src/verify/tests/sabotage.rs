@@ -4,6 +4,7 @@ use super::super::*;
 use super::fake::*;
 use crate::logfile::Rotation;
 use crate::logfile::line::LineFormat::{self, Json, Original, Raw};
+use crate::logfile::line::LineFormatter;
 use crate::record::{OffsetMetadata, TopicPartition};
 
 /// Changes the lines of a file. A line has its newline, or not.
@@ -63,6 +64,21 @@ fn what_nobody_has_touched_is_whole() {
         );
         assert!(has(&report, "whole: 800 records, 800 lines in"), "{report:?}");
     }
+}
+
+/// Records that the job drops are expected in no file, and lines by a template are compared as they are.
+#[test]
+fn filtered_records_are_not_missing() {
+    let mut world = World::new(Topics::new(2, 400), Raw, Rotation::off());
+    world.formatter = LineFormatter::filtering("{offset} {key} {value}", "even");
+    world.write_all();
+    let report = world.verify();
+    assert_eq!(report.verdict, FilesVerdict::Whole, "{report:?}");
+    assert!(has(&report, "t/1: 200 expected, 0 missing, 0 doubled, 0 torn"), "{report:?}");
+    edit(&world.log(), |lines| drop(lines.remove(0)));
+    let report = world.verify();
+    assert_eq!(report.verdict, FilesVerdict::Damaged, "{report:?}");
+    assert!(has(&report, "t/0: 200 expected, 1 missing"), "{report:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn batch_of(mut batch: FormattedBatch, lengths: &[usize]) -> FormattedBatch {
         let line = format!("{offset} {}\n", "x".repeat(length - 10));
         batch.lines.extend_from_slice(format!("{line:>length$}").as_bytes());
         let records = (offset + 1 - batch.from) as u64;
-        cuts.record(Cut { bytes: batch.lines.len(), next: offset + 1, records });
+        cuts.record(Cut { bytes: batch.lines.len(), next: offset + 1, records, filtered: 0 });
     }
     (batch.cuts, batch.records, batch.crc) = (cuts.cuts, lengths.len() as u64, crc32fast::Hasher::new());
     batch.crc.update(&batch.lines);

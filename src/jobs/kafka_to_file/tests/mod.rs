@@ -3,6 +3,7 @@
 
 mod cut;
 mod failed_syncs;
+mod filtered;
 mod one_member;
 mod openings;
 mod release;
@@ -238,6 +239,7 @@ impl Member {
             crc,
             last,
             records,
+            filtered: 0,
             truncated,
             cuts,
             is_part,

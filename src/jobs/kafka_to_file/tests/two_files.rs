@@ -110,6 +110,7 @@ impl TwoFiles {
             crc,
             last: None,
             records: 1,
+            filtered: 0,
             truncated: None,
             cuts: Vec::new(),
             is_part: false,
