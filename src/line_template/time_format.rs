@@ -24,7 +24,7 @@ struct KeptSecond {
     second: i64,
     /// The second, and then parts of the second, in the terms of the calendar.
     time: BrokenDownTime,
-    /// The text of the second's beginning.
+    /// The text of that time.
     text: Vec<u8>,
 }
 
@@ -39,26 +39,25 @@ impl TimeFormat {
         let mut new = Self { format: format.to_owned(), zone, has_fraction: false, kept: None };
         // Two samples show whether parts of a second matter, and that every directive is known.
         let mut sample = new.break_down(0)?;
-        let mut later = Vec::new();
-        sample.append(&mut later, format, 123)?;
-        if later.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        let begin = sample.text.clone();
+        sample.go_to(format, 123)?;
+        if begin.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
             return Err("the format would break the line: %n cannot be in it".to_owned());
         }
-        new.has_fraction = later != sample.text;
+        new.has_fraction = sample.text != begin;
         Ok(new)
     }
 
     /// Appends the text of a time in milliseconds since 1970. A time that the calendar does not have is
     /// written as this number.
     pub fn append(&mut self, out: &mut Vec<u8>, milliseconds: i64) {
-        let begin = out.len();
-        if self.try_append(out, milliseconds).is_err() {
-            out.truncate(begin);
-            out.extend_from_slice(itoa::Buffer::new().format(milliseconds).as_bytes());
+        match self.text(milliseconds) {
+            Ok(text) => out.extend_from_slice(text),
+            Err(_) => out.extend_from_slice(itoa::Buffer::new().format(milliseconds).as_bytes()),
         }
     }
 
-    fn try_append(&mut self, out: &mut Vec<u8>, milliseconds: i64) -> Result<(), String> {
+    fn text(&mut self, milliseconds: i64) -> Result<&[u8], String> {
         let second = milliseconds.div_euclid(1000);
         let kept = match self.kept.take().filter(|kept| kept.second == second) {
             Some(kept) => kept,
@@ -66,11 +65,9 @@ impl TimeFormat {
         };
         let kept = self.kept.insert(kept);
         if self.has_fraction {
-            kept.append(out, &self.format, milliseconds.rem_euclid(1000))
-        } else {
-            out.extend_from_slice(&kept.text);
-            Ok(())
+            kept.go_to(&self.format, milliseconds.rem_euclid(1000))?;
         }
+        Ok(&kept.text)
     }
 
     /// Asks the calendar for a second.
@@ -92,11 +89,12 @@ impl Clone for TimeFormat {
 }
 
 impl KeptSecond {
-    /// Appends the time of this many milliseconds after the second's beginning.
-    fn append(&mut self, out: &mut Vec<u8>, format: &str, milliseconds: i64) -> Result<(), String> {
+    /// Goes to this many milliseconds after the second's beginning.
+    fn go_to(&mut self, format: &str, milliseconds: i64) -> Result<(), String> {
         let nanoseconds = i32::try_from(milliseconds * 1_000_000).map_err(|why| why.to_string())?;
         self.time.set_subsec_nanosecond(Some(nanoseconds)).map_err(|why| why.to_string())?;
-        self.time.format(format, out).map_err(|why| why.to_string())
+        self.text.clear();
+        self.time.format(format, &mut self.text).map_err(|why| why.to_string())
     }
 }
 
