@@ -15,6 +15,10 @@ pub(super) trait Faults: Debug + Send + Sync + Sized + 'static {
         RealDisk.open(path, how)
     }
 
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        RealDisk.stat(path)
+    }
+
     fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
         RealDisk.stat_link(path)
     }
@@ -60,7 +64,7 @@ impl<F: Faults> Disk for FaultyDisk<F> {
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        RealDisk.stat(path)
+        self.0.stat(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -14,6 +14,7 @@ mod lock_request;
 mod members;
 mod numbers;
 mod positions;
+mod people;
 mod rotation;
 mod settling;
 mod tokens;
