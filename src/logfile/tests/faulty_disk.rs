@@ -19,6 +19,10 @@ pub(super) trait Faults: Debug + Send + Sync + Sized + 'static {
         RealDisk.stat(path)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
     fn stat_link(&self, path: &Path) -> io::Result<FileStat> {
         RealDisk.stat_link(path)
     }
@@ -68,7 +72,7 @@ impl<F: Faults> Disk for FaultyDisk<F> {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
+        self.0.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod bad_disk;
 mod cache;
+mod clock;
 mod damage;
 mod failed_sync;
 mod faulty_disk;
