@@ -76,3 +76,37 @@ fn lines_that_others_append_after_a_stop_in_front_of_a_write_stay() {
     let (_log, position) = again(&dir, None);
     assert_eq!((position, dir.content()), (3, lines(3) + &theirs));
 }
+
+/// The sink waits, and settles, by what this says.
+#[test]
+fn the_writer_knows_what_is_not_settled() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    let state = |log: &LogFile| (log.writer.unsettled(), log.writer.needs_checkpoint());
+    assert_eq!(state(&log), (0, true), "the group does not hold the position that was set");
+    settle(&mut log);
+    assert_eq!(state(&log), (0, false));
+    log.ledger.record_committed(&[(partition(), 0)]);
+    assert_eq!(state(&log), (0, false));
+    append(&mut log, 0, 3);
+    assert_eq!(state(&log), (21, true));
+    append(&mut log, 3, 5);
+    assert_eq!(state(&log), (35, true));
+    OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(b"a note\nanother\n").unwrap();
+    log.writer.reopen().unwrap();
+    assert_eq!(state(&log), (50, true), "bytes of others are settled, too");
+    append(&mut log, 5, 6);
+    assert_eq!(state(&log), (57, true));
+    let checkpoint = log.writer.checkpoint();
+    assert!(checkpoint.has_bytes());
+    log.settler.settle(checkpoint).unwrap();
+    log.ledger.record_committed(&[(partition(), 6)]);
+    assert_eq!(state(&log), (0, false));
+    // Records that make no lines are settled, too, but the file need not be synced for that.
+    let (index, _) = log.ledger.written(&partition()).unwrap();
+    log.writer.append(&[], &[PositionChange { index, position: 8, last: None }]).unwrap();
+    assert_eq!(state(&log), (0, true));
+    let checkpoint = log.writer.checkpoint();
+    assert!(!checkpoint.has_bytes());
+    assert_eq!(bare(log.settler.settle(checkpoint).unwrap().commits), [(partition(), 8)]);
+}
