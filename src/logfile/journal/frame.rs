@@ -9,6 +9,9 @@
 //! finds the next whole frame after damage. Unused space is filled with non-zero bytes with which no frame
 //! begins, so that lost pages are distinguished from the end.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use super::JournalEntry;
@@ -161,9 +164,11 @@ fn is_cut_short(half: &[u8], at: usize, to: usize) -> bool {
         return false;
     };
     let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+    // The last bytes before the cut may look unused.
     let cut = to.next_multiple_of(PAGE_BYTES);
     let end = length.checked_add(at + FRAME_HEADER_BYTES);
     u32::from_be_bytes([*w, *x, *y, *z]) as usize == at
         && to >= at + FRAME_HEADER_BYTES
+        && cut - to < UNUSED_BYTES
         && end.is_some_and(|end| cut < end && end <= half.len())
 }

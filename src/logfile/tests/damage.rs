@@ -164,3 +164,27 @@ fn a_forgotten_journal_keeps_its_new_name_when_a_header_is_lost() {
     let (log, _) = again(&dir, None);
     assert_ne!(log.ledger.identity(), identity);
 }
+
+/// The length of the last entry is damaged, so that the entry seems to go on behind the end of its page. It
+/// was a range, whose lines must not be taken for another program's: they would come twice.
+#[test]
+fn a_damaged_length_at_the_end_doubles_no_line() {
+    let dir = Dir::new();
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    let journal = dir.0.join("out.log.journal");
+    let before = fs::read(&journal).unwrap();
+    append(&mut log, 5, 7);
+    drop(log);
+    let mut bytes = fs::read(&journal).unwrap();
+    let last = before.iter().zip(&bytes).position(|(one, other)| one != other).unwrap();
+    // 4096 bytes more.
+    bytes[last + 6] ^= 0x10;
+    fs::write(&journal, bytes).unwrap();
+    let mut log = at_boot(&dir, 1);
+    let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+    append(&mut log, resumed.position.unwrap(), 9);
+    assert_eq!(dir.content(), lines(9));
+}
