@@ -270,7 +270,7 @@ impl LogWriter {
             Err(error) => return Err(AppendError::Retry(error)),
         };
         let stat = self.file.stat().map_err(AppendError::Retry)?;
-        if same_file && (stat.len == self.end || stat.len > self.end && self.skip_foreign(stat.len)?) {
+        if same_file && (stat.len == self.end || self.skip_foreign(stat.len)?) {
             return Ok(());
         }
         // Everything written before becomes durable in the old file, so that only the new file matters from
