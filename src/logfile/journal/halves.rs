@@ -1,5 +1,8 @@
 //! Which half of a journal is in force, and whether it can be all that was written last.
 
+#[cfg(test)]
+mod tests;
+
 use super::JournalEntry;
 use super::frame::{HalfContents, ends_unused, is_fill, read_half};
 use super::header::{HALF_HEADER_BYTES, HalfHeader};

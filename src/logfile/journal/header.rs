@@ -13,6 +13,9 @@
 //! once more when the other half is in force, so it has a CRC of its own, of bytes 0 to 34 and the
 //! note.
 
+#[cfg(test)]
+mod tests;
+
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The version of the format that is written. A later version is refused.
 pub(super) const FORMAT_VERSION: u16 = 3;
