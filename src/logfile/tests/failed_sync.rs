@@ -69,3 +69,59 @@ fn nothing_is_announced_in_a_half_that_was_left() {
         assert_eq!(position, Some(written), "skew {skew}: {}", dir.content());
     }
 }
+
+/// Writes to a journal fail for a while.
+#[derive(Debug, Default)]
+struct FullJournal {
+    is_full: AtomicBool,
+}
+
+impl Faults for FullJournal {
+    fn write_at(&self, file: &FaultyFile<Self>, bytes: &[u8], at: u64) -> io::Result<()> {
+        if self.is_full.load(Relaxed) {
+            return Err(rustix::io::Errno::NOSPC.into());
+        }
+        file.inner.write_at(bytes, at)
+    }
+}
+
+/// An entry that the journal does not take is offered again, unless only a restart can help.
+#[test]
+fn a_refused_entry_is_tried_again_or_ends_the_run() {
+    let (dir, faults) = (Dir::new(), Arc::<FullJournal>::default());
+    let mut log = open_small(&disk_with(&faults), &dir);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    faults.is_full.store(true, Relaxed);
+    for _ in 0..2 {
+        let refused = try_append(&mut log, 0, 2);
+        assert!(matches!(&refused, Err(AppendError::Retry(_))), "{refused:?}");
+        assert_eq!(dir.content(), "", "nothing is written before it is announced");
+    }
+    faults.is_full.store(false, Relaxed);
+    append(&mut log, 0, 2);
+    // What the writer would announce contradicts the journal.
+    let (file, sequence) = (log.writer.checkpoint().mark.file, log.ledger.next_sequence());
+    let range = super::super::journal::Range {
+        sequence,
+        file,
+        from: 14,
+        to: 20,
+        crc: 0,
+        before: 0,
+        changes: Vec::new(),
+    };
+    log.ledger.announce(&range).unwrap();
+    let refused = try_append(&mut log, 2, 3);
+    assert!(matches!(&refused, Err(AppendError::Restart(_))), "{refused:?}");
+    assert_eq!(dir.content(), lines(2));
+    drop(log);
+    // A sync of the journal has failed.
+    let (dir, faults) = (Dir::new(), Arc::<FailingHeader>::default());
+    let mut log = open_small(&disk_with(&faults), &dir);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    faults.fails.store(true, Relaxed);
+    write_until_a_sync_fails(&mut log);
+    let next = dir.content().lines().count() as i64;
+    let refused = try_append(&mut log, next, next + 1);
+    assert!(matches!(&refused, Err(AppendError::Restart(_))), "{refused:?}");
+}
