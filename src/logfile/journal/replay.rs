@@ -7,6 +7,9 @@
 //!
 //! In every case a later mark replaces the lost frame if the mark repeats what changed since.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::frame::{HalfContents, Hole};

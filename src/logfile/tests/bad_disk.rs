@@ -95,3 +95,47 @@ fn an_unreadable_file_beside_a_log_that_was_moved_away_holds_up_no_start() {
     let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
     assert_eq!(resumed.position, Some(5));
 }
+
+/// Every second call is interrupted by a signal.
+#[derive(Debug, Default)]
+struct Interrupted {
+    calls: AtomicU32,
+}
+
+impl Interrupted {
+    fn call(&self) -> io::Result<()> {
+        let is_second = self.calls.fetch_add(1, Relaxed) % 2 == 1;
+        if is_second { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+    }
+}
+
+impl Faults for Interrupted {
+    fn read_at(&self, file: &FaultyFile<Self>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.call().and_then(|()| file.inner.read_at(buffer, at))
+    }
+
+    fn append(&self, file: &FaultyFile<Self>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.call().and_then(|()| file.inner.append(slices))
+    }
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let (dir, disk) = (Dir::new(), disk_with(&Arc::<Interrupted>::default()));
+    for start in 0..3 {
+        let (lock, half) = (Lock::take(&dir.log()).unwrap(), super::super::journal::HALF_BYTES_MIN);
+        let mut memory = RestartMemory::default();
+        let (writer, settler, ledger) =
+            open_with(&disk, &dir.log(), &options(true), half, Some(1), &mut memory).unwrap();
+        let mut log = LogFile { writer, settler, ledger, lock };
+        let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        if resumed.position.is_none() {
+            log.ledger.set_position(&partition(), 0).unwrap();
+        }
+        append(&mut log, start * 4, start * 4 + 2);
+        settle(&mut log);
+        OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(b"a note").unwrap();
+        append(&mut log, start * 4 + 2, start * 4 + 4);
+    }
+    assert_eq!(dir.content().replace("a note\n", ""), lines(12));
+}
