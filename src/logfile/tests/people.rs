@@ -155,12 +155,27 @@ fn what_somebody_did_in_the_middle_of_a_write_is_named() {
     let shortened = format!("another program shortened this file in the middle of a write; {REPEATED}");
     let torn = "the line at byte 28 stays torn, because another program changed this file in the middle of \
                 the write; the line is written again, whole";
-    let cases: [(u64, Act, Vec<(Level, &str)>, [String; 2]); 8] = [
+    let cases: [(u64, Act, Vec<(Level, &str)>, [String; 2]); 10] = [
         (
             0,
             rename,
             vec![(Info, "was moved away before a write; going on in the file that is at this path now")],
             [lines_from(3, 6), lines(3)],
+        ),
+        (
+            0,
+            |dir| {
+                note(dir);
+                rename(dir);
+            },
+            vec![(Info, "was moved away before a write; going on in the file that is at this path now")],
+            [lines_from(3, 6), lines(3) + "a note\n"],
+        ),
+        (
+            0,
+            remove,
+            vec![(Warn, "was removed in the middle of a write; the write is repeated in a new file")],
+            [lines_from(3, 6), String::new()],
         ),
         (
             10,
@@ -212,4 +227,69 @@ fn what_somebody_did_in_the_middle_of_a_write_is_named() {
         drop(log);
         assert_eq!((position, [of(dir.log()), of(moved(&dir))]), (6, files), "after {room} bytes: {told:?}");
     }
+}
+
+/// The CRC of very many bytes would take long, so a mark passes them instead of a range. The lines of both are
+/// kept either way.
+#[test]
+fn many_bytes_of_another_program_are_not_read() {
+    let line = [&[b'x'; 1023][..], b"\n"].concat();
+    for (kib, is_read) in [(2 * 1024, true), (16 * 1024, true), (16 * 1024 + 1, false)] {
+        let (dir, _, mut log) = begun();
+        let theirs = line.repeat(kib);
+        OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(&theirs).unwrap();
+        append(&mut log, 3, 5);
+        assert_eq!(log.writer.is_foreign_logged(), is_read, "{kib} KiB");
+        append(&mut log, 5, 7);
+        drop(log);
+        assert_eq!(again(&dir, None).1, 7, "{kib} KiB");
+        let content = fs::read(dir.log()).unwrap();
+        let whole = [lines(3).as_bytes(), &theirs, lines_from(3, 7).as_bytes()].concat();
+        assert!(content == whole, "{kib} KiB: {} bytes instead of {}", content.len(), whole.len());
+    }
+}
+
+/// A write was announced, and nothing of it is written, when pandad is stopped.
+#[test]
+fn a_stop_in_front_of_a_write_takes_the_write_back() {
+    let nobody: Act = |_| ();
+    let torn: Act = |dir| {
+        OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(b"a note").unwrap();
+    };
+    let cases: [(Act, i64, [String; 2]); 6] = [
+        (nobody, 5, [lines(5), String::new()]),
+        (note, 5, [lines(5) + "a note\n", String::new()]),
+        (torn, 5, [lines(5) + "a note\n", String::new()]),
+        (empty, 5, [String::new(), String::new()]),
+        (rename, 5, [String::new(), lines(5)]),
+        // The lines that had not settled were in no file that is left.
+        (remove, 3, [String::new(), String::new()]),
+    ];
+    for (number, (act, position, files)) in cases.into_iter().enumerate() {
+        let (dir, disk, mut log) = begun();
+        append(&mut log, 3, 5);
+        disk.room.store(0, Relaxed);
+        try_append(&mut log, 5, 8).unwrap_err();
+        act(&dir);
+        disk.room.store(u64::MAX, Relaxed);
+        log.writer.end().unwrap();
+        log.ledger.close().unwrap();
+        drop(log);
+        let (log, found) = again(&dir, None);
+        drop(log);
+        let of = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+        assert_eq!((found, [of(dir.log()), of(moved(&dir))]), (position, files), "case {number}");
+    }
+}
+
+/// What was begun is completed by the next start, which cuts it, or by nobody.
+#[test]
+fn a_stop_in_the_middle_of_a_write_takes_nothing_back() {
+    let (dir, disk, mut log) = begun();
+    disk.room.store(10, Relaxed);
+    try_append(&mut log, 3, 6).unwrap_err();
+    log.writer.end().unwrap();
+    assert!(log.writer.is_pending());
+    drop(log);
+    assert_eq!((again(&dir, None).1, dir.content()), (3, lines(3)));
 }

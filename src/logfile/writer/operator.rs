@@ -6,7 +6,7 @@ use std::io;
 use super::pending::Found;
 use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
 use crate::logfile::disk::{FileStat, Handle};
-use crate::logfile::journal::{CHECKED_BYTES, FileHead, Mark, Range};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
 use crate::logfile::locate::tail;
 
 /// Bytes that another program appends are journalled as a range only up to this size, because their CRC
@@ -29,7 +29,7 @@ impl LogWriter {
         };
         if is_moved && let Some(pending) = &mut self.pending {
             let stat = self.file.stat().map_err(AppendError::Retry)?;
-            if stat.links > 0 && pending.written() == 0 && stat.len == pending.range.from {
+            if stat.links > 0 && pending.written() == 0 {
                 let bytes = self.bytes_of(pieces);
                 self.give_up(bytes)?;
                 log::info!(
@@ -156,15 +156,17 @@ impl LogWriter {
         let Some(pending) = self.pending.as_ref().filter(|pending| pending.written() == 0) else {
             return Ok(());
         };
-        let (range, stat) = (pending.range.clone(), self.file.stat()?);
-        if stat.links == 0 || stat.len != range.from {
+        let range = pending.range.clone();
+        if self.file.stat()?.links == 0 {
             return Ok(());
         }
         // The mark says that earlier ranges are durable.
         self.file.sync()?;
-        self.ledger.give_up(&range, Mark { sequence: range.sequence, ..self.mark() })?;
+        let opened = self.open_anew()?;
+        self.ledger.give_up(&range, opened.mark(range.sequence))?;
         (self.pending, self.left) = (None, None);
         self.last_sequence = range.sequence;
+        self.go_to(opened);
         Ok(())
     }
 
