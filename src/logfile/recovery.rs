@@ -137,7 +137,7 @@ fn recover_from(
         sequence = range.sequence;
         adopted += 1;
     }
-    if adopted > 0 || !ranges.is_empty() {
+    if !ranges.is_empty() {
         let text =
             format!("adopted the unsettled writes that the file holds whole: {adopted} of {}", ranges.len());
         memory.info(label, Finding::Adopted, &text);

@@ -18,6 +18,7 @@ mod positions;
 mod people;
 mod rotation;
 mod settling;
+mod starts;
 mod tokens;
 
 use std::fs::{self, OpenOptions};
