@@ -211,14 +211,8 @@ fn check_path(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let target = disk.target(path);
             let directory = directory_of(&target);
-            match disk.stat(directory) {
-                Err(error) => Err(classify(directory, &error)),
-                Ok(stat) if stat.kind != FileKind::Directory => Err(OpenError::Mend(format!(
-                    "{}: the path of its directory is not a directory",
-                    path.display()
-                ))),
-                _ => Ok(()),
-            }
+            // If it were no directory, the error would not be this one.
+            disk.stat(directory).map(drop).map_err(|error| classify(directory, &error))
         }
         Err(error) => Err(classify(path, &error)),
     }
