@@ -67,7 +67,7 @@ impl Ledger {
         }
         let known = inner.state.find(partition).map(|(index, state)| (index, state.clone()));
         let facts = known.as_ref().map(|(_, state)| KnownPosition::of(state));
-        let (label, held) = (&self.label, committed.unwrap_or(-1));
+        let (label, held) = (&self.label, committed.unwrap_or_default());
         let start = resume::decide(inner.journal.identity(), facts, committed, metadata);
         log::debug!("{label}: {partition}: committed {committed:?}, journal {facts:?}: {start:?}");
         match start {

@@ -112,3 +112,67 @@ fn reopen_all<T>(
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Each attempt: the file, and whether a sync of it had failed.
+    type Attempts = std::sync::Arc<Mutex<Vec<(PathBuf, bool, Instant)>>>;
+
+    fn closed(path: &str, sync_failed: bool, held_until: Option<Instant>) -> ClosedLog {
+        ClosedLog { path: path.into(), sync_failed, held_until }
+    }
+
+    fn until(mut is_true: impl FnMut() -> bool) {
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !is_true() {
+            assert!(Instant::now() < limit, "too late");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn files_are_tried_until_they_are_open() {
+        let attempts = Attempts::default();
+        let seen = std::sync::Arc::clone(&attempts);
+        let begun = Instant::now();
+        let mut reopener = Reopener::start(move |file, memory| {
+            let mut seen = seen.lock().unwrap();
+            seen.push((file.path.clone(), memory.sync_failed, Instant::now()));
+            let tried = seen.iter().filter(|(path, ..)| *path == file.path).count();
+            // The first file opens at the second attempt, the other ones at once.
+            (file.path != Path::new("a") || tried == 2).then_some(tried)
+        })
+        .unwrap();
+        let held_until = begun + Duration::from_millis(700);
+        reopener.add(closed("a", false, None));
+        reopener.add(closed("b", true, None));
+        reopener.add(closed("c", false, Some(held_until)));
+        let is_open = reopener.watch();
+        assert!(["a", "b", "c"].iter().all(|path| reopener.has(Path::new(path))) && !is_open());
+        assert!(reopener.take().is_none());
+        until(&is_open);
+        assert_eq!(reopener.take(), Some((PathBuf::from("b"), 1)));
+        assert!(!reopener.has(Path::new("b")) && reopener.has(Path::new("a")));
+        let mut opened = Vec::new();
+        until(|| {
+            opened.extend(reopener.take());
+            opened.len() == 2
+        });
+        opened.sort();
+        assert_eq!(opened, [(PathBuf::from("a"), 2), (PathBuf::from("c"), 1)]);
+        let attempts = attempts.lock().unwrap();
+        let of = |path: &str| -> Vec<_> {
+            attempts.iter().filter(|(tried, ..)| tried == Path::new(path)).cloned().collect()
+        };
+        assert_eq!(of("a").iter().map(|(_, failed, _)| *failed).collect::<Vec<_>>(), [false; 2]);
+        assert_eq!(of("b").iter().map(|(_, failed, _)| *failed).collect::<Vec<_>>(), [true]);
+        assert!(of("c")[0].2 >= held_until, "not earlier");
+        // A disk that fails is not asked all the time: the pauses grow.
+        let pauses = [of("a")[0].2 - begun, of("a")[1].2 - of("a")[0].2];
+        assert!(pauses[0] >= PAUSE_FIRST && pauses[1] >= 2 * PAUSE_FIRST, "{pauses:?}");
+    }
+}

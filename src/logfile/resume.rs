@@ -178,11 +178,32 @@ mod tests {
             (known(&[90]), Some(90), Token::claim(5, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(1, 90).to_string(), ResumeDecision::Journal),
             (known(&[]), Some(90), Token::claim(2, 90).to_string(), ResumeDecision::Journal),
+            // A second reset to an offset that was this journal's own is one, too.
+            (known(&[100]), Some(100), Token::claim(5, 100).to_string(), ResumeDecision::Moved(100, Some(5))),
+            (known(&[]), Some(110), Token::claim(1, 110).to_string(), ResumeDecision::Follow(110, 1)),
+            // Another journal's history may begin where this one is.
+            (known(&[]), Some(100), token(9, 2, 100), ResumeDecision::Follow(100, 2)),
             // A token that names another offset than the one beside it does not count.
             (known(&[]), Some(90), token(SELF, 1, 91), ResumeDecision::Moved(90, None)),
         ];
         for (known, committed, metadata, start) in cases {
             assert_eq!(decide(SELF, known, committed, &metadata), start, "{committed:?} {metadata}");
         }
+    }
+
+    /// Two different resets get two different histories.
+    #[test]
+    fn a_claim_is_named_after_all_that_it_depends_on() {
+        let mut names = std::collections::HashSet::new();
+        let mut count = 0;
+        for offset in 0..4000 {
+            let epoch = offset as u64 * 77;
+            names.insert(claim_name(SELF, None, offset, -1));
+            names.insert(claim_name(SELF, Some(epoch + 1), 90, 7));
+            names.insert(claim_name(SELF + 1 + offset as u128, Some(1), 90, 7));
+            names.insert(claim_name(SELF, Some(2), 91, 100 + offset as i32));
+            count += 4;
+        }
+        assert_eq!(names.len(), count);
     }
 }

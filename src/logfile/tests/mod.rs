@@ -15,6 +15,7 @@ mod lock_request;
 mod members;
 mod numbers;
 mod positions;
+mod offsets;
 mod paths;
 mod people;
 mod rotation;
