@@ -5,6 +5,9 @@
 //! is full, a snapshot of the whole state goes to the other half. The header of the other half is written
 //! only when the snapshot is durable, so a crash in between leaves the old half in force.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -337,40 +340,5 @@ impl EncodedSnapshot {
         }
         let base = base.unwrap_or(HALF_HEADER_BYTES + bytes.len() as u64);
         Ok(Self { bytes, base, generation })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::logfile::disk::{FileId, RealDisk};
-    use crate::logfile::journal::{Mark, MarkRepeat, MarkedCommit, MemberIdentity};
-
-    /// The format cannot express a negative offset; a reader would take it for no offset.
-    #[test]
-    fn an_entry_that_cannot_be_read_back_is_not_written() {
-        let path = std::env::temp_dir().join(format!("pandad-journal-{}", std::process::id()));
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let member = JournalEntry::Member(MemberIdentity { id: "m".to_owned(), silent: true });
-        let mut journal = JournalFile::create(&disk, &path, 7, 4096, std::slice::from_ref(&member)).unwrap();
-        let commits = vec![MarkedCommit { index: 0, acknowledged: None, value: Some(-2) }];
-        let file = FileId { device: 1, inode: 2 };
-        let repeat = MarkRepeat::default();
-        let bad =
-            JournalEntry::Mark(Mark { sequence: 1, file, end: 0, before: 0, head: None, commits, repeat });
-        let before = std::fs::read(&path).unwrap();
-        let refused = journal.append(&bad);
-        assert!(
-            matches!(refused, Err(EntryRefused::Io(error)) if error.kind() == io::ErrorKind::InvalidData)
-        );
-        assert!(journal.rewrite(&[bad], None).is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was written");
-        journal.append(&member).unwrap();
-        let Ok(JournalRead::Journal { contents, .. }) = JournalFile::read(&disk, &path) else {
-            panic!("unreadable")
-        };
-        let entries: Vec<_> = contents.newest.entries.into_iter().map(|(_, entry)| entry).collect();
-        assert_eq!(entries, [member.clone(), member]);
-        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -125,3 +125,78 @@ fn a_refused_entry_is_tried_again_or_ends_the_run() {
     let refused = try_append(&mut log, next, next + 1);
     assert!(matches!(&refused, Err(AppendError::Restart(_))), "{refused:?}");
 }
+
+/// The journal cannot be opened, or its first sync fails.
+#[derive(Debug, Default)]
+struct BadJournal {
+    is_refused: AtomicBool,
+    sync_fails: AtomicBool,
+}
+
+impl Faults for BadJournal {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<disk::Handle> {
+        if path.extension().is_some_and(|end| end == "journal") && self.is_refused.load(Relaxed) {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        RealDisk.open(path, how)
+    }
+
+    fn sync(&self, file: &FaultyFile<Self>) -> io::Result<()> {
+        if file.path.extension().is_some_and(|end| end == "journal") && self.sync_fails.swap(false, Relaxed) {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        file.inner.sync()
+    }
+}
+
+/// A journal that is there and cannot be read must not be taken for one that is missing: everything would come
+/// twice.
+#[test]
+fn a_journal_that_cannot_be_opened_is_waited_for() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 5);
+    drop(log);
+    let faults = Arc::<BadJournal>::default();
+    let disk = disk_with(&faults);
+    faults.is_refused.store(true, Relaxed);
+    let (half, mut memory) = (super::super::journal::HALF_BYTES_MIN, RestartMemory::default());
+    let refused = open_with(&disk, &dir.log(), &options(true), half, Some(1), &mut memory);
+    assert!(
+        matches!(&refused, Err(OpenError::Retry(why)) if why.contains("out.log.journal: ")),
+        "{refused:?}"
+    );
+    let copied = crate::logfile::backup::copy_on(&disk, &dir.log(), &Dir::new().0).unwrap_err();
+    assert!(copied.contains("out.log.journal: Input/output error"), "{copied}");
+    faults.is_refused.store(false, Relaxed);
+    assert_eq!(again(&dir, None).1, 5);
+}
+
+/// The kernel reports an earlier failure of its own at the first sync of a start. The run goes on in a journal
+/// that it has opened anew, and counts as one after a loss of power.
+#[test]
+fn a_journal_whose_first_sync_fails_is_opened_anew() {
+    for sync_fails in [false, true] {
+        let dir = Dir::new();
+        let mut log = at_boot(&dir, 1);
+        log.ledger.set_position(&partition(), 0).unwrap();
+        append(&mut log, 0, 5);
+        settle(&mut log);
+        drop(log);
+        // Lines whose range may be one of the lost ones.
+        OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(b"line 5\nline 6\n").unwrap();
+        let faults = Arc::<BadJournal>::default();
+        faults.sync_fails.store(sync_fails, Relaxed);
+        let lock = Lock::take(&dir.log()).unwrap();
+        let (half, mut memory) = (super::super::journal::HALF_BYTES_MIN, RestartMemory::default());
+        let (writer, settler, ledger) =
+            open_with(&disk_with(&faults), &dir.log(), &options(true), half, Some(1), &mut memory).unwrap();
+        let mut log = LogFile { writer, settler, ledger, lock };
+        let position = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap().position;
+        assert_eq!(position, Some(5));
+        append(&mut log, 5, 6);
+        settle(&mut log);
+        assert!(!log.ledger.has_failed());
+        assert_eq!(dir.content(), if sync_fails { lines(6) } else { lines(7) + "line 5\n" });
+    }
+}

@@ -293,3 +293,14 @@ fn a_stop_in_the_middle_of_a_write_takes_nothing_back() {
     drop(log);
     assert_eq!((again(&dir, None).1, dir.content()), (3, lines(3)));
 }
+
+#[test]
+fn another_program_may_write_the_first_line() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    note(&dir);
+    append(&mut log, 0, 2);
+    assert!(log.writer.is_foreign_logged());
+    drop(log);
+    assert_eq!((again(&dir, None).1, dir.content()), (2, "a note\n".to_owned() + &lines(2)));
+}
