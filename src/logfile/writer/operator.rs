@@ -5,7 +5,7 @@ use std::io;
 
 use super::pending::Found;
 use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
-use crate::logfile::disk::{FileStat, Handle};
+use crate::logfile::disk::Handle;
 use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
 use crate::logfile::locate::tail;
 
@@ -65,12 +65,9 @@ impl LogWriter {
     fn look_once(&mut self, pieces: &[Piece<'_>]) -> Result<bool, AppendError> {
         let Some(pending) = &mut self.pending else { return Ok(true) };
         let stat = self.file.stat().map_err(AppendError::Retry)?;
-        if stat.links > 0 && stat.len == pending.expected_len() {
-            pending.record_seen(pending.written());
-            return Ok(true);
-        }
-        let bytes = self.bytes_of(pieces);
+        let order = stat.len.cmp(&pending.expected_len());
         if stat.links == 0 {
+            let bytes = self.bytes_of(pieces);
             self.give_up(bytes)?;
             log::warn!(
                 "{}: was removed in the middle of a write; the write is repeated in a new file",
@@ -78,14 +75,18 @@ impl LogWriter {
             );
             return Ok(true);
         }
-        self.find_rest(&stat, &bytes)
+        if order.is_eq() {
+            pending.record_seen(pending.written());
+            return Ok(true);
+        }
+        let bytes = self.bytes_of(pieces);
+        self.find_rest(stat.len, order.is_lt(), &bytes)
     }
 
     /// As [`Self::look_once`], for a file that is there and has another length than expected.
-    fn find_rest(&mut self, stat: &FileStat, bytes: &[u8]) -> Result<bool, AppendError> {
+    fn find_rest(&mut self, len: u64, is_shorter: bool, bytes: &[u8]) -> Result<bool, AppendError> {
         let Some(pending) = &mut self.pending else { return Ok(true) };
-        let is_shorter = stat.len < pending.expected_len();
-        match pending.find(&self.file, stat.len, bytes).map_err(AppendError::Retry)? {
+        match pending.find(&self.file, len, bytes).map_err(AppendError::Retry)? {
             Found::Prefix(seen) => {
                 pending.record_seen(seen);
                 log::info!(
@@ -94,9 +95,7 @@ impl LogWriter {
                 );
                 Ok(true)
             }
-            Found::Parts { .. }
-                if !ends_with_newline(&self.file, stat.len).map_err(AppendError::Retry)? =>
-            {
+            Found::Parts { .. } if !ends_with_newline(&self.file, len).map_err(AppendError::Retry)? => {
                 // Nobody will complete the last line. The newline may make it whole after all.
                 self.file.append_all(b"\n").map_err(AppendError::Retry)?;
                 Ok(false)
