@@ -115,7 +115,7 @@ impl Lock {
     pub fn requests(&self) -> io::Result<LockRequests> {
         let from = self.answered.load(SeqCst);
         let upto = self.file.metadata()?.len();
-        let Some(length) = upto.checked_sub(from).filter(|length| *length > 0) else {
+        let Some(length) = upto.checked_sub(from) else {
             return Ok(LockRequests { requests: Vec::new(), upto: from });
         };
         if length > REQUEST_BYTES_MAX {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
-use crate::logfile::archive::{COMPRESS_PIECE_BYTES, tidy};
+use crate::logfile::archive::{Archive, COMPRESS_PIECE_BYTES, tidy};
 
 /// While a compressed file is synced, the next run's archive thread begins the same rotated file and is
 /// stopped after its first piece.
@@ -71,4 +71,42 @@ fn a_run_that_ends_during_a_sync_leaves_the_file_to_the_next_run() {
     assert!(!dir.0.join(ROTATED.to_owned() + ".gz").exists());
     assert!(fs::read_to_string(dir.0.join(ROTATED)).unwrap() == lines);
     assert_eq!(asked.into_inner(), pieces + 2);
+}
+
+fn until(mut is_true: impl FnMut() -> bool) {
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !is_true() {
+        assert!(std::time::Instant::now() < limit, "too late");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn is_gzipped(path: &Path) -> bool {
+    with_suffix(path, ".gz").exists() && !path.exists()
+}
+
+/// The thread finishes what an earlier run left undone, then waits for rotations. What was rotated later than
+/// the last settled file is left alone. The thread ends with the run.
+#[test]
+fn the_archive_thread_compresses_what_is_settled() {
+    let dir = Dir::new();
+    let rotated = |stamp: &str| with_suffix(&dir.log(), &format!("-20261124T{stamp}Z"));
+    let (left, next, last) = (rotated("153000.123"), rotated("153000.124"), rotated("153000.125"));
+    fs::write(&left, "left").unwrap();
+    let options = LogFileOptions { rotation: gzip(), ..options(true) };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let archive = Archive::start(Arc::clone(&disk), &dir.log(), &options).unwrap();
+    until(|| is_gzipped(&left));
+    fs::write(&next, "next").unwrap();
+    fs::write(&last, "last").unwrap();
+    let stamp = super::super::rotation::stamp_of(&dir.log(), &next).unwrap().0;
+    archive.tidy(stamp);
+    until(|| is_gzipped(&next));
+    assert!(last.exists());
+    // An earlier stamp takes nothing back.
+    archive.tidy(stamp + 1);
+    archive.tidy(stamp);
+    until(|| is_gzipped(&last));
+    drop(archive);
+    until(|| Arc::strong_count(&disk) == 1);
 }

@@ -3,7 +3,9 @@
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
-use super::faulty_disk::{Faults, disk_with};
+use rustix::io::Errno;
+
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::backup::{copy, copy_on};
 use crate::logfile::disk::{FileStat, Handle};
@@ -263,4 +265,72 @@ fn what_a_later_pandad_wrote_is_not_copied() {
     fs::write(&journal, bytes).unwrap();
     let said = copy(&dir.log(), &to.0).unwrap_err();
     assert!(said.contains("of version 9, which a later pandad wrote; use that pandad"), "{said}");
+}
+
+/// A disk that refuses to read the log file, or to write its copy.
+#[derive(Debug)]
+struct RefusingDisk {
+    of_original: Option<Errno>,
+    of_copy: Option<Errno>,
+}
+
+impl Faults for RefusingDisk {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        match self.of_original {
+            Some(error) if how == OpenMode::Reading && path.ends_with("out.log") => Err(error.into()),
+            _ => RealDisk.open(path, how),
+        }
+    }
+
+    fn write_at(&self, file: &FaultyFile<Self>, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.of_copy.map_or_else(|| file.inner.write_at(bytes, at), |error| Err(error.into()))
+    }
+}
+
+#[test]
+fn a_refused_copy_says_what_to_do_and_leaves_nothing() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    let cases = [
+        (
+            Some(Errno::ACCESS),
+            None,
+            "out.log: Permission denied (os error 13); copy as the user that pandad runs as",
+        ),
+        (Some(Errno::IO), None, "out.log: cannot be read: Input/output error (os error 5); look at its disk"),
+        (None, Some(Errno::NOSPC), "make room there, or name another directory"),
+        (None, Some(Errno::DQUOT), "make room there, or name another directory"),
+        (None, Some(Errno::ACCESS), "name a directory in which this user may create files"),
+        (None, Some(Errno::ROFS), "name a directory that can be written to"),
+        (None, Some(Errno::IO), "look at its disk, or name another directory"),
+    ];
+    for (of_original, of_copy, what) in cases {
+        let to = Dir::new();
+        let disk = disk_with(&Arc::new(RefusingDisk { of_original, of_copy }));
+        let said = copy_on(&disk, &dir.log(), &to.0).unwrap_err();
+        assert!(said.ends_with(what), "{said}");
+        assert_eq!(fs::read_dir(&to.0).unwrap().count(), 0, "{said}");
+    }
+}
+
+/// The copy of a large file is made in pieces, and a copied journal of many partitions has room for all.
+#[test]
+fn large_files_and_many_partitions_are_copied_whole() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    for number in 0..1500 {
+        log.ledger.set_position(&TopicPartition::new("x".repeat(200), number), i64::from(number)).unwrap();
+    }
+    OpenOptions::new().append(true).open(dir.log()).unwrap().write_all(&b"theirs\n".repeat(400_000)).unwrap();
+    append(&mut log, 0, 5);
+    settle(&mut log);
+    copy(&dir.log(), &to.0).unwrap();
+    assert!(fs::read(to.log()).unwrap() == fs::read(dir.log()).unwrap());
+    let (copied, position) = again(&to, None);
+    assert_eq!(position, 5);
+    let last = TopicPartition::new("x".repeat(200), 1499);
+    let resumed = copied.ledger.resume(&last, None, &OffsetMetadata::Unsupported).unwrap();
+    assert_eq!(resumed.position, Some(1499));
 }

@@ -1,6 +1,7 @@
 //! Requests in the lock file, and who answers them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::logfile::disk::with_suffix;
@@ -101,5 +102,46 @@ fn lock_file_of_any_length_is_served() {
     answer(&lock);
     assert_eq!(asked.wait(soon()).unwrap(), RequestOutcome::Done);
     assert_eq!(lock.requests().unwrap().requests, []);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// A command that asks whether a pandad is there holds the lock for a moment. A pandad that starts then waits.
+#[test]
+fn lock_that_is_held_for_a_moment_is_waited_for() {
+    let path = log_file("moment");
+    let mut taken = 0;
+    // On a busy machine the moment may be too long.
+    for _ in 0..20 {
+        let (held, is_begun) = (Lock::take(&path).unwrap(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| {
+                is_begun.store(true, SeqCst);
+                Lock::take(&path)
+            });
+            while !is_begun.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            drop(held);
+            taken += u32::from(taking.join().unwrap().is_ok());
+        });
+        if taken > 0 {
+            break;
+        }
+    }
+    assert!(taken > 0);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+/// What is no lock file is not asked, and nothing is appended to it.
+#[test]
+fn lock_file_that_is_a_link_is_refused() {
+    let path = log_file("link");
+    let target = path.with_file_name("precious");
+    std::fs::write(&target, "precious").unwrap();
+    std::os::unix::fs::symlink(&target, with_suffix(&path, ".lock")).unwrap();
+    let refused = PendingRequest::begin(&path, LockRequest::Reopen).unwrap_err();
+    assert!(refused.to_string().contains("a symbolic link"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
