@@ -337,3 +337,21 @@ fn keep_newest<T: PartialEq>(list: &mut Vec<T>, value: T) {
 pub(super) fn random_epoch() -> io::Result<u64> {
     host::random().map(u64::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_the_newest_values_holds_each_once() {
+        let mut list = Vec::new();
+        for (value, expected) in
+            [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (2, &[1, 3, 2]), (2, &[1, 3, 2]), (1, &[3, 2, 1])]
+        {
+            keep_newest(&mut list, value);
+            assert_eq!(list, expected);
+        }
+        (10..17).for_each(|value| keep_newest(&mut list, value));
+        assert_eq!(list, [1, 10, 11, 12, 13, 14, 15, 16], "the oldest go");
+    }
+}

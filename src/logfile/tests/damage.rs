@@ -188,3 +188,27 @@ fn a_damaged_length_at_the_end_doubles_no_line() {
     append(&mut log, resumed.position.unwrap(), 9);
     assert_eq!(dir.content(), lines(9));
 }
+
+/// More is lost than any mark repeats, and all of it was synced. Whether the machine was started anew since or
+/// not: going on where the damage begins would double what was committed long ago.
+#[test]
+fn a_hole_that_nothing_makes_up_for_is_no_end() {
+    let dir = with_many_marks(0);
+    let journal = dir.0.join("out.log.journal");
+    let (whole, text) = (fs::read(&journal).unwrap(), dir.content());
+    let (active, _) = in_force(&whole);
+    for boot in [1, 2] {
+        let mut bytes = whole.clone();
+        bytes[active + 4096..][..12288].fill(0);
+        fs::write(&journal, &bytes).unwrap();
+        fs::write(dir.log(), &text).unwrap();
+        let log = at_boot(&dir, boot);
+        let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        assert_eq!(resumed.position, None, "boot {boot}");
+        drop(log);
+        let aside = dir.0.join("out.log.journal.unreadable");
+        assert!(fs::read(&aside).unwrap() == bytes, "boot {boot}");
+        assert!(dir.content().starts_with(&text), "boot {boot}: nothing is cut");
+        fs::remove_file(aside).unwrap();
+    }
+}

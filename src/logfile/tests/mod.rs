@@ -16,6 +16,7 @@ mod members;
 mod numbers;
 mod positions;
 mod offsets;
+mod partitions;
 mod paths;
 mod people;
 mod rotation;
