@@ -281,3 +281,79 @@ fn what_is_lost_of_a_snapshot_is_in_the_half_before() {
         }
     }
 }
+
+/// Both copies of the header are lost. The entries of the half say where its snapshot ends, and partitions
+/// that only the half before knows were forgotten on request.
+#[test]
+fn a_half_without_header_says_all_by_itself() {
+    for seed in 0..50 {
+        let (half, mut older) = half_of(seed);
+        let mut forgotten = older[0].clone();
+        let JournalEntry::Partition(index, state) = &mut forgotten.1 else { panic!("{forgotten:?}") };
+        (*index, state.partition) = (9, TopicPartition::new("t", 9));
+        older.push(forgotten);
+        let contents = |entries: &[(u64, JournalEntry)]| JournalContents {
+            newest: HalfContents { entries: entries.to_vec(), ..HalfContents::default() },
+            base: 0,
+            older: Some(older.clone()),
+            start: START,
+            has_no_header: true,
+        };
+        assert!(!contents(&half.entries).is_whole());
+        let replayed = contents(&half.entries).replay(Some(BOOT)).unwrap();
+        assert_eq!(partitions(&replayed.state), partitions(&half.state), "seed {seed}");
+        assert_eq!(replayed.state.recent, half.state.recent);
+        assert_eq!((replayed.lacks_ranges, replayed.damage, replayed.has_holes), (false, None, true));
+        // The snapshot's mark is not there, so the half was not in force.
+        let begun: Vec<_> =
+            half.entries.iter().take_while(|(_, entry)| mark_of(entry).is_none()).cloned().collect();
+        assert_eq!(contents(&begun).replay(Some(BOOT)).unwrap_err(), "a half without header and mark");
+    }
+}
+
+/// Within one boot nothing is lost but by a fault. In very much, marks may be lost whose positions were
+/// committed.
+#[test]
+fn a_long_damaged_end_is_too_much_within_one_boot() {
+    let (half, _) = half_of(1);
+    for (lost, boot, is_too_much) in [(65_536, BOOT, false), (65_537, BOOT, true), (65_537, BOOT + 1, false)]
+    {
+        let tail = Some(Hole { from: half.at, to: half.at + lost });
+        let newest = HalfContents { entries: half.entries.clone(), holes: Vec::new(), tail };
+        let contents =
+            JournalContents { newest, base: half.base, older: None, start: START, has_no_header: false };
+        let replayed = contents.replay(Some(boot));
+        assert_eq!(replayed.is_err(), is_too_much, "{lost} {boot}");
+        match replayed {
+            Ok(replayed) => {
+                assert!(replayed.lacks_ranges);
+                assert_eq!(partitions(&replayed.state), partitions(&half.state));
+            }
+            Err(why) => assert!(why.ends_with("are damaged, and too much of its end"), "{why}"),
+        }
+    }
+}
+
+/// The entry of the mark that moved the end of the file is lost, and the ranges behind it stand elsewhere.
+#[test]
+fn a_range_elsewhere_implies_the_mark_that_led_there() {
+    let (mut half, older) = half_of(2);
+    (0..3).for_each(|_| half.push_range());
+    let lost = half.entries.len();
+    let last = half.state.recent.back().unwrap().clone();
+    let mut mark = half.mark(&last, half.base, half.base);
+    mark.end += 7;
+    half.length += 7;
+    half.push(JournalEntry::Mark(mark));
+    let settled = partitions(&half.state);
+    (0..2).for_each(|_| half.push_range());
+    let is_same_boot = true;
+    let loss = Loss { half: &half, older: &older, from: lost, to: lost + 1, is_same_boot };
+    let replayed = loss.replay().unwrap();
+    let found = replayed.state.mark.clone().unwrap();
+    assert_eq!((found.sequence, found.end), (last.sequence, last.to + 7));
+    assert_eq!(replayed.state.recent.len(), 2);
+    let positions = |known: &[Known]| -> Vec<i64> { known.iter().map(|one| one.1).collect() };
+    assert_eq!(positions(&partitions(&replayed.state)), positions(&settled));
+    assert!(replayed.lacks_ranges, "a range may have stood in the hole, too");
+}
