@@ -32,6 +32,8 @@ pub mod redis;
 pub mod report;
 pub mod resolver;
 pub mod shutdown;
+#[cfg(test)]
+mod test_log;
 pub mod threads;
 pub mod time_limit;
 pub mod verify;

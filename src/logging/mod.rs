@@ -1,8 +1,6 @@
 //! pandad's own log: lines wait in one bounded queue and are written by a thread of their own, so
 //! that no job, no signal and no deadline waits for standard error or for the disk.
 
-#[cfg(test)]
-pub(crate) mod captured;
 mod direct;
 mod line_queue;
 mod macros;

@@ -37,6 +37,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
+    ("test_log", ""),
     ("time_limit", ""),
     ("host", ""),
     // The resolver is below all modules that connect.

@@ -10,7 +10,7 @@ use log::Level::{Info, Warn};
 use super::faulty_disk::{Faults, disk_with};
 use super::*;
 use crate::logfile::disk::RealDisk;
-use crate::logging::captured::lines_of;
+use crate::test_log::lines_of;
 
 const HOUR: i64 = 3_600_000;
 /// 2026-11-24, 15:30.

@@ -189,8 +189,8 @@ fn a_damaged_length_at_the_end_doubles_no_line() {
     assert_eq!(dir.content(), lines(9));
 }
 
-/// More is lost than any mark repeats, and all of it was synced. Whether the machine was started anew since or
-/// not: going on where the damage begins would double what was committed long ago.
+/// More is lost than any mark repeats, and all of it was synced. Whether the machine was started anew since
+/// or not: going on where the damage begins would double what was committed long ago.
 #[test]
 fn a_hole_that_nothing_makes_up_for_is_no_end() {
     let dir = with_many_marks(0);

@@ -149,8 +149,8 @@ impl Faults for BadJournal {
     }
 }
 
-/// A journal that is there and cannot be read must not be taken for one that is missing: everything would come
-/// twice.
+/// A journal that is there and cannot be read must not be taken for one that is missing: everything would
+/// come twice.
 #[test]
 fn a_journal_that_cannot_be_opened_is_waited_for() {
     let dir = Dir::new();
@@ -172,8 +172,8 @@ fn a_journal_that_cannot_be_opened_is_waited_for() {
     assert_eq!(again(&dir, None).1, 5);
 }
 
-/// The kernel reports an earlier failure of its own at the first sync of a start. The run goes on in a journal
-/// that it has opened anew, and counts as one after a loss of power.
+/// The kernel reports an earlier failure of its own at the first sync of a start. The run goes on in a
+/// journal that it has opened anew, and counts as one after a loss of power.
 #[test]
 fn a_journal_whose_first_sync_fails_is_opened_anew() {
     for sync_fails in [false, true] {

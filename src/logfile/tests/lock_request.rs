@@ -105,7 +105,8 @@ fn lock_file_of_any_length_is_served() {
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 
-/// A command that asks whether a pandad is there holds the lock for a moment. A pandad that starts then waits.
+/// A command that asks whether a pandad is there holds the lock for a moment. A pandad that starts then
+/// waits.
 #[test]
 fn lock_that_is_held_for_a_moment_is_waited_for() {
     let path = log_file("moment");

@@ -3,8 +3,8 @@
 use log::Level::{self, Error, Warn};
 
 use super::*;
-use crate::logging::captured::lines_of;
 use crate::record::Token;
+use crate::test_log::lines_of;
 
 /// The position after a start at which the group holds this offset, and what is logged of it.
 fn resume(log: &LogFile, of: &TopicPartition, held: i64, beside: &str) -> (i64, Vec<(Level, String)>) {

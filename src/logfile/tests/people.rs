@@ -9,7 +9,7 @@ use log::Level::{self, Error, Info, Warn};
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{FileStat, RealDisk};
-use crate::logging::captured::lines_of;
+use crate::test_log::lines_of;
 
 /// A disk that takes only so many bytes more for the log file, and then is full.
 #[derive(Debug)]
@@ -147,68 +147,63 @@ fn a_path_that_cannot_be_looked_at_is_waited_for() {
     assert_eq!(dir.content(), lines(8));
 }
 
-/// The disk takes a part of three lines of 7 bytes each and is full. Then somebody acts; then there is room.
-#[test]
-fn what_somebody_did_in_the_middle_of_a_write_is_named() {
-    const REPEATED: &str = "the missing part of the write is repeated";
-    let appended = format!("another program appended to this file in the middle of a write; {REPEATED}");
-    let shortened = format!("another program shortened this file in the middle of a write; {REPEATED}");
-    let torn = "the line at byte 28 stays torn, because another program changed this file in the middle of \
-                the write; the line is written again, whole";
-    let cases: [(u64, Act, Vec<(Level, &str)>, [String; 2]); 10] = [
-        (
-            0,
-            rename,
-            vec![(Info, "was moved away before a write; going on in the file that is at this path now")],
-            [lines_from(3, 6), lines(3)],
-        ),
+/// How many bytes of a write the disk takes, what somebody does then, what is logged, and what the file at
+/// the path and the one that was moved away hold in the end.
+type Interruption = (u64, Act, Vec<(Level, &'static str)>, [String; 2]);
+
+const BEFORE: (Level, &str) =
+    (Info, "was moved away before a write; going on in the file that is at this path now");
+const AFTER: (Level, &str) =
+    (Info, "was moved away in the middle of a write; the moved file gets the rest of the write");
+const REMOVED: (Level, &str) =
+    (Warn, "was removed in the middle of a write; the write is repeated in a new file");
+const GOES_ON: (Level, &str) =
+    (Info, "another program changed this file in the middle of a write; the write goes on");
+const SHORTENED: (Level, &str) = (
+    Warn,
+    "another program shortened this file in the middle of a write; the missing part of the write is \
+     repeated",
+);
+const APPENDED: (Level, &str) = (
+    Warn,
+    "another program appended to this file in the middle of a write; the missing part of the write is \
+     repeated",
+);
+const TORN: (Level, &str) = (
+    Error,
+    "the line at byte 28 stays torn, because another program changed this file in the middle of the \
+     write; the line is written again, whole",
+);
+
+fn interruptions() -> Vec<Interruption> {
+    let nothing = String::new;
+    let rest = || lines_from(3, 6);
+    vec![
+        (0, rename, vec![BEFORE], [rest(), lines(3)]),
         (
             0,
             |dir| {
                 note(dir);
                 rename(dir);
             },
-            vec![(Info, "was moved away before a write; going on in the file that is at this path now")],
-            [lines_from(3, 6), lines(3) + "a note\n"],
+            vec![BEFORE],
+            [rest(), lines(3) + "a note\n"],
         ),
-        (
-            0,
-            remove,
-            vec![(Warn, "was removed in the middle of a write; the write is repeated in a new file")],
-            [lines_from(3, 6), String::new()],
-        ),
-        (
-            10,
-            rename,
-            vec![(
-                Info,
-                "was moved away in the middle of a write; the moved file gets the rest of the write",
-            )],
-            [String::new(), lines(6)],
-        ),
-        (
-            10,
-            remove,
-            vec![(Warn, "was removed in the middle of a write; the write is repeated in a new file")],
-            [lines_from(3, 6), String::new()],
-        ),
-        (
-            10,
-            |dir| set_len(dir, 28),
-            vec![(Info, "another program changed this file in the middle of a write; the write goes on")],
-            [lines(6), String::new()],
-        ),
-        (10, empty, vec![(Warn, &shortened)], [lines_from(3, 6), String::new()]),
-        (
-            10,
-            note,
-            vec![(Warn, &appended), (Error, torn)],
-            [lines(4) + "lina note\n" + &lines_from(4, 6), String::new()],
-        ),
-        (7, note, vec![(Warn, &appended)], [lines(4) + "a note\n" + &lines_from(4, 6), String::new()]),
-        (0, note, vec![(Warn, &appended)], [lines(3) + "a note\n" + &lines_from(3, 6), String::new()]),
-    ];
-    for (room, act, expected, files) in cases {
+        (0, remove, vec![REMOVED], [rest(), nothing()]),
+        (10, rename, vec![AFTER], [nothing(), lines(6)]),
+        (10, remove, vec![REMOVED], [rest(), nothing()]),
+        (10, |dir| set_len(dir, 28), vec![GOES_ON], [lines(6), nothing()]),
+        (10, empty, vec![SHORTENED], [rest(), nothing()]),
+        (10, note, vec![APPENDED, TORN], [lines(4) + "lina note\n" + &lines_from(4, 6), nothing()]),
+        (7, note, vec![APPENDED], [lines(4) + "a note\n" + &lines_from(4, 6), nothing()]),
+        (0, note, vec![APPENDED], [lines(3) + "a note\n" + &rest(), nothing()]),
+    ]
+}
+
+/// The disk takes a part of three lines of 7 bytes each and is full. Then somebody acts; then there is room.
+#[test]
+fn what_somebody_did_in_the_middle_of_a_write_is_named() {
+    for (room, act, expected, files) in interruptions() {
         let (dir, disk, mut log) = begun();
         disk.room.store(room, Relaxed);
         assert!(matches!(try_append(&mut log, 3, 6), Err(AppendError::Retry(_))));
@@ -229,8 +224,8 @@ fn what_somebody_did_in_the_middle_of_a_write_is_named() {
     }
 }
 
-/// The CRC of very many bytes would take long, so a mark passes them instead of a range. The lines of both are
-/// kept either way.
+/// The CRC of very many bytes would take long, so a mark passes them instead of a range. The lines of both
+/// are kept either way.
 #[test]
 fn many_bytes_of_another_program_are_not_read() {
     let line = [&[b'x'; 1023][..], b"\n"].concat();

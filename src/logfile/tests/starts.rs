@@ -3,7 +3,7 @@
 use log::Level::{self, Error, Info, Warn};
 
 use super::*;
-use crate::logging::captured::lines_of;
+use crate::test_log::lines_of;
 
 /// Three lines are settled, and two writes are not, of one line and of two.
 fn killed() -> Dir {
@@ -34,13 +34,13 @@ type Act = fn(&Dir);
 /// begins with the name of its file, which is `out.log` if there is none.
 type Case = (Act, i64, Vec<(Level, &'static str)>, String);
 
-fn cases() -> Vec<Case> {
-    const ALL: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 2 of 2");
-    const ONE: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 1 of 2");
-    const NONE: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 0 of 2");
-    const CHANGED: &str = "its bytes are not those that the journal describes: another program has changed \
-                           this file; positions are kept";
-    const NEWLINE: (Level, &str) = (Warn, "its last line had no newline; one was added");
+const ALL: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 2 of 2");
+const ONE: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 1 of 2");
+const NONE: (Level, &str) = (Info, "adopted the unsettled writes that the file holds whole: 0 of 2");
+const NEWLINE: (Level, &str) = (Warn, "its last line had no newline; one was added");
+
+/// What happened to the end of the file.
+fn at_its_end() -> Vec<Case> {
     vec![
         (|_| (), 6, vec![ALL], lines(6)),
         (
@@ -68,21 +68,31 @@ fn cases() -> Vec<Case> {
             vec![ALL, (Warn, "keeps 1 byte at its end that another program wrote"), NEWLINE],
             lines(6) + "x\n",
         ),
-        (
-            |dir| set_len(&dir.log(), 7),
-            3,
-            vec![(
-                Warn,
-                "has 7 bytes, but the journal says 21: another program has shortened this file; positions \
-                 are kept",
-            )],
-            lines(1),
-        ),
+    ]
+}
+
+const SHORTENED: &str =
+    "has 7 bytes, but the journal says 21: another program has shortened this file; positions are kept";
+const SHORTENED_BESIDE: &str = "out.log.1: has 7 bytes, but the journal says 21: another program has \
+                                shortened this file; positions are kept";
+const CHANGED: &str = "its bytes are not those that the journal describes: another program has changed \
+                       this file; positions are kept";
+const SEVERAL: &str = "a and b both have the content that the journal describes, and nothing shows which \
+                       is the original: nothing is adopted or cut; positions are kept, and unsettled \
+                       lines come again";
+const GONE: &str = "is not the file that the journal describes, and that file is not in this directory; \
+                    positions are kept";
+
+/// The file is another one, or stands elsewhere.
+fn as_a_whole() -> Vec<Case> {
+    let edited = || lines(6).replace("line 1", "LINE 1");
+    vec![
+        (|dir| set_len(&dir.log(), 7), 3, vec![(Warn, SHORTENED)], lines(1)),
         (
             |dir| fs::write(dir.log(), lines(6).replace("line 1", "LINE 1")).unwrap(),
             3,
             vec![(Warn, CHANGED)],
-            lines(6).replace("line 1", "LINE 1"),
+            edited(),
         ),
         (
             |dir| fs::rename(dir.log(), moved(dir)).unwrap(),
@@ -99,26 +109,17 @@ fn cases() -> Vec<Case> {
                 set_len(&moved(dir), 7);
             },
             3,
-            vec![(
-                Warn,
-                "out.log.1: has 7 bytes, but the journal says 21: another program has shortened this file; \
-                 positions are kept",
-            )],
+            vec![(Warn, SHORTENED_BESIDE)],
             String::new(),
         ),
         (
             |dir| {
-                fs::rename(dir.log(), moved(dir)).unwrap();
-                fs::copy(moved(dir), dir.0.join("a")).unwrap();
-                fs::copy(moved(dir), dir.0.join("b")).unwrap();
-                fs::remove_file(moved(dir)).unwrap();
+                fs::copy(dir.log(), dir.0.join("a")).unwrap();
+                fs::copy(dir.log(), dir.0.join("b")).unwrap();
+                fs::remove_file(dir.log()).unwrap();
             },
             3,
-            vec![(
-                Error,
-                "a and b both have the content that the journal describes, and nothing shows which is the \
-                 original: nothing is adopted or cut; positions are kept, and unsettled lines come again",
-            )],
+            vec![(Error, SEVERAL)],
             String::new(),
         ),
         (
@@ -127,11 +128,7 @@ fn cases() -> Vec<Case> {
                 fs::rename(dir.log(), dir.0.join("elsewhere/out.log")).unwrap();
             },
             3,
-            vec![(
-                Warn,
-                "is not the file that the journal describes, and that file is not in this directory; \
-                 positions are kept",
-            )],
+            vec![(Warn, GONE)],
             String::new(),
         ),
     ]
@@ -139,7 +136,9 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn a_start_says_what_happened_to_the_file() {
-    for (number, (act, position, expected, content)) in cases().into_iter().enumerate() {
+    for (number, (act, position, expected, content)) in
+        at_its_end().into_iter().chain(as_a_whole()).enumerate()
+    {
         let dir = killed();
         act(&dir);
         let mut found = None;
