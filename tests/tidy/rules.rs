@@ -37,7 +37,6 @@ pub const MODULES: &[(&str, &str)] = &[
     ("threads", "error"),
     ("record", "error"),
     ("recycle", ""),
-    ("test_log", ""),
     ("time_limit", ""),
     ("host", ""),
     // The resolver is below all modules that connect.
