@@ -46,7 +46,7 @@ fn a_range_goes_on_behind_its_first_bytes() {
 /// Otherwise only the lines that are nowhere whole are left, and a part of a line is reported.
 #[test]
 fn lines_that_are_whole_somewhere_are_not_left() {
-    let cases: [(&str, u64, usize, &str, Option<u64>); 15] = [
+    let cases: [(&str, u64, usize, &str, Option<u64>); 16] = [
         // Somebody appended behind the last write.
         ("prior\none\nnote\n", 4, 0, "two\nthree\n", None),
         ("prior\none\ntwnote\n", 4, 2, "two\nthree\n", Some(10)),
@@ -67,6 +67,8 @@ fn lines_that_are_whole_somewhere_are_not_left() {
         // The same, and the file has its first bytes at the range's place again.
         ("two\nx\none\n", 4, 4, "three\n", None),
         ("x\n", 0, 4, "one\ntwo\nthree\n", None),
+        // The bytes of the last write stand only in front of the range's place, so they are older.
+        ("xxtwo\none\nnote\nnote\n", 4, 4, "two\nthree\n", None),
     ];
     for (content, seen, unseen, left, torn) in cases {
         assert_eq!(found(content.as_bytes(), seen, unseen), parts(left, torn), "{content:?}");
