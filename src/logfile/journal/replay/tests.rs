@@ -3,6 +3,7 @@
 
 use super::super::entry::{Landmark, MarkedCommit, PartitionState, Session};
 use super::super::frame::encode_frame;
+use super::super::held::HeldOffsets;
 use super::*;
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -50,7 +51,8 @@ impl Half {
         let (position, epoch) = (self.dice.i64(0..1000), self.dice.u64(..));
         let landmarks = vec![Landmark { offset: position - 1, fingerprint: self.dice.u32(..) }];
         let (committed, left) = (Vec::new(), vec![self.dice.u64(..)]);
-        let state = PartitionState { partition, position, epoch, landmarks, committed, left };
+        let held = Some(HeldOffsets::begin(position));
+        let state = PartitionState { partition, position, epoch, landmarks, committed, left, held };
         self.push(JournalEntry::Partition(index, state));
     }
 
@@ -138,13 +140,13 @@ fn half_of(seed: u64) -> (Half, Vec<(u64, JournalEntry)>) {
 }
 
 /// What is compared of each partition. A mark repeats only the last landmark.
-type Known = (u32, i64, u64, Vec<i64>, Vec<u64>, Option<Landmark>);
+type Known = (u32, i64, u64, Vec<i64>, Vec<u64>, Option<HeldOffsets>, Option<Landmark>);
 
 fn partitions(state: &JournalState) -> Vec<Known> {
     let of = |(index, one): (&u32, &_)| -> Known {
         let one: &PartitionState = one;
-        let lists = (one.committed.clone(), one.left.clone());
-        (*index, one.position, one.epoch, lists.0, lists.1, one.landmarks.last().copied())
+        let (committed, left, held) = (one.committed.clone(), one.left.clone(), one.held.clone());
+        (*index, one.position, one.epoch, committed, left, held, one.landmarks.last().copied())
     };
     state.partitions.iter().map(|(index, one)| of((index, &**one))).collect()
 }
