@@ -82,3 +82,82 @@ fn a_mark_repeats_that_a_range_does_not_count_any_more() {
     let (_, known) = state.find(&TopicPartition::new("t", 0)).unwrap();
     assert_eq!((known.position, known.committed.as_slice()), (5, [5].as_slice()));
 }
+
+fn range_of(sequence: u64, positions: &[(u32, i64)]) -> JournalEntry {
+    let JournalEntry::Range(range) = range(sequence, 1) else { panic!() };
+    let change = |(index, position): &(u32, i64)| {
+        let last = Some(Landmark { offset: position - 1, fingerprint: 5 });
+        PositionChange { index: *index, position: *position, last }
+    };
+    JournalEntry::Range(Range { changes: positions.iter().map(change).collect(), ..range })
+}
+
+/// A range changes few of many partitions, or most of them, and their numbers have gaps.
+#[test]
+fn every_change_finds_its_partition() {
+    for gap in [1, 3] {
+        for changed in [1, 2, 30, 60] {
+            let numbers: Vec<u32> = (0..60).map(|number| number * gap).collect();
+            let mut entries: Vec<_> = numbers.iter().map(|number| partition(*number, 10)).collect();
+            let positions: Vec<(u32, i64)> = numbers
+                .iter()
+                .rev()
+                .take(changed)
+                .map(|number| (*number, 100 + i64::from(*number)))
+                .collect();
+            // One of them is not known, as after it was forgotten.
+            entries.push(range_of(1, &[positions.as_slice(), &[(1000, 7)]].concat()));
+            let mut state = added_up(entries);
+            let after = |position: &dyn Fn(u32) -> i64| {
+                numbers.iter().all(|number| {
+                    let is_changed = positions.iter().any(|(changed, _)| changed == number);
+                    position(*number) == if is_changed { 100 + i64::from(*number) } else { 10 }
+                })
+            };
+            let settled = state.settled_by(1);
+            let of = |number: u32| settled.iter().find(|one| one.index == number).unwrap().position;
+            assert!(after(&of) && settled.len() == 60, "{changed}, by {gap}");
+            state.apply(mark(1, Vec::new()), 0);
+            assert!(after(&|number| state.partitions[&number].position), "{changed}, by {gap}");
+            let landmarks = state.partitions.values().filter(|known| !known.landmarks.is_empty()).count();
+            assert_eq!(landmarks, changed);
+            assert_eq!((state.free_number(), state.partitions.len()), (59 * gap + 1, 60));
+        }
+    }
+}
+
+/// An offset of which a commit was acknowledged takes the earlier ones from the list; the group cannot hold
+/// any of these any more. A token takes all.
+#[test]
+fn a_commit_changes_the_offsets_that_the_group_may_hold() {
+    let commit = |sequence, acknowledged, value| {
+        let JournalEntry::Mark(mark) = mark(sequence, Vec::new()) else { panic!() };
+        JournalEntry::Mark(Mark { commits: vec![MarkedCommit { index: 0, acknowledged, value }], ..mark })
+    };
+    let mut state = added_up(vec![partition(0, 10)]);
+    let mut committed = |entry| {
+        state.apply(entry, 0);
+        state.partitions[&0].committed.clone()
+    };
+    assert_eq!(committed(commit(0, None, Some(10))), [10]);
+    assert_eq!(committed(commit(0, None, Some(20))), [10, 20]);
+    assert_eq!(committed(commit(0, None, Some(20))), [10, 20], "the same again");
+    assert_eq!(committed(commit(0, Some(20), Some(30))), [20, 30]);
+    assert_eq!(committed(commit(0, Some(30), None)), []);
+    let last = (0..12).map(|value| committed(commit(0, None, Some(value)))).last().unwrap();
+    assert_eq!(last, [4, 5, 6, 7, 8, 9, 10, 11], "the newest are kept");
+}
+
+/// A partition whose position was set anew takes no position from ranges before that, and the others do.
+#[test]
+fn a_partition_that_is_replaced_leaves_earlier_ranges() {
+    let mut state = added_up(vec![partition(0, 10), partition(1, 10), range_of(1, &[(0, 20), (1, 20)])]);
+    state.apply(partition(0, 5), 0);
+    state.apply(range_of(2, &[(1, 30)]), 0);
+    let settled: Vec<i64> = state.settled_by(1).iter().map(|one| one.position).collect();
+    assert_eq!(settled, [5, 20], "up to the first range");
+    state.apply(mark(2, Vec::new()), 0);
+    assert_eq!((state.partitions[&0].position, state.partitions[&1].position), (5, 30));
+    state.forget_partitions();
+    assert!(state.partitions.is_empty() && state.find(&TopicPartition::new("t", 0)).is_none());
+}
