@@ -23,8 +23,11 @@ fn half_with(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
     (half, places)
 }
 
+/// Where a hole begins and ends.
+type Place = (usize, usize);
+
 /// Where the entries begin, the holes between them, and the damage at the end.
-fn read(half: &[u8]) -> (Vec<usize>, Vec<(usize, usize)>, Option<(usize, usize)>) {
+fn read(half: &[u8]) -> (Vec<usize>, Vec<Place>, Option<Place>) {
     let contents = read_half(half, GENERATION);
     let of = |hole: &Hole| (hole.from as usize, hole.to as usize);
     let places = contents.entries.iter().map(|(at, _)| *at as usize).collect();
