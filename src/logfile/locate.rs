@@ -145,17 +145,14 @@ fn locate_empty(
     // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
     let reach = ours().map(|range| range.to).max().unwrap_or(0);
-    let begins_as_ours = |file: &Handle, stat: FileStat| match ours().next() {
-        Some(first) if first.from == 0 && first.to <= stat.len => is_range_in(file, first),
-        _ => Ok(false),
-    };
+    let begins_as_ours = |file: &Handle| ours().next().map_or(Ok(false), |first| is_range_in(file, first));
     for (beside, stat) in files_beside(disk, path)? {
         if !is_same_file(stat, mark) {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
         // The numbers may be another file's by now, and nothing of that one may be cut.
-        if stat.len <= reach || begins_as_ours(&file, stat)? {
+        if stat.len <= reach || begins_as_ours(&file)? {
             return Ok(Located::Beside(beside));
         }
     }

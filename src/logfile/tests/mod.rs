@@ -11,6 +11,7 @@ mod faulty_disk;
 mod formats;
 mod held;
 mod journal;
+mod located;
 mod lock_request;
 mod members;
 mod numbers;
