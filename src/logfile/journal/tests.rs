@@ -127,3 +127,26 @@ fn an_entry_of_a_kind_that_is_not_known_is_passed_over() {
     assert_eq!(JournalEntry::decode(&[77, 1, 2, 3]), Some(JournalEntry::Unknown(77)));
     assert_eq!(JournalEntry::decode(&[]), None);
 }
+
+/// A field of a later pandad may have any bytes, also such as those of a field that is known.
+#[test]
+fn fields_are_told_by_their_tags() {
+    let state = PartitionState {
+        partition: TopicPartition::new("t", 0),
+        position: 5,
+        epoch: 1,
+        landmarks: Vec::new(),
+        committed: Vec::new(),
+        left: Vec::new(),
+        held: Some(HeldOffsets::begin(3)),
+    };
+    let (mut bytes, mut bare) = (Vec::new(), Vec::new());
+    JournalEntry::Partition(0, state.clone()).encode(&mut bytes);
+    let without = JournalEntry::Partition(0, PartitionState { held: None, ..state });
+    without.encode(&mut bare);
+    assert_eq!(JournalEntry::decode(&bare), Some(without.clone()));
+    // The tag of the one field that this pandad knows.
+    assert_eq!(bytes[bare.len()], 1);
+    bytes[bare.len()] = 77;
+    assert_eq!(JournalEntry::decode(&bytes), Some(without));
+}
