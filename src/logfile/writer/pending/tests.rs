@@ -73,10 +73,12 @@ fn lines_that_are_whole_somewhere_are_not_left() {
     for (content, seen, unseen, left, torn) in cases {
         assert_eq!(found(content.as_bytes(), seen, unseen), parts(left, torn), "{content:?}");
     }
-    // Much was appended before the last write.
-    let note = "a note\n".repeat(300_000);
-    let content = format!("prior\none\n{note}two\n");
-    assert!(found(content.as_bytes(), 4, 4) == parts("three\n", None));
+    // Much was appended before the last write, up to what is searched.
+    for (more, left) in [(0, "three\n"), (1, "two\nthree\n")] {
+        let note = vec![b'\n'; SEARCHED_BYTES_MAX as usize + more];
+        let content = [&b"prior\none\n"[..], &note, b"two\n"].concat();
+        assert!(found(&content, 4, 4) == parts(left, None), "{more}");
+    }
 }
 
 #[test]
