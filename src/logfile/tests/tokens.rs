@@ -263,3 +263,59 @@ fn a_forgotten_journal_is_not_compared_with_what_it_wrote() {
         assert_eq!(dir.content(), lines(8));
     }
 }
+
+/// A commit of a history that the partition has left tells the journal nothing new, and is no sign of an older
+/// copy of the journal.
+#[test]
+fn a_late_commit_of_a_history_that_was_left_is_expected() {
+    let (dir, mut group) = (Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 5);
+    commit(&mut log, &mut group);
+    log.ledger.set_position(&partition(), 2).unwrap();
+    drop(log);
+    let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
+    let mut position = 0;
+    let told = crate::test_log::lines_of(|| position = assign(&log, &mut group));
+    assert_eq!((position, told), (2, vec![]));
+}
+
+/// The log of the partition has diverged, and nothing was committed since. An operator may still want to go to
+/// the offset that was committed before.
+#[test]
+fn the_offset_of_a_history_that_was_left_may_be_set_again() {
+    let (dir, mut group) = (Dir::new(), Group::default());
+    let (mut log, _) = start(&dir, &mut group);
+    append(&mut log, 0, 100);
+    commit(&mut log, &mut group);
+    log.ledger.set_position(&partition(), 40).unwrap();
+    drop(log);
+    group.reset(100);
+    let log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
+    assert_eq!(assign(&log, &mut group), 100);
+}
+
+/// A claim can arrive late: when the partition has followed another one since, or when the offset that it names
+/// was an earlier commit of this journal.
+#[test]
+fn a_late_claim_is_not_followed() {
+    let (dir, mut group) = (Dir::new(), Group::default());
+    let (log, _) = start(&dir, &mut group);
+    drop(log);
+    drop(start(&dir, &mut Group(Some((70, Token::claim(5, 70).to_string())))));
+    drop(start(&dir, &mut Group(Some((80, Token::claim(6, 80).to_string())))));
+    let late = &mut Group(Some((70, Token::claim(5, 70).to_string())));
+    assert_eq!(start(&dir, late).1, 80, "another one was followed since");
+    // An older pandad committed 7 without a token; the claim of that offset was recognized.
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 7);
+    settle(&mut log);
+    append(&mut log, 7, 9);
+    drop(log);
+    let claimed = || Group(Some((7, Token::claim(5, 7).to_string())));
+    let (log, position) = start(&dir, &mut claimed());
+    assert_eq!((position, log.ledger.needs_commit()), (9, false), "committed with a token");
+    drop(log);
+    assert_eq!(start(&dir, &mut claimed()).1, 9, "the claim again");
+}
