@@ -136,3 +136,17 @@ fn landmarks_stay_with_the_position() {
     assert_eq!(resumed(9, 6), (9, vec![]));
     assert_eq!(resumed(9, 7), (9, vec![]));
 }
+
+/// Commits are frequent: their answers cost no write, unless an offset is forgotten.
+#[test]
+fn an_answered_commit_costs_no_entry_of_the_journal() {
+    let dir = three();
+    let mut log = open(&dir.log(), &options(true), &mut RestartMemory::default()).unwrap();
+    log.ledger.resume(&numbered(1), None, &text("")).unwrap();
+    write(&mut log, 1);
+    let journal = || fs::read(dir.0.join("out.log.journal")).unwrap();
+    assert_eq!(commits(&mut log), [(1, 12)]);
+    let before = journal();
+    log.ledger.record_committed(&[(numbered(1), 12)]);
+    assert!(journal() == before);
+}
