@@ -1,5 +1,6 @@
 //! The journal's file: when it is rewritten, enlarged, unreadable or torn.
 
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 
 #[test]
@@ -265,4 +266,26 @@ fn a_second_damage_in_a_later_run_loses_nothing() {
         Some(9)
     );
     assert!(!dir.0.join("out.log.journal.unreadable").exists());
+}
+
+/// A disk on which nothing is really written.
+#[derive(Debug)]
+struct NoBytes;
+
+impl Faults for NoBytes {
+    fn write_at(&self, _: &FaultyFile<Self>, _: &[u8], _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A larger journal would be taken for an unreadable one by the next start.
+#[test]
+fn no_journal_is_larger_than_what_is_read() {
+    use super::super::journal::JournalFile;
+    let dir = Dir::new();
+    let disk = disk_with(&Arc::new(NoBytes));
+    for (half, is_made) in [(1 << 29, true), ((1 << 29) + 1, false), (1 << 31, false)] {
+        let made = JournalFile::create(&disk, &dir.0.join("out.log.journal"), 7, half, &[]);
+        assert_eq!(made.is_ok(), is_made, "{half}");
+    }
 }
