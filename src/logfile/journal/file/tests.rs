@@ -80,8 +80,8 @@ fn a_half_is_used_to_its_end() {
         journal.rewrite(&[member(1)], Some(&member(0))).unwrap();
         assert_eq!((place.length(), place.entries()), (2 * 4096, vec![member(1)]), "{half}");
     }
-    // Half of the room is kept for what comes.
-    for (length, half) in [(1900, 4096), (2500, 8192), (20_000, 40_960)] {
+    // Half of the room is kept for what comes, and a larger file is at least twice as large.
+    for (length, half) in [(1947, 4096), (1948, 8192), (3996, 16_384), (20_000, 40_960)] {
         journal.rewrite(&[member(1)], Some(&member(length))).unwrap();
         assert_eq!(place.length(), 2 * half, "{length}");
         assert_eq!(journal.append(&member(length)).unwrap(), 128 + 19);
