@@ -113,3 +113,19 @@ fn the_example_of_this_version_is_the_one_that_is_kept() {
         fs::copy(dir.0.join("out.log.journal"), PathBuf::from(to).join("v3.journal")).unwrap();
     }
 }
+
+/// The half of the older pandad is told how long a half is, when the other half follows: a journal that then
+/// loses unused bytes at its end is still read.
+#[test]
+fn a_journal_that_was_taken_over_may_lose_unused_bytes() {
+    for (version, journal) in JOURNALS {
+        let dir = put(journal);
+        drop(with(&dir, true, 4096, Some(1)));
+        let at = dir.0.join("out.log.journal");
+        let length = fs::metadata(&at).unwrap().len();
+        OpenOptions::new().write(true).open(&at).unwrap().set_len(length - 100).unwrap();
+        let log = with(&dir, true, 4096, Some(1));
+        let resumed = log.ledger.resume(&partition(), None, &OffsetMetadata::Unsupported).unwrap();
+        assert_eq!(resumed.position, Some(9), "version {version}");
+    }
+}
