@@ -82,3 +82,49 @@ fn original_lines_are_as_php_encodes_them() {
             .ends_with("\"key\":\"k\",\"value_base64\":\"/g==\"}}\n")
     );
 }
+
+#[test]
+fn special_characters_are_escaped_by_the_rules_of_each_format() {
+    let value = "\u{8}\u{c}\n\r\t\"\\/\u{0}\u{1f} \u{7f}ü";
+    let short = r#"\b\f\n\r\t\"\\"#;
+    let json = format!("{short}/\\u0000\\u001f \u{7f}ü");
+    let php = format!("{short}\\/\\u0000\\u001f \u{7f}\\u00fc");
+    let of = |format| line(format, None, Some(value.as_bytes()));
+    assert!(of(LineFormat::Json).ends_with(&format!("\"value\":\"{json}\"}}\n")));
+    assert!(of(LineFormat::Original).ends_with(&format!("\"value\":\"{php}\"}}}}\n")));
+}
+
+/// The message as it was on the wire: protocol guide, "Message sets".
+#[test]
+fn original_lines_describe_the_message() {
+    let of = |timestamp: Option<i64>, append_time| {
+        let record = Record { timestamp, append_time, ..Record::bare(7, Some(b"key"), None) };
+        let mut out = Vec::new();
+        assert!(LineFormatter::new(LineFormat::Original).append(
+            &mut out,
+            &TopicPartition::new("t", 3),
+            &record
+        ));
+        String::from_utf8(out).unwrap()
+    };
+    let time = 1_700_000_000_123_i64;
+    let cases = [
+        (None, false, 17, 0, 0),
+        (None, true, 17, 0, 0),
+        (Some(time), false, 25, 1, 0),
+        (Some(time), true, 25, 1, 8),
+    ];
+    for (timestamp, append_time, size, magic, attributes) in cases {
+        let mut message = vec![magic, attributes];
+        message.extend(timestamp.map(i64::to_be_bytes).into_iter().flatten());
+        // The key has three bytes, and the value is null.
+        message.extend_from_slice(b"\0\0\0\x03key\xff\xff\xff\xff");
+        let (crc, shown) = (crc32fast::hash(&message), timestamp.unwrap_or(0));
+        let head = format!("\"crc\":{crc},\"magic\":{magic},\"attr\":{attributes},\"timestamp\":{shown}");
+        let message = format!("{{{head},\"key\":\"key\",\"value\":\"\"}}");
+        assert_eq!(
+            of(timestamp, append_time),
+            format!("consumer_message:{{\"offset\":7,\"size\":{size},\"message\":{message}}}\n")
+        );
+    }
+}
