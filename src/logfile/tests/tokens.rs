@@ -264,8 +264,8 @@ fn a_forgotten_journal_is_not_compared_with_what_it_wrote() {
     }
 }
 
-/// A commit of a history that the partition has left tells the journal nothing new, and is no sign of an older
-/// copy of the journal.
+/// A commit of a history that the partition has left tells the journal nothing new, and is no sign of an
+/// older copy of the journal.
 #[test]
 fn a_late_commit_of_a_history_that_was_left_is_expected() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -280,8 +280,8 @@ fn a_late_commit_of_a_history_that_was_left_is_expected() {
     assert_eq!((position, told), (2, vec![]));
 }
 
-/// The log of the partition has diverged, and nothing was committed since. An operator may still want to go to
-/// the offset that was committed before.
+/// The log of the partition has diverged, and nothing was committed since. An operator may still want to go
+/// to the offset that was committed before.
 #[test]
 fn the_offset_of_a_history_that_was_left_may_be_set_again() {
     let (dir, mut group) = (Dir::new(), Group::default());
@@ -295,8 +295,8 @@ fn the_offset_of_a_history_that_was_left_may_be_set_again() {
     assert_eq!(assign(&log, &mut group), 100);
 }
 
-/// A claim can arrive late: when the partition has followed another one since, or when the offset that it names
-/// was an earlier commit of this journal.
+/// A claim can arrive late: when the partition has followed another one since, or when the offset that it
+/// names was an earlier commit of this journal.
 #[test]
 fn a_late_claim_is_not_followed() {
     let (dir, mut group) = (Dir::new(), Group::default());
