@@ -157,6 +157,7 @@ mod tests {
             sticky.contains("5 live members") && sticky.contains("'sticky'") && sticky.contains('…'),
             "{sticky}"
         );
+        assert!(!others("consumer", "sticky", 3).trouble(true).unwrap().contains('…'), "all are named");
         assert!(others("connect", "range", 1).trouble(true).unwrap().contains("'connect'"));
         let later = ForeignMembers { is_later: true, ..others("consumer", "", 0) };
         assert!(later.trouble(true).is_some() && later.trouble(false).is_some());

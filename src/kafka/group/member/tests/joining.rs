@@ -60,6 +60,20 @@ fn a_given_id_is_taken_at_once() {
     assert!(bench.messages.is_empty(), "the id is reported once");
 }
 
+/// An id that the coordinator no longer knows is not reported as empty; the next one is.
+#[test]
+fn a_forgotten_id_is_given_anew() {
+    let mut bench = Bench::joined(1);
+    bench.coordinator.answer_with(HEARTBEAT, &[27]);
+    assert!(matches!(bench.next(), OwnerMessage::Revoked(1, _)));
+    bench.coordinator.answer_with(JOIN, &[25]);
+    bench.order(MemberOrder::Released(1));
+    bench.next_assignment();
+    assert!(matches!(bench.next(), OwnerMessage::Named(id, false) if id == "m"));
+    let ids: Vec<String> = bench.coordinator.joins().iter().map(|join| join.member_id.to_string()).collect();
+    assert_eq!(ids, ["", "m", ""]);
+}
+
 /// The leader subscribes for others, too: it assigns topics that only another member has.
 #[test]
 fn the_leader_assigns_to_all() {
@@ -100,6 +114,23 @@ fn others_lead() {
     assert_eq!(bench.thread.state.phase(), Phase::In);
     bench.order(MemberOrder::Topics(seen(&[("t", 5)])));
     assert_eq!(bench.thread.state.phase(), Phase::Releasing { lost: false });
+}
+
+/// A leader that is a pandad says from which counts it has made the assignment. Who sees others has it made
+/// anew.
+#[test]
+fn the_leader_may_have_seen_other_topics() {
+    for (leader_saw, phase) in [(4, Phase::In), (5, Phase::Releasing { lost: false })] {
+        let mut bench = Bench::new(4);
+        let user_data = seen(&[("t", leader_saw)]).digest(&["t".to_owned()]);
+        let assignment = Assignment { partitions: partitions("t", [1]), user_data };
+        bench.coordinator.script().assignment = assignment.encode().unwrap();
+        "a".clone_into(&mut bench.coordinator.script().leader);
+        bench.order(MemberOrder::Topics(seen(&[("t", 4)])));
+        bench.next_assignment();
+        bench.order(MemberOrder::Topics(seen(&[("t", 4)])));
+        assert_eq!(bench.thread.state.phase(), phase, "the leader saw {leader_saw}");
+    }
 }
 
 #[test]

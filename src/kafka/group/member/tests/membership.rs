@@ -22,6 +22,17 @@ fn heartbeats_keep_their_interval() {
     assert_eq!(bench.coordinator.count(FIND), 1, "the connection is used again");
 }
 
+/// The join itself counts as a heartbeat.
+#[test]
+fn the_first_heartbeat_follows_the_interval() {
+    let mut config = config(named(&["t"]));
+    config.pace.heartbeat = LONG;
+    let mut bench = Bench::of(FakeCoordinator::with_partitions(1), config);
+    bench.order(MemberOrder::Topics(seen(&[("t", 1)])));
+    bench.next_assignment();
+    assert!(bench.pause() > LONG / 2);
+}
+
 /// The owner releases by the rebalance timeout. Once it has, the member joins at once: others wait for it.
 #[test]
 fn a_rebalance_is_joined_after_the_release() {
