@@ -85,7 +85,14 @@ impl Bench {
     /// Runs a round, which must not end the thread.
     #[track_caller]
     fn round(&mut self) {
-        assert!(self.thread.round().is_ok(), "the thread ends");
+        assert!(self.runs(), "the thread ends");
+    }
+
+    /// Runs a round. False if it ends the thread.
+    #[track_caller]
+    fn runs(&mut self) -> bool {
+        assert!(self.pause() < LONG || !self.thread.orders.is_empty(), "it waits for an order");
+        self.thread.round().is_ok()
     }
 
     #[track_caller]
@@ -98,7 +105,7 @@ impl Bench {
     #[track_caller]
     fn next(&mut self) -> OwnerMessage {
         let until = Instant::now() + LONG;
-        while self.messages.is_empty() && self.thread.round().is_ok() {
+        while self.messages.is_empty() && self.runs() {
             assert!(Instant::now() < until, "no message came");
         }
         self.messages.try_recv().expect("the thread says why it ends")
