@@ -3,6 +3,7 @@
 
 mod cut;
 mod failed_syncs;
+mod formatter;
 mod one_member;
 mod openings;
 mod release;
