@@ -28,7 +28,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(250);
 const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
 const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// At the end of a run, the stage waits this long for held-back outcomes.
-const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
+pub(super) const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and informs the source.
 ///

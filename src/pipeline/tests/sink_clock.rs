@@ -7,15 +7,17 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::*;
 use crate::pipeline::run::PipelineRun;
-use crate::pipeline::sink_loop::SinkLoop;
+use crate::pipeline::sink_loop::{HELD_AT_END_MAX, SinkLoop};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long one write takes.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// A sink that writes nothing; each attempt takes [`WRITE`].
+/// A sink that writes nothing.
 struct SlowDisk {
     clock: Rc<Cell<Instant>>,
+    /// How long each attempt takes.
+    takes: Rc<Cell<Duration>>,
     calls: Rc<Cell<u32>>,
     refuses: bool,
     /// Bytes that are always unsettled.
@@ -35,7 +37,7 @@ impl Sink for SlowDisk {
     }
 
     fn write(&mut self, _: &mut Vec<()>) -> Result<(), Fault> {
-        self.clock.set(self.clock.get() + WRITE);
+        self.clock.set(self.clock.get() + self.takes.get());
         self.calls.set(self.calls.get() + 1);
         if self.refuses { Err(Fault::Retry("no space left".to_owned())) } else { Ok(()) }
     }
@@ -59,6 +61,7 @@ impl Sink for SlowDisk {
 struct Stage {
     sink: SinkLoop<SlowDisk>,
     clock: Rc<Cell<Instant>>,
+    takes: Rc<Cell<Duration>>,
     calls: Rc<Cell<u32>>,
     checkpoints: Receiver<()>,
 }
@@ -70,14 +73,16 @@ impl Stage {
 
     fn with(refuses: bool, unsettled: u64, settle_max: Duration) -> Stage {
         let (clock, calls) = (Rc::new(Cell::new(Instant::now())), Rc::default());
-        let disk = SlowDisk { clock: Rc::clone(&clock), calls: Rc::clone(&calls), refuses, unsettled };
+        let takes = Rc::new(Cell::new(WRITE));
+        let (disk_clock, disk_takes, disk_calls) = (Rc::clone(&clock), Rc::clone(&takes), Rc::clone(&calls));
+        let disk = SlowDisk { clock: disk_clock, takes: disk_takes, calls: disk_calls, refuses, unsettled };
         let limits = PipelineLimits { workers: 1, memory: 100, settle_min: MS, settle_max };
         let (_handle, stop) = shutdown::pair();
         let run = PipelineRun::new("test", &stop, &Counters::shared("test", CountedUnit::Records));
         let (budget, feedback) = (crate::pipeline::budget::Budget::new(100), unbounded().0);
         let (to_settle, checkpoints) = bounded(1);
         let sink = SinkLoop::new(disk, limits, budget, to_settle, bounded(1).1, feedback, Arc::new(run));
-        Stage { sink, clock, calls, checkpoints }
+        Stage { sink, clock, takes, calls, checkpoints }
     }
 
     /// Lets time pass, does what is due, and returns whether that was the end.
@@ -107,6 +112,17 @@ fn the_wait_for_held_back_outcomes_begins_after_a_write() {
     assert!(!stage.step_after(Duration::ZERO), "its time begins after the write");
     assert!(!stage.step_after(Duration::ZERO));
     assert!(stage.step_after(SECOND * 4), "and ends");
+}
+
+/// That time is as long as it is said to be.
+#[test]
+fn held_back_outcomes_are_given_up_in_time() {
+    let mut stage = Stage::new(false);
+    stage.takes.set(Duration::ZERO);
+    stage.sink.workers_have_ended();
+    assert!(!stage.step_after(Duration::ZERO));
+    assert!(!stage.step_after(HELD_AT_END_MAX - MS));
+    assert!(stage.step_after(MS));
 }
 
 /// While one outcome follows the other, written ones still settle when the longest time between two
