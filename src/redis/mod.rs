@@ -3,6 +3,8 @@
 
 mod connection;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake_server;
 mod health;
 mod link;
 mod requests;
