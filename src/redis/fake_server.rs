@@ -28,8 +28,11 @@ pub struct FakeData {
     expires: BTreeMap<Bytes, Instant>,
     /// How often each key was changed, for WATCH.
     changes: BTreeMap<Bytes, u64>,
-    /// The commands so far, without their arguments.
+    /// The commands so far, without their arguments, and with them.
     pub asked: Vec<String>,
+    pub said: Vec<String>,
+    /// The subscribed channels, each with its connection.
+    listeners: Vec<(Bytes, TcpStream)>,
     /// These commands are refused with this error.
     pub refuses: BTreeMap<String, String>,
     /// These commands are carried out, and the connection is closed before their answer.
@@ -49,6 +52,8 @@ enum Reply {
     Bulk(Bytes),
     Array(Vec<Reply>),
     Error(String),
+    /// The answers are written already.
+    Nothing,
 }
 
 /// See the module. Clones are the same server.
@@ -144,6 +149,16 @@ impl FakeRedis {
         self.data().keys.contains_key(key.as_bytes())
     }
 
+    /// Sends a message to whoever listens to the channel; their number.
+    pub fn publish(&self, channel: &str, payload: &[u8]) -> usize {
+        let words = [b"message".to_vec(), channel.as_bytes().to_vec(), payload.to_vec()];
+        let mut bytes = Vec::new();
+        encode(&Reply::Array(words.map(Reply::Bulk).into()), &mut bytes);
+        let mut data = self.data();
+        let listeners = data.listeners.iter_mut().filter(|(known, _)| known == channel.as_bytes());
+        listeners.filter_map(|(_, stream)| stream.write_all(&bytes).ok()).count()
+    }
+
     /// How often this command was asked for.
     pub fn count(&self, command: &str) -> usize {
         self.data().asked.iter().filter(|asked| *asked == command).count()
@@ -205,7 +220,7 @@ impl FakeData {
     fn carry_out(&mut self, name: &str, args: &[Bytes]) -> Result<Reply, Reply> {
         let key = args.first().cloned().unwrap_or_default();
         Ok(match name {
-            "PING" | "SELECT" | "CLIENT" => Reply::Ok,
+            "PING" | "AUTH" | "SELECT" | "CLIENT" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" => Reply::Ok,
             "ROLE" => Reply::Array(vec![Reply::Bulk(if self.is_replica {
                 b"slave".to_vec()
             } else {
@@ -323,12 +338,14 @@ struct Session {
     watched: Vec<(Bytes, u64)>,
     /// The commands since MULTI.
     queued: Option<Vec<(String, Vec<Bytes>)>>,
+    /// Whether it has subscribed to a channel.
+    listens: bool,
 }
 
 impl Session {
     fn new(stream: TcpStream, data: Arc<Mutex<FakeData>>) -> Self {
         let from = BufReader::new(stream.try_clone().unwrap());
-        Self { from, to: stream, data, watched: Vec::new(), queued: None }
+        Self { from, to: stream, data, watched: Vec::new(), queued: None, listens: false }
     }
 
     fn serve(&mut self) {
@@ -372,6 +389,8 @@ impl Session {
         let data = Arc::clone(&self.data);
         let mut data = data.lock().unwrap();
         data.asked.push(name.to_owned());
+        let words = args.iter().map(|arg| String::from_utf8_lossy(arg).into_owned());
+        data.said.push(words.fold(name.to_owned(), |line, word| format!("{line} {word}")));
         if let Some(refusal) = data.refuses.get(name) {
             return Reply::Error(refusal.clone());
         }
@@ -382,6 +401,21 @@ impl Session {
                 self.watched.extend(args.into_iter().map(changes).map(|(count, key)| (key, count)));
             }
             "UNWATCH" => self.watched.clear(),
+            "SUBSCRIBE" => {
+                for channel in args {
+                    let confirmed = [b"subscribe".to_vec(), channel.clone()].map(Reply::Bulk);
+                    let confirmed = confirmed.into_iter().chain([Reply::Int(1)]).collect();
+                    let mut bytes = Vec::new();
+                    encode(&Reply::Array(confirmed), &mut bytes);
+                    self.to.write_all(&bytes).unwrap();
+                    data.listeners.push((channel, self.to.try_clone().unwrap()));
+                }
+                self.listens = true;
+                return Reply::Nothing;
+            }
+            "PING" if self.listens => {
+                return Reply::Array(vec![Reply::Bulk(b"pong".to_vec()), Reply::Bulk(Vec::new())]);
+            }
             "EXEC" => {
                 data.expire();
                 let is_same =
@@ -414,6 +448,7 @@ impl Session {
 
 fn encode(reply: &Reply, out: &mut Bytes) {
     match reply {
+        Reply::Nothing => {}
         Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
         Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
         Reply::NilArray => out.extend_from_slice(b"*-1\r\n"),

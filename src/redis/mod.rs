@@ -9,6 +9,8 @@ mod health;
 mod link;
 mod requests;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use connection::RedisConnection;
 pub use error::RedisError;
