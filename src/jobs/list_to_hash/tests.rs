@@ -10,7 +10,8 @@ use super::worker::Deleter;
 use super::*;
 use crate::pipeline::{Source as _, Worker as _};
 use crate::queue::WorkBatch;
-use crate::queue::dead_list::DeadItem;
+use crate::queue::dead_list::{DEAD_LIST_ITEMS_MAX, DeadItem};
+use crate::redis::ServerAddress;
 use crate::redis::fake_server::FakeRedis;
 
 const LIST: &str = "work";
@@ -167,6 +168,17 @@ fn items_without_a_field_go_to_the_dead_list() {
     assert_eq!(bench.unfinished(), 1, "it would be nowhere");
 }
 
+#[test]
+fn the_dead_list_keeps_the_newest() {
+    let mut bench = Bench::new();
+    let (dead_list, most) = (bench.shared.keys.dead_list(), usize::try_from(DEAD_LIST_ITEMS_MAX).unwrap());
+    bench.list.push(&dead_list, &vec!["old"; most]);
+    let task = bench.polls(&["K:"]);
+    assert_eq!(bench.worker.work(&task), Ok(((), 0)));
+    let dead = bench.list.list(&dead_list);
+    assert!(dead.len() == most && dead[0].ends_with("K:"), "{} entries", dead.len());
+}
+
 /// A user came back: the marker key exists again.
 #[test]
 fn the_fields_of_users_who_came_back_stay() {
@@ -227,6 +239,23 @@ fn a_refused_transaction_is_tried_again() {
     ar.data().refuses.insert("EXEC".to_owned(), "EXECABORT discarded".to_owned());
     assert_eq!(bench.worker.work(&task), Err(Fault::RetryLogged));
     assert_eq!((bench.left(), bench.unfinished()), (both(&["7", "8", "9"]), 1));
+    assert_eq!(ar.count("EXEC"), 1, "a refusal is no change of a marker");
+}
+
+/// The markers have a database of their own on the server of the hashes.
+#[test]
+fn after_the_check_the_hashes_are_selected_again() {
+    let ar = FakeRedis::start();
+    let server = crate::redis::RedisServer { database: 2, ..(*ar.server()).clone() };
+    let mut bench = Bench::over(ar.clone(), Some(&ar), LONG);
+    let markers = MarkerSettings::new(Arc::new(server), &ar.server(), "K:".to_owned()).for_worker();
+    bench.worker = Deleter::new(ar.link(), bench.list.link(), Some(markers), Arc::clone(&bench.shared));
+    let task = bench.polls(&["K:7_1"]);
+    assert_eq!(bench.worker.work(&task), Ok(((), 0)));
+    let said = ar.data().said.clone();
+    let place = |line: &str| said.iter().position(|said| said == line);
+    assert!(place("SELECT 2") < place("SELECT 0") && place("SELECT 0") < place("MULTI"), "{said:?}");
+    assert_eq!(bench.left(), both(&["8", "9"]));
 }
 
 /// The instance sent no heartbeat for a while. Until it knows what is still its own, it deletes nothing; and
@@ -272,4 +301,33 @@ fn the_source_counts_what_waits_and_what_it_took_over() {
     let _unfinished = bench.polls(&[]);
     bench.source.finish(Instant::now());
     assert_eq!((bench.list.list(LIST), bench.unfinished()), (vec!["K:7_1".to_owned()], 0));
+}
+
+/// The whole job, from the work list to its end.
+#[test]
+fn the_job_does_items_until_it_is_stopped() {
+    let redis = FakeRedis::start();
+    let ServerAddress::Tcp(_, port) = redis.server().address.clone() else { panic!("it has a port") };
+    let server = |name: &str| format!("{name}[host]=127.0.0.1\n{name}[port]={port}\n");
+    let text = format!(
+        "[panda_server_section]\nmax_process_num=1\n[redis_env_section]\n\
+         {}{}{}redis_list[key]={LIST}\nredis_ar[hashes]=h1,h2\n",
+        server("redis_list"),
+        server("redis_ar"),
+        server("redis_kv_expire")
+    );
+    let config = crate::config::Config::parse(&text, std::path::Path::new("test.inv")).unwrap();
+    let mut job = ListToHash::new(config.list_to_hash.unwrap(), config.daemon.memory);
+    assert_eq!(job.name(), "list_to_hash");
+    let counters = job.counters();
+    for hash in ["h1", "h2"] {
+        redis.set_fields(hash, &[("7", "x"), ("9", "x")]);
+    }
+    let (handle, stop) = crate::shutdown::pair();
+    let running = spawn(move || job.run(&stop));
+    redis.push(LIST, &["K:7_1"]);
+    wait_until("it is done", || counters.done.load(Relaxed) == 1);
+    handle.request();
+    assert_eq!(running.join().unwrap(), Ok(()));
+    assert_eq!(["h1", "h2"].map(|hash| redis.fields(hash)), both(&["9"]));
 }
