@@ -296,8 +296,10 @@ fn a_sync_that_hangs_stops_writing_at_the_budget() {
         std::mem::replace(&mut before, written()) == written()
     });
     assert!(before < 1000, "{before} of 4000");
+    assert!(running.counters.oldest_unsettled_ms() >= 100, "the state line says for how long");
     running.world.settle_hangs.store(false, SeqCst);
     wait_until("all settled", || running.world.settled.lock().unwrap().len() == 4000);
+    wait_until("the state line says so", || running.counters.oldest_unsettled_ms() == 0);
     running.stop.request();
     assert_eq!(running.thread.join(), Ok(Ok(())));
 }
@@ -334,6 +336,7 @@ fn a_refused_last_outcome_is_tried_again() {
     wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 300);
     assert!(running.counters.disk_refuses.load(SeqCst), "the sink still refuses");
+    assert!(running.counters.oldest_unsettled_ms() >= 200, "{}", running.counters.oldest_unsettled_ms());
     running.world.sink_refuses.store(false, SeqCst);
     wait_until("the outcome has settled", || running.world.settled.lock().unwrap().len() == 1);
     running.stop.request();
