@@ -56,7 +56,7 @@ mod tests {
         let held = |offset, text: &str| Ok((offset, OffsetMetadata::Text(text.to_owned())));
         let renewed = |partition, held| to_renew(&own, vec![(partition, held)]);
         for held in [held(Some(5), &ours.metadata), held(None, "")] {
-            assert_eq!(renewed(t(0), held), [ours.clone()]);
+            assert_eq!(renewed(t(0), held), std::slice::from_ref(&ours));
         }
         for held in [
             held(Some(5), ""),
