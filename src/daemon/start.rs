@@ -137,7 +137,7 @@ fn prepare_process() {
 }
 
 /// The configured jobs, or those of them that `only` names.
-fn selected(config: &Config, only: &[String]) -> Result<Vec<Box<dyn Job>>, Error> {
+pub(super) fn selected(config: &Config, only: &[String]) -> Result<Vec<Box<dyn Job>>, Error> {
     let mut jobs = jobs::configured(config);
     let missing = only.iter().filter(|name| !jobs.iter().any(|job| job.name() == name.as_str()));
     let faults: Vec<_> = missing.map(|name| missing_section(config, name)).collect();
@@ -211,7 +211,7 @@ fn watch_requests(lock: &Lock, log: &ProcessLog) {
 }
 
 /// Whether the log is a file that somebody may move away, and not a device or a pipe.
-fn is_rotated(path: &Path) -> bool {
+pub(super) fn is_rotated(path: &Path) -> bool {
     !path.starts_with("/dev")
         && !path.starts_with("/proc")
         && path.metadata().is_ok_and(|data| data.is_file())

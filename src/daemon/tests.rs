@@ -1,13 +1,15 @@
 //! The process goes on, or ends, when jobs fail for good.
 
 use super::job_thread::{JobEvent, JobFailure, JobReport};
+use super::start::{is_rotated, selected};
 use super::*;
-use crate::config::FailurePolicy;
+use crate::config::{Config, FailurePolicy};
 use crate::error::ConfigFault;
 use crate::report::{CountedUnit, Counters};
 use crate::shutdown;
 use crate::threads::{self, Thread};
 use crossbeam_channel::Sender;
+use std::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -120,4 +122,67 @@ fn a_stop_without_failures_is_clean() {
     let jobs = watched(FailurePolicy::Stay);
     jobs.handle.request();
     assert!(jobs.end().is_ok());
+}
+
+/// The deadline of a stop is in the future, and a second request does not wait for it.
+#[test]
+fn jobs_have_time_to_end_until_they_are_forced() {
+    let jobs = watched(FailurePolicy::Stay);
+    jobs.handle.request();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!jobs.stop.is_forced() && !jobs.watch.is_finished());
+    jobs.handle.force();
+    let (forced, until) = (Instant::now(), Instant::now() + LIMIT);
+    while !jobs.watch.is_finished() {
+        assert!(Instant::now() < until, "the process does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(jobs.watch.join().unwrap().is_err());
+    assert!(forced.elapsed() >= FORCED_STOP_MAX, "they have no time to leave");
+}
+
+/// Status 78 says that a start can never work. Jobs that were ended, or that end the others, may.
+#[test]
+fn a_stop_that_was_asked_for_is_no_fault_of_the_configuration() {
+    for on_failure in [FailurePolicy::Stay, FailurePolicy::Exit] {
+        let jobs = watched(on_failure);
+        if on_failure == FailurePolicy::Stay {
+            jobs.handle.request();
+        }
+        jobs.send("a", failed("no", fault()));
+        jobs.send("b", failed("no", fault()));
+        assert!(matches!(jobs.end(), Err(Error::Failed(_))));
+    }
+}
+
+/// `--only` takes those jobs, and names the section that is missing.
+#[test]
+fn only_the_named_jobs_are_selected() {
+    let text = "[log_section]\nbroker_list=a\n[clearCache_section]\n[redis_env_section]\n\
+                redis_kv_expire[host]=k\nredis_list[host]=l\n";
+    let config = Config::parse(text, std::path::Path::new("test.inv")).unwrap();
+    let names = |only: &[&str]| {
+        let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+        selected(&config, &only).map(|jobs| jobs.iter().map(|job| job.name()).collect::<Vec<_>>())
+    };
+    assert_eq!(names(&[]).unwrap(), ["kafka_to_file", "expired_to_list"]);
+    assert_eq!(names(&["expired_to_list"]).unwrap(), ["expired_to_list"]);
+    let Err(Error::Config(faults)) = names(&["kafka_to_file", "list_to_hash"]) else {
+        panic!("the job is not configured")
+    };
+    assert_eq!((faults.len(), faults[0].section.as_str()), (1, "panda_server_section"));
+}
+
+/// Only a file can be moved away by somebody who then asks for another one.
+#[test]
+fn devices_and_pipes_are_not_rotated() {
+    let file = std::env::temp_dir().join(format!("pandad-rotated-{}", std::process::id()));
+    std::fs::write(&file, "").unwrap();
+    let at = std::path::Path::new;
+    assert!(is_rotated(&file));
+    for other in [std::env::temp_dir().as_path(), at("/dev/null"), at("/proc/self/status"), at("/none")] {
+        assert!(!is_rotated(other), "{}", other.display());
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(!is_rotated(&file));
 }

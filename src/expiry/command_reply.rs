@@ -80,6 +80,23 @@ mod tests {
     }
 
     #[test]
+    fn replies_are_sorted_by_kind() {
+        let values = vec![
+            Value::Int(7),
+            bulk("text"),
+            Value::Array(vec![bulk("one")]),
+            Value::SimpleString("OK".to_owned()),
+            Value::Nil,
+        ];
+        let replies = classify(values).unwrap();
+        assert!(matches!(&replies[0], CommandReply::Integer(7)));
+        assert!(matches!(&replies[1], CommandReply::Bulk(text) if text == b"text"));
+        assert!(matches!(&replies[2], CommandReply::Array(all) if *all == [bulk("one")]));
+        assert!(matches!(&replies[3], CommandReply::Status(word) if word == "OK"));
+        assert!(matches!(&replies[4], CommandReply::Other));
+    }
+
+    #[test]
     fn time_is_in_milliseconds() {
         assert_eq!(time_ms(&[bulk("1700000000"), bulk("123999")]), Some(1_700_000_000_123));
         assert_eq!(time_ms(&[bulk("1700000000")]), None);

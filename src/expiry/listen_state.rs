@@ -90,4 +90,15 @@ mod tests {
         state.mark_listening();
         assert!(state.subscription().is_some() && state.subscription() != first);
     }
+
+    /// The listener sees that it was asked once more by another number.
+    #[test]
+    fn requests_and_events_are_counted() {
+        let state = ListenState::new();
+        for number in 1..4 {
+            state.request_reconnect();
+            state.count_announced();
+            assert_eq!((state.reconnect_requests(), state.announced()), (number, number));
+        }
+    }
 }

@@ -137,3 +137,32 @@ pub fn line_formatter(log_file: &LogFileConfig) -> LineFormatter {
         NewlinePolicy::Escape => formatter.escaping_newlines(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn each_job_has_a_section_of_its_own() {
+        let redis = "[redis_env_section]\nredis_kv_expire[host]=k\nredis_list[host]=l\nredis_ar[host]=a\n";
+        for name in NAMES {
+            let section = section_of(name);
+            let text = format!("{redis}[{section}]\nbroker_list=b\n");
+            let text = if name == "kafka_to_file" { text } else { format!("{redis}[{section}]\n") };
+            let config = Config::parse(&text, std::path::Path::new("test.inv")).unwrap();
+            let jobs = configured(&config);
+            assert_eq!(jobs.iter().map(|job| job.name()).collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    #[test]
+    fn the_isolation_reaches_the_cluster() {
+        for (isolation, read_committed) in [("read_committed", true), ("read_uncommitted", false)] {
+            let text = format!("[log_section]\nbroker_list=b\nkafka['isolation']={isolation}\n");
+            let config = Config::parse(&text, std::path::Path::new("test.inv")).unwrap();
+            let cluster = kafka_cluster(&config.kafka_to_file.unwrap(), false);
+            assert_eq!(cluster.read_committed, read_committed);
+        }
+    }
+}

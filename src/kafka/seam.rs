@@ -78,6 +78,14 @@ impl RecordSet {
         records::entry_end(frame.bytes().get(self.set.clone())?, at)
     }
 
+    /// All of these bytes, without transactions.
+    #[cfg(test)]
+    pub(crate) fn for_test(set: &[u8]) -> Self {
+        let (mut frame, mut rest) = (Frame::default(), set);
+        frame.fill(set.len(), |room| std::io::Read::read(&mut rest, room)).unwrap();
+        Self::new(&Arc::new(frame), 0..set.len(), None)
+    }
+
     fn decode(
         &self,
         from: i64,

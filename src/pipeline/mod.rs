@@ -46,11 +46,10 @@ pub trait PipelineError: From<Fault> + Send + 'static {
 
     /// Adds a later error of the same run. The run ends with the first error; an error type whose later
     /// errors must not be lost keeps these here.
-    fn add_later(&mut self, later: Self)
+    fn add_later(&mut self, _later: Self)
     where
         Self: Sized,
     {
-        drop(later);
     }
 }
 
@@ -149,9 +148,7 @@ pub trait Sink {
 
     /// Whether the sink holds outcomes that may not be written yet, although nothing has failed. If so,
     /// `write` is called again soon.
-    fn holds_back(&self) -> bool {
-        false
-    }
+    fn holds_back(&self) -> bool;
 
     /// Bytes written since the last checkpoint.
     fn unsettled(&self) -> u64;

@@ -108,4 +108,40 @@ mod tests {
         work(|| Watching, &tasks, deliver, &Budget::new(9), &run);
         assert_eq!(left.get(), Some(0));
     }
+
+    /// Fails once.
+    struct Failing<'a, const MAY_ABANDON: bool>(&'a Cell<u32>);
+
+    impl<const MAY_ABANDON: bool> Worker for Failing<'_, MAY_ABANDON> {
+        type Task = ();
+        type Outcome = ();
+
+        const MAY_ABANDON: bool = MAY_ABANDON;
+
+        fn work(&mut self, (): &()) -> Result<((), u64), Fault> {
+            self.0.set(self.0.get() + 1);
+            if self.0.get() == 1 { Err(Fault::RetryLogged) } else { Ok(((), 1)) }
+        }
+    }
+
+    fn attempts<const MAY_ABANDON: bool>(stops: bool) -> u32 {
+        let (sender, tasks) = crossbeam_channel::unbounded();
+        sender.send((Tickets::default().take(0), PolledTask { lane: 0, bytes: 1, task: () })).unwrap();
+        drop(sender);
+        let (handle, stop) = crate::shutdown::pair();
+        if stops {
+            handle.request();
+        }
+        let run = PipelineRun::<Fault>::new("test", &stop, &Counters::shared("test", CountedUnit::Items));
+        let attempts = Cell::new(0);
+        work(|| Failing::<MAY_ABANDON>(&attempts), &tasks, |_| true, &Budget::new(9), &run);
+        attempts.get()
+    }
+
+    /// Only at a stop, and only work that is stored elsewhere.
+    #[test]
+    fn a_failing_task_is_abandoned_only_if_it_may_be() {
+        assert_eq!((attempts::<false>(false), attempts::<false>(true)), (2, 2));
+        assert_eq!((attempts::<true>(false), attempts::<true>(true)), (2, 1));
+    }
 }

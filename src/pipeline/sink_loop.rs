@@ -22,13 +22,13 @@ use crate::report::Stage;
 const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A sink that receives nothing is called at least this often, for work that is due by the clock.
-const TICK_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_millis(250);
 /// The shortest and the longest pause before a sink that holds outcomes back is called again. The pause
 /// grows with the time for which the outcomes have been held back.
 const HELD_PAUSE_MIN: Duration = Duration::from_millis(2);
 const HELD_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// At the end of a run, the stage waits this long for held-back outcomes.
-const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
+pub(super) const HELD_AT_END_MAX: Duration = Duration::from_secs(3);
 
 /// The settle thread: makes each checkpoint durable and informs the source.
 ///
@@ -204,7 +204,7 @@ impl<K: Sink> SinkLoop<K> {
     }
 
     /// How long until the next retry, settling or tick is due.
-    fn next_due(&self, now: Instant) -> Duration {
+    pub(super) fn next_due(&self, now: Instant) -> Duration {
         let retry = self.retry_at.map(|at| at.saturating_duration_since(now));
         let settle = (!self.is_settling && self.sink.needs_checkpoint())
             .then(|| (self.last_settle + self.limits.settle_min).saturating_duration_since(now));

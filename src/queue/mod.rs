@@ -17,6 +17,8 @@ mod moves;
 mod orphans;
 mod slot;
 mod taker;
+#[cfg(test)]
+mod tests;
 
 pub use batch::WorkBatch;
 pub use heartbeat::InstanceHeartbeat;

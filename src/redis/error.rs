@@ -144,5 +144,7 @@ mod tests {
         let old = refused("ERR", "invalid password");
         assert!(old.to_string().contains("set it in the .inv"), "{old}");
         assert_eq!(refused("ERR", "no such key").to_string(), "ERR no such key");
+        assert!(old.text_contains("invalid") && !old.text_contains("no such key"));
+        assert!(!RedisError::Lost("invalid".to_owned()).text_contains("invalid"));
     }
 }

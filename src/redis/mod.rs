@@ -3,10 +3,14 @@
 
 mod connection;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake_server;
 mod health;
 mod link;
 mod requests;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use connection::RedisConnection;
 pub use error::RedisError;

@@ -149,6 +149,8 @@ mod tests {
             let mut theirs = Requests::default();
             theirs.add(cmd("HDEL").arg(&words).arg(&args));
             prop_assert_eq!(ours.bytes(), theirs.bytes());
+            prop_assert_eq!((ours.len(), packed.len(), packed.is_empty()), (1, args.len(), args.is_empty()));
+            prop_assert!(packed.bytes() >= args.iter().map(Vec::len).sum());
         }
 
         #[test]

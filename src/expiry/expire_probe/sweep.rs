@@ -86,7 +86,6 @@ impl Sweep {
             self.began = now;
             self.requested = false;
             self.overflowing = std::mem::take(&mut self.overflowed);
-            self.next = now + SWEEP_INTERVAL;
         }
         Some(self.cursor.get_or_insert_with(|| b"0".to_vec()).clone())
     }
@@ -150,6 +149,20 @@ mod tests {
         assert!(sweep.record_step(b"0", later) && !sweep.is_overflowing());
         assert_eq!(sweep.next_step(later + OVERFLOW_SWEEP_INTERVAL), None);
         assert_eq!(sweep.next_step(later + SWEEP_INTERVAL), Some(b"0".to_vec()));
+    }
+
+    /// A new subscription has missed what changed before, so the cursor of an old sweep is of no use.
+    #[test]
+    fn a_sweep_begins_anew_after_a_new_subscription() {
+        let now = Instant::now();
+        let mut sweep = Sweep::new(now);
+        assert_eq!(sweep.next_step(now), Some(b"0".to_vec()));
+        assert!(!sweep.record_step(b"17", now));
+        sweep.restart(now);
+        assert_eq!(sweep.next_step(now), Some(b"0".to_vec()));
+        assert!(sweep.record_step(b"0", now) && sweep.next_step(now).is_none());
+        sweep.restart(now);
+        assert_eq!(sweep.next_step(now), Some(b"0".to_vec()));
     }
 
     #[test]

@@ -34,14 +34,8 @@ impl CutList {
     pub(super) fn record(&mut self, end: Cut) {
         let before = std::mem::replace(&mut self.end, end);
         let begin = self.cuts.last().map_or(0, |cut| cut.bytes);
-        if !self.is_on || end.bytes - begin <= CUT_BYTES {
-            return;
-        }
-        if before.bytes > begin {
+        if self.is_on && end.bytes - begin > CUT_BYTES && before.bytes > begin {
             self.cuts.push(before);
-        }
-        if end.bytes - before.bytes > CUT_BYTES {
-            self.cuts.push(end);
         }
     }
 }

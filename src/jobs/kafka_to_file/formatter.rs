@@ -13,7 +13,7 @@ use crate::recycle::BufferPool;
 
 /// The most bytes of lines that are made of one reply: a batch may expand to a thousand times its size. The
 /// records after that are fetched again.
-const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(super) const REPLY_LINES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why the records of a reply were not read to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]

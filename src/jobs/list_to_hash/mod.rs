@@ -96,3 +96,6 @@ impl Job for ListToHash {
         pipeline::run_direct(NAME, &limits, source, build_worker, stop, &self.counters)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,3 +41,32 @@ pub(super) fn to_renew(own: &BTreeMap<TopicPartition, Commit>, answers: HeldOffs
     });
     ours.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Fault;
+    use crate::kafka::group::fake_store::{commit, t};
+
+    /// An operator may reset an offset to the value that it has, or copy the metadata of another one.
+    #[test]
+    fn only_our_own_commits_are_renewed() {
+        let ours = commit(0, 5);
+        let own = BTreeMap::from([(t(0), ours.clone())]);
+        let held = |offset, text: &str| Ok((offset, OffsetMetadata::Text(text.to_owned())));
+        let renewed = |partition, held| to_renew(&own, vec![(partition, held)]);
+        for held in [held(Some(5), &ours.metadata), held(None, "")] {
+            assert_eq!(renewed(t(0), held), std::slice::from_ref(&ours));
+        }
+        for held in [
+            held(Some(5), ""),
+            held(Some(4), &ours.metadata),
+            held(Some(4), ""),
+            Ok((None, OffsetMetadata::Unsupported)),
+            Err(Fault::Retry("loading".to_owned())),
+        ] {
+            assert_eq!(renewed(t(0), held), []);
+        }
+        assert_eq!(renewed(t(1), held(None, "")), [], "it has never been ours");
+    }
+}

@@ -51,3 +51,20 @@ impl GroupIntervals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Several heartbeats may be lost before the session ends, and a long session costs the coordinator no
+    /// fewer: the other members learn of a rebalance only from the answers.
+    #[test]
+    fn a_session_has_many_heartbeats() {
+        for seconds in [6, 10, 45, 1800] {
+            let session = Duration::from_secs(seconds);
+            let beat = GroupIntervals::of(session).heartbeat;
+            assert!(beat * 10 <= session && beat <= Duration::from_secs(1), "{beat:?} for {session:?}");
+            assert!(beat >= Duration::from_millis(100), "{beat:?} for {session:?}");
+        }
+    }
+}

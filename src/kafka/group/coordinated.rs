@@ -221,3 +221,6 @@ impl GroupClient for Coordinated {
         self.lease.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,7 @@ impl ForeignMembers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::group::fake_coordinator::{DESCRIBE, FakeCoordinator, LIST};
 
     fn others(kind: &str, protocol: &str, members: usize) -> ForeignMembers {
         ForeignMembers {
@@ -156,8 +157,48 @@ mod tests {
             sticky.contains("5 live members") && sticky.contains("'sticky'") && sticky.contains('…'),
             "{sticky}"
         );
+        assert!(!others("consumer", "sticky", 3).trouble(true).unwrap().contains('…'), "all are named");
         assert!(others("connect", "range", 1).trouble(true).unwrap().contains("'connect'"));
         let later = ForeignMembers { is_later: true, ..others("consumer", "", 0) };
         assert!(later.trouble(true).is_some() && later.trouble(false).is_some());
+    }
+
+    const PATIENCE: Duration = Duration::from_millis(600);
+
+    #[test]
+    fn the_coordinator_names_the_members() {
+        let broker = FakeCoordinator::with_partitions(1);
+        let members =
+            vec![("c0".to_owned(), "/10.0.0.1".to_owned()), ("c1".to_owned(), "/10.0.0.1".to_owned())];
+        broker.script().described = ("consumer".to_owned(), "range".to_owned(), members);
+        let found = ForeignMembers::look(&broker.cluster(), "g", PATIENCE);
+        assert_eq!(found, Ok(others("consumer", "range", 2)));
+        assert_eq!(broker.count(LIST), 0);
+    }
+
+    /// A group of the later protocol is listed and cannot be described. An empty group is not one.
+    #[test]
+    fn groups_of_the_later_protocol_are_only_listed() {
+        let broker = FakeCoordinator::with_partitions(1);
+        broker.script().listed = vec![("other".to_owned(), "connect".to_owned())];
+        let look = || ForeignMembers::look(&broker.cluster(), "g", PATIENCE);
+        assert_eq!(look(), Ok(others("", "", 0)));
+        broker.script().listed.push(("g".to_owned(), "consumer".to_owned()));
+        assert_eq!(look(), Ok(ForeignMembers { is_later: true, ..others("consumer", "", 0) }));
+        broker.script().described.0 = "consumer".to_owned();
+        assert_eq!(look(), Ok(others("consumer", "", 0)));
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_described() {
+        let broker = FakeCoordinator::with_partitions(1);
+        broker.answer_with(DESCRIBE, &[30]);
+        let look = |group| ForeignMembers::look(&broker.cluster(), group, PATIENCE).unwrap_err().to_string();
+        assert!(look("g").contains("describe the group 'g'"));
+        assert!(look("h").contains("answered for another group"));
+        broker.script().held.insert(DESCRIBE);
+        let began = std::time::Instant::now();
+        look("g");
+        assert!(began.elapsed() < PATIENCE * 5, "a command does not wait longer than it says");
     }
 }

@@ -113,6 +113,8 @@ mod tests {
     use super::*;
     use crate::kafka::client::connection::ConnectionLimits;
     use crate::kafka::client::dialer::Dialer;
+    use crate::kafka::group::fake_coordinator::{COMMIT, FakeCoordinator, OFFSETS};
+    use crate::kafka::group::fake_store::{commit, t};
 
     /// A refusal that concerns the member ends its assignment. For a client that is no member, the same
     /// code means that the group has members; such a client tries again.
@@ -134,5 +136,37 @@ mod tests {
         assert!(text(GenerationMember::NONE).contains("has live members"));
         assert!(text(member).contains("Kafka answers UNKNOWN_MEMBER_ID"));
         assert!(matches!(refused(member, 12).fault, Fault::Fatal(_)));
+    }
+
+    /// A topic that does not exist is no failure, since it may be created; whatever else is wrong has a name.
+    #[test]
+    fn the_partitions_of_each_topic() {
+        let broker = FakeCoordinator::with_partitions(3);
+        for (topic, code) in [("loading", 5), ("secret", 29)] {
+            broker.script().topics.insert(topic.to_owned(), Err(code));
+        }
+        let mut store = KafkaOffsets::over(broker.brokers(), "g");
+        let topics = ["t", "none", "loading", "secret"].map(str::to_owned);
+        let found = store.partitions(&topics).unwrap();
+        assert_eq!(found[..3], [Ok(vec![0, 1, 2]), Ok(Vec::new()), Ok(Vec::new())]);
+        assert!(found[3].as_ref().unwrap_err().contains("of the topic secret: Kafka answers"));
+    }
+
+    #[test]
+    fn offsets_are_committed_and_asked_for() {
+        let broker = FakeCoordinator::with_partitions(2);
+        let mut store = KafkaOffsets::over(broker.brokers(), "g");
+        broker.answer_with(COMMIT, &[28]);
+        let refused = store.commit(GenerationMember::NONE, &[commit(1, 9)]).unwrap();
+        assert_eq!((refused.len(), &refused[0].partition), (1, &t(1)));
+        assert!(refused[0].fault.to_string().contains("commit the offset of t/1 to the group 'g'"));
+        assert_eq!(store.commit(GenerationMember::NONE, &[commit(1, 9)]), Ok(Vec::new()));
+        let held = |offset, text: &str| Ok((offset, OffsetMetadata::Text(text.to_owned())));
+        let both = [t(0), t(1)];
+        let answers = store.committed(&both).unwrap();
+        assert_eq!(answers, [(t(0), held(None, "")), (t(1), held(Some(9), "token 9"))]);
+        broker.answer_with(OFFSETS, &[14]);
+        let (_, fault) = store.committed(&both).unwrap().remove(0);
+        assert!(fault.unwrap_err().to_string().contains("offset of t/0 in the group 'g'"), "it is not: none");
     }
 }

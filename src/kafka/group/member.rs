@@ -298,3 +298,6 @@ impl MemberThread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

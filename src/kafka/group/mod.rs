@@ -6,6 +6,8 @@ mod config;
 mod coordinated;
 mod error_handling;
 #[cfg(test)]
+mod fake_coordinator;
+#[cfg(test)]
 mod fake_store;
 mod foreign_members;
 pub(super) mod kafka_offsets;

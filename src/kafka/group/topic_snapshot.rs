@@ -93,6 +93,14 @@ mod tests {
         }
     }
 
+    /// Members of other versions compare it, so it never changes: FNV-1a, computed elsewhere.
+    #[test]
+    fn a_digest_is_a_format() {
+        let topics = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(seen(&[]).digest(&topics), b"pandad1:cbf29ce484222325");
+        assert_eq!(seen(&[("a", 1), ("b", 300)]).digest(&topics), b"pandad1:8f48aaa26c965570");
+    }
+
     #[test]
     fn patterns_exclude_internal_topics() {
         let all = SubscribedTopics::Like(Pattern::new(".*").unwrap());

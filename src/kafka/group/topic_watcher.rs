@@ -147,31 +147,4 @@ impl KnownTopics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counts(text: &str) -> BTreeMap<String, usize> {
-        let one =
-            |one: &str| one.split_once('=').map(|(name, count)| (name.to_owned(), count.parse().unwrap()));
-        text.split_whitespace().filter_map(one).collect()
-    }
-
-    #[test]
-    fn lower_counts_are_believed_late() {
-        let mut known = KnownTopics::default();
-        let looks = [
-            ("a=2", "a=2"),
-            ("a=3 b=1", "a=3 b=1"),
-            ("", "a=3 b=1"),
-            ("b=1", "a=3 b=1"),
-            ("a=3 b=1", "a=3 b=1"),
-            ("a=1", "a=3 b=1"),
-            ("a=1", "a=3 b=1"),
-            ("a=1", "a=1"),
-            ("a=2", "a=2"),
-        ];
-        for (found, expected) in looks {
-            assert_eq!(known.take(counts(found)).counts, counts(expected), "after {found:?}");
-        }
-    }
-}
+mod tests;

@@ -29,6 +29,9 @@ struct World {
     sink_holds_back: AtomicBool,
     idle_calls: AtomicU64,
     settle_fails: AtomicBool,
+    settle_hangs: AtomicBool,
+    /// Polls that may not wait for anything.
+    hurried_polls: AtomicU64,
     source_panics: AtomicBool,
     source_leaves: AtomicBool,
     idle_leaves: AtomicBool,
@@ -85,6 +88,9 @@ impl Source for Numbers {
             return Err(TestError::Left("source"));
         }
         assert!(!self.world.source_panics.swap(false, SeqCst), "panic of the source");
+        if until <= Instant::now() {
+            self.world.hurried_polls.fetch_add(1, SeqCst);
+        }
         let before = items.len();
         for lane in 0..self.lanes {
             let next = self.next.entry(lane).or_default();
@@ -114,8 +120,8 @@ impl Source for Numbers {
         self.world.settled.lock().unwrap().extend(message);
     }
 
-    fn finish(&mut self, _: Instant) {
-        self.world.finished.store(true, SeqCst);
+    fn finish(&mut self, until: Instant) {
+        self.world.finished.store(until > Instant::now(), SeqCst);
     }
 }
 
@@ -208,6 +214,9 @@ impl Settle for Clerk {
     type Error = TestError;
 
     fn settle(&mut self, checkpoint: Self::Checkpoint) -> Result<Self::Feedback, TestError> {
+        while self.0.settle_hangs.load(SeqCst) {
+            std::thread::sleep(MS);
+        }
         if self.0.settle_fails.load(SeqCst) {
             return Err(Fault::Retry("fsync failed".to_owned()).into());
         }
@@ -268,8 +277,31 @@ fn failing_workers_lose_repeat_and_reorder_nothing() {
     assert_eq!(running.thread.join(), Ok(Ok(())));
     assert_in_order(&running.world.written.lock().unwrap(), 3, 50);
     assert_in_order(&running.world.settled.lock().unwrap(), 3, 50);
-    assert!(running.world.finished.load(SeqCst));
+    assert!(running.world.finished.load(SeqCst), "the source has time for its last commit");
+    assert_eq!(running.world.hurried_polls.load(SeqCst), 0);
     assert!(running.counters.panics.load(SeqCst) > 0);
+}
+
+/// While a disk is slow to sync, no more than the budget is written beyond what is being settled: a loss of
+/// power costs no more work than that.
+#[test]
+fn a_sync_that_hangs_stops_writing_at_the_budget() {
+    let running = start(World { settle_hangs: true.into(), ..World::default() }, 2, 2000);
+    wait_until("some written", || running.world.written.lock().unwrap().len() >= 20);
+    let written = || running.world.written.lock().unwrap().len();
+    let mut before = 0;
+    // Until nothing more is written.
+    wait_until("writing stops", || {
+        std::thread::sleep(MS * 100);
+        std::mem::replace(&mut before, written()) == written()
+    });
+    assert!(before < 1000, "{before} of 4000");
+    assert!(running.counters.oldest_unsettled_ms() >= 100, "the state line says for how long");
+    running.world.settle_hangs.store(false, SeqCst);
+    wait_until("all settled", || running.world.settled.lock().unwrap().len() == 4000);
+    wait_until("the state line says so", || running.counters.oldest_unsettled_ms() == 0);
+    running.stop.request();
+    assert_eq!(running.thread.join(), Ok(Ok(())));
 }
 
 #[test]
@@ -304,6 +336,7 @@ fn a_refused_last_outcome_is_tried_again() {
     wait_until("the disk is said to refuse", || running.counters.disk_refuses.load(SeqCst));
     std::thread::sleep(MS * 300);
     assert!(running.counters.disk_refuses.load(SeqCst), "the sink still refuses");
+    assert!(running.counters.oldest_unsettled_ms() >= 200, "{}", running.counters.oldest_unsettled_ms());
     running.world.sink_refuses.store(false, SeqCst);
     wait_until("the outcome has settled", || running.world.settled.lock().unwrap().len() == 1);
     running.stop.request();

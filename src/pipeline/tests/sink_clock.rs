@@ -7,17 +7,21 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::*;
 use crate::pipeline::run::PipelineRun;
-use crate::pipeline::sink_loop::SinkLoop;
+use crate::pipeline::sink_loop::{HELD_AT_END_MAX, SinkLoop, TICK_INTERVAL};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long one write takes.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// A sink that writes nothing; each attempt takes [`WRITE`].
+/// A sink that writes nothing.
 struct SlowDisk {
     clock: Rc<Cell<Instant>>,
+    /// How long each attempt takes.
+    takes: Rc<Cell<Duration>>,
     calls: Rc<Cell<u32>>,
     refuses: bool,
+    /// Whether what is due by the clock is refused.
+    tick_refuses: Rc<Cell<bool>>,
     /// Bytes that are always unsettled.
     unsettled: u64,
 }
@@ -35,9 +39,13 @@ impl Sink for SlowDisk {
     }
 
     fn write(&mut self, _: &mut Vec<()>) -> Result<(), Fault> {
-        self.clock.set(self.clock.get() + WRITE);
+        self.clock.set(self.clock.get() + self.takes.get());
         self.calls.set(self.calls.get() + 1);
         if self.refuses { Err(Fault::Retry("no space left".to_owned())) } else { Ok(()) }
+    }
+
+    fn tick(&mut self, _: &mut Vec<()>) -> Result<(), Fault> {
+        if self.tick_refuses.get() { Err(Fault::RetryLogged) } else { Ok(()) }
     }
 
     fn holds_back(&self) -> bool {
@@ -59,6 +67,8 @@ impl Sink for SlowDisk {
 struct Stage {
     sink: SinkLoop<SlowDisk>,
     clock: Rc<Cell<Instant>>,
+    takes: Rc<Cell<Duration>>,
+    tick_refuses: Rc<Cell<bool>>,
     calls: Rc<Cell<u32>>,
     checkpoints: Receiver<()>,
 }
@@ -69,15 +79,27 @@ impl Stage {
     }
 
     fn with(refuses: bool, unsettled: u64, settle_max: Duration) -> Stage {
+        Stage::settling(refuses, unsettled, MS, settle_max)
+    }
+
+    fn settling(refuses: bool, unsettled: u64, settle_min: Duration, settle_max: Duration) -> Stage {
         let (clock, calls) = (Rc::new(Cell::new(Instant::now())), Rc::default());
-        let disk = SlowDisk { clock: Rc::clone(&clock), calls: Rc::clone(&calls), refuses, unsettled };
-        let limits = PipelineLimits { workers: 1, memory: 100, settle_min: MS, settle_max };
+        let (takes, tick_refuses) = (Rc::new(Cell::new(WRITE)), Rc::new(Cell::new(false)));
+        let disk = SlowDisk {
+            clock: Rc::clone(&clock),
+            takes: Rc::clone(&takes),
+            calls: Rc::clone(&calls),
+            refuses,
+            tick_refuses: Rc::clone(&tick_refuses),
+            unsettled,
+        };
+        let limits = PipelineLimits { workers: 1, memory: 100, settle_min, settle_max };
         let (_handle, stop) = shutdown::pair();
         let run = PipelineRun::new("test", &stop, &Counters::shared("test", CountedUnit::Records));
         let (budget, feedback) = (crate::pipeline::budget::Budget::new(100), unbounded().0);
         let (to_settle, checkpoints) = bounded(1);
         let sink = SinkLoop::new(disk, limits, budget, to_settle, bounded(1).1, feedback, Arc::new(run));
-        Stage { sink, clock, calls, checkpoints }
+        Stage { sink, clock, takes, tick_refuses, calls, checkpoints }
     }
 
     /// Lets time pass, does what is due, and returns whether that was the end.
@@ -109,6 +131,17 @@ fn the_wait_for_held_back_outcomes_begins_after_a_write() {
     assert!(stage.step_after(SECOND * 4), "and ends");
 }
 
+/// That time is as long as it is said to be.
+#[test]
+fn held_back_outcomes_are_given_up_in_time() {
+    let mut stage = Stage::new(false);
+    stage.takes.set(Duration::ZERO);
+    stage.sink.workers_have_ended();
+    assert!(!stage.step_after(Duration::ZERO));
+    assert!(!stage.step_after(HELD_AT_END_MAX - MS));
+    assert!(stage.step_after(MS));
+}
+
 /// While one outcome follows the other, written ones still settle when the longest time between two
 /// settlings is over, and not before.
 #[test]
@@ -121,4 +154,43 @@ fn a_steady_stream_settles_in_time() {
         assert_eq!(stage.checkpoints.try_recv().is_ok(), is_due, "after {step} writes");
         stage.clock.set(stage.clock.get() + SECOND);
     }
+}
+
+/// What is written settles early if it takes half of the memory.
+#[test]
+fn half_a_budget_settles_before_its_time() {
+    for (unsettled, is_due) in [(49, false), (50, true)] {
+        let mut stage = Stage::with(false, unsettled, WRITE * 4);
+        let clock = Rc::clone(&stage.clock);
+        assert!(!stage.sink.step(false, || clock.get()));
+        assert_eq!(stage.checkpoints.try_recv().is_ok(), is_due, "{unsettled} of 100");
+    }
+}
+
+/// The stage wakes when the next settling is due, or else with the next tick.
+#[test]
+fn the_stage_waits_for_what_is_due_next() {
+    let (shortest, longest) = (MS * 100, WRITE * 100);
+    let stage = Stage::settling(false, 0, shortest, longest);
+    assert_eq!(stage.sink.next_due(stage.clock.get()), TICK_INTERVAL, "nothing is to be settled");
+    let mut stage = Stage::settling(false, 1, shortest, longest);
+    let due = stage.sink.next_due(stage.clock.get());
+    assert!(due > MS * 50 && due <= shortest + MS * 50, "{due:?}");
+    assert_eq!(stage.sink.next_due(stage.clock.get() + shortest * 2), Duration::ZERO);
+    stage.step_after(Duration::ZERO);
+    assert!(stage.checkpoints.try_recv().is_ok());
+    let due = stage.sink.next_due(stage.clock.get() + MS * 40);
+    assert_eq!(due, Duration::ZERO, "held-back outcomes are tried again, though it is settling");
+}
+
+/// What the clock asks for comes first, and a disk that refuses it gets nothing more.
+#[test]
+fn nothing_is_written_when_the_tick_is_refused() {
+    let mut stage = Stage::new(false);
+    stage.tick_refuses.set(true);
+    stage.step_after(Duration::ZERO);
+    assert_eq!(stage.calls.get(), 0);
+    stage.tick_refuses.set(false);
+    stage.step_after(SECOND);
+    assert_eq!(stage.calls.get(), 1, "a refusal that is logged already is tried again");
 }

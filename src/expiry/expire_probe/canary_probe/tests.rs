@@ -79,3 +79,17 @@ fn a_halt_is_no_silence() {
         assert!(matches!(run.checks(7), CanaryReport::Received(_)));
     }
 }
+
+/// The next look is known in each state, and a server that refuses the canary is not asked all the time.
+#[test]
+fn the_next_look_follows_from_the_state() {
+    let CanaryRun { mut probe, now, .. } = CanaryRun::new();
+    assert_eq!(probe.next_check(), Some(now));
+    let due = probe.record_set(now);
+    assert_eq!(probe.next_check(), None, "it is probed at its deadline");
+    probe.record_deleted(due, 7);
+    assert_eq!(probe.next_check(), Some(due + CHECK_INTERVAL));
+    probe.record_denied(due);
+    assert_eq!(probe.next_check(), Some(due + DENIED_RETRY_INTERVAL));
+    assert!(!probe.is_due_to_set(due) && probe.is_due_to_set(due + DENIED_RETRY_INTERVAL));
+}

@@ -1,6 +1,7 @@
 use crate::expiry::context::{Reconciliation, tests::context};
 
 use super::*;
+use crate::redis::Value;
 
 fn names(packet: &ProbePacket) -> Vec<&[u8]> {
     packet.keys.iter().map(|probed| probed.key.as_slice()).collect()
@@ -78,4 +79,22 @@ fn a_sweep_asks_for_unknown_keys() {
     (schedule.probe_all, schedule.scanned) = (true, VecDeque::new());
     schedule.keep_scanned(keys());
     assert_eq!(schedule.scanned, [b"k:known".as_slice(), b"k:new"]);
+}
+
+/// The answer to a step brings keys and the place of the next step; the last one ends the sweep.
+#[test]
+fn a_step_of_a_sweep_leads_to_the_next() {
+    let (context, _owner) = context(Reconciliation::Off);
+    let now = Instant::now();
+    let mut schedule = ProbeSchedule::new(&context, now);
+    schedule.probe_all = true;
+    for (cursor, key) in [("17", "k:a"), ("0", "k:b")] {
+        assert!(schedule.sweep.next_step(now).is_some());
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let reply = vec![bulk(cursor), Value::Array(vec![bulk(key)])];
+        schedule.on_scan_reply(Some(CommandReply::Array(reply)), now);
+        assert_eq!(schedule.scanned.pop_front(), Some(key.as_bytes().to_vec()));
+        let next = (cursor != "0").then(|| cursor.as_bytes().to_vec());
+        assert_eq!((schedule.sweep.next_step(now), schedule.probe_all), (next.clone(), next.is_some()));
+    }
 }

@@ -67,6 +67,29 @@ fn no_file_is_larger_than_the_size_of_its_rotation() {
     assert_eq!(files.concat(), written);
 }
 
+/// A file is filled to the last byte, if records end there.
+#[test]
+fn what_fits_exactly_needs_no_new_file() {
+    let rotation = Rotation { size: Some(SIZE), ..Rotation::off() };
+    let mut member = Member::with(None, rotation).begins();
+    let first = batch_of(member.fetches(0, 24), &[500; 24]);
+    member.writes(vec![first]).unwrap();
+    let exact = batch_of(member.fetches(24, 40), &[500; 16]);
+    let more = batch_of(member.fetches(40, 41), &[500]);
+    member.writes(vec![exact, more]).unwrap();
+    let sizes: Vec<u64> = contents(&member).iter().map(|file| file.len() as u64).collect();
+    assert_eq!(sizes, [SIZE, 500]);
+}
+
+/// An outcome can be cut before and behind a record that is longer than a file.
+#[test]
+fn a_long_record_stands_between_two_cuts() {
+    let mut member = Member::at_work();
+    let batch = batch_of(member.fetches(0, 4), &[500, 30_000, 31_000, 500]);
+    let cuts: Vec<usize> = batch.cuts.iter().map(|cut| cut.bytes).collect();
+    assert_eq!(cuts, [500, 30_500, 61_500]);
+}
+
 /// Each part says which offsets it covers, so a crash between two parts repeats or loses nothing.
 #[test]
 fn parts_continue_one_another() {

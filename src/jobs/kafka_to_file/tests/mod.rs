@@ -4,6 +4,7 @@
 mod cut;
 mod failed_syncs;
 mod filtered;
+mod formatter;
 mod one_member;
 mod openings;
 mod release;

@@ -106,10 +106,10 @@ fn waits_for_the_lease(mut member: Member) {
     let batch = member.fetches(0, 3);
     member.lease.renew(Duration::ZERO);
     member.writes(vec![batch]).unwrap();
-    assert!(member.sink.holds_back() && member.content().is_empty());
+    assert!(member.sink.holds_back() && member.sink.has_pending() && member.content().is_empty());
     member.lease.renew(Duration::from_secs(3600));
     member.writes(Vec::new()).unwrap();
-    assert_eq!(member.content(), lines(3));
+    assert_eq!((member.content(), member.sink.has_pending()), (lines(3), false));
 }
 
 /// A reply to an assignment that was replaced since is dropped, whatever it holds.
@@ -164,4 +164,55 @@ fn skipped_offsets_are_counted_once() {
         member.says(GroupEvent::Lost);
         member.poll();
     }
+}
+
+/// A partition whose topic is read already is new, and none of its records is older than the job. Whatever
+/// else has no position begins where `kafka['start']` says.
+#[test]
+fn a_partition_without_a_position_begins_where_its_topic_is_known_from() {
+    let of = |topic: &str, committed: bool, new| Assigned {
+        partition: TopicPartition::new(topic, i32::from(committed)),
+        committed: committed.then_some(5),
+        metadata: OffsetMetadata::Text(String::new()),
+        new,
+    };
+    use StartOffset::{Earliest, Latest};
+    for (start, all, journalled, expected) in [
+        (StartPolicy::Latest, vec![of("t", false, false)], false, Latest),
+        (StartPolicy::Earliest, vec![of("t", false, false)], false, Earliest),
+        (StartPolicy::Latest, vec![of("t", false, true)], false, Earliest),
+        (StartPolicy::Latest, vec![of("t", false, false)], true, Earliest),
+        (StartPolicy::Latest, vec![of("t", false, false), of("t", true, false)], false, Earliest),
+        (StartPolicy::Latest, vec![of("t", false, false), of("u", true, false)], false, Latest),
+    ] {
+        let mut member = Member::starting(start, None, Rotation::off());
+        if journalled {
+            let before = TopicPartition::new("t", 9);
+            member.ledger.resume(&before, None, &OffsetMetadata::Text(String::new())).unwrap();
+            member.ledger.set_position(&before, 7).unwrap();
+        }
+        let case = format!("{start:?} {all:?} {journalled}");
+        member.says(GroupEvent::Assigned(all));
+        member.poll();
+        assert_eq!(member.world.assigned.lock().unwrap()[0], (partition(), expected), "{case}");
+    }
+}
+
+/// Where the brokers say that the partition begins is journalled, and the group gets it before a record is
+/// written.
+#[test]
+fn the_first_position_is_the_brokers() {
+    let mut member = Member::new();
+    member.is_given(None);
+    member.world.events.lock().unwrap().push_back(Event::Resolved(partition(), 40, StartBasis::Bound));
+    member.poll();
+    assert_eq!(member.ledger.written(&partition()).map(|(_, position)| position), Some(40));
+    let batch = member.fetches(40, 42);
+    member.writes(vec![batch]).unwrap();
+    assert!(member.content().is_empty());
+    let message = member.settles();
+    member.source.feedback(message);
+    assert_eq!(member.is_committed().0, 40);
+    member.writes(Vec::new()).unwrap();
+    assert_eq!(member.content(), "line 40\nline 41\n");
 }

@@ -43,3 +43,20 @@ fn a_directory_that_is_gone_ends_a_start_and_is_waited_for_later() {
     drop(other);
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+/// A configuration fault, unlike a fault of the run, names the key to look at.
+#[test]
+fn a_fenced_member_is_a_fault_of_the_configuration() {
+    let directory = std::env::temp_dir().join(format!("pandad-fenced-{}", std::process::id()));
+    let mut job = job(&directory);
+    for (ended, expected) in [
+        (Err(RunError::Fault(Fault::Retry("down".to_owned()))), None),
+        (Err(RunError::Fenced("a copy runs elsewhere".to_owned())), Some("a copy runs elsewhere")),
+        (Ok(()), None),
+    ] {
+        let _fault = job.conclude(ended, &[]);
+        let fault = job.config_fault();
+        assert_eq!(fault.as_ref().map(|fault| fault.expected.as_str()), expected);
+        assert!(fault.is_none_or(|fault| fault.key == "log_file['path']" && fault.file == "test.inv"));
+    }
+}

@@ -232,7 +232,10 @@ fn bootstrap_brokers_are_tried_in_turn() {
     }
     assert_eq!((hung.asked().len(), good.asked().len()), (1, 4));
 
+    let mut brokers = Brokers::new(&[dead.clone(), good.host()], Dialer::new("c", limits()));
+    assert!(brokers.ask_versions().is_ok_and(|versions| versions != Versions::Silent));
     let mut brokers = Brokers::new(&[dead], Dialer::new("c", limits()));
+    assert!(brokers.ask_versions().is_err());
     assert!(matches!(brokers.ask(&ASK), Err(Fault::Retry(why)) if why.contains("unreachable")));
 }
 
@@ -246,4 +249,37 @@ fn addresses_are_read_and_written() {
         assert_eq!(BrokerAddress::parse(wrong), None, "{wrong}");
     }
     assert_eq!(BrokerAddress::new("::1", 5), BrokerAddress::parse("[::1]:5"));
+}
+
+/// An answer to JoinGroup takes as long as other members need, so its wait is longer, and can be ended.
+#[test]
+fn patience_is_added_to_the_time_limit() {
+    let late = Duration::from_millis(300);
+    let broker = then(move |asked| {
+        std::thread::sleep(limits().answer_timeout + late);
+        find(asked)
+    });
+    let patience = Duration::from_secs(20);
+    assert_eq!(open(&broker).ask_patiently(&ASK, patience, || true).unwrap().node, 7);
+    let began = Instant::now();
+    let short = open(&broker).ask_patiently(&ASK, Duration::ZERO, || true);
+    assert!(matches!(short, Err(Fault::Retry(why)) if why.contains("does not answer")));
+    let mut left = 3;
+    let ended = open(&broker).ask_patiently(&ASK, patience, || {
+        left -= 1;
+        left > 0
+    });
+    assert!(matches!(ended, Err(Fault::Retry(_))) && began.elapsed() < patience / 2);
+}
+
+/// Trying again cannot help, so it is the caller's fault.
+#[test]
+fn a_request_too_long_for_the_protocol_is_final() {
+    let broker = then(find);
+    let mut connection = open(&broker);
+    let group = "g".repeat(40_000);
+    let asked = connection.ask(&FindCoordinator { group: &group });
+    assert!(matches!(asked, Err(Fault::Fatal(why)) if why.contains("too long")));
+    let sent = open(&broker).send(&ASK, Duration::ZERO).unwrap();
+    assert_eq!(sent.version(), FindCoordinator::HIGHEST, "answers are read in the version of the request");
 }

@@ -160,6 +160,24 @@ fn commits_are_the_members() {
     assert_eq!(bench.store.state().senders, [sender()]);
 }
 
+/// A coordinator that is down is not asked all the time, and an order is not kept waiting by an earlier
+/// failure.
+#[test]
+fn failures_are_repeated_after_a_pause() {
+    let mut bench = Bench::assigned(1, LONG_RENEWAL);
+    bench.store.state().down = Some(retry("away"));
+    for _ in 0..3 {
+        let began = Instant::now();
+        bench.order(KeeperOrder::Commit(vec![commit(0, 4)]));
+        bench.next_failure();
+        assert!(bench.keeper.next >= began + KEEPER_PAUSES.0 / 2);
+        assert!(bench.keeper.next <= Instant::now() + KEEPER_PAUSES.0);
+    }
+    let began = Instant::now();
+    bench.next_failure();
+    assert!(began.elapsed() >= KEEPER_PAUSES.0 / 4, "after {:?}", began.elapsed());
+}
+
 /// A code that concerns the member ends its assignment. The same commit is not sent again.
 #[test]
 fn a_refused_member_commits_no_more() {

@@ -158,6 +158,81 @@ fn a_refused_commit_delays_no_other() {
     assert_eq!(committed(&mut client), [(t(0), 5)]);
 }
 
+/// Neither topics nor commits are asked for all the time.
+#[test]
+fn requests_keep_their_intervals() {
+    let store = FakeStore::with_partitions(1);
+    let mut client = over(&store, pace());
+    assigned(&mut client);
+    let reached = |event| (event == Ok(GroupEvent::Reached)).then_some(());
+    wait(&mut client, reached);
+    let began = Instant::now();
+    for _ in 0..5 {
+        wait(&mut client, reached);
+    }
+    assert!(began.elapsed() >= QUICK * 4, "5 looks within {:?}", began.elapsed());
+    store.state().refuses_commits.insert(t(0), retry("not now"));
+    client.commit(vec![commit(0, 9)]);
+    failure(&mut client);
+    let began = Instant::now();
+    for _ in 0..5 {
+        failure(&mut client);
+    }
+    assert!(began.elapsed() >= QUICK * 3, "5 commits within {:?}", began.elapsed());
+}
+
+/// Looks go on while a commit pauses, and do not cut its pause short.
+#[test]
+fn looks_do_not_hasten_commits() {
+    for (partitions, is_partial) in [(1, false), (2, true)] {
+        let store = FakeStore::with_partitions(partitions);
+        let hour = Duration::from_secs(3600);
+        let mut client = over(&store, StandaloneIntervals { pauses: (hour, hour), ..pace() });
+        assigned(&mut client);
+        store.state().refuses_commits.insert(t(0), retry("not now"));
+        client.commit((0..partitions).map(|number| commit(number, 9)).collect());
+        for _ in 0..5 {
+            wait(&mut client, |event| match event {
+                Ok(GroupEvent::Committed(_)) => panic!("its owner would order the refused one at once"),
+                Ok(GroupEvent::Reached) => (!store.state().commits.is_empty()).then_some(()),
+                _ => None,
+            });
+        }
+        assert_eq!(store.state().commits.len(), 1, "partial: {is_partial}");
+    }
+}
+
+/// The owner learns which offsets are committed after half of the longest pause.
+#[test]
+fn a_partial_commit_is_reported_in_time() {
+    let store = FakeStore::with_partitions(2);
+    let longest = Duration::from_secs(1);
+    let mut client = over(&store, StandaloneIntervals { pauses: (QUICK, longest), ..pace() });
+    assigned(&mut client);
+    store.state().refuses_commits.insert(t(0), retry("not now"));
+    let began = Instant::now();
+    client.commit(vec![commit(0, 9), commit(1, 9)]);
+    assert_eq!(committed(&mut client), [(t(1), 9)]);
+    let took = began.elapsed();
+    assert!(took >= longest / 2 && took < longest * 3 / 2, "after {took:?}");
+}
+
+/// A commit without an answer is a failure after a while, until the answer comes.
+#[test]
+fn a_slow_commit_is_a_failure() {
+    let ((orders, _taken), (events, received)) = (unbounded(), unbounded());
+    let mut client = Standalone { orders, events: received, committing: None };
+    client.commit(vec![commit(0, 4)]);
+    assert_eq!(client.next(), Ok(GroupEvent::Unchanged));
+    client.committing = Instant::now().checked_sub(SLOW_COMMIT_AFTER);
+    assert!(matches!(client.next(), Ok(GroupEvent::Failed(why)) if why.contains("more than 15 s")));
+    events.send(Ok(GroupEvent::Committed(vec![(t(0), 4)]))).unwrap();
+    assert_eq!(client.next(), Ok(GroupEvent::Committed(vec![(t(0), 4)])));
+    assert_eq!(client.next(), Ok(GroupEvent::Unchanged));
+    drop(events);
+    assert!(matches!(client.next(), Err(Fault::Retry(why)) if why.contains("internal error")));
+}
+
 #[test]
 fn a_fatal_refusal_ends_the_thread() {
     let store = FakeStore::with_partitions(2);

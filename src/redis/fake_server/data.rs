@@ -1,0 +1,235 @@
+//! What the server holds, and how it carries out each command.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+pub(super) type Bytes = Vec<u8>;
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FakeValue {
+    Text(Bytes),
+    List(VecDeque<Bytes>),
+    Hash(BTreeMap<Bytes, Bytes>),
+}
+
+/// What the server holds, and what it does wrong.
+#[derive(Default)]
+pub struct FakeData {
+    pub keys: BTreeMap<Bytes, FakeValue>,
+    /// When keys with a time to live expire.
+    expires: BTreeMap<Bytes, Instant>,
+    /// How often each key was changed, for WATCH.
+    pub(super) changes: BTreeMap<Bytes, u64>,
+    /// The commands so far, without their arguments, and with them.
+    pub asked: Vec<String>,
+    pub said: Vec<String>,
+    /// The subscribed channels, each with its connection.
+    pub(super) listeners: Vec<(Bytes, TcpStream)>,
+    /// These commands are refused with this error.
+    pub refuses: BTreeMap<String, String>,
+    /// These commands are carried out, and the connection is closed before their answer.
+    pub loses_answers: BTreeSet<String>,
+    /// These commands are carried out so much later.
+    pub slow: BTreeMap<String, Duration>,
+    /// Whether the server says that it is a replica.
+    pub is_replica: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Ok,
+    Nil,
+    NilArray,
+    Int(i64),
+    Bulk(Bytes),
+    Array(Vec<Reply>),
+    Error(String),
+    /// The answers are written already.
+    Nothing,
+}
+
+impl FakeData {
+    pub(super) fn change(&mut self, key: &[u8]) {
+        *self.changes.entry(key.to_vec()).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
+        self.change(key);
+        self.expires.remove(key);
+        self.keys.remove(key).is_some()
+    }
+
+    pub(super) fn expire(&mut self) {
+        let now = Instant::now();
+        let due = self.expires.iter().filter(|(_, at)| **at <= now);
+        let due: Vec<Bytes> = due.map(|(key, _)| key.clone()).collect();
+        for key in due {
+            self.remove(&key);
+        }
+    }
+
+    pub(super) fn list(&mut self, key: &[u8]) -> Result<&mut VecDeque<Bytes>, Reply> {
+        self.change(key);
+        match self.keys.entry(key.to_vec()).or_insert_with(|| FakeValue::List(VecDeque::new())) {
+            FakeValue::List(list) => Ok(list),
+            _ => Err(wrong_type()),
+        }
+    }
+
+    fn hash(&mut self, key: &[u8]) -> Result<&mut BTreeMap<Bytes, Bytes>, Reply> {
+        self.change(key);
+        match self.keys.entry(key.to_vec()).or_insert_with(|| FakeValue::Hash(BTreeMap::new())) {
+            FakeValue::Hash(hash) => Ok(hash),
+            _ => Err(wrong_type()),
+        }
+    }
+
+    /// Lists and hashes that became empty do not exist.
+    fn drop_empty(&mut self) {
+        self.keys.retain(|_, value| match value {
+            FakeValue::Text(_) => true,
+            FakeValue::List(list) => !list.is_empty(),
+            FakeValue::Hash(hash) => !hash.is_empty(),
+        });
+    }
+
+    pub(super) fn answer(&mut self, name: &str, args: &[Bytes]) -> Reply {
+        self.expire();
+        let done = self.carry_out(name, args).unwrap_or_else(|refusal| refusal);
+        self.drop_empty();
+        done
+    }
+
+    fn carry_out(&mut self, name: &str, args: &[Bytes]) -> Result<Reply, Reply> {
+        let key = args.first().cloned().unwrap_or_default();
+        Ok(match name {
+            "PING" | "AUTH" | "SELECT" | "CLIENT" | "UNSUBSCRIBE" | "PUNSUBSCRIBE" => Reply::Ok,
+            "ROLE" => Reply::Array(vec![Reply::Bulk(if self.is_replica {
+                b"slave".to_vec()
+            } else {
+                b"master".to_vec()
+            })]),
+            "COMMAND" => Reply::Array(vec![Reply::Array(vec![Reply::Bulk(b"blmove".to_vec())])]),
+            "EXISTS" => Reply::Int(args.iter().filter(|key| self.keys.contains_key(*key)).count() as i64),
+            "DEL" => Reply::Int(args.iter().filter(|key| self.remove(key)).count() as i64),
+            "GET" => match self.keys.get(&key) {
+                None => Reply::Nil,
+                Some(FakeValue::Text(text)) => Reply::Bulk(text.clone()),
+                Some(_) => return Err(wrong_type()),
+            },
+            "SET" => {
+                self.remove(&key);
+                self.keys.insert(key.clone(), FakeValue::Text(args[1].clone()));
+                if let Some(place) = args.iter().position(|arg| arg == b"PX") {
+                    let ttl = Duration::from_millis(number(&args[place + 1]) as u64);
+                    self.expires.insert(key, Instant::now() + ttl);
+                }
+                Reply::Ok
+            }
+            "RENAMENX" => match self.keys.contains_key(&args[1]) {
+                true => Reply::Int(0),
+                false => {
+                    let value = self.keys.remove(&key);
+                    let value = value.ok_or_else(|| Reply::Error("ERR no such key".to_owned()))?;
+                    self.change(&key);
+                    self.change(&args[1]);
+                    self.keys.insert(args[1].clone(), value);
+                    Reply::Int(1)
+                }
+            },
+            "HSET" => {
+                let hash = self.hash(&key)?;
+                let new = args[1..]
+                    .chunks(2)
+                    .filter(|pair| hash.insert(pair[0].clone(), pair[1].clone()).is_none());
+                Reply::Int(new.count() as i64)
+            }
+            "HDEL" => {
+                let hash = self.hash(&key)?;
+                Reply::Int(args[1..].iter().filter(|field| hash.remove(*field).is_some()).count() as i64)
+            }
+            "HGETALL" => {
+                let all = self.hash(&key)?.iter().flat_map(|(field, value)| [field.clone(), value.clone()]);
+                Reply::Array(all.map(Reply::Bulk).collect())
+            }
+            _ => return self.on_list(name, &key, args),
+        })
+    }
+
+    fn on_list(&mut self, name: &str, key: &[u8], args: &[Bytes]) -> Result<Reply, Reply> {
+        let list = self.list(key)?;
+        let range = |from: &[u8], to: &[u8]| {
+            let place = |at: i64| (if at < 0 { at + list.len() as i64 } else { at }).max(0) as usize;
+            let end = if number(to) < -(list.len() as i64) { 0 } else { place(number(to)) + 1 };
+            (place(number(from)), end.min(list.len()))
+        };
+        Ok(match name {
+            "LLEN" => Reply::Int(list.len() as i64),
+            "LPUSH" => {
+                args[1..].iter().for_each(|item| list.push_front(item.clone()));
+                Reply::Int(list.len() as i64)
+            }
+            "LRANGE" => {
+                let (from, end) = range(&args[1], &args[2]);
+                let items = list.iter().take(end).skip(from).cloned();
+                Reply::Array(items.map(Reply::Bulk).collect())
+            }
+            "LTRIM" => {
+                let (from, end) = range(&args[1], &args[2]);
+                *list = list.iter().take(end).skip(from).cloned().collect();
+                Reply::Ok
+            }
+            "LREM" => {
+                assert_eq!(number(&args[1]), -1, "only the last one is removed");
+                let place = list.iter().rposition(|item| *item == args[2]);
+                Reply::Int(place.and_then(|place| list.remove(place)).map_or(0, |_| 1))
+            }
+            "LMOVE" | "BLMOVE" => self.move_item(key, &args[1], &args[2], &args[3])?,
+            "RPOPLPUSH" | "BRPOPLPUSH" => self.move_item(key, &args[1], b"RIGHT", b"LEFT")?,
+            other => panic!("the fake server does not know {other}"),
+        })
+    }
+
+    fn move_item(&mut self, from: &[u8], to: &[u8], end: &[u8], start: &[u8]) -> Result<Reply, Reply> {
+        let list = self.list(from)?;
+        let item = if end == b"LEFT" { list.pop_front() } else { list.pop_back() };
+        let Some(item) = item else { return Ok(Reply::Nil) };
+        let list = self.list(to)?;
+        if start == b"LEFT" {
+            list.push_front(item.clone())
+        } else {
+            list.push_back(item.clone())
+        }
+        Ok(Reply::Bulk(item))
+    }
+}
+
+fn wrong_type() -> Reply {
+    Reply::Error("WRONGTYPE Operation against a key holding the wrong kind of value".to_owned())
+}
+
+pub(super) fn number(text: &[u8]) -> i64 {
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+pub(super) fn encode(reply: &Reply, out: &mut Bytes) {
+    match reply {
+        Reply::Nothing => {}
+        Reply::Ok => out.extend_from_slice(b"+OK\r\n"),
+        Reply::Nil => out.extend_from_slice(b"$-1\r\n"),
+        Reply::NilArray => out.extend_from_slice(b"*-1\r\n"),
+        Reply::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+        Reply::Error(text) => out.extend_from_slice(format!("-{text}\r\n").as_bytes()),
+        Reply::Bulk(bytes) => {
+            out.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
+            out.extend_from_slice(bytes);
+            out.extend_from_slice(b"\r\n");
+        }
+        Reply::Array(all) => {
+            out.extend_from_slice(format!("*{}\r\n", all.len()).as_bytes());
+            all.iter().for_each(|one| encode(one, out));
+        }
+    }
+}
