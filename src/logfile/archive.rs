@@ -57,8 +57,8 @@ impl Archive {
                 log::debug!("{label}: the archive thread keeps its priority: {error}");
             }
             let alone = || is_closed(&asked);
-            loop {
-                let upto = upto.load(SeqCst);
+            let interval = rotation.keep_days.map(|_| KEEP_DAYS_INTERVAL);
+            serve(&asked, &upto, interval, |upto| {
                 // Once the run has ended, the next run's thread does the same work, meets what lasts, and may
                 // be in the way of this one.
                 if let Err(error) = tidy(&*disk, &path, &rotation, upto, &alone)
@@ -69,14 +69,7 @@ impl Archive {
                          the next rotation"
                     );
                 }
-                let asked = match rotation.keep_days {
-                    Some(_) => asked.recv_timeout(KEEP_DAYS_INTERVAL),
-                    None => asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                };
-                if asked == Err(RecvTimeoutError::Disconnected) {
-                    return;
-                }
-            }
+            });
         })?;
         Ok(Self { ask, settled })
     }
@@ -90,9 +83,28 @@ impl Archive {
     }
 }
 
+/// Calls `pass` with the newest time that is settled: at first, at each request, and, if there is an interval,
+/// after that at the latest. Ends when nobody can ask any more.
+fn serve(asked: &Receiver<()>, upto: &AtomicI64, interval: Option<Duration>, mut pass: impl FnMut(i64)) {
+    loop {
+        let served = upto.load(SeqCst);
+        pass(served);
+        // The pass may have taken a request from the channel that came meanwhile, see `is_closed`.
+        if upto.load(SeqCst) > served {
+            continue;
+        }
+        let asked = match interval {
+            Some(interval) => asked.recv_timeout(interval),
+            None => asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        if asked == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
 fn is_closed(asked: &Receiver<()>) -> bool {
-    // The request that this takes from the channel is not lost: the pass under way or the next pass serves
-    // it.
+    // The request that this takes from the channel is not lost: `serve` looks at the newest time again.
     asked.try_recv().is_err_and(|error| error.is_disconnected())
 }
 
@@ -214,5 +226,29 @@ impl Write for FileWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last files of a burst of rotations would otherwise wait for the next rotation.
+    #[test]
+    fn a_rotation_during_a_pass_is_served_by_another_pass() {
+        let (ask, asked) = bounded(1);
+        let (upto, mut ask) = (AtomicI64::new(1), Some(ask));
+        let mut passes = Vec::new();
+        serve(&asked, &upto, None, |settled| {
+            passes.push(settled);
+            if settled == 1 {
+                upto.store(2, SeqCst);
+                ask.as_ref().unwrap().try_send(()).unwrap();
+                assert!(!is_closed(&asked));
+            } else {
+                drop(ask.take());
+            }
+        });
+        assert_eq!(passes, [1, 2]);
     }
 }
