@@ -169,7 +169,7 @@ impl Cursor {
             code => return Meaning::Failed(format!("Kafka answers {code}")),
         }
         let set = frame.bytes().get(answer.records.clone()).unwrap_or_default();
-        let span = match records::span(set, self.at) {
+        let span = match records::span_below(set, self.at, answer.high_watermark) {
             Ok(span) => span,
             Err(broken) => return Meaning::Failed(broken.to_string()),
         };

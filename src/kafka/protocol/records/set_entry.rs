@@ -31,13 +31,21 @@ pub(super) struct SetEntries<'a> {
     rest: &'a [u8],
     /// The least offset that the next entry may have, because offsets ascend.
     floor: i64,
+    /// The offset below which all entries lie.
+    end: i64,
     /// The whole length of the cut entry in bytes.
     cut: Option<usize>,
 }
 
 impl<'a> SetEntries<'a> {
     pub(super) fn new(set: &'a [u8]) -> Self {
-        Self { rest: set, floor: 0, cut: None }
+        Self::below(set, i64::MAX)
+    }
+
+    /// No entry reaches this offset, because the log ends there. The checksum of a batch does not cover its
+    /// offset.
+    fn below(set: &'a [u8], end: i64) -> Self {
+        Self { rest: set, floor: 0, end, cut: None }
     }
 
     /// After the walk: the whole length of the cut entry in bytes, if its size field is there.
@@ -78,6 +86,11 @@ impl<'a> SetEntries<'a> {
             .ok_or(DecodeErrorKind::Malformed("an offset is too high"))?;
         if offset < self.floor {
             return Err(DecodeErrorKind::Malformed("offsets do not ascend"));
+        }
+        if last >= self.end {
+            return Err(DecodeErrorKind::Malformed(
+                "an offset lies beyond the end of the log, so the header of its batch is damaged",
+            ));
         }
         self.floor = last + 1;
         self.rest = rest;
@@ -151,7 +164,15 @@ pub fn entry_end(set: &[u8], at: i64) -> Option<i64> {
 /// # Errors
 /// The first entry is malformed; `next` is then the requested offset.
 pub fn span(set: &[u8], from: i64) -> Result<Span, DecodeError> {
-    let mut entries = SetEntries::new(set);
+    span_below(set, from, i64::MAX)
+}
+
+/// As [`span`], for a log that ends before this offset: an entry that reaches it is malformed.
+///
+/// # Errors
+/// As of [`span`].
+pub fn span_below(set: &[u8], from: i64, end: i64) -> Result<Span, DecodeError> {
+    let mut entries = SetEntries::below(set, end);
     let mut span = Span { next: from, base: from, bytes: 0, entries: 0, cut: None };
     for entry in entries.by_ref() {
         match entry {

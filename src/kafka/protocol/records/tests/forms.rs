@@ -38,6 +38,20 @@ fn one_set_holds_every_format_and_codec() {
     assert_eq!(span(&set, 0).unwrap(), Span { next, base: 0, bytes: set.len(), entries: 34, cut: None });
 }
 
+/// The checksum of a batch does not cover its offset.
+#[test]
+fn a_batch_beyond_the_end_of_the_log_is_damaged() {
+    let (good, mut bad) = (stored(2, Codec::None, &records(0, 7)), stored(2, Codec::None, &records(7, 3)));
+    assert_eq!(span_below(&[good.clone(), bad.clone()].concat(), 0, 10).unwrap().next, 10);
+    bad[..3].copy_from_slice(b"XXX");
+    let set = [good.clone(), bad.clone()].concat();
+    let expected = Span { next: 7, base: 0, bytes: good.len(), entries: 1, cut: None };
+    assert_eq!(span_below(&set, 0, 10), Ok(expected));
+    let broken = span_below(&bad, 7, 10).unwrap_err();
+    assert_eq!(broken.next, 7);
+    assert!(broken.to_string().contains("beyond the end of the log"), "{broken}");
+}
+
 #[test]
 fn records_below_the_requested_offset_are_left_out() {
     every_form(|magic, codec| {
