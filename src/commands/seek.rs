@@ -249,7 +249,7 @@ fn plan(
         plans.push(PartitionPlan {
             group,
             journal: journal.position(&partition),
-            before: journal.resumes_at(&partition, group, &metadata),
+            before: journal.written_up_to(&partition, group, &metadata),
             after: journal.resumes_at(&partition, Some(found.target), &bare),
             partition,
             found,

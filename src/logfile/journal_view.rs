@@ -54,6 +54,35 @@ impl JournalView {
         committed: Option<i64>,
         metadata: &OffsetMetadata,
     ) -> Option<i64> {
+        match self.decide(partition, committed, metadata) {
+            ResumeDecision::Journal | ResumeDecision::JournalWentBack => self.position(partition),
+            ResumeDecision::NeverKnew(_) => Some(0),
+            ResumeDecision::Follow(offset, _) | ResumeDecision::Moved(offset, _) => Some(offset),
+            ResumeDecision::Nowhere => None,
+        }
+    }
+
+    /// Up to which offset the records were written, as far as is known. That differs from
+    /// [`Self::resumes_at`] if somebody has set the group's offset and no start has followed yet.
+    pub fn written_up_to(
+        &self,
+        partition: &TopicPartition,
+        committed: Option<i64>,
+        metadata: &OffsetMetadata,
+    ) -> Option<i64> {
+        let resumes_at = self.resumes_at(partition, committed, metadata);
+        match self.decide(partition, committed, metadata) {
+            ResumeDecision::Moved(..) => self.position(partition).or(resumes_at),
+            _ => resumes_at,
+        }
+    }
+
+    fn decide(
+        &self,
+        partition: &TopicPartition,
+        committed: Option<i64>,
+        metadata: &OffsetMetadata,
+    ) -> ResumeDecision {
         let known = self.state.find(partition).map(|(_, state)| KnownPosition::of(state));
         let metadata = match (committed, metadata) {
             (Some(offset), OffsetMetadata::Text(text)) if Token::naming(offset, text).is_none() => {
@@ -63,11 +92,6 @@ impl JournalView {
             (_, OffsetMetadata::Text(text)) => text.clone(),
             (_, OffsetMetadata::Unsupported) => String::new(),
         };
-        match resume::decide(self.identity, known, committed, &metadata) {
-            ResumeDecision::Journal | ResumeDecision::JournalWentBack => known.map(|known| known.position),
-            ResumeDecision::NeverKnew(_) => Some(0),
-            ResumeDecision::Follow(offset, _) | ResumeDecision::Moved(offset, _) => Some(offset),
-            ResumeDecision::Nowhere => None,
-        }
+        resume::decide(self.identity, known, committed, &metadata)
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct PartitionPlan {
     pub(super) group: Option<i64>,
     /// The journal's position.
     pub(super) journal: Option<i64>,
-    /// Where the next start would go on without the seek. `None` if nobody has a position.
+    /// Up to where records were written, as far as is known. `None` if nobody has a position.
     pub(super) before: Option<i64>,
     /// Where the next start would go on if the group had the new offset.
     pub(super) after: Option<i64>,

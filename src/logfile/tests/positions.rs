@@ -50,7 +50,12 @@ fn a_journal_tells_where_the_next_start_goes_on() {
     assert_eq!(view.resumes_at(&partition(), nothing.0, &nothing.1), Some(6));
     for offset in [0, 4, 6, 9] {
         assert_eq!(view.resumes_at(&partition(), set(offset).0, &set(offset).1), Some(offset));
+        // What was set and not followed yet changes nothing of what was written.
+        assert_eq!(view.written_up_to(&partition(), set(offset).0, &set(offset).1), Some(6));
     }
+    assert_eq!(view.written_up_to(&partition(), nothing.0, &nothing.1), Some(6));
+    let other = Token { identity: 9, epoch: 79, offset: 20 }.to_string();
+    assert_eq!(view.written_up_to(&partition(), Some(20), &OffsetMetadata::Text(other)), Some(20));
     // In ZooKeeper no token shows the difference to what this journal has committed.
     let bare = |offset| view.resumes_at(&partition(), Some(offset), &OffsetMetadata::Unsupported);
     assert_eq!((bare(5), bare(4)), (Some(6), Some(4)));
