@@ -300,12 +300,29 @@ pub fn records(
     scratch: &mut Scratch,
     each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
 ) -> Result<Decoded, DecodeError> {
+    records_from(fetched, fetched.from, scratch, each)
+}
+
+/// As [`records`], from this offset on.
+///
+/// # Errors
+/// As of [`records`].
+pub fn records_from(
+    fetched: &Fetched,
+    from: i64,
+    scratch: &mut Scratch,
+    each: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+) -> Result<Decoded, DecodeError> {
     match &fetched.payload {
         Payload::Decoded(decoded) => {
-            decoded.each(&mut |record| _ = each(record));
+            decoded.each(&mut |record| {
+                if record.offset >= from {
+                    _ = each(record);
+                }
+            });
             Ok(Decoded { next: fetched.next, last: fetched.last })
         }
-        Payload::RecordSet(set) => set.decode(fetched.from, scratch, each),
+        Payload::RecordSet(set) => set.decode(from, scratch, each),
         Payload::Deleted | Payload::Absent => Ok(Decoded { next: fetched.next, last: None }),
     }
 }

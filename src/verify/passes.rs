@@ -14,7 +14,7 @@ use super::lines::{each_line, hash_of};
 use super::place::LinePlaces;
 use super::progress::Progress;
 use super::topic_side::{ReadLimits, TopicReader, UnreadRange, WantedRanges};
-use crate::kafka::{self, Fetched, Fetcher, Scratch};
+use crate::kafka::{self, DecodeError, Fetched, Fetcher, Scratch};
 use crate::logfile::line::LineFormatter;
 use crate::threads::{self, Thread};
 
@@ -219,11 +219,28 @@ impl<S: TopicLineSink> TopicWork<S> {
         (self.sink, self.read)
     }
 
+    /// Records that cannot be decoded are left out to the end of their batch, if that is known.
     fn take(&mut self, number: usize, fetched: &Fetched) {
+        let mut at = fetched.from;
+        while at < fetched.next {
+            let (from, why) = match self.take_from(number, fetched, at) {
+                Ok(next) if next >= fetched.next => return,
+                Ok(next) => (next, format!("the records of a batch end at offset {next}")),
+                Err(broken) => (broken.next, broken.to_string()),
+            };
+            let end = kafka::batch_end(fetched, from).filter(|end| *end > from && *end < fetched.next);
+            at = end.unwrap_or(fetched.next);
+            let why = format!("they cannot be decoded: {why}");
+            self.read.unread.push(UnreadRange { partition: number, from, to: at, why });
+        }
+    }
+
+    /// Takes the records from this offset on, and returns the offset to go on at.
+    fn take_from(&mut self, number: usize, fetched: &Fetched, from: i64) -> Result<i64, DecodeError> {
         let Self { context, sink, formatter, read, scratch, line } = self;
-        let Some(bounds) = context.bounds.partitions.get(number) else { return };
+        let Some(bounds) = context.bounds.partitions.get(number) else { return Ok(fetched.next) };
         let seed = context.seed_of(bounds);
-        let decoded = kafka::records(fetched, scratch, &mut |record| {
+        let decoded = kafka::records_from(fetched, from, scratch, &mut |record| {
             let times = bounds.times(record.offset);
             line.clear();
             if times > 0 && formatter.append(line, &fetched.partition, record) {
@@ -237,12 +254,66 @@ impl<S: TopicLineSink> TopicWork<S> {
             }
             ControlFlow::Continue(())
         });
-        let (from, why) = match decoded {
-            Ok(decoded) if decoded.next >= fetched.next => return,
-            Ok(decoded) => (decoded.next, format!("the records of a batch end at offset {}", decoded.next)),
-            Err(broken) => (broken.next, broken.to_string()),
+        decoded.map(|decoded| decoded.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{Payload, RecordSet};
+    use crate::logfile::line::LineFormat;
+    use crate::record::TopicPartition;
+    use crate::verify::bounds::HeldRange;
+
+    /// A message as brokers before 0.10 stored it.
+    fn message(offset: i64, value: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(value.len()).unwrap().to_be_bytes();
+        let checked = [[0; 2].as_slice(), &(-1_i32).to_be_bytes(), &length, value].concat();
+        let size = i32::try_from(checked.len() + 4).unwrap().to_be_bytes();
+        let crc = crc32fast::hash(&checked).to_be_bytes();
+        [offset.to_be_bytes().as_slice(), &size, &crc, &checked].concat()
+    }
+
+    /// A batch that is given up leaves the records behind it to be compared.
+    #[test]
+    fn only_the_batch_that_cannot_be_decoded_is_left_out() {
+        let mut damaged = message(6, b"two");
+        *damaged.last_mut().unwrap() ^= 1;
+        let set = [message(5, b"one"), damaged, message(7, b"three")].concat();
+        let partition = TopicPartition::new("t", 0);
+        let fetched = Fetched {
+            partition: partition.clone(),
+            from: 5,
+            base: 5,
+            next: 8,
+            assignment: 1,
+            lag: 0,
+            broker: None,
+            last: None,
+            bytes: set.len() as u64,
+            payload: Payload::RecordSet(RecordSet::for_test(&set)),
         };
-        let why = format!("they cannot be decoded: {why}");
-        read.unread.push(UnreadRange { partition: number, from, to: fetched.next, why });
+        let held = vec![HeldRange { from: 0, to: 100, times: 1 }];
+        let (judged_from, unsure, written) = (0, None, Vec::new());
+        let bounds = PartitionBounds { partition, log: 0, held, judged_from, unsure, written };
+        let context = PassContext {
+            bounds: Bounds { logs: Vec::new(), partitions: vec![bounds] },
+            formatter: LineFormatter::new(LineFormat::Raw),
+            places: LinePlaces::Nothing,
+            seeds: vec![0],
+        };
+        let mut work = TopicWork {
+            sink: Buckets::new(),
+            formatter: context.formatter.clone(),
+            context: Arc::new(context),
+            read: TopicsRead { records: vec![0], ..TopicsRead::default() },
+            scratch: Scratch::default(),
+            line: Vec::new(),
+        };
+        work.take(0, &fetched);
+        assert_eq!((work.read.records.as_slice(), work.read.lines), ([2].as_slice(), 2));
+        let unread: Vec<(i64, i64)> = work.read.unread.iter().map(|one| (one.from, one.to)).collect();
+        assert_eq!(unread, [(6, 7)]);
     }
 }
