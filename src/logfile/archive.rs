@@ -83,8 +83,8 @@ impl Archive {
     }
 }
 
-/// Calls `pass` with the newest time that is settled: at first, at each request, and, if there is an interval,
-/// after that at the latest. Ends when nobody can ask any more.
+/// Calls `pass` with the newest time that is settled: at first, at each request, and, if there is an
+/// interval, after that at the latest. Ends when nobody can ask any more.
 fn serve(asked: &Receiver<()>, upto: &AtomicI64, interval: Option<Duration>, mut pass: impl FnMut(i64)) {
     loop {
         let served = upto.load(SeqCst);
