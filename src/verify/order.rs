@@ -43,10 +43,17 @@ impl OrderCheck {
     /// ranges of this host, in the order in which they were written.
     pub(super) fn unexplained(mut self, written: &[(i64, i64)]) -> (Vec<OrderBreak>, u64) {
         let steps = written.iter().zip(written.get(1..).unwrap_or_default());
-        for ((_, end), (from, _)) in steps.filter(|((_, end), (from, _))| from < end) {
-            // Transactions and compaction leave offsets out, so the nearest break is the one.
+        let mut highest = i64::MIN;
+        for ((_, end), (from, _)) in steps {
+            highest = highest.max(*end);
+            if from >= end {
+                continue;
+            }
+            // Transactions, compaction and filters leave offsets out, so the nearest break is the one. It
+            // leads from what was written before the step to what was written behind it.
             let distance = |one: &OrderBreak| end.abs_diff(one.after + 1) + from.abs_diff(one.offset);
-            let nearest = self.breaks.iter().enumerate().filter(|(_, one)| one.offset >= *from);
+            let is_over = |one: &OrderBreak| one.offset >= *from && one.after < highest;
+            let nearest = self.breaks.iter().enumerate().filter(|(_, one)| is_over(one));
             if let Some((at, _)) = nearest.min_by_key(|(_, one)| distance(one)) {
                 self.breaks.remove(at);
             }
@@ -74,6 +81,10 @@ mod tests {
         assert_eq!(breaks(&[0, 5, 7, 4, 5, 11], &reset), []);
         assert_eq!(breaks(&[0, 6, 5, 7, 4, 5, 11], &reset), [(6, 5)]);
         assert_eq!(breaks(&[0, 5, 7, 4, 11, 8], &reset), [(11, 8)]);
+        // A step over which no line has fallen explains no other place. Here 85 to 99 have no lines.
+        assert_eq!(breaks(&[0, 84, 100, 151, 150], &[(0, 100), (85, 200)]), [(151, 150)]);
+        // Nothing was written between two steps.
+        assert_eq!(breaks(&[0, 99, 20, 30], &[(0, 100), (50, 60), (20, 31)]), []);
         // A step forward explains nothing.
         assert_eq!(breaks(&[0, 3, 9, 8, 10], &[(0, 4), (8, 12)]), [(9, 8)]);
     }
