@@ -28,7 +28,7 @@ pub(super) struct PartitionBounds {
     pub(super) judged_from: i64,
     /// Offsets of which there may be more lines than the ranges say.
     pub(super) unsure: Option<(i64, i64)>,
-    /// The ranges of each host, in the order in which they were written.
+    /// The ranges of each host, by its number, in the order in which they were written.
     pub(super) written: Vec<Vec<(i64, i64)>>,
 }
 
@@ -210,16 +210,19 @@ impl Bounds {
             extras_unsure: Vec::new(),
         };
         let mut gathered: BTreeMap<TopicPartition, Gathered> = BTreeMap::new();
-        for host in hosts {
+        for (number, host) in hosts.into_iter().enumerate() {
             for known in host.partitions {
                 let one = gathered.entry(known.partition).or_default();
+                // A host before this one may not know the partition.
+                one.written.resize(number + 1, Vec::new());
                 let Some(held) = known.held else {
                     one.unsure = Some(hull(one.unsure, (0, known.position)));
-                    one.written.push(Vec::new());
                     continue;
                 };
                 one.unsure = held.unsure().map_or(one.unsure, |range| Some(hull(one.unsure, range)));
-                one.written.push(held.ranges(known.position));
+                if let Some(written) = one.written.last_mut() {
+                    *written = held.ranges(known.position);
+                }
             }
             log.doubts.extend(host.doubt);
             for part in &host.parts {
