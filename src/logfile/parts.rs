@@ -55,6 +55,8 @@ pub struct LogPart {
     id: FileId,
     /// Sorts the files of a log: milliseconds since 1970.
     time: i64,
+    /// Whether the time is that of the rotation, as pandad's names say it, or that of the log file itself.
+    pub has_stamp: bool,
     /// The log file itself stays open, since it may be rotated while it is read.
     open: Option<Handle>,
     /// Set if the log file is not as the journal says: what is wrong with it. Then it is read to its end.
@@ -140,7 +142,7 @@ fn find_newest(
     let file = disk.open(&path, OpenMode::Reading).map_err(refused)?;
     let stat = file.stat().map_err(refused)?;
     let bytes = if doubt.is_some() { stat.len } else { mark.end };
-    Ok(Some(LogPart { path, bytes, id: stat.id, time: i64::MAX, open: Some(file), doubt }))
+    Ok(Some(LogPart { path, bytes, id: stat.id, time: i64::MAX, has_stamp: true, open: Some(file), doubt }))
 }
 
 fn names(parts: &[LogPart]) -> Vec<&PathBuf> {
@@ -164,6 +166,7 @@ pub fn archived(log_file: &Path, directory: &Path) -> Result<Vec<LogPart>, Strin
             bytes: stat.len,
             id: stat.id,
             time: i64::MAX,
+            has_stamp: false,
             open: None,
             doubt: None,
         });
@@ -200,8 +203,10 @@ fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure
         if stat.kind != FileKind::File {
             continue;
         }
-        let time = stamp_of(&target, &path).map_or(stat.modified.saturating_mul(1000), |(time, _)| time);
-        parts.push(LogPart { path, bytes: stat.len, id: stat.id, time, open: None, doubt: None });
+        let stamp = stamp_of(&target, &path).map(|(time, _)| time);
+        let time = stamp.unwrap_or(stat.modified.saturating_mul(1000));
+        let (bytes, id, has_stamp) = (stat.len, stat.id, stamp.is_some());
+        parts.push(LogPart { path, bytes, id, time, has_stamp, open: None, doubt: None });
     }
     // While pandad compresses a file, both are there for a moment.
     let compressed: Vec<PathBuf> = parts.iter().map(|part| with_suffix(&part.path, ".gz")).collect();

@@ -83,6 +83,14 @@ impl FileReading<'_> {
         part_of(self.bounds, number)
     }
 
+    /// Whether the file surely comes behind the one before it: the times of files that other programs have
+    /// named are those of their last change, or of their copying.
+    fn is_order_known(&self, number: PartNumber) -> bool {
+        let before = number.part.checked_sub(1).map(|part| PartNumber { part, ..number });
+        let has_stamp = |number| self.part(number).is_some_and(|part| part.has_stamp);
+        before.is_none_or(|before| has_stamp(before) && has_stamp(number))
+    }
+
     /// Reads every file.
     pub(super) fn read(&self, each: &mut dyn FnMut(FileLine)) -> FilesRead {
         let mut read = FilesRead {
@@ -115,6 +123,11 @@ impl FileReading<'_> {
         let Some(part) = self.part(number) else { return Ok(()) };
         let before = self.done.load(Relaxed);
         let file = read.files.len() - 1;
+        if !self.is_order_known(number) {
+            let orders = read.orders.iter_mut().zip(&self.bounds.partitions);
+            let of_log = orders.filter(|(_, one)| one.log == number.log);
+            of_log.filter_map(|(hosts, _)| hosts.get_mut(number.host)).for_each(OrderCheck::begin_anew);
+        }
         let mut splitter = LineSplitter::new(self.seeds.get(number.log).copied().unwrap_or(0));
         let mut at = 0;
         let mut take = |line: HashedLine<'_>| {

@@ -39,6 +39,11 @@ impl OrderCheck {
         self.first = Some(self.first.map_or(offset, |first| first.min(offset)));
     }
 
+    /// What follows may be lines of before those that were seen.
+    pub(super) fn begin_anew(&mut self) {
+        self.last = None;
+    }
+
     /// The breaks that no step back in the ranges explains, and how many more there are. `written`: the
     /// ranges of this host, in the order in which they were written.
     pub(super) fn unexplained(mut self, written: &[(i64, i64)]) -> (Vec<OrderBreak>, u64) {
