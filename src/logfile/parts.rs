@@ -1,6 +1,7 @@
 //! The files that hold the lines of a log, for whoever reads them again: the log file up to its last mark,
 //! and the rotated files, also compressed ones and those of other programs, in the order of rotation.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub struct SettledPartition {
 /// A log at the moment of its last mark.
 #[derive(Debug, Default)]
 pub struct SettledLog {
+    /// The name of its journal, which copies have, too.
+    pub identity: Option<u128>,
     /// Every partition that its journal knows.
     pub partitions: Vec<SettledPartition>,
     /// Its files, oldest first.
@@ -84,7 +87,7 @@ pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
 
 fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
     let before = rotated(&**disk, log_file)?;
-    let (_, state) = settled_state(disk, log_file)?;
+    let (journal, state) = settled_state(disk, log_file)?;
     let mark = state.mark.clone().ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
@@ -101,7 +104,8 @@ fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog,
         position: known.position,
         held: known.held.clone(),
     });
-    Ok(SettledLog { partitions: partitions.collect(), parts, doubt })
+    let identity = Some(journal);
+    Ok(SettledLog { identity, partitions: partitions.collect(), parts, doubt })
 }
 
 /// The file of the mark. If somebody has changed it or put another one in its place, what is there.
@@ -172,6 +176,17 @@ pub fn archived(log_file: &Path, directory: &Path) -> Result<Vec<LogPart>, Strin
         });
     }
     Ok(parts)
+}
+
+/// Adds the files of another directory. One that is there by the name that pandad gave it, compressed or
+/// not, is a copy.
+pub fn add_archived(parts: &mut Vec<LogPart>, archived: Vec<LogPart>) {
+    let name = |part: &LogPart| {
+        let name = part.path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.strip_suffix(".gz").unwrap_or(name).to_owned()
+    };
+    let known: BTreeSet<String> = parts.iter().filter(|part| part.has_stamp).map(name).collect();
+    parts.extend(archived.into_iter().filter(|part| !part.has_stamp || !known.contains(&name(part))));
 }
 
 /// Puts parts that were found in several places into the order of rotation. A file that was found twice,

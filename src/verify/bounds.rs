@@ -182,18 +182,33 @@ impl Bounds {
                 Err(why) if paths.len() > 1 => SettledLog { doubt: Some(why), ..SettledLog::default() },
                 Err(why) => return Err(why),
             };
-            let mut hosts = Vec::new();
+            let (mut hosts, mut copies) = (Vec::new(), Vec::new());
+            let mut journals: Vec<PathBuf> = journal_of(path).into_iter().collect();
             for directory in directories {
                 let there = directory.join(path.file_name().unwrap_or_default());
-                if has_journal(&there) {
-                    hosts.push(parts::settled(&there)?);
+                if let Some(journal) = journal_of(&there) {
+                    if journals.contains(&journal) {
+                        // The same directory, by the same name or another one.
+                        continue;
+                    }
+                    journals.push(journal);
+                    let other = parts::settled(&there)?;
+                    let is_same = |known: &SettledLog| known.identity == other.identity;
+                    if is_same(&own) || hosts.iter().any(is_same) {
+                        // Its journal knows lines that stand in files here.
+                        let copy = format!("{}: is a copy: verify it by itself", there.display());
+                        copies.push(copy);
+                        continue;
+                    }
+                    hosts.push(other);
                 } else {
-                    own.parts.extend(parts::archived(path, directory)?);
+                    parts::add_archived(&mut own.parts, parts::archived(path, directory)?);
                 }
             }
             parts::in_order(&mut own.parts);
             hosts.insert(0, own);
             bounds.add(hosts, choice);
+            bounds.logs.last_mut().into_iter().for_each(|log| log.doubts.append(&mut copies));
         }
         Ok(bounds)
     }
@@ -267,10 +282,11 @@ fn hull(known: Option<(i64, i64)>, (from, to): (i64, i64)) -> (i64, i64) {
     known.map_or((from, to), |known| (known.0.min(from), known.1.max(to)))
 }
 
-fn has_journal(log_file: &Path) -> bool {
+/// The journal beside the log file, without links on the way to it. `None`: there is none.
+fn journal_of(log_file: &Path) -> Option<PathBuf> {
     let mut name = log_file.as_os_str().to_owned();
     name.push(".journal");
-    Path::new(&name).exists()
+    Path::new(&name).canonicalize().ok()
 }
 
 /// Ranges that may overlap become ranges that do not, each with the number of those that it lies in.
