@@ -2,6 +2,7 @@
 //! their last marks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::place::{LinePlaces, SaidPlace};
@@ -77,6 +78,10 @@ pub(super) struct LogBounds {
 }
 
 impl LogBounds {
+    fn leave_out(&mut self) {
+        (self.hosts, self.doubts) = (Vec::new(), Vec::new());
+    }
+
     /// The partition that a line names.
     pub(super) fn partition_of(&self, said: &SaidPlace<'_>) -> Option<usize> {
         match said.partition {
@@ -118,6 +123,15 @@ impl PartitionChoice {
         match self {
             PartitionChoice::Number(number) => partition.partition == *number,
             PartitionChoice::Named(named) => partition == named,
+        }
+    }
+}
+
+impl fmt::Display for PartitionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PartitionChoice::Number(number) => number.fmt(f),
+            PartitionChoice::Named(named) => named.fmt(f),
         }
     }
 }
@@ -210,7 +224,21 @@ impl Bounds {
             bounds.add(hosts, choice);
             bounds.logs.last_mut().into_iter().for_each(|log| log.doubts.append(&mut copies));
         }
-        Ok(bounds)
+        match choice {
+            Some(choice) if bounds.partitions.is_empty() => Err(bounds.without(choice)),
+            Some(PartitionChoice::Named(_)) => {
+                // One log has it, and no other one is asked for.
+                bounds.logs.iter_mut().filter(|log| log.partitions.is_empty()).for_each(LogBounds::leave_out);
+                Ok(bounds)
+            }
+            _ => Ok(bounds),
+        }
+    }
+
+    /// Why nothing can be compared of a partition that is in no log.
+    fn without(&self, choice: &PartitionChoice) -> String {
+        let doubts = self.logs.iter().flat_map(|log| &log.doubts).map(|doubt| format!("; {doubt}"));
+        format!("no journal knows partition {choice}{}", doubts.collect::<String>())
     }
 
     /// Adds a log with what each host has of it.
@@ -261,9 +289,9 @@ impl Bounds {
             self.partitions.push(bounds);
         }
         log.has_unsure = has_unsure;
-        if choice.is_some() && chosen == 0 {
+        if choice.is_some() && chosen == 0 && all > 0 {
             // Another log has it.
-            (log.hosts, log.doubts) = (Vec::new(), Vec::new());
+            log.leave_out();
         }
         if chosen < all {
             log.extras_unsure.push("other partitions were left out".to_owned());
