@@ -185,7 +185,7 @@ impl FileComparison {
             }
             next += looked_at;
             for (hash, line) in exact.into_lines() {
-                self.compared.findings.take(&self.context.bounds, hash, &line);
+                self.compared.findings.take(&self.context.bounds, self.context.places, hash, &line);
             }
         }
         for (_, lines) in differing.get(next..).unwrap_or_default() {

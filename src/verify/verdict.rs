@@ -6,6 +6,7 @@ use super::bounds::Bounds;
 use super::exact::ExactLine;
 use super::file_side::FilesRead;
 use super::passes::TopicsRead;
+use super::place::LinePlaces;
 use super::topic_side::UnreadRange;
 
 /// How many findings of each kind are kept to be named.
@@ -61,14 +62,16 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Takes a line that was compared exactly.
-    pub(super) fn take(&mut self, bounds: &Bounds, hash: u128, line: &ExactLine) {
+    pub(super) fn take(&mut self, bounds: &Bounds, places: LinePlaces, hash: u128, line: &ExactLine) {
         let lines = line.more.unsigned_abs();
         match line.record {
             Some((partition, offset)) => {
                 let partition = partition as usize;
                 let record = WrongRecord { partition, offset, lines, hash };
                 let known = bounds.partitions.get(partition);
-                let log = known.and_then(|known| bounds.logs.get(known.log));
+                // A line that says its offset is none of those that are not compared.
+                let log = known.filter(|known| !bounds.can_place(known.log, places));
+                let log = log.and_then(|known| bounds.logs.get(known.log));
                 let may_be_more = known.is_some_and(|known| known.is_unsure(offset))
                     || log.is_some_and(|log| !log.extras_unsure.is_empty());
                 match line.more {
