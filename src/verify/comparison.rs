@@ -170,8 +170,9 @@ impl FileComparison {
             let wanted = self.context.wanted();
             let (sinks, topics) =
                 self.context.read_topics(reading, wanted, &mut self.side.progress, &|| shared.clone())?;
-            let _read_before = wait_for_files(files, &mut self.side.progress)?;
+            let (_, files) = wait_for_files(files, &mut self.side.progress)?;
             drop(sinks);
+            self.compared.files.add_unread(files);
             for unread in topics.unread {
                 if !self.compared.unread.contains(&unread) {
                     self.compared.unread.push(unread);
@@ -199,7 +200,9 @@ impl FileComparison {
     fn conclude(&mut self) -> Result<(), String> {
         self.compared.findings.sort();
         self.leave_out_deleted()?;
-        self.find_torn()
+        self.find_torn()?;
+        self.compared.leave_out_unopened(&self.context.bounds);
+        Ok(())
     }
 
     /// Missing records that keep rules may have deleted are not judged.

@@ -65,6 +65,19 @@ pub(super) struct FilesRead {
     pub(super) outside: Vec<OutsideLines>,
     /// Files that could not be read to their end, and why.
     pub(super) unread: Vec<(PartNumber, String)>,
+    /// Those of them of which nothing could be read.
+    pub(super) unopened: Vec<PartNumber>,
+}
+
+impl FilesRead {
+    /// What a further pass could not read: a file that was there before may be gone.
+    pub(super) fn add_unread(&mut self, later: FilesRead) {
+        let known = |number: PartNumber| self.unread.iter().any(|(other, _)| *other == number);
+        let unread: Vec<_> = later.unread.into_iter().filter(|(number, _)| !known(*number)).collect();
+        self.unread.extend(unread);
+        let unopened: Vec<_> = later.unopened.into_iter().filter(|it| !self.unopened.contains(it)).collect();
+        self.unopened.extend(unopened);
+    }
 }
 
 /// How the files are read.
@@ -121,6 +134,7 @@ impl FileReading<'_> {
         each: &mut dyn FnMut(FileLine),
     ) -> io::Result<()> {
         let Some(part) = self.part(number) else { return Ok(()) };
+        let opened = part.open();
         let before = self.done.load(Relaxed);
         let file = read.files.len() - 1;
         if !self.is_order_known(number) {
@@ -138,7 +152,13 @@ impl FileReading<'_> {
                 each(FileLine { hash: line.hash, place });
             }
         };
-        let mut reader = part.open()?;
+        let mut reader = match opened {
+            Ok(reader) => reader,
+            Err(error) => {
+                read.unopened.push(number);
+                return Err(error);
+            }
+        };
         let mut piece = vec![0; PIECE_BYTES];
         let ended = loop {
             match reader.read(&mut piece) {

@@ -215,6 +215,12 @@ impl<'a> Reporter<'a> {
             let path = part_of(self.bounds, *number).map(|part| part.path.display().to_string());
             self.not_judged(format!("{}: cannot be read to its end: {why}", path.unwrap_or_default()));
         }
+        for (number, count) in &self.compared.unopened {
+            let (name, records) = (self.name(*number), counted(*count, "record"));
+            self.not_judged(format!(
+                "{name}: {records} in none of the other files may be in one that could not be opened"
+            ));
+        }
         for (number, before, count) in &self.compared.deleted {
             let name = self.name(*number);
             let records = counted(*count, "record");

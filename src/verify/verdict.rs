@@ -171,4 +171,33 @@ pub(super) struct Compared {
     pub(super) unread: Vec<UnreadRange>,
     /// For each partition: the first offset that is there, and how many records before it are not.
     pub(super) deleted: Vec<(usize, i64, u64)>,
+    /// For each partition: how many records are missing that may be in files that could not be opened.
+    pub(super) unopened: BTreeMap<usize, u64>,
+}
+
+impl Compared {
+    /// Ranges of a partition that are not compared.
+    pub(super) fn leave_unread(&mut self, partition: usize, ranges: Vec<(i64, i64)>, why: &str) {
+        let unread = |(from, to)| UnreadRange { partition, from, to, why: why.to_owned() };
+        self.unread.extend(ranges.into_iter().map(unread));
+    }
+
+    /// What is missing where a file could not be opened is not judged: it may be in that file.
+    pub(super) fn leave_out_unopened(&mut self, bounds: &Bounds) {
+        let unopened: BTreeSet<usize> = self.files.unopened.iter().map(|number| number.log).collect();
+        let log_of = |partition: usize| bounds.partitions.get(partition).map(|one| one.log);
+        let is_left_out = |partition: usize| log_of(partition).is_some_and(|log| unopened.contains(&log));
+        let mut left_out: BTreeMap<usize, BTreeSet<i64>> = BTreeMap::new();
+        self.findings.missing.retain(|record| {
+            let is_left_out = is_left_out(record.partition);
+            if is_left_out {
+                left_out.entry(record.partition).or_default().insert(record.offset);
+            }
+            !is_left_out
+        });
+        for (partition, offsets) in left_out {
+            let more = self.findings.missing_more.remove(&partition).map_or(0, |(count, _)| count);
+            self.unopened.insert(partition, offsets.len() as u64 + more);
+        }
+    }
 }
