@@ -12,7 +12,7 @@ use super::place::LinePlaces;
 use super::progress::Progress;
 use super::report::{Report, Reporter};
 use super::texts::{self, RecordTexts};
-use super::topic_side::{ReadLimits, TopicReader, UnreadRange, WantedRanges};
+use super::topic_side::{ReadLimits, TopicReader, WantedRanges};
 use super::verdict::{Compared, StrangeLine, WrongRecord};
 use crate::host;
 use crate::kafka::{Fetcher, StartOffset};
@@ -80,20 +80,20 @@ fn narrow(
             continue;
         }
         bounds.doubt_extras(number, places, why);
-        compared.unread.extend(cut.into_iter().map(|(from, to)| UnreadRange {
-            partition: number,
-            from,
-            to,
-            why: why.to_owned(),
-        }));
+        compared.leave_unread(number, cut, why);
     }
     if let Some(since) = since {
         let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);
         let starts = reader.starts(&names, &StartOffset::Since(since))?;
         for (number, start) in starts.into_iter().enumerate() {
-            // Where no broker answers, the partition is left out already.
-            if !bounds.begin_at(number, start.unwrap_or(i64::MAX)).is_empty() {
+            let cut = bounds.begin_at(number, start.unwrap_or(i64::MAX));
+            if !cut.is_empty() {
                 bounds.doubt_extras(number, places, "its earlier records were left out");
+            }
+            if start.is_none() {
+                // It has answered before.
+                let why = "no broker says which of them is the first since that moment";
+                compared.leave_unread(number, cut, why);
             }
         }
     }
