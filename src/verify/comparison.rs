@@ -16,6 +16,7 @@ use super::topic_side::{ReadLimits, TopicReader, WantedRanges};
 use super::verdict::{Compared, StrangeLine, WrongRecord};
 use crate::host;
 use crate::kafka::{Fetcher, StartOffset};
+use crate::logfile::parts::LogPart;
 use crate::record::TopicPartition;
 
 /// How often both sides are read again to look at lines one by one.
@@ -221,11 +222,23 @@ impl FileComparison {
         }
         let found = self.find_first_records(&numbers)?;
         let Compared { findings, files, deleted, .. } = &mut self.compared;
-        let first = |number: usize| {
-            let orders = files.orders.get(number).into_iter().flatten();
-            orders.filter_map(|order| order.first).min().or_else(|| found.get(&number).copied())
+        let bounds = &self.context.bounds;
+        let may_be_deleted = |parts: &[LogPart]| (self.may_be_deleted)(parts.len().saturating_sub(1));
+        let deleted_before = |number: usize, offset: i64| {
+            let one = bounds.partitions.get(number).filter(|_| numbers.contains(&number))?;
+            if !bounds.can_place(one.log, self.context.places) {
+                return Some(found.get(&number).copied().unwrap_or(i64::MAX));
+            }
+            let hosts = bounds.logs.get(one.log)?.hosts.iter().enumerate();
+            let has_it = |host: &usize| {
+                let written = one.written.get(*host).into_iter().flatten();
+                written.into_iter().any(|(from, to)| (*from..*to).contains(&offset))
+            };
+            let hosts = hosts.filter(|(host, parts)| may_be_deleted(parts) && has_it(host));
+            let order_of = |host: usize| files.orders.get(number)?.get(host)?.first;
+            hosts.map(|(host, _)| order_of(host).unwrap_or(i64::MAX)).max()
         };
-        deleted.extend(findings.take_deleted(&first, &|number| numbers.contains(&number)));
+        deleted.extend(findings.take_deleted(bounds, &deleted_before));
         Ok(())
     }
 

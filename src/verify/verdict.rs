@@ -105,28 +105,35 @@ impl Findings {
         self.strange.sort_unstable();
     }
 
-    /// Missing records before the first one that is there, which keep rules may have deleted with its file.
-    /// Removes and returns them, for each partition with the first offset that is there and their number.
-    /// `first`: the first offset of a partition that is there, if known.
+    /// Missing records that keep rules may have deleted with their files. Removes and returns them, for each
+    /// partition with the first offset that is there and their number. `deleted_before`: says of a partition
+    /// and an offset before which one the files may have been deleted, if they may.
     pub(super) fn take_deleted(
         &mut self,
-        first: &dyn Fn(usize) -> Option<i64>,
-        may_be_deleted: &dyn Fn(usize) -> bool,
+        bounds: &Bounds,
+        deleted_before: &dyn Fn(usize, i64) -> Option<i64>,
     ) -> Vec<(usize, i64, u64)> {
         let mut deleted: BTreeMap<usize, (i64, BTreeSet<i64>)> = BTreeMap::new();
         self.missing.retain(|record| {
-            let before = first(record.partition).unwrap_or(i64::MAX);
-            let is_deleted = may_be_deleted(record.partition) && record.offset < before;
+            let Some(before) = deleted_before(record.partition, record.offset) else { return true };
+            // Of what was read again after a reset, the older lines may be gone and the newer ones there.
+            let known = bounds.partitions.get(record.partition);
+            let has_another = known.is_some_and(|known| known.times(record.offset) > i64::from(record.lines));
+            let is_deleted = record.offset < before || has_another;
             if is_deleted {
                 let known = deleted.entry(record.partition).or_insert((before, BTreeSet::new()));
+                known.0 = before.max(known.0);
                 known.1.insert(record.offset);
             }
             !is_deleted
         });
         let more = &mut self.missing_more;
         let counted = deleted.into_iter().map(|(number, (before, offsets))| {
-            let more = more.remove(&number).filter(|(_, last)| *last < before);
-            (number, before, offsets.len() as u64 + more.map_or(0, |(count, _)| count))
+            let others = more.get(&number).filter(|(_, last)| *last < before).map_or(0, |(count, _)| *count);
+            if others > 0 {
+                more.remove(&number);
+            }
+            (number, before, offsets.len() as u64 + others)
         });
         counted.collect()
     }
