@@ -209,8 +209,10 @@ fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure
     let refused =
         |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", directory.display()));
     let mut parts: Vec<LogPart> = Vec::new();
-    for path in disk.list(directory).map_err(refused)? {
-        if !is_rotated(&target, &path) || disk.stat_link(&with_suffix(&path, ".journal")).is_ok() {
+    let listed = disk.list(directory).map_err(refused)?;
+    let others = other_logs(&target, &listed);
+    for path in listed {
+        if !is_rotated(&target, &path) || others.iter().any(|other| is_of(other, &path)) {
             continue;
         }
         // A file that is gone by now was compressed or deleted.
@@ -228,6 +230,17 @@ fn rotated(disk: &dyn Disk, log_file: &Path) -> Result<Vec<LogPart>, CopyFailure
     parts.retain(|part| !compressed.contains(&part.path));
     in_order(&mut parts);
     Ok(parts)
+}
+
+/// The log files beside this one whose rotated files could be taken for its own, as those of `log-2` for
+/// those of `log`: each has a journal.
+fn other_logs(log_file: &Path, listed: &[PathBuf]) -> Vec<PathBuf> {
+    let log_of = |path: &PathBuf| path.to_str()?.strip_suffix(".journal").map(PathBuf::from);
+    listed.iter().filter_map(log_of).filter(|other| is_rotated(log_file, other)).collect()
+}
+
+fn is_of(log_file: &Path, path: &Path) -> bool {
+    log_file == path || is_rotated(log_file, path)
 }
 
 /// Whether a name is that of the log file with a date or a number: behind it, as pandad and most programs
