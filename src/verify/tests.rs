@@ -1,4 +1,5 @@
 //! Files that pandad has written, damaged in every way, against topics in memory.
 
 mod fake;
+mod judgement;
 mod sabotage;
