@@ -83,6 +83,7 @@ fn narrow(
         bounds.doubt_extras(number, places, why);
         compared.leave_unread(number, cut, why);
     }
+    leave_out_replaced(&mut bounds, (places, &names), side, compared)?;
     if let Some(since) = since {
         let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);
         let starts = reader.starts(&names, &StartOffset::Since(since))?;
@@ -115,6 +116,32 @@ fn narrow(
         }
     }
     Ok(bounds)
+}
+
+/// Leaves out partitions whose logs end before what the journals hold: topics that were created anew, or
+/// have lost records. Their offsets are those of other records.
+fn leave_out_replaced(
+    bounds: &mut Bounds,
+    (places, names): (LinePlaces, &[TopicPartition]),
+    side: &mut Side,
+    compared: &mut Compared,
+) -> Result<(), String> {
+    if bounds.partitions.iter().all(|one| one.judged().is_empty()) {
+        return Ok(());
+    }
+    let reader = TopicReader::new((side.make_fetcher)(), side.limits, &mut side.progress);
+    let ends = reader.starts(names, &StartOffset::Latest)?;
+    for (number, end) in ends.into_iter().enumerate() {
+        let held = bounds.partitions.get(number).and_then(|one| one.judged().last().copied());
+        let Some((end, (_, held))) = end.zip(held).filter(|(end, (_, held))| end < held) else { continue };
+        let why = format!(
+            "the log ends at offset {end}, before {held}: the topic was created anew, or has lost records"
+        );
+        let cut = bounds.begin_at(number, i64::MAX);
+        bounds.doubt_extras(number, places, &why);
+        compared.leave_unread(number, cut, &why);
+    }
+    Ok(())
 }
 
 /// A comparison under way.

@@ -75,7 +75,11 @@ impl FakeFetcher {
                 let found = found.map_or(first, |(offset, _)| *offset);
                 return Event::Resolved(partition.clone(), found, StartBasis::Bound);
             }
-            _ => {
+            StartOffset::Latest => {
+                let end = self.topics.records[partition].last().map_or(first, |(last, _)| last + 1);
+                return Event::Resolved(partition.clone(), end, StartBasis::Bound);
+            }
+            StartOffset::Earliest => {
                 self.assigned.insert(partition.clone(), (StartOffset::At(first, Vec::new()), assignment));
                 return Event::Resolved(partition.clone(), first, StartBasis::Bound);
             }

@@ -54,10 +54,27 @@ fn a_moment_that_no_broker_can_look_up_is_not_whole() {
     let mut gone = World::usual(Json);
     gone.topics.records.clear();
     let none = gone.request(&Arc::default()).make_fetcher;
-    // The second question gets no answer.
-    request.make_fetcher = Box::new(move || if asked.fetch_add(1, Relaxed) == 1 { none() } else { all() });
+    // The questions for the first offsets and the ends are answered, that for the moment is not.
+    request.make_fetcher = Box::new(move || if asked.fetch_add(1, Relaxed) == 2 { none() } else { all() });
     let report = run(request).unwrap();
     assert_eq!(report.verdict, FilesVerdict::NotJudged, "{report:?}");
+}
+
+/// The topic was deleted and created anew while no pandad ran.
+#[test]
+fn the_lines_of_a_topic_that_was_created_anew_are_not_judged() {
+    for format in [Json, Original, Raw] {
+        let mut world = World::usual(format);
+        let values = world.topics.records.get_mut(&TopicPartition::new("t", 0)).unwrap();
+        values.truncate(300);
+        values.iter_mut().for_each(|(_, value)| value.push('!'));
+        let report = world.verify();
+        assert_eq!(report.verdict, FilesVerdict::NotJudged, "{format:?}: {report:?}");
+        assert!(
+            has(&report, "not judged: t/0: offsets 0 to 400: the log ends at offset 300, before 400"),
+            "{report:?}"
+        );
+    }
 }
 
 /// Keep rules delete the files of before a reset, and a part of what was read again.
