@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A producer from before Kafka 0.10 sends records without timestamps. Where does a consumer begin that asks for
-# the first record since a moment, even since 1970?
+# A producer from before Kafka 0.10 sends records without timestamps. Where does a consumer begin that asks
+# for the first record since a moment, even since 1970?
 #
 # Seen: Kafka 1.1.1 and 3.9.1 answer ListOffsets (version 1 and later) with offset -1 for every moment, 0
 # included, as if all records were older, and librdkafka makes "the end" of that: whoever seeks there passes
