@@ -78,6 +78,16 @@ impl RecordSet {
         records::entry_end(frame.bytes().get(self.set.clone())?, at)
     }
 
+    /// A message without a key, as brokers before 0.10 stored it.
+    #[cfg(test)]
+    pub(crate) fn message_for_test(offset: i64, value: &[u8]) -> Vec<u8> {
+        let length = i32::try_from(value.len()).unwrap().to_be_bytes();
+        let checked = [[0; 2].as_slice(), &(-1_i32).to_be_bytes(), &length, value].concat();
+        let size = i32::try_from(checked.len() + 4).unwrap().to_be_bytes();
+        let crc = crc32fast::hash(&checked).to_be_bytes();
+        [offset.to_be_bytes().as_slice(), &size, &crc, &checked].concat()
+    }
+
     /// All of these bytes, without transactions.
     #[cfg(test)]
     pub(crate) fn for_test(set: &[u8]) -> Self {

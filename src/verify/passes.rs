@@ -266,21 +266,13 @@ mod tests {
     use crate::record::TopicPartition;
     use crate::verify::bounds::HeldRange;
 
-    /// A message as brokers before 0.10 stored it.
-    fn message(offset: i64, value: &[u8]) -> Vec<u8> {
-        let length = i32::try_from(value.len()).unwrap().to_be_bytes();
-        let checked = [[0; 2].as_slice(), &(-1_i32).to_be_bytes(), &length, value].concat();
-        let size = i32::try_from(checked.len() + 4).unwrap().to_be_bytes();
-        let crc = crc32fast::hash(&checked).to_be_bytes();
-        [offset.to_be_bytes().as_slice(), &size, &crc, &checked].concat()
-    }
-
     /// A batch that is given up leaves the records behind it to be compared.
     #[test]
     fn only_the_batch_that_cannot_be_decoded_is_left_out() {
-        let mut damaged = message(6, b"two");
+        let mut damaged = RecordSet::message_for_test(6, b"two");
         *damaged.last_mut().unwrap() ^= 1;
-        let set = [message(5, b"one"), damaged, message(7, b"three")].concat();
+        let set = [RecordSet::message_for_test(5, b"one"), damaged, RecordSet::message_for_test(7, b"three")]
+            .concat();
         let partition = TopicPartition::new("t", 0);
         let fetched = Fetched {
             partition: partition.clone(),

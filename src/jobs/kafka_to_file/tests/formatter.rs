@@ -6,15 +6,6 @@ use crate::kafka::RecordSet;
 use crate::logfile::line::{LineFormat, LineFormatter};
 use crate::pipeline::Worker;
 
-/// A message as brokers before 0.10 stored it.
-fn message(offset: i64, value: &[u8]) -> Vec<u8> {
-    let length = i32::try_from(value.len()).unwrap().to_be_bytes();
-    let checked = [[0; 2].as_slice(), &(-1_i32).to_be_bytes(), &length, value].concat();
-    let size = i32::try_from(checked.len() + 4).unwrap().to_be_bytes();
-    let crc = crc32fast::hash(&checked).to_be_bytes();
-    [offset.to_be_bytes().as_slice(), &size, &crc, &checked].concat()
-}
-
 /// The outcome of a reply of these messages, which was to reach from offset 5 to `next`.
 fn formatted(messages: &[Vec<u8>], next: i64) -> FormattedBatch {
     let set = messages.concat();
@@ -40,7 +31,14 @@ fn formatted(messages: &[Vec<u8>], next: i64) -> FormattedBatch {
 
 #[test]
 fn each_record_is_a_line() {
-    let batch = formatted(&[message(5, b"one"), message(6, b"two"), message(8, b"three")], 9);
+    let batch = formatted(
+        &[
+            RecordSet::message_for_test(5, b"one"),
+            RecordSet::message_for_test(6, b"two"),
+            RecordSet::message_for_test(8, b"three"),
+        ],
+        9,
+    );
     assert_eq!((batch.lines.as_slice(), batch.records), (b"one\ntwo\nthree\n".as_slice(), 3));
     assert_eq!((batch.next, batch.truncated), (9, None));
     assert_eq!(batch.last.map(|last| last.offset), Some(8));
@@ -49,7 +47,8 @@ fn each_record_is_a_line() {
 /// What follows is fetched again from the end of what was read, and not taken for empty.
 #[test]
 fn a_reply_that_ends_early_is_broken() {
-    let batch = formatted(&[message(5, b"one"), message(6, b"two")], 9);
+    let batch =
+        formatted(&[RecordSet::message_for_test(5, b"one"), RecordSet::message_for_test(6, b"two")], 9);
     assert_eq!((batch.lines.as_slice(), batch.next), (b"one\ntwo\n".as_slice(), 7));
     let why = "its records end at offset 7, not at 9".to_owned();
     assert_eq!(batch.truncated, Some(Truncated::Broken(UnreadableBatch { why, end: Some(9) })));
@@ -57,9 +56,12 @@ fn a_reply_that_ends_early_is_broken() {
 
 #[test]
 fn records_before_a_damaged_one_are_lines() {
-    let mut damaged = message(6, b"two");
+    let mut damaged = RecordSet::message_for_test(6, b"two");
     *damaged.last_mut().unwrap() ^= 1;
-    let batch = formatted(&[message(5, b"one"), damaged, message(7, b"three")], 8);
+    let batch = formatted(
+        &[RecordSet::message_for_test(5, b"one"), damaged, RecordSet::message_for_test(7, b"three")],
+        8,
+    );
     assert_eq!((batch.lines.as_slice(), batch.next, batch.records), (b"one\n".as_slice(), 6, 1));
     assert!(matches!(batch.truncated, Some(Truncated::Broken(UnreadableBatch { end: Some(7), .. }))));
 }
@@ -68,7 +70,14 @@ fn records_before_a_damaged_one_are_lines() {
 #[test]
 fn a_reply_with_too_many_lines_is_read_in_parts() {
     let long = vec![b'x'; REPLY_LINES_BYTES_MAX - 4];
-    let batch = formatted(&[message(5, b"one"), message(6, &long), message(7, b"three")], 8);
+    let batch = formatted(
+        &[
+            RecordSet::message_for_test(5, b"one"),
+            RecordSet::message_for_test(6, &long),
+            RecordSet::message_for_test(7, b"three"),
+        ],
+        8,
+    );
     assert_eq!((batch.lines.len(), batch.next, batch.records), (REPLY_LINES_BYTES_MAX + 1, 7, 2));
     assert_eq!(batch.truncated, Some(Truncated::Full));
 }
