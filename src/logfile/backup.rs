@@ -14,7 +14,9 @@ use super::disk::{
     BESIDE_MODE, Disk, FileKind, Handle, OWNER_MODE, OpenMode, RealDisk, directory_of, with_suffix,
 };
 use super::inspect::look;
-use super::journal::{HALF_BYTES_MIN, JournalFile, JournalState, Mark, Session};
+use super::journal::{
+    FilePlace, HALF_BYTES_MIN, JournalEntry, JournalFile, JournalState, Mark, ONLY_FILE, Session,
+};
 use super::locate::{Located, head, locate, tail};
 use super::rotation::stamp_of;
 
@@ -101,10 +103,10 @@ fn attempt_copy(
 ) -> Result<Vec<String>, CopyFailure> {
     let mut rotated = rotated_files(&**disk, log_file);
     let (identity, mut state) = settled_state(disk, log_file)?;
-    let mark = state.mark.clone().ok_or_else(|| {
+    let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
-    let from = source_of(&**disk, log_file, &mark, &state, may_be_moved)?;
+    let from = source_of(&**disk, log_file, &place, &state, may_be_moved)?;
     if rotated_files(&**disk, log_file).last() != rotated.last() {
         // Otherwise nobody could say which rotated files belong to the copy.
         return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
@@ -118,9 +120,9 @@ fn attempt_copy(
         return Err(is_taken(taken));
     }
     let mut begun = Vec::new();
-    let copied = copy_log(&**disk, &from, &log_copy, &mark, &mut begun).and_then(|mark| {
+    let copied = copy_log(&**disk, &from, &log_copy, &place, &mut begun).and_then(|copied| {
         state.recent.clear();
-        state.mark = Some(mark);
+        state.apply(JournalEntry::Mark(Mark::of_only_file(state.next_sequence() - 1, copied)), 0);
         // As after a clean stop: all of ours in the copy is before the mark.
         state.session = state.session.map(|session| Session { closed: true, ..session });
         // The journal is written into this file first.
@@ -139,7 +141,7 @@ fn attempt_copy(
         }
         return Err(failure);
     }
-    let mut lines = vec![format!("{}: copied {} bytes to {}", from.display(), mark.end, log_copy.display())];
+    let mut lines = vec![format!("{}: copied {} bytes to {}", from.display(), place.end, log_copy.display())];
     rotated.retain(|file| *file != from);
     if let Some(rotated) = rotated.last() {
         lines.push(format!("{}: is the last rotated file that belongs to the copy", rotated.display()));
@@ -187,7 +189,7 @@ pub(super) fn settled_state(
 fn source_of(
     disk: &dyn Disk,
     log_file: &Path,
-    mark: &Mark,
+    place: &FilePlace,
     state: &JournalState,
     may_be_moved: bool,
 ) -> Result<PathBuf, CopyFailure> {
@@ -198,7 +200,7 @@ fn source_of(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(cannot_read(log_file, &error)),
     };
-    match locate(disk, (log_file, file.as_ref()), mark, &state.recent) {
+    match locate(disk, (log_file, file.as_ref()), (ONLY_FILE, place), &state.recent) {
         Ok(Located::AtPath) => Ok(log_file.to_owned()),
         Ok(Located::Beside(moved)) if may_be_moved => Ok(moved),
         Ok(Located::Beside(moved)) => {
@@ -230,14 +232,14 @@ fn is_taken(path: &Path) -> CopyFailure {
     CopyFailure::Refused(format!("{}: {why}", path.display()))
 }
 
-/// Copies the file up to the mark, durably. Returns the mark of the copy.
+/// Copies the file up to the mark, durably. Returns the place at the end of the copy.
 fn copy_log(
     disk: &dyn Disk,
     from: &Path,
     to: &Path,
-    mark: &Mark,
+    place: &FilePlace,
     begun: &mut Vec<PathBuf>,
-) -> Result<Mark, CopyFailure> {
+) -> Result<FilePlace, CopyFailure> {
     let source = disk.open(from, OpenMode::Reading).map_err(|error| cannot_read(from, &error))?;
     let access = source.access().map_err(|error| cannot_read(from, &error))?;
     let copy = begin(disk, to, OWNER_MODE, begun)?;
@@ -245,29 +247,29 @@ fn copy_log(
     let _is_ours = copy.set_access(access).map_err(|error| cannot_write(to, &error))?;
     let mut piece = vec![0; COPY_BYTES];
     let mut at = 0;
-    while at < mark.end {
-        let wanted = COPY_BYTES.min(usize::try_from(mark.end - at).unwrap_or(COPY_BYTES));
+    while at < place.end {
+        let wanted = COPY_BYTES.min(usize::try_from(place.end - at).unwrap_or(COPY_BYTES));
         let piece = piece.get_mut(..wanted).unwrap_or_default();
         source.read_exact_at(piece, at).map_err(|error| cannot_read(from, &error))?;
         copy.write_at(piece, at).map_err(|error| cannot_write(to, &error))?;
         at += wanted as u64;
     }
     copy.sync().map_err(|error| cannot_write(to, &error))?;
-    mark_of(&copy, mark).map_err(|error| cannot_read(to, &error))?.ok_or_else(|| {
+    place_in(&copy, place).map_err(|error| cannot_read(to, &error))?.ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its bytes are not those that the journal knows", from.display()))
     })
 }
 
-/// The mark at the end of the copy, if the copy has the bytes that the journal's mark knows.
-fn mark_of(copy: &Handle, mark: &Mark) -> io::Result<Option<Mark>> {
-    let before = crc32fast::hash(&tail(copy, mark.end)?);
-    let first = match mark.head {
+/// The place at the end of the copy, if the copy has the bytes that the journal's mark knows.
+fn place_in(copy: &Handle, place: &FilePlace) -> io::Result<Option<FilePlace>> {
+    let before = crc32fast::hash(&tail(copy, place.end)?);
+    let first = match place.head {
         Some(known) => head(copy, u64::from(known.length))?,
-        None => head(copy, mark.end)?,
+        None => head(copy, place.end)?,
     };
-    let is_same = before == mark.before && mark.head.is_none_or(|known| known == first);
+    let is_same = before == place.before && place.head.is_none_or(|known| known == first);
     let file = copy.stat()?.id;
-    Ok(is_same.then(|| Mark { file, head: Some(first), ..mark.clone() }))
+    Ok(is_same.then(|| FilePlace { file, head: Some(first), ..*place }))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> CopyFailure {

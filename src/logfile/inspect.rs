@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, RealDisk, with_suffix};
-use super::journal::{JournalContents, JournalEntry, JournalFile, JournalRead, PartitionState};
+use super::disk::{Disk, FileId, RealDisk, with_suffix};
+use super::journal::{
+    FileNumber, JournalContents, JournalEntry, JournalFile, JournalRead, Mark, ONLY_FILE, PartitionState,
+};
 use super::lock::Lock;
 use super::open_error::OpenError;
 use crate::host;
@@ -140,13 +142,18 @@ fn line(entry: &JournalEntry) -> String {
             held_line(state),
         ),
         JournalEntry::Range(range) => format!(
-            "range {}: bytes {} to {} of file {}:{}, crc {:08x}, positions {}",
+            "range {}: {}, positions {}",
             range.sequence,
-            range.from,
-            range.to,
-            range.file.device,
-            range.file.inode,
-            range.crc,
+            joined(range.parts.iter().map(|part| {
+                format!(
+                    "bytes {} to {} of file {}{}, crc {:08x}",
+                    part.from,
+                    part.to,
+                    numbered(part.number),
+                    shown(part.file),
+                    part.crc
+                )
+            })),
             range
                 .changes
                 .iter()
@@ -154,21 +161,7 @@ fn line(entry: &JournalEntry) -> String {
                 .collect::<Vec<_>>()
                 .join(" "),
         ),
-        JournalEntry::Mark(mark) => format!(
-            "mark {}: {} bytes of file {}:{} are durable, committing {}",
-            mark.sequence,
-            mark.end,
-            mark.file.device,
-            mark.file.inode,
-            mark.commits
-                .iter()
-                .map(|commit| match commit.value {
-                    Some(value) => format!("{}={value} without a token", commit.index),
-                    None => format!("{} with a token", commit.index),
-                })
-                .collect::<Vec<_>>()
-                .join(" "),
-        ),
+        JournalEntry::Mark(mark) => mark_line(mark),
         JournalEntry::Session(session) => {
             format!("session: boot {:032x}, {}", session.boot, if session.closed { "closed" } else { "open" })
         }
@@ -179,4 +172,42 @@ fn line(entry: &JournalEntry) -> String {
         ),
         JournalEntry::Unknown(kind) => format!("an entry of kind {kind}, which a later pandad wrote"),
     }
+}
+
+fn mark_line(mark: &Mark) -> String {
+    let files = mark.files.iter().map(|file| {
+        let path = file.path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default();
+        let place = &file.place;
+        format!(
+            "{} bytes of file {}{}{path} are durable",
+            place.end,
+            numbered(file.number),
+            shown(place.file)
+        )
+    });
+    let commits = mark.commits.iter().map(|commit| match commit.value {
+        Some(value) => format!("{}={value} without a token", commit.index),
+        None => format!("{} with a token", commit.index),
+    });
+    let mut line = format!("mark {}: {}", mark.sequence, joined(files));
+    if !mark.held.is_empty() {
+        line.push_str(&format!(", but not ranges {:?}", mark.held));
+    }
+    if !mark.finished.is_empty() {
+        line.push_str(&format!(", files {:?} are finished", mark.finished));
+    }
+    format!("{line}, committing {}", commits.collect::<Vec<_>>().join(" "))
+}
+
+/// A file's number in its journal, if the journal has several files.
+fn numbered(number: FileNumber) -> String {
+    if number == ONLY_FILE { String::new() } else { format!("{number}, ") }
+}
+
+fn shown(file: FileId) -> String {
+    format!("{}:{}", file.device, file.inode)
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join("; ")
 }

@@ -34,8 +34,7 @@ impl Ledger {
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
-        let first_mark = None;
-        let inner = LedgerState { journal, state, written, group, first_mark, strangers };
+        let inner = LedgerState { journal, state, written, group, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -296,7 +295,7 @@ impl Ledger {
     pub(super) fn announce(&self, range: &Range) -> io::Result<Option<JournalSync>> {
         let mut inner = self.lock();
         inner.announce(range.clone())?;
-        Ok(inner.may_begin_empty().then(|| inner.journal.to_sync()))
+        Ok(inner.may_begin_empty(range).then(|| inner.journal.to_sync()))
     }
 
     /// Records that the range is in the file.
@@ -314,7 +313,7 @@ impl Ledger {
     /// journal's file is still to be synced.
     pub(super) fn mark(&self, mut mark: Mark) -> io::Result<(Settled, JournalSync)> {
         let mut inner = self.lock();
-        let settled = inner.state.settled_by(mark.sequence);
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
         let after = if inner.group.is_unanswered { Vec::new() } else { inner.to_commit(&settled) };
         mark.commits = inner.committed_changes(&after);
         inner.write_mark(mark, &settled)?;
@@ -327,7 +326,7 @@ impl Ledger {
     /// the last range: it names another file, or another end.
     pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
         let mut inner = self.lock();
-        let settled = inner.state.settled_by(mark.sequence);
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
         inner.append_mark(mark, &settled)?;
         inner.journal.to_sync().sync()
     }
@@ -338,7 +337,7 @@ impl Ledger {
     pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
         let mut inner = self.lock();
         let before = Mark { sequence: range.sequence - 1, ..place.clone() };
-        let settled = inner.state.settled_by(before.sequence);
+        let settled = inner.state.settled_by(before.sequence, &before.held);
         inner.append_mark(before, &settled)?;
         // A partition's entry overrides the positions that earlier ranges give to the partition. So the
         // range no longer moves any position when the second mark passes it.
@@ -349,7 +348,7 @@ impl Ledger {
                 inner.append_entry(JournalEntry::Partition(change.index, state))?;
             }
         }
-        let settled = inner.state.settled_by(place.sequence);
+        let settled = inner.state.settled_by(place.sequence, &place.held);
         inner.append_mark(place, &settled)?;
         inner.journal.to_sync().sync()
     }

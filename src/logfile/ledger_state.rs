@@ -7,8 +7,8 @@ use std::io;
 use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
-    EntryRefused, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark, Mark, MarkRepeat,
-    MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
+    EntryRefused, FileNumber, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark, Mark,
+    MarkRepeat, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use crate::host;
@@ -31,8 +31,6 @@ pub(super) struct LedgerState {
     /// The written position of each assigned partition, by the partition's number.
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
-    /// Where the first mark stands that says that the file is not empty any more.
-    pub(super) first_mark: Option<u64>,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }
@@ -55,38 +53,34 @@ impl LedgerState {
     fn begin_half(&mut self, entry: &JournalEntry) -> io::Result<()> {
         self.journal.rewrite(&self.state.snapshot(), Some(entry))?;
         self.state.forget_changes();
-        self.first_mark = None;
         Ok(())
     }
 
     /// Appends a mark and then applies it. The mark repeats recent changes; `settled` has the positions for
     /// that.
     pub(super) fn append_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
-        let was_empty = self.state.mark.as_ref().is_none_or(|last| last.end == 0);
-        let is_empty = mark.end == 0;
         let entry = self.repeating(mark, settled);
         let (entry, at) = match self.journal.append(&entry) {
             Err(EntryRefused::Full) => {
                 self.begin_half(&entry)?;
                 let JournalEntry::Mark(mark) = entry else { return Ok(()) };
-                let settled = self.state.settled_by(mark.sequence);
+                let settled = self.state.settled_by(mark.sequence, &mark.held);
                 let entry = self.repeating(mark, &settled);
                 let at = self.journal.append(&entry);
                 (entry, at)
             }
             at => (entry, at),
         };
-        let at = at.map_err(to_io)?;
-        self.state.apply(entry, at);
-        if is_empty || was_empty {
-            self.first_mark = Some(at).filter(|_| !is_empty);
-        }
+        self.state.apply(entry, at.map_err(to_io)?);
         Ok(())
     }
 
-    fn repeating(&self, mark: Mark, settled: &[SettledPosition]) -> JournalEntry {
-        let repeat = self.state.repeat(settled, self.journal.repeated_since());
+    fn repeating(&self, mut mark: Mark, settled: &[SettledPosition]) -> JournalEntry {
+        let since = self.journal.repeated_since();
+        let repeat = self.state.repeat(settled, since);
         let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
+        self.state.repeat_files(&mut mark.files, since);
+        mark.finished.extend(self.state.finished_since(since));
         JournalEntry::Mark(Mark { repeat, ..mark })
     }
 
@@ -99,20 +93,24 @@ impl LedgerState {
         is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
-    /// Whether the last mark that is durable may say that the file is empty.
-    pub(super) fn may_begin_empty(&self) -> bool {
-        self.state.mark.as_ref().is_some_and(|mark| mark.end == 0)
-            || self.first_mark.is_some_and(|at| self.journal.synced_to() <= at)
+    /// Whether the last mark that is durable may say that one of the range's files is empty.
+    pub(super) fn may_begin_empty(&self, range: &Range) -> bool {
+        let synced_to = self.journal.synced_to();
+        let files = range.parts.iter().filter_map(|part| self.state.files.get(&part.number));
+        files.into_iter().any(|file| file.may_begin_empty(synced_to))
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the range before it
-    /// ends, so this refuses a range that begins anywhere else.
+    /// ends in each file, so this refuses a range that begins anywhere else.
     pub(super) fn announce(&mut self, range: Range) -> io::Result<()> {
-        let last = self.state.recent.back().map(|last| (last.file, last.to));
-        let end = last.or(self.state.mark.as_ref().map(|mark| (mark.file, mark.end)));
-        let continues = end.is_none_or(|end| end == (range.file, range.from)) && range.from <= range.to;
-        if !continues || range.sequence != self.state.next_sequence() {
-            return Err(contradiction("the range", &range, end));
+        for part in &range.parts {
+            let end = self.state.files.get(&part.number).map(|file| file.next);
+            if end != Some((part.file, part.from)) || part.from > part.to {
+                return Err(contradiction("the range", &range, end));
+            }
+        }
+        if range.sequence != self.state.next_sequence() {
+            return Err(contradiction("the range", &range, None));
         }
         self.append_entry(JournalEntry::Range(range))
     }
@@ -275,7 +273,7 @@ impl LedgerState {
         let commits: Vec<MarkedCommit> = self.obsolete().collect();
         match self.state.mark.clone() {
             Some(mark) if !commits.is_empty() => {
-                let settled = self.state.settled_by(mark.sequence);
+                let settled = self.state.settled_by(mark.sequence, &mark.held);
                 self.append_mark(Mark { commits, ..mark }, &settled)
             }
             _ => Ok(()),
@@ -293,22 +291,40 @@ impl LedgerState {
     }
 
     /// If writing has moved to another file or end since the checkpoint was taken, the mark settles the
-    /// ranges and must not move the end back.
+    /// ranges and must not move that file's end back.
     pub(super) fn write_mark(&mut self, mark: Mark, settled: &[SettledPosition]) -> io::Result<()> {
-        let mark = match &self.state.mark {
-            Some(last) if mark.sequence <= last.sequence => Mark { commits: mark.commits, ..last.clone() },
-            _ => {
-                // Recovery compares the file up to the mark, so a mark must be exactly where its range
-                // ends.
-                let range = self.state.recent.iter().find(|range| range.sequence == mark.sequence);
-                let end = range.map(|range| (range.file, range.to));
-                if end != Some((mark.file, mark.end)) {
-                    return Err(contradiction("the mark", &mark, end));
-                }
-                mark
+        if mark.sequence >= self.state.next_sequence() {
+            return Err(contradiction("the mark", &mark, None));
+        }
+        let mut mark = self.not_back(mark);
+        let mut files = std::mem::take(&mut mark.files);
+        for file in &files {
+            // Recovery compares the file up to the mark, so a mark must be exactly where its ranges end.
+            let end = self.end_by(&mark, file.number);
+            if end.is_some_and(|end| end != (file.place.file, file.place.end)) {
+                return Err(contradiction("the mark", &mark, end));
             }
-        };
-        self.append_mark(mark, settled)
+        }
+        files.retain(|file| self.end_by(&mark, file.number).is_some());
+        self.append_mark(Mark { files, ..mark }, settled)
+    }
+
+    /// The mark, or the last one in its place with the same commits if that one came later.
+    fn not_back(&self, mark: Mark) -> Mark {
+        match &self.state.mark {
+            Some(last) if mark.sequence < last.sequence => {
+                Mark { commits: mark.commits, files: mark.files, ..last.clone() }
+            }
+            _ => mark,
+        }
+    }
+
+    /// Where the last range ends in this file that the mark settles.
+    fn end_by(&self, mark: &Mark, number: FileNumber) -> Option<(FileId, u64)> {
+        let settled = self.state.recent.iter().take_while(|range| range.sequence <= mark.sequence);
+        let settled = settled.filter(|range| !mark.held.contains(&range.sequence));
+        let parts = settled.flat_map(|range| &range.parts).filter(|part| part.number == number);
+        parts.last().map(|part| (part.file, part.to))
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, FileKind, FileStat, Handle, OpenMode, directory_of, with_suffix};
-use super::journal::{CHECKED_BYTES, FileHead, Mark, Range};
+use super::journal::{CHECKED_BYTES, FileHead, FileNumber, FilePlace, Range, RangePart};
 
 /// Names beside the log file with these ends are not log files.
 const OTHER_SUFFIXES: [&str; 6] = [".gz", ".part", ".journal", ".journal.new", ".lock", ".probe"];
@@ -28,7 +28,7 @@ pub(super) enum Located {
     Nowhere,
 }
 
-/// How a file compares with the mark.
+/// How a file compares with the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Likeness {
     Same,
@@ -41,30 +41,30 @@ enum Likeness {
 pub(super) fn locate(
     disk: &dyn Disk,
     (path, file): (&Path, Option<&Handle>),
-    mark: &Mark,
+    (number, place): (FileNumber, &FilePlace),
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
     // A start has opened or created the file before it looks; for a copy, the file may be missing.
     let at_path = file.map(|file| file.stat()).transpose()?;
     #[cfg(test)]
     if TRUST_NUMBERS.get() {
-        return locate_by_numbers(disk, path, at_path, mark);
+        return locate_by_numbers(disk, path, at_path, place);
     }
-    if mark.end == 0 {
-        return locate_empty(disk, path, at_path, mark, ranges);
+    if place.end == 0 {
+        return locate_empty(disk, path, at_path, (number, place), ranges);
     }
     let likeness = match (file, at_path) {
-        (Some(file), Some(stat)) => Some((stat, compare(file, stat.len, mark)?)),
+        (Some(file), Some(stat)) => Some((stat, compare(file, stat.len, place)?)),
         _ => None,
     };
     if let Some((stat, Likeness::Same)) = likeness
-        && (mark.head.is_some() || is_same_file(stat, mark) || covers_all(mark))
+        && (place.head.is_some() || is_same_file(stat, place) || covers_all(place))
     {
         return Ok(Located::AtPath);
     }
     let mut changed = None;
     let mut note = |path: &Path, stat: FileStat, likeness| {
-        if is_same_file(stat, mark) {
+        if is_same_file(stat, place) {
             changed = Some(match likeness {
                 Likeness::Shorter => Located::Shortened(path.to_owned(), stat.len),
                 _ => Located::Changed(path.to_owned()),
@@ -76,13 +76,13 @@ pub(super) fn locate(
     }
     let mut found = Vec::new();
     for (beside, stat) in files_beside(disk, path)? {
-        if stat.len < mark.end && !is_same_file(stat, mark) {
+        if stat.len < place.end && !is_same_file(stat, place) {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
-        let likeness = match compare(&file, stat.len, mark) {
+        let likeness = match compare(&file, stat.len, place) {
             Ok(likeness) => likeness,
-            Err(error) if is_same_file(stat, mark) => return Err(error),
+            Err(error) if is_same_file(stat, place) => return Err(error),
             // Not the log file, as far as its numbers tell, and it may be unreadable for ever.
             Err(error) => {
                 log::debug!("{}: passed over: {error}", beside.display());
@@ -90,8 +90,8 @@ pub(super) fn locate(
             }
         };
         match likeness {
-            Likeness::Same if is_same_file(stat, mark) => return Ok(Located::Beside(beside)),
-            Likeness::Same if mark.head.is_some() || covers_all(mark) => {
+            Likeness::Same if is_same_file(stat, place) => return Ok(Located::Beside(beside)),
+            Likeness::Same if place.head.is_some() || covers_all(place) => {
                 // Two names may be hard links to one file.
                 if !found.iter().any(|(_, id)| *id == stat.id) {
                     found.push((beside, stat.id));
@@ -120,12 +120,12 @@ fn locate_by_numbers(
     disk: &dyn Disk,
     path: &Path,
     at_path: Option<FileStat>,
-    mark: &Mark,
+    place: &FilePlace,
 ) -> io::Result<Located> {
-    if at_path.is_some_and(|stat| is_same_file(stat, mark)) {
+    if at_path.is_some_and(|stat| is_same_file(stat, place)) {
         return Ok(Located::AtPath);
     }
-    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, mark));
+    let same = files_beside(disk, path)?.into_iter().find(|(_, stat)| is_same_file(*stat, place));
     Ok(same.map_or(Located::Nowhere, |(beside, _)| Located::Beside(beside)))
 }
 
@@ -135,19 +135,20 @@ fn locate_empty(
     disk: &dyn Disk,
     path: &Path,
     at_path: Option<FileStat>,
-    mark: &Mark,
+    (number, place): (FileNumber, &FilePlace),
     ranges: &VecDeque<Range>,
 ) -> io::Result<Located> {
-    if at_path.is_some_and(|stat| is_same_file(stat, mark)) {
+    if at_path.is_some_and(|stat| is_same_file(stat, place)) {
         return Ok(Located::AtPath);
     }
-    let ours = || ranges.iter().filter(|range| range.file == mark.file);
+    let ours =
+        || ranges.iter().filter_map(|range| range.part_of(number)).filter(|part| part.file == place.file);
     // A longer file cannot be pandad's alone: while the file was empty, each range was durable in the
     // journal before it was written.
-    let reach = ours().map(|range| range.to).max().unwrap_or(0);
-    let begins_as_ours = |file: &Handle| ours().next().map_or(Ok(false), |first| is_range_in(file, first));
+    let reach = ours().map(|part| part.to).max().unwrap_or(0);
+    let begins_as_ours = |file: &Handle| ours().next().map_or(Ok(false), |first| is_part_in(file, first));
     for (beside, stat) in files_beside(disk, path)? {
-        if !is_same_file(stat, mark) {
+        if !is_same_file(stat, place) {
             continue;
         }
         let Ok(file) = disk.open(&beside, OpenMode::Reading) else { continue };
@@ -160,41 +161,41 @@ fn locate_empty(
     Ok(if is_ours { Located::AtPath } else { Located::Nowhere })
 }
 
-fn is_same_file(stat: FileStat, mark: &Mark) -> bool {
-    stat.id == mark.file
+fn is_same_file(stat: FileStat, place: &FilePlace) -> bool {
+    stat.id == place.file
 }
 
 /// Whether the bytes before the mark are the whole file, so that a comparison of the head adds nothing.
-fn covers_all(mark: &Mark) -> bool {
-    mark.end <= CHECKED_BYTES as u64
+fn covers_all(place: &FilePlace) -> bool {
+    place.end <= CHECKED_BYTES as u64
 }
 
-fn compare(file: &Handle, len: u64, mark: &Mark) -> io::Result<Likeness> {
-    if len < mark.end {
+fn compare(file: &Handle, len: u64, place: &FilePlace) -> io::Result<Likeness> {
+    if len < place.end {
         return Ok(Likeness::Shorter);
     }
-    let is_same = crc32fast::hash(&tail(file, mark.end)?) == mark.before
-        && match mark.head {
-            Some(known) if u64::from(known.length) > mark.end => false,
+    let is_same = crc32fast::hash(&tail(file, place.end)?) == place.before
+        && match place.head {
+            Some(known) if u64::from(known.length) > place.end => false,
             Some(known) => head(file, u64::from(known.length))? == known,
             None => true,
         };
     Ok(if is_same { Likeness::Same } else { Likeness::Other })
 }
 
-/// Whether the bytes in the file are those of the range.
-pub(super) fn is_range_in(file: &Handle, range: &Range) -> io::Result<bool> {
+/// Whether the bytes in the file are those of the part.
+pub(super) fn is_part_in(file: &Handle, part: &RangePart) -> io::Result<bool> {
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; CHECKSUM_PIECE_BYTES];
-    let mut at = range.from;
-    while at < range.to {
-        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(range.to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
+    let mut at = part.from;
+    while at < part.to {
+        let wanted = CHECKSUM_PIECE_BYTES.min(usize::try_from(part.to - at).unwrap_or(CHECKSUM_PIECE_BYTES));
         let piece = buffer.get_mut(..wanted).unwrap_or_default();
         file.read_exact_at(piece, at)?;
         hasher.update(piece);
         at += wanted as u64;
     }
-    Ok(hasher.finalize() == range.crc)
+    Ok(hasher.finalize() == part.crc)
 }
 
 /// The regular files in the directory of `path` that may be the log file under another name.

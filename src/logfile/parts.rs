@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::backup::{CopyFailure, settled_state};
 use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, RealDisk, directory_of, with_suffix};
-use super::journal::{HeldOffsets, JournalState, Mark};
+use super::journal::{FilePlace, HeldOffsets, JournalState, ONLY_FILE};
 use super::locate::{Located, locate};
 use super::rotation::stamp_of;
 use crate::log_names;
@@ -88,10 +88,10 @@ pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
 fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
     let before = rotated(&**disk, log_file)?;
     let (journal, state) = settled_state(disk, log_file)?;
-    let mark = state.mark.clone().ok_or_else(|| {
+    let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
-    let newest = find_newest(&**disk, log_file, &mark, &state, looks)?;
+    let newest = find_newest(&**disk, log_file, &place, &state, looks)?;
     let mut parts = rotated(&**disk, log_file)?;
     if names(&parts) != names(&before) {
         return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
@@ -108,11 +108,11 @@ fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog,
     Ok(SettledLog { identity, partitions: partitions.collect(), parts, doubt })
 }
 
-/// The file of the mark. If somebody has changed it or put another one in its place, what is there.
+/// The file of this place. If somebody has changed it or put another one in its place, what is there.
 fn find_newest(
     disk: &dyn Disk,
     log_file: &Path,
-    mark: &Mark,
+    place: &FilePlace,
     state: &JournalState,
     looks: u32,
 ) -> Result<Option<LogPart>, CopyFailure> {
@@ -124,7 +124,8 @@ fn find_newest(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(refused(error)),
     };
-    let located = locate(disk, (log_file, at_path.as_ref()), mark, &state.recent).map_err(refused)?;
+    let located =
+        locate(disk, (log_file, at_path.as_ref()), (ONLY_FILE, place), &state.recent).map_err(refused)?;
     let (path, doubt) = match located {
         Located::AtPath => (log_file.to_owned(), None),
         Located::Beside(_) if looks < LOOKS_FOR_PATH => return changed("was moved"),
@@ -145,7 +146,7 @@ fn find_newest(
     };
     let file = disk.open(&path, OpenMode::Reading).map_err(refused)?;
     let stat = file.stat().map_err(refused)?;
-    let bytes = if doubt.is_some() { stat.len } else { mark.end };
+    let bytes = if doubt.is_some() { stat.len } else { place.end };
     Ok(Some(LogPart { path, bytes, id: stat.id, time: i64::MAX, has_stamp: true, open: Some(file), doubt }))
 }
 

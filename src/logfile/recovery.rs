@@ -7,9 +7,9 @@ use std::path::Path;
 use super::disk::{Disk, FileId, FileKind, Handle, OpenMode, directory_of};
 use super::journal::JournalState;
 use super::journal::Replayed;
-use super::journal::{FileHead, Mark, MarkRepeat, Range, Session};
+use super::journal::{FileHead, FilePlace, JournalEntry, Mark, ONLY_FILE, Range, RangePart, Session};
 use super::label::LogLabel;
-use super::locate::{Located, head, is_range_in, locate, tail};
+use super::locate::{Located, head, is_part_in, locate, tail};
 use super::restart_memory::{Finding, RestartMemory};
 use crate::plural::counted;
 
@@ -30,8 +30,8 @@ impl OpenedLog {
     /// The mark at the end of the file.
     pub(super) fn mark(&self, sequence: u64) -> Mark {
         let before = crc32fast::hash(&self.tail);
-        let (commits, repeat) = (Vec::new(), MarkRepeat::default());
-        Mark { sequence, file: self.id, end: self.end, before, head: Some(self.head), commits, repeat }
+        let place = FilePlace { file: self.id, end: self.end, before, head: Some(self.head) };
+        Mark::of_only_file(sequence, place)
     }
 
     /// Writes the newline that the last line lacks.
@@ -86,17 +86,17 @@ pub(super) fn recover(
     }
     let mut opened = open(disk, path)?;
     disk.sync_names(directory_of(&disk.target(path)))?;
-    if let Some(mark) = state.mark.clone() {
-        match locate(disk, (path, Some(&opened.file)), &mark, &state.recent)? {
-            Located::AtPath => recover_from(&mut opened, &mark, state, boot, (label, memory))?,
+    if let Some(place) = state.files.get(&ONLY_FILE).map(|known| known.place) {
+        match locate(disk, (path, Some(&opened.file)), (ONLY_FILE, &place), &state.recent)? {
+            Located::AtPath => recover_from(&mut opened, &place, state, boot, (label, memory))?,
             Located::Beside(moved) => {
                 let text = format!("was moved to {} while pandad did not run", moved.display());
                 memory.info(label, Finding::Moved, &text);
                 let mut file = open(disk, &moved)?;
-                recover_from(&mut file, &mark, state, boot, (&label.with_path(&moved), memory))?;
+                recover_from(&mut file, &place, state, boot, (&label.with_path(&moved), memory))?;
                 file.file.sync()?;
             }
-            other => report_not_found(path, &other, &mark, (label, memory)),
+            other => report_not_found(path, &other, &place, (label, memory)),
         }
     }
     state.recent.clear();
@@ -105,35 +105,36 @@ pub(super) fn recover(
     opened.file.sync()?;
     // If the boot is unknown, no later boot is taken for the same one.
     state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
-    state.mark = Some(opened.mark(state.next_sequence() - 1));
+    state.apply(JournalEntry::Mark(opened.mark(state.next_sequence() - 1)), 0);
     Ok(opened)
 }
 
 fn recover_from(
     opened: &mut OpenedLog,
-    mark: &Mark,
+    place: &FilePlace,
     state: &mut JournalState,
     boot: Option<u128>,
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) -> io::Result<()> {
     let ranges: Vec<_> = state.recent.drain(..).collect();
-    let reach = reach_of_ours(state.session, boot, &ranges, mark);
+    let reach = reach_of_ours(state.session, boot, &ranges, place);
     // After a failed sync the cache holds pages that seem to be written and are not on the disk. Pages that
     // cannot be synced now are dropped from the cache, so that the comparison reads the disk.
     opened.file.sync()?;
-    if let Err(error) = opened.file.drop_cached(mark.end) {
+    if let Err(error) = opened.file.drop_cached(place.end) {
         log::debug!("{label}: cached pages cannot be dropped: {error}");
     }
-    let mut end = mark.end;
-    let mut sequence = mark.sequence;
+    let mut end = place.end;
+    let mut sequence = state.next_sequence() - 1;
     let mut adopted = 0usize;
     for range in &ranges {
-        let follows = range.file == mark.file && range.from == end && range.to <= opened.end;
-        if !follows || !matches_file(&opened.file, range)? {
+        let Some(part) = range.part_of(ONLY_FILE) else { break };
+        let follows = part.file == place.file && part.from == end && part.to <= opened.end;
+        if !follows || !matches_file(&opened.file, part)? {
             break;
         }
         state.settle(&range.changes, 0);
-        end = range.to;
+        end = part.to;
         sequence = range.sequence;
         adopted += 1;
     }
@@ -165,10 +166,11 @@ fn recover_from(
 
 /// Up to which byte the file can hold pandad's lines. The kernel writes pages back in any order, so after a
 /// loss of power the file may hold lines whose range never reached the disk.
-fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], mark: &Mark) -> u64 {
+fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range], place: &FilePlace) -> u64 {
     match session {
         Some(session) if session.closed || Some(session.boot) == boot => {
-            ranges.iter().map(|range| range.to).max().unwrap_or(mark.end)
+            let parts = ranges.iter().filter_map(|range| range.part_of(ONLY_FILE));
+            parts.map(|part| part.to).max().unwrap_or(place.end)
         }
         _ => u64::MAX,
     }
@@ -187,7 +189,7 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
 fn report_not_found(
     path: &Path,
     located: &Located,
-    mark: &Mark,
+    place: &FilePlace,
     (label, memory): (&LogLabel, &mut RestartMemory),
 ) {
     let of = |file: &Path| if file == path { label.clone() } else { label.with_path(file) };
@@ -197,7 +199,7 @@ fn report_not_found(
                 "has {}, but the journal says {}: another program has shortened this file; positions are \
                  kept",
                 counted(*length, "byte"),
-                mark.end
+                place.end
             );
             memory.warn(&of(file), Finding::Shortened, &text);
         }
@@ -230,11 +232,11 @@ thread_local! {
     pub(super) static TRUST_LENGTH: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Whether the bytes in the file are those of the range.
-fn matches_file(file: &Handle, range: &Range) -> io::Result<bool> {
+/// Whether the bytes in the file are those of the part.
+fn matches_file(file: &Handle, part: &RangePart) -> io::Result<bool> {
     #[cfg(test)]
     if TRUST_LENGTH.get() {
         return Ok(true);
     }
-    is_range_in(file, range)
+    is_part_in(file, part)
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
-use super::journal::{CHECKED_BYTES, FileHead, Mark, MarkRepeat, PositionChange, Range};
+use super::journal::{CHECKED_BYTES, FileHead, FilePlace, Mark, ONLY_FILE, PositionChange, Range, RangePart};
 use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::options::LogFileOptions;
@@ -190,10 +190,11 @@ impl LogWriter {
 
     /// Records that the range is in the file.
     fn record_range(&mut self, range: &Range, pieces: &[Piece<'_>]) {
-        self.end = range.to;
+        let Some(part) = range.part_of(ONLY_FILE) else { return };
+        self.end = part.to;
         self.last_write = (self.rotation.now)();
         self.last_sequence = range.sequence;
-        self.unsettled += range.to - range.from;
+        self.unsettled += part.to - part.from;
         self.has_range = true;
         match self.left.take() {
             Some(left) => self.extend(&left),
@@ -249,15 +250,13 @@ impl LogWriter {
     }
 
     fn mark(&self) -> Mark {
-        Mark {
-            sequence: self.last_sequence,
+        let place = FilePlace {
             file: self.id,
             end: self.end,
             before: crc32fast::hash(&self.tail),
             head: Some(self.head),
-            commits: Vec::new(),
-            repeat: MarkRepeat::default(),
-        }
+        };
+        Mark::of_only_file(self.last_sequence, place)
     }
 
     /// Checks whether the path still leads to pandad's file, and whether the file has the length that
@@ -327,17 +326,18 @@ impl LogWriter {
                 length += piece.bytes.len() as u64;
             }
         }
-        let range = Range {
-            sequence: self.ledger.next_sequence(),
+        let part = RangePart {
+            number: ONLY_FILE,
             file: self.id,
             from: self.end,
             to: self.end + length,
             crc: crc.finalize(),
             before: crc32fast::hash(&self.tail),
-            changes: changes.to_vec(),
         };
+        let sequence = self.ledger.next_sequence();
+        let range = Range { sequence, parts: vec![part], changes: changes.to_vec() };
         self.announce_range(&range)?;
-        self.pending = Some(PendingRange::new(range));
+        self.pending = Some(PendingRange::new(range, part));
         Ok(())
     }
 

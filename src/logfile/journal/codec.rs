@@ -5,9 +5,13 @@
 //! that it does not know, and over an entry whose kind it does not know. Whatever a reader may not pass
 //! over sets a feature in the header of the half.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 use super::entry::{
-    FileHead, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MemberIdentity, PartitionState,
-    PositionChange, Range, RepeatedPartition, Session,
+    FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
+    MemberIdentity, ONLY_FILE, PartitionState, PositionChange, Range, RangePart, RepeatedPartition, Session,
 };
 use super::entry_reader::EntryReader;
 use super::held::HeldOffsets;
@@ -27,6 +31,8 @@ const TAG_HELD: u8 = 1;
 const FINGERPRINT_CONTENT: u8 = 1;
 /// The length of a head that is not known.
 const NO_HEAD: u32 = u32::MAX;
+/// Stands in place of the number of parts where numbered ones follow.
+const SEVERAL: u8 = 0xff;
 /// A mark that belongs to a snapshot.
 const FLAG_SNAPSHOT: u8 = 1;
 
@@ -42,11 +48,7 @@ impl JournalEntry {
             JournalEntry::Range(range) => {
                 out.push(KIND_RANGE);
                 out.extend_from_slice(&range.sequence.to_be_bytes());
-                // The number of parts. A write to several files will have one for each.
-                out.push(1);
-                encode_place(out, range.file, range.from, range.before);
-                out.extend_from_slice(&range.to.to_be_bytes());
-                out.extend_from_slice(&range.crc.to_be_bytes());
+                encode_parts(out, &range.parts);
                 encode_changes(out, &range.changes);
             }
             JournalEntry::Mark(mark) => encode_mark(out, mark),
@@ -71,7 +73,7 @@ impl JournalEntry {
         match self {
             JournalEntry::Mark(mark) => {
                 mark.commits.iter().all(|commit| commit.value.is_none_or(|value| value >= 0))
-                    && mark.head.is_none_or(|head| head.length != NO_HEAD)
+                    && mark.files.iter().all(|file| file.place.head.is_none_or(|head| head.length != NO_HEAD))
             }
             JournalEntry::Partition(..)
             | JournalEntry::Range(_)
@@ -138,6 +140,66 @@ fn landmark_bytes(landmark: &Landmark) -> [u8; 12] {
     bytes
 }
 
+/// The number of parts and then the part, or [`SEVERAL`] and a list of numbered parts.
+fn encode_parts(out: &mut Vec<u8>, parts: &[RangePart]) {
+    if let [part] = parts
+        && part.number == ONLY_FILE
+    {
+        out.push(1);
+        return encode_part(out, part);
+    }
+    out.push(SEVERAL);
+    encode_count(out, parts.len());
+    for part in parts {
+        out.extend_from_slice(&part.number.to_be_bytes());
+        encode_part(out, part);
+    }
+}
+
+fn encode_part(out: &mut Vec<u8>, part: &RangePart) {
+    encode_place(out, part.file, part.from, part.before);
+    out.extend_from_slice(&part.to.to_be_bytes());
+    out.extend_from_slice(&part.crc.to_be_bytes());
+}
+
+/// As the parts of a range; of several files also which are finished, and which ranges are held.
+fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
+    if let [file] = mark.files.as_slice()
+        && file.number == ONLY_FILE
+        && (&file.path, mark.finished.len(), mark.held.len()) == (&None, 0, 0)
+    {
+        out.push(1);
+        return encode_file(out, &file.place);
+    }
+    out.push(SEVERAL);
+    encode_count(out, mark.files.len());
+    for file in &mark.files {
+        out.extend_from_slice(&file.number.to_be_bytes());
+        encode_file(out, &file.place);
+        out.push(u8::from(file.path.is_some()));
+        if let Some(path) = &file.path {
+            let path = path.as_os_str().as_bytes();
+            encode_count(out, path.len());
+            out.extend_from_slice(path);
+        }
+    }
+    encode_count(out, mark.finished.len());
+    for number in &mark.finished {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    encode_count(out, mark.held.len());
+    for sequence in &mark.held {
+        out.extend_from_slice(&sequence.to_be_bytes());
+    }
+}
+
+fn encode_file(out: &mut Vec<u8>, place: &FilePlace) {
+    encode_place(out, place.file, place.end, place.before);
+    let head = place.head.unwrap_or(FileHead { length: NO_HEAD, crc: 0 });
+    out.extend_from_slice(&head.length.to_be_bytes());
+    out.extend_from_slice(&head.crc.to_be_bytes());
+}
+
 fn encode_place(out: &mut Vec<u8>, file: FileId, at: u64, before: u32) {
     out.extend_from_slice(&file.device.to_be_bytes());
     out.extend_from_slice(&file.inode.to_be_bytes());
@@ -152,12 +214,7 @@ fn encode_mark(out: &mut Vec<u8>, mark: &Mark) {
     for number in [mark.sequence, repeat.announced, repeat.synced_to, repeat.since] {
         out.extend_from_slice(&number.to_be_bytes());
     }
-    // The number of parts, as in a range.
-    out.push(1);
-    encode_place(out, mark.file, mark.end, mark.before);
-    let head = mark.head.unwrap_or(FileHead { length: NO_HEAD, crc: 0 });
-    out.extend_from_slice(&head.length.to_be_bytes());
-    out.extend_from_slice(&head.crc.to_be_bytes());
+    encode_files(out, mark);
     encode_count(out, mark.commits.len());
     for commit in &mark.commits {
         out.extend_from_slice(&commit.index.to_be_bytes());
@@ -253,16 +310,28 @@ fn decode_change(reader: &mut EntryReader<'_>) -> Option<PositionChange> {
 }
 
 fn decode_range(reader: &mut EntryReader<'_>) -> Option<Range> {
-    let sequence = reader.u64()?;
-    reader.one_part()?;
     Some(Range {
-        sequence,
+        sequence: reader.u64()?,
+        parts: match reader.u8()? {
+            1 => vec![range_part(ONLY_FILE, reader)?],
+            SEVERAL => reader.list(|reader| {
+                let number = reader.u32()?;
+                range_part(number, reader)
+            })?,
+            _ => return None,
+        },
+        changes: reader.list(decode_change)?,
+    })
+}
+
+pub(super) fn range_part(number: FileNumber, reader: &mut EntryReader<'_>) -> Option<RangePart> {
+    Some(RangePart {
+        number,
         file: file_id(reader)?,
         from: reader.u64()?,
         before: reader.u32()?,
         to: reader.u64()?,
         crc: reader.u32()?,
-        changes: reader.list(decode_change)?,
     })
 }
 
@@ -270,14 +339,21 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let is_snapshot = reader.u8()? & FLAG_SNAPSHOT != 0;
     let (sequence, announced) = (reader.u64()?, reader.u64()?);
     let (synced_to, since) = (reader.u64()?, reader.u64()?);
-    reader.one_part()?;
+    let (files, finished, held) = match reader.u8()? {
+        1 => {
+            let only = MarkedFile { number: ONLY_FILE, path: None, place: decode_place(reader)? };
+            (vec![only], Vec::new(), Vec::new())
+        }
+        SEVERAL => {
+            (reader.list(decode_file)?, reader.list(EntryReader::u32)?, reader.list(EntryReader::u64)?)
+        }
+        _ => return None,
+    };
     Some(Mark {
         sequence,
-        file: file_id(reader)?,
-        end: reader.u64()?,
-        before: reader.u32()?,
-        head: Some(FileHead { length: reader.u32()?, crc: reader.u32()? })
-            .filter(|head| head.length != NO_HEAD),
+        held,
+        files,
+        finished,
         commits: reader.list(commit)?,
         repeat: MarkRepeat {
             is_snapshot,
@@ -292,6 +368,29 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
                 Some(RepeatedPartition { index, void, state })
             })?,
         },
+    })
+}
+
+fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
+    let (number, place) = (reader.u32()?, decode_place(reader)?);
+    let path = match reader.u8()? {
+        0 => None,
+        1 => {
+            let length = reader.u32()? as usize;
+            Some(PathBuf::from(OsStr::from_bytes(reader.bytes(length)?)))
+        }
+        _ => return None,
+    };
+    Some(MarkedFile { number, path, place })
+}
+
+fn decode_place(reader: &mut EntryReader<'_>) -> Option<FilePlace> {
+    Some(FilePlace {
+        file: file_id(reader)?,
+        end: reader.u64()?,
+        before: reader.u32()?,
+        head: Some(FileHead { length: reader.u32()?, crc: reader.u32()? })
+            .filter(|head| head.length != NO_HEAD),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What a journal says: the kinds of its entries. Pure.
 
+use std::path::PathBuf;
+
 use super::held::HeldOffsets;
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -7,6 +9,12 @@ use crate::record::TopicPartition;
 /// A range and a mark carry a check of this many bytes of the log file before them. The check is needed
 /// because a new file can get the device and inode numbers of a file that was just deleted.
 pub(in crate::logfile) const CHECKED_BYTES: usize = 4096;
+
+/// The number of a file in its journal.
+pub type FileNumber = u32;
+
+/// The number of the file of a journal that has only one. Such a journal names no paths.
+pub(in crate::logfile) const ONLY_FILE: FileNumber = 0;
 
 /// A record that was written: its offset and its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +64,38 @@ pub struct PositionChange {
 pub struct Range {
     /// The number of the range. Each range of a journal has the next number.
     pub sequence: u64,
+    /// The bytes that were written, of each file. The range counts only if all of them are in their files.
+    pub parts: Vec<RangePart>,
+    /// The positions after the range.
+    pub changes: Vec<PositionChange>,
+}
+
+impl Range {
+    /// The bytes in this file.
+    pub(in crate::logfile) fn part_of(&self, number: FileNumber) -> Option<&RangePart> {
+        self.parts.iter().find(|part| part.number == number)
+    }
+}
+
+impl Mark {
+    /// A mark of the only file of a journal, at this place.
+    pub(in crate::logfile) fn of_only_file(sequence: u64, place: FilePlace) -> Self {
+        Self {
+            sequence,
+            held: Vec::new(),
+            files: vec![MarkedFile { number: ONLY_FILE, path: None, place }],
+            finished: Vec::new(),
+            commits: Vec::new(),
+            repeat: MarkRepeat::default(),
+        }
+    }
+}
+
+/// Where the bytes of a range are in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangePart {
+    /// The file's number in this journal.
+    pub number: FileNumber,
     /// The file that the bytes are in.
     pub file: FileId,
     /// The first byte.
@@ -66,8 +106,19 @@ pub struct Range {
     pub crc: u32,
     /// CRC-32 of the [`CHECKED_BYTES`] before the first byte.
     pub before: u32,
-    /// The positions after the range.
-    pub changes: Vec<PositionChange>,
+}
+
+/// Up to where a file is durable, and what identifies the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilePlace {
+    /// The file.
+    pub file: FileId,
+    /// The length up to which the file is durable.
+    pub end: u64,
+    /// CRC-32 of the [`CHECKED_BYTES`] before the end.
+    pub before: u32,
+    /// How the file begins. `None` if the place was read from a journal of version 1 or 2.
+    pub head: Option<FileHead>,
 }
 
 /// How a file begins. Together with the bytes before a mark this distinguishes the file from every other,
@@ -92,19 +143,28 @@ impl FileHead {
     }
 }
 
-/// The log file is durable up to the range `sequence`. Written after the file was synced.
+/// What a mark says of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkedFile {
+    /// The file's number in this journal.
+    pub number: FileNumber,
+    /// The file's path, if this journal has several files and the mark begins one, or repeats that.
+    pub path: Option<PathBuf>,
+    /// Up to where the file is durable.
+    pub place: FilePlace,
+}
+
+/// The log files are durable up to the range `sequence`. Written after the files were synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The last range that is durable.
     pub sequence: u64,
-    /// The log file.
-    pub file: FileId,
-    /// The length up to which the log file is durable.
-    pub end: u64,
-    /// CRC-32 of the [`CHECKED_BYTES`] before the end.
-    pub before: u32,
-    /// How the file begins. `None` if the mark was read from a journal of version 1 or 2.
-    pub head: Option<FileHead>,
+    /// Earlier ranges that are not durable yet, because their files take nothing at present.
+    pub held: Vec<u64>,
+    /// The files of which the place has changed.
+    pub files: Vec<MarkedFile>,
+    /// Files that are finished: nothing is written to these any more.
+    pub finished: Vec<FileNumber>,
     /// The offsets that are about to be committed.
     pub commits: Vec<MarkedCommit>,
     /// What the mark repeats of earlier entries.

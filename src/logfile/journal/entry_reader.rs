@@ -47,12 +47,7 @@ impl<'a> EntryReader<'a> {
         Some(list)
     }
 
-    /// Reads the number of parts, which must be one. Entries of several parts set a feature in the header
-    /// that this pandad does not know.
-    pub(super) fn one_part(&mut self) -> Option<()> {
-        (self.u8()? == 1).then_some(())
-    }
-
+    /// Passes over the tagged fields that are left.
     pub(super) fn skip_tags(&mut self) -> Option<()> {
         while self.next_tag()?.is_some() {}
         Some(())

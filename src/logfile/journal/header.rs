@@ -16,6 +16,8 @@
 #[cfg(test)]
 mod tests;
 
+/// The journal has several files: ranges and marks say which of these they mean.
+pub(super) const FEATURE_FILES: u32 = 1;
 const MAGIC: &[u8; 8] = b"pandadjl";
 /// The version of the format that is written. A later version is refused.
 pub(super) const FORMAT_VERSION: u16 = 3;
@@ -35,8 +37,8 @@ pub(super) struct HalfHeader {
     pub(super) generation: u64,
     /// Where the half's snapshot ends, including its mark. 0 if that is not known.
     pub(super) base: u64,
-    /// One bit for each property of the half that a reader must know. This pandad knows none: it refuses a
-    /// half with any bit set, as it refuses a later version.
+    /// One bit for each property of the half that a reader must know. A half with any other bit than
+    /// [`FEATURE_FILES`] is refused, as a later version is.
     pub(super) features: u32,
     /// The length of a half in bytes. 0 if it is not known: versions 1 and 2 do not say it.
     pub(super) half: u64,
@@ -130,7 +132,7 @@ impl HalfHeader {
 
     /// Whether only a later pandad may read the half.
     pub(super) fn is_later(&self) -> bool {
-        self.version > FORMAT_VERSION || self.features != 0
+        self.version > FORMAT_VERSION || self.features & !FEATURE_FILES != 0
     }
 }
 

@@ -6,9 +6,10 @@
 //! frame   length 4 | CRC 4 | payload
 //! ```
 
-use super::codec::{commit, file_id, text};
+use super::codec::{commit, file_id, range_part, text};
 use super::entry::{
-    JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange, Range, Session,
+    FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity, ONLY_FILE,
+    PartitionState, PositionChange, Range, Session,
 };
 use super::entry_reader::EntryReader;
 use crate::record::TopicPartition;
@@ -81,11 +82,7 @@ fn landmark(reader: &mut EntryReader<'_>) -> Option<Landmark> {
 fn range(reader: &mut EntryReader<'_>) -> Option<Range> {
     Some(Range {
         sequence: reader.u64()?,
-        file: file_id(reader)?,
-        from: reader.u64()?,
-        before: reader.u32()?,
-        to: reader.u64()?,
-        crc: reader.u32()?,
+        parts: vec![range_part(ONLY_FILE, reader)?],
         changes: reader.list(|reader| {
             Some(PositionChange {
                 index: reader.u32()?,
@@ -102,10 +99,18 @@ fn range(reader: &mut EntryReader<'_>) -> Option<Range> {
 fn mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     Some(Mark {
         sequence: reader.u64()?,
-        file: file_id(reader)?,
-        end: reader.u64()?,
-        before: reader.u32()?,
-        head: None,
+        held: Vec::new(),
+        files: vec![MarkedFile {
+            number: ONLY_FILE,
+            path: None,
+            place: FilePlace {
+                file: file_id(reader)?,
+                end: reader.u64()?,
+                before: reader.u32()?,
+                head: None,
+            },
+        }],
+        finished: Vec::new(),
         commits: reader.list(commit)?,
         repeat: MarkRepeat::default(),
     })

@@ -10,10 +10,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::frame::{HalfContents, Hole};
-use super::{JournalEntry, JournalState, Mark, MarkRepeat, PositionChange, Range};
+use super::{
+    FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkedFile, ONLY_FILE, PositionChange, Range,
+    RangePart,
+};
+use crate::logfile::disk::FileId;
 
 /// If more bytes than these are damaged at the end of a journal, there may be marks among them whose
 /// positions were committed.
@@ -232,7 +236,9 @@ impl Replay {
                 // The ranges before this one are settled, because the snapshot would otherwise name them.
                 self.has_mark = true;
                 self.state.recent.clear();
-                self.state.mark = Some(place_before(range));
+                for part in &range.parts {
+                    self.state.apply(JournalEntry::Mark(place_before(range.sequence, part)), at);
+                }
             }
             _ => {}
         }
@@ -248,41 +254,58 @@ impl Replay {
         let mut kept = VecDeque::new();
         for range in std::mem::take(&mut self.state.recent) {
             let is_known = |change: &PositionChange| self.state.partitions.contains_key(&change.index);
-            if range.sequence != sequence + 1 || !range.changes.iter().all(is_known) {
+            let is_held = range.sequence <= sequence && kept.is_empty();
+            let follows = is_held || range.sequence == sequence + 1;
+            if !follows || !range.changes.iter().all(is_known) {
                 lacks = true;
                 break;
             }
-            sequence = range.sequence;
+            sequence = sequence.max(range.sequence);
             kept.push_back(range);
         }
-        // If a range does not begin where the range before it ends, the mark that moved the end is lost.
-        // That mark was written when everything before it was durable.
-        let mut end = self.state.mark.as_ref().map(|mark| (mark.file, mark.end));
-        let mut settled = 0;
-        for (at, range) in kept.iter().enumerate() {
-            if end != Some((range.file, range.from)) {
+        lacks |= self.follow_ends(&mut kept);
+        self.state.recent = kept;
+        lacks || sequence < announced
+    }
+
+    /// If a range does not begin where the range before it ends, the mark that moved the end is lost. That
+    /// mark was written when everything before it was durable. True if the ranges from there on are of no
+    /// use.
+    fn follow_ends(&mut self, kept: &mut VecDeque<Range>) -> bool {
+        let mut ends: BTreeMap<FileNumber, (FileId, u64)> = self
+            .state
+            .files
+            .iter()
+            .map(|(number, file)| (*number, (file.place.file, file.place.end)))
+            .collect();
+        let (mut settled, mut useful) = (0, kept.len());
+        'ranges: for (at, range) in kept.iter().enumerate() {
+            for part in &range.parts {
+                let end = ends.insert(part.number, (part.file, part.to));
+                if end == Some((part.file, part.from)) {
+                    continue;
+                }
+                if part.number != ONLY_FILE {
+                    // What the mark said of the other files is lost, too.
+                    useful = at;
+                    break 'ranges;
+                }
                 settled = at;
-                self.state.mark = Some(place_before(range));
+                self.state.apply(JournalEntry::Mark(place_before(range.sequence, part)), 0);
             }
-            end = Some((range.file, range.to));
         }
+        let lacks = useful < kept.len();
+        kept.truncate(useful);
         for range in kept.drain(..settled) {
             self.state.settle(&range.changes, 0);
         }
-        self.state.recent = kept;
-        lacks || sequence < announced
+        lacks
     }
 }
 
 /// The mark that a range implies: everything before the range is durable.
-fn place_before(range: &Range) -> Mark {
-    Mark {
-        sequence: range.sequence.saturating_sub(1),
-        file: range.file,
-        end: range.from,
-        before: range.before,
-        head: None,
-        commits: Vec::new(),
-        repeat: MarkRepeat::default(),
-    }
+fn place_before(sequence: u64, part: &RangePart) -> Mark {
+    let place = FilePlace { file: part.file, end: part.from, before: part.before, head: None };
+    let files = vec![MarkedFile { number: part.number, path: None, place }];
+    Mark { files, ..Mark::of_only_file(sequence.saturating_sub(1), place) }
 }

@@ -6,11 +6,13 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use super::{
-    HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange,
-    Range, RepeatedPartition, Session,
+    FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity,
+    PartitionState, PositionChange, Range, RepeatedPartition, Session,
 };
+use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
 /// How many landmarks, committed offsets and left epochs are kept of each partition.
@@ -54,6 +56,44 @@ impl Deref for JournalledPartition {
     }
 }
 
+/// What is known of one file, and which marks changed that.
+#[derive(Debug, Clone)]
+pub(in crate::logfile) struct JournalledFile {
+    /// The file's path, if this journal has several files.
+    pub(in crate::logfile) path: Option<PathBuf>,
+    pub(in crate::logfile) place: FilePlace,
+    /// Where the next part of a range must begin.
+    pub(in crate::logfile) next: (FileId, u64),
+    /// The byte of the half at which the first mark stands that says that the file is not empty. `None` if
+    /// the snapshot says so, or if no mark does.
+    filled: Option<u64>,
+    /// The byte at which the last mark stands that changed the place, and the one that began the file; 0 if
+    /// the snapshot did.
+    moved: u64,
+    begun: u64,
+}
+
+impl JournalledFile {
+    fn new(at: u64, MarkedFile { path, place, .. }: MarkedFile) -> Self {
+        Self { path, place, next: (place.file, place.end), filled: None, moved: at, begun: at }
+    }
+
+    /// Whether the last mark that is durable may say that the file is empty. `synced_to` is the byte up to
+    /// which the half is durable.
+    pub(in crate::logfile) fn may_begin_empty(&self, synced_to: u64) -> bool {
+        self.place.end == 0 || self.filled.is_some_and(|at| synced_to <= at)
+    }
+
+    fn move_to(&mut self, place: FilePlace, at: u64) {
+        if place.end == 0 {
+            self.filled = None;
+        } else if self.place.end == 0 {
+            self.filled = Some(at);
+        }
+        (self.place, self.moved) = (place, at);
+    }
+}
+
 /// The position of a partition once some ranges have settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::logfile) struct SettledPosition {
@@ -69,7 +109,11 @@ pub(in crate::logfile) struct JournalState {
     /// The partitions by their number, as of the last mark.
     pub(in crate::logfile) partitions: BTreeMap<u32, JournalledPartition>,
     numbers: HashMap<TopicPartition, u32>,
-    /// The last mark.
+    /// The files of this journal by their number, as of the last mark.
+    pub(in crate::logfile) files: BTreeMap<FileNumber, JournalledFile>,
+    /// The files that are finished, and the byte of the half at which the mark stands that says so.
+    finished: Vec<(FileNumber, u64)>,
+    /// The last mark, without its files.
     pub(in crate::logfile) mark: Option<Mark>,
     /// The run that wrote last.
     pub(in crate::logfile) session: Option<Session>,
@@ -87,7 +131,14 @@ impl JournalState {
                 let void = self.next_sequence() - 1;
                 self.replace(RepeatedPartition { index, void, state }, at);
             }
-            JournalEntry::Range(range) => self.recent.push_back(range),
+            JournalEntry::Range(range) => {
+                for part in &range.parts {
+                    if let Some(known) = self.files.get_mut(&part.number) {
+                        known.next = (part.file, part.to);
+                    }
+                }
+                self.recent.push_back(range);
+            }
             JournalEntry::Mark(mark) => self.apply_mark(mark, at),
             JournalEntry::Session(session) => self.session = Some(session),
             JournalEntry::Member(member) => self.member = Some(member),
@@ -109,9 +160,14 @@ impl JournalState {
         if repeat.is_snapshot {
             self.recent.clear();
         }
-        let settled = self.recent.iter().take_while(|range| range.sequence <= mark.sequence).count();
-        let settled: Vec<Range> = self.recent.drain(..settled).collect();
+        let settled = self.take_settled(&mark);
         self.settle_ranges(&settled, at);
+        self.apply_files(std::mem::take(&mut mark.files), at);
+        for number in std::mem::take(&mut mark.finished) {
+            if self.files.remove(&number).is_some() {
+                self.finished.push((number, at));
+            }
+        }
         for partition in repeat.partitions {
             let RepeatedPartition { index, state, .. } = &partition;
             // Usually earlier entries have given this state already, and the ranges know more landmarks
@@ -140,6 +196,55 @@ impl JournalState {
         }
         mark.repeat.announced = repeat.announced;
         self.mark = Some(mark);
+    }
+
+    /// Takes the ranges that the mark settles.
+    fn take_settled(&mut self, mark: &Mark) -> Vec<Range> {
+        let upto = self.recent.iter().take_while(|range| range.sequence <= mark.sequence).count();
+        let (held, settled): (Vec<Range>, Vec<Range>) =
+            self.recent.drain(..upto).partition(|range| mark.held.contains(&range.sequence));
+        held.into_iter().rev().for_each(|range| self.recent.push_front(range));
+        settled
+    }
+
+    fn apply_files(&mut self, files: Vec<MarkedFile>, at: u64) {
+        for file in files {
+            let (number, place) = (file.number, file.place);
+            match self.files.get_mut(&number) {
+                Some(known) if file.path.is_none() || file.path == known.path => known.move_to(place, at),
+                _ => {
+                    self.files.insert(number, JournalledFile::new(at, file));
+                }
+            }
+            // Of ranges that are not settled yet, the last one has the file's end.
+            let parts = self.recent.iter().flat_map(|range| &range.parts);
+            let last = parts.filter(|part| part.number == number).last().map(|part| (part.file, part.to));
+            if let Some(known) = self.files.get_mut(&number) {
+                known.next = last.unwrap_or((place.file, place.end));
+            }
+        }
+    }
+
+    /// Adds to `named` the other files that a mark must name to make up for damage from this byte of the
+    /// half on. The file of a journal that has only one is always named.
+    pub(in crate::logfile) fn repeat_files(&self, named: &mut Vec<MarkedFile>, since: u64) {
+        for file in named.iter_mut() {
+            if let Some(known) = self.files.get(&file.number).filter(|known| known.begun >= since) {
+                file.path.clone_from(&known.path);
+            }
+        }
+        for (number, known) in &self.files {
+            let is_due = known.moved >= since || known.path.is_none();
+            if is_due && !named.iter().any(|file| file.number == *number) {
+                let path = known.path.clone().filter(|_| known.begun >= since);
+                named.push(MarkedFile { number: *number, path, place: known.place });
+            }
+        }
+    }
+
+    /// The files that were finished since this byte of the half.
+    pub(in crate::logfile) fn finished_since(&self, since: u64) -> impl Iterator<Item = FileNumber> {
+        self.finished.iter().filter(move |(_, at)| *at >= since).map(|(number, _)| *number)
     }
 
     /// Forgets every partition: reading begins again at the group's offsets.
@@ -184,7 +289,7 @@ impl JournalState {
 
     /// The position of each partition once the ranges up to `sequence` have settled, in the order of the
     /// partitions' numbers.
-    pub(in crate::logfile) fn settled_by(&self, sequence: u64) -> Vec<SettledPosition> {
+    pub(in crate::logfile) fn settled_by(&self, sequence: u64, held: &[u64]) -> Vec<SettledPosition> {
         let known = self.partitions.iter().map(|(index, known)| SettledPosition {
             index: *index,
             position: known.position,
@@ -192,7 +297,8 @@ impl JournalState {
             moved: known.moved,
         });
         let mut settled: Vec<SettledPosition> = known.collect();
-        for range in self.recent.iter().take_while(|range| range.sequence <= sequence) {
+        let ranges = self.recent.iter().take_while(|range| range.sequence <= sequence);
+        for range in ranges.filter(|range| !held.contains(&range.sequence)) {
             for change in &range.changes {
                 let place = place_of(&settled, change.index, |known| known.index);
                 if let Some(known) = place.and_then(|place| settled.get_mut(place)) {
@@ -230,6 +336,10 @@ impl JournalState {
         for known in self.partitions.values_mut() {
             (known.moved, known.replaced) = (0, (0, 0));
         }
+        for known in self.files.values_mut() {
+            (known.moved, known.begun, known.filled) = (0, 0, None);
+        }
+        self.finished.clear();
     }
 
     /// The number and the state of a partition.
@@ -260,7 +370,7 @@ impl JournalState {
     /// The sequence number of the next range.
     pub(in crate::logfile) fn next_sequence(&self) -> u64 {
         let marked = self.mark.as_ref().map_or(0, |mark| mark.sequence);
-        self.recent.back().map_or(marked, |range| range.sequence) + 1
+        self.recent.back().map_or(marked, |range| range.sequence.max(marked)) + 1
     }
 
     /// The entries of a snapshot: read alone, they add up to exactly this state.
@@ -289,8 +399,14 @@ impl JournalState {
             positions: positions.collect(),
             ..MarkRepeat::default()
         };
+        let files = self.files.iter().map(|(number, known)| MarkedFile {
+            number: *number,
+            path: known.path.clone(),
+            place: known.place,
+        });
+        let files = files.collect();
         // The partitions' states contain the committed offsets already.
-        self.mark.clone().map(|mark| Mark { commits: Vec::new(), repeat, ..mark })
+        self.mark.clone().map(|mark| Mark { files, commits: Vec::new(), repeat, ..mark })
     }
 }
 

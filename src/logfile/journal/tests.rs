@@ -1,5 +1,7 @@
 //! Entries as bytes, and back.
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -59,32 +61,60 @@ fn repeat() -> impl Strategy<Value = MarkRepeat> {
     )
 }
 
+fn place() -> impl Strategy<Value = FilePlace> {
+    let head = proptest::option::of((0..4097u32, any::<u32>()))
+        .prop_map(|head| head.map(|(length, crc)| FileHead { length, crc }));
+    (file(), any::<(u64, u32)>(), head).prop_map(|(file, (end, before), head)| FilePlace {
+        file,
+        end,
+        before,
+        head,
+    })
+}
+
+/// The only file, or several.
+fn files() -> impl Strategy<Value = Vec<MarkedFile>> {
+    let only = place().prop_map(|place| vec![MarkedFile { number: ONLY_FILE, path: None, place }]);
+    let path = proptest::option::of("[a-z/.{}-]{0,30}".prop_map(PathBuf::from));
+    let file = (0..9u32, path, place()).prop_map(|(number, path, place)| MarkedFile { number, path, place });
+    prop_oneof![only, proptest::collection::vec(file, 0..4)]
+}
+
 fn mark() -> impl Strategy<Value = Mark> {
     let values = proptest::option::of(prop_oneof![-3..3i64, 0..i64::MAX]);
     let commit = (any::<u32>(), any::<Option<i64>>(), values)
         .prop_map(|(index, acknowledged, value)| MarkedCommit { index, acknowledged, value });
     let commits = proptest::collection::vec(commit, 0..5);
-    let head = proptest::option::of((0..4097u32, any::<u32>()))
-        .prop_map(|head| head.map(|(length, crc)| FileHead { length, crc }));
-    (any::<u64>(), file(), any::<(u64, u32)>(), head, commits, repeat()).prop_map(
-        |(sequence, file, (end, before), head, commits, repeat)| Mark {
+    let lists =
+        (proptest::collection::vec(any::<u64>(), 0..3), proptest::collection::vec(any::<u32>(), 0..3));
+    (any::<u64>(), files(), lists, commits, repeat()).prop_map(
+        |(sequence, files, (held, finished), commits, repeat)| Mark {
             sequence,
-            file,
-            end,
-            before,
-            head,
+            held,
+            files,
+            finished,
             commits,
             repeat,
         },
     )
 }
 
+/// In the only file, or in several.
+fn parts() -> impl Strategy<Value = Vec<RangePart>> {
+    let part =
+        |number: u32| {
+            (file(), any::<(u64, u64, u32, u32)>()).prop_map(move |(file, (from, to, crc, before))| {
+                RangePart { number, file, from, to, crc, before }
+            })
+        };
+    let only = part(ONLY_FILE).prop_map(|part| vec![part]);
+    let several = proptest::collection::vec((0..9u32).prop_flat_map(part), 0..4);
+    prop_oneof![only, several]
+}
+
 fn entry() -> impl Strategy<Value = JournalEntry> {
-    let range = (any::<u64>(), file(), any::<(u64, u64, u32, u32)>(), changes()).prop_map(
-        |(sequence, file, (from, to, crc, before), changes)| {
-            JournalEntry::Range(Range { sequence, file, from, to, crc, before, changes })
-        },
-    );
+    let range = (any::<u64>(), parts(), changes())
+        .prop_map(|(sequence, parts, changes)| JournalEntry::Range(Range { sequence, parts, changes }));
     let session =
         any::<(u128, bool)>().prop_map(|(boot, closed)| JournalEntry::Session(Session { boot, closed }));
     let member = ("[a-zA-Z0-9-]{0,60}", any::<bool>())

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
+use crate::logfile::journal::{ONLY_FILE, Range, RangePart};
 
 /// A sync can fail that follows the write of a journal's header.
 #[derive(Debug, Default)]
@@ -100,16 +101,9 @@ fn a_refused_entry_is_tried_again_or_ends_the_run() {
     faults.is_full.store(false, Relaxed);
     append(&mut log, 0, 2);
     // What the writer would announce contradicts the journal.
-    let (file, sequence) = (log.writer.checkpoint().mark.file, log.ledger.next_sequence());
-    let range = super::super::journal::Range {
-        sequence,
-        file,
-        from: 14,
-        to: 20,
-        crc: 0,
-        before: 0,
-        changes: Vec::new(),
-    };
+    let (number, file) = (ONLY_FILE, log.writer.checkpoint().mark.files[0].place.file);
+    let parts = vec![RangePart { number, file, from: 14, to: 20, crc: 0, before: 0 }];
+    let range = Range { sequence: log.ledger.next_sequence(), parts, changes: Vec::new() };
     log.ledger.announce(&range).unwrap();
     let refused = try_append(&mut log, 2, 3);
     assert!(matches!(&refused, Err(AppendError::Restart(_))), "{refused:?}");

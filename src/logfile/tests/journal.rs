@@ -92,28 +92,32 @@ fn a_torn_journal_is_read_up_to_the_torn_entry() {
 /// that does not fit. So the journal refuses both, and its bytes stay as they were.
 #[test]
 fn a_range_or_a_mark_that_does_not_fit_is_refused() {
-    use super::super::journal::{Mark, Range};
+    use super::super::journal::{FilePlace, Mark, ONLY_FILE, Range, RangePart};
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     let sequence = log.ledger.next_sequence();
     let mark = log.writer.checkpoint().mark;
+    let place = mark.files[0].place;
     let range = |sequence, from| Range {
         sequence,
-        file: mark.file,
-        from,
-        to: mark.end + 9,
-        crc: 0,
-        before: 0,
+        parts: vec![RangePart {
+            number: ONLY_FILE,
+            file: place.file,
+            from,
+            to: place.end + 9,
+            crc: 0,
+            before: 0,
+        }],
         changes: Vec::new(),
     };
-    let another = Mark { end: mark.end + 1, ..mark.clone() };
+    let another = Mark::of_only_file(mark.sequence, FilePlace { end: place.end + 1, ..place });
     let ahead = Mark { sequence, ..mark.clone() };
     let before = fs::read(dir.0.join("out.log.journal")).unwrap();
     let refused = [
-        log.ledger.announce(&range(sequence, mark.end - 1)).map(drop),
-        log.ledger.announce(&range(sequence + 1, mark.end)).map(drop),
-        log.ledger.announce(&range(sequence, mark.end + 10)).map(drop),
+        log.ledger.announce(&range(sequence, place.end - 1)).map(drop),
+        log.ledger.announce(&range(sequence + 1, place.end)).map(drop),
+        log.ledger.announce(&range(sequence, place.end + 10)).map(drop),
         log.ledger.mark(another).map(drop),
         log.ledger.mark(ahead).map(drop),
     ];
@@ -122,7 +126,7 @@ fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     }
     assert_eq!(fs::read(dir.0.join("out.log.journal")).unwrap(), before);
     log.ledger.mark(mark.clone()).unwrap();
-    log.ledger.announce(&range(sequence, mark.end)).unwrap();
+    log.ledger.announce(&range(sequence, place.end)).unwrap();
 }
 
 /// A directory whose journal was begun anew `starts` times, each time behind five more records.

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{FileId, RealDisk};
-use crate::logfile::journal::{FileHead, Mark, MarkRepeat, Range};
-use crate::logfile::locate::{Located, head, is_range_in, locate, tail};
+use crate::logfile::journal::{FileHead, FilePlace, ONLY_FILE, RangePart};
+use crate::logfile::locate::{Located, head, is_part_in, locate, tail};
 use crate::test_log::lines_of;
 
 /// Three lines, all settled.
@@ -96,21 +96,20 @@ fn a_moved_file_that_begins_with_the_first_range_is_ours() {
     assert_eq!(fs::read_to_string(moved).unwrap(), lines(3) + "a note\n");
 }
 
-/// A file of these bytes, and the mark at its end.
-fn marked(bytes: &[u8], has_head: bool) -> (Dir, Mark) {
+/// A file of these bytes, and the place at its end.
+fn placed(bytes: &[u8], has_head: bool) -> (Dir, FilePlace) {
     let dir = Dir::new();
     fs::write(dir.log(), bytes).unwrap();
     let file = RealDisk.open(&dir.log(), OpenMode::Reading).unwrap();
     let (end, id) = (bytes.len() as u64, file.stat().unwrap().id);
     let before = crc32fast::hash(&tail(&file, end).unwrap());
     let head = has_head.then(|| head(&file, end).unwrap());
-    let (commits, repeat) = (Vec::new(), MarkRepeat::default());
-    (dir, Mark { sequence: 1, file: id, end, before, head, commits, repeat })
+    (dir, FilePlace { file: id, end, before, head })
 }
 
-fn located(dir: &Dir, mark: &Mark) -> Located {
+fn located(dir: &Dir, place: &FilePlace) -> Located {
     let file = RealDisk.open(&dir.log(), OpenMode::Reading).unwrap();
-    locate(&RealDisk, (&dir.log(), Some(&file)), mark, &Default::default()).unwrap()
+    locate(&RealDisk, (&dir.log(), Some(&file)), (ONLY_FILE, place), &Default::default()).unwrap()
 }
 
 /// A mark of an older pandad has no head. Then other numbers are believed only if the bytes before the mark
@@ -126,15 +125,15 @@ fn without_a_head_the_numbers_must_agree() {
         (9000, true, true),
     ] {
         let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-        let (dir, mark) = marked(&bytes, has_head);
-        assert_eq!(located(&dir, &mark), Located::AtPath, "{length}");
-        let elsewhere = Mark { file: other, ..mark.clone() };
+        let (dir, place) = placed(&bytes, has_head);
+        assert_eq!(located(&dir, &place), Located::AtPath, "{length}");
+        let elsewhere = FilePlace { file: other, ..place };
         let expected = if is_ours { Located::AtPath } else { Located::Nowhere };
         assert_eq!(located(&dir, &elsewhere), expected, "{length}");
         let moved = dir.0.join("out.log.1");
         fs::rename(dir.log(), &moved).unwrap();
         fs::write(dir.log(), "").unwrap();
-        assert_eq!(located(&dir, &mark), Located::Beside(moved.clone()), "{length}");
+        assert_eq!(located(&dir, &place), Located::Beside(moved.clone()), "{length}");
         let expected = if is_ours { Located::Beside(moved) } else { Located::Nowhere };
         assert_eq!(located(&dir, &elsewhere), expected, "{length}");
     }
@@ -143,10 +142,10 @@ fn without_a_head_the_numbers_must_agree() {
 /// A head that is longer than the mark belongs to no such file, and cannot be read of it either.
 #[test]
 fn a_head_beyond_the_mark_is_another_files() {
-    let (dir, mark) = marked(b"12345678\n", true);
+    let (dir, place) = placed(b"12345678\n", true);
     for length in [8, 10, 4096] {
-        let mark = Mark { head: Some(FileHead { length, crc: 5 }), ..mark.clone() };
-        assert_eq!(located(&dir, &mark), Located::Changed(dir.log()), "{length}");
+        let place = FilePlace { head: Some(FileHead { length, crc: 5 }), ..place };
+        assert_eq!(located(&dir, &place), Located::Changed(dir.log()), "{length}");
     }
 }
 
@@ -156,21 +155,13 @@ fn a_long_range_is_compared_to_its_last_byte() {
     let (from, length) = (9, 600_000);
     let mut bytes = b"in front\n".to_vec();
     bytes.extend((0..length).map(|at| (at % 251) as u8));
-    let (dir, mark) = marked(&bytes, true);
+    let (dir, place) = placed(&bytes, true);
     let crc = crc32fast::hash(&bytes[from..]);
-    let (before, changes) = (0, Vec::new());
-    let range = Range {
-        sequence: 1,
-        file: mark.file,
-        from: from as u64,
-        to: bytes.len() as u64,
-        crc,
-        before,
-        changes,
-    };
+    let (number, file, to) = (ONLY_FILE, place.file, bytes.len() as u64);
+    let part = RangePart { number, file, from: from as u64, to, crc, before: 0 };
     let is_in = |bytes: &[u8]| {
         fs::write(dir.log(), bytes).unwrap();
-        is_range_in(&RealDisk.open(&dir.log(), OpenMode::Reading).unwrap(), &range)
+        is_part_in(&RealDisk.open(&dir.log(), OpenMode::Reading).unwrap(), &part)
     };
     assert!(is_in(&bytes).unwrap());
     assert!(is_in(&[&bytes[..], b"more"].concat()).unwrap());

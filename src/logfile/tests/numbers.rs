@@ -195,20 +195,27 @@ fn nothing_of_another_file_is_cut_for_its_numbers() {
 /// A mark that is not durable yet may be lost with the power, and then the file was empty at the last one.
 #[test]
 fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
-    use super::super::journal::Range;
+    use super::super::journal::{ONLY_FILE, Range, RangePart};
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     let mark = log.writer.checkpoint().mark;
+    let place = mark.files[0].place;
     let announce = |from: u64| {
         let sequence = log.ledger.next_sequence();
-        let (file, to, changes) = (mark.file, from + 5, Vec::new());
-        log.ledger.announce(&Range { sequence, file, from, to, crc: 0, before: 0, changes }).unwrap()
+        let (file, to, changes) = (place.file, from + 5, Vec::new());
+        log.ledger
+            .announce(&Range {
+                sequence,
+                parts: vec![RangePart { number: ONLY_FILE, file, from, to, crc: 0, before: 0 }],
+                changes,
+            })
+            .unwrap()
     };
     let (_, sync) = log.ledger.mark(mark.clone()).unwrap();
-    assert!(announce(mark.end).is_some(), "the mark is not durable");
+    assert!(announce(place.end).is_some(), "the mark is not durable");
     sync.sync().unwrap();
-    assert!(announce(mark.end + 5).is_none(), "the mark is durable");
+    assert!(announce(place.end + 5).is_none(), "the mark is durable");
 }
 
 /// The file has its numbers and its length, and begins as before; but somebody has edited a line shortly

@@ -6,7 +6,7 @@ use std::io;
 use super::pending::Found;
 use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
 use crate::logfile::disk::Handle;
-use crate::logfile::journal::{CHECKED_BYTES, FileHead, Range};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, ONLY_FILE, Range, RangePart};
 use crate::logfile::locate::tail;
 
 /// Bytes that another program appends are journalled as a range only up to this size, because their CRC
@@ -204,7 +204,8 @@ impl LogWriter {
     ) -> Result<(), AppendError> {
         let (from, before) = (self.end, crc32fast::hash(&self.tail));
         let sequence = self.ledger.next_sequence();
-        let range = Range { sequence, file: self.id, from, to: len, crc, before, changes: Vec::new() };
+        let part = RangePart { number: ONLY_FILE, file: self.id, from, to: len, crc, before };
+        let range = Range { sequence, parts: vec![part], changes: Vec::new() };
         self.announce_range(&range).map_err(|error| self.of_journal(error))?;
         self.last_sequence = range.sequence;
         self.unsettled += len - from;

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 
 use super::Piece;
 use crate::logfile::disk::Handle;
-use crate::logfile::journal::Range;
+use crate::logfile::journal::{Range, RangePart};
 
 /// How many bytes after the range's place are searched for its last write.
 const SEARCHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -17,6 +17,8 @@ const SEARCHED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct PendingRange {
     pub(super) range: Range,
+    /// Its bytes.
+    pub(super) part: RangePart,
     /// How many bytes of the range were seen in the file, at the range's place.
     seen: u64,
     /// How many bytes the last write had; they have not been looked for yet.
@@ -26,8 +28,8 @@ pub(super) struct PendingRange {
 }
 
 impl PendingRange {
-    pub(super) fn new(range: Range) -> Self {
-        Self { range, seen: 0, unseen: 0, is_move_logged: false }
+    pub(super) fn new(range: Range, part: RangePart) -> Self {
+        Self { range, part, seen: 0, unseen: 0, is_move_logged: false }
     }
 
     /// How many bytes the file has taken.
@@ -36,12 +38,12 @@ impl PendingRange {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.unseen == 0 && self.range.from + self.seen == self.range.to
+        self.unseen == 0 && self.part.from + self.seen == self.part.to
     }
 
     /// The length that the file has if nobody else has changed it.
     pub(super) fn expected_len(&self) -> u64 {
-        self.range.from + self.written()
+        self.part.from + self.written()
     }
 
     pub(super) fn record_write(&mut self, count: usize) {
@@ -55,17 +57,17 @@ impl PendingRange {
 
     /// Looks for the range's bytes in a file of this length.
     pub(super) fn find(&self, file: &Handle, len: u64, bytes: &[u8]) -> io::Result<Found> {
-        let at_place = common_prefix(file, len, self.range.from, bytes)?;
+        let at_place = common_prefix(file, len, self.part.from, bytes)?;
         let last = if at_place < to_index(self.written()) {
             self.find_last(file, len, at_place, bytes)?
         } else {
             None
         };
-        if last.is_none() && self.range.from.checked_add(at_place as u64) == Some(len) {
+        if last.is_none() && self.part.from.checked_add(at_place as u64) == Some(len) {
             return Ok(Found::Prefix(at_place as u64));
         }
         let kept = line_end(bytes, at_place);
-        let mut torn = (at_place > kept).then(|| self.range.from + kept as u64);
+        let mut torn = (at_place > kept).then(|| self.part.from + kept as u64);
         // If the last write is not found, the file holds nothing else of the range.
         let (mut from, mut to) = (kept, kept);
         if let Some(at) = last {
@@ -87,7 +89,7 @@ impl PendingRange {
     /// Where the last write is, if it does not follow the bytes that were seen before.
     fn find_last(&self, file: &Handle, len: u64, at_place: usize, bytes: &[u8]) -> io::Result<Option<u64>> {
         let is_shorter = len < self.expected_len();
-        let start = if is_shorter { 0 } else { self.range.from + at_place as u64 };
+        let start = if is_shorter { 0 } else { self.part.from + at_place as u64 };
         let last = bytes.get(to_index(self.seen)..to_index(self.written())).unwrap_or_default();
         search(file, len, start, last)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::logfile::disk::{FileId, RealDisk};
-use crate::logfile::journal::{Mark, MarkRepeat, MarkedCommit, MemberIdentity};
+use crate::logfile::journal::{FilePlace, Mark, MarkedCommit, MemberIdentity};
 
 /// The path of a journal, which is removed at the end of the test.
 struct Place(PathBuf);
@@ -43,8 +43,8 @@ fn member(length: u64) -> JournalEntry {
 }
 
 fn mark(commits: Vec<MarkedCommit>) -> JournalEntry {
-    let (file, repeat) = (FileId { device: 1, inode: 2 }, MarkRepeat::default());
-    JournalEntry::Mark(Mark { sequence: 1, file, end: 0, before: 0, head: None, commits, repeat })
+    let place = FilePlace { file: FileId { device: 1, inode: 2 }, end: 0, before: 0, head: None };
+    JournalEntry::Mark(Mark { commits, ..Mark::of_only_file(1, place) })
 }
 
 /// The format cannot express a negative offset; a reader would take it for no offset.

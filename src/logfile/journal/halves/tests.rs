@@ -2,7 +2,7 @@
 
 use super::super::frame::{FILL, encode_frame};
 use super::super::header::FORMAT_VERSION;
-use super::super::{Mark, MarkRepeat, MemberIdentity};
+use super::super::{FilePlace, Mark, MarkRepeat, MemberIdentity};
 use super::*;
 use crate::logfile::disk::FileId;
 
@@ -15,9 +15,8 @@ fn member(id: &str) -> JournalEntry {
 
 fn mark(is_snapshot: bool) -> JournalEntry {
     let repeat = MarkRepeat { is_snapshot, ..MarkRepeat::default() };
-    let file = FileId { device: 1, inode: 2 };
-    let commits = Vec::new();
-    JournalEntry::Mark(Mark { sequence: 1, file, end: 9, before: 0, head: None, commits, repeat })
+    let place = FilePlace { file: FileId { device: 1, inode: 2 }, end: 9, before: 0, head: None };
+    JournalEntry::Mark(Mark { repeat, ..Mark::of_only_file(1, place) })
 }
 
 fn entries(generation: u64) -> [JournalEntry; 3] {

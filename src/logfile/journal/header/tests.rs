@@ -115,7 +115,8 @@ fn later_versions_and_unknown_features_are_for_a_later_pandad() {
         (3, 0, false),
         (4, 0, true),
         (9, 0, true),
-        (3, 1, true),
+        (3, 1, false),
+        (3, 2, true),
         (3, 1 << 31, true),
     ] {
         let written = HalfHeader { version, features, ..header() };

@@ -1,7 +1,7 @@
 //! Journals of random entries, of which some are lost one behind the other: what the others add up to must
 //! be what was written, or what was written before the loss, or nothing.
 
-use super::super::entry::{Landmark, MarkedCommit, PartitionState, Session};
+use super::super::entry::{Landmark, MarkRepeat, MarkedCommit, PartitionState, Session};
 use super::super::frame::encode_frame;
 use super::super::held::HeldOffsets;
 use super::*;
@@ -9,6 +9,7 @@ use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
 
 const FILE: FileId = FileId { device: 1, inode: 2 };
+const EMPTY: FilePlace = FilePlace { file: FILE, end: 0, before: 7, head: None };
 const BOOT: u128 = 5;
 const START: u64 = 8192;
 
@@ -63,7 +64,8 @@ impl Half {
         let (sequence, from) = (self.state.next_sequence(), self.length);
         self.length += self.dice.u64(1..99);
         let (to, crc, before) = (self.length, 1, 2);
-        self.push(JournalEntry::Range(Range { sequence, file: FILE, from, to, crc, before, changes }));
+        let parts = vec![RangePart { number: ONLY_FILE, file: FILE, from, to, crc, before }];
+        self.push(JournalEntry::Range(Range { sequence, parts, changes }));
     }
 
     /// The mark that settles the ranges up to this one.
@@ -74,10 +76,10 @@ impl Half {
             }
             _ => Vec::new(),
         };
-        let repeat = self.state.repeat(&self.state.settled_by(range.sequence), since);
+        let repeat = self.state.repeat(&self.state.settled_by(range.sequence, &[]), since);
         let repeat = MarkRepeat { synced_to, ..repeat };
-        let (sequence, end) = (range.sequence, range.to);
-        Mark { sequence, file: FILE, end, before: 7, head: None, commits, repeat }
+        let place = FilePlace { end: range.parts[0].to, ..EMPTY };
+        Mark { commits, repeat, ..Mark::of_only_file(range.sequence, place) }
     }
 
     fn push_mark(&mut self) {
@@ -122,16 +124,7 @@ fn half_of(seed: u64) -> (Half, Vec<(u64, JournalEntry)>) {
     (0..3).for_each(|index| half.push_partition(index));
     half.push(JournalEntry::Session(Session { boot: BOOT, closed: false }));
     let repeat = MarkRepeat { is_snapshot: true, ..MarkRepeat::default() };
-    let (commits, before) = (Vec::new(), 7);
-    half.push(JournalEntry::Mark(Mark {
-        sequence: 0,
-        file: FILE,
-        end: 0,
-        before,
-        head: None,
-        commits,
-        repeat,
-    }));
+    half.push(JournalEntry::Mark(Mark { repeat, ..Mark::of_only_file(0, EMPTY) }));
     half.base = half.at;
     (0..20).for_each(|_| half.push_any());
     let (mut half, older) = half.next();
@@ -344,7 +337,7 @@ fn a_range_elsewhere_implies_the_mark_that_led_there() {
     let lost = half.entries.len();
     let last = half.state.recent.back().unwrap().clone();
     let mut mark = half.mark(&last, half.base, half.base);
-    mark.end += 7;
+    mark.files[0].place.end += 7;
     half.length += 7;
     half.push(JournalEntry::Mark(mark));
     let settled = partitions(&half.state);
@@ -353,7 +346,8 @@ fn a_range_elsewhere_implies_the_mark_that_led_there() {
     let loss = Loss { half: &half, older: &older, from: lost, to: lost + 1, is_same_boot };
     let replayed = loss.replay().unwrap();
     let found = replayed.state.mark.clone().unwrap();
-    assert_eq!((found.sequence, found.end), (last.sequence, last.to + 7));
+    assert_eq!(found.sequence, last.sequence);
+    assert_eq!(replayed.state.files[&ONLY_FILE].place.end, last.parts[0].to + 7);
     assert_eq!(replayed.state.recent.len(), 2);
     let positions = |known: &[Known]| -> Vec<i64> { known.iter().map(|one| one.1).collect() };
     assert_eq!(positions(&partitions(&replayed.state)), positions(&settled));

@@ -1,6 +1,6 @@
 //! What entries add up to.
 
-use super::super::{Landmark, MarkedCommit};
+use super::super::{FilePlace, Landmark, MarkedCommit, ONLY_FILE, RangePart};
 use super::*;
 use crate::logfile::disk::FileId;
 
@@ -22,15 +22,16 @@ fn range(sequence: u64, position: i64) -> JournalEntry {
     let last = Some(Landmark { offset: position - 1, fingerprint: 5 });
     let file = FileId { device: 1, inode: 2 };
     let changes = vec![PositionChange { index: 0, position, last }];
-    JournalEntry::Range(Range { sequence, file, from: 0, to: 9, crc: 0, before: 0, changes })
+    let part = RangePart { number: ONLY_FILE, file, from: 0, to: 9, crc: 0, before: 0 };
+    JournalEntry::Range(Range { sequence, parts: vec![part], changes })
 }
 
 fn mark(sequence: u64, commits: Vec<(u32, i64)>) -> JournalEntry {
     let commit = |(index, value)| MarkedCommit { index, acknowledged: None, value: Some(value) };
     let commits = commits.into_iter().map(commit).collect();
     let file = FileId { device: 1, inode: 2 };
-    let repeat = MarkRepeat::default();
-    JournalEntry::Mark(Mark { sequence, file, end: 9, before: 0, head: None, commits, repeat })
+    let place = FilePlace { file, end: 9, before: 0, head: None };
+    JournalEntry::Mark(Mark { commits, ..Mark::of_only_file(sequence, place) })
 }
 
 fn added_up(entries: Vec<JournalEntry>) -> JournalState {
@@ -73,7 +74,7 @@ fn a_mark_repeats_that_a_range_does_not_count_any_more() {
     let mut whole = added_up(vec![partition(0, 10), range(1, 20)]);
     whole.apply(partition(0, 5), 200);
     whole.apply(mark(0, vec![(0, 5)]), 300);
-    let repeat = whole.repeat(&whole.settled_by(0), 100);
+    let repeat = whole.repeat(&whole.settled_by(0, &[]), 100);
     let JournalEntry::Mark(later) = mark(0, Vec::new()) else { panic!() };
     // The entries at 200 and at 300 are lost.
     let mut state = added_up(vec![partition(0, 10), range(1, 20)]);
@@ -114,7 +115,7 @@ fn every_change_finds_its_partition() {
                     position(*number) == if is_changed { 100 + i64::from(*number) } else { 10 }
                 })
             };
-            let settled = state.settled_by(1);
+            let settled = state.settled_by(1, &[]);
             let of = |number: u32| settled.iter().find(|one| one.index == number).unwrap().position;
             assert!(after(&of) && settled.len() == 60, "{changed}, by {gap}");
             state.apply(mark(1, Vec::new()), 0);
@@ -154,7 +155,7 @@ fn a_partition_that_is_replaced_leaves_earlier_ranges() {
     let mut state = added_up(vec![partition(0, 10), partition(1, 10), range_of(1, &[(0, 20), (1, 20)])]);
     state.apply(partition(0, 5), 0);
     state.apply(range_of(2, &[(1, 30)]), 0);
-    let settled: Vec<i64> = state.settled_by(1).iter().map(|one| one.position).collect();
+    let settled: Vec<i64> = state.settled_by(1, &[]).iter().map(|one| one.position).collect();
     assert_eq!(settled, [5, 20], "up to the first range");
     state.apply(mark(2, Vec::new()), 0);
     assert_eq!((state.partitions[&0].position, state.partitions[&1].position), (5, 30));

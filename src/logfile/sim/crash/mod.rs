@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::disk::{DiskFlaw, RunEnd, SimDisk};
 use crate::logfile::archive::tidy;
-use crate::logfile::journal::{JournalFile, JournalRead};
+use crate::logfile::journal::{JournalFile, JournalRead, ONLY_FILE};
 use crate::logfile::{
     AppendError, Disk, Landmark, Ledger, LogFileOptions, LogWriter, Piece, PositionChange, RestartMemory,
     Rotation, Settler, open_with,
@@ -210,11 +210,14 @@ impl CrashWorld {
         else {
             return true;
         };
-        let mark = contents.replay(None).ok().and_then(|replayed| replayed.state.mark);
-        mark.is_none_or(|mark| {
-            let is_at_path = disk.stat(Path::new(LOG_PATH)).is_ok_and(|stat| stat.id == mark.file);
-            let is_copied = disk.stat(Path::new(COPY_PATH)).is_ok_and(|stat| stat.len >= mark.end);
-            is_at_path || mark.end > 0 && !is_copied
+        let place = contents
+            .replay(None)
+            .ok()
+            .and_then(|replayed| replayed.state.files.get(&ONLY_FILE).map(|known| known.place));
+        place.is_none_or(|place| {
+            let is_at_path = disk.stat(Path::new(LOG_PATH)).is_ok_and(|stat| stat.id == place.file);
+            let is_copied = disk.stat(Path::new(COPY_PATH)).is_ok_and(|stat| stat.len >= place.end);
+            is_at_path || place.end > 0 && !is_copied
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::logfile::disk::{Disk, FileId, OpenMode, RealDisk};
+use crate::logfile::journal::ONLY_FILE;
 
 const PLACE: u64 = 6;
 const BYTES: &[u8] = b"one\ntwo\nthree\n";
@@ -13,8 +14,8 @@ fn found(content: &[u8], seen: u64, unseen: usize) -> Found {
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, content).unwrap();
     let (file, to) = (FileId { device: 1, inode: 2 }, PLACE + BYTES.len() as u64);
-    let mut pending =
-        PendingRange::new(Range { sequence: 1, file, from: PLACE, to, crc: 0, before: 0, changes: vec![] });
+    let part = RangePart { number: ONLY_FILE, file, from: PLACE, to, crc: 0, before: 0 };
+    let mut pending = PendingRange::new(Range { sequence: 1, parts: vec![part], changes: vec![] }, part);
     pending.record_seen(seen);
     pending.record_write(unseen);
     let file = RealDisk.open(&path, OpenMode::Reading).unwrap();
