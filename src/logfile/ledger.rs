@@ -4,15 +4,19 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::disk::Handle;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::JournalFile;
 use super::journal::JournalState;
 use super::journal::{
-    JournalEntry, JournalSync, Landmark, Mark, MemberIdentity, PartitionState, PositionChange, Range, Session,
+    FileNumber, FilePlace, JournalEntry, JournalSync, Landmark, Mark, MarkedFile, MemberIdentity,
+    PartitionState, PositionChange, Range, Session,
 };
 use super::label::LogLabel;
 use super::ledger_state::{LedgerState, PositionMove, random_epoch};
 use super::resume::{self, KnownPosition, ResumeDecision, Resumed};
+use super::settler::Checkpoint;
+use super::written_files::WrittenFiles;
 use crate::record::{Commit, OffsetMetadata, TopicPartition};
 
 /// A handle on the positions of one log file. Cloning it shares them.
@@ -34,7 +38,8 @@ impl Ledger {
     pub(super) fn new(journal: JournalFile, state: JournalState, label: LogLabel, begins: bool) -> Self {
         let strangers = begins.then(Vec::new);
         let (written, group) = (NumberMap::default(), GroupView::default());
-        let inner = LedgerState { journal, state, written, group, strangers };
+        let files = WrittenFiles::new(state.next_sequence() - 1);
+        let inner = LedgerState { journal, state, written, group, files, strangers };
         Self { state: Arc::new(Mutex::new(inner)), label }
     }
 
@@ -295,10 +300,18 @@ impl Ledger {
     pub(super) fn announce(&self, range: &Range) -> io::Result<Option<JournalSync>> {
         let mut inner = self.lock();
         inner.announce(range.clone())?;
+        inner.files.announce(range.sequence);
         Ok(inner.may_begin_empty(range).then(|| inner.journal.to_sync()))
     }
 
-    /// Records that the range is in the file.
+    /// Records that the range is in its file, which now ends at this place.
+    pub(super) fn record_range(&self, range: &Range, file: (FileNumber, &Handle, FilePlace)) {
+        let mut inner = self.lock();
+        let bytes = range.parts.iter().map(|part| part.to - part.from).sum();
+        inner.files.record(range.sequence, file, bytes);
+    }
+
+    /// Records that everything up to these positions is written.
     pub(super) fn record_written(&self, changes: &[PositionChange]) {
         let mut inner = self.lock();
         for change in changes {
@@ -322,21 +335,58 @@ impl Ledger {
         Ok((Settled { commits }, inner.journal.to_sync()))
     }
 
-    /// As [`Self::mark`], but durable on return, and nothing is committed. For a mark that does not follow
-    /// the last range: it names another file, or another end.
-    pub(super) fn mark_place(&self, mark: Mark) -> io::Result<()> {
+    /// Bytes written since the last checkpoint.
+    pub fn unsettled(&self) -> u64 {
+        self.lock().files.unsettled()
+    }
+
+    /// Whether a checkpoint would make anything durable, or commit anything.
+    pub fn needs_checkpoint(&self) -> bool {
+        self.lock().files.has_range() || self.needs_commit()
+    }
+
+    /// All that was written so far.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint(self.lock().files.checkpoint())
+    }
+
+    /// Records that one of the files goes on at another place. Everything written to the file before must be
+    /// durable. Everything that was written to other files is made durable, too. Durable on return.
+    ///
+    /// # Errors
+    /// A disk refuses. Then it is unknown what is durable.
+    pub(super) fn move_file(&self, file: MarkedFile) -> io::Result<()> {
+        let mut mark = self.sync_others(file.number)?;
+        mark.files.push(file);
         let mut inner = self.lock();
         let settled = inner.state.settled_by(mark.sequence, &mark.held);
         inner.append_mark(mark, &settled)?;
         inner.journal.to_sync().sync()
     }
 
-    /// Records that the last announced range is given up, and that writing goes on in the file and at the
-    /// end that the mark `place` names. Everything before the range must be durable. Durable on return: no
-    /// later start adopts the range.
-    pub(super) fn give_up(&self, range: &Range, place: Mark) -> io::Result<()> {
+    /// Makes everything durable that was written to other files than this one, and returns the mark that
+    /// says so. Nothing else may be written meanwhile.
+    fn sync_others(&self, number: FileNumber) -> io::Result<Mark> {
+        let draft = {
+            let mut inner = self.lock();
+            let LedgerState { files, state, .. } = &mut *inner;
+            files.forget(number);
+            files.checkpoint_of(&state.unsettled_files())
+        };
+        draft.sync()?;
+        Ok(draft.mark)
+    }
+
+    /// Records that an announced range is given up, and that its file goes on at this place. Everything
+    /// that was written to the file before the range must be durable. Durable on return: no later start
+    /// adopts the range.
+    ///
+    /// # Errors
+    /// As of [`Self::move_file`].
+    pub(super) fn give_up(&self, range: &Range, file: MarkedFile) -> io::Result<()> {
+        let mut before = self.sync_others(file.number)?;
+        before.files.push(file.clone());
         let mut inner = self.lock();
-        let before = Mark { sequence: range.sequence - 1, ..place.clone() };
         let settled = inner.state.settled_by(before.sequence, &before.held);
         inner.append_mark(before, &settled)?;
         // A partition's entry overrides the positions that earlier ranges give to the partition. So the
@@ -348,8 +398,10 @@ impl Ledger {
                 inner.append_entry(JournalEntry::Partition(change.index, state))?;
             }
         }
-        let settled = inner.state.settled_by(place.sequence, &place.held);
-        inner.append_mark(place, &settled)?;
+        inner.files.give_up(range.sequence);
+        let after = inner.files.mark_of(vec![file]);
+        let settled = inner.state.settled_by(after.sequence, &after.held);
+        inner.append_mark(after, &settled)?;
         inner.journal.to_sync().sync()
     }
 }

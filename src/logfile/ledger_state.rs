@@ -11,6 +11,7 @@ use super::journal::{
     MarkRepeat, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
+use super::written_files::WrittenFiles;
 use crate::host;
 use crate::record::{Commit, Token, TopicPartition};
 
@@ -31,6 +32,7 @@ pub(super) struct LedgerState {
     /// The written position of each assigned partition, by the partition's number.
     pub(super) written: NumberMap<i64>,
     pub(super) group: GroupView,
+    pub(super) files: WrittenFiles,
     /// If this journal is new: the journals whose tokens were found in the group.
     pub(super) strangers: Option<Vec<u128>>,
 }

@@ -30,6 +30,7 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod written_files;
 
 use std::ffi::OsStr;
 use std::io;

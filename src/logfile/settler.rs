@@ -2,29 +2,26 @@
 
 use std::io;
 
+#[cfg(test)]
 use super::disk::Handle;
-use super::journal::Mark;
 use super::ledger::{Ledger, Settled};
+use super::written_files::MarkDraft;
 
 /// Everything that was written up to one moment, for the settle thread.
 #[derive(Debug)]
-pub struct Checkpoint {
-    pub(super) file: Handle,
-    pub(super) written: bool,
-    pub(super) mark: Mark,
-}
+pub struct Checkpoint(pub(super) MarkDraft);
 
 impl Checkpoint {
-    /// Whether the checkpoint contains bytes of the log file.
+    /// Whether the checkpoint contains bytes of a log file.
     pub fn has_bytes(&self) -> bool {
-        self.written
+        !self.0.handles.is_empty()
     }
 
     /// The checkpoint of a file of which a sync has failed.
     #[cfg(test)]
     pub fn failed(self) -> Self {
-        self.file.fail();
-        Self { written: true, ..self }
+        self.0.handles.iter().for_each(Handle::fail);
+        self
     }
 }
 
@@ -42,10 +39,10 @@ impl Settler {
     /// After an error, it is unknown how much of the checkpoint the disk holds. Only opening the file again
     /// shows that.
     pub fn settle(&mut self, checkpoint: Checkpoint) -> io::Result<Settled> {
-        if self.sync && checkpoint.written {
-            checkpoint.file.sync()?;
+        if self.sync {
+            checkpoint.0.sync()?;
         }
-        let (settled, journal) = self.ledger.mark(checkpoint.mark)?;
+        let (settled, journal) = self.ledger.mark(checkpoint.0.mark)?;
         if self.sync {
             journal.sync()?;
         }

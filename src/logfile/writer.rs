@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
-use super::journal::{CHECKED_BYTES, FileHead, FilePlace, Mark, ONLY_FILE, PositionChange, Range, RangePart};
+use super::journal::{
+    CHECKED_BYTES, FileHead, FilePlace, MarkedFile, ONLY_FILE, PositionChange, Range, RangePart,
+};
 use super::label::LogLabel;
 use super::ledger::Ledger;
 use super::options::LogFileOptions;
@@ -48,6 +50,8 @@ pub struct LogWriter {
     end: u64,
     /// The last bytes before the end, at most [`CHECKED_BYTES`].
     tail: Vec<u8>,
+    /// CRC-32 of the tail.
+    before: u32,
     /// How the file begins.
     head: FileHead,
     /// A range that is journalled but not completely written.
@@ -57,10 +61,6 @@ pub struct LogWriter {
     left: Option<Vec<u8>>,
     /// Whether it was logged that another program appends to the file.
     is_foreign_logged: bool,
-    unsettled: u64,
-    /// Whether a range was written since the last checkpoint, even one without bytes.
-    has_range: bool,
-    last_sequence: u64,
     rotation: Rotation,
     /// The time of the last write, in milliseconds since 1970.
     last_write: i64,
@@ -113,7 +113,6 @@ impl LogWriter {
         opened: OpenedLog,
         options: &LogFileOptions,
     ) -> Self {
-        let last_sequence = ledger.next_sequence() - 1;
         Self {
             disk,
             path: path.to_owned(),
@@ -122,14 +121,12 @@ impl LogWriter {
             file: opened.file,
             id: opened.id,
             end: opened.end,
+            before: crc32fast::hash(&opened.tail),
             tail: opened.tail,
             head: opened.head,
             pending: None,
             left: None,
             is_foreign_logged: false,
-            unsettled: 0,
-            has_range: false,
-            last_sequence,
             rotation: options.rotation.clone(),
             rotating: None,
             rotate_again: None,
@@ -193,13 +190,12 @@ impl LogWriter {
         let Some(part) = range.part_of(ONLY_FILE) else { return };
         self.end = part.to;
         self.last_write = (self.rotation.now)();
-        self.last_sequence = range.sequence;
-        self.unsettled += part.to - part.from;
-        self.has_range = true;
         match self.left.take() {
             Some(left) => self.extend(&left),
             None => pieces.iter().for_each(|piece| self.extend(piece.bytes)),
         }
+        self.before = crc32fast::hash(&self.tail);
+        self.ledger.record_range(range, (ONLY_FILE, &self.file, self.place()));
     }
 
     /// Records that the file has grown by these bytes.
@@ -234,29 +230,26 @@ impl LogWriter {
 
     /// Bytes written since the last checkpoint.
     pub fn unsettled(&self) -> u64 {
-        self.unsettled
+        self.ledger.unsettled()
     }
 
     /// Whether a checkpoint would make anything durable, or commit anything.
     pub fn needs_checkpoint(&self) -> bool {
-        self.has_range || self.ledger.needs_commit()
+        self.ledger.needs_checkpoint()
     }
 
     /// All that was appended so far.
     pub fn checkpoint(&mut self) -> Checkpoint {
-        self.has_range = false;
-        let written = std::mem::take(&mut self.unsettled) > 0;
-        Checkpoint { file: self.file.clone(), written, mark: self.mark() }
+        self.ledger.checkpoint()
     }
 
-    fn mark(&self) -> Mark {
-        let place = FilePlace {
-            file: self.id,
-            end: self.end,
-            before: crc32fast::hash(&self.tail),
-            head: Some(self.head),
-        };
-        Mark::of_only_file(self.last_sequence, place)
+    /// Where the file ends.
+    fn place(&self) -> FilePlace {
+        FilePlace { file: self.id, end: self.end, before: crc32fast::hash(&self.tail), head: Some(self.head) }
+    }
+
+    fn moved_to(&self, opened: &OpenedLog) -> MarkedFile {
+        MarkedFile { number: ONLY_FILE, path: None, place: opened.place() }
     }
 
     /// Checks whether the path still leads to pandad's file, and whether the file has the length that
@@ -276,7 +269,7 @@ impl LogWriter {
         // here on. The kernel reports a failed sync only once.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
-        self.ledger.mark_place(opened.mark(self.last_sequence)).map_err(AppendError::Restart)?;
+        self.ledger.move_file(self.moved_to(&opened)).map_err(AppendError::Restart)?;
         self.go_to(opened);
         let Some(own) = self.rotating.take() else {
             let what = match () {
@@ -299,6 +292,7 @@ impl LogWriter {
         self.file = opened.file;
         self.id = opened.id;
         self.end = opened.end;
+        self.before = crc32fast::hash(&opened.tail);
         self.tail = opened.tail;
         self.head = opened.head;
         self.last_write = opened.modified * 1000;
@@ -332,7 +326,7 @@ impl LogWriter {
             from: self.end,
             to: self.end + length,
             crc: crc.finalize(),
-            before: crc32fast::hash(&self.tail),
+            before: self.before,
         };
         let sequence = self.ledger.next_sequence();
         let range = Range { sequence, parts: vec![part], changes: changes.to_vec() };

@@ -242,6 +242,11 @@ impl JournalState {
         }
     }
 
+    /// The files with ranges that have not settled.
+    pub(in crate::logfile) fn unsettled_files(&self) -> BTreeSet<FileNumber> {
+        self.recent.iter().flat_map(|range| &range.parts).map(|part| part.number).collect()
+    }
+
     /// The files that were finished since this byte of the half.
     pub(in crate::logfile) fn finished_since(&self, since: u64) -> impl Iterator<Item = FileNumber> {
         self.finished.iter().filter(move |(_, at)| *at >= since).map(|(number, _)| *number)

@@ -101,7 +101,7 @@ fn a_refused_entry_is_tried_again_or_ends_the_run() {
     faults.is_full.store(false, Relaxed);
     append(&mut log, 0, 2);
     // What the writer would announce contradicts the journal.
-    let (number, file) = (ONLY_FILE, log.writer.checkpoint().mark.files[0].place.file);
+    let (number, file) = (ONLY_FILE, log.writer.checkpoint().0.mark.files[0].place.file);
     let parts = vec![RangePart { number, file, from: 14, to: 20, crc: 0, before: 0 }];
     let range = Range { sequence: log.ledger.next_sequence(), parts, changes: Vec::new() };
     log.ledger.announce(&range).unwrap();

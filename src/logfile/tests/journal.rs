@@ -97,7 +97,7 @@ fn a_range_or_a_mark_that_does_not_fit_is_refused() {
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
     let sequence = log.ledger.next_sequence();
-    let mark = log.writer.checkpoint().mark;
+    let mark = log.writer.checkpoint().0.mark;
     let place = mark.files[0].place;
     let range = |sequence, from| Range {
         sequence,

@@ -199,7 +199,7 @@ fn ranges_are_synced_until_a_mark_of_a_file_with_lines_is_durable() {
     let dir = Dir::new();
     let mut log = fresh(&dir);
     append(&mut log, 0, 2);
-    let mark = log.writer.checkpoint().mark;
+    let mark = log.writer.checkpoint().0.mark;
     let place = mark.files[0].place;
     let announce = |from: u64| {
         let sequence = log.ledger.next_sequence();

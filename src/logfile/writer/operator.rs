@@ -137,11 +137,9 @@ impl LogWriter {
         // The mark below says that earlier ranges are durable.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
-        let place = opened.mark(range.sequence);
-        self.ledger.give_up(&range, place).map_err(AppendError::Restart)?;
+        self.ledger.give_up(&range, self.moved_to(&opened)).map_err(AppendError::Restart)?;
         self.pending = None;
         self.left = Some(left);
-        self.last_sequence = range.sequence;
         self.go_to(opened);
         Ok(())
     }
@@ -162,9 +160,8 @@ impl LogWriter {
         // The mark says that earlier ranges are durable.
         self.file.sync()?;
         let opened = self.open_anew()?;
-        self.ledger.give_up(&range, opened.mark(range.sequence))?;
+        self.ledger.give_up(&range, self.moved_to(&opened))?;
         (self.pending, self.left) = (None, None);
-        self.last_sequence = range.sequence;
         self.go_to(opened);
         Ok(())
     }
@@ -202,16 +199,15 @@ impl LogWriter {
         len: u64,
         (crc, tail, head): (u32, Vec<u8>, FileHead),
     ) -> Result<(), AppendError> {
-        let (from, before) = (self.end, crc32fast::hash(&self.tail));
+        let (from, before) = (self.end, self.before);
         let sequence = self.ledger.next_sequence();
         let part = RangePart { number: ONLY_FILE, file: self.id, from, to: len, crc, before };
         let range = Range { sequence, parts: vec![part], changes: Vec::new() };
         self.announce_range(&range).map_err(|error| self.of_journal(error))?;
-        self.last_sequence = range.sequence;
-        self.unsettled += len - from;
-        self.has_range = true;
         self.end = len;
+        self.before = crc32fast::hash(&tail);
         (self.tail, self.head) = (tail, head);
+        self.ledger.record_range(&range, (ONLY_FILE, &self.file, self.place()));
         if !std::mem::replace(&mut self.is_foreign_logged, true) {
             log::info!(
                 "{}: another program also appends to this file; the lines of both are kept",
