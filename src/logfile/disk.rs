@@ -154,6 +154,10 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn target(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
+    /// Creates a directory. Its parent must exist.
+    fn create_directory(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
     /// Creates an empty file with this access, unless there is a file. The file never has more access than
     /// that, not even for a moment. False if its owner could not be set.
     fn create_as(&self, _path: &Path, _access: FileAccess) -> io::Result<bool> {
@@ -297,6 +301,10 @@ impl Disk for RealDisk {
             target = directory_of(&target).join(link);
         }
         target
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
     }
 
     fn create_as(&self, path: &Path, access: FileAccess) -> io::Result<bool> {

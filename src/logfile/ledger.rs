@@ -2,6 +2,7 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Handle;
@@ -304,11 +305,14 @@ impl Ledger {
         Ok(inner.may_begin_empty(range).then(|| inner.journal.to_sync()))
     }
 
-    /// Records that the range is in its file, which now ends at this place.
-    pub(super) fn record_range(&self, range: &Range, file: (FileNumber, &Handle, FilePlace)) {
+    /// Records that the range is in its files, which now end at these places.
+    pub(super) fn record_range(&self, range: &Range, files: &[(FileNumber, &Handle, FilePlace)]) {
         let mut inner = self.lock();
-        let bytes = range.parts.iter().map(|part| part.to - part.from).sum();
-        inner.files.record(range.sequence, file, bytes);
+        inner.files.give_up(range.sequence);
+        for (number, handle, place) in files {
+            let bytes = range.part_of(*number).map_or(0, |part| part.to - part.from);
+            inner.files.record(*number, (handle, *place), bytes);
+        }
     }
 
     /// Records that everything up to these positions is written.
@@ -356,7 +360,7 @@ impl Ledger {
     /// # Errors
     /// A disk refuses. Then it is unknown what is durable.
     pub(super) fn move_file(&self, file: MarkedFile) -> io::Result<()> {
-        let mut mark = self.sync_others(file.number)?;
+        let mut mark = self.sync_others(std::slice::from_ref(&file))?;
         mark.files.push(file);
         let mut inner = self.lock();
         let settled = inner.state.settled_by(mark.sequence, &mark.held);
@@ -364,28 +368,70 @@ impl Ledger {
         inner.journal.to_sync().sync()
     }
 
-    /// Makes everything durable that was written to other files than this one, and returns the mark that
-    /// says so. Nothing else may be written meanwhile.
-    fn sync_others(&self, number: FileNumber) -> io::Result<Mark> {
+    /// Journals that lines go to a file that the journal does not know yet, behind this place. The next
+    /// range of the file is written only when this is durable.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub(super) fn begin_file(&self, path: &Path, place: FilePlace) -> io::Result<FileNumber> {
+        let mut inner = self.lock();
+        let number = inner.state.free_file();
+        let files = vec![MarkedFile { number, path: Some(path.to_owned()), place }];
+        let mark = inner.same_mark(files);
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
+        inner.append_mark(mark, &settled)?;
+        Ok(number)
+    }
+
+    /// The files of the journal, if it has several.
+    pub(super) fn numbered_files(&self) -> Vec<(PathBuf, FileNumber)> {
+        let inner = self.lock();
+        inner.state.files.iter().filter_map(|(number, file)| Some((file.path.clone()?, *number))).collect()
+    }
+
+    /// Where the file ends, as far as it was written.
+    pub(super) fn place_of(&self, number: FileNumber) -> Option<FilePlace> {
+        let inner = self.lock();
+        inner.files.place_of(number).or(inner.state.files.get(&number).map(|file| file.place))
+    }
+
+    /// Makes the file's bytes durable, so that it can be closed before its next mark.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn sync_to_close(&self, number: FileNumber) -> io::Result<()> {
+        let handle = self.lock().files.handle_of(number);
+        #[cfg(test)]
+        let handle = handle.filter(|_| !super::file_set::CLOSED_WITHOUT_SYNC.get());
+        if let Some(handle) = handle {
+            handle.sync()?;
+        }
+        self.lock().files.close(number);
+        Ok(())
+    }
+
+    /// Makes everything durable that was written to other files than these, and returns the mark that says
+    /// so. Nothing else may be written meanwhile.
+    fn sync_others(&self, moved: &[MarkedFile]) -> io::Result<Mark> {
         let draft = {
             let mut inner = self.lock();
             let LedgerState { files, state, .. } = &mut *inner;
-            files.forget(number);
+            moved.iter().for_each(|file| files.forget(file.number));
             files.checkpoint_of(&state.unsettled_files())
         };
         draft.sync()?;
         Ok(draft.mark)
     }
 
-    /// Records that an announced range is given up, and that its file goes on at this place. Everything
-    /// that was written to the file before the range must be durable. Durable on return: no later start
-    /// adopts the range.
+    /// Records that an announced range is given up, and that some of its files go on at other places.
+    /// Everything that was written to these before the range must be durable. Durable on return: no later
+    /// start adopts the range.
     ///
     /// # Errors
     /// As of [`Self::move_file`].
-    pub(super) fn give_up(&self, range: &Range, file: MarkedFile) -> io::Result<()> {
-        let mut before = self.sync_others(file.number)?;
-        before.files.push(file.clone());
+    pub(super) fn give_up(&self, range: &Range, moved: Vec<MarkedFile>) -> io::Result<()> {
+        let mut before = self.sync_others(&moved)?;
+        before.files.extend(moved.iter().cloned());
         let mut inner = self.lock();
         let settled = inner.state.settled_by(before.sequence, &before.held);
         inner.append_mark(before, &settled)?;
@@ -399,7 +445,7 @@ impl Ledger {
             }
         }
         inner.files.give_up(range.sequence);
-        let after = inner.files.mark_of(vec![file]);
+        let after = inner.files.mark_of(moved);
         let settled = inner.state.settled_by(after.sequence, &after.held);
         inner.append_mark(after, &settled)?;
         inner.journal.to_sync().sync()

@@ -8,7 +8,7 @@ use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
     EntryRefused, FileNumber, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark, Mark,
-    MarkRepeat, MarkedCommit, PartitionState, Range, SettledPosition, push_bounded,
+    MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, SettledPosition, push_bounded,
 };
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
@@ -95,11 +95,12 @@ impl LedgerState {
         is_new.then(|| known.push(identity)).map(|()| identity)
     }
 
-    /// Whether the last mark that is durable may say that one of the range's files is empty.
+    /// Whether the last mark that is durable may say that one of the range's files is empty, or may not know
+    /// the file.
     pub(super) fn may_begin_empty(&self, range: &Range) -> bool {
         let synced_to = self.journal.synced_to();
         let files = range.parts.iter().filter_map(|part| self.state.files.get(&part.number));
-        files.into_iter().any(|file| file.may_begin_empty(synced_to))
+        files.into_iter().any(|file| file.may_begin_empty(synced_to) || file.may_be_unknown(synced_to))
     }
 
     /// Journals a range that is about to be written. Recovery adopts a range only where the range before it
@@ -309,6 +310,21 @@ impl LedgerState {
         }
         files.retain(|file| self.end_by(&mark, file.number).is_some());
         self.append_mark(Mark { files, ..mark }, settled)
+    }
+
+    /// A mark that names these files and settles nothing.
+    pub(super) fn same_mark(&self, files: Vec<MarkedFile>) -> Mark {
+        let last = self.state.mark.as_ref();
+        let is_unsettled = |sequence: &u64| self.state.recent.iter().any(|range| range.sequence == *sequence);
+        let held = last.map(|mark| mark.held.iter().copied().filter(is_unsettled).collect());
+        Mark {
+            sequence: last.map_or(0, |mark| mark.sequence),
+            held: held.unwrap_or_default(),
+            files,
+            finished: Vec::new(),
+            commits: Vec::new(),
+            repeat: MarkRepeat::default(),
+        }
     }
 
     /// The mark, or the last one in its place with the same commits if that one came later.

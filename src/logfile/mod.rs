@@ -5,6 +5,7 @@
 mod archive;
 pub mod backup;
 mod disk;
+mod file_set;
 mod group_view;
 pub mod inspect;
 mod journal;
@@ -53,7 +54,7 @@ pub use writer::{AppendError, Guard, LogWriter, Piece};
 use crate::{host, log_names};
 use archive::Archive;
 use disk::{Disk, FileKind, OpenMode, RealDisk, directory_of, with_suffix};
-use journal::{JournalEntry, JournalFile, JournalRead, Replayed};
+use journal::{JournalEntry, JournalFile, JournalRead, ONLY_FILE, Replayed};
 use label::LogLabel;
 use open_error::classify;
 
@@ -134,15 +135,40 @@ fn open_with(
     path: &Path,
     options: &LogFileOptions,
     half: u64,
-    mut boot: Option<u128>,
+    boot: Option<u128>,
     memory: &mut RestartMemory,
 ) -> Result<(LogWriter, Settler, Ledger), OpenError> {
     let label = LogLabel::new(options.job, path);
+    let mut found = read_journal(disk, path, &label, boot, memory)?;
+    let boots = (found.boot, boot);
+    let opened = recovery::recover(&**disk, path, &mut found.replayed, boots, (&label, memory))
+        .map_err(|error| classify(path, &error))?;
+    let ledger = begin_ledger(disk, path, found, half, label)?;
+    memory.sync_failed = false;
+    let writer = LogWriter::new(Arc::clone(disk), (path, ONLY_FILE), ledger.clone(), opened, options);
+    Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
+}
+
+/// What was found of a journal at the start.
+struct FoundJournal {
+    replayed: Replayed,
+    /// `None`: there is none that can be gone on with.
+    journal: Option<JournalFile>,
+    /// The present boot, if what was written in it is in the files for certain.
+    boot: Option<u128>,
+}
+
+/// Reads the journal beside `path`. One that cannot be read is moved away.
+fn read_journal(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    label: &LogLabel,
+    mut boot: Option<u128>,
+    memory: &mut RestartMemory,
+) -> Result<FoundJournal, OpenError> {
     let at = with_suffix(path, ".journal");
-    let this_boot = boot;
-    let unreadable =
-        |why: String| set_aside(&**disk, &label, &at, &why).map(|()| (Replayed::default(), None));
-    let (mut replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
+    let unreadable = |why: String| set_aside(&**disk, label, &at, &why).map(|()| (Replayed::default(), None));
+    let (replayed, journal) = match JournalFile::read(disk, &at).map_err(|error| classify(&at, &error))? {
         JournalRead::Journal { journal, contents, whole } => {
             // After a failed sync the disk may lack writes of this boot, too. `None` never equals the boot
             // of a session, so everything is compared.
@@ -162,20 +188,26 @@ fn open_with(
             )));
         }
     };
-    recovery::report_damage(&replayed, &label, memory);
-    let opened = recovery::recover(&**disk, path, &mut replayed, (boot, this_boot), (&label, memory))
-        .map_err(|error| classify(path, &error))?;
-    let (mut state, has_holes) = (replayed.state, replayed.has_holes);
+    recovery::report_damage(&replayed, label, memory);
+    Ok(FoundJournal { replayed, journal, boot })
+}
+
+/// Begins the journal beside `path` with what was adopted.
+fn begin_ledger(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    FoundJournal { replayed: Replayed { mut state, has_holes, .. }, journal, .. }: FoundJournal,
+    half: u64,
+    label: LogLabel,
+) -> Result<Ledger, OpenError> {
+    let at = with_suffix(path, ".journal");
     state.begin_held();
     let begins = journal.is_none();
     let snapshot = state.snapshot();
     let journal = start_journal(disk, &at, (journal, has_holes), half, &snapshot)
         .map_err(|error| classify(&at, &error))?;
     state.forget_changes();
-    memory.sync_failed = false;
-    let ledger = Ledger::new(journal, state, label, begins);
-    let writer = LogWriter::new(Arc::clone(disk), path, ledger.clone(), opened, options);
-    Ok((writer, Settler { ledger: ledger.clone(), sync: options.sync }, ledger))
+    Ok(Ledger::new(journal, state, label, begins))
 }
 
 /// Begins the journal again with a snapshot of what was adopted, so that no older entry is ever

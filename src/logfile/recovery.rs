@@ -27,11 +27,10 @@ pub(super) struct OpenedLog {
 }
 
 impl OpenedLog {
-    /// The mark at the end of the file.
-    pub(super) fn mark(&self, sequence: u64) -> Mark {
+    /// Where the file ends.
+    pub(super) fn place(&self) -> FilePlace {
         let before = crc32fast::hash(&self.tail);
-        let place = FilePlace { file: self.id, end: self.end, before, head: Some(self.head) };
-        Mark::of_only_file(sequence, place)
+        FilePlace { file: self.id, end: self.end, before, head: Some(self.head) }
     }
 
     /// Writes the newline that the last line lacks.
@@ -58,7 +57,16 @@ pub(super) fn report_damage(replayed: &Replayed, label: &LogLabel, memory: &mut 
 
 /// Opens the file for appending. Creates it if it does not exist.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
-    let file = disk.open(path, OpenMode::Append)?;
+    opened_as(disk.open(path, OpenMode::Append)?)
+}
+
+/// As [`open`], but a file that does not exist is an error.
+pub(super) fn open_existing(disk: &dyn Disk, path: &Path) -> io::Result<OpenedLog> {
+    disk.stat(path)?;
+    open(disk, path)
+}
+
+fn opened_as(file: Handle) -> io::Result<OpenedLog> {
     let stat = file.stat()?;
     if stat.kind != FileKind::File {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -105,7 +113,8 @@ pub(super) fn recover(
     opened.file.sync()?;
     // If the boot is unknown, no later boot is taken for the same one.
     state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
-    state.apply(JournalEntry::Mark(opened.mark(state.next_sequence() - 1)), 0);
+    let mark = Mark::of_only_file(state.next_sequence() - 1, opened.place());
+    state.apply(JournalEntry::Mark(mark), 0);
     Ok(opened)
 }
 
@@ -146,6 +155,16 @@ fn recover_from(
     if let Some(mark) = &mut state.mark {
         mark.sequence = sequence;
     }
+    cut_rest(opened, end, reach, (label, memory))
+}
+
+/// Cuts what follows this end, unless the file is longer than pandad can have made it.
+pub(super) fn cut_rest(
+    opened: &mut OpenedLog,
+    end: u64,
+    reach: u64,
+    (label, memory): (&LogLabel, &mut RestartMemory),
+) -> io::Result<()> {
     if opened.end > end && opened.end <= reach {
         let text = format!(
             "cut {} of a write that was not complete; its records are fetched again",
@@ -177,7 +196,11 @@ fn reach_of_ours(session: Option<Session>, boot: Option<u128>, ranges: &[Range],
 }
 
 /// If the last line is not pandad's and has no newline, it gets one, so that no two lines run together.
-fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartMemory) -> io::Result<()> {
+pub(super) fn end_torn_line(
+    opened: &mut OpenedLog,
+    label: &LogLabel,
+    memory: &mut RestartMemory,
+) -> io::Result<()> {
     if matches!(opened.tail.last(), None | Some(b'\n')) {
         return Ok(());
     }
@@ -186,7 +209,7 @@ fn end_torn_line(opened: &mut OpenedLog, label: &LogLabel, memory: &mut RestartM
 }
 
 /// Logs why the file that the journal knows was not found.
-fn report_not_found(
+pub(super) fn report_not_found(
     path: &Path,
     located: &Located,
     place: &FilePlace,
@@ -233,7 +256,7 @@ thread_local! {
 }
 
 /// Whether the bytes in the file are those of the part.
-fn matches_file(file: &Handle, part: &RangePart) -> io::Result<bool> {
+pub(super) fn matches_file(file: &Handle, part: &RangePart) -> io::Result<bool> {
     #[cfg(test)]
     if TRUST_LENGTH.get() {
         return Ok(true);

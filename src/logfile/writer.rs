@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
+use super::file_set::make_directories;
 use super::journal::{
-    CHECKED_BYTES, FileHead, FilePlace, MarkedFile, ONLY_FILE, PositionChange, Range, RangePart,
+    CHECKED_BYTES, FileHead, FileNumber, FilePlace, MarkedFile, PositionChange, Range, RangePart,
 };
 use super::label::LogLabel;
 use super::ledger::Ledger;
@@ -23,6 +24,7 @@ use super::options::LogFileOptions;
 use super::recovery::{self, OpenedLog};
 use super::rotation::Rotation;
 use super::settler::Checkpoint;
+use operator::GivenUp;
 use own_rotation::OwnRotation;
 use pending::{PendingRange, rest_of, to_index};
 
@@ -36,13 +38,17 @@ pub struct Piece<'a> {
 }
 
 /// Whether lines may be written at this very moment.
-pub type Guard = Box<dyn Fn() -> bool + Send>;
+pub type Guard = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The end that appends. One thread owns it.
 #[derive(Debug)]
 pub struct LogWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// The file's number in its journal.
+    number: FileNumber,
+    /// If directories are made for the file: the one below which that is done.
+    root: Option<PathBuf>,
     label: LogLabel,
     ledger: Ledger,
     file: Handle,
@@ -59,6 +65,8 @@ pub struct LogWriter {
     /// A range was given up, and the file already has some of its lines: these are the lines to be written
     /// instead of the pieces. The caller must go on with the very same pieces.
     left: Option<Vec<u8>>,
+    /// The pending range must be given up, and writing goes on elsewhere.
+    given_up: Option<GivenUp>,
     /// Whether it was logged that another program appends to the file.
     is_foreign_logged: bool,
     rotation: Rotation,
@@ -75,8 +83,8 @@ pub struct LogWriter {
 }
 
 /// A guard, if there is one.
-#[derive(Default)]
-struct WriteGuard(Option<Guard>);
+#[derive(Clone, Default)]
+pub(super) struct WriteGuard(pub(super) Option<Guard>);
 
 impl WriteGuard {
     fn check(&self) -> Result<(), AppendError> {
@@ -105,10 +113,19 @@ pub enum AppendError {
     Restart(io::Error),
 }
 
+impl AppendError {
+    /// An entry can be refused because the journal had to be rewritten and a sync failed, or because the
+    /// entry contradicts the journal. Then only a restart from what the disk holds can help.
+    pub(super) fn of_journal(ledger: &Ledger, error: io::Error) -> Self {
+        let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
+        if ledger.has_failed() || is_contradiction { Self::Restart(error) } else { Self::Retry(error) }
+    }
+}
+
 impl LogWriter {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
-        path: &Path,
+        (path, number): (&Path, FileNumber),
         ledger: Ledger,
         opened: OpenedLog,
         options: &LogFileOptions,
@@ -116,6 +133,8 @@ impl LogWriter {
         Self {
             disk,
             path: path.to_owned(),
+            number,
+            root: None,
             label: LogLabel::new(options.job, path),
             ledger,
             file: opened.file,
@@ -126,6 +145,7 @@ impl LogWriter {
             head: opened.head,
             pending: None,
             left: None,
+            given_up: None,
             is_foreign_logged: false,
             rotation: options.rotation.clone(),
             rotating: None,
@@ -140,6 +160,16 @@ impl LogWriter {
     /// Sets the guard. From now on, nothing is announced or written unless the guard allows it.
     pub fn set_guard(&mut self, guard: Guard) {
         self.guard = WriteGuard(Some(guard));
+    }
+
+    /// Directories are made for the file, below this one.
+    pub(super) fn below(self, root: &Path) -> Self {
+        Self { root: Some(root.to_owned()), ..self }
+    }
+
+    /// Sets the guard, if there is one.
+    pub(super) fn guarded(self, guard: WriteGuard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Whether a range is announced but not completely written. Only the very same pieces can complete it;
@@ -157,49 +187,84 @@ impl LogWriter {
         loop {
             if self.pending.is_some() {
                 self.look_before_rest(pieces)?;
-            }
-            if self.pending.is_none() {
-                self.guard.check()?;
-                let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
-                // If a range was given up, the rest of its lines must follow the lines that the file has
-                // already.
-                let may_rotate = self.left.is_none();
-                if may_rotate {
-                    self.rotate_if_due(bytes);
-                }
-                self.follow_path()?;
-                // Another program may have appended before pandad looked at the path.
-                if may_rotate && self.rotate_if_due(bytes) {
-                    self.follow_path()?;
-                }
-                self.announce(pieces, changes).map_err(|error| self.of_journal(error))?;
+            } else {
+                self.prepare(pieces)?;
+                let (sequence, parts) = (self.ledger.next_sequence(), vec![self.next_part(pieces)]);
+                let range = Range { sequence, parts, changes: changes.to_vec() };
+                self.announce_range(&range).map_err(|error| self.of_journal(error))?;
+                self.begin(range);
             }
             self.write_rest(pieces)?;
-            // If nothing is pending now, the range was given up.
-            if let Some(PendingRange { range, .. }) = self.pending.take() {
-                self.record_range(&range, pieces);
-                break;
+            if let Some(GivenUp { opened, .. }) = &self.given_up {
+                let files = vec![self.moved_to(opened)];
+                let range = self.pending.as_ref().map(|pending| &pending.range);
+                range
+                    .map_or(Ok(()), |range| self.ledger.give_up(range, files))
+                    .map_err(AppendError::Restart)?;
+                self.go_on_elsewhere();
+                continue;
             }
+            if let Some(PendingRange { range, .. }) = self.pending.take() {
+                self.extend_by(pieces);
+                self.ledger.record_range(&range, &[self.written_part()]);
+            }
+            self.ledger.record_written(changes);
+            return Ok(());
         }
-        self.ledger.record_written(changes);
+    }
+
+    /// Makes sure that a range can be announced: it may be written, and the file is the one at the path.
+    pub(super) fn prepare(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+        self.guard.check()?;
+        let bytes = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
+        // If a range was given up, the rest of its lines must follow the lines that the file has already.
+        let may_rotate = self.left.is_none();
+        if may_rotate {
+            self.rotate_if_due(bytes);
+        }
+        self.follow_path()?;
+        // Another program may have appended before pandad looked at the path.
+        if may_rotate && self.rotate_if_due(bytes) {
+            self.follow_path()?;
+        }
         Ok(())
     }
 
-    /// Records that the range is in the file.
-    fn record_range(&mut self, range: &Range, pieces: &[Piece<'_>]) {
-        let Some(part) = range.part_of(ONLY_FILE) else { return };
-        self.end = part.to;
+    /// A range with a part in this file is announced.
+    pub(super) fn begin(&mut self, range: Range) {
+        let part = range.part_of(self.number).copied();
+        self.pending = part.map(|part| PendingRange::new(range, part));
+    }
+
+    /// Whether the pending range must be given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.is_some()
+    }
+
+    /// Ends the part of a range that is completely in the file.
+    pub(super) fn complete(&mut self, pieces: &[Piece<'_>]) {
+        self.pending = None;
+        self.extend_by(pieces);
+    }
+
+    /// The file, and where it ends.
+    pub(super) fn written_part(&self) -> (FileNumber, &Handle, FilePlace) {
+        (self.number, &self.file, self.place())
+    }
+
+    /// Records that the lines are in the file.
+    fn extend_by(&mut self, pieces: &[Piece<'_>]) {
         self.last_write = (self.rotation.now)();
         match self.left.take() {
             Some(left) => self.extend(&left),
             None => pieces.iter().for_each(|piece| self.extend(piece.bytes)),
         }
         self.before = crc32fast::hash(&self.tail);
-        self.ledger.record_range(range, (ONLY_FILE, &self.file, self.place()));
     }
 
     /// Records that the file has grown by these bytes.
     fn extend(&mut self, bytes: &[u8]) {
+        self.end += bytes.len() as u64;
         extend_tail(&mut self.tail, bytes);
         self.head.extend(bytes);
     }
@@ -249,7 +314,7 @@ impl LogWriter {
     }
 
     fn moved_to(&self, opened: &OpenedLog) -> MarkedFile {
-        MarkedFile { number: ONLY_FILE, path: None, place: opened.place() }
+        MarkedFile { number: self.number, path: None, place: opened.place() }
     }
 
     /// Checks whether the path still leads to pandad's file, and whether the file has the length that
@@ -299,6 +364,9 @@ impl LogWriter {
     }
 
     fn open_anew(&self) -> io::Result<OpenedLog> {
+        if let Some(root) = &self.root {
+            make_directories(&*self.disk, root, directory_of(&self.path))?;
+        }
         self.begin_as_before()?;
         let mut opened = recovery::open(&*self.disk, &self.path)?;
         self.disk.sync_names(directory_of(&self.disk.target(&self.path)))?;
@@ -308,7 +376,8 @@ impl LogWriter {
         Ok(opened)
     }
 
-    fn announce(&mut self, pieces: &[Piece<'_>], changes: &[PositionChange]) -> io::Result<()> {
+    /// The part that these lines are of the next range.
+    pub(super) fn next_part(&self, pieces: &[Piece<'_>]) -> RangePart {
         let mut crc = crc32fast::Hasher::new();
         let mut length = 0;
         if let Some(left) = &self.left {
@@ -320,19 +389,14 @@ impl LogWriter {
                 length += piece.bytes.len() as u64;
             }
         }
-        let part = RangePart {
-            number: ONLY_FILE,
+        RangePart {
+            number: self.number,
             file: self.id,
             from: self.end,
             to: self.end + length,
             crc: crc.finalize(),
             before: self.before,
-        };
-        let sequence = self.ledger.next_sequence();
-        let range = Range { sequence, parts: vec![part], changes: changes.to_vec() };
-        self.announce_range(&range)?;
-        self.pending = Some(PendingRange::new(range, part));
-        Ok(())
+        }
     }
 
     fn announce_range(&self, range: &Range) -> io::Result<()> {
@@ -342,23 +406,15 @@ impl LogWriter {
         }
     }
 
-    /// An entry can be refused because the journal had to be rewritten and a sync failed, or
-    /// because the entry contradicts the journal. Then only a restart from what the disk holds can
-    /// help.
     fn of_journal(&self, error: io::Error) -> AppendError {
-        let is_contradiction = error.kind() == io::ErrorKind::InvalidData;
-        if self.ledger.has_failed() || is_contradiction {
-            AppendError::Restart(error)
-        } else {
-            AppendError::Retry(error)
-        }
+        AppendError::of_journal(&self.ledger, error)
     }
 
-    /// Writes the rest of the pending range. After each write this looks at the file; if the range must be
-    /// given up, no range is pending any more.
-    fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+    /// Writes the rest of the pending range, unless the range must be given up. After each write this looks
+    /// at the file.
+    pub(super) fn write_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
         while let Some(pending) = &mut self.pending {
-            if pending.is_complete() {
+            if pending.is_complete() || self.given_up.is_some() {
                 break;
             }
             // The guard is asked before each write, because the journal entry or the write before

@@ -59,28 +59,22 @@ impl WrittenFiles {
         self.pending.insert(sequence);
     }
 
-    /// A range is in its file, which ends at this place.
-    pub(super) fn record(
-        &mut self,
-        sequence: u64,
-        (number, handle, place): (FileNumber, &Handle, FilePlace),
-        bytes: u64,
-    ) {
-        self.give_up(sequence);
+    /// A range has this many bytes in the file, which ends at this place.
+    pub(super) fn record(&mut self, number: FileNumber, (handle, place): (&Handle, FilePlace), bytes: u64) {
         self.unsettled += bytes;
         let file = self.files.entry(number).or_insert_with(|| WrittenFile {
-            handle: Some(handle.clone()),
+            handle: None,
             place,
             has_range: true,
             has_bytes: false,
         });
-        file.handle = Some(handle.clone());
+        file.handle.get_or_insert_with(|| handle.clone());
         file.place = place;
         file.has_range = true;
         file.has_bytes |= bytes > 0;
     }
 
-    /// A range is neither announced nor written any more.
+    /// A range is not announced any more: it is written, or given up.
     pub(super) fn give_up(&mut self, sequence: u64) {
         self.pending.remove(&sequence);
         self.last = self.last.max(sequence);
@@ -129,6 +123,15 @@ impl WrittenFiles {
             }
         }
         draft
+    }
+
+    /// Where the file ends, if it was written.
+    pub(super) fn place_of(&self, number: FileNumber) -> Option<FilePlace> {
+        self.files.get(&number).map(|file| file.place)
+    }
+
+    pub(super) fn handle_of(&self, number: FileNumber) -> Option<Handle> {
+        self.files.get(&number)?.handle.clone()
     }
 
     /// The file was synced and is closed.

@@ -51,7 +51,7 @@ impl WriteGate {
     /// member may take over.
     pub(super) fn guard(&self) -> Option<Guard> {
         let lease = self.lease.clone();
-        self.is_shared.then(|| Box::new(move || lease.holds()) as Guard)
+        self.is_shared.then(|| Arc::new(move || lease.holds()) as Guard)
     }
 
     /// Whether other members may take over this member's partitions.

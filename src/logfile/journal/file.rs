@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use super::JournalEntry;
 use super::frame::{FILL, encode_frame, unreadable};
 use super::halves::{lacks_newest, newest_half, split};
-use super::header::{FORMAT_VERSION, HALF_HEADER_BYTES, HalfHeader};
+use super::header::{FEATURE_FILES, FORMAT_VERSION, HALF_HEADER_BYTES, HalfHeader};
 use super::replay::JournalContents;
+use super::{JournalEntry, ONLY_FILE};
 use crate::logfile::disk::{Disk, Handle, OpenMode, directory_of, read_all, with_suffix};
 
 /// The least size of a half, in bytes.
@@ -277,14 +277,13 @@ impl JournalFile {
 
     fn fill_other_half(
         &mut self,
-        EncodedSnapshot { bytes, base, generation }: EncodedSnapshot,
+        EncodedSnapshot { bytes, base, generation, features }: EncodedSnapshot,
     ) -> io::Result<()> {
         let other = 1 - self.active;
         let at = HALF_HEADER_BYTES + bytes.len() as u64;
         let identity = self.identity;
         let (version, half) = (FORMAT_VERSION, self.half);
-        let header =
-            HalfHeader { version, identity, generation, base, features: 0, half, is_followed: false };
+        let header = HalfHeader { version, identity, generation, base, features, half, is_followed: false };
         let header_bytes = header.bytes();
         if HalfHeader::read(&header_bytes).as_ref() != Some(&header) {
             return Err(unreadable("a header"));
@@ -327,18 +326,22 @@ struct EncodedSnapshot {
     /// Where the snapshot ends in its half: after its mark.
     base: u64,
     generation: u64,
+    features: u32,
 }
 
 impl EncodedSnapshot {
     fn new(snapshot: &[JournalEntry], generation: u64) -> io::Result<Self> {
-        let (mut bytes, mut base) = (Vec::new(), None);
+        let (mut bytes, mut base, mut features) = (Vec::new(), None, 0);
         for entry in snapshot {
             encode_frame(&mut bytes, entry, generation, HALF_HEADER_BYTES)?;
-            if matches!(entry, JournalEntry::Mark(_)) {
+            if let JournalEntry::Mark(mark) = entry {
                 base = Some(HALF_HEADER_BYTES + bytes.len() as u64);
+                if !mark.files.iter().any(|file| file.number == ONLY_FILE) {
+                    features |= FEATURE_FILES;
+                }
             }
         }
         let base = base.unwrap_or(HALF_HEADER_BYTES + bytes.len() as u64);
-        Ok(Self { bytes, base, generation })
+        Ok(Self { bytes, base, generation, features })
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::{
     FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity,
-    PartitionState, PositionChange, Range, RepeatedPartition, Session,
+    ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -82,6 +82,15 @@ impl JournalledFile {
     /// which the half is durable.
     pub(in crate::logfile) fn may_begin_empty(&self, synced_to: u64) -> bool {
         self.place.end == 0 || self.filled.is_some_and(|at| synced_to <= at)
+    }
+
+    /// Whether the mark that began the file may not be durable yet.
+    pub(in crate::logfile) fn may_be_unknown(&self, synced_to: u64) -> bool {
+        #[cfg(test)]
+        if crate::logfile::file_set::BEGUN_WITHOUT_SYNC.get() {
+            return false;
+        }
+        self.begun > 0 && synced_to <= self.begun
     }
 
     fn move_to(&mut self, place: FilePlace, at: u64) {
@@ -242,6 +251,19 @@ impl JournalState {
         }
     }
 
+    /// Only these ranges have not settled. Others that were read do not count.
+    pub(in crate::logfile) fn keep_ranges(&mut self, ranges: VecDeque<Range>) {
+        self.recent = ranges;
+        for known in self.files.values_mut() {
+            known.next = (known.place.file, known.place.end);
+        }
+        for part in self.recent.iter().flat_map(|range| &range.parts) {
+            if let Some(known) = self.files.get_mut(&part.number) {
+                known.next = (part.file, part.to);
+            }
+        }
+    }
+
     /// The files with ranges that have not settled.
     pub(in crate::logfile) fn unsettled_files(&self) -> BTreeSet<FileNumber> {
         self.recent.iter().flat_map(|range| &range.parts).map(|part| part.number).collect()
@@ -365,6 +387,12 @@ impl JournalState {
         for known in self.partitions.values_mut().filter(|known| known.held.is_none()) {
             known.state.held = Some(HeldOffsets::begin_unknown(known.position));
         }
+    }
+
+    /// A number that no file has, nor has had since the snapshot.
+    pub(in crate::logfile) fn free_file(&self) -> FileNumber {
+        let finished = self.finished.iter().map(|(number, _)| *number).max().unwrap_or(ONLY_FILE);
+        self.files.last_key_value().map_or(finished, |(last, _)| finished.max(*last)) + 1
     }
 
     /// A number that no partition has.

@@ -8,7 +8,8 @@
 //! | at a power loss: lose any unsynced write, in whole or part | lose or change a synced byte |
 //! | at a power loss: keep only the length of a write | invent bytes, or mix those of two files |
 //! | show zeros where a write reached beyond a lost one | |
-//! | at a power loss: lose the newest unsynced changes of names | reorder such changes, or tear one |
+//! | at a power loss: lose the newest unsynced changes of names | reorder such changes in a directory, or tear one |
+//! | sync the names of one directory, and not of the others | |
 //! | write the first half of what an append was given | write anything but a prefix |
 //! | be full for a while, in the middle of a write | take a write that it has refused |
 //! | fail one sync, and lose what it should have made durable | fail unreported, or report twice |
@@ -77,6 +78,9 @@ struct FileState {
     /// Whether part of `now` was not written back and never will be.
     lost: bool,
 }
+
+/// Stands among the numbers of files for a directory.
+const DIRECTORY: usize = usize::MAX;
 
 #[derive(Debug, Clone)]
 enum UnsyncedWrite {
@@ -204,6 +208,11 @@ impl SimDisk {
             world.durable_names = world.changes[last].clone();
         }
         world.names = world.durable_names.clone();
+        // What is in a directory that was lost is lost, too.
+        while let Some(lost) = world.orphan() {
+            world.names.remove(&lost);
+        }
+        world.durable_names = world.names.clone();
         world.changes.clear();
         for file in &mut world.files {
             file.lose(dice);
@@ -216,7 +225,8 @@ impl SimDisk {
         let has_token = |(path, number): (&PathBuf, &usize)| {
             (path.display().to_string(), world.files[*number].now.clone())
         };
-        world.names.iter().map(has_token).filter(|(name, _)| name.starts_with(prefix)).collect()
+        let files = world.names.iter().filter(|(_, number)| **number != DIRECTORY);
+        files.map(has_token).filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, DiskState> {
@@ -238,12 +248,40 @@ impl DiskState {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Directories below the root need not be made.
+    fn check_directory(&self, path: &Path) -> io::Result<()> {
+        let is_there = path.components().count() <= 2 || self.names.get(path) == Some(&DIRECTORY);
+        if is_there { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Makes the names in one directory durable.
+    fn sync_names(&mut self, directory: &Path) {
+        let is_in = |path: &Path| path.parent() == Some(directory);
+        for names in self.changes.iter_mut().chain([&mut self.durable_names]) {
+            names.retain(|path, _| !is_in(path));
+            names.extend(
+                self.names.iter().filter(|(path, _)| is_in(path)).map(|(path, n)| (path.clone(), *n)),
+            );
+        }
+        let durable = &self.durable_names;
+        self.changes.retain(|names| names != durable);
+    }
+
     fn renamed(&mut self, change: impl FnOnce(&mut BTreeMap<PathBuf, usize>)) {
         change(&mut self.names);
         self.changes.push(self.names.clone());
     }
 
+    fn orphan(&self) -> Option<PathBuf> {
+        let is_orphan = |path: &&PathBuf| self.check_directory(path.parent().unwrap()).is_err();
+        self.names.keys().find(is_orphan).cloned()
+    }
+
     fn stat(&self, number: usize) -> FileStat {
+        if number == DIRECTORY {
+            let id = FileId { device: 1, inode: 0 };
+            return FileStat { id, len: 0, kind: FileKind::Directory, links: 2, modified: 0 };
+        }
         let id = FileId { device: 1 + self.renumbered, inode: number as u64 + self.renumbered * 10_000 };
         let links = self.names.values().filter(|named| **named == number).count() as u64;
         let len = self.files[number].now.len() as u64;
@@ -259,6 +297,7 @@ impl Disk for SimDisk {
             Ok(number) => number,
             Err(error) if matches!(how, OpenMode::Reading | OpenMode::Existing) => return Err(error),
             Err(_) => {
+                world.check_directory(path.parent().unwrap())?;
                 world.step()?;
                 world.files.push(FileState::default());
                 let number = world.files.len() - 1;
@@ -302,17 +341,33 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn list(&self, _directory: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.lock().names.keys().cloned().collect())
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let world = self.lock();
+        world.check_directory(directory)?;
+        let is_in = |path: &&PathBuf| path.parent() == Some(directory);
+        Ok(world.names.keys().filter(is_in).cloned().collect())
     }
 
-    fn sync_names(&self, _directory: &Path) -> io::Result<()> {
+    fn sync_names(&self, directory: &Path) -> io::Result<()> {
         let mut world = self.lock();
+        world.check_directory(directory)?;
         world.step()?;
         if world.flaw != DiskFlaw::NamesNotSynced {
-            world.durable_names = world.names.clone();
-            world.changes.clear();
+            world.sync_names(directory);
         }
+        Ok(())
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.lock();
+        if world.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        world.check_directory(path.parent().unwrap())?;
+        world.step()?;
+        world.renamed(|names| {
+            names.insert(path.to_owned(), DIRECTORY);
+        });
         Ok(())
     }
 }

@@ -5,4 +5,5 @@ mod crash;
 mod disk;
 mod durability;
 mod histories;
+mod many;
 mod operator;

@@ -10,7 +10,7 @@ fn a_guard_is_asked_before_the_entry_and_before_the_lines() {
     let mut log = fresh(&dir);
     let allowed = Arc::new(AtomicU32::new(0));
     let asked = Arc::clone(&allowed);
-    log.writer.set_guard(Box::new(move || {
+    log.writer.set_guard(Arc::new(move || {
         asked.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }));
     let lines = b"line 0\n";

@@ -65,7 +65,7 @@ fn lines_that_others_append_after_a_stop_in_front_of_a_write_stay() {
     append(&mut log, 0, 3);
     settle(&mut log);
     let asked = AtomicU32::new(0);
-    log.writer.set_guard(Box::new(move || asked.fetch_add(1, Relaxed) == 0));
+    log.writer.set_guard(Arc::new(move || asked.fetch_add(1, Relaxed) == 0));
     let refused = try_append(&mut log, 3, 103);
     assert!(matches!(refused, Err(AppendError::Guarded)) && log.writer.is_pending());
     log.writer.end().unwrap();

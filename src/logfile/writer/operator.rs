@@ -6,8 +6,9 @@ use std::io;
 use super::pending::Found;
 use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
 use crate::logfile::disk::Handle;
-use crate::logfile::journal::{CHECKED_BYTES, FileHead, ONLY_FILE, Range, RangePart};
+use crate::logfile::journal::{CHECKED_BYTES, FileHead, MarkedFile, Range, RangePart};
 use crate::logfile::locate::tail;
+use crate::logfile::recovery::OpenedLog;
 
 /// Bytes that another program appends are journalled as a range only up to this size, because their CRC
 /// must be computed.
@@ -17,12 +18,20 @@ const LOOKS_MAX: u32 = 16;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 * 1024;
 
+/// Where writing goes on after a range was given up.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    pub(super) opened: OpenedLog,
+    /// The lines that are not in the file.
+    left: Vec<u8>,
+}
+
 impl LogWriter {
     /// Looks at the path and at the file before a pending range is continued.
     ///
     /// The bytes of a range that was begun stay together: they are completed under whatever name the
     /// file has now, as long as it has one.
-    pub(super) fn look_before_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
+    pub(in crate::logfile) fn look_before_rest(&mut self, pieces: &[Piece<'_>]) -> Result<(), AppendError> {
         let is_moved = match self.disk.stat(&self.path) {
             Ok(stat) => stat.id != self.id,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -129,19 +138,43 @@ impl LogWriter {
         }
     }
 
-    /// Gives up the pending range: no later start adopts it. Writing goes on with `left` at the end of the
-    /// file that is at the path now. After an error nothing has changed.
+    /// The pending range cannot be completed: writing is to go on with `left` at the end of the file that is
+    /// at the path now, once the journal says so. After an error nothing has changed.
     fn give_up(&mut self, left: Vec<u8>) -> Result<(), AppendError> {
-        let Some(PendingRange { range, .. }) = &self.pending else { return Ok(()) };
-        let range = range.clone();
-        // The mark below says that earlier ranges are durable.
+        // The journal will say that earlier ranges are durable.
         self.file.sync().map_err(AppendError::Restart)?;
         let opened = self.open_anew().map_err(AppendError::Retry)?;
-        self.ledger.give_up(&range, self.moved_to(&opened)).map_err(AppendError::Restart)?;
-        self.pending = None;
-        self.left = Some(left);
-        self.go_to(opened);
+        self.given_up = Some(GivenUp { opened, left });
         Ok(())
+    }
+
+    /// The journal has given up the pending range.
+    pub(in crate::logfile) fn go_on_elsewhere(&mut self) {
+        self.pending = None;
+        if let Some(GivenUp { opened, left }) = self.given_up.take() {
+            self.left = Some(left);
+            self.go_to(opened);
+        }
+    }
+
+    /// Takes the lines of a pending range out of the file again, because the range must be given up in
+    /// another one of its files. If others have handled this file, too, only some of the lines are left to be
+    /// written. Returns where writing goes on, unless that is where the range began.
+    pub(in crate::logfile) fn take_back(
+        &mut self,
+        pieces: &[Piece<'_>],
+    ) -> Result<Option<MarkedFile>, AppendError> {
+        if self.given_up.is_none() {
+            self.look(pieces)?;
+        }
+        if let Some(GivenUp { opened, .. }) = &self.given_up {
+            return Ok(Some(self.moved_to(opened)));
+        }
+        if let Some(pending) = self.pending.as_mut().filter(|pending| pending.written() > 0) {
+            self.file.set_len(pending.part.from).map_err(AppendError::Retry)?;
+            pending.record_seen(0);
+        }
+        Ok(None)
     }
 
     /// Takes back a range of which nothing is written, as on a full disk or without the lease. Otherwise the
@@ -160,7 +193,7 @@ impl LogWriter {
         // The mark says that earlier ranges are durable.
         self.file.sync()?;
         let opened = self.open_anew()?;
-        self.ledger.give_up(&range, self.moved_to(&opened))?;
+        self.ledger.give_up(&range, vec![self.moved_to(&opened)])?;
         (self.pending, self.left) = (None, None);
         self.go_to(opened);
         Ok(())
@@ -201,13 +234,13 @@ impl LogWriter {
     ) -> Result<(), AppendError> {
         let (from, before) = (self.end, self.before);
         let sequence = self.ledger.next_sequence();
-        let part = RangePart { number: ONLY_FILE, file: self.id, from, to: len, crc, before };
+        let part = RangePart { number: self.number, file: self.id, from, to: len, crc, before };
         let range = Range { sequence, parts: vec![part], changes: Vec::new() };
         self.announce_range(&range).map_err(|error| self.of_journal(error))?;
         self.end = len;
         self.before = crc32fast::hash(&tail);
         (self.tail, self.head) = (tail, head);
-        self.ledger.record_range(&range, (ONLY_FILE, &self.file, self.place()));
+        self.ledger.record_range(&range, &[self.written_part()]);
         if !std::mem::replace(&mut self.is_foreign_logged, true) {
             log::info!(
                 "{}: another program also appends to this file; the lines of both are kept",

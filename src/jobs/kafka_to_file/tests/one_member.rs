@@ -99,7 +99,7 @@ fn nothing_is_written_without_the_lease() {
 /// taken may have to be completed.
 #[test]
 fn nothing_is_taken_for_a_write_without_the_lease() {
-    waits_for_the_lease(Member::with_guard(Some(Box::new(|| true))).begins());
+    waits_for_the_lease(Member::with_guard(Some(Arc::new(|| true))).begins());
 }
 
 fn waits_for_the_lease(mut member: Member) {

@@ -36,7 +36,7 @@ fn partitions_lost_during_a_write_end_the_run() {
     let allowed = Arc::new(AtomicU32::new(1));
     let guard = Arc::clone(&allowed);
     let may = move || guard.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-    let mut member = Member::with_guard(Some(Box::new(may))).begins();
+    let mut member = Member::with_guard(Some(Arc::new(may))).begins();
     let batch = member.fetches(0, 3);
     assert_eq!(member.writes(vec![batch]), Ok(()));
     assert!(member.sink.holds_back() && member.content().is_empty());

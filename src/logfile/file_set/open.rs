@@ -1,0 +1,71 @@
+//! Opens the journal of a set, and brings the set's files to what the journal says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::recovery::{self, Unread};
+use super::writers::FileWriters;
+use crate::logfile::disk::{Disk, RealDisk, directory_of};
+use crate::logfile::journal::HALF_BYTES_MIN;
+use crate::logfile::label::LogLabel;
+use crate::logfile::{
+    Ledger, Lock, LogFileOptions, OpenError, RestartMemory, Settler, begin_ledger, check_path, era,
+    read_journal,
+};
+
+/// Where the files of a set are, and how they are written.
+#[derive(Debug, Clone)]
+pub struct FileSetOptions {
+    /// The journal's path without its suffix, in the directory below which all files are.
+    pub base: PathBuf,
+    /// How each file is written.
+    pub log_file: LogFileOptions,
+    /// How many files may be open.
+    pub open_max: usize,
+}
+
+/// The files of a job whose path has placeholders, and their journal, open and locked.
+#[derive(Debug)]
+pub struct FileSet {
+    /// The ends that append.
+    pub writers: FileWriters,
+    /// The end that syncs.
+    pub settler: Settler,
+    /// The positions.
+    pub ledger: Ledger,
+    /// The lock is released when its last clone is dropped.
+    pub lock: Lock,
+}
+
+/// Locks the journal, reads it, and adopts what the files hold of the journalled ranges.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_set(options: &FileSetOptions, memory: &mut RestartMemory) -> Result<FileSet, OpenError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    check_path(&*disk, &options.base)?;
+    let lock = Lock::take(&options.base)?;
+    let (writers, settler, ledger) = open_with(&disk, options, HALF_BYTES_MIN, era(&options.base), memory)?;
+    Ok(FileSet { writers, settler, ledger, lock })
+}
+
+/// Opens the set, except for its lock.
+pub(in crate::logfile) fn open_with(
+    disk: &Arc<dyn Disk>,
+    options: &FileSetOptions,
+    half: u64,
+    boot: Option<u128>,
+    memory: &mut RestartMemory,
+) -> Result<(FileWriters, Settler, Ledger), OpenError> {
+    let base: &Path = &options.base;
+    let label = LogLabel::new(options.log_file.job, base);
+    let mut found = read_journal(disk, base, &label, boot, memory)?;
+    let boots = (found.boot, boot);
+    let unread = recovery::recover(&**disk, &mut found.replayed, boots, (&label, memory));
+    let ledger = begin_ledger(disk, base, found, half, label)?;
+    memory.sync_failed = !unread.files.is_empty() && memory.sync_failed;
+    let settler = Settler { ledger: ledger.clone(), sync: options.log_file.sync };
+    let root = directory_of(base);
+    let writers = FileWriters::new(Arc::clone(disk), root, ledger.clone(), options, unread);
+    Ok((writers, settler, ledger))
+}

@@ -1,0 +1,295 @@
+//! Recovery of a journal with several files: finds out which of the journalled ranges are really in their
+//! files.
+//!
+//! A range counts if all of its parts are whole, and if every earlier range counts that has a part in one
+//! of its files or moves one of its partitions. Whatever does not count is cut, and its records are
+//! fetched again. If a file cannot be read now, its ranges, and those that build on these, stay as they
+//! are: a later start decides about them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::logfile::disk::{Disk, OpenMode};
+use crate::logfile::journal::{
+    FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkRepeat, MarkedFile, Range, Replayed, Session,
+};
+use crate::logfile::label::LogLabel;
+use crate::logfile::locate::{Located, head, locate, tail};
+use crate::logfile::recovery::{cut_rest, end_torn_line, matches_file, open_existing, report_not_found};
+use crate::logfile::restart_memory::{Finding, RestartMemory};
+
+/// What must wait for a later start.
+#[derive(Debug, Default)]
+pub(in crate::logfile) struct Unread {
+    /// The files that cannot be read now. Nothing may be written to these.
+    pub(in crate::logfile) files: BTreeMap<FileNumber, (PathBuf, io::Error)>,
+    /// The partitions that cannot go on.
+    pub(in crate::logfile) partitions: BTreeSet<u32>,
+}
+
+/// What was found of one file.
+enum Found {
+    /// It is this file, and these of its ranges are whole, as far as they follow each other.
+    Here(PathBuf, BTreeSet<u64>),
+    /// Nothing is known of it any more: it is not there, or another program has changed it.
+    Gone,
+    Unread(io::Error),
+}
+
+/// Compares the files with the journal, adopts ranges, and cuts what does not count. Afterwards `state`
+/// holds what was written, and the caller must journal it. The boot ids are as of
+/// [`crate::logfile::recovery::recover`].
+pub(in crate::logfile) fn recover(
+    disk: &dyn Disk,
+    Replayed { state, lacks_ranges, .. }: &mut Replayed,
+    (boot, this_boot): (Option<u128>, Option<u128>),
+    (label, memory): (&LogLabel, &mut RestartMemory),
+) -> Unread {
+    let boot = boot.filter(|_| !*lacks_ranges);
+    if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
+        session.closed = false;
+    }
+    let ranges: VecDeque<Range> = std::mem::take(&mut state.recent);
+    let mut reach = BTreeMap::new();
+    for part in ranges.iter().flat_map(|range| &range.parts) {
+        let known = reach.entry(part.number).or_insert(part.to);
+        *known = part.to.max(*known);
+    }
+    let is_known = is_same_run(state.session, boot);
+    let mut recovery = Recovery { disk, label, memory, ranges, reach, is_known, found: BTreeMap::new() };
+    for (number, known) in &state.files {
+        let Some(path) = known.path.clone() else { continue };
+        if recovery.is_touched(*number, &path, &known.place) {
+            let found = recovery.examine(*number, &path, &known.place);
+            recovery.found.insert(*number, found);
+        }
+    }
+    let verdict = recovery.decide();
+    recovery.finish(state, verdict, this_boot)
+}
+
+/// Whether every byte of pandad's in the files has a journalled range.
+fn is_same_run(session: Option<Session>, boot: Option<u128>) -> bool {
+    session.is_some_and(|session| session.closed || Some(session.boot) == boot)
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    label: &'a LogLabel,
+    memory: &'a mut RestartMemory,
+    ranges: VecDeque<Range>,
+    /// Up to which byte the ranges say that each file can hold pandad's lines.
+    reach: BTreeMap<FileNumber, u64>,
+    /// Whether every byte of pandad's in the files has a journalled range.
+    is_known: bool,
+    found: BTreeMap<FileNumber, Found>,
+}
+
+/// Which ranges count.
+#[derive(Default)]
+struct Verdict {
+    counted: Vec<Range>,
+    /// Ranges about which a later start decides.
+    kept: VecDeque<Range>,
+    /// Whether there were ranges that do not count.
+    dropped: usize,
+}
+
+#[cfg(test)]
+fn one_is_enough(files: &[FileNumber], is_whole: impl Fn(&FileNumber) -> bool) -> bool {
+    super::ONE_PART_IS_ENOUGH.get() && files.iter().any(is_whole)
+}
+
+#[cfg(not(test))]
+fn one_is_enough(_: &[FileNumber], _: impl Fn(&FileNumber) -> bool) -> bool {
+    false
+}
+
+impl Recovery<'_> {
+    /// Whether the file must be looked at: it may hold more than the journal's last mark says.
+    fn is_touched(&self, number: FileNumber, path: &Path, place: &FilePlace) -> bool {
+        // After a loss of power, ranges may be lost whose lines the file holds. If the file is not at its
+        // path, it may be beside.
+        self.reach.contains_key(&number)
+            || !self.is_known && self.disk.stat(path).map_or(true, |stat| stat.len != place.end)
+    }
+
+    fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> Found {
+        match self.look_for(number, path, place) {
+            Ok(Some(found)) => {
+                if found != path {
+                    let text = format!("was moved to {} while pandad did not run", found.display());
+                    self.memory.info(&self.label.with_path(path), Finding::Moved, &text);
+                }
+                match self.whole_ranges(number, &found, place) {
+                    Ok(whole) => Found::Here(found, whole),
+                    Err(why) => Found::Unread(why),
+                }
+            }
+            Ok(None) => Found::Gone,
+            Err(why) => Found::Unread(why),
+        }
+    }
+
+    /// Under which name the file is there.
+    fn look_for(
+        &mut self,
+        number: FileNumber,
+        path: &Path,
+        place: &FilePlace,
+    ) -> io::Result<Option<PathBuf>> {
+        let file = match self.disk.open(path, OpenMode::Reading) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match locate(self.disk, (path, file.as_ref()), (number, place), &self.ranges) {
+            Ok(Located::AtPath) => Ok(Some(path.to_owned())),
+            Ok(Located::Beside(moved)) => Ok(Some(moved)),
+            Ok(other) => {
+                // If every line of the file was settled, nothing is lost with it.
+                if self.reach.contains_key(&number) || other != Located::Nowhere {
+                    report_not_found(path, &other, place, (&self.label.with_path(path), self.memory));
+                }
+                Ok(None)
+            }
+            // The directory was removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The ranges that are whole in this file, each where the one before it ends.
+    fn whole_ranges(&self, number: FileNumber, path: &Path, place: &FilePlace) -> io::Result<BTreeSet<u64>> {
+        let file = self.disk.open(path, OpenMode::Existing)?;
+        // After a failed sync the cache holds pages that seem to be written and are not on the disk. Pages
+        // that cannot be synced now are dropped from the cache, so that the comparison reads the disk.
+        file.sync()?;
+        if let Err(error) = file.drop_cached(place.end) {
+            log::debug!("{}: cached pages cannot be dropped: {error}", path.display());
+        }
+        let (mut end, len, mut whole) = (place.end, file.stat()?.len, BTreeSet::new());
+        for range in &self.ranges {
+            let Some(part) = range.part_of(number) else { continue };
+            let follows = part.file == place.file && part.from == end && part.to <= len;
+            if !follows || !matches_file(&file, part)? {
+                break;
+            }
+            end = part.to;
+            whole.insert(range.sequence);
+        }
+        Ok(whole)
+    }
+
+    fn decide(&mut self) -> Verdict {
+        let mut verdict = Verdict::default();
+        let (mut broken_files, mut broken) = (BTreeSet::new(), BTreeSet::new());
+        let (mut unread_files, mut unread) = (BTreeSet::new(), BTreeSet::new());
+        for (number, found) in &self.found {
+            if matches!(found, Found::Unread(_)) {
+                unread_files.insert(*number);
+            }
+        }
+        for range in std::mem::take(&mut self.ranges) {
+            let files: Vec<FileNumber> = range.parts.iter().map(|part| part.number).collect();
+            let partitions: Vec<u32> = range.changes.iter().map(|change| change.index).collect();
+            let is_whole = |number: &FileNumber| match self.found.get(number) {
+                Some(Found::Here(_, whole)) => whole.contains(&range.sequence),
+                _ => false,
+            };
+            let is_broken = files.iter().any(|number| broken_files.contains(number))
+                || partitions.iter().any(|index| broken.contains(index));
+            let is_unread = files.iter().any(|number| unread_files.contains(number))
+                || partitions.iter().any(|index| unread.contains(index));
+            if is_unread && !is_broken {
+                unread_files.extend(files);
+                unread.extend(partitions);
+                verdict.kept.push_back(range);
+            } else if !is_broken && (files.iter().all(is_whole) || one_is_enough(&files, is_whole)) {
+                verdict.counted.push(range);
+            } else {
+                broken_files.extend(files);
+                broken.extend(partitions);
+                verdict.dropped += 1;
+            }
+        }
+        verdict
+    }
+
+    /// Brings files and state to what counts.
+    fn finish(mut self, state: &mut JournalState, verdict: Verdict, this_boot: Option<u128>) -> Unread {
+        let all = verdict.counted.len() + verdict.dropped + verdict.kept.len();
+        if all > 0 {
+            let text = format!(
+                "adopted the unsettled writes that the files hold whole: {} of {all}",
+                verdict.counted.len()
+            );
+            self.memory.info(self.label, Finding::Adopted, &text);
+        }
+        let last = verdict.counted.iter().chain(&verdict.kept).map(|range| range.sequence).max();
+        let sequence = last.unwrap_or(0).max(state.next_sequence() - 1);
+        let mut ends: BTreeMap<FileNumber, u64> = BTreeMap::new();
+        for range in &verdict.counted {
+            state.settle(&range.changes, 0);
+            ends.extend(range.parts.iter().map(|part| (part.number, part.to)));
+        }
+        let (mut files, mut finished, mut unread) = (Vec::new(), Vec::new(), Unread::default());
+        let kept = verdict.kept.iter().flat_map(|range| &range.changes);
+        unread.partitions.extend(kept.map(|change| change.index));
+        for (number, found) in std::mem::take(&mut self.found) {
+            let Some(known) = state.files.get(&number) else { continue };
+            let (path, place) = (known.path.clone().unwrap_or_default(), known.place);
+            let end = ends.get(&number).copied().unwrap_or(place.end);
+            let is_kept = verdict.kept.iter().any(|range| range.part_of(number).is_some());
+            let left = match found {
+                Found::Here(at, _) if is_kept => self.place_at(&at, &place, end).map(Some),
+                Found::Here(at, _) => {
+                    let trimmed = self.trim(&at, number, end);
+                    // Lines that follow do not go to a file that was moved away.
+                    trimmed.map(|place| Some(place).filter(|_| at == path))
+                }
+                Found::Gone => Ok(None),
+                Found::Unread(why) => Err(why),
+            };
+            match left {
+                Ok(Some(place)) => files.push(MarkedFile { number, path: None, place }),
+                Ok(None) => finished.push(number),
+                Err(why) => drop(unread.files.insert(number, (path, why))),
+            }
+        }
+        let held = verdict.kept.iter().map(|range| range.sequence).collect();
+        let (commits, repeat) = (Vec::new(), MarkRepeat::default());
+        state.apply(JournalEntry::Mark(Mark { sequence, held, files, finished, commits, repeat }), 0);
+        state.keep_ranges(verdict.kept);
+        if unread.files.is_empty() {
+            // If the boot is unknown, no later boot is taken for the same one.
+            state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
+        } else if let Some(session) = &mut state.session {
+            // The next start must look at these files as this one would have.
+            session.closed = false;
+        }
+        unread
+    }
+
+    /// The place at this byte of the file, behind which nothing is decided.
+    fn place_at(&self, path: &Path, place: &FilePlace, end: u64) -> io::Result<FilePlace> {
+        let file = self.disk.open(path, OpenMode::Reading)?;
+        let before = crc32fast::hash(&tail(&file, end)?);
+        Ok(FilePlace { file: place.file, end, before, head: Some(head(&file, end)?) })
+    }
+
+    /// Cuts what does not count, and returns where the file ends now.
+    fn trim(&mut self, path: &Path, number: FileNumber, end: u64) -> io::Result<FilePlace> {
+        let label = self.label.with_path(path);
+        let mut opened = open_existing(self.disk, path)?;
+        let reach = if self.is_known { self.reach.get(&number).copied().unwrap_or(end) } else { u64::MAX };
+        #[cfg(test)]
+        let reach = if super::PARTS_STAY.get() { end } else { reach };
+        cut_rest(&mut opened, end, reach, (&label, self.memory))?;
+        end_torn_line(&mut opened, &label, self.memory)?;
+        // Adopted bytes may be only in the page cache, but the mark says that they are durable.
+        opened.file.sync()?;
+        Ok(opened.place())
+    }
+}

@@ -1,0 +1,302 @@
+//! The open files of a set. Files that were not used for the longest time are closed, so that no more than
+//! a given number is open.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::make_directories;
+use super::open::FileSetOptions;
+use super::recovery::Unread;
+use crate::logfile::disk::{Disk, directory_of};
+use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, PositionChange, Range};
+use crate::logfile::ledger::Ledger;
+use crate::logfile::locate::{head, tail};
+use crate::logfile::options::LogFileOptions;
+use crate::logfile::recovery::{self, OpenedLog};
+use crate::logfile::writer::{AppendError, Guard, LogWriter, Piece, WriteGuard};
+
+/// See the module.
+#[derive(Debug)]
+pub struct FileWriters {
+    disk: Arc<dyn Disk>,
+    /// The directory that holds all files.
+    root: PathBuf,
+    ledger: Ledger,
+    options: LogFileOptions,
+    guard: WriteGuard,
+    /// The files that the journal knows.
+    numbers: HashMap<PathBuf, FileNumber>,
+    /// What could not be read at the start.
+    unread: Unread,
+    open: HashMap<PathBuf, OpenWriter>,
+    /// The ranges that are announced but not completely written, by their lanes.
+    begun: HashMap<usize, Range>,
+    /// Counts the uses of files.
+    uses: u64,
+    /// How many files may be open.
+    open_max: usize,
+}
+
+/// The lines of a range that go to one file.
+#[derive(Debug, Clone)]
+pub struct RoutedPieces<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The lines, in order.
+    pub pieces: Vec<Piece<'a>>,
+}
+
+#[derive(Debug)]
+struct OpenWriter {
+    writer: LogWriter,
+    used: u64,
+}
+
+impl FileWriters {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        ledger: Ledger,
+        options: &FileSetOptions,
+        unread: Unread,
+    ) -> Self {
+        let numbers = ledger.numbered_files().into_iter().collect();
+        Self {
+            disk,
+            root: root.to_owned(),
+            ledger,
+            options: options.log_file.clone(),
+            guard: WriteGuard::default(),
+            numbers,
+            unread,
+            open: HashMap::new(),
+            begun: HashMap::new(),
+            uses: 0,
+            // As many again may be closed and wait for their syncs.
+            open_max: (options.open_max / 2).max(1),
+        }
+    }
+
+    /// Sets the guard of every file, see [`LogWriter::set_guard`].
+    pub fn set_guard(&mut self, guard: Guard) {
+        self.guard = WriteGuard(Some(guard));
+    }
+
+    /// The writer of this file, which is opened, or created, if it is not open.
+    ///
+    /// # Errors
+    /// As of [`LogWriter::append`].
+    pub fn writer(&mut self, path: &Path) -> Result<&mut LogWriter, AppendError> {
+        self.uses += 1;
+        if !self.open.contains_key(path) {
+            self.make_room()?;
+            let writer = self.attach(path)?;
+            self.open.insert(path.to_owned(), OpenWriter { writer, used: 0 });
+        }
+        let gone = || AppendError::Retry(io::Error::other("the file was closed"));
+        let open = self.open.get_mut(path).ok_or_else(gone)?;
+        open.used = self.uses;
+        Ok(&mut open.writer)
+    }
+
+    /// Appends the lines of one stretch of records, which may go to several files, as one range. `changes` are
+    /// the positions after it. Each lane has one write under way at a time, and two lanes share no file.
+    ///
+    /// # Errors
+    /// As of [`LogWriter::append`].
+    pub fn append(
+        &mut self,
+        lane: usize,
+        parts: &[RoutedPieces<'_>],
+        changes: &[PositionChange],
+    ) -> Result<(), AppendError> {
+        loop {
+            if self.begun.contains_key(&lane) {
+                self.look_before_rest(parts)?;
+            } else {
+                self.announce(lane, parts, changes)?;
+            }
+            if self.write_rest(parts)? {
+                break;
+            }
+            self.give_up(lane, parts)?;
+        }
+        let Some(range) = self.begun.remove(&lane) else { return Ok(()) };
+        for part in parts {
+            self.writer(part.path)?.complete(&part.pieces);
+        }
+        let open = parts.iter().filter_map(|part| self.open.get(part.path));
+        let written: Vec<_> = open.map(|open| open.writer.written_part()).collect();
+        self.ledger.record_range(&range, &written);
+        self.ledger.record_written(changes);
+        Ok(())
+    }
+
+    fn announce(
+        &mut self,
+        lane: usize,
+        parts: &[RoutedPieces<'_>],
+        changes: &[PositionChange],
+    ) -> Result<(), AppendError> {
+        if parts.len() > self.open_max {
+            let why = format!("{} files of one write, and {} may be open", parts.len(), self.open_max);
+            return Err(AppendError::Retry(io::Error::other(why)));
+        }
+        for part in parts {
+            self.writer(part.path)?.prepare(&part.pieces)?;
+        }
+        let mut range =
+            Range { sequence: self.ledger.next_sequence(), parts: Vec::new(), changes: changes.to_vec() };
+        for part in parts {
+            range.parts.push(self.writer(part.path)?.next_part(&part.pieces));
+        }
+        let journal = self.ledger.announce(&range).map_err(|error| self.of_journal(error))?;
+        if let Some(journal) = journal.filter(|_| self.options.sync) {
+            journal.sync().map_err(|error| self.of_journal(error))?;
+        }
+        for part in parts {
+            let own = Range { changes: Vec::new(), ..range.clone() };
+            self.writer(part.path)?.begin(own);
+        }
+        self.begun.insert(lane, range);
+        Ok(())
+    }
+
+    fn look_before_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
+        for part in parts {
+            self.writer(part.path)?.look_before_rest(&part.pieces)?;
+        }
+        Ok(())
+    }
+
+    /// False if the range must be given up.
+    fn write_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<bool, AppendError> {
+        for part in parts {
+            let writer = self.writer(part.path)?;
+            writer.write_rest(&part.pieces)?;
+            if writer.is_given_up() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn give_up(&mut self, lane: usize, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
+        let mut moved = Vec::new();
+        for part in parts {
+            moved.extend(self.writer(part.path)?.take_back(&part.pieces)?);
+        }
+        let Some(range) = self.begun.get(&lane) else { return Ok(()) };
+        self.ledger.give_up(range, moved).map_err(AppendError::Restart)?;
+        self.begun.remove(&lane);
+        for part in parts {
+            self.writer(part.path)?.go_on_elsewhere();
+        }
+        Ok(())
+    }
+
+    /// Whether the lane has a range that is announced but not completely written.
+    pub fn is_pending(&self, lane: usize) -> bool {
+        self.begun.contains_key(&lane)
+    }
+
+    /// Does what is due by the clock.
+    ///
+    /// # Errors
+    /// As of [`LogWriter::append`].
+    pub fn tick(&mut self) -> Result<(), AppendError> {
+        self.open.values_mut().try_for_each(|open| open.writer.tick())
+    }
+
+    /// As [`LogWriter::reopen`], for every open file.
+    ///
+    /// # Errors
+    /// As of [`LogWriter::append`].
+    pub fn reopen(&mut self) -> Result<bool, AppendError> {
+        let mut is_done = true;
+        for open in self.open.values_mut() {
+            is_done &= open.writer.reopen()?;
+        }
+        Ok(is_done)
+    }
+
+    /// Closes the file that was not used for the longest time, if too many are open. A file with bytes that
+    /// no mark has settled is synced before: an error of its write-back might be told to nobody later.
+    fn make_room(&mut self) -> Result<(), AppendError> {
+        while self.open.len() >= self.open_max {
+            let idle = self.open.iter().filter(|(_, open)| !open.writer.is_pending());
+            let Some(path) = idle.min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
+                let why = "every file that may be open has an unfinished write";
+                return Err(AppendError::Retry(io::Error::other(why)));
+            };
+            if let Some(number) = self.numbers.get(&path) {
+                self.ledger.sync_to_close(*number).map_err(AppendError::Restart)?;
+            }
+            self.open.remove(&path);
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, path: &Path) -> Result<LogWriter, AppendError> {
+        let directory = directory_of(path);
+        make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
+        let known = self.numbers.get(path).copied();
+        if let Some((_, why)) = known.and_then(|number| self.unread.files.get(&number)) {
+            let why = format!("it could not be read at the start: {why}");
+            return Err(AppendError::Retry(io::Error::other(why)));
+        }
+        let place = known.and_then(|number| self.ledger.place_of(number));
+        let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
+        let is_as_left = match place {
+            Some(place) => goes_on(&mut opened, &place).map_err(AppendError::Retry)?,
+            None => false,
+        };
+        if !is_as_left {
+            self.disk.sync_names(directory).map_err(AppendError::Retry)?;
+            if !matches!(opened.tail.last(), None | Some(b'\n')) {
+                opened.end_line().map_err(AppendError::Retry)?;
+            }
+            // The mark says that what the file holds is durable.
+            opened.file.sync().map_err(AppendError::Retry)?;
+        }
+        let number = match known.filter(|_| place.is_some()) {
+            Some(number) => {
+                if !is_as_left {
+                    self.ledger
+                        .move_file(MarkedFile { number, path: None, place: opened.place() })
+                        .map_err(AppendError::Restart)?;
+                }
+                number
+            }
+            None => self.ledger.begin_file(path, opened.place()).map_err(|error| self.of_journal(error))?,
+        };
+        self.numbers.insert(path.to_owned(), number);
+        let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());
+        let writer = LogWriter::new(disk, (path, number), ledger, opened, &self.options);
+        Ok(writer.below(&self.root).guarded(self.guard.clone()))
+    }
+
+    fn of_journal(&self, error: io::Error) -> AppendError {
+        AppendError::of_journal(&self.ledger, error)
+    }
+}
+
+/// Whether the file is the one that was left at this place. Then writing goes on there; what others have
+/// appended is met by the writer.
+fn goes_on(opened: &mut OpenedLog, place: &FilePlace) -> io::Result<bool> {
+    if opened.id != place.file || opened.end < place.end {
+        return Ok(false);
+    }
+    let before = tail(&opened.file, place.end)?;
+    if crc32fast::hash(&before) != place.before {
+        return Ok(false);
+    }
+    let head = head(&opened.file, place.end)?;
+    if place.head.is_some_and(|known| known != head) {
+        return Ok(false);
+    }
+    (opened.end, opened.tail, opened.head) = (place.end, before, head);
+    Ok(true)
+}

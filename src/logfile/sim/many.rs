@@ -1,0 +1,324 @@
+//! Crash points of a journal with several files: recorded runs are stopped after each of their file
+//! operations, by a kill or by a loss of power, once or twice. In the end each record must be once in the
+//! file that it belongs to, in order, with nothing in between.
+//!
+//! The fault model is that of the crash points of one file. Beside that, every file has names of its own in
+//! directories of its own, and only few of them are open.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{DiskFlaw, RunEnd, SimDisk};
+use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
+use crate::logfile::{
+    Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation, Settler, file_set,
+};
+use crate::record::{OffsetMetadata, TopicPartition};
+
+/// The partitions of two topics. Each topic has a lane.
+const PARTITIONS: [(&str, i32); 3] = [("a", 0), ("a", 1), ("b", 0)];
+/// Records of each partition.
+const RECORDS: i64 = 24;
+const ROOT: &str = "/log";
+const HALF_BYTES: u64 = 8192;
+
+/// What a run does between two writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Writes so many records of a partition.
+    Append(usize, i64),
+    /// Writes records of two partitions of a topic as one range.
+    Both(i64),
+    /// The written records settle, and the group takes the commit.
+    Settle,
+    /// Another program renames the file away that has this record, as log rotation does.
+    Moved(usize, i64),
+}
+
+#[rustfmt::skip]
+const SCRIPT: &[Step] = {
+    use Step::{Append, Both, Moved, Settle};
+    &[
+        Append(0, 3), Append(2, 2), Settle, Both(2), Append(2, 3), Settle, Append(1, 4), Append(0, 1),
+        Moved(0, 0), Append(0, 3), Append(2, 1), Settle, Append(1, 2), Moved(2, 5), Append(2, 4), Append(0, 2),
+        Settle, Both(3), Moved(1, 6), Settle, Append(1, 3), Append(2, 1), Append(0, 4), Settle, Append(1, 2),
+        Append(0, 5), Settle, Append(2, 1),
+    ]
+};
+
+/// The mistakes that a run makes on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mistake {
+    Nothing,
+    CommitBeforeSync,
+    NamesNotSynced,
+    /// A range counts if one of its parts is whole.
+    OnePartIsEnough,
+    /// A file is closed while its bytes may not be durable, and no checkpoint syncs it.
+    ClosedWithoutSync,
+    /// A file gets lines before the journal is sure to know it.
+    BegunWithoutSync,
+    /// What a range that does not count has left in its other files stays there.
+    PartsStay,
+}
+
+/// The part of the world that outlives the process.
+#[derive(Clone)]
+struct World {
+    disk: SimDisk,
+    /// The offset that the group holds, and the metadata beside it.
+    group: [Option<(i64, String)>; PARTITIONS.len()],
+    boot: u128,
+    mistake: Mistake,
+}
+
+struct Run {
+    writers: FileWriters,
+    settler: Settler,
+    ledger: Ledger,
+    next: [i64; PARTITIONS.len()],
+}
+
+fn partition(number: usize) -> TopicPartition {
+    TopicPartition::new(PARTITIONS[number].0, PARTITIONS[number].1)
+}
+
+/// Which file a record belongs to. Neighbouring records are in different files and, now and then, in
+/// different directories.
+fn path_of(number: usize, record: i64) -> PathBuf {
+    format!("{ROOT}/{}/{}/{}.log", PARTITIONS[number].0, record / 7, record % 2).into()
+}
+
+fn line(number: usize, record: i64) -> Vec<u8> {
+    format!("record {number}/{record}, whole\n").into_bytes()
+}
+
+impl World {
+    fn new(mistake: Mistake) -> Self {
+        let flaw = if mistake == Mistake::NamesNotSynced { DiskFlaw::NamesNotSynced } else { DiskFlaw::None };
+        Self { disk: SimDisk::new(flaw), group: [None, None, None], boot: 1, mistake }
+    }
+
+    fn copy(&self) -> Self {
+        Self { disk: self.disk.copy(), ..self.clone() }
+    }
+
+    /// One run of the program: first the script, then writing until every record is written. `None` if the
+    /// run was stopped.
+    fn run(&mut self, script: &[Step]) -> Option<()> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let log_file = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
+        let options = FileSetOptions { base: Path::new(ROOT).join("all"), log_file, open_max: 8 };
+        let mut memory = RestartMemory::default();
+        let (writers, settler, ledger) =
+            open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;
+        let mut run = Run { writers, settler, ledger, next: [0; PARTITIONS.len()] };
+        for number in 0..PARTITIONS.len() {
+            let (offset, beside) = self.group[number].clone().unzip();
+            let beside = OffsetMetadata::Text(beside.unwrap_or_default());
+            let resumed = run.ledger.resume(&partition(number), offset, &beside).ok()?;
+            run.next[number] = match resumed.position {
+                Some(position) => position,
+                None => run.ledger.set_position(&partition(number), 0).ok().map(|()| 0)?,
+            };
+        }
+        for step in script {
+            self.step(&mut run, *step)?;
+        }
+        for number in 0..PARTITIONS.len() {
+            while run.next[number] < RECORDS {
+                self.step(&mut run, Step::Append(number, 4))?;
+            }
+        }
+        self.step(&mut run, Step::Settle)?;
+        run.ledger.close().ok()
+    }
+
+    fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
+        match step {
+            Step::Append(number, count) => run.append(&[number], count),
+            Step::Both(count) => run.append(&[0, 1], count),
+            Step::Moved(number, record) => {
+                let path = path_of(number, record);
+                let to = PathBuf::from(format!("{}.{}", path.display(), self.disk.operations()));
+                // The other program may fail, too.
+                let _ = self.disk.rename(&path, &to);
+                Some(())
+            }
+            Step::Settle => {
+                let checkpoint = run.ledger.checkpoint();
+                if self.mistake == Mistake::CommitBeforeSync {
+                    self.group = run.next.map(|next| Some((next, String::new())));
+                }
+                let settled = run.settler.settle(checkpoint).ok()?;
+                let mut held = Vec::new();
+                for commit in settled.commits {
+                    let number = (0..PARTITIONS.len()).find(|n| partition(*n) == commit.partition)?;
+                    self.group[number] = Some((commit.offset, commit.metadata));
+                    held.push((commit.partition, commit.offset));
+                }
+                run.ledger.record_committed(&held);
+                Some(())
+            }
+        }
+    }
+
+    /// What is wrong with the files in the end.
+    fn faults(&self) -> Vec<String> {
+        let (mut faults, mut seen) = (Vec::new(), BTreeMap::<(usize, i64), usize>::new());
+        for (name, bytes) in self.disk.contents(&format!("{ROOT}/")) {
+            if name.starts_with("/log/all.") {
+                continue;
+            }
+            let mut last = [-1; PARTITIONS.len()];
+            for line in String::from_utf8_lossy(&bytes).split_inclusive('\n') {
+                let Some((number, record)) = read_line(line) else {
+                    faults.push(format!("{name}: torn: {line:?}"));
+                    continue;
+                };
+                *seen.entry((number, record)).or_default() += 1;
+                if !name.starts_with(path_of(number, record).to_str().unwrap()) {
+                    faults.push(format!("{name}: {number}/{record} belongs to another file"));
+                }
+                if record <= last[number] {
+                    faults.push(format!("{name}: {number}/{record} behind {}", last[number]));
+                }
+                last[number] = record;
+            }
+        }
+        for number in 0..PARTITIONS.len() {
+            for record in 0..RECORDS {
+                match seen.get(&(number, record)) {
+                    Some(1) => {}
+                    Some(count) => faults.push(format!("{number}/{record} is there {count} times")),
+                    None => faults.push(format!("{number}/{record} is missing")),
+                }
+            }
+        }
+        faults
+    }
+
+    /// Ways 0 and 1 are kills, the others losses of power.
+    fn end(&mut self, way: u64, dice: &mut fastrand::Rng) {
+        let end = if way < 2 { RunEnd::Kill } else { RunEnd::PowerLoss };
+        self.boot += u128::from(end == RunEnd::PowerLoss);
+        self.disk.end(end, dice);
+    }
+}
+
+impl Run {
+    /// Writes up to `count` records of each of these partitions, which have one topic.
+    fn append(&mut self, numbers: &[usize], count: i64) -> Option<()> {
+        let (mut lines, mut changes) = (BTreeMap::<PathBuf, Vec<u8>>::new(), Vec::new());
+        let lane = usize::from(numbers == [2]);
+        for number in numbers {
+            let (from, to) = (self.next[*number], (self.next[*number] + count).min(RECORDS));
+            if from >= to {
+                continue;
+            }
+            for record in from..to {
+                lines.entry(path_of(*number, record)).or_default().extend(line(*number, record));
+            }
+            let (index, written) = self.ledger.written(&partition(*number))?;
+            assert_eq!(written, from);
+            let last = Some(Landmark { offset: to - 1, fingerprint: 0 });
+            changes.push(PositionChange { index, position: to, last });
+        }
+        let crcs: Vec<crc32fast::Hasher> = lines.values().map(|bytes| crc_of(bytes)).collect();
+        let pieces = lines
+            .iter()
+            .zip(&crcs)
+            .map(|((path, bytes), crc)| RoutedPieces { path, pieces: vec![Piece { bytes, crc }] });
+        self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes).ok()?;
+        for number in numbers {
+            self.next[*number] = (self.next[*number] + count).min(RECORDS);
+        }
+        Some(())
+    }
+}
+
+fn crc_of(bytes: &[u8]) -> crc32fast::Hasher {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(bytes);
+    crc
+}
+
+fn read_line(line: &str) -> Option<(usize, i64)> {
+    let (number, record) = line.strip_prefix("record ")?.strip_suffix(", whole\n")?.split_once('/')?;
+    Some((number.parse().ok()?, record.parse().ok()?))
+}
+
+/// Sets or ends a mistake of pandad's own code.
+fn make(mistake: Mistake) {
+    file_set::ONE_PART_IS_ENOUGH.set(mistake == Mistake::OnePartIsEnough);
+    file_set::PARTS_STAY.set(mistake == Mistake::PartsStay);
+    file_set::CLOSED_WITHOUT_SYNC.set(mistake == Mistake::ClosedWithoutSync);
+    file_set::BEGUN_WITHOUT_SYNC.set(mistake == Mistake::BegunWithoutSync);
+}
+
+/// Stops the scripted run after each operation, in several ways, then lets a second run finish, or stops
+/// that run, too. Returns how many states were examined, and the bad ones.
+fn every_crash_point(mistake: Mistake, ways: u64) -> (u64, Vec<String>) {
+    make(mistake);
+    let mut whole = World::new(mistake);
+    whole.run(SCRIPT).expect("nothing stops it");
+    assert_eq!(whole.faults(), Vec::<String>::new(), "without a crash");
+    let (mut states, mut bad) = (0, Vec::new());
+    for at in 0..whole.disk.operations() {
+        let mut stopped = World::new(mistake);
+        stopped.disk.stop_after(at);
+        assert!(stopped.run(SCRIPT).is_none(), "not stopped after {at}");
+        for way in 0..ways {
+            states += 1;
+            if let Some(fault) = finish(&mut stopped.copy(), at, way) {
+                bad.push(format!("stopped after {at}, way {way}: {fault}"));
+            }
+        }
+    }
+    make(Mistake::Nothing);
+    (states, bad)
+}
+
+/// Odd ways are stopped once more.
+fn finish(world: &mut World, at: u64, way: u64) -> Option<String> {
+    let mut dice = fastrand::Rng::with_seed(at * 1_000_003 + way);
+    world.end(way, &mut dice);
+    if way % 2 == 1 {
+        world.disk.stop_after(dice.u64(0..60));
+        let script = &SCRIPT[dice.usize(0..SCRIPT.len())..];
+        if world.run(script).is_none() {
+            let second = dice.u64(0..4);
+            world.end(second, &mut dice);
+        }
+        world.disk.stop_after(u64::MAX);
+    }
+    if world.run(&[]).is_none() {
+        return Some("the last run did not end".to_owned());
+    }
+    let faults = world.faults();
+    (!faults.is_empty()).then(|| faults.join("; "))
+}
+
+#[test]
+fn after_any_crash_each_record_is_in_its_file_once() {
+    let ways = if std::env::var_os("PANDAD_TEST_ALL").is_some() { 200 } else { 20 };
+    let (states, bad) = every_crash_point(Mistake::Nothing, ways);
+    println!("{states} states of several files after a crash, {} bad", bad.len());
+    assert!(states > 5000, "{states} are not every crash point");
+    assert!(bad.is_empty(), "{} of {states}:\n{}", bad.len(), bad[..bad.len().min(8)].join("\n"));
+}
+
+#[test]
+fn deliberate_mistakes_with_several_files_are_detected() {
+    use Mistake::{
+        BegunWithoutSync, ClosedWithoutSync, CommitBeforeSync, NamesNotSynced, OnePartIsEnough, PartsStay,
+    };
+    for mistake in
+        [CommitBeforeSync, NamesNotSynced, OnePartIsEnough, ClosedWithoutSync, BegunWithoutSync, PartsStay]
+    {
+        let (states, bad) = every_crash_point(mistake, 10);
+        println!("{mistake:?}: {} of {states} states are bad", bad.len());
+        assert!(bad.len() > 10, "{mistake:?}: only {} of {states} are bad", bad.len());
+    }
+}
