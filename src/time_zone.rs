@@ -1,9 +1,42 @@
 //! Time zones by the names that people write.
 
+use std::fmt;
+
 use jiff::tz::{Offset, TimeZone};
 
 /// The zone of the machine.
 const LOCAL: &str = "local";
+
+const UTC: &str = "UTC";
+
+/// A zone, and its name as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedZone {
+    name: String,
+    zone: TimeZone,
+}
+
+impl NamedZone {
+    /// The zone of a name, as [`named`] finds it.
+    ///
+    /// # Errors
+    /// What is wrong, and what was expected.
+    pub fn new(name: &str) -> Result<Self, String> {
+        Ok(Self { name: name.to_owned(), zone: named(name)? })
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+}
+
+/// The name that was written.
+impl fmt::Display for NamedZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
 
 /// The zone of this name: an offset, a name of the zone database, or `local`.
 ///
@@ -12,6 +45,8 @@ const LOCAL: &str = "local";
 pub fn named(text: &str) -> Result<TimeZone, String> {
     let zone = match text {
         LOCAL => TimeZone::try_system(),
+        // Also on a machine without a zone database.
+        UTC => return Ok(TimeZone::UTC),
         _ => match offset_of(text) {
             Some(offset) => return Ok(TimeZone::fixed(offset)),
             None => TimeZone::get(text),
@@ -34,4 +69,20 @@ fn offset_of(text: &str) -> Option<Offset> {
     };
     let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
     Offset::from_seconds(sign * (number(hours)? * 3600 + minutes * 60)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_keeps_its_name() {
+        for (name, offset) in [("UTC", 0), ("+05:30", 19_800), ("-00:30", -1800)] {
+            let zone = NamedZone::new(name).unwrap();
+            assert_eq!(zone.to_string(), name);
+            assert_eq!(zone.zone().to_fixed_offset().unwrap().seconds(), offset);
+        }
+        assert_eq!(NamedZone::new("local").unwrap().to_string(), "local");
+        assert!(NamedZone::new("Mars/Olympus").unwrap_err().contains("or local is expected"));
+    }
 }
