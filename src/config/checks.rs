@@ -179,8 +179,8 @@ fn log_names_fit(r: &mut ConfigReader) {
     }
     let clash = match path.known_paths(topics.names()) {
         Some(files) => files.iter().find_map(|file| {
-            let other = |other| log_names::clash(file, other).map(|what| (other, what));
-            let (other, what) = files.iter().find_map(other)?;
+            let beside = |other: &PathBuf| log_names::clash(file, other);
+            let (other, what) = files.iter().find_map(|other| Some((other, beside(other)?)))?;
             Some(format!("{} would be a log file and {what} of {}", other.display(), file.display()))
         }),
         None => path.own_clash().map(|form| {

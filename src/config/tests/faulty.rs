@@ -248,10 +248,8 @@ fn every_fault_at_once_each_with_its_line() {
 /// files.
 #[test]
 fn names_that_no_file_system_takes_are_refused() {
-    let text = |length: usize, more: &str| {
-        let topic = "t".repeat(length);
-        format!("{HEAD}kafka['topics']='short,{topic}'\nlog_file['path']='{{topic}}.log'\n{more}\n")
-    };
+    let text =
+        |length: usize, more: &str| format!("{HEAD}log_file['path']='{}.log'\n{more}\n", "t".repeat(length));
     let says = |length, more, phrase: &str| {
         let faults = faults(&text(length, more));
         assert!(faults.len() == 1 && faults[0].expected.contains(phrase), "{faults:?}");
@@ -262,6 +260,17 @@ fn names_that_no_file_system_takes_are_refused() {
     for (length, more) in [(232, ""), (230, "log_file['rotate_size']='64K'")] {
         assert!(Config::parse(&text(length, more), Path::new("t.inv")).is_ok(), "{length} {more}");
     }
+    // With placeholders the journal's name is the whole text, and the names of files are shortened.
+    let deep = |length: usize| {
+        format!("{HEAD}log_file['path']='{{topic}}/{}/{}'\n", "d".repeat(100), "x".repeat(length))
+    };
+    let found = faults(&deep(124));
+    assert!(found[0].expected.contains("has 237 bytes, and up to 19 are appended"), "{found:?}");
+    assert!(Config::parse(&deep(123), Path::new("t.inv")).is_ok());
+    let topic = format!("{HEAD}kafka['topics']='{}'\nlog_file['path']='{{topic}}.log'\n", "t".repeat(249));
+    let job = Config::parse(&topic, Path::new("t.inv")).unwrap().kafka_to_file.unwrap();
+    let [path] = &job.paths()[..] else { panic!("{:?}", job.paths()) };
+    assert!(path.to_str().unwrap().contains("ttt%~") && path.file_name().unwrap().len() == 214, "{path:?}");
 }
 
 #[test]
