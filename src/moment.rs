@@ -68,6 +68,11 @@ impl fmt::Display for Moment {
     }
 }
 
+/// Milliseconds since 1970, by the machine's clock.
+pub fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// Milliseconds since 1970 as a time in UTC, for a reader.
 pub fn in_utc(millis: i64) -> String {
     Timestamp::from_millisecond(millis).map_or_else(|_| format!("{millis} ms"), |at| at.to_string())

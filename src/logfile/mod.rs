@@ -38,6 +38,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use file_set::{FileSet, FileSetOptions, FileWriters, RoutedPieces, open_set};
 pub use journal::{HeldOffsets, Landmark, MemberIdentity, PositionChange};
 pub use ledger::{Ledger, Settled};
 pub use lock::{Lock, LockRequest, LockRequests};

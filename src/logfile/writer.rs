@@ -236,6 +236,16 @@ impl LogWriter {
         self.pending = part.map(|part| PendingRange::new(range, part));
     }
 
+    /// The file's number in its journal.
+    pub(super) fn number(&self) -> FileNumber {
+        self.number
+    }
+
+    /// Whether a range is announced of which the file has nothing.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.written() == 0)
+    }
+
     /// Whether the pending range must be given up.
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.is_some()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::file_end::FileEnd;
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
 use super::source::Feedback;
@@ -14,9 +15,7 @@ use super::split::split;
 use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::error::Fault;
-use crate::logfile::{
-    AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, LogWriter, Piece, PositionChange,
-};
+use crate::logfile::{AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, PositionChange};
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 use crate::report::{Counters, JobHealth, Stage};
@@ -30,7 +29,7 @@ const REFUSAL_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// See the module.
 pub(super) struct FileAppender {
     path: PathBuf,
-    pub(super) writer: LogWriter,
+    pub(super) end: FileEnd,
     pub(super) ledger: Ledger,
     /// The lock file: other processes write requests into it and read the answers.
     lock: Lock,
@@ -59,11 +58,11 @@ struct FileRefusal {
 }
 
 impl FileAppender {
-    pub(super) fn new(path: PathBuf, writer: LogWriter, ledger: Ledger, lock: Lock) -> Self {
+    pub(super) fn new(path: PathBuf, end: FileEnd, ledger: Ledger, lock: Lock) -> Self {
         let (queue, writing, changes) = (VecDeque::new(), Vec::new(), Vec::new());
         Self {
             path,
-            writer,
+            end,
             ledger,
             lock,
             reopened: None,
@@ -85,7 +84,7 @@ impl FileAppender {
     /// Sets the guard: nothing is written unless it allows that.
     pub(super) fn guarded(mut self, guard: Option<Guard>) -> Self {
         if let Some(guard) = guard {
-            self.writer.set_guard(guard);
+            self.end.set_guard(guard);
         }
         self
     }
@@ -102,7 +101,7 @@ impl FileAppender {
 
     /// The run ends.
     pub(super) fn end(&mut self) {
-        if let Err(error) = self.writer.end() {
+        if let Err(error) = self.end.end() {
             // The next start then takes what others append meanwhile for the rest of this write.
             log::debug!("{}: a write that was not begun is not taken back: {error}", self.path.display());
         }
@@ -184,9 +183,11 @@ impl FileAppender {
         messages: &mut Vec<Feedback>,
     ) {
         let mut bytes = 0;
-        let mut room = self.writer.room();
+        let mut room = self.end.room();
         let mut positions: HashMap<TopicPartition, (u32, i64)> = HashMap::new();
+        let mut files_left = self.end.files_max();
         while bytes < WRITE_BYTES_MAX
+            && self.queue.front().is_some_and(|next| next.spans.len() <= files_left)
             && let Some(batch) = self.queue.pop_front()
         {
             let written =
@@ -210,6 +211,7 @@ impl FileAppender {
                         continue;
                     }
                     bytes += batch.lines.len();
+                    files_left -= batch.spans.len();
                     positions.insert(batch.partition.clone(), (index, batch.next));
                     self.changes.push(PositionChange { index, position: batch.next, last: batch.last });
                     self.writing.push(batch);
@@ -280,9 +282,7 @@ impl FileAppender {
             if self.writing.is_empty() {
                 return Ok(());
             }
-            let pieces: Vec<Piece<'_>> =
-                self.writing.iter().map(|batch| Piece { bytes: &batch.lines, crc: &batch.crc }).collect();
-            match self.writer.append(&pieces, &self.changes) {
+            match self.end.append(&self.writing, &self.changes) {
                 Ok(()) => {}
                 Err(AppendError::Guarded) => {
                     self.is_held = true;
@@ -305,7 +305,7 @@ impl FileAppender {
     /// Checks that the outcomes taken for the next write still belong to this member.
     fn recheck_ownership(&mut self) -> Result<(), RunError> {
         let is_lost = |batch: &FormattedBatch| self.ledger.written(&batch.partition).is_none();
-        if !self.writer.is_pending() {
+        if !self.end.is_pending() {
             self.changes.clear();
             for batch in self.writing.drain(..).rev() {
                 self.queue.push_front(batch);
@@ -333,7 +333,7 @@ impl FileAppender {
     /// Does what is due by the clock, and serves requests: signals, which `signals` counts, and requests in
     /// the lock file.
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
-        self.writer.tick().map_err(|error| self.fault(error))?;
+        self.end.tick().map_err(|error| self.fault(error))?;
         // Requests are read before the file is examined: a request that comes later must wait for the next
         // tick.
         let asked = self.lock.requests().unwrap_or_else(|error| {
@@ -341,7 +341,7 @@ impl FileAppender {
             LockRequests::default()
         });
         let is_due = self.reopened != Some(signals) || asked.requests.contains(&LockRequest::Reopen);
-        if is_due && self.writer.reopen().map_err(|error| self.fault(error))? {
+        if is_due && self.end.reopen().map_err(|error| self.fault(error))? {
             self.reopened = Some(signals);
             self.lock.record_reopened(&asked);
         }

@@ -8,17 +8,20 @@ use std::time::Instant;
 
 use super::NAME;
 use super::failed_syncs::FailedSyncs;
+use super::file_end::OpenLog;
+use super::line_router::Routing;
 use crate::config::{self, KafkaToFileConfig as Section, SyncPolicy};
 use crate::error::Fault;
 use crate::logfile::{
-    self, ClosedLog, LogFile, LogFileOptions, OpenError, Reopener, RestartMemory, Rotation, RotationInterval,
+    self, ClosedLog, FileSetOptions, LogFile, LogFileOptions, OpenError, Reopener, RestartMemory, Rotation,
+    RotationInterval,
 };
 use crate::report::{JobHealth, Stage};
 
 /// One of the log files, open.
 pub(super) struct OpenFile {
     pub(super) path: PathBuf,
-    pub(super) log: LogFile,
+    pub(super) log: OpenLog,
     /// What only one of several files has.
     pub(super) topic: Option<TopicFile>,
 }
@@ -35,6 +38,8 @@ pub(super) struct FileOpener {
     /// Every file, in the order of topics.
     files: Vec<(PathBuf, Option<TopicFile>)>,
     options: LogFileOptions,
+    /// If the records decide which files there are: where their journal is, and how they are routed.
+    set: Option<(FileSetOptions, Routing)>,
     /// What is remembered of the files between two runs.
     memory: RestartMemory,
     /// The files whose last run may have lost writes.
@@ -60,7 +65,18 @@ impl FileOpener {
             gzip: file.rotate_gzip,
             ..Rotation::off()
         };
-        let paths = section.paths();
+        let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
+        let (mut paths, mut set) = (section.paths(), None);
+        if paths.is_empty() {
+            let base = file.path.fixed_directory().join(file.path.journal_name());
+            let open_max = file.open as usize;
+            let new_max = file.new_files as usize;
+            let set_options =
+                FileSetOptions { base: base.clone(), log_file: options.clone(), open_max, new_max };
+            let routing = Routing::of(file, set_options.files_max());
+            set = Some((set_options, routing));
+            paths = vec![base];
+        }
         let topics = if paths.len() > 1 { section.kafka.topics.names() } else { &[] };
         let of_topic = |topic: &String| TopicFile {
             topic: topic.clone(),
@@ -69,7 +85,8 @@ impl FileOpener {
         let topics = topics.iter().map(|topic| Some(of_topic(topic)));
         Self {
             files: paths.into_iter().zip(topics.chain(std::iter::repeat(None))).collect(),
-            options: LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation },
+            options,
+            set,
             memory: RestartMemory::default(),
             unsynced: BTreeSet::new(),
             failed_syncs: FailedSyncs::default(),
@@ -93,7 +110,7 @@ impl FileOpener {
         for (path, topic) in self.files.clone() {
             let found = reopened.iter().position(|(other, _)| *other == path);
             let log = match found.map(|at| reopened.swap_remove(at)) {
-                Some((_, log)) => Ok(log),
+                Some((_, log)) => Ok(log.into()),
                 None if self.is_awaited(&path) => continue,
                 None => self.open(&path, topic.is_some()),
             };
@@ -115,7 +132,7 @@ impl FileOpener {
         self.reopener.as_ref().is_some_and(|reopener| reopener.has(path))
     }
 
-    fn open(&mut self, path: &Path, is_one_of_several: bool) -> Result<LogFile, OpenError> {
+    fn open(&mut self, path: &Path, is_one_of_several: bool) -> Result<OpenLog, OpenError> {
         let sync_failed = self.unsynced.contains(path);
         if sync_failed && is_one_of_several {
             // Otherwise a disk that opens files and syncs none would end one run after the other. A trial
@@ -128,7 +145,15 @@ impl FileOpener {
             logfile::try_disk(path).map_err(refused)?;
         }
         self.memory.sync_failed = sync_failed;
-        logfile::open(path, &self.options, &mut self.memory)
+        match &self.set {
+            Some((options, _)) => logfile::open_set(options, &mut self.memory).map(OpenLog::from),
+            None => logfile::open(path, &self.options, &mut self.memory).map(OpenLog::from),
+        }
+    }
+
+    /// How records are routed, if they decide which files there are.
+    pub(super) fn routing(&self) -> Option<Routing> {
+        self.set.as_ref().map(|(_, routing)| routing.clone())
     }
 
     /// Has these files opened as soon as that is possible, and logs what they wait for.

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::cut::{Cut, CutList};
+use super::line_router::{LineRouter, RoutedSpan, Routing};
 use crate::error::Fault;
 use crate::kafka::{self, Decoded, Fetched, Scratch};
 use crate::logfile::Landmark;
@@ -56,6 +57,8 @@ pub(super) struct FormattedBatch {
     pub(super) cuts: Vec<Cut>,
     /// Whether more parts of the same outcome follow.
     pub(super) is_part: bool,
+    /// Which of the lines go to which file, if the path has placeholders. Each file is named once.
+    pub(super) spans: Vec<RoutedSpan>,
 }
 
 impl FormattedBatch {
@@ -63,6 +66,11 @@ impl FormattedBatch {
     /// was cut, only the last part counts.
     pub(super) fn outcomes(&self) -> u64 {
         u64::from(!self.is_part)
+    }
+
+    /// The lines of one of its files.
+    pub(super) fn lines_of(&self, span: &RoutedSpan) -> &[u8] {
+        self.lines.get(span.bytes.clone()).unwrap_or_default()
     }
 }
 
@@ -73,11 +81,18 @@ pub(super) struct Formatter {
     scratch: Scratch,
     /// Whether outcomes may be cut, because the file is rotated by size.
     is_cut: bool,
+    /// If the path has placeholders.
+    router: Option<LineRouter>,
 }
 
 impl Formatter {
     pub(super) fn new(line_formatter: LineFormatter, buffers: BufferPool, is_cut: bool) -> Self {
-        Self { line_formatter, buffers, scratch: Scratch::default(), is_cut }
+        Self { line_formatter, buffers, scratch: Scratch::default(), is_cut, router: None }
+    }
+
+    /// Lines go to several files.
+    pub(super) fn routed(self, routing: Option<Routing>) -> Self {
+        Self { router: routing.map(LineRouter::new), ..self }
     }
 }
 
@@ -90,22 +105,37 @@ impl Worker for Formatter {
         lines.clear();
         let (mut records, mut filtered, mut reached) = (0, 0, fetched.from);
         let mut cuts = CutList::new(self.is_cut);
-        let decoded = kafka::records(fetched, &mut self.scratch, &mut |record| {
-            match self.line_formatter.append(&mut lines, &fetched.partition, record) {
+        let (mut bytes, mut is_full) = (0, false);
+        let Self { line_formatter, router, scratch, .. } = self;
+        if let Some(router) = router {
+            router.begin();
+        }
+        let decoded = kafka::records(fetched, scratch, &mut |record| {
+            let own = match router.as_mut() {
+                None => &mut lines,
+                Some(router) => match router.lines_of(&fetched.partition, record) {
+                    Some(own) => own,
+                    None => {
+                        is_full = true;
+                        return ControlFlow::Break(());
+                    }
+                },
+            };
+            let before = own.len();
+            match line_formatter.append(own, &fetched.partition, record) {
                 true => records += 1,
                 false => filtered += 1,
             }
+            bytes += own.len() - before;
             reached = record.offset + 1;
-            cuts.record(Cut { bytes: lines.len(), next: reached, records, filtered });
-            if lines.len() < REPLY_LINES_BYTES_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            cuts.record(Cut { bytes, next: reached, records, filtered });
+            is_full = bytes >= REPLY_LINES_BYTES_MAX;
+            if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        let spans = router.as_mut().map_or(Vec::new(), |router| router.end(&mut lines));
         let (Decoded { next, last }, truncated) = match decoded {
             Ok(decoded) if decoded.next == fetched.next => (decoded, None),
-            Ok(decoded) if lines.len() >= REPLY_LINES_BYTES_MAX => (decoded, Some(Truncated::Full)),
+            Ok(decoded) if is_full => (decoded, Some(Truncated::Full)),
             Ok(decoded) => {
                 let why = format!("its records end at offset {}, not at {}", decoded.next, fetched.next);
                 let end = Some(fetched.next);
@@ -135,6 +165,7 @@ impl Worker for Formatter {
             truncated,
             cuts: cuts.cuts,
             is_part: false,
+            spans,
         };
         Ok((outcome, bytes))
     }

@@ -3,10 +3,12 @@
 mod cut;
 mod failed_syncs;
 mod file_appender;
+mod file_end;
 mod file_opener;
 mod file_router;
 mod formatter;
 mod ledgers;
+mod line_router;
 mod run_error;
 mod sink;
 mod source;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::Job;
 use file_appender::FileAppender;
+use file_end::OpenLog;
 use file_opener::{FileOpener, OpenFile};
 use file_router::FileRouter;
 use formatter::Formatter;
@@ -34,7 +37,7 @@ use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocati
 use crate::error::{ConfigFault, Fault};
 use crate::kafka::group::{Coordinated, GroupIntervals, MemberConfig, SubscribedTopics};
 use crate::kafka::{self, AutoFetcher, ClaimNamer, Cluster, GroupClient, OffsetStorage};
-use crate::logfile::{self, Ledger, Lock, LogFile, OpenError};
+use crate::logfile::{self, Ledger, Lock, OpenError};
 use crate::pipeline::{self, Parts, PipelineLimits};
 use crate::recycle::BufferPool;
 use crate::report::{CountedUnit, Counters, Stage};
@@ -203,8 +206,8 @@ impl KafkaToFile {
         let group_client = self.group_client(cluster.clone(), journal, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
-        for OpenFile { path, log: LogFile { writer, settler, ledger, lock }, topic } in files {
-            let appender = FileAppender::new(path.clone(), writer, ledger, lock).guarded(gate.guard());
+        for OpenFile { path, log: OpenLog { end, settler, ledger, lock }, topic } in files {
+            let appender = FileAppender::new(path.clone(), end, ledger, lock).guarded(gate.guard());
             appenders.push(match topic {
                 Some(topic) => appender.among_others(topic.health),
                 None => appender,
@@ -214,6 +217,7 @@ impl KafkaToFile {
         let line_formatter = super::line_formatter(&self.section.log_file);
         let buffers = BufferPool::new(self.section.workers * 2);
         let worker_buffers = buffers.clone();
+        let routing = self.opener.routing();
         let is_cut = self.section.log_file.rotate_size.is_some();
         let counters = || Arc::clone(&self.counters);
         Ok(Parts {
@@ -229,7 +233,10 @@ impl KafkaToFile {
                 is_file_back: self.opener.watch(),
                 stop: stop.clone(),
             }),
-            build_worker: move || Formatter::new(line_formatter.clone(), worker_buffers.clone(), is_cut),
+            build_worker: move || {
+                let formatter = Formatter::new(line_formatter.clone(), worker_buffers.clone(), is_cut);
+                formatter.routed(routing.clone())
+            },
             sink: FileSink {
                 router,
                 files: appenders,

@@ -86,17 +86,17 @@ impl pipeline::Sink for FileSink {
     }
 
     fn unsettled(&self) -> u64 {
-        self.files.iter().map(|file| file.writer.unsettled()).sum()
+        self.files.iter().map(|file| file.ledger.unsettled()).sum()
     }
 
     fn needs_checkpoint(&self) -> bool {
-        self.files.iter().any(|file| file.writer.needs_checkpoint())
+        self.files.iter().any(|file| file.ledger.needs_checkpoint())
     }
 
     fn checkpoint(&mut self) -> Self::Checkpoint {
         self.gate.close();
-        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.writer.needs_checkpoint());
-        wanting.map(|(number, file)| (number, file.writer.checkpoint())).collect()
+        let wanting = self.files.iter_mut().enumerate().filter(|(_, file)| file.ledger.needs_checkpoint());
+        wanting.map(|(number, file)| (number, file.ledger.checkpoint())).collect()
     }
 
     fn end(&mut self) {

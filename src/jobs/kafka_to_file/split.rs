@@ -25,6 +25,7 @@ pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<Form
             filtered,
             is_part: std::mem::replace(&mut batch.is_part, true),
             cuts: Vec::new(),
+            spans: Vec::new(),
         });
         (batch.records, batch.filtered) = (cut.records, cut.filtered);
     }

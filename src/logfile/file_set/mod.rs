@@ -2,6 +2,7 @@
 //! file a line goes to is a function of its record.
 
 mod directories;
+mod new_files;
 mod open;
 mod recovery;
 mod writers;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::recovery::{self, Unread};
+use super::recovery;
 use super::writers::FileWriters;
 use crate::logfile::disk::{Disk, RealDisk, directory_of};
 use crate::logfile::journal::HALF_BYTES_MIN;
@@ -22,6 +22,15 @@ pub struct FileSetOptions {
     pub log_file: LogFileOptions,
     /// How many files may be open.
     pub open_max: usize,
+    /// How many files may begin within an hour.
+    pub new_max: usize,
+}
+
+impl FileSetOptions {
+    /// How many files one write may go to. As many again may be closed and wait for their syncs.
+    pub fn files_max(&self) -> usize {
+        (self.open_max / 2).max(1)
+    }
 }
 
 /// The files of a job whose path has placeholders, and their journal, open and locked.
@@ -61,11 +70,11 @@ pub(in crate::logfile) fn open_with(
     let label = LogLabel::new(options.log_file.job, base);
     let mut found = read_journal(disk, base, &label, boot, memory)?;
     let boots = (found.boot, boot);
-    let unread = recovery::recover(&**disk, &mut found.replayed, boots, (&label, memory));
+    recovery::recover(&**disk, &mut found.replayed, boots, (&label, memory))?;
     let ledger = begin_ledger(disk, base, found, half, label)?;
-    memory.sync_failed = !unread.files.is_empty() && memory.sync_failed;
+    memory.sync_failed = false;
     let settler = Settler { ledger: ledger.clone(), sync: options.log_file.sync };
     let root = directory_of(base);
-    let writers = FileWriters::new(Arc::clone(disk), root, ledger.clone(), options, unread);
+    let writers = FileWriters::new(Arc::clone(disk), root, ledger.clone(), options);
     Ok((writers, settler, ledger))
 }

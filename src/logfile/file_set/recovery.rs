@@ -3,8 +3,7 @@
 //!
 //! A range counts if all of its parts are whole, and if every earlier range counts that has a part in one
 //! of its files or moves one of its partitions. Whatever does not count is cut, and its records are
-//! fetched again. If a file cannot be read now, its ranges, and those that build on these, stay as they
-//! are: a later start decides about them.
+//! fetched again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -15,18 +14,10 @@ use crate::logfile::journal::{
     FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkRepeat, MarkedFile, Range, Replayed, Session,
 };
 use crate::logfile::label::LogLabel;
-use crate::logfile::locate::{Located, head, locate, tail};
+use crate::logfile::locate::{Located, locate};
+use crate::logfile::open_error::{OpenError, classify};
 use crate::logfile::recovery::{cut_rest, end_torn_line, matches_file, open_existing, report_not_found};
 use crate::logfile::restart_memory::{Finding, RestartMemory};
-
-/// What must wait for a later start.
-#[derive(Debug, Default)]
-pub(in crate::logfile) struct Unread {
-    /// The files that cannot be read now. Nothing may be written to these.
-    pub(in crate::logfile) files: BTreeMap<FileNumber, (PathBuf, io::Error)>,
-    /// The partitions that cannot go on.
-    pub(in crate::logfile) partitions: BTreeSet<u32>,
-}
 
 /// What was found of one file.
 enum Found {
@@ -34,18 +25,20 @@ enum Found {
     Here(PathBuf, BTreeSet<u64>),
     /// Nothing is known of it any more: it is not there, or another program has changed it.
     Gone,
-    Unread(io::Error),
 }
 
 /// Compares the files with the journal, adopts ranges, and cuts what does not count. Afterwards `state`
 /// holds what was written, and the caller must journal it. The boot ids are as of
 /// [`crate::logfile::recovery::recover`].
+///
+/// # Errors
+/// A file cannot be read or cut. Trying again goes on where this stopped.
 pub(in crate::logfile) fn recover(
     disk: &dyn Disk,
     Replayed { state, lacks_ranges, .. }: &mut Replayed,
     (boot, this_boot): (Option<u128>, Option<u128>),
     (label, memory): (&LogLabel, &mut RestartMemory),
-) -> Unread {
+) -> Result<(), OpenError> {
     let boot = boot.filter(|_| !*lacks_ranges);
     if let Some(session) = state.session.as_mut().filter(|_| *lacks_ranges) {
         session.closed = false;
@@ -62,6 +55,7 @@ pub(in crate::logfile) fn recover(
         let Some(path) = known.path.clone() else { continue };
         if recovery.is_touched(*number, &path, &known.place) {
             let found = recovery.examine(*number, &path, &known.place);
+            let found = found.map_err(|error| classify(&path, &error))?;
             recovery.found.insert(*number, found);
         }
     }
@@ -90,9 +84,7 @@ struct Recovery<'a> {
 #[derive(Default)]
 struct Verdict {
     counted: Vec<Range>,
-    /// Ranges about which a later start decides.
-    kept: VecDeque<Range>,
-    /// Whether there were ranges that do not count.
+    /// How many do not count.
     dropped: usize,
 }
 
@@ -115,21 +107,14 @@ impl Recovery<'_> {
             || !self.is_known && self.disk.stat(path).map_or(true, |stat| stat.len != place.end)
     }
 
-    fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> Found {
-        match self.look_for(number, path, place) {
-            Ok(Some(found)) => {
-                if found != path {
-                    let text = format!("was moved to {} while pandad did not run", found.display());
-                    self.memory.info(&self.label.with_path(path), Finding::Moved, &text);
-                }
-                match self.whole_ranges(number, &found, place) {
-                    Ok(whole) => Found::Here(found, whole),
-                    Err(why) => Found::Unread(why),
-                }
-            }
-            Ok(None) => Found::Gone,
-            Err(why) => Found::Unread(why),
+    fn examine(&mut self, number: FileNumber, path: &Path, place: &FilePlace) -> io::Result<Found> {
+        let Some(found) = self.look_for(number, path, place)? else { return Ok(Found::Gone) };
+        if found != path {
+            let text = format!("was moved to {} while pandad did not run", found.display());
+            self.memory.info(&self.label.with_path(path), Finding::Moved, &text);
         }
+        let whole = self.whole_ranges(number, &found, place)?;
+        Ok(Found::Here(found, whole))
     }
 
     /// Under which name the file is there.
@@ -185,12 +170,6 @@ impl Recovery<'_> {
     fn decide(&mut self) -> Verdict {
         let mut verdict = Verdict::default();
         let (mut broken_files, mut broken) = (BTreeSet::new(), BTreeSet::new());
-        let (mut unread_files, mut unread) = (BTreeSet::new(), BTreeSet::new());
-        for (number, found) in &self.found {
-            if matches!(found, Found::Unread(_)) {
-                unread_files.insert(*number);
-            }
-        }
         for range in std::mem::take(&mut self.ranges) {
             let files: Vec<FileNumber> = range.parts.iter().map(|part| part.number).collect();
             let partitions: Vec<u32> = range.changes.iter().map(|change| change.index).collect();
@@ -200,13 +179,7 @@ impl Recovery<'_> {
             };
             let is_broken = files.iter().any(|number| broken_files.contains(number))
                 || partitions.iter().any(|index| broken.contains(index));
-            let is_unread = files.iter().any(|number| unread_files.contains(number))
-                || partitions.iter().any(|index| unread.contains(index));
-            if is_unread && !is_broken {
-                unread_files.extend(files);
-                unread.extend(partitions);
-                verdict.kept.push_back(range);
-            } else if !is_broken && (files.iter().all(is_whole) || one_is_enough(&files, is_whole)) {
+            if !is_broken && (files.iter().all(is_whole) || one_is_enough(&files, is_whole)) {
                 verdict.counted.push(range);
             } else {
                 broken_files.extend(files);
@@ -218,65 +191,48 @@ impl Recovery<'_> {
     }
 
     /// Brings files and state to what counts.
-    fn finish(mut self, state: &mut JournalState, verdict: Verdict, this_boot: Option<u128>) -> Unread {
-        let all = verdict.counted.len() + verdict.dropped + verdict.kept.len();
+    fn finish(
+        mut self,
+        state: &mut JournalState,
+        Verdict { counted, dropped }: Verdict,
+        this_boot: Option<u128>,
+    ) -> Result<(), OpenError> {
+        let all = counted.len() + dropped;
         if all > 0 {
-            let text = format!(
-                "adopted the unsettled writes that the files hold whole: {} of {all}",
-                verdict.counted.len()
-            );
+            let text =
+                format!("adopted the unsettled writes that the files hold whole: {} of {all}", counted.len());
             self.memory.info(self.label, Finding::Adopted, &text);
         }
-        let last = verdict.counted.iter().chain(&verdict.kept).map(|range| range.sequence).max();
-        let sequence = last.unwrap_or(0).max(state.next_sequence() - 1);
+        let last = counted.last().map_or(0, |range| range.sequence);
+        let sequence = last.max(state.next_sequence() - 1);
         let mut ends: BTreeMap<FileNumber, u64> = BTreeMap::new();
-        for range in &verdict.counted {
+        for range in &counted {
             state.settle(&range.changes, 0);
             ends.extend(range.parts.iter().map(|part| (part.number, part.to)));
         }
-        let (mut files, mut finished, mut unread) = (Vec::new(), Vec::new(), Unread::default());
-        let kept = verdict.kept.iter().flat_map(|range| &range.changes);
-        unread.partitions.extend(kept.map(|change| change.index));
+        let (mut files, mut finished) = (Vec::new(), Vec::new());
         for (number, found) in std::mem::take(&mut self.found) {
             let Some(known) = state.files.get(&number) else { continue };
-            let (path, place) = (known.path.clone().unwrap_or_default(), known.place);
-            let end = ends.get(&number).copied().unwrap_or(place.end);
-            let is_kept = verdict.kept.iter().any(|range| range.part_of(number).is_some());
+            let end = ends.get(&number).copied().unwrap_or(known.place.end);
             let left = match found {
-                Found::Here(at, _) if is_kept => self.place_at(&at, &place, end).map(Some),
                 Found::Here(at, _) => {
-                    let trimmed = self.trim(&at, number, end);
+                    let trimmed = self.trim(&at, number, end).map_err(|error| classify(&at, &error))?;
                     // Lines that follow do not go to a file that was moved away.
-                    trimmed.map(|place| Some(place).filter(|_| at == path))
+                    Some(trimmed).filter(|_| known.path.as_ref() == Some(&at))
                 }
-                Found::Gone => Ok(None),
-                Found::Unread(why) => Err(why),
+                Found::Gone => None,
             };
             match left {
-                Ok(Some(place)) => files.push(MarkedFile { number, path: None, place }),
-                Ok(None) => finished.push(number),
-                Err(why) => drop(unread.files.insert(number, (path, why))),
+                Some(place) => files.push(MarkedFile { number, path: None, place }),
+                None => finished.push(number),
             }
         }
-        let held = verdict.kept.iter().map(|range| range.sequence).collect();
-        let (commits, repeat) = (Vec::new(), MarkRepeat::default());
+        let (held, commits, repeat) = (Vec::new(), Vec::new(), MarkRepeat::default());
         state.apply(JournalEntry::Mark(Mark { sequence, held, files, finished, commits, repeat }), 0);
-        state.keep_ranges(verdict.kept);
-        if unread.files.is_empty() {
-            // If the boot is unknown, no later boot is taken for the same one.
-            state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
-        } else if let Some(session) = &mut state.session {
-            // The next start must look at these files as this one would have.
-            session.closed = false;
-        }
-        unread
-    }
-
-    /// The place at this byte of the file, behind which nothing is decided.
-    fn place_at(&self, path: &Path, place: &FilePlace, end: u64) -> io::Result<FilePlace> {
-        let file = self.disk.open(path, OpenMode::Reading)?;
-        let before = crc32fast::hash(&tail(&file, end)?);
-        Ok(FilePlace { file: place.file, end, before, head: Some(head(&file, end)?) })
+        state.forget_ranges();
+        // If the boot is unknown, no later boot is taken for the same one.
+        state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });
+        Ok(())
     }
 
     /// Cuts what does not count, and returns where the file ends now.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::make_directories;
+use super::new_files::NewFiles;
 use super::open::FileSetOptions;
-use super::recovery::Unread;
 use crate::logfile::disk::{Disk, directory_of};
 use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, PositionChange, Range};
 use crate::logfile::ledger::Ledger;
@@ -28,8 +28,6 @@ pub struct FileWriters {
     guard: WriteGuard,
     /// The files that the journal knows.
     numbers: HashMap<PathBuf, FileNumber>,
-    /// What could not be read at the start.
-    unread: Unread,
     open: HashMap<PathBuf, OpenWriter>,
     /// The ranges that are announced but not completely written, by their lanes.
     begun: HashMap<usize, Range>,
@@ -37,6 +35,7 @@ pub struct FileWriters {
     uses: u64,
     /// How many files may be open.
     open_max: usize,
+    new_files: NewFiles,
 }
 
 /// The lines of a range that go to one file.
@@ -55,13 +54,7 @@ struct OpenWriter {
 }
 
 impl FileWriters {
-    pub(super) fn new(
-        disk: Arc<dyn Disk>,
-        root: &Path,
-        ledger: Ledger,
-        options: &FileSetOptions,
-        unread: Unread,
-    ) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
         let numbers = ledger.numbered_files().into_iter().collect();
         Self {
             disk,
@@ -70,12 +63,11 @@ impl FileWriters {
             options: options.log_file.clone(),
             guard: WriteGuard::default(),
             numbers,
-            unread,
             open: HashMap::new(),
             begun: HashMap::new(),
             uses: 0,
-            // As many again may be closed and wait for their syncs.
-            open_max: (options.open_max / 2).max(1),
+            open_max: options.files_max(),
+            new_files: NewFiles::new(options.new_max),
         }
     }
 
@@ -202,6 +194,28 @@ impl FileWriters {
         self.begun.contains_key(&lane)
     }
 
+    /// How many files may be open, and so how many one write may go to.
+    pub fn open_max(&self) -> usize {
+        self.open_max
+    }
+
+    /// Takes back ranges of which nothing is written, as of [`LogWriter::end`].
+    ///
+    /// # Errors
+    /// The disk refuses. Then the ranges stay.
+    pub fn end(&mut self) -> io::Result<()> {
+        for range in std::mem::take(&mut self.begun).into_values() {
+            let is_part = |writer: &LogWriter| range.part_of(writer.number()).is_some();
+            let own = self.open.values_mut().map(|open| &mut open.writer).filter(|writer| is_part(writer));
+            let own: Vec<&mut LogWriter> = own.collect();
+            if own.iter().all(|writer| writer.is_untouched()) {
+                self.ledger.give_up(&range, Vec::new())?;
+                own.into_iter().for_each(LogWriter::go_on_elsewhere);
+            }
+        }
+        Ok(())
+    }
+
     /// Does what is due by the clock.
     ///
     /// # Errors
@@ -241,13 +255,12 @@ impl FileWriters {
 
     fn attach(&mut self, path: &Path) -> Result<LogWriter, AppendError> {
         let directory = directory_of(path);
-        make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
         let known = self.numbers.get(path).copied();
-        if let Some((_, why)) = known.and_then(|number| self.unread.files.get(&number)) {
-            let why = format!("it could not be read at the start: {why}");
-            return Err(AppendError::Retry(io::Error::other(why)));
+        if known.is_none() {
+            self.new_files.check(path)?;
         }
         let place = known.and_then(|number| self.ledger.place_of(number));
+        make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
         let is_as_left = match place {
             Some(place) => goes_on(&mut opened, &place).map_err(AppendError::Retry)?,
@@ -270,7 +283,11 @@ impl FileWriters {
                 }
                 number
             }
-            None => self.ledger.begin_file(path, opened.place()).map_err(|error| self.of_journal(error))?,
+            None => {
+                let number = self.ledger.begin_file(path, opened.place());
+                self.new_files.record();
+                number.map_err(|error| self.of_journal(error))?
+            }
         };
         self.numbers.insert(path.to_owned(), number);
         let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());

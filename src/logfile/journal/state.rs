@@ -251,16 +251,11 @@ impl JournalState {
         }
     }
 
-    /// Only these ranges have not settled. Others that were read do not count.
-    pub(in crate::logfile) fn keep_ranges(&mut self, ranges: VecDeque<Range>) {
-        self.recent = ranges;
+    /// The ranges that were read and are not settled do not count.
+    pub(in crate::logfile) fn forget_ranges(&mut self) {
+        self.recent.clear();
         for known in self.files.values_mut() {
             known.next = (known.place.file, known.place.end);
-        }
-        for part in self.recent.iter().flat_map(|range| &range.parts) {
-            if let Some(known) = self.files.get_mut(&part.number) {
-                known.next = (part.file, part.to);
-            }
         }
     }
 

@@ -109,7 +109,8 @@ impl World {
     fn run(&mut self, script: &[Step]) -> Option<()> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let log_file = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
-        let options = FileSetOptions { base: Path::new(ROOT).join("all"), log_file, open_max: 8 };
+        let options =
+            FileSetOptions { base: Path::new(ROOT).join("all"), log_file, open_max: 8, new_max: 1000 };
         let mut memory = RestartMemory::default();
         let (writers, settler, ledger) =
             open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::pending::Found;
-use super::{AppendError, LogWriter, PendingRange, Piece, extend_tail};
+use super::{AppendError, LogWriter, Piece, extend_tail};
 use crate::logfile::disk::Handle;
 use crate::logfile::journal::{CHECKED_BYTES, FileHead, MarkedFile, Range, RangePart};
 use crate::logfile::locate::tail;

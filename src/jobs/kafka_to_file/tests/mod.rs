@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::failed_syncs::FailedSyncs;
 use super::file_appender::FileAppender;
+use super::file_end::FileEnd;
 use super::file_router::FileRouter;
 use super::formatter::{FormattedBatch, Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
@@ -152,7 +153,7 @@ impl Member {
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
         });
-        let file = FileAppender::new(path.clone(), log.writer, ledger.clone(), log.lock)
+        let file = FileAppender::new(path.clone(), FileEnd::One(log.writer), ledger.clone(), log.lock)
             .guarded(guard.or(gate.guard()));
         let buffers = BufferPool::new(2);
         let sink = FileSink {
@@ -244,6 +245,7 @@ impl Member {
             truncated,
             cuts,
             is_part,
+            spans: Vec::new(),
         }
     }
 

@@ -39,7 +39,7 @@ impl TwoFiles {
             let log = logfile::open(&path, &options, &mut RestartMemory::default()).unwrap();
             ledgers.push(log.ledger.clone());
             settlers.push((path.clone(), log.settler));
-            let file = FileAppender::new(path, log.writer, log.ledger, log.lock);
+            let file = FileAppender::new(path, FileEnd::One(log.writer), log.ledger, log.lock);
             files.push(file.among_others(Arc::new(JobHealth::new(topic))));
         }
         let source = KafkaSource::new(SourceParts {
@@ -114,6 +114,7 @@ impl TwoFiles {
             truncated: None,
             cuts: Vec::new(),
             is_part: false,
+            spans: Vec::new(),
         });
     }
 
