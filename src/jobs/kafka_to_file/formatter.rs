@@ -113,13 +113,7 @@ impl Worker for Formatter {
         let decoded = kafka::records(fetched, scratch, &mut |record| {
             let own = match router.as_mut() {
                 None => &mut lines,
-                Some(router) => match router.lines_of(&fetched.partition, record) {
-                    Some(own) => own,
-                    None => {
-                        is_full = true;
-                        return ControlFlow::Break(());
-                    }
-                },
+                Some(router) => router.lines_of(&fetched.partition, record),
             };
             let before = own.len();
             match line_formatter.append(own, &fetched.partition, record) {
@@ -129,7 +123,7 @@ impl Worker for Formatter {
             bytes += own.len() - before;
             reached = record.offset + 1;
             cuts.record(Cut { bytes, next: reached, records, filtered });
-            is_full = bytes >= REPLY_LINES_BYTES_MAX;
+            is_full = bytes >= REPLY_LINES_BYTES_MAX || router.as_ref().is_some_and(LineRouter::is_full);
             if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let spans = router.as_mut().map_or(Vec::new(), |router| router.end(&mut lines));

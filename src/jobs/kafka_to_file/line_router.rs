@@ -49,32 +49,37 @@ impl Routing {
 pub(super) struct LineRouter {
     routing: Routing,
     router: Router,
-    /// The lines of each file of the present outcome.
-    files: Vec<(Arc<Path>, Vec<u8>)>,
-    numbers: HashMap<Arc<Path>, usize>,
+    /// The file of the last record, and its lines.
+    current: (Arc<Path>, Vec<u8>),
+    /// The lines of the other files of the present outcome.
+    others: HashMap<Arc<Path>, Vec<u8>>,
+    /// All these files in the order of their first lines.
+    order: Vec<Arc<Path>>,
     now: i64,
 }
 
 impl LineRouter {
     pub(super) fn new(routing: Routing) -> Self {
         let router = Router::new(routing.template.clone(), routing.zone.zone().clone());
-        Self { routing, router, files: Vec::new(), numbers: HashMap::new(), now: 0 }
+        let current = (Arc::from(Path::new("")), Vec::new());
+        Self { routing, router, current, others: HashMap::new(), order: Vec::new(), now: 0 }
     }
 
     /// Begins an outcome. If the path shows the time of writing, all of its lines have the same.
     pub(super) fn begin(&mut self) {
         self.now = now_ms();
-        self.files.clear();
-        self.numbers.clear();
+        self.current = (Arc::from(Path::new("")), Vec::new());
+        self.others.clear();
+        self.order.clear();
     }
 
-    /// The buffer for this record's line. `None` if the outcome has lines of as many files as may be open:
-    /// it must end before this record.
-    pub(super) fn lines_of(
-        &mut self,
-        partition: &TopicPartition,
-        record: &Record<'_>,
-    ) -> Option<&mut Vec<u8>> {
+    /// Whether the outcome has lines of as many files as may be open, so that it must end.
+    pub(super) fn is_full(&self) -> bool {
+        self.order.len() >= self.routing.files_max
+    }
+
+    /// The buffer for this record's line.
+    pub(super) fn lines_of(&mut self, partition: &TopicPartition, record: &Record<'_>) -> &mut Vec<u8> {
         let own = record.timestamp.filter(|time| *time >= 0 && self.routing.time == PathTime::Record);
         let future = i64::try_from(self.routing.future.as_millis()).unwrap_or(i64::MAX);
         let facts = RouteFacts {
@@ -85,22 +90,28 @@ impl LineRouter {
             is_future: own.is_some_and(|time| time > self.now.saturating_add(future)),
         };
         let path = &self.router.route(&facts).path;
-        let number = match self.numbers.get(path) {
-            Some(number) => *number,
-            None if self.files.len() >= self.routing.files_max => return None,
-            None => {
-                self.files.push((Arc::clone(path), Vec::new()));
-                self.numbers.insert(Arc::clone(path), self.files.len() - 1);
-                self.files.len() - 1
-            }
-        };
-        self.files.get_mut(number).map(|(_, lines)| lines)
+        // Mostly records that follow each other share even the text of their path.
+        if !Arc::ptr_eq(&self.current.0, path) && self.current.0 != *path {
+            let lines = self.others.remove(path).unwrap_or_else(|| {
+                self.order.push(Arc::clone(path));
+                Vec::new()
+            });
+            let (before, lines) = std::mem::replace(&mut self.current, (Arc::clone(path), lines));
+            self.others.insert(before, lines);
+        }
+        &mut self.current.1
     }
 
     /// Puts the lines of all files into one buffer.
     pub(super) fn end(&mut self, lines: &mut Vec<u8>) -> Vec<RoutedSpan> {
-        let mut spans = Vec::with_capacity(self.files.len());
-        for (path, own) in self.files.drain(..).filter(|(_, own)| !own.is_empty()) {
+        let (last, own) = std::mem::replace(&mut self.current, (Arc::from(Path::new("")), Vec::new()));
+        self.others.insert(last, own);
+        let mut spans = Vec::with_capacity(self.order.len());
+        for path in self.order.drain(..) {
+            let own = self.others.remove(&path).unwrap_or_default();
+            if own.is_empty() {
+                continue;
+            }
             let mut crc = crc32fast::Hasher::new();
             crc.update(&own);
             let from = lines.len();
