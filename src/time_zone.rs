@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 /// The zone of the machine.
 const LOCAL: &str = "local";
@@ -43,13 +43,17 @@ impl fmt::Display for NamedZone {
 /// # Errors
 /// What is wrong, and what was expected.
 pub fn named(text: &str) -> Result<TimeZone, String> {
+    named_in(jiff::tz::db(), text)
+}
+
+fn named_in(zones: &TimeZoneDatabase, text: &str) -> Result<TimeZone, String> {
     let zone = match text {
         LOCAL => TimeZone::try_system(),
         // Also on a machine without a zone database.
         UTC => return Ok(TimeZone::UTC),
         _ => match offset_of(text) {
             Some(offset) => return Ok(TimeZone::fixed(offset)),
-            None => TimeZone::get(text),
+            None => zones.get(text),
         },
     };
     zone.map_err(|why| format!("{why}; an offset as +08:00, a name as Asia/Shanghai, or {LOCAL} is expected"))
@@ -83,6 +87,9 @@ mod tests {
             assert_eq!(zone.zone().to_fixed_offset().unwrap().seconds(), offset);
         }
         assert_eq!(NamedZone::new("local").unwrap().to_string(), "local");
+        let none = TimeZoneDatabase::none();
+        assert_eq!(named_in(&none, UTC), Ok(TimeZone::UTC));
+        assert!(named_in(&none, "Europe/Berlin").is_err());
         assert!(NamedZone::new("Mars/Olympus").unwrap_err().contains("or local is expected"));
     }
 }
