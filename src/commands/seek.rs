@@ -156,7 +156,7 @@ fn file_of(job: &KafkaToFileConfig, topic: &str) -> Result<PathBuf, Error> {
         TopicSelection::Named(names) => SubscribedTopics::Named(names.clone()),
         TopicSelection::Like(pattern) => SubscribedTopics::Like(pattern.clone()),
     };
-    let paths = job.paths();
+    let paths = job.journals();
     let number = job.kafka.topics.names().iter().position(|name| name == topic).unwrap_or(0);
     // One file holds all topics, or each topic has its own.
     let path = if paths.len() > 1 { paths.get(number) } else { paths.first() };
@@ -169,7 +169,7 @@ fn file_of(job: &KafkaToFileConfig, topic: &str) -> Result<PathBuf, Error> {
 }
 
 fn lock(job: &KafkaToFileConfig) -> Result<Vec<Lock>, Error> {
-    let locks: Result<Vec<Lock>, _> = job.paths().iter().map(|path| Lock::take(path)).collect();
+    let locks: Result<Vec<Lock>, _> = job.journals().iter().map(|path| Lock::take(path)).collect();
     locks.map_err(|error| {
         Error::Failed(match error {
             OpenError::Fatal(why) => format!("{why}; stop it before a seek"),

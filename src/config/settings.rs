@@ -139,6 +139,16 @@ impl KafkaToFileConfig {
     pub fn paths(&self) -> Vec<PathBuf> {
         self.log_file.path.known_paths(self.kafka.topics.names()).unwrap_or_default()
     }
+
+    /// The paths whose `.journal` and `.lock` are used: those of the log files, or, if the records decide
+    /// which files there are, one for all of these.
+    pub fn journals(&self) -> Vec<PathBuf> {
+        let path = &self.log_file.path;
+        match path.known_paths(self.kafka.topics.names()) {
+            Some(paths) => paths,
+            None => vec![path.fixed_directory().join(path.journal_name())],
+        }
+    }
 }
 
 settings! {

@@ -68,14 +68,13 @@ impl FileOpener {
         let options = LogFileOptions { job: NAME, sync: file.sync == SyncPolicy::Always, rotation };
         let (mut paths, mut set) = (section.paths(), None);
         if paths.is_empty() {
-            let base = file.path.fixed_directory().join(file.path.journal_name());
+            paths = section.journals();
+            let base = paths.first().cloned().unwrap_or_default();
             let open_max = file.open as usize;
             let new_max = file.new_files as usize;
-            let set_options =
-                FileSetOptions { base: base.clone(), log_file: options.clone(), open_max, new_max };
+            let set_options = FileSetOptions { base, log_file: options.clone(), open_max, new_max };
             let routing = Routing::of(file, set_options.files_max());
             set = Some((set_options, routing));
-            paths = vec![base];
         }
         let topics = if paths.len() > 1 { section.kafka.topics.names() } else { &[] };
         let of_topic = |topic: &String| TopicFile {
