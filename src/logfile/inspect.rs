@@ -176,7 +176,8 @@ fn line(entry: &JournalEntry) -> String {
 
 fn mark_line(mark: &Mark) -> String {
     let files = mark.files.iter().map(|file| {
-        let path = file.path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default();
+        let name = file.name.as_ref();
+        let path = name.map(|name| format!(" {}", name.path.display())).unwrap_or_default();
         let place = &file.place;
         format!(
             "{} bytes of file {}{}{path} are durable",

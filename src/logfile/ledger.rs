@@ -2,7 +2,6 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Handle;
@@ -10,7 +9,7 @@ use super::group_view::{GroupView, NumberMap};
 use super::journal::JournalFile;
 use super::journal::JournalState;
 use super::journal::{
-    FileNumber, FilePlace, JournalEntry, JournalSync, Landmark, Mark, MarkedFile, MemberIdentity,
+    FileNumber, FilePlace, JournalEntry, JournalSync, Landmark, Mark, MarkedFile, MemberIdentity, NamedFile,
     PartitionState, PositionChange, Range, Session,
 };
 use super::label::LogLabel;
@@ -156,6 +155,13 @@ impl Ledger {
         let inner = self.lock();
         let (index, _) = inner.state.find(partition)?;
         Some((index, *inner.written.get(&index)?))
+    }
+
+    /// The assigned partitions and their written positions.
+    pub fn assigned(&self) -> Vec<(TopicPartition, i64)> {
+        let inner = self.lock();
+        let name = |index| inner.state.partitions.get(index).map(|state| state.partition.clone());
+        inner.written.iter().filter_map(|(index, written)| Some((name(index)?, *written))).collect()
     }
 
     /// No partition is assigned any more. Nothing is written until a partition is resumed.
@@ -373,10 +379,10 @@ impl Ledger {
     ///
     /// # Errors
     /// The journal's disk refuses.
-    pub(super) fn begin_file(&self, path: &Path, place: FilePlace) -> io::Result<FileNumber> {
+    pub(super) fn begin_file(&self, name: NamedFile, place: FilePlace) -> io::Result<FileNumber> {
         let mut inner = self.lock();
         let number = inner.state.free_file();
-        let files = vec![MarkedFile { number, path: Some(path.to_owned()), place }];
+        let files = vec![MarkedFile { number, name: Some(name), place }];
         let mark = inner.same_mark(files);
         let settled = inner.state.settled_by(mark.sequence, &mark.held);
         inner.append_mark(mark, &settled)?;
@@ -384,9 +390,28 @@ impl Ledger {
     }
 
     /// The files of the journal, if it has several.
-    pub(super) fn numbered_files(&self) -> Vec<(PathBuf, FileNumber)> {
+    pub(super) fn numbered_files(&self) -> Vec<(NamedFile, FileNumber)> {
         let inner = self.lock();
-        inner.state.files.iter().filter_map(|(number, file)| Some((file.path.clone()?, *number))).collect()
+        inner.state.files.iter().filter_map(|(number, file)| Some((file.name.clone()?, *number))).collect()
+    }
+
+    /// Journals that nothing more goes to these files. Those with ranges that have not settled are left out.
+    /// Returns the others. Not durable on return: the mark may be lost, and then nothing is.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub(super) fn finish_files(&self, numbers: &[FileNumber]) -> io::Result<Vec<FileNumber>> {
+        let mut inner = self.lock();
+        let unsettled = inner.state.unsettled_files();
+        let finished: Vec<_> = numbers.iter().copied().filter(|number| !unsettled.contains(number)).collect();
+        if finished.is_empty() {
+            return Ok(finished);
+        }
+        let mark = Mark { finished: finished.clone(), ..inner.same_mark(Vec::new()) };
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
+        inner.append_mark(mark, &settled)?;
+        finished.iter().for_each(|number| inner.files.forget(*number));
+        Ok(finished)
     }
 
     /// Where the file ends, as far as it was written.

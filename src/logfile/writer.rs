@@ -324,7 +324,7 @@ impl LogWriter {
     }
 
     fn moved_to(&self, opened: &OpenedLog) -> MarkedFile {
-        MarkedFile { number: self.number, path: None, place: opened.place() }
+        MarkedFile { number: self.number, name: None, place: opened.place() }
     }
 
     /// Checks whether the path still leads to pandad's file, and whether the file has the length that

@@ -100,7 +100,7 @@ impl WrittenFiles {
                 draft.handles.extend(file.handle.clone());
             }
             file.has_range = false;
-            draft.mark.files.push(MarkedFile { number: *number, path: None, place: file.place });
+            draft.mark.files.push(MarkedFile { number: *number, name: None, place: file.place });
         }
         draft
     }
@@ -119,7 +119,7 @@ impl WrittenFiles {
         for (number, file) in self.files.iter().filter(|(number, _)| numbers.contains(number)) {
             draft.handles.extend(file.handle.clone());
             if !draft.mark.files.iter().any(|named| named.number == *number) {
-                draft.mark.files.push(MarkedFile { number: *number, path: None, place: file.place });
+                draft.mark.files.push(MarkedFile { number: *number, name: None, place: file.place });
             }
         }
         draft

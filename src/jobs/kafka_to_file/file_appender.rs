@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::completeness::Completeness;
 use super::file_end::FileEnd;
 use super::formatter::FormattedBatch;
 use super::run_error::{RunError, cannot_sync};
@@ -16,6 +17,7 @@ use super::write_gate::WriteGate;
 use crate::backoff::Backoff;
 use crate::error::Fault;
 use crate::logfile::{AppendError, Guard, Ledger, Lock, LockRequest, LockRequests, PositionChange};
+use crate::plural::counted;
 use crate::record::TopicPartition;
 use crate::recycle::BufferPool;
 use crate::report::{Counters, JobHealth, Stage};
@@ -43,6 +45,8 @@ pub(super) struct FileAppender {
     changes: Vec<PositionChange>,
     /// Whether outcomes wait until they may be written.
     pub(super) is_held: bool,
+    /// Finishes the files of periods that are complete.
+    completeness: Option<Completeness>,
     /// Why nothing is written to this file at present, while other files of the job go on.
     refusal: Option<FileRefusal>,
     /// Logs that, once when it begins and once when it ends. Only if the job has several files.
@@ -70,6 +74,7 @@ impl FileAppender {
             writing,
             changes,
             is_held: false,
+            completeness: None,
             refusal: None,
             health: None,
         }
@@ -78,6 +83,12 @@ impl FileAppender {
     /// This is one of several files, whose troubles are logged by themselves.
     pub(super) fn among_others(mut self, health: Arc<JobHealth>) -> Self {
         self.health = Some(health);
+        self
+    }
+
+    /// Files of periods are finished.
+    pub(super) fn finishing(mut self, completeness: Option<Completeness>) -> Self {
+        self.completeness = completeness;
         self
     }
 
@@ -294,6 +305,9 @@ impl FileAppender {
             self.report_written();
             gate.record_done(self.writing.iter().map(FormattedBatch::outcomes).sum());
             for batch in self.writing.drain(..) {
+                if let (Some(completeness), Some(time)) = (&self.completeness, batch.last_time) {
+                    completeness.watermarks.record_written(&batch.partition, time);
+                }
                 counters.done.fetch_add(batch.records, Relaxed);
                 counters.filtered.fetch_add(batch.filtered, Relaxed);
                 counters.bytes.fetch_add(batch.lines.len() as u64, Relaxed);
@@ -334,6 +348,12 @@ impl FileAppender {
     /// the lock file.
     pub(super) fn tick(&mut self, signals: u64) -> Result<(), Fault> {
         self.end.tick().map_err(|error| self.fault(error))?;
+        if let Some(before) = self.completeness.as_mut().and_then(|one| one.complete_before(&self.ledger)) {
+            let finished = self.end.finish(|until| until <= before).map_err(|error| self.fault(error))?;
+            if finished > 0 {
+                log::debug!("{}: finished {}", self.path.display(), counted(finished as u64, "file"));
+            }
+        }
         // Requests are read before the file is examined: a request that comes later must wait for the next
         // tick.
         let asked = self.lock.requests().unwrap_or_else(|error| {

@@ -100,6 +100,14 @@ impl FileEnd {
         }
     }
 
+    /// As of [`FileWriters::finish`].
+    pub(super) fn finish(&mut self, is_complete: impl Fn(i64) -> bool) -> Result<usize, AppendError> {
+        match self {
+            Self::One(_) => Ok(0),
+            Self::Many(writers) => writers.finish(is_complete),
+        }
+    }
+
     /// As of [`LogWriter::end`].
     pub(super) fn end(&mut self) -> std::io::Result<()> {
         match self {
@@ -118,7 +126,7 @@ fn routed(batches: &[FormattedBatch]) -> Vec<RoutedPieces<'_>> {
         let path: &Path = &span.path;
         match files.iter_mut().find(|file| file.path == path) {
             Some(file) => file.pieces.push(piece),
-            None => files.push(RoutedPieces { path, pieces: vec![piece] }),
+            None => files.push(RoutedPieces { path, until: span.until, pieces: vec![piece] }),
         }
     }
     files

@@ -59,6 +59,8 @@ pub(super) struct FormattedBatch {
     pub(super) is_part: bool,
     /// Which of the lines go to which file, if the path has placeholders. Each file is named once.
     pub(super) spans: Vec<RoutedSpan>,
+    /// The time of the last record in the range, if the path has placeholders.
+    pub(super) last_time: Option<i64>,
 }
 
 impl FormattedBatch {
@@ -160,6 +162,7 @@ impl Worker for Formatter {
             cuts: cuts.cuts,
             is_part: false,
             spans,
+            last_time: router.as_ref().and_then(LineRouter::last_time),
         };
         Ok((outcome, bytes))
     }

@@ -16,6 +16,8 @@ use crate::time_zone::NamedZone;
 #[derive(Debug, Clone)]
 pub(super) struct RoutedSpan {
     pub(super) path: Arc<Path>,
+    /// When the period of the file ends, if its path shows a time.
+    pub(super) until: Option<i64>,
     /// Where these lines are among all lines of the outcome.
     pub(super) bytes: Range<usize>,
     /// CRC-32 of these lines.
@@ -53,8 +55,10 @@ pub(super) struct LineRouter {
     current: (Arc<Path>, Vec<u8>),
     /// The lines of the other files of the present outcome.
     others: HashMap<Arc<Path>, Vec<u8>>,
-    /// All these files in the order of their first lines.
-    order: Vec<Arc<Path>>,
+    /// All these files in the order of their first lines, and the ends of their periods.
+    order: Vec<(Arc<Path>, Option<i64>)>,
+    /// The time of the outcome's last record that is not too far ahead.
+    last_time: Option<i64>,
     now: i64,
 }
 
@@ -62,13 +66,14 @@ impl LineRouter {
     pub(super) fn new(routing: Routing) -> Self {
         let router = Router::new(routing.template.clone(), routing.zone.zone().clone());
         let current = (Arc::from(Path::new("")), Vec::new());
-        Self { routing, router, current, others: HashMap::new(), order: Vec::new(), now: 0 }
+        Self { routing, router, current, others: HashMap::new(), order: Vec::new(), last_time: None, now: 0 }
     }
 
     /// Begins an outcome. If the path shows the time of writing, all of its lines have the same.
     pub(super) fn begin(&mut self) {
         self.now = now_ms();
         self.current = (Arc::from(Path::new("")), Vec::new());
+        self.last_time = None;
         self.others.clear();
         self.order.clear();
     }
@@ -76,6 +81,11 @@ impl LineRouter {
     /// Whether the outcome has lines of as many files as may be open, so that it must end.
     pub(super) fn is_full(&self) -> bool {
         self.order.len() >= self.routing.files_max
+    }
+
+    /// The time of the outcome's last record that is not too far ahead.
+    pub(super) fn last_time(&self) -> Option<i64> {
+        self.last_time
     }
 
     /// The buffer for this record's line.
@@ -89,11 +99,15 @@ impl LineRouter {
             time: own.unwrap_or(self.now),
             is_future: own.is_some_and(|time| time > self.now.saturating_add(future)),
         };
-        let path = &self.router.route(&facts).path;
+        if !facts.is_future {
+            self.last_time = Some(facts.time);
+        }
+        let route = self.router.route(&facts);
+        let path = &route.path;
         // Mostly records that follow each other share even the text of their path.
         if !Arc::ptr_eq(&self.current.0, path) && self.current.0 != *path {
             let lines = self.others.remove(path).unwrap_or_else(|| {
-                self.order.push(Arc::clone(path));
+                self.order.push((Arc::clone(path), route.period.map(|period| period.end)));
                 Vec::new()
             });
             let (before, lines) = std::mem::replace(&mut self.current, (Arc::clone(path), lines));
@@ -107,7 +121,7 @@ impl LineRouter {
         let (last, own) = std::mem::replace(&mut self.current, (Arc::from(Path::new("")), Vec::new()));
         self.others.insert(last, own);
         let mut spans = Vec::with_capacity(self.order.len());
-        for path in self.order.drain(..) {
+        for (path, until) in self.order.drain(..) {
             let own = self.others.remove(&path).unwrap_or_default();
             if own.is_empty() {
                 continue;
@@ -116,7 +130,7 @@ impl LineRouter {
             crc.update(&own);
             let from = lines.len();
             lines.extend_from_slice(&own);
-            spans.push(RoutedSpan { path, bytes: from..lines.len(), crc });
+            spans.push(RoutedSpan { path, until, bytes: from..lines.len(), crc });
         }
         spans
     }

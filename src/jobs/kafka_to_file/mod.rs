@@ -1,5 +1,6 @@
 //! The job `kafka_to_file`: Kafka records become lines in an ordinary log file, each exactly once.
 
+mod completeness;
 mod cut;
 mod failed_syncs;
 mod file_appender;
@@ -15,6 +16,7 @@ mod source;
 mod split;
 #[cfg(test)]
 mod tests;
+mod watermarks;
 mod write_gate;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Job;
+use completeness::Completeness;
 use file_appender::FileAppender;
 use file_end::OpenLog;
 use file_opener::{FileOpener, OpenFile};
@@ -31,6 +34,7 @@ use ledgers::Ledgers;
 use run_error::RunError;
 use sink::{FileSink, FileSyncer};
 use source::{KafkaSource, SourceParts};
+use watermarks::Watermarks;
 use write_gate::WriteGate;
 
 use crate::config::{self, KafkaToFileConfig as Section, Membership, OffsetLocation};
@@ -205,9 +209,13 @@ impl KafkaToFile {
         let names = claim_names(router.clone(), ledgers.to_vec());
         let group_client = self.group_client(cluster.clone(), journal, &topics, names)?;
         let gate = WriteGate::new(group_client.lease(), self.is_member());
+        let watermarks = Watermarks::default();
+        let grace = self.section.log_file.grace;
+        let completeness = self.opener.routing().map(|_| Completeness::new(watermarks.clone(), grace));
         let (mut appenders, mut settlers) = (Vec::new(), Vec::new());
         for OpenFile { path, log: OpenLog { end, settler, ledger, lock }, topic } in files {
             let appender = FileAppender::new(path.clone(), end, ledger, lock).guarded(gate.guard());
+            let appender = appender.finishing(completeness.clone());
             appenders.push(match topic {
                 Some(topic) => appender.among_others(topic.health),
                 None => appender,
@@ -229,6 +237,7 @@ impl KafkaToFile {
                 inv: self.inv.clone(),
                 counters: counters(),
                 gate: gate.clone(),
+                watermarks,
                 full_disk_patience: self.section.kafka.full_disk,
                 is_file_back: self.opener.watch(),
                 stop: stop.clone(),

@@ -18,6 +18,7 @@ use super::NAME;
 use super::formatter::{Truncated, UnreadableBatch};
 use super::ledgers::Ledgers;
 use super::run_error::RunError;
+use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
@@ -75,6 +76,7 @@ pub(super) struct KafkaSource {
     /// The assignment that was not logged yet.
     backlog: Option<Backlog>,
     gate: WriteGate,
+    watermarks: Watermarks,
     /// How many tasks were handed to the workers.
     tasks: u64,
     release: Option<PendingRelease>,
@@ -101,6 +103,7 @@ pub(super) struct SourceParts {
     pub(super) inv: String,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: WriteGate,
+    pub(super) watermarks: Watermarks,
     /// How long a member stays in its group while its disk accepts no writes: `kafka['full_disk_s']`.
     pub(super) full_disk_patience: Duration,
     /// Says whether a file is open that was not when the run began.
@@ -125,6 +128,7 @@ impl KafkaSource {
             starts_logged: BTreeSet::new(),
             backlog: None,
             gate: from.gate,
+            watermarks: from.watermarks,
             tasks: 0,
             release: None,
             has_left: false,
@@ -296,6 +300,7 @@ impl KafkaSource {
         tracked.lag = fetched.lag;
         tracked.broker.clone_from(&fetched.broker);
         let lane = tracked.lane;
+        self.watermarks.record_polled(&fetched.partition, fetched.next, fetched.lag);
         if unreadable_from.is_none() {
             self.outages.end(Instant::now(), &fetched.partition);
         }

@@ -26,6 +26,7 @@ pub(super) fn split(mut batch: FormattedBatch, room: u64, size: u64) -> Vec<Form
             is_part: std::mem::replace(&mut batch.is_part, true),
             cuts: Vec::new(),
             spans: Vec::new(),
+            last_time: None,
         });
         (batch.records, batch.filtered) = (cut.records, cut.filtered);
     }

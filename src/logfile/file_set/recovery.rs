@@ -52,7 +52,7 @@ pub(in crate::logfile) fn recover(
     let is_known = is_same_run(state.session, boot);
     let mut recovery = Recovery { disk, label, memory, ranges, reach, is_known, found: BTreeMap::new() };
     for (number, known) in &state.files {
-        let Some(path) = known.path.clone() else { continue };
+        let Some(path) = known.path() else { continue };
         if recovery.is_touched(*number, &path, &known.place) {
             let found = recovery.examine(*number, &path, &known.place);
             let found = found.map_err(|error| classify(&path, &error))?;
@@ -218,12 +218,12 @@ impl Recovery<'_> {
                 Found::Here(at, _) => {
                     let trimmed = self.trim(&at, number, end).map_err(|error| classify(&at, &error))?;
                     // Lines that follow do not go to a file that was moved away.
-                    Some(trimmed).filter(|_| known.path.as_ref() == Some(&at))
+                    Some(trimmed).filter(|_| known.path() == Some(&at))
                 }
                 Found::Gone => None,
             };
             match left {
-                Some(place) => files.push(MarkedFile { number, path: None, place }),
+                Some(place) => files.push(MarkedFile { number, name: None, place }),
                 None => finished.push(number),
             }
         }

@@ -10,7 +10,7 @@ use super::make_directories;
 use super::new_files::NewFiles;
 use super::open::FileSetOptions;
 use crate::logfile::disk::{Disk, directory_of};
-use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, PositionChange, Range};
+use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, NamedFile, PositionChange, Range};
 use crate::logfile::ledger::Ledger;
 use crate::logfile::locate::{head, tail};
 use crate::logfile::options::LogFileOptions;
@@ -27,7 +27,7 @@ pub struct FileWriters {
     options: LogFileOptions,
     guard: WriteGuard,
     /// The files that the journal knows.
-    numbers: HashMap<PathBuf, FileNumber>,
+    known: HashMap<PathBuf, KnownFile>,
     open: HashMap<PathBuf, OpenWriter>,
     /// The ranges that are announced but not completely written, by their lanes.
     begun: HashMap<usize, Range>,
@@ -38,11 +38,19 @@ pub struct FileWriters {
     new_files: NewFiles,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct KnownFile {
+    number: FileNumber,
+    until: Option<i64>,
+}
+
 /// The lines of a range that go to one file.
 #[derive(Debug, Clone)]
 pub struct RoutedPieces<'a> {
     /// The file.
     pub path: &'a Path,
+    /// When the period of the file ends, if its path shows a time.
+    pub until: Option<i64>,
     /// The lines, in order.
     pub pieces: Vec<Piece<'a>>,
 }
@@ -55,14 +63,15 @@ struct OpenWriter {
 
 impl FileWriters {
     pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
-        let numbers = ledger.numbered_files().into_iter().collect();
+        let known = ledger.numbered_files().into_iter();
+        let known = known.map(|(NamedFile { path, until }, number)| (path, KnownFile { number, until }));
         Self {
             disk,
             root: root.to_owned(),
             ledger,
             options: options.log_file.clone(),
             guard: WriteGuard::default(),
-            numbers,
+            known: known.collect(),
             open: HashMap::new(),
             begun: HashMap::new(),
             uses: 0,
@@ -80,11 +89,11 @@ impl FileWriters {
     ///
     /// # Errors
     /// As of [`LogWriter::append`].
-    pub fn writer(&mut self, path: &Path) -> Result<&mut LogWriter, AppendError> {
+    fn writer(&mut self, path: &Path, until: Option<i64>) -> Result<&mut LogWriter, AppendError> {
         self.uses += 1;
         if !self.open.contains_key(path) {
             self.make_room()?;
-            let writer = self.attach(path)?;
+            let writer = self.attach(path, until)?;
             self.open.insert(path.to_owned(), OpenWriter { writer, used: 0 });
         }
         let gone = || AppendError::Retry(io::Error::other("the file was closed"));
@@ -117,7 +126,7 @@ impl FileWriters {
         }
         let Some(range) = self.begun.remove(&lane) else { return Ok(()) };
         for part in parts {
-            self.writer(part.path)?.complete(&part.pieces);
+            self.writer(part.path, part.until)?.complete(&part.pieces);
         }
         let open = parts.iter().filter_map(|part| self.open.get(part.path));
         let written: Vec<_> = open.map(|open| open.writer.written_part()).collect();
@@ -137,12 +146,12 @@ impl FileWriters {
             return Err(AppendError::Retry(io::Error::other(why)));
         }
         for part in parts {
-            self.writer(part.path)?.prepare(&part.pieces)?;
+            self.writer(part.path, part.until)?.prepare(&part.pieces)?;
         }
         let mut range =
             Range { sequence: self.ledger.next_sequence(), parts: Vec::new(), changes: changes.to_vec() };
         for part in parts {
-            range.parts.push(self.writer(part.path)?.next_part(&part.pieces));
+            range.parts.push(self.writer(part.path, part.until)?.next_part(&part.pieces));
         }
         let journal = self.ledger.announce(&range).map_err(|error| self.of_journal(error))?;
         if let Some(journal) = journal.filter(|_| self.options.sync) {
@@ -150,7 +159,7 @@ impl FileWriters {
         }
         for part in parts {
             let own = Range { changes: Vec::new(), ..range.clone() };
-            self.writer(part.path)?.begin(own);
+            self.writer(part.path, part.until)?.begin(own);
         }
         self.begun.insert(lane, range);
         Ok(())
@@ -158,7 +167,7 @@ impl FileWriters {
 
     fn look_before_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
         for part in parts {
-            self.writer(part.path)?.look_before_rest(&part.pieces)?;
+            self.writer(part.path, part.until)?.look_before_rest(&part.pieces)?;
         }
         Ok(())
     }
@@ -166,7 +175,7 @@ impl FileWriters {
     /// False if the range must be given up.
     fn write_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<bool, AppendError> {
         for part in parts {
-            let writer = self.writer(part.path)?;
+            let writer = self.writer(part.path, part.until)?;
             writer.write_rest(&part.pieces)?;
             if writer.is_given_up() {
                 return Ok(false);
@@ -178,13 +187,13 @@ impl FileWriters {
     fn give_up(&mut self, lane: usize, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
         let mut moved = Vec::new();
         for part in parts {
-            moved.extend(self.writer(part.path)?.take_back(&part.pieces)?);
+            moved.extend(self.writer(part.path, part.until)?.take_back(&part.pieces)?);
         }
         let Some(range) = self.begun.get(&lane) else { return Ok(()) };
         self.ledger.give_up(range, moved).map_err(AppendError::Restart)?;
         self.begun.remove(&lane);
         for part in parts {
-            self.writer(part.path)?.go_on_elsewhere();
+            self.writer(part.path, part.until)?.go_on_elsewhere();
         }
         Ok(())
     }
@@ -192,6 +201,29 @@ impl FileWriters {
     /// Whether the lane has a range that is announced but not completely written.
     pub fn is_pending(&self, lane: usize) -> bool {
         self.begun.contains_key(&lane)
+    }
+
+    /// Finishes the files of periods that are complete, if everything in these has settled. Returns how many.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub fn finish(&mut self, is_complete: impl Fn(i64) -> bool) -> Result<usize, AppendError> {
+        let is_idle = |path: &Path| self.open.get(path).is_none_or(|open| !open.writer.is_pending());
+        let complete =
+            self.known.iter().filter(|(path, known)| known.until.is_some_and(&is_complete) && is_idle(path));
+        let numbers: Vec<FileNumber> = complete.map(|(_, known)| known.number).collect();
+        let finished = self.ledger.finish_files(&numbers).map_err(|error| self.of_journal(error))?;
+        let is_finished = |path: &PathBuf, known: &KnownFile| {
+            let is_one = finished.contains(&known.number);
+            is_one.then(|| path.clone())
+        };
+        let paths: Vec<PathBuf> =
+            self.known.iter().filter_map(|(path, known)| is_finished(path, known)).collect();
+        for path in &paths {
+            self.open.remove(path);
+            self.known.remove(path);
+        }
+        Ok(paths.len())
     }
 
     /// How many files may be open, and so how many one write may go to.
@@ -245,21 +277,21 @@ impl FileWriters {
                 let why = "every file that may be open has an unfinished write";
                 return Err(AppendError::Retry(io::Error::other(why)));
             };
-            if let Some(number) = self.numbers.get(&path) {
-                self.ledger.sync_to_close(*number).map_err(AppendError::Restart)?;
+            if let Some(known) = self.known.get(&path) {
+                self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
             }
             self.open.remove(&path);
         }
         Ok(())
     }
 
-    fn attach(&mut self, path: &Path) -> Result<LogWriter, AppendError> {
+    fn attach(&mut self, path: &Path, until: Option<i64>) -> Result<LogWriter, AppendError> {
         let directory = directory_of(path);
-        let known = self.numbers.get(path).copied();
+        let known = self.known.get(path).copied();
         if known.is_none() {
             self.new_files.check(path)?;
         }
-        let place = known.and_then(|number| self.ledger.place_of(number));
+        let place = known.and_then(|known| self.ledger.place_of(known.number));
         make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
         let is_as_left = match place {
@@ -275,21 +307,22 @@ impl FileWriters {
             opened.file.sync().map_err(AppendError::Retry)?;
         }
         let number = match known.filter(|_| place.is_some()) {
-            Some(number) => {
+            Some(KnownFile { number, .. }) => {
                 if !is_as_left {
                     self.ledger
-                        .move_file(MarkedFile { number, path: None, place: opened.place() })
+                        .move_file(MarkedFile { number, name: None, place: opened.place() })
                         .map_err(AppendError::Restart)?;
                 }
                 number
             }
             None => {
-                let number = self.ledger.begin_file(path, opened.place());
+                let name = NamedFile { path: path.to_owned(), until };
+                let number = self.ledger.begin_file(name, opened.place());
                 self.new_files.record();
                 number.map_err(|error| self.of_journal(error))?
             }
         };
-        self.numbers.insert(path.to_owned(), number);
+        self.known.insert(path.to_owned(), KnownFile { number, until });
         let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());
         let writer = LogWriter::new(disk, (path, number), ledger, opened, &self.options);
         Ok(writer.below(&self.root).guarded(self.guard.clone()))

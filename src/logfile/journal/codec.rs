@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use super::entry::{
     FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
-    MemberIdentity, ONLY_FILE, PartitionState, PositionChange, Range, RangePart, RepeatedPartition, Session,
+    MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RangePart,
+    RepeatedPartition, Session,
 };
 use super::entry_reader::EntryReader;
 use super::held::HeldOffsets;
@@ -166,7 +167,7 @@ fn encode_part(out: &mut Vec<u8>, part: &RangePart) {
 fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
     if let [file] = mark.files.as_slice()
         && file.number == ONLY_FILE
-        && (&file.path, mark.finished.len(), mark.held.len()) == (&None, 0, 0)
+        && (&file.name, mark.finished.len(), mark.held.len()) == (&None, 0, 0)
     {
         out.push(1);
         return encode_file(out, &file.place);
@@ -176,11 +177,16 @@ fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
     for file in &mark.files {
         out.extend_from_slice(&file.number.to_be_bytes());
         encode_file(out, &file.place);
-        out.push(u8::from(file.path.is_some()));
-        if let Some(path) = &file.path {
+        out.push(match &file.name {
+            None => 0,
+            Some(NamedFile { until: None, .. }) => 1,
+            Some(NamedFile { until: Some(_), .. }) => 2,
+        });
+        if let Some(NamedFile { path, until }) = &file.name {
             let path = path.as_os_str().as_bytes();
             encode_count(out, path.len());
             out.extend_from_slice(path);
+            out.extend_from_slice(until.map(i64::to_be_bytes).as_ref().map_or(&[][..], |until| until));
         }
     }
     encode_count(out, mark.finished.len());
@@ -341,7 +347,7 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let (synced_to, since) = (reader.u64()?, reader.u64()?);
     let (files, finished, held) = match reader.u8()? {
         1 => {
-            let only = MarkedFile { number: ONLY_FILE, path: None, place: decode_place(reader)? };
+            let only = MarkedFile { number: ONLY_FILE, name: None, place: decode_place(reader)? };
             (vec![only], Vec::new(), Vec::new())
         }
         SEVERAL => {
@@ -373,15 +379,18 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
 
 fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
     let (number, place) = (reader.u32()?, decode_place(reader)?);
-    let path = match reader.u8()? {
+    let kind = reader.u8()?;
+    let name = match kind {
         0 => None,
-        1 => {
+        1 | 2 => {
             let length = reader.u32()? as usize;
-            Some(PathBuf::from(OsStr::from_bytes(reader.bytes(length)?)))
+            let path = PathBuf::from(OsStr::from_bytes(reader.bytes(length)?));
+            let until = if kind == 2 { Some(reader.i64()?) } else { None };
+            Some(NamedFile { path, until })
         }
         _ => return None,
     };
-    Some(MarkedFile { number, path, place })
+    Some(MarkedFile { number, name, place })
 }
 
 fn decode_place(reader: &mut EntryReader<'_>) -> Option<FilePlace> {

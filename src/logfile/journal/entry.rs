@@ -83,7 +83,7 @@ impl Mark {
         Self {
             sequence,
             held: Vec::new(),
-            files: vec![MarkedFile { number: ONLY_FILE, path: None, place }],
+            files: vec![MarkedFile { number: ONLY_FILE, name: None, place }],
             finished: Vec::new(),
             commits: Vec::new(),
             repeat: MarkRepeat::default(),
@@ -143,13 +143,22 @@ impl FileHead {
     }
 }
 
+/// Which of several files a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The file's path.
+    pub path: PathBuf,
+    /// When the period ends whose records go there, in milliseconds since 1970, if the path shows a time.
+    pub until: Option<i64>,
+}
+
 /// What a mark says of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkedFile {
     /// The file's number in this journal.
     pub number: FileNumber,
-    /// The file's path, if this journal has several files and the mark begins one, or repeats that.
-    pub path: Option<PathBuf>,
+    /// Which file it is, if this journal has several files and the mark begins one, or repeats that.
+    pub name: Option<NamedFile>,
     /// Up to where the file is durable.
     pub place: FilePlace,
 }

@@ -17,7 +17,7 @@ mod tests;
 
 pub(super) use entry::{
     CHECKED_BYTES, FileHead, FileNumber, FilePlace, JournalEntry, Mark, MarkRepeat, MarkedCommit, MarkedFile,
-    ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition, Session,
+    NamedFile, ONLY_FILE, PartitionState, Range, RangePart, RepeatedPartition, Session,
 };
 pub use entry::{Landmark, MemberIdentity, PositionChange};
 pub(super) use file::{EntryRefused, HALF_BYTES_MIN, JournalFile, JournalRead, JournalSync};

@@ -102,7 +102,7 @@ fn mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
         held: Vec::new(),
         files: vec![MarkedFile {
             number: ONLY_FILE,
-            path: None,
+            name: None,
             place: FilePlace {
                 file: file_id(reader)?,
                 end: reader.u64()?,

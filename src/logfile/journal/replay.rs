@@ -306,6 +306,6 @@ impl Replay {
 /// The mark that a range implies: everything before the range is durable.
 fn place_before(sequence: u64, part: &RangePart) -> Mark {
     let place = FilePlace { file: part.file, end: part.from, before: part.before, head: None };
-    let files = vec![MarkedFile { number: part.number, path: None, place }];
+    let files = vec![MarkedFile { number: part.number, name: None, place }];
     Mark { files, ..Mark::of_only_file(sequence.saturating_sub(1), place) }
 }

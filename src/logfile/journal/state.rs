@@ -6,11 +6,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{
     FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity,
-    ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
+    NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -59,8 +59,8 @@ impl Deref for JournalledPartition {
 /// What is known of one file, and which marks changed that.
 #[derive(Debug, Clone)]
 pub(in crate::logfile) struct JournalledFile {
-    /// The file's path, if this journal has several files.
-    pub(in crate::logfile) path: Option<PathBuf>,
+    /// Which file it is, if this journal has several files.
+    pub(in crate::logfile) name: Option<NamedFile>,
     pub(in crate::logfile) place: FilePlace,
     /// Where the next part of a range must begin.
     pub(in crate::logfile) next: (FileId, u64),
@@ -74,8 +74,13 @@ pub(in crate::logfile) struct JournalledFile {
 }
 
 impl JournalledFile {
-    fn new(at: u64, MarkedFile { path, place, .. }: MarkedFile) -> Self {
-        Self { path, place, next: (place.file, place.end), filled: None, moved: at, begun: at }
+    fn new(at: u64, MarkedFile { name, place, .. }: MarkedFile) -> Self {
+        Self { name, place, next: (place.file, place.end), filled: None, moved: at, begun: at }
+    }
+
+    /// The file's path, if this journal has several files.
+    pub(in crate::logfile) fn path(&self) -> Option<&Path> {
+        self.name.as_ref().map(|name| name.path.as_path())
     }
 
     /// Whether the last mark that is durable may say that the file is empty. `synced_to` is the byte up to
@@ -220,7 +225,7 @@ impl JournalState {
         for file in files {
             let (number, place) = (file.number, file.place);
             match self.files.get_mut(&number) {
-                Some(known) if file.path.is_none() || file.path == known.path => known.move_to(place, at),
+                Some(known) if file.name.is_none() || file.name == known.name => known.move_to(place, at),
                 _ => {
                     self.files.insert(number, JournalledFile::new(at, file));
                 }
@@ -239,14 +244,14 @@ impl JournalState {
     pub(in crate::logfile) fn repeat_files(&self, named: &mut Vec<MarkedFile>, since: u64) {
         for file in named.iter_mut() {
             if let Some(known) = self.files.get(&file.number).filter(|known| known.begun >= since) {
-                file.path.clone_from(&known.path);
+                file.name.clone_from(&known.name);
             }
         }
         for (number, known) in &self.files {
-            let is_due = known.moved >= since || known.path.is_none();
+            let is_due = known.moved >= since || known.name.is_none();
             if is_due && !named.iter().any(|file| file.number == *number) {
-                let path = known.path.clone().filter(|_| known.begun >= since);
-                named.push(MarkedFile { number: *number, path, place: known.place });
+                let name = known.name.clone().filter(|_| known.begun >= since);
+                named.push(MarkedFile { number: *number, name, place: known.place });
             }
         }
     }
@@ -429,7 +434,7 @@ impl JournalState {
         };
         let files = self.files.iter().map(|(number, known)| MarkedFile {
             number: *number,
-            path: known.path.clone(),
+            name: known.name.clone(),
             place: known.place,
         });
         let files = files.collect();

@@ -74,9 +74,11 @@ fn place() -> impl Strategy<Value = FilePlace> {
 
 /// The only file, or several.
 fn files() -> impl Strategy<Value = Vec<MarkedFile>> {
-    let only = place().prop_map(|place| vec![MarkedFile { number: ONLY_FILE, path: None, place }]);
-    let path = proptest::option::of("[a-z/.{}-]{0,30}".prop_map(PathBuf::from));
-    let file = (0..9u32, path, place()).prop_map(|(number, path, place)| MarkedFile { number, path, place });
+    let only = place().prop_map(|place| vec![MarkedFile { number: ONLY_FILE, name: None, place }]);
+    let until = proptest::option::of(any::<i64>());
+    let name = ("[a-z/.{}-]{0,30}".prop_map(PathBuf::from), until);
+    let name = proptest::option::of(name.prop_map(|(path, until)| NamedFile { path, until }));
+    let file = (0..9u32, name, place()).prop_map(|(number, name, place)| MarkedFile { number, name, place });
     prop_oneof![only, proptest::collection::vec(file, 0..4)]
 }
 

@@ -227,10 +227,11 @@ impl Run {
             changes.push(PositionChange { index, position: to, last });
         }
         let crcs: Vec<crc32fast::Hasher> = lines.values().map(|bytes| crc_of(bytes)).collect();
-        let pieces = lines
-            .iter()
-            .zip(&crcs)
-            .map(|((path, bytes), crc)| RoutedPieces { path, pieces: vec![Piece { bytes, crc }] });
+        let pieces = lines.iter().zip(&crcs).map(|((path, bytes), crc)| RoutedPieces {
+            path,
+            until: None,
+            pieces: vec![Piece { bytes, crc }],
+        });
         self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes).ok()?;
         for number in numbers {
             self.next[*number] = (self.next[*number] + count).min(RECORDS);

@@ -107,6 +107,8 @@ impl KafkaSource {
     pub(super) fn take_recovered(&mut self, partition: &TopicPartition, assignment: u64, lag: u64) {
         if let Some(tracked) = self.tracked(partition, assignment) {
             tracked.lag = lag;
+            let polled = tracked.polled;
+            self.watermarks.record_polled(partition, polled, lag);
             if let Some(backlog) = &mut self.backlog {
                 backlog.record(partition, lag);
             }

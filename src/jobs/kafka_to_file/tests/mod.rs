@@ -27,6 +27,7 @@ use super::ledgers::Ledgers;
 use super::run_error::RunError;
 use super::sink::{FileSink, FileSyncer};
 use super::source::{Feedback, KafkaSource, SourceParts};
+use super::watermarks::Watermarks;
 use super::write_gate::WriteGate;
 use crate::config::StartPolicy;
 use crate::error::Fault;
@@ -149,6 +150,7 @@ impl Member {
             inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
+            watermarks: Watermarks::default(),
             full_disk_patience: Duration::ZERO,
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
@@ -246,6 +248,7 @@ impl Member {
             cuts,
             is_part,
             spans: Vec::new(),
+            last_time: None,
         }
     }
 

@@ -50,6 +50,7 @@ impl TwoFiles {
             inv: "/etc/t.inv".to_owned(),
             counters: Arc::clone(&counters),
             gate: gate.clone(),
+            watermarks: Watermarks::default(),
             full_disk_patience: Duration::ZERO,
             is_file_back: Box::new(|| false),
             stop: stop.clone(),
@@ -115,6 +116,7 @@ impl TwoFiles {
             cuts: Vec::new(),
             is_part: false,
             spans: Vec::new(),
+            last_time: None,
         });
     }
 

@@ -103,6 +103,7 @@ fn a_commit_that_waited_when_the_partitions_were_lost_does_not_close_the_gate_fo
         inv: "/etc/t.inv".to_owned(),
         counters: Counters::shared("test", CountedUnit::Records),
         gate: gate.clone(),
+        watermarks: Watermarks::default(),
         full_disk_patience: Duration::ZERO,
         is_file_back: Box::new(|| false),
         stop,
