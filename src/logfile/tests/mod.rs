@@ -17,6 +17,7 @@ mod members;
 mod numbers;
 mod offsets;
 mod partitions;
+mod parts;
 mod paths;
 mod people;
 mod positions;
