@@ -6,6 +6,9 @@
 //! frame   length 4 | CRC 4 | payload
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use super::codec::{commit, file_id, text};
 use super::entry::{
     JournalEntry, Landmark, Mark, MarkRepeat, MemberIdentity, PartitionState, PositionChange, Range, Session,
