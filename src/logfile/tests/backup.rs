@@ -50,6 +50,21 @@ fn copy_of_an_unsettled_file_is_empty() {
     assert_eq!(opened(&moved), (0, String::new()));
 }
 
+/// The copy has all of pandad's bytes up to its mark. What is behind them is another program's, also for a start
+/// on a machine that does not know when they were written.
+#[test]
+fn copy_keeps_what_another_program_appends_to_it() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    copy(&dir.log(), &to.0).unwrap();
+    OpenOptions::new().append(true).open(to.log()).unwrap().write_all(b"a note\n").unwrap();
+    drop(at_boot(&to, 2));
+    assert_eq!(to.content(), lines(3) + "a note\n");
+}
+
 /// The journal has a small half, so that it begins anew all the time, and the file is rotated.
 #[test]
 fn copies_under_load_are_whole() {
@@ -265,6 +280,35 @@ fn what_a_later_pandad_wrote_is_not_copied() {
     fs::write(&journal, bytes).unwrap();
     let said = copy(&dir.log(), &to.0).unwrap_err();
     assert!(said.contains("of version 9, which a later pandad wrote; use that pandad"), "{said}");
+}
+
+/// The log file is not there at this one of the times when it is opened.
+#[derive(Debug)]
+struct RotatedAway(AtomicU32);
+
+impl Faults for RotatedAway {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Handle> {
+        let is_original = how == OpenMode::Reading && path.ends_with("out.log");
+        if is_original && self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) == Ok(1) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        RealDisk.open(path, how)
+    }
+}
+
+/// Between the look at the log file and the copy of it another program may move the file away.
+#[test]
+fn a_log_file_that_is_away_for_a_moment_is_looked_for_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    for opening in 1..=3 {
+        let to = Dir::new();
+        let disk = disk_with(&Arc::new(RotatedAway(AtomicU32::new(opening))));
+        copy_on(&disk, &dir.log(), &to.0).unwrap();
+        assert_eq!(opened(&to), (3, lines(3)), "{opening}");
+    }
 }
 
 /// A disk that refuses to read the log file, or to write its copy.

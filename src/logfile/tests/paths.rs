@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use super::super::inspect;
 use super::*;
 use crate::logfile::disk::{FileAccess, RealDisk, read_all};
 use crate::logfile::rotation::now;
@@ -123,4 +124,30 @@ fn a_new_file_gets_the_access_of_the_newest_rotated_one() {
 fn the_clock_shows_the_time() {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!((now() - since.as_millis() as i64).abs() < 60_000);
+}
+
+/// The directory of a log file comes back, as when its disk is mounted.
+#[test]
+fn a_log_file_that_cannot_be_opened_is_opened_later() {
+    let dir = Dir::new();
+    let path = dir.0.join("disk/out.log");
+    let mut reopener = start_reopener(options(true)).unwrap();
+    for sync_failed in [false, true] {
+        reopener.add(ClosedLog { path: path.clone(), sync_failed, held_until: None });
+        assert!(reopener.has(&path) && reopener.take().is_none());
+        fs::create_dir(dir.0.join("disk")).unwrap();
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let (at, log) = loop {
+            if let Some(opened) = reopener.take() {
+                break opened;
+            }
+            assert!(std::time::Instant::now() < limit, "too late");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert!(at == path && !reopener.has(&path) && path.exists());
+        assert!(inspect::forget(&path).unwrap_err().contains("another pandad writes this log file"));
+        drop(log);
+        assert_eq!(inspect::forget(&path), Ok(0));
+        fs::remove_dir_all(dir.0.join("disk")).unwrap();
+    }
 }
