@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod backup_race;
 mod bad_disk;
 mod cache;
 mod clock;
