@@ -58,7 +58,9 @@ fn a_member_that_has_left_tries_its_disk_before_it_joins() {
     let directory = std::env::temp_dir().join(format!("pandad-left-{}", std::process::id()));
     std::fs::create_dir_all(directory.join("out.log.probe")).unwrap();
     let mut job = job(&directory);
-    let (_handle, stop) = shutdown::pair();
+    // A run that began would end at once.
+    let (handle, stop) = shutdown::pair();
+    drop(handle);
     assert_eq!(job.conclude(Err(RunError::LeftGroup), &[]), Err(Fault::RetryLogged));
     let refused = job.run(&stop);
     assert!(
