@@ -101,7 +101,8 @@ fn report(label: &LogLabel, tidied: io::Result<()>, is_alone: &dyn Fn() -> bool)
         && !is_alone()
     {
         log::warn!(
-            "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next rotation"
+            "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next \
+             rotation"
         );
     }
 }
@@ -262,8 +263,8 @@ mod tests {
             let tidied = if failed { Err(io::Error::other("no")) } else { Ok(()) };
             lines_of(|| report(&label, tidied, &|| is_alone))
         };
-        let text = "test: /log/a: rotated files cannot be compressed or deleted: no; trying again at the next \
-                    rotation";
+        let text = "test: /log/a: rotated files cannot be compressed or deleted: no; trying again at the \
+                    next rotation";
         assert_eq!(told(true, false), [(log::Level::Warn, text.to_owned())]);
         assert_eq!([told(true, true), told(false, false)], [[], []]);
     }

@@ -9,6 +9,7 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::backup::{copy, copy_on};
 use crate::logfile::disk::{FileStat, Handle};
+use crate::logfile::inspect::look;
 use crate::test_log::lines_of;
 use crate::threads;
 
@@ -51,8 +52,8 @@ fn copy_of_an_unsettled_file_is_empty() {
     assert_eq!(opened(&moved), (0, String::new()));
 }
 
-/// The copy has all of pandad's bytes up to its mark. What is behind them is another program's, also for a start
-/// on a machine that does not know when they were written.
+/// All of pandad's bytes in the copy are before its mark. What is behind the mark is another program's, also
+/// for a start on another machine.
 #[test]
 fn copy_keeps_what_another_program_appends_to_it() {
     let (dir, to) = (Dir::new(), Dir::new());
@@ -264,6 +265,30 @@ fn a_journal_that_is_read_in_the_middle_of_a_change_is_read_again() {
     assert_eq!(copied(5), Ok((3, lines(3))));
     let said = copied(u32::MAX).unwrap_err();
     assert!(said.contains("not a journal that can be read"), "{said}");
+}
+
+/// The same, where most of the journal can be read: what is damaged may be what was written last.
+#[test]
+fn a_journal_with_holes_is_read_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    append(&mut log, 3, 5);
+    let mut bytes = fs::read(dir.0.join("out.log.journal")).unwrap();
+    let half = bytes.len() / 2;
+    for start in [0, half] {
+        // In the first entry of either half.
+        bytes[start + 140] ^= 1;
+    }
+    let changing = dir.0.join("changing");
+    fs::write(&changing, &bytes).unwrap();
+    for (times, is_whole) in [(0, true), (5, true), (u32::MAX, false)] {
+        let times = AtomicU32::new(times);
+        let disk = disk_with(&Arc::new(ChangingJournal { changing: changing.clone(), times }));
+        let (_, contents) = look(&disk, &dir.log()).unwrap();
+        assert_eq!(contents.is_whole(), is_whole);
+    }
 }
 
 #[test]

@@ -158,9 +158,9 @@ fn the_end_commits_what_has_settled() {
     assert_eq!(member.sink.unsettled(), 0);
     member.source.feedback(message);
     let ordered = member.orders();
-    let done = |offset| Some(vec![(partition(), offset)]);
+    let done = |offset| vec![(partition(), offset)];
     // The first commit is refused, and so are two that follow.
-    let refused = std::iter::repeat_n(Some(Vec::new()), 3);
+    let refused = std::iter::repeat_n(Vec::new(), 3);
     *member.world.finished.lock().unwrap() = refused.chain([done(3)]).collect();
     let begun = Instant::now();
     member.source.finish(begun + Duration::from_secs(20));
@@ -173,8 +173,8 @@ fn the_end_commits_what_has_settled() {
     assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
-/// A write that the lease forbade is given up at the end of the run, so that the next start does not take what
-/// others append meanwhile for its rest.
+/// A write that the lease forbade is given up at the end of the run. Otherwise the next start would take what
+/// others append meanwhile for the rest of that write.
 #[test]
 fn the_end_gives_up_a_write_that_was_not_begun() {
     let allowed = Arc::new(AtomicU32::new(1));

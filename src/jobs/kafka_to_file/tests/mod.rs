@@ -51,7 +51,7 @@ struct World {
     unassigned: AtomicU32,
     left: AtomicU32,
     /// The answers to the last commits of a run.
-    finished: Mutex<VecDeque<Option<Vec<(TopicPartition, i64)>>>>,
+    finished: Mutex<VecDeque<Vec<(TopicPartition, i64)>>>,
 }
 
 struct Group(Arc<World>);
@@ -66,7 +66,7 @@ impl GroupClient for Group {
     }
 
     fn finish_commit(&mut self, _until: Instant) -> Option<Vec<(TopicPartition, i64)>> {
-        self.0.finished.lock().unwrap().pop_front().flatten()
+        self.0.finished.lock().unwrap().pop_front()
     }
 
     fn confirm_release(&mut self) {

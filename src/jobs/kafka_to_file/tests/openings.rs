@@ -90,8 +90,8 @@ fn only_a_member_of_its_group_has_a_name_there() {
     }
 }
 
-/// A restart after a failed sync compares the whole file with the journal: a line that the journal does not know
-/// may be one of its own whose entry was lost.
+/// A restart after a failed sync compares the whole file with the journal: a line that the journal does not
+/// know may be one of pandad's own whose entry was lost.
 #[test]
 fn lost_writes_are_remembered_for_the_next_run() {
     let directory = std::env::temp_dir().join(format!("pandad-lost-run-{}", std::process::id()));

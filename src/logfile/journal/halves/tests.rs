@@ -154,7 +154,8 @@ fn a_damaged_snapshot_is_laid_over_the_half_before() {
     assert_eq!(older_of(&damaged, at), Some(entries(4)[..2].to_vec()));
 }
 
-/// A pandad that knew only version 2 wrote the half before. That version does not say which mark is a snapshot's.
+/// A pandad that knew only version 2 wrote the half before. That version does not say which mark is a
+/// snapshot's.
 #[test]
 fn the_half_before_may_be_of_an_older_version() {
     let newer = half(5);
