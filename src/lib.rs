@@ -36,4 +36,5 @@ pub mod shutdown;
 mod test_log;
 pub mod threads;
 pub mod time_limit;
+pub mod time_zone;
 pub mod verify;

@@ -3,10 +3,9 @@
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
-/// The zone of the machine.
-const LOCAL: &str = "local";
+use crate::time_zone;
 
 /// A format of strftime and a time zone.
 #[derive(Debug)]
@@ -35,7 +34,8 @@ impl TimeFormat {
     /// # Errors
     /// What is wrong with the format or the zone.
     pub fn new(format: &str, zone: Option<&str>) -> Result<Self, String> {
-        let zone = zone.map_or(Ok(TimeZone::UTC), zone_of)?;
+        let zone = zone.map_or(Ok(TimeZone::UTC), time_zone::named);
+        let zone = zone.map_err(|why| format!("{why} in the brackets"))?;
         let mut new = Self { format: format.to_owned(), zone, has_fraction: false, kept: None };
         // Two samples show whether parts of a second matter, and that every directive is known.
         let mut sample = new.break_down(0)?;
@@ -98,35 +98,6 @@ impl KeptSecond {
     }
 }
 
-fn zone_of(text: &str) -> Result<TimeZone, String> {
-    let zone = match text {
-        LOCAL => TimeZone::try_system(),
-        _ => match offset_of(text) {
-            Some(offset) => return Ok(TimeZone::fixed(offset)),
-            None => TimeZone::get(text),
-        },
-    };
-    zone.map_err(|why| {
-        format!("{why}; an offset as +08:00, a name as Asia/Shanghai, or {LOCAL} is expected in the brackets")
-    })
-}
-
-/// An offset from UTC, `+08:00`.
-fn offset_of(text: &str) -> Option<Offset> {
-    let (sign, digits) = match text.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = digits.split_once(':')?;
-    let number = |text: &str| {
-        let is_short = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_short.then(|| text.parse::<i32>().ok()).flatten()
-    };
-    let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
-    Offset::from_seconds(sign * (number(hours)? * 3600 + minutes * 60)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -179,7 +150,8 @@ mod tests {
             for time in times {
                 let mut out = Vec::new();
                 kept.append(&mut out, time);
-                let zoned = Timestamp::from_millisecond(time).unwrap().to_zoned(zone_of(zone).unwrap());
+                let time = Timestamp::from_millisecond(time).unwrap();
+                let zoned = time.to_zoned(time_zone::named(zone).unwrap());
                 prop_assert_eq!(String::from_utf8(out).unwrap(), zoned.strftime(format).to_string());
             }
         }

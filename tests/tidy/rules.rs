@@ -42,7 +42,8 @@ pub const MODULES: &[(&str, &str)] = &[
     // The resolver is below all modules that connect.
     ("resolver", "threads time_limit"),
     // The configuration refuses bad templates, and the log file fills good ones in.
-    ("line_template", ""),
+    ("line_template", "time_zone"),
+    ("time_zone", ""),
     ("moment", ""),
     ("pattern", ""),
     ("plural", ""),
