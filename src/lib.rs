@@ -22,6 +22,7 @@ pub mod log_names;
 pub mod logfile;
 pub mod logging;
 pub mod moment;
+pub mod path_template;
 pub mod pattern;
 pub mod pipeline;
 pub mod plural;
