@@ -5,8 +5,8 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned, civil};
 
-/// The longest time ago, in days: a hundred years.
-const AGO_DAYS_MAX: i64 = 36_500;
+/// The longest length of time, in days: a hundred years.
+const DAYS_MAX: i64 = 36_500;
 
 /// A moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,8 @@ impl Moment {
     fn parse_in(text: &str, local: impl FnOnce() -> TimeZone) -> Result<Self, String> {
         let text = text.trim();
         if let Some(ago) = text.strip_prefix('-') {
-            return ago_ms(ago).map(Self::Ago).ok_or_else(|| {
-                format!("a time ago is a whole number and s, m, h or d, as -2h, and up to {AGO_DAYS_MAX} d")
+            return length_ms(ago).map(Self::Ago).ok_or_else(|| {
+                format!("a time ago is a whole number and s, m, h or d, as -2h, and up to {DAYS_MAX} d")
             });
         }
         // A number alone could be a day without hyphens, seconds or milliseconds.
@@ -63,10 +63,7 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(at) => f.write_str(&in_utc(*at)),
-            Self::Ago(ago) => {
-                let (unit, name) = UNITS.into_iter().find(|(unit, _)| ago % unit == 0).unwrap_or((1000, 's'));
-                write!(f, "-{}{name}", ago / unit)
-            }
+            Self::Ago(ago) => write!(f, "-{}", length_text(*ago)),
         }
     }
 }
@@ -76,17 +73,24 @@ pub fn in_utc(millis: i64) -> String {
     Timestamp::from_millisecond(millis).map_or_else(|_| format!("{millis} ms"), |at| at.to_string())
 }
 
-/// The units of a time ago in milliseconds, longest first.
+/// The units of a length of time in milliseconds, longest first.
 const UNITS: [(i64, char); 4] = [(86_400_000, 'd'), (3_600_000, 'h'), (60_000, 'm'), (1000, 's')];
 
-fn ago_ms(text: &str) -> Option<i64> {
+/// A length of time such as `2h`, in milliseconds: a whole number and s, m, h or d, up to a hundred years.
+pub fn length_ms(text: &str) -> Option<i64> {
     let (unit, name) = UNITS.into_iter().find(|(_, name)| text.ends_with(*name))?;
     let number = text.strip_suffix(name)?;
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let ago = number.parse::<i64>().ok()?.checked_mul(unit)?;
-    (ago <= AGO_DAYS_MAX * 86_400_000).then_some(ago)
+    let length = number.parse::<i64>().ok()?.checked_mul(unit)?;
+    (length <= DAYS_MAX * 86_400_000).then_some(length)
+}
+
+/// A length of time of whole seconds, as [`length_ms`] reads it.
+pub fn length_text(length: i64) -> String {
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| length % unit == 0).unwrap_or((1000, 's'));
+    format!("{}{name}", length / unit)
 }
 
 fn timestamp(text: &str, local: impl FnOnce() -> TimeZone) -> Option<Timestamp> {
