@@ -1,6 +1,5 @@
 //! Rules between keys and between sections, checked after every key has been read.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::choices::{
@@ -8,8 +7,8 @@ use super::choices::{
 };
 use super::keys::{self, RedisKeys};
 use super::reader::ConfigReader;
-use super::settings::{self, TOPIC};
 use crate::log_names;
+use crate::path_template;
 
 /// Notes every fault and warning of this kind. A value that has a fault already is not checked further.
 pub fn run(r: &mut ConfigReader) {
@@ -65,12 +64,6 @@ fn topics(r: &mut ConfigReader) {
     let membership = r.value(&keys::MEMBERSHIP);
     if membership == Some(Membership::Standalone) || (zookeeper && membership.is_some()) {
         r.fault(&keys::TOPICS, "a pattern needs kafka['membership']='coordinated': name the topics instead");
-    }
-    if r.value(&keys::FILE_PATH).is_some_and(|path| path.to_string_lossy().contains(TOPIC)) {
-        r.fault(
-            &keys::FILE_PATH,
-            "with {topic} in the path the topics must be named: name them, or write one path for all of them",
-        );
     }
 }
 
@@ -147,17 +140,13 @@ fn server_is_named(r: &mut ConfigReader, k: &RedisKeys, is_needed: bool) {
 /// would spoil the file.
 fn log_is_apart(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
-    let files = settings::paths(&path, &topics);
-    let text = "this is the file that the records go to: write another path";
     let taken = |other: &PathBuf| {
-        let beside = files.iter().find_map(|file| log_names::clash(file, other).map(|what| (file, what)));
-        match beside {
-            _ if files.contains(other) => Some(text.to_owned()),
-            Some((file, what)) => {
-                Some(format!("this is the name of {what} of {}: write another path", file.display()))
+        path.clash(other, topics.names()).map(|what| match what {
+            path_template::LOG_FILE => {
+                "this is the file that the records go to: write another path".to_owned()
             }
-            None => None,
-        }
+            what => format!("this is the name of {what} of {path}: write another path"),
+        })
     };
     if let Some(text) = r.value(&keys::DAEMON_LOG).map(PathBuf::from).as_ref().and_then(taken) {
         r.fault(&keys::DAEMON_LOG, text);
@@ -167,37 +156,39 @@ fn log_is_apart(r: &mut ConfigReader) {
     }
 }
 
-/// The names of the topics' files, and of the files beside these, must be distinct and must fit the file
-/// system.
+/// The names of the log files, and of the files beside these, must be distinct and must fit the file system.
 fn log_names_fit(r: &mut ConfigReader) {
     let (Some(path), Some(topics)) = (r.value(&keys::FILE_PATH), r.value(&keys::TOPICS)) else { return };
     let is_rotated =
         r.value(&keys::ROTATE_SIZE).flatten().is_some() || r.value(&keys::ROTATE_EVERY).flatten().is_some();
-    let suffix = log_names::suffix_bytes_max(is_rotated, r.value(&keys::ROTATE_GZIP) == Some(true));
-    let files = settings::paths(&path, &topics);
-    let length = |file: &PathBuf| file.file_name().map_or(0, OsStr::len);
-    if let Some(longest) = files.iter().max_by_key(|file| length(file))
-        && length(longest) + suffix > log_names::NAME_BYTES_MAX
-    {
-        let name = longest.file_name().unwrap_or_default().to_string_lossy();
+    // What records route to has room for all that is appended. Only the journal's name has the whole path.
+    let suffix = if path.has_placeholders() {
+        log_names::suffix_bytes_max(false, false)
+    } else {
+        log_names::suffix_bytes_max(is_rotated, r.value(&keys::ROTATE_GZIP) == Some(true))
+    };
+    let name = path.journal_name();
+    if name.len() + suffix > log_names::NAME_BYTES_MAX {
         let text = format!(
             "the name {name} has {} bytes, and up to {suffix} are appended for files beside it, but a file \
-             system takes names of {}: write a shorter one; with {{topic}} in the path, leave this topic to \
-             another pandad whose path names a file",
-            length(longest),
+             system takes names of {}: write a shorter one",
+            name.len(),
             log_names::NAME_BYTES_MAX
         );
         r.fault(&keys::FILE_PATH, text);
     }
-    let clash = files.iter().find_map(|file| {
-        files.iter().find_map(|other| log_names::clash(file, other).map(|what| (file, other, what)))
-    });
-    if let Some((file, other, what)) = clash {
-        let text = format!(
-            "{} would be a log file and {what} of {}: let names end in a word of their own, as {{topic}}.log",
-            other.display(),
-            file.display()
-        );
+    let clash = match path.known_paths(topics.names()) {
+        Some(files) => files.iter().find_map(|file| {
+            let beside = |other: &PathBuf| log_names::clash(file, other);
+            let (other, what) = files.iter().find_map(|other| Some((other, beside(other)?)))?;
+            Some(format!("{} would be a log file and {what} of {}", other.display(), file.display()))
+        }),
+        None => path.own_clash().map(|form| {
+            format!("records could go to a file whose name is that of another with {form} appended")
+        }),
+    };
+    if let Some(clash) = clash {
+        let text = format!("{clash}: let names end in a word of their own, as {{topic}}.log");
         r.fault(&keys::FILE_PATH, text);
     }
 }

@@ -151,6 +151,20 @@ impl Choice for FileFormat {
     ];
 }
 
+/// `log_file['time']`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathTime {
+    /// The record's timestamp.
+    Record,
+    /// The clock of the machine.
+    Append,
+}
+
+impl Choice for PathTime {
+    const WORDS: &'static [Word<Self>] =
+        &[("record", Self::Record, "its timestamp"), ("append", Self::Append, "when it is written")];
+}
+
 /// `log_file['newline']`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewlinePolicy {

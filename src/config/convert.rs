@@ -3,13 +3,15 @@
 //! Pure functions; each sentence names the unit and the bounds.
 
 use std::net::Ipv6Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::choices::{StartPolicy, TopicSelection};
 use super::key::{Converted, NumberRange};
 use super::suggest;
-use crate::line_template::{LineTemplate, PLACEHOLDERS, TemplateFault};
-use crate::moment::Moment;
+use crate::line_template::{self, LineTemplate, TemplateFault};
+use crate::moment::{self, Moment};
+use crate::path_template::{self, PathFault, PathTemplate};
 use crate::pattern::{HeaderPattern, Pattern};
 
 /// The port of a broker that is written without a port.
@@ -114,6 +116,21 @@ pub fn in_seconds(time: Duration) -> String {
         0 => time.as_secs().to_string(),
         ms => format!("{}.{ms:03}", time.as_secs()),
     }
+}
+
+/// A length of time with its unit, such as `10m`.
+pub fn duration(text: &str, range: NumberRange) -> Converted<Duration> {
+    let length = moment::length_ms(text.trim()).and_then(|length| u64::try_from(length).ok());
+    let length = length.filter(|length| length % 1000 == 0 && range.holds(length / 1000));
+    length.map(Duration::from_millis).ok_or_else(|| {
+        let (least, most) = (in_units(range.least), in_units(range.most));
+        format!("a whole number and s, m, h or d from {least} to {most} is expected, as 10m")
+    })
+}
+
+/// Seconds as a length of time would be written in an .inv.
+pub fn in_units(seconds: u64) -> String {
+    moment::length_text(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 
 /// Brokers, separated by commas, each `host`, `host:port` or `[v6]:port`.
@@ -249,14 +266,29 @@ pub fn header_pattern_or_off(text: &str) -> Converted<Option<HeaderPattern>> {
 /// A template of lines.
 pub fn template(text: &str) -> Converted<LineTemplate> {
     LineTemplate::parse(text).map_err(|TemplateFault { at, what, unknown }| {
-        let Some(unknown) = unknown else { return format!("character {at}: {what}") };
-        let name_of =
-            |placeholder: &'static str| placeholder.split(['{', ':', '[', '}']).nth(1).unwrap_or_default();
-        let near = suggest::nearest(&unknown, PLACEHOLDERS.into_iter().map(name_of));
-        let near = PLACEHOLDERS.into_iter().find(|placeholder| near == Some(name_of(placeholder)));
-        let near = near.map_or("there are".to_owned(), |near| format!("did you mean {near}? There are"));
-        format!("character {at}: {what}; {near} {}; {{{{ is a brace", PLACEHOLDERS.join(", "))
+        at_character(at, &what, unknown.as_deref(), &line_template::PLACEHOLDERS)
     })
+}
+
+/// The path of a file, which may have placeholders. A relative one begins at `base`.
+pub fn path_template(text: &str, base: &Path) -> Converted<PathTemplate> {
+    PathTemplate::parse(base, text.trim()).map_err(|faults| {
+        let sentence = |PathFault { at, what, unknown }: &PathFault| {
+            at_character(*at, what, unknown.as_deref(), &path_template::PLACEHOLDERS)
+        };
+        faults.iter().map(sentence).collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// A sentence about a fault in a template. If a placeholder is unknown, all that there are are named.
+fn at_character(at: usize, what: &str, unknown: Option<&str>, all: &[&'static str]) -> String {
+    let Some(unknown) = unknown else { return format!("character {at}: {what}") };
+    let name_of =
+        |placeholder: &'static str| placeholder.split(['{', ':', '[', '}']).nth(1).unwrap_or_default();
+    let near = suggest::nearest(unknown, all.iter().copied().map(name_of));
+    let near = all.iter().find(|placeholder| near == Some(name_of(placeholder)));
+    let near = near.map_or("there are".to_owned(), |near| format!("did you mean {near}? There are"));
+    format!("character {at}: {what}; {near} {}; {{{{ is a brace", all.join(", "))
 }
 
 /// Where to begin in a partition for which nobody has an offset.
@@ -297,15 +329,6 @@ fn list<'a>(
         all.push(piece);
     }
     Ok(all)
-}
-
-/// A path to a file, not to a directory.
-pub fn file(text: &str) -> Converted<String> {
-    let text = text.trim();
-    if text.is_empty() || text.ends_with('/') || text.chars().any(char::is_control) {
-        return Err("the path of a file is expected".into());
-    }
-    Ok(text.to_owned())
 }
 
 /// Whether a Redis server is reached through a socket in the file system.

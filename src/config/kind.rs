@@ -10,7 +10,10 @@ use super::choices::{self, Choice, StartPolicy, TopicSelection};
 use super::convert::{self, in_bytes, in_seconds};
 use super::key::{NumberRange, ValueKind};
 use crate::line_template::LineTemplate;
+use crate::moment;
+use crate::path_template::PathTemplate;
 use crate::pattern::{HeaderPattern, Pattern};
+use crate::time_zone::NamedZone;
 
 /// The text that is printed in place of a password. It is refused as a password.
 pub const MASK: &str = "********";
@@ -139,6 +142,19 @@ pub const fn seconds(least: u64, most: u64) -> ValueKind<Duration> {
     }
 }
 
+/// A length of time, with s, m, h or d. The bounds are in seconds.
+pub const fn duration(least: u64, most: u64) -> ValueKind<Duration> {
+    ValueKind {
+        range: NumberRange { least, most, unit: "seconds" },
+        read: |text, context| convert::duration(text, context.range),
+        write: |time| moment::length_text(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        values: |NumberRange { least, most, .. }| {
+            format!("a number and s, m, h or d, {} to {}", convert::in_units(least), convert::in_units(most))
+        },
+        is_secret: false,
+    }
+}
+
 /// Seconds until a connection to Redis must be usable.
 pub const fn connect_timeout() -> ValueKind<Duration> {
     ValueKind {
@@ -203,12 +219,12 @@ pub const fn choice_or_off<T: Choice>() -> ValueKind<Option<T>> {
     }
 }
 
-/// The path of a file; a relative one begins at the directory of the .inv.
-pub const fn file() -> ValueKind<PathBuf> {
+/// The path of a file, with placeholders or without; a relative one begins at the directory of the .inv.
+pub const fn path_template() -> ValueKind<PathTemplate> {
     ValueKind {
         range: NumberRange::ANY,
-        read: |text, context| convert::file(text).map(|path| context.base.join(path)),
-        write: |path| path.to_string_lossy().into_owned(),
+        read: |text, context| convert::path_template(text, context.base),
+        write: PathTemplate::to_string,
         values: |_| "a path, relative to the `.inv`".into(),
         is_secret: false,
     }
@@ -217,9 +233,22 @@ pub const fn file() -> ValueKind<PathBuf> {
 /// A path, or nothing.
 pub const fn path_or_none() -> ValueKind<PathBuf> {
     ValueKind {
+        range: NumberRange::ANY,
         read: |text, context| Ok(if text.is_empty() { PathBuf::new() } else { context.base.join(text) }),
+        write: |path| path.to_string_lossy().into_owned(),
         values: |_| "a path, empty for none".into(),
-        ..file()
+        is_secret: false,
+    }
+}
+
+/// A time zone.
+pub const fn zone() -> ValueKind<NamedZone> {
+    ValueKind {
+        range: NumberRange::ANY,
+        read: |text, _| NamedZone::new(text.trim()),
+        write: NamedZone::to_string,
+        values: |_| "`UTC`, `local` (the machine's), `+08:00`, or a name such as `Europe/Berlin`".into(),
+        is_secret: false,
     }
 }
 

@@ -29,11 +29,12 @@ use std::path::Path;
 
 pub use choices::{
     CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
-    ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
+    PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy,
+    TopicSelection,
 };
 pub use settings::{
     Config, DaemonConfig, ExpiredToListConfig, KafkaConfig, KafkaToFileConfig, ListToHashConfig,
-    LogFileConfig, MarkerSource, RedisAddress, RedisConfig, TOPIC,
+    LogFileConfig, MarkerSource, RedisAddress, RedisConfig,
 };
 
 use crate::error::Error;

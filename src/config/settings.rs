@@ -1,19 +1,22 @@
 //! The typed values of a configuration, each with the key that it comes from.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choices::{
     CameBackCheck, ClientChoice, FailurePolicy, FileFormat, Membership, NewlinePolicy, OffsetLocation,
-    ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy, TopicSelection,
+    PathTime, ReadIsolation, ReconcileMode, RotationPeriod, StartPolicy, SyncPolicy, TombstonePolicy,
+    TopicSelection,
 };
 use super::key::{KeyFacts, KeyList};
 use super::keys::{self, RedisKeys};
 use super::printer::InvPrinter;
 use super::reader::ConfigReader;
 use crate::line_template::LineTemplate;
+use crate::path_template::PathTemplate;
 use crate::pattern::{HeaderPattern, Pattern};
+use crate::time_zone::NamedZone;
 
 /// Makes a struct of fields that each name their key, with the list of these keys and the functions that
 /// read and print the fields. Fields after `with` do not come from a key: `read` takes them as arguments.
@@ -70,9 +73,6 @@ const GROUPS: &[&[KeyFacts]] = &[
     ListToHashConfig::KEYS,
     DaemonConfig::KEYS,
 ];
-
-/// This text stands for the topic's name in `log_file['path']`.
-pub const TOPIC: &str = "{topic}";
 
 /// A whole configuration. Every value is checked and every default is filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,19 +135,10 @@ settings! {
 
 impl KafkaToFileConfig {
     /// The log files: one file, or, with `{topic}` in the path, one for each topic, in the order of topics.
+    /// None if the records decide which files there are.
     pub fn paths(&self) -> Vec<PathBuf> {
-        paths(&self.log_file.path, &self.kafka.topics)
+        self.log_file.path.known_paths(self.kafka.topics.names()).unwrap_or_default()
     }
-}
-
-/// The log files that a path stands for.
-pub(super) fn paths(path: &Path, topics: &TopicSelection) -> Vec<PathBuf> {
-    let text = path.to_string_lossy();
-    if !text.contains(TOPIC) {
-        return vec![path.to_path_buf()];
-    }
-    // The name of a topic has no character that would lead to another directory.
-    topics.names().iter().map(|topic| PathBuf::from(text.replace(TOPIC, topic))).collect()
 }
 
 settings! {
@@ -177,8 +168,20 @@ settings! {
 settings! {
     /// `log_file[…]`: the file of the lines and the manner of writing.
     pub struct LogFileConfig {
-        /// Absolute path, which may hold `{topic}`.
-        pub path: PathBuf = keys::FILE_PATH,
+        /// Absolute path, which may have placeholders.
+        pub path: PathTemplate = keys::FILE_PATH,
+        /// Which time the path shows.
+        pub time: PathTime = keys::PATH_TIME,
+        /// The zone of that time.
+        pub zone: NamedZone = keys::PATH_ZONE,
+        /// How many files are open at once.
+        pub open: u32 = keys::FILE_OPEN,
+        /// How far ahead of the clock a time in the path may be.
+        pub future: Duration = keys::FILE_FUTURE,
+        /// How long after its period a file is finished.
+        pub grace: Duration = keys::FILE_GRACE,
+        /// How many files may begin in an hour.
+        pub new_files: u32 = keys::NEW_FILES,
         /// The format of a line.
         pub format: FileFormat = keys::FILE_FORMAT,
         /// The line of the format `template`; empty with any other format.

@@ -7,6 +7,9 @@ use super::limits::PARTITION_DIGITS_MAX;
 use super::template::{FUTURE, PathPart, PathTemplate};
 use crate::log_names;
 
+/// What [`PathTemplate::clash`] calls a file that records go to.
+pub const LOG_FILE: &str = "a log file";
+
 impl PathTemplate {
     /// If a file beside one of the files could have the name of another of the files, because of what
     /// producers choose: the form of what is appended to the former's name, with `0` for any digit. With
@@ -54,7 +57,7 @@ impl PathTemplate {
             return None;
         }
         if fits(&file.parts, name, topics) {
-            return Some("a log file");
+            return Some(LOG_FILE);
         }
         let beside = if self.names_time() { log_names::beside_period } else { log_names::beside };
         let mut splits = name.char_indices().filter_map(|(at, _)| name.split_at_checked(at));

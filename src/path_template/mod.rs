@@ -12,6 +12,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use clash::LOG_FILE;
 pub use parse::{PLACEHOLDERS, PathFault};
 pub use period::{Calendar, Period};
 pub use router::{Route, RouteFacts, Router};

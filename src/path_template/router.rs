@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -147,6 +147,21 @@ impl Router {
             span: shown.map(|shown| shown.span),
             route: Route { path, period: shown.map(|shown| shown.period) },
         }
+    }
+}
+
+impl PathTemplate {
+    /// All the files, one for each of `topics` if the path names the topic. `None` if records decide which
+    /// files there are.
+    pub fn known_paths(&self, topics: &[String]) -> Option<Vec<PathBuf>> {
+        let is_open = self.names_topic() && topics.is_empty();
+        if is_open || self.names_partition() || self.names_key() || self.names_time() {
+            return None;
+        }
+        let topics = if self.names_topic() { topics } else { &[String::new()] };
+        let mut router = Router::new(self.clone(), TimeZone::UTC);
+        let facts = |topic| RouteFacts { topic, partition: 0, key: None, time: 0, is_future: false };
+        Some(topics.iter().map(|topic| router.route(&facts(topic)).path.to_path_buf()).collect())
     }
 }
 

@@ -29,7 +29,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("redis", "report resolver error"),
     ("queue", "redis host threads error backoff"),
     ("expiry", "redis host report threads plural error backoff"),
-    ("config", "error line_template log_names moment pattern"),
+    ("config", "error line_template path_template log_names moment pattern time_zone"),
     ("report", "error"),
     ("shutdown", "threads error"),
     // pandad's own log is below all modules that log through the crate `log`.

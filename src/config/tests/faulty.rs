@@ -83,7 +83,27 @@ const MEANING: &[Faulty] = &[
     ("kafka['topics']='/a.*'", &[(3, "between two slashes")]),
     ("kafka['topics']='/a(/'", &[(3, "not a regular expression")]),
     ("kafka['topics']='/a/'\nkafka['membership']='alone'", &[(3, "needs kafka['membership']")]),
-    ("kafka['topics']='/a/'\nlog_file['path']='{topic}'", &[(4, "the topics must be named")]),
+    (
+        "kafka['topics']='/a/'\nlog_file['path']='{topic}'",
+        &[(4, "another with .journal appended: let names end")],
+    ),
+    ("log_file['path']='{key}.lock'", &[(3, "another with .lock appended")]),
+    ("log_file['path']='{%Y}/{key}.late'", &[(3, "another with .late appended")]),
+    (
+        "log_file['path']='{tpoic}/%Y}.log'",
+        &[(3, "character 1: there is no placeholder {tpoic}; did you mean {topic}? There are {topic}, ")],
+    ),
+    ("log_file['path']='{key}/{%Y}{%S'", &[(3, "character 11: this { is not closed")]),
+    ("log_file['path']='{tpoic}/x}.log'", &[(3, "is a brace; character 10: this } closes nothing")]),
+    ("log_file['path']='{%H}.log'", &[(3, "%H needs %d or %j in the path")]),
+    ("log_file['path']='{topic}-{key}.log'", &[(3, "{key} and {topic} run together")]),
+    ("log_file['time']='write'", &[(3, "one of record, append")]),
+    ("log_file['zone']='Mars/Olympus'", &[(3, "Asia/Shanghai, or local is expected")]),
+    ("log_file['open']=7", &[(3, "files from 8 to 100000")]),
+    ("log_file['future']='30s'", &[(3, "from 1m to 36500d is expected")]),
+    ("log_file['future']='1.5h'", &[(3, "a whole number and s, m, h or d")]),
+    ("log_file['grace']=10", &[(3, "from 0d to 365d")]),
+    ("log_file['new_files']=0", &[(3, "files an hour from 1 to")]),
     ("kafka['session_ms']='10'", &[(3, "1000")]),
     ("kafka['full_disk_s']='0'", &[(3, "1")]),
     ("kafka['group']=''", &[(3, "a name is expected")]),
@@ -137,6 +157,11 @@ const MEANING: &[Faulty] = &[
     ("[daemon_section]\nlog_level='loud'", &[(4, "off, error, warn, info")]),
     ("[daemon_section]\nlog='consumer.log'", &[(4, "this is the file that the records go to")]),
     ("[daemon_section]\nlog='consumer.log.lock'", &[(4, "the name of the lock file of")]),
+    ("log_file['path']='{key}.log'\n[daemon_section]\nlog='pandad.log'", &[(5, "the file that the records")]),
+    (
+        "log_file['path']='{topic}/{%Y}.log'\n[daemon_section]\nlog='{topic}%2F{%25Y}.log.lock'",
+        &[(5, "the name of the lock file of")],
+    ),
     ("[daemon_section]\nlog='consumer.log.journal'", &[(4, "the name of the journal of")]),
     (
         "kafka['topics']='a,a.journal'\nlog_file['path']='{topic}'",
@@ -223,10 +248,8 @@ fn every_fault_at_once_each_with_its_line() {
 /// files.
 #[test]
 fn names_that_no_file_system_takes_are_refused() {
-    let text = |length: usize, more: &str| {
-        let topic = "t".repeat(length);
-        format!("{HEAD}kafka['topics']='short,{topic}'\nlog_file['path']='{{topic}}.log'\n{more}\n")
-    };
+    let text =
+        |length: usize, more: &str| format!("{HEAD}log_file['path']='{}.log'\n{more}\n", "t".repeat(length));
     let says = |length, more, phrase: &str| {
         let faults = faults(&text(length, more));
         assert!(faults.len() == 1 && faults[0].expected.contains(phrase), "{faults:?}");
@@ -237,6 +260,17 @@ fn names_that_no_file_system_takes_are_refused() {
     for (length, more) in [(232, ""), (230, "log_file['rotate_size']='64K'")] {
         assert!(Config::parse(&text(length, more), Path::new("t.inv")).is_ok(), "{length} {more}");
     }
+    // With placeholders the journal's name is the whole text, and the names of files are shortened.
+    let deep = |length: usize| {
+        format!("{HEAD}log_file['path']='{{topic}}/{}/{}'\n", "d".repeat(100), "x".repeat(length))
+    };
+    let found = faults(&deep(124));
+    assert!(found[0].expected.contains("has 237 bytes, and up to 19 are appended"), "{found:?}");
+    assert!(Config::parse(&deep(123), Path::new("t.inv")).is_ok());
+    let topic = format!("{HEAD}kafka['topics']='{}'\nlog_file['path']='{{topic}}.log'\n", "t".repeat(249));
+    let job = Config::parse(&topic, Path::new("t.inv")).unwrap().kafka_to_file.unwrap();
+    let [path] = &job.paths()[..] else { panic!("{:?}", job.paths()) };
+    assert!(path.to_str().unwrap().contains("ttt%~") && path.file_name().unwrap().len() == 214, "{path:?}");
 }
 
 #[test]

@@ -44,6 +44,11 @@ fn masked(mut config: Config) -> Config {
 fn printed_and_read_again() {
     reread(&load(ORIGINAL));
     reread(&load(SHIPPED));
+    reread(&load(
+        "[log_section]\nbroker_list=a\nlog_file[path]='x{{/{topic}/{key}-{%F}.log'\nlog_file[time]=append\n\
+         log_file[zone]='-03:30'\nlog_file[open]=8\nlog_file[future]='90m'\nlog_file[grace]=0s\n\
+         log_file[new_files]=1\n",
+    ));
     let secret = load(&SHIPPED.replace("redis_ar['password']=''", "redis_ar['password']='geheim'"));
     reread(&secret);
     assert!(!secret.to_inv().contains("geheim"));

@@ -259,7 +259,7 @@ impl KafkaToFile {
     fn log_start(&self) {
         let level = if self.counters.health.is_down() { log::Level::Debug } else { log::Level::Info };
         let topics = self.section.kafka.topics.to_string().replace(',', ", ");
-        log::log!(level, "{NAME}: running, reads {topics} into {}", self.section.log_file.path.display());
+        log::log!(level, "{NAME}: running, reads {topics} into {}", self.section.log_file.path);
     }
 
     /// Closes the journals, and keeps the facts about the end of this run that the next run must know.
@@ -321,7 +321,8 @@ impl Job for KafkaToFile {
 
     fn config_fault(&self) -> Option<ConfigFault> {
         let expected = self.fenced.clone()?;
-        Some(self.local_fault(&self.section.log_file.path, expected))
+        let path = self.section.log_file.path.to_string();
+        Some(self.local_fault(Path::new(&path), expected))
     }
 
     fn run(&mut self, stop: &Stop) -> Result<(), Fault> {
