@@ -218,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn templates_with_the_same_text_are_the_same() {
+        let parsed = |text: &str| LineTemplate::parse(text).unwrap();
+        assert!(parsed("").is_empty() && !parsed("{key}").is_empty());
+        assert!(parsed("{key}") == parsed("{key}") && parsed("{key}") != parsed("{value}"));
+        assert_eq!((parsed("").parts_mut().len(), parsed("{key}-{offset}").parts_mut().len()), (0, 3));
+    }
+
+    #[test]
     fn a_fault_says_where_it_is() {
         for (text, at, what, unknown) in [
             ("é{valu}", 2, "there is no placeholder {valu}", Some("valu")),

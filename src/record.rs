@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_counts_beside_its_own_offset_only() {
+        let token = Token { identity: 5, epoch: 3, offset: 90 };
+        assert_eq!(Token::naming(90, &token.to_string()), Some(token));
+        assert_eq!(Token::naming(91, &token.to_string()), None, "copied by a tool");
+        assert_eq!(Token::naming(90, "a note"), None);
+        let claim = Token::claim(3, 90);
+        assert_eq!((claim.epoch, claim.offset), (3, 90));
+        assert_eq!((claim.is_claim(), token.is_claim()), (true, false));
+        assert_eq!(Token::naming(90, &claim.to_string()), Some(claim));
+    }
+
+    #[test]
     fn tokens_come_back_and_others_do_not_pass() {
         let token = Token { identity: u128::MAX, epoch: 3, offset: -1 };
         assert_eq!(Token::parse(&token.to_string()), Some(token));

@@ -59,16 +59,7 @@ impl Archive {
             let alone = || is_closed(&asked);
             let interval = rotation.keep_days.map(|_| KEEP_DAYS_INTERVAL);
             serve(&asked, &upto, interval, |upto| {
-                // Once the run has ended, the next run's thread does the same work, meets what lasts, and may
-                // be in the way of this one.
-                if let Err(error) = tidy(&*disk, &path, &rotation, upto, &alone)
-                    && !alone()
-                {
-                    log::warn!(
-                        "{label}: rotated files cannot be compressed or deleted: {error}; trying again at \
-                         the next rotation"
-                    );
-                }
+                report(&label, tidy(&*disk, &path, &rotation, upto, &alone), &alone);
             });
         })?;
         Ok(Self { ask, settled })
@@ -100,6 +91,19 @@ fn serve(asked: &Receiver<()>, upto: &AtomicI64, interval: Option<Duration>, mut
         if asked == Err(RecvTimeoutError::Disconnected) {
             return;
         }
+    }
+}
+
+/// Logs that a pass has failed. Once the run has ended, the next run's thread does the same work, meets what
+/// lasts, and may be in the way of this one.
+fn report(label: &LogLabel, tidied: io::Result<()>, is_alone: &dyn Fn() -> bool) {
+    if let Err(error) = tidied
+        && !is_alone()
+    {
+        log::warn!(
+            "{label}: rotated files cannot be compressed or deleted: {error}; trying again at the next \
+             rotation"
+        );
     }
 }
 
@@ -232,6 +236,7 @@ impl Write for FileWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_log::lines_of;
 
     /// The last files of a burst of rotations would otherwise wait for the next rotation.
     #[test]
@@ -249,5 +254,18 @@ mod tests {
             }
         });
         assert_eq!(passes, [1, 2]);
+    }
+
+    #[test]
+    fn a_failed_pass_is_logged_while_the_run_lasts() {
+        let label = LogLabel::new("test", Path::new("/log/a"));
+        let told = |failed: bool, is_alone: bool| {
+            let tidied = if failed { Err(io::Error::other("no")) } else { Ok(()) };
+            lines_of(|| report(&label, tidied, &|| is_alone))
+        };
+        let text = "test: /log/a: rotated files cannot be compressed or deleted: no; trying again at the \
+                    next rotation";
+        assert_eq!(told(true, false), [(log::Level::Warn, text.to_owned())]);
+        assert_eq!([told(true, true), told(false, false)], [[], []]);
     }
 }

@@ -120,3 +120,52 @@ impl GroupView {
         held.into_iter().chain(under_way).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_knows_what_was_recorded_of_a_partition_and_of_no_other() {
+        let mut view = GroupView::default();
+        view.record_held(1, 9);
+        assert_eq!((view.lacks(1, 9), view.lacks(1, 8), view.lacks(2, 9)), (false, true, true));
+        assert_eq!((view.has_token(1), view.own_commit(1)), (false, None));
+        view.record_token(1);
+        assert_eq!((view.has_token(1), view.has_token(2)), (true, false));
+        let partition = TopicPartition::new("t", 0);
+        for room in [true, false] {
+            view.set_token_room(&partition, room);
+            assert_eq!(
+                (view.carries_token(&partition), view.carries_token(&TopicPartition::new("t", 1))),
+                (room, false)
+            );
+        }
+    }
+
+    #[test]
+    fn a_commit_counts_in_its_own_history() {
+        let mut view = GroupView::default();
+        view.record_ordered(1, 20, 5);
+        assert!(view.is_unanswered);
+        view.record_answer(1, 20, 6);
+        assert_eq!((view.lacks(1, 20), view.has_token(1), view.own_commit(1)), (true, false, None));
+        view.record_answer(1, 20, 5);
+        assert_eq!((view.lacks(1, 20), view.has_token(1), view.own_commit(1)), (false, true, Some(20)));
+        view.record_ordered(1, 30, 5);
+        // The group may hold either, the older one first.
+        assert_eq!(view.leave_history(1), [20, 30]);
+        assert_eq!((view.lacks(1, 20), view.has_token(1), view.own_commit(1)), (true, false, None));
+        assert!(view.leave_history(2).is_empty());
+    }
+
+    /// Another member may commit other offsets from then on.
+    #[test]
+    fn nothing_is_known_of_released_partitions() {
+        let mut view = GroupView::default();
+        view.record_ordered(1, 20, 5);
+        view.record_answer(1, 20, 5);
+        view.release_all();
+        assert_eq!((view.lacks(1, 20), view.has_token(1), view.own_commit(1)), (true, false, None));
+    }
+}

@@ -85,7 +85,7 @@ pub fn settled(log_file: &Path) -> Result<SettledLog, String> {
     }
 }
 
-fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
+pub(super) fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<SettledLog, CopyFailure> {
     let before = rotated(&**disk, log_file)?;
     let (journal, state) = settled_state(disk, log_file)?;
     let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {

@@ -257,6 +257,7 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::fake_server::FakeRedis;
 
     #[test]
     fn an_instance_is_forgotten_later_if_its_process_may_continue() {
@@ -266,6 +267,36 @@ mod tests {
             assert!(!instance.may_be_forgotten(since + after));
             assert!(instance.may_be_forgotten(since + after + Duration::from_millis(1)));
         }
+    }
+
+    /// The register and the time since which a heartbeat is missing decide, not the number of scans.
+    #[test]
+    fn an_instance_without_items_is_forgotten_after_its_time() {
+        let redis = FakeRedis::start();
+        let keys = QueueKeys::new("work");
+        let registered = [("own", "1"), ("empty", "1"), ("full", "2"), ("alive", "1")];
+        redis.set_fields(&keys.instances(), &registered);
+        redis.push(&keys.batch("full", 1), &["a"]);
+        redis.set(&keys.heartbeat("alive"), &Process::this().to_string());
+        let (since, mut orphans) = (Instant::now(), Orphans::new(Duration::from_secs(10), Instant::now()));
+        let mut link = redis.link();
+        for (after, is_there) in [
+            (Duration::ZERO, true),
+            (FORGET_SILENT_AFTER, true),
+            (FORGET_SILENT_AFTER + Duration::from_millis(1), false),
+        ] {
+            let scan =
+                |connection: &mut RedisConnection| orphans.scan(connection, &keys, "own", || since + after);
+            link.once(scan).unwrap();
+            assert_eq!(
+                redis.fields(&keys.instances()).iter().any(|name| name == "empty"),
+                is_there,
+                "{after:?}"
+            );
+            assert_eq!(redis.fields(&keys.instances()).len(), if is_there { 4 } else { 3 });
+        }
+        let of = Some("full".to_owned());
+        assert_eq!((orphans.pop(), orphans.pop()), (Some(Orphan { batch: keys.batch("full", 1), of }), None));
     }
 
     #[test]

@@ -154,6 +154,17 @@ mod tests {
         }
 
         #[test]
+        fn arguments_are_packed_anew_after_clearing(before: Vec<Vec<u8>>, args: Vec<Vec<u8>>) {
+            let (mut used, mut fresh) = (Args::default(), Args::default());
+            before.iter().for_each(|arg| used.add(arg));
+            used.clear();
+            for packed in [&mut used, &mut fresh] {
+                args.iter().for_each(|arg| packed.add(arg));
+            }
+            prop_assert_eq!((used.len(), used.bytes), (fresh.len(), fresh.bytes));
+        }
+
+        #[test]
         fn a_repeated_command_is_there_so_many_times(times in 0usize..70, key in "[a-z]{0,9}") {
             let command = cmd("LPOP").arg(key).to_owned();
             let (mut ours, mut theirs) = (Requests::default(), Requests::default());

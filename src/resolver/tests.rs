@@ -257,3 +257,37 @@ fn search_domains_may_end_with_a_dot() {
     assert_eq!(asked("kafka", "search a.example.").unwrap(), ten(3));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn an_address_needs_nobody_who_resolves_it() {
+    let found = resolve("10.0.0.7", 9092, LIMIT).unwrap();
+    assert_eq!(found, [SocketAddr::from(([10, 0, 0, 7], 9092))]);
+    let found = resolve("::1", 9092, LIMIT).unwrap();
+    assert_eq!(found, ["[::1]:9092".parse::<SocketAddr>().unwrap()]);
+}
+
+/// An address that does not answer leaves time for the others: each gets its part of what is left.
+#[test]
+fn addresses_share_the_time() {
+    let addresses = [1, 2, 3, 4].map(|last| SocketAddr::from(([10, 0, 0, last], 9092)));
+    let mut tried = Vec::new();
+    let until = Instant::now() + LIMIT;
+    let found: io::Result<u16> = try_each(&addresses, until, |address, share| {
+        tried.push(address);
+        let parts = 5 - tried.len() as u32;
+        let fair = LIMIT / parts;
+        assert!(share <= fair && share > fair * 9 / 10, "{parts} parts: {share:?}");
+        if tried.len() < 4 { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(address.port()) }
+    });
+    assert_eq!((found.unwrap(), &tried[..]), (9092, &addresses[..]));
+    // Nothing is left, and the last error counts.
+    let mut tried = 0;
+    let failed: io::Result<()> = try_each(&addresses, Instant::now(), |_, share| {
+        tried += 1;
+        assert_eq!(share, Duration::from_millis(1));
+        Err(io::Error::other(format!("number {tried}")))
+    });
+    assert_eq!((failed.unwrap_err().to_string(), tried), ("number 4".to_owned(), 4));
+    let none: io::Result<()> = try_each(&[], until, |_, _| Ok(()));
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::NotFound);
+}

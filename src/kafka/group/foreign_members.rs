@@ -161,6 +161,11 @@ mod tests {
         assert!(others("connect", "range", 1).trouble(true).unwrap().contains("'connect'"));
         let later = ForeignMembers { is_later: true, ..others("consumer", "", 0) };
         assert!(later.trouble(true).is_some() && later.trouble(false).is_some());
+        // For a reader.
+        assert_eq!((later.live(), later.is_later()), (None, true));
+        let two = others("consumer", "range", 2);
+        let named = "2 live members ('c0' at /10.0.0.1, 'c1' at /10.0.0.1)";
+        assert_eq!((two.live().as_deref(), two.is_later()), (Some(named), false));
     }
 
     const PATIENCE: Duration = Duration::from_millis(600);

@@ -208,6 +208,12 @@ mod tests {
     }
 
     #[test]
+    fn another_leader_is_looked_for_after_these_codes() {
+        let moved: Vec<i16> = (-1..150).filter(|code| ErrorCode(*code).leader_moved()).collect();
+        assert_eq!(moved, [3, 5, 6, 8, 9, 56, 74, 75, 78, 100]);
+    }
+
+    #[test]
     fn codes_are_shown_with_a_remedy() {
         let shown = |code: i16| ErrorCode(code).to_string();
         assert_eq!(shown(24), "INVALID_GROUP_ID (correct kafka['group'])");

@@ -19,3 +19,28 @@ pub(in crate::logfile) fn mount_id(directory: &Path) -> u64 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+    use super::*;
+
+    /// What the kernel itself says of the mount.
+    fn by_kernel(directory: &str) -> u64 {
+        let asked = StatxFlags::from_bits_retain(0x4000);
+        let found = statx(CWD, directory, AtFlags::empty(), asked).unwrap();
+        if found.stx_mask & asked.bits() == asked.bits() { found.stx_mnt_id } else { 0 }
+    }
+
+    #[test]
+    fn a_mount_is_known_by_what_the_kernel_calls_it() {
+        let ids = ["/", "/proc"].map(|directory| {
+            let id = mount_id(Path::new(directory));
+            assert_eq!(id, by_kernel(directory), "{directory}");
+            id
+        });
+        assert!(ids == [0, 0] || ids[0] != ids[1], "{ids:?}");
+        assert_eq!(mount_id(Path::new("/no/such/directory")), 0);
+    }
+}

@@ -6,6 +6,9 @@
 //! frame   length 4 | CRC 4 | payload
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use super::codec::{commit, file_id, range_part, text};
 use super::entry::{
     FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity, ONLY_FILE,

@@ -9,10 +9,12 @@ use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::backup::{copy, copy_on};
 use crate::logfile::disk::{FileStat, Handle};
+use crate::logfile::inspect::look;
+use crate::test_log::lines_of;
 use crate::threads;
 
 /// Opens a copy as the next start does, and returns its position and its lines.
-fn opened(copy: &Dir) -> (i64, String) {
+pub(super) fn opened(copy: &Dir) -> (i64, String) {
     let (log, position) = again(copy, None);
     drop(log);
     (position, copy.content())
@@ -48,6 +50,21 @@ fn copy_of_an_unsettled_file_is_empty() {
         fs::copy(&file, moved.0.join(file.file_name().unwrap())).unwrap();
     }
     assert_eq!(opened(&moved), (0, String::new()));
+}
+
+/// All of pandad's bytes in the copy are before its mark. What is behind the mark is another program's, also
+/// for a start on another machine.
+#[test]
+fn copy_keeps_what_another_program_appends_to_it() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = at_boot(&dir, 1);
+    log.ledger.set_position(&partition(), 0).unwrap();
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    copy(&dir.log(), &to.0).unwrap();
+    OpenOptions::new().append(true).open(to.log()).unwrap().write_all(b"a note\n").unwrap();
+    drop(at_boot(&to, 2));
+    assert_eq!(to.content(), lines(3) + "a note\n");
 }
 
 /// The journal has a small half, so that it begins anew all the time, and the file is rotated.
@@ -250,6 +267,30 @@ fn a_journal_that_is_read_in_the_middle_of_a_change_is_read_again() {
     assert!(said.contains("not a journal that can be read"), "{said}");
 }
 
+/// The same, where most of the journal can be read: what is damaged may be what was written last.
+#[test]
+fn a_journal_with_holes_is_read_again() {
+    let dir = Dir::new();
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    append(&mut log, 3, 5);
+    let mut bytes = fs::read(dir.0.join("out.log.journal")).unwrap();
+    let half = bytes.len() / 2;
+    for start in [0, half] {
+        // In the first entry of either half.
+        bytes[start + 140] ^= 1;
+    }
+    let changing = dir.0.join("changing");
+    fs::write(&changing, &bytes).unwrap();
+    for (times, is_whole) in [(0, true), (5, true), (u32::MAX, false)] {
+        let times = AtomicU32::new(times);
+        let disk = disk_with(&Arc::new(ChangingJournal { changing: changing.clone(), times }));
+        let (_, contents) = look(&disk, &dir.log()).unwrap();
+        assert_eq!(contents.is_whole(), is_whole);
+    }
+}
+
 #[test]
 fn what_a_later_pandad_wrote_is_not_copied() {
     let (dir, to) = (Dir::new(), Dir::new());
@@ -265,6 +306,20 @@ fn what_a_later_pandad_wrote_is_not_copied() {
     fs::write(&journal, bytes).unwrap();
     let said = copy(&dir.log(), &to.0).unwrap_err();
     assert!(said.contains("of version 9, which a later pandad wrote; use that pandad"), "{said}");
+}
+
+/// The mark of a copy names the copied file, so that a twin of the copy is not taken for it.
+#[test]
+fn a_copy_is_known_by_its_numbers() {
+    let (dir, to) = (Dir::new(), Dir::new());
+    let mut log = fresh(&dir);
+    append(&mut log, 0, 3);
+    settle(&mut log);
+    copy(&dir.log(), &to.0).unwrap();
+    fs::rename(to.log(), to.0.join("out.log.2")).unwrap();
+    fs::copy(to.0.join("out.log.2"), to.0.join("out.log.1")).unwrap();
+    let told = lines_of(|| drop(again(&to, None)));
+    assert!(told.iter().any(|(_, line)| line.contains("out.log.2 while pandad did not run")), "{told:?}");
 }
 
 /// A disk that refuses to read the log file, or to write its copy.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod backup_race;
 mod bad_disk;
 mod cache;
 mod clock;
@@ -17,6 +18,7 @@ mod members;
 mod numbers;
 mod offsets;
 mod partitions;
+mod parts;
 mod paths;
 mod people;
 mod positions;

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use super::super::inspect;
+use super::faulty_disk::{Faults, FaultyFile, disk_with};
 use super::*;
 use crate::logfile::disk::{FileAccess, RealDisk, read_all};
 use crate::logfile::rotation::now;
@@ -85,6 +87,62 @@ fn a_file_is_read_up_to_a_limit() {
     assert!(file.append_all(b"x").is_err(), "opened to be read");
 }
 
+/// A disk that does a part of each call, and breaks every second call off.
+#[derive(Debug)]
+struct Piecemeal {
+    most: usize,
+    calls: AtomicU32,
+}
+
+impl Piecemeal {
+    fn is_broken_off(&self) -> io::Result<()> {
+        let is_second = self.calls.fetch_add(1, Relaxed) % 2 == 1;
+        if is_second { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
+
+impl Faults for Piecemeal {
+    fn read_at(&self, file: &FaultyFile<Self>, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.is_broken_off()?;
+        let most = self.most.min(buffer.len());
+        file.inner.read_at(&mut buffer[..most], at)
+    }
+
+    fn append(&self, file: &FaultyFile<Self>, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.is_broken_off()?;
+        let most = self.most.min(slices[0].len());
+        file.inner.append(&[io::IoSlice::new(&slices[0][..most])])
+    }
+}
+
+#[test]
+fn what_a_call_leaves_is_done_by_the_next() {
+    let dir = Dir::new();
+    let file = |most| {
+        let disk = disk_with(&Arc::new(Piecemeal { most, calls: AtomicU32::new(0) }));
+        disk.open(&dir.log(), OpenMode::Append).unwrap()
+    };
+    let bytes: Vec<u8> = (0..100).collect();
+    file(3).append_all(&bytes).unwrap();
+    assert_eq!(fs::read(dir.log()).unwrap(), bytes);
+    let mut read = [0; 40];
+    file(3).read_exact_at(&mut read, 50).unwrap();
+    assert_eq!(read, bytes[50..90]);
+    assert_eq!(file(3).read_exact_at(&mut read, 61).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(file(0).append_all(&bytes).unwrap_err().kind(), io::ErrorKind::WriteZero);
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_directory_is_told_apart() {
+    let dir = Dir::new();
+    fs::write(dir.log(), "").unwrap();
+    let kind = |path: &Path| RealDisk.stat(path).unwrap().kind;
+    assert_eq!(
+        [kind(&dir.log()), kind(&dir.0), kind(Path::new("/dev/null"))],
+        [FileKind::File, FileKind::Directory, FileKind::Other]
+    );
+}
+
 /// procfs syncs no files, as some FUSE file systems do not.
 #[test]
 fn a_file_that_cannot_be_synced_is_named_with_the_call() {
@@ -123,4 +181,30 @@ fn a_new_file_gets_the_access_of_the_newest_rotated_one() {
 fn the_clock_shows_the_time() {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!((now() - since.as_millis() as i64).abs() < 60_000);
+}
+
+/// The directory of a log file comes back, as when its disk is mounted.
+#[test]
+fn a_log_file_that_cannot_be_opened_is_opened_later() {
+    let dir = Dir::new();
+    let path = dir.0.join("disk/out.log");
+    let mut reopener = start_reopener(options(true)).unwrap();
+    for sync_failed in [false, true] {
+        reopener.add(ClosedLog { path: path.clone(), sync_failed, held_until: None });
+        assert!(reopener.has(&path) && reopener.take().is_none());
+        fs::create_dir(dir.0.join("disk")).unwrap();
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let (at, log) = loop {
+            if let Some(opened) = reopener.take() {
+                break opened;
+            }
+            assert!(std::time::Instant::now() < limit, "too late");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert!(at == path && !reopener.has(&path) && path.exists());
+        assert!(inspect::forget(&path).unwrap_err().contains("another pandad writes this log file"));
+        drop(log);
+        assert_eq!(inspect::forget(&path), Ok(0));
+        fs::remove_dir_all(dir.0.join("disk")).unwrap();
+    }
 }

@@ -319,3 +319,21 @@ fn a_late_claim_is_not_followed() {
     drop(log);
     assert_eq!(start(&dir, &mut claimed()).1, 9, "the claim again");
 }
+
+/// The name of a claim depends on the journal and on the history that the partition is in.
+#[test]
+fn an_offset_is_claimed_under_the_name_of_the_partition_s_history() {
+    let dir = Dir::new();
+    let log = fresh(&dir);
+    let name = |partition: &TopicPartition| log.ledger.claim_name(partition, 9, 4);
+    let unknown = TopicPartition::new("u", 0);
+    let expected = |epoch| resume::claim_name(log.ledger.identity(), epoch, 9, 4);
+    assert_eq!(name(&unknown), expected(None));
+    let first = name(&partition());
+    assert_eq!(first, name(&partition()));
+    log.ledger.set_position(&partition(), 0).unwrap();
+    assert!(first != expected(None) && first != name(&partition()), "another history");
+    let followed = OffsetMetadata::Text(Token::claim(77, 9).to_string());
+    log.ledger.resume(&partition(), Some(9), &followed).unwrap();
+    assert_eq!(name(&partition()), expected(Some(77)));
+}

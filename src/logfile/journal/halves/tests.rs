@@ -153,6 +153,35 @@ fn a_damaged_snapshot_is_laid_over_the_half_before() {
     assert_eq!(older_of(&damaged, at), Some(entries(4)[..2].to_vec()));
 }
 
+/// A pandad that knew only version 2 wrote the half before. That version does not say which mark is a
+/// snapshot's.
+#[test]
+fn the_half_before_may_be_of_an_older_version() {
+    let newer = half(5);
+    let older_of = |marks: usize| {
+        let header = HalfHeader { version: 2, generation: 4, ..newer.header };
+        // Version 2 has the header once, and its entries behind byte 64.
+        let mut bytes = header.bytes()[..38].to_vec();
+        bytes.resize(64, 0);
+        // A mark: its kind, the sequence, device and inode, the end, the checksum before, no commits.
+        let mark = [&[3][..], &[1u64, 1, 2, 9].map(u64::to_be_bytes).concat(), &[0; 8]].concat();
+        for _ in 0..marks {
+            bytes.extend_from_slice(&(mark.len() as u32).to_be_bytes());
+            let crc = crc32fast::hash(&[&4u64.to_be_bytes()[..], &mark].concat());
+            bytes.extend_from_slice(&crc.to_be_bytes());
+            bytes.extend_from_slice(&mark);
+        }
+        bytes.resize(HALF, 0);
+        let mut damaged = newer.bytes.clone();
+        damaged[newer.places[0] + 14] ^= 0x10;
+        let (header, active, contents) = newest(&bytes, &damaged).unwrap();
+        assert_eq!((header.generation, active), (5, 1));
+        contents.older.as_deref().map(bare)
+    };
+    assert_eq!(older_of(2), Some(vec![mark(false); 2]));
+    assert_eq!(older_of(0), None, "no mark");
+}
+
 /// Both copies of a header are damaged. Then the entries of the half show its generation.
 #[test]
 fn a_half_without_header_is_found_by_its_generation() {

@@ -203,7 +203,9 @@ proptest! {
                 }
                 partition.leader_epoch = if version >= 7 { number } else { -1 };
             }
+            let of_all = read::<AllTopics>(version, &theirs(&answer, version)).unwrap();
             let read = read::<Metadata<'_>>(version, &theirs(&answer, version)).unwrap();
+            prop_assert_eq!(&of_all, &read, "version {}", version);
             let brokers: Vec<_> =
                 read.brokers.iter().map(|one| (one.node, one.host.as_str(), one.port)).collect();
             let meant: Vec<_> =

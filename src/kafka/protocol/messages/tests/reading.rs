@@ -5,7 +5,7 @@
 use super::*;
 use crate::kafka::protocol::error_code::ErrorCode;
 use crate::kafka::protocol::messages::fetch::PartitionFetch;
-use crate::kafka::protocol::messages::list_offsets::OffsetSpec;
+use crate::kafka::protocol::messages::list_offsets::{OffsetSpec, SegmentOffsets};
 use crate::kafka::protocol::records::Aborted;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 
@@ -265,7 +265,10 @@ proptest! {
                 let request = ListOffsetsRequest::default().with_replica_id((-1).into());
                 theirs(&request.with_isolation_level(level).with_topics(topics.collect()), version)
             };
-            prop_assert_eq!(ours(&request, version), meant, "version {}", version);
+            prop_assert_eq!(ours(&request, version), &meant[..], "version {}", version);
+            if let (0, OffsetSpec::Since(since)) = (version, spec) {
+                prop_assert_eq!(ours(&SegmentOffsets { since, partitions: &partitions }, 0), meant);
+            }
         }
     }
 
@@ -276,6 +279,10 @@ proptest! {
     ) {
         for version in ListOffsets::LOWEST..=ListOffsets::HIGHEST {
             let bytes = list_answer(&all, version, number);
+            if version == 0 {
+                let segments = read::<SegmentOffsets<'_>>(0, &bytes).unwrap();
+                prop_assert_eq!(segments, read::<ListOffsets<'_>>(0, &bytes).unwrap());
+            }
             let read: Vec<_> = read::<ListOffsets<'_>>(version, &bytes).unwrap().into_iter()
                 .map(|(partition, one)| (partition, one.code, one.offset)).collect();
             let meant: Vec<_> = all.iter().flat_map(|(topic, items)| {
