@@ -190,6 +190,8 @@ settings! {
         pub future: Duration = keys::FILE_FUTURE,
         /// How long after its period a file is finished.
         pub grace: Duration = keys::FILE_GRACE,
+        /// Where complete files of a period are moved; empty: they stay where they are.
+        pub complete: PathBuf = keys::COMPLETE_DIR,
         /// How many files may begin in an hour.
         pub new_files: u32 = keys::NEW_FILES,
         /// The format of a line.

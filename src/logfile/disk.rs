@@ -154,6 +154,10 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn target(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
+    /// Gives a file one more name. Nothing may have that name.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Creates a directory. Its parent must exist.
     fn create_directory(&self, _path: &Path) -> io::Result<()> {
         Ok(())
@@ -301,6 +305,10 @@ impl Disk for RealDisk {
             target = directory_of(&target).join(link);
         }
         target
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

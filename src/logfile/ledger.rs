@@ -2,6 +2,7 @@
 //! asks where to start, the sink, which asks what may be written, and the settle thread.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Handle;
@@ -9,8 +10,8 @@ use super::group_view::{GroupView, NumberMap};
 use super::journal::JournalFile;
 use super::journal::JournalState;
 use super::journal::{
-    FileNumber, FilePlace, JournalEntry, JournalSync, Landmark, Mark, MarkedFile, MemberIdentity, NamedFile,
-    PartitionState, PositionChange, Range, Session,
+    ClosingFile, FileNumber, FilePlace, JournalEntry, JournalSync, Landmark, Mark, MarkedFile,
+    MemberIdentity, NamedFile, PartitionState, PositionChange, Range, Session,
 };
 use super::label::LogLabel;
 use super::ledger_state::{LedgerState, PositionMove, random_epoch};
@@ -390,9 +391,31 @@ impl Ledger {
     }
 
     /// The files of the journal, if it has several.
-    pub(super) fn numbered_files(&self) -> Vec<(NamedFile, FileNumber)> {
+    pub(super) fn numbered_files(&self) -> Vec<(NamedFile, FileNumber, Option<PathBuf>)> {
         let inner = self.lock();
-        inner.state.files.iter().filter_map(|(number, file)| Some((file.name.clone()?, *number))).collect()
+        let named = inner.state.files.iter().filter_map(|(number, file)| {
+            Some((file.name.clone()?, *number, file.closing_to().map(Path::to_owned)))
+        });
+        named.collect()
+    }
+
+    /// Journals that these files are about to be moved. Durable on return. Nothing may be written to these files
+    /// any more, and everything must have settled.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub(super) fn close_files(&self, closing: Vec<ClosingFile>) -> io::Result<()> {
+        let mut inner = self.lock();
+        let mark = Mark { closing, ..inner.same_mark(Vec::new()) };
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
+        inner.append_mark(mark, &settled)?;
+        inner.journal.to_sync().sync()
+    }
+
+    /// Whether everything written to the file has settled.
+    pub(super) fn is_settled(&self, number: FileNumber) -> bool {
+        let inner = self.lock();
+        !inner.state.recent.iter().any(|range| range.part_of(number).is_some())
     }
 
     /// Journals that nothing more goes to these files. Those with ranges that have not settled are left out.

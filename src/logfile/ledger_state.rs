@@ -82,6 +82,11 @@ impl LedgerState {
         let repeat = self.state.repeat(settled, since);
         let repeat = MarkRepeat { synced_to: self.journal.synced_to(), ..repeat };
         self.state.repeat_files(&mut mark.files, since);
+        for closing in self.state.closing_since(since) {
+            if !mark.closing.iter().any(|named| named.number == closing.number) {
+                mark.closing.push(closing);
+            }
+        }
         mark.finished.extend(self.state.finished_since(since));
         JournalEntry::Mark(Mark { repeat, ..mark })
     }
@@ -317,14 +322,8 @@ impl LedgerState {
         let last = self.state.mark.as_ref();
         let is_unsettled = |sequence: &u64| self.state.recent.iter().any(|range| range.sequence == *sequence);
         let held = last.map(|mark| mark.held.iter().copied().filter(is_unsettled).collect());
-        Mark {
-            sequence: last.map_or(0, |mark| mark.sequence),
-            held: held.unwrap_or_default(),
-            files,
-            finished: Vec::new(),
-            commits: Vec::new(),
-            repeat: MarkRepeat::default(),
-        }
+        let sequence = last.map_or(0, |mark| mark.sequence);
+        Mark { sequence, held: held.unwrap_or_default(), files, ..Mark::default() }
     }
 
     /// The mark, or the last one in its place with the same commits if that one came later.

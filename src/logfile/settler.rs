@@ -3,7 +3,7 @@
 use std::io;
 
 #[cfg(test)]
-use super::disk::Handle;
+use super::disk::{Disk, Handle, OpenMode, RealDisk};
 use super::ledger::{Ledger, Settled};
 use super::written_files::MarkDraft;
 
@@ -19,7 +19,8 @@ impl Checkpoint {
 
     /// The checkpoint of a file of which a sync has failed.
     #[cfg(test)]
-    pub fn failed(self) -> Self {
+    pub fn failed(mut self) -> Self {
+        self.0.handles.push(RealDisk.open("/dev/null".as_ref(), OpenMode::Reading).unwrap());
         self.0.handles.iter().for_each(Handle::fail);
         self
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::disk::Handle;
-use super::journal::{FileNumber, FilePlace, Mark, MarkRepeat, MarkedFile};
+use super::journal::{FileNumber, FilePlace, Mark, MarkedFile};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -108,8 +108,7 @@ impl WrittenFiles {
     /// A mark of everything that was written so far, which names these files.
     pub(super) fn mark_of(&self, files: Vec<MarkedFile>) -> Mark {
         let held = self.pending.iter().copied().take_while(|sequence| *sequence < self.last).collect();
-        let (finished, commits, repeat) = (Vec::new(), Vec::new(), MarkRepeat::default());
-        Mark { sequence: self.last, held, files, finished, commits, repeat }
+        Mark { sequence: self.last, held, files, ..Mark::default() }
     }
 
     /// As [`Self::checkpoint`], but of these files, whatever checkpoints have taken: their syncs may not be

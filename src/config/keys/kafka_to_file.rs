@@ -1,5 +1,6 @@
 //! The keys of `[log_section]`: Kafka records become lines in a log file.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::LOG;
@@ -217,6 +218,17 @@ pub const FILE_GRACE: Key<Duration> = Key {
     usage: Usage::Used,
     help: "How long after the end of a period its file is finished",
     more: "",
+};
+
+pub const COMPLETE_DIR: Key<PathBuf> = Key {
+    section: LOG,
+    name: "log_file['complete']",
+    kind: kind::path_or_none(),
+    default: Some(""),
+    usage: Usage::Used,
+    help: "Directory to which the complete files of a period are moved",
+    more: "Nothing that is there is replaced: `.1`, `.2` and so on are appended to a name that is taken. \
+        The directory is on the file system of the log files.",
 };
 
 pub const NEW_FILES: Key<u32> = Key {

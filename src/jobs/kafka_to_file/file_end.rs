@@ -101,10 +101,10 @@ impl FileEnd {
     }
 
     /// As of [`FileWriters::finish`].
-    pub(super) fn finish(&mut self, is_complete: impl Fn(i64) -> bool) -> Result<usize, AppendError> {
+    pub(super) fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
         match self {
             Self::One(_) => Ok(0),
-            Self::Many(writers) => writers.finish(is_complete),
+            Self::Many(writers) => writers.finish(complete_before),
         }
     }
 

@@ -70,9 +70,11 @@ impl FileOpener {
         if paths.is_empty() {
             paths = section.journals();
             let base = paths.first().cloned().unwrap_or_default();
+            let complete_dir = Some(file.complete.clone()).filter(|path| !path.as_os_str().is_empty());
             let open_max = file.open as usize;
             let new_max = file.new_files as usize;
-            let set_options = FileSetOptions { base, log_file: options.clone(), open_max, new_max };
+            let set_options =
+                FileSetOptions { base, log_file: options.clone(), complete_dir, open_max, new_max };
             let routing = Routing::of(file, set_options.files_max());
             set = Some((set_options, routing));
         }

@@ -2,8 +2,10 @@
 //! file a line goes to is a function of its record.
 
 mod directories;
+mod known_files;
 mod new_files;
 mod open;
+mod publish;
 mod recovery;
 mod writers;
 
@@ -22,6 +24,7 @@ mod mistakes {
         pub(in crate::logfile) static ONE_PART_IS_ENOUGH: Cell<bool> = const { Cell::new(false) };
         pub(in crate::logfile) static PARTS_STAY: Cell<bool> = const { Cell::new(false) };
         pub(in crate::logfile) static CLOSED_WITHOUT_SYNC: Cell<bool> = const { Cell::new(false) };
+        pub(in crate::logfile) static MOVED_WITHOUT_SYNC: Cell<bool> = const { Cell::new(false) };
         pub(in crate::logfile) static BEGUN_WITHOUT_SYNC: Cell<bool> = const { Cell::new(false) };
     }
 }

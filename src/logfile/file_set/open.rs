@@ -20,6 +20,8 @@ pub struct FileSetOptions {
     pub base: PathBuf,
     /// How each file is written.
     pub log_file: LogFileOptions,
+    /// Where the complete files of a period are moved. `None`: they stay where they are.
+    pub complete_dir: Option<PathBuf>,
     /// How many files may be open.
     pub open_max: usize,
     /// How many files may begin within an hour.

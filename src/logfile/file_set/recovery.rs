@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::logfile::disk::{Disk, OpenMode};
 use crate::logfile::journal::{
-    FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkRepeat, MarkedFile, Range, Replayed, Session,
+    FileNumber, FilePlace, JournalEntry, JournalState, Mark, MarkedFile, Range, Replayed, Session,
 };
 use crate::logfile::label::LogLabel;
 use crate::logfile::locate::{Located, locate};
@@ -52,7 +52,8 @@ pub(in crate::logfile) fn recover(
     let is_known = is_same_run(state.session, boot);
     let mut recovery = Recovery { disk, label, memory, ranges, reach, is_known, found: BTreeMap::new() };
     for (number, known) in &state.files {
-        let Some(path) = known.path() else { continue };
+        // Of a file that is about to be moved everything is durable, and it may be anywhere.
+        let Some(path) = known.path().filter(|_| known.closing_to().is_none()) else { continue };
         if recovery.is_touched(*number, &path, &known.place) {
             let found = recovery.examine(*number, &path, &known.place);
             let found = found.map_err(|error| classify(&path, &error))?;
@@ -227,8 +228,8 @@ impl Recovery<'_> {
                 None => finished.push(number),
             }
         }
-        let (held, commits, repeat) = (Vec::new(), Vec::new(), MarkRepeat::default());
-        state.apply(JournalEntry::Mark(Mark { sequence, held, files, finished, commits, repeat }), 0);
+        let mark = Mark { sequence, files, finished, ..Mark::default() };
+        state.apply(JournalEntry::Mark(mark), 0);
         state.forget_ranges();
         // If the boot is unknown, no later boot is taken for the same one.
         state.session = Some(Session { boot: this_boot.unwrap_or_default(), closed: false });

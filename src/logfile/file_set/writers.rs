@@ -1,21 +1,26 @@
 //! The open files of a set. Files that were not used for the longest time are closed, so that no more than
 //! a given number is open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::known_files::{KnownFile, KnownFiles};
 use super::make_directories;
 use super::new_files::NewFiles;
 use super::open::FileSetOptions;
+use super::publish::{free_name, publish};
 use crate::logfile::disk::{Disk, directory_of};
-use crate::logfile::journal::{FileNumber, FilePlace, MarkedFile, NamedFile, PositionChange, Range};
+use crate::logfile::journal::{
+    ClosingFile, FileNumber, FilePlace, MarkedFile, NamedFile, PositionChange, Range,
+};
 use crate::logfile::ledger::Ledger;
 use crate::logfile::locate::{head, tail};
 use crate::logfile::options::LogFileOptions;
 use crate::logfile::recovery::{self, OpenedLog};
 use crate::logfile::writer::{AppendError, Guard, LogWriter, Piece, WriteGuard};
+use crate::moment::now_ms;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,8 +32,10 @@ pub struct FileWriters {
     options: LogFileOptions,
     guard: WriteGuard,
     /// The files that the journal knows.
-    known: HashMap<PathBuf, KnownFile>,
-    open: HashMap<PathBuf, OpenWriter>,
+    known: KnownFiles,
+    /// Where complete files of a period are moved.
+    complete_dir: Option<PathBuf>,
+    open: BTreeMap<PathBuf, OpenWriter>,
     /// The ranges that are announced but not completely written, by their lanes.
     begun: HashMap<usize, Range>,
     /// Counts the uses of files.
@@ -36,12 +43,6 @@ pub struct FileWriters {
     /// How many files may be open.
     open_max: usize,
     new_files: NewFiles,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct KnownFile {
-    number: FileNumber,
-    until: Option<i64>,
 }
 
 /// The lines of a range that go to one file.
@@ -63,16 +64,16 @@ struct OpenWriter {
 
 impl FileWriters {
     pub(super) fn new(disk: Arc<dyn Disk>, root: &Path, ledger: Ledger, options: &FileSetOptions) -> Self {
-        let known = ledger.numbered_files().into_iter();
-        let known = known.map(|(NamedFile { path, until }, number)| (path, KnownFile { number, until }));
+        let known = KnownFiles::of(&ledger);
         Self {
             disk,
             root: root.to_owned(),
             ledger,
             options: options.log_file.clone(),
             guard: WriteGuard::default(),
-            known: known.collect(),
-            open: HashMap::new(),
+            known,
+            complete_dir: options.complete_dir.clone(),
+            open: BTreeMap::new(),
             begun: HashMap::new(),
             uses: 0,
             open_max: options.files_max(),
@@ -113,6 +114,9 @@ impl FileWriters {
         parts: &[RoutedPieces<'_>],
         changes: &[PositionChange],
     ) -> Result<(), AppendError> {
+        let paths = self.files_of(parts).map_err(AppendError::Retry)?;
+        let parts = parts.iter().zip(&paths).map(|(part, path)| RoutedPieces { path, ..part.clone() });
+        let parts: &[RoutedPieces<'_>] = &parts.collect::<Vec<_>>();
         loop {
             if self.begun.contains_key(&lane) {
                 self.look_before_rest(parts)?;
@@ -133,6 +137,12 @@ impl FileWriters {
         self.ledger.record_range(&range, &written);
         self.ledger.record_written(changes);
         Ok(())
+    }
+
+    /// The files that these lines go to now.
+    fn files_of(&mut self, parts: &[RoutedPieces<'_>]) -> io::Result<Vec<PathBuf>> {
+        let (disk, now) = (Arc::clone(&self.disk), now_ms());
+        parts.iter().map(|part| self.known.file_for(&*disk, part.path, part.until, now)).collect()
     }
 
     fn announce(
@@ -203,27 +213,69 @@ impl FileWriters {
         self.begun.contains_key(&lane)
     }
 
-    /// Finishes the files of periods that are complete, if everything in these has settled. Returns how many.
+    /// Finishes the files of the periods that ended by this time, if everything in these has settled: moves
+    /// them if that is asked for. Returns how many.
     ///
     /// # Errors
-    /// The journal's disk refuses.
-    pub fn finish(&mut self, is_complete: impl Fn(i64) -> bool) -> Result<usize, AppendError> {
-        let is_idle = |path: &Path| self.open.get(path).is_none_or(|open| !open.writer.is_pending());
-        let complete =
-            self.known.iter().filter(|(path, known)| known.until.is_some_and(&is_complete) && is_idle(path));
-        let numbers: Vec<FileNumber> = complete.map(|(_, known)| known.number).collect();
+    /// The disk refuses. Call again.
+    pub fn finish(&mut self, complete_before: i64) -> Result<usize, AppendError> {
+        self.known.complete(complete_before);
+        let complete = self.known.matching(|path, known| {
+            let is_idle = self.open.get(path).is_none_or(|open| !open.writer.is_pending());
+            known.until.is_some_and(|until| until <= complete_before) && is_idle
+        });
+        let complete = complete.into_iter().filter(|(_, known)| self.ledger.is_settled(known.number));
+        let complete: Vec<(PathBuf, KnownFile)> = complete.collect();
+        if complete.is_empty() {
+            return Ok(0);
+        }
+        let done = if self.complete_dir.is_some() { self.publish(complete)? } else { complete };
+        let numbers: Vec<FileNumber> = done.iter().map(|(_, known)| known.number).collect();
         let finished = self.ledger.finish_files(&numbers).map_err(|error| self.of_journal(error))?;
-        let is_finished = |path: &PathBuf, known: &KnownFile| {
-            let is_one = finished.contains(&known.number);
-            is_one.then(|| path.clone())
-        };
-        let paths: Vec<PathBuf> =
-            self.known.iter().filter_map(|(path, known)| is_finished(path, known)).collect();
-        for path in &paths {
+        for (path, _) in done.iter().filter(|(_, known)| finished.contains(&known.number)) {
             self.open.remove(path);
             self.known.remove(path);
         }
-        Ok(paths.len())
+        Ok(finished.len())
+    }
+
+    /// Moves complete files. Returns those that are moved; the others are tried again.
+    fn publish(
+        &mut self,
+        complete: Vec<(PathBuf, KnownFile)>,
+    ) -> Result<Vec<(PathBuf, KnownFile)>, AppendError> {
+        let Some(complete_dir) = self.complete_dir.clone() else { return Ok(complete) };
+        let mut closing = Vec::new();
+        for (path, known) in complete.iter().filter(|(_, known)| known.closing.is_none()) {
+            // Without syncs of their own, files are at least durable before they are given away.
+            self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
+            self.open.remove(path);
+            let below = path.strip_prefix(&self.root).unwrap_or(path);
+            let to = free_name(&*self.disk, &complete_dir.join(below)).map_err(AppendError::Retry)?;
+            self.known.close(path, to.clone());
+            closing.push(ClosingFile { number: known.number, to });
+        }
+        if !closing.is_empty() {
+            self.ledger.close_files(closing).map_err(AppendError::Restart)?;
+        }
+        let (mut done, mut taken) = (Vec::new(), Vec::new());
+        for (path, known) in complete {
+            let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
+            let place = self.ledger.place_of(known.number);
+            let root = directory_of(&complete_dir);
+            let moved = place.map_or(Ok(true), |place| publish(&*self.disk, root, (&path, &place), &to));
+            if moved.map_err(AppendError::Retry)? {
+                done.push((path, known));
+                continue;
+            }
+            let to = free_name(&*self.disk, &to).map_err(AppendError::Retry)?;
+            self.known.close(&path, to.clone());
+            taken.push(ClosingFile { number: known.number, to });
+        }
+        if !taken.is_empty() {
+            self.ledger.close_files(taken).map_err(AppendError::Restart)?;
+        }
+        Ok(done)
     }
 
     /// How many files may be open, and so how many one write may go to.
@@ -287,11 +339,11 @@ impl FileWriters {
 
     fn attach(&mut self, path: &Path, until: Option<i64>) -> Result<LogWriter, AppendError> {
         let directory = directory_of(path);
-        let known = self.known.get(path).copied();
+        let known = self.known.get(path).map(|known| known.number);
         if known.is_none() {
             self.new_files.check(path)?;
         }
-        let place = known.and_then(|known| self.ledger.place_of(known.number));
+        let place = known.and_then(|number| self.ledger.place_of(number));
         make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
         let is_as_left = match place {
@@ -307,7 +359,7 @@ impl FileWriters {
             opened.file.sync().map_err(AppendError::Retry)?;
         }
         let number = match known.filter(|_| place.is_some()) {
-            Some(KnownFile { number, .. }) => {
+            Some(number) => {
                 if !is_as_left {
                     self.ledger
                         .move_file(MarkedFile { number, name: None, place: opened.place() })
@@ -322,7 +374,7 @@ impl FileWriters {
                 number.map_err(|error| self.of_journal(error))?
             }
         };
-        self.known.insert(path.to_owned(), KnownFile { number, until });
+        self.known.insert(path, number, until);
         let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());
         let writer = LogWriter::new(disk, (path, number), ledger, opened, &self.options);
         Ok(writer.below(&self.root).guarded(self.guard.clone()))

@@ -7,11 +7,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::entry::{
-    FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit, MarkedFile,
-    MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RangePart,
+    ClosingFile, FileHead, FileNumber, FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedCommit,
+    MarkedFile, MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RangePart,
     RepeatedPartition, Session,
 };
 use super::entry_reader::EntryReader;
@@ -167,7 +167,8 @@ fn encode_part(out: &mut Vec<u8>, part: &RangePart) {
 fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
     if let [file] = mark.files.as_slice()
         && file.number == ONLY_FILE
-        && (&file.name, mark.finished.len(), mark.held.len()) == (&None, 0, 0)
+        && file.name.is_none()
+        && mark.finished.len() + mark.held.len() + mark.closing.len() == 0
     {
         out.push(1);
         return encode_file(out, &file.place);
@@ -183,9 +184,7 @@ fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
             Some(NamedFile { until: Some(_), .. }) => 2,
         });
         if let Some(NamedFile { path, until }) = &file.name {
-            let path = path.as_os_str().as_bytes();
-            encode_count(out, path.len());
-            out.extend_from_slice(path);
+            encode_path(out, path);
             out.extend_from_slice(until.map(i64::to_be_bytes).as_ref().map_or(&[][..], |until| until));
         }
     }
@@ -197,6 +196,17 @@ fn encode_files(out: &mut Vec<u8>, mark: &Mark) {
     for sequence in &mark.held {
         out.extend_from_slice(&sequence.to_be_bytes());
     }
+    encode_count(out, mark.closing.len());
+    for ClosingFile { number, to } in &mark.closing {
+        out.extend_from_slice(&number.to_be_bytes());
+        encode_path(out, to);
+    }
+}
+
+fn encode_path(out: &mut Vec<u8>, path: &Path) {
+    let path = path.as_os_str().as_bytes();
+    encode_count(out, path.len());
+    out.extend_from_slice(path);
 }
 
 fn encode_file(out: &mut Vec<u8>, place: &FilePlace) {
@@ -345,13 +355,14 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     let is_snapshot = reader.u8()? & FLAG_SNAPSHOT != 0;
     let (sequence, announced) = (reader.u64()?, reader.u64()?);
     let (synced_to, since) = (reader.u64()?, reader.u64()?);
-    let (files, finished, held) = match reader.u8()? {
+    let (files, finished, held, closing) = match reader.u8()? {
         1 => {
             let only = MarkedFile { number: ONLY_FILE, name: None, place: decode_place(reader)? };
-            (vec![only], Vec::new(), Vec::new())
+            (vec![only], Vec::new(), Vec::new(), Vec::new())
         }
         SEVERAL => {
-            (reader.list(decode_file)?, reader.list(EntryReader::u32)?, reader.list(EntryReader::u64)?)
+            let (files, finished) = (reader.list(decode_file)?, reader.list(EntryReader::u32)?);
+            (files, finished, reader.list(EntryReader::u64)?, reader.list(decode_closing)?)
         }
         _ => return None,
     };
@@ -359,6 +370,7 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
         sequence,
         held,
         files,
+        closing,
         finished,
         commits: reader.list(commit)?,
         repeat: MarkRepeat {
@@ -377,14 +389,22 @@ fn decode_mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
     })
 }
 
+fn decode_path(reader: &mut EntryReader<'_>) -> Option<PathBuf> {
+    let length = reader.u32()? as usize;
+    Some(PathBuf::from(OsStr::from_bytes(reader.bytes(length)?)))
+}
+
+fn decode_closing(reader: &mut EntryReader<'_>) -> Option<ClosingFile> {
+    Some(ClosingFile { number: reader.u32()?, to: decode_path(reader)? })
+}
+
 fn decode_file(reader: &mut EntryReader<'_>) -> Option<MarkedFile> {
     let (number, place) = (reader.u32()?, decode_place(reader)?);
     let kind = reader.u8()?;
     let name = match kind {
         0 => None,
         1 | 2 => {
-            let length = reader.u32()? as usize;
-            let path = PathBuf::from(OsStr::from_bytes(reader.bytes(length)?));
+            let path = decode_path(reader)?;
             let until = if kind == 2 { Some(reader.i64()?) } else { None };
             Some(NamedFile { path, until })
         }

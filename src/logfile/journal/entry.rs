@@ -80,14 +80,8 @@ impl Range {
 impl Mark {
     /// A mark of the only file of a journal, at this place.
     pub(in crate::logfile) fn of_only_file(sequence: u64, place: FilePlace) -> Self {
-        Self {
-            sequence,
-            held: Vec::new(),
-            files: vec![MarkedFile { number: ONLY_FILE, name: None, place }],
-            finished: Vec::new(),
-            commits: Vec::new(),
-            repeat: MarkRepeat::default(),
-        }
+        let files = vec![MarkedFile { number: ONLY_FILE, name: None, place }];
+        Self { sequence, files, ..Self::default() }
     }
 }
 
@@ -163,8 +157,17 @@ pub struct MarkedFile {
     pub place: FilePlace,
 }
 
-/// The log files are durable up to the range `sequence`. Written after the files were synced.
+/// A complete file that is about to be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosingFile {
+    /// The file's number in this journal.
+    pub number: FileNumber,
+    /// Where it goes. Nothing was there when this was written.
+    pub to: PathBuf,
+}
+
+/// The log files are durable up to the range `sequence`. Written after the files were synced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
     /// The last range that is durable.
     pub sequence: u64,
@@ -172,6 +175,9 @@ pub struct Mark {
     pub held: Vec<u64>,
     /// The files of which the place has changed.
     pub files: Vec<MarkedFile>,
+    /// Files that are about to be moved to other paths. Nothing is written to these any more, and from now on
+    /// their absence is no loss.
+    pub closing: Vec<ClosingFile>,
     /// Files that are finished: nothing is written to these any more.
     pub finished: Vec<FileNumber>,
     /// The offsets that are about to be committed.

@@ -11,8 +11,8 @@ mod tests;
 
 use super::codec::{commit, file_id, range_part, text};
 use super::entry::{
-    FilePlace, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity, ONLY_FILE,
-    PartitionState, PositionChange, Range, Session,
+    FilePlace, JournalEntry, Landmark, Mark, MemberIdentity, ONLY_FILE, PartitionState, PositionChange,
+    Range, Session,
 };
 use super::entry_reader::EntryReader;
 use crate::record::TopicPartition;
@@ -100,21 +100,8 @@ fn range(reader: &mut EntryReader<'_>) -> Option<Range> {
 }
 
 fn mark(reader: &mut EntryReader<'_>) -> Option<Mark> {
-    Some(Mark {
-        sequence: reader.u64()?,
-        held: Vec::new(),
-        files: vec![MarkedFile {
-            number: ONLY_FILE,
-            name: None,
-            place: FilePlace {
-                file: file_id(reader)?,
-                end: reader.u64()?,
-                before: reader.u32()?,
-                head: None,
-            },
-        }],
-        finished: Vec::new(),
-        commits: reader.list(commit)?,
-        repeat: MarkRepeat::default(),
-    })
+    let sequence = reader.u64()?;
+    let (file, end, before) = (file_id(reader)?, reader.u64()?, reader.u32()?);
+    let place = FilePlace { file, end, before, head: None };
+    Some(Mark { commits: reader.list(commit)?, ..Mark::of_only_file(sequence, place) })
 }

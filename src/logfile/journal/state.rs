@@ -6,11 +6,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
-    FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile, MemberIdentity,
-    NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
+    ClosingFile, FileNumber, FilePlace, HeldOffsets, JournalEntry, Landmark, Mark, MarkRepeat, MarkedFile,
+    MemberIdentity, NamedFile, ONLY_FILE, PartitionState, PositionChange, Range, RepeatedPartition, Session,
 };
 use crate::logfile::disk::FileId;
 use crate::record::TopicPartition;
@@ -71,11 +71,18 @@ pub(in crate::logfile) struct JournalledFile {
     /// the snapshot did.
     moved: u64,
     begun: u64,
+    /// Where the file is about to be moved, and the byte at which the mark stands that says so.
+    closing: Option<(PathBuf, u64)>,
 }
 
 impl JournalledFile {
     fn new(at: u64, MarkedFile { name, place, .. }: MarkedFile) -> Self {
-        Self { name, place, next: (place.file, place.end), filled: None, moved: at, begun: at }
+        Self { name, place, next: (place.file, place.end), filled: None, moved: at, begun: at, closing: None }
+    }
+
+    /// Where the file is about to be moved, if it is.
+    pub(in crate::logfile) fn closing_to(&self) -> Option<&Path> {
+        self.closing.as_ref().map(|(to, _)| to.as_path())
     }
 
     /// The file's path, if this journal has several files.
@@ -177,6 +184,11 @@ impl JournalState {
         let settled = self.take_settled(&mark);
         self.settle_ranges(&settled, at);
         self.apply_files(std::mem::take(&mut mark.files), at);
+        for ClosingFile { number, to } in std::mem::take(&mut mark.closing) {
+            if let Some(known) = self.files.get_mut(&number) {
+                known.closing = Some((to, at));
+            }
+        }
         for number in std::mem::take(&mut mark.finished) {
             if self.files.remove(&number).is_some() {
                 self.finished.push((number, at));
@@ -267,6 +279,15 @@ impl JournalState {
     /// The files with ranges that have not settled.
     pub(in crate::logfile) fn unsettled_files(&self) -> BTreeSet<FileNumber> {
         self.recent.iter().flat_map(|range| &range.parts).map(|part| part.number).collect()
+    }
+
+    /// The files that were about to be moved since this byte of the half.
+    pub(in crate::logfile) fn closing_since(&self, since: u64) -> Vec<ClosingFile> {
+        let recent = self.files.iter().filter_map(|(number, known)| {
+            let (to, at) = known.closing.as_ref()?;
+            (*at >= since).then(|| ClosingFile { number: *number, to: to.clone() })
+        });
+        recent.collect()
     }
 
     /// The files that were finished since this byte of the half.
@@ -365,6 +386,7 @@ impl JournalState {
         }
         for known in self.files.values_mut() {
             (known.moved, known.begun, known.filled) = (0, 0, None);
+            known.closing.as_mut().into_iter().for_each(|(_, at)| *at = 0);
         }
         self.finished.clear();
     }
@@ -439,7 +461,8 @@ impl JournalState {
         });
         let files = files.collect();
         // The partitions' states contain the committed offsets already.
-        self.mark.clone().map(|mark| Mark { files, commits: Vec::new(), repeat, ..mark })
+        let closing = self.closing_since(0);
+        self.mark.clone().map(|mark| Mark { files, closing, commits: Vec::new(), repeat, ..mark })
     }
 }
 

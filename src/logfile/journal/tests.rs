@@ -89,11 +89,15 @@ fn mark() -> impl Strategy<Value = Mark> {
     let commits = proptest::collection::vec(commit, 0..5);
     let lists =
         (proptest::collection::vec(any::<u64>(), 0..3), proptest::collection::vec(any::<u32>(), 0..3));
+    let closing = (any::<u32>(), "[a-z/.{}-]{0,30}")
+        .prop_map(|(number, to)| ClosingFile { number, to: PathBuf::from(to) });
+    let lists = (lists, proptest::collection::vec(closing, 0..3));
     (any::<u64>(), files(), lists, commits, repeat()).prop_map(
-        |(sequence, files, (held, finished), commits, repeat)| Mark {
+        |(sequence, files, ((held, finished), closing), commits, repeat)| Mark {
             sequence,
             held,
             files,
+            closing,
             finished,
             commits,
             repeat,

@@ -229,6 +229,11 @@ impl SimDisk {
         files.map(has_token).filter(|(name, _)| name.starts_with(prefix)).collect()
     }
 
+    /// What tells the file of this name from all others.
+    pub(super) fn number_of(&self, name: &str) -> Option<usize> {
+        self.lock().names.get(Path::new(name)).copied()
+    }
+
     fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.world.lock().unwrap()
     }
@@ -355,6 +360,20 @@ impl Disk for SimDisk {
         if world.flaw != DiskFlaw::NamesNotSynced {
             world.sync_names(directory);
         }
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.lock();
+        let number = world.find(from)?;
+        if world.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        world.check_directory(to.parent().unwrap())?;
+        world.step()?;
+        world.renamed(|names| {
+            names.insert(to.to_owned(), number);
+        });
         Ok(())
     }
 

@@ -1,0 +1,117 @@
+//! The files that the journal of a set knows, and which of them the records of a path go to: a file whose
+//! period is complete takes no more lines, so late ones go to a file beside it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::logfile::disk::{Disk, with_suffix};
+use crate::logfile::journal::{FileNumber, NamedFile};
+use crate::logfile::ledger::Ledger;
+
+/// How many files of late lines one path has.
+const LATE_MAX: u32 = 10_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct KnownFiles {
+    files: BTreeMap<PathBuf, KnownFile>,
+    /// Where late lines go, by the path that they would have.
+    late: HashMap<PathBuf, PathBuf>,
+    /// Every period that ended by this time is complete.
+    complete_before: i64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct KnownFile {
+    pub(super) number: FileNumber,
+    pub(super) until: Option<i64>,
+    /// Where it is about to be moved.
+    pub(super) closing: Option<PathBuf>,
+}
+
+impl KnownFiles {
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        let all = ledger.numbered_files().into_iter();
+        let files = all
+            .map(|(NamedFile { path, until }, number, closing)| (path, KnownFile { number, until, closing }));
+        Self { files: files.collect(), late: HashMap::new(), complete_before: i64::MIN }
+    }
+
+    pub(super) fn get(&self, path: &Path) -> Option<&KnownFile> {
+        self.files.get(path)
+    }
+
+    pub(super) fn insert(&mut self, path: &Path, number: FileNumber, until: Option<i64>) {
+        self.files.insert(path.to_owned(), KnownFile { number, until, closing: None });
+    }
+
+    /// The files that match, by their paths.
+    pub(super) fn matching(&self, fits: impl Fn(&Path, &KnownFile) -> bool) -> Vec<(PathBuf, KnownFile)> {
+        let found = self.files.iter().filter(|(path, known)| fits(path, known));
+        found.map(|(path, known)| (path.clone(), known.clone())).collect()
+    }
+
+    /// The file is about to be moved.
+    pub(super) fn close(&mut self, path: &Path, to: PathBuf) {
+        if let Some(known) = self.files.get_mut(path) {
+            known.closing = Some(to);
+        }
+    }
+
+    /// Nothing more goes to the file.
+    pub(super) fn remove(&mut self, path: &Path) {
+        self.files.remove(path);
+        self.late.retain(|_, late| late != path);
+    }
+
+    /// Every period that ended by this time is complete.
+    pub(super) fn complete(&mut self, before: i64) {
+        self.complete_before = self.complete_before.max(before);
+    }
+
+    /// The file that lines for this path go to now.
+    ///
+    /// # Errors
+    /// The disk refuses, or there are too many files of late lines.
+    pub(super) fn file_for(
+        &mut self,
+        disk: &dyn Disk,
+        path: &Path,
+        until: Option<i64>,
+        now: i64,
+    ) -> io::Result<PathBuf> {
+        let is_open = |known: Option<&KnownFile>| known.is_some_and(|known| known.closing.is_none());
+        if let Some(late) = self.late.get(path) {
+            return Ok(late.clone());
+        }
+        let Some(until) = until.filter(|_| !is_open(self.files.get(path))) else {
+            return Ok(path.to_owned());
+        };
+        let is_complete = until <= self.complete_before;
+        // What another run has finished is not known any more.
+        if !is_complete && (until > now || is_free(disk, path)?) && !self.files.contains_key(path) {
+            return Ok(path.to_owned());
+        }
+        for number in 1..=LATE_MAX {
+            let suffix = if number == 1 { ".late".to_owned() } else { format!(".late.{number}") };
+            let late = with_suffix(path, &suffix);
+            let known = self.files.get(&late);
+            if is_open(known) || known.is_none() && is_free(disk, &late)? {
+                self.late.insert(path.to_owned(), late.clone());
+                return Ok(late);
+            }
+        }
+        let why = format!("{}: there are {LATE_MAX} files of late lines", path.display());
+        Err(io::Error::other(why))
+    }
+}
+
+/// Whether no file there has lines.
+fn is_free(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.stat(path) {
+        Ok(stat) => Ok(stat.len == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}

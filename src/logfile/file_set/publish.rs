@@ -1,0 +1,65 @@
+//! Moves a complete file to where others take it from. Nothing that is there is replaced.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::make_directories;
+use crate::logfile::disk::{Disk, directory_of, with_suffix};
+use crate::logfile::journal::FilePlace;
+
+/// How many names are tried.
+const NAMES_MAX: u32 = 10_000;
+
+/// Where a file can be moved: to this path, or with `.1`, `.2` and so on appended if the path is taken.
+///
+/// # Errors
+/// The disk refuses, or every name is taken.
+pub(super) fn free_name(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    for number in 0..NAMES_MAX {
+        let name = if number == 0 { path.to_owned() } else { with_suffix(path, &format!(".{number}")) };
+        match disk.stat_link(&name) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(name),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{}: every name is taken", path.display())))
+}
+
+/// Moves the file, which the journal says is closing, below `root`. After an interruption the same call goes
+/// on. If neither path has the file, somebody has taken it already. False: another file has the name by now.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn publish(
+    disk: &dyn Disk,
+    root: &Path,
+    (from, place): (&Path, &FilePlace),
+    to: &Path,
+) -> io::Result<bool> {
+    make_directories(disk, root, directory_of(to))?;
+    let here = match disk.stat_link(from) {
+        // Another file took the place of the complete one.
+        Ok(stat) if stat.id != place.file && stat.len != place.end => return Ok(true),
+        Ok(stat) => stat,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    match disk.link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if disk.stat_link(to)?.id != here.id {
+                return Ok(false);
+            }
+        }
+        linked => linked?,
+    }
+    // The new name is durable before the old one goes.
+    #[cfg(test)]
+    let synced = if super::MOVED_WITHOUT_SYNC.get() { Ok(()) } else { disk.sync_names(directory_of(to)) };
+    #[cfg(not(test))]
+    let synced = disk.sync_names(directory_of(to));
+    synced?;
+    disk.remove(from)?;
+    disk.sync_names(directory_of(from))?;
+    Ok(true)
+}
