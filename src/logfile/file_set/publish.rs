@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::make_directories;
+use super::Directories;
 use crate::logfile::disk::{Disk, directory_of, with_suffix};
 use crate::logfile::journal::FilePlace;
 
@@ -26,18 +26,18 @@ pub(super) fn free_name(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{}: every name is taken", path.display())))
 }
 
-/// Moves the file, which the journal says is closing, below `root`. After an interruption the same call goes
+/// Moves the file, which the journal says is closing, after its directory is made. After an interruption the same call goes
 /// on. If neither path has the file, somebody has taken it already. False: another file has the name by now.
 ///
 /// # Errors
 /// The disk refuses.
 pub(super) fn publish(
     disk: &dyn Disk,
-    root: &Path,
+    directories: &mut Directories,
     (from, place): (&Path, &FilePlace),
     to: &Path,
 ) -> io::Result<bool> {
-    make_directories(disk, root, directory_of(to))?;
+    directories.make(disk, directory_of(to))?;
     let here = match disk.stat_link(from) {
         // Another file took the place of the complete one.
         Ok(stat) if stat.id != place.file && stat.len != place.end => return Ok(true),

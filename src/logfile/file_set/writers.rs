@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Directories;
 use super::known_files::{KnownFile, KnownFiles};
-use super::make_directories;
 use super::new_files::NewFiles;
 use super::open::FileSetOptions;
 use super::publish::{free_name, publish};
@@ -35,6 +35,9 @@ pub struct FileWriters {
     known: KnownFiles,
     /// Where complete files of a period are moved.
     complete_dir: Option<PathBuf>,
+    /// The directories of the files, and of complete ones.
+    directories: Directories,
+    complete_directories: Directories,
     open: BTreeMap<PathBuf, OpenWriter>,
     /// The ranges that are announced but not completely written, by their lanes.
     begun: HashMap<usize, Range>,
@@ -73,6 +76,10 @@ impl FileWriters {
             guard: WriteGuard::default(),
             known,
             complete_dir: options.complete_dir.clone(),
+            directories: Directories::new(root),
+            complete_directories: Directories::new(
+                options.complete_dir.as_deref().map_or(root, directory_of),
+            ),
             open: BTreeMap::new(),
             begun: HashMap::new(),
             uses: 0,
@@ -262,8 +269,9 @@ impl FileWriters {
         for (path, known) in complete {
             let Some(to) = self.known.get(&path).and_then(|known| known.closing.clone()) else { continue };
             let place = self.ledger.place_of(known.number);
-            let root = directory_of(&complete_dir);
-            let moved = place.map_or(Ok(true), |place| publish(&*self.disk, root, (&path, &place), &to));
+            let directories = &mut self.complete_directories;
+            let moved =
+                place.map_or(Ok(true), |place| publish(&*self.disk, directories, (&path, &place), &to));
             if moved.map_err(AppendError::Retry)? {
                 done.push((path, known));
                 continue;
@@ -344,7 +352,7 @@ impl FileWriters {
             self.new_files.check(path)?;
         }
         let place = known.and_then(|number| self.ledger.place_of(number));
-        make_directories(&*self.disk, &self.root, directory).map_err(AppendError::Retry)?;
+        self.directories.make(&*self.disk, directory).map_err(AppendError::Retry)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
         let is_as_left = match place {
             Some(place) => goes_on(&mut opened, &place).map_err(AppendError::Retry)?,

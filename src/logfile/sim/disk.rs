@@ -166,6 +166,11 @@ impl SimDisk {
         Self { world: Arc::new(Mutex::new(world)) }
     }
 
+    /// From now on the disk breaks this rule.
+    pub(super) fn set_flaw(&self, flaw: DiskFlaw) {
+        self.lock().flaw = flaw;
+    }
+
     /// Another disk with the same content.
     pub(super) fn copy(&self) -> Self {
         Self { world: Arc::new(Mutex::new(self.lock().clone())) }
