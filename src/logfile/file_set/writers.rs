@@ -1,7 +1,7 @@
 //! The open files of a set. Files that were not used for the longest time are closed, so that no more than
 //! a given number is open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub struct FileWriters {
     open: BTreeMap<PathBuf, OpenWriter>,
     /// The ranges that are announced but not completely written, by their lanes.
     begun: HashMap<usize, Range>,
+    /// The lanes whose range was given up, and whose lines are not announced again yet.
+    given_up: BTreeSet<usize>,
     /// Counts the uses of files.
     uses: u64,
     /// How many files may be open.
@@ -82,6 +84,7 @@ impl FileWriters {
             ),
             open: BTreeMap::new(),
             begun: HashMap::new(),
+            given_up: BTreeSet::new(),
             uses: 0,
             open_max: options.files_max(),
             new_files: NewFiles::new(options.new_max),
@@ -125,17 +128,19 @@ impl FileWriters {
         let parts = parts.iter().zip(&paths).map(|(part, path)| RoutedPieces { path, ..part.clone() });
         let parts: &[RoutedPieces<'_>] = &parts.collect::<Vec<_>>();
         loop {
-            if self.begun.contains_key(&lane) {
-                self.look_before_rest(parts)?;
+            let may_go_on = if self.begun.contains_key(&lane) {
+                self.look_before_rest(parts)?
             } else {
                 self.announce(lane, parts, changes)?;
-            }
-            if self.write_rest(parts)? {
+                true
+            };
+            if may_go_on && self.write_rest(parts)? {
                 break;
             }
             self.give_up(lane, parts)?;
         }
         let Some(range) = self.begun.remove(&lane) else { return Ok(()) };
+        self.given_up.remove(&lane);
         for part in parts {
             self.writer(part.path, part.until)?.complete(&part.pieces);
         }
@@ -158,10 +163,7 @@ impl FileWriters {
         parts: &[RoutedPieces<'_>],
         changes: &[PositionChange],
     ) -> Result<(), AppendError> {
-        if parts.len() > self.open_max {
-            let why = format!("{} files of one write, and {} may be open", parts.len(), self.open_max);
-            return Err(AppendError::Retry(io::Error::other(why)));
-        }
+        self.check_room(parts)?;
         for part in parts {
             self.writer(part.path, part.until)?.prepare(&part.pieces)?;
         }
@@ -182,11 +184,31 @@ impl FileWriters {
         Ok(())
     }
 
-    fn look_before_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
-        for part in parts {
-            self.writer(part.path, part.until)?.look_before_rest(&part.pieces)?;
+    /// Whether all files of a write can be open at the same time, beside those that have an unfinished write.
+    fn check_room(&self, parts: &[RoutedPieces<'_>]) -> Result<(), AppendError> {
+        let is_other = |path: &PathBuf| !parts.iter().any(|part| part.path == path);
+        let pending =
+            self.open.iter().filter(|(path, open)| open.writer.is_pending() && is_other(path)).count();
+        if parts.len() + pending <= self.open_max {
+            return Ok(());
         }
-        Ok(())
+        let why = format!(
+            "{} files of one write, beside {pending} with unfinished writes, and {} may be open",
+            parts.len(),
+            self.open_max
+        );
+        Err(AppendError::Retry(io::Error::other(why)))
+    }
+
+    /// False if the range must be given up.
+    fn look_before_rest(&mut self, parts: &[RoutedPieces<'_>]) -> Result<bool, AppendError> {
+        let mut is_whole = true;
+        for part in parts {
+            let writer = self.writer(part.path, part.until)?;
+            writer.look_before_rest(&part.pieces)?;
+            is_whole &= !writer.is_given_up();
+        }
+        Ok(is_whole)
     }
 
     /// False if the range must be given up.
@@ -209,15 +231,16 @@ impl FileWriters {
         let Some(range) = self.begun.get(&lane) else { return Ok(()) };
         self.ledger.give_up(range, moved).map_err(AppendError::Restart)?;
         self.begun.remove(&lane);
+        self.given_up.insert(lane);
         for part in parts {
             self.writer(part.path, part.until)?.go_on_elsewhere();
         }
         Ok(())
     }
 
-    /// Whether the lane has a range that is announced but not completely written.
+    /// Whether the lane has a write that is begun but not complete. Only the very same pieces can complete it.
     pub fn is_pending(&self, lane: usize) -> bool {
-        self.begun.contains_key(&lane)
+        self.begun.contains_key(&lane) || self.given_up.contains(&lane)
     }
 
     /// Finishes the files of the periods that ended by this time, if everything in these has settled: moves
@@ -378,8 +401,9 @@ impl FileWriters {
             None => {
                 let name = NamedFile { path: path.to_owned(), until };
                 let number = self.ledger.begin_file(name, opened.place());
+                let number = number.map_err(|error| self.of_journal(error))?;
                 self.new_files.record();
-                number.map_err(|error| self.of_journal(error))?
+                number
             }
         };
         self.known.insert(path, number, until);

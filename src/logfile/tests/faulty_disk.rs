@@ -95,6 +95,10 @@ impl<F: Faults> Disk for FaultyDisk<F> {
         RealDisk.target(path)
     }
 
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_directory(path)
+    }
+
     fn create_as(&self, path: &Path, access: FileAccess) -> io::Result<bool> {
         RealDisk.create_as(path, access)
     }

@@ -9,6 +9,7 @@ mod clock;
 mod damage;
 mod failed_sync;
 mod faulty_disk;
+mod file_set;
 mod formats;
 mod held;
 mod journal;
