@@ -439,8 +439,7 @@ impl Ledger {
 
     /// Where the file ends, as far as it was written.
     pub(super) fn place_of(&self, number: FileNumber) -> Option<FilePlace> {
-        let inner = self.lock();
-        inner.files.place_of(number).or(inner.state.files.get(&number).map(|file| file.place))
+        self.lock().place_of(number)
     }
 
     /// Makes the file's bytes durable, so that it can be closed before its next mark.
@@ -493,7 +492,7 @@ impl Ledger {
             }
         }
         inner.files.give_up(range.sequence);
-        let after = inner.files.mark_of(moved);
+        let after = inner.files.mark_of(inner.ends_without(range, moved));
         let settled = inner.state.settled_by(after.sequence, &after.held);
         inner.append_mark(after, &settled)?;
         inner.journal.to_sync().sync()

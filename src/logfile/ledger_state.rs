@@ -7,8 +7,9 @@ use std::io;
 use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
-    EntryRefused, FileNumber, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark, Mark,
-    MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, SettledPosition, push_bounded,
+    EntryRefused, FileNumber, FilePlace, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark,
+    Mark, MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, RangePart, SettledPosition,
+    push_bounded,
 };
 use super::resume::Resumed;
 use super::written_files::WrittenFiles;
@@ -324,6 +325,20 @@ impl LedgerState {
         let held = last.map(|mark| mark.held.iter().copied().filter(is_unsettled).collect());
         let sequence = last.map_or(0, |mark| mark.sequence);
         Mark { sequence, held: held.unwrap_or_default(), files, ..Mark::default() }
+    }
+
+    /// Where the file ends, as far as it was written.
+    pub(super) fn place_of(&self, number: FileNumber) -> Option<FilePlace> {
+        self.files.place_of(number).or(self.state.files.get(&number).map(|file| file.place))
+    }
+
+    /// Where each file of a range goes on that is given up: where the range began, unless the file has moved.
+    pub(super) fn ends_without(&self, range: &Range, mut moved: Vec<MarkedFile>) -> Vec<MarkedFile> {
+        for RangePart { number, .. } in &range.parts {
+            let place = self.place_of(*number).filter(|_| !moved.iter().any(|file| file.number == *number));
+            moved.extend(place.map(|place| MarkedFile { number: *number, path: None, place }));
+        }
+        moved
     }
 
     /// The mark, or the last one in its place with the same commits if that one came later.
