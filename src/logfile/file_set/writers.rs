@@ -375,19 +375,20 @@ impl FileWriters {
             self.new_files.check(path)?;
         }
         let place = known.and_then(|number| self.ledger.place_of(number));
-        self.directories.make(&*self.disk, directory).map_err(AppendError::Retry)?;
-        let mut opened = recovery::open(&*self.disk, path).map_err(AppendError::Retry)?;
+        let refused = |error| AppendError::Retry(named(path, &error));
+        self.directories.make(&*self.disk, directory).map_err(refused)?;
+        let mut opened = recovery::open(&*self.disk, path).map_err(refused)?;
         let is_as_left = match place {
-            Some(place) => goes_on(&mut opened, &place).map_err(AppendError::Retry)?,
+            Some(place) => goes_on(&mut opened, &place).map_err(refused)?,
             None => false,
         };
         if !is_as_left {
-            self.disk.sync_names(directory).map_err(AppendError::Retry)?;
+            self.disk.sync_names(directory).map_err(refused)?;
             if !matches!(opened.tail.last(), None | Some(b'\n')) {
-                opened.end_line().map_err(AppendError::Retry)?;
+                opened.end_line().map_err(refused)?;
             }
-            // The mark says that what the file holds is durable.
-            opened.file.sync().map_err(AppendError::Retry)?;
+            // The mark says that what the file holds is durable. The kernel reports a failed sync only once.
+            opened.file.sync().map_err(|error| AppendError::Restart(named(path, &error)))?;
         }
         let number = match known.filter(|_| place.is_some()) {
             Some(number) => {
@@ -415,6 +416,11 @@ impl FileWriters {
     fn of_journal(&self, error: io::Error) -> AppendError {
         AppendError::of_journal(&self.ledger, error)
     }
+}
+
+/// The error, with the file that it is of.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Whether the file is the one that was left at this place. Then writing goes on there; what others have

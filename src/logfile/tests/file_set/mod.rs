@@ -1,5 +1,6 @@
 //! A set of files by its public functions: opened, appended to, killed, opened again.
 
+mod bad_disk;
 mod people;
 mod writers;
 
