@@ -41,6 +41,13 @@ pub(super) struct LedgerState {
 impl LedgerState {
     /// Appends an entry and then applies it. If the journal is full, it is rewritten first.
     pub(super) fn append_entry(&mut self, entry: JournalEntry) -> io::Result<()> {
+        // A partition's entry says what the marks before it have settled. If a loss of power took such a mark
+        // and left the entry, the next start would cut lines of settled ranges of which one file is gone, and
+        // nobody would fetch their records again.
+        let is_partition = matches!(entry, JournalEntry::Partition(..));
+        if is_partition && self.state.has_several_files() && self.journal.has_unsynced_mark() {
+            self.journal.to_sync().sync()?;
+        }
         let at = match self.journal.append(&entry) {
             Err(EntryRefused::Full) => {
                 self.begin_half(&entry)?;
@@ -336,7 +343,7 @@ impl LedgerState {
     pub(super) fn ends_without(&self, range: &Range, mut moved: Vec<MarkedFile>) -> Vec<MarkedFile> {
         for RangePart { number, .. } in &range.parts {
             let place = self.place_of(*number).filter(|_| !moved.iter().any(|file| file.number == *number));
-            moved.extend(place.map(|place| MarkedFile { number: *number, path: None, place }));
+            moved.extend(place.map(|place| MarkedFile { number: *number, name: None, place }));
         }
         moved
     }

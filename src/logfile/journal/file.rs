@@ -223,6 +223,11 @@ impl JournalFile {
         self.marks.front().copied().unwrap_or(0).max(self.base)
     }
 
+    /// Whether the last mark may not be durable.
+    pub(in crate::logfile) fn has_unsynced_mark(&self) -> bool {
+        self.marks.back().is_some_and(|at| self.synced_to() <= *at)
+    }
+
     fn note_mark(&mut self, at: u64) {
         self.marks.push_back(at);
         while self.marks.get(1).is_some_and(|second| second + PAGE_BYTES <= at) {

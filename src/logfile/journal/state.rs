@@ -276,6 +276,11 @@ impl JournalState {
         }
     }
 
+    /// Whether this is the journal of a set of files.
+    pub(in crate::logfile) fn has_several_files(&self) -> bool {
+        self.files.values().any(|known| known.name.is_some())
+    }
+
     /// The files with ranges that have not settled.
     pub(in crate::logfile) fn unsettled_files(&self) -> BTreeSet<FileNumber> {
         self.recent.iter().flat_map(|range| &range.parts).map(|part| part.number).collect()
