@@ -31,6 +31,9 @@ pub(super) use operator::OperatorAct;
 
 use crate::logfile::disk::{Disk, DiskFile, FileId, FileKind, FileStat, Handle, OpenMode};
 
+/// What the disk says when the run is stopped.
+pub(super) const STOPPED: &str = "stopped here";
+
 /// A rule that the disk breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DiskFlaw {
@@ -247,7 +250,7 @@ impl SimDisk {
 impl DiskState {
     fn step(&mut self) -> io::Result<()> {
         if self.operations >= self.stop_after {
-            return Err(io::Error::other("stopped here"));
+            return Err(io::Error::other(STOPPED));
         }
         self.operator_acts();
         self.operations += 1;
@@ -332,8 +335,10 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.lock();
-        let number = world.find(from)?;
+        world.find(from)?;
         world.step()?;
+        // The operator may have come first.
+        let number = world.find(from)?;
         world.renamed(|names| {
             names.remove(from);
             names.insert(to.to_owned(), number);

@@ -5,16 +5,20 @@
 //! The fault model is that of the crash points of one file. Beside that, every file has names of its own in
 //! directories of its own, and only few of them are open.
 
+mod failed_sync;
+mod operator;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{DiskFlaw, RunEnd, SimDisk};
+use super::disk::{DiskFlaw, RunEnd, STOPPED, SimDisk};
 use crate::logfile::disk::OpenMode;
 use crate::logfile::file_set::Directories;
 use crate::logfile::file_set::{FileSetOptions, FileWriters, RoutedPieces, open_with};
 use crate::logfile::{
-    Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation, Settler, file_set,
+    AppendError, Disk, Landmark, Ledger, LogFileOptions, Piece, PositionChange, RestartMemory, Rotation,
+    Settler, file_set,
 };
 use crate::record::{OffsetMetadata, TopicPartition};
 
@@ -24,6 +28,8 @@ const PARTITIONS: [(&str, i32); 3] = [("a", 0), ("a", 1), ("b", 0)];
 const RECORDS: i64 = 24;
 const ROOT: &str = "/log";
 const HALF_BYTES: u64 = 8192;
+/// How often a write is tried again that the disk refuses.
+const TRIES: u32 = 6;
 
 /// What a run does between two writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,8 @@ struct World {
     group: [Option<(i64, String)>; PARTITIONS.len()],
     boot: u128,
     mistake: Mistake,
+    /// What the process remembers if it is not killed.
+    sync_failed: bool,
 }
 
 struct Run {
@@ -124,7 +132,7 @@ impl World {
         }
         disk.sync_names(Path::new("/log/b/0")).unwrap();
         disk.set_flaw(flaw);
-        Self { disk, group: [None, None, None], boot: 1, mistake }
+        Self { disk, group: [None, None, None], boot: 1, mistake, sync_failed: false }
     }
 
     fn copy(&self) -> Self {
@@ -134,6 +142,21 @@ impl World {
     /// One run of the program: first the script, then writing until every record is written. `None` if the
     /// run was stopped.
     fn run(&mut self, script: &[Step]) -> Option<()> {
+        let mut run = self.open()?;
+        for step in script {
+            self.step(&mut run, *step)?;
+        }
+        for number in 0..PARTITIONS.len() {
+            while run.next[number] < RECORDS {
+                self.step(&mut run, Step::Append(number, 4))?;
+            }
+        }
+        self.step(&mut run, Step::Settle)?;
+        self.step(&mut run, Step::Finish)?;
+        run.ledger.close().ok()
+    }
+
+    fn open(&mut self) -> Option<Run> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let log_file = LogFileOptions { job: "test", sync: true, rotation: Rotation::off() };
         let options = FileSetOptions {
@@ -144,6 +167,7 @@ impl World {
             new_max: 1000,
         };
         let mut memory = RestartMemory::default();
+        memory.sync_failed = std::mem::take(&mut self.sync_failed);
         let (writers, settler, ledger) =
             open_with(&disk, &options, HALF_BYTES, Some(self.boot), &mut memory).ok()?;
         let mut run = Run { writers, settler, ledger, next: [0; PARTITIONS.len()] };
@@ -156,17 +180,7 @@ impl World {
                 None => run.ledger.set_position(&partition(number), 0).ok().map(|()| 0)?,
             };
         }
-        for step in script {
-            self.step(&mut run, *step)?;
-        }
-        for number in 0..PARTITIONS.len() {
-            while run.next[number] < RECORDS {
-                self.step(&mut run, Step::Append(number, 4))?;
-            }
-        }
-        self.step(&mut run, Step::Settle)?;
-        self.step(&mut run, Step::Finish)?;
-        run.ledger.close().ok()
+        Some(run)
     }
 
     fn step(&mut self, run: &mut Run, step: Step) -> Option<()> {
@@ -254,10 +268,31 @@ impl Run {
         self.writers.finish(before).ok().map(drop)
     }
 
-    /// Writes up to `count` records of each of these partitions, which have one topic.
-    fn append(&mut self, numbers: &[usize], count: i64) -> Option<()> {
-        let (mut lines, mut changes) = (BTreeMap::<PathBuf, Vec<u8>>::new(), Vec::new());
+    /// Writes up to `count` records of each of these partitions, which have one topic. If the disk refuses
+    /// and nothing is begun, other records are joined to the next write.
+    fn append(&mut self, numbers: &[usize], mut count: i64) -> Option<()> {
         let lane = usize::from(numbers == [2]);
+        for _ in 0..TRIES {
+            match self.try_append(numbers, lane, count)? {
+                Ok(()) => {
+                    for number in numbers {
+                        self.next[*number] = (self.next[*number] + count).min(RECORDS);
+                    }
+                    return Some(());
+                }
+                Err(AppendError::Retry(error)) if !error.to_string().ends_with(STOPPED) => {
+                    if !self.writers.is_pending(lane) {
+                        count = 1 + count % 4;
+                    }
+                }
+                Err(_) => return None,
+            }
+        }
+        panic!("refused again and again")
+    }
+
+    fn try_append(&mut self, numbers: &[usize], lane: usize, count: i64) -> Option<Result<(), AppendError>> {
+        let (mut lines, mut changes) = (BTreeMap::<PathBuf, Vec<u8>>::new(), Vec::new());
         for number in numbers {
             let (from, to) = (self.next[*number], (self.next[*number] + count).min(RECORDS));
             if from >= to {
@@ -277,11 +312,7 @@ impl Run {
             until: until_of(path),
             pieces: vec![Piece { bytes, crc }],
         });
-        self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes).ok()?;
-        for number in numbers {
-            self.next[*number] = (self.next[*number] + count).min(RECORDS);
-        }
-        Some(())
+        Some(self.writers.append(lane, &pieces.collect::<Vec<_>>(), &changes))
     }
 }
 
