@@ -390,6 +390,18 @@ impl Ledger {
         Ok(number)
     }
 
+    /// Journals once more which files have begun. Without a second entry, one damaged byte would make a file
+    /// unknown, and a line that was torn in it would stay.
+    ///
+    /// # Errors
+    /// The journal's disk refuses.
+    pub(super) fn repeat_mark(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        let mark = inner.same_mark(Vec::new());
+        let settled = inner.state.settled_by(mark.sequence, &mark.held);
+        inner.append_mark(mark, &settled)
+    }
+
     /// The files of the journal, if it has several.
     pub(super) fn numbered_files(&self) -> Vec<(NamedFile, FileNumber, Option<PathBuf>)> {
         let inner = self.lock();

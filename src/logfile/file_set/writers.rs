@@ -43,6 +43,8 @@ pub struct FileWriters {
     begun: HashMap<usize, Range>,
     /// The lanes whose range was given up, and whose lines are not announced again yet.
     given_up: BTreeSet<usize>,
+    /// Whether only one entry of the journal knows a file that has begun.
+    has_begun_file: bool,
     /// Counts the uses of files.
     uses: u64,
     /// How many files may be open.
@@ -85,6 +87,7 @@ impl FileWriters {
             open: BTreeMap::new(),
             begun: HashMap::new(),
             given_up: BTreeSet::new(),
+            has_begun_file: false,
             uses: 0,
             open_max: options.files_max(),
             new_files: NewFiles::new(options.new_max),
@@ -166,6 +169,10 @@ impl FileWriters {
         self.check_room(parts)?;
         for part in parts {
             self.writer(part.path, part.until)?.prepare(&part.pieces)?;
+        }
+        if self.has_begun_file {
+            self.ledger.repeat_mark().map_err(|error| self.of_journal(error))?;
+            self.has_begun_file = false;
         }
         let mut range =
             Range { sequence: self.ledger.next_sequence(), parts: Vec::new(), changes: changes.to_vec() };
@@ -404,6 +411,7 @@ impl FileWriters {
                 let number = self.ledger.begin_file(name, opened.place());
                 let number = number.map_err(|error| self.of_journal(error))?;
                 self.new_files.record();
+                self.has_begun_file = true;
                 number
             }
         };

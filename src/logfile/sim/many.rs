@@ -5,6 +5,7 @@
 //! The fault model is that of the crash points of one file. Beside that, every file has names of its own in
 //! directories of its own, and only few of them are open.
 
+mod damage;
 mod failed_sync;
 mod operator;
 

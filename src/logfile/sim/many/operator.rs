@@ -79,17 +79,17 @@ fn every_case() -> Vec<Case> {
 
 /// What is in the files.
 #[derive(Default)]
-struct Survey {
+pub(super) struct Survey {
     faults: Vec<String>,
     /// How often each record is in the files.
-    times: BTreeMap<(usize, i64), usize>,
-    torn: Vec<String>,
+    pub(super) times: BTreeMap<(usize, i64), usize>,
+    pub(super) torn: Vec<String>,
     backwards: usize,
     notes: usize,
 }
 
 impl World {
-    fn survey(&self) -> Survey {
+    pub(super) fn survey(&self) -> Survey {
         let (mut survey, mut numbers) = (Survey::default(), BTreeSet::new());
         for (name, bytes) in self.disk.contents("/") {
             // A file that is being moved has two names.
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// The records that are neither in the files nor in a copy.
-    fn missing(&self, survey: &Survey) -> Vec<String> {
+    pub(super) fn missing(&self, survey: &Survey) -> Vec<String> {
         let copies = self.disk.copies();
         let texts: Vec<_> = copies.iter().map(|copy| String::from_utf8_lossy(copy)).collect();
         let copied: Vec<_> =
@@ -255,7 +255,7 @@ fn a_stop_after_an_operator_at_one_of_several_files_loses_no_record() {
 /// of the files was removed, so that without the mark the lines in the others are cut.
 #[test]
 fn a_partitions_entry_never_outlives_the_marks_before_it() {
-    for seed in 0..200 {
+    for seed in 0..400 {
         let mut world = World::new(Mistake::Nothing);
         let mut run = world.open().unwrap();
         run.append(&[0], 4).unwrap();
@@ -263,16 +263,14 @@ fn a_partitions_entry_never_outlives_the_marks_before_it() {
         checkpoint.sync().unwrap();
         run.ledger.mark(checkpoint.mark).unwrap();
         world.disk.remove(&path_of(0, 0)).unwrap();
-        // The entry is written, and its sync is not.
-        world.disk.stop_after(2);
-        run.ledger.set_position(&partition(0), 4).unwrap_err();
+        // The entry may be written and not synced.
+        world.disk.stop_after(seed % 4);
+        let _ = run.ledger.set_position(&partition(0), 4);
         world.boot += 1;
         world.disk.end(RunEnd::PowerLoss, &mut fastrand::Rng::with_seed(seed));
         world.run(&[]).unwrap();
-        let missing = world.missing(&world.survey());
-        assert!(
-            missing.iter().all(|record| record == "0/0 is missing" || record == "0/2 is missing"),
-            "{seed}: {missing:?}"
-        );
+        let mut missing = world.missing(&world.survey());
+        missing.retain(|record| record != "0/0 is missing" && record != "0/2 is missing");
+        assert_eq!(missing, Vec::<String>::new(), "seed {seed}");
     }
 }
