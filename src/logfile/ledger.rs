@@ -375,19 +375,22 @@ impl Ledger {
         inner.journal.to_sync().sync()
     }
 
-    /// Journals that lines go to a file that the journal does not know yet, behind this place. The next
-    /// range of the file is written only when this is durable.
+    /// Journals that lines go to files that the journal does not know yet, behind these places. Returns their
+    /// numbers. The next range of the files is written only when this is durable. One mark names all: a mark
+    /// costs as much as there was lately in the journal.
     ///
     /// # Errors
     /// The journal's disk refuses.
-    pub(super) fn begin_file(&self, name: NamedFile, place: FilePlace) -> io::Result<FileNumber> {
+    pub(super) fn begin_files(&self, files: Vec<(NamedFile, FilePlace)>) -> io::Result<Vec<FileNumber>> {
         let mut inner = self.lock();
-        let number = inner.state.free_file();
-        let files = vec![MarkedFile { number, name: Some(name), place }];
-        let mark = inner.same_mark(files);
+        let numbers: Vec<FileNumber> = (inner.state.free_file()..).take(files.len()).collect();
+        let named = numbers.iter().zip(files);
+        let named =
+            named.map(|(number, (name, place))| MarkedFile { number: *number, name: Some(name), place });
+        let mark = inner.same_mark(named.collect());
         let settled = inner.state.settled_by(mark.sequence, &mark.held);
         inner.append_mark(mark, &settled)?;
-        Ok(number)
+        Ok(numbers)
     }
 
     /// Journals once more which files have begun. Without a second entry, one damaged byte would make a file
@@ -454,12 +457,17 @@ impl Ledger {
         self.lock().place_of(number)
     }
 
-    /// Makes the file's bytes durable, so that it can be closed before its next mark.
+    /// Makes the file's bytes durable, so that it can be closed before its next mark. What has settled is
+    /// durable.
     ///
     /// # Errors
     /// The disk refuses.
     pub(super) fn sync_to_close(&self, number: FileNumber) -> io::Result<()> {
-        let handle = self.lock().files.handle_of(number);
+        let handle = {
+            let inner = self.lock();
+            let is_settled = inner.state.recent.iter().all(|range| range.part_of(number).is_none());
+            inner.files.handle_of(number).filter(|_| !is_settled)
+        };
         #[cfg(test)]
         let handle = handle.filter(|_| !super::file_set::CLOSED_WITHOUT_SYNC.get());
         if let Some(handle) = handle {
@@ -467,6 +475,11 @@ impl Ledger {
         }
         self.lock().files.close(number);
         Ok(())
+    }
+
+    /// The file is closed without a sync: its lines need not be durable.
+    pub(super) fn close_unsynced(&self, number: FileNumber) {
+        self.lock().files.close(number);
     }
 
     /// Makes everything durable that was written to other files than these, and returns the mark that says

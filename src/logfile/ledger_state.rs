@@ -1,6 +1,7 @@
 //! What the ledger keeps behind its lock: the journal, the state that its entries add up to, and the
 //! view of the group. Each method writes the journal first and changes memory last.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::io;
 
@@ -8,7 +9,7 @@ use super::disk::FileId;
 use super::group_view::{GroupView, NumberMap};
 use super::journal::{
     EntryRefused, FileNumber, FilePlace, HeldOffsets, JournalEntry, JournalFile, JournalState, Landmark,
-    Mark, MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, RangePart, SettledPosition,
+    Mark, MarkRepeat, MarkedCommit, MarkedFile, PartitionState, Range, RangePart, SettledPosition, ends_of,
     push_bounded,
 };
 use super::resume::Resumed;
@@ -314,14 +315,15 @@ impl LedgerState {
         }
         let mut mark = self.not_back(mark);
         let mut files = std::mem::take(&mut mark.files);
+        let ends = self.ends_by(&mark);
         for file in &files {
             // Recovery compares the file up to the mark, so a mark must be exactly where its ranges end.
-            let end = self.end_by(&mark, file.number);
+            let end = ends.get(&file.number).copied();
             if end.is_some_and(|end| end != (file.place.file, file.place.end)) {
                 return Err(contradiction("the mark", &mark, end));
             }
         }
-        files.retain(|file| self.end_by(&mark, file.number).is_some());
+        files.retain(|file| ends.contains_key(&file.number));
         self.append_mark(Mark { files, ..mark }, settled)
     }
 
@@ -358,12 +360,10 @@ impl LedgerState {
         }
     }
 
-    /// Where the last range ends in this file that the mark settles.
-    fn end_by(&self, mark: &Mark, number: FileNumber) -> Option<(FileId, u64)> {
+    /// Where the last range that the mark settles ends in each file.
+    fn ends_by(&self, mark: &Mark) -> HashMap<FileNumber, (FileId, u64)> {
         let settled = self.state.recent.iter().take_while(|range| range.sequence <= mark.sequence);
-        let settled = settled.filter(|range| !mark.held.contains(&range.sequence));
-        let parts = settled.flat_map(|range| &range.parts).filter(|part| part.number == number);
-        parts.last().map(|part| (part.file, part.to))
+        ends_of(settled.filter(|range| !mark.held.contains(&range.sequence)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::disk::{Disk, FileId, Handle, directory_of};
-use super::file_set::Directories;
+use super::file_set::make_directories;
 use super::journal::{
     CHECKED_BYTES, FileHead, FileNumber, FilePlace, MarkedFile, PositionChange, Range, RangePart,
 };
@@ -375,7 +375,7 @@ impl LogWriter {
 
     fn open_anew(&self) -> io::Result<OpenedLog> {
         if let Some(root) = &self.root {
-            Directories::new(root).make(&*self.disk, directory_of(&self.path))?;
+            make_directories(&*self.disk, root, directory_of(&self.path))?;
         }
         self.begin_as_before()?;
         let mut opened = recovery::open(&*self.disk, &self.path)?;

@@ -19,6 +19,7 @@ mod kill9;
 mod leaders;
 mod lines;
 mod live_copy;
+mod many_files;
 mod memory;
 mod offset_resets;
 mod one_topic;

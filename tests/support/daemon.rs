@@ -287,6 +287,11 @@ impl Daemon {
         wait::millis(ticks * 10)
     }
 
+    /// How many files, sockets and the like it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
     /// Resident memory in KiB.
     pub fn memory(&self) -> u64 {
         self.kibibytes("VmRSS:")

@@ -7,9 +7,11 @@
 //! Fault model. A tmpfs refuses writes when another program has filled it, and can be remounted read-only.
 //! A device behind ext4 takes no more blocks: the kernel learns of it at write-back, one fsync fails, and
 //! the bytes are lost (`Plain`), or the file system goes read-only (`Journalled`). btrfs refuses writes
-//! over its quota. No disk here returns wrong bytes on reading or loses power; `src/logfile` simulates
-//! power loss.
+//! over its quota. A file system that is shut down gives its device nothing more, and nothing of what the
+//! kernel still held: mounted again it is as after a loss of power, except that the device itself had no cache
+//! to lose. No disk here returns wrong bytes on reading.
 
+use super::servers::variable;
 use super::wait;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -136,6 +138,27 @@ impl Disk {
         assert!(changed, "the files still have their numbers");
     }
 
+    /// As if the power failed: the file system gives nothing more to its device, neither bytes nor names. The
+    /// next boot has another id. Only for file systems that can be shut down: ext4 and xfs.
+    #[track_caller]
+    pub fn lose_power(&self) {
+        // FS_IOC_SHUTDOWN, without writing the file system's own journal before.
+        let shutdown = "import fcntl,os,struct,sys; \
+             fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+        self.run(&format!("'{}' -c \"{shutdown}\" '@'", variable("PANDAD_PYTHON")));
+        let boot_id = "/proc/sys/kernel/random/boot_id";
+        let new_boot =
+            format!("cat /proc/sys/kernel/random/uuid >'%/boot_id' && mount --bind '%/boot_id' {boot_id}");
+        self.run(&filled_in(&new_boot, &self.inside));
+    }
+
+    /// Mounts what the device has, after [`Self::lose_power`]. Nobody may use the file system any more.
+    #[track_caller]
+    pub fn power_on(&self, kind: FileSystem) {
+        self.unmount();
+        self.run(&filled_in(kind.commands().1, &self.inside));
+    }
+
     /// A btrfs with a quota of `megabytes`.
     pub fn with_quota(at: &Path, megabytes: u32) -> Result<Disk, String> {
         let (under, shown) = (under(at), at.display());
@@ -201,6 +224,14 @@ impl Disk {
     /// Unmounts the disk, repairs it and mounts it again, as after a device that failed.
     #[track_caller]
     pub fn mend(&self) {
+        self.unmount();
+        // Status 1: errors were found and repaired.
+        self.run(&format!("e2fsck -fy {} || [ $? -eq 1 ]", image(&self.inside)));
+        self.run(&on_a_device(&self.inside, Ext4::Journalled));
+    }
+
+    #[track_caller]
+    fn unmount(&self) {
         let mut said = String::new();
         let unmounted = wait::within(wait::seconds(20), || {
             let (ok, why) = self.try_run("umount '@'");
@@ -208,9 +239,6 @@ impl Disk {
             ok
         });
         assert!(unmounted, "{said}");
-        // Status 1: errors were found and repaired.
-        self.run(&format!("e2fsck -fy {} || [ $? -eq 1 ]", image(&self.inside)));
-        self.run(&on_a_device(&self.inside, Ext4::Journalled));
     }
 
     /// Another program fills the disk, or the space under the device if there is one.

@@ -8,6 +8,7 @@ pub mod content;
 pub mod daemon;
 pub mod disk;
 pub mod expiry;
+pub mod file_set;
 pub mod groups;
 pub mod inv;
 pub mod name_server;

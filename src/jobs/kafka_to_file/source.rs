@@ -7,6 +7,7 @@ mod membership;
 mod outages;
 mod partition;
 mod start_log;
+mod sweep_pace;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ use backlog::{Backlog, behind_of};
 use membership::PendingRelease;
 use outages::{OutageCause, PartitionOutages};
 use partition::{NextFetch, TrackedPartition};
+use sweep_pace::SweepPace;
 
 /// A shorter outage is not logged: errors while a coordinator loads end without help.
 const GROUP_OUTAGE_PATIENCE: Duration = Duration::from_secs(2);
@@ -71,6 +73,7 @@ pub(super) struct KafkaSource {
     broker_outage: Outage,
     group_outage: Outage,
     outages: PartitionOutages,
+    sweep_pace: SweepPace,
     /// The topics whose begin without timestamps was logged.
     starts_logged: BTreeSet<(Arc<str>, StartBasis)>,
     /// The assignment that was not logged yet.
@@ -125,6 +128,7 @@ impl KafkaSource {
             broker_outage: Outage::new(format!("{NAME}: Kafka")),
             group_outage: Outage::new(format!("{NAME}: the group")).log_after(GROUP_OUTAGE_PATIENCE),
             outages: PartitionOutages::default(),
+            sweep_pace: SweepPace::default(),
             starts_logged: BTreeSet::new(),
             backlog: None,
             gate: from.gate,
@@ -345,14 +349,22 @@ impl pipeline::Source for KafkaSource {
         self.try_release()?;
         self.end_for_opened_file()?;
         self.refused_since = None;
-        self.fetch_waiting()?;
+        let began = Instant::now();
+        let due = self.sweep_pace.due_after(began);
+        if due.is_none() {
+            self.fetch_waiting()?;
+        }
+        let now = Instant::now();
         // A message of the group must not wait for records.
-        let until = until.min(Instant::now() + self.group_poll_interval());
+        let until = until.min(now + self.group_poll_interval()).min(due.unwrap_or(until));
         let event = self.fetcher.next(until)?;
         self.take_fetch_event(event, tasks)?;
         self.outages.log_due(Instant::now());
         self.log_backlog(false);
-        self.update_counters();
+        if due.is_none() {
+            self.update_counters();
+            self.sweep_pace.record(self.partitions.len(), Instant::now(), now - began);
+        }
         Ok(())
     }
 
@@ -381,6 +393,7 @@ impl pipeline::Source for KafkaSource {
     }
 
     fn finish(&mut self, until: Instant) {
+        self.update_counters();
         self.commit_remaining(until);
         self.leave_group(until);
     }

@@ -9,7 +9,7 @@ mod publish;
 mod recovery;
 mod writers;
 
-pub(super) use directories::Directories;
+pub(super) use directories::make_directories;
 #[cfg(test)]
 pub(super) use open::open_with;
 pub use open::{FileSet, FileSetOptions, open_set};

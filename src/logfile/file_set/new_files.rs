@@ -23,19 +23,19 @@ impl NewFiles {
         Self { max, since: Instant::now(), count: 0 }
     }
 
-    /// Whether this file may begin.
+    /// Whether this file may begin beside so many others that are about to.
     ///
     /// # Errors
     /// There were too many in this hour.
-    pub(super) fn check(&mut self, path: &Path) -> Result<(), AppendError> {
+    pub(super) fn check(&mut self, path: &Path, others: usize) -> Result<(), AppendError> {
         if self.since.elapsed() >= HOUR {
             (self.since, self.count) = (Instant::now(), 0);
         }
-        if self.count >= self.max {
+        if self.count + others >= self.max {
             let why = format!(
                 "{} new files began within an hour, and log_file['new_files'] allows no more; the next one \
                  is {}: look at the keys and timestamps that are produced, or allow more",
-                self.count,
+                self.count + others,
                 path.display()
             );
             return Err(AppendError::Retry(io::Error::other(why)));
@@ -43,8 +43,8 @@ impl NewFiles {
         Ok(())
     }
 
-    /// A file has begun.
-    pub(super) fn record(&mut self) {
-        self.count += 1;
+    /// So many files have begun.
+    pub(super) fn record(&mut self, files: usize) {
+        self.count += files;
     }
 }

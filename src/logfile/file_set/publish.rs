@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Directories;
+use super::directories::Directories;
 use crate::logfile::disk::{Disk, directory_of, with_suffix};
 use crate::logfile::journal::FilePlace;
 
@@ -54,11 +54,12 @@ pub(super) fn publish(
         linked => linked?,
     }
     // The new name is durable before the old one goes.
+    directories.record_new_name(directory_of(to));
     #[cfg(test)]
-    let synced = if super::MOVED_WITHOUT_SYNC.get() { Ok(()) } else { disk.sync_names(directory_of(to)) };
-    #[cfg(not(test))]
-    let synced = disk.sync_names(directory_of(to));
-    synced?;
+    if super::MOVED_WITHOUT_SYNC.get() {
+        directories.forget();
+    }
+    directories.sync(disk)?;
     disk.remove(from)?;
     disk.sync_names(directory_of(from))?;
     Ok(true)

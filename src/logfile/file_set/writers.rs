@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Directories;
+use super::directories::Directories;
 use super::known_files::{KnownFile, KnownFiles};
 use super::new_files::NewFiles;
 use super::open::FileSetOptions;
@@ -104,12 +104,10 @@ impl FileWriters {
     /// # Errors
     /// As of [`LogWriter::append`].
     fn writer(&mut self, path: &Path, until: Option<i64>) -> Result<&mut LogWriter, AppendError> {
-        self.uses += 1;
         if !self.open.contains_key(path) {
-            self.make_room()?;
-            let writer = self.attach(path, until)?;
-            self.open.insert(path.to_owned(), OpenWriter { writer, used: 0 });
+            self.open_all(&[(path, until)])?;
         }
+        self.uses += 1;
         let gone = || AppendError::Retry(io::Error::other("the file was closed"));
         let open = self.open.get_mut(path).ok_or_else(gone)?;
         open.used = self.uses;
@@ -167,6 +165,8 @@ impl FileWriters {
         changes: &[PositionChange],
     ) -> Result<(), AppendError> {
         self.check_room(parts)?;
+        let files: Vec<_> = parts.iter().map(|part| (part.path, part.until)).collect();
+        self.open_all(&files)?;
         for part in parts {
             self.writer(part.path, part.until)?.prepare(&part.pieces)?;
         }
@@ -358,67 +358,113 @@ impl FileWriters {
         Ok(is_done)
     }
 
-    /// Closes the file that was not used for the longest time, if too many are open. A file with bytes that
-    /// no mark has settled is synced before: an error of its write-back might be told to nobody later.
-    fn make_room(&mut self) -> Result<(), AppendError> {
-        while self.open.len() >= self.open_max {
+    /// Opens the files of one write. Those that the journal does not know are named in one mark.
+    fn open_all(&mut self, files: &[(&Path, Option<i64>)]) -> Result<(), AppendError> {
+        self.uses += 1;
+        let (mut closed, mut new) = (Vec::new(), Vec::new());
+        for (path, until) in files {
+            match self.open.get_mut(*path) {
+                Some(open) => open.used = self.uses,
+                None => closed.push((*path, *until)),
+            }
+        }
+        for (path, until) in closed {
+            self.make_room(new.len())?;
+            let (opened, known) = self.open_file(path, new.len())?;
+            match known {
+                Some(number) => self.attach((path, until), number, opened),
+                None => new.push(((path, until), opened)),
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.sync_names().map_err(AppendError::Retry)?;
+        let named = |path: &Path, until| NamedFile { path: path.to_owned(), until };
+        let begun = new.iter().map(|((path, until), opened)| (named(path, *until), opened.place()));
+        let numbers = self.ledger.begin_files(begun.collect()).map_err(|error| self.of_journal(error))?;
+        self.new_files.record(new.len());
+        self.has_begun_file = true;
+        for (number, (file, opened)) in numbers.into_iter().zip(new) {
+            self.attach(file, number, opened);
+        }
+        Ok(())
+    }
+
+    /// Closes files that were not used for the longest time, if too many are open beside so many others. A file
+    /// with bytes that no mark has settled is synced before: an error of its write-back might be told to nobody
+    /// later.
+    fn make_room(&mut self, others: usize) -> Result<(), AppendError> {
+        while self.open.len() + others >= self.open_max {
             let idle = self.open.iter().filter(|(_, open)| !open.writer.is_pending());
             let Some(path) = idle.min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
                 let why = "every file that may be open has an unfinished write";
                 return Err(AppendError::Retry(io::Error::other(why)));
             };
             if let Some(known) = self.known.get(&path) {
-                self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?;
+                match self.options.sync {
+                    true => self.ledger.sync_to_close(known.number).map_err(AppendError::Restart)?,
+                    false => self.ledger.close_unsynced(known.number),
+                }
             }
             self.open.remove(&path);
         }
         Ok(())
     }
 
-    fn attach(&mut self, path: &Path, until: Option<i64>) -> Result<LogWriter, AppendError> {
+    /// Opens a file beside so many others that are about to begin. `None` instead of its number: the journal
+    /// does not know it yet.
+    fn open_file(
+        &mut self,
+        path: &Path,
+        others: usize,
+    ) -> Result<(OpenedLog, Option<FileNumber>), AppendError> {
         let directory = directory_of(path);
         let known = self.known.get(path).map(|known| known.number);
         if known.is_none() {
-            self.new_files.check(path)?;
+            self.new_files.check(path, others)?;
         }
-        let place = known.and_then(|number| self.ledger.place_of(number));
+        let known = known.and_then(|number| Some((number, self.ledger.place_of(number)?)));
         let refused = |error| AppendError::Retry(named(path, &error));
         self.directories.make(&*self.disk, directory).map_err(refused)?;
         let mut opened = recovery::open(&*self.disk, path).map_err(refused)?;
-        let is_as_left = match place {
-            Some(place) => goes_on(&mut opened, &place).map_err(refused)?,
-            None => false,
-        };
-        if !is_as_left {
-            self.disk.sync_names(directory).map_err(refused)?;
-            if !matches!(opened.tail.last(), None | Some(b'\n')) {
-                opened.end_line().map_err(refused)?;
-            }
+        if let Some((number, place)) = known
+            && goes_on(&mut opened, &place).map_err(refused)?
+        {
+            return Ok((opened, Some(number)));
+        }
+        self.directories.record_new_name(directory);
+        if !matches!(opened.tail.last(), None | Some(b'\n')) {
+            opened.end_line().map_err(refused)?;
+        }
+        if opened.end > 0 && self.options.sync {
             // The mark says that what the file holds is durable. The kernel reports a failed sync only once.
             opened.file.sync().map_err(|error| AppendError::Restart(named(path, &error)))?;
         }
-        let number = match known.filter(|_| place.is_some()) {
-            Some(number) => {
-                if !is_as_left {
-                    self.ledger
-                        .move_file(MarkedFile { number, name: None, place: opened.place() })
-                        .map_err(AppendError::Restart)?;
-                }
-                number
+        if let Some((number, _)) = known {
+            self.sync_names().map_err(refused)?;
+            let moved = MarkedFile { number, name: None, place: opened.place() };
+            self.ledger.move_file(moved).map_err(AppendError::Restart)?;
+        }
+        Ok((opened, known.map(|(number, _)| number)))
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        match self.options.sync {
+            true => self.directories.sync(&*self.disk),
+            false => {
+                self.directories.forget();
+                Ok(())
             }
-            None => {
-                let name = NamedFile { path: path.to_owned(), until };
-                let number = self.ledger.begin_file(name, opened.place());
-                let number = number.map_err(|error| self.of_journal(error))?;
-                self.new_files.record();
-                self.has_begun_file = true;
-                number
-            }
-        };
+        }
+    }
+
+    fn attach(&mut self, (path, until): (&Path, Option<i64>), number: FileNumber, opened: OpenedLog) {
         self.known.insert(path, number, until);
         let (disk, ledger) = (Arc::clone(&self.disk), self.ledger.clone());
         let writer = LogWriter::new(disk, (path, number), ledger, opened, &self.options);
-        Ok(writer.below(&self.root).guarded(self.guard.clone()))
+        let writer = writer.below(&self.root).guarded(self.guard.clone());
+        self.open.insert(path.to_owned(), OpenWriter { writer, used: self.uses });
     }
 
     fn of_journal(&self, error: io::Error) -> AppendError {

@@ -115,6 +115,13 @@ impl JournalledFile {
     }
 }
 
+/// Where the last of these ranges ends in each of the files.
+pub(in crate::logfile) fn ends_of<'a>(
+    ranges: impl Iterator<Item = &'a Range>,
+) -> HashMap<FileNumber, (FileId, u64)> {
+    ranges.flat_map(|range| &range.parts).map(|part| (part.number, (part.file, part.to))).collect()
+}
+
 /// The position of a partition once some ranges have settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::logfile) struct SettledPosition {
@@ -234,6 +241,7 @@ impl JournalState {
     }
 
     fn apply_files(&mut self, files: Vec<MarkedFile>, at: u64) {
+        let ends = ends_of(self.recent.iter());
         for file in files {
             let (number, place) = (file.number, file.place);
             match self.files.get_mut(&number) {
@@ -243,10 +251,8 @@ impl JournalState {
                 }
             }
             // Of ranges that are not settled yet, the last one has the file's end.
-            let parts = self.recent.iter().flat_map(|range| &range.parts);
-            let last = parts.filter(|part| part.number == number).last().map(|part| (part.file, part.to));
             if let Some(known) = self.files.get_mut(&number) {
-                known.next = last.unwrap_or((place.file, place.end));
+                known.next = ends.get(&number).copied().unwrap_or((place.file, place.end));
             }
         }
     }
@@ -259,9 +265,10 @@ impl JournalState {
                 file.name.clone_from(&known.name);
             }
         }
+        let numbers: BTreeSet<FileNumber> = named.iter().map(|file| file.number).collect();
         for (number, known) in &self.files {
             let is_due = known.moved >= since || known.name.is_none();
-            if is_due && !named.iter().any(|file| file.number == *number) {
+            if is_due && !numbers.contains(number) {
                 let name = known.name.clone().filter(|_| known.begun >= since);
                 named.push(MarkedFile { number: *number, name, place: known.place });
             }
