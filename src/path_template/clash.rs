@@ -43,9 +43,7 @@ impl PathTemplate {
         if let Some(what) = journal.and_then(|journal| log_names::clash(&journal, other)) {
             return Some(what);
         }
-        // All names that are made are text.
-        let below = other.strip_prefix(&self.fixed).ok()?;
-        let names: Vec<&str> = below.iter().map(|name| name.to_str()).collect::<Option<_>>()?;
+        let names = self.names_below(other)?;
         let names = match names.as_slice() {
             [FUTURE, rest @ ..] if self.names_time() && rest.len() == self.components.len() => rest,
             names => names,
@@ -62,6 +60,26 @@ impl PathTemplate {
         let beside = if self.names_time() { log_names::beside_period } else { log_names::beside };
         let mut splits = name.char_indices().filter_map(|(at, _)| name.split_at_checked(at));
         splits.find_map(|(name, suffix)| beside(suffix).filter(|_| fits(&file.parts, name, topics)))
+    }
+
+    /// Whether files may be in the directory, or below it. `topics` are as of [`Self::clash`].
+    pub fn leads_to(&self, directory: &Path, topics: &[String]) -> bool {
+        let Some(names) = self.names_below(directory) else { return false };
+        let is_above = |names: &[&str]| {
+            let above = self.components.iter().zip(names);
+            names.len() < self.components.len()
+                && above.into_iter().all(|(component, name)| fits(&component.parts, name, topics))
+        };
+        let is_future = |names: &[&str]| match names {
+            [FUTURE, rest @ ..] => self.names_time() && is_above(rest),
+            _ => false,
+        };
+        is_above(&names) || is_future(&names)
+    }
+
+    /// The names of a path below the fixed directory. All names that are made are text.
+    fn names_below<'a>(&self, path: &'a Path) -> Option<Vec<&'a str>> {
+        path.strip_prefix(&self.fixed).ok()?.iter().map(|name| name.to_str()).collect()
     }
 }
 

@@ -1,0 +1,279 @@
+//! The files of a path with placeholders. Those that the journal knows are read up to where it says. The
+//! others are finished, moved or compressed, and known by their names alone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::copies::without_copies;
+use super::{
+    LOOKS_FOR_PATH, LogPart, SettledLog, find_known, is_date, looked_at, not_there, settled_partitions,
+};
+use crate::logfile::backup::{CopyFailure, settled_state};
+use crate::logfile::disk::{Disk, FileId, FileKind, FileStat, RealDisk, with_suffix};
+use crate::logfile::journal::JournalState;
+use crate::path_template::{LOG_FILE, PathTemplate};
+use crate::plural::counted;
+
+/// How many files that are not there are named.
+const NAMED_MAX: usize = 20;
+
+/// The path of the files, with its placeholders.
+#[derive(Debug, Clone)]
+pub struct SetPath {
+    template: PathTemplate,
+    /// Only these topics are read; if there are none, topics of any name.
+    topics: Vec<String>,
+}
+
+/// The files that have names of the set.
+#[derive(Debug, Default)]
+struct Listed {
+    files: Vec<LogPart>,
+    /// Directories that cannot be read, and why.
+    doubts: Vec<String>,
+}
+
+impl SetPath {
+    /// The files of this path.
+    pub fn new(template: PathTemplate, topics: Vec<String>) -> Self {
+        Self { template, topics }
+    }
+
+    /// The journal's path without its suffix.
+    pub(super) fn base(&self) -> PathBuf {
+        self.root().join(self.template.journal_name())
+    }
+
+    fn root(&self) -> &Path {
+        self.template.fixed_directory()
+    }
+
+    pub(super) fn in_directory(&self, directory: &Path) -> Self {
+        Self { template: self.template.in_directory(directory), topics: self.topics.clone() }
+    }
+
+    pub(super) fn settled(&self) -> Result<SettledLog, String> {
+        looked_at(&|disk, looks| self.look(disk, looks))
+    }
+
+    /// One look. The names are listed before and after the journal is read: what is the same both times was
+    /// so at the moment of the journal's last mark.
+    pub(in crate::logfile) fn look(
+        &self,
+        disk: &Arc<dyn Disk>,
+        looks: u32,
+    ) -> Result<SettledLog, CopyFailure> {
+        let before = self.list(&**disk)?;
+        let (journal, state) = settled_state(disk, &self.base())?;
+        let Listed { files: after, doubts } = self.list(&**disk)?;
+        let mut log = SettledLog {
+            identity: Some(journal),
+            partitions: settled_partitions(&state),
+            parts: Vec::new(),
+            doubts,
+        };
+        let taken = self.known_parts(&**disk, &state, looks, &mut log)?;
+        log.parts.extend(self.other_parts(before.files, after, &taken, looks)?);
+        self.order(&mut log.parts);
+        Ok(log)
+    }
+
+    pub(super) fn add_archived(&self, log: &mut SettledLog, directory: &Path) -> Result<(), String> {
+        let there = self.in_directory(directory);
+        let Listed { files, mut doubts } = there.list(&RealDisk).map_err(CopyFailure::into_text)?;
+        log.doubts.append(&mut doubts);
+        log.parts.extend(files);
+        Ok(())
+    }
+
+    /// By their paths. Of copies one is left.
+    pub(super) fn order(&self, parts: &mut Vec<LogPart>) {
+        // Those that the journal knows are the first.
+        parts.sort_by(|a, b| (!a.is_known, &a.path).cmp(&(!b.is_known, &b.path)));
+        keep_one_name(parts);
+        *parts = without_copies(std::mem::take(parts));
+        parts.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    /// Every file below the directory that is one of the set by its name.
+    fn list(&self, disk: &dyn Disk) -> Result<Listed, CopyFailure> {
+        let mut listed = Listed::default();
+        let mut directories = vec![self.root().to_owned()];
+        while let Some(directory) = directories.pop() {
+            let cannot_be_read = |error| format!("{}: cannot be read: {error}", directory.display());
+            let entries = match disk.list(&directory) {
+                Ok(entries) => entries,
+                Err(error) if directory == self.root() => {
+                    return Err(CopyFailure::Refused(cannot_be_read(error)));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    listed.doubts.push(cannot_be_read(error));
+                    continue;
+                }
+            };
+            let names: BTreeSet<&PathBuf> = entries.iter().collect();
+            for path in &entries {
+                let Ok(stat) = disk.stat(path) else { continue };
+                match stat.kind {
+                    FileKind::Directory if self.template.leads_to(path, &self.topics) => {
+                        directories.push(path.clone());
+                    }
+                    FileKind::File => listed.files.extend(self.part(disk, path, stat, &names)),
+                    _ => {}
+                }
+            }
+        }
+        listed.files.sort_by(|a, b| a.path.cmp(&b.path));
+        keep_one_name(&mut listed.files);
+        Ok(listed)
+    }
+
+    /// The file, if it is one of the set by its name.
+    fn part(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        stat: FileStat,
+        beside: &BTreeSet<&PathBuf>,
+    ) -> Option<LogPart> {
+        let log_file = self.log_file_of(path)?;
+        // A file with a journal of its own is that of another log.
+        if beside.contains(&with_suffix(&log_file, ".journal")) {
+            return None;
+        }
+        let is_any_name = log_file == path;
+        // A link is no file of its own, unless lines are written through it.
+        if !is_any_name && disk.stat_link(path).ok()?.kind != FileKind::File {
+            return None;
+        }
+        let is_compressed = path.extension().is_some_and(|end| end == "gz");
+        let limit = (!is_compressed).then_some(stat.len);
+        let key = self.key(path);
+        Some(LogPart { limit, is_any_name, key, ..LogPart::new(path.to_owned(), stat) })
+    }
+
+    /// The name of a file below the directory of the set, without that of the compression.
+    fn key(&self, path: &Path) -> PathBuf {
+        let below = path.strip_prefix(self.root()).unwrap_or(path);
+        if below.extension().is_some_and(|end| end == "gz") {
+            below.with_extension("")
+        } else {
+            below.to_owned()
+        }
+    }
+
+    /// Which of the log files has this name, or has had it before somebody renamed or compressed the file.
+    fn log_file_of(&self, path: &Path) -> Option<PathBuf> {
+        let is_one = |path: &PathBuf| self.template.clash(path, &self.topics) == Some(LOG_FILE);
+        if is_one(&path.to_owned()) {
+            return Some(path.to_owned());
+        }
+        let name = path.file_name()?.to_str()?;
+        let plain = name.strip_suffix(".gz").unwrap_or(name);
+        if plain != name && is_one(&path.with_file_name(plain)) {
+            return Some(path.with_file_name(plain));
+        }
+        let renamed = |stem: &str, end: &str| {
+            let cuts = stem.char_indices().filter_map(|(at, _)| stem.split_at_checked(at));
+            let dated = cuts.filter(|(before, date)| !before.is_empty() && is_date(date));
+            dated.map(|(before, _)| path.with_file_name(format!("{before}{end}"))).find(is_one)
+        };
+        renamed(plain, "").or_else(|| {
+            let (stem, extension) = plain.rsplit_once('.')?;
+            renamed(stem, &format!(".{extension}"))
+        })
+    }
+
+    /// Adds the files that the journal knows, each up to its last mark.
+    fn known_parts(
+        &self,
+        disk: &dyn Disk,
+        state: &JournalState,
+        looks: u32,
+        log: &mut SettledLog,
+    ) -> Result<Taken, CopyFailure> {
+        let (mut taken, mut missing) = (Taken::default(), Vec::new());
+        for (number, known) in &state.files {
+            let Some(path) = known.path() else { continue };
+            let path = self.template.located_in(self.root(), path);
+            taken.paths.insert(path.clone());
+            if known.place.end == 0 {
+                continue;
+            }
+            let Some(part) = find_known(disk, &path, (*number, &known.place), state, looks)? else {
+                // Somebody may have compressed it, although it is not finished.
+                missing.extend(Some(path).filter(|path| disk.stat(&with_suffix(path, ".gz")).is_err()));
+                continue;
+            };
+            taken.ids.insert(numbers(part.id));
+            let key = self.key(&part.path);
+            // Not all of them can be open at once.
+            log.parts.push(LogPart { open: None, has_stamp: false, is_known: true, key, ..part });
+        }
+        log.doubts.extend(missing.iter().take(NAMED_MAX).map(|path| not_there(path)));
+        if let Some(more) = missing.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+            log.doubts.push(format!("{} more that the journal knows are not there", counted(more, "file")));
+        }
+        Ok(taken)
+    }
+
+    /// The files that the journal does not know, as they were before it was read.
+    fn other_parts(
+        &self,
+        before: Vec<LogPart>,
+        after: Vec<LogPart>,
+        taken: &Taken,
+        looks: u32,
+    ) -> Result<Vec<LogPart>, CopyFailure> {
+        let may_change = looks < LOOKS_FOR_PATH;
+        let changed =
+            |part: &LogPart, what: &str| CopyFailure::Changed(format!("{}: {what}", part.path.display()));
+        let mut known: HashMap<(u64, u64), LogPart> =
+            before.into_iter().map(|part| (numbers(part.id), part)).collect();
+        let mut parts = Vec::new();
+        for part in after {
+            let earlier = known.remove(&numbers(part.id));
+            if taken.has(&part) {
+                continue;
+            }
+            match earlier {
+                Some(earlier) if earlier.bytes == part.bytes => parts.push(part),
+                Some(_) if may_change => return Err(changed(&part, "grows")),
+                Some(_) => parts.push(LogPart { doubt: Some("it grew while it was looked at"), ..part }),
+                None if may_change => return Err(changed(&part, "has just come")),
+                // It began behind the journal's last mark.
+                None if part.is_any_name => {}
+                None => parts.push(part),
+            }
+        }
+        match known.into_values().find(|part| !taken.has(part)) {
+            Some(gone) if may_change => Err(changed(&gone, "was moved or removed")),
+            _ => Ok(parts),
+        }
+    }
+}
+
+/// The files that the journal knows, by their paths, and by the numbers of those that were found.
+#[derive(Default)]
+struct Taken {
+    paths: BTreeSet<PathBuf>,
+    ids: BTreeSet<(u64, u64)>,
+}
+
+impl Taken {
+    fn has(&self, part: &LogPart) -> bool {
+        self.ids.contains(&numbers(part.id)) || self.paths.contains(&part.path)
+    }
+}
+
+/// A file with several names is one.
+fn keep_one_name(parts: &mut Vec<LogPart>) {
+    let mut seen = BTreeSet::new();
+    parts.retain(|part| seen.insert(numbers(part.id)));
+}
+
+fn numbers(id: FileId) -> (u64, u64) {
+    (id.device, id.inode)
+}
