@@ -20,8 +20,8 @@ pub use reader::PartReader;
 
 use super::backup::{CopyFailure, settled_state};
 use super::disk::{Disk, FileId, FileKind, FileStat, Handle, OpenMode, RealDisk, directory_of, with_suffix};
-use super::journal::{FileNumber, FilePlace, HeldOffsets, JournalState, ONLY_FILE};
-use super::locate::{Located, locate};
+use super::journal::{HeldOffsets, JournalState, ONLY_FILE};
+use super::locate::{Located, WantedFile, locate};
 use super::rotation::stamp_of;
 use crate::log_names;
 use crate::record::TopicPartition;
@@ -114,7 +114,7 @@ pub(super) fn look(disk: &Arc<dyn Disk>, log_file: &Path, looks: u32) -> Result<
     let place = state.files.get(&ONLY_FILE).map(|known| known.place).ok_or_else(|| {
         CopyFailure::Changed(format!("{}: its journal does not know the file yet", log_file.display()))
     })?;
-    let newest = find_known(&**disk, log_file, (ONLY_FILE, &place), &state, looks)?;
+    let newest = find_known(&**disk, log_file, WantedFile::only(&place, &state.recent), looks)?;
     let mut parts = rotated(&**disk, log_file)?;
     if names(&parts) != names(&before) {
         return Err(CopyFailure::Changed(format!("{}: was rotated", log_file.display())));
@@ -147,8 +147,7 @@ fn not_there(log_file: &Path) -> String {
 fn find_known(
     disk: &dyn Disk,
     log_file: &Path,
-    (number, place): (FileNumber, &FilePlace),
-    state: &JournalState,
+    wanted: WantedFile<'_>,
     looks: u32,
 ) -> Result<Option<LogPart>, CopyFailure> {
     let refused =
@@ -159,8 +158,7 @@ fn find_known(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(refused(error)),
     };
-    let located =
-        locate(disk, (log_file, at_path.as_ref()), (number, place), &state.recent).map_err(refused)?;
+    let located = locate(disk, (log_file, at_path.as_ref()), wanted).map_err(refused)?;
     let (path, doubt) = match located {
         Located::AtPath => (log_file.to_owned(), None),
         Located::Beside(_) if looks < LOOKS_FOR_PATH => return changed("was moved"),
@@ -181,7 +179,7 @@ fn find_known(
     };
     let file = disk.open(&path, OpenMode::Reading).map_err(refused)?;
     let stat = file.stat().map_err(refused)?;
-    let bytes = if doubt.is_some() { stat.len } else { place.end };
+    let bytes = if doubt.is_some() { stat.len } else { wanted.end() };
     let part = LogPart { bytes, limit: Some(bytes), has_stamp: true, doubt, ..LogPart::new(path, stat) };
     Ok(Some(LogPart { open: Some(file), ..part }))
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::logfile::backup::{CopyFailure, settled_state};
 use crate::logfile::disk::{Disk, FileId, FileKind, FileStat, RealDisk, with_suffix};
-use crate::logfile::journal::JournalState;
+use crate::logfile::journal::{JournalState, JournalledFile};
+use crate::logfile::locate::WantedFile;
 use crate::path_template::{LOG_FILE, PathTemplate};
 use crate::plural::counted;
 
@@ -195,14 +196,12 @@ impl SetPath {
         log: &mut SettledLog,
     ) -> Result<Taken, CopyFailure> {
         let (mut taken, mut missing) = (Taken::default(), Vec::new());
-        for (number, known) in &state.files {
-            let Some(path) = known.path() else { continue };
-            let path = self.template.located_in(self.root(), path);
-            taken.paths.insert(path.clone());
-            if known.place.end == 0 {
-                continue;
-            }
-            let Some(part) = find_known(disk, &path, (*number, &known.place), state, looks)? else {
+        let here = |known: &JournalledFile| Some(self.template.located_in(self.root(), known.path()?));
+        taken.paths = state.files.values().filter_map(here).collect();
+        for (number, known) in state.files.iter().filter(|(_, known)| known.place.end > 0) {
+            let Some(path) = here(known) else { continue };
+            let wanted = WantedFile::one_of(&taken.paths, (*number, &known.place), &state.recent);
+            let Some(part) = find_known(disk, &path, wanted, looks)? else {
                 // Somebody may have compressed it, although it is not finished.
                 missing.extend(Some(path).filter(|path| disk.stat(&with_suffix(path, ".gz")).is_err()));
                 continue;

@@ -24,6 +24,7 @@ mod people;
 mod positions;
 mod rotation;
 mod settling;
+mod siblings;
 mod starts;
 mod tokens;
 
