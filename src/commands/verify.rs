@@ -102,7 +102,8 @@ fn logs(section: &KafkaToFileConfig) -> Vec<LogPath> {
     let paths = section.paths();
     if paths.is_empty() {
         let topics = section.kafka.topics.names().to_vec();
-        return vec![LogPath::Set(SetPath::new(section.log_file.path.clone(), topics))];
+        let complete = Some(section.log_file.complete.as_path()).filter(|path| !path.as_os_str().is_empty());
+        return vec![LogPath::Set(SetPath::new(section.log_file.path.clone(), topics, complete))];
     }
     paths.into_iter().map(LogPath::File).collect()
 }

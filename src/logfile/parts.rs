@@ -78,6 +78,8 @@ pub struct LogPart {
     is_known: bool,
     /// Its name below the directory of the set, without that of the compression.
     key: PathBuf,
+    /// The directory to which it may be moved while it is read, under this name.
+    moved_to: Option<Arc<Path>>,
     /// Set if the log file is not as the journal says: what is wrong with it. Then it is read to its end.
     pub doubt: Option<&'static str>,
 }
@@ -150,8 +152,14 @@ fn find_known(
     wanted: WantedFile<'_>,
     looks: u32,
 ) -> Result<Option<LogPart>, CopyFailure> {
-    let refused =
-        |error: io::Error| CopyFailure::Refused(format!("{}: cannot be read: {error}", log_file.display()));
+    let refused = |error: io::Error| {
+        let why = format!("{}: cannot be read: {error}", log_file.display());
+        match error.kind() {
+            // It was moved or removed between two calls.
+            io::ErrorKind::NotFound => CopyFailure::Changed(why),
+            _ => CopyFailure::Refused(why),
+        }
+    };
     let changed = |why: &str| Err(CopyFailure::Changed(format!("{}: {why}", log_file.display())));
     let at_path = match disk.open(log_file, OpenMode::Reading) {
         Ok(file) => Some(file),
@@ -305,6 +313,7 @@ impl LogPart {
             is_any_name: false,
             is_known: false,
             key: PathBuf::new(),
+            moved_to: None,
             doubt: None,
         }
     }

@@ -13,7 +13,7 @@ use crate::logfile::backup::{CopyFailure, settled_state};
 use crate::logfile::disk::{Disk, FileId, FileKind, FileStat, RealDisk, with_suffix};
 use crate::logfile::journal::{JournalState, JournalledFile};
 use crate::logfile::locate::WantedFile;
-use crate::path_template::{LOG_FILE, PathTemplate};
+use crate::path_template::PathTemplate;
 use crate::plural::counted;
 
 /// How many files that are not there are named.
@@ -25,6 +25,16 @@ pub struct SetPath {
     template: PathTemplate,
     /// Only these topics are read; if there are none, topics of any name.
     topics: Vec<String>,
+    /// Where the complete files of a period are moved.
+    complete: Option<Arc<Path>>,
+}
+
+/// What a name says of a file.
+struct NamedLog {
+    /// The log file that has, or had, this name without what others have appended.
+    log_file: PathBuf,
+    /// Whether pandad writes to files of this name.
+    is_written: bool,
 }
 
 /// The files that have names of the set.
@@ -36,9 +46,9 @@ struct Listed {
 }
 
 impl SetPath {
-    /// The files of this path.
-    pub fn new(template: PathTemplate, topics: Vec<String>) -> Self {
-        Self { template, topics }
+    /// The files of this path. `complete`: where the complete files of a period are moved.
+    pub fn new(template: PathTemplate, topics: Vec<String>, complete: Option<&Path>) -> Self {
+        Self { template, topics, complete: complete.map(Arc::from) }
     }
 
     /// The journal's path without its suffix.
@@ -51,7 +61,8 @@ impl SetPath {
     }
 
     pub(super) fn in_directory(&self, directory: &Path) -> Self {
-        Self { template: self.template.in_directory(directory), topics: self.topics.clone() }
+        let (template, topics) = (self.template.in_directory(directory), self.topics.clone());
+        Self { template, topics, complete: None }
     }
 
     pub(super) fn settled(&self) -> Result<SettledLog, String> {
@@ -90,15 +101,30 @@ impl SetPath {
 
     /// By their paths. Of copies one is left.
     pub(super) fn order(&self, parts: &mut Vec<LogPart>) {
-        // Those that the journal knows are the first.
-        parts.sort_by(|a, b| (!a.is_known, &a.path).cmp(&(!b.is_known, &b.path)));
+        // Of copies the one that the journal knows counts, and then one that was not moved away.
+        parts.sort_by_key(|part| !part.is_known);
         keep_one_name(parts);
         *parts = without_copies(std::mem::take(parts));
         parts.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
-    /// Every file below the directory that is one of the set by its name.
+    /// Every file that is one of the set by its name.
     fn list(&self, disk: &dyn Disk) -> Result<Listed, CopyFailure> {
+        let mut listed = self.list_below(disk)?;
+        if let Some(complete) = self.complete.as_deref().filter(|complete| disk.stat(complete).is_ok()) {
+            let Listed { files, doubts } = self.in_directory(complete).list_below(disk)?;
+            listed.files.extend(files);
+            listed.doubts.extend(doubts);
+        }
+        listed.files.sort_by(|a, b| a.path.cmp(&b.path));
+        keep_one_name(&mut listed.files);
+        for part in &mut listed.files {
+            part.moved_to.clone_from(&self.complete);
+        }
+        Ok(listed)
+    }
+
+    fn list_below(&self, disk: &dyn Disk) -> Result<Listed, CopyFailure> {
         let mut listed = Listed::default();
         let mut directories = vec![self.root().to_owned()];
         while let Some(directory) = directories.pop() {
@@ -126,8 +152,6 @@ impl SetPath {
                 }
             }
         }
-        listed.files.sort_by(|a, b| a.path.cmp(&b.path));
-        keep_one_name(&mut listed.files);
         Ok(listed)
     }
 
@@ -139,25 +163,25 @@ impl SetPath {
         stat: FileStat,
         beside: &BTreeSet<&PathBuf>,
     ) -> Option<LogPart> {
-        let log_file = self.log_file_of(path)?;
+        let NamedLog { log_file, is_written } = self.named(path)?;
         // A file with a journal of its own is that of another log.
         if beside.contains(&with_suffix(&log_file, ".journal")) {
             return None;
         }
-        let is_any_name = log_file == path;
         // A link is no file of its own, unless lines are written through it.
-        if !is_any_name && disk.stat_link(path).ok()?.kind != FileKind::File {
+        if !is_written && disk.stat_link(path).ok()?.kind != FileKind::File {
             return None;
         }
         let is_compressed = path.extension().is_some_and(|end| end == "gz");
         let limit = (!is_compressed).then_some(stat.len);
-        let key = self.key(path);
+        let (key, is_any_name) = (self.key(path), is_written);
         Some(LogPart { limit, is_any_name, key, ..LogPart::new(path.to_owned(), stat) })
     }
 
     /// The name of a file below the directory of the set, without that of the compression.
     fn key(&self, path: &Path) -> PathBuf {
-        let below = path.strip_prefix(self.root()).unwrap_or(path);
+        let complete = self.complete.as_deref().and_then(|complete| path.strip_prefix(complete).ok());
+        let below = complete.or_else(|| path.strip_prefix(self.root()).ok()).unwrap_or(path);
         if below.extension().is_some_and(|end| end == "gz") {
             below.with_extension("")
         } else {
@@ -165,17 +189,26 @@ impl SetPath {
         }
     }
 
-    /// Which of the log files has this name, or has had it before somebody renamed or compressed the file.
-    fn log_file_of(&self, path: &Path) -> Option<PathBuf> {
-        let is_one = |path: &PathBuf| self.template.clash(path, &self.topics) == Some(LOG_FILE);
-        if is_one(&path.to_owned()) {
-            return Some(path.to_owned());
-        }
+    /// Which of the log files has this name, or had it before somebody renamed or compressed the file.
+    fn named(&self, path: &Path) -> Option<NamedLog> {
+        let is_one = |path: &PathBuf| self.template.is_log_file(path, &self.topics);
         let name = path.file_name()?.to_str()?;
-        let plain = name.strip_suffix(".gz").unwrap_or(name);
-        if plain != name && is_one(&path.with_file_name(plain)) {
-            return Some(path.with_file_name(plain));
+        // A file of late lines is one beside that of its period.
+        let late = name.rsplit_once(".late").filter(|(_, number)| is_end_of_late(number));
+        let late = late.map(|(before, _)| path.with_file_name(before)).filter(is_one);
+        if let Some(log_file) = Some(path.to_owned()).filter(is_one).or(late) {
+            return Some(NamedLog { log_file, is_written: true });
         }
+        let plain = name.strip_suffix(".gz").unwrap_or(name);
+        let before_late = plain.rsplit_once(".late").filter(|(_, end)| end.is_empty() || is_date(end));
+        let stem = before_late.map_or(plain, |(before, _)| before);
+        let log_file = Some(path.with_file_name(stem)).filter(|path| stem != name && is_one(path));
+        log_file.or_else(|| self.renamed(path, stem)).map(|log_file| NamedLog { log_file, is_written: false })
+    }
+
+    /// The log file whose name this is, with a date or number behind it or before its extension.
+    fn renamed(&self, path: &Path, plain: &str) -> Option<PathBuf> {
+        let is_one = |path: &PathBuf| self.template.is_log_file(path, &self.topics);
         let renamed = |stem: &str, end: &str| {
             let cuts = stem.char_indices().filter_map(|(at, _)| stem.split_at_checked(at));
             let dated = cuts.filter(|(before, date)| !before.is_empty() && is_date(date));
@@ -201,7 +234,12 @@ impl SetPath {
         for (number, known) in state.files.iter().filter(|(_, known)| known.place.end > 0) {
             let Some(path) = here(known) else { continue };
             let wanted = WantedFile::one_of(&taken.paths, (*number, &known.place), &state.recent);
-            let Some(part) = find_known(disk, &path, wanted, looks)? else {
+            // A complete file is moved, and then others may take it.
+            let closing = known.closing_to().filter(|to| disk.stat(to).is_ok());
+            let Some(part) = find_known(disk, closing.unwrap_or(&path), wanted, looks)? else {
+                if known.closing_to().is_some() {
+                    continue;
+                }
                 // Somebody may have compressed it, although it is not finished.
                 missing.extend(Some(path).filter(|path| disk.stat(&with_suffix(path, ".gz")).is_err()));
                 continue;
@@ -209,7 +247,9 @@ impl SetPath {
             taken.ids.insert(numbers(part.id));
             let key = self.key(&part.path);
             // Not all of them can be open at once.
-            log.parts.push(LogPart { open: None, has_stamp: false, is_known: true, key, ..part });
+            let (open, moved_to, is_any_name) = (None, self.complete.clone(), true);
+            let part = LogPart { open, moved_to, is_any_name, key, ..part };
+            log.parts.push(LogPart { has_stamp: false, is_known: true, ..part });
         }
         log.doubts.extend(missing.iter().take(NAMED_MAX).map(|path| not_there(path)));
         if let Some(more) = missing.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
@@ -271,6 +311,12 @@ impl Taken {
 fn keep_one_name(parts: &mut Vec<LogPart>) {
     let mut seen = BTreeSet::new();
     parts.retain(|part| seen.insert(numbers(part.id)));
+}
+
+/// Whether this stands behind `.late` in the name of a file of late lines.
+fn is_end_of_late(number: &str) -> bool {
+    let digits = number.strip_prefix('.').unwrap_or("x");
+    number.is_empty() || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn numbers(id: FileId) -> (u64, u64) {

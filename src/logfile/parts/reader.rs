@@ -44,10 +44,13 @@ impl LogPart {
             }
             Err(error) => return Err(error),
         }
-        // Other programs rename a rotated file again at the next rotation.
-        for path in RealDisk.list(directory_of(&self.path))? {
-            if RealDisk.stat_link(&path).is_ok_and(|stat| stat.id == self.id) {
-                return Ok((RealDisk.open(&path, OpenMode::Reading)?, path));
+        // Other programs rename a rotated file again at the next rotation, and pandad moves a complete one.
+        let moved = self.moved_to.as_deref().map(|directory| directory.join(&self.key));
+        for name in std::iter::once(&self.path).chain(&moved) {
+            for path in RealDisk.list(directory_of(name)).unwrap_or_default() {
+                if RealDisk.stat_link(&path).is_ok_and(|stat| stat.id == self.id) {
+                    return Ok((RealDisk.open(&path, OpenMode::Reading)?, path));
+                }
             }
         }
         Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted or compressed meanwhile"))

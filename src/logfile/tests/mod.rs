@@ -23,6 +23,7 @@ mod paths;
 mod people;
 mod positions;
 mod rotation;
+mod set_parts;
 mod settling;
 mod siblings;
 mod starts;

@@ -9,8 +9,13 @@ use crate::logfile::journal::HALF_BYTES_MIN;
 /// Opens the set in another boot each time, as after a loss of power.
 fn open_at(dir: &Dir, boot: u128) -> (FileWriters, Settler, Ledger) {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let options =
-        FileSetOptions { base: dir.0.join("all"), log_file: options(true), open_max: 8, new_max: 100 };
+    let options = FileSetOptions {
+        base: dir.0.join("all"),
+        log_file: options(true),
+        complete_dir: None,
+        open_max: 8,
+        new_max: 100,
+    };
     open_with(&disk, &options, HALF_BYTES_MIN, Some(boot), &mut RestartMemory::default()).unwrap()
 }
 
@@ -41,11 +46,11 @@ fn a_file_that_was_removed_is_not_taken_for_one_beside_it() {
         let dir = Dir::new();
         let (one, other) = (dir.0.join("one.log"), dir.0.join("other.log"));
         let mut set = open_at(&dir, 1);
-        write(&mut set, 0, &[(&one, 1), (&other, 2)]);
+        write(&mut set, 0, &[(&one, 3), (&other, 2)]);
         write(&mut set, 1, &[(&other, 2)]);
         if is_finished {
             // Then the journal does not know this file any more.
-            assert_eq!(set.0.finish(|until| until == 2).unwrap(), 1);
+            assert_eq!(set.0.finish(2).unwrap(), 1);
         }
         drop(set);
         fs::remove_file(&one).unwrap();
